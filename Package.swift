@@ -1,0 +1,130 @@
+// swift-tools-version: 6.2
+// kfacd: Kronecker-factored curvature for task arithmetic, as a service.
+//
+// Targets stand in the order of their levels: a target imports only what stands above it and only what its
+// line names. `make check` proves it, and that the pure modules import no I/O (see Sources/README.md).
+
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+    // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0335-existential-any.md
+    .enableUpcomingFeature("ExistentialAny"),
+    // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0444-member-import-visibility.md
+    .enableUpcomingFeature("MemberImportVisibility"),
+    // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0409-access-level-on-imports.md
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0461-async-function-isolation.md
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// For the modules that wrap foreign memory: every use of a pointer must say `unsafe`.
+/// https://github.com/swiftlang/swift-evolution/blob/main/proposals/0458-strict-memory-safety.md
+let wrapperSettings = swiftSettings + [.strictMemorySafety()]
+
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let serviceLifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+/// A module of our own, with our settings.
+func module(
+    _ name: String, _ dependencies: [Target.Dependency] = [], settings: [SwiftSetting] = swiftSettings,
+    exclude: [String] = []
+) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
+}
+
+/// The tests of a module, with the doubles of Tests/Support.
+func tests(
+    _ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = [], exclude: [String] = []
+) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies + ["TestSupport"], exclude: exclude, resources: resources,
+        swiftSettings: swiftSettings)
+}
+
+let package = Package(
+    name: "kfacd",
+    products: [
+        .executable(name: "kfacd", targets: ["kfacd"]),
+        .executable(name: "kfacctl", targets: ["kfacctl"]),
+        // For the Benchmarks package, which measures these modules and must not burden this package's graph.
+        .library(name: "KroneckerFactors", targets: ["KroneckerFactors"]),
+        .library(name: "TaskArithmetic", targets: ["TaskArithmetic"]),
+        .library(name: "LinearAlgebra", targets: ["LinearAlgebra"]),
+        .library(name: "Safetensors", targets: ["Safetensors"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // Level 0: what is foreign, as it is.
+        .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+
+        // Level 1: wrappers and names.
+        module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
+        module("LinearAlgebra", ["COpenBLAS"], settings: wrapperSettings),
+        module("Safetensors", [crypto, systemPackage], settings: wrapperSettings),
+        module("Identifiers"),
+        module("Telemetry", [logging]),
+
+        // Level 2: the curvature, the plan, the files.
+        module("KroneckerFactors", ["LinearAlgebra"]),
+        module("JobPlan", ["Identifiers", crypto, .product(name: "Yams", package: "Yams")]),
+        module("BlobStore", ["Identifiers", crypto, systemPackage]),
+        module("JobFiles", ["Identifiers", "Safetensors", "LinearAlgebra"]),
+
+        // Level 3: the merge, the decisions, the bytes of a message.
+        module("TaskArithmetic", ["KroneckerFactors", "LinearAlgebra"]),
+        module(
+            "Scheduling",
+            ["Identifiers", "JobPlan", .product(name: "OrderedCollections", package: "swift-collections")]),
+        module(
+            "WireProtocol",
+            ["Identifiers", "JobPlan", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["Schema"]),
+
+        // Level 4: sessions over sockets, the durable record.
+        module("Messaging", ["Identifiers", "ZeroMQ", "WireProtocol"]),
+        module("JobJournal", ["Identifiers", "Scheduling", .product(name: "GRDB", package: "GRDB.swift")]),
+
+        // Level 5: what carries the decisions out.
+        module(
+            "CoordinatorService",
+            [
+                "Identifiers", "Scheduling", "JobPlan", "JobJournal", "Messaging", "WireProtocol", "BlobStore",
+                "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry",
+                systemPackage, logging, serviceLifecycle,
+            ]),
+        module(
+            "WorkerService",
+            [
+                "Identifiers", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra",
+                "KroneckerFactors", "TaskArithmetic", "Telemetry", crypto, logging, serviceLifecycle,
+            ]),
+
+        // Level 6: the programs.
+        .executableTarget(
+            name: "kfacd",
+            dependencies: ["CoordinatorService", "WorkerService", "Telemetry", argumentParser, logging, serviceLifecycle],
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "kfacctl",
+            dependencies: ["Identifiers", "Messaging", "WireProtocol", "JobPlan", "JobFiles", argumentParser, systemPackage],
+            swiftSettings: swiftSettings),
+
+        // Tests: one target a module, then the whole with real processes.
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
+    ]
+)

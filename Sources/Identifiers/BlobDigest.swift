@@ -1,0 +1,102 @@
+/// The SHA-256 of a blob's bytes: what a blob is named by, wherever it lies.
+///
+/// Source: DESIGN section 5, "inputs and outputs are blobs named by their SHA-256".
+public struct BlobDigest: Hashable, Sendable {
+    /// The four 64-bit words of the digest, most significant byte first.
+    private let words: (UInt64, UInt64, UInt64, UInt64)
+
+    /// Number of bytes of a digest.
+    public static let byteCount = 32
+
+    /// Takes over a digest's 32 bytes, or refuses another number of bytes with `nil`.
+    public init?(bytes: some Sequence<UInt8>) {
+        var words: [UInt64] = [0, 0, 0, 0]
+        var count = 0
+        for byte in bytes {
+            guard count < Self.byteCount else { return nil }
+            words[count / 8] = words[count / 8] << 8 | UInt64(byte)
+            count += 1
+        }
+        guard count == Self.byteCount else { return nil }
+        self.words = (words[0], words[1], words[2], words[3])
+    }
+
+    /// Reads 64 hexadecimal digits, or refuses anything else with `nil`.
+    public init?(hexadecimal: some StringProtocol) {
+        let digits = hexadecimal.utf8
+        guard digits.count == 2 * Self.byteCount else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(Self.byteCount)
+        var pending: UInt8?
+        for digit in digits {
+            guard let value = Self.value(ofHexadecimalDigit: digit) else { return nil }
+            if let high = pending {
+                bytes.append(high << 4 | value)
+                pending = nil
+            } else {
+                pending = value
+            }
+        }
+        self.init(bytes: bytes)
+    }
+
+    /// The digest's 32 bytes.
+    public var bytes: [UInt8] {
+        [words.0, words.1, words.2, words.3].flatMap { word in
+            (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) }
+        }
+    }
+
+    /// Whether both digests hold the same 32 bytes.
+    public static func == (left: BlobDigest, right: BlobDigest) -> Bool {
+        left.words == right.words
+    }
+
+    /// Feeds the digest's words to the hasher.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(words.0)
+        hasher.combine(words.1)
+        hasher.combine(words.2)
+        hasher.combine(words.3)
+    }
+
+    private static func value(ofHexadecimalDigit digit: UInt8) -> UInt8? {
+        switch digit {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}
+
+extension BlobDigest: CustomStringConvertible {
+    /// 64 lower-case hexadecimal digits.
+    public var description: String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+}
+
+extension BlobDigest: Codable {
+    /// Decodes 64 hexadecimal digits.
+    ///
+    /// - Throws: `DecodingError` for anything else.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let digest = BlobDigest(hexadecimal: text) else {
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "\"\(text)\" is not a SHA-256 digest of 64 hexadecimal digits")
+        }
+        self = digest
+    }
+
+    /// Encodes as 64 hexadecimal digits.
+    ///
+    /// - Throws: what the encoder throws.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
