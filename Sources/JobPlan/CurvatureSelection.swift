@@ -1,0 +1,106 @@
+import Identifiers
+
+/// Which layers and parameters of a job get factors, and what the base says they are.
+struct CurvatureSelection {
+    /// The blocks, ordered by name.
+    private(set) var blocks: [CurvatureBlock] = []
+    /// What stands against it.
+    private(set) var problems: [JobProblem] = []
+
+    private let spec: JobSpec
+    private let inventory: JobInventory
+
+    /// Selects the blocks that any task's captures or factors hold and that the job's globs let pass.
+    init(spec: JobSpec, inventory: JobInventory) {
+        self.spec = spec
+        self.inventory = inventory
+        var layers: [String: TaskName] = [:]
+        var parameters: [String: TaskName] = [:]
+        for task in spec.tasks {
+            for name in Self.layerNames(of: task.name, in: inventory) where layers[name] == nil {
+                layers[name] = task.name
+            }
+            for name in Self.parameterNames(of: task.name, in: inventory) where parameters[name] == nil {
+                parameters[name] = task.name
+            }
+        }
+        checkGlobs(names: Array(layers.keys) + Array(parameters.keys))
+        for (name, task) in layers.sorted(by: { $0.key < $1.key }) where isSelected(name) {
+            if let block = linearBlock(name, heldBy: task) { blocks.append(block) }
+        }
+        for (name, task) in parameters.sorted(by: { $0.key < $1.key }) where isSelected(name) {
+            if let block = fullBlock(name, heldBy: task) { blocks.append(block) }
+        }
+        blocks.sort { $0.name < $1.name }
+    }
+
+    private func isSelected(_ name: String) -> Bool {
+        spec.curvature.layers.map { globs in globs.contains { Glob($0.value).matches(name) } } ?? true
+    }
+
+    private mutating func checkGlobs(names: [String]) {
+        for glob in spec.curvature.layers ?? [] where !names.contains(where: Glob(glob.value).matches) {
+            problems.append(
+                JobProblem(
+                    at: glob.location,
+                    "the pattern \"\(glob.value)\" matches none of the \(names.count) captured layers and parameters."
+                        + suggestion(for: glob.value, among: names.sorted())))
+        }
+    }
+
+    private mutating func linearBlock(_ name: String, heldBy task: TaskName) -> CurvatureBlock? {
+        guard let weight = inventory.base.tensors["\(name).weight"] else {
+            let meant = suggestion(
+                for: name,
+                among: inventory.base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
+                    .sorted())
+            problems.append(
+                JobProblem(
+                    at: inventory.base.location,
+                    "task \"\(task)\" has curvature for the layer \"\(name)\", but the base has no tensor "
+                        + "\"\(name).weight\".\(meant)"))
+            return nil
+        }
+        guard weight.shape.count == 2, weight.floatingType != nil else {
+            problems.append(
+                JobProblem(
+                    at: inventory.base.location,
+                    "tensor \"\(name).weight\" is \(weight.elementType) \(weight.shape); a layer with factors needs a "
+                        + "floating-point matrix [d_out, d_in]."))
+            return nil
+        }
+        let bias = inventory.base.tensors["\(name).bias"]
+        return CurvatureBlock(
+            name: name, kind: .linear(outputs: weight.shape[0], inputs: weight.shape[1], hasBias: bias != nil))
+    }
+
+    private mutating func fullBlock(_ name: String, heldBy task: TaskName) -> CurvatureBlock? {
+        guard let tensor = inventory.base.tensors[name] else {
+            problems.append(
+                JobProblem(
+                    at: inventory.base.location,
+                    "task \"\(task)\" has curvature for the parameter \"\(name)\", which the base does not hold."
+                        + suggestion(for: name, among: inventory.base.tensors.keys.sorted())))
+            return nil
+        }
+        guard tensor.floatingType != nil else {
+            problems.append(
+                JobProblem(
+                    at: inventory.base.location,
+                    "parameter \"\(name)\" is \(tensor.elementType); a parameter with a full block must be "
+                        + "floating-point."))
+            return nil
+        }
+        return CurvatureBlock(name: name, kind: .full(dimension: tensor.elementCount))
+    }
+
+    private static func layerNames(of task: TaskName, in inventory: JobInventory) -> [String] {
+        (inventory.captures[task]?.layers.keys.map(\.rawValue) ?? [])
+            + (inventory.factorSets[task]?.factors.keys.filter { $0.side != .full }.map(\.owner) ?? [])
+    }
+
+    private static func parameterNames(of task: TaskName, in inventory: JobInventory) -> [String] {
+        (inventory.captures[task]?.parameters.keys.map(\.rawValue) ?? [])
+            + (inventory.factorSets[task]?.factors.keys.filter { $0.side == .full }.map(\.owner) ?? [])
+    }
+}

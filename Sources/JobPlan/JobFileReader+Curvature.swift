@@ -1,0 +1,69 @@
+import Identifiers
+import Yams
+
+/// The keys under `kfac`.
+extension JobFileReader {
+    /// Reads the `kfac` mapping; what is absent keeps its default.
+    mutating func readCurvature(_ node: Node) -> CurvatureSpec {
+        let keys = [
+            "layers", "normalization", "damping", "regularizer", "exact_probes", "interference", "input_digests",
+            "packed",
+        ]
+        let entries = entries(node, of: "\"kfac\"", keys: keys)
+        var curvature = CurvatureSpec()
+        curvature.layers = entries["layers"].map { texts($0, "layers") }
+        if let word = entries["normalization"].flatMap({ word($0, "normalization", as: Normalization.self) }) {
+            curvature.normalization = word
+        }
+        if let node = entries["damping"] { curvature.damping = readDamping(node) }
+        if let node = entries["regularizer"] { curvature.regularizer = readRegularizer(node) }
+        if let truth = entries["exact_probes"].flatMap({ truth($0, "exact_probes") }) {
+            curvature.hasExactProbes = truth
+        }
+        if let truth = entries["interference"].flatMap({ truth($0, "interference") }) {
+            curvature.measuresInterference = truth
+        }
+        if let word = entries["input_digests"].flatMap({ word($0, "input_digests", as: InputDigests.self) }) {
+            curvature.inputDigests = word
+        }
+        if let truth = entries["packed"].flatMap({ truth($0, "packed") }) { curvature.storesPackedTriangles = truth }
+        return curvature
+    }
+
+    private mutating func readDamping(_ node: Node) -> DampingSpec {
+        var damping = DampingSpec()
+        let entries = entries(node, of: "\"damping\"", keys: ["rule", "value"])
+        if let rule = entries["rule"].flatMap({ word($0, "rule", as: DampingSpec.Rule.self) }) { damping.rule = rule }
+        if let value = entries["value"].flatMap({ number($0, "value") }) { damping.value = value }
+        if damping.value < 0 {
+            report(node, "the damping value is \(damping.value); expected a number of at least 0.")
+        }
+        return damping
+    }
+
+    private mutating func readRegularizer(_ node: Node) -> RegularizerSpec {
+        var regularizer = RegularizerSpec()
+        let entries = entries(node, of: "\"regularizer\"", keys: ["form", "scale", "targets"])
+        if let form = entries["form"].flatMap({ word($0, "form", as: RegularizerSpec.Form.self) }) {
+            regularizer.form = form
+        }
+        if let scale = entries["scale"].flatMap({ word($0, "scale", as: RegularizerSpec.Scale.self) }) {
+            regularizer.scale = scale
+        }
+        if let node = entries["targets"] { regularizer.targets = readTargets(node) }
+        return regularizer
+    }
+
+    private mutating func readTargets(_ node: Node) -> RegularizerSpec.Targets {
+        if case .sequence = node {
+            return .named(texts(node, "targets").map { Located(TaskName(rawValue: $0.value), at: $0.location) })
+        }
+        switch node.scalar?.string {
+        case "leave_one_out": return .leaveOneOut
+        case "all": return .all
+        default:
+            report(node, "\"targets\" must be leave_one_out, all, or a list of task names.")
+            return .leaveOneOut
+        }
+    }
+}

@@ -1,0 +1,162 @@
+import Identifiers
+import Yams
+
+/// The keys of a job file, top to bottom.
+extension JobFileReader {
+    private static let jobKeys = [
+        "merge_method", "base_model", "models", "parameters", "dtype", "out_dtype", "tokenizer_source", "kfac",
+        "outputs", "output",
+    ]
+
+    private static let unsupportedJobKeys = [
+        "slices": "List whole checkpoints under \"models\"; merges that change the number of layers are not offered.",
+        "modules": "List whole checkpoints under \"models\".",
+        "chat_template": "Edit the tokenizer's files in the merged directory instead.",
+        "tokenizer": "The base's tokenizer is copied; merging vocabularies is not offered.",
+    ]
+
+    /// Reads the whole file; `nil` when something without which there is no job is missing.
+    mutating func readJob(_ root: Node) -> JobSpec? {
+        let entries = entries(root, of: "the job", keys: Self.jobKeys, unsupported: Self.unsupportedJobKeys)
+        let method = required("merge_method", in: entries, root) { $0.word($1, "merge_method", as: MergeMethodName.self) }
+        let base = required("base_model", in: entries, root) { $0.text($1, "base_model") }
+        let output = required("output", in: entries, root) { $0.text($1, "output") }
+        let tasks = required("models", in: entries, root) { $0.readTasks($1, base: base?.value) } ?? []
+        checkTokenizerSource(entries["tokenizer_source"])
+        let curvature = entries["kfac"].map { readCurvature($0) } ?? CurvatureSpec()
+        let outputs = entries["outputs"].map { readOutputs($0) }
+        let parameters = entries["parameters"].map { readParameters($0, isGlobal: true) } ?? MergeParameters()
+        let outputType = readElementType(entries["dtype"], "dtype")
+        let finalType = readElementType(entries["out_dtype"], "out_dtype") ?? outputType
+        guard let method, let base, let output else { return nil }
+        return JobSpec(
+            method: method, baseModel: base, tasks: tasks, parameters: parameters, outputType: finalType,
+            curvature: curvature,
+            outputs: outputs
+                ?? defaultOutputs(tasks, asksForRegularizer: entries["kfac"]?.mapping?["regularizer"] != nil),
+            hasExplicitOutputs: outputs != nil, output: output, fileName: fileName)
+    }
+
+    private mutating func required<Value>(
+        _ key: String, in entries: [String: Node], _ root: Node,
+        read: (inout JobFileReader, Node) -> Value?
+    ) -> Value? {
+        guard let node = entries[key] else {
+            report(root, "the key \"\(key)\" is missing.")
+            return nil
+        }
+        return read(&self, node)
+    }
+
+    private mutating func readTasks(_ node: Node, base: String?) -> [TaskSpec] {
+        guard case .sequence(let items) = node, !items.isEmpty else {
+            report(node, "\"models\" must be a list of at least one model entry.")
+            return []
+        }
+        var tasks: [TaskSpec] = []
+        for item in items {
+            // mergekit files may list the base among the models; it is not a task.
+            guard let task = readTask(item), task.model == nil || task.model?.value != base || task.hasCurvature
+            else { continue }
+            if let earlier = tasks.first(where: { $0.name == task.name }) {
+                report(
+                    item,
+                    "two tasks are named \"\(task.name)\"; the other stands at \(earlier.location). "
+                        + "Give one of them another \"name\".")
+            }
+            tasks.append(task)
+        }
+        return tasks
+    }
+
+    private mutating func readTask(_ node: Node) -> TaskSpec? {
+        let keys = ["model", "name", "captures", "factors", "curvature_weight", "parameters"]
+        let entries = entries(node, of: "a model entry", keys: keys)
+        let model = entries["model"].flatMap { text($0, "model") }
+        guard let name = readTaskName(entries["name"], model: model, entry: node) else { return nil }
+        let task = TaskSpec(
+            name: name, location: location(of: node), model: model,
+            captures: entries["captures"].map { texts($0, "captures") } ?? [],
+            factors: entries["factors"].flatMap { text($0, "factors") },
+            curvatureWeight: entries["curvature_weight"].flatMap { number($0, "curvature_weight") },
+            parameters: entries["parameters"].map { readParameters($0, isGlobal: false) } ?? MergeParameters())
+        if !task.captures.isEmpty, task.factors != nil {
+            report(node, "task \"\(name)\" has both \"captures\" and \"factors\". Keep one of them.")
+        }
+        if task.model == nil, !task.hasCurvature, entries["captures"] == nil, entries["factors"] == nil {
+            report(node, "task \"\(name)\" has no \"model\", no \"captures\" and no \"factors\"; expected at least one.")
+        }
+        if let weight = task.curvatureWeight, weight <= 0 {
+            report(node, "\"curvature_weight\" of task \"\(name)\" is \(weight); expected a number above 0.")
+        }
+        return task
+    }
+
+    private mutating func readTaskName(_ node: Node?, model: Located<String>?, entry: Node) -> TaskName? {
+        let name: String
+        if let node {
+            guard let written = text(node, "name") else { return nil }
+            name = written.value
+        } else if let component = model?.value.split(separator: "/").last {
+            name = component.hasSuffix(".safetensors") ? String(component.dropLast(12)) : String(component)
+        } else {
+            report(entry, "a model entry without \"model\" needs a \"name\".")
+            return nil
+        }
+        let isForbidden = name.unicodeScalars.contains { $0 == "/" || $0 == "\\" || $0.value < 32 || $0.value == 127 }
+        guard !isForbidden, !name.hasPrefix("."), !name.isEmpty, name.utf8.count <= 200 else {
+            report(
+                node ?? entry,
+                "the task name \"\(name)\" cannot name a directory; expected at most 200 bytes without a path "
+                    + "separator or control character and without a leading dot.")
+            return nil
+        }
+        return TaskName(rawValue: name)
+    }
+
+    private mutating func readParameters(_ node: Node, isGlobal: Bool) -> MergeParameters {
+        // `int8_mask` only chose mergekit's scratch memory: it never changed a result, so it is accepted.
+        let keys = isGlobal ? ["weight", "normalize", "lambda", "int8_mask"] : ["weight"]
+        let entries = entries(node, of: isGlobal ? "\"parameters\"" : "a model's \"parameters\"", keys: keys)
+        return MergeParameters(
+            weight: entries["weight"].flatMap { isNull($0) ? nil : setting($0, "weight") },
+            normalize: entries["normalize"].flatMap { truth($0, "normalize") },
+            lambda: entries["lambda"].flatMap { isNull($0) ? nil : setting($0, "lambda") })
+    }
+
+    private mutating func readElementType(_ node: Node?, _ key: String) -> TensorType? {
+        guard let node, let word = text(node, key) else { return nil }
+        guard let type = TensorType(jobFileWord: word.value) else {
+            let words = TensorType.jobFileWords
+            report(
+                node,
+                "\"\(key)\" must be one of \(words.joined(separator: ", ")), not \"\(word.value)\"."
+                    + suggestion(for: word.value, among: words))
+            return nil
+        }
+        return type
+    }
+
+    private mutating func checkTokenizerSource(_ node: Node?) {
+        guard let node, let source = text(node, "tokenizer_source"), source.value != "base" else { return }
+        report(node, "\"tokenizer_source\" can only be \"base\": the base's tokenizer is copied.")
+    }
+
+    private mutating func readOutputs(_ node: Node) -> Set<JobOutput> {
+        guard case .sequence(let items) = node, !items.isEmpty else {
+            report(node, "\"outputs\" must be a list of \(JobOutput.allCases.map(\.rawValue).joined(separator: ", ")).")
+            return []
+        }
+        return Set(items.compactMap { word($0, "outputs", as: JobOutput.self) })
+    }
+
+    /// What is written when the file does not say: the merge where there is one, the regularizer where it is
+    /// described, and always the report.
+    private func defaultOutputs(_ tasks: [TaskSpec], asksForRegularizer: Bool) -> Set<JobOutput> {
+        var outputs: Set<JobOutput> = [.report]
+        if tasks.contains(where: { $0.model != nil }) { outputs.insert(.merged) }
+        if asksForRegularizer { outputs.insert(.regularizer) }
+        if outputs == [.report], tasks.contains(where: \.hasCurvature) { outputs.insert(.factors) }
+        return outputs
+    }
+}

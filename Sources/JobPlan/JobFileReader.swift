@@ -1,0 +1,136 @@
+import Identifiers
+import Yams
+
+/// Turns the nodes of a job file into values, collecting what is wrong with its line.
+struct JobFileReader {
+    let fileName: String
+    var problems: [JobProblem] = []
+
+    init(fileName: String) {
+        self.fileName = fileName
+    }
+
+    /// `job.yaml:line:column` of a node.
+    func location(of node: Node) -> String {
+        node.mark.map { "\(fileName):\($0)" } ?? fileName
+    }
+
+    /// Notes a problem at a node.
+    mutating func report(_ node: Node, _ message: String) {
+        problems.append(JobProblem(at: location(of: node), message))
+    }
+
+    /// Reads a mapping's entries; unknown keys are reported with the nearest known one.
+    ///
+    /// - Parameters:
+    ///   - node: The mapping.
+    ///   - what: What the mapping describes, for messages: `a model entry`.
+    ///   - keys: The keys that are understood.
+    ///   - unsupported: Keys of mergekit that are refused by name, with what to do instead.
+    /// - Returns: The entries by key.
+    mutating func entries(
+        _ node: Node, of what: String, keys: [String], unsupported: [String: String] = [:]
+    ) -> [String: Node] {
+        guard case .mapping(let mapping) = node else {
+            report(node, "\(what) must be a mapping of keys to values.")
+            return [:]
+        }
+        var entries: [String: Node] = [:]
+        for (keyNode, value) in mapping {
+            guard case .scalar(let key) = keyNode else {
+                report(keyNode, "a key of \(what) must be a plain word.")
+                continue
+            }
+            if keys.contains(key.string) {
+                entries[key.string] = value
+            } else if let advice = unsupported[key.string] {
+                report(keyNode, "\"\(key.string)\" is not supported in \(what). \(advice)")
+            } else {
+                let meant = suggestion(for: key.string, among: keys)
+                let known = keys.joined(separator: ", ")
+                report(keyNode, "unknown key \"\(key.string)\" in \(what).\(meant) Known keys: \(known).")
+            }
+        }
+        return entries
+    }
+
+    /// Whether the node says nothing: `null`, `~` or empty.
+    func isNull(_ node: Node) -> Bool {
+        guard case .scalar(let scalar) = node else { return false }
+        return scalar.style == .plain && ["", "~", "null", "Null", "NULL"].contains(scalar.string)
+    }
+
+    /// A text that is not empty.
+    mutating func text(_ node: Node, _ key: String) -> Located<String>? {
+        guard case .scalar(let scalar) = node, !scalar.string.isEmpty, !isNull(node) else {
+            report(node, "\"\(key)\" must be a text that is not empty.")
+            return nil
+        }
+        return Located(scalar.string, at: location(of: node))
+    }
+
+    /// One text, or a list of texts.
+    mutating func texts(_ node: Node, _ key: String) -> [Located<String>] {
+        guard case .sequence(let items) = node else { return text(node, key).map { [$0] } ?? [] }
+        return items.compactMap { text($0, key) }
+    }
+
+    /// A finite number.
+    mutating func number(_ node: Node, _ key: String) -> Double? {
+        guard let value = finiteNumber(node) else {
+            report(node, "\"\(key)\" must be a finite number.")
+            return nil
+        }
+        return value
+    }
+
+    /// `true` or `false`.
+    mutating func truth(_ node: Node, _ key: String) -> Bool? {
+        guard case .scalar(let scalar) = node, let value = ["true": true, "false": false][scalar.string.lowercased()]
+        else {
+            report(node, "\"\(key)\" must be true or false.")
+            return nil
+        }
+        return value
+    }
+
+    /// One of an enumeration's words.
+    mutating func word<Word>(_ node: Node, _ key: String, as type: Word.Type = Word.self) -> Word?
+    where Word: RawRepresentable<String> & CaseIterable {
+        let words = Word.allCases.map(\.rawValue)
+        guard case .scalar(let scalar) = node, let value = Word(rawValue: scalar.string) else {
+            let written = node.scalar?.string ?? ""
+            report(
+                node,
+                "\"\(key)\" must be one of \(words.joined(separator: ", ")), not \"\(written)\"."
+                    + suggestion(for: written, among: words))
+            return nil
+        }
+        return value
+    }
+
+    /// A parameter in mergekit's value grammar.
+    mutating func setting(_ node: Node, _ key: String) -> ParameterSetting? {
+        if let value = finiteNumber(node) { return .scalar(value) }
+        guard case .sequence(let items) = node, let first = items.first else {
+            report(node, "\"\(key)\" must be a number, a list of numbers, or a list of {filter, value}.")
+            return nil
+        }
+        guard case .mapping = first else {
+            let values = items.compactMap { number($0, key) }
+            return values.count == items.count ? .gradient(values) : nil
+        }
+        return .filtered(
+            items.map { item in
+                let entries = entries(item, of: "a filtered \"\(key)\"", keys: ["filter", "value"])
+                return ParameterSetting.Filtered(
+                    filter: entries["filter"].flatMap { isNull($0) ? nil : text($0, "filter")?.value },
+                    value: entries["value"].flatMap { isNull($0) ? nil : setting($0, key) })
+            })
+    }
+
+    private func finiteNumber(_ node: Node) -> Double? {
+        guard case .scalar(let scalar) = node, let value = Double(scalar.string), value.isFinite else { return nil }
+        return value
+    }
+}

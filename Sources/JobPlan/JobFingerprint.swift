@@ -1,0 +1,30 @@
+import Crypto
+public import Identifiers
+
+extension JobInventory {
+    /// The digest of a job: its file's text and the identity of every file that it reads.
+    ///
+    /// Equal fingerprints mean equal plans and so equal results: a job submitted twice is one job, and after a
+    /// restart the journal's results belong to the plan that is made anew. A file's identity is its path, size,
+    /// modification time and header; contents are not read again.
+    ///
+    /// - Parameter specText: The job file's text.
+    /// - Returns: SHA-256 over all of it.
+    public func fingerprint(specText: String) -> BlobDigest {
+        var hash = SHA256()
+        func absorb(_ text: String) {
+            // Lengths keep neighbouring texts apart.
+            hash.update(data: Array("\(text.utf8.count):".utf8))
+            hash.update(data: Array(text.utf8))
+        }
+        absorb(specText)
+        for file in files {
+            absorb(file.path)
+            absorb("\(file.byteCount) \(file.modificationTime) \(file.headerDigest) \(file.role)")
+        }
+        guard let digest = BlobDigest(bytes: hash.finalize()) else {
+            preconditionFailure("SHA-256 has \(BlobDigest.byteCount) bytes")
+        }
+        return digest
+    }
+}

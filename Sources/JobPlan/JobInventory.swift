@@ -1,0 +1,259 @@
+public import Identifiers
+
+/// What the files that a job names hold, read from their headers: the only thing that planning knows of them.
+public struct JobInventory: Equatable, Sendable {
+    /// Every file that the job reads; slices refer to it by position.
+    public var files: [InputFile]
+    /// The base checkpoint θ_0.
+    public var base: CheckpointInventory
+    /// The fine-tuned checkpoints.
+    public var checkpoints: [TaskName: CheckpointInventory]
+    /// The captures of the tasks that bring rows.
+    public var captures: [TaskName: CaptureInventory]
+    /// The finished factor sets of the tasks that bring them.
+    public var factorSets: [TaskName: FactorSetInventory]
+
+    /// Collects what was read.
+    public init(
+        files: [InputFile] = [], base: CheckpointInventory = CheckpointInventory(location: "", shards: []),
+        checkpoints: [TaskName: CheckpointInventory] = [:], captures: [TaskName: CaptureInventory] = [:],
+        factorSets: [TaskName: FactorSetInventory] = [:]
+    ) {
+        self.files = files
+        self.base = base
+        self.checkpoints = checkpoints
+        self.captures = captures
+        self.factorSets = factorSets
+    }
+}
+
+/// A file that a job reads, and what tells it from another of the same name.
+public struct InputFile: Hashable, Sendable, Codable {
+    /// Absolute path, links resolved.
+    public var path: String
+    /// Size in bytes.
+    public var byteCount: UInt64
+    /// Modification time in nanoseconds since 1970.
+    public var modificationTime: Int64
+    /// SHA-256 of the safetensors header with its length.
+    public var headerDigest: BlobDigest
+    /// What the file is for: `base`, `checkpoint of "x"`, `capture of "x"`, `factors of "x"`.
+    public var role: String
+
+    /// Describes a file.
+    public init(path: String, byteCount: UInt64, modificationTime: Int64, headerDigest: BlobDigest, role: String) {
+        self.path = path
+        self.byteCount = byteCount
+        self.modificationTime = modificationTime
+        self.headerDigest = headerDigest
+        self.role = role
+    }
+}
+
+/// Bytes of an input file.
+public struct FileSlice: Hashable, Sendable, Codable {
+    /// Position in ``JobInventory/files``.
+    public var file: Int
+    /// First byte, from the file's start.
+    public var offset: UInt64
+    /// Number of bytes.
+    public var byteCount: UInt64
+
+    /// Cuts bytes out of a file.
+    public init(file: Int, offset: UInt64, byteCount: UInt64) {
+        self.file = file
+        self.offset = offset
+        self.byteCount = byteCount
+    }
+}
+
+/// A tensor of a checkpoint.
+public struct TensorInventory: Hashable, Sendable {
+    /// The tensor's full name.
+    public var name: String
+    /// The element type's word in the file (`F32`, `I64`, …).
+    public var elementType: String
+    /// The shape, outermost first.
+    public var shape: [Int]
+    /// Where its bytes lie.
+    public var slice: FileSlice
+
+    /// Describes a tensor.
+    public init(name: String, elementType: String, shape: [Int], slice: FileSlice) {
+        self.name = name
+        self.elementType = elementType
+        self.shape = shape
+        self.slice = slice
+    }
+
+    /// The type, when it is one to compute with; other tensors are copied bit for bit.
+    public var floatingType: TensorType? { TensorType(rawValue: elementType) }
+    /// Number of elements.
+    public var elementCount: Int { shape.reduce(1, *) }
+}
+
+/// A checkpoint: its tensors, in the order and sharding of its files.
+public struct CheckpointInventory: Equatable, Sendable {
+    /// One file of a checkpoint.
+    public struct Shard: Equatable, Sendable {
+        /// The file's name without its directory.
+        public var name: String
+        /// The file's metadata.
+        public var metadata: [String: String]
+        /// The tensors in file order.
+        public var tensors: [TensorInventory]
+
+        /// Describes a shard.
+        public init(name: String, metadata: [String: String], tensors: [TensorInventory]) {
+            self.name = name
+            self.metadata = metadata
+            self.tensors = tensors
+        }
+    }
+
+    /// The path as resolved, for messages.
+    public var location: String
+    /// The files.
+    public var shards: [Shard]
+    /// The tensors by name.
+    public let tensors: [String: TensorInventory]
+
+    /// Collects the shards of a checkpoint.
+    public init(location: String, shards: [Shard]) {
+        self.location = location
+        self.shards = shards
+        tensors = Dictionary(
+            shards.flatMap(\.tensors).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+}
+
+/// Rows of a capture tensor, as they lie in one file.
+public struct RowSlice: Hashable, Sendable, Codable {
+    /// The rows' bytes.
+    public var slice: FileSlice
+    /// Number of rows.
+    public var rows: Int
+
+    /// Cuts rows out of a file.
+    public init(slice: FileSlice, rows: Int) {
+        self.slice = slice
+        self.rows = rows
+    }
+}
+
+/// A captured tensor: `[rows, columns]`, concatenated over the task's files.
+public struct CapturedRows: Hashable, Sendable {
+    /// The tensor's name in the files.
+    public var tensor: String
+    /// d_in, d_out or d.
+    public var columns: Int
+    /// The element type.
+    public var elementType: TensorType
+    /// The rows' places, in file order.
+    public var slices: [RowSlice]
+
+    /// Describes captured rows.
+    public init(tensor: String, columns: Int, elementType: TensorType, slices: [RowSlice]) {
+        self.tensor = tensor
+        self.columns = columns
+        self.elementType = elementType
+        self.slices = slices
+    }
+
+    /// Number of rows.
+    public var rows: Int { slices.reduce(0) { $0 + $1.rows } }
+}
+
+/// The captures of one task.
+public struct CaptureInventory: Equatable, Sendable {
+    /// A captured linear layer.
+    public struct Layer: Equatable, Sendable {
+        /// `[N·R, d_in]`, without the ones of the bias.
+        public var input: CapturedRows
+        /// `[N·R·M, d_out]`, probe-major.
+        public var outputGradient: CapturedRows
+        /// N.
+        public var samples: Int
+        /// R.
+        public var positions: Int
+        /// An earlier layer of the same captures whose input rows are the same bytes (q, k, v; gate, up).
+        public var sharedInput: LayerName?
+
+        /// Describes a captured layer.
+        public init(
+            input: CapturedRows, outputGradient: CapturedRows, samples: Int, positions: Int,
+            sharedInput: LayerName? = nil
+        ) {
+            self.input = input
+            self.outputGradient = outputGradient
+            self.samples = samples
+            self.positions = positions
+            self.sharedInput = sharedInput
+        }
+    }
+
+    /// A captured parameter outside linear layers.
+    public struct Parameter: Equatable, Sendable {
+        /// `[N·M, d]`.
+        public var gradient: CapturedRows
+        /// N.
+        public var samples: Int
+
+        /// Describes a captured parameter.
+        public init(gradient: CapturedRows, samples: Int) {
+            self.gradient = gradient
+            self.samples = samples
+        }
+    }
+
+    /// M.
+    public var probes: Int
+    /// The captured layers.
+    public var layers: [LayerName: Layer]
+    /// The captured parameters.
+    public var parameters: [ParameterName: Parameter]
+
+    /// Collects what the captures of a task hold.
+    public init(probes: Int, layers: [LayerName: Layer], parameters: [ParameterName: Parameter]) {
+        self.probes = probes
+        self.layers = layers
+        self.parameters = parameters
+    }
+}
+
+/// A finished factor set of one task.
+public struct FactorSetInventory: Equatable, Sendable {
+    /// A stored factor.
+    public struct Factor: Equatable, Sendable {
+        /// The matrix's rows and columns.
+        public var dimension: Int
+        /// `F32` or `F64`.
+        public var elementType: TensorType
+        /// Whether the tensor is a packed lower triangle rather than a square.
+        public var isPacked: Bool
+        /// Where its bytes lie.
+        public var slice: FileSlice
+
+        /// Describes a stored factor.
+        public init(dimension: Int, elementType: TensorType, isPacked: Bool, slice: FileSlice) {
+            self.dimension = dimension
+            self.elementType = elementType
+            self.isPacked = isPacked
+            self.slice = slice
+        }
+    }
+
+    /// The convention of the factors, as the file's metadata tells it.
+    public var normalization: Normalization
+    /// N_t.
+    public var samples: Int
+    /// The factors by what they belong to.
+    public var factors: [FactorName: Factor]
+
+    /// Collects what a factor set holds.
+    public init(normalization: Normalization, samples: Int, factors: [FactorName: Factor]) {
+        self.normalization = normalization
+        self.samples = samples
+        self.factors = factors
+    }
+}

@@ -1,0 +1,32 @@
+/// One thing that is wrong with a job, written for the person who must mend it.
+///
+/// Sentence: where: what is wrong; what was expected. What to do. All problems of a job are reported together.
+public struct JobProblem: Hashable, Sendable, Codable, CustomStringConvertible {
+    /// Where: `job.yaml:12:5`, a file, or a file and a tensor.
+    public let location: String
+    /// What is wrong, what was expected and what to do, in whole sentences.
+    public let message: String
+
+    /// States what is wrong at a place.
+    public init(at location: String, _ message: String) {
+        self.location = location
+        self.message = message
+    }
+
+    /// `where: what`.
+    public var description: String { "\(location): \(message)" }
+}
+
+/// The reason why a job was not accepted: everything that is wrong with it.
+public struct JobRefusal: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The problems, in the order of the job file.
+    public let problems: [JobProblem]
+
+    /// Collects the problems of one job.
+    public init(problems: [JobProblem]) {
+        self.problems = problems
+    }
+
+    /// A line a problem.
+    public var description: String { problems.map(\.description).joined(separator: "\n") }
+}

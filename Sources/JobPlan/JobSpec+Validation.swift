@@ -1,0 +1,185 @@
+import Identifiers
+
+extension JobSpec {
+    /// Everything that is wrong with the job, held against what its files hold; empty when it can be planned.
+    ///
+    /// Source: DESIGN section 1, "validation happens at submit, before any work".
+    public func problems(against inventory: JobInventory) -> [JobProblem] {
+        let selection = CurvatureSelection(spec: self, inventory: inventory)
+        var problems = outputProblems(inventory) + targetProblems() + selection.problems
+        for task in tasks {
+            if let checkpoint = inventory.checkpoints[task.name] {
+                problems += checkpointProblems(of: task, checkpoint, against: inventory.base)
+            }
+            for block in selection.blocks {
+                problems += curvatureProblems(of: task, block: block, inventory)
+            }
+        }
+        return problems
+    }
+
+    // MARK: - What was asked for
+
+    private func outputProblems(_ inventory: JobInventory) -> [JobProblem] {
+        var problems: [JobProblem] = []
+        let curved = tasks.filter(\.hasCurvature)
+        let merged = tasks.filter { $0.model != nil }
+        for output in [JobOutput.factors, .regularizer, .inverses] where outputs.contains(output) && curved.isEmpty {
+            problems.append(
+                JobProblem(
+                    at: fileName,
+                    "the output \"\(output.rawValue)\" needs curvature, but no task has \"captures\" or \"factors\"."))
+        }
+        if outputs.contains(.merged), merged.isEmpty {
+            problems.append(JobProblem(at: fileName, "the output \"merged\" needs a task with a \"model\"."))
+        }
+        if outputs.contains(.merged), method.needsFactors {
+            for task in merged where !task.hasCurvature {
+                problems.append(
+                    JobProblem(
+                        at: task.location,
+                        "the merge method \"\(method.rawValue)\" needs the factors of every merged task, but task "
+                            + "\"\(task.name)\" has neither \"captures\" nor \"factors\"."))
+            }
+        }
+        if curvature.regularizer.form == .perTask, outputs.contains(.inverses) {
+            problems.append(
+                JobProblem(
+                    at: fileName,
+                    "the output \"inverses\" needs an accumulated regularizer; the form is \"per_task\". "
+                        + "Drop the output or choose the form \"accumulated\"."))
+        }
+        return problems
+    }
+
+    private func targetProblems() -> [JobProblem] {
+        guard outputs.contains(.regularizer) || outputs.contains(.inverses) else { return [] }
+        let curved = tasks.filter(\.hasCurvature)
+        var problems: [JobProblem] = []
+        if case .named(let names) = curvature.regularizer.targets {
+            for name in names where !tasks.contains(where: { $0.name == name.value }) {
+                problems.append(
+                    JobProblem(
+                        at: name.location,
+                        "no task is named \"\(name.value)\"."
+                            + suggestion(for: name.value.rawValue, among: tasks.map(\.name.rawValue))))
+            }
+        }
+        if curvature.regularizer.targets != .all, curved.count < 2, !curved.isEmpty {
+            problems.append(
+                JobProblem(
+                    at: fileName,
+                    "leaving one task out needs at least two tasks with curvature; there is \(curved.count). "
+                        + "Add tasks, or write \"targets: all\"."))
+        }
+        return problems
+    }
+
+    // MARK: - Checkpoints
+
+    private func checkpointProblems(
+        of task: TaskSpec, _ checkpoint: CheckpointInventory, against base: CheckpointInventory
+    ) -> [JobProblem] {
+        var problems: [JobProblem] = []
+        for (name, expected) in base.tensors.sorted(by: { $0.key < $1.key }) {
+            guard let found = checkpoint.tensors[name] else {
+                problems.append(
+                    JobProblem(
+                        at: checkpoint.location,
+                        "tensor \"\(name)\" of the base is missing in the checkpoint of task \"\(task.name)\"; expected "
+                            + "\(expected.elementType) \(expected.shape)."))
+                continue
+            }
+            if found.shape != expected.shape {
+                problems.append(
+                    JobProblem(
+                        at: checkpoint.location,
+                        "tensor \"\(name)\" of task \"\(task.name)\" has the shape \(found.shape); the base has "
+                            + "\(expected.shape)."))
+            }
+            if (found.floatingType == nil) != (expected.floatingType == nil) {
+                problems.append(
+                    JobProblem(
+                        at: checkpoint.location,
+                        "tensor \"\(name)\" of task \"\(task.name)\" is \(found.elementType); the base has "
+                            + "\(expected.elementType), and quantised tensors cannot be merged."))
+            }
+        }
+        for name in checkpoint.tensors.keys.sorted() where base.tensors[name] == nil {
+            problems.append(
+                JobProblem(
+                    at: checkpoint.location,
+                    "tensor \"\(name)\" of task \"\(task.name)\" is not in the base \(base.location)."
+                        + suggestion(for: name, among: base.tensors.keys.sorted())))
+        }
+        return problems
+    }
+
+    // MARK: - Curvature
+
+    private func curvatureProblems(
+        of task: TaskSpec, block: CurvatureBlock, _ inventory: JobInventory
+    ) -> [JobProblem] {
+        if let captures = inventory.captures[task.name] {
+            return captureProblems(of: task.name, captures, block: block)
+        }
+        if let set = inventory.factorSets[task.name] {
+            return factorSetProblems(of: task, set, block: block)
+        }
+        return []
+    }
+
+    private func captureProblems(
+        of task: TaskName, _ captures: CaptureInventory, block: CurvatureBlock
+    ) -> [JobProblem] {
+        let place = "captures of task \"\(task)\""
+        switch block.kind {
+        case .linear(let outputs, let inputs, _):
+            guard let layer = captures.layers[LayerName(rawValue: block.name)] else {
+                return [JobProblem(at: place, missing("layer", block.name, captures.layers.keys.map(\.rawValue)))]
+            }
+            return [
+                (layer.input, inputs, "d_in"), (layer.outputGradient, outputs, "d_out"),
+            ].compactMap { rows, expected, symbol in
+                guard rows.columns != expected else { return nil }
+                return JobProblem(
+                    at: place,
+                    "tensor \"\(rows.tensor)\" has \(rows.columns) columns; the base's \"\(block.name).weight\" is "
+                        + "[\(outputs), \(inputs)], so \(symbol) = \(expected) was expected.")
+            }
+        case .full(let dimension):
+            guard let parameter = captures.parameters[ParameterName(rawValue: block.name)] else {
+                return [JobProblem(at: place, missing("parameter", block.name, captures.parameters.keys.map(\.rawValue)))]
+            }
+            guard parameter.gradient.columns != dimension else { return [] }
+            return [
+                JobProblem(
+                    at: place,
+                    "tensor \"\(parameter.gradient.tensor)\" has \(parameter.gradient.columns) columns; the base's "
+                        + "\"\(block.name)\" has \(dimension) elements.")
+            ]
+        }
+    }
+
+    private func missing(_ what: String, _ name: String, _ present: [String]) -> String {
+        "the \(what) \"\(name)\", which other tasks have, is missing; every task of a sum needs it. Capture it, or "
+            + "leave it out with \"layers\"." + suggestion(for: name, among: present.sorted())
+    }
+
+    private func factorSetProblems(
+        of task: TaskSpec, _ set: FactorSetInventory, block: CurvatureBlock
+    ) -> [JobProblem] {
+        let place = task.factors.map { "factors of task \"\(task.name)\" (\($0.value))" } ?? task.location
+        return block.factors.compactMap { side, dimension in
+            let name = FactorName(owner: block.name, side: side)
+            guard let factor = set.factors[name] else {
+                return JobProblem(at: place, "the factor \"\(name)\", which other tasks have, is missing.")
+            }
+            guard factor.dimension != dimension else { return nil }
+            return JobProblem(
+                at: place,
+                "the factor \"\(name)\" is [\(factor.dimension), \(factor.dimension)]; the base's layer needs "
+                    + "[\(dimension), \(dimension)].")
+        }
+    }
+}

@@ -1,0 +1,216 @@
+public import Identifiers
+
+/// What a user asks for: a job file, read and checked for form, not yet held against the files that it names.
+///
+/// Source: DESIGN section 1. A superset of mergekit's configuration.
+public struct JobSpec: Equatable, Sendable {
+    /// The merge method, by its name in the file.
+    public var method: MergeMethodName
+    /// Path of the base checkpoint θ_0, as written.
+    public var baseModel: Located<String>
+    /// The tasks, in the file's order, which is the order of every sum.
+    public var tasks: [TaskSpec]
+    /// Parameters for all tasks (`weight`, `normalize`, `lambda`).
+    public var parameters: MergeParameters
+    /// Element type of the merged checkpoint; the base's, tensor by tensor, when absent.
+    public var outputType: TensorType?
+    /// What concerns the curvature.
+    public var curvature: CurvatureSpec
+    /// What to write.
+    public var outputs: Set<JobOutput>
+    /// Whether `outputs` was written in the file, rather than taken by default.
+    public var hasExplicitOutputs: Bool
+    /// Path of the output directory, as written.
+    public var output: Located<String>
+    /// Name of the job file, for messages.
+    public var fileName: String
+}
+
+/// A value and where in the job file it stands.
+public struct Located<Value: Equatable & Sendable>: Equatable, Sendable {
+    /// The value.
+    public var value: Value
+    /// `job.yaml:line:column`.
+    public var location: String
+
+    /// Remembers where a value stands.
+    public init(_ value: Value, at location: String) {
+        self.value = value
+        self.location = location
+    }
+}
+
+/// One task of a job: a model entry of the file.
+public struct TaskSpec: Equatable, Sendable {
+    /// The task's name; by default the last component of the checkpoint's path.
+    public var name: TaskName
+    /// `job.yaml:line:column` of the entry.
+    public var location: String
+    /// Path of the fine-tuned checkpoint; none for a task that only enters the regularizer.
+    public var model: Located<String>?
+    /// Patterns of capture files.
+    public var captures: [Located<String>]
+    /// Path of a finished factor set.
+    public var factors: Located<String>?
+    /// Weight w_t in λ_t of eq. 8; the sample count when absent.
+    public var curvatureWeight: Double?
+    /// Parameters of this task alone, which precede the job's.
+    public var parameters: MergeParameters
+
+    /// Whether the task brings curvature, from captures or as factors.
+    public var hasCurvature: Bool { !captures.isEmpty || factors != nil }
+}
+
+/// mergekit's `parameters` that the supported methods know.
+public struct MergeParameters: Equatable, Sendable {
+    /// Factor of the task vector; negative for negation.
+    public var weight: ParameterSetting?
+    /// Whether weights are divided by their sum.
+    public var normalize: Bool?
+    /// The paper's α, mergekit's `lambda`.
+    public var lambda: ParameterSetting?
+
+    /// Parameters that the file does not set.
+    public init(weight: ParameterSetting? = nil, normalize: Bool? = nil, lambda: ParameterSetting? = nil) {
+        self.weight = weight
+        self.normalize = normalize
+        self.lambda = lambda
+    }
+}
+
+/// The merge methods that can be asked for.
+///
+/// Source: DESIGN section 2.5.
+public enum MergeMethodName: String, Equatable, Sendable, Codable, CaseIterable {
+    /// Δ = Σ w_t Δ_t.
+    case taskArithmetic = "task_arithmetic"
+    /// Δ = Σ w_t Δ_t / Σ w_t.
+    case weightedAverage = "weighted_average"
+    /// mergekit's name for `weighted_average`.
+    case linear
+    /// The closed form of eq. 8's objective.
+    case kfac
+
+    /// Whether the method needs the tasks' Kronecker factors.
+    public var needsFactors: Bool { self == .kfac }
+}
+
+/// Everything under the `kfac` key.
+public struct CurvatureSpec: Equatable, Sendable {
+    /// Globs over the layers and parameters that get factors; all that the captures hold when absent.
+    public var layers: [Located<String>]?
+    /// The convention of A and B.
+    public var normalization: Normalization = .tak
+    /// Damping of inverses and of the `kfac` merge.
+    public var damping = DampingSpec()
+    /// The regularizer's form, scale and targets.
+    public var regularizer = RegularizerSpec()
+    /// Whether probes are basis vectors, one for each output, summed and not averaged.
+    public var hasExactProbes = false
+    /// Whether the report holds the interference matrix.
+    public var measuresInterference = true
+    /// How inputs are identified in the report.
+    public var inputDigests: InputDigests = .content
+    /// Whether factor files hold packed triangles rather than full squares.
+    public var storesPackedTriangles = false
+}
+
+/// The convention of A and B.
+///
+/// Source: DESIGN section 2.1.
+public enum Normalization: String, Equatable, Sendable, Codable, CaseIterable {
+    /// The paper's own code: `expand`, and B divided by the positions once more.
+    case tak
+    /// Every position is a sample of its own.
+    case expand
+    /// Inputs are averaged and gradients summed over the positions of a sample.
+    case reduce
+}
+
+/// How strongly, and relative to what, a factor's diagonal is raised before it is inverted.
+///
+/// Source: DESIGN section 2.4.
+public struct DampingSpec: Equatable, Sendable, Codable {
+    /// What the value is relative to.
+    public enum Rule: String, Equatable, Sendable, Codable, CaseIterable {
+        /// Martens & Grosse 2015, §6.3.
+        case pi
+        /// Times the mean eigenvalue of each side.
+        case relative
+        /// As it is.
+        case absolute
+    }
+
+    /// What the value is relative to.
+    public var rule: Rule = .pi
+    /// γ, at least 0.
+    public var value = 1.0e-3
+
+    /// Damps by a rule and its γ.
+    public init(rule: Rule = .pi, value: Double = 1.0e-3) {
+        self.rule = rule
+        self.value = value
+    }
+}
+
+/// Which regularizers to assemble, and how.
+///
+/// Source: DESIGN section 2.2.
+public struct RegularizerSpec: Equatable, Sendable {
+    /// The regularizer's form.
+    public enum Form: String, Equatable, Sendable, Codable, CaseIterable {
+        /// Eq. 8: factors are summed, the cost does not grow with the number of tasks.
+        case accumulated
+        /// Eq. 7: every task's factors, weighted.
+        case perTask = "per_task"
+    }
+
+    /// The scale of the accumulated B.
+    public enum Scale: String, Equatable, Sendable, Codable, CaseIterable {
+        /// As in the paper: T' times eq. 7.
+        case paper
+        /// B divided by T'.
+        case mean
+    }
+
+    /// Which sums to form.
+    public enum Targets: Equatable, Sendable {
+        /// For each task, all the others.
+        case leaveOneOut
+        /// One sum over all tasks.
+        case all
+        /// For these tasks, all the others.
+        case named([Located<TaskName>])
+    }
+
+    /// The regularizer's form.
+    public var form: Form = .accumulated
+    /// The scale of the accumulated B.
+    public var scale: Scale = .paper
+    /// Which sums to form.
+    public var targets: Targets = .leaveOneOut
+}
+
+/// What a job can write.
+///
+/// Source: DESIGN section 3.
+public enum JobOutput: String, Hashable, Sendable, Codable, CaseIterable {
+    /// `factors/<task>/`.
+    case factors
+    /// `regularizer/<target>/`.
+    case regularizer
+    /// `inverses/<target>/`.
+    case inverses
+    /// `merged/`.
+    case merged
+    /// `report.json`.
+    case report
+}
+
+/// How the report identifies the files that were read.
+public enum InputDigests: String, Equatable, Sendable, Codable, CaseIterable {
+    /// SHA-256 of the whole file; read once more, beside the work.
+    case content
+    /// SHA-256 of the header, with size and modification time; nothing is read twice.
+    case header
+}

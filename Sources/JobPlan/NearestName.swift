@@ -1,0 +1,35 @@
+/// The candidate nearest to a misspelt name, by edit distance; ties go to the first.
+///
+/// - Parameters:
+///   - name: What was written.
+///   - candidates: What would have been understood.
+/// - Returns: The nearest candidate, or `nil` when none is near enough to be meant.
+func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
+    var best: (name: String, distance: Int)?
+    for candidate in candidates {
+        let distance = editDistance(Array(name.lowercased()), Array(candidate.lowercased()))
+        if distance < best?.distance ?? .max { best = (candidate, distance) }
+    }
+    guard let best, best.distance <= max(2, name.count / 2) else { return nil }
+    return best.name
+}
+
+/// Levenshtein's distance: insertions, deletions and replacements that turn one text into the other.
+private func editDistance(_ left: [Character], _ right: [Character]) -> Int {
+    var row = Array(0...right.count)
+    for (i, character) in left.enumerated() {
+        var diagonal = row[0]
+        row[0] = i + 1
+        for (j, other) in right.enumerated() {
+            let replaced = diagonal + (character == other ? 0 : 1)
+            diagonal = row[j + 1]
+            row[j + 1] = min(replaced, row[j] + 1, diagonal + 1)
+        }
+    }
+    return row[right.count]
+}
+
+/// ` Did you mean "x"?`, or nothing when no candidate is near.
+func suggestion(for name: String, among candidates: some Sequence<String>) -> String {
+    nearestName(to: name, among: candidates).map { " Did you mean \"\($0)\"?" } ?? ""
+}

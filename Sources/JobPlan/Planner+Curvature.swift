@@ -1,0 +1,259 @@
+import Identifiers
+
+/// Factors, sums over tasks, inverses, penalties, and the files that hold them.
+extension Planner {
+    /// Plans everything that concerns curvature.
+    mutating func planCurvature() {
+        guard needsFactors else { return }
+        for task in curvedTasks {
+            if let captures = inventory.captures[task.name] {
+                planFactors(of: task.name, from: captures)
+            } else if let set = inventory.factorSets[task.name] {
+                planImport(of: task.name, from: set)
+            }
+        }
+        planAccumulation()
+        if spec.outputs.contains(.inverses) { targets.forEach { planInversion(for: $0) } }
+        if measuresInterference { planPenalties() }
+        planFiles()
+    }
+
+    // MARK: - Factors
+
+    private mutating func planFactors(of task: TaskName, from captures: CaptureInventory) {
+        for block in blocks {
+            for (side, dimension) in block.factors {
+                let name = FactorName(owner: block.name, side: side)
+                if side == .input, let shared = captures.layers[LayerName(rawValue: block.name)]?.sharedInput,
+                    let output = factorOutputs[task]?[FactorName(owner: shared.rawValue, side: .input)],
+                    dimension == self.dimension(of: output)
+                {
+                    factorOutputs[task, default: [:]][name] = output
+                    continue
+                }
+                guard let (rows, template) = factorTemplate(block, side, captures) else { continue }
+                factorOutputs[task, default: [:]][name] = planFactor(
+                    name, of: task, dimension: dimension, rows: rows, template: template)
+            }
+        }
+    }
+
+    private func dimension(of output: UnitOutput) -> Int? {
+        switch units[output.unit.position].operation {
+        case .worker(.factor(let operation)): operation.dimension
+        case .coordinator(.combine(let operation)): operation.dimension
+        default: nil
+        }
+    }
+
+    /// What a factor is computed from, and how, but for the borders of its parts.
+    private func factorTemplate(
+        _ block: CurvatureBlock, _ side: FactorSide, _ captures: CaptureInventory
+    ) -> (rows: CapturedRows, template: FactorOperation)? {
+        let probes = spec.curvature.hasExactProbes ? 1 : captures.probes
+        let normalization = spec.curvature.normalization
+        switch block.kind {
+        case .linear(_, _, let hasBias):
+            guard let layer = captures.layers[LayerName(rawValue: block.name)] else { return nil }
+            let rows = side == .input ? layer.input : layer.outputGradient
+            let divisor = FactorDivisor(
+                samples: layer.samples, positions: layer.positions, probes: probes, normalization: normalization)
+            let isReduced = normalization == .reduce && layer.positions > 1
+            let reduction: FactorOperation.Reduction = !isReduced ? .none : side == .input ? .mean : .sum
+            return (
+                rows,
+                template(
+                    rows, appendsOnes: side == .input && hasBias, reduction: reduction, positions: layer.positions,
+                    divisor: side == .input ? divisor.input : divisor.gradient)
+            )
+        case .full:
+            guard let parameter = captures.parameters[ParameterName(rawValue: block.name)] else { return nil }
+            let divisor = FactorDivisor(
+                samples: parameter.samples, positions: 1, probes: probes, normalization: normalization)
+            return (
+                parameter.gradient,
+                template(parameter.gradient, appendsOnes: false, reduction: .none, positions: 1, divisor: divisor.full)
+            )
+        }
+    }
+
+    private func template(
+        _ rows: CapturedRows, appendsOnes: Bool, reduction: FactorOperation.Reduction, positions: Int, divisor: Double
+    ) -> FactorOperation {
+        let group = reduction == .none ? 1 : positions
+        let chunk = max(group, min(limits.chunkRows, rows.rows) / group * group)
+        return FactorOperation(
+            tensor: rows.tensor, columns: rows.columns, appendsOnes: appendsOnes, elementType: rows.elementType,
+            slices: rows.slices, firstRow: 0, chunkRows: chunk, reduction: reduction, positions: positions,
+            divisor: divisor)
+    }
+
+    private mutating func planFactor(
+        _ name: FactorName, of task: TaskName, dimension: Int, rows: CapturedRows, template: FactorOperation
+    ) -> UnitOutput {
+        let multiplyAdds = Double(dimension) * Double(dimension) * Double(rows.rows)
+        let chunks = (rows.rows + template.chunkRows - 1) / template.chunkRows
+        let parts = min(chunks, max(1, Int((multiplyAdds / limits.partMultiplyAdds).rounded(.up))))
+        let title = "factor \"\(name)\" of task \"\(task)\""
+        guard parts > 1 else {
+            return UnitOutput(addFactor(template, title: title))
+        }
+        let rowsPerPart = (chunks + parts - 1) / parts * template.chunkRows
+        var outputs: [UnitOutput] = []
+        for first in stride(from: 0, to: rows.rows, by: rowsPerPart) {
+            var part = template
+            part.firstRow = first
+            part.slices = rows.slices(of: first..<min(first + rowsPerPart, rows.rows))
+            part.divisor = nil
+            outputs.append(UnitOutput(addFactor(part, title: "\(title), rows from \(first)")))
+        }
+        let combine = CombineOperation(parts: outputs, dimension: dimension, divisor: template.divisor ?? 1)
+        return UnitOutput(
+            add(
+                .coordinator(.combine(combine)), after: outputs.map(\.unit),
+                cost: .streaming(inputBytes: .packedDouble(dimension) * UInt64(outputs.count), outputBytes: .packed(dimension)),
+                title: "sum of the parts of \(title)"))
+    }
+
+    private mutating func addFactor(_ operation: FactorOperation, title: String) -> UnitIndex {
+        add(.worker(.factor(operation)), after: [], cost: UnitCost(of: operation), title: title)
+    }
+
+    private mutating func planImport(of task: TaskName, from set: FactorSetInventory) {
+        for block in blocks {
+            for (side, dimension) in block.factors {
+                let name = FactorName(owner: block.name, side: side)
+                guard let factor = set.factors[name] else { continue }
+                factorOutputs[task, default: [:]][name] = UnitOutput(
+                    add(
+                        .coordinator(.importFactor(factor)), after: [],
+                        cost: .streaming(inputBytes: factor.slice.byteCount, outputBytes: .packed(dimension)),
+                        title: "import of factor \"\(name)\" of task \"\(task)\""))
+            }
+        }
+    }
+
+    // MARK: - Sums over tasks
+
+    private mutating func planAccumulation() {
+        let isAccumulated = spec.curvature.regularizer.form == .accumulated
+        let measuresError = spec.outputs.contains(.report) && curvedTasks.count > 1
+        guard (isAccumulated && !targets.isEmpty) || measuresError else { return }
+        for block in blocks {
+            for (side, dimension) in block.factors {
+                let name = FactorName(owner: block.name, side: side)
+                let tasks = curvedTasks.compactMap { task in
+                    factorOutputs[task.name]?[name].map {
+                        AccumulatedTask(
+                            task: task.name, factor: $0, weight: inventory.curvatureWeight(of: task.name, in: spec))
+                    }
+                }
+                let operation = AccumulateOperation(
+                    factor: name, dimension: dimension, tasks: tasks, targets: isAccumulated ? targets : [])
+                accumulations[name] = add(
+                    .coordinator(.accumulate(operation)), after: tasks.map(\.factor.unit),
+                    cost: .streaming(
+                        inputBytes: .packed(dimension) * UInt64(tasks.count),
+                        outputBytes: .packed(dimension) * UInt64(operation.targets.count)),
+                    title: "sums of factor \"\(name)\" over \(tasks.count) tasks")
+            }
+        }
+    }
+
+    /// The accumulated factor of one target.
+    func accumulated(_ name: FactorName, for target: TargetName) -> UnitOutput? {
+        guard spec.curvature.regularizer.form == .accumulated, let unit = accumulations[name],
+            let position = targets.firstIndex(of: target)
+        else { return nil }
+        return UnitOutput(unit, position)
+    }
+
+    private mutating func planInversion(for target: TargetName) {
+        for block in blocks {
+            for (position, (side, dimension)) in block.factors.enumerated() {
+                let name = FactorName(owner: block.name, side: side)
+                guard let factor = accumulated(name, for: target) else { continue }
+                let partner = block.factors.count == 2 ? block.factors[1 - position] : nil
+                let operation = InvertOperation(
+                    factor: factor, dimension: dimension,
+                    partner: partner.flatMap { accumulated(FactorName(owner: block.name, side: $0.side), for: target) },
+                    partnerDimension: partner?.dimension ?? 0, damping: spec.curvature.damping)
+                inversions[target, default: [:]][name] = add(
+                    .worker(.invert(operation)), after: [factor.unit] + (operation.partner.map { [$0.unit] } ?? []),
+                    cost: .inversion(dimension: dimension),
+                    title: "inverse of \"\(name)\" for target \"\(target)\"")
+            }
+        }
+    }
+
+    // MARK: - Penalties
+
+    private mutating func planPenalties() {
+        for block in blocks {
+            let checkpoints = mergedTasks.compactMap { inventory.checkpoints[$0.name] }
+            for task in curvedTasks {
+                let factors = factors(block) { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] }
+                guard let factors else { continue }
+                interferences[task.name, default: [:]][block.name] = addPenalty(
+                    block, factors, checkpoints: checkpoints,
+                    title: "interference with task \"\(task.name)\" in \"\(block.name)\"")
+            }
+            for case .without(let task) in targets {
+                guard let checkpoint = inventory.checkpoints[task],
+                    let factors = factors(
+                        block, from: { accumulated(FactorName(owner: block.name, side: $0), for: .without(task)) })
+                else { continue }
+                regularizerPenalties[task, default: [:]][block.name] = addPenalty(
+                    block, factors, checkpoints: [checkpoint],
+                    title: "penalty of task \"\(task)\" in \"\(block.name)\"")
+            }
+        }
+    }
+
+    private mutating func addPenalty(
+        _ block: CurvatureBlock, _ factors: BlockFactors<UnitOutput>, checkpoints: [CheckpointInventory], title: String
+    ) -> UnitIndex {
+        let operation = PenaltyOperation(
+            block: block, factors: factors, base: parameters(block, in: inventory.base),
+            checkpoints: checkpoints.map { parameters(block, in: $0) })
+        return add(
+            .worker(.penalty(operation)), after: factors.units,
+            cost: .penalty(block: block, taskVectors: checkpoints.count), title: title)
+    }
+
+    // MARK: - Files
+
+    private mutating func planFiles() {
+        if spec.outputs.contains(.factors) {
+            for task in curvedTasks {
+                let units = (factorOutputs[task.name] ?? [:]).values.map(\.unit).sorted()
+                addFile(.assembleFactors(task.name), after: units, title: "factor file of task \"\(task.name)\"")
+            }
+        }
+        for target in targets {
+            if spec.outputs.contains(.regularizer) {
+                addFile(
+                    .assembleRegularizer(target), after: regularizerSources(for: target),
+                    title: "regularizer file of target \"\(target)\"")
+            }
+            if spec.outputs.contains(.inverses) {
+                addFile(
+                    .assembleInverses(target), after: (inversions[target] ?? [:]).values.sorted(),
+                    title: "inverses file of target \"\(target)\"")
+            }
+        }
+    }
+
+    private func regularizerSources(for target: TargetName) -> [UnitIndex] {
+        guard spec.curvature.regularizer.form == .perTask else { return accumulations.values.sorted() }
+        return curvedTasks.filter { target.includes($0.name) }
+            .flatMap { (factorOutputs[$0.name] ?? [:]).values.map(\.unit) }.sorted()
+    }
+
+    private mutating func addFile(_ operation: CoordinatorOperation, after dependencies: [UnitIndex], title: String) {
+        let bytes = blocks.flatMap(\.factors).reduce(UInt64(0)) { $0 + .square($1.dimension) }
+        _ = add(
+            .coordinator(operation), after: dependencies, cost: .streaming(inputBytes: bytes / 2, outputBytes: bytes),
+            title: title)
+    }
+}

@@ -1,0 +1,68 @@
+import Identifiers
+
+/// The merge and the report.
+extension Planner {
+    /// Plans the merged checkpoint: blocks with factors on workers, files by the coordinator.
+    mutating func planMerge() {
+        guard spec.outputs.contains(.merged), !mergedTasks.isEmpty else { return }
+        if spec.method == .kfac { blocks.forEach { planBlockMerge($0) } }
+        var shards: [UnitIndex] = []
+        for (position, shard) in inventory.base.shards.enumerated() {
+            let bytes = shard.tensors.reduce(UInt64(0)) { $0 + $1.slice.byteCount }
+            let sources = blocks.compactMap { block in
+                block.parameters.contains { name in shard.tensors.contains { $0.name == name } }
+                    ? blockMerges[block.name] : nil
+            }
+            shards.append(
+                add(
+                    .coordinator(.mergeShard(position)), after: sources,
+                    cost: .streaming(inputBytes: bytes * UInt64(1 + mergedTasks.count), outputBytes: bytes),
+                    title: "merged file \"\(shard.name)\""))
+        }
+        _ = add(
+            .coordinator(.finishMerged), after: shards, cost: .streaming(inputBytes: 0, outputBytes: 0),
+            title: "index and configuration of the merged checkpoint")
+    }
+
+    private mutating func planBlockMerge(_ block: CurvatureBlock) {
+        let names = block.parameters
+        let settings = MergeSettings(spec: spec, base: inventory.base)
+        let total = mergedTasks.reduce(0) { $0 + inventory.curvatureWeight(of: $1.name, in: spec) }
+        let tasks = mergedTasks.compactMap { task -> MergeBlockOperation<UnitOutput>.Task? in
+            guard let checkpoint = inventory.checkpoints[task.name],
+                let factors = factors(
+                    block, from: { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] })
+            else { return nil }
+            return MergeBlockOperation.Task(
+                parameters: parameters(block, in: checkpoint), weight: settings.weight(of: task, tensor: names[0]),
+                lambda: inventory.curvatureWeight(of: task.name, in: spec) / total, factors: factors)
+        }
+        let base = parameters(block, in: inventory.base)
+        let operation = MergeBlockOperation(
+            block: block, base: base, tasks: tasks, scale: settings.scale(tensor: names[0]),
+            damping: spec.curvature.damping, outputTypes: base.map { spec.outputType ?? $0.elementType })
+        blockMerges[block.name] = add(
+            .worker(.mergeBlock(operation)), after: tasks.flatMap(\.factors.units),
+            cost: .blockMerge(block: block, tasks: tasks.count), title: "merge of \"\(block.name)\"")
+    }
+
+    /// Plans the report over all that was done before it, and the publication of all files.
+    mutating func planReport() {
+        if spec.outputs.contains(.report) { planReportFile() }
+        _ = add(
+            .coordinator(.publish), after: units.map(\.index), cost: .streaming(inputBytes: 0, outputBytes: 0),
+            title: "publication of the outputs")
+    }
+
+    private mutating func planReportFile() {
+        let bytes = inventory.files.reduce(UInt64(0)) { $0 + $1.byteCount }
+        if spec.curvature.inputDigests == .content {
+            _ = add(
+                .coordinator(.digestInputs), after: [], cost: .streaming(inputBytes: bytes, outputBytes: 0),
+                title: "digests of the inputs")
+        }
+        _ = add(
+            .coordinator(.writeReport), after: units.map(\.index), cost: .streaming(inputBytes: 0, outputBytes: 0),
+            title: "report")
+    }
+}

@@ -1,0 +1,81 @@
+extension UInt64 {
+    /// Bytes of a packed fp32 triangle.
+    static func packed(_ dimension: Int) -> UInt64 { UInt64(dimension) * UInt64(dimension + 1) / 2 * 4 }
+    /// Bytes of a packed fp64 triangle.
+    static func packedDouble(_ dimension: Int) -> UInt64 { packed(dimension) * 2 }
+    /// Bytes of a square of fp32.
+    static func square(_ dimension: Int) -> UInt64 { UInt64(dimension) * UInt64(dimension) * 4 }
+    /// Bytes of a square of fp64.
+    static func squareDouble(_ dimension: Int) -> UInt64 { square(dimension) * 2 }
+}
+
+extension UnitCost {
+    /// Bytes that a streaming operation holds at once, whatever the size of what streams.
+    static let streamingBytes: UInt64 = 64 << 20
+
+    /// A unit that streams: its memory does not depend on the tensor's size.
+    static func streaming(inputBytes: UInt64, outputBytes: UInt64) -> UnitCost {
+        UnitCost(
+            multiplyAdds: 0, inputBytes: inputBytes, outputBytes: outputBytes,
+            memoryBytes: UnitCost.streamingBytes)
+    }
+
+    /// A factor: the chunk of rows (and its raw bytes where they must be widened), the fp32 product of a chunk, the
+    /// fp64 packed sum and the packed result.
+    init(of operation: FactorOperation) {
+        let dimension = operation.dimension
+        let chunk = UInt64(operation.chunkRows) * UInt64(operation.columns)
+        let raw = operation.elementType == .float32 ? 0 : UInt64(operation.elementType.byteCount)
+        let reduced = operation.reduction == .none ? 0 : chunk / UInt64(max(1, operation.positions)) * 4
+        self.init(
+            multiplyAdds: Double(dimension) * Double(dimension) * Double(operation.rows),
+            inputBytes: UInt64(operation.rows) * UInt64(operation.columns * operation.elementType.byteCount),
+            outputBytes: operation.divisor == nil ? .packedDouble(dimension) : .packed(dimension),
+            memoryBytes: .square(dimension) + .packedDouble(dimension) + .packed(dimension) + chunk * (4 + raw)
+                + reduced + Self.streamingBytes)
+    }
+
+    /// An inverse: n³ multiply-adds in fp64 (counted double), a square in fp64, the packed input and output.
+    static func inversion(dimension: Int) -> UnitCost {
+        UnitCost(
+            multiplyAdds: 2 * Double(dimension) * Double(dimension) * Double(dimension), inputBytes: .packed(dimension),
+            outputBytes: .packed(dimension),
+            memoryBytes: .squareDouble(dimension) + 2 * .packed(dimension) + streamingBytes)
+    }
+
+    /// Penalties: two products a task vector, with both factors as fp64 squares.
+    static func penalty(block: CurvatureBlock, taskVectors: Int) -> UnitCost {
+        let (matrix, squares, packed, products) = shape(of: block)
+        return UnitCost(
+            multiplyAdds: 2 * Double(taskVectors) * products,
+            inputBytes: packed + UInt64(taskVectors + 1) * matrix * 4, outputBytes: 0,
+            memoryBytes: squares + packed + 5 * matrix * 8 + streamingBytes)
+    }
+
+    /// The `kfac` merge: two products a task, then two solves; sums and one task's factors as fp64 squares.
+    static func blockMerge(block: CurvatureBlock, tasks: Int) -> UnitCost {
+        let (matrix, squares, packed, products) = shape(of: block)
+        return UnitCost(
+            multiplyAdds: 2 * Double(tasks + 1) * products,
+            inputBytes: UInt64(tasks) * packed + UInt64(tasks + 1) * matrix * 4, outputBytes: matrix * 4,
+            memoryBytes: 2 * squares + packed + 6 * matrix * 8 + streamingBytes)
+    }
+
+    /// Elements of the block's matrix, bytes of its factors as fp64 squares and as fp32 triangles, and the
+    /// multiply-adds of one product with each side.
+    private static func shape(
+        of block: CurvatureBlock
+    ) -> (matrix: UInt64, squares: UInt64, packed: UInt64, products: Double) {
+        let dimensions = block.factors.map(\.dimension)
+        let squares = dimensions.reduce(UInt64(0)) { $0 + .squareDouble($1) }
+        let packed = dimensions.reduce(UInt64(0)) { $0 + .packed($1) }
+        guard dimensions.count == 2 else {
+            let dimension = Double(dimensions[0])
+            return (UInt64(dimensions[0]), squares, packed, dimension * dimension)
+        }
+        let (inputs, outputs) = (Double(dimensions[0]), Double(dimensions[1]))
+        return (
+            UInt64(dimensions[0]) * UInt64(dimensions[1]), squares, packed, outputs * inputs * (inputs + outputs)
+        )
+    }
+}

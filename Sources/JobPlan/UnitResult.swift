@@ -1,0 +1,57 @@
+public import Identifiers
+
+/// A blob: its digest and its size.
+public struct BlobReference: Hashable, Sendable, Codable {
+    /// SHA-256 of the bytes.
+    public var digest: BlobDigest
+    /// Number of bytes.
+    public var byteCount: UInt64
+
+    /// Names a blob.
+    public init(digest: BlobDigest, byteCount: UInt64) {
+        self.digest = digest
+        self.byteCount = byteCount
+    }
+}
+
+/// What a finished unit leaves: blobs, and numbers for the report. The same from whichever worker it comes.
+public struct UnitResult: Hashable, Sendable, Codable {
+    /// The unit's outputs, in the order that the operation defines.
+    public var blobs: [BlobReference]
+    /// Numbers by name; the operation that measures them defines which.
+    public var measurements: [MeasurementName: [Double]]
+
+    /// Collects a unit's outputs.
+    public init(blobs: [BlobReference] = [], measurements: [MeasurementName: [Double]] = [:]) {
+        self.blobs = blobs
+        self.measurements = measurements
+    }
+}
+
+/// The numbers that units measure.
+public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, CodingKeyRepresentable {
+    /// Of a factor: its trace.
+    case trace
+    /// Of an inverse: the rank estimate.
+    case rank
+    /// Of an inverse: estimate of the condition number of the damped factor.
+    case condition
+    /// Of an inverse: smallest eigenvalue, when known.
+    case smallestEigenvalue = "smallest_eigenvalue"
+    /// Of an inverse: largest eigenvalue, when known.
+    case largestEigenvalue = "largest_eigenvalue"
+    /// Of an inverse: what was added to the diagonal in the end.
+    case damping
+    /// Of an inverse: how many factorisations were tried.
+    case attempts
+    /// Of an inverse: coordinates with a zero diagonal.
+    case pinned
+    /// Of an inverse: 1 when eigenvalues had to be clamped.
+    case clamped
+    /// Of a penalty: tr(B Δ A Δᵀ) or δᵀ F δ for each task vector.
+    case penalties
+    /// Of an accumulated factor: ⟨X_s, X_t⟩ over tasks, row by row.
+    case innerProducts = "inner_products"
+    /// Of an accumulated factor: for each target 1 when it had to be summed afresh.
+    case summedAfresh = "summed_afresh"
+}

@@ -1,0 +1,258 @@
+import Identifiers
+
+/// What a worker does. `Blob` names inputs: another unit's output in the plan, a digest in a lease.
+///
+/// Source: DESIGN section 5, "a worker is a pure function from inputs to outputs".
+public enum WorkerOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
+    /// Rows → a Kronecker factor or one of its partial sums.
+    case factor(FactorOperation)
+    /// A packed factor → its damped inverse.
+    case invert(InvertOperation<Blob>)
+    /// A block's factors and several task vectors → how strongly each moves the block.
+    case penalty(PenaltyOperation<Blob>)
+    /// The factors and task vectors of all tasks → the block's merged parameters.
+    case mergeBlock(MergeBlockOperation<Blob>)
+
+    /// The same operation with its blobs named differently.
+    ///
+    /// - Throws: what `name` throws.
+    public func mapBlobs<Other, Failure: Error>(
+        _ name: (Blob) throws(Failure) -> Other
+    ) throws(Failure) -> WorkerOperation<Other> {
+        switch self {
+        case .factor(let operation): .factor(operation)
+        case .invert(let operation): .invert(try operation.mapBlobs(name))
+        case .penalty(let operation): .penalty(try operation.mapBlobs(name))
+        case .mergeBlock(let operation): .mergeBlock(try operation.mapBlobs(name))
+        }
+    }
+}
+
+/// Rows → a factor: `rowsᵀ · rows`, in chunks with fixed borders.
+///
+/// Source: DESIGN section 2.1 and 2.6.
+public struct FactorOperation: Equatable, Sendable {
+    /// How the positions of one sample become one row.
+    public enum Reduction: String, Equatable, Sendable, CaseIterable {
+        /// Each position is a row.
+        case none
+        /// ā = 1/R Σ_r ã.
+        case mean
+        /// ḡ = Σ_r g.
+        case sum
+    }
+
+    /// The tensor that the rows come from, for messages.
+    public var tensor: String
+    /// Number of columns of the rows.
+    public var columns: Int
+    /// Whether a column of ones is appended (the bias's).
+    public var appendsOnes: Bool
+    /// The rows' element type.
+    public var elementType: TensorType
+    /// Where the rows lie, in order.
+    public var slices: [RowSlice]
+    /// Index of the first row within the tensor, for messages.
+    public var firstRow: Int
+    /// Rows of one chunk; a multiple of `positions` when they are reduced.
+    public var chunkRows: Int
+    /// How positions are reduced.
+    public var reduction: Reduction
+    /// R.
+    public var positions: Int
+    /// What the sum is divided by; `nil` for a partial sum, which stays fp64 and undivided.
+    public var divisor: Double?
+
+    /// Describes a factor's computation.
+    public init(
+        tensor: String, columns: Int, appendsOnes: Bool, elementType: TensorType, slices: [RowSlice], firstRow: Int,
+        chunkRows: Int, reduction: Reduction, positions: Int, divisor: Double?
+    ) {
+        self.tensor = tensor
+        self.columns = columns
+        self.appendsOnes = appendsOnes
+        self.elementType = elementType
+        self.slices = slices
+        self.firstRow = firstRow
+        self.chunkRows = chunkRows
+        self.reduction = reduction
+        self.positions = positions
+        self.divisor = divisor
+    }
+
+    /// The factor's dimension.
+    public var dimension: Int { columns + (appendsOnes ? 1 : 0) }
+    /// Number of rows.
+    public var rows: Int { slices.reduce(0) { $0 + $1.rows } }
+}
+
+/// A packed factor → its damped inverse.
+///
+/// Source: DESIGN section 2.4.
+public struct InvertOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
+    /// The factor, F32 packed.
+    public var factor: Blob
+    /// Its dimension.
+    public var dimension: Int
+    /// The other side of the same layer, whose trace the π rule needs; none for a full block.
+    public var partner: Blob?
+    /// The partner's dimension, 0 without one.
+    public var partnerDimension: Int
+    /// How to damp.
+    public var damping: DampingSpec
+
+    /// Describes an inversion.
+    public init(factor: Blob, dimension: Int, partner: Blob?, partnerDimension: Int, damping: DampingSpec) {
+        self.factor = factor
+        self.dimension = dimension
+        self.partner = partner
+        self.partnerDimension = partnerDimension
+        self.damping = damping
+    }
+
+    func mapBlobs<Other, Failure: Error>(
+        _ name: (Blob) throws(Failure) -> Other
+    ) throws(Failure) -> InvertOperation<Other> {
+        InvertOperation<Other>(
+            factor: try name(factor), dimension: dimension, partner: try mapOptional(partner, name),
+            partnerDimension: partnerDimension, damping: damping)
+    }
+}
+
+/// A block's curvature: both sides of a layer, or a full block; F32 packed.
+public enum BlockFactors<Blob: Equatable & Sendable>: Equatable, Sendable {
+    /// A and B.
+    case kronecker(input: Blob, gradient: Blob)
+    /// F.
+    case full(Blob)
+
+    func mapBlobs<Other, Failure: Error>(
+        _ name: (Blob) throws(Failure) -> Other
+    ) throws(Failure) -> BlockFactors<Other> {
+        switch self {
+        case .kronecker(let input, let gradient): .kronecker(input: try name(input), gradient: try name(gradient))
+        case .full(let blob): .full(try name(blob))
+        }
+    }
+}
+
+/// A parameter tensor in a checkpoint.
+public struct TensorSource: Hashable, Sendable {
+    /// The element type.
+    public var elementType: TensorType
+    /// Where the bytes lie.
+    public var slice: FileSlice
+
+    /// Describes a tensor's place.
+    public init(elementType: TensorType, slice: FileSlice) {
+        self.elementType = elementType
+        self.slice = slice
+    }
+}
+
+/// A block's parameters in a checkpoint, in the order of ``CurvatureBlock/parameters``.
+public typealias BlockParameters = [TensorSource]
+
+/// Several task vectors against one block's factors: tr(B Δ A Δᵀ) or δᵀ F δ for each.
+///
+/// Source: DESIGN section 2.2 (penalty) and 2.3 (interference).
+public struct PenaltyOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
+    /// The block.
+    public var block: CurvatureBlock
+    /// The block's factors.
+    public var factors: BlockFactors<Blob>
+    /// θ_0.
+    public var base: BlockParameters
+    /// θ_t of each task.
+    public var checkpoints: [BlockParameters]
+
+    /// Describes the evaluation of penalties.
+    public init(
+        block: CurvatureBlock, factors: BlockFactors<Blob>, base: BlockParameters, checkpoints: [BlockParameters]
+    ) {
+        self.block = block
+        self.factors = factors
+        self.base = base
+        self.checkpoints = checkpoints
+    }
+
+    func mapBlobs<Other, Failure: Error>(
+        _ name: (Blob) throws(Failure) -> Other
+    ) throws(Failure) -> PenaltyOperation<Other> {
+        PenaltyOperation<Other>(
+            block: block, factors: try factors.mapBlobs(name), base: base, checkpoints: checkpoints)
+    }
+}
+
+/// The `kfac` merge of one block.
+///
+/// Source: DESIGN section 2.5.
+public struct MergeBlockOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
+    /// One task's share.
+    public struct Task: Equatable, Sendable {
+        /// θ_t.
+        public var parameters: BlockParameters
+        /// Factor of the task vector; negative for negation.
+        public var weight: Double
+        /// λ_t.
+        public var lambda: Double
+        /// The task's factors.
+        public var factors: BlockFactors<Blob>
+
+        /// Describes a task's share.
+        public init(parameters: BlockParameters, weight: Double, lambda: Double, factors: BlockFactors<Blob>) {
+            self.parameters = parameters
+            self.weight = weight
+            self.lambda = lambda
+            self.factors = factors
+        }
+    }
+
+    /// The block.
+    public var block: CurvatureBlock
+    /// θ_0.
+    public var base: BlockParameters
+    /// The tasks, in the job's order.
+    public var tasks: [Task]
+    /// α.
+    public var scale: Double
+    /// How to damp.
+    public var damping: DampingSpec
+    /// Element type of each merged parameter.
+    public var outputTypes: [TensorType]
+
+    /// Describes the merge of a block.
+    public init(
+        block: CurvatureBlock, base: BlockParameters, tasks: [Task], scale: Double, damping: DampingSpec,
+        outputTypes: [TensorType]
+    ) {
+        self.block = block
+        self.base = base
+        self.tasks = tasks
+        self.scale = scale
+        self.damping = damping
+        self.outputTypes = outputTypes
+    }
+
+    func mapBlobs<Other, Failure: Error>(
+        _ name: (Blob) throws(Failure) -> Other
+    ) throws(Failure) -> MergeBlockOperation<Other> {
+        var mapped: [MergeBlockOperation<Other>.Task] = []
+        for task in tasks {
+            mapped.append(
+                MergeBlockOperation<Other>.Task(
+                    parameters: task.parameters, weight: task.weight, lambda: task.lambda,
+                    factors: try task.factors.mapBlobs(name)))
+        }
+        return MergeBlockOperation<Other>(
+            block: block, base: base, tasks: mapped, scale: scale, damping: damping, outputTypes: outputTypes)
+    }
+}
+
+/// `Optional.map` with a typed throw, which the standard library's lacks for closures that are not escaping values.
+private func mapOptional<Value, Other, Failure: Error>(
+    _ value: Value?, _ transform: (Value) throws(Failure) -> Other
+) throws(Failure) -> Other? {
+    guard let value else { return nil }
+    return try transform(value)
+}

@@ -1,0 +1,113 @@
+public import Identifiers
+public import JobPlan
+
+/// What the coordinator must do next, in this order.
+///
+/// Source: etcd-io/raft's `Ready`: the order of side effects is part of the type's contract.
+public struct SchedulerEffects: Equatable, Sendable {
+    /// Facts to make durable BEFORE anything below is done.
+    public var records: [JournalRecord] = []
+    /// Orders to workers.
+    public var orders: [WorkerOrder] = []
+    /// Units for the coordinator itself; each is answered by `unitFinished` or `unitFailed`.
+    public var coordinatorWork: [LeasedUnit] = []
+    /// Jobs that ended with this event: their watchers are told, their scratch files removed.
+    public var endedJobs: [JobID] = []
+    /// What the log should tell.
+    public var notices: [SchedulerNotice] = []
+    /// The next instant at which `deadlineReached` must be handled; replaces any earlier one.
+    public var deadline: SchedulerInstant?
+
+    /// Nothing to do.
+    public init() {}
+}
+
+/// A unit given to somebody.
+public struct LeasedUnit: Hashable, Sendable {
+    /// The unit.
+    public var unit: UnitReference
+    /// Which attempt this is.
+    public var attempt: Attempt
+
+    /// Names a lease.
+    public init(_ unit: UnitReference, _ attempt: Attempt) {
+        self.unit = unit
+        self.attempt = attempt
+    }
+}
+
+/// An order to one worker.
+public enum WorkerOrder: Hashable, Sendable {
+    /// Compute this unit.
+    case lease(WorkerID, LeasedUnit)
+    /// Forget this unit, unless its computation has begun.
+    case revoke(WorkerID, LeasedUnit)
+}
+
+/// Something that an operator may want to know.
+public enum SchedulerNotice: Hashable, Sendable {
+    /// A worker joined.
+    case workerJoined(WorkerID)
+    /// A worker is gone; its units were taken back.
+    case workerLost(WorkerID, reason: String, units: Int)
+    /// A unit failed and will be tried again.
+    case unitRetried(UnitReference, UnitFailure, failures: Int)
+    /// A queued unit moved to a worker that had nothing to do.
+    case unitMoved(UnitReference, from: WorkerID, to: WorkerID)
+    /// A result came for an attempt that had been superseded; it was the first, so it was used.
+    case lateResultUsed(UnitReference, Attempt)
+    /// A second result of a unit differs from the first: it was dropped. Machines that must agree do not.
+    case resultsDiffer(UnitReference, UnitExecutorName)
+    /// A unit waits because no worker has the memory that it needs.
+    case noWorkerFits(UnitReference, memoryBytes: UInt64)
+}
+
+/// A fact that outlives the process. State is these, folded through ``Scheduler/apply(_:plan:)``.
+public enum JournalRecord: Hashable, Sendable {
+    /// A job was accepted.
+    case jobAccepted(JobHeader)
+    /// A unit's result is known and its blobs are in the store.
+    case unitFinished(UnitReference, UnitExecutorName, UnitResult, UnitDuration)
+    /// A unit failed.
+    case unitFailed(UnitReference, UnitExecutorName, UnitFailure)
+    /// A job ended.
+    case jobEnded(JobID, JobOutcome)
+}
+
+/// What is needed to take a job up again after a restart.
+public struct JobHeader: Hashable, Sendable, Codable {
+    /// The job.
+    public var id: JobID
+    /// Digest of the job file and of the identity of its inputs.
+    public var fingerprint: BlobDigest
+    /// The job file's text.
+    public var specText: String
+    /// The job file's path; relative paths within it start at its directory.
+    public var specPath: String
+    /// Whether an output directory that is not empty may be replaced.
+    public var overwrites: Bool
+    /// When the job was submitted, in seconds since 1970.
+    public var submittedAt: Double
+
+    /// Collects what is needed to take a job up again.
+    public init(
+        id: JobID, fingerprint: BlobDigest, specText: String, specPath: String, overwrites: Bool, submittedAt: Double
+    ) {
+        self.id = id
+        self.fingerprint = fingerprint
+        self.specText = specText
+        self.specPath = specPath
+        self.overwrites = overwrites
+        self.submittedAt = submittedAt
+    }
+}
+
+/// How a job ended.
+public enum JobOutcome: Hashable, Sendable, Codable {
+    /// All outputs are written.
+    case succeeded
+    /// It cannot be done; nothing was published.
+    case failed(UnitFailure)
+    /// A user ended it; nothing was published.
+    case cancelled
+}

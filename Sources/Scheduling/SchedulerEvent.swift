@@ -1,0 +1,113 @@
+public import Identifiers
+public import JobPlan
+
+/// What has happened. Everything that the scheduler ever learns arrives as one of these.
+public enum SchedulerEvent: Sendable {
+    /// A validated and planned job was submitted.
+    case jobSubmitted(JobHeader, JobPlan)
+    /// A user asked for a job's end.
+    case jobCancelled(JobID)
+    /// A worker greeted.
+    case workerJoined(WorkerID, WorkerCapacity)
+    /// A worker gave a sign of life.
+    case workerHeard(WorkerID)
+    /// A worker said that it is leaving, or its connection is known to be gone.
+    case workerLeft(WorkerID, reason: String)
+    /// A worker began to compute a unit.
+    case unitStarted(UnitReference, Attempt, by: WorkerID)
+    /// A unit's outputs are durable in the blob store, or its file is written.
+    case unitFinished(UnitReference, Attempt, by: UnitExecutorName, UnitResult, UnitDuration)
+    /// A unit could not be computed.
+    case unitFailed(UnitReference, Attempt, by: UnitExecutorName, UnitFailure)
+    /// The instant that ``SchedulerEffects/deadline`` named has come.
+    case deadlineReached
+}
+
+/// Who computed a unit.
+public enum UnitExecutorName: Hashable, Sendable, Codable, CustomStringConvertible {
+    /// The coordinator itself.
+    case coordinator
+    /// A worker.
+    case worker(WorkerID)
+
+    /// `coordinator`, or the worker's name.
+    public var description: String {
+        switch self {
+        case .coordinator: "coordinator"
+        case .worker(let worker): worker.rawValue
+        }
+    }
+}
+
+/// What a worker offers.
+public struct WorkerCapacity: Equatable, Sendable {
+    /// Units that it computes at once.
+    public var lanes: Int
+    /// Memory for units, in bytes.
+    public var memoryBytes: UInt64
+
+    /// States what a worker offers.
+    public init(lanes: Int, memoryBytes: UInt64) {
+        self.lanes = lanes
+        self.memoryBytes = memoryBytes
+    }
+}
+
+/// How long a unit took: for the report and for estimates, never for decisions about bytes.
+public struct UnitDuration: Hashable, Sendable, Codable {
+    /// From the unit's start to its result, in seconds.
+    public var elapsedSeconds: Double
+    /// In numeric kernels, in seconds.
+    public var kernelSeconds: Double
+
+    /// States how long a unit took.
+    public init(elapsedSeconds: Double, kernelSeconds: Double) {
+        self.elapsedSeconds = elapsedSeconds
+        self.kernelSeconds = kernelSeconds
+    }
+}
+
+/// Why a unit could not be computed.
+public struct UnitFailure: Hashable, Sendable, Codable {
+    /// What may be done about it.
+    public enum Kind: String, Hashable, Sendable, Codable {
+        /// The input is wrong: the same everywhere, so the job ends.
+        case badInput
+        /// The world failed: another attempt may succeed.
+        case world
+        /// The worker vanished while it computed the unit.
+        case workerLost
+    }
+
+    /// What may be done about it.
+    public var kind: Kind
+    /// Where and what, in whole sentences.
+    public var message: String
+
+    /// States why a unit could not be computed.
+    public init(kind: Kind, message: String) {
+        self.kind = kind
+        self.message = message
+    }
+}
+
+/// An instant on the coordinator's own monotonic clock.
+public struct SchedulerInstant: Hashable, Sendable, Comparable {
+    /// Time since the coordinator started.
+    public var sinceStart: Duration
+
+    /// Names an instant.
+    public init(sinceStart: Duration) {
+        self.sinceStart = sinceStart
+    }
+
+    /// The instant a duration later.
+    public func advanced(by duration: Duration) -> SchedulerInstant {
+        SchedulerInstant(sinceStart: sinceStart + duration)
+    }
+
+    /// Orders by time.
+    public static func < (left: SchedulerInstant, right: SchedulerInstant) -> Bool {
+        left.sinceStart < right.sinceStart
+    }
+}

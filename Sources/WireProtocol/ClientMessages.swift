@@ -1,0 +1,206 @@
+public import Identifiers
+public import JobPlan
+
+/// What a client asks of the coordinator.
+public enum ClientRequest: Equatable, Sendable {
+    /// Run a job.
+    case submit(Submission)
+    /// Say what running a job would take.
+    case plan(Submission)
+    /// List the jobs.
+    case jobs
+    /// Tell a job's progress.
+    case status(JobID)
+    /// End a job.
+    case cancel(JobID)
+    /// List the workers.
+    case workers
+    /// List the files that a finished job wrote.
+    case outputs(JobID)
+    /// Send bytes of one of them.
+    case outputRange(JobID, path: String, offset: UInt64, byteCount: UInt64)
+
+    init(_ wire: WireClientRequest) throws(WireError) {
+        switch wire.body {
+        case .submit(let submission): self = .submit(Submission(submission))
+        case .plan(let submission): self = .plan(Submission(submission))
+        case .jobs: self = .jobs
+        case .status(let job): self = .status(JobID(rawValue: job))
+        case .cancel(let job): self = .cancel(JobID(rawValue: job))
+        case .workers: self = .workers
+        case .outputs(let job): self = .outputs(JobID(rawValue: job))
+        case .outputRange(let range):
+            self = .outputRange(
+                JobID(rawValue: range.job), path: range.path, offset: range.offset, byteCount: range.byteCount)
+        case nil: throw .malformed("a request has no body")
+        }
+    }
+
+    var wire: WireClientRequest {
+        var wire = WireClientRequest()
+        switch self {
+        case .submit(let submission): wire.submit = submission.wire
+        case .plan(let submission): wire.plan = submission.wire
+        case .jobs: wire.jobs = WireListJobs()
+        case .status(let job): wire.status = job.rawValue
+        case .cancel(let job): wire.cancel = job.rawValue
+        case .workers: wire.workers = WireListWorkers()
+        case .outputs(let job): wire.outputs = job.rawValue
+        case .outputRange(let job, let path, let offset, let byteCount):
+            wire.outputRange.job = job.rawValue
+            wire.outputRange.path = path
+            wire.outputRange.offset = offset
+            wire.outputRange.byteCount = byteCount
+        }
+        return wire
+    }
+}
+
+/// A job file on its way to the coordinator.
+public struct Submission: Equatable, Sendable {
+    /// The job file's text.
+    public var specText: String
+    /// Its absolute path; relative paths within it start at its directory.
+    public var specPath: String
+    /// Whether an output directory that is not empty may be replaced.
+    public var overwrites: Bool
+
+    /// Submits a job file.
+    public init(specText: String, specPath: String, overwrites: Bool) {
+        self.specText = specText
+        self.specPath = specPath
+        self.overwrites = overwrites
+    }
+
+    init(_ wire: WireSubmission) {
+        self.init(specText: wire.specText, specPath: wire.specPath, overwrites: wire.overwrites)
+    }
+
+    var wire: WireSubmission {
+        var wire = WireSubmission()
+        wire.specText = specText
+        wire.specPath = specPath
+        wire.overwrites = overwrites
+        return wire
+    }
+}
+
+/// What the coordinator answers.
+public enum ClientReply: Equatable, Sendable {
+    /// It cannot be done.
+    case failure(RequestFailure)
+    /// The job runs.
+    case accepted(JobID, isRunningAlready: Bool)
+    /// What a job would take.
+    case plan(PlanSummary)
+    /// The jobs.
+    case jobs([JobReport])
+    /// The workers.
+    case workers([WorkerReport])
+    /// A job's files.
+    case outputs([OutputFile])
+    /// Bytes of a file; they are the second frame.
+    case outputChunk(offset: UInt64)
+
+    init(_ wire: WireClientReply) throws(WireError) {
+        switch wire.body {
+        case .failure(let failure): self = .failure(try RequestFailure(failure))
+        case .accepted(let accepted):
+            self = .accepted(JobID(rawValue: accepted.job), isRunningAlready: accepted.isRunningAlready)
+        case .plan(let plan): self = .plan(try PlanSummary(plan))
+        case .jobs(let jobs): self = .jobs(try list(jobs.jobs, "the list of jobs") { job throws(WireError) in try JobReport(job) })
+        case .workers(let workers):
+            self = .workers(try list(workers.workers, "the list of workers") { worker throws(WireError) in try WorkerReport(worker) })
+        case .outputs(let outputs):
+            self = .outputs(outputs.files.map { OutputFile(path: $0.path, byteCount: $0.byteCount) })
+        case .outputChunkOffset(let offset): self = .outputChunk(offset: offset)
+        case nil: throw .malformed("a reply has no body")
+        }
+    }
+
+    var wire: WireClientReply {
+        var wire = WireClientReply()
+        switch self {
+        case .failure(let failure): wire.failure = failure.wire
+        case .accepted(let job, let isRunningAlready):
+            wire.accepted.job = job.rawValue
+            wire.accepted.isRunningAlready = isRunningAlready
+        case .plan(let plan): wire.plan = plan.wire
+        case .jobs(let jobs):
+            wire.jobs = WireJobList()
+            wire.jobs.jobs = jobs.map(\.wire)
+        case .workers(let workers):
+            wire.workers = WireWorkerList()
+            wire.workers.workers = workers.map(\.wire)
+        case .outputs(let files):
+            wire.outputs = WireOutputList()
+            wire.outputs.files = files.map { file in
+                var wire = WireOutputFile()
+                wire.path = file.path
+                wire.byteCount = file.byteCount
+                return wire
+            }
+        case .outputChunk(let offset): wire.outputChunkOffset = offset
+        }
+        return wire
+    }
+}
+
+/// Why a request failed.
+public struct RequestFailure: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What kind of failure it is, and so the client's exit code.
+    public enum Kind: String, Equatable, Sendable {
+        /// The job file or its inputs are wrong.
+        case badInput = "bad_input"
+        /// No such job.
+        case unknownJob = "unknown_job"
+        /// The coordinator could not do it.
+        case world
+    }
+
+    /// What kind of failure it is.
+    public var kind: Kind
+    /// Everything that is wrong.
+    public var problems: [JobProblem]
+
+    /// States why a request failed.
+    public init(kind: Kind, problems: [JobProblem]) {
+        self.kind = kind
+        self.problems = problems
+    }
+
+    /// A line a problem.
+    public var description: String { problems.map(\.description).joined(separator: "\n") }
+
+    init(_ wire: WireRequestFailure) throws(WireError) {
+        self.init(
+            kind: try word(wire.kind, "a failure's kind"),
+            problems: wire.problems.map { JobProblem(at: $0.location, $0.message) })
+    }
+
+    var wire: WireRequestFailure {
+        var wire = WireRequestFailure()
+        wire.kind = kind.rawValue
+        wire.problems = problems.map { problem in
+            var wire = WireProblem()
+            wire.location = problem.location
+            wire.message = problem.message
+            return wire
+        }
+        return wire
+    }
+}
+
+/// A file that a job wrote.
+public struct OutputFile: Equatable, Sendable {
+    /// Path within the output directory.
+    public var path: String
+    /// Size in bytes.
+    public var byteCount: UInt64
+
+    /// Names a file.
+    public init(path: String, byteCount: UInt64) {
+        self.path = path
+        self.byteCount = byteCount
+    }
+}

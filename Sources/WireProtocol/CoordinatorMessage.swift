@@ -1,0 +1,71 @@
+import Identifiers
+import JobPlan
+
+/// What the coordinator tells a worker.
+public enum CoordinatorMessage: Equatable, Sendable {
+    /// The answer to a greeting.
+    case welcome(coordinator: String, heartbeatInterval: Duration)
+    /// It does not know the worker (any more): the worker greets again.
+    case unknownWorker
+    /// Compute this unit.
+    case lease(UnitLease)
+    /// Forget this unit, unless its computation has begun.
+    case revoke(LeasedUnitName)
+    /// A chunk of a range; its bytes are the second frame.
+    case rangeChunk(transfer: UInt64, offset: UInt64)
+    /// A range cannot be read.
+    case rangeFailure(transfer: UInt64, message: String)
+    /// More chunks of an offered blob may come.
+    case uploadCredit(transfer: UInt64, chunks: UInt32)
+    /// An offered blob is stored, or was there already.
+    case uploadStored(transfer: UInt64)
+    /// An offered blob cannot be stored.
+    case uploadFailure(transfer: UInt64, message: String)
+
+    init(_ wire: WireCoordinatorMessage) throws(WireError) {
+        switch wire.body {
+        case .welcome(let welcome):
+            self = .welcome(
+                coordinator: welcome.coordinator, heartbeatInterval: .milliseconds(Int64(welcome.heartbeatMilliseconds)))
+        case .unknownWorker: self = .unknownWorker
+        case .lease(let lease): self = .lease(try UnitLease(lease))
+        case .revoke(let unit): self = .revoke(try LeasedUnitName(unit))
+        case .rangeChunk(let chunk): self = .rangeChunk(transfer: chunk.transfer, offset: chunk.offset)
+        case .rangeFailure(let failure):
+            self = .rangeFailure(transfer: failure.transfer, message: failure.message)
+        case .uploadCredit(let credit): self = .uploadCredit(transfer: credit.transfer, chunks: credit.chunks)
+        case .uploadStored(let stored): self = .uploadStored(transfer: stored.transfer)
+        case .uploadFailure(let failure):
+            self = .uploadFailure(transfer: failure.transfer, message: failure.message)
+        case nil: throw .malformed("a coordinator's message has no body")
+        }
+    }
+
+    var wire: WireCoordinatorMessage {
+        var wire = WireCoordinatorMessage()
+        switch self {
+        case .welcome(let coordinator, let interval):
+            wire.welcome.coordinator = coordinator
+            let (seconds, attoseconds) = interval.components
+            wire.welcome.heartbeatMilliseconds = UInt32(
+                clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
+        case .unknownWorker: wire.unknownWorker = WireUnknownWorker()
+        case .lease(let lease): wire.lease = lease.wire
+        case .revoke(let unit): wire.revoke = unit.wire
+        case .rangeChunk(let transfer, let offset):
+            wire.rangeChunk.transfer = transfer
+            wire.rangeChunk.offset = offset
+        case .rangeFailure(let transfer, let message):
+            wire.rangeFailure.transfer = transfer
+            wire.rangeFailure.message = message
+        case .uploadCredit(let transfer, let chunks):
+            wire.uploadCredit.transfer = transfer
+            wire.uploadCredit.chunks = chunks
+        case .uploadStored(let transfer): wire.uploadStored.transfer = transfer
+        case .uploadFailure(let transfer, let message):
+            wire.uploadFailure.transfer = transfer
+            wire.uploadFailure.message = message
+        }
+        return wire
+    }
+}

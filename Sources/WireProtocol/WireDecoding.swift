@@ -1,0 +1,65 @@
+import Identifiers
+import JobPlan
+
+// Checks that every decoder shares: values come from a peer that may be hostile, so none may trap.
+
+/// A number as a count that fits `Int` and a limit.
+func count(_ value: some BinaryInteger, _ what: String, most: Int = WireLimits.dimensionMax) throws(WireError) -> Int {
+    guard let count = Int(exactly: value), count >= 0, count <= most else {
+        throw .malformed("\(what) is \(value)")
+    }
+    return count
+}
+
+/// A word of an enumeration.
+func word<Word: RawRepresentable<String>>(_ text: String, _ what: String) throws(WireError) -> Word {
+    guard let word = Word(rawValue: text) else { throw .malformed("\(what) is \"\(text)\"") }
+    return word
+}
+
+/// A digest of 64 hexadecimal digits.
+func digest(_ text: String) throws(WireError) -> BlobDigest {
+    guard let digest = BlobDigest(hexadecimal: text) else { throw .malformed("\"\(text)\" is no SHA-256 digest") }
+    return digest
+}
+
+/// Decodes a list of at most ``WireLimits/listCountMax`` items.
+func list<Item, Value>(
+    _ items: [Item], _ what: String, _ decode: (Item) throws(WireError) -> Value
+) throws(WireError) -> [Value] {
+    guard items.count <= WireLimits.listCountMax else { throw .malformed("\(what) has \(items.count) items") }
+    var values: [Value] = []
+    values.reserveCapacity(items.count)
+    for item in items { values.append(try decode(item)) }
+    return values
+}
+
+extension BlobReference {
+    init(_ wire: WireBlob) throws(WireError) {
+        self.init(digest: try WireProtocol.digest(wire.digest), byteCount: wire.byteCount)
+    }
+
+    var wire: WireBlob {
+        var wire = WireBlob()
+        wire.digest = digest.description
+        wire.byteCount = byteCount
+        return wire
+    }
+}
+
+extension FileSlice {
+    init(_ wire: WireFileSlice) throws(WireError) {
+        guard !wire.offset.addingReportingOverflow(wire.byteCount).overflow else {
+            throw .malformed("a slice ends behind 2^64")
+        }
+        self.init(file: try count(wire.file, "a file's index"), offset: wire.offset, byteCount: wire.byteCount)
+    }
+
+    var wire: WireFileSlice {
+        var wire = WireFileSlice()
+        wire.file = UInt32(file)
+        wire.offset = offset
+        wire.byteCount = byteCount
+        return wire
+    }
+}

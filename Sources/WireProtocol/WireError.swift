@@ -1,0 +1,38 @@
+/// Why a frame is no message.
+public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The frame is larger than a message may be, in bytes.
+    case tooLarge(byteCount: Int, byteCountMax: Int)
+    /// The peer speaks another version of the protocol.
+    case versionMismatch(found: UInt32, supported: UInt32)
+    /// The bytes, or a value in them, are not what the schema allows.
+    case malformed(String)
+
+    /// The sentence for the log, and for the person at the other end.
+    public var description: String {
+        switch self {
+        case .tooLarge(let count, let most):
+            "the message has \(count) bytes; at most \(most) are allowed."
+        case .versionMismatch(let found, let supported):
+            "the peer speaks protocol version \(found), this program speaks version \(supported). "
+                + "Install the same version of kfacd on both sides."
+        case .malformed(let what):
+            "the message is malformed: \(what)."
+        }
+    }
+}
+
+/// The limits and the version of the protocol.
+public enum WireLimits {
+    /// The version that this program speaks.
+    public static let version: UInt32 = 1
+    /// Most bytes of a message's first frame.
+    public static let messageBytesMax = 64 << 20
+    /// Bytes of a chunk of a transfer; the last one may be shorter. PERF: 1 MiB frames are the fastest on loopback.
+    public static let chunkBytes = 1 << 20
+    /// Chunks that may be under way in one transfer before credit must come.
+    public static let chunkCredit: UInt32 = 8
+    /// Most tasks, slices or blobs in one list.
+    static let listCountMax = 1 << 20
+    /// Most rows, columns or positions.
+    static let dimensionMax = 1 << 31
+}

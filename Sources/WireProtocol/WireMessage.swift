@@ -1,0 +1,90 @@
+import SwiftProtobuf
+
+/// A message between two processes, without the bytes of tensors that may follow it in a second frame.
+public enum WireMessage: Equatable, Sendable {
+    /// The peer is not talked to.
+    case refusal(PeerRefusal)
+    /// From a worker.
+    case worker(WorkerMessage)
+    /// To a worker.
+    case coordinator(CoordinatorMessage)
+    /// From a client.
+    case request(UInt64, ClientRequest)
+    /// To a client, with the request's number.
+    case reply(UInt64, ClientReply)
+
+    /// Reads a message's first frame.
+    ///
+    /// - Parameter bytes: The frame; from a peer that may be hostile.
+    /// - Throws: ``WireError`` for anything that is not a message of this version.
+    public init(decoding bytes: [UInt8]) throws(WireError) {
+        guard bytes.count <= WireLimits.messageBytesMax else {
+            throw .tooLarge(byteCount: bytes.count, byteCountMax: WireLimits.messageBytesMax)
+        }
+        let envelope: WireEnvelope
+        do {
+            envelope = try WireEnvelope(serializedBytes: bytes)
+        } catch {
+            throw .malformed("it is not an envelope of the protocol")
+        }
+        if case .refusal(let refusal) = envelope.body {
+            self = .refusal(PeerRefusal(supportedVersion: refusal.supportedVersion, message: refusal.message))
+            return
+        }
+        guard envelope.version == WireLimits.version else {
+            throw .versionMismatch(found: envelope.version, supported: WireLimits.version)
+        }
+        switch envelope.body {
+        case .worker(let message): self = .worker(try WorkerMessage(message))
+        case .coordinator(let message): self = .coordinator(try CoordinatorMessage(message))
+        case .request(let message): self = .request(message.request, try ClientRequest(message))
+        case .reply(let message): self = .reply(message.request, try ClientReply(message))
+        case .refusal, nil: throw .malformed("it has no body")
+        }
+    }
+
+    /// The bytes of the message's first frame.
+    ///
+    /// - Throws: ``WireError/tooLarge(byteCount:byteCountMax:)`` when a peer would refuse it.
+    public func encoded() throws(WireError) -> [UInt8] {
+        var envelope = WireEnvelope()
+        envelope.version = WireLimits.version
+        switch self {
+        case .refusal(let refusal):
+            envelope.refusal.supportedVersion = refusal.supportedVersion
+            envelope.refusal.message = refusal.message
+        case .worker(let message): envelope.worker = message.wire
+        case .coordinator(let message): envelope.coordinator = message.wire
+        case .request(let number, let request):
+            envelope.request = request.wire
+            envelope.request.request = number
+        case .reply(let number, let reply):
+            envelope.reply = reply.wire
+            envelope.reply.request = number
+        }
+        let bytes: [UInt8]
+        do {
+            bytes = try envelope.serializedBytes()
+        } catch {
+            throw .malformed("it cannot be encoded (\(error))")
+        }
+        guard bytes.count <= WireLimits.messageBytesMax else {
+            throw .tooLarge(byteCount: bytes.count, byteCountMax: WireLimits.messageBytesMax)
+        }
+        return bytes
+    }
+}
+
+/// Why a peer is not talked to.
+public struct PeerRefusal: Equatable, Sendable {
+    /// The version that the refusing side speaks.
+    public var supportedVersion: UInt32
+    /// The sentence for the person at the other end.
+    public var message: String
+
+    /// States why a peer is not talked to.
+    public init(supportedVersion: UInt32 = WireLimits.version, message: String) {
+        self.supportedVersion = supportedVersion
+        self.message = message
+    }
+}

@@ -1,0 +1,244 @@
+public import Identifiers
+public import JobPlan
+
+/// What a worker tells the coordinator.
+public enum WorkerMessage: Equatable, Sendable {
+    /// The first message: who it is and what it offers.
+    case hello(WorkerHello)
+    /// A sign of life.
+    case heartbeat(WorkerID)
+    /// It began to compute a unit.
+    case started(LeasedUnitName)
+    /// A unit's blobs are stored; these are its results.
+    case finished(LeasedUnitName, UnitResult, elapsedSeconds: Double, kernelSeconds: Double)
+    /// A unit could not be computed; `isBadInput` when no other worker could either.
+    case failed(LeasedUnitName, isBadInput: Bool, message: String)
+    /// It wants bytes that the coordinator can read.
+    case rangeRequest(RangeRequest)
+    /// More chunks of a range may come.
+    case rangeCredit(transfer: UInt64, chunks: UInt32)
+    /// It has a blob to store; chunks follow as the coordinator gives credit.
+    case uploadOffer(transfer: UInt64, BlobReference)
+    /// A chunk of an offered blob; its bytes are the second frame.
+    case uploadChunk(transfer: UInt64, offset: UInt64)
+    /// It leaves.
+    case goodbye(reason: String)
+}
+
+/// Who a worker is and what it offers.
+public struct WorkerHello: Equatable, Sendable {
+    /// The worker process.
+    public var worker: WorkerID
+    /// Name of its machine.
+    public var host: String
+    /// Units that it computes at once.
+    public var lanes: Int
+    /// Memory for units, in bytes.
+    public var memoryBytes: UInt64
+    /// The kernel set of its linear algebra.
+    public var kernelSet: String
+    /// Its program's version.
+    public var build: String
+
+    /// States who a worker is and what it offers.
+    public init(worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64, kernelSet: String, build: String) {
+        self.worker = worker
+        self.host = host
+        self.lanes = lanes
+        self.memoryBytes = memoryBytes
+        self.kernelSet = kernelSet
+        self.build = build
+    }
+}
+
+/// A unit and its attempt.
+public struct LeasedUnitName: Hashable, Sendable {
+    /// The unit.
+    public var unit: UnitReference
+    /// Which attempt.
+    public var attempt: Attempt
+
+    /// Names a unit's attempt.
+    public init(_ unit: UnitReference, _ attempt: Attempt) {
+        self.unit = unit
+        self.attempt = attempt
+    }
+
+    init(_ wire: WireUnitName) throws(WireError) {
+        guard !wire.job.isEmpty, wire.job.utf8.count <= 200 else { throw .malformed("a job's name is \"\(wire.job)\"") }
+        self.init(
+            UnitReference(job: JobID(rawValue: wire.job), unit: UnitIndex(try count(wire.unit, "a unit"))),
+            Attempt(try count(wire.attempt, "an attempt")))
+    }
+
+    var wire: WireUnitName {
+        var wire = WireUnitName()
+        wire.job = unit.job.rawValue
+        wire.unit = UInt64(unit.unit.position)
+        wire.attempt = UInt32(attempt.number)
+        return wire
+    }
+}
+
+/// Bytes that a worker wants.
+public struct RangeRequest: Equatable, Sendable {
+    /// Where the bytes come from.
+    public enum Source: Hashable, Sendable {
+        /// An input file of a job, by its position in the inventory.
+        case inputFile(JobID, Int)
+        /// A blob.
+        case blob(BlobDigest)
+    }
+
+    /// The worker's number for the transfer.
+    public var transfer: UInt64
+    /// Where the bytes come from.
+    public var source: Source
+    /// The first byte.
+    public var offset: UInt64
+    /// How many.
+    public var byteCount: UInt64
+    /// Chunks that may come before more credit.
+    public var credit: UInt32
+
+    /// Asks for bytes.
+    public init(transfer: UInt64, source: Source, offset: UInt64, byteCount: UInt64, credit: UInt32) {
+        self.transfer = transfer
+        self.source = source
+        self.offset = offset
+        self.byteCount = byteCount
+        self.credit = credit
+    }
+
+    init(_ wire: WireRangeRequest) throws(WireError) {
+        guard !wire.offset.addingReportingOverflow(wire.byteCount).overflow else {
+            throw .malformed("a range ends behind 2^64")
+        }
+        let source: Source
+        switch wire.source {
+        case .file(let file): source = .inputFile(JobID(rawValue: file.job), try count(file.file, "a file's index"))
+        case .blob(let text): source = .blob(try digest(text))
+        case nil: throw .malformed("a range request has no source")
+        }
+        self.init(
+            transfer: wire.transfer, source: source, offset: wire.offset, byteCount: wire.byteCount,
+            credit: wire.credit)
+    }
+
+    var wire: WireRangeRequest {
+        var wire = WireRangeRequest()
+        wire.transfer = transfer
+        wire.offset = offset
+        wire.byteCount = byteCount
+        wire.credit = credit
+        switch source {
+        case .inputFile(let job, let file):
+            wire.file.job = job.rawValue
+            wire.file.file = UInt32(file)
+        case .blob(let digest): wire.blob = digest.description
+        }
+        return wire
+    }
+}
+
+extension WorkerMessage {
+    init(_ wire: WireWorkerMessage) throws(WireError) {
+        switch wire.body {
+        case .hello(let hello): self = .hello(try WorkerHello(hello))
+        case .heartbeat(let heartbeat): self = .heartbeat(WorkerID(rawValue: heartbeat.worker))
+        case .started(let unit): self = .started(try LeasedUnitName(unit))
+        case .finished(let finished):
+            self = .finished(
+                try LeasedUnitName(finished.unit), try UnitResult(finished.result),
+                elapsedSeconds: finished.elapsedSeconds, kernelSeconds: finished.kernelSeconds)
+        case .failed(let failed):
+            self = .failed(
+                try LeasedUnitName(failed.unit), isBadInput: failed.kind == "bad_input", message: failed.message)
+        case .rangeRequest(let request): self = .rangeRequest(try RangeRequest(request))
+        case .rangeCredit(let credit): self = .rangeCredit(transfer: credit.transfer, chunks: credit.chunks)
+        case .uploadOffer(let offer):
+            self = .uploadOffer(transfer: offer.transfer, try BlobReference(offer.blob))
+        case .uploadChunk(let chunk): self = .uploadChunk(transfer: chunk.transfer, offset: chunk.offset)
+        case .goodbye(let goodbye): self = .goodbye(reason: goodbye.reason)
+        case nil: throw .malformed("a worker's message has no body")
+        }
+    }
+
+    var wire: WireWorkerMessage {
+        var wire = WireWorkerMessage()
+        switch self {
+        case .hello(let hello): wire.hello = hello.wire
+        case .heartbeat(let worker): wire.heartbeat.worker = worker.rawValue
+        case .started(let unit): wire.started = unit.wire
+        case .finished(let unit, let result, let elapsed, let kernel):
+            wire.finished.unit = unit.wire
+            wire.finished.result = result.wire
+            wire.finished.elapsedSeconds = elapsed
+            wire.finished.kernelSeconds = kernel
+        case .failed(let unit, let isBadInput, let message):
+            wire.failed.unit = unit.wire
+            wire.failed.kind = isBadInput ? "bad_input" : "world"
+            wire.failed.message = message
+        case .rangeRequest(let request): wire.rangeRequest = request.wire
+        case .rangeCredit(let transfer, let chunks):
+            wire.rangeCredit.transfer = transfer
+            wire.rangeCredit.chunks = chunks
+        case .uploadOffer(let transfer, let blob):
+            wire.uploadOffer.transfer = transfer
+            wire.uploadOffer.blob = blob.wire
+        case .uploadChunk(let transfer, let offset):
+            wire.uploadChunk.transfer = transfer
+            wire.uploadChunk.offset = offset
+        case .goodbye(let reason): wire.goodbye.reason = reason
+        }
+        return wire
+    }
+}
+
+extension WorkerHello {
+    init(_ wire: WireWorkerHello) throws(WireError) {
+        guard !wire.worker.isEmpty, wire.worker.utf8.count <= 200, wire.host.utf8.count <= 300 else {
+            throw .malformed("a worker's name is empty or too long")
+        }
+        let lanes = try count(wire.lanes, "the number of lanes", most: 4096)
+        guard lanes > 0 else { throw .malformed("a worker has no lanes") }
+        self.init(
+            worker: WorkerID(rawValue: wire.worker), host: wire.host, lanes: lanes, memoryBytes: wire.memoryBytes,
+            kernelSet: wire.kernelSet, build: wire.build)
+    }
+
+    var wire: WireWorkerHello {
+        var wire = WireWorkerHello()
+        wire.worker = worker.rawValue
+        wire.host = host
+        wire.lanes = UInt32(lanes)
+        wire.memoryBytes = memoryBytes
+        wire.kernelSet = kernelSet
+        wire.build = build
+        return wire
+    }
+}
+
+extension UnitResult {
+    init(_ wire: WireUnitResult) throws(WireError) {
+        var measurements: [MeasurementName: [Double]] = [:]
+        for measurement in wire.measurements {
+            measurements[try word(measurement.name, "a measurement")] = measurement.values
+        }
+        self.init(
+            blobs: try list(wire.blobs, "a unit's blobs") { blob throws(WireError) in try BlobReference(blob) },
+            measurements: measurements)
+    }
+
+    var wire: WireUnitResult {
+        var wire = WireUnitResult()
+        wire.blobs = blobs.map(\.wire)
+        wire.measurements = measurements.sorted { $0.key.rawValue < $1.key.rawValue }.map { name, values in
+            var wire = WireMeasurement()
+            wire.name = name.rawValue
+            wire.values = values
+            return wire
+        }
+        return wire
+    }
+}
