@@ -78,43 +78,54 @@ let package = Package(
         module("Safetensors", [crypto, systemPackage], settings: wrapperSettings),
         module("Identifiers"),
         module("Telemetry", [logging]),
+        module("Lanes"),
 
-        // Level 2: the curvature, the plan, the files.
+        // Level 2: the curvature, the files.
         module("KroneckerFactors", ["LinearAlgebra"]),
-        module("JobPlan", ["Identifiers", crypto, .product(name: "Yams", package: "Yams")]),
         module("BlobStore", ["Identifiers", crypto, systemPackage]),
         module("JobFiles", ["Identifiers", "Safetensors", "LinearAlgebra"]),
 
-        // Level 3: the merge, the decisions, the bytes of a message.
+        // Level 3: the merge, and the plan, which is written in the words of the mathematics.
         module("TaskArithmetic", ["KroneckerFactors", "LinearAlgebra"]),
+        module(
+            "JobPlan",
+            [
+                "Identifiers", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", crypto,
+                .product(name: "Yams", package: "Yams"),
+            ]),
+
+        // Level 4: the decisions, the bytes of a message.
         module(
             "Scheduling",
             ["Identifiers", "JobPlan", .product(name: "OrderedCollections", package: "swift-collections")]),
         module(
             "WireProtocol",
-            ["Identifiers", "JobPlan", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            [
+                "Identifiers", "JobPlan", "LinearAlgebra", "KroneckerFactors",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
             exclude: ["Schema"]),
 
-        // Level 4: sessions over sockets, the durable record.
-        module("Messaging", ["Identifiers", "ZeroMQ", "WireProtocol"]),
-        module("JobJournal", ["Identifiers", "Scheduling", .product(name: "GRDB", package: "GRDB.swift")]),
+        // Level 5: sessions over sockets, the durable record.
+        module("Messaging", ["Identifiers", "JobPlan", "ZeroMQ", "WireProtocol"]),
+        module("JobJournal", ["Identifiers", "JobPlan", "Scheduling", "Lanes", .product(name: "GRDB", package: "GRDB.swift")]),
 
-        // Level 5: what carries the decisions out.
+        // Level 6: what carries the decisions out.
         module(
             "CoordinatorService",
             [
                 "Identifiers", "Scheduling", "JobPlan", "JobJournal", "Messaging", "WireProtocol", "BlobStore",
-                "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry",
-                systemPackage, logging, serviceLifecycle,
+                "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
+                "ZeroMQ", systemPackage, logging, serviceLifecycle,
             ]),
         module(
             "WorkerService",
             [
                 "Identifiers", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra",
-                "KroneckerFactors", "TaskArithmetic", "Telemetry", crypto, logging, serviceLifecycle,
+                "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes", "ZeroMQ", crypto, systemPackage, logging, serviceLifecycle,
             ]),
 
-        // Level 6: the programs.
+        // Level 7: the programs.
         .executableTarget(
             name: "kfacd",
             dependencies: ["CoordinatorService", "WorkerService", "Telemetry", argumentParser, logging, serviceLifecycle],

@@ -1,3 +1,5 @@
+import LinearAlgebra
+
 extension CapturedRows {
     /// The places of a range of rows, cut at the range's ends and at the files' borders.
     ///

@@ -1,4 +1,5 @@
 public import Identifiers
+public import KroneckerFactors
 
 /// A curvature matrix of the network: of which layer or parameter, and which side.
 public struct FactorName: Hashable, Sendable, Codable, Comparable, CustomStringConvertible {
@@ -59,6 +60,17 @@ public struct CurvatureBlock: Hashable, Sendable, Codable {
         switch kind {
         case .linear(_, _, let hasBias): hasBias ? ["\(name).weight", "\(name).bias"] : ["\(name).weight"]
         case .full: [name]
+        }
+    }
+}
+
+extension FactorSide {
+    /// The same, in the words of the mathematics.
+    public var role: FactorRole {
+        switch self {
+        case .input: .input
+        case .gradient: .gradient
+        case .full: .fullBlock
         }
     }
 }

@@ -1,4 +1,5 @@
 import Identifiers
+import KroneckerFactors
 import Yams
 
 /// The keys under `kfac`.
@@ -12,7 +13,7 @@ extension JobFileReader {
         let entries = entries(node, of: "\"kfac\"", keys: keys)
         var curvature = CurvatureSpec()
         curvature.layers = entries["layers"].map { texts($0, "layers") }
-        if let word = entries["normalization"].flatMap({ word($0, "normalization", as: Normalization.self) }) {
+        if let word = entries["normalization"].flatMap({ word($0, "normalization", as: FactorNormalization.self) }) {
             curvature.normalization = word
         }
         if let node = entries["damping"] { curvature.damping = readDamping(node) }
@@ -33,7 +34,7 @@ extension JobFileReader {
     private mutating func readDamping(_ node: Node) -> DampingSpec {
         var damping = DampingSpec()
         let entries = entries(node, of: "\"damping\"", keys: ["rule", "value"])
-        if let rule = entries["rule"].flatMap({ word($0, "rule", as: DampingSpec.Rule.self) }) { damping.rule = rule }
+        if let rule = entries["rule"].flatMap({ word($0, "rule", as: DampingRule.self) }) { damping.rule = rule }
         if let value = entries["value"].flatMap({ number($0, "value") }) { damping.value = value }
         if damping.value < 0 {
             report(node, "the damping value is \(damping.value); expected a number of at least 0.")
@@ -47,7 +48,7 @@ extension JobFileReader {
         if let form = entries["form"].flatMap({ word($0, "form", as: RegularizerSpec.Form.self) }) {
             regularizer.form = form
         }
-        if let scale = entries["scale"].flatMap({ word($0, "scale", as: RegularizerSpec.Scale.self) }) {
+        if let scale = entries["scale"].flatMap({ word($0, "scale", as: RegularizerScale.self) }) {
             regularizer.scale = scale
         }
         if let node = entries["targets"] { regularizer.targets = readTargets(node) }

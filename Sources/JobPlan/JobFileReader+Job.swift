@@ -1,4 +1,6 @@
 import Identifiers
+import LinearAlgebra
+import TaskArithmetic
 import Yams
 
 /// The keys of a job file, top to bottom.
@@ -18,7 +20,10 @@ extension JobFileReader {
     /// Reads the whole file; `nil` when something without which there is no job is missing.
     mutating func readJob(_ root: Node) -> JobSpec? {
         let entries = entries(root, of: "the job", keys: Self.jobKeys, unsupported: Self.unsupportedJobKeys)
-        let method = required("merge_method", in: entries, root) { $0.word($1, "merge_method", as: MergeMethodName.self) }
+        let method = required("merge_method", in: entries, root) {
+            // mergekit calls the weighted average `linear`.
+            $0.word($1, "merge_method", as: MergeMethod.self, aliases: ["linear": MergeMethod.weightedAverage.rawValue])
+        }
         let base = required("base_model", in: entries, root) { $0.text($1, "base_model") }
         let output = required("output", in: entries, root) { $0.text($1, "output") }
         let tasks = required("models", in: entries, root) { $0.readTasks($1, base: base?.value) } ?? []
@@ -124,10 +129,10 @@ extension JobFileReader {
             lambda: entries["lambda"].flatMap { isNull($0) ? nil : setting($0, "lambda") })
     }
 
-    private mutating func readElementType(_ node: Node?, _ key: String) -> TensorType? {
+    private mutating func readElementType(_ node: Node?, _ key: String) -> ElementType? {
         guard let node, let word = text(node, key) else { return nil }
-        guard let type = TensorType(jobFileWord: word.value) else {
-            let words = TensorType.jobFileWords
+        guard let type = ElementType(jobFileWord: word.value) else {
+            let words = ElementType.jobFileWords
             report(
                 node,
                 "\"\(key)\" must be one of \(words.joined(separator: ", ")), not \"\(word.value)\"."

@@ -95,10 +95,12 @@ struct JobFileReader {
     }
 
     /// One of an enumeration's words.
-    mutating func word<Word>(_ node: Node, _ key: String, as type: Word.Type = Word.self) -> Word?
+    mutating func word<Word>(
+        _ node: Node, _ key: String, as type: Word.Type = Word.self, aliases: [String: String] = [:]
+    ) -> Word?
     where Word: RawRepresentable<String> & CaseIterable {
         let words = Word.allCases.map(\.rawValue)
-        guard case .scalar(let scalar) = node, let value = Word(rawValue: scalar.string) else {
+        guard case .scalar(let scalar) = node, let value = Word(rawValue: aliases[scalar.string] ?? scalar.string) else {
             let written = node.scalar?.string ?? ""
             report(
                 node,

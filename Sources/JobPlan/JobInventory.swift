@@ -1,4 +1,6 @@
 public import Identifiers
+public import KroneckerFactors
+public import LinearAlgebra
 
 /// What the files that a job names hold, read from their headers: the only thing that planning knows of them.
 public struct JobInventory: Equatable, Sendable {
@@ -87,7 +89,7 @@ public struct TensorInventory: Hashable, Sendable {
     }
 
     /// The type, when it is one to compute with; other tensors are copied bit for bit.
-    public var floatingType: TensorType? { TensorType(rawValue: elementType) }
+    public var floatingType: ElementType? { ElementType(rawValue: elementType) }
     /// Number of elements.
     public var elementCount: Int { shape.reduce(1, *) }
 }
@@ -148,12 +150,12 @@ public struct CapturedRows: Hashable, Sendable {
     /// d_in, d_out or d.
     public var columns: Int
     /// The element type.
-    public var elementType: TensorType
+    public var elementType: ElementType
     /// The rows' places, in file order.
     public var slices: [RowSlice]
 
     /// Describes captured rows.
-    public init(tensor: String, columns: Int, elementType: TensorType, slices: [RowSlice]) {
+    public init(tensor: String, columns: Int, elementType: ElementType, slices: [RowSlice]) {
         self.tensor = tensor
         self.columns = columns
         self.elementType = elementType
@@ -228,14 +230,14 @@ public struct FactorSetInventory: Equatable, Sendable {
         /// The matrix's rows and columns.
         public var dimension: Int
         /// `F32` or `F64`.
-        public var elementType: TensorType
+        public var elementType: ElementType
         /// Whether the tensor is a packed lower triangle rather than a square.
         public var isPacked: Bool
         /// Where its bytes lie.
         public var slice: FileSlice
 
         /// Describes a stored factor.
-        public init(dimension: Int, elementType: TensorType, isPacked: Bool, slice: FileSlice) {
+        public init(dimension: Int, elementType: ElementType, isPacked: Bool, slice: FileSlice) {
             self.dimension = dimension
             self.elementType = elementType
             self.isPacked = isPacked
@@ -244,14 +246,14 @@ public struct FactorSetInventory: Equatable, Sendable {
     }
 
     /// The convention of the factors, as the file's metadata tells it.
-    public var normalization: Normalization
+    public var normalization: FactorNormalization
     /// N_t.
     public var samples: Int
     /// The factors by what they belong to.
     public var factors: [FactorName: Factor]
 
     /// Collects what a factor set holds.
-    public init(normalization: Normalization, samples: Int, factors: [FactorName: Factor]) {
+    public init(normalization: FactorNormalization, samples: Int, factors: [FactorName: Factor]) {
         self.normalization = normalization
         self.samples = samples
         self.factors = factors

@@ -1,4 +1,6 @@
 import Identifiers
+import LinearAlgebra
+import TaskArithmetic
 
 extension JobSpec {
     /// Everything that is wrong with the job, held against what its files hold; empty when it can be planned.
@@ -6,7 +8,7 @@ extension JobSpec {
     /// Source: DESIGN section 1, "validation happens at submit, before any work".
     public func problems(against inventory: JobInventory) -> [JobProblem] {
         let selection = CurvatureSelection(spec: self, inventory: inventory)
-        var problems = outputProblems(inventory) + targetProblems() + selection.problems
+        var problems = outputProblems(inventory) + targetProblems() + weightProblems(inventory) + selection.problems
         for task in tasks {
             if let checkpoint = inventory.checkpoints[task.name] {
                 problems += checkpointProblems(of: task, checkpoint, against: inventory.base)
@@ -73,6 +75,22 @@ extension JobSpec {
                         + "Add tasks, or write \"targets: all\"."))
         }
         return problems
+    }
+
+    private func weightProblems(_ inventory: JobInventory) -> [JobProblem] {
+        let merged = tasks.filter { $0.model != nil }
+        guard outputs.contains(.merged), averages, !merged.isEmpty else { return [] }
+        let settings = MergeSettings(spec: self, base: inventory.base)
+        let cancelled = inventory.base.tensors.keys.sorted().first { tensor in
+            abs(merged.reduce(0) { $0 + settings.weight(of: $1, tensor: tensor) }) < 1e-6
+        }
+        guard let cancelled else { return [] }
+        return [
+            JobProblem(
+                at: fileName,
+                "the weights of tensor \"\(cancelled)\" sum to zero, so they cannot be divided by their sum. "
+                    + "For negation use \"merge_method: task_arithmetic\" without \"normalize\".")
+        ]
     }
 
     // MARK: - Checkpoints

@@ -1,11 +1,14 @@
 public import Identifiers
+public import KroneckerFactors
+public import LinearAlgebra
+public import TaskArithmetic
 
 /// What a user asks for: a job file, read and checked for form, not yet held against the files that it names.
 ///
 /// Source: DESIGN section 1. A superset of mergekit's configuration.
 public struct JobSpec: Equatable, Sendable {
     /// The merge method, by its name in the file.
-    public var method: MergeMethodName
+    public var method: MergeMethod
     /// Path of the base checkpoint θ_0, as written.
     public var baseModel: Located<String>
     /// The tasks, in the file's order, which is the order of every sum.
@@ -13,7 +16,7 @@ public struct JobSpec: Equatable, Sendable {
     /// Parameters for all tasks (`weight`, `normalize`, `lambda`).
     public var parameters: MergeParameters
     /// Element type of the merged checkpoint; the base's, tensor by tensor, when absent.
-    public var outputType: TensorType?
+    public var outputType: ElementType?
     /// What concerns the curvature.
     public var curvature: CurvatureSpec
     /// What to write.
@@ -78,29 +81,12 @@ public struct MergeParameters: Equatable, Sendable {
     }
 }
 
-/// The merge methods that can be asked for.
-///
-/// Source: DESIGN section 2.5.
-public enum MergeMethodName: String, Equatable, Sendable, Codable, CaseIterable {
-    /// Δ = Σ w_t Δ_t.
-    case taskArithmetic = "task_arithmetic"
-    /// Δ = Σ w_t Δ_t / Σ w_t.
-    case weightedAverage = "weighted_average"
-    /// mergekit's name for `weighted_average`.
-    case linear
-    /// The closed form of eq. 8's objective.
-    case kfac
-
-    /// Whether the method needs the tasks' Kronecker factors.
-    public var needsFactors: Bool { self == .kfac }
-}
-
 /// Everything under the `kfac` key.
 public struct CurvatureSpec: Equatable, Sendable {
     /// Globs over the layers and parameters that get factors; all that the captures hold when absent.
     public var layers: [Located<String>]?
     /// The convention of A and B.
-    public var normalization: Normalization = .tak
+    public var normalization: FactorNormalization = .tak
     /// Damping of inverses and of the `kfac` merge.
     public var damping = DampingSpec()
     /// The regularizer's form, scale and targets.
@@ -115,39 +101,17 @@ public struct CurvatureSpec: Equatable, Sendable {
     public var storesPackedTriangles = false
 }
 
-/// The convention of A and B.
-///
-/// Source: DESIGN section 2.1.
-public enum Normalization: String, Equatable, Sendable, Codable, CaseIterable {
-    /// The paper's own code: `expand`, and B divided by the positions once more.
-    case tak
-    /// Every position is a sample of its own.
-    case expand
-    /// Inputs are averaged and gradients summed over the positions of a sample.
-    case reduce
-}
-
 /// How strongly, and relative to what, a factor's diagonal is raised before it is inverted.
 ///
 /// Source: DESIGN section 2.4.
-public struct DampingSpec: Equatable, Sendable, Codable {
+public struct DampingSpec: Equatable, Sendable {
     /// What the value is relative to.
-    public enum Rule: String, Equatable, Sendable, Codable, CaseIterable {
-        /// Martens & Grosse 2015, §6.3.
-        case pi
-        /// Times the mean eigenvalue of each side.
-        case relative
-        /// As it is.
-        case absolute
-    }
-
-    /// What the value is relative to.
-    public var rule: Rule = .pi
+    public var rule: DampingRule
     /// γ, at least 0.
-    public var value = 1.0e-3
+    public var value: Double
 
     /// Damps by a rule and its γ.
-    public init(rule: Rule = .pi, value: Double = 1.0e-3) {
+    public init(rule: DampingRule = .pi, value: Double = 1.0e-3) {
         self.rule = rule
         self.value = value
     }
@@ -165,14 +129,6 @@ public struct RegularizerSpec: Equatable, Sendable {
         case perTask = "per_task"
     }
 
-    /// The scale of the accumulated B.
-    public enum Scale: String, Equatable, Sendable, Codable, CaseIterable {
-        /// As in the paper: T' times eq. 7.
-        case paper
-        /// B divided by T'.
-        case mean
-    }
-
     /// Which sums to form.
     public enum Targets: Equatable, Sendable {
         /// For each task, all the others.
@@ -186,7 +142,7 @@ public struct RegularizerSpec: Equatable, Sendable {
     /// The regularizer's form.
     public var form: Form = .accumulated
     /// The scale of the accumulated B.
-    public var scale: Scale = .paper
+    public var scale: RegularizerScale = .paper
     /// Which sums to form.
     public var targets: Targets = .leaveOneOut
 }

@@ -1,4 +1,5 @@
 import Identifiers
+import TaskArithmetic
 
 /// The values of mergekit's parameters for each tensor: a model's own precede the job's.
 ///
@@ -24,26 +25,9 @@ public struct MergeSettings: Sendable {
     public func scale(tensor: String) -> Double {
         spec.parameters.lambda?.value(tensor: tensor, depth: depth.depth(of: tensor)) ?? 1
     }
-
-    /// The coefficient of each task vector of a tensor in Δ: weights, divided by their sum where the method averages.
-    ///
-    /// - Parameters:
-    ///   - tasks: The merged tasks, in the job's order.
-    ///   - tensor: The tensor's full name.
-    /// - Returns: One coefficient a task, α included; `nil` when the weights to divide by sum to (nearly) zero.
-    public func coefficients(tasks: [TaskSpec], tensor: String) -> [Double]? {
-        let weights = tasks.map { weight(of: $0, tensor: tensor) }
-        let scale = scale(tensor: tensor)
-        guard spec.averages else { return weights.map { scale * $0 } }
-        let sum = weights.reduce(0, +)
-        guard abs(sum) > 1e-6 else { return nil }
-        return weights.map { scale * $0 / sum }
-    }
 }
 
 extension JobSpec {
     /// Whether weights are divided by their sum: as `normalize` says, else as the method does.
-    public var averages: Bool {
-        parameters.normalize ?? (method == .weightedAverage || method == .linear)
-    }
+    public var averages: Bool { parameters.normalize ?? (method == .weightedAverage) }
 }

@@ -1,4 +1,6 @@
 import Identifiers
+import KroneckerFactors
+import LinearAlgebra
 
 /// Factors, sums over tasks, inverses, penalties, and the files that hold them.
 extension Planner {
@@ -50,42 +52,36 @@ extension Planner {
     private func factorTemplate(
         _ block: CurvatureBlock, _ side: FactorSide, _ captures: CaptureInventory
     ) -> (rows: CapturedRows, template: FactorOperation)? {
-        let probes = spec.curvature.hasExactProbes ? 1 : captures.probes
-        let normalization = spec.curvature.normalization
         switch block.kind {
         case .linear(_, _, let hasBias):
             guard let layer = captures.layers[LayerName(rawValue: block.name)] else { return nil }
             let rows = side == .input ? layer.input : layer.outputGradient
-            let divisor = FactorDivisor(
-                samples: layer.samples, positions: layer.positions, probes: probes, normalization: normalization)
-            let isReduced = normalization == .reduce && layer.positions > 1
-            let reduction: FactorOperation.Reduction = !isReduced ? .none : side == .input ? .mean : .sum
-            return (
-                rows,
-                template(
-                    rows, appendsOnes: side == .input && hasBias, reduction: reduction, positions: layer.positions,
-                    divisor: side == .input ? divisor.input : divisor.gradient)
-            )
+            let operation = template(
+                rows, role: side.role, appendsOnes: side == .input && hasBias, samples: layer.samples,
+                positions: layer.positions, probes: captures.probes)
+            return operation.map { (rows, $0) }
         case .full:
             guard let parameter = captures.parameters[ParameterName(rawValue: block.name)] else { return nil }
-            let divisor = FactorDivisor(
-                samples: parameter.samples, positions: 1, probes: probes, normalization: normalization)
-            return (
-                parameter.gradient,
-                template(parameter.gradient, appendsOnes: false, reduction: .none, positions: 1, divisor: divisor.full)
-            )
+            let operation = template(
+                parameter.gradient, role: .fullBlock, appendsOnes: false, samples: parameter.samples, positions: 1,
+                probes: captures.probes)
+            return operation.map { (parameter.gradient, $0) }
         }
     }
 
     private func template(
-        _ rows: CapturedRows, appendsOnes: Bool, reduction: FactorOperation.Reduction, positions: Int, divisor: Double
-    ) -> FactorOperation {
+        _ rows: CapturedRows, role: FactorRole, appendsOnes: Bool, samples: Int, positions: Int, probes: Int
+    ) -> FactorOperation? {
+        let normalization = spec.curvature.normalization
+        let probes: GradientProbes =
+            spec.curvature.hasExactProbes ? .exactBasis(outputCount: probes) : .monteCarlo(count: probes)
+        guard let counts = try? SampleCounts(samples: samples, positions: positions, probes: probes) else { return nil }
+        let reduction = normalization.positionReduction(of: role, positions: positions)
         let group = reduction == .none ? 1 : positions
-        let chunk = max(group, min(limits.chunkRows, rows.rows) / group * group)
         return FactorOperation(
             tensor: rows.tensor, columns: rows.columns, appendsOnes: appendsOnes, elementType: rows.elementType,
-            slices: rows.slices, firstRow: 0, chunkRows: chunk, reduction: reduction, positions: positions,
-            divisor: divisor)
+            slices: rows.slices, firstRow: 0, chunkRows: max(group, min(limits.chunkRows, rows.rows) / group * group),
+            reduction: reduction, divisor: normalization.divisor(of: role, counts: counts))
     }
 
     private mutating func planFactor(
@@ -111,7 +107,8 @@ extension Planner {
         return UnitOutput(
             add(
                 .coordinator(.combine(combine)), after: outputs.map(\.unit),
-                cost: .streaming(inputBytes: .packedDouble(dimension) * UInt64(outputs.count), outputBytes: .packed(dimension)),
+                cost: .streaming(
+                    inputBytes: 2 * .packed(dimension) * UInt64(outputs.count), outputBytes: .packed(dimension)),
                 title: "sum of the parts of \(title)"))
     }
 

@@ -1,4 +1,6 @@
 import Identifiers
+import LinearAlgebra
+import TaskArithmetic
 
 /// The merge and the report.
 extension Planner {

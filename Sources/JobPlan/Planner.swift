@@ -1,4 +1,6 @@
 import Identifiers
+import LinearAlgebra
+import TaskArithmetic
 
 /// Builds the units of a plan, stage by stage.
 struct Planner {

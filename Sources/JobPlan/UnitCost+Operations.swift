@@ -1,12 +1,19 @@
+import KroneckerFactors
+import LinearAlgebra
+
 extension UInt64 {
     /// Bytes of a packed fp32 triangle.
     static func packed(_ dimension: Int) -> UInt64 { UInt64(dimension) * UInt64(dimension + 1) / 2 * 4 }
-    /// Bytes of a packed fp64 triangle.
-    static func packedDouble(_ dimension: Int) -> UInt64 { packed(dimension) * 2 }
     /// Bytes of a square of fp32.
     static func square(_ dimension: Int) -> UInt64 { UInt64(dimension) * UInt64(dimension) * 4 }
     /// Bytes of a square of fp64.
     static func squareDouble(_ dimension: Int) -> UInt64 { square(dimension) * 2 }
+
+    /// The sum, or the largest number when it does not fit.
+    func saturatingSum(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
 }
 
 extension UnitCost {
@@ -20,27 +27,25 @@ extension UnitCost {
             memoryBytes: UnitCost.streamingBytes)
     }
 
-    /// A factor: the chunk of rows (and its raw bytes where they must be widened), the fp32 product of a chunk, the
-    /// fp64 packed sum and the packed result.
+    /// A factor: d² multiply-adds a row.
     init(of operation: FactorOperation) {
         let dimension = operation.dimension
-        let chunk = UInt64(operation.chunkRows) * UInt64(operation.columns)
-        let raw = operation.elementType == .float32 ? 0 : UInt64(operation.elementType.byteCount)
-        let reduced = operation.reduction == .none ? 0 : chunk / UInt64(max(1, operation.positions)) * 4
+        let memory = MemoryEstimate.accumulation(
+            dimension: dimension, chunkRows: operation.chunkRows, elementType: operation.elementType,
+            reducesPositions: operation.reduction != .none)
         self.init(
             multiplyAdds: Double(dimension) * Double(dimension) * Double(operation.rows),
             inputBytes: UInt64(operation.rows) * UInt64(operation.columns * operation.elementType.byteCount),
-            outputBytes: operation.divisor == nil ? .packedDouble(dimension) : .packed(dimension),
-            memoryBytes: .square(dimension) + .packedDouble(dimension) + .packed(dimension) + chunk * (4 + raw)
-                + reduced + Self.streamingBytes)
+            outputBytes: (operation.divisor == nil ? 2 : 1) * .packed(dimension),
+            memoryBytes: UInt64(clamping: memory).saturatingSum(Self.streamingBytes))
     }
 
-    /// An inverse: n³ multiply-adds in fp64 (counted double), a square in fp64, the packed input and output.
+    /// An inverse: n³ multiply-adds in fp64, which count double.
     static func inversion(dimension: Int) -> UnitCost {
-        UnitCost(
+        let memory = MemoryEstimate.inverse(dimension: dimension)
+        return UnitCost(
             multiplyAdds: 2 * Double(dimension) * Double(dimension) * Double(dimension), inputBytes: .packed(dimension),
-            outputBytes: .packed(dimension),
-            memoryBytes: .squareDouble(dimension) + 2 * .packed(dimension) + streamingBytes)
+            outputBytes: .packed(dimension), memoryBytes: UInt64(clamping: memory).saturatingSum(streamingBytes))
     }
 
     /// Penalties: two products a task vector, with both factors as fp64 squares.

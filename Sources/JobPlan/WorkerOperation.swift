@@ -1,4 +1,6 @@
 import Identifiers
+public import KroneckerFactors
+public import LinearAlgebra
 
 /// What a worker does. `Blob` names inputs: another unit's output in the plan, a digest in a lease.
 ///
@@ -32,16 +34,6 @@ public enum WorkerOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
 ///
 /// Source: DESIGN section 2.1 and 2.6.
 public struct FactorOperation: Equatable, Sendable {
-    /// How the positions of one sample become one row.
-    public enum Reduction: String, Equatable, Sendable, CaseIterable {
-        /// Each position is a row.
-        case none
-        /// ā = 1/R Σ_r ã.
-        case mean
-        /// ḡ = Σ_r g.
-        case sum
-    }
-
     /// The tensor that the rows come from, for messages.
     public var tensor: String
     /// Number of columns of the rows.
@@ -49,24 +41,22 @@ public struct FactorOperation: Equatable, Sendable {
     /// Whether a column of ones is appended (the bias's).
     public var appendsOnes: Bool
     /// The rows' element type.
-    public var elementType: TensorType
+    public var elementType: ElementType
     /// Where the rows lie, in order.
     public var slices: [RowSlice]
     /// Index of the first row within the tensor, for messages.
     public var firstRow: Int
-    /// Rows of one chunk; a multiple of `positions` when they are reduced.
+    /// Rows of one chunk; whole samples when their positions are reduced.
     public var chunkRows: Int
-    /// How positions are reduced.
-    public var reduction: Reduction
-    /// R.
-    public var positions: Int
+    /// What becomes of the rows of one sample.
+    public var reduction: PositionReduction
     /// What the sum is divided by; `nil` for a partial sum, which stays fp64 and undivided.
     public var divisor: Double?
 
     /// Describes a factor's computation.
     public init(
-        tensor: String, columns: Int, appendsOnes: Bool, elementType: TensorType, slices: [RowSlice], firstRow: Int,
-        chunkRows: Int, reduction: Reduction, positions: Int, divisor: Double?
+        tensor: String, columns: Int, appendsOnes: Bool, elementType: ElementType, slices: [RowSlice], firstRow: Int,
+        chunkRows: Int, reduction: PositionReduction, divisor: Double?
     ) {
         self.tensor = tensor
         self.columns = columns
@@ -76,7 +66,6 @@ public struct FactorOperation: Equatable, Sendable {
         self.firstRow = firstRow
         self.chunkRows = chunkRows
         self.reduction = reduction
-        self.positions = positions
         self.divisor = divisor
     }
 
@@ -139,12 +128,12 @@ public enum BlockFactors<Blob: Equatable & Sendable>: Equatable, Sendable {
 /// A parameter tensor in a checkpoint.
 public struct TensorSource: Hashable, Sendable {
     /// The element type.
-    public var elementType: TensorType
+    public var elementType: ElementType
     /// Where the bytes lie.
     public var slice: FileSlice
 
     /// Describes a tensor's place.
-    public init(elementType: TensorType, slice: FileSlice) {
+    public init(elementType: ElementType, slice: FileSlice) {
         self.elementType = elementType
         self.slice = slice
     }
@@ -219,12 +208,12 @@ public struct MergeBlockOperation<Blob: Equatable & Sendable>: Equatable, Sendab
     /// How to damp.
     public var damping: DampingSpec
     /// Element type of each merged parameter.
-    public var outputTypes: [TensorType]
+    public var outputTypes: [ElementType]
 
     /// Describes the merge of a block.
     public init(
         block: CurvatureBlock, base: BlockParameters, tasks: [Task], scale: Double, damping: DampingSpec,
-        outputTypes: [TensorType]
+        outputTypes: [ElementType]
     ) {
         self.block = block
         self.base = base

@@ -22,7 +22,7 @@ struct JobProgress: Sendable {
     var states: [UnitState]
     var attempts: [Attempt]
     var failures: [UnitIndex: [UnitExecutorName]] = [:]
-    var durations: [UnitIndex: UnitDuration] = [:]
+    var durations: [UnitIndex: UnitTiming] = [:]
     var executors: [UnitIndex: UnitExecutorName] = [:]
     var outcome: JobOutcome?
     var unfinishedCount: Int

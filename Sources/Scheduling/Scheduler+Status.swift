@@ -81,7 +81,7 @@ extension Scheduler {
     }
 
     /// Who computed a unit and how long it took, once it is finished.
-    public func execution(of unit: UnitReference) -> (executor: UnitExecutorName, duration: UnitDuration)? {
+    public func execution(of unit: UnitReference) -> (executor: UnitExecutorName, duration: UnitTiming)? {
         guard let job = jobs[unit.job], let executor = job.executors[unit.unit],
             let duration = job.durations[unit.unit]
         else { return nil }

@@ -139,7 +139,7 @@ public struct Scheduler: Sendable {
 
     private mutating func finish(
         _ unit: UnitReference, _ attempt: Attempt, _ executor: UnitExecutorName, _ result: UnitResult,
-        _ duration: UnitDuration, _ effects: inout SchedulerEffects
+        _ duration: UnitTiming, _ effects: inout SchedulerEffects
     ) {
         dropLease(unit, attempt, executor)
         guard let job = jobs[unit.job], job.outcome == nil, job.plan.units.indices.contains(unit.unit.position)
@@ -237,7 +237,7 @@ public struct Scheduler: Sendable {
     }
 
     private mutating func setFinished(
-        _ unit: UnitReference, _ executor: UnitExecutorName, _ result: UnitResult, _ duration: UnitDuration
+        _ unit: UnitReference, _ executor: UnitExecutorName, _ result: UnitResult, _ duration: UnitTiming
     ) {
         guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return }
         let entry = entry(for: unit)

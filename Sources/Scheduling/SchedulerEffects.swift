@@ -67,7 +67,7 @@ public enum JournalRecord: Hashable, Sendable {
     /// A job was accepted.
     case jobAccepted(JobHeader)
     /// A unit's result is known and its blobs are in the store.
-    case unitFinished(UnitReference, UnitExecutorName, UnitResult, UnitDuration)
+    case unitFinished(UnitReference, UnitExecutorName, UnitResult, UnitTiming)
     /// A unit failed.
     case unitFailed(UnitReference, UnitExecutorName, UnitFailure)
     /// A job ended.

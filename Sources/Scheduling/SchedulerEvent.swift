@@ -16,7 +16,7 @@ public enum SchedulerEvent: Sendable {
     /// A worker began to compute a unit.
     case unitStarted(UnitReference, Attempt, by: WorkerID)
     /// A unit's outputs are durable in the blob store, or its file is written.
-    case unitFinished(UnitReference, Attempt, by: UnitExecutorName, UnitResult, UnitDuration)
+    case unitFinished(UnitReference, Attempt, by: UnitExecutorName, UnitResult, UnitTiming)
     /// A unit could not be computed.
     case unitFailed(UnitReference, Attempt, by: UnitExecutorName, UnitFailure)
     /// The instant that ``SchedulerEffects/deadline`` named has come.
@@ -54,7 +54,7 @@ public struct WorkerCapacity: Equatable, Sendable {
 }
 
 /// How long a unit took: for the report and for estimates, never for decisions about bytes.
-public struct UnitDuration: Hashable, Sendable, Codable {
+public struct UnitTiming: Hashable, Sendable, Codable {
     /// From the unit's start to its result, in seconds.
     public var elapsedSeconds: Double
     /// In numeric kernels, in seconds.

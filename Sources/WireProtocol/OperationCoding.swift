@@ -1,5 +1,7 @@
 import Identifiers
 import JobPlan
+import KroneckerFactors
+import LinearAlgebra
 
 // Operations ⇄ the schema, one extension a message.
 
@@ -13,20 +15,19 @@ extension FactorOperation {
             },
             firstRow: try count(wire.firstRow, "the first row", most: .max),
             chunkRows: try count(wire.chunkRows, "the rows of a chunk"),
-            reduction: try word(wire.reduction, "the reduction"),
-            positions: try count(wire.positions, "the number of positions"),
+            reduction: try PositionReduction(wire.reduction, positions: wire.positions),
             divisor: wire.hasDivisor ? wire.divisor : nil)
         try checkShape()
     }
 
     private func checkShape() throws(WireError) {
-        guard columns > 0, chunkRows > 0, positions > 0 else { throw .malformed("a factor has no rows or columns") }
-        guard reduction == .none || chunkRows % positions == 0 else {
-            throw .malformed("chunks of \(chunkRows) rows cut samples of \(positions) positions")
-        }
+        guard columns > 0, chunkRows > 0 else { throw .malformed("a factor has no rows or columns") }
         let rowBytes = UInt64(columns * elementType.byteCount)
-        for slice in slices where slice.slice.byteCount != rowBytes.multipliedReportingOverflow(by: UInt64(slice.rows)).partialValue {
-            throw .malformed("a slice of \(slice.rows) rows has \(slice.slice.byteCount) bytes")
+        for slice in slices {
+            let (bytes, overflow) = rowBytes.multipliedReportingOverflow(by: UInt64(slice.rows))
+            guard !overflow, bytes == slice.slice.byteCount else {
+                throw .malformed("a slice of \(slice.rows) rows has \(slice.slice.byteCount) bytes")
+            }
         }
         guard divisor.map({ $0.isFinite && $0 > 0 }) ?? true else { throw .malformed("a divisor is not positive") }
     }
@@ -45,10 +46,29 @@ extension FactorOperation {
         }
         wire.firstRow = UInt64(firstRow)
         wire.chunkRows = UInt32(chunkRows)
-        wire.reduction = reduction.rawValue
-        wire.positions = UInt32(positions)
+        (wire.reduction, wire.positions) = reduction.wire
         if let divisor { wire.divisor = divisor }
         return wire
+    }
+}
+
+extension PositionReduction {
+    init(_ word: String, positions: UInt32) throws(WireError) {
+        let positions = try count(positions, "the number of positions")
+        switch word {
+        case "none": self = .none
+        case "mean" where positions > 0: self = .mean(positions: positions)
+        case "sum" where positions > 0: self = .sum(positions: positions)
+        default: throw .malformed("the reduction is \"\(word)\" over \(positions) positions")
+        }
+    }
+
+    var wire: (String, UInt32) {
+        switch self {
+        case .none: ("none", 1)
+        case .mean(let positions): ("mean", UInt32(positions))
+        case .sum(let positions): ("sum", UInt32(positions))
+        }
     }
 }
 

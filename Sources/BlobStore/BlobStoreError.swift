@@ -1,0 +1,49 @@
+public import Identifiers
+public import SystemPackage
+
+/// What can go wrong between a store and its disk.
+public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Another process has the directory open as its store.
+    case inUse(directory: FilePath)
+    /// A system call failed; `call` names it and `code` carries the kernel's reason.
+    case callFailed(path: FilePath, call: String, code: Errno)
+    /// The file system or the quota has no room left. Blobs that were finished before are untouched.
+    case diskFull(path: FilePath, call: String)
+    /// The store holds no blob of that digest.
+    case missing(directory: FilePath, digest: BlobDigest)
+    /// The bytes written have another digest than the writer was told to expect. They were removed.
+    case digestMismatch(directory: FilePath, expected: BlobDigest, found: BlobDigest)
+    /// A read outside a blob.
+    case rangeOutside(digest: BlobDigest, start: Int, count: Int, byteCount: Int)
+    /// A file of the store ended while it was being read.
+    case truncated(path: FilePath, expected: Int, found: Int)
+
+    /// The sentence for the user.
+    public var description: String {
+        switch self {
+        case .inUse(let directory):
+            "\(directory): is the blob store of another running process; expected one process a store. "
+                + "Name another directory, or end the other process."
+        case .callFailed(let path, let call, let code):
+            "\(path): \(call) failed: \(code) (errno \(code.rawValue))."
+        case .diskFull(let path, let call):
+            "\(path): \(call) failed: no space is left on the disk or in the quota. Make room and try again."
+        case .missing(let directory, let digest):
+            "\(directory): blob \(digest) is not in the store; expected it to be kept. Compute or fetch it again."
+        case .digestMismatch(let directory, let expected, let found):
+            "\(directory): the bytes received have the digest \(found); expected \(expected). Fetch them again."
+        case .rangeOutside(let digest, let start, let count, let byteCount):
+            "blob \(digest): has \(byteCount) bytes; \(count) bytes from byte \(start) on are not all in it."
+        case .truncated(let path, let expected, let found):
+            "\(path): is truncated: it has \(found) bytes; expected \(expected). Remove it and fetch it again."
+        }
+    }
+
+    /// Whether the same call may succeed later without a change to its arguments: room was made, the blob came back.
+    public var isRetriable: Bool {
+        switch self {
+        case .inUse, .callFailed, .diskFull, .missing, .digestMismatch, .truncated: true
+        case .rangeOutside: false
+        }
+    }
+}

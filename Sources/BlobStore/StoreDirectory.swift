@@ -1,0 +1,55 @@
+import Glibc
+import SystemPackage
+
+/// Calls on names rather than on open files.
+enum StoreDirectory {
+    /// Makes a directory; one that exists is fine.
+    static func create(_ path: FilePath) throws(BlobStoreError) {
+        guard path.withPlatformString({ mkdir($0, 0o777) }) != 0 else { return }
+        let code = errno
+        let parent = path.removingLastComponent()
+        if code == ENOENT, !parent.isEmpty {
+            try create(parent)
+            guard path.withPlatformString({ mkdir($0, 0o777) }) == 0 else { throw callFailed("mkdir", path) }
+            return
+        }
+        errno = code
+        guard code == EEXIST else { throw callFailed("mkdir", path) }
+    }
+
+    /// The names in a directory, sorted; none if it does not exist.
+    static func names(in directory: FilePath) throws(BlobStoreError) -> [String] {
+        guard let stream = directory.withPlatformString({ opendir($0) }) else {
+            if errno == ENOENT { return [] }
+            throw callFailed("opendir", directory)
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    static func rename(_ source: FilePath, to destination: FilePath) throws(BlobStoreError) {
+        let result = source.withPlatformString { from in
+            destination.withPlatformString { to in Glibc.rename(from, to) }
+        }
+        guard result == 0 else { throw callFailed("rename", destination) }
+    }
+
+    /// Removes a file; false if it was not there.
+    static func remove(_ path: FilePath) throws(BlobStoreError) -> Bool {
+        guard path.withPlatformString({ unlink($0) }) != 0 else { return true }
+        guard errno == ENOENT else { throw callFailed("unlink", path) }
+        return false
+    }
+
+    /// Makes the names in a directory durable.
+    static func synchronize(_ path: FilePath) throws(BlobStoreError) {
+        try StoreFile(opening: path, flags: O_RDONLY | O_DIRECTORY).synchronize()
+    }
+}

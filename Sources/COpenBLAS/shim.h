@@ -1,0 +1,271 @@
+// What Swift sees of OpenBLAS: cblas.h as it is, the LAPACK routines by their Fortran symbols, and a few loops.
+//
+// Debian's libopenblas exports the Fortran symbols (`dpotrf_`) but no LAPACKE; declaring them here saves a
+// dependency on liblapacke, whose workspace queries are wrong for large matrices anyway (SymmetricEigen.swift).
+#ifndef KFACD_COPENBLAS_SHIM_H
+#define KFACD_COPENBLAS_SHIM_H
+
+#include <cblas.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+// MARK: - LAPACK
+// Every argument is a pointer; character arguments carry a hidden trailing length (size_t, by value, as gfortran
+// compiles them), which is always 1 here.
+
+void dpotrf_(const char *uplo, const blasint *n, double *a, const blasint *lda, blasint *info, size_t uplo_length);
+void dpotri_(const char *uplo, const blasint *n, double *a, const blasint *lda, blasint *info, size_t uplo_length);
+void dpocon_(const char *uplo, const blasint *n, const double *a, const blasint *lda, const double *anorm,
+             double *rcond, double *work, blasint *iwork, blasint *info, size_t uplo_length);
+void dsyevd_(const char *jobz, const char *uplo, const blasint *n, double *a, const blasint *lda, double *w,
+             double *work, const blasint *lwork, blasint *iwork, const blasint *liwork, blasint *info,
+             size_t jobz_length, size_t uplo_length);
+void ssyevd_(const char *jobz, const char *uplo, const blasint *n, float *a, const blasint *lda, float *w,
+             float *work, const blasint *lwork, blasint *iwork, const blasint *liwork, blasint *info,
+             size_t jobz_length, size_t uplo_length);
+
+// MARK: - Memory
+
+// calloc's large blocks are the kernel's zero pages, untouched until used; Swift's aligned allocation would have to
+// be cleared by hand, which faults in every page. The block's own address is kept in the word before the result.
+// Returns NULL when memory is short. Large buffers ask for huge pages: a fresh square of n = 3072 then costs 40 page
+// faults instead of 18 000; a refusal changes nothing.
+static inline void *kfacd_allocate_zeroed(size_t byte_count) {
+    const size_t alignment = 64;
+    if (byte_count > SIZE_MAX - 2 * alignment) return NULL;
+    char *block = (char *)calloc(1, byte_count + 2 * alignment);
+    if (block == NULL) return NULL;
+    char *aligned = (char *)(((uintptr_t)block + 2 * alignment - 1) & ~(uintptr_t)(alignment - 1));
+    ((void **)aligned)[-1] = block;
+#if defined(MADV_HUGEPAGE)
+    if (byte_count >= (size_t)8 << 20) {
+        const uintptr_t page = 4096;
+        const uintptr_t first = ((uintptr_t)aligned + page - 1) & ~(page - 1);
+        const uintptr_t end = ((uintptr_t)aligned + byte_count) & ~(page - 1);
+        madvise((void *)first, end - first, MADV_HUGEPAGE);
+    }
+#endif
+    return aligned;
+}
+
+static inline void kfacd_free_zeroed(void *aligned) { free(((void **)aligned)[-1]); }
+
+// MARK: - Loops that Swift cannot make fast
+//
+// Swift is compiled for the baseline of the architecture (SSE2: half the width or less), does not reorder sums into
+// lanes, and its Float16 conversions are one library call an element (50 times slower than the F16C instructions).
+// The vectors are written out because Swift compiles C bodies for size, which keeps the compiler's own vectors out.
+// The AVX2 bodies are compiled for AVX2 and F16C only, never FMA, so that they round exactly as the portable ones.
+
+typedef float kfacd_float8 __attribute__((vector_size(32)));
+typedef double kfacd_double8 __attribute__((vector_size(64)));
+typedef uint32_t kfacd_uint32x8 __attribute__((vector_size(32)));
+typedef uint16_t kfacd_uint16x8 __attribute__((vector_size(16)));
+typedef _Float16 kfacd_half8 __attribute__((vector_size(16)));
+
+#if defined(__x86_64__)
+#define KFACD_AVX2 __attribute__((target("avx2,f16c")))
+#define KFACD_HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
+#else
+#define KFACD_AVX2
+#define KFACD_HAS_AVX2 0
+#endif
+
+// Defines `static inline void name(parameters)` with one body compiled twice: for AVX2 and for the baseline.
+#define KFACD_DISPATCHED(name, parameters, arguments, ...) \
+    KFACD_AVX2 static inline void name##_avx2 parameters { __VA_ARGS__ } \
+    static inline void name##_portable parameters { __VA_ARGS__ } \
+    static inline void name parameters { \
+        if (KFACD_HAS_AVX2) name##_avx2 arguments; \
+        else name##_portable arguments; \
+    }
+
+// Loads and stores of vectors of any alignment.
+#define KFACD_LOAD(type, variable, address) type variable; memcpy(&variable, address, sizeof variable)
+#define KFACD_STORE(address, variable) memcpy(address, &variable, sizeof variable)
+
+// Adds eight lanes pairwise: the order of a sum is fixed, whatever the processor.
+#define KFACD_SUM_LANES(l) (((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7])))
+
+// float16 → float32, exact. `source` need not be aligned.
+KFACD_DISPATCHED(kfacd_float16_to_float32, (const void *source, float *restrict destination, size_t count),
+                 (source, destination, count), {
+    const char *bytes = (const char *)source;
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        KFACD_LOAD(kfacd_half8, halves, bytes + 2 * i);
+        const kfacd_float8 values = __builtin_convertvector(halves, kfacd_float8);
+        KFACD_STORE(destination + i, values);
+    }
+    for (; i < count; i++) {
+        KFACD_LOAD(_Float16, half, bytes + 2 * i);
+        destination[i] = (float)half;
+    }
+})
+
+// float32 → float16, to nearest even. `destination` need not be aligned.
+KFACD_DISPATCHED(kfacd_float32_to_float16, (const float *restrict source, void *destination, size_t count),
+                 (source, destination, count), {
+    char *bytes = (char *)destination;
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        KFACD_LOAD(kfacd_float8, values, source + i);
+        const kfacd_half8 halves = __builtin_convertvector(values, kfacd_half8);
+        KFACD_STORE(bytes + 2 * i, halves);
+    }
+    for (; i < count; i++) {
+        const _Float16 half = (_Float16)source[i];
+        KFACD_STORE(bytes + 2 * i, half);
+    }
+})
+
+// bfloat16 → float32, exact. `source` need not be aligned.
+KFACD_DISPATCHED(kfacd_bfloat16_to_float32, (const void *source, float *restrict destination, size_t count),
+                 (source, destination, count), {
+    const char *bytes = (const char *)source;
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        KFACD_LOAD(kfacd_uint16x8, upper, bytes + 2 * i);
+        const kfacd_uint32x8 bits = __builtin_convertvector(upper, kfacd_uint32x8) << 16;
+        KFACD_STORE(destination + i, bits);
+    }
+    for (; i < count; i++) {
+        KFACD_LOAD(uint16_t, upper, bytes + 2 * i);
+        const uint32_t bits = (uint32_t)upper << 16;
+        KFACD_STORE(destination + i, bits);
+    }
+})
+
+// float32 → bfloat16, to nearest even. `destination` need not be aligned. Half of the last kept bit, less one when that
+// bit is even, carries exactly when the value must go up; a carry out of the largest finite value is the pattern of
+// infinity. A NaN would carry too, so it is quieted instead.
+KFACD_DISPATCHED(kfacd_float32_to_bfloat16, (const float *restrict source, void *destination, size_t count),
+                 (source, destination, count), {
+    char *bytes = (char *)destination;
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        KFACD_LOAD(kfacd_uint32x8, bits, source + i);
+        const kfacd_uint32x8 rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+        const kfacd_uint32x8 quieted = (bits >> 16) | 0x40u;
+        const kfacd_uint32x8 is_nan = (kfacd_uint32x8)((bits & 0x7FFFFFFFu) > 0x7F800000u);
+        const kfacd_uint16x8 upper =
+            __builtin_convertvector((is_nan & quieted) | (~is_nan & rounded), kfacd_uint16x8);
+        KFACD_STORE(bytes + 2 * i, upper);
+    }
+    for (; i < count; i++) {
+        KFACD_LOAD(uint32_t, bits, source + i);
+        const uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+        const uint32_t quieted = (bits >> 16) | 0x40u;
+        const uint16_t upper = (uint16_t)((bits & 0x7FFFFFFFu) > 0x7F800000u ? quieted : rounded);
+        KFACD_STORE(bytes + 2 * i, upper);
+    }
+})
+
+// sum[i] += weight · (values[i] − base[i]).
+KFACD_DISPATCHED(kfacd_add_difference,
+                 (float weight, const float *restrict values, const float *restrict base, float *restrict sum,
+                  size_t count),
+                 (weight, values, base, sum, count), {
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        KFACD_LOAD(kfacd_float8, value, values + i);
+        KFACD_LOAD(kfacd_float8, origin, base + i);
+        KFACD_LOAD(kfacd_float8, total, sum + i);
+        total += weight * (value - origin);
+        KFACD_STORE(sum + i, total);
+    }
+    for (; i < count; i++) sum[i] += weight * (values[i] - base[i]);
+})
+
+// sum[i] += row[i], widened: one row of a chunk's fp32 triangle into the fp64 master.
+KFACD_DISPATCHED(kfacd_add_widened, (const float *restrict row, double *restrict sum, size_t count),
+                 (row, sum, count), {
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        KFACD_LOAD(kfacd_float8, values, row + i);
+        KFACD_LOAD(kfacd_double8, total, sum + i);
+        total += __builtin_convertvector(values, kfacd_double8);
+        KFACD_STORE(sum + i, total);
+    }
+    for (; i < count; i++) sum[i] += (double)row[i];
+})
+
+// sums[j] += Σ_i rows[i][j] in fp64. Eight rows at a time are added to the sums, so that each sum passes through the
+// first-level cache once in eight rows; the order is fixed.
+KFACD_DISPATCHED(kfacd_add_column_sums,
+                 (const float *restrict rows, size_t row_count, size_t column_count, double *restrict sums),
+                 (rows, row_count, column_count, sums), {
+    size_t i = 0;
+    for (; i + 8 <= row_count; i += 8) {
+        const float *first = rows + i * column_count;
+        size_t j = 0;
+        for (; j + 8 <= column_count; j += 8) {
+            KFACD_LOAD(kfacd_double8, total, sums + j);
+            for (size_t k = 0; k < 8; k += 2) {
+                KFACD_LOAD(kfacd_float8, even, first + k * column_count + j);
+                KFACD_LOAD(kfacd_float8, odd, first + (k + 1) * column_count + j);
+                total += __builtin_convertvector(even, kfacd_double8) + __builtin_convertvector(odd, kfacd_double8);
+            }
+            KFACD_STORE(sums + j, total);
+        }
+        for (; j < column_count; j++)
+            for (size_t k = 0; k < 8; k += 2)
+                sums[j] += (double)first[k * column_count + j] + (double)first[(k + 1) * column_count + j];
+    }
+    for (; i < row_count; i++)
+        for (size_t j = 0; j < column_count; j++) sums[j] += (double)rows[i * column_count + j];
+})
+
+// Σ x[i] · y[i] in fp64.
+KFACD_DISPATCHED(kfacd_dot_widened, (const float *x, const float *y, size_t count, double *result),
+                 (x, y, count, result), {
+    kfacd_double8 low = {0};
+    kfacd_double8 high = {0};
+    size_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+        KFACD_LOAD(kfacd_float8, x_low, x + i);
+        KFACD_LOAD(kfacd_float8, y_low, y + i);
+        KFACD_LOAD(kfacd_float8, x_high, x + i + 8);
+        KFACD_LOAD(kfacd_float8, y_high, y + i + 8);
+        low += __builtin_convertvector(x_low, kfacd_double8) * __builtin_convertvector(y_low, kfacd_double8);
+        high += __builtin_convertvector(x_high, kfacd_double8) * __builtin_convertvector(y_high, kfacd_double8);
+    }
+    double tail = 0;
+    for (; i < count; i++) tail += (double)x[i] * (double)y[i];
+    low += high;
+    double lanes[8];
+    KFACD_STORE(lanes, low);
+    *result = KFACD_SUM_LANES(lanes) + tail;
+})
+
+// sums[j] += |row[j]| and *total = Σ |row[j]|: one row of a symmetric matrix's triangle counts in its own column sum and
+// in those of the columns it crosses.
+KFACD_DISPATCHED(kfacd_add_magnitudes, (const double *restrict row, double *restrict sums, size_t count, double *total),
+                 (row, sums, count, total), {
+    kfacd_double8 all = {0};
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        KFACD_LOAD(kfacd_double8, values, row + i);
+        KFACD_LOAD(kfacd_double8, column, sums + i);
+        const kfacd_double8 magnitudes = __builtin_elementwise_abs(values);
+        column += magnitudes;
+        all += magnitudes;
+        KFACD_STORE(sums + i, column);
+    }
+    double tail = 0;
+    for (; i < count; i++) {
+        const double magnitude = __builtin_fabs(row[i]);
+        sums[i] += magnitude;
+        tail += magnitude;
+    }
+    double lanes[8];
+    KFACD_STORE(lanes, all);
+    *total = KFACD_SUM_LANES(lanes) + tail;
+})
+
+#endif

@@ -1,0 +1,17 @@
+#ifndef CZEROMQ_SHIM_H
+#define CZEROMQ_SHIM_H
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+// libzmq's stable API; ZMQ_BUILD_DRAFT_API stays undefined, since Debian's library is built without it.
+#include <zmq.h>
+
+// The Glibc module lacks <sys/eventfd.h>, and its flags are an enum and macros at once, which Swift cannot import.
+static inline int czeromq_eventfd(void) {
+    return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+// The Glibc module is compiled without _GNU_SOURCE, which hides this function (pthread_setname_np(3)).
+extern int pthread_setname_np(pthread_t thread, const char *name);
+
+#endif

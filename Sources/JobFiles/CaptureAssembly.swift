@@ -1,0 +1,174 @@
+import Identifiers
+import LinearAlgebra
+import Safetensors
+import SystemPackage
+
+/// Joins the files of a capture into layers and parameters, and collects what does not fit together.
+struct CaptureAssembly {
+    private(set) var layers: [CaptureSet.Layer] = []
+    private(set) var parameters: [CaptureSet.Parameter] = []
+    private(set) var problems: [JobFileError] = []
+
+    init(files: [CaptureFile]) {
+        compareMetadata(of: files)
+        let tensors = joined(files)
+        for name in Self.layerNames(tensors.keys) {
+            let (input, gradient) = (tensors[.input(name)], tensors[.outputGradient(name)])
+            if let layer = layer(name, input: input, gradient: gradient) { layers.append(layer) }
+        }
+        for name in Self.parameterNames(tensors.keys) {
+            guard let gradient = tensors[.parameterGradient(name)] else { continue }
+            checkParameter(name, gradient)
+            let sampleCount = Self.sum(gradient.pieces.map(\.sampleCount))
+            parameters.append(.init(name: name, gradient: gradient, sampleCount: sampleCount))
+        }
+    }
+
+    // MARK: - Files against each other
+
+    private mutating func compareMetadata(of files: [CaptureFile]) {
+        compare(files, "the number of probes") { String($0.probeCount) }
+        compare(files, "the task") { $0.task.map { "\"\($0)\"" } }
+        compare(files, "the base checkpoint's digest") { $0.baseDigest?.description }
+    }
+
+    /// Compares every file with the first that has the value; files without it are of other programs and pass.
+    private mutating func compare(_ files: [CaptureFile], _ subject: String, _ value: (CaptureMetadata) -> String?) {
+        guard let first = files.first(where: { value($0.metadata) != nil }), let expected = value(first.metadata) else {
+            return
+        }
+        for file in files {
+            guard let found = value(file.metadata), found != expected else { continue }
+            problems.append(
+                .differs(
+                    file: file.file.path, other: first.file.path, subject: subject, found: found, expected: expected))
+        }
+    }
+
+    private mutating func joined(_ files: [CaptureFile]) -> [CaptureTensorName: CapturedTensor] {
+        var tensors: [CaptureTensorName: CapturedTensor] = [:]
+        for (fileIndex, file) in files.enumerated() {
+            for (name, info) in file.tensors {
+                guard let elementType = ElementType(rawValue: info.dataType.rawValue) else { continue }
+                let known = tensors[name]
+                let columns = "the number of columns of tensor \"\(info.name)\""
+                let isSame = agrees(file, known, columns, String(info.shape[1]), String(known?.columnCount ?? 0))
+                let type = "the element type of tensor \"\(info.name)\""
+                guard agrees(file, known, type, elementType.rawValue, known?.elementType.rawValue ?? ""), isSame else {
+                    continue
+                }
+                let piece = CapturedTensor.Piece(
+                    fileIndex: fileIndex, file: file.file.path, firstRow: known?.rowCount ?? 0, rowCount: info.shape[0],
+                    sampleCount: file.metadata.sampleCount, probeCount: file.metadata.probeCount,
+                    fileOffset: file.file.header.dataOffset + info.byteRange.lowerBound)
+                tensors[name] = CapturedTensor(
+                    name: info.name, columnCount: info.shape[1], elementType: elementType,
+                    pieces: (known?.pieces ?? []) + [piece])
+            }
+        }
+        return tensors
+    }
+
+    private mutating func agrees(
+        _ file: CaptureFile, _ known: CapturedTensor?, _ subject: String, _ found: String, _ expected: String
+    ) -> Bool {
+        guard let other = known?.pieces.first?.file, found != expected else { return true }
+        problems.append(
+            .differs(file: file.file.path, other: other, subject: subject, found: found, expected: expected))
+        return false
+    }
+
+    // MARK: - One layer, one parameter
+
+    /// Pairs the k-th part of the input with the k-th of the gradient: they are in one file when samples are split,
+    /// and in two when tensors are.
+    private mutating func layer(
+        _ name: LayerName, input: CapturedTensor?, gradient: CapturedTensor?
+    ) -> CaptureSet.Layer? {
+        let inputs = input?.pieces ?? []
+        let gradients = gradient?.pieces ?? []
+        for index in 0..<max(inputs.count, gradients.count) {
+            switch (index < inputs.count ? inputs[index] : nil, index < gradients.count ? gradients[index] : nil) {
+            case (let rows?, let gradientRows?): check(name, rows, gradientRows)
+            case (let alone?, nil): reportMissing(name, alone.file, has: .input(name), lacks: .outputGradient(name))
+            case (nil, let alone?): reportMissing(name, alone.file, has: .outputGradient(name), lacks: .input(name))
+            case (nil, nil): break
+            }
+        }
+        guard let input, let gradient, let first = inputs.first else { return nil }
+        for piece in inputs.dropFirst() where piece.rowCount / piece.sampleCount != first.rowCount / first.sampleCount {
+            problems.append(
+                .differs(
+                    file: piece.file, other: first.file, subject: "the number of positions of layer \"\(name)\"",
+                    found: String(piece.rowCount / piece.sampleCount),
+                    expected: String(first.rowCount / first.sampleCount)))
+        }
+        return CaptureSet.Layer(
+            name: name, input: input, outputGradient: gradient,
+            sampleCount: Self.sum(inputs.map(\.sampleCount)), positionCount: first.rowCount / first.sampleCount)
+    }
+
+    private mutating func check(_ name: LayerName, _ rows: CapturedTensor.Piece, _ gradients: CapturedTensor.Piece) {
+        if !rows.rowCount.isMultiple(of: rows.sampleCount) {
+            problems.append(
+                .rowsPerSample(file: rows.file, layer: name, rows: rows.rowCount, samples: rows.sampleCount))
+        }
+        if rows.sampleCount != gradients.sampleCount {
+            problems.append(
+                .differs(
+                    file: gradients.file, other: rows.file, subject: "the number of samples of layer \"\(name)\"",
+                    found: String(gradients.sampleCount), expected: String(rows.sampleCount)))
+        }
+        let (expected, overflow) = rows.rowCount.multipliedReportingOverflow(by: gradients.probeCount)
+        if overflow || expected != gradients.rowCount {
+            problems.append(
+                .gradientRows(
+                    file: gradients.file, layer: name, inputRows: rows.rowCount, gradientRows: gradients.rowCount,
+                    probes: gradients.probeCount))
+        }
+    }
+
+    private mutating func reportMissing(
+        _ layer: LayerName, _ file: FilePath, has present: CaptureTensorName, lacks missing: CaptureTensorName
+    ) {
+        problems.append(.partnerMissing(file: file, layer: layer, present: present.name, missing: missing.name))
+    }
+
+    private mutating func checkParameter(_ name: ParameterName, _ gradient: CapturedTensor) {
+        for piece in gradient.pieces {
+            let (expected, overflow) = piece.sampleCount.multipliedReportingOverflow(by: piece.probeCount)
+            guard overflow || expected != piece.rowCount else { continue }
+            problems.append(
+                .parameterRows(
+                    file: piece.file, parameter: name, rows: piece.rowCount, samples: piece.sampleCount,
+                    probes: piece.probeCount))
+        }
+    }
+
+    // MARK: - Names
+
+    private static func layerNames(_ names: some Sequence<CaptureTensorName>) -> [LayerName] {
+        let layers = names.compactMap { name -> LayerName? in
+            switch name {
+            case .input(let layer), .outputGradient(let layer): layer
+            case .parameterGradient: nil
+            }
+        }
+        return Set(layers).sorted()
+    }
+
+    private static func parameterNames(_ names: some Sequence<CaptureTensorName>) -> [ParameterName] {
+        names.compactMap { name in
+            guard case .parameterGradient(let parameter) = name else { return nil }
+            return parameter
+        }.sorted()
+    }
+
+    /// Sample counts come from metadata; a hostile sum saturates and then fails the row checks.
+    private static func sum(_ counts: [Int]) -> Int {
+        counts.reduce(0) { sum, count in
+            let (next, overflow) = sum.addingReportingOverflow(count)
+            return overflow ? .max : next
+        }
+    }
+}

@@ -1,0 +1,55 @@
+public import Identifiers
+public import SystemPackage
+
+/// The metadata of a capture file.
+///
+/// Source: DESIGN section 3. Files of other programs need only `samples`.
+public struct CaptureMetadata: Equatable, Sendable {
+    /// N, at least 1.
+    public var sampleCount: Int
+    /// M, at least 1.
+    public var probeCount: Int
+    /// The task, if the file says so.
+    public var task: TaskName?
+    /// SHA-256 of the base checkpoint, if the file says so.
+    public var baseDigest: BlobDigest?
+
+    /// Describes a capture.
+    public init(sampleCount: Int, probeCount: Int = 1, task: TaskName? = nil, baseDigest: BlobDigest? = nil) {
+        self.sampleCount = sampleCount
+        self.probeCount = probeCount
+        self.task = task
+        self.baseDigest = baseDigest
+    }
+
+    /// Reads a file's metadata; probes are `probes`, else `mc_samples`, else 1.
+    ///
+    /// - Throws: ``JobFileError`` for another `format`, missing or zero samples, or a value of another kind.
+    public init(parsing metadata: [String: String], file: FilePath) throws(JobFileError) {
+        let reader = MetadataReader(metadata: metadata, file: file)
+        try reader.requireFormat(.capture)
+        let expected = "the number of samples"
+        if Int(try reader.required(MetadataKey.samples, expected)) == 0 { throw .zeroSamples(file: file) }
+        guard let sampleCount = try reader.positiveInteger(MetadataKey.samples) else {
+            throw .metadataMissing(file: file, key: MetadataKey.samples, expected: expected)
+        }
+        self.sampleCount = sampleCount
+        let ownProbes = try reader.positiveInteger(MetadataKey.probes)
+        let probesOfOthers = try reader.positiveInteger(MetadataKey.probesOfOthers)
+        self.probeCount = ownProbes ?? probesOfOthers ?? 1
+        self.task = metadata[MetadataKey.task].map(TaskName.init(rawValue:))
+        self.baseDigest = try reader.digest(MetadataKey.baseDigest)
+    }
+
+    /// The metadata's strings, as a file holds them.
+    public var strings: [String: String] {
+        var strings = [
+            MetadataKey.format: "kfacd.capture/1",
+            MetadataKey.samples: String(sampleCount),
+            MetadataKey.probes: String(probeCount),
+        ]
+        strings[MetadataKey.task] = task?.rawValue
+        strings[MetadataKey.baseDigest] = baseDigest?.description
+        return strings
+    }
+}

@@ -1,0 +1,115 @@
+public import Identifiers
+public import Safetensors
+public import SystemPackage
+
+/// The captures of one task: one file, or several that split the samples or the layers among them.
+///
+/// A tensor's rows are the concatenation over the files that hold it, in the order of the files. Source: DESIGN
+/// section 3.
+public final class CaptureSet: Sendable {
+    /// A captured linear layer.
+    public struct Layer: Equatable, Sendable {
+        /// The layer's name.
+        public let name: LayerName
+        /// `[N·R, d_in]`, without the ones of the bias.
+        public let input: CapturedTensor
+        /// `[N·R·M, d_out]`; probe-major inside each file: all rows of the first probe, then of the second.
+        public let outputGradient: CapturedTensor
+        /// N, the sum over the files that hold the layer.
+        public let sampleCount: Int
+        /// R, rows of the input a sample.
+        public let positionCount: Int
+    }
+
+    /// A captured parameter outside linear layers.
+    public struct Parameter: Equatable, Sendable {
+        /// The parameter's name.
+        public let name: ParameterName
+        /// `[N·M, d]`, probe-major inside each file.
+        public let gradient: CapturedTensor
+        /// N, the sum over the files that hold the parameter.
+        public let sampleCount: Int
+    }
+
+    /// The open files in the order given.
+    public let files: [SafetensorsFile]
+    /// M, the same in every file.
+    public let probeCount: Int
+    /// The task, if a file names it; no two name different ones.
+    public let task: TaskName?
+    /// SHA-256 of the base checkpoint, if a file names it; no two name different ones.
+    public let baseDigest: BlobDigest?
+    /// The layers, sorted by name.
+    public let layers: [Layer]
+    /// The parameters, sorted by name.
+    public let parameters: [Parameter]
+
+    /// Opens all files of a capture and checks them one by one and together.
+    ///
+    /// - Parameter paths: files, or directories in Hugging Face layout, whose shards stand in the order of their names.
+    /// - Throws: ``JobFileError``, all problems that were found, as ``JobFileError/several(_:)`` if more than one.
+    public init(opening paths: [FilePath]) throws(JobFileError) {
+        guard !paths.isEmpty else { throw .noFiles }
+        var problems: [JobFileError] = []
+        var files: [CaptureFile] = []
+        for path in paths {
+            do throws(SafetensorsError) {
+                for file in try SafetensorsSet(opening: path).files {
+                    do throws(JobFileError) { files.append(try CaptureFile(file)) } catch { problems += error.all }
+                }
+            } catch {
+                problems += error.all.map(JobFileError.safetensors)
+            }
+        }
+        let assembly = CaptureAssembly(files: files)
+        if let error = JobFileError.bundle(problems + assembly.problems) { throw error }
+        self.files = files.map(\.file)
+        self.probeCount = files.first?.metadata.probeCount ?? 1
+        self.task = files.lazy.compactMap(\.metadata.task).first
+        self.baseDigest = files.lazy.compactMap(\.metadata.baseDigest).first
+        self.layers = assembly.layers
+        self.parameters = assembly.parameters
+    }
+}
+
+/// One file of a capture, its own metadata and names checked.
+struct CaptureFile {
+    let file: SafetensorsFile
+    let metadata: CaptureMetadata
+    let tensors: [(name: CaptureTensorName, info: TensorInfo)]
+
+    init(_ file: SafetensorsFile) throws(JobFileError) {
+        var problems: [JobFileError] = []
+        var tensors: [(name: CaptureTensorName, info: TensorInfo)] = []
+        for info in file.header.tensors {
+            if let problem = Self.problem(of: info, file.path) {
+                problems.append(problem)
+            } else if let name = CaptureTensorName(info.name) {
+                tensors.append((name, info))
+            }
+        }
+        do throws(JobFileError) {
+            self.metadata = try CaptureMetadata(parsing: file.header.metadata, file: file.path)
+        } catch {
+            throw JobFileError.bundle([error] + problems) ?? error
+        }
+        if let error = JobFileError.bundle(problems) { throw error }
+        self.file = file
+        self.tensors = tensors
+    }
+
+    private static func problem(of info: TensorInfo, _ file: FilePath) -> JobFileError? {
+        guard CaptureTensorName(info.name) != nil else {
+            return .unknownTensor(file: file, tensor: info.name, kind: .capture)
+        }
+        guard [.float32, .float16, .bfloat16].contains(info.dataType) else {
+            return .dataType(file: file, tensor: info.name, found: info.dataType, expected: "F32, F16 or BF16")
+        }
+        // A sparse file can claim any size; below this limit no sum over files overflows.
+        guard info.shape.count == 2, (1..<1 << 40).contains(info.shape[0]), (1..<1 << 40).contains(info.shape[1]) else {
+            let expected = "[rows, columns] with at least one of each and fewer than 2^40"
+            return .shape(file: file, tensor: info.name, shape: info.shape, expected: expected)
+        }
+        return nil
+    }
+}

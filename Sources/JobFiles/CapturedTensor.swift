@@ -1,0 +1,73 @@
+public import LinearAlgebra
+public import SystemPackage
+
+/// A tensor of a capture as the concatenation of its parts in several files: `[rowCount, columnCount]`.
+public struct CapturedTensor: Equatable, Sendable {
+    /// The part of one file.
+    public struct Piece: Equatable, Sendable {
+        /// Position in ``CaptureSet/files``.
+        public let fileIndex: Int
+        /// The file, for messages.
+        public let file: FilePath
+        /// First row of the part in the concatenation.
+        public let firstRow: Int
+        /// Rows of the part.
+        public let rowCount: Int
+        /// N of the file.
+        public let sampleCount: Int
+        /// M of the file.
+        public let probeCount: Int
+        /// First byte of the part, from the start of the file.
+        public let fileOffset: Int
+    }
+
+    /// Consecutive rows that lie in one file.
+    public struct FileRows: Equatable, Sendable {
+        /// Position in ``CaptureSet/files``.
+        public let fileIndex: Int
+        /// The rows' numbers in that file's tensor.
+        public let rows: Range<Int>
+        /// The rows' bytes, from the start of the file.
+        public let byteRange: Range<Int>
+    }
+
+    /// The tensor's name in every file.
+    public let name: String
+    /// d_in, d_out or d.
+    public let columnCount: Int
+    /// F32, F16 or BF16, the same in every file.
+    public let elementType: ElementType
+    /// The parts in the order of the files.
+    public let pieces: [Piece]
+
+    /// Rows of all parts.
+    public var rowCount: Int { pieces.last.map { $0.firstRow + $0.rowCount } ?? 0 }
+
+    /// Bytes of one row in the files.
+    public var rowByteCount: Int { columnCount * elementType.byteCount }
+
+    /// The file that holds a row of the concatenation, and the row's number in it; nil if there is no such row.
+    public func location(ofRow row: Int) -> (file: FilePath, row: Int)? {
+        guard let piece = pieces.first(where: { ($0.firstRow..<$0.firstRow + $0.rowCount).contains(row) }) else {
+            return nil
+        }
+        return (piece.file, row - piece.firstRow)
+    }
+
+    /// Where a range of rows lies, cut at the borders of files: what a remote worker asks for.
+    ///
+    /// - Throws: ``JobFileError/rowsOutside(tensor:rows:rowCount:)``.
+    public func fileRows(of rows: Range<Int>) throws(JobFileError) -> [FileRows] {
+        guard rows.lowerBound >= 0, rows.upperBound <= rowCount else {
+            throw .rowsOutside(tensor: name, rows: rows, rowCount: rowCount)
+        }
+        return pieces.compactMap { piece in
+            let shared = rows.clamped(to: piece.firstRow..<piece.firstRow + piece.rowCount)
+            guard !shared.isEmpty else { return nil }
+            let local = shared.lowerBound - piece.firstRow..<shared.upperBound - piece.firstRow
+            let start = piece.fileOffset + local.lowerBound * rowByteCount
+            let byteRange = start..<start + local.count * rowByteCount
+            return FileRows(fileIndex: piece.fileIndex, rows: local, byteRange: byteRange)
+        }
+    }
+}

@@ -1,0 +1,106 @@
+public import Safetensors
+public import SystemPackage
+
+/// Writes a merged model in the layout of its base: names, order, sharding and metadata, and the files beside them.
+///
+/// Source: DESIGN section 3. Only floating-point tensors take part in a change of type; the others are the base's.
+public final class CheckpointWriter: Sendable {
+    /// The directory that will hold the model.
+    public let directory: FilePath
+    /// The files and tensors to be written.
+    public let layout: ShardLayout
+    private let base: SafetensorsSet
+    private let dataType: TensorDataType?
+    private let writer: ShardedSafetensorsWriter
+
+    /// The largest `config.json` that is read whole.
+    private static let configByteLimit = 16 << 20
+    /// Tokenizer files that are not JSON; JSON files are copied whatever their name.
+    static let tokenizerFiles: Set<String> = [
+        "chat_template.jinja", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "vocab.txt",
+    ]
+
+    /// Begins a model.
+    ///
+    /// - Parameters:
+    ///   - directory: must exist.
+    ///   - base: the checkpoint whose layout is kept; a single file becomes `model.safetensors`.
+    ///   - dataType: the type of every floating-point tensor, or nil to keep each one's own.
+    ///   - provenance: where the model comes from, a JSON text for the metadata.
+    /// - Throws: ``JobFileError``; nothing is left behind.
+    public init(
+        directory: FilePath,
+        base: SafetensorsSet,
+        dataType: TensorDataType? = nil,
+        provenance: String
+    ) throws(JobFileError) {
+        let shards = base.layout.shards.map { shard in
+            let isOnlyFile = base.layout.indexName == nil
+            return ShardLayout.Shard(
+                fileName: isOnlyFile ? "model.safetensors" : shard.fileName,
+                tensors: shard.tensors.map { Self.description(of: $0, in: dataType) })
+        }
+        let layout = ShardLayout(shards: shards, indexName: base.layout.indexName)
+        let metadata = base.metadata.merging([MetadataKey.provenance: provenance]) { _, own in own }
+        self.directory = directory
+        self.layout = layout
+        self.base = base
+        self.dataType = dataType
+        self.writer = try wrapping { () throws(SafetensorsError) in
+            try ShardedSafetensorsWriter(directory: directory, layout: layout, metadata: metadata)
+        }
+    }
+
+    /// Writes a part of a tensor.
+    ///
+    /// - Parameters:
+    ///   - bytes: elements in the type that ``layout`` gives the tensor; not kept.
+    ///   - name: a tensor of the base.
+    ///   - byteOffset: first byte, counted from the tensor's start.
+    /// - Throws: ``JobFileError``; bytes that do not belong are not written.
+    public func write(_ bytes: RawSpan, to name: String, at byteOffset: Int = 0) throws(JobFileError) {
+        do throws(SafetensorsError) { try writer.write(bytes, to: name, at: byteOffset) } catch {
+            throw .safetensors(error)
+        }
+    }
+
+    /// Copies configuration and tokenizer files from the base's directory, then publishes the tensors and the index.
+    ///
+    /// - Throws: ``JobFileError``, with every tensor that is not complete; files copied before the failure stay.
+    public func finish() throws(JobFileError) {
+        try copyCompanions()
+        try wrapping { () throws(SafetensorsError) in try writer.finish() }
+    }
+
+    private static func description(of tensor: TensorDescription, in dataType: TensorDataType?) -> TensorDescription {
+        // Eight-bit and smaller floats come with scales of their own: they are copied like integers.
+        guard let dataType, [.float16, .bfloat16, .float32, .float64].contains(tensor.dataType) else { return tensor }
+        return TensorDescription(name: tensor.name, dataType: dataType, shape: tensor.shape)
+    }
+
+    private func copyCompanions() throws(JobFileError) {
+        // A base given as a file says nothing about what lies beside it.
+        guard let names = try? WholeFile.names(in: base.path) else { return }
+        for name in names where Self.isCompanion(name) {
+            let (source, destination) = (base.path.appending(name), directory.appending(name))
+            if name == "config.json", let dataType {
+                try writeConfig(from: source, to: destination, dataType)
+            } else {
+                try wrapping { () throws(SafetensorsError) in try WholeFile.copy(from: source, to: destination) }
+            }
+        }
+    }
+
+    private static func isCompanion(_ name: String) -> Bool {
+        tokenizerFiles.contains(name) || (name.hasSuffix(".json") && !name.hasSuffix(".index.json") && name.first != ".")
+    }
+
+    private func writeConfig(from source: FilePath, to destination: FilePath, _ type: TensorDataType) throws(JobFileError) {
+        try wrapping { () throws(SafetensorsError) in
+            let bytes = try WholeFile.read(source, limit: Self.configByteLimit)
+            let config = try JSONValue(parsing: bytes, file: source)
+            let text = ModelConfig.replacingDataType(in: config, by: type).text(indent: 2) + "\n"
+            try WholeFile.write(Array(text.utf8), to: destination)
+        }
+    }
+}

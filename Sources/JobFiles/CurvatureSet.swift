@@ -1,0 +1,95 @@
+import Identifiers
+public import LinearAlgebra
+public import Safetensors
+public import SystemPackage
+
+/// An open factor, regularizer or inverse file, or a sharded set of them.
+///
+/// The matrices are checked for shape and type when the set is opened, and for symmetry, on a sample of elements, when
+/// they are read.
+public final class CurvatureSet: Sendable {
+    /// A matrix of the set.
+    public struct Entry: Equatable, Sendable {
+        /// What the matrix belongs to.
+        public let name: CurvatureTensorName
+        /// Number of rows and of columns.
+        public let dimension: Int
+        /// F32 or F64.
+        public let elementType: ElementType
+        /// Full square or packed triangle.
+        public let storage: CurvatureStorage
+        /// The file that holds the matrix.
+        public let file: FilePath
+        /// The matrix's bytes, from the start of the file.
+        public let fileRange: Range<Int>
+    }
+
+    /// The kind that the set was opened as.
+    public let kind: JobFileKind
+    /// The underlying tensors.
+    public let tensors: SafetensorsSet
+    /// The matrices in the order of the files.
+    public let entries: [Entry]
+
+    /// Opens a file or a directory and checks every tensor's name, shape and type.
+    ///
+    /// - Throws: ``JobFileError``, all problems that were found, as ``JobFileError/several(_:)`` if more than one.
+    public init(opening path: FilePath, as kind: JobFileKind) throws(JobFileError) {
+        let tensors = try wrapping { () throws(SafetensorsError) in try SafetensorsSet(opening: path) }
+        var problems: [JobFileError] = []
+        var entries: [Entry] = []
+        for file in tensors.files {
+            do throws(JobFileError) {
+                try MetadataReader(metadata: file.header.metadata, file: file.path).requireFormat(kind)
+            } catch { problems.append(error) }
+            for info in file.header.tensors {
+                do throws(JobFileError) { entries.append(try Self.entry(info, in: file, kind)) } catch {
+                    problems.append(error)
+                }
+            }
+        }
+        problems += Self.missingPartners(entries)
+        if let error = JobFileError.bundle(problems) { throw error }
+        self.kind = kind
+        self.tensors = tensors
+        self.entries = entries
+    }
+
+    /// The matrix of that name, or nil.
+    public subscript(name: CurvatureTensorName) -> Entry? {
+        entries.first { $0.name == name }
+    }
+
+    private static func entry(
+        _ info: TensorInfo,
+        in file: SafetensorsFile,
+        _ kind: JobFileKind
+    ) throws(JobFileError) -> Entry {
+        guard let name = CurvatureTensorName(info.name), name.isInverse == (kind == .inverses) else {
+            throw .unknownTensor(file: file.path, tensor: info.name, kind: kind)
+        }
+        guard [.float32, .float64].contains(info.dataType), let type = ElementType(rawValue: info.dataType.rawValue)
+        else { throw .dataType(file: file.path, tensor: info.name, found: info.dataType, expected: "F32 or F64") }
+        let storage: CurvatureStorage = info.shape.count == 1 ? .packed : .full
+        guard let dimension = storage.dimension(ofShape: info.shape), dimension < 1 << 30 else {
+            let expected = "a square [n, n], or a packed triangle [n(n + 1)/2]"
+            throw .shape(file: file.path, tensor: info.name, shape: info.shape, expected: expected)
+        }
+        let start = file.header.dataOffset + info.byteRange.lowerBound
+        return Entry(
+            name: name, dimension: dimension, elementType: type, storage: storage, file: file.path,
+            fileRange: start..<start + info.byteCount)
+    }
+
+    /// A layer needs both sides; a parameter's F stands alone.
+    private static func missingPartners(_ entries: [Entry]) -> [JobFileError] {
+        let names = Set(entries.map(\.name))
+        return entries.compactMap { entry in
+            let name = entry.name
+            guard name.side != .full else { return nil }
+            let partner = CurvatureTensorName(
+                owner: name.owner, side: name.side == .input ? .gradient : .input, isInverse: name.isInverse)
+            return names.contains(partner) ? nil : .missingTensor(file: entry.file, tensor: partner.name)
+        }
+    }
+}

@@ -1,0 +1,25 @@
+/// How a symmetric matrix lies in a file.
+public enum CurvatureStorage: String, Sendable, CaseIterable {
+    /// `[n, n]`, both triangles: what other programs read.
+    case full
+    /// `[n(n + 1)/2]`, the lower triangle row by row: half the bytes.
+    case packed
+
+    /// The dimension of a matrix of this shape; nil if the shape is none of this storage.
+    func dimension(ofShape shape: [Int]) -> Int? {
+        switch self {
+        case .full: return shape.count == 2 && shape[0] == shape[1] && shape[0] > 0 ? shape[0] : nil
+        case .packed:
+            guard shape.count == 1, shape[0] > 0, shape[0] < 1 << 58 else { return nil }
+            var dimension = Int((2 * Double(shape[0])).squareRoot())
+            while dimension * (dimension + 1) / 2 > shape[0] { dimension -= 1 }
+            while (dimension + 1) * (dimension + 2) / 2 <= shape[0] { dimension += 1 }
+            return dimension * (dimension + 1) / 2 == shape[0] ? dimension : nil
+        }
+    }
+
+    /// The shape of a matrix of this dimension.
+    func shape(dimension: Int) -> [Int] {
+        self == .full ? [dimension, dimension] : [dimension * (dimension + 1) / 2]
+    }
+}

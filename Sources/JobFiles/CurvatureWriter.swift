@@ -1,0 +1,141 @@
+public import LinearAlgebra
+public import Safetensors
+public import SystemPackage
+
+/// Writes the symmetric matrices of a factor, regularizer or inverse file, in any order, from packed triangles.
+///
+/// The set is `<kind>.safetensors` in a directory of its own, or shards with an index above the byte limit. Nothing
+/// appears before ``finish()``.
+public final class CurvatureWriter: Sendable {
+    /// The directory that will hold the file or files.
+    public let directory: FilePath
+    private let writer: ShardedSafetensorsWriter
+    private let storage: CurvatureStorage
+
+    /// Bytes of full rows that are mirrored at a time: with the packed matrix, all the memory that is needed.
+    static let blockByteCount = 8 << 20
+
+    /// A matrix to be written.
+    public struct Entry: Equatable, Sendable {
+        /// What the matrix belongs to.
+        public let name: CurvatureTensorName
+        /// Number of rows and of columns.
+        public let dimension: Int
+
+        /// Announces a matrix.
+        public init(_ name: CurvatureTensorName, dimension: Int) {
+            self.name = name
+            self.dimension = dimension
+        }
+    }
+
+    /// Begins a set.
+    ///
+    /// - Parameters:
+    ///   - directory: must exist.
+    ///   - kind: factors, regularizer or inverses; gives the file's name.
+    ///   - entries: all matrices, in the order of the file.
+    ///   - metadata: the kind's strings; the storage is added.
+    ///   - storage: full squares, or packed triangles of half the size.
+    ///   - shardByteLimit: bytes of matrices in one file.
+    /// - Throws: ``JobFileError``; nothing is left behind.
+    public init(
+        directory: FilePath,
+        kind: JobFileKind,
+        entries: [Entry],
+        metadata: [String: String],
+        storage: CurvatureStorage = .full,
+        shardByteLimit: Int = ShardLayout.defaultShardByteLimit
+    ) throws(JobFileError) {
+        var tensors: [TensorDescription] = []
+        for entry in entries {
+            // Refuses dimensions whose square does not fit before the shape is computed.
+            _ = try wrapping(directory) { () throws(LinearAlgebraError) in
+                try PackedTriangle.elementCount(dimension: entry.dimension)
+            }
+            let shape = storage.shape(dimension: entry.dimension)
+            tensors.append(TensorDescription(name: entry.name.name, dataType: .float32, shape: shape))
+        }
+        let layout = ShardLayout(tensors: tensors, stem: kind.stem, shardByteLimit: shardByteLimit)
+        let strings = metadata.merging([MetadataKey.storage: storage.rawValue]) { _, storage in storage }
+        self.directory = directory
+        self.storage = storage
+        self.writer = try wrapping { () throws(SafetensorsError) in
+            try ShardedSafetensorsWriter(directory: directory, layout: layout, metadata: strings)
+        }
+    }
+
+    /// Writes one matrix.
+    ///
+    /// - Parameters:
+    ///   - matrix: of the announced dimension; not kept.
+    ///   - name: one of the entries.
+    /// - Throws: ``JobFileError``; the matrix may be written in part, and the set cannot be finished then.
+    public func write(
+        _ matrix: borrowing PackedSymmetricMatrix<Float>,
+        to name: CurvatureTensorName
+    ) throws(JobFileError) {
+        switch storage {
+        case .packed: try write(matrix, packedTo: name.name)
+        case .full: try write(matrix, mirroredTo: name.name)
+        }
+    }
+
+    /// Publishes the set.
+    ///
+    /// - Throws: ``JobFileError``, with every matrix that is missing; no file has appeared then.
+    public func finish() throws(JobFileError) {
+        try wrapping { () throws(SafetensorsError) in try writer.finish() }
+    }
+
+    private func write(
+        _ matrix: borrowing PackedSymmetricMatrix<Float>,
+        packedTo name: String
+    ) throws(JobFileError) {
+        do throws(SafetensorsError) {
+            try matrix.withBytes { (bytes: RawSpan) throws(SafetensorsError) in try writer.write(bytes, to: name) }
+        } catch { throw .safetensors(error) }
+    }
+
+    private func write(
+        _ matrix: borrowing PackedSymmetricMatrix<Float>,
+        mirroredTo name: String
+    ) throws(JobFileError) {
+        let dimension = matrix.dimension
+        let rowByteCount = dimension * ElementType.f32.byteCount
+        let blockRowCount = max(1, min(dimension, Self.blockByteCount / max(1, rowByteCount)))
+        var block = try newBlock(rows: blockRowCount, columns: dimension)
+        for first in stride(from: 0, to: dimension, by: blockRowCount) {
+            let rows = first..<min(dimension, first + blockRowCount)
+            try mirror(matrix, rows, into: &block)
+            try write(block, byteCount: rows.count * rowByteCount, to: name, at: first * rowByteCount)
+        }
+    }
+
+    private func newBlock(rows: Int, columns: Int) throws(JobFileError) -> Matrix<Float> {
+        do throws(LinearAlgebraError) { return try Matrix<Float>(rows: rows, columns: columns) } catch {
+            throw .linearAlgebra(file: directory, error)
+        }
+    }
+
+    private func mirror(
+        _ matrix: borrowing PackedSymmetricMatrix<Float>, _ rows: Range<Int>, into block: inout Matrix<Float>
+    ) throws(JobFileError) {
+        do throws(LinearAlgebraError) {
+            try block.withMutableSpan { (span: inout MutableSpan<Float>) throws(LinearAlgebraError) in
+                var wanted = span._mutatingExtracting(first: rows.count * matrix.dimension)
+                try matrix.unpackRows(rows, into: &wanted)
+            }
+        } catch { throw .linearAlgebra(file: directory, error) }
+    }
+
+    private func write(
+        _ block: borrowing Matrix<Float>, byteCount: Int, to name: String, at byteOffset: Int
+    ) throws(JobFileError) {
+        do throws(SafetensorsError) {
+            try block.withBytes { (bytes: RawSpan) throws(SafetensorsError) in
+                try writer.write(bytes.extracting(first: byteCount), to: name, at: byteOffset)
+            }
+        } catch { throw .safetensors(error) }
+    }
+}

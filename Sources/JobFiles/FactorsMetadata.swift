@@ -1,0 +1,99 @@
+public import Identifiers
+import Safetensors
+public import SystemPackage
+
+/// The metadata of a factor file: the Kronecker factors of one task.
+///
+/// Source: DESIGN section 3 and 2.1. Factors are not damped.
+public struct FactorsMetadata: Equatable, Sendable {
+    /// The task, if the file says so.
+    public var task: TaskName?
+    /// N_t by layer or parameter; files of other programs have one number for all.
+    public var sampleCounts: SampleCounts
+    /// `tak`, `expand` or `reduce`; nil if the file does not say.
+    public var normalization: String?
+    /// Whether A's last row and column stand for the bias, by layer; empty if the file does not say.
+    public var hasBias: [String: Bool]
+    /// w_t, if it is not the sample count.
+    public var weight: Double?
+    /// SHA-256 of the base checkpoint, if the file says so.
+    public var baseDigest: BlobDigest?
+
+    /// N_t of a factor set.
+    public enum SampleCounts: Equatable, Sendable {
+        /// The same for every layer and parameter.
+        case all(Int)
+        /// By layer or parameter.
+        case each([String: Int])
+
+        /// The count of one layer or parameter, or nil.
+        public subscript(owner: String) -> Int? {
+            switch self {
+            case .all(let count): count
+            case .each(let counts): counts[owner]
+            }
+        }
+    }
+
+    /// Describes a factor set.
+    public init(
+        task: TaskName?,
+        sampleCounts: SampleCounts,
+        normalization: String?,
+        hasBias: [String: Bool] = [:],
+        weight: Double? = nil,
+        baseDigest: BlobDigest? = nil
+    ) {
+        self.task = task
+        self.sampleCounts = sampleCounts
+        self.normalization = normalization
+        self.hasBias = hasBias
+        self.weight = weight
+        self.baseDigest = baseDigest
+    }
+
+    /// Reads a file's metadata.
+    ///
+    /// - Throws: ``JobFileError`` for another `format`, missing samples, or a value of another kind.
+    public init(parsing metadata: [String: String], file: FilePath) throws(JobFileError) {
+        let reader = MetadataReader(metadata: metadata, file: file)
+        try reader.requireFormat(.factors)
+        self.task = metadata[MetadataKey.task].map(TaskName.init(rawValue:))
+        self.sampleCounts = try Self.sampleCounts(reader)
+        self.normalization = metadata[MetadataKey.normalization]
+        self.hasBias = try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:]
+        self.weight = try reader.number(MetadataKey.weight)
+        self.baseDigest = try reader.digest(MetadataKey.baseDigest)
+    }
+
+    private static func sampleCounts(_ reader: MetadataReader) throws(JobFileError) -> SampleCounts {
+        let expected = "a whole number of at least 1, or an object of such numbers"
+        let text = try reader.required(MetadataKey.samples, expected)
+        if let count = Int(text) {
+            guard count != 0 else { throw .zeroSamples(file: reader.file) }
+            guard count > 0 else { throw reader.invalid(MetadataKey.samples, expected) }
+            return .all(count)
+        }
+        let counts = try reader.object(MetadataKey.samples, expected, \.positiveInteger)
+        return .each(counts ?? [:])
+    }
+
+    /// The metadata's strings, as a file holds them.
+    public var strings: [String: String] {
+        var strings = [
+            MetadataKey.format: "kfacd.factors/1",
+            MetadataKey.damping: "none",
+            MetadataKey.bias: JSONValue.sortedObject(hasBias, JSONValue.bool).text(),
+        ]
+        switch sampleCounts {
+        case .all(let count): strings[MetadataKey.samples] = String(count)
+        case .each(let counts):
+            strings[MetadataKey.samples] = JSONValue.sortedObject(counts) { .number(String($0)) }.text()
+        }
+        strings[MetadataKey.task] = task?.rawValue
+        strings[MetadataKey.normalization] = normalization
+        strings[MetadataKey.weight] = weight.map { String($0) }
+        strings[MetadataKey.baseDigest] = baseDigest?.description
+        return strings
+    }
+}

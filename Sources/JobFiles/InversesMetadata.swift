@@ -1,0 +1,51 @@
+public import Identifiers
+import Safetensors
+public import SystemPackage
+
+/// The metadata of a file of damped inverses.
+///
+/// Source: DESIGN section 2.4 and 3.
+public struct InversesMetadata: Equatable, Sendable {
+    /// The regularizer's target, or the task, whose factors were inverted.
+    public var target: String
+    /// `pi`, `relative` or `absolute`.
+    public var dampingRule: String
+    /// The damping that succeeded, by layer or parameter; it may have climbed above what was asked for.
+    public var dampingUsed: [String: Double]
+    /// SHA-256 of the base checkpoint, if the file says so.
+    public var baseDigest: BlobDigest?
+
+    /// Describes a set of inverses.
+    public init(target: String, dampingRule: String, dampingUsed: [String: Double], baseDigest: BlobDigest? = nil) {
+        self.target = target
+        self.dampingRule = dampingRule
+        self.dampingUsed = dampingUsed
+        self.baseDigest = baseDigest
+    }
+
+    /// Reads a file's metadata.
+    ///
+    /// - Throws: ``JobFileError`` for another `format`, a missing value, or one of another kind.
+    public init(parsing metadata: [String: String], file: FilePath) throws(JobFileError) {
+        let reader = MetadataReader(metadata: metadata, file: file)
+        try reader.requireFormat(.inverses)
+        let expected = "an object of numbers by layer"
+        self.target = try reader.required(MetadataKey.target, "a task's name or \"all\"")
+        self.dampingRule = try reader.required(MetadataKey.damping, "\"pi\", \"relative\" or \"absolute\"")
+        _ = try reader.required(MetadataKey.dampingUsed, expected)
+        self.dampingUsed = try reader.object(MetadataKey.dampingUsed, expected, \.finiteNumber) ?? [:]
+        self.baseDigest = try reader.digest(MetadataKey.baseDigest)
+    }
+
+    /// The metadata's strings, as a file holds them.
+    public var strings: [String: String] {
+        var strings = [
+            MetadataKey.format: "kfacd.inverses/1",
+            MetadataKey.target: target,
+            MetadataKey.damping: dampingRule,
+            MetadataKey.dampingUsed: JSONValue.sortedObject(dampingUsed) { .number(String($0)) }.text(),
+        ]
+        strings[MetadataKey.baseDigest] = baseDigest?.description
+        return strings
+    }
+}

@@ -1,0 +1,87 @@
+import Identifiers
+public import Safetensors
+public import SystemPackage
+
+/// What a file holds, for `kfacctl inspect`: read from headers only.
+public struct JobFileDescription: Equatable, Sendable {
+    /// The tensors of one layer or parameter.
+    public struct Group: Equatable, Sendable {
+        /// Layer, parameter, or module of a checkpoint.
+        public let name: String
+        /// Its tensors in the order of the files.
+        public let tensors: [TensorDescription]
+    }
+
+    /// The kind, from `format` or else from the tensors' names.
+    public let kind: JobFileKind
+    /// The files and the bytes of each.
+    public let files: [(path: FilePath, byteCount: Int)]
+    /// The tensors by layer or parameter, in the order of the first tensor of each.
+    public let groups: [Group]
+    /// Tensors of each element type.
+    public let tensorCounts: [TensorDataType: Int]
+    /// Elements of all tensors.
+    public let elementCount: Int
+    /// The metadata of all files; where two differ about a key, the first file counts.
+    public let metadata: [String: String]
+
+    /// Describes a file or a directory.
+    ///
+    /// - Throws: ``JobFileError/safetensors(_:)`` if it is not a whole safetensors set.
+    public init(of path: FilePath) throws(JobFileError) {
+        self.init(of: try wrapping { () throws(SafetensorsError) in try SafetensorsSet(opening: path) })
+    }
+
+    /// Describes an open set.
+    public init(of set: SafetensorsSet) {
+        let tensors = set.tensors
+        let kind = Self.kind(of: set)
+        self.kind = kind
+        self.files = set.files.map { ($0.path, $0.identity.byteCount) }
+        self.metadata = set.metadata
+        var order: [String] = []
+        var members: [String: [TensorDescription]] = [:]
+        for tensor in tensors {
+            let owner = Self.owner(of: tensor.name, kind)
+            if members[owner] == nil { order.append(owner) }
+            members[owner, default: []].append(tensor)
+        }
+        self.groups = order.map { Group(name: $0, tensors: members[$0] ?? []) }
+        self.tensorCounts = tensors.reduce(into: [:]) { $0[$1.dataType, default: 0] += 1 }
+        // Every tensor fits a file, and the files fit 63 bits; sub-byte elements at most quadruple that count.
+        self.elementCount = tensors.reduce(0) { $0 &+ ($1.elementCount ?? 0) }
+    }
+
+    /// Whether both describe the same content at the same paths.
+    public static func == (left: JobFileDescription, right: JobFileDescription) -> Bool {
+        left.kind == right.kind && left.groups == right.groups && left.metadata == right.metadata
+            && left.files.elementsEqual(right.files) { $0.path == $1.path && $0.byteCount == $1.byteCount }
+    }
+
+    private static func kind(of set: SafetensorsSet) -> JobFileKind {
+        if let format = set.metadata[MetadataKey.format],
+            let kind = JobFileKind.allCases.first(where: { $0.format == format })
+        {
+            return kind
+        }
+        let names = set.tensors.map(\.name)
+        guard !names.isEmpty else { return .checkpoint }
+        if names.allSatisfy({ CaptureTensorName($0) != nil }) { return .capture }
+        let curvature = names.compactMap { CurvatureTensorName($0) }
+        guard curvature.count == names.count else { return .checkpoint }
+        return curvature.allSatisfy(\.isInverse) ? .inverses : .factors
+    }
+
+    private static func owner(of name: String, _ kind: JobFileKind) -> String {
+        if kind == .capture {
+            switch CaptureTensorName(name) {
+            case .input(let layer), .outputGradient(let layer): return layer.rawValue
+            case .parameterGradient(let parameter): return parameter.rawValue
+            case nil: return name
+            }
+        }
+        if kind != .checkpoint { return CurvatureTensorName(name)?.owner ?? name }
+        let suffix = [".weight", ".bias"].first { name.hasSuffix($0) && name.count > $0.count }
+        return suffix.map { String(name.dropLast($0.count)) } ?? name
+    }
+}

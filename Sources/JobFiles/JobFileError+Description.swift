@@ -1,0 +1,93 @@
+import Identifiers
+import LinearAlgebra
+import Safetensors
+import SystemPackage
+
+extension JobFileError {
+    /// The sentence for the user.
+    public var description: String {
+        switch self {
+        case .safetensors(let error): error.description
+        case .linearAlgebra(let file, let error): "\(file): \(error)"
+        case .several(let errors): errors.map(\.description).joined(separator: "\n")
+        case .noFiles: "captures: no file is named; expected at least one. Correct the pattern or the path."
+        case .rowsOutside(let tensor, let rows, let rowCount):
+            "tensor \"\(tensor)\" has \(rowCount) rows; rows \(rows.lowerBound) to \(rows.upperBound) are not all in it."
+        case .wrongFormat, .metadataMissing, .metadataInvalid, .zeroSamples: metadataDescription
+        case .unknownTensor, .missingTensor, .shape, .dataType, .notSymmetric: tensorDescription
+        case .partnerMissing, .rowsPerSample, .gradientRows, .parameterRows, .differs: captureDescription
+        }
+    }
+
+    private var metadataDescription: String {
+        switch self {
+        case .wrongFormat(let file, let expected, let found):
+            "\(file): metadata \"\(MetadataKey.format)\" is \"\(found)\"; expected \"\(expected)\". Name another file."
+        case .metadataMissing(let file, let key, let expected):
+            "\(file): metadata \"\(key)\" is missing; expected \(expected). Write the file again with it."
+        case .metadataInvalid(let file, let key, let text, let expected):
+            "\(file): metadata \"\(key)\" is \"\(text)\"; expected \(expected). Write the file again with it."
+        case .zeroSamples(let file):
+            "\(file): was captured from 0 samples; expected at least 1. Capture it again."
+        default: ""
+        }
+    }
+
+    private var tensorDescription: String {
+        switch self {
+        case .unknownTensor(let file, let tensor, let kind):
+            "\(file): tensor \"\(tensor)\" does not belong in a file of kind \(kind); expected \(kind.tensorNames)."
+        case .missingTensor(let file, let tensor):
+            "\(file): tensor \"\(tensor)\" is missing; expected it beside the others. Write the file again with it."
+        case .shape(let file, let tensor, let shape, let expected):
+            "\(file): tensor \"\(tensor)\" has the shape \(shape); expected \(expected)."
+        case .dataType(let file, let tensor, let found, let expected):
+            "\(file): tensor \"\(tensor)\" holds \(found.rawValue); expected \(expected)."
+        case .notSymmetric(let file, let tensor, let row, let column, let value, let mirrored):
+            "\(file): tensor \"\(tensor)\" is \(value) at (\(row), \(column)) but \(mirrored) at (\(column), \(row)); "
+                + "expected a symmetric matrix."
+        default: ""
+        }
+    }
+
+    private var captureDescription: String {
+        switch self {
+        case .partnerMissing(let file, let layer, let present, let missing):
+            "\(file): layer \"\(layer)\" has \"\(present)\" but no \"\(missing)\" for the same rows; expected both. "
+                + "Capture it again, or name the file that holds the other."
+        case .rowsPerSample(let file, let layer, let rows, let samples):
+            "\(file): layer \"\(layer)\" has \(rows) input rows for \(samples) samples; expected a multiple of "
+                + "\(samples), one row for each position of each sample. Capture it again, or correct "
+                + "\"\(MetadataKey.samples)\" in the file's metadata."
+        case .gradientRows(let file, let layer, let inputRows, let gradientRows, let probes):
+            "\(file): layer \"\(layer)\" has \(inputRows) input rows but \(gradientRows) output-gradient rows; "
+                + "expected \(inputRows) × \(probes) probes = \(Self.product(inputRows, probes)). Capture it again, "
+                + "or correct \"\(MetadataKey.probes)\" in the file's metadata."
+        case .parameterRows(let file, let parameter, let rows, let samples, let probes):
+            "\(file): parameter \"\(parameter)\" has \(rows) gradient rows; expected \(samples) samples × \(probes) "
+                + "probes = \(Self.product(samples, probes)). Capture it again, or correct the file's metadata."
+        case .differs(let file, let other, let subject, let found, let expected):
+            "\(file): \(subject) is \(found); expected \(expected) as in \(other). "
+                + "Capture them together, or name them under different tasks."
+        default: ""
+        }
+    }
+
+    /// The numbers come from files: a product that overflows is shown as what it is.
+    private static func product(_ left: Int, _ right: Int) -> String {
+        let (product, overflow) = left.multipliedReportingOverflow(by: right)
+        return overflow ? "more than \(Int.max)" : String(product)
+    }
+}
+
+extension JobFileKind {
+    /// The tensors that a file of the kind may hold, for messages.
+    fileprivate var tensorNames: String {
+        switch self {
+        case .capture: "\"<layer>.input\", \"<layer>.output_grad\" and \"<parameter>.grad\""
+        case .factors, .regularizer: "\"<layer>.A\", \"<layer>.B\" and \"<parameter>.F\""
+        case .inverses: "\"<layer>.A_inv\", \"<layer>.B_inv\" and \"<parameter>.F_inv\""
+        case .checkpoint: "parameters"
+        }
+    }
+}

@@ -1,0 +1,70 @@
+/// The kinds of file that a job reads and writes, all of them safetensors.
+///
+/// Source: DESIGN section 3.
+public enum JobFileKind: String, CaseIterable, Sendable {
+    /// Rows of layer inputs and output gradients of one task.
+    case capture
+    /// The Kronecker factors of one task.
+    case factors
+    /// Factors accumulated over tasks for one target.
+    case regularizer
+    /// Damped inverses of factors.
+    case inverses
+    /// The parameters of a model.
+    case checkpoint
+
+    /// What stands under `format` in the metadata; nil for checkpoints, whose metadata is the base's.
+    public var format: String? {
+        self == .checkpoint ? nil : "kfacd.\(rawValue)/1"
+    }
+
+    /// The name of a file of the kind without its extension: `factors` for `factors.safetensors`.
+    public var stem: String {
+        switch self {
+        case .checkpoint: "model"
+        case .capture, .factors, .regularizer, .inverses: rawValue
+        }
+    }
+}
+
+/// The keys of our files' metadata; every value is a string, structured ones hold JSON.
+public enum MetadataKey {
+    /// The kind and version of the file, ``JobFileKind/format``.
+    public static let format = "format"
+    /// The task that the file belongs to.
+    public static let task = "task"
+    /// N: a whole number; in factor files also an object of numbers by layer or parameter.
+    public static let samples = "samples"
+    /// M, Monte-Carlo probes a sample.
+    public static let probes = "probes"
+    /// What other programs call ``probes``; read when that is absent.
+    public static let probesOfOthers = "mc_samples"
+    /// SHA-256 of the base checkpoint, 64 hexadecimal digits.
+    public static let baseDigest = "sha256_base"
+    /// `tak`, `expand` or `reduce`.
+    public static let normalization = "normalization"
+    /// Object: whether A's last row and column stand for the bias, by layer.
+    public static let bias = "bias"
+    /// w_t.
+    public static let weight = "weight"
+    /// `none` in factor files; in inverses the rule.
+    public static let damping = "damping"
+    /// Object: the damping used, by layer or parameter.
+    public static let dampingUsed = "damping_used"
+    /// `full` or `packed`.
+    public static let storage = "storage"
+    /// The task that a regularizer protects the others from, or `all`.
+    public static let target = "target"
+    /// `accumulated`, `optimal` or `per_task`.
+    public static let form = "form"
+    /// `paper` or `mean`.
+    public static let scale = "scale"
+    /// List of the tasks summed.
+    public static let tasks = "tasks"
+    /// Object: λ_t by task.
+    public static let lambda = "lambda"
+    /// T', the number of tasks summed.
+    public static let summedTaskCount = "summed_tasks"
+    /// Where a merged checkpoint comes from: JSON.
+    public static let provenance = "kfacd"
+}

@@ -1,0 +1,123 @@
+import Identifiers
+import LinearAlgebra
+import Safetensors
+import SystemPackage
+
+/// Reads typed values out of a file's metadata strings; every error names the file and the key.
+struct MetadataReader {
+    let metadata: [String: String]
+    let file: FilePath
+
+    /// Refuses a `format` other than the kind's; files of other programs may have none.
+    func requireFormat(_ kind: JobFileKind) throws(JobFileError) {
+        guard let found = metadata[MetadataKey.format], let expected = kind.format, found != expected else { return }
+        throw .wrongFormat(file: file, expected: expected, found: found)
+    }
+
+    func required(_ key: String, _ expected: String) throws(JobFileError) -> String {
+        guard let text = metadata[key] else { throw .metadataMissing(file: file, key: key, expected: expected) }
+        return text
+    }
+
+    /// A whole number of at least 1, or nil if the key is absent.
+    func positiveInteger(_ key: String) throws(JobFileError) -> Int? {
+        guard let text = metadata[key] else { return nil }
+        guard let number = Int(text), number > 0, text.utf8.first != UInt8(ascii: "+") else {
+            throw invalid(key, "a whole number of at least 1")
+        }
+        return number
+    }
+
+    func digest(_ key: String) throws(JobFileError) -> BlobDigest? {
+        guard let text = metadata[key] else { return nil }
+        guard let digest = BlobDigest(hexadecimal: text) else {
+            throw invalid(key, "a SHA-256 of 64 hexadecimal digits")
+        }
+        return digest
+    }
+
+    func number(_ key: String) throws(JobFileError) -> Double? {
+        guard let text = metadata[key] else { return nil }
+        guard let number = Double(text), number.isFinite else { throw invalid(key, "a finite number") }
+        return number
+    }
+
+    /// An object whose values `convert` understands, or nil if the key is absent.
+    func object<Value>(
+        _ key: String,
+        _ expected: String,
+        _ convert: (JSONValue) -> Value?
+    ) throws(JobFileError) -> [String: Value]? {
+        guard metadata[key] != nil else { return nil }
+        guard let members = try json(key, expected).members else { throw invalid(key, expected) }
+        var object: [String: Value] = [:]
+        for member in members {
+            guard let value = convert(member.value) else { throw invalid(key, expected) }
+            object[member.key] = value
+        }
+        return object
+    }
+
+    func strings(_ key: String, _ expected: String) throws(JobFileError) -> [String]? {
+        guard metadata[key] != nil else { return nil }
+        guard case .array(let elements) = try json(key, expected) else { throw invalid(key, expected) }
+        var strings: [String] = []
+        for element in elements {
+            guard let string = element.stringValue else { throw invalid(key, expected) }
+            strings.append(string)
+        }
+        return strings
+    }
+
+    func invalid(_ key: String, _ expected: String) -> JobFileError {
+        .metadataInvalid(file: file, key: key, text: metadata[key] ?? "", expected: expected)
+    }
+
+    private func json(_ key: String, _ expected: String) throws(JobFileError) -> JSONValue {
+        let text = metadata[key] ?? ""
+        // The position inside a metadata string would mislead: it is not one in the file.
+        guard let value = try? JSONValue(parsing: Array(text.utf8), file: file) else { throw invalid(key, expected) }
+        return value
+    }
+}
+
+extension JSONValue {
+    /// A finite number, if the value is one.
+    var finiteNumber: Double? {
+        guard case .number(let text) = self, let number = Double(text), number.isFinite else { return nil }
+        return number
+    }
+
+    /// A whole number of at least 1, if the value is one.
+    var positiveInteger: Int? {
+        guard case .number(let text) = self, let number = Int(text), number > 0 else { return nil }
+        return number
+    }
+
+    /// True or false, if the value is one of them.
+    var boolValue: Bool? {
+        guard case .bool(let value) = self else { return nil }
+        return value
+    }
+
+    /// An object with sorted keys, so that the same content gives the same bytes.
+    static func sortedObject<Value>(_ values: [String: Value], _ convert: (Value) -> JSONValue) -> JSONValue {
+        let sorted = values.sorted { $0.key.unicodeScalars.lexicographicallyPrecedes($1.key.unicodeScalars) }
+        return .object(sorted.map { Member($0.key, convert($0.value)) })
+    }
+}
+
+/// Runs what throws the errors of the file format where ours are thrown.
+func wrapping<Value: ~Copyable>(
+    _ body: () throws(SafetensorsError) -> Value
+) throws(JobFileError) -> Value {
+    do throws(SafetensorsError) { return try body() } catch { throw .safetensors(error) }
+}
+
+/// Runs what throws the errors of matrices where ours are thrown, which name a file.
+func wrapping<Value: ~Copyable>(
+    _ file: FilePath,
+    _ body: () throws(LinearAlgebraError) -> Value
+) throws(JobFileError) -> Value {
+    do throws(LinearAlgebraError) { return try body() } catch { throw .linearAlgebra(file: file, error) }
+}

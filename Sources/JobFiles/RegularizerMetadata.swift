@@ -1,0 +1,85 @@
+public import Identifiers
+import Safetensors
+public import SystemPackage
+
+/// The metadata of a regularizer file: factors accumulated over tasks for one target.
+///
+/// Source: DESIGN section 2.2 and 3.
+public struct RegularizerMetadata: Equatable, Sendable {
+    /// The task whose own factors are left out, or `all`.
+    public var target: String
+    /// `accumulated`, `optimal` or `per_task`.
+    public var form: String
+    /// `paper` or `mean`.
+    public var scale: String
+    /// The tasks summed, in the order of the sum.
+    public var tasks: [TaskName]
+    /// λ_t of every task summed.
+    public var lambda: [String: Double]
+    /// T', the number of tasks summed.
+    public var summedTaskCount: Int
+    /// `tak`, `expand` or `reduce`; nil if the file does not say.
+    public var normalization: String?
+    /// Whether A's last row and column stand for the bias, by layer.
+    public var hasBias: [String: Bool]
+    /// SHA-256 of the base checkpoint, if the file says so.
+    public var baseDigest: BlobDigest?
+
+    /// Describes a regularizer.
+    public init(
+        target: String,
+        form: String,
+        scale: String,
+        tasks: [TaskName],
+        lambda: [String: Double],
+        normalization: String?,
+        hasBias: [String: Bool] = [:],
+        baseDigest: BlobDigest? = nil
+    ) {
+        self.target = target
+        self.form = form
+        self.scale = scale
+        self.tasks = tasks
+        self.lambda = lambda
+        self.summedTaskCount = tasks.count
+        self.normalization = normalization
+        self.hasBias = hasBias
+        self.baseDigest = baseDigest
+    }
+
+    /// Reads a file's metadata.
+    ///
+    /// - Throws: ``JobFileError`` for another `format`, a missing value, or one of another kind.
+    public init(parsing metadata: [String: String], file: FilePath) throws(JobFileError) {
+        let reader = MetadataReader(metadata: metadata, file: file)
+        try reader.requireFormat(.regularizer)
+        self.target = try reader.required(MetadataKey.target, "a task's name or \"all\"")
+        self.form = try reader.required(MetadataKey.form, "\"accumulated\", \"optimal\" or \"per_task\"")
+        self.scale = try reader.required(MetadataKey.scale, "\"paper\" or \"mean\"")
+        _ = try reader.required(MetadataKey.tasks, "a list of task names")
+        let tasks = try reader.strings(MetadataKey.tasks, "a list of task names") ?? []
+        self.tasks = tasks.map(TaskName.init(rawValue:))
+        self.lambda = try reader.object(MetadataKey.lambda, "an object of numbers by task", \.finiteNumber) ?? [:]
+        self.summedTaskCount = try reader.positiveInteger(MetadataKey.summedTaskCount) ?? tasks.count
+        self.normalization = metadata[MetadataKey.normalization]
+        self.hasBias = try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:]
+        self.baseDigest = try reader.digest(MetadataKey.baseDigest)
+    }
+
+    /// The metadata's strings, as a file holds them.
+    public var strings: [String: String] {
+        var strings = [
+            MetadataKey.format: "kfacd.regularizer/1",
+            MetadataKey.target: target,
+            MetadataKey.form: form,
+            MetadataKey.scale: scale,
+            MetadataKey.tasks: JSONValue.array(tasks.map { .string($0.rawValue) }).text(),
+            MetadataKey.lambda: JSONValue.sortedObject(lambda) { .number(String($0)) }.text(),
+            MetadataKey.summedTaskCount: String(summedTaskCount),
+            MetadataKey.bias: JSONValue.sortedObject(hasBias, JSONValue.bool).text(),
+        ]
+        strings[MetadataKey.normalization] = normalization
+        strings[MetadataKey.baseDigest] = baseDigest?.description
+        return strings
+    }
+}

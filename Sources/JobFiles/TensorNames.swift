@@ -1,0 +1,76 @@
+public import Identifiers
+
+/// A tensor of a capture file, by what it holds.
+public enum CaptureTensorName: Hashable, Sendable {
+    /// `<layer>.input`, `[rows, d_in]`, without the ones of the bias.
+    case input(LayerName)
+    /// `<layer>.output_grad`, `[rows · M, d_out]`, probe-major.
+    case outputGradient(LayerName)
+    /// `<parameter>.grad`, `[N · M, d]`, summed over positions.
+    case parameterGradient(ParameterName)
+
+    /// Recognises a tensor's name; nil if it is none of a capture.
+    public init?(_ name: String) {
+        if let layer = name.removing(suffix: ".input") {
+            self = .input(LayerName(rawValue: layer))
+        } else if let layer = name.removing(suffix: ".output_grad") {
+            self = .outputGradient(LayerName(rawValue: layer))
+        } else if let parameter = name.removing(suffix: ".grad") {
+            self = .parameterGradient(ParameterName(rawValue: parameter))
+        } else {
+            return nil
+        }
+    }
+
+    /// The tensor's name in the file.
+    public var name: String {
+        switch self {
+        case .input(let layer): "\(layer).input"
+        case .outputGradient(let layer): "\(layer).output_grad"
+        case .parameterGradient(let parameter): "\(parameter).grad"
+        }
+    }
+}
+
+/// A square matrix of a factor, regularizer or inverse file, by what it belongs to.
+public struct CurvatureTensorName: Hashable, Sendable {
+    /// Layer for A and B, full parameter name for F.
+    public let owner: String
+    /// Which of the owner's matrices.
+    public let side: FactorSide
+    /// Whether the matrix is the damped inverse (`A_inv`) rather than the factor (`A`).
+    public let isInverse: Bool
+
+    /// Names A or B of a layer, or F of a parameter.
+    public init(owner: String, side: FactorSide, isInverse: Bool = false) {
+        self.owner = owner
+        self.side = side
+        self.isInverse = isInverse
+    }
+
+    /// Recognises a tensor's name; nil if it is none of the three sides.
+    public init?(_ name: String) {
+        for side in FactorSide.allCases {
+            for isInverse in [false, true] {
+                guard let owner = name.removing(suffix: Self.suffix(side, isInverse)) else { continue }
+                self.init(owner: owner, side: side, isInverse: isInverse)
+                return
+            }
+        }
+        return nil
+    }
+
+    /// The tensor's name in the file: `<owner>.A`, `<owner>.A_inv`.
+    public var name: String { owner + Self.suffix(side, isInverse) }
+
+    private static func suffix(_ side: FactorSide, _ isInverse: Bool) -> String {
+        ".\(side.rawValue)\(isInverse ? "_inv" : "")"
+    }
+}
+
+extension String {
+    /// What stands before the suffix, or nil if the string does not end with it or is nothing else.
+    fileprivate func removing(suffix: String) -> String? {
+        hasSuffix(suffix) && count > suffix.count ? String(dropLast(suffix.count)) : nil
+    }
+}

@@ -1,0 +1,22 @@
+/// Why the journal cannot be used.
+public enum JobJournalError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The database cannot be opened.
+    case cannotOpen(path: String, cause: String)
+    /// Facts could not be made durable; none of them was.
+    case cannotAppend(path: String, cause: String)
+    /// A stored fact cannot be read.
+    case unreadable(path: String, row: Int64, cause: String)
+
+    /// The sentence for the operator.
+    public var description: String {
+        switch self {
+        case .cannotOpen(let path, let cause):
+            "\(path): the journal cannot be opened: \(cause). Check the state directory and its permissions."
+        case .cannotAppend(let path, let cause):
+            "\(path): the journal cannot be written: \(cause). Free disk space; nothing was recorded."
+        case .unreadable(let path, let row, let cause):
+            "\(path): record \(row) cannot be read: \(cause). It was written by another version, or is damaged; "
+                + "restore the state directory, or start with an empty one."
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import Foundation
+import Identifiers
+import JobPlan
+import Scheduling
+
+/// A fact as it lies in the database: its kind, and a JSON body that other tools can read.
+struct JournalRow {
+    enum Kind: String {
+        case jobAccepted = "job_accepted"
+        case unitFinished = "unit_finished"
+        case unitFailed = "unit_failed"
+        case jobEnded = "job_ended"
+    }
+
+    let job: String
+    let kind: Kind
+    let body: Data
+
+    private struct Finished: Codable {
+        var unit: UnitReference
+        var executor: UnitExecutorName
+        var result: UnitResult
+        var duration: UnitTiming
+    }
+
+    private struct Failed: Codable {
+        var unit: UnitReference
+        var executor: UnitExecutorName
+        var failure: UnitFailure
+    }
+
+    private struct Ended: Codable {
+        var job: JobID
+        var outcome: JobOutcome
+    }
+
+    init(_ record: JournalRecord) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // A measured eigenvalue may be unknown (NaN) or unbounded.
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        switch record {
+        case .jobAccepted(let header):
+            (job, kind, body) = (header.id.rawValue, .jobAccepted, try encoder.encode(header))
+        case .unitFinished(let unit, let executor, let result, let duration):
+            let value = Finished(unit: unit, executor: executor, result: result, duration: duration)
+            (job, kind, body) = (unit.job.rawValue, .unitFinished, try encoder.encode(value))
+        case .unitFailed(let unit, let executor, let failure):
+            let value = Failed(unit: unit, executor: executor, failure: failure)
+            (job, kind, body) = (unit.job.rawValue, .unitFailed, try encoder.encode(value))
+        case .jobEnded(let id, let outcome):
+            (job, kind, body) = (id.rawValue, .jobEnded, try encoder.encode(Ended(job: id, outcome: outcome)))
+        }
+    }
+
+    static func record(kind: String, body: Data) throws -> JournalRecord {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        switch Kind(rawValue: kind) {
+        case .jobAccepted: return .jobAccepted(try decoder.decode(JobHeader.self, from: body))
+        case .unitFinished:
+            let value = try decoder.decode(Finished.self, from: body)
+            return .unitFinished(value.unit, value.executor, value.result, value.duration)
+        case .unitFailed:
+            let value = try decoder.decode(Failed.self, from: body)
+            return .unitFailed(value.unit, value.executor, value.failure)
+        case .jobEnded:
+            let value = try decoder.decode(Ended.self, from: body)
+            return .jobEnded(value.job, value.outcome)
+        case nil: throw JournalRowError.unknownKind(kind)
+        }
+    }
+}
+
+/// Why a row of the journal is no fact.
+enum JournalRowError: Error, Equatable, CustomStringConvertible {
+    case unknownKind(String)
+
+    var description: String {
+        switch self {
+        case .unknownKind(let kind): "its kind \"\(kind)\" is unknown"
+        }
+    }
+}

@@ -1,0 +1,57 @@
+public import LinearAlgebra
+
+extension DampedFactorization {
+    /// Applies the damped inverse in place: `matrix = (M + εI)⁻¹ · matrix`, or `matrix · (M + εI)⁻¹` on the right.
+    ///
+    /// - Parameters:
+    ///   - matrix: `[n, m]` for ``LinearAlgebra/ProductSide/left``, `[m, n]` for right.
+    ///   - side: Where the inverse stands.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when the shapes do not chain, `matrix` is then unchanged;
+    ///   or when memory is short.
+    /// - Complexity: n²·m multiply-adds.
+    public borrowing func solve(
+        _ matrix: inout Matrix<Double>,
+        on side: ProductSide
+    ) throws(KroneckerFactorsError) {
+        let pinnedLines = pinned.map { line($0, of: matrix, on: side) }
+        do {
+            switch solver {
+            case .cholesky(let cholesky):
+                try cholesky.solve(&matrix, on: side)
+            case .eigen(let eigen):
+                try eigen.solve(&matrix, on: side)
+            }
+        } catch {
+            throw .linearAlgebra(error)
+        }
+        matrix.withMutableSpan { elements in
+            for index in elements.indices { elements[index] /= scale }
+        }
+        // Pinned coordinates are decoupled: their lines are those of the right-hand side, scaled.
+        for (coordinate, elements) in zip(pinned, pinnedLines) {
+            for (index, element) in elements.enumerated() {
+                if side == .left {
+                    matrix[coordinate, index] = element * pinnedInverse
+                } else {
+                    matrix[index, coordinate] = element * pinnedInverse
+                }
+            }
+        }
+    }
+
+    /// Row (left) or column (right) of a coordinate; empty when the shape does not fit, which the solver then reports.
+    private func line(_ coordinate: Int, of matrix: borrowing Matrix<Double>, on side: ProductSide) -> [Double] {
+        switch side {
+        case .left where matrix.rowCount == dimension:
+            var elements: [Double] = []
+            for column in 0..<matrix.columnCount { elements.append(matrix[coordinate, column]) }
+            return elements
+        case .right where matrix.columnCount == dimension:
+            var elements: [Double] = []
+            for row in 0..<matrix.rowCount { elements.append(matrix[row, coordinate]) }
+            return elements
+        default:
+            return []
+        }
+    }
+}

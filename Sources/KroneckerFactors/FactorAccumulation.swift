@@ -1,0 +1,175 @@
+public import LinearAlgebra
+
+/// The running sum of one factor: chunks of captured rows in, `Σ row·rowᵀ` in fp64 out.
+///
+/// Source: Martens & Grosse 2015 (arXiv 1503.05671), §3; position reductions after Eschenhagen et al. 2023
+/// (arXiv 2311.00636). The product of a chunk is fp32 BLAS; the sum over chunks is fp64. Chunk borders and order come
+/// from the caller, so the same chunks give the same bits.
+///
+/// The column of ones that a bias appends to ã is never made: `[X 1]ᵀ[X 1]` is XᵀX bordered by the column sums of X
+/// and the number of rows, last.
+public struct FactorAccumulation: ~Copyable, Sendable {
+    /// Elements of one captured row, without the one of a bias.
+    public let columnCount: Int
+    /// Whether a one is appended, last, to each row.
+    public let appendsOne: Bool
+    /// What becomes of the rows of one sample.
+    public let reduction: PositionReduction
+    /// Captured rows added so far, before any reduction.
+    public private(set) var rowCount = 0
+
+    private var sum: PackedSymmetricMatrix<Double>
+    private var columnSums: Matrix<Double>
+
+    /// An empty sum.
+    ///
+    /// - Parameters:
+    ///   - columnCount: d, elements of one captured row.
+    ///   - appendsOne: True for A of a layer with bias: the factor's dimension is then d + 1.
+    ///   - reduction: From ``FactorNormalization/positionReduction(of:positions:)``.
+    /// - Throws: ``KroneckerFactorsError/invalidCount(name:value:)`` or ``KroneckerFactorsError/linearAlgebra(_:)``
+    ///   for an impossible shape or short memory.
+    public init(
+        columnCount: Int,
+        appendsOne: Bool = false,
+        reduction: PositionReduction = .none
+    ) throws(KroneckerFactorsError) {
+        guard columnCount >= 1, columnCount < 1 << 30 else { throw .invalidCount(name: "columns", value: columnCount) }
+        guard reduction.positions >= 1 else { throw .invalidCount(name: "positions", value: reduction.positions) }
+        let dimension = columnCount + (appendsOne ? 1 : 0)
+        let sum = try carryingErrors { () throws(LinearAlgebraError) in
+            try PackedSymmetricMatrix<Double>(dimension: dimension)
+        }
+        let columnSums = try carryingErrors { () throws(LinearAlgebraError) in
+            try Matrix<Double>(rows: 1, columns: columnCount)
+        }
+        self.sum = sum
+        self.columnSums = columnSums
+        self.columnCount = columnCount
+        self.appendsOne = appendsOne
+        self.reduction = reduction
+    }
+
+    /// Rows and columns of the factor: d, or d + 1 with the one.
+    public var dimension: Int { sum.dimension }
+
+    /// Adds one chunk of captured rows: `sum += Σ row·rowᵀ` over the reduced rows.
+    ///
+    /// - Parameters:
+    ///   - rows: Which rows of `matrix`; with a reduction, whole samples.
+    ///   - matrix: `[r, d]`, fp32. Not copied.
+    ///   - workspace: The lane's scratch.
+    /// - Throws: ``KroneckerFactorsError/nonFinite(row:)``, ``KroneckerFactorsError/squareOverflow(row:column:)``,
+    ///   ``KroneckerFactorsError/rowsNotDivisible(rows:positions:)`` or ``KroneckerFactorsError/linearAlgebra(_:)``;
+    ///   the sum is then unchanged.
+    /// - Complexity: r·d² multiply-adds (r/R·d² reduced); d² fp32 of scratch.
+    public mutating func add(
+        rows: Range<Int>,
+        of matrix: borrowing Matrix<Float>,
+        workspace: inout FactorWorkspace
+    ) throws(KroneckerFactorsError) {
+        guard matrix.columnCount == columnCount else {
+            throw .linearAlgebra(
+                .lengthMismatch(buffer: "a captured row", expected: columnCount, found: matrix.columnCount)
+            )
+        }
+        guard rows.count.isMultiple(of: reduction.positions) else {
+            throw .rowsNotDivisible(rows: rows.count, positions: reduction.positions)
+        }
+        do {
+            if reduction == .none {
+                try addProduct(rows: rows, of: matrix, with: &workspace.product)
+            } else {
+                try addReduced(rows: rows, of: matrix, workspace: &workspace)
+            }
+        } catch {
+            throw inWholeRows(error, rows: rows, of: matrix)
+        }
+        rowCount += rows.count
+    }
+
+    /// The factor: the sum over `divisor`, rounded once to fp32.
+    ///
+    /// - Parameter divisor: From ``FactorNormalization/divisor(of:counts:)``.
+    /// - Returns: The packed factor.
+    /// - Throws: ``KroneckerFactorsError/noRows``, ``KroneckerFactorsError/exceedsStorage(row:)`` or
+    ///   ``KroneckerFactorsError/linearAlgebra(_:)``; the sum is gone.
+    public consuming func finish(divisor: Double) throws(KroneckerFactorsError) -> PackedSymmetricMatrix<Float> {
+        guard rowCount > 0 else { throw .noRows }
+        let total = finishPartial()
+        let dimension = total.dimension
+        var factor = try carryingErrors { () throws(LinearAlgebraError) in
+            try PackedSymmetricMatrix<Float>(dimension: dimension)
+        }
+        try factor.withMutableSpan { (destination: inout MutableSpan<Float>) throws(KroneckerFactorsError) in
+            try total.withSpan { (sums: Span<Double>) throws(KroneckerFactorsError) in
+                try PartialSums.normalize(sums, divisor: divisor, firstElement: 0, into: &destination)
+            }
+        }
+        return factor
+    }
+
+    /// The sum itself, for a factor whose rows are shared among several units; see ``PartialSums``.
+    public consuming func finishPartial() -> PackedSymmetricMatrix<Double> {
+        if appendsOne {
+            let last = columnCount
+            for column in 0..<columnCount { sum[last, column] = columnSums[0, column] }
+            sum[last, last] = Double(rowCount / reduction.positions)
+        }
+        return sum
+    }
+
+    // MARK: -
+
+    private mutating func addProduct(
+        rows: Range<Int>,
+        of matrix: borrowing Matrix<Float>,
+        with product: inout SymmetricProduct
+    ) throws(LinearAlgebraError) {
+        try product.add(rows: rows, of: matrix, to: &sum)
+        guard appendsOne else { return }
+        try columnSums.withMutableSpan { (sums: inout MutableSpan<Double>) throws(LinearAlgebraError) in
+            try addColumnSums(ofRows: rows, of: matrix, to: &sums)
+        }
+    }
+
+    private mutating func addReduced(
+        rows: Range<Int>,
+        of matrix: borrowing Matrix<Float>,
+        workspace: inout FactorWorkspace
+    ) throws(LinearAlgebraError) {
+        let groupCount = rows.count / reduction.positions
+        try workspace.reserveGroups(rows: groupCount, columns: columnCount)
+        try workspace.groups.writeSums(
+            ofGroupsOf: reduction.positions,
+            rows: rows,
+            of: matrix,
+            scale: reduction.scale
+        )
+        try addProduct(rows: 0..<groupCount, of: workspace.groups, with: &workspace.product)
+    }
+
+    /// Names the captured row, counted over the whole accumulation, that an error inside one chunk means.
+    private func inWholeRows(
+        _ error: LinearAlgebraError,
+        rows: Range<Int>,
+        of matrix: borrowing Matrix<Float>
+    ) -> KroneckerFactorsError {
+        let before = rowCount - rows.lowerBound
+        let positions = reduction.positions
+        switch error {
+        case .nonFinite(let row) where positions == 1:
+            return .nonFinite(row: before + row)
+        case .nonFinite(let group):
+            let first = rows.lowerBound + group * positions
+            // Finite rows whose reduced row is not finite have a sum beyond fp32.
+            let row = try? matrix.firstNonFiniteRow(in: first..<first + positions)
+            return row.map { .nonFinite(row: before + $0) } ?? .squareOverflow(row: before + first, column: 0)
+        case .squareOverflow(let row, let column):
+            let first = positions == 1 ? row : rows.lowerBound + row * positions
+            return .squareOverflow(row: before + first, column: column)
+        default:
+            return .linearAlgebra(error)
+        }
+    }
+}

@@ -1,0 +1,129 @@
+/// Which factor a matrix is: what its rows are, and what it is divided by.
+public enum FactorRole: String, CaseIterable, Sendable {
+    /// A: second moment of a layer's inputs ã, with a one appended when the layer has a bias.
+    case input = "A"
+    /// B: second moment of the gradients g with respect to a layer's outputs.
+    case gradient = "B"
+    /// F: second moment of the gradient s of a one-dimensional parameter.
+    case fullBlock = "F"
+}
+
+/// The convention for positions (tokens, patches) that share a weight.
+///
+/// `expand` and `reduce` after Eschenhagen et al. 2023 (arXiv 2311.00636); `tak` is the convention of the official
+/// code of task arithmetic with Kronecker-factored regularizers, whose B carries a further 1/R. Factors of different
+/// normalization are never summed.
+public enum FactorNormalization: String, CaseIterable, Sendable {
+    /// A = 1/(N·R) Σ ããᵀ, B = 1/(N·M·R) Σ ggᵀ.
+    case tak
+    /// A = 1/(N·R) Σ ããᵀ, B = 1/(N·M) Σ ggᵀ.
+    case expand
+    /// A = 1/N Σ āāᵀ with ā the mean over positions, B = 1/(N·M) Σ ḡḡᵀ with ḡ the sum over positions.
+    case reduce
+}
+
+/// How the output space is probed for the gradients g.
+public enum GradientProbes: Equatable, Sendable {
+    /// M draws ε ~ N(0, I), averaged.
+    case monteCarlo(count: Int)
+    /// The basis vectors of the output space, summed: the exact factor.
+    case exactBasis(outputCount: Int)
+
+    /// Gradient rows per sample and position.
+    public var rowCount: Int {
+        switch self {
+        case .monteCarlo(let count), .exactBasis(let count): count
+        }
+    }
+
+    /// What the sum over probes is divided by: M, or 1 for the exact factor.
+    public var divisor: Int {
+        switch self {
+        case .monteCarlo(let count): count
+        case .exactBasis: 1
+        }
+    }
+}
+
+/// The counts behind one factor: N samples, R positions, M probes.
+public struct SampleCounts: Equatable, Sendable {
+    /// N, the number of samples.
+    public let samples: Int
+    /// R, the positions of one sample; 1 without a sequence.
+    public let positions: Int
+    /// The probes of the gradients; without meaning for A.
+    public let probes: GradientProbes
+
+    /// Checked counts.
+    /// - Throws: ``KroneckerFactorsError/invalidCount(name:value:)`` for the first that is not positive.
+    public init(
+        samples: Int,
+        positions: Int = 1,
+        probes: GradientProbes = .monteCarlo(count: 1)
+    ) throws(KroneckerFactorsError) {
+        let named = [("samples", samples), ("positions", positions), ("probes", probes.rowCount)]
+        for (name, value) in named where value < 1 { throw .invalidCount(name: name, value: value) }
+        self.samples = samples
+        self.positions = positions
+        self.probes = probes
+    }
+}
+
+extension FactorNormalization {
+    /// What the sum of outer products of a factor's rows is divided by.
+    ///
+    /// - Parameters:
+    ///   - role: Which factor.
+    ///   - counts: N, R and M.
+    /// - Returns: The divisor as fp64, exact below 2^53.
+    public func divisor(of role: FactorRole, counts: SampleCounts) -> Double {
+        let samples = Double(counts.samples)
+        let positions = Double(counts.positions)
+        let probes = Double(counts.probes.divisor)
+        return switch (role, self) {
+        case (.input, .tak), (.input, .expand): samples * positions
+        case (.input, .reduce): samples
+        case (.gradient, .tak): samples * probes * positions
+        case (.gradient, .expand), (.gradient, .reduce), (.fullBlock, _): samples * probes
+        }
+    }
+
+    /// What happens to the positions of one sample before the outer product.
+    ///
+    /// - Parameters:
+    ///   - role: Which factor.
+    ///   - positions: R.
+    /// - Returns: ``PositionReduction/none`` except for `reduce` with R > 1.
+    public func positionReduction(of role: FactorRole, positions: Int) -> PositionReduction {
+        guard self == .reduce, positions > 1 else { return .none }
+        return switch role {
+        case .input: .mean(positions: positions)
+        case .gradient: .sum(positions: positions)
+        case .fullBlock: .none
+        }
+    }
+}
+
+/// What becomes of the consecutive rows of one sample.
+public enum PositionReduction: Equatable, Sendable {
+    /// Each row enters on its own.
+    case none
+    /// Their mean enters: ā.
+    case mean(positions: Int)
+    /// Their sum enters: ḡ.
+    case sum(positions: Int)
+
+    var positions: Int {
+        switch self {
+        case .none: 1
+        case .mean(let positions), .sum(let positions): positions
+        }
+    }
+
+    var scale: Double {
+        switch self {
+        case .none, .sum: 1
+        case .mean(let positions): 1 / Double(positions)
+        }
+    }
+}

@@ -1,0 +1,24 @@
+import LinearAlgebra
+
+/// The scratch memory of one lane, reused from factor to factor.
+///
+/// A lane that made its scratch afresh for each factor would spend as long on page faults as on the fp64 sums.
+public struct FactorWorkspace: ~Copyable, Sendable {
+    var product: SymmetricProduct
+    var groups: Matrix<Float>
+
+    /// An empty workspace; it grows to the largest factor that passes through it.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
+    public init() throws(KroneckerFactorsError) {
+        let product = try carryingErrors { () throws(LinearAlgebraError) in try SymmetricProduct() }
+        let groups = try carryingErrors { () throws(LinearAlgebraError) in try Matrix<Float>(rows: 0, columns: 0) }
+        self.product = product
+        self.groups = groups
+    }
+
+    /// Makes room for `rows` reduced rows of `columns` elements.
+    mutating func reserveGroups(rows: Int, columns: Int) throws(LinearAlgebraError) {
+        guard groups.rowCount < rows || groups.columnCount != columns else { return }
+        groups = try Matrix(rows: rows, columns: columns)
+    }
+}

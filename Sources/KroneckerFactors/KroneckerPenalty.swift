@@ -1,0 +1,111 @@
+public import LinearAlgebra
+
+/// The quadratic form of one layer, Ω(Δ) = tr(B Δ A Δᵀ), and its gradient 2BΔA, in fp64.
+///
+/// Source: eq. 8 for the accumulated factors; with one task's own factors it is ‖JΔ‖² under that task's K-FAC, which is
+/// also an entry of the interference matrix. With row-major vec(W) the matrix of the form is B ⊗ A.
+public struct KroneckerPenalty: ~Copyable, Sendable {
+    private let input: Matrix<Double>
+    private let gradient: Matrix<Double>
+
+    /// Unpacks both factors to fp64.
+    ///
+    /// - Parameters:
+    ///   - inputFactor: A, of d_in, or d_in + 1 with the bias last.
+    ///   - gradientFactor: B, of d_out.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
+    public init(
+        inputFactor: borrowing PackedSymmetricMatrix<Float>,
+        gradientFactor: borrowing PackedSymmetricMatrix<Float>
+    ) throws(KroneckerFactorsError) {
+        let input = try carryingErrors { () throws(LinearAlgebraError) in try inputFactor.unpackedLower() }
+        let gradient = try carryingErrors { () throws(LinearAlgebraError) in try gradientFactor.unpackedLower() }
+        self.input = input
+        self.gradient = gradient
+    }
+
+    /// Ω(Δ) = tr(B Δ A Δᵀ).
+    ///
+    /// - Parameter delta: Δ = [ΔW, Δb], `[d_out, d_in]` or `[d_out, d_in + 1]`.
+    /// - Returns: At least 0 up to rounding.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when Δ does not have the factors' shape.
+    /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds; two matrices of Δ's shape.
+    public func value(of delta: borrowing Matrix<Double>) throws(KroneckerFactorsError) -> Double {
+        do {
+            let product = try product(with: delta)
+            return try product.withSpan { (product: Span<Double>) throws(LinearAlgebraError) in
+                try delta.withSpan { (delta: Span<Double>) throws(LinearAlgebraError) in
+                    try VectorOperations.dot(delta, product)
+                }
+            }
+        } catch {
+            throw .linearAlgebra(error)
+        }
+    }
+
+    /// ∂Ω/∂Δ = 2BΔA.
+    ///
+    /// - Parameter delta: Δ, as in ``value(of:)``.
+    /// - Returns: Of Δ's shape.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when Δ does not have the factors' shape.
+    public func gradient(at delta: borrowing Matrix<Double>) throws(KroneckerFactorsError) -> Matrix<Double> {
+        do {
+            return try product(with: delta, scale: 2)
+        } catch {
+            throw .linearAlgebra(error)
+        }
+    }
+
+    /// `scale · BΔA`.
+    private func product(
+        with delta: borrowing Matrix<Double>,
+        scale: Double = 1
+    ) throws(LinearAlgebraError) -> Matrix<Double> {
+        var left = try Matrix<Double>(rows: delta.rowCount, columns: delta.columnCount)
+        try left.addSymmetricProduct(gradient, on: .left, of: delta, scale: scale)
+        var both = try Matrix<Double>(rows: delta.rowCount, columns: delta.columnCount)
+        try both.addSymmetricProduct(input, on: .right, of: left)
+        return both
+    }
+}
+
+/// The quadratic form of a one-dimensional parameter, Ω(δ) = δᵀFδ, and its gradient 2Fδ, in fp64.
+public struct FullBlockPenalty: ~Copyable, Sendable {
+    private let block: Matrix<Double>
+
+    /// Unpacks the full block to fp64.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
+    public init(block: borrowing PackedSymmetricMatrix<Float>) throws(KroneckerFactorsError) {
+        self.block = try carryingErrors { () throws(LinearAlgebraError) in try block.unpackedLower() }
+    }
+
+    /// Ω(δ) = δᵀFδ.
+    ///
+    /// - Parameter delta: δ, `[d]`.
+    /// - Returns: At least 0 up to rounding.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when δ does not have the block's dimension.
+    public func value(of delta: [Double]) throws(KroneckerFactorsError) -> Double {
+        let product = try product(with: delta)
+        return zip(delta, product).reduce(0) { $0 + $1.0 * $1.1 }
+    }
+
+    /// ∂Ω/∂δ = 2Fδ.
+    ///
+    /// - Parameter delta: δ, `[d]`.
+    /// - Returns: `[d]`.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when δ does not have the block's dimension.
+    public func gradient(at delta: [Double]) throws(KroneckerFactorsError) -> [Double] {
+        try product(with: delta).map { 2 * $0 }
+    }
+
+    private func product(with delta: [Double]) throws(KroneckerFactorsError) -> [Double] {
+        do {
+            let row = try Matrix<Double>(rows: 1, columns: delta.count, elements: delta)
+            var product = try Matrix<Double>(rows: 1, columns: delta.count)
+            try product.addSymmetricProduct(block, on: .right, of: row)
+            return product.elements
+        } catch {
+            throw .linearAlgebra(error)
+        }
+    }
+}

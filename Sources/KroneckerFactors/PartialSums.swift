@@ -1,0 +1,55 @@
+import LinearAlgebra
+
+/// Combines the partial sums of a factor whose rows were shared among units.
+///
+/// Both functions take ranges of the packed triangle, so that a factor of any size passes through small buffers:
+/// for each range, add the units' partial sums in the order of their rows, then normalise.
+public enum PartialSums {
+    /// `total += partial` over one range, in fp64.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` for unequal lengths; `total` is then unchanged.
+    public static func add(
+        _ partial: Span<Double>,
+        to total: inout MutableSpan<Double>
+    ) throws(KroneckerFactorsError) {
+        do {
+            try VectorOperations.add(partial, to: &total)
+        } catch {
+            throw .linearAlgebra(error)
+        }
+    }
+
+    /// `destination = total / divisor` over one range, rounded once to fp32.
+    ///
+    /// - Parameters:
+    ///   - total: `[count]`.
+    ///   - divisor: From ``FactorNormalization/divisor(of:counts:)``.
+    ///   - firstElement: Where the range starts in the packed triangle.
+    ///   - destination: `[count]`.
+    /// - Throws: ``KroneckerFactorsError/exceedsStorage(row:)`` when a diagonal element is not finite in fp32, after
+    ///   `destination` was written; ``KroneckerFactorsError/linearAlgebra(_:)`` for unequal lengths.
+    public static func normalize(
+        _ total: Span<Double>,
+        divisor: Double,
+        firstElement: Int,
+        into destination: inout MutableSpan<Float>
+    ) throws(KroneckerFactorsError) {
+        do {
+            try VectorOperations.divide(total, by: divisor, into: &destination)
+        } catch {
+            throw .linearAlgebra(error)
+        }
+        // A factor is positive semi-definite: no element is larger than the largest on the diagonal.
+        if let row = firstNonFiniteDiagonal(destination.span, firstElement: firstElement) {
+            throw .exceedsStorage(row: row)
+        }
+    }
+
+    static func firstNonFiniteDiagonal(_ elements: Span<Float>, firstElement: Int) -> Int? {
+        var firstRow: Int?
+        PackedTriangle.forEachDiagonal(in: firstElement..<firstElement + elements.count) { index in
+            guard firstRow == nil, !elements[index].isFinite else { return }
+            firstRow = PackedTriangle.row(containing: firstElement + index)
+        }
+        return firstRow
+    }
+}

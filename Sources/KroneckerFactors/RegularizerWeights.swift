@@ -1,0 +1,68 @@
+/// The scale of the accumulated regularizer (equation 8).
+public enum RegularizerScale: String, CaseIterable, Sendable {
+    /// As published: B is a sum, so the regularizer is T' times as strong as the per-task form (eq. 7).
+    case paper
+    /// B is divided by T', the number of summed tasks.
+    case mean
+}
+
+/// The tasks' weights w_t and what follows from them for every sum over tasks.
+///
+/// Source: the accumulated regularizer (eq. 8): B = Σ B_t, A = Σ λ_t A_t, F = Σ λ_t F_t with λ_t = w_t / Σ w_s, sums
+/// over all tasks but the target, or over all.
+///
+/// Totals over all tasks are kept as Σ c_t X_t with c_t = ``coefficient(ofTask:role:)``; a target's factor is the
+/// remainder without its own term, times ``scale(of:excluding:)``.
+public struct RegularizerWeights: Equatable, Sendable {
+    /// w_t, the sample counts unless given.
+    public let weights: [Double]
+    /// The scale of the accumulated regularizer.
+    public let scale: RegularizerScale
+
+    /// Checked weights, in the order of the tasks.
+    /// - Throws: ``KroneckerFactorsError/noTasks`` or ``KroneckerFactorsError/invalidWeight(task:value:)``.
+    public init(_ weights: [Double], scale: RegularizerScale = .paper) throws(KroneckerFactorsError) {
+        guard !weights.isEmpty else { throw .noTasks }
+        for (task, value) in weights.enumerated() where !(value > 0 && value.isFinite) {
+            throw .invalidWeight(task: task, value: value)
+        }
+        self.weights = weights
+        self.scale = scale
+    }
+
+    /// c_t: 1 for B, w_t for A and F.
+    public func coefficient(ofTask task: Int, role: FactorRole) -> Double {
+        role == .gradient ? 1 : weights[task]
+    }
+
+    /// λ_t of every task, 0 for the excluded target.
+    ///
+    /// - Parameter target: The task to leave out; nil sums every task.
+    /// - Returns: Weights that sum to 1.
+    /// - Throws: ``KroneckerFactorsError/noTasks`` when the target is the only task.
+    public func lambdas(excluding target: Int?) throws(KroneckerFactorsError) -> [Double] {
+        let sum = try weightSum(excluding: target)
+        return weights.indices.map { $0 == target ? 0 : weights[$0] / sum }
+    }
+
+    /// What the remainder Σ c_t X_t is multiplied by: 1/Σ w_s for A and F; for B 1, or 1/T' with the mean scale.
+    ///
+    /// - Parameters:
+    ///   - role: Which factor.
+    ///   - target: The task left out; nil for none.
+    /// - Returns: The scale of the target's factor.
+    /// - Throws: ``KroneckerFactorsError/noTasks`` when the target is the only task.
+    public func scale(of role: FactorRole, excluding target: Int?) throws(KroneckerFactorsError) -> Double {
+        let sum = try weightSum(excluding: target)
+        guard role == .gradient else { return 1 / sum }
+        let taskCount = weights.count - (target == nil ? 0 : 1)
+        return scale == .paper ? 1 : 1 / Double(taskCount)
+    }
+
+    // Summed afresh rather than subtracted: the few weights cost nothing, and nothing is lost.
+    private func weightSum(excluding target: Int?) throws(KroneckerFactorsError) -> Double {
+        let others = weights.indices.filter { $0 != target }
+        guard !others.isEmpty else { throw .noTasks }
+        return others.reduce(0) { $0 + weights[$1] }
+    }
+}

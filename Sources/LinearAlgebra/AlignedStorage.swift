@@ -1,0 +1,41 @@
+internal import COpenBLAS
+
+/// The one owner of a zeroed, 64-byte-aligned buffer of scalars; freed with its owner.
+///
+/// Sixty-four bytes are a cache line and the widest vector register, so that no kernel's load crosses a line.
+@safe struct AlignedStorage<Scalar: MatrixScalar>: ~Copyable {
+    let base: UnsafeMutablePointer<Scalar>
+    let count: Int
+
+    init(zeros count: Int) throws(LinearAlgebraError) {
+        let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Scalar>.stride)
+        guard count >= 0, !overflow else { throw .invalidShape(rows: count, columns: 1) }
+        guard let memory = unsafe kfacd_allocate_zeroed(byteCount) else { throw .outOfMemory(byteCount: byteCount) }
+        unsafe base = memory.bindMemory(to: Scalar.self, capacity: count)
+        self.count = count
+    }
+
+    deinit {
+        unsafe kfacd_free_zeroed(base)
+    }
+
+    var elements: UnsafeBufferPointer<Scalar> { unsafe UnsafeBufferPointer(start: base, count: count) }
+
+    var mutableElements: UnsafeMutableBufferPointer<Scalar> {
+        mutating get { unsafe UnsafeMutableBufferPointer(start: base, count: count) }
+    }
+}
+
+// Safe to send: the pointer is the only reference to its memory, and the type cannot be copied.
+extension AlignedStorage: @unchecked Sendable {}
+
+/// A side or stride as BLAS takes it.
+func blasInteger(_ value: Int) throws(LinearAlgebraError) -> blasint {
+    guard let integer = blasint(exactly: value) else { throw .dimensionExceedsBLAS(dimension: value) }
+    return integer
+}
+
+/// Throws unless a buffer holds exactly the expected number of elements.
+func requireLength(_ buffer: String, expected: Int, found: Int) throws(LinearAlgebraError) {
+    guard expected == found else { throw .lengthMismatch(buffer: buffer, expected: expected, found: found) }
+}

@@ -1,0 +1,30 @@
+internal import COpenBLAS
+
+/// Adds the sum of each column of some rows to running sums: `sums += rowsᵀ · 1`, in fp64, rows in order.
+///
+/// - Parameters:
+///   - rows: Which rows of `matrix`.
+///   - matrix: `[r, d]`, fp32.
+///   - sums: `[d]`.
+/// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` for rows outside the matrix,
+///   ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for sums of another length; `sums` is unchanged.
+public func addColumnSums(
+    ofRows rows: Range<Int>,
+    of matrix: borrowing Matrix<Float>,
+    to sums: inout MutableSpan<Double>
+) throws(LinearAlgebraError) {
+    try requireRows(rows, of: matrix)
+    try requireLength("the column sums", expected: matrix.columnCount, found: sums.count)
+    let base = unsafe matrix.storage.base + rows.lowerBound * matrix.columnCount
+    unsafe sums.withUnsafeMutableBufferPointer { target in
+        guard let target = target.baseAddress else { return }
+        unsafe kfacd_add_column_sums(base, rows.count, matrix.columnCount, target)
+    }
+}
+
+/// Throws unless the range lies within the matrix's rows.
+func requireRows<Scalar>(_ rows: Range<Int>, of matrix: borrowing Matrix<Scalar>) throws(LinearAlgebraError) {
+    guard rows.lowerBound >= 0, rows.upperBound <= matrix.rowCount else {
+        throw .invalidShape(rows: rows.upperBound, columns: matrix.columnCount)
+    }
+}

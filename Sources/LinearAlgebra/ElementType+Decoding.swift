@@ -1,0 +1,74 @@
+internal import COpenBLAS
+
+extension ElementType {
+    /// Elements converted at a time through a buffer that stays in the first-level cache.
+    static let blockCount = 4096
+
+    /// Reads elements as fp32: exactly from F32, F16 and BF16, rounded to nearest even from F64.
+    ///
+    /// - Parameters:
+    ///   - bytes: count · ``byteCount`` bytes, little-endian, of any alignment.
+    ///   - destination: `[count]`.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `destination` is then unchanged.
+    public func decode(
+        _ bytes: RawSpan,
+        into destination: inout MutableSpan<Float>
+    ) throws(LinearAlgebraError) {
+        try requireBytes(bytes.byteCount, elements: destination.count)
+        unsafe bytes.withUnsafeBytes { source in
+            unsafe destination.withUnsafeMutableBufferPointer { target in
+                guard let source = source.baseAddress, let base = target.baseAddress else { return }
+                unsafe decode(source, into: base, count: target.count)
+            }
+        }
+    }
+
+    /// Reads elements as fp64, exactly from every type.
+    ///
+    /// - Parameters:
+    ///   - bytes: count · ``byteCount`` bytes, little-endian, of any alignment.
+    ///   - destination: `[count]`.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `destination` is then unchanged.
+    public func decode(
+        _ bytes: RawSpan,
+        into destination: inout MutableSpan<Double>
+    ) throws(LinearAlgebraError) {
+        try requireBytes(bytes.byteCount, elements: destination.count)
+        unsafe bytes.withUnsafeBytes { source in
+            unsafe destination.withUnsafeMutableBufferPointer { target in
+                guard let source = source.baseAddress, let base = target.baseAddress else { return }
+                unsafe decode(source, into: base, count: target.count)
+            }
+        }
+    }
+
+    func decode(_ source: UnsafeRawPointer, into target: UnsafeMutablePointer<Float>, count: Int) {
+        switch self {
+        case .f64:
+            for index in 0..<count {
+                unsafe target[index] = Float(source.loadUnaligned(fromByteOffset: 8 * index, as: Double.self))
+            }
+        case .f32:
+            unsafe UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: 4 * count)
+        case .f16:
+            unsafe kfacd_float16_to_float32(source, target, count)
+        case .bf16:
+            unsafe kfacd_bfloat16_to_float32(source, target, count)
+        }
+    }
+
+    func decode(_ source: UnsafeRawPointer, into target: UnsafeMutablePointer<Double>, count: Int) {
+        if self == .f64 {
+            unsafe UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: 8 * count)
+            return
+        }
+        unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: Self.blockCount) { block in
+            guard let block = block.baseAddress else { return }
+            for first in stride(from: 0, to: count, by: Self.blockCount) {
+                let length = min(Self.blockCount, count - first)
+                unsafe decode(source + first * byteCount, into: block, count: length)
+                for index in 0..<length { unsafe target[first + index] = Double(block[index]) }
+            }
+        }
+    }
+}

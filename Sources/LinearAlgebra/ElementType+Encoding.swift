@@ -1,0 +1,91 @@
+internal import COpenBLAS
+
+extension ElementType {
+    /// Writes fp32 values, each rounded once to nearest even; beyond the type's range becomes infinity, NaN stays NaN.
+    ///
+    /// - Parameters:
+    ///   - values: `[count]`.
+    ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `bytes` is then unchanged.
+    public func encode(
+        _ values: Span<Float>,
+        into bytes: inout MutableRawSpan
+    ) throws(LinearAlgebraError) {
+        try requireBytes(bytes.byteCount, elements: values.count)
+        unsafe values.withUnsafeBufferPointer { source in
+            unsafe bytes.withUnsafeMutableBytes { target in
+                guard let base = source.baseAddress, let target = target.baseAddress else { return }
+                unsafe encode(base, into: target, count: source.count)
+            }
+        }
+    }
+
+    /// Writes fp64 values, each rounded once to nearest even (never first to fp32); beyond the type's range becomes
+    /// infinity, NaN stays NaN.
+    ///
+    /// - Parameters:
+    ///   - values: `[count]`.
+    ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `bytes` is then unchanged.
+    public func encode(
+        _ values: Span<Double>,
+        into bytes: inout MutableRawSpan
+    ) throws(LinearAlgebraError) {
+        try requireBytes(bytes.byteCount, elements: values.count)
+        unsafe values.withUnsafeBufferPointer { source in
+            unsafe bytes.withUnsafeMutableBytes { target in
+                guard let base = source.baseAddress, let target = target.baseAddress else { return }
+                unsafe encode(base, into: target, count: source.count)
+            }
+        }
+    }
+
+    func encode(_ source: UnsafePointer<Float>, into target: UnsafeMutableRawPointer, count: Int) {
+        switch self {
+        case .f64:
+            for index in 0..<count {
+                unsafe target.storeBytes(of: Double(source[index]), toByteOffset: 8 * index, as: Double.self)
+            }
+        case .f32:
+            unsafe target.copyMemory(from: source, byteCount: 4 * count)
+        case .f16:
+            unsafe kfacd_float32_to_float16(source, target, count)
+        case .bf16:
+            unsafe kfacd_float32_to_bfloat16(source, target, count)
+        }
+    }
+
+    func encode(_ source: UnsafePointer<Double>, into target: UnsafeMutableRawPointer, count: Int) {
+        switch self {
+        case .f64:
+            unsafe target.copyMemory(from: source, byteCount: 8 * count)
+        case .f32:
+            for index in 0..<count {
+                unsafe target.storeBytes(of: Float(source[index]), toByteOffset: 4 * index, as: Float.self)
+            }
+        case .f16, .bf16:
+            unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: Self.blockCount) { block in
+                guard let block = block.baseAddress else { return }
+                for first in stride(from: 0, to: count, by: Self.blockCount) {
+                    let length = min(Self.blockCount, count - first)
+                    for index in 0..<length { unsafe block[index] = roundedToOdd(source[first + index]) }
+                    unsafe encode(block, into: target + first * byteCount, count: length)
+                }
+            }
+        }
+    }
+}
+
+/// An fp64 as fp32, rounded to odd: cut off, and the last bit set when anything was lost.
+///
+/// Rounding the result to a type with at least two bits fewer (bf16, f16) then gives what one rounding from fp64
+/// gives (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums").
+@inline(__always)
+private func roundedToOdd(_ value: Double) -> Float {
+    let nearest = Float(value)
+    let widened = Double(nearest)
+    // The magnitude's bits order as integers, so one step towards zero is a subtraction; from infinity, to the largest.
+    let cut = widened.magnitude > value.magnitude ? nearest.bitPattern &- 1 : nearest.bitPattern
+    let odd = Float(bitPattern: cut | 1)
+    return widened == value || value.isNaN ? nearest : odd
+}

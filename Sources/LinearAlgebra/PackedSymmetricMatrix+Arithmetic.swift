@@ -1,0 +1,18 @@
+extension PackedSymmetricMatrix where Scalar == Double {
+    /// `self += scale · other`, other widened.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal dimensions; `self` is then
+    ///   unchanged.
+    public mutating func add(
+        _ other: borrowing PackedSymmetricMatrix<Float>,
+        times scale: Double
+    ) throws(LinearAlgebraError) {
+        try requireLength("the added matrix's side", expected: dimension, found: other.dimension)
+        var sum = unsafe storage.mutableElements.mutableSpan
+        try VectorOperations.add(unsafe other.storage.elements.span, times: scale, to: &sum)
+    }
+
+    /// `self *= scale`.
+    public mutating func multiply(by scale: Double) {
+        for index in 0..<elementCount { unsafe storage.base[index] *= scale }
+    }
+}

@@ -1,0 +1,135 @@
+/// A symmetric matrix as its packed lower triangle (``PackedTriangle``): the form that factors are summed, stored and
+/// sent in.
+///
+/// Its little-endian bytes are the blob.
+public struct PackedSymmetricMatrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
+    /// Number of rows and of columns.
+    public let dimension: Int
+    var storage: AlignedStorage<Scalar>
+
+    /// The zero matrix.
+    /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` or ``LinearAlgebraError/outOfMemory(byteCount:)``.
+    public init(dimension: Int) throws(LinearAlgebraError) {
+        let storage = try AlignedStorage<Scalar>(zeros: PackedTriangle.elementCount(dimension: dimension))
+        self.storage = storage
+        self.dimension = dimension
+    }
+
+    /// A matrix from its packed elements.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` unless there are n(n + 1)/2 elements,
+    ///   or what ``init(dimension:)`` throws.
+    public init(dimension: Int, elements: [Scalar]) throws(LinearAlgebraError) {
+        let expected = try PackedTriangle.elementCount(dimension: dimension)
+        try requireLength("the packed triangle", expected: expected, found: elements.count)
+        try self.init(dimension: dimension)
+        _ = unsafe storage.mutableElements.update(from: elements)
+    }
+
+    /// Packs the lower triangle of a square matrix; the upper is not read.
+    /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` unless `square` is square, or what
+    ///   ``init(dimension:)`` throws.
+    @specialized(where Scalar == Float)
+    @specialized(where Scalar == Double)
+    public init(packing square: borrowing Matrix<Scalar>) throws(LinearAlgebraError) {
+        guard square.rowCount == square.columnCount else {
+            throw .invalidShape(rows: square.rowCount, columns: square.columnCount)
+        }
+        try self.init(dimension: square.rowCount)
+        for row in 0..<dimension {
+            let source = unsafe square.storage.base + row * dimension
+            unsafe (storage.base + PackedTriangle.offset(ofRow: row)).update(from: source, count: row + 1)
+        }
+    }
+
+    /// Number of stored elements, n(n + 1)/2.
+    public var elementCount: Int { storage.count }
+
+    /// One element of the full matrix, from either triangle; for tests and corners, not for loops.
+    public subscript(row: Int, column: Int) -> Scalar {
+        get {
+            precondition(0..<dimension ~= row && 0..<dimension ~= column, "no element (\(row), \(column))")
+            return unsafe storage.base[PackedTriangle.offset(ofRow: max(row, column)) + min(row, column)]
+        }
+        set {
+            precondition(0..<dimension ~= row && 0..<dimension ~= column, "no element (\(row), \(column))")
+            unsafe storage.base[PackedTriangle.offset(ofRow: max(row, column)) + min(row, column)] = newValue
+        }
+    }
+}
+
+// MARK: - Access to the elements
+
+extension PackedSymmetricMatrix {
+    /// Lends the packed elements.
+    /// - Throws: What `body` throws.
+    public borrowing func withSpan<Result: ~Copyable, Failure: Error>(
+        _ body: (Span<Scalar>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(unsafe storage.elements.span)
+    }
+
+    /// Lends the packed elements for writing.
+    /// - Throws: What `body` throws; elements written before stay written.
+    public mutating func withMutableSpan<Result: ~Copyable, Failure: Error>(
+        _ body: (inout MutableSpan<Scalar>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        var span = unsafe storage.mutableElements.mutableSpan
+        return try body(&span)
+    }
+
+    /// Lends the packed elements' bytes: the blob as it travels.
+    /// - Throws: What `body` throws.
+    public borrowing func withBytes<Result: ~Copyable, Failure: Error>(
+        _ body: (RawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(unsafe UnsafeRawBufferPointer(storage.elements).bytes)
+    }
+
+    /// Lends the packed elements' bytes for writing, so that a blob is read in place.
+    /// - Throws: What `body` throws; bytes written before stay written.
+    public mutating func withMutableBytes<Result: ~Copyable, Failure: Error>(
+        _ body: (inout MutableRawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        var bytes = unsafe UnsafeMutableRawBufferPointer(storage.mutableElements).mutableBytes
+        return try body(&bytes)
+    }
+
+    /// The packed elements as an array.
+    public var elements: [Scalar] { unsafe Array(storage.elements) }
+
+    /// The diagonal.
+    public var diagonal: [Scalar] {
+        (0..<dimension).map { unsafe storage.base[PackedTriangle.diagonalOffset($0)] }
+    }
+
+    /// The sum of the diagonal, in fp64.
+    public var trace: Double {
+        var sum = 0.0
+        for row in 0..<dimension { sum += Double(unsafe storage.base[PackedTriangle.diagonalOffset(row)]) }
+        return sum
+    }
+}
+
+// MARK: - Conversion
+
+extension PackedSymmetricMatrix where Scalar == Double {
+    /// The same matrix in fp64, exactly.
+    /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
+    public init(widening source: borrowing PackedSymmetricMatrix<Float>) throws(LinearAlgebraError) {
+        try self.init(dimension: source.dimension)
+        for index in 0..<elementCount {
+            unsafe storage.base[index] = Double(source.storage.base[index])
+        }
+    }
+}
+
+extension PackedSymmetricMatrix where Scalar == Float {
+    /// The same matrix in fp32, each element rounded once, to nearest even.
+    /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
+    public init(narrowing source: borrowing PackedSymmetricMatrix<Double>) throws(LinearAlgebraError) {
+        try self.init(dimension: source.dimension)
+        for index in 0..<elementCount {
+            unsafe storage.base[index] = Float(source.storage.base[index])
+        }
+    }
+}

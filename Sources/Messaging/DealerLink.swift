@@ -1,0 +1,72 @@
+import WireProtocol
+import ZeroMQ
+
+/// One dealer to a coordinator: what workers and clients have in common.
+struct DealerLink: Sendable {
+    let channel: MessageChannel
+    let endpoint: String
+
+    /// Starts to connect; the coordinator need not be there yet.
+    ///
+    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)`` for an address that cannot be one.
+    static func connect(
+        to endpoint: Endpoint, as identity: RoutingIdentity?, context: Context
+    ) async throws(MessagingError) -> DealerLink {
+        var options = SocketOptions()
+        options.routingIdentity = identity
+        options.isIPv6Enabled = endpoint.isIPv6
+        options.reconnectInterval = .milliseconds(50)
+        options.maximumReconnectInterval = .seconds(1)
+        var limits = ChannelLimits()
+        limits.framesPerMessage = 2
+        limits.messageBytes = WireLimits.messageBytesMax + 2 * WireLimits.chunkBytes
+        do {
+            let channel = try await MessageChannel.connect(
+                endpoint, context: context, options: options, limits: limits, name: "kfacd-dealer")
+            return DealerLink(channel: channel, endpoint: endpoint.description)
+        } catch {
+            throw .cannotOpen(endpoint: endpoint.description, cause: error.description)
+        }
+    }
+
+    /// Queues a message.
+    ///
+    /// - Throws: ``MessagingError/closed(endpoint:)`` when this side has closed;
+    ///   ``MessagingError/transferFailed(what:message:)`` for a message that is too large to be one.
+    func send(_ message: WireMessage, payload: Frame? = nil) async throws(MessagingError) {
+        let frames: Message
+        do {
+            frames = try Message(message, payload: payload)
+        } catch {
+            throw .transferFailed(what: endpoint, message: error.description)
+        }
+        do {
+            try await channel.send(frames)
+        } catch {
+            throw .closed(endpoint: endpoint)
+        }
+    }
+
+    /// Waits for the next message; what is none is passed over.
+    ///
+    /// - Throws: ``MessagingError/closed(endpoint:)`` when this side has closed,
+    ///   ``MessagingError/refused(endpoint:message:)`` when the coordinator does not talk to it.
+    func receive() async throws(MessagingError) -> (message: WireMessage, payload: Frame?) {
+        while true {
+            guard let received = try? await channel.receive() else { throw .closed(endpoint: endpoint) }
+            do {
+                let (message, payload) = try received.decoded()
+                if case .refusal(let refusal) = message {
+                    throw MessagingError.refused(endpoint: endpoint, message: refusal.message)
+                }
+                return (message, payload)
+            } catch let error as MessagingError {
+                throw error
+            } catch let error as WireError {
+                if case .versionMismatch = error { throw .refused(endpoint: endpoint, message: error.description) }
+            } catch {
+                continue
+            }
+        }
+    }
+}

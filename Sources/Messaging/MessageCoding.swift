@@ -1,0 +1,23 @@
+import WireProtocol
+import ZeroMQ
+
+extension Message {
+    /// A message of the protocol as frames: the message itself, then the bytes that belong to it.
+    init(
+        _ message: WireMessage, payload: Frame? = nil, to peer: RoutingIdentity? = nil
+    ) throws(WireError) {
+        let first = Frame(try message.encoded())
+        self.init(to: peer, payload.map { [first, $0] } ?? [first])
+    }
+
+    /// The protocol's message in the frames, and the bytes that belong to it.
+    func decoded() throws(WireError) -> (message: WireMessage, payload: Frame?) {
+        guard let first = frames.first, frames.count <= 2 else {
+            throw .malformed("it has \(frames.count) frames")
+        }
+        guard first.byteCount <= WireLimits.messageBytesMax else {
+            throw .tooLarge(byteCount: first.byteCount, byteCountMax: WireLimits.messageBytesMax)
+        }
+        return (try WireMessage(decoding: first.copyBytes()), frames.count == 2 ? frames[1] : nil)
+    }
+}

@@ -1,0 +1,260 @@
+import Identifiers
+public import JobPlan
+import Synchronization
+public import WireProtocol
+public import ZeroMQ
+
+/// A worker's side: greeting, heartbeats, orders, and transfers in both directions.
+///
+/// A coordinator that restarts does not know the worker: the worker greets again, and every transfer that was under
+/// way goes on from the byte that it had reached.
+/// Bound: each transfer holds at most its credit of chunks (``WireLimits/chunkCredit``).
+public actor WorkerConnection {
+    /// An order from the coordinator.
+    public enum Order: Sendable {
+        /// The coordinator answered the greeting.
+        case welcomed(coordinator: String)
+        /// The coordinator had forgotten the worker: what it had queued is void.
+        case forgotten
+        /// Compute this unit.
+        case lease(UnitLease)
+        /// Forget this unit, unless its computation has begun.
+        case revoke(LeasedUnitName)
+    }
+
+    private let link: DealerLink
+    private let hello: WorkerHello
+    private var nextTransfer: UInt64 = 1
+    private var downloads: [UInt64: Download] = [:]
+    private var uploads: [UInt64: Upload] = [:]
+    private var heartbeatInterval: Duration = .milliseconds(500)
+    private var isWelcome = false
+    private let orderSink: AsyncStream<Order>.Continuation
+
+    /// The coordinator's orders, in the order in which they came. Bound: the coordinator's limit of leases.
+    public nonisolated let orders: AsyncStream<Order>
+
+    /// Where the coordinator listens.
+    public nonisolated var endpoint: String { link.endpoint }
+
+    private init(link: DealerLink, hello: WorkerHello) {
+        self.link = link
+        self.hello = hello
+        (orders, orderSink) = AsyncStream.makeStream(of: Order.self)
+    }
+
+    /// Starts to connect to a coordinator.
+    ///
+    /// - Parameters:
+    ///   - endpoint: Where the coordinator listens.
+    ///   - hello: Who the worker is and what it offers.
+    ///   - context: The process's context.
+    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)``.
+    public static func connect(
+        to endpoint: Endpoint, hello: WorkerHello, context: Context
+    ) async throws(MessagingError) -> WorkerConnection {
+        let identity = try? RoutingIdentity(hello.worker.rawValue)
+        let link = try await DealerLink.connect(to: endpoint, as: identity, context: context)
+        return WorkerConnection(link: link, hello: hello)
+    }
+
+    // MARK: - The two loops
+
+    /// Receives until the connection is closed.
+    ///
+    /// - Throws: ``MessagingError/refused(endpoint:message:)`` when the coordinator does not talk to this version.
+    public func receive() async throws(MessagingError) {
+        defer {
+            orderSink.finish()
+            failTransfers()
+        }
+        while !Task.isCancelled {
+            let received: (message: WireMessage, payload: Frame?)
+            do {
+                received = try await link.receive()
+            } catch {
+                if case .closed = error { return }
+                throw error
+            }
+            guard case .coordinator(let message) = received.message else { continue }
+            try await handle(message, received.payload)
+        }
+    }
+
+    /// Greets, and from then on gives signs of life, until cancelled or closed.
+    ///
+    /// - Parameter greetingLimit: How long to wait for the first welcome.
+    /// - Throws: ``MessagingError/unreachable(endpoint:waited:)`` when nobody answers the first greeting in time.
+    public func beat(greetingLimit: Duration) async throws(MessagingError) {
+        let start = ContinuousClock.now
+        while !Task.isCancelled {
+            do {
+                try await link.send(.worker(isWelcome ? .heartbeat(hello.worker) : .hello(hello)))
+            } catch {
+                return
+            }
+            do { try await Task.sleep(for: isWelcome ? heartbeatInterval : .milliseconds(500)) } catch { return }
+            if !isWelcome, !hasEverBeenWelcome, ContinuousClock.now - start > greetingLimit {
+                throw .unreachable(endpoint: link.endpoint, waited: greetingLimit)
+            }
+        }
+    }
+
+    private var hasEverBeenWelcome = false
+
+    private func handle(_ message: CoordinatorMessage, _ payload: Frame?) async throws(MessagingError) {
+        switch message {
+        case .welcome(let coordinator, let interval):
+            heartbeatInterval = interval
+            let isReturn = hasEverBeenWelcome && !isWelcome
+            (isWelcome, hasEverBeenWelcome) = (true, true)
+            orderSink.yield(.welcomed(coordinator: coordinator))
+            if isReturn { try await resumeTransfers() }
+        case .unknownWorker:
+            guard isWelcome else { return }
+            isWelcome = false
+            orderSink.yield(.forgotten)
+            try await link.send(.worker(.hello(hello)))
+        case .lease(let lease): orderSink.yield(.lease(lease))
+        case .revoke(let unit): orderSink.yield(.revoke(unit))
+        case .rangeChunk(let transfer, let offset):
+            if let payload { downloads[transfer]?.receive(payload, at: offset) }
+        case .rangeFailure(let transfer, let message): downloads[transfer]?.fail(message)
+        case .uploadCredit(let transfer, let chunks):
+            uploads[transfer]?.credit += chunks
+            uploads[transfer]?.wake()
+        case .uploadStored(let transfer): uploads[transfer]?.finish(nil)
+        case .uploadFailure(let transfer, let message): uploads[transfer]?.finish(message)
+        }
+    }
+
+    // MARK: - Telling
+
+    /// Says that a unit's computation began.
+    ///
+    /// - Throws: ``MessagingError/closed(endpoint:)``.
+    public func tell(_ message: WorkerMessage) async throws(MessagingError) {
+        try await link.send(.worker(message))
+    }
+
+    // MARK: - Downloads
+
+    /// Fetches bytes that the coordinator can read, chunk by chunk, in order.
+    ///
+    /// - Parameters:
+    ///   - source: Where the bytes come from.
+    ///   - offset: The first byte.
+    ///   - byteCount: How many.
+    ///   - consume: Takes each chunk, with its place within the range; while it works, later chunks arrive.
+    /// - Throws: ``MessagingError/transferFailed(what:message:)`` when the coordinator cannot read them, or what
+    ///   `consume` throws.
+    public nonisolated func fetch(
+        _ source: RangeRequest.Source, offset: UInt64, byteCount: UInt64,
+        consume: (_ chunk: Frame, _ place: Int) throws -> Void
+    ) async throws {
+        guard byteCount > 0 else { return }
+        let transfer = try await beginDownload(source, offset: offset, byteCount: byteCount)
+        do {
+            var place: UInt64 = 0
+            while place < byteCount {
+                let chunk = try await nextChunk(of: transfer)
+                try consume(chunk, Int(place))
+                place += UInt64(chunk.byteCount)
+            }
+        } catch {
+            await endDownload(transfer)
+            throw error
+        }
+        await endDownload(transfer)
+    }
+
+    private func beginDownload(
+        _ source: RangeRequest.Source, offset: UInt64, byteCount: UInt64
+    ) async throws(MessagingError) -> UInt64 {
+        let transfer = nextTransfer
+        nextTransfer += 1
+        let request = RangeRequest(
+            transfer: transfer, source: source, offset: offset, byteCount: byteCount, credit: WireLimits.chunkCredit)
+        downloads[transfer] = Download(request: request)
+        try await link.send(.worker(.rangeRequest(request)))
+        return transfer
+    }
+
+    /// Forgets a transfer; credit of no chunks tells the coordinator that the rest is not wanted.
+    private func endDownload(_ transfer: UInt64) async {
+        guard let download = downloads.removeValue(forKey: transfer), !download.isComplete else { return }
+        try? await link.send(.worker(.rangeCredit(transfer: transfer, chunks: 0)))
+    }
+
+    private func nextChunk(of transfer: UInt64) async throws(MessagingError) -> Frame {
+        while true {
+            guard let download = downloads[transfer] else { throw .closed(endpoint: link.endpoint) }
+            if let chunk = downloads[transfer]?.take() {
+                try await link.send(.worker(.rangeCredit(transfer: transfer, chunks: 1)))
+                return chunk
+            }
+            if let failure = download.failure {
+                throw .transferFailed(what: "\(download.request.source)", message: failure)
+            }
+            await withCheckedContinuation { downloads[transfer]?.waiter = $0 }
+        }
+    }
+
+    // MARK: - Uploads
+
+    /// Stores a blob at the coordinator.
+    ///
+    /// - Parameters:
+    ///   - blob: The blob's digest and size.
+    ///   - frame: Gives the bytes of a range of the blob.
+    /// - Throws: ``MessagingError/transferFailed(what:message:)`` when the coordinator cannot store it.
+    public func upload(_ blob: BlobReference, frame: @Sendable (_ range: Range<Int>) -> Frame) async throws(MessagingError) {
+        let transfer = nextTransfer
+        nextTransfer += 1
+        uploads[transfer] = Upload(blob: blob)
+        defer { uploads[transfer] = nil }
+        try await link.send(.worker(.uploadOffer(transfer: transfer, blob)))
+        let byteCount = Int(blob.byteCount)
+        while true {
+            guard let upload = uploads[transfer] else { throw .closed(endpoint: link.endpoint) }
+            if let outcome = upload.outcome {
+                guard let message = outcome.message else { return }
+                throw .transferFailed(what: "blob \(blob.digest)", message: message)
+            }
+            guard upload.credit > 0, upload.sent < byteCount else {
+                await withCheckedContinuation { uploads[transfer]?.waiter = $0 }
+                continue
+            }
+            let range = upload.sent..<min(upload.sent + WireLimits.chunkBytes, byteCount)
+            uploads[transfer]?.sent = range.upperBound
+            uploads[transfer]?.credit -= 1
+            try await link.send(
+                .worker(.uploadChunk(transfer: transfer, offset: UInt64(range.lowerBound))), payload: frame(range))
+        }
+    }
+
+    // MARK: - Coordinators that come and go
+
+    /// After a restart of the coordinator: asks again for what is missing, offers again what was not stored.
+    private func resumeTransfers() async throws(MessagingError) {
+        for (transfer, download) in downloads {
+            try await link.send(.worker(.rangeRequest(download.remainder(transfer: transfer))))
+        }
+        for (transfer, upload) in uploads where upload.outcome == nil {
+            uploads[transfer]?.sent = 0
+            uploads[transfer]?.credit = 0
+            try await link.send(.worker(.uploadOffer(transfer: transfer, upload.blob)))
+        }
+    }
+
+    private func failTransfers() {
+        for transfer in downloads.keys { downloads[transfer]?.fail("the connection was closed") }
+        for transfer in uploads.keys { uploads[transfer]?.finish("the connection was closed") }
+    }
+
+    /// Closes the connection after a word of farewell.
+    public func close(reason: String) async {
+        try? await link.send(.worker(.goodbye(reason: reason)))
+        await link.channel.close(flushingFor: .seconds(2))
+    }
+}

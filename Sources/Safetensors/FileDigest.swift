@@ -1,0 +1,63 @@
+import Crypto
+public import SystemPackage
+
+/// The SHA-256 of files and of bytes.
+public enum FileDigest {
+    /// Bytes of one read: large enough that the disk streams, small enough that the block stays in the cache.
+    static let blockByteCount = 1 << 20
+
+    /// The SHA-256 of a regular file's content, 32 bytes, read once in blocks.
+    ///
+    /// - Throws: ``SafetensorsError``; nothing is known about the content then.
+    public static func sha256(ofFileAt path: FilePath) throws(SafetensorsError) -> [UInt8] {
+        let file = try OpenFile(reading: path)
+        file.adviseSequential()
+        var hash = SHA256()
+        var block = [UInt8](repeating: 0, count: blockByteCount)
+        var offset = 0
+        while true {
+            let count = try read(file, at: offset, into: &block)
+            unsafe block.withUnsafeBytes { unsafe hash.update(bufferPointer: .init(rebasing: $0[..<count])) }
+            offset += count
+            if count < block.count { return Array(hash.finalize()) }
+        }
+    }
+
+    /// The SHA-256 of bytes in memory, 32 bytes.
+    public static func sha256(of bytes: [UInt8]) -> [UInt8] {
+        var hash = SHA256()
+        unsafe bytes.withUnsafeBytes { unsafe hash.update(bufferPointer: $0) }
+        return Array(hash.finalize())
+    }
+
+    /// The SHA-256 of a range of an open file, which must be all there.
+    static func sha256(
+        of file: borrowing OpenFile,
+        in range: Range<Int>,
+        fileByteCount: Int
+    ) throws(SafetensorsError) -> [UInt8] {
+        var hash = SHA256()
+        var block = [UInt8](repeating: 0, count: blockByteCount)
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let wanted = min(block.count, range.upperBound - offset)
+            let count = min(wanted, try read(file, at: offset, into: &block))
+            guard count == wanted else {
+                throw .truncated(file: file.path, expected: fileByteCount, found: offset + count)
+            }
+            unsafe block.withUnsafeBytes { unsafe hash.update(bufferPointer: .init(rebasing: $0[..<count])) }
+            offset += count
+        }
+        return Array(hash.finalize())
+    }
+
+    private static func read(
+        _ file: borrowing OpenFile,
+        at offset: Int,
+        into block: inout [UInt8]
+    ) throws(SafetensorsError) -> Int {
+        var span = block.mutableSpan
+        var raw = unsafe span.mutableBytes
+        return try file.read(at: offset, into: &raw)
+    }
+}

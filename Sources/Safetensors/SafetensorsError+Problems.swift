@@ -1,0 +1,103 @@
+extension SafetensorsError {
+    /// A rule of the format that the header as a whole breaks.
+    public enum HeaderProblem: Equatable, Sendable, CustomStringConvertible {
+        /// The first eight bytes announce more than the format allows.
+        case tooLarge(byteCount: UInt64, limit: Int)
+        /// The first eight bytes announce more than the file holds.
+        case pastEnd(byteCount: Int, available: Int)
+        /// The header does not start with a brace; nil when it is empty.
+        case notObject(firstByte: UInt8?)
+        /// The header is not UTF-8 from this byte of the file on.
+        case notUTF8(offset: Int)
+        /// Something other than padding spaces follows the header's object.
+        case trailingGarbage(offset: Int)
+        /// A metadata value is a number, a list, an object, true, false or null.
+        case metadataNotString(key: String)
+
+        /// The middle and end of the sentence that starts with the file.
+        public var description: String {
+            switch self {
+            case .tooLarge(let byteCount, let limit):
+                "announces a header of \(byteCount) bytes; expected at most \(limit). "
+                    + "It is not a safetensors file, or it is damaged."
+            case .pastEnd(let byteCount, let available):
+                "announces a header of \(byteCount) bytes, but only \(available) bytes follow. "
+                    + "It is truncated or not a safetensors file; copy or download it again."
+            case .notObject(nil):
+                "announces an empty header; expected at least \"{}\"."
+            case .notObject(let byte?):
+                "its header starts with byte \(byte); expected \"{\" (123). It is not a safetensors file."
+            case .notUTF8(let offset):
+                "its header is not UTF-8 at byte \(offset); expected JSON in UTF-8."
+            case .trailingGarbage(let offset):
+                "byte \(offset) follows the header's object and is not a space; expected only padding spaces."
+            case .metadataNotString(let key):
+                "metadata \"\(key)\" is not a string; expected every metadata value to be one."
+            }
+        }
+    }
+
+    /// A rule of the format that one tensor's entry breaks, or a request that it cannot serve.
+    public enum TensorProblem: Equatable, Sendable, CustomStringConvertible {
+        /// The file holds no tensor of that name.
+        case missing
+        /// A key of the entry that the format does not know.
+        case unknownField(String)
+        /// A key of the entry that the format requires.
+        case missingField(String)
+        /// A data type that the format does not know.
+        case unknownDataType(String)
+        /// A negative or fractional extent or offset, as written in the header.
+        case notWholeNumber(field: String, text: String)
+        /// An extent or offset of more than 63 bits, as written in the header.
+        case numberTooLarge(field: String, text: String)
+        /// `data_offsets` that do not hold a start and an end.
+        case offsetCount(Int)
+        /// An end before its start.
+        case offsetsReversed(start: Int, end: Int)
+        /// A shape whose bits cannot be counted in 63 bits.
+        case shapeTooLarge(TensorDescription)
+        /// Packed elements that end in the middle of a byte.
+        case partialByte(TensorDescription, bitCount: Int)
+        /// Offsets that enclose another number of bytes than type and shape need.
+        case sizeMismatch(TensorDescription, expected: Int, found: Int)
+        /// Bytes that belong to another tensor as well.
+        case overlaps(other: String, bytes: Range<Int>)
+        /// Bytes before the tensor that belong to none.
+        case followsHole(bytes: Range<Int>)
+        /// A read outside the tensor.
+        case rangeOutside(start: Int, count: Int, byteCount: Int)
+
+        /// The middle and end of the sentence that starts with file and tensor.
+        public var description: String {
+            switch self {
+            case .missing: "is not in the file."
+            case .unknownField(let field):
+                "has a field \"\(field)\"; expected only \"dtype\", \"shape\" and \"data_offsets\"."
+            case .missingField(let field): "has no \"\(field)\"; expected \"dtype\", \"shape\" and \"data_offsets\"."
+            case .unknownDataType(let name):
+                "has the data type \"\(name)\"; expected one of "
+                    + TensorDataType.allCases.map(\.rawValue).joined(separator: ", ") + "."
+            case .notWholeNumber(let field, let text):
+                "has \(text) in \"\(field)\"; expected whole numbers that are not negative."
+            case .numberTooLarge(let field, let text): "has \(text) in \"\(field)\"; expected at most \(Int.max)."
+            case .offsetCount(let count): "has \(count) data offsets; expected 2, a start and an end."
+            case .offsetsReversed(let start, let end):
+                "ends at byte \(end), before its start at byte \(start); expected the end last."
+            case .shapeTooLarge(let tensor): "is \(tensor.typeAndShape), more bytes than can be counted in 63 bits."
+            case .partialByte(let tensor, let bitCount):
+                "is \(tensor.typeAndShape), which takes \(bitCount) bits; expected a whole number of bytes."
+            case .sizeMismatch(let tensor, let expected, let found):
+                "is \(tensor.typeAndShape), which takes \(expected) bytes, but its offsets enclose \(found)."
+            case .overlaps(let other, let bytes):
+                "shares bytes \(bytes.lowerBound) to \(bytes.upperBound) of the data with tensor \"\(other)\"; "
+                    + "expected tensors one after the other."
+            case .followsHole(let bytes):
+                "follows bytes \(bytes.lowerBound) to \(bytes.upperBound) of the data, which belong to no tensor; "
+                    + "expected tensors without holes between them."
+            case .rangeOutside(let start, let count, let byteCount):
+                "has \(byteCount) bytes; \(count) bytes from byte \(start) on are not all in it."
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+extension SafetensorsError {
+    /// Why a directory or its index is not a complete set of shards.
+    public enum SetProblem: Equatable, Sendable, CustomStringConvertible {
+        /// Neither a safetensors file nor an index is in the directory.
+        case empty
+        /// More than one file could be meant; the names of all of them.
+        case ambiguous([String])
+        /// Shards without the index that says how they belong together.
+        case noIndex([String])
+        /// The index lacks a required key, or a value has another kind.
+        case indexField(String, expected: String)
+        /// A shard name that leads out of the directory.
+        case shardOutside(tensor: String, shard: String)
+        /// A shard that the index names and the directory lacks.
+        case shardMissing(shard: String, tensorCount: Int)
+        /// A tensor that the index places in a shard that lacks it.
+        case tensorMissing(tensor: String, shard: String)
+        /// A tensor in a shard that the index does not name.
+        case tensorUnlisted(tensor: String, shard: String)
+        /// A tensor in a shard that the index places in another one.
+        case tensorElsewhere(tensor: String, shard: String, indexed: String)
+        /// Layouts given for writing that name a tensor or a file twice.
+        case repeated(String)
+
+        /// The middle and end of the sentence that starts with the path.
+        public var description: String {
+            switch self {
+            case .empty:
+                "holds no safetensors file; expected \"model.safetensors\" or a \"*.safetensors.index.json\"."
+            case .ambiguous(let names):
+                "holds \(Self.list(names)); expected one of them. Name the file itself, or move the others away."
+            case .noIndex(let names):
+                "holds \(Self.list(names)) without a \"*.safetensors.index.json\"; "
+                    + "expected the index that says how they belong together."
+            case .indexField(let field, let expected): "\(field) is missing or of another kind; expected \(expected)."
+            case .shardOutside(let tensor, let shard):
+                "places tensor \"\(tensor)\" in \"\(shard)\"; expected the name of a file in the same directory."
+            case .shardMissing(let shard, let count):
+                "places \(count) \(count == 1 ? "tensor" : "tensors") in \"\(shard)\", which does not exist. "
+                    + "Copy or download the shard."
+            case .tensorMissing(let tensor, let shard):
+                "places tensor \"\(tensor)\" in \"\(shard)\", which does not hold it. "
+                    + "Index and shards are not of one set; copy or download them again."
+            case .tensorUnlisted(let tensor, let shard):
+                "does not name tensor \"\(tensor)\" of \"\(shard)\"; expected every tensor of every shard."
+            case .tensorElsewhere(let tensor, let shard, let indexed):
+                "places tensor \"\(tensor)\" in \"\(indexed)\", but \"\(shard)\" holds one of that name too; "
+                    + "expected every tensor once."
+            case .repeated(let name): "names \"\(name)\" twice; expected every file and every tensor once."
+            }
+        }
+
+        private static func list(_ names: [String]) -> String {
+            let shown = names.prefix(4).map { "\"\($0)\"" }.joined(separator: ", ")
+            return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
+        }
+    }
+
+    /// Why a file being written is not what was announced.
+    public enum WritingProblem: Equatable, Sendable, CustomStringConvertible {
+        /// No tensor of that name was announced.
+        case unknown
+        /// The same name was announced twice, or is the key that the format reserves.
+        case nameTaken
+        /// The shape's bytes cannot be counted, or are not whole.
+        case sizeUnknown(TensorDescription)
+        /// Bytes outside the tensor.
+        case rangeOutside(start: Int, count: Int, byteCount: Int)
+        /// Bytes that were written before.
+        case writtenTwice(start: Int, count: Int)
+        /// Bytes that nobody wrote before the file was finished.
+        case incomplete(written: Int, expected: Int)
+        /// A write after the file was finished.
+        case finished
+
+        /// The middle and end of the sentence that starts with file and tensor.
+        public var description: String {
+            switch self {
+            case .unknown: "was not announced when the file was begun; nothing was written."
+            case .nameTaken: "was announced, but the name is taken; expected distinct names other than __metadata__."
+            case .sizeUnknown(let tensor):
+                "was announced as \(tensor.typeAndShape), which is not a countable whole number of bytes."
+            case .rangeOutside(let start, let count, let byteCount):
+                "has \(byteCount) bytes; \(count) bytes at byte \(start) do not fit and were not written."
+            case .writtenTwice(let start, let count):
+                "was given \(count) bytes at byte \(start), some of which were written before; expected each byte once."
+            case .incomplete(let written, let expected):
+                "was given \(written) bytes; expected \(expected). The file was not published."
+            case .finished: "was given bytes after the file was finished; nothing was written."
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+public import SystemPackage
+
+/// Everything that can be wrong with a safetensors file, a set of them, or the writing of one.
+///
+/// Each description is a sentence that starts with the file: what is wrong; what was expected. What to do.
+public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// A system call failed; `call` names it and `code` carries the kernel's reason.
+    case callFailed(file: FilePath, call: String, code: Errno)
+    /// The file system or the quota has no room left.
+    case diskFull(file: FilePath, call: String)
+    /// The path leads to a directory, a pipe or a device.
+    case notRegularFile(file: FilePath)
+    /// The file holds a git-LFS pointer in place of the data; `byteCount` is the size the pointer names.
+    case gitLFSPointer(file: FilePath, byteCount: Int?)
+    /// The file ends before the data that its header describes.
+    case truncated(file: FilePath, expected: Int, found: Int)
+    /// The file goes on after the data that its header describes.
+    case trailingBytes(file: FilePath, expected: Int, found: Int)
+    /// Size or modification time differ from when the file was opened.
+    case changed(file: FilePath)
+    /// The file is larger than its kind may be; checked before memory is allocated for it.
+    case fileTooLarge(file: FilePath, byteCount: Int, limit: Int)
+    /// Text that is not JSON; `offset` counts bytes from the start of the text's file.
+    case malformedJSON(file: FilePath, offset: Int, found: String, expected: String)
+    /// A JSON object names the same key twice; `object` says which object.
+    case duplicateKey(file: FilePath, object: String, key: String)
+    /// The header as a whole breaks a rule of the format.
+    case header(file: FilePath, problem: HeaderProblem)
+    /// The header's entry of one tensor breaks a rule, or the tensor was asked for what it does not hold.
+    case tensor(file: FilePath, name: String, problem: TensorProblem)
+    /// A directory or its index is not a complete set of shards.
+    case set(path: FilePath, problem: SetProblem)
+    /// A file being written was given bytes that do not belong, or not all of them.
+    case writing(file: FilePath, name: String, problem: WritingProblem)
+    /// Two or more of the above, all of those that were found.
+    case several([SafetensorsError])
+
+    /// The sentence for the user.
+    public var description: String {
+        switch self {
+        case .callFailed(let file, let call, let code):
+            "\(file): \(call) failed: \(code) (errno \(code.rawValue))."
+        case .diskFull(let file, let call):
+            "\(file): \(call) failed: no space is left on the disk or in the quota. Make room and try again."
+        case .notRegularFile(let file):
+            "\(file): is not a regular file; expected a safetensors file. Correct the path."
+        case .gitLFSPointer(let file, let byteCount):
+            "\(file): is a git-LFS pointer\(byteCount.map { " to \($0) bytes" } ?? ""), not the data itself; "
+                + "expected a safetensors file. Run `git lfs pull` where it was cloned, or download the file."
+        case .truncated(let file, let expected, let found):
+            "\(file): is truncated: it has \(found) bytes; expected \(expected). Copy or download it again."
+        case .trailingBytes(let file, let expected, let found):
+            "\(file): has \(found) bytes; expected \(expected), the end of its last tensor. "
+                + "Copy or download it again."
+        case .changed(let file):
+            "\(file): changed after it was opened; expected it to stay as it was. Submit the job again."
+        case .fileTooLarge(let file, let byteCount, let limit):
+            "\(file): has \(byteCount) bytes; expected at most \(limit)."
+        case .malformedJSON(let file, let offset, let found, let expected):
+            "\(file): byte \(offset) is \(found); expected \(expected)."
+        case .duplicateKey(let file, let object, let key):
+            "\(file): \(object) names \"\(key)\" twice; expected every key once."
+        case .header(let file, let problem):
+            "\(file): \(problem)"
+        case .tensor(let file, let name, let problem):
+            "\(file): tensor \"\(name)\" \(problem)"
+        case .set(let path, let problem):
+            "\(path): \(problem)"
+        case .writing(let file, let name, let problem):
+            "\(file): tensor \"\(name)\" \(problem)"
+        case .several(let errors):
+            errors.map(\.description).joined(separator: "\n")
+        }
+    }
+
+    /// The errors one by one: the members of ``several(_:)``, otherwise this one alone.
+    public var all: [SafetensorsError] {
+        guard case .several(let errors) = self else { return [self] }
+        return errors.flatMap(\.all)
+    }
+
+    /// Bundles what was found: nil for nothing, the error itself for one, ``several(_:)`` for more.
+    static func bundle(_ errors: [SafetensorsError]) -> SafetensorsError? {
+        errors.count > 1 ? .several(errors) : errors.first
+    }
+}

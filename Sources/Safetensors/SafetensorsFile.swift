@@ -1,0 +1,146 @@
+public import SystemPackage
+
+/// An open safetensors file whose header has been checked; tensors are read by range and never mapped.
+///
+/// Reads go through `pread` because mapped pages of network file systems are up to fifty times slower, and because a
+/// file that is cut while mapped kills the process. Any number of threads may read at once; the descriptor is closed
+/// when the last reference goes away.
+public final class SafetensorsFile: Sendable {
+    /// What tells one content from another without reading it: the same file gives the same value until it is rewritten.
+    public struct Identity: Hashable, Sendable {
+        /// Bytes of the file.
+        public let byteCount: Int
+        /// Last modification, nanoseconds since 1970.
+        public let modificationNanoseconds: Int64
+        /// SHA-256 of the length field and the header, 32 bytes.
+        public let headerDigest: [UInt8]
+    }
+
+    /// The path as it was given.
+    public let path: FilePath
+    /// Metadata and tensors.
+    public let header: SafetensorsHeader
+    /// The file's identity when it was opened.
+    public let identity: Identity
+    private let file: OpenFile
+
+    /// Opens a file and checks its header; the data is not read.
+    ///
+    /// - Throws: ``SafetensorsError``; no descriptor stays open.
+    public init(opening path: FilePath) throws(SafetensorsError) {
+        let file = try OpenFile(reading: path)
+        let status = try file.status()
+        let start = try file.bytes(at: 0, count: min(status.byteCount, GitLFSPointer.byteCountLimit))
+        let end = try SafetensorsHeader.headerEnd(of: start, fileSize: status.byteCount, file: path)
+        let bytes = try file.bytes(at: 0, count: end)
+        self.path = path
+        self.header = try SafetensorsHeader(parsing: bytes, fileSize: status.byteCount, file: path)
+        self.identity = Identity(
+            byteCount: status.byteCount,
+            modificationNanoseconds: status.modificationNanoseconds,
+            headerDigest: FileDigest.sha256(of: bytes))
+        self.file = file
+    }
+
+    /// The tensor of that name.
+    ///
+    /// - Throws: ``SafetensorsError/tensor(file:name:problem:)`` with ``SafetensorsError/TensorProblem/missing``.
+    public func tensor(_ name: String) throws(SafetensorsError) -> TensorInfo {
+        guard let tensor = header[name] else { throw .tensor(file: path, name: name, problem: .missing) }
+        return tensor
+    }
+
+    /// Fills `destination` with a tensor's bytes from `byteOffset` on.
+    ///
+    /// - Parameters:
+    ///   - name: a tensor of this file.
+    ///   - byteOffset: first byte, counted from the tensor's start.
+    ///   - destination: as many bytes as to be read; little-endian elements in row-major order.
+    /// - Throws: ``SafetensorsError``: no such tensor or range, a failed read, or a file that has become shorter;
+    ///   `destination` then holds a prefix of the bytes.
+    public func read(
+        _ name: String,
+        at byteOffset: Int = 0,
+        into destination: inout MutableRawSpan
+    ) throws(SafetensorsError) {
+        let range = try fileRange(of: name, at: byteOffset, count: destination.byteCount)
+        let count = try file.read(at: range.lowerBound, into: &destination)
+        guard count == range.count else {
+            throw .truncated(file: path, expected: identity.byteCount, found: range.lowerBound + count)
+        }
+    }
+
+    /// A tensor's bytes from `byteOffset` on as an array, for what is small.
+    ///
+    /// - Throws: as ``read(_:at:into:)``.
+    public func bytes(of name: String, at byteOffset: Int = 0, count: Int) throws(SafetensorsError) -> [UInt8] {
+        let range = try fileRange(of: name, at: byteOffset, count: count)
+        let bytes = try file.bytes(at: range.lowerBound, count: range.count)
+        guard bytes.count == count else {
+            throw .truncated(file: path, expected: identity.byteCount, found: range.lowerBound + bytes.count)
+        }
+        return bytes
+    }
+
+    /// Fills `destination` with the file's bytes from `fileOffset` on: for ranges that ``fileRange(of:at:count:)`` named.
+    ///
+    /// - Throws: ``SafetensorsError/truncated(file:expected:found:)`` if the range is not all in the file, or the failed
+    ///   call; `destination` then holds a prefix of the bytes.
+    public func read(fromFileOffset fileOffset: Int, into destination: inout MutableRawSpan) throws(SafetensorsError) {
+        let size = identity.byteCount
+        guard fileOffset >= 0, fileOffset <= size, destination.byteCount <= size - fileOffset else {
+            let (end, overflow) = max(0, fileOffset).addingReportingOverflow(destination.byteCount)
+            throw .truncated(file: path, expected: overflow ? .max : end, found: size)
+        }
+        let expected = destination.byteCount
+        let count = try file.read(at: fileOffset, into: &destination)
+        guard count == expected else { throw .truncated(file: path, expected: size, found: fileOffset + count) }
+    }
+
+    /// The SHA-256 of a tensor's bytes, 32 bytes, read once in blocks; equal captures of two layers are found by it.
+    ///
+    /// - Throws: as ``read(_:at:into:)``.
+    public func sha256(of name: String) throws(SafetensorsError) -> [UInt8] {
+        let byteCount = try tensor(name).byteCount
+        let range = try fileRange(of: name, at: 0, count: byteCount)
+        return try FileDigest.sha256(of: file, in: range, fileByteCount: identity.byteCount)
+    }
+
+    /// Where a part of a tensor lies, counted from the start of the file.
+    ///
+    /// - Throws: ``SafetensorsError/tensor(file:name:problem:)`` if there is no such tensor or part.
+    public func fileRange(of name: String, at byteOffset: Int, count: Int) throws(SafetensorsError) -> Range<Int> {
+        let tensor = try tensor(name)
+        guard byteOffset >= 0, count >= 0, byteOffset <= tensor.byteCount, count <= tensor.byteCount - byteOffset else {
+            let problem = SafetensorsError.TensorProblem.rangeOutside(
+                start: byteOffset, count: count, byteCount: tensor.byteCount)
+            throw .tensor(file: path, name: name, problem: problem)
+        }
+        let start = header.dataOffset + tensor.byteRange.lowerBound + byteOffset
+        return start..<start + count
+    }
+
+    /// Asks the kernel to read a part of a tensor ahead while the caller computes; a hint that cannot fail.
+    ///
+    /// A part that is not in the tensor is ignored.
+    public func prefetch(_ name: String, at byteOffset: Int, count: Int) {
+        guard count > 0, let range = try? fileRange(of: name, at: byteOffset, count: count) else { return }
+        file.adviseWillNeed(at: range.lowerBound, count: range.count)
+    }
+
+    /// Asks the kernel to read a range of the file ahead; a hint that cannot fail.
+    public func prefetch(fileRange: Range<Int>) {
+        guard !fileRange.isEmpty, fileRange.lowerBound >= 0 else { return }
+        file.adviseWillNeed(at: fileRange.lowerBound, count: fileRange.count)
+    }
+
+    /// Checks that size and modification time are still those of ``identity``.
+    ///
+    /// - Throws: ``SafetensorsError/changed(file:)``: what was read since the file was opened may be a mixture.
+    public func requireUnchanged() throws(SafetensorsError) {
+        let status = try file.status()
+        guard status.byteCount == identity.byteCount,
+            status.modificationNanoseconds == identity.modificationNanoseconds
+        else { throw .changed(file: path) }
+    }
+}

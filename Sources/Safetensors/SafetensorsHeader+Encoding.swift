@@ -1,0 +1,56 @@
+import SystemPackage
+
+extension SafetensorsHeader {
+    /// Lays tensors out one after the other in the given order.
+    ///
+    /// - Throws: ``SafetensorsError/writing(file:name:problem:)`` for names that repeat and sizes that cannot be counted.
+    static func layOut(_ tensors: [TensorDescription], file: FilePath) throws(SafetensorsError) -> [TensorInfo] {
+        var names: Set<String> = [SafetensorsHeaderParser.metadataKey]
+        var end = 0
+        var placed: [TensorInfo] = []
+        placed.reserveCapacity(tensors.count)
+        for tensor in tensors {
+            guard names.insert(tensor.name).inserted else {
+                throw .writing(file: file, name: tensor.name, problem: .nameTaken)
+            }
+            guard let byteCount = tensor.byteCount, byteCount <= Int.max / 2 - end else {
+                throw .writing(file: file, name: tensor.name, problem: .sizeUnknown(tensor))
+            }
+            placed.append(TensorInfo(description: tensor, byteRange: end..<end + byteCount))
+            end += byteCount
+        }
+        return placed
+    }
+
+    /// The bytes before the data: length, JSON as the reference implementation writes it, spaces up to a multiple of 8.
+    ///
+    /// The same tensors and metadata give the same bytes: metadata keys are sorted.
+    ///
+    /// - Throws: ``SafetensorsError/header(file:problem:)`` if the header exceeds what the format allows.
+    static func encode(
+        _ tensors: [TensorInfo],
+        metadata: [String: String],
+        file: FilePath
+    ) throws(SafetensorsError) -> [UInt8] {
+        var text = "{"
+        if !metadata.isEmpty {
+            let sorted = metadata.sorted { $0.key.unicodeScalars.lexicographicallyPrecedes($1.key.unicodeScalars) }
+            let members = sorted.map { JSONValue.Member($0.key, .string($0.value)) }
+            text += "\"\(SafetensorsHeaderParser.metadataKey)\":" + JSONValue.object(members).text()
+        }
+        for tensor in tensors {
+            if text.utf8.count > 1 { text += "," }
+            JSONValue.appendQuoted(tensor.name, to: &text)
+            let shape = tensor.shape.map(String.init).joined(separator: ",")
+            text += ":{\"dtype\":\"\(tensor.dataType.rawValue)\",\"shape\":[\(shape)],"
+            text += "\"data_offsets\":[\(tensor.byteRange.lowerBound),\(tensor.byteRange.upperBound)]}"
+        }
+        text += "}"
+        let padded = (text.utf8.count + 7) & ~7
+        guard padded <= byteCountLimit else {
+            throw .header(file: file, problem: .tooLarge(byteCount: UInt64(padded), limit: byteCountLimit))
+        }
+        let length = (0..<lengthByteCount).map { UInt8(truncatingIfNeeded: padded >> (8 * $0)) }
+        return length + Array(text.utf8) + Array(repeating: 0x20, count: padded - text.utf8.count)
+    }
+}

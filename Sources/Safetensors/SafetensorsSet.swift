@@ -1,0 +1,146 @@
+public import SystemPackage
+
+/// The tensors of one file, or of all shards of a directory in Hugging Face layout, under one roof.
+///
+/// The index is the authority and is checked both ways: every tensor it names is in the shard it names, and no shard
+/// holds a tensor that the index omits or places elsewhere. Files that the index does not name are left alone.
+public final class SafetensorsSet: Sendable {
+    /// The path as it was given: a file or a directory.
+    public let path: FilePath
+    /// The open files in the order of ``layout``.
+    public let files: [SafetensorsFile]
+    /// Files and tensors in order, as a writer needs them to make a set of the same form.
+    public let layout: ShardLayout
+    private let fileIndexOfTensor: [String: Int]
+
+    /// Opens every file of a set and checks it as a whole.
+    ///
+    /// - Throws: ``SafetensorsError``, all problems that were found, as ``SafetensorsError/several(_:)`` if more than
+    ///   one; no descriptor stays open.
+    public convenience init(opening path: FilePath) throws(SafetensorsError) {
+        switch try SetLocation(of: path) {
+        case .file(let filePath, let name):
+            let file = try SafetensorsFile(opening: filePath)
+            self.init(path: path, files: [(name, file)], indexName: nil)
+        case .index(let directory, let name):
+            let indexPath = directory.appending(name)
+            let index = try SafetensorsIndex(reading: indexPath)
+            let files = try Self.openShards(of: index, at: indexPath)
+            self.init(path: path, files: files, indexName: name)
+        }
+    }
+
+    private init(path: FilePath, files: [(name: String, file: SafetensorsFile)], indexName: String?) {
+        self.path = path
+        self.files = files.map(\.file)
+        self.layout = ShardLayout(
+            shards: files.map { .init(fileName: $0.name, tensors: $0.file.header.tensors.map(\.description)) },
+            indexName: indexName)
+        var fileIndexOfTensor: [String: Int] = [:]
+        for (index, entry) in files.enumerated() {
+            for tensor in entry.file.header.tensors { fileIndexOfTensor[tensor.name] = index }
+        }
+        self.fileIndexOfTensor = fileIndexOfTensor
+    }
+
+    /// The file that holds a tensor, and what the tensor is; nil if the set has none of that name.
+    public subscript(name: String) -> (file: SafetensorsFile, tensor: TensorInfo)? {
+        guard let index = fileIndexOfTensor[name], let tensor = files[index].header[name] else { return nil }
+        return (files[index], tensor)
+    }
+
+    /// All tensors, in the order of the files and of the data in them.
+    public var tensors: [TensorDescription] { layout.tensors }
+
+    /// The metadata of all files; where two differ about a key, the first file counts.
+    public var metadata: [String: String] {
+        files.reduce(into: [:]) { all, file in all.merge(file.header.metadata) { first, _ in first } }
+    }
+
+    /// Fills `destination` with a tensor's bytes from `byteOffset` on, as ``SafetensorsFile/read(_:at:into:)``.
+    ///
+    /// - Throws: ``SafetensorsError``; `destination` then holds a prefix of the bytes.
+    public func read(
+        _ name: String,
+        at byteOffset: Int = 0,
+        into destination: inout MutableRawSpan
+    ) throws(SafetensorsError) {
+        guard let index = fileIndexOfTensor[name] else { throw .tensor(file: path, name: name, problem: .missing) }
+        try files[index].read(name, at: byteOffset, into: &destination)
+    }
+
+    // MARK: - Checking the index
+
+    private static func openShards(
+        of index: SafetensorsIndex,
+        at indexPath: FilePath
+    ) throws(SafetensorsError) -> [(name: String, file: SafetensorsFile)] {
+        let shardOfTensor = Dictionary(uniqueKeysWithValues: index.entries.map { ($0.tensor, $0.shard) })
+        let tensorsOfShard = Dictionary(grouping: index.entries, by: \.shard)
+        var problems: [SafetensorsError] = []
+        var files: [(name: String, file: SafetensorsFile)] = []
+        for (shard, entries) in tensorsOfShard.sorted(by: { $0.key < $1.key }) {
+            do throws(SafetensorsError) {
+                let file = try SafetensorsFile(opening: directory(of: indexPath).appending(shard))
+                files.append((shard, file))
+                problems += disagreements(of: file, named: shard, with: shardOfTensor, expected: entries.map(\.tensor))
+                    .map { .set(path: indexPath, problem: $0) }
+            } catch .callFailed(_, _, .noSuchFileOrDirectory) {
+                let missing = SafetensorsError.SetProblem.shardMissing(shard: shard, tensorCount: entries.count)
+                problems.append(.set(path: indexPath, problem: missing))
+            } catch {
+                problems.append(error)
+            }
+        }
+        if let error = SafetensorsError.bundle(problems) { throw error }
+        return files
+    }
+
+    private static func disagreements(
+        of file: SafetensorsFile,
+        named shard: String,
+        with shardOfTensor: [String: String],
+        expected: [String]
+    ) -> [SafetensorsError.SetProblem] {
+        let missing = expected.filter { file.header[$0] == nil }
+        let surplus = file.header.tensors.compactMap { tensor -> SafetensorsError.SetProblem? in
+            guard let indexed = shardOfTensor[tensor.name] else {
+                return .tensorUnlisted(tensor: tensor.name, shard: shard)
+            }
+            return indexed == shard
+                ? nil : .tensorElsewhere(tensor: tensor.name, shard: shard, indexed: indexed)
+        }
+        return missing.map { .tensorMissing(tensor: $0, shard: shard) } + surplus
+    }
+}
+
+/// What a path given by a user leads to.
+private enum SetLocation {
+    case file(FilePath, name: String)
+    case index(directory: FilePath, name: String)
+
+    init(of path: FilePath) throws(SafetensorsError) {
+        let name = path.lastComponent?.string ?? ""
+        guard (try? OpenFile(directory: path)) != nil else {
+            self = name.hasSuffix(SafetensorsIndex.nameSuffix)
+                ? .index(directory: directory(of: path), name: name) : .file(path, name: name)
+            return
+        }
+        let names = try WholeFile.names(in: path).filter { !$0.hasPrefix(".") }
+        let files = names.filter { $0.hasSuffix(".safetensors") }
+        let indexes = names.filter { $0.hasSuffix(SafetensorsIndex.nameSuffix) }
+        // A whole model beside an index would win with some readers and lose with others: the user must say.
+        let whole = indexes.compactMap { index in
+            files.first { $0 + ".index.json" == index }
+        }
+        switch (indexes.count, files.count) {
+        case (1, _) where whole.isEmpty || files.count == 1: self = .index(directory: path, name: indexes[0])
+        case (0, 1): self = .file(path.appending(files[0]), name: files[0])
+        case (0, 0): throw .set(path: path, problem: .empty)
+        case (0, _) where files.contains("model.safetensors"):
+            self = .file(path.appending("model.safetensors"), name: "model.safetensors")
+        case (0, _): throw .set(path: path, problem: .noIndex(files))
+        default: throw .set(path: path, problem: .ambiguous(indexes + whole))
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import Synchronization
+public import SystemPackage
+
+/// Writes one safetensors file whose tensors are known from the start and whose bytes come in any order.
+///
+/// The bytes go to a hidden sibling of the file; ``finish()`` checks that every byte was given exactly once and
+/// publishes it. A writer that is dropped before leaves nothing behind. Any number of threads may write at once.
+public final class SafetensorsWriter: Sendable {
+    /// Where the file will be.
+    public let path: FilePath
+    /// The tensors with their places.
+    public let tensors: [TensorInfo]
+    private let indexOfName: [String: Int]
+    private let dataOffset: Int
+    private let partial: PartialFile
+    private let progress: Mutex<Progress>
+
+    private struct Progress {
+        var coverage: [ByteCoverage]
+        var writtenByteCounts: [Int]
+        var isFinished = false
+    }
+
+    /// Begins a file.
+    ///
+    /// - Parameters:
+    ///   - path: where the file will be; one of that name stays until ``finish()``.
+    ///   - tensors: all tensors in the order of their data; names must differ.
+    ///   - metadata: the `__metadata__` strings.
+    /// - Throws: ``SafetensorsError``; nothing is left behind.
+    public init(
+        path: FilePath,
+        tensors: [TensorDescription],
+        metadata: [String: String] = [:]
+    ) throws(SafetensorsError) {
+        let placed = try SafetensorsHeader.layOut(tensors, file: path)
+        let header = try SafetensorsHeader.encode(placed, metadata: metadata, file: path)
+        self.path = path
+        self.tensors = placed
+        self.indexOfName = Dictionary(uniqueKeysWithValues: zip(placed.map(\.name), placed.indices))
+        self.dataOffset = header.count
+        self.progress = Mutex(
+            Progress(
+                coverage: Array(repeating: ByteCoverage(), count: placed.count),
+                writtenByteCounts: Array(repeating: 0, count: placed.count)))
+        self.partial = try PartialFile(for: path)
+        try partial.file.resize(to: header.count + (placed.last?.byteRange.upperBound ?? 0))
+        try partial.file.write(unsafe header.span.bytes, at: 0)
+    }
+
+    /// Writes a part of a tensor.
+    ///
+    /// - Parameters:
+    ///   - bytes: little-endian elements in row-major order; not kept.
+    ///   - name: one of ``tensors``.
+    ///   - byteOffset: first byte, counted from the tensor's start.
+    /// - Throws: ``SafetensorsError``: bytes that do not belong are not written; after a failed write (a full disk, for
+    ///   one) the same part may be tried again.
+    public func write(_ bytes: RawSpan, to name: String, at byteOffset: Int = 0) throws(SafetensorsError) {
+        guard let index = indexOfName[name] else { throw .writing(file: path, name: name, problem: .unknown) }
+        let range = try claim(count: bytes.byteCount, at: byteOffset, of: index)
+        do throws(SafetensorsError) {
+            try partial.file.write(bytes, at: dataOffset + tensors[index].byteRange.lowerBound + byteOffset)
+        } catch {
+            progress.withLock { $0.coverage[index].release(range) }
+            throw renamed(error)
+        }
+        progress.withLock { $0.writtenByteCounts[index] += range.count }
+    }
+
+    /// Publishes the file: durable content, then the name, then the durable name.
+    ///
+    /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes; no file of that name has appeared, and missing
+    ///   bytes may still be written.
+    public func finish() throws(SafetensorsError) {
+        let written = progress.withLock { $0.isFinished ? nil : $0.writtenByteCounts }
+        guard let written else { throw .writing(file: path, name: "", problem: .finished) }
+        let incomplete = zip(tensors, written).filter { $0.byteCount != $1 }.map { tensor, count in
+            SafetensorsError.writing(
+                file: path,
+                name: tensor.name,
+                problem: .incomplete(written: count, expected: tensor.byteCount))
+        }
+        if let error = SafetensorsError.bundle(incomplete) { throw error }
+        do throws(SafetensorsError) { try partial.publish() } catch { throw renamed(error) }
+        progress.withLock { $0.isFinished = true }
+    }
+
+    private func claim(count: Int, at byteOffset: Int, of index: Int) throws(SafetensorsError) -> Range<Int> {
+        let tensor = tensors[index]
+        guard byteOffset >= 0, byteOffset <= tensor.byteCount, count <= tensor.byteCount - byteOffset else {
+            let problem = SafetensorsError.WritingProblem.rangeOutside(
+                start: byteOffset, count: count, byteCount: tensor.byteCount)
+            throw .writing(file: path, name: tensor.name, problem: problem)
+        }
+        let range = byteOffset..<byteOffset + count
+        let problem: SafetensorsError.WritingProblem? = progress.withLock { progress in
+            if progress.isFinished { return .finished }
+            return progress.coverage[index].claim(range) ? nil : .writtenTwice(start: byteOffset, count: count)
+        }
+        if let problem { throw .writing(file: path, name: tensor.name, problem: problem) }
+        return range
+    }
+
+    /// Names the file that the user asked for in place of its hidden sibling.
+    private func renamed(_ error: SafetensorsError) -> SafetensorsError {
+        switch error {
+        case .callFailed(_, let call, let code): .callFailed(file: path, call: call, code: code)
+        case .diskFull(_, let call): .diskFull(file: path, call: call)
+        default: error
+        }
+    }
+}

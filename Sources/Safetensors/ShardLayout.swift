@@ -1,0 +1,72 @@
+/// Which tensors go into which file of a set, in order; and whether an index stands beside them.
+///
+/// Source: the layout of the Hugging Face Hub: `<stem>.safetensors`, or `<stem>-00001-of-0000N.safetensors` with
+/// `<stem>.safetensors.index.json`.
+public struct ShardLayout: Equatable, Sendable {
+    /// One file of a set.
+    public struct Shard: Equatable, Sendable {
+        /// The file's name, without a directory.
+        public let fileName: String
+        /// Its tensors in the order of their data.
+        public let tensors: [TensorDescription]
+
+        /// Places tensors in a file.
+        public init(fileName: String, tensors: [TensorDescription]) {
+            self.fileName = fileName
+            self.tensors = tensors
+        }
+    }
+
+    /// The files in order.
+    public let shards: [Shard]
+    /// The index's file name; nil for a set of one file without an index.
+    public let indexName: String?
+
+    /// Bytes of tensors in a shard before the next one is begun: the Hub's own default, 5 GB.
+    public static let defaultShardByteLimit = 5_000_000_000
+
+    /// Takes over a layout, such as that of a base checkpoint.
+    public init(shards: [Shard], indexName: String?) {
+        self.shards = shards
+        self.indexName = indexName
+    }
+
+    /// Fills shards greedily in the order of the tensors; one that exceeds the limit alone gets a shard of its own.
+    ///
+    /// - Parameters:
+    ///   - tensors: all tensors, in the order in which they are to be written.
+    ///   - stem: the files' name before the shard number, `model` for checkpoints.
+    ///   - shardByteLimit: bytes of tensors in one file, without its header.
+    public init(
+        tensors: [TensorDescription],
+        stem: String = "model",
+        shardByteLimit: Int = ShardLayout.defaultShardByteLimit
+    ) {
+        var groups: [[TensorDescription]] = [[]]
+        var byteCount = 0
+        for tensor in tensors {
+            // A tensor of uncountable size is refused by the writer, with its name.
+            let size = tensor.byteCount ?? 0
+            if byteCount > 0, size > shardByteLimit - byteCount {
+                groups.append([])
+                byteCount = 0
+            }
+            groups[groups.count - 1].append(tensor)
+            byteCount += size
+        }
+        let names = groups.indices.map { Self.fileName(stem: stem, number: $0 + 1, of: groups.count) }
+        self.shards = zip(names, groups).map { Shard(fileName: $0, tensors: $1) }
+        self.indexName = groups.count > 1 ? "\(stem)\(SafetensorsIndex.nameSuffix)" : nil
+    }
+
+    /// All tensors, shard after shard.
+    public var tensors: [TensorDescription] { shards.flatMap(\.tensors) }
+
+    private static func fileName(stem: String, number: Int, of count: Int) -> String {
+        func padded(_ number: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+        }
+        return count == 1 ? "\(stem).safetensors" : "\(stem)-\(padded(number))-of-\(padded(count)).safetensors"
+    }
+}

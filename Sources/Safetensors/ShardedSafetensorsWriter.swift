@@ -1,0 +1,63 @@
+public import SystemPackage
+
+/// Writes the files of a ``ShardLayout`` into a directory, and the index last.
+///
+/// Each file is published whole; a set is complete when its index exists, which is why the index comes last.
+public final class ShardedSafetensorsWriter: Sendable {
+    /// The directory that will hold the files.
+    public let directory: FilePath
+    /// Files and tensors.
+    public let layout: ShardLayout
+    private let writers: [SafetensorsWriter]
+    private let indexOfWriter: [String: Int]
+
+    /// Begins every file of the layout.
+    ///
+    /// - Parameters:
+    ///   - directory: must exist.
+    ///   - layout: which tensors go where; names of files and tensors must differ.
+    ///   - metadata: the `__metadata__` strings of every file.
+    /// - Throws: ``SafetensorsError``; nothing is left behind.
+    public init(
+        directory: FilePath,
+        layout: ShardLayout,
+        metadata: [String: String] = [:]
+    ) throws(SafetensorsError) {
+        var writers: [SafetensorsWriter] = []
+        var indexOfWriter: [String: Int] = [:]
+        var fileNames: Set<String> = []
+        for (index, shard) in layout.shards.enumerated() {
+            guard fileNames.insert(shard.fileName).inserted else {
+                throw .set(path: directory, problem: .repeated(shard.fileName))
+            }
+            for tensor in shard.tensors {
+                guard indexOfWriter.updateValue(index, forKey: tensor.name) == nil else {
+                    throw .set(path: directory, problem: .repeated(tensor.name))
+                }
+            }
+            let path = directory.appending(shard.fileName)
+            writers.append(try SafetensorsWriter(path: path, tensors: shard.tensors, metadata: metadata))
+        }
+        self.directory = directory
+        self.layout = layout
+        self.writers = writers
+        self.indexOfWriter = indexOfWriter
+    }
+
+    /// Writes a part of a tensor into its shard, as ``SafetensorsWriter/write(_:to:at:)``.
+    ///
+    /// - Throws: ``SafetensorsError``; bytes that do not belong are not written.
+    public func write(_ bytes: RawSpan, to name: String, at byteOffset: Int = 0) throws(SafetensorsError) {
+        guard let index = indexOfWriter[name] else { throw .writing(file: directory, name: name, problem: .unknown) }
+        try writers[index].write(bytes, to: name, at: byteOffset)
+    }
+
+    /// Publishes the files in order, then the index.
+    ///
+    /// - Throws: ``SafetensorsError``; files before the failing one are published, the index is not.
+    public func finish() throws(SafetensorsError) {
+        for writer in writers { try writer.finish() }
+        guard let indexName = layout.indexName else { return }
+        try WholeFile.write(Array(SafetensorsIndex.text(for: layout).utf8), to: directory.appending(indexName))
+    }
+}

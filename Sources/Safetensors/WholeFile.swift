@@ -1,0 +1,110 @@
+import Glibc
+public import SystemPackage
+
+/// Small and plain files under the module's guarantee: a file that exists is whole.
+///
+/// Content goes to a hidden sibling, is made durable, is renamed, and the rename is made durable. Source: DESIGN
+/// section 3.
+public enum WholeFile {
+    /// Bytes moved by one read or write of a copy.
+    static let copyBlockByteCount = 4 << 20
+
+    /// Writes a file of these bytes, replacing one of the same name.
+    ///
+    /// - Throws: ``SafetensorsError``; a file of that name is then the old one or absent. Only when making the new name
+    ///   durable failed does the new file stand, whole.
+    public static func write(_ bytes: [UInt8], to path: FilePath) throws(SafetensorsError) {
+        let partial = try PartialFile(for: path)
+        try partial.file.write(unsafe bytes.span.bytes, at: 0)
+        try partial.publish()
+    }
+
+    /// Copies a regular file's content, replacing a file of the destination's name.
+    ///
+    /// - Throws: ``SafetensorsError``; the destination is then the old file or absent, as for ``write(_:to:)``.
+    public static func copy(from source: FilePath, to destination: FilePath) throws(SafetensorsError) {
+        let input = try OpenFile(reading: source)
+        let partial = try PartialFile(for: destination)
+        var offset = 0
+        var block = [UInt8](repeating: 0, count: copyBlockByteCount)
+        while true {
+            let count = try read(input, at: offset, into: &block)
+            try partial.file.write(unsafe block.span.bytes.extracting(first: count), at: offset)
+            offset += count
+            if count < block.count { break }
+        }
+        try partial.publish()
+    }
+
+    /// The content of a regular file of at most `limit` bytes.
+    ///
+    /// - Throws: ``SafetensorsError/fileTooLarge(file:byteCount:limit:)`` before any memory is allocated, or the failed
+    ///   call.
+    public static func read(_ path: FilePath, limit: Int) throws(SafetensorsError) -> [UInt8] {
+        let file = try OpenFile(reading: path)
+        let byteCount = try file.status().byteCount
+        guard byteCount <= limit else { throw .fileTooLarge(file: path, byteCount: byteCount, limit: limit) }
+        return try file.bytes(at: 0, count: byteCount)
+    }
+
+    /// Makes a directory and those above it that do not exist; one that exists is left as it is.
+    ///
+    /// - Throws: ``SafetensorsError/callFailed(file:call:code:)``; directories above the failing one may be new.
+    public static func createDirectory(at path: FilePath) throws(SafetensorsError) {
+        let result = unsafe path.withPlatformString { unsafe mkdir($0, 0o777) }
+        if result == 0 { return try OpenFile(directory: directory(of: path)).synchronize() }
+        let code = errno
+        if code == ENOENT, !path.removingLastComponent().isEmpty {
+            try createDirectory(at: path.removingLastComponent())
+            return try createDirectory(at: path)
+        }
+        if code == EEXIST, (try? OpenFile(directory: path)) != nil { return }
+        throw .callFailed(file: path, call: "mkdir", code: Errno(rawValue: code))
+    }
+
+    /// The names in a directory, sorted by Unicode scalars, without `.` and `..`.
+    ///
+    /// - Throws: ``SafetensorsError/callFailed(file:call:code:)``.
+    public static func names(in directory: FilePath) throws(SafetensorsError) -> [String] {
+        guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
+            throw callFailed("opendir", directory)
+        }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted { $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars) }
+    }
+
+    /// Removes what a crash left half-written in a directory; files that a living process is writing are kept.
+    ///
+    /// A leftover is told by its name and by its lock being free. Where the file system has no locks nothing is removed.
+    ///
+    /// - Returns: the names that were removed.
+    /// - Throws: ``SafetensorsError/callFailed(file:call:code:)`` if the directory cannot be listed; a leftover that
+    ///   cannot be removed is skipped.
+    @discardableResult
+    public static func removeStalePartials(in directory: FilePath) throws(SafetensorsError) -> [String] {
+        var removed: [String] = []
+        for name in try names(in: directory) where name.hasPrefix(".") && name.hasSuffix(PartialFile.suffix) {
+            let path = directory.appending(name)
+            guard let file = try? OpenFile(reading: path), file.lockExclusively() else { continue }
+            if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { removed.append(name) }
+        }
+        return removed
+    }
+
+    private static func read(
+        _ file: borrowing OpenFile,
+        at offset: Int,
+        into block: inout [UInt8]
+    ) throws(SafetensorsError) -> Int {
+        var span = block.mutableSpan
+        var raw = unsafe span.mutableBytes
+        return try file.read(at: offset, into: &raw)
+    }
+}

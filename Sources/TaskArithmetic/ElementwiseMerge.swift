@@ -1,0 +1,131 @@
+public import LinearAlgebra
+
+/// The precision a merge is computed in.
+public enum MergePrecision: Sendable {
+    /// fp32, for operands of at most 32 bits.
+    case single
+    /// fp64, as soon as one operand is F64.
+    case double
+
+    /// The precision for a tensor with operands of these types.
+    public init(operands: [ElementType]) {
+        self = operands.contains(.f64) ? .double : .single
+    }
+}
+
+/// Merges one range of a tensor element by element, task after task: `θ_0 + α · Σ w_t (θ_t − θ_0)`, or with the
+/// weighted average in place of the sum.
+///
+/// Source: Ilharco et al. 2023 (arXiv 2212.04089). Operands are raw bytes of any mix of element types; the result is
+/// rounded once. The buffers are reused from range to range; 32 768 elements keep both in the second-level cache, where
+/// the merge costs what reading and writing the bytes costs. Ranges are independent, so they may be shared among
+/// threads, each with its own merge, without changing a bit.
+public struct ElementwiseMerge: ~Copyable, Sendable {
+    /// Elements of the largest range.
+    public let capacity: Int
+    /// What the merge is computed in.
+    public let precision: MergePrecision
+    // The buffers of the other precision are empty.
+    private var single: RangeBuffers<Float>
+    private var double: RangeBuffers<Double>
+    private var count = 0
+    private var weightSum = 0.0
+    private var taskCount = 0
+
+    /// Buffers for ranges of up to `capacity` elements.
+    /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short.
+    public init(capacity: Int, precision: MergePrecision) throws(TaskArithmeticError) {
+        let single = try carryingErrors { () throws(LinearAlgebraError) in
+            try RangeBuffers<Float>(capacity: precision == .single ? capacity : 0)
+        }
+        let double = try carryingErrors { () throws(LinearAlgebraError) in
+            try RangeBuffers<Double>(capacity: precision == .double ? capacity : 0)
+        }
+        self.single = single
+        self.double = double
+        self.capacity = capacity
+        self.precision = precision
+    }
+
+    /// Starts a range with the base's elements θ_0.
+    ///
+    /// - Parameters:
+    ///   - base: The range's bytes, of any alignment.
+    ///   - type: Their element type.
+    /// - Throws: ``TaskArithmeticError/partialElement(elementType:byteCount:)`` or
+    ///   ``TaskArithmeticError/rangeExceedsCapacity(elements:capacity:)``; the range is then empty.
+    public mutating func begin(base: RawSpan, type: ElementType) throws(TaskArithmeticError) {
+        (count, weightSum, taskCount) = (0, 0, 0)
+        guard base.byteCount.isMultiple(of: type.byteCount) else {
+            throw .partialElement(elementType: type.rawValue, byteCount: base.byteCount)
+        }
+        let elements = base.byteCount / type.byteCount
+        guard elements <= capacity else { throw .rangeExceedsCapacity(elements: elements, capacity: capacity) }
+        do {
+            switch precision {
+            case .single: try single.begin(base: base, type: type, count: elements)
+            case .double: try double.begin(base: base, type: type, count: elements)
+            }
+        } catch {
+            throw .linearAlgebra(error)
+        }
+        count = elements
+    }
+
+    /// Adds one task: `sum += w_t (θ_t − θ_0)`.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: The range's bytes of θ_t, of any alignment.
+    ///   - type: Their element type.
+    ///   - weight: w_t; negative for negation.
+    /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
+    ///   when the range has another number of elements than the base's; the sum is then unchanged.
+    public mutating func add(
+        _ checkpoint: RawSpan,
+        type: ElementType,
+        weight: Double
+    ) throws(TaskArithmeticError) {
+        guard weight.isFinite else { throw .weightNotFinite(name: "weight", value: weight) }
+        do {
+            switch precision {
+            case .single: try single.add(checkpoint, type: type, weight: weight, count: count)
+            case .double: try double.add(checkpoint, type: type, weight: weight, count: count)
+            }
+        } catch {
+            throw .linearAlgebra(error)
+        }
+        weightSum += weight
+        taskCount += 1
+    }
+
+    /// Writes the merged range; the next must start with ``begin(base:type:)``.
+    ///
+    /// - Parameters:
+    ///   - method: ``MergeMethod/weightedAverage`` divides by Σ w_t; any other method sums.
+    ///   - alpha: α, the scale of Δ.
+    ///   - bytes: The range's bytes of the result, of any alignment; every byte is written.
+    ///   - type: Their element type.
+    /// - Throws: ``TaskArithmeticError/noTasks``, ``TaskArithmeticError/weightsCancel``,
+    ///   ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)`` for a range
+    ///   of another length; nothing is written then.
+    public mutating func finish(
+        method: MergeMethod,
+        alpha: Double = 1,
+        into bytes: inout MutableRawSpan,
+        type: ElementType
+    ) throws(TaskArithmeticError) {
+        guard taskCount > 0 else { throw .noTasks }
+        guard method != .weightedAverage || weightSum != 0 else { throw .weightsCancel }
+        let scale = method == .weightedAverage ? alpha / weightSum : alpha
+        guard scale.isFinite else { throw .weightNotFinite(name: "scale", value: scale) }
+        do {
+            switch precision {
+            case .single: try single.finish(scale: scale, into: &bytes, type: type, count: count)
+            case .double: try double.finish(scale: scale, into: &bytes, type: type, count: count)
+            }
+        } catch {
+            throw .linearAlgebra(error)
+        }
+        taskCount = 0
+    }
+}

@@ -1,0 +1,82 @@
+public import KroneckerFactors
+public import LinearAlgebra
+
+/// Merges a one-dimensional parameter under the tasks' full blocks: δ = (Σ λ_t F_t + εI)⁻¹ Σ λ_t F_t δ_t, in fp64.
+public struct FullBlockMerge: ~Copyable, Sendable {
+    /// Tasks added so far.
+    public private(set) var taskCount = 0
+    private var weighted: Matrix<Double>
+    private var blockSum: PackedSymmetricMatrix<Double>
+
+    /// Empty sums for a parameter of `count` elements.
+    /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for an impossible shape or short memory.
+    public init(count: Int) throws(TaskArithmeticError) {
+        let weighted = try carryingErrors { () throws(LinearAlgebraError) in
+            try Matrix<Double>(rows: 1, columns: count)
+        }
+        let blockSum = try carryingErrors { () throws(LinearAlgebraError) in
+            try PackedSymmetricMatrix<Double>(dimension: count)
+        }
+        self.weighted = weighted
+        self.blockSum = blockSum
+    }
+
+    /// Adds one task: Σ λ_t F_t δ_t, Σ λ_t F_t.
+    ///
+    /// - Parameters:
+    ///   - delta: δ_t, `[1, d]`.
+    ///   - block: F_t, packed.
+    ///   - lambda: λ_t.
+    /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)`` when
+    ///   the shapes differ from the parameter's; the sums are then unchanged.
+    public mutating func add(
+        delta: borrowing Matrix<Double>,
+        block: borrowing PackedSymmetricMatrix<Float>,
+        lambda: Double
+    ) throws(TaskArithmeticError) {
+        guard lambda.isFinite else { throw .weightNotFinite(name: "weight λ", value: lambda) }
+        do {
+            let square = try block.unpackedLower()
+            try weighted.addSymmetricProduct(square, on: .right, of: delta, scale: lambda)
+            try blockSum.add(block, times: lambda)
+        } catch {
+            throw .linearAlgebra(error)
+        }
+        taskCount += 1
+    }
+
+    /// Solves for δ.
+    ///
+    /// - Parameters:
+    ///   - damping: Applied to Σ λ_t F_t.
+    ///   - ladder: What to try when the block is still not positive definite.
+    /// - Returns: δ, `[1, d]`, with the health of the block.
+    /// - Throws: ``TaskArithmeticError/noTasks``, ``TaskArithmeticError/kroneckerFactors(_:)``; the sums are gone.
+    public consuming func finish(
+        damping: Damping,
+        ladder: DampingLadder = .standard
+    ) throws(TaskArithmeticError) -> MergedParameter {
+        guard taskCount > 0 else { throw .noTasks }
+        let amount = damping.amount(
+            fullBlock: FactorScale(trace: blockSum.trace, dimension: blockSum.dimension)
+        )
+        do {
+            let block = try DampedFactorization(of: blockSum, damping: amount, ladder: ladder)
+            try block.solve(&weighted, on: .right)
+            return MergedParameter(delta: weighted, health: block.health)
+        } catch {
+            throw .kroneckerFactors(error)
+        }
+    }
+}
+
+/// One parameter's merged task vector.
+public struct MergedParameter: ~Copyable, Sendable {
+    /// δ, `[1, d]`.
+    public let delta: Matrix<Double>
+    /// How inverting the block went.
+    public let health: FactorHealth
+
+    /// Gives the vector away.
+    public consuming func intoDelta() -> Matrix<Double> { delta }
+}

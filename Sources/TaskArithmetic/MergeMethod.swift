@@ -1,0 +1,16 @@
+/// How the task vectors Δ_t = θ_t − θ_0 become one Δ; the merged model is θ_0 + α·Δ.
+public enum MergeMethod: String, CaseIterable, Sendable {
+    /// Δ = Σ w_t Δ_t: Ilharco et al. 2023 (arXiv 2212.04089).
+    case taskArithmetic = "task_arithmetic"
+    /// Δ = Σ w_t Δ_t / Σ w_t.
+    case weightedAverage = "weighted_average"
+    /// Δ = B̄⁻¹ (Σ λ_t B_t Δ_t A_t) Ā⁻¹: the closed form under accumulated Kronecker factors.
+    case kfac
+
+    /// Whether the method needs every task's factors; parameters without factors are then merged by task arithmetic.
+    public var needsFactors: Bool { self == .kfac }
+
+    /// Whether an element of the result depends on the same element of the inputs only, so that tensors are merged in
+    /// ranges.
+    public var isElementwise: Bool { self != .kfac }
+}

@@ -1,0 +1,94 @@
+public import Logging
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// Log lines on standard error: `level message key=value …`, one line each.
+///
+/// Under journald (`JOURNAL_STREAM` is set) a line begins with its priority, `<6>`, and without a time, which the
+/// journal adds itself; elsewhere it begins with the time in UTC. Source: sd-daemon(3).
+public struct LineLogHandler: LogHandler {
+    /// Fields of every line.
+    public var metadata: Logger.Metadata = [:]
+    /// Lines below this level are dropped.
+    public var logLevel: Logger.Level
+
+    private let isUnderJournald: Bool
+    /// Keeps lines of several threads apart.
+    private static let output = Mutex<Void>(())
+
+    /// Writes lines of at least a level.
+    public init(level: Logger.Level) {
+        logLevel = level
+        isUnderJournald = getenv("JOURNAL_STREAM") != nil
+    }
+
+    /// A field of every line.
+    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    /// Writes one line.
+    public func log(event: LogEvent) {
+        var line = isUnderJournald ? "<\(event.level.journalPriority)>" : "\(Self.timestamp()) \(event.level) "
+        line += Self.escaped(event.message.description)
+        let fields = metadata.merging(event.metadata ?? [:]) { $1 }
+        for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
+            line += " \(key)=\(Self.quoted("\(value)"))"
+        }
+        line += "\n"
+        Self.output.withLock { _ in
+            var bytes = Array(line.utf8)[...]
+            while !bytes.isEmpty {
+                let written = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+                guard written > 0 else { return }
+                bytes = bytes.dropFirst(written)
+            }
+        }
+    }
+
+    private static func timestamp() -> String {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        var parts = tm()
+        gmtime_r(&now.tv_sec, &parts)
+        func pad(_ value: some BinaryInteger, _ width: Int) -> String {
+            let text = String(value)
+            return String(repeating: "0", count: max(0, width - text.count)) + text
+        }
+        let date = "\(pad(parts.tm_year + 1900, 4))-\(pad(parts.tm_mon + 1, 2))-\(pad(parts.tm_mday, 2))"
+        let time = "\(pad(parts.tm_hour, 2)):\(pad(parts.tm_min, 2)):\(pad(parts.tm_sec, 2))"
+        return "\(date)T\(time).\(pad(now.tv_nsec / 1_000_000, 3))Z"
+    }
+
+    /// A line stays a line whatever a peer's message holds.
+    private static func escaped(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: { $0.value < 32 }) else { return text }
+        return text.unicodeScalars.map { $0.value < 32 ? "\\u{\(String($0.value, radix: 16))}" : String($0) }.joined()
+    }
+
+    private static func quoted(_ text: String) -> String {
+        let escaped = escaped(text)
+        guard escaped.isEmpty || escaped.contains(where: { $0 == " " || $0 == "\"" || $0 == "=" }) else {
+            return escaped
+        }
+        return "\"\(escaped.replacing("\"", with: "\\\""))\""
+    }
+}
+
+extension Logger.Level {
+    /// syslog(3)'s priority.
+    fileprivate var journalPriority: Int {
+        switch self {
+        case .trace, .debug: 7
+        case .info: 6
+        case .notice: 5
+        case .warning: 4
+        case .error: 3
+        case .critical: 2
+        }
+    }
+}

@@ -1,0 +1,139 @@
+internal import Synchronization
+
+/// Which socket a channel has.
+enum ChannelRole {
+    case router
+    case dealer
+}
+
+/// What a channel's users and its thread share.
+final class ChannelCore: Sendable {
+    /// Where the channel is in its life.
+    enum Phase {
+        /// Can transition to:
+        ///   - `closing` when the user closes the channel or drops it
+        ///   - `finished` if a call on the socket fails
+        case running
+        /// Can transition to:
+        ///   - `closing` with an earlier deadline
+        ///   - `finished` when all is handed over or the deadline has passed
+        case closing(flushDeadline: ContinuousClock.Instant)
+        case finished(unsentMessages: Int)
+    }
+
+    private struct Control {
+        var phase = Phase.running
+        var closers: [CheckedContinuation<Int, Never>] = []
+        var sentMessages = 0
+        var droppedMessages = 0
+    }
+
+    let role: ChannelRole
+    let limits: ChannelLimits
+    let wakeSignal: WakeSignal
+    let outbound: OutboundQueue
+    let inbound: Mailbox<InboundBuffer>
+    let events: Mailbox<EventBuffer>
+    private let control = Mutex(Control())
+
+    init(role: ChannelRole, limits: ChannelLimits) throws(ZeroMQError) {
+        let wakeSignal = try WakeSignal()
+        self.role = role
+        self.limits = limits
+        self.wakeSignal = wakeSignal
+        outbound = OutboundQueue(limits: limits) { wakeSignal.wake() }
+        inbound = Mailbox(InboundBuffer(limits: limits)) { wakeSignal.wake() }
+        events = Mailbox(EventBuffer(limits: limits)) {}
+    }
+
+    // MARK: - For users
+
+    /// Refuses what may not be sent.
+    ///
+    /// - Throws: what is wrong with the message; nothing was changed.
+    func check(_ message: Message) throws(ZeroMQError) {
+        switch (role, message.routingIdentity) {
+        case (.router, nil): throw .missingRoutingIdentity
+        case (.dealer, .some): throw .unexpectedRoutingIdentity
+        default: break
+        }
+        guard !message.frames.isEmpty else { throw .emptyMessage }
+        guard message.frames.count <= limits.framesPerMessage else {
+            throw .tooManyFrames(count: message.frames.count, limit: limits.framesPerMessage)
+        }
+        guard message.byteCount <= limits.messageBytes else {
+            throw .messageTooLarge(byteCount: message.byteCount, limit: limits.messageBytes)
+        }
+    }
+
+    /// Takes no more messages to send, and gives the queued ones until `deadline`; never later than asked before.
+    func beginClosing(flushDeadline deadline: ContinuousClock.Instant) {
+        outbound.close()
+        control.withLock { control in
+            switch control.phase {
+            case .running: control.phase = .closing(flushDeadline: deadline)
+            case .closing(let earlier): control.phase = .closing(flushDeadline: min(earlier, deadline))
+            case .finished: break
+            }
+        }
+        wakeSignal.wake()
+    }
+
+    /// Waits for the end of the thread's work; the number of messages that were queued and not handed over.
+    func finished() async -> Int {
+        await withCheckedContinuation { continuation in
+            let unsentMessages: Int? = control.withLock { control in
+                if case .finished(let count) = control.phase { return count }
+                control.closers.append(continuation)
+                return nil
+            }
+            guard let unsentMessages else { return }
+            continuation.resume(returning: unsentMessages)
+        }
+    }
+
+    var statistics: ChannelStatistics {
+        var statistics = ChannelStatistics()
+        let queued = outbound.counts
+        statistics.outboundMessages = queued.messages
+        statistics.outboundBytes = queued.bytes
+        statistics.waitingSenders = queued.waiters
+        let received = inbound.withBuffer { $0 }
+        statistics.inboundMessages = received.messageCount
+        statistics.inboundBytes = received.byteCount
+        statistics.receivedMessages = received.receivedMessages
+        statistics.isReceptionPaused = received.isPaused
+        let (sent, dropped) = control.withLock { ($0.sentMessages, $0.droppedMessages) }
+        statistics.sentMessages = sent
+        statistics.droppedMessages = dropped
+        return statistics
+    }
+
+    // MARK: - For the socket's thread
+
+    var phase: Phase { control.withLock { $0.phase } }
+
+    func countSent() {
+        control.withLock { $0.sentMessages += 1 }
+    }
+
+    func countDropped() {
+        control.withLock { $0.droppedMessages += 1 }
+    }
+
+    /// The thread's last act: ends all that waits.
+    ///
+    /// The sockets are closed by now.
+    func finish() {
+        outbound.close()
+        let unsentMessages = outbound.removeAll()
+        inbound.finish()
+        events.finish()
+        let closers = control.withLock { control in
+            control.phase = .finished(unsentMessages: unsentMessages)
+            defer { control.closers = [] }
+            return control.closers
+        }
+        for closer in closers { closer.resume(returning: unsentMessages) }
+    }
+}

@@ -1,0 +1,48 @@
+/// How much a channel holds, and what it takes for malformed.
+public struct ChannelLimits: Equatable, Sendable {
+    /// Messages that wait to be handed to libzmq; at this number `send` suspends.
+    public var outboundMessages = 64
+
+    /// Their bytes; one message is accepted into an empty queue whatever its size.
+    public var outboundBytes = 64 << 20
+
+    /// Messages that wait for the consumer; at this number the channel stops receiving.
+    public var inboundMessages = 64
+
+    /// Their bytes; the channel stops receiving after the message that reaches it.
+    public var inboundBytes = 64 << 20
+
+    /// Frames of one message, sent or received, without the identity frame.
+    public var framesPerMessage = 8
+
+    /// Bytes of one message, sent or received.
+    public var messageBytes = 65 << 20
+
+    /// Events that wait for their consumer; the oldest give way.
+    public var events = 256
+
+    /// Makes the defaults.
+    public init() {}
+}
+
+/// What a channel holds and has done, at one moment.
+public struct ChannelStatistics: Equatable, Sendable {
+    /// Messages that wait to be handed to libzmq.
+    public var outboundMessages = 0
+    /// Their bytes.
+    public var outboundBytes = 0
+    /// Tasks suspended in `send`.
+    public var waitingSenders = 0
+    /// Messages that wait for the consumer.
+    public var inboundMessages = 0
+    /// Their bytes.
+    public var inboundBytes = 0
+    /// Whether reception is stopped because the consumer is behind.
+    public var isReceptionPaused = false
+    /// Messages handed to libzmq since the start.
+    public var sentMessages = 0
+    /// Messages dropped instead: peers unknown or full.
+    public var droppedMessages = 0
+    /// Well-formed messages received since the start.
+    public var receivedMessages = 0
+}

@@ -1,0 +1,121 @@
+internal import Synchronization
+
+/// What a mailbox keeps its elements in.
+protocol MailboxBuffer: Sendable {
+    associatedtype Element: Sendable
+
+    mutating func append(_ element: Element)
+
+    mutating func popFirst() -> Element?
+
+    /// Whether the removal just made is the one a stopped producer waits for; true once.
+    mutating func takeRoomSignal() -> Bool
+}
+
+/// A buffer with tasks that wait for its elements: the way from the socket's thread to its consumers.
+///
+/// Invariant: a task waits only while the buffer is empty and the mailbox is not finished.
+final class Mailbox<Buffer: MailboxBuffer>: Sendable {
+    private struct Waiter {
+        let id: UInt64
+        let continuation: CheckedContinuation<Buffer.Element?, Never>
+    }
+
+    private enum WaitOutcome {
+        case waiting
+        case resume(Buffer.Element?, hasRoom: Bool)
+    }
+
+    private struct State {
+        var buffer: Buffer
+        var waiters: [Waiter] = []
+        var nextID: UInt64 = 0
+        var isFinished = false
+    }
+
+    private let state: Mutex<State>
+    private let onRoom: @Sendable () -> Void
+
+    init(_ buffer: Buffer, onRoom: @escaping @Sendable () -> Void) {
+        state = Mutex(State(buffer: buffer))
+        self.onRoom = onRoom
+    }
+
+    /// Hands an element to the task that waits longest, or keeps it.
+    ///
+    /// After `finish()` it is dropped.
+    func append(_ element: Buffer.Element) {
+        let delivery: (Waiter, Buffer.Element?)? = state.withLock { state in
+            guard !state.isFinished else { return nil }
+            state.buffer.append(element)
+            guard !state.waiters.isEmpty else { return nil }
+            return (state.waiters.removeFirst(), state.buffer.popFirst())
+        }
+        guard let (waiter, delivered) = delivery else { return }
+        waiter.continuation.resume(returning: delivered)
+    }
+
+    /// The next element; nil when the mailbox is finished and empty, or the task is cancelled.
+    func next() async -> Buffer.Element? {
+        if let element = popFirst() { return element }
+        let id = state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { wait(id: id, continuation: $0) }
+        } onCancel: {
+            cancel(id: id)
+        }
+    }
+
+    /// Lets consumers take what is there, and no more.
+    func finish() {
+        let waiters = state.withLock { state in
+            state.isFinished = true
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.continuation.resume(returning: nil) }
+    }
+
+    /// Reads or changes the buffer without handing elements over.
+    func withBuffer<Result: Sendable>(_ body: (inout Buffer) -> Result) -> Result {
+        state.withLock { body(&$0.buffer) }
+    }
+
+    // MARK: - Waiting
+
+    private func popFirst() -> Buffer.Element? {
+        let (element, hasRoom) = state.withLock { state -> (Buffer.Element?, Bool) in
+            let element = state.buffer.popFirst()
+            return (element, state.buffer.takeRoomSignal())
+        }
+        if hasRoom { onRoom() }
+        return element
+    }
+
+    private func wait(id: UInt64, continuation: CheckedContinuation<Buffer.Element?, Never>) {
+        let outcome: WaitOutcome = state.withLock { state in
+            // Under the lock: a cancellation that comes later finds the waiter, one that came earlier is seen here.
+            if Task.isCancelled { return .resume(nil, hasRoom: false) }
+            if let element = state.buffer.popFirst() {
+                return .resume(element, hasRoom: state.buffer.takeRoomSignal())
+            }
+            if state.isFinished { return .resume(nil, hasRoom: false) }
+            state.waiters.append(Waiter(id: id, continuation: continuation))
+            return .waiting
+        }
+        guard case .resume(let element, let hasRoom) = outcome else { return }
+        if hasRoom { onRoom() }
+        continuation.resume(returning: element)
+    }
+
+    private func cancel(id: UInt64) {
+        let waiter: Waiter? = state.withLock { state in
+            guard let index = state.waiters.firstIndex(where: { $0.id == id }) else { return nil }
+            return state.waiters.remove(at: index)
+        }
+        waiter?.continuation.resume(returning: nil)
+    }
+}

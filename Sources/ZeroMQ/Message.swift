@@ -1,0 +1,24 @@
+/// What is sent and received as a whole: one or more frames.
+public struct Message: Equatable, Sendable {
+    /// The peer: set on what a router receives, needed on what it sends; nil on a dealer.
+    public var routingIdentity: RoutingIdentity?
+
+    /// The parts, without the identity frame.
+    public var frames: [Frame]
+
+    /// Who the sender proved to be: its CURVE public key in Z85, when the router has a ``CurveAuthenticator``.
+    ///
+    /// Set on reception only; sending ignores it.
+    public internal(set) var authenticatedUser: String?
+
+    /// Makes a message for a peer of a router, or, without one, for the peer of a dealer.
+    public init(to routingIdentity: RoutingIdentity? = nil, _ frames: [Frame]) {
+        self.routingIdentity = routingIdentity
+        self.frames = frames
+    }
+
+    /// The sum of the frames' sizes.
+    public var byteCount: Int {
+        frames.reduce(0) { $0 + $1.byteCount }
+    }
+}

@@ -1,0 +1,194 @@
+internal import CZeroMQ
+internal import Glibc
+
+/// The life of a channel's thread: send, receive, report, sleep until one of them is possible.
+///
+/// Nothing here waits except ``sleep()``, so one peer that does not read cannot hold up the others.
+struct SocketLoop: ~Copyable {
+    /// How many messages move in one direction before the other gets its turn.
+    private static let turnLength = 64
+
+    private let socket: Socket
+    private let monitor: MonitorSocket
+    private let core: ChannelCore
+    private let hasAuthenticator: Bool
+    // A dealer's queue is full: sleep until libzmq says it is not.
+    private var isSendBlocked = false
+
+    /// Where the socket listens or connects to, with the port the kernel chose.
+    let endpoint: Endpoint
+
+    /// Makes the socket on the calling thread, which must be the one that runs the loop.
+    ///
+    /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the socket is closed again.
+    init(core: ChannelCore, endpoint: Endpoint, context: Context, options: SocketOptions) throws(ZeroMQError) {
+        let socket = try Socket(core.role == .router ? .router : .dealer, in: context)
+        try options.apply(to: socket, role: core.role, endpoint: endpoint)
+        let monitor = try MonitorSocket(watching: socket, in: context)
+        switch core.role {
+        case .router:
+            try socket.bind(to: endpoint.description)
+            self.endpoint = try Endpoint(try socket.lastEndpoint())
+        case .dealer:
+            try socket.connect(to: endpoint.description)
+            self.endpoint = endpoint
+        }
+        self.socket = socket
+        self.monitor = monitor
+        self.core = core
+        hasAuthenticator = options.hasAuthenticator
+    }
+
+    /// Runs until the channel is closed; the sockets are closed on return.
+    consuming func run() {
+        do throws(ZeroMQError) {
+            while true {
+                let hasMoreToSend = try sendTurn()
+                let hasMoreToReceive = try receiveTurn()
+                try reportEvents()
+                if isFinished { break }
+                if !hasMoreToSend, !hasMoreToReceive { try sleep() }
+            }
+        } catch {
+            core.events.append(.failed(error))
+        }
+        socket.stopMonitor()
+        // What the I/O threads published last is still worth reading; an error here has no consequence any more.
+        try? reportEvents()
+    }
+
+    private var isFinished: Bool {
+        switch core.phase {
+        case .running: false
+        case .closing(let deadline): core.outbound.first == nil || ContinuousClock.now >= deadline
+        case .finished: true
+        }
+    }
+
+    // MARK: - Sending
+
+    /// Hands queued messages to libzmq; true when it stopped before it had to.
+    ///
+    /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the message in hand stays queued.
+    private mutating func sendTurn() throws(ZeroMQError) -> Bool {
+        isSendBlocked = false
+        for _ in 0..<Self.turnLength {
+            guard let message = core.outbound.first else { return false }
+            switch (try send(message), message.routingIdentity) {
+            case (.sent, _):
+                core.countSent()
+            case (.wouldBlock, let identity?):
+                core.countDropped()
+                core.events.append(.peerBlocked(identity, dropped: 1))
+            case (.unreachable, let identity?):
+                core.countDropped()
+                core.events.append(.peerUnreachable(identity, dropped: 1))
+            case (.wouldBlock, nil), (.unreachable, nil):
+                isSendBlocked = true
+                return false
+            }
+            core.outbound.removeFirst()
+        }
+        return true
+    }
+
+    /// Hands over a whole message or nothing of it.
+    ///
+    /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; part of the message may be handed over.
+    private func send(_ message: Message) throws(ZeroMQError) -> Socket.SendOutcome {
+        if let identity = message.routingIdentity {
+            let outcome = try socket.send(Frame(identity.bytes), hasMore: true)
+            guard outcome == .sent else { return outcome }
+        }
+        for (index, frame) in message.frames.enumerated() {
+            let outcome = try socket.send(frame, hasMore: index + 1 < message.frames.count)
+            guard outcome != .sent else { continue }
+            // A connection that breaks in the middle of a message makes libzmq take back the frames before and swallow
+            // the rest up to the last; after that the message can be sent anew (lb.cpp, sendpipe).
+            for (laterIndex, later) in message.frames.enumerated() where index > 0 && laterIndex > index {
+                _ = try socket.send(later, hasMore: laterIndex + 1 < message.frames.count)
+            }
+            return outcome
+        }
+        return .sent
+    }
+
+    // MARK: - Receiving
+
+    /// Takes messages while the consumer has room; true when it stopped before it had to.
+    ///
+    /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; messages taken before are delivered.
+    private func receiveTurn() throws(ZeroMQError) -> Bool {
+        for _ in 0..<Self.turnLength {
+            if core.inbound.withBuffer({ $0.pauseIfFull() }) { return false }
+            guard let first = try socket.receive() else { return false }
+            try receiveMessage(beginningWith: first)
+        }
+        return true
+    }
+
+    private func receiveMessage(beginningWith first: ReceivedFrame) throws(ZeroMQError) {
+        var assembly = MessageAssembly(
+            limits: core.limits,
+            isIdentityFirst: core.role == .router,
+            hasAuthenticator: hasAuthenticator
+        )
+        var frame = first
+        assembly.append(frame)
+        while frame.hasMore {
+            // libzmq delivers a message whole, so the next frame is there.
+            guard let next = try socket.receive() else { break }
+            frame = next
+            assembly.append(frame)
+        }
+        switch assembly.finish() {
+        case .success(let message): core.inbound.append(message)
+        case .failure(let problem): core.events.append(.malformed(assembly.routingIdentity, problem.reason))
+        }
+    }
+
+    private func reportEvents() throws(ZeroMQError) {
+        while let event = try monitor.next() {
+            core.events.append(event)
+        }
+    }
+
+    // MARK: - Sleeping
+
+    /// Waits until there is something to send, receive or report, or the time to close has come.
+    ///
+    /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the channel cannot go on.
+    private func sleep() throws(ZeroMQError) {
+        core.wakeSignal.willSleep()
+        defer { core.wakeSignal.didSleep() }
+        // Only now, announced as asleep, look a last time: what comes later will wake us.
+        guard let milliseconds = sleepMilliseconds else { return }
+        let canReceive = !core.inbound.withBuffer { $0.pauseIfFull() }
+        let events = (canReceive ? ZMQ_POLLIN : 0) | (isSendBlocked ? ZMQ_POLLOUT : 0)
+        var items = unsafe [
+            socket.pollItem(events: events),
+            monitor.pollItem(),
+            zmq_pollitem_t(
+                socket: nil,
+                fd: core.wakeSignal.descriptor,
+                events: Int16(truncatingIfNeeded: ZMQ_POLLIN),
+                revents: 0
+            ),
+        ]
+        guard unsafe zmq_poll(&items, Int32(items.count), milliseconds) >= 0 || zmq_errno() == EINTR else {
+            throw .lastCallFailed("zmq_poll()")
+        }
+    }
+
+    /// How long to sleep, −1 for until woken, or nil when there is work.
+    private var sleepMilliseconds: Int? {
+        let hasQueued = core.outbound.first != nil
+        if hasQueued, !isSendBlocked { return nil }
+        switch core.phase {
+        case .running: return -1
+        case .finished: return nil
+        case .closing(let deadline):
+            return hasQueued ? Int((deadline - ContinuousClock.now).wholeMilliseconds) : nil
+        }
+    }
+}

@@ -1,0 +1,214 @@
+import BlobStore
+import Crypto
+import Foundation
+import Identifiers
+import SystemPackage
+import TestSupport
+import Testing
+
+/// A store on a disk that works.
+struct BlobStoreTests {
+    private let directory: TemporaryDirectory
+    private var path: FilePath { FilePath(directory.path) }
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    /// SHA-256 of "abc", FIPS 180-4.
+    private let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+    private func digest(_ hexadecimal: String) throws -> BlobDigest {
+        try #require(BlobDigest(hexadecimal: hexadecimal))
+    }
+
+    private func bytes(_ store: BlobStore, _ digest: BlobDigest, at offset: Int = 0, count: Int) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0xEE, count: count)
+        var span = bytes.mutableSpan
+        var raw = span.mutableBytes
+        try store.read(digest, at: offset, into: &raw)
+        return bytes
+    }
+
+    private func message(_ body: () throws(BlobStoreError) -> Void) -> String? {
+        do throws(BlobStoreError) {
+            try body()
+            return nil
+        } catch {
+            return error.description
+        }
+    }
+
+    @Test func `bytes are stored under their SHA-256 and read back in parts`() throws {
+        let store = try BlobStore(opening: path)
+        let name = try store.put(Array("abc".utf8).span.bytes)
+        #expect(name.description == abc)
+        #expect(try bytes(store, name, count: 3) == Array("abc".utf8))
+        #expect(try bytes(store, name, at: 1, count: 2) == Array("bc".utf8))
+        #expect(store.byteCount(of: name) == 3)
+        #expect(store.contains(name))
+        #expect(store.bytesInUse == 3)
+        #expect(try directory.read("pending/ba/\(abc)") == Array("abc".utf8))
+    }
+
+    @Test func `the same bytes are kept once`() throws {
+        let store = try BlobStore(opening: path)
+        let first = try store.put(Array("abc".utf8).span.bytes)
+        let writer = try store.beginWrite()
+        try writer.append(Array("ab".utf8).span.bytes)
+        try writer.append(Array("c".utf8).span.bytes)
+        #expect(try writer.finish() == first)
+        #expect(store.bytesInUse == 3)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.appending("incoming")) == [])
+    }
+
+    @Test func `a blob of no bytes is a blob`() throws {
+        let store = try BlobStore(opening: path)
+        let name = try store.put(RawSpan())
+        #expect(name.description == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+        #expect(try bytes(store, name, count: 0) == [])
+    }
+
+    @Test func `bytes of another digest are refused and removed`() throws {
+        let store = try BlobStore(opening: path)
+        let expected = try digest(String(repeating: "0", count: 64))
+        let writer = try store.beginWrite()
+        try writer.append(Array("abc".utf8).span.bytes)
+        #expect(
+            message { () throws(BlobStoreError) in _ = try writer.finish(expecting: expected) }
+                == "\(path): the bytes received have the digest \(abc); expected \(expected). Fetch them again.")
+        #expect(store.digests == [])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.appending("incoming")) == [])
+    }
+
+    @Test func `a dropped writer leaves nothing behind`() throws {
+        let store = try BlobStore(opening: path)
+        do {
+            let writer = try store.beginWrite()
+            try writer.append(Array("abc".utf8).span.bytes)
+            #expect(writer.byteCount == 3)
+        }
+        #expect(store.digests == [])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.appending("incoming")) == [])
+    }
+
+    @Test func `a missing blob is named`() throws {
+        let store = try BlobStore(opening: path)
+        let name = try digest(abc)
+        #expect(
+            message { () throws(BlobStoreError) in
+                var raw = MutableRawSpan()
+                try store.read(name, into: &raw)
+            } == "\(path): blob \(abc) is not in the store; expected it to be kept. Compute or fetch it again.")
+        #expect(try store.remove(name) == false)
+    }
+
+    @Test func `a read outside a blob is refused`() throws {
+        let store = try BlobStore(opening: path)
+        let name = try store.put(Array("abc".utf8).span.bytes)
+        for offset in [2, 4, -1, Int.max] {
+            #expect(
+                message { () throws(BlobStoreError) in
+                    var bytes: [UInt8] = [0, 0]
+                    var span = bytes.mutableSpan
+                    var raw = span.mutableBytes
+                    try store.read(name, at: offset, into: &raw)
+                } == "blob \(abc): has 3 bytes; 2 bytes from byte \(offset) on are not all in it.")
+        }
+    }
+
+    @Test func `removed blobs are gone and others stay`() throws {
+        let store = try BlobStore(opening: path)
+        let names = try ["abc", "d", "ef"].map { try store.put(Array($0.utf8).span.bytes) }
+        try store.makeDurable()
+        let last = try store.put(Array("ghij".utf8).span.bytes)
+        #expect(store.bytesInUse == 10)
+        #expect(try store.remove(names[1]))
+        #expect(try store.removeAll(except: [names[0]]) == 2)
+        #expect(store.digests == [names[0]])
+        #expect(store.bytesInUse == 3)
+        #expect(!store.contains(last))
+        #expect(try bytes(store, names[0], count: 3) == Array("abc".utf8))
+    }
+
+    @Test func `durable blobs move and are found again`() throws {
+        let name: BlobDigest
+        do {
+            let store = try BlobStore(opening: path)
+            name = try store.put(Array("abc".utf8).span.bytes)
+            try store.makeDurable()
+            try store.makeDurable()
+            #expect(try directory.read("durable/ba/\(abc)") == Array("abc".utf8))
+            #expect(try bytes(store, name, count: 3) == Array("abc".utf8))
+        }
+        let store = try BlobStore(opening: path)
+        #expect(store.digests == [name])
+        #expect(try bytes(store, name, at: 2, count: 1) == Array("c".utf8))
+    }
+
+    @Test func `after a crash whole pending blobs are kept and damaged or unfinished ones removed`() throws {
+        do {
+            let store = try BlobStore(opening: path)
+            try store.put(Array("abc".utf8).span.bytes)
+            try store.put(Array("d".utf8).span.bytes)
+        }
+        // What a power failure leaves of a file whose bytes never reached the disk.
+        let damaged = SHA256.hash(data: Array("d".utf8)).map { String(format: "%02x", $0) }.joined()
+        try directory.write([], to: "pending/\(damaged.prefix(2))/\(damaged)")
+        try directory.write([1, 2], to: "incoming/17")
+        let store = try BlobStore(opening: path)
+        #expect(store.digests.map(\.description) == [abc])
+        #expect(store.bytesInUse == 3)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.appending("incoming")) == [])
+        try store.makeDurable()
+        #expect(try directory.read("durable/ba/\(abc)") == Array("abc".utf8))
+    }
+
+    @Test func `a blob that was cut on the disk is truncated`() throws {
+        let store = try BlobStore(opening: path)
+        let name = try store.put(Array("abc".utf8).span.bytes)
+        truncate(directory.appending("pending/ba/\(abc)"), 1)
+        #expect(
+            message { () throws(BlobStoreError) in
+                var bytes: [UInt8] = [0, 0]
+                var span = bytes.mutableSpan
+                var raw = span.mutableBytes
+                try store.read(name, into: &raw)
+            } == "\(path)/pending/ba/\(abc): is truncated: it has 1 bytes; expected 3. Remove it and fetch it again.")
+    }
+
+    @Test func `a store belongs to one process`() throws {
+        let store = try BlobStore(opening: path)
+        #expect(
+            message { () throws(BlobStoreError) in _ = try BlobStore(opening: path) }
+                == "\(path): is the blob store of another running process; expected one process a store. "
+                + "Name another directory, or end the other process.")
+        #expect(store.digests == [])
+    }
+
+    @Test func `a store that cannot be made says why`() throws {
+        try directory.write([1], to: "file")
+        #expect(
+            message { () throws(BlobStoreError) in _ = try BlobStore(opening: path.appending("file")) }
+                == "\(path)/file/incoming: mkdir failed: Not a directory (errno 20).")
+    }
+
+    @Test func `writers, readers and a group commit may run at once`() async throws {
+        let store = try BlobStore(opening: path)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for index in 0..<40 {
+                group.addTask {
+                    let content = [UInt8](repeating: UInt8(index % 20), count: 5000 + index % 20)
+                    let name = try store.put(content.span.bytes)
+                    var read = [UInt8](repeating: 0, count: content.count)
+                    var span = read.mutableSpan
+                    var raw = span.mutableBytes
+                    try store.read(name, into: &raw)
+                    #expect(read == content)
+                    if index.isMultiple(of: 8) { try store.makeDurable() }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(store.digests.count == 20)
+        #expect(store.bytesInUse == (0..<20).reduce(0) { $0 + 5000 + $1 })
+    }
+}
