@@ -83,7 +83,7 @@ let package = Package(
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["LinearAlgebra"]),
         module("BlobStore", ["Identifiers", crypto, systemPackage]),
-        module("JobFiles", ["Identifiers", "Safetensors", "LinearAlgebra"]),
+        module("JobFiles", ["Identifiers", "Safetensors", "LinearAlgebra", systemPackage]),
 
         // Level 3: the merge, and the plan, which is written in the words of the mathematics.
         module("TaskArithmetic", ["KroneckerFactors", "LinearAlgebra"]),
@@ -128,11 +128,18 @@ let package = Package(
         // Level 7: the programs.
         .executableTarget(
             name: "kfacd",
-            dependencies: ["CoordinatorService", "WorkerService", "Telemetry", argumentParser, logging, serviceLifecycle],
+            dependencies: [
+                "CoordinatorService", "WorkerService", "Identifiers", "Telemetry", "ZeroMQ", argumentParser, logging,
+                serviceLifecycle, systemPackage,
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "kfacctl",
-            dependencies: ["Identifiers", "Messaging", "WireProtocol", "JobPlan", "JobFiles", argumentParser, systemPackage],
+            dependencies: [
+                "Identifiers", "Messaging", "WireProtocol", "JobPlan", "JobFiles", "Safetensors", "LinearAlgebra",
+                "Telemetry", "ZeroMQ", argumentParser, systemPackage,
+            ],
             swiftSettings: swiftSettings),
 
         // Tests: one target a module, then the whole with real processes.

@@ -195,7 +195,9 @@ public final class BlobStore: Sendable {
 
     // MARK: - Removing
 
-    /// Removes a blob; false if the store does not hold it. Reads that have begun go on.
+    /// Removes a blob; false if the store does not hold it.
+    ///
+    /// Reads that have begun go on.
     ///
     /// - Throws: ``BlobStoreError/callFailed(path:call:code:)``; the blob is then kept.
     @discardableResult

@@ -33,7 +33,9 @@ public final class BlobWriter {
         byteCount += bytes.byteCount
     }
 
-    /// Puts the blob into the store; see ``BlobStore`` for when it is durable. The writer is of no use afterwards.
+    /// Puts the blob into the store.
+    ///
+    /// See ``BlobStore`` for when it is durable. The writer is of no use afterwards.
     ///
     /// - Parameter expected: the digest that the sender announced, or nil to accept any bytes.
     /// - Returns: the digest of the bytes.

@@ -243,8 +243,8 @@ KFACD_DISPATCHED(kfacd_dot_widened, (const float *x, const float *y, size_t coun
     *result = KFACD_SUM_LANES(lanes) + tail;
 })
 
-// sums[j] += |row[j]| and *total = Σ |row[j]|: one row of a symmetric matrix's triangle counts in its own column sum and
-// in those of the columns it crosses.
+// sums[j] += |row[j]| and *total = Σ |row[j]|: one row of a symmetric matrix's triangle counts in its own column
+// sum and in those of the columns it crosses.
 KFACD_DISPATCHED(kfacd_add_magnitudes, (const double *restrict row, double *restrict sums, size_t count, double *total),
                  (row, sums, count, total), {
     kfacd_double8 all = {0};

@@ -41,7 +41,13 @@ struct CaptureAssembly {
             guard let found = value(file.metadata), found != expected else { continue }
             problems.append(
                 .differs(
-                    file: file.file.path, other: first.file.path, subject: subject, found: found, expected: expected))
+                    file: file.file.path,
+                    other: first.file.path,
+                    subject: subject,
+                    found: found,
+                    expected: expected
+                )
+            )
         }
     }
 
@@ -58,23 +64,36 @@ struct CaptureAssembly {
                     continue
                 }
                 let piece = CapturedTensor.Piece(
-                    fileIndex: fileIndex, file: file.file.path, firstRow: known?.rowCount ?? 0, rowCount: info.shape[0],
-                    sampleCount: file.metadata.sampleCount, probeCount: file.metadata.probeCount,
-                    fileOffset: file.file.header.dataOffset + info.byteRange.lowerBound)
+                    fileIndex: fileIndex,
+                    file: file.file.path,
+                    firstRow: known?.rowCount ?? 0,
+                    rowCount: info.shape[0],
+                    sampleCount: file.metadata.sampleCount,
+                    probeCount: file.metadata.probeCount,
+                    fileOffset: file.file.header.dataOffset + info.byteRange.lowerBound
+                )
                 tensors[name] = CapturedTensor(
-                    name: info.name, columnCount: info.shape[1], elementType: elementType,
-                    pieces: (known?.pieces ?? []) + [piece])
+                    name: info.name,
+                    columnCount: info.shape[1],
+                    elementType: elementType,
+                    pieces: (known?.pieces ?? []) + [piece]
+                )
             }
         }
         return tensors
     }
 
     private mutating func agrees(
-        _ file: CaptureFile, _ known: CapturedTensor?, _ subject: String, _ found: String, _ expected: String
+        _ file: CaptureFile,
+        _ known: CapturedTensor?,
+        _ subject: String,
+        _ found: String,
+        _ expected: String
     ) -> Bool {
         guard let other = known?.pieces.first?.file, found != expected else { return true }
         problems.append(
-            .differs(file: file.file.path, other: other, subject: subject, found: found, expected: expected))
+            .differs(file: file.file.path, other: other, subject: subject, found: found, expected: expected)
+        )
         return false
     }
 
@@ -83,7 +102,9 @@ struct CaptureAssembly {
     /// Pairs the k-th part of the input with the k-th of the gradient: they are in one file when samples are split,
     /// and in two when tensors are.
     private mutating func layer(
-        _ name: LayerName, input: CapturedTensor?, gradient: CapturedTensor?
+        _ name: LayerName,
+        input: CapturedTensor?,
+        gradient: CapturedTensor?
     ) -> CaptureSet.Layer? {
         let inputs = input?.pieces ?? []
         let gradients = gradient?.pieces ?? []
@@ -99,37 +120,59 @@ struct CaptureAssembly {
         for piece in inputs.dropFirst() where piece.rowCount / piece.sampleCount != first.rowCount / first.sampleCount {
             problems.append(
                 .differs(
-                    file: piece.file, other: first.file, subject: "the number of positions of layer \"\(name)\"",
+                    file: piece.file,
+                    other: first.file,
+                    subject: "the number of positions of layer \"\(name)\"",
                     found: String(piece.rowCount / piece.sampleCount),
-                    expected: String(first.rowCount / first.sampleCount)))
+                    expected: String(first.rowCount / first.sampleCount)
+                )
+            )
         }
         return CaptureSet.Layer(
-            name: name, input: input, outputGradient: gradient,
-            sampleCount: Self.sum(inputs.map(\.sampleCount)), positionCount: first.rowCount / first.sampleCount)
+            name: name,
+            input: input,
+            outputGradient: gradient,
+            sampleCount: Self.sum(inputs.map(\.sampleCount)),
+            positionCount: first.rowCount / first.sampleCount
+        )
     }
 
     private mutating func check(_ name: LayerName, _ rows: CapturedTensor.Piece, _ gradients: CapturedTensor.Piece) {
         if !rows.rowCount.isMultiple(of: rows.sampleCount) {
             problems.append(
-                .rowsPerSample(file: rows.file, layer: name, rows: rows.rowCount, samples: rows.sampleCount))
+                .rowsPerSample(file: rows.file, layer: name, rows: rows.rowCount, samples: rows.sampleCount)
+            )
         }
         if rows.sampleCount != gradients.sampleCount {
             problems.append(
                 .differs(
-                    file: gradients.file, other: rows.file, subject: "the number of samples of layer \"\(name)\"",
-                    found: String(gradients.sampleCount), expected: String(rows.sampleCount)))
+                    file: gradients.file,
+                    other: rows.file,
+                    subject: "the number of samples of layer \"\(name)\"",
+                    found: String(gradients.sampleCount),
+                    expected: String(rows.sampleCount)
+                )
+            )
         }
         let (expected, overflow) = rows.rowCount.multipliedReportingOverflow(by: gradients.probeCount)
         if overflow || expected != gradients.rowCount {
             problems.append(
                 .gradientRows(
-                    file: gradients.file, layer: name, inputRows: rows.rowCount, gradientRows: gradients.rowCount,
-                    probes: gradients.probeCount))
+                    file: gradients.file,
+                    layer: name,
+                    inputRows: rows.rowCount,
+                    gradientRows: gradients.rowCount,
+                    probes: gradients.probeCount
+                )
+            )
         }
     }
 
     private mutating func reportMissing(
-        _ layer: LayerName, _ file: FilePath, has present: CaptureTensorName, lacks missing: CaptureTensorName
+        _ layer: LayerName,
+        _ file: FilePath,
+        has present: CaptureTensorName,
+        lacks missing: CaptureTensorName
     ) {
         problems.append(.partnerMissing(file: file, layer: layer, present: present.name, missing: missing.name))
     }
@@ -140,8 +183,13 @@ struct CaptureAssembly {
             guard overflow || expected != piece.rowCount else { continue }
             problems.append(
                 .parameterRows(
-                    file: piece.file, parameter: name, rows: piece.rowCount, samples: piece.sampleCount,
-                    probes: piece.probeCount))
+                    file: piece.file,
+                    parameter: name,
+                    rows: piece.rowCount,
+                    samples: piece.sampleCount,
+                    probes: piece.probeCount
+                )
+            )
         }
     }
 

@@ -38,7 +38,8 @@ public final class CheckpointWriter: Sendable {
             let isOnlyFile = base.layout.indexName == nil
             return ShardLayout.Shard(
                 fileName: isOnlyFile ? "model.safetensors" : shard.fileName,
-                tensors: shard.tensors.map { Self.description(of: $0, in: dataType) })
+                tensors: shard.tensors.map { Self.description(of: $0, in: dataType) }
+            )
         }
         let layout = ShardLayout(shards: shards, indexName: base.layout.indexName)
         let metadata = base.metadata.merging([MetadataKey.provenance: provenance]) { _, own in own }
@@ -92,10 +93,13 @@ public final class CheckpointWriter: Sendable {
     }
 
     private static func isCompanion(_ name: String) -> Bool {
-        tokenizerFiles.contains(name) || (name.hasSuffix(".json") && !name.hasSuffix(".index.json") && name.first != ".")
+        tokenizerFiles.contains(name)
+            || (name.hasSuffix(".json") && !name.hasSuffix(".index.json") && name.first != ".")
     }
 
-    private func writeConfig(from source: FilePath, to destination: FilePath, _ type: TensorDataType) throws(JobFileError) {
+    private func writeConfig(from source: FilePath, to destination: FilePath, _ type: TensorDataType)
+        throws(JobFileError)
+    {
         try wrapping { () throws(SafetensorsError) in
             let bytes = try WholeFile.read(source, limit: Self.configByteLimit)
             let config = try JSONValue(parsing: bytes, file: source)

@@ -47,7 +47,8 @@ extension CurvatureSet {
             let isFull = entry.storage == .full
             // A packed row r begins after r(r + 1)/2 elements and has r + 1; a full one after r·n and has n.
             let start = (isFull ? first * entry.dimension : PackedTriangle.offset(ofRow: first)) * size
-            let end = (isFull ? rows.upperBound * entry.dimension : PackedTriangle.offset(ofRow: rows.upperBound)) * size
+            let end =
+                (isFull ? rows.upperBound * entry.dimension : PackedTriangle.offset(ofRow: rows.upperBound)) * size
             try read(file, name.name, at: start, count: end - start, into: &block)
             for row in rows {
                 let rowStart = (isFull ? row * entry.dimension : PackedTriangle.offset(ofRow: row)) * size - start
@@ -59,7 +60,11 @@ extension CurvatureSet {
     }
 
     private func read(
-        _ file: SafetensorsFile, _ name: String, at start: Int, count: Int, into block: inout [UInt8]
+        _ file: SafetensorsFile,
+        _ name: String,
+        at start: Int,
+        count: Int,
+        into block: inout [UInt8]
     ) throws(JobFileError) {
         do throws(SafetensorsError) {
             var span = block.mutableSpan
@@ -70,7 +75,10 @@ extension CurvatureSet {
     }
 
     private func store<Scalar>(
-        _ source: RawSpan, _ row: Int, _ entry: Entry, into matrix: inout PackedSymmetricMatrix<Scalar>,
+        _ source: RawSpan,
+        _ row: Int,
+        _ entry: Entry,
+        into matrix: inout PackedSymmetricMatrix<Scalar>,
         _ decode: Decoding<Scalar>
     ) throws(JobFileError) {
         do throws(LinearAlgebraError) {
@@ -100,22 +108,33 @@ extension CurvatureSet {
                 let scale = try diagonalScale(row, column, of: entry, in: file)
                 guard difference > 1.0e-5 * scale else { continue }
                 throw .notSymmetric(
-                    file: entry.file, tensor: entry.name.name, row: row, column: column, value: value,
-                    mirrored: mirrored)
+                    file: entry.file,
+                    tensor: entry.name.name,
+                    row: row,
+                    column: column,
+                    value: value,
+                    mirrored: mirrored
+                )
             }
         }
     }
 
     /// √(m_rr · m_cc), beside which rounding errors of an element are small even when the element is near 0.
     private func diagonalScale(
-        _ row: Int, _ column: Int, of entry: Entry, in file: SafetensorsFile
+        _ row: Int,
+        _ column: Int,
+        of entry: Entry,
+        in file: SafetensorsFile
     ) throws(JobFileError) -> Double {
         let product = try element(row, row, of: entry, in: file) * element(column, column, of: entry, in: file)
         return product.magnitude.squareRoot()
     }
 
     private func element(
-        _ row: Int, _ column: Int, of entry: Entry, in file: SafetensorsFile
+        _ row: Int,
+        _ column: Int,
+        of entry: Entry,
+        in file: SafetensorsFile
     ) throws(JobFileError) -> Double {
         let size = entry.elementType.byteCount
         let bytes = try wrapping { () throws(SafetensorsError) in

@@ -119,7 +119,9 @@ public final class CurvatureWriter: Sendable {
     }
 
     private func mirror(
-        _ matrix: borrowing PackedSymmetricMatrix<Float>, _ rows: Range<Int>, into block: inout Matrix<Float>
+        _ matrix: borrowing PackedSymmetricMatrix<Float>,
+        _ rows: Range<Int>,
+        into block: inout Matrix<Float>
     ) throws(JobFileError) {
         do throws(LinearAlgebraError) {
             try block.withMutableSpan { (span: inout MutableSpan<Float>) throws(LinearAlgebraError) in
@@ -130,7 +132,10 @@ public final class CurvatureWriter: Sendable {
     }
 
     private func write(
-        _ block: borrowing Matrix<Float>, byteCount: Int, to name: String, at byteOffset: Int
+        _ block: borrowing Matrix<Float>,
+        byteCount: Int,
+        to name: String,
+        at byteOffset: Int
     ) throws(JobFileError) {
         do throws(SafetensorsError) {
             try block.withBytes { (bytes: RawSpan) throws(SafetensorsError) in

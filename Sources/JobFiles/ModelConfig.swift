@@ -26,6 +26,7 @@ enum ModelConfig {
                 case (_, .object): .init(member.key, replacingDataType(in: member.value, by: dataType))
                 default: member
                 }
-            })
+            }
+        )
     }
 }

@@ -34,6 +34,22 @@ struct CurvatureSelection {
             if let block = fullBlock(name, heldBy: task) { blocks.append(block) }
         }
         blocks.sort { $0.name < $1.name }
+        checkOverlaps()
+    }
+
+    /// A parameter in two blocks would be merged twice, and one of the results would be lost.
+    private mutating func checkOverlaps() {
+        var owners: [String: CurvatureBlock] = [:]
+        for block in blocks {
+            for parameter in block.parameters {
+                guard let other = owners.updateValue(block, forKey: parameter) else { continue }
+                problems.append(
+                    JobProblem(
+                        at: inventory.base.location,
+                        "parameter \"\(parameter)\" has curvature twice, in \"\(other.name)\" and in "
+                            + "\"\(block.name)\". Leave one of them out with \"layers\"."))
+            }
+        }
     }
 
     private func isSelected(_ name: String) -> Bool {
@@ -72,6 +88,14 @@ struct CurvatureSelection {
             return nil
         }
         let bias = inventory.base.tensors["\(name).bias"]
+        if let bias, bias.shape != [weight.shape[0]] || bias.floatingType == nil {
+            problems.append(
+                JobProblem(
+                    at: inventory.base.location,
+                    "tensor \"\(name).bias\" is \(bias.elementType) \(bias.shape); the bias of \"\(name).weight\" "
+                        + "\(weight.shape) must be a floating-point vector [\(weight.shape[0])]."))
+            return nil
+        }
         return CurvatureBlock(
             name: name, kind: .linear(outputs: weight.shape[0], inputs: weight.shape[1], hasBias: bias != nil))
     }

@@ -57,7 +57,14 @@ extension JobFileReader {
 
     private mutating func readTargets(_ node: Node) -> RegularizerSpec.Targets {
         if case .sequence = node {
-            return .named(texts(node, "targets").map { Located(TaskName(rawValue: $0.value), at: $0.location) })
+            let names = texts(node, "targets").map { Located(TaskName(rawValue: $0.value), at: $0.location) }
+            var seen: Set<TaskName> = []
+            for name in names where !seen.insert(name.value).inserted {
+                problems.append(
+                    JobProblem(
+                        at: name.location, "\"targets\" names the task \"\(name.value)\" twice. Remove one of them."))
+            }
+            return .named(names)
         }
         switch node.scalar?.string {
         case "leave_one_out": return .leaveOneOut

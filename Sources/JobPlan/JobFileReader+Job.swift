@@ -59,10 +59,14 @@ extension JobFileReader {
             return []
         }
         var tasks: [TaskSpec] = []
+        var hasUnreadableEntry = false
         for item in items {
+            guard let task = readTask(item) else {
+                hasUnreadableEntry = true
+                continue
+            }
             // mergekit files may list the base among the models; it is not a task.
-            guard let task = readTask(item), task.model == nil || task.model?.value != base || task.hasCurvature
-            else { continue }
+            guard task.model == nil || task.model?.value != base || task.hasCurvature else { continue }
             if let earlier = tasks.first(where: { $0.name == task.name }) {
                 report(
                     item,
@@ -70,6 +74,9 @@ extension JobFileReader {
                         + "Give one of them another \"name\".")
             }
             tasks.append(task)
+        }
+        if tasks.isEmpty, !hasUnreadableEntry {
+            report(node, "\"models\" lists only the base; expected at least one task.")
         }
         return tasks
     }

@@ -69,9 +69,10 @@ struct JobFileReader {
         return Located(scalar.string, at: location(of: node))
     }
 
-    /// One text, or a list of texts.
+    /// One text, or a list of at least one text.
     mutating func texts(_ node: Node, _ key: String) -> [Located<String>] {
         guard case .sequence(let items) = node else { return text(node, key).map { [$0] } ?? [] }
+        if items.isEmpty { report(node, "\"\(key)\" must not be an empty list. Leave the key out instead.") }
         return items.compactMap { text($0, key) }
     }
 
@@ -113,22 +114,29 @@ struct JobFileReader {
 
     /// A parameter in mergekit's value grammar.
     mutating func setting(_ node: Node, _ key: String) -> ParameterSetting? {
-        if let value = finiteNumber(node) { return .scalar(value) }
-        guard case .sequence(let items) = node, let first = items.first else {
-            report(node, "\"\(key)\" must be a number, a list of numbers, or a list of {filter, value}.")
-            return nil
-        }
-        guard case .mapping = first else {
-            let values = items.compactMap { number($0, key) }
-            return values.count == items.count ? .gradient(values) : nil
+        guard case .sequence(let items) = node, case .mapping = items.first else {
+            return numbers(node, key, expected: "a number, a list of numbers, or a list of {filter, value}")
         }
         return .filtered(
             items.map { item in
                 let entries = entries(item, of: "a filtered \"\(key)\"", keys: ["filter", "value"])
                 return ParameterSetting.Filtered(
                     filter: entries["filter"].flatMap { isNull($0) ? nil : text($0, "filter")?.value },
-                    value: entries["value"].flatMap { isNull($0) ? nil : setting($0, key) })
+                    // Filters within filters are not in the grammar; with YAML's aliases they could grow without end.
+                    value: entries["value"].flatMap {
+                        isNull($0) ? nil : numbers($0, key, expected: "a number or a list of numbers")
+                    })
             })
+    }
+
+    private mutating func numbers(_ node: Node, _ key: String, expected: String) -> ParameterSetting? {
+        if let value = finiteNumber(node) { return .scalar(value) }
+        guard case .sequence(let items) = node, !items.isEmpty else {
+            report(node, "\"\(key)\" must be \(expected).")
+            return nil
+        }
+        let values = items.compactMap { number($0, key) }
+        return values.count == items.count ? .gradient(values) : nil
     }
 
     private func finiteNumber(_ node: Node) -> Double? {

@@ -1,4 +1,5 @@
 import Identifiers
+import KroneckerFactors
 import LinearAlgebra
 import TaskArithmetic
 
@@ -13,6 +14,7 @@ extension JobSpec {
             if let checkpoint = inventory.checkpoints[task.name] {
                 problems += checkpointProblems(of: task, checkpoint, against: inventory.base)
             }
+            problems += curvatureProblems(of: task, inventory)
             for block in selection.blocks {
                 problems += curvatureProblems(of: task, block: block, inventory)
             }
@@ -135,6 +137,29 @@ extension JobSpec {
 
     // MARK: - Curvature
 
+    private func curvatureProblems(of task: TaskSpec, _ inventory: JobInventory) -> [JobProblem] {
+        var problems: [JobProblem] = []
+        let isRead = inventory.captures[task.name] != nil || inventory.factorSets[task.name] != nil
+        if isRead, inventory.samples(of: task.name) < 1 {
+            problems.append(
+                JobProblem(
+                    at: task.location, "the curvature of task \"\(task.name)\" is of no samples; expected at least one."))
+        }
+        if let set = inventory.factorSets[task.name], set.normalization != curvature.normalization {
+            problems.append(
+                JobProblem(
+                    at: place(ofFactorsOf: task),
+                    "the factors are normalised by \"\(set.normalization.rawValue)\", the job by "
+                        + "\"\(curvature.normalization.rawValue)\"; such factors cannot be summed. "
+                        + "Set \"normalization\", or make the factors again."))
+        }
+        return problems
+    }
+
+    private func place(ofFactorsOf task: TaskSpec) -> String {
+        task.factors.map { "factors of task \"\(task.name)\" (\($0.value))" } ?? task.location
+    }
+
     private func curvatureProblems(
         of task: TaskSpec, block: CurvatureBlock, _ inventory: JobInventory
     ) -> [JobProblem] {
@@ -187,7 +212,7 @@ extension JobSpec {
     private func factorSetProblems(
         of task: TaskSpec, _ set: FactorSetInventory, block: CurvatureBlock
     ) -> [JobProblem] {
-        let place = task.factors.map { "factors of task \"\(task.name)\" (\($0.value))" } ?? task.location
+        let place = place(ofFactorsOf: task)
         return block.factors.compactMap { side, dimension in
             let name = FactorName(owner: block.name, side: side)
             guard let factor = set.factors[name] else {

@@ -89,7 +89,8 @@ extension Planner {
     ) -> UnitOutput {
         let multiplyAdds = Double(dimension) * Double(dimension) * Double(rows.rows)
         let chunks = (rows.rows + template.chunkRows - 1) / template.chunkRows
-        let parts = min(chunks, max(1, Int((multiplyAdds / limits.partMultiplyAdds).rounded(.up))))
+        // Bounded by the chunks before it becomes an integer: dimensions come from files that may be hostile.
+        let parts = max(1, Int(min(Double(chunks), (multiplyAdds / limits.partMultiplyAdds).rounded(.up))))
         let title = "factor \"\(name)\" of task \"\(task)\""
         guard parts > 1 else {
             return UnitOutput(addFactor(template, title: title))
@@ -108,7 +109,8 @@ extension Planner {
             add(
                 .coordinator(.combine(combine)), after: outputs.map(\.unit),
                 cost: .streaming(
-                    inputBytes: 2 * .packed(dimension) * UInt64(outputs.count), outputBytes: .packed(dimension)),
+                    inputBytes: UInt64.packed(dimension).saturatingProduct(2 * UInt64(outputs.count)),
+                    outputBytes: .packed(dimension)),
                 title: "sum of the parts of \(title)"))
     }
 
@@ -150,8 +152,8 @@ extension Planner {
                 accumulations[name] = add(
                     .coordinator(.accumulate(operation)), after: tasks.map(\.factor.unit),
                     cost: .streaming(
-                        inputBytes: .packed(dimension) * UInt64(tasks.count),
-                        outputBytes: .packed(dimension) * UInt64(operation.targets.count)),
+                        inputBytes: UInt64.packed(dimension).saturatingProduct(UInt64(tasks.count)),
+                        outputBytes: UInt64.packed(dimension).saturatingProduct(UInt64(operation.targets.count))),
                     title: "sums of factor \"\(name)\" over \(tasks.count) tasks")
             }
         }
@@ -248,7 +250,7 @@ extension Planner {
     }
 
     private mutating func addFile(_ operation: CoordinatorOperation, after dependencies: [UnitIndex], title: String) {
-        let bytes = blocks.flatMap(\.factors).reduce(UInt64(0)) { $0 + .square($1.dimension) }
+        let bytes = blocks.flatMap(\.factors).reduce(UInt64(0)) { $0.saturatingSum(.square($1.dimension)) }
         _ = add(
             .coordinator(operation), after: dependencies, cost: .streaming(inputBytes: bytes / 2, outputBytes: bytes),
             title: title)

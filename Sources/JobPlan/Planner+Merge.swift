@@ -8,22 +8,11 @@ extension Planner {
     mutating func planMerge() {
         guard spec.outputs.contains(.merged), !mergedTasks.isEmpty else { return }
         if spec.method == .kfac { blocks.forEach { planBlockMerge($0) } }
-        var shards: [UnitIndex] = []
-        for (position, shard) in inventory.base.shards.enumerated() {
-            let bytes = shard.tensors.reduce(UInt64(0)) { $0 + $1.slice.byteCount }
-            let sources = blocks.compactMap { block in
-                block.parameters.contains { name in shard.tensors.contains { $0.name == name } }
-                    ? blockMerges[block.name] : nil
-            }
-            shards.append(
-                add(
-                    .coordinator(.mergeShard(position)), after: sources,
-                    cost: .streaming(inputBytes: bytes * UInt64(1 + mergedTasks.count), outputBytes: bytes),
-                    title: "merged file \"\(shard.name)\""))
-        }
+        let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
         _ = add(
-            .coordinator(.finishMerged), after: shards, cost: .streaming(inputBytes: 0, outputBytes: 0),
-            title: "index and configuration of the merged checkpoint")
+            .coordinator(.mergeCheckpoint), after: blockMerges.values.sorted(),
+            cost: .streaming(inputBytes: bytes.saturatingProduct(UInt64(1 + mergedTasks.count)), outputBytes: bytes),
+            title: "merged checkpoint")
     }
 
     private mutating func planBlockMerge(_ block: CurvatureBlock) {
@@ -57,7 +46,7 @@ extension Planner {
     }
 
     private mutating func planReportFile() {
-        let bytes = inventory.files.reduce(UInt64(0)) { $0 + $1.byteCount }
+        let bytes = inventory.files.reduce(UInt64(0)) { $0.saturatingSum($1.byteCount) }
         if spec.curvature.inputDigests == .content {
             _ = add(
                 .coordinator(.digestInputs), after: [], cost: .streaming(inputBytes: bytes, outputBytes: 0),

@@ -2,12 +2,25 @@ import KroneckerFactors
 import LinearAlgebra
 
 extension UInt64 {
+    // Dimensions come from headers of files that may be hostile or sparse: no product of them may trap.
+
     /// Bytes of a packed fp32 triangle.
-    static func packed(_ dimension: Int) -> UInt64 { UInt64(dimension) * UInt64(dimension + 1) / 2 * 4 }
+    static func packed(_ dimension: Int) -> UInt64 {
+        // One of the two factors is even: halving before multiplying by 4 bytes loses nothing.
+        UInt64(dimension).saturatingProduct(UInt64(dimension).saturatingSum(1)).saturatingProduct(2)
+    }
     /// Bytes of a square of fp32.
-    static func square(_ dimension: Int) -> UInt64 { UInt64(dimension) * UInt64(dimension) * 4 }
+    static func square(_ dimension: Int) -> UInt64 {
+        UInt64(dimension).saturatingProduct(UInt64(dimension)).saturatingProduct(4)
+    }
     /// Bytes of a square of fp64.
-    static func squareDouble(_ dimension: Int) -> UInt64 { square(dimension) * 2 }
+    static func squareDouble(_ dimension: Int) -> UInt64 { square(dimension).saturatingProduct(2) }
+
+    /// The product, or the largest number when it does not fit.
+    func saturatingProduct(_ other: UInt64) -> UInt64 {
+        let (product, overflow) = multipliedReportingOverflow(by: other)
+        return overflow ? .max : product
+    }
 
     /// The sum, or the largest number when it does not fit.
     func saturatingSum(_ other: UInt64) -> UInt64 {
@@ -35,8 +48,9 @@ extension UnitCost {
             reducesPositions: operation.reduction != .none)
         self.init(
             multiplyAdds: Double(dimension) * Double(dimension) * Double(operation.rows),
-            inputBytes: UInt64(operation.rows) * UInt64(operation.columns * operation.elementType.byteCount),
-            outputBytes: (operation.divisor == nil ? 2 : 1) * .packed(dimension),
+            inputBytes: UInt64(operation.rows).saturatingProduct(UInt64(operation.columns))
+                .saturatingProduct(UInt64(operation.elementType.byteCount)),
+            outputBytes: UInt64.packed(dimension).saturatingProduct(operation.divisor == nil ? 2 : 1),
             memoryBytes: UInt64(clamping: memory).saturatingSum(Self.streamingBytes))
     }
 
@@ -53,8 +67,9 @@ extension UnitCost {
         let (matrix, squares, packed, products) = shape(of: block)
         return UnitCost(
             multiplyAdds: 2 * Double(taskVectors) * products,
-            inputBytes: packed + UInt64(taskVectors + 1) * matrix * 4, outputBytes: 0,
-            memoryBytes: squares + packed + 5 * matrix * 8 + streamingBytes)
+            inputBytes: packed.saturatingSum(matrix.saturatingProduct(UInt64(taskVectors + 1) * 4)), outputBytes: 0,
+            memoryBytes: squares.saturatingSum(packed).saturatingSum(matrix.saturatingProduct(5 * 8))
+                .saturatingSum(streamingBytes))
     }
 
     /// The `kfac` merge: two products a task, then two solves; sums and one task's factors as fp64 squares.
@@ -62,8 +77,11 @@ extension UnitCost {
         let (matrix, squares, packed, products) = shape(of: block)
         return UnitCost(
             multiplyAdds: 2 * Double(tasks + 1) * products,
-            inputBytes: UInt64(tasks) * packed + UInt64(tasks + 1) * matrix * 4, outputBytes: matrix * 4,
-            memoryBytes: 2 * squares + packed + 6 * matrix * 8 + streamingBytes)
+            inputBytes: packed.saturatingProduct(UInt64(tasks))
+                .saturatingSum(matrix.saturatingProduct(UInt64(tasks + 1) * 4)),
+            outputBytes: matrix.saturatingProduct(4),
+            memoryBytes: squares.saturatingProduct(2).saturatingSum(packed)
+                .saturatingSum(matrix.saturatingProduct(6 * 8)).saturatingSum(streamingBytes))
     }
 
     /// Elements of the block's matrix, bytes of its factors as fp64 squares and as fp32 triangles, and the
@@ -72,15 +90,16 @@ extension UnitCost {
         of block: CurvatureBlock
     ) -> (matrix: UInt64, squares: UInt64, packed: UInt64, products: Double) {
         let dimensions = block.factors.map(\.dimension)
-        let squares = dimensions.reduce(UInt64(0)) { $0 + .squareDouble($1) }
-        let packed = dimensions.reduce(UInt64(0)) { $0 + .packed($1) }
+        let squares = dimensions.reduce(UInt64(0)) { $0.saturatingSum(.squareDouble($1)) }
+        let packed = dimensions.reduce(UInt64(0)) { $0.saturatingSum(.packed($1)) }
         guard dimensions.count == 2 else {
             let dimension = Double(dimensions[0])
             return (UInt64(dimensions[0]), squares, packed, dimension * dimension)
         }
         let (inputs, outputs) = (Double(dimensions[0]), Double(dimensions[1]))
         return (
-            UInt64(dimensions[0]) * UInt64(dimensions[1]), squares, packed, outputs * inputs * (inputs + outputs)
+            UInt64(dimensions[0]).saturatingProduct(UInt64(dimensions[1])), squares, packed,
+            outputs * inputs * (inputs + outputs)
         )
     }
 }

@@ -26,6 +26,12 @@ public struct UnitResult: Hashable, Sendable, Codable {
         self.blobs = blobs
         self.measurements = measurements
     }
+
+    /// Whether two computations of a unit gave the same bits; an unknown number (NaN) agrees with itself.
+    public func agrees(with other: UnitResult) -> Bool {
+        blobs == other.blobs
+            && measurements.mapValues { $0.map(\.bitPattern) } == other.measurements.mapValues { $0.map(\.bitPattern) }
+    }
 }
 
 /// The numbers that units measure.

@@ -41,7 +41,7 @@ public struct UnitCost: Equatable, Sendable {
     }
 
     /// Seconds on a nominal core, for priorities and estimates: 10^11 multiply-adds or 10^9 bytes a second.
-    public var nominalSeconds: Double { multiplyAdds / 1e11 + Double(inputBytes + outputBytes) / 1e9 + 1e-4 }
+    public var nominalSeconds: Double { multiplyAdds / 1e11 + (Double(inputBytes) + Double(outputBytes)) / 1e9 + 1e-4 }
 }
 
 /// An output of another unit: which unit, and which of its blobs.
@@ -80,10 +80,8 @@ public enum CoordinatorOperation: Equatable, Sendable {
     case assembleRegularizer(TargetName)
     /// Writes `inverses/<target>/`.
     case assembleInverses(TargetName)
-    /// Writes one file of `merged/`.
-    case mergeShard(Int)
-    /// Writes the index and the copied files of `merged/`.
-    case finishMerged
+    /// Writes `merged/`, tensor by tensor.
+    case mergeCheckpoint
     /// Identifies the inputs by their content.
     case digestInputs
     /// Writes `report.json`.
@@ -150,6 +148,27 @@ public enum TargetName: Hashable, Sendable, Comparable, Codable, CustomStringCon
         case (.all, .without): true
         case (_, .all): false
         case (.without(let left), .without(let right)): left < right
+        }
+    }
+}
+
+extension WorkUnit {
+    /// The kind of work, as plans and reports group it.
+    public var stage: String {
+        switch operation {
+        case .worker(.factor): "factor"
+        case .worker(.invert): "invert"
+        case .worker(.penalty): "penalty"
+        case .worker(.mergeBlock): "merge block"
+        case .coordinator(.combine): "combine parts"
+        case .coordinator(.importFactor): "import factor"
+        case .coordinator(.accumulate): "accumulate"
+        case .coordinator(.assembleFactors), .coordinator(.assembleRegularizer), .coordinator(.assembleInverses):
+            "write files"
+        case .coordinator(.mergeCheckpoint): "merge checkpoint"
+        case .coordinator(.digestInputs): "digest inputs"
+        case .coordinator(.writeReport): "report"
+        case .coordinator(.publish): "publish"
         }
     }
 }

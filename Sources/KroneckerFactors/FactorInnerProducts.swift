@@ -12,6 +12,13 @@ public struct FactorInnerProducts: Equatable, Sendable {
         products = Array(repeating: 0, count: taskCount * taskCount)
     }
 
+    /// Products that were collected before, row by row; `nil` for another number of them than T².
+    public init?(taskCount: Int, products: [Double]) {
+        guard taskCount >= 0, products.count == taskCount * taskCount else { return nil }
+        self.taskCount = taskCount
+        self.products = products
+    }
+
     /// Adds one range's share to ⟨X_first, X_second⟩ and its mirror.
     ///
     /// - Parameters:

@@ -32,11 +32,11 @@ public enum MemoryEstimate {
     ///
     /// - Parameters:
     ///   - dimension: n.
-    ///   - clampingEigenvalues: Whether to count the last resort of the ladder too, which needs 4n² fp64 more.
-    /// - Returns: 8n² bytes and 8 for each packed element, or 40n² and 8.
+    ///   - clampingEigenvalues: Whether to count the last resort of the ladder too, which needs 2n² fp64 more.
+    /// - Returns: 8n² bytes and 8 for each packed element, or 24n² and 8.
     public static func inverse(dimension: Int, clampingEigenvalues: Bool = false) -> Int {
         saturatingSum([
-            saturatingProduct(clampingEigenvalues ? 40 : 8, square(dimension)),
+            saturatingProduct(clampingEigenvalues ? 24 : 8, square(dimension)),
             saturatingProduct(8, packed(dimension)),
         ])
     }

@@ -10,7 +10,8 @@ extension ElementType {
     ///   - bytes: count · ``byteCount`` bytes of the checkpoint, of any alignment.
     ///   - base: `[count]`, the base's values.
     ///   - sum: `[count]`.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `sum` is then unchanged.
+    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)`` or
+    ///   ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `sum` is then unchanged.
     public func addDifference(
         times weight: Float,
         of bytes: RawSpan,
@@ -37,7 +38,8 @@ extension ElementType {
     ///   - bytes: count · ``byteCount`` bytes of the checkpoint, of any alignment.
     ///   - base: `[count]`, the base's values.
     ///   - sum: `[count]`.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `sum` is then unchanged.
+    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)`` or
+    ///   ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `sum` is then unchanged.
     public func addDifference(
         times weight: Double,
         of bytes: RawSpan,
@@ -100,7 +102,8 @@ extension ElementType {
     ///   - sum: `[count]`; overwritten with the values before rounding, to spare another buffer.
     ///   - scale: The factor of the whole sum.
     ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; nothing is written then.
+    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)`` or
+    ///   ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; nothing is written then.
     public func encodeSum(
         base: Span<Float>,
         adding sum: inout MutableSpan<Float>,
@@ -131,7 +134,8 @@ extension ElementType {
     ///   - sum: `[count]`; overwritten with the values before rounding, to spare another buffer.
     ///   - scale: The factor of the whole sum.
     ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; nothing is written then.
+    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)`` or
+    ///   ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; nothing is written then.
     public func encodeSum(
         base: Span<Double>,
         adding sum: inout MutableSpan<Double>,

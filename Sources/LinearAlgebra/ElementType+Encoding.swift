@@ -6,7 +6,7 @@ extension ElementType {
     /// - Parameters:
     ///   - values: `[count]`.
     ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `bytes` is then unchanged.
+    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `bytes` is then unchanged.
     public func encode(
         _ values: Span<Float>,
         into bytes: inout MutableRawSpan
@@ -26,7 +26,7 @@ extension ElementType {
     /// - Parameters:
     ///   - values: `[count]`.
     ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `bytes` is then unchanged.
+    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `bytes` is then unchanged.
     public func encode(
         _ values: Span<Double>,
         into bytes: inout MutableRawSpan

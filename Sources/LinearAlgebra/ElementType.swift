@@ -22,7 +22,7 @@ public enum ElementType: String, CaseIterable, Sendable {
         let (expected, overflow) = elements.multipliedReportingOverflow(by: byteCount)
         guard !overflow else { throw .invalidShape(rows: elements, columns: 1) }
         guard expected == found else {
-            throw .lengthMismatch(buffer: "the \(rawValue) byte range", expected: expected, found: found)
+            throw .byteCountMismatch(elementType: self, expected: expected, found: found)
         }
     }
 }

@@ -8,6 +8,8 @@ public enum LinearAlgebraError: Error, Equatable, Sendable {
     case outOfMemory(byteCount: Int)
     /// A buffer that does not hold what its shape says.
     case lengthMismatch(buffer: String, expected: Int, found: Int)
+    /// A byte range that does not hold the elements it stands for.
+    case byteCountMismatch(elementType: ElementType, expected: Int, found: Int)
     /// A side that does not fit the 32-bit integers of this BLAS.
     case dimensionExceedsBLAS(dimension: Int)
     /// The first row that holds NaN or infinity.
@@ -34,7 +36,9 @@ extension LinearAlgebraError: CustomStringConvertible {
         case .outOfMemory(let byteCount):
             "no memory for a buffer of \(byteCount) bytes. Give the worker more memory or fewer lanes."
         case .lengthMismatch(let buffer, let expected, let found):
-            "\(buffer) holds \(found) elements; expected \(expected)."
+            "\(buffer): \(found) elements; expected \(expected)."
+        case .byteCountMismatch(let elementType, let expected, let found):
+            "a range of \(elementType.rawValue) elements holds \(found) bytes; expected \(expected)."
         case .dimensionExceedsBLAS(let dimension):
             "a side of \(dimension) does not fit this BLAS; expected at most \(Int32.max)."
         case .nonFinite(let row):

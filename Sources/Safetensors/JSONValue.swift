@@ -34,7 +34,9 @@ public indirect enum JSONValue: Equatable, Sendable {
     /// Objects and lists inside each other beyond this depth are refused, so that hostile text cannot exhaust the stack.
     static let depthLimit = 64
 
-    /// Parses a whole text; keys that occur twice in one object are refused. `file` is only named in errors.
+    /// Parses a whole text; keys that occur twice in one object are refused.
+    ///
+    /// `file` is only named in errors.
     ///
     /// - Throws: ``SafetensorsError/malformedJSON(file:offset:found:expected:)`` or
     ///   ``SafetensorsError/duplicateKey(file:object:key:)``; no value is made.

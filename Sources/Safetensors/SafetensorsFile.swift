@@ -38,7 +38,8 @@ public final class SafetensorsFile: Sendable {
         self.identity = Identity(
             byteCount: status.byteCount,
             modificationNanoseconds: status.modificationNanoseconds,
-            headerDigest: FileDigest.sha256(of: bytes))
+            headerDigest: FileDigest.sha256(of: bytes)
+        )
         self.file = file
     }
 
@@ -113,7 +114,10 @@ public final class SafetensorsFile: Sendable {
         let tensor = try tensor(name)
         guard byteOffset >= 0, count >= 0, byteOffset <= tensor.byteCount, count <= tensor.byteCount - byteOffset else {
             let problem = SafetensorsError.TensorProblem.rangeOutside(
-                start: byteOffset, count: count, byteCount: tensor.byteCount)
+                start: byteOffset,
+                count: count,
+                byteCount: tensor.byteCount
+            )
             throw .tensor(file: path, name: name, problem: problem)
         }
         let start = header.dataOffset + tensor.byteRange.lowerBound + byteOffset

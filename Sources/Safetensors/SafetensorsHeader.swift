@@ -35,7 +35,9 @@ public struct SafetensorsHeader: Equatable, Sendable {
             throw .header(file: file, problem: .notUTF8(offset: offset))
         }
         var parser = SafetensorsHeaderParser(
-            scanner: JSONScanner(bytes, in: Self.lengthByteCount..<end), file: file)
+            scanner: JSONScanner(bytes, in: Self.lengthByteCount..<end),
+            file: file
+        )
         let entries = try parser.wholeHeader()
         let tensors = try Self.inDataOrder(entries.tensors, file: file)
         let dataByteCount = tensors.last?.byteRange.upperBound ?? 0

@@ -35,7 +35,8 @@ public final class SafetensorsSet: Sendable {
         self.files = files.map(\.file)
         self.layout = ShardLayout(
             shards: files.map { .init(fileName: $0.name, tensors: $0.file.header.tensors.map(\.description)) },
-            indexName: indexName)
+            indexName: indexName
+        )
         var fileIndexOfTensor: [String: Int] = [:]
         for (index, entry) in files.enumerated() {
             for tensor in entry.file.header.tensors { fileIndexOfTensor[tensor.name] = index }
@@ -122,7 +123,8 @@ private enum SetLocation {
     init(of path: FilePath) throws(SafetensorsError) {
         let name = path.lastComponent?.string ?? ""
         guard (try? OpenFile(directory: path)) != nil else {
-            self = name.hasSuffix(SafetensorsIndex.nameSuffix)
+            self =
+                name.hasSuffix(SafetensorsIndex.nameSuffix)
                 ? .index(directory: directory(of: path), name: name) : .file(path, name: name)
             return
         }

@@ -42,7 +42,9 @@ public final class SafetensorsWriter: Sendable {
         self.progress = Mutex(
             Progress(
                 coverage: Array(repeating: ByteCoverage(), count: placed.count),
-                writtenByteCounts: Array(repeating: 0, count: placed.count)))
+                writtenByteCounts: Array(repeating: 0, count: placed.count)
+            )
+        )
         self.partial = try PartialFile(for: path)
         try partial.file.resize(to: header.count + (placed.last?.byteRange.upperBound ?? 0))
         try partial.file.write(unsafe header.span.bytes, at: 0)
@@ -70,27 +72,34 @@ public final class SafetensorsWriter: Sendable {
 
     /// Publishes the file: durable content, then the name, then the durable name.
     ///
+    /// Once it has succeeded, another call does nothing.
+    ///
     /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes; no file of that name has appeared, and missing
     ///   bytes may still be written.
     public func finish() throws(SafetensorsError) {
-        let written = progress.withLock { $0.isFinished ? nil : $0.writtenByteCounts }
-        guard let written else { throw .writing(file: path, name: "", problem: .finished) }
-        let incomplete = zip(tensors, written).filter { $0.byteCount != $1 }.map { tensor, count in
-            SafetensorsError.writing(
-                file: path,
-                name: tensor.name,
-                problem: .incomplete(written: count, expected: tensor.byteCount))
-        }
-        if let error = SafetensorsError.bundle(incomplete) { throw error }
+        guard !progress.withLock({ $0.isFinished }) else { return }
+        if let error = SafetensorsError.bundle(incompleteTensors()) { throw error }
         do throws(SafetensorsError) { try partial.publish() } catch { throw renamed(error) }
         progress.withLock { $0.isFinished = true }
+    }
+
+    /// What keeps the file from being finished: one error a tensor that lacks bytes.
+    func incompleteTensors() -> [SafetensorsError] {
+        let written = progress.withLock { $0.writtenByteCounts }
+        return zip(tensors, written).filter { $0.byteCount != $1 }.map { tensor, count in
+            let problem = SafetensorsError.WritingProblem.incomplete(written: count, expected: tensor.byteCount)
+            return .writing(file: path, name: tensor.name, problem: problem)
+        }
     }
 
     private func claim(count: Int, at byteOffset: Int, of index: Int) throws(SafetensorsError) -> Range<Int> {
         let tensor = tensors[index]
         guard byteOffset >= 0, byteOffset <= tensor.byteCount, count <= tensor.byteCount - byteOffset else {
             let problem = SafetensorsError.WritingProblem.rangeOutside(
-                start: byteOffset, count: count, byteCount: tensor.byteCount)
+                start: byteOffset,
+                count: count,
+                byteCount: tensor.byteCount
+            )
             throw .writing(file: path, name: tensor.name, problem: problem)
         }
         let range = byteOffset..<byteOffset + count

@@ -54,12 +54,17 @@ extension Scheduler {
         return workerQueue.entries.first { entry in
             guard let job = jobs[entry.reference.job] else { return false }
             let memory = job.plan.units[entry.reference.unit.position].cost.memoryBytes
-            guard state.fits(memory) else { return false }
-            let failed = job.failures[entry.reference.unit] ?? []
-            guard failed.contains(.worker(worker)) else { return true }
-            return !roster.workers.contains {
-                !failed.contains(.worker($0.key)) && $0.value.capacity.memoryBytes >= memory
-            }
+            return state.fits(memory) && mayTry(entry.reference, worker)
+        }
+    }
+
+    /// Whether a unit has not failed at a worker, or has failed at all that could compute it.
+    private func mayTry(_ unit: UnitReference, _ worker: WorkerID) -> Bool {
+        guard let job = jobs[unit.job], let failed = job.failures[unit.unit], failed.contains(.worker(worker))
+        else { return true }
+        let memory = job.plan.units[unit.unit.position].cost.memoryBytes
+        return !roster.workers.contains {
+            !failed.contains(.worker($0.key)) && $0.value.capacity.memoryBytes >= memory
         }
     }
 
@@ -83,7 +88,7 @@ extension Scheduler {
     private mutating func moveQueuedUnits(_ effects: inout SchedulerEffects) {
         for idle in roster.workers.keys {
             guard let state = roster.workers[idle], state.leases.isEmpty,
-                let (victim, unit, lease) = largestQueuedUnit(fitting: state.capacity)
+                let (victim, unit, lease) = largestQueuedUnit(for: idle, state.capacity)
             else { continue }
             roster.workers[victim]?.leases[unit] = nil
             effects.orders.append(.revoke(victim, LeasedUnit(unit, lease.attempt)))
@@ -93,13 +98,13 @@ extension Scheduler {
     }
 
     private func largestQueuedUnit(
-        fitting capacity: WorkerCapacity
+        for idle: WorkerID, _ capacity: WorkerCapacity
     ) -> (WorkerID, UnitReference, WorkerRoster.Lease)? {
         var best: (WorkerID, UnitReference, WorkerRoster.Lease)?
         for (worker, state) in roster.workers where state.leases.count > state.capacity.lanes {
             // The first units of a worker's queue are about to start; only what lies behind its lanes is moved.
             for (unit, lease) in state.leases.elements.dropFirst(state.capacity.lanes)
-            where !lease.hasStarted && lease.memoryBytes <= capacity.memoryBytes {
+            where !lease.hasStarted && lease.memoryBytes <= capacity.memoryBytes && mayTry(unit, idle) {
                 if lease.nominalSeconds > best?.2.nominalSeconds ?? -1 { best = (worker, unit, lease) }
             }
         }

@@ -20,13 +20,22 @@ extension Scheduler {
                 }
             }
         }
-        for (id, job) in jobs { violations += violatedInvariants(of: id, job, leased: leased) }
+        if coordinatorLeases.count > settings.coordinatorLanes {
+            violations.append("the coordinator has \(coordinatorLeases.count) units")
+        }
+        let queued = (workerQueue.entries + coordinatorQueue.entries).map(\.reference)
+        for unit in queued where jobs[unit.job]?.states[unit.unit.position] != .ready {
+            violations.append("\(unit) is in a queue and not ready")
+        }
+        if Set(queued).count != queued.count { violations.append("a unit is in a queue twice") }
+        for (id, job) in jobs { violations += violatedInvariants(of: id, job, leased: leased, queued: Set(queued)) }
         return violations
     }
 
-    private func violatedInvariants(of id: JobID, _ job: JobProgress, leased: Set<UnitReference>) -> [String] {
+    private func violatedInvariants(
+        of id: JobID, _ job: JobProgress, leased: Set<UnitReference>, queued: Set<UnitReference>
+    ) -> [String] {
         var violations: [String] = []
-        let queued = Set((workerQueue.entries + coordinatorQueue.entries).map(\.reference))
         for unit in job.plan.units {
             let reference = UnitReference(job: id, unit: unit.index)
             let missing = unit.dependencies.filter { !job.isFinished($0) }.count
@@ -39,12 +48,18 @@ extension Scheduler {
                 violations.append("\(reference) is ready and in no queue")
             case .leased(.worker, _) where job.outcome == nil && !leased.contains(reference):
                 violations.append("\(reference) is leased and nobody has it")
+            case .leased(.coordinator, let attempt)
+            where job.outcome == nil && !coordinatorLeases.contains(LeasedUnit(reference, attempt)):
+                violations.append("\(reference) is leased and the coordinator does not have it")
+            case .ready where job.outcome != nil && queued.contains(reference):
+                violations.append("\(reference) is in a queue, but its job has ended")
             default: break
             }
         }
         if job.unfinishedCount != job.plan.units.count(where: { !job.isFinished($0.index) }) {
             violations.append("\(id) miscounts its unfinished units")
         }
+        if job.unfinishedCount == 0, job.outcome == nil { violations.append("\(id) is done and has not ended") }
         return violations
     }
 }

@@ -52,6 +52,14 @@ extension Scheduler {
             fraction: total > 0 ? done / total : 1, outcome: job.outcome)
     }
 
+    /// What is being computed of a job, by the units' titles, the most urgent first.
+    public func activity(of id: JobID) -> [String] {
+        guard let job = jobs[id], job.outcome == nil else { return [] }
+        return job.plan.units.filter {
+            if case .leased = job.states[$0.index.position] { true } else { false }
+        }.map(\.title)
+    }
+
     /// All workers, in the order of their joining.
     public var workerStatuses: [WorkerStatus] {
         roster.workers.map { id, worker in
@@ -81,7 +89,7 @@ extension Scheduler {
     }
 
     /// Who computed a unit and how long it took, once it is finished.
-    public func execution(of unit: UnitReference) -> (executor: UnitExecutorName, duration: UnitTiming)? {
+    public func execution(of unit: UnitReference) -> (executor: UnitExecutorName, timing: UnitTiming)? {
         guard let job = jobs[unit.job], let executor = job.executors[unit.unit],
             let duration = job.durations[unit.unit]
         else { return nil }

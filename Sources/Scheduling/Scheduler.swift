@@ -104,7 +104,12 @@ public struct Scheduler: Sendable {
     private mutating func join(
         _ worker: WorkerID, _ capacity: WorkerCapacity, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
     ) {
-        if roster.workers[worker] != nil { lose(worker, reason: "it greeted again", &effects) }
+        guard roster.workers[worker] == nil else {
+            // A greeting is repeated until it is answered; a restarted worker has another name, so this one still
+            // holds what it held.
+            hear(.worker(worker), now)
+            return
+        }
         roster.workers[worker] = WorkerRoster.Worker(capacity: capacity, lastHeard: now)
         effects.notices.append(.workerJoined(worker))
     }
@@ -145,7 +150,7 @@ public struct Scheduler: Sendable {
         guard let job = jobs[unit.job], job.outcome == nil, job.plan.units.indices.contains(unit.unit.position)
         else { return }
         if case .finished(let known) = job.states[unit.unit.position] {
-            if known != result { effects.notices.append(.resultsDiffer(unit, executor)) }
+            if !known.agrees(with: result) { effects.notices.append(.resultsDiffer(unit, executor)) }
             return
         }
         if !holds(unit, executor, attempt) {

@@ -30,6 +30,9 @@ public enum ClientRequest: Equatable, Sendable {
         case .workers: self = .workers
         case .outputs(let job): self = .outputs(JobID(rawValue: job))
         case .outputRange(let range):
+            guard !range.offset.addingReportingOverflow(range.byteCount).overflow else {
+                throw .malformed("a range ends behind 2^64")
+            }
             self = .outputRange(
                 JobID(rawValue: range.job), path: range.path, offset: range.offset, byteCount: range.byteCount)
         case nil: throw .malformed("a request has no body")

@@ -13,7 +13,7 @@ extension FactorOperation {
             slices: try list(wire.slices, "the list of slices") { slice throws(WireError) in
                 RowSlice(slice: try FileSlice(slice.slice), rows: try count(slice.rows, "a number of rows"))
             },
-            firstRow: try count(wire.firstRow, "the first row", most: .max),
+            firstRow: try count(wire.firstRow, "the first row", most: WireLimits.elementsMax),
             chunkRows: try count(wire.chunkRows, "the rows of a chunk"),
             reduction: try PositionReduction(wire.reduction, positions: wire.positions),
             divisor: wire.hasDivisor ? wire.divisor : nil)
@@ -117,6 +117,19 @@ extension CurvatureBlock {
         case .fullDimension(let dimension):
             self.init(name: wire.name, kind: .full(dimension: try count(dimension, "a dimension")))
         case nil: throw .malformed("a block has no kind")
+        }
+        try checkShape()
+    }
+
+    private func checkShape() throws(WireError) {
+        let (rows, columns) =
+            switch kind {
+            case .linear(let outputs, let inputs, _): (outputs, inputs)
+            case .full(let dimension): (1, dimension)
+            }
+        let (elements, overflow) = rows.multipliedReportingOverflow(by: columns)
+        guard !overflow, (1...WireLimits.elementsMax).contains(elements) else {
+            throw .malformed("a block is [\(rows), \(columns)]")
         }
     }
 

@@ -55,6 +55,9 @@ public struct JobReport: Equatable, Sendable {
     }
 
     init(_ wire: WireJobStatus) throws(WireError) {
+        guard (0...1).contains(wire.fraction), wire.submittedAt.isFinite else {
+            throw .malformed("a job's progress is \(wire.fraction), submitted at \(wire.submittedAt)")
+        }
         self.init(
             job: JobID(rawValue: wire.job), specPath: wire.specPath, submittedAt: wire.submittedAt,
             finishedUnits: try count(wire.finishedUnits, "a number of units"),

@@ -35,4 +35,6 @@ public enum WireLimits {
     static let listCountMax = 1 << 20
     /// Most rows, columns or positions.
     static let dimensionMax = 1 << 31
+    /// Most rows of a tensor, and most elements of a matrix: so few that their bytes can be counted.
+    static let elementsMax = 1 << 56
 }

@@ -70,6 +70,24 @@ public struct Frame: @unchecked Sendable {
         return unsafe Array(unsafeBytes)
     }
 
+    /// Copies the bytes into a buffer, as many as it takes from `offset` on.
+    ///
+    /// - Parameters:
+    ///   - destination: Where to; bytes outside the copied range are left as they are.
+    ///   - offset: The place of the first byte in `destination`.
+    /// - Returns: Whether all bytes were copied; false, and nothing was, when they do not fit.
+    public func copy(into destination: inout MutableRawSpan, at offset: Int) -> Bool {
+        guard offset >= 0, offset <= destination.byteCount, byteCount <= destination.byteCount - offset else {
+            return false
+        }
+        unsafe destination.withUnsafeMutableBytes { target in
+            guard let source = unsafe unsafeBytes.baseAddress, let start = target.baseAddress else { return }
+            unsafe memcpy(start + offset, source, unsafeBytes.count)
+        }
+        extendLifetime(owner)
+        return true
+    }
+
     /// The bytes as a text, or nil when they are not UTF-8.
     public var text: String? {
         defer { extendLifetime(owner) }

@@ -45,7 +45,9 @@ struct BlobStoreDiskFullTests {
             #expect(error?.isRetriable == true)
             #expect(
                 error?.description.hasSuffix(
-                    ": pwrite failed: no space is left on the disk or in the quota. Make room and try again.") == true)
+                    ": pwrite failed: no space is left on the disk or in the quota. Make room and try again."
+                ) == true
+            )
         }
         #expect(store.digests == [kept])
         // The dropped writer has made room again.

@@ -74,7 +74,8 @@ struct BlobStoreTests {
         try writer.append(Array("abc".utf8).span.bytes)
         #expect(
             message { () throws(BlobStoreError) in _ = try writer.finish(expecting: expected) }
-                == "\(path): the bytes received have the digest \(abc); expected \(expected). Fetch them again.")
+                == "\(path): the bytes received have the digest \(abc); expected \(expected). Fetch them again."
+        )
         #expect(store.digests == [])
         #expect(try FileManager.default.contentsOfDirectory(atPath: directory.appending("incoming")) == [])
     }
@@ -97,7 +98,8 @@ struct BlobStoreTests {
             message { () throws(BlobStoreError) in
                 var raw = MutableRawSpan()
                 try store.read(name, into: &raw)
-            } == "\(path): blob \(abc) is not in the store; expected it to be kept. Compute or fetch it again.")
+            } == "\(path): blob \(abc) is not in the store; expected it to be kept. Compute or fetch it again."
+        )
         #expect(try store.remove(name) == false)
     }
 
@@ -111,7 +113,8 @@ struct BlobStoreTests {
                     var span = bytes.mutableSpan
                     var raw = span.mutableBytes
                     try store.read(name, at: offset, into: &raw)
-                } == "blob \(abc): has 3 bytes; 2 bytes from byte \(offset) on are not all in it.")
+                } == "blob \(abc): has 3 bytes; 2 bytes from byte \(offset) on are not all in it."
+            )
         }
     }
 
@@ -172,7 +175,8 @@ struct BlobStoreTests {
                 var span = bytes.mutableSpan
                 var raw = span.mutableBytes
                 try store.read(name, into: &raw)
-            } == "\(path)/pending/ba/\(abc): is truncated: it has 1 bytes; expected 3. Remove it and fetch it again.")
+            } == "\(path)/pending/ba/\(abc): is truncated: it has 1 bytes; expected 3. Remove it and fetch it again."
+        )
     }
 
     @Test func `a store belongs to one process`() throws {
@@ -180,7 +184,8 @@ struct BlobStoreTests {
         #expect(
             message { () throws(BlobStoreError) in _ = try BlobStore(opening: path) }
                 == "\(path): is the blob store of another running process; expected one process a store. "
-                + "Name another directory, or end the other process.")
+                + "Name another directory, or end the other process."
+        )
         #expect(store.digests == [])
     }
 
@@ -188,7 +193,8 @@ struct BlobStoreTests {
         try directory.write([1], to: "file")
         #expect(
             message { () throws(BlobStoreError) in _ = try BlobStore(opening: path.appending("file")) }
-                == "\(path)/file/incoming: mkdir failed: Not a directory (errno 20).")
+                == "\(path)/file/incoming: mkdir failed: Not a directory (errno 20)."
+        )
     }
 
     @Test func `writers, readers and a group commit may run at once`() async throws {

@@ -18,6 +18,7 @@ struct EigenWorkspaceTests {
         }
         #expect(
             error?.description == "dsyevd of dimension 32767 needs a workspace of 2147549181 elements; this LAPACK "
-                + "takes at most 2147483647.")
+                + "takes at most 2147483647."
+        )
     }
 }

@@ -41,7 +41,8 @@ struct FactorizationTests {
     @Test func `the failing leading minor is named`() throws {
         var matrix = try minimumMatrix(5)
         matrix[3, 3] = 0
-        #expect(throws: LinearAlgebraError.notPositiveDefinite(minor: 4)) { [elements = matrix.elements] in
+        let elements = matrix.elements
+        #expect(throws: LinearAlgebraError.notPositiveDefinite(minor: 4)) {
             _ = try CholeskyFactor(factorizing: Matrix(rows: 5, columns: 5, elements: elements))
         }
     }
@@ -68,7 +69,10 @@ struct FactorizationTests {
         let vector = (0..<order).map { eigen.vectors[11, $0] }
         let first = vector[0]
         expectClose(
-            vector.map { $0 / first }, (0..<order).map { [1, 0, -1, 0][$0 % 4] }, absolute: 1e-11)
+            vector.map { $0 / first },
+            (0..<order).map { [1, 0, -1, 0][$0 % 4] },
+            absolute: 1e-11
+        )
         var single = try Matrix<Float>(rows: 2, columns: 2, elements: [2, 0, 1, 2])
         single[0, 1] = .nan
         expectClose(try SymmetricEigen<Float>(decomposing: single).values, [1, 3], absolute: 1e-6)

@@ -54,9 +54,9 @@ struct PackedSymmetricMatrixTests {
         let packed = try PackedSymmetricMatrix<Float>(dimension: 9, elements: values)
         let whole = try packed.frobeniusInnerProduct(with: packed)
         for border in 0...values.count {
-            let parts = [Array(values[..<border]), Array(values[border...])]
-            let low = try VectorOperations.frobeniusInnerProduct(parts[0].span, parts[0].span, firstElement: 0)
-            let high = try VectorOperations.frobeniusInnerProduct(parts[1].span, parts[1].span, firstElement: border)
+            let (head, tail) = (Array(values[..<border]), Array(values[border...]))
+            let low = try VectorOperations.frobeniusInnerProduct(head.span, head.span, firstElement: 0)
+            let high = try VectorOperations.frobeniusInnerProduct(tail.span, tail.span, firstElement: border)
             expectClose(low + high, whole, relative: 1e-14)
         }
     }

@@ -36,7 +36,8 @@ struct DiskFullTests {
         let bytes = [UInt8](repeating: 2, count: 40_000)
         #expect(
             errorMessage { () throws(SafetensorsError) in try writer.write(bytes.span.bytes, to: "t") }
-                == "\(path): pwrite failed: no space is left on the disk or in the quota. Make room and try again.")
+                == "\(path): pwrite failed: no space is left on the disk or in the quota. Make room and try again."
+        )
         try FileManager.default.removeItem(atPath: ballast)
         try writer.write(bytes.span.bytes, to: "t")
         try writer.finish()

@@ -1,7 +1,7 @@
 import Safetensors
 import SystemPackage
 
-/// A safetensors file as bytes: the length field, the header's text, and `dataByteCount` data bytes 0, 1, 2, …
+/// A safetensors file as bytes: the length field, the header's text, and data bytes that count up from 0.
 func fileBytes(_ header: String, dataByteCount: Int = 0) -> [UInt8] {
     let length = (0..<8).map { UInt8(truncatingIfNeeded: header.utf8.count >> (8 * $0)) }
     return length + Array(header.utf8) + (0..<dataByteCount).map { UInt8(truncatingIfNeeded: $0) }

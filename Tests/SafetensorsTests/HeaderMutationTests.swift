@@ -18,7 +18,8 @@ struct HeaderMutationTests {
 
     @Test(arguments: [1, 2, 3, 4] as [UInt64])
     func `five thousand mutations of a valid file never trap`(seed: UInt64) {
-        let text = #"{"__metadata__":{"format":"pt","n":"\u00e9\\"},"#
+        let text =
+            #"{"__metadata__":{"format":"pt","n":"\u00e9\\"},"#
             + #""w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"b":{"dtype":"BF16","shape":[2],"#
             + #""data_offsets":[24,28]},"q":{"dtype":"F4","shape":[2],"data_offsets":[28,29]}}  "#
         let valid = fileBytes(text, dataByteCount: 29)

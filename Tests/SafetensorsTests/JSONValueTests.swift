@@ -16,17 +16,19 @@ struct JSONValueTests {
     }
 
     @Test func `a rewrite with indentation puts one member on a line`() throws {
-        #expect(try parse(#"{"a":[1,{"b":2}],"c":{}}"#).text(indent: 2) == """
-            {
-              "a": [
-                1,
+        #expect(
+            try parse(#"{"a":[1,{"b":2}],"c":{}}"#).text(indent: 2) == """
                 {
-                  "b": 2
+                  "a": [
+                    1,
+                    {
+                      "b": 2
+                    }
+                  ],
+                  "c": {}
                 }
-              ],
-              "c": {}
-            }
-            """)
+                """
+        )
     }
 
     @Test(arguments: [
@@ -47,12 +49,16 @@ struct JSONValueTests {
     @Test func `depth is bounded`() {
         #expect(
             error(String(repeating: "[", count: 100_000))
-                == "c.json: byte 64 is \"[\"; expected at most 64 objects and lists inside each other.")
+                == "c.json: byte 64 is \"[\"; expected at most 64 objects and lists inside each other."
+        )
     }
 
     @Test func `bytes that are not UTF-8 are refused`() {
         #expect(
-            errorMessage { () throws(SafetensorsError) in _ = try JSONValue(parsing: [0x22, 0xC3, 0x22], file: "c.json") }
-                == "c.json: byte 1 is byte value 195; expected UTF-8.")
+            errorMessage { () throws(SafetensorsError) in
+                _ = try JSONValue(parsing: [0x22, 0xC3, 0x22], file: "c.json")
+            }
+                == "c.json: byte 1 is byte value 195; expected UTF-8."
+        )
     }
 }

@@ -11,7 +11,8 @@ struct SafetensorsFileTests {
 
     init() throws {
         directory = try TemporaryDirectory()
-        let text = #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U16","shape":[2,2],"data_offsets":[4,12]}}"#
+        let text =
+            #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U16","shape":[2,2],"data_offsets":[4,12]}}"#
         path = FilePath(try directory.write(fileBytes(text, dataByteCount: 12), to: "x.safetensors"))
     }
 
@@ -34,17 +35,20 @@ struct SafetensorsFileTests {
         let file = try SafetensorsFile(opening: path)
         #expect(
             errorMessage { () throws(SafetensorsError) in _ = try file.bytes(of: "a", at: 2, count: 3) }
-                == "\(path): tensor \"a\" has 4 bytes; 3 bytes from byte 2 on are not all in it.")
+                == "\(path): tensor \"a\" has 4 bytes; 3 bytes from byte 2 on are not all in it."
+        )
         #expect(
             errorMessage { () throws(SafetensorsError) in _ = try file.bytes(of: "a", at: .max, count: .max) }
-                == "\(path): tensor \"a\" has 4 bytes; \(Int.max) bytes from byte \(Int.max) on are not all in it.")
+                == "\(path): tensor \"a\" has 4 bytes; \(Int.max) bytes from byte \(Int.max) on are not all in it."
+        )
     }
 
     @Test func `an unknown tensor is refused`() throws {
         let file = try SafetensorsFile(opening: path)
         #expect(
             errorMessage { () throws(SafetensorsError) in _ = try file.tensor("c") }
-                == "\(path): tensor \"c\" is not in the file.")
+                == "\(path): tensor \"c\" is not in the file."
+        )
     }
 
     @Test func `a file that is cut while open is truncated`() throws {
@@ -53,10 +57,12 @@ struct SafetensorsFileTests {
         truncate(path.string, size - 2)
         #expect(
             errorMessage { () throws(SafetensorsError) in _ = try file.bytes(of: "b", count: 8) }
-                == "\(path): is truncated: it has \(size - 2) bytes; expected \(size). Copy or download it again.")
+                == "\(path): is truncated: it has \(size - 2) bytes; expected \(size). Copy or download it again."
+        )
         #expect(
             errorMessage { () throws(SafetensorsError) in try file.requireUnchanged() }
-                == "\(path): changed after it was opened; expected it to stay as it was. Submit the job again.")
+                == "\(path): changed after it was opened; expected it to stay as it was. Submit the job again."
+        )
     }
 
     @Test func `the identity is that of the header and the file`() throws {
@@ -72,7 +78,8 @@ struct SafetensorsFileTests {
     @Test func `a missing file is named with the kernel's reason`() {
         #expect(
             errorMessage { () throws(SafetensorsError) in _ = try SafetensorsFile(opening: "/nowhere/x.safetensors") }
-                == "/nowhere/x.safetensors: open failed: No such file or directory (errno 2).")
+                == "/nowhere/x.safetensors: open failed: No such file or directory (errno 2)."
+        )
     }
 
     @Test func `a directory and a pipe are no regular files`() throws {
@@ -81,7 +88,8 @@ struct SafetensorsFileTests {
         for path in [directory.path, pipe] {
             #expect(
                 errorMessage { () throws(SafetensorsError) in _ = try SafetensorsFile(opening: FilePath(path)) }
-                    == "\(path): is not a regular file; expected a safetensors file. Correct the path.")
+                    == "\(path): is not a regular file; expected a safetensors file. Correct the path."
+            )
         }
     }
 
@@ -99,6 +107,7 @@ struct SafetensorsFileTests {
                 var span = bytes.mutableSpan
                 var raw = span.mutableBytes
                 try file.read(fromFileOffset: size - 1, into: &raw)
-            } == "\(path): is truncated: it has \(size) bytes; expected \(size + 1). Copy or download it again.")
+            } == "\(path): is truncated: it has \(size) bytes; expected \(size + 1). Copy or download it again."
+        )
     }
 }

@@ -8,21 +8,24 @@ struct SafetensorsHeaderErrorTests {
     @Test func `a file of seven bytes is truncated`() {
         #expect(
             parseError([2, 0, 0, 0, 0, 0, 0])
-                == "x.safetensors: is truncated: it has 7 bytes; expected 8. Copy or download it again.")
+                == "x.safetensors: is truncated: it has 7 bytes; expected 8. Copy or download it again."
+        )
     }
 
     @Test func `a header above the format's limit is refused before it is read`() {
         #expect(
             parseError([0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7B])
                 == "x.safetensors: announces a header of 18446744073709551615 bytes; expected at most 100000000. "
-                + "It is not a safetensors file, or it is damaged.")
+                + "It is not a safetensors file, or it is damaged."
+        )
     }
 
     @Test func `a header longer than the file is refused`() {
         #expect(
             parseError([3, 0, 0, 0, 0, 0, 0, 0, 0x7B, 0x7D])
                 == "x.safetensors: announces a header of 3 bytes, but only 2 bytes follow. "
-                + "It is truncated or not a safetensors file; copy or download it again.")
+                + "It is truncated or not a safetensors file; copy or download it again."
+        )
     }
 
     @Test func `an empty header is refused`() {
@@ -32,56 +35,65 @@ struct SafetensorsHeaderErrorTests {
     @Test func `a header that does not start with a brace is refused`() {
         #expect(
             parseError(fileBytes(" {}"))
-                == "x.safetensors: its header starts with byte 32; expected \"{\" (123). It is not a safetensors file.")
+                == "x.safetensors: its header starts with byte 32; expected \"{\" (123). It is not a safetensors file."
+        )
     }
 
     @Test func `a header that is not UTF-8 is refused with the byte`() {
         var bytes = fileBytes(#"{"a":{}}"#)
         bytes[10] = 0xFF
         #expect(
-            parseError(bytes) == "x.safetensors: its header is not UTF-8 at byte 10; expected JSON in UTF-8.")
+            parseError(bytes) == "x.safetensors: its header is not UTF-8 at byte 10; expected JSON in UTF-8."
+        )
     }
 
     @Test func `only spaces may follow the header's object`() {
         #expect(
             parseError(fileBytes("{} \n"))
-                == "x.safetensors: byte 11 follows the header's object and is not a space; expected only padding spaces.")
+                == "x.safetensors: byte 11 follows the header's object and is not a space; expected only padding spaces."
+        )
     }
 
     @Test func `a second object after the header is refused`() {
         #expect(
             parseError(fileBytes("{}{}"))
-                == "x.safetensors: byte 10 follows the header's object and is not a space; expected only padding spaces.")
+                == "x.safetensors: byte 10 follows the header's object and is not a space; expected only padding spaces."
+        )
     }
 
     @Test func `a header cut in the middle is refused with the byte`() {
         #expect(
             parseError(fileBytes(#"{"a":{"dtype""#))
-                == "x.safetensors: byte 21 is the end of the text; expected \":\".")
+                == "x.safetensors: byte 21 is the end of the text; expected \":\"."
+        )
     }
 
     @Test func `a missing comma is refused with the byte`() {
         #expect(
             parseError(fileBytes(#"{"a":{"dtype":"U8" "shape""#))
-                == "x.safetensors: byte 27 is \"\"\"; expected \",\" or \"}\".")
+                == "x.safetensors: byte 27 is \"\"\"; expected \",\" or \"}\"."
+        )
     }
 
     @Test func `a control character inside a name is refused`() {
         #expect(
             parseError(fileBytes("{\"a\n\":{}}"))
-                == "x.safetensors: byte 11 is byte value 10; expected no control character inside a string.")
+                == "x.safetensors: byte 11 is byte value 10; expected no control character inside a string."
+        )
     }
 
     @Test func `half a surrogate pair is refused`() {
         #expect(
             parseError(fileBytes(#"{"\ud83dx":{}}"#))
-                == "x.safetensors: byte 16 is \"x\"; expected a surrogate pair.")
+                == "x.safetensors: byte 16 is \"x\"; expected a surrogate pair."
+        )
     }
 
     @Test func `an unknown escape is refused`() {
         #expect(
             parseError(fileBytes(#"{"\x":{}}"#))
-                == #"x.safetensors: byte 11 is "x"; expected one of \" \\ \/ \b \f \n \r \t \u."#)
+                == #"x.safetensors: byte 11 is "x"; expected one of \" \\ \/ \b \f \n \r \t \u."#
+        )
     }
 
     @Test func `an entry that is no object is refused`() {
@@ -90,50 +102,58 @@ struct SafetensorsHeaderErrorTests {
 
     @Test func `metadata that is null is refused`() {
         #expect(
-            parseError(fileBytes(#"{"__metadata__":null}"#)) == "x.safetensors: byte 24 is \"n\"; expected \"{\".")
+            parseError(fileBytes(#"{"__metadata__":null}"#)) == "x.safetensors: byte 24 is \"n\"; expected \"{\"."
+        )
     }
 
     @Test func `a metadata value that is no string is refused`() {
         #expect(
             parseError(fileBytes(#"{"__metadata__":{"n":1}}"#))
-                == "x.safetensors: metadata \"n\" is not a string; expected every metadata value to be one.")
+                == "x.safetensors: metadata \"n\" is not a string; expected every metadata value to be one."
+        )
     }
 
     @Test func `a metadata key that occurs twice is refused`() {
         #expect(
             parseError(fileBytes(#"{"__metadata__":{"n":"1","n":"1"}}"#))
-                == "x.safetensors: the metadata names \"n\" twice; expected every key once.")
+                == "x.safetensors: the metadata names \"n\" twice; expected every key once."
+        )
     }
 
     @Test func `a tensor that occurs twice is refused`() {
         #expect(
             parseError(fileBytes("{\"a\":{\(valid)},\"a\":{\(valid)}}", dataByteCount: 2))
-                == "x.safetensors: the header names \"a\" twice; expected every key once.")
+                == "x.safetensors: the header names \"a\" twice; expected every key once."
+        )
     }
 
     @Test func `a name that is equal to another after unescaping is refused`() {
         #expect(
             parseError(fileBytes("{\"a\":{\(valid)},\"\\u0061\":{\(valid)}}", dataByteCount: 2))
-                == "x.safetensors: the header names \"a\" twice; expected every key once.")
+                == "x.safetensors: the header names \"a\" twice; expected every key once."
+        )
     }
 
     @Test func `metadata that occurs twice is refused`() {
         #expect(
             parseError(fileBytes(#"{"__metadata__":{},"__metadata__":{}}"#))
-                == "x.safetensors: the header names \"__metadata__\" twice; expected every key once.")
+                == "x.safetensors: the header names \"__metadata__\" twice; expected every key once."
+        )
     }
 
     @Test func `a field that occurs twice is refused`() {
         #expect(
             parseError(fileBytes("{\"a\":{\(valid),\"shape\":[2]}}", dataByteCount: 2))
-                == "x.safetensors: tensor \"a\" names \"shape\" twice; expected every key once.")
+                == "x.safetensors: tensor \"a\" names \"shape\" twice; expected every key once."
+        )
     }
 
     @Test func `an unknown field is refused`() {
         #expect(
             parseError(fileBytes("{\"a\":{\(valid),\"strides\":[1]}}", dataByteCount: 2))
                 == "x.safetensors: tensor \"a\" has a field \"strides\"; expected only \"dtype\", \"shape\" and "
-                + "\"data_offsets\".")
+                + "\"data_offsets\"."
+        )
     }
 
     @Test(arguments: ["dtype", "shape", "data_offsets"])
@@ -142,7 +162,8 @@ struct SafetensorsHeaderErrorTests {
         let rest = fields.filter { $0.key != field }.values.joined(separator: ",")
         #expect(
             parseError(fileBytes("{\"a\":{\(rest)}}", dataByteCount: 2))
-                == "x.safetensors: tensor \"a\" has no \"\(field)\"; expected \"dtype\", \"shape\" and \"data_offsets\".")
+                == "x.safetensors: tensor \"a\" has no \"\(field)\"; expected \"dtype\", \"shape\" and \"data_offsets\"."
+        )
     }
 
     @Test func `an unknown data type is refused with those that are known`() {
@@ -150,82 +171,98 @@ struct SafetensorsHeaderErrorTests {
             parseError(fileBytes(#"{"a":{"dtype":"F128","shape":[],"data_offsets":[0,16]}}"#, dataByteCount: 16))
                 == "x.safetensors: tensor \"a\" has the data type \"F128\"; expected one of BOOL, F4, F6_E2M3, F6_E3M2, "
                 + "U8, I8, F8_E5M2, F8_E4M3, F8_E8M0, F8_E4M3FNUZ, F8_E5M2FNUZ, I16, U16, F16, BF16, I32, U32, F32, "
-                + "C64, F64, I64, U64.")
+                + "C64, F64, I64, U64."
+        )
     }
 
     @Test(arguments: ["-1", "2.0", "2e0", "-0"])
     func `an extent that is no whole number is refused as written`(text: String) {
         #expect(
-            parseError(fileBytes("{\"a\":{\"dtype\":\"U8\",\"shape\":[\(text)],\"data_offsets\":[0,2]}}", dataByteCount: 2))
-                == "x.safetensors: tensor \"a\" has \(text) in \"shape\"; expected whole numbers that are not negative.")
+            parseError(
+                fileBytes("{\"a\":{\"dtype\":\"U8\",\"shape\":[\(text)],\"data_offsets\":[0,2]}}", dataByteCount: 2)
+            )
+                == "x.safetensors: tensor \"a\" has \(text) in \"shape\"; expected whole numbers that are not negative."
+        )
     }
 
     @Test func `an offset of more than 63 bits is refused`() {
         #expect(
             parseError(fileBytes(#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,9223372036854775808]}}"#))
                 == "x.safetensors: tensor \"a\" has 9223372036854775808 in \"data_offsets\"; expected at most "
-                + "9223372036854775807.")
+                + "9223372036854775807."
+        )
     }
 
     @Test func `one offset is too few`() {
         #expect(
             parseError(fileBytes(#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[2]}}"#, dataByteCount: 2))
-                == "x.safetensors: tensor \"a\" has 1 data offsets; expected 2, a start and an end.")
+                == "x.safetensors: tensor \"a\" has 1 data offsets; expected 2, a start and an end."
+        )
     }
 
     @Test func `an end before the start is refused`() {
         #expect(
             parseError(fileBytes(#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[2,0]}}"#, dataByteCount: 2))
-                == "x.safetensors: tensor \"a\" ends at byte 0, before its start at byte 2; expected the end last.")
+                == "x.safetensors: tensor \"a\" ends at byte 0, before its start at byte 2; expected the end last."
+        )
     }
 
     @Test func `a shape whose product overflows is refused`() {
         let text = #"{"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0]}}"#
         #expect(
             parseError(fileBytes(text))
-                == "x.safetensors: tensor \"a\" is U8 [4294967296, 4294967296], more bytes than can be counted in 63 bits.")
+                == "x.safetensors: tensor \"a\" is U8 [4294967296, 4294967296], more bytes than can be counted in 63 bits."
+        )
     }
 
     @Test func `a shape whose bits overflow is refused`() {
         let text = #"{"a":{"dtype":"F64","shape":[1152921504606846976],"data_offsets":[0,0]}}"#
         #expect(
             parseError(fileBytes(text))
-                == "x.safetensors: tensor \"a\" is F64 [1152921504606846976], more bytes than can be counted in 63 bits.")
+                == "x.safetensors: tensor \"a\" is F64 [1152921504606846976], more bytes than can be counted in 63 bits."
+        )
     }
 
     @Test func `packed elements that end inside a byte are refused`() {
         #expect(
             parseError(fileBytes(#"{"a":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}}"#, dataByteCount: 2))
-                == "x.safetensors: tensor \"a\" is F4 [3], which takes 12 bits; expected a whole number of bytes.")
+                == "x.safetensors: tensor \"a\" is F4 [3], which takes 12 bits; expected a whole number of bytes."
+        )
     }
 
     @Test func `a size that disagrees with type and shape is refused with all of them`() {
         #expect(
             parseError(fileBytes(#"{"a":{"dtype":"F32","shape":[3,2],"data_offsets":[0,20]}}"#, dataByteCount: 20))
-                == "x.safetensors: tensor \"a\" is F32 [3, 2], which takes 24 bytes, but its offsets enclose 20.")
+                == "x.safetensors: tensor \"a\" is F32 [3, 2], which takes 24 bytes, but its offsets enclose 20."
+        )
     }
 
     @Test func `tensors that share bytes are refused`() {
-        let text = #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#
+        let text =
+            #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#
         #expect(
             parseError(fileBytes(text, dataByteCount: 6))
                 == "x.safetensors: tensor \"b\" shares bytes 2 to 4 of the data with tensor \"a\"; "
-                + "expected tensors one after the other.")
+                + "expected tensors one after the other."
+        )
     }
 
     @Test func `a hole between tensors is refused`() {
-        let text = #"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[6,8]}}"#
+        let text =
+            #"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[6,8]}}"#
         #expect(
             parseError(fileBytes(text, dataByteCount: 8))
                 == "x.safetensors: tensor \"b\" follows bytes 2 to 6 of the data, which belong to no tensor; "
-                + "expected tensors without holes between them.")
+                + "expected tensors without holes between them."
+        )
     }
 
     @Test func `data shorter than the header says is truncated`() {
         let bytes = fileBytes(#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}"#, dataByteCount: 5)
         #expect(
             parseError(bytes)
-                == "x.safetensors: is truncated: it has 68 bytes; expected 75. Copy or download it again.")
+                == "x.safetensors: is truncated: it has 68 bytes; expected 75. Copy or download it again."
+        )
     }
 
     @Test func `data whose end overflows is truncated`() {
@@ -239,13 +276,15 @@ struct SafetensorsHeaderErrorTests {
         #expect(
             parseError(bytes)
                 == "x.safetensors: is truncated: it has \(bytes.count) bytes; expected \(Int.max). "
-                + "Copy or download it again.")
+                + "Copy or download it again."
+        )
     }
 
     @Test func `bytes after the last tensor are refused`() {
         #expect(
             parseError(fileBytes("{\"a\":{\(valid)}}", dataByteCount: 3))
-                == "x.safetensors: has 64 bytes; expected 63, the end of its last tensor. Copy or download it again.")
+                == "x.safetensors: has 64 bytes; expected 63, the end of its last tensor. Copy or download it again."
+        )
     }
 
     @Test func `a git-LFS pointer is recognised with the size that it names`() {
@@ -253,7 +292,8 @@ struct SafetensorsHeaderErrorTests {
         #expect(
             parseError(Array(text.utf8))
                 == "x.safetensors: is a git-LFS pointer to 4976698672 bytes, not the data itself; expected a safetensors "
-                + "file. Run `git lfs pull` where it was cloned, or download the file.")
+                + "file. Run `git lfs pull` where it was cloned, or download the file."
+        )
     }
 
     @Test func `a million brackets cannot exhaust the stack`() {

@@ -27,7 +27,8 @@ struct SafetensorsHeaderTests {
     }
 
     @Test func `tensors of no bytes may stand anywhere`() {
-        let text = #"{"a":{"dtype":"F32","shape":[0,5],"data_offsets":[0,0]},"#
+        let text =
+            #"{"a":{"dtype":"F32","shape":[0,5],"data_offsets":[0,0]},"#
             + #""b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"c":{"dtype":"U8","shape":[0],"data_offsets":[2,2]}}"#
         #expect(parseError(fileBytes(text, dataByteCount: 2)) == nil)
     }
@@ -45,6 +46,8 @@ struct SafetensorsHeaderTests {
             "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32,
             "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
         ]
-        #expect(Dictionary(uniqueKeysWithValues: TensorDataType.allCases.map { ($0.rawValue, $0.bitCount) }) == expected)
+        #expect(
+            Dictionary(uniqueKeysWithValues: TensorDataType.allCases.map { ($0.rawValue, $0.bitCount) }) == expected
+        )
     }
 }

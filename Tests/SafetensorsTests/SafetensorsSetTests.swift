@@ -16,7 +16,9 @@ struct SafetensorsSetTests {
             "\"\(tensor)\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[\(position),\(position + 1)]}"
         }
         try directory.write(
-            fileBytes("{\(entries.joined(separator: ","))}", dataByteCount: tensors.count), to: name)
+            fileBytes("{\(entries.joined(separator: ","))}", dataByteCount: tensors.count),
+            to: name
+        )
     }
 
     private func writeIndex(_ map: String) throws {
@@ -61,7 +63,8 @@ struct SafetensorsSetTests {
         try write("m-2.safetensors", tensors: ["c"])
         try directory.write(Array("version https://git-lfs.github.com/spec/v1\nsize 7\n".utf8), to: "m-4.safetensors")
         try writeIndex(
-            #""a":"m-1.safetensors","b":"m-1.safetensors","c":"m-2.safetensors","d":"m-3.safetensors","e":"m-4.safetensors""#)
+            #""a":"m-1.safetensors","b":"m-1.safetensors","c":"m-2.safetensors","d":"m-3.safetensors","e":"m-4.safetensors""#
+        )
         #expect(
             openError() == """
                 \(index): places tensor "b" in "m-1.safetensors", which does not hold it. \
@@ -72,7 +75,8 @@ struct SafetensorsSetTests {
                 \(index): places 1 tensor in "m-3.safetensors", which does not exist. Copy or download the shard.
                 \(directory.path)/m-4.safetensors: is a git-LFS pointer to 7 bytes, not the data itself; expected a \
                 safetensors file. Run `git lfs pull` where it was cloned, or download the file.
-                """)
+                """
+        )
     }
 
     @Test func `a tensor that the index names twice is refused`() throws {
@@ -86,27 +90,32 @@ struct SafetensorsSetTests {
             openError() == """
                 \(index): places tensor "a" in "../m.safetensors"; expected the name of a file in the same directory.
                 \(index): places tensor "b" in ".."; expected the name of a file in the same directory.
-                """)
+                """
+        )
     }
 
     @Test func `an index without a weight map is refused`() throws {
         try directory.write(Array(#"{"weight_map":[]}"#.utf8), to: "model.safetensors.index.json")
         #expect(
-            openError() == "\(index): \"weight_map\" is missing or of another kind; expected an object of file names.")
+            openError() == "\(index): \"weight_map\" is missing or of another kind; expected an object of file names."
+        )
     }
 
     @Test func `an index that is a git-LFS pointer is recognised`() throws {
         let text = "version https://git-lfs.github.com/spec/v1\nsize 7\n"
         try directory.write(Array(text.utf8), to: "model.safetensors.index.json")
         #expect(
-            openError() == "\(index): is a git-LFS pointer to 7 bytes, not the data itself; expected a safetensors file. "
-                + "Run `git lfs pull` where it was cloned, or download the file.")
+            openError()
+                == "\(index): is a git-LFS pointer to 7 bytes, not the data itself; expected a safetensors file. "
+                + "Run `git lfs pull` where it was cloned, or download the file."
+        )
     }
 
     @Test func `an empty directory is refused`() {
         #expect(
             openError() == "\(path): holds no safetensors file; expected \"model.safetensors\" or a "
-                + "\"*.safetensors.index.json\".")
+                + "\"*.safetensors.index.json\"."
+        )
     }
 
     @Test func `shards without an index are refused`() throws {
@@ -114,7 +123,8 @@ struct SafetensorsSetTests {
         try write("m-2.safetensors", tensors: ["b"])
         #expect(
             openError() == "\(path): holds \"m-1.safetensors\", \"m-2.safetensors\" without a "
-                + "\"*.safetensors.index.json\"; expected the index that says how they belong together.")
+                + "\"*.safetensors.index.json\"; expected the index that says how they belong together."
+        )
     }
 
     @Test func `a whole model beside an index is refused as ambiguous`() throws {
@@ -122,7 +132,9 @@ struct SafetensorsSetTests {
         try write("m-1.safetensors", tensors: ["a"])
         try writeIndex(#""a":"m-1.safetensors""#)
         #expect(
-            openError() == "\(path): holds \"model.safetensors.index.json\", \"model.safetensors\"; expected one of them. "
-                + "Name the file itself, or move the others away.")
+            openError()
+                == "\(path): holds \"model.safetensors.index.json\", \"model.safetensors\"; expected one of them. "
+                + "Name the file itself, or move the others away."
+        )
     }
 }

@@ -41,8 +41,10 @@ struct SafetensorsWriterTests {
 
     @Test func `the bytes are those that the format prescribes`() throws {
         let writer = try SafetensorsWriter(
-            path: path, tensors: [TensorDescription(name: "a", dataType: .uint8, shape: [2])],
-            metadata: ["b": "2", "a": "1"])
+            path: path,
+            tensors: [TensorDescription(name: "a", dataType: .uint8, shape: [2])],
+            metadata: ["b": "2", "a": "1"]
+        )
         #expect(write([7, 8], writer, "a") == nil)
         try writer.finish()
         let text = #"{"__metadata__":{"a":"1","b":"2"},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}"#
@@ -74,7 +76,8 @@ struct SafetensorsWriterTests {
             errorMessage { () throws(SafetensorsError) in try writer.finish() } == """
                 \(path): tensor "w" was given 0 bytes; expected 16. The file was not published.
                 \(path): tensor "é"" was given 2 bytes; expected 3. The file was not published.
-                """)
+                """
+        )
         #expect(try directory.names().filter { !$0.hasPrefix(".") } == [])
         #expect(write([3], writer, "é\"", at: 2) == nil)
         #expect(write(Array(0..<16), writer, "w") == nil)
@@ -88,7 +91,8 @@ struct SafetensorsWriterTests {
         #expect(
             write([1, 2], writer, "w", at: 7)
                 == "\(path): tensor \"w\" was given 2 bytes at byte 7, some of which were written before; "
-                + "expected each byte once.")
+                + "expected each byte once."
+        )
         #expect(write([1, 2], writer, "w", at: 3) != nil)
         #expect(write([1, 2, 3, 4, 5, 6], writer, "w", at: 3) != nil)
         #expect(write([1, 2, 3, 4], writer, "w", at: 0) == nil)
@@ -98,7 +102,8 @@ struct SafetensorsWriterTests {
         let writer = try SafetensorsWriter(path: path, tensors: tensors)
         #expect(
             write([1, 2, 3], writer, "é\"", at: 1)
-                == "\(path): tensor \"é\"\" has 3 bytes; 3 bytes at byte 1 do not fit and were not written.")
+                == "\(path): tensor \"é\"\" has 3 bytes; 3 bytes at byte 1 do not fit and were not written."
+        )
         #expect(write([1], writer, "w", at: -1) != nil)
         #expect(write([1], writer, "w", at: .max) != nil)
     }
@@ -107,7 +112,8 @@ struct SafetensorsWriterTests {
         let writer = try SafetensorsWriter(path: path, tensors: tensors)
         #expect(
             write([1], writer, "v")
-                == "\(path): tensor \"v\" was not announced when the file was begun; nothing was written.")
+                == "\(path): tensor \"v\" was not announced when the file was begun; nothing was written."
+        )
     }
 
     @Test func `a write after the end is refused`() throws {
@@ -116,7 +122,8 @@ struct SafetensorsWriterTests {
         try writer.finish()
         #expect(
             write([1], writer, "é\"")
-                == "\(path): tensor \"é\"\" was given bytes after the file was finished; nothing was written.")
+                == "\(path): tensor \"é\"\" was given bytes after the file was finished; nothing was written."
+        )
     }
 
     @Test(arguments: ["a", "__metadata__"])
@@ -125,7 +132,8 @@ struct SafetensorsWriterTests {
         #expect(
             errorMessage { () throws(SafetensorsError) in _ = try SafetensorsWriter(path: path, tensors: tensors) }
                 == "\(path): tensor \"\(name)\" was announced, but the name is taken; expected distinct names other than "
-                + "__metadata__.")
+                + "__metadata__."
+        )
     }
 
     @Test(arguments: [[-1], [Int.max, 2], [Int.max / 8]])
@@ -133,7 +141,8 @@ struct SafetensorsWriterTests {
         let tensor = TensorDescription(name: "a", dataType: .float64, shape: shape)
         #expect(
             errorMessage { () throws(SafetensorsError) in _ = try SafetensorsWriter(path: path, tensors: [tensor]) }
-                == "\(path): tensor \"a\" was announced as F64 \(shape), which is not a countable whole number of bytes.")
+                == "\(path): tensor \"a\" was announced as F64 \(shape), which is not a countable whole number of bytes."
+        )
     }
 
     @Test func `leftovers of a crash are removed and files being written are kept`() throws {

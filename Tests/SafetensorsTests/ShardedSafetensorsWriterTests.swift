@@ -15,7 +15,9 @@ struct ShardedSafetensorsWriterTests {
 
     @Test func `shards are filled greedily and a large tensor has one of its own`() {
         let layout = ShardLayout(
-            tensors: [tensor("a", 4), tensor("b", 4), tensor("c", 3), tensor("d", 99), tensor("e", 1)], shardByteLimit: 8)
+            tensors: [tensor("a", 4), tensor("b", 4), tensor("c", 3), tensor("d", 99), tensor("e", 1)],
+            shardByteLimit: 8
+        )
         #expect(layout.shards.map { $0.tensors.map(\.name) } == [["a", "b"], ["c"], ["d"], ["e"]])
         #expect(layout.shards[1].fileName == "model-00002-of-00004.safetensors")
         #expect(layout.indexName == "model.safetensors.index.json")
@@ -29,7 +31,11 @@ struct ShardedSafetensorsWriterTests {
 
     @Test func `a written set has an index and is read back in the same layout`() throws {
         let layout = ShardLayout(tensors: [tensor("b", 4), tensor("a", 4), tensor("c", 3)], shardByteLimit: 8)
-        let writer = try ShardedSafetensorsWriter(directory: FilePath(directory.path), layout: layout, metadata: ["k": "v"])
+        let writer = try ShardedSafetensorsWriter(
+            directory: FilePath(directory.path),
+            layout: layout,
+            metadata: ["k": "v"]
+        )
         for (name, bytes) in [("c", [9, 9, 9]), ("a", [5, 6, 7, 8]), ("b", [1, 2, 3, 4])] as [(String, [UInt8])] {
             try writer.write(bytes.span.bytes, to: name)
         }
@@ -48,11 +54,28 @@ struct ShardedSafetensorsWriterTests {
                   }
                 }
 
-                """)
+                """
+        )
         let set = try SafetensorsSet(opening: FilePath(directory.path))
         #expect(set.layout == layout)
         #expect(set.metadata == ["k": "v"])
         #expect(try set.files[0].bytes(of: "a", count: 4) == [5, 6, 7, 8])
+    }
+
+    @Test func `no file of an incomplete set is published and every lacking tensor is named`() throws {
+        let layout = ShardLayout(tensors: [tensor("a", 1), tensor("b", 8), tensor("c", 8)], shardByteLimit: 8)
+        let writer = try ShardedSafetensorsWriter(directory: FilePath(directory.path), layout: layout)
+        let bytes: [UInt8] = [1]
+        try writer.write(bytes.span.bytes, to: "a")
+        #expect(
+            errorMessage { () throws(SafetensorsError) in try writer.finish() } == """
+                \(directory.path)/model-00002-of-00003.safetensors: tensor "b" was given 0 bytes; expected 8. \
+                The file was not published.
+                \(directory.path)/model-00003-of-00003.safetensors: tensor "c" was given 0 bytes; expected 8. \
+                The file was not published.
+                """
+        )
+        #expect(try directory.names().allSatisfy { $0.hasPrefix(".") })
     }
 
     @Test func `a dropped set leaves nothing behind`() throws {
@@ -70,10 +93,13 @@ struct ShardedSafetensorsWriterTests {
             shards: [
                 .init(fileName: "1.safetensors", tensors: [tensor("a", 1)]),
                 .init(fileName: "2.safetensors", tensors: [tensor("a", 1)]),
-            ], indexName: nil)
+            ],
+            indexName: nil
+        )
         #expect(
             errorMessage { () throws(SafetensorsError) in
                 _ = try ShardedSafetensorsWriter(directory: FilePath(directory.path), layout: layout)
-            } == "\(directory.path): names \"a\" twice; expected every file and every tensor once.")
+            } == "\(directory.path): names \"a\" twice; expected every file and every tensor once."
+        )
     }
 }

@@ -30,7 +30,8 @@ struct WholeFileTests {
         try directory.write([1, 2, 3], to: "a")
         #expect(
             errorMessage { () throws(SafetensorsError) in _ = try WholeFile.read(path.appending("a"), limit: 2) }
-                == "\(path)/a: has 3 bytes; expected at most 2.")
+                == "\(path)/a: has 3 bytes; expected at most 2."
+        )
     }
 
     @Test func `directories are made with those above them`() throws {
@@ -41,7 +42,8 @@ struct WholeFileTests {
         try directory.write([1], to: "f")
         #expect(
             errorMessage { () throws(SafetensorsError) in try WholeFile.createDirectory(at: path.appending("f")) }
-                == "\(path)/f: mkdir failed: File exists (errno 17).")
+                == "\(path)/f: mkdir failed: File exists (errno 17)."
+        )
     }
 
     @Test func `digests are those of FIPS 180-4`() throws {

@@ -1,0 +1,60 @@
+# The front door. `make` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+SWIFT ?= swift
+FORMATTED := Sources Tests Package.swift $(wildcard Benchmarks/Sources Benchmarks/Package.swift)
+SCHEMA := Sources/WireProtocol/Schema
+GENERATED := Sources/WireProtocol/Generated
+PROTOBUF_CHECKOUT := .build/checkouts/swift-protobuf
+PROTOBUF_BUILD := .build/protoc-gen-swift
+
+.PHONY: help
+help: ## List the targets (default).
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build everything, for debugging.
+	$(SWIFT) build --build-tests
+
+.PHONY: release
+release: ## Build kfacd and kfacctl, optimised.
+	$(SWIFT) build --configuration release --product kfacd
+	$(SWIFT) build --configuration release --product kfacctl
+
+.PHONY: test
+test: ## Run all tests. One suite: make test FILTER=SchedulingTests
+	$(SWIFT) test $(if $(FILTER),--filter $(FILTER))
+
+.PHONY: check
+check: ## Format, undeclared imports, and the rules of the house.
+	$(SWIFT) format lint --strict --recursive $(FORMATTED)
+	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
+	$(SWIFT) test --filter TidyTests
+
+.PHONY: format
+format: ## Format every file in place.
+	$(SWIFT) format --in-place --recursive $(FORMATTED)
+
+.PHONY: bench
+bench: ## Measure on this machine; keep it idle meanwhile.
+	$(SWIFT) run --configuration release --package-path Benchmarks
+
+.PHONY: quickstart
+quickstart: ## Install what is missing, build, and run the bundled example.
+	Deploy/quickstart
+
+.PHONY: protos
+protos: ## Generate the Swift code of the wire messages; needs protoc (Debian: protobuf-compiler).
+	@command -v protoc > /dev/null || { echo "No protoc; on Debian: apt-get install protobuf-compiler" >&2; exit 1; }
+	$(SWIFT) package resolve
+	$(SWIFT) build --configuration release --package-path $(PROTOBUF_CHECKOUT) --scratch-path $(PROTOBUF_BUILD) \
+	    --product protoc-gen-swift
+	protoc --plugin=$(PROTOBUF_BUILD)/release/protoc-gen-swift --proto_path=$(SCHEMA) --swift_out=$(GENERATED) \
+	    $(SCHEMA)/kfacd.proto
+
+.PHONY: clean
+clean: ## Remove everything that was built.
+	$(SWIFT) package clean

@@ -1,0 +1,133 @@
+import BlobStore
+import Identifiers
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+
+/// Sums one factor over tasks for every target, in ranges of the packed triangle: memory is that of the ranges.
+///
+/// Source: DESIGN section 2.2 (paper eq. 8).
+struct Accumulation {
+    let operation: AccumulateOperation
+    let scale: RegularizerScale
+    let blobs: PackedBlobs
+
+    /// The state of one target's factor while the ranges pass.
+    private struct Target {
+        let excluded: Int?
+        let scale: Double
+        let writer: BlobWriter
+        var certificate: SubtractionCertificate
+        var trace = 0.0
+    }
+
+    /// Sums, and measures traces and the tasks' inner products.
+    ///
+    /// - Parameter factors: The operation's tasks' factors as blobs, in its order.
+    /// - Throws: `BlobStoreError`, `KroneckerFactorsError`.
+    func run(factors: [BlobReference]) throws -> UnitResult {
+        let weights = try RegularizerWeights(operation.tasks.map(\.weight), scale: scale)
+        let role = operation.factor.side.role
+        var targets = try operation.targets.map { target in
+            let excluded = operation.tasks.firstIndex { !target.includes($0.task) }
+            return Target(
+                excluded: excluded, scale: try weights.scale(of: role, excluding: excluded),
+                writer: try blobs.store.beginWrite(), certificate: SubtractionCertificate(taskCount: factors.count))
+        }
+        var products = FactorInnerProducts(taskCount: factors.count)
+        var rows = try Matrix<Float>(rows: factors.count, columns: PackedBlobs.rangeElements)
+        var result = try Matrix<Float>(rows: 1, columns: PackedBlobs.rangeElements)
+        for range in try PackedBlobs.ranges(dimension: operation.dimension) {
+            for (task, blob) in factors.enumerated() { try blobs.read(blob, range, intoRow: task, of: &rows) }
+            try rows.withSpan { rows throws in
+                func row(_ task: Int) -> Range<Int> {
+                    let start = task * PackedBlobs.rangeElements
+                    return start..<start + range.count
+                }
+                var totals = try RegularizerTotals(firstElement: range.lowerBound, count: range.count)
+                for task in factors.indices {
+                    try totals.add(rows.extracting(row(task)), times: weights.coefficient(ofTask: task, role: role))
+                    for other in 0...task {
+                        try products.add(
+                            rows.extracting(row(task)), rows.extracting(row(other)), tasks: task, other,
+                            firstElement: range.lowerBound)
+                    }
+                }
+                for index in targets.indices {
+                    let target = targets[index]
+                    try result.withMutablePrefix(range.count) { span throws in
+                        guard let excluded = target.excluded else {
+                            try totals.write(scale: target.scale, into: &span)
+                            return
+                        }
+                        try totals.writeRemainder(
+                            without: rows.extracting(row(excluded)), times: weights.coefficient(ofTask: excluded, role: role),
+                            scale: target.scale, into: &span, certificate: &targets[index].certificate)
+                    }
+                    try append(result, range, to: &targets[index])
+                }
+            }
+        }
+        return try finish(targets, products, factors, weights)
+    }
+
+    private func append(_ result: borrowing Matrix<Float>, _ range: Range<Int>, to target: inout Target) throws {
+        var trace = 0.0
+        try result.withSpan { span throws in
+            let elements = span.extracting(first: range.count)
+            PackedTriangle.forEachDiagonal(in: range) { trace += Double(elements[$0]) }
+            try target.writer.append(elements.bytes)
+        }
+        target.trace += trace
+    }
+
+    private func finish(
+        _ targets: [Target], _ products: FactorInnerProducts, _ factors: [BlobReference],
+        _ weights: RegularizerWeights
+    ) throws -> UnitResult {
+        var result = UnitResult()
+        var traces: [Double] = []
+        var afresh: [Double] = []
+        for target in targets {
+            var target = target
+            let isAfresh = target.excluded != nil && !target.certificate.isValid
+            if isAfresh { target = try summedAfresh(target, factors, weights) }
+            let byteCount = target.writer.byteCount
+            let digest = try target.writer.finish()
+            result.blobs.append(BlobReference(digest: digest, byteCount: UInt64(byteCount)))
+            traces.append(target.trace)
+            afresh.append(isAfresh ? 1 : 0)
+        }
+        if !targets.isEmpty { result.measurements = [.trace: traces, .summedAfresh: afresh] }
+        result.measurements[.innerProducts] = factors.indices.flatMap { first in
+            factors.indices.map { products[first, $0] }
+        }
+        return result
+    }
+
+    /// The target's factor without subtraction, where one task dwarfs the others.
+    private func summedAfresh(
+        _ rejected: Target, _ factors: [BlobReference], _ weights: RegularizerWeights
+    ) throws -> Target {
+        let role = operation.factor.side.role
+        var target = Target(
+            excluded: rejected.excluded, scale: rejected.scale, writer: try blobs.store.beginWrite(),
+            certificate: rejected.certificate)
+        var row = try Matrix<Float>(rows: 1, columns: PackedBlobs.rangeElements)
+        for range in try PackedBlobs.ranges(dimension: operation.dimension) {
+            var totals = try RegularizerTotals(firstElement: range.lowerBound, count: range.count)
+            for (task, blob) in factors.enumerated() where task != target.excluded {
+                try blobs.read(blob, range, intoRow: 0, of: &row)
+                try row.withSpan { row throws in
+                    try totals.add(
+                        row.extracting(first: range.count), times: weights.coefficient(ofTask: task, role: role))
+                }
+            }
+            try row.withMutablePrefix(range.count) { span throws in
+                try totals.write(scale: target.scale, into: &span)
+            }
+            try append(row, range, to: &target)
+        }
+        return target
+    }
+}

@@ -1,0 +1,182 @@
+import Foundation
+import Identifiers
+import JobPlan
+import Messaging
+import Safetensors
+import Scheduling
+import SystemPackage
+import WireProtocol
+import ZeroMQ
+
+/// What clients ask.
+extension Coordinator {
+    /// Most bytes of an output file in one reply.
+    private static let outputChunkBytes: UInt64 = 4 << 20
+
+    /// Answers a client.
+    func answer(_ request: ClientRequest, number: UInt64, to peer: RoutingIdentity) async {
+        var payload: Frame?
+        let reply: ClientReply
+        switch request {
+        case .submit(let submission): reply = submit(submission)
+        case .plan(let submission): reply = plan(submission)
+        case .jobs: reply = .jobs(scheduler.jobStatuses.map(report))
+        case .status(let id): reply = scheduler.status(of: id).map { .jobs([report($0)]) } ?? unknown(id)
+        case .cancel(let id): reply = cancel(id)
+        case .workers: reply = .workers(workerReports)
+        case .outputs(let id): reply = outputs(of: id)
+        case .outputRange(let id, let path, let offset, let byteCount):
+            (reply, payload) = outputRange(of: id, path, offset, byteCount)
+        }
+        await endpoint.send(.reply(number, reply), payload: payload, to: peer)
+    }
+
+    // MARK: - Submitting
+
+    private func submit(_ submission: Submission) -> ClientReply {
+        do throws(JobRefusal) {
+            let id = nextJobID()
+            let job = try admitted(submission, as: id)
+            if let running = scheduler.runningJob(fingerprint: job.fingerprint) {
+                return .accepted(running, isRunningAlready: true)
+            }
+            if let other = jobs.values.first(where: { $0.output.path == job.output.path }) {
+                throw JobRefusal(problems: [
+                    JobProblem(
+                        at: job.plan.spec.output.location,
+                        "the output directory \(job.output.path) is that of \(other.id), which is running. Choose "
+                            + "another, or wait.")
+                ])
+            }
+            let header = JobHeader(
+                id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,
+                overwrites: submission.overwrites, submittedAt: Date.now.timeIntervalSince1970)
+            accept(job, header: header)
+            return .accepted(id, isRunningAlready: false)
+        } catch {
+            return .failure(RequestFailure(kind: .badInput, problems: error.problems))
+        }
+    }
+
+    private func plan(_ submission: Submission) -> ClientReply {
+        do throws(JobRefusal) {
+            return .plan(PlanSummary(of: try admitted(submission, as: "plan").plan))
+        } catch {
+            return .failure(RequestFailure(kind: .badInput, problems: error.problems))
+        }
+    }
+
+    private func admitted(_ submission: Submission, as id: JobID) throws(JobRefusal) -> Job {
+        let job = try JobAdmission.admit(
+            text: submission.specText, specPath: submission.specPath, id: id,
+            overwrites: submission.overwrites || isRunning(submission))
+        let memories = workers.values.map(\.hello.memoryBytes)
+        if let problem = JobAdmission.memoryProblem(of: job.plan, workerMemories: memories) {
+            throw JobRefusal(problems: [problem])
+        }
+        return job
+    }
+
+    /// Whether the very same job file runs already: then its own staging directory is no obstacle.
+    private func isRunning(_ submission: Submission) -> Bool {
+        jobs.keys.contains { id in
+            scheduler.header(of: id).map { $0.specText == submission.specText && $0.specPath == submission.specPath }
+                ?? false
+        }
+    }
+
+    private func cancel(_ id: JobID) -> ClientReply {
+        guard let status = scheduler.status(of: id) else { return unknown(id) }
+        if status.outcome == nil { happen(.jobCancelled(id)) }
+        return .accepted(id, isRunningAlready: status.outcome == nil)
+    }
+
+    private func unknown(_ id: JobID) -> ClientReply {
+        let known = scheduler.jobStatuses.map(\.id.rawValue).joined(separator: ", ")
+        return .failure(
+            RequestFailure(
+                kind: .unknownJob,
+                problems: [JobProblem(at: "\(id)", "there is no such job. Known jobs: \(known.isEmpty ? "none" : known).")]))
+    }
+
+    // MARK: - Telling
+
+    private func report(_ status: Scheduler.JobStatus) -> JobReport {
+        let header = scheduler.header(of: status.id)
+        let state: JobReport.State
+        var message = ""
+        switch status.outcome {
+        case nil: (state, message) = (.running, workers.isEmpty ? "waiting for a worker" : "")
+        case .succeeded: state = .succeeded
+        case .cancelled: state = .cancelled
+        case .failed(let failure):
+            (state, message) = (failure.kind == .badInput ? .badInput : .failed, failure.message)
+        }
+        return JobReport(
+            job: status.id, specPath: header?.specPath ?? status.specPath, submittedAt: status.submittedAt,
+            finishedUnits: status.finishedUnits, totalUnits: status.totalUnits, fraction: status.fraction,
+            state: state, message: message, output: outputPath(of: status.id)?.string ?? "",
+            activity: scheduler.activity(of: status.id).first ?? "")
+    }
+
+    private var workerReports: [WorkerReport] {
+        scheduler.workerStatuses.compactMap { status in
+            workers[status.id].map {
+                WorkerReport(
+                    hello: $0.hello, leasedUnits: status.leasedUnits, startedUnits: status.startedUnits,
+                    finishedUnits: $0.finishedUnits)
+            }
+        }
+    }
+
+    // MARK: - Outputs
+
+    private func outputPath(of id: JobID) -> FilePath? {
+        guard let plan = scheduler.plan(of: id), let header = scheduler.header(of: id) else { return nil }
+        return JobPaths(specPath: header.specPath).absolute(plan.spec.output.value)
+    }
+
+    private func outputs(of id: JobID) -> ClientReply {
+        guard let status = scheduler.status(of: id), let path = outputPath(of: id) else { return unknown(id) }
+        guard status.outcome == .succeeded else {
+            return .failure(
+                RequestFailure(
+                    kind: .world, problems: [JobProblem(at: "\(id)", "the job has no outputs: it did not succeed (yet).")]))
+        }
+        return .outputs(DirectoryTree.files(below: path).map { OutputFile(path: $0.path, byteCount: $0.byteCount) })
+    }
+
+    private func outputRange(
+        of id: JobID, _ path: String, _ offset: UInt64, _ byteCount: UInt64
+    ) -> (ClientReply, Frame?) {
+        guard let directory = outputPath(of: id), scheduler.status(of: id)?.outcome == .succeeded,
+            // Only what the listing names: a client cannot walk out of the directory.
+            DirectoryTree.files(below: directory).contains(where: { $0.path == path })
+        else { return (unknown(id), nil) }
+        do {
+            let file = directory.appending(FilePath(path).components)
+            let descriptor = try FileDescriptor.open(file, .readOnly)
+            let bytes = try descriptor.closeAfter {
+                var bytes = [UInt8](repeating: 0, count: Int(min(byteCount, Self.outputChunkBytes)))
+                let count = try bytes.withUnsafeMutableBytes {
+                    try descriptor.read(fromAbsoluteOffset: Int64(clamping: offset), into: $0)
+                }
+                return Array(bytes.prefix(count))
+            }
+            return (.outputChunk(offset: offset), Frame(bytes))
+        } catch {
+            let problem = JobProblem(at: path, "the file cannot be read: \(error).")
+            return (.failure(RequestFailure(kind: .world, problems: [problem])), nil)
+        }
+    }
+}
+
+extension Coordinator {
+    /// The open input file that a worker asks bytes of.
+    func inputFile(_ source: RangeRequest.Source) -> SafetensorsFile? {
+        guard case .inputFile(let id, let index) = source, let files = jobs[id]?.inputs.files,
+            files.indices.contains(index)
+        else { return nil }
+        return files[index]
+    }
+}

@@ -1,0 +1,290 @@
+import BlobStore
+import Identifiers
+import JobJournal
+import JobPlan
+import Logging
+import Messaging
+import Scheduling
+import Telemetry
+import WireProtocol
+import ZeroMQ
+
+/// The coordinator's state and its only writer: takes in what happens, asks the scheduler, and performs the answer.
+///
+/// Events are gathered while the journal commits the ones before them, so that many results share one commit.
+/// Source: DESIGN section 5 and 6.
+actor Coordinator {
+    let configuration: CoordinatorConfiguration
+    let endpoint: CoordinatorEndpoint
+    let store: BlobStore
+    let journal: JobJournal
+    let logger: Logger
+    private let start = ContinuousClock.now
+
+    var scheduler: Scheduler
+    var jobs: [JobID: Job] = [:]
+    var workers: [WorkerID: ConnectedWorker] = [:]
+    private var pendingEvents: [SchedulerEvent] = []
+    private var deadline: SchedulerInstant?
+    private var submissions = 0
+
+    private let wakeups: AsyncStream<Void>
+    private let wakeSink: AsyncStream<Void>.Continuation
+    /// Units for the coordinator's own lanes. Bound: ``SchedulerSettings/coordinatorLanes``.
+    nonisolated let ownWork: AsyncStream<CoordinatorTask>
+    private let ownWorkSink: AsyncStream<CoordinatorTask>.Continuation
+    /// What concerns transfers. Bound: the credit of all transfers, and their limit for each peer.
+    nonisolated let transfers: AsyncStream<(TransferService.Request, RoutingIdentity)>
+    let transferSink: AsyncStream<(TransferService.Request, RoutingIdentity)>.Continuation
+
+    /// A worker that greeted.
+    struct ConnectedWorker {
+        let identity: RoutingIdentity
+        let hello: WorkerHello
+        var finishedUnits = 0
+    }
+
+    init(
+        configuration: CoordinatorConfiguration, endpoint: CoordinatorEndpoint, store: BlobStore, journal: JobJournal,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.endpoint = endpoint
+        self.store = store
+        self.journal = journal
+        self.logger = logger
+        var settings = SchedulerSettings()
+        settings.workerTimeout = configuration.workerTimeout
+        scheduler = Scheduler(settings: settings)
+        (wakeups, wakeSink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        (ownWork, ownWorkSink) = AsyncStream.makeStream(of: CoordinatorTask.self)
+        (transfers, transferSink) = AsyncStream.makeStream(of: (TransferService.Request, RoutingIdentity).self)
+    }
+
+    private var now: SchedulerInstant { SchedulerInstant(sinceStart: ContinuousClock.now - start) }
+
+    // MARK: - Events in
+
+    /// Queues an event for the scheduler.
+    func happen(_ event: SchedulerEvent) {
+        pendingEvents.append(event)
+        wakeSink.yield()
+    }
+
+    /// Handles events as they come, until cancelled.
+    ///
+    /// - Throws: `JobJournalError` when facts cannot be made durable: nothing may be acted on then.
+    func handleEvents() async throws {
+        for await _ in wakeups {
+            while !pendingEvents.isEmpty { try await handlePending() }
+        }
+    }
+
+    /// Lets the scheduler see that time passes, until cancelled.
+    func watchDeadlines() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(200))
+            if let deadline, deadline <= now { happen(.deadlineReached) }
+        }
+    }
+
+    /// Ends the loops.
+    func close() {
+        wakeSink.finish()
+        ownWorkSink.finish()
+        transferSink.finish()
+    }
+
+    private func handlePending() async throws {
+        let events = pendingEvents
+        pendingEvents.removeAll()
+        var all: [SchedulerEffects] = []
+        for event in events { all.append(scheduler.handle(event, at: now)) }
+        deadline = all.last?.deadline
+        let records = all.flatMap(\.records)
+        if !records.isEmpty {
+            // A result is a fact only once its blobs are on the disk.
+            try store.makeDurable()
+            try await journal.append(records)
+        }
+        for effects in all { await perform(effects) }
+    }
+
+    // MARK: - Effects out
+
+    private func perform(_ effects: SchedulerEffects) async {
+        effects.notices.forEach(log)
+        for order in effects.orders { await send(order) }
+        for lease in effects.coordinatorWork { begin(lease) }
+        for job in effects.endedJobs { end(job) }
+    }
+
+    private func send(_ order: WorkerOrder) async {
+        switch order {
+        case .lease(let worker, let leased):
+            guard let peer = workers[worker]?.identity, let job = jobs[leased.unit.job] else { return }
+            let resolution = LeaseResolution(job: job) { [scheduler] in
+                scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
+            }
+            guard let lease = resolution.lease(leased) else {
+                let failure = UnitFailure(kind: .world, message: "a result that the unit depends on is missing")
+                happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
+                return
+            }
+            await endpoint.send(.coordinator(.lease(lease)), to: peer)
+        case .revoke(let worker, let leased):
+            guard let peer = workers[worker]?.identity else { return }
+            await endpoint.send(.coordinator(.revoke(LeasedUnitName(leased.unit, leased.attempt))), to: peer)
+        }
+    }
+
+    private func begin(_ lease: LeasedUnit) {
+        guard let job = jobs[lease.unit.job] else { return }
+        let state = scheduler
+        ownWorkSink.yield(
+            CoordinatorTask(
+                lease: lease, unit: job.plan.units[lease.unit.unit.position], job: job,
+                results: { state.result(of: UnitReference(job: lease.unit.job, unit: $0)) },
+                executions: { state.execution(of: UnitReference(job: lease.unit.job, unit: $0)) }))
+    }
+
+    private func end(_ id: JobID) {
+        guard let job = jobs.removeValue(forKey: id) else { return }
+        let outcome = scheduler.status(of: id)?.outcome
+        if outcome != .succeeded { job.output.discard() }
+        logger.notice("job ended", metadata: [LogKeys.job: "\(id)", "outcome": "\(outcome.map { "\($0)" } ?? "?")"])
+        // Blobs belong to running jobs; what no job names any more is removed.
+        guard jobs.isEmpty else { return }
+        do {
+            _ = try store.removeAll(except: [])
+        } catch {
+            logger.warning("blobs could not be removed", metadata: [LogKeys.cause: "\(error)"])
+        }
+    }
+
+    // MARK: - Jobs
+
+    /// Takes in a job that was admitted, and returns once it is durable.
+    func accept(_ job: Job, header: JobHeader) {
+        jobs[job.id] = job
+        happen(.jobSubmitted(header, job.plan))
+        logger.notice(
+            "job accepted",
+            metadata: [
+                LogKeys.job: "\(job.id)", "units": "\(job.plan.units.count)", "spec": "\(header.specPath)",
+            ])
+    }
+
+    /// The name of the next job.
+    func nextJobID() -> JobID {
+        submissions = max(submissions, scheduler.jobStatuses.count) + 1
+        return JobID(rawValue: "job-\(submissions)")
+    }
+
+    /// Takes up the jobs of the journal: results that are durable are not computed again.
+    ///
+    /// - Throws: `JobJournalError` when the journal cannot be read.
+    func resume() async throws {
+        let records = try await journal.records()
+        for record in records {
+            switch record {
+            case .jobAccepted(let header): resume(header)
+            case .unitFinished(let unit, _, let result, _) where !isUsable(unit, result): continue
+            default: scheduler.apply(record)
+            }
+        }
+        for job in jobs.keys where scheduler.status(of: job)?.outcome != nil { jobs[job] = nil }
+        let running = scheduler.jobStatuses.filter { $0.outcome == nil }
+        for status in running {
+            logger.notice(
+                "job resumed",
+                metadata: [
+                    LogKeys.job: "\(status.id)", "finished_units": "\(status.finishedUnits)",
+                    "units": "\(status.totalUnits)",
+                ])
+        }
+        if running.isEmpty { _ = try store.removeAll(except: []) }
+        happen(.deadlineReached)
+    }
+
+    private func resume(_ header: JobHeader) {
+        do {
+            let job = try JobAdmission.admit(
+                text: header.specText, specPath: header.specPath, id: header.id, overwrites: header.overwrites,
+                isResumption: true)
+            scheduler.apply(.jobAccepted(header), plan: job.plan)
+            if job.fingerprint == header.fingerprint {
+                jobs[header.id] = job
+            } else {
+                giveUp(header.id, "its input files changed while the coordinator was away")
+            }
+        } catch {
+            logger.error(
+                "a job of the journal cannot be taken up",
+                metadata: [LogKeys.job: "\(header.id)", LogKeys.cause: "\(error)"])
+        }
+    }
+
+    private func giveUp(_ job: JobID, _ reason: String) {
+        let failure = UnitFailure(kind: .badInput, message: "the job cannot go on: \(reason). Submit it again.")
+        scheduler.apply(.jobEnded(job, .failed(failure)))
+    }
+
+    /// Whether a journalled result can still be used: its blobs are in the store, its files in the staging directory.
+    private func isUsable(_ unit: UnitReference, _ result: UnitResult) -> Bool {
+        guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else { return true }
+        switch job.plan.units[unit.unit.position].operation {
+        case .coordinator(.digestInputs): return true
+        case .coordinator(let operation) where operation.writesFiles: return DirectoryTree.exists(job.output.staging)
+        default: return result.blobs.allSatisfy { store.byteCount(of: $0.digest) == Int($0.byteCount) }
+        }
+    }
+
+    // MARK: - Log
+
+    private func log(_ notice: SchedulerNotice) {
+        switch notice {
+        case .workerJoined(let worker): logger.notice("worker joined", metadata: [LogKeys.worker: "\(worker)"])
+        case .workerLost(let worker, let reason, let units):
+            if let peer = workers.removeValue(forKey: worker)?.identity { transferSink.yield((.peerGone, peer)) }
+            logger.warning(
+                "worker lost",
+                metadata: [LogKeys.worker: "\(worker)", LogKeys.cause: "\(reason)", "units": "\(units)"])
+        case .unitRetried(let unit, let failure, let failures):
+            logger.warning(
+                "unit will be tried again",
+                metadata: [
+                    LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.cause: "\(failure.message)",
+                    "failures": "\(failures)",
+                ])
+        case .unitMoved(let unit, let from, let to):
+            logger.debug(
+                "unit moved",
+                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", "from": "\(from)", "to": "\(to)"])
+        case .lateResultUsed(let unit, let attempt):
+            logger.info(
+                "late result used",
+                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.attempt: "\(attempt)"])
+        case .resultsDiffer(let unit, let executor):
+            logger.error(
+                "two results of one unit differ; machines that must agree do not",
+                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.worker: "\(executor)"])
+        case .noWorkerFits(let unit, let memory):
+            logger.warning(
+                "a unit waits for a worker with more memory",
+                metadata: [
+                    LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", "needed_mib": "\(memory >> 20)",
+                ])
+        }
+    }
+}
+
+extension CoordinatorOperation {
+    /// Whether the operation's outcome is files rather than blobs.
+    fileprivate var writesFiles: Bool {
+        switch self {
+        case .assembleFactors, .assembleRegularizer, .assembleInverses, .mergeCheckpoint, .writeReport, .publish: true
+        case .combine, .importFactor, .accumulate, .digestInputs: false
+        }
+    }
+}

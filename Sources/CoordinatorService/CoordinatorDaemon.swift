@@ -1,0 +1,102 @@
+import BlobStore
+import JobJournal
+public import Logging
+import Messaging
+import Scheduling
+public import ServiceLifecycle
+import SystemPackage
+import Telemetry
+import WireProtocol
+public import ZeroMQ
+
+/// The coordinator daemon: opens its state, takes up its jobs, and serves workers and clients.
+public struct CoordinatorDaemon: Service {
+    private let configuration: CoordinatorConfiguration
+    private let logger: Logger
+    private let onReady: @Sendable (Endpoint) -> Void
+
+    /// Prepares a coordinator.
+    ///
+    /// - Parameters:
+    ///   - configuration: How it runs.
+    ///   - logger: For its log lines.
+    ///   - onReady: Called once it listens, with the port that the kernel chose.
+    public init(
+        configuration: CoordinatorConfiguration, logger: Logger, onReady: @escaping @Sendable (Endpoint) -> Void
+    ) {
+        self.configuration = configuration
+        self.logger = logger
+        self.onReady = onReady
+    }
+
+    /// Runs until the process is told to end.
+    ///
+    /// - Throws: `MessagingError` when it cannot listen, `JobJournalError` or `BlobStoreError` when its state cannot be
+    ///   opened or no longer be written.
+    public func run() async throws {
+        try DirectoryTree.create(configuration.stateDirectory)
+        let store = try BlobStore(opening: configuration.stateDirectory.appending("blobs"))
+        let journal = try JobJournal(path: configuration.stateDirectory.appending("journal.sqlite").string)
+        let endpoint = try await CoordinatorEndpoint.bind(configuration.endpoint, context: try Context())
+        let coordinator = Coordinator(
+            configuration: configuration, endpoint: endpoint, store: store, journal: journal, logger: logger)
+        try await coordinator.resume()
+        logger.notice("listening", metadata: [LogKeys.endpoint: "\(endpoint.endpoint)"])
+        onReady(endpoint.endpoint)
+        do {
+            try await withGracefulShutdownHandler {
+                try await serve(coordinator, endpoint, store)
+            } onGracefulShutdown: {
+                // Task because the handler is synchronous: closing the endpoint ends the loops below.
+                Task { await endpoint.close() }
+            }
+        } catch {
+            await endpoint.close()
+            throw error
+        }
+        try await journal.close()
+    }
+
+    private func serve(_ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ store: BlobStore) async throws {
+        let transfers = TransferService(store: store, endpoint: endpoint)
+        let build = configuration.build
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await coordinator.handleEvents() }
+            group.addTask { await coordinator.watchDeadlines() }
+            group.addTask {
+                for await (request, peer) in coordinator.transfers { await transfers.handle(request, from: peer) }
+            }
+            for number in 0..<SchedulerSettings().coordinatorLanes {
+                let work = CoordinatorWork(number: number, store: store, build: build)
+                group.addTask {
+                    for await task in coordinator.ownWork { await coordinator.happen(await work.perform(task)) }
+                }
+            }
+            group.addTask { await receive(coordinator, endpoint) }
+            do {
+                // The first loop that ends is the reception, when the endpoint is closed, or one that failed.
+                try await group.next()
+            } catch {
+                group.cancelAll()
+                await coordinator.close()
+                throw error
+            }
+            await coordinator.close()
+            group.cancelAll()
+        }
+    }
+
+    private func receive(_ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint) async {
+        while let arrival = await endpoint.next() {
+            switch arrival {
+            case .message(.worker(let message), let payload, let peer):
+                await coordinator.handle(message, payload: payload, from: peer)
+            case .message(.request(let number, let request), _, let peer):
+                await coordinator.answer(request, number: number, to: peer)
+            case .message: break
+            case .refused(let peer, let error):
+                logger.warning("a message was refused", metadata: ["peer": "\(peer)", LogKeys.cause: "\(error)"])
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import BlobStore
+import Identifiers
+import JobPlan
+import Lanes
+import Safetensors
+import Scheduling
+
+/// A unit of the coordinator's own with everything that it reads.
+struct CoordinatorTask: Sendable {
+    let lease: LeasedUnit
+    let unit: WorkUnit
+    let job: Job
+    /// Results of the job's units that are finished: those that this one depends on, at least.
+    let results: @Sendable (UnitIndex) -> UnitResult?
+    let executions: @Sendable (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
+}
+
+/// One lane of the coordinator's own work: sums, files, the streaming merge.
+actor CoordinatorWork {
+    private let lane: Lane
+    private let blobs: PackedBlobs
+    private let build: String
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
+
+    init(number: Int, store: BlobStore, build: String) {
+        lane = Lane("kfacd.coordinator.\(number)")
+        blobs = PackedBlobs(store: store)
+        self.build = build
+    }
+
+    /// Does a unit and says what became of it.
+    func perform(_ task: CoordinatorTask) -> SchedulerEvent {
+        let start = ContinuousClock.now
+        do {
+            guard case .coordinator(let operation) = task.unit.operation else {
+                preconditionFailure("a worker's unit was given to the coordinator: \(task.unit.title)")
+            }
+            let result = try run(operation, task)
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            return .unitFinished(
+                task.lease.unit, task.lease.attempt, by: .coordinator, result,
+                UnitTiming(elapsedSeconds: seconds, kernelSeconds: 0))
+        } catch {
+            return .unitFailed(task.lease.unit, task.lease.attempt, by: .coordinator, failure(error, task))
+        }
+    }
+
+    private func run(_ operation: CoordinatorOperation, _ task: CoordinatorTask) throws -> UnitResult {
+        switch operation {
+        case .combine(let operation):
+            return try PartCombination(operation: operation, blobs: blobs)
+                .run(parts: try operation.parts.map { try blob($0, task) })
+        case .importFactor(let factor):
+            return try FactorImport(factor: factor, title: task.unit.title, blobs: blobs).run(inputs: task.job.inputs)
+        case .accumulate(let operation):
+            return try Accumulation(
+                operation: operation, scale: task.job.plan.spec.curvature.regularizer.scale, blobs: blobs
+            ).run(factors: try operation.tasks.map { try blob($0.factor, task) })
+        case .digestInputs: return try InputDigestsWork.run(task.job)
+        default:
+            try write(operation, task)
+            return UnitResult()
+        }
+    }
+
+    /// The operations whose outputs are files.
+    private func write(_ operation: CoordinatorOperation, _ task: CoordinatorTask) throws {
+        let assembly = CurvatureAssembly(job: task.job, blobs: blobs, result: task.results)
+        switch operation {
+        case .assembleFactors(let name): try assembly.writeFactors(of: name)
+        case .assembleRegularizer(let target): try assembly.writeRegularizer(for: target)
+        case .assembleInverses(let target): try assembly.writeInverses(for: target)
+        case .mergeCheckpoint:
+            try CheckpointMerge(job: task.job, store: blobs.store, result: task.results).run()
+        case .writeReport:
+            for file in task.job.inputs.files { try InputDigestsWork.requireUnchanged(file) }
+            try ReportWriter(job: task.job, build: build, result: task.results, execution: task.executions).run()
+        case .publish: try task.job.output.publish()
+        case .combine, .importFactor, .accumulate, .digestInputs: break
+        }
+    }
+
+    private func blob(_ output: UnitOutput, _ task: CoordinatorTask) throws -> BlobReference {
+        guard let blobs = task.results(output.unit)?.blobs, blobs.indices.contains(output.position) else {
+            throw CoordinatorWorkError.missingResult(task.job.plan.units[output.unit.position].title)
+        }
+        return blobs[output.position]
+    }
+
+    private func failure(_ error: any Error, _ task: CoordinatorTask) -> UnitFailure {
+        switch error as? CoordinatorWorkError {
+        case .badInput, .inputChanged: UnitFailure(kind: .badInput, message: "\(error)")
+        default: UnitFailure(kind: .world, message: "\(task.unit.title): \(error)")
+        }
+    }
+}

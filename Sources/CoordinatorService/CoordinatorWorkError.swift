@@ -1,0 +1,19 @@
+/// Why a unit of the coordinator's own cannot be done.
+enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
+    /// The input is wrong; the message names file and tensor.
+    case badInput(String)
+    /// An input file is no longer the one that was planned with.
+    case inputChanged(path: String)
+    /// A unit's result is not there.
+    case missingResult(String)
+
+    var description: String {
+        switch self {
+        case .badInput(let message): message
+        case .inputChanged(let path):
+            "\(path): the file has changed since the job was submitted; results would mix two states of it. Submit the "
+                + "job again."
+        case .missingResult(let what): "the result \"\(what)\" is missing in the blob store."
+        }
+    }
+}

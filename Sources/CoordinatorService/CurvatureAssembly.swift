@@ -1,0 +1,127 @@
+import Identifiers
+import JobFiles
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import Safetensors
+import Scheduling
+import SystemPackage
+
+/// Writes factor, regularizer and inverse files, one matrix in memory at a time.
+///
+/// Source: DESIGN section 3.
+struct CurvatureAssembly {
+    let job: Job
+    let blobs: PackedBlobs
+    /// A finished unit's result.
+    let result: @Sendable (UnitIndex) -> UnitResult?
+
+    private var plan: JobPlan { job.plan }
+
+    /// A matrix of a file: its name there, and the blob that holds it.
+    private struct Source {
+        let name: CurvatureTensorName
+        let dimension: Int
+        let blob: BlobReference
+    }
+
+    /// Writes `factors/<task>/factors.safetensors`.
+    ///
+    /// - Throws: `JobFileError`, `BlobStoreError`; no file of that name exists then.
+    func writeFactors(of task: TaskName) throws {
+        let samples = plan.inventory.samples(of: task)
+        let metadata = FactorsMetadata(
+            task: task, sampleCounts: .all(samples), normalization: plan.spec.curvature.normalization.rawValue,
+            hasBias: hasBias, weight: plan.curvatureWeight(of: task), baseDigest: try job.inputs.baseDigest())
+        try write(
+            .factors, to: try job.output.stage("factors", task.rawValue), metadata: metadata.strings,
+            sources: try sources { name in plan.factorOutputs[task]?[name] })
+    }
+
+    /// Writes `regularizer/<target>/regularizer.safetensors`.
+    ///
+    /// - Throws: As ``writeFactors(of:)``.
+    func writeRegularizer(for target: TargetName) throws {
+        let regularizer = plan.spec.curvature.regularizer
+        let tasks = plan.curvedTasks.map(\.name).filter(target.includes)
+        let total = tasks.reduce(0) { $0 + plan.curvatureWeight(of: $1) }
+        let metadata = RegularizerMetadata(
+            target: target.description, form: regularizer.form.rawValue, scale: regularizer.scale.rawValue,
+            tasks: tasks,
+            lambda: Dictionary(uniqueKeysWithValues: tasks.map { ($0.rawValue, plan.curvatureWeight(of: $0) / total) }),
+            normalization: plan.spec.curvature.normalization.rawValue, hasBias: hasBias,
+            baseDigest: try job.inputs.baseDigest())
+        let sources: [Source]
+        switch regularizer.form {
+        case .accumulated: sources = try self.sources { accumulated($0, for: target) }
+        case .perTask:
+            sources = try tasks.flatMap { task in
+                try self.sources(prefix: "\(task)/") { plan.factorOutputs[task]?[$0] }
+            }
+        }
+        try write(
+            .regularizer, to: try job.output.stage("regularizer", target.description), metadata: metadata.strings,
+            sources: sources)
+    }
+
+    /// Writes `inverses/<target>/inverses.safetensors`.
+    ///
+    /// - Throws: As ``writeFactors(of:)``.
+    func writeInverses(for target: TargetName) throws {
+        let units = plan.inversions[target] ?? [:]
+        let sources = try self.sources(isInverse: true) { name in units[name].map { UnitOutput($0) } }
+        var used: [String: Double] = [:]
+        for (name, unit) in units {
+            used[name.description] = result(unit)?.measurements[.damping]?.first
+        }
+        let metadata = InversesMetadata(
+            target: target.description, dampingRule: plan.spec.curvature.damping.rule.rawValue, dampingUsed: used,
+            baseDigest: try job.inputs.baseDigest())
+        try write(
+            .inverses, to: try job.output.stage("inverses", target.description), metadata: metadata.strings,
+            sources: sources)
+    }
+
+    private var hasBias: [String: Bool] {
+        var hasBias: [String: Bool] = [:]
+        for block in plan.blocks {
+            if case .linear(_, _, let bias) = block.kind { hasBias[block.name] = bias }
+        }
+        return hasBias
+    }
+
+    private func accumulated(_ name: FactorName, for target: TargetName) -> UnitOutput? {
+        guard let unit = plan.accumulations[name], let position = plan.targets.firstIndex(of: target) else { return nil }
+        return UnitOutput(unit, position)
+    }
+
+    /// All matrices of a file, in the order of the blocks.
+    private func sources(
+        prefix: String = "", isInverse: Bool = false, output: (FactorName) -> UnitOutput?
+    ) throws -> [Source] {
+        try plan.blocks.flatMap { block in
+            try block.factors.map { side, dimension in
+                let name = FactorName(owner: block.name, side: side)
+                guard let output = output(name), let blobs = result(output.unit)?.blobs,
+                    blobs.indices.contains(output.position)
+                else { throw CoordinatorWorkError.missingResult("\(name)") }
+                return Source(
+                    name: CurvatureTensorName(owner: prefix + block.name, side: side, isInverse: isInverse),
+                    dimension: dimension, blob: blobs[output.position])
+            }
+        }
+    }
+
+    private func write(
+        _ kind: JobFileKind, to directory: FilePath, metadata: [String: String], sources: [Source]
+    ) throws {
+        let writer = try CurvatureWriter(
+            directory: directory, kind: kind,
+            entries: sources.map { CurvatureWriter.Entry($0.name, dimension: $0.dimension) }, metadata: metadata,
+            storage: plan.spec.curvature.storesPackedTriangles ? .packed : .full)
+        for source in sources {
+            try writer.write(try blobs.matrix(source.blob, dimension: source.dimension), to: source.name)
+        }
+        try writer.finish()
+    }
+}

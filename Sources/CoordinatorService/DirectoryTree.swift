@@ -1,0 +1,55 @@
+import Foundation
+import Glibc
+import SystemPackage
+
+/// Directories as a whole: what swift-system does not offer.
+enum DirectoryTree {
+    /// Whether something is there.
+    static func exists(_ path: FilePath) -> Bool {
+        FileManager.default.fileExists(atPath: path.string)
+    }
+
+    /// Makes a directory and all that lie above it.
+    ///
+    /// - Throws: `CocoaError`.
+    static func create(_ path: FilePath) throws {
+        try FileManager.default.createDirectory(atPath: path.string, withIntermediateDirectories: true)
+    }
+
+    /// Removes a file, or a directory with everything in it; nothing when it is not there.
+    ///
+    /// - Throws: `CocoaError`.
+    static func remove(_ path: FilePath) throws {
+        guard exists(path) else { return }
+        try FileManager.default.removeItem(atPath: path.string)
+    }
+
+    /// Gives a file or directory another name on the same file system.
+    ///
+    /// - Throws: `CocoaError`.
+    static func move(_ source: FilePath, to destination: FilePath) throws {
+        try FileManager.default.moveItem(atPath: source.string, toPath: destination.string)
+    }
+
+    /// Makes the names in a directory durable.
+    ///
+    /// - Throws: `Errno`.
+    static func synchronize(_ path: FilePath) throws {
+        let descriptor = try FileDescriptor.open(path, .readOnly)
+        try descriptor.closeAfter {
+            guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
+        }
+    }
+
+    /// The files below a directory, as paths within it, sorted; with their sizes.
+    static func files(below path: FilePath) -> [(path: String, byteCount: UInt64)] {
+        guard let walk = FileManager.default.enumerator(atPath: path.string) else { return [] }
+        return walk.compactMap { $0 as? String }.sorted().compactMap { name in
+            let attributes = try? FileManager.default.attributesOfItem(atPath: path.appending(name).string)
+            guard let attributes, attributes[.type] as? FileAttributeType == .typeRegular,
+                let size = attributes[.size] as? UInt64
+            else { return nil }
+            return (name, size)
+        }
+    }
+}

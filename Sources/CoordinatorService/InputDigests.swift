@@ -1,0 +1,35 @@
+import Identifiers
+import JobPlan
+import Safetensors
+import SystemPackage
+
+/// SHA-256 of every input file, for the report: read once more, beside the work.
+enum InputDigestsWork {
+    /// The name under which a file's digest stands in the unit's result: its place among the blobs.
+    ///
+    /// - Throws: `SafetensorsError` when a file cannot be read,
+    ///   ``CoordinatorWorkError/inputChanged(path:)`` when it was rewritten meanwhile.
+    static func run(_ job: Job) throws -> UnitResult {
+        var result = UnitResult()
+        for (file, open) in zip(job.plan.inventory.files, job.inputs.files) {
+            let bytes = try FileDigest.sha256(ofFileAt: open.path)
+            try requireUnchanged(open)
+            guard let digest = BlobDigest(bytes: bytes) else {
+                preconditionFailure("SHA-256 has \(BlobDigest.byteCount) bytes")
+            }
+            result.blobs.append(BlobReference(digest: digest, byteCount: file.byteCount))
+        }
+        return result
+    }
+
+    /// Refuses a file that was rewritten since the job was planned.
+    ///
+    /// - Throws: ``CoordinatorWorkError/inputChanged(path:)``.
+    static func requireUnchanged(_ file: SafetensorsFile) throws {
+        do {
+            try file.requireUnchanged()
+        } catch {
+            throw CoordinatorWorkError.inputChanged(path: file.path.string)
+        }
+    }
+}

@@ -1,0 +1,242 @@
+import Identifiers
+import JobFiles
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import Safetensors
+import SystemPackage
+
+/// Reads the headers of all files that a job names, collecting what is wrong with them.
+///
+/// Nothing is thrown: a file that cannot be used is a problem among others, and the job is refused with all of them.
+struct InventoryReader {
+    private let spec: JobSpec
+    private let paths: JobPaths
+    private(set) var problems: [JobProblem] = []
+    private(set) var inventory = JobInventory()
+    private(set) var base: SafetensorsSet?
+    private(set) var openFiles: [SafetensorsFile] = []
+    /// Base digests that captures and factor sets name, to be compared once the base's is known.
+    private var namedBaseDigests: [(place: String, digest: BlobDigest)] = []
+
+    init(spec: JobSpec, paths: JobPaths) {
+        self.spec = spec
+        self.paths = paths
+    }
+
+    /// Reads everything; afterwards ``problems`` is empty when the job's files can be used.
+    mutating func read() {
+        let basePath = paths.absolute(spec.baseModel.value)
+        if let set = openSet(basePath, for: spec.baseModel, what: "base_model") {
+            base = set
+            inventory.base = checkpoint(set, at: basePath, role: "base")
+        }
+        for task in spec.tasks {
+            readCheckpoint(of: task)
+            readCaptures(of: task)
+            readFactors(of: task)
+        }
+        compareBaseDigests()
+    }
+
+    // MARK: - Checkpoints
+
+    private mutating func readCheckpoint(of task: TaskSpec) {
+        guard let model = task.model else { return }
+        let path = paths.absolute(model.value)
+        guard let set = openSet(path, for: model, what: "model") else { return }
+        inventory.checkpoints[task.name] = checkpoint(set, at: path, role: "checkpoint of task \"\(task.name)\"")
+    }
+
+    private mutating func openSet(_ path: FilePath, for written: Located<String>, what: String) -> SafetensorsSet? {
+        do {
+            return try SafetensorsSet(opening: path)
+        } catch {
+            report(error.all.map(\.description), at: written, key: what)
+            return nil
+        }
+    }
+
+    private mutating func checkpoint(_ set: SafetensorsSet, at path: FilePath, role: String) -> CheckpointInventory {
+        let shards = zip(set.layout.shards, set.files).map { shard, file in
+            let index = register(file, role: role)
+            return CheckpointInventory.Shard(
+                name: shard.fileName, metadata: file.header.metadata,
+                tensors: file.header.tensors.map { tensor in
+                    TensorInventory(
+                        name: tensor.name, elementType: tensor.dataType.rawValue, shape: tensor.shape,
+                        slice: slice(of: tensor, in: file, index: index))
+                })
+        }
+        return CheckpointInventory(location: path.string, shards: shards)
+    }
+
+    private func slice(of tensor: TensorInfo, in file: SafetensorsFile, index: Int) -> FileSlice {
+        FileSlice(
+            file: index, offset: UInt64(file.header.dataOffset + tensor.byteRange.lowerBound),
+            byteCount: UInt64(tensor.byteCount))
+    }
+
+    // MARK: - Captures
+
+    private mutating func readCaptures(of task: TaskSpec) {
+        guard !task.captures.isEmpty else { return }
+        var files: [FilePath] = []
+        for pattern in task.captures {
+            let matches = paths.matches(pattern.value)
+            if matches.isEmpty {
+                problems.append(
+                    JobProblem(
+                        at: pattern.location,
+                        "the pattern \"\(pattern.value)\" of task \"\(task.name)\" matches no file; it was looked up as "
+                            + "\(paths.absolute(pattern.value)). Correct it, or capture the task first."))
+            }
+            files += matches.filter { !files.contains($0) }
+        }
+        guard !files.isEmpty else { return }
+        do {
+            let set = try CaptureSet(opening: files)
+            inventory.captures[task.name] = captures(set, of: task)
+        } catch {
+            report(error.all.map(\.description), at: task.captures[0], key: "captures")
+        }
+    }
+
+    private mutating func captures(_ set: CaptureSet, of task: TaskSpec) -> CaptureInventory {
+        let indexes = set.files.map { register($0, role: "capture of task \"\(task.name)\"") }
+        if let named = set.task, named != task.name {
+            problems.append(
+                JobProblem(
+                    at: set.files[0].path.string,
+                    "the capture is of task \"\(named)\", but stands under task \"\(task.name)\" (\(task.location)). "
+                        + "Correct the pattern, or the task's name."))
+        }
+        if let digest = set.baseDigest { namedBaseDigests.append((set.files[0].path.string, digest)) }
+        checkSampleCounts(set, task)
+        let shared = SharedRows.find(in: set)
+        var layers: [LayerName: CaptureInventory.Layer] = [:]
+        for layer in set.layers {
+            layers[layer.name] = CaptureInventory.Layer(
+                input: rows(layer.input, indexes), outputGradient: rows(layer.outputGradient, indexes),
+                samples: layer.sampleCount, positions: layer.positionCount, sharedInput: shared[layer.name])
+        }
+        var parameters: [ParameterName: CaptureInventory.Parameter] = [:]
+        for parameter in set.parameters {
+            parameters[parameter.name] = CaptureInventory.Parameter(
+                gradient: rows(parameter.gradient, indexes), samples: parameter.sampleCount)
+        }
+        return CaptureInventory(probes: set.probeCount, layers: layers, parameters: parameters)
+    }
+
+    /// λ_t weighs a task by its one sample count, so all of its layers must have been captured over the same samples.
+    private mutating func checkSampleCounts(_ set: CaptureSet, _ task: TaskSpec) {
+        let counts =
+            set.layers.map { ($0.name.rawValue, $0.sampleCount) }
+            + set.parameters.map { ($0.name.rawValue, $0.sampleCount) }
+        guard let first = counts.first, let other = counts.first(where: { $0.1 != first.1 }) else { return }
+        problems.append(
+            JobProblem(
+                at: set.files[0].path.string,
+                "task \"\(task.name)\" has \(first.1) samples of \"\(first.0)\", but \(other.1) of \"\(other.0)\"; "
+                    + "expected the same samples for all layers. Capture the task again."))
+    }
+
+    private func rows(_ tensor: CapturedTensor, _ indexes: [Int]) -> CapturedRows {
+        CapturedRows(
+            tensor: tensor.name, columns: tensor.columnCount, elementType: tensor.elementType,
+            slices: tensor.pieces.map { piece in
+                RowSlice(
+                    slice: FileSlice(
+                        file: indexes[piece.fileIndex], offset: UInt64(piece.fileOffset),
+                        byteCount: UInt64(piece.rowCount * tensor.rowByteCount)),
+                    rows: piece.rowCount)
+            })
+    }
+
+    // MARK: - Factor sets
+
+    private mutating func readFactors(of task: TaskSpec) {
+        guard let factors = task.factors else { return }
+        let path = factorFile(paths.absolute(factors.value))
+        do {
+            let set = try CurvatureSet(opening: path, as: .factors)
+            let metadata = try FactorsMetadata(parsing: set.tensors.metadata, file: path)
+            inventory.factorSets[task.name] = factorSet(set, metadata, of: task, at: path)
+        } catch {
+            report(error.all.map(\.description), at: factors, key: "factors")
+        }
+    }
+
+    /// A job's own output directory holds `factors.safetensors`, or shards with their index.
+    private func factorFile(_ path: FilePath) -> FilePath {
+        let inside = path.appending("factors.safetensors")
+        return (try? SafetensorsFile(opening: inside)) != nil ? inside : path
+    }
+
+    private mutating func factorSet(
+        _ set: CurvatureSet, _ metadata: FactorsMetadata, of task: TaskSpec, at path: FilePath
+    ) -> FactorSetInventory {
+        let normalization = spec.curvature.normalization
+        let asked = "the job asks for \"\(normalization.rawValue)\" (\(spec.fileName))"
+        if let found = metadata.normalization, found != normalization.rawValue {
+            problems.append(
+                JobProblem(
+                    at: path.string,
+                    "the factors have the normalization \"\(found)\", but \(asked). Factors of different normalization "
+                        + "cannot be summed: compute them again, or change \"normalization\"."))
+        } else if metadata.normalization == nil {
+            problems.append(
+                JobProblem(
+                    at: path.string,
+                    "the factors do not say their normalization, and \(asked); expected \"normalization\" in the "
+                        + "file's metadata."))
+        }
+        if let digest = metadata.baseDigest { namedBaseDigests.append((path.string, digest)) }
+        let indexes = Dictionary(
+            uniqueKeysWithValues: set.tensors.files.map {
+                ($0.path, register($0, role: "factors of task \"\(task.name)\""))
+            })
+        var factors: [FactorName: FactorSetInventory.Factor] = [:]
+        for entry in set.entries {
+            guard let file = indexes[entry.file] else { continue }
+            factors[FactorName(owner: entry.name.owner, side: entry.name.side)] = FactorSetInventory.Factor(
+                dimension: entry.dimension, elementType: entry.elementType, isPacked: entry.storage == .packed,
+                slice: FileSlice(
+                    file: file, offset: UInt64(entry.fileRange.lowerBound), byteCount: UInt64(entry.fileRange.count)))
+        }
+        let samples = set.entries.compactMap { metadata.sampleCounts[$0.name.owner] }.max() ?? 0
+        return FactorSetInventory(normalization: normalization, samples: samples, factors: factors)
+    }
+
+    // MARK: - All of them
+
+    /// Reading the base costs a pass over it, so that is done only when a file names the base that it belongs to.
+    private mutating func compareBaseDigests() {
+        guard !namedBaseDigests.isEmpty, let base else { return }
+        guard let found = try? JobInputs(files: [], base: base).baseDigest() else { return }
+        for (place, expected) in namedBaseDigests where expected != found {
+            problems.append(
+                JobProblem(
+                    at: place,
+                    "the file belongs to a base with the digest \(expected), but \(inventory.base.location) has "
+                        + "\(found). Curvature of one base says nothing about another: use the base that it was "
+                        + "computed on."))
+        }
+    }
+
+    private mutating func register(_ file: SafetensorsFile, role: String) -> Int {
+        guard let digest = BlobDigest(bytes: file.identity.headerDigest) else {
+            preconditionFailure("SHA-256 has \(BlobDigest.byteCount) bytes")
+        }
+        inventory.files.append(
+            InputFile(
+                path: JobPaths.resolved(file.path).string, byteCount: UInt64(file.identity.byteCount),
+                modificationTime: file.identity.modificationNanoseconds, headerDigest: digest, role: role))
+        openFiles.append(file)
+        return openFiles.count - 1
+    }
+
+    private mutating func report(_ messages: [String], at written: Located<String>, key: String) {
+        problems += messages.map { JobProblem(at: "\(written.location) (\(key))", $0) }
+    }
+}

@@ -1,0 +1,20 @@
+import Identifiers
+import JobPlan
+import SystemPackage
+
+/// A job that was taken in: its plan, its open files and its output directory.
+final class Job: Sendable {
+    let id: JobID
+    let plan: JobPlan
+    let inputs: JobInputs
+    let output: OutputDirectory
+    let fingerprint: BlobDigest
+
+    init(id: JobID, plan: JobPlan, inputs: JobInputs, output: OutputDirectory, fingerprint: BlobDigest) {
+        self.id = id
+        self.plan = plan
+        self.inputs = inputs
+        self.output = output
+        self.fingerprint = fingerprint
+    }
+}

@@ -1,0 +1,32 @@
+import Identifiers
+import JobFiles
+import JobPlan
+import Safetensors
+import Synchronization
+import SystemPackage
+
+/// The open input files of a job, in the order of its inventory.
+final class JobInputs: Sendable {
+    let files: [SafetensorsFile]
+    let base: SafetensorsSet
+    private let baseDigestMemory = Mutex<BlobDigest?>(nil)
+
+    init(files: [SafetensorsFile], base: SafetensorsSet) {
+        self.files = files
+        self.base = base
+    }
+
+    /// The base's digest: SHA-256 of its file, or of its files' digests, one after the other, when it is sharded.
+    ///
+    /// - Throws: `SafetensorsError` when a file cannot be read.
+    func baseDigest() throws -> BlobDigest {
+        if let known = baseDigestMemory.withLock({ $0 }) { return known }
+        let digests = try base.files.map { try FileDigest.sha256(ofFileAt: $0.path) }
+        let bytes = digests.count == 1 ? digests[0] : FileDigest.sha256(of: digests.flatMap { $0 })
+        guard let digest = BlobDigest(bytes: bytes) else {
+            preconditionFailure("SHA-256 has \(BlobDigest.byteCount) bytes")
+        }
+        baseDigestMemory.withLock { $0 = digest }
+        return digest
+    }
+}

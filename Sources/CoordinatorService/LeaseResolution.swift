@@ -1,0 +1,51 @@
+import Identifiers
+import JobPlan
+import Scheduling
+import WireProtocol
+
+/// Turns a planned unit into what a worker needs to know: blobs by their digests, files by their identity.
+struct LeaseResolution {
+    let job: Job
+    /// A finished unit's result.
+    let result: @Sendable (UnitIndex) -> UnitResult?
+
+    /// Resolves a unit.
+    ///
+    /// - Returns: The lease, or `nil` when a result that it depends on is not there.
+    func lease(_ leased: LeasedUnit) -> UnitLease? {
+        let unit = job.plan.units[leased.unit.unit.position]
+        guard case .worker(let operation) = unit.operation,
+            let resolved = try? operation.mapBlobs({ (output: UnitOutput) throws(CoordinatorWorkError) in
+                try blob(output)
+            })
+        else { return nil }
+        var files: [Int: LeasedFile] = [:]
+        for slice in slices(of: operation) {
+            let file = job.plan.inventory.files[slice.file]
+            files[slice.file] = LeasedFile(
+                path: file.path, byteCount: file.byteCount, headerDigest: file.headerDigest)
+        }
+        return UnitLease(
+            unit: leased.unit, attempt: leased.attempt, title: unit.title, operation: resolved, files: files)
+    }
+
+    private func blob(_ output: UnitOutput) throws(CoordinatorWorkError) -> LeasedBlob {
+        guard let result = result(output.unit), result.blobs.indices.contains(output.position) else {
+            throw .missingResult(job.plan.units[output.unit.position].title)
+        }
+        let traces = result.measurements[.trace] ?? []
+        return LeasedBlob(
+            reference: result.blobs[output.position],
+            trace: traces.indices.contains(output.position) ? traces[output.position] : nil)
+    }
+
+    private func slices(of operation: WorkerOperation<UnitOutput>) -> [FileSlice] {
+        switch operation {
+        case .factor(let operation): operation.slices.map(\.slice)
+        case .invert: []
+        case .penalty(let operation): (operation.base + operation.checkpoints.flatMap { $0 }).map(\.slice)
+        case .mergeBlock(let operation):
+            (operation.base + operation.tasks.flatMap(\.parameters)).map(\.slice)
+        }
+    }
+}

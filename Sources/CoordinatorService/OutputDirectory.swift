@@ -1,0 +1,87 @@
+import Identifiers
+import JobPlan
+import Safetensors
+import SystemPackage
+
+/// A job's output directory. Files are written to a staging directory within it and moved to their names at the end,
+/// so that a job that fails leaves nothing, and a reader never sees half of one.
+struct OutputDirectory: Sendable {
+    /// The directory that the job file names.
+    let path: FilePath
+    /// Where files are written until the job is done; the same after a restart.
+    let staging: FilePath
+
+    private static let stagingPrefix = ".kfacd-"
+    /// Stands in the staging directory once the earlier job's files are gone.
+    private static let marker = ".publishing"
+    /// What a job may write: the only names that are ever replaced.
+    private static let entries = ["factors", "regularizer", "inverses", "merged", "report.json"]
+
+    init(path: FilePath, job: JobID) {
+        self.path = path
+        staging = path.appending(Self.stagingPrefix + job.rawValue)
+    }
+
+    /// What forbids to write here, before anything is done.
+    ///
+    /// - Parameters:
+    ///   - path: The output directory.
+    ///   - written: Where the job file names it.
+    ///   - overwrites: Whether its files may be replaced.
+    /// - Returns: A problem, or `nil`.
+    static func problem(at path: FilePath, written: Located<String>, overwrites: Bool) -> JobProblem? {
+        guard DirectoryTree.exists(path) else { return nil }
+        guard let names = try? WholeFile.names(in: path) else {
+            return JobProblem(
+                at: written.location, "the output \(path) exists and is no directory that can be read. Choose another.")
+        }
+        let present = names.filter { !$0.hasPrefix(stagingPrefix) }
+        guard !present.isEmpty, !overwrites else { return nil }
+        return JobProblem(
+            at: written.location,
+            "the output directory \(path) is not empty (it holds \"\(present.sorted()[0])\""
+                + "\(present.count > 1 ? " and \(present.count - 1) more" : "")). Choose another, or allow it with "
+                + "--overwrite.")
+    }
+
+    /// Makes a subdirectory of the staging directory, with all that lies above it.
+    ///
+    /// - Throws: `SafetensorsError` when it cannot be made.
+    func stage(_ components: String...) throws -> FilePath {
+        var directory = staging
+        for component in components { directory = directory.appending(component) }
+        try DirectoryTree.create(directory)
+        return directory
+    }
+
+    /// Moves the staged files to their names; what an earlier job wrote there is removed first.
+    ///
+    /// After a crash it goes on where it stopped: once the marker stands, what is not staged any more was moved.
+    ///
+    /// - Throws: `CocoaError` or `SafetensorsError` when a file cannot be moved; the others stay staged.
+    func publish() throws {
+        guard DirectoryTree.exists(staging) else { return }
+        let marker = staging.appending(Self.marker)
+        if !DirectoryTree.exists(marker) {
+            for name in Self.entries { try DirectoryTree.remove(path.appending(name)) }
+            try WholeFile.write([], to: marker)
+        }
+        let staged = try WholeFile.names(in: staging).filter { $0 != Self.marker }
+        for name in staged.sorted(by: Self.publishedLast) {
+            try DirectoryTree.move(staging.appending(name), to: path.appending(name))
+        }
+        try DirectoryTree.synchronize(path)
+        try DirectoryTree.remove(staging)
+    }
+
+    /// The report comes last: a directory with a report is complete.
+    private static func publishedLast(_ left: String, _ right: String) -> Bool {
+        (left == "report.json" ? 1 : 0, left) < (right == "report.json" ? 1 : 0, right)
+    }
+
+    /// Removes what was staged; the directory too, when nothing else is in it.
+    func discard() {
+        try? DirectoryTree.remove(staging)
+        if let names = try? WholeFile.names(in: path), names.isEmpty { try? DirectoryTree.remove(path) }
+    }
+}

@@ -1,0 +1,52 @@
+import JobPlan
+import WireProtocol
+
+extension PlanSummary {
+    /// Sums up a plan by stages, in the order in which they first occur.
+    init(of plan: JobPlan) {
+        var order: [String] = []
+        var stages: [String: Stage] = [:]
+        for unit in plan.units {
+            let cost = unit.cost
+            if stages[unit.stage] == nil { order.append(unit.stage) }
+            var stage =
+                stages[unit.stage]
+                ?? Stage(
+                    name: unit.stage, units: 0, multiplyAdds: 0, inputBytes: 0, outputBytes: 0, memoryBytesMax: 0)
+            stage.units += 1
+            stage.multiplyAdds += cost.multiplyAdds
+            stage.inputBytes += cost.inputBytes
+            stage.outputBytes += cost.outputBytes
+            stage.memoryBytesMax = max(stage.memoryBytesMax, cost.memoryBytes)
+            stages[unit.stage] = stage
+        }
+        let linear = plan.blocks.count { $0.factors.count == 2 }
+        self.init(
+            stages: order.compactMap { stages[$0] }, largestUnit: plan.largestWorkerUnit?.title ?? "",
+            layers: linear, parameters: plan.blocks.count - linear, tasks: plan.spec.tasks.count,
+            wireBytes: plan.wireBytes, diskBytes: plan.diskBytes)
+    }
+}
+
+extension JobPlan {
+    /// Bytes that cross the network when workers see the input files: workers' outputs, and the blobs that they read.
+    fileprivate var wireBytes: UInt64 {
+        units.filter(\.isForWorker).reduce(0) { sum, unit in
+            let inputs: UInt64
+            if case .worker(.factor) = unit.operation { inputs = 0 } else { inputs = unit.cost.inputBytes }
+            return sum + inputs + unit.cost.outputBytes
+        }
+    }
+
+    /// Bytes of the files that the job writes.
+    fileprivate var diskBytes: UInt64 {
+        units.reduce(0) { sum, unit in
+            switch unit.operation {
+            case .coordinator(.assembleFactors), .coordinator(.assembleRegularizer), .coordinator(.assembleInverses),
+                .coordinator(.mergeCheckpoint):
+                sum + unit.cost.outputBytes
+            default: sum
+            }
+        }
+    }
+}

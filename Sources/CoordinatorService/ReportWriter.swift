@@ -1,0 +1,276 @@
+import Identifiers
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import Safetensors
+import Scheduling
+import SystemPackage
+import TaskArithmetic
+
+/// Writes `report.json`: what went in, what was asked for, what was found; and, under `run`, how it went.
+///
+/// Everything but `run` is the same for the same job, whatever the workers and the crashes.
+struct ReportWriter {
+    let job: Job
+    let build: String
+    /// A finished unit's result.
+    let result: @Sendable (UnitIndex) -> UnitResult?
+    /// A finished unit's executor and duration.
+    let execution: (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
+
+    private var plan: JobPlan { job.plan }
+
+    /// Writes the report into the staging directory.
+    ///
+    /// - Throws: `SafetensorsError` when it cannot be written, `KroneckerFactorsError` for weights that cannot be.
+    func run() throws {
+        let report = JSONValue.object([
+            .init("format", .string("kfacd.report/1")),
+            .init("inputs", .array(inputs)),
+            .init("options", options),
+            .init("tasks", .array(tasks)),
+            .init("layers", .array(try layers)),
+            .init("interference", interference),
+            .init("penalties", penalties),
+            .init("merge", merge),
+            .init("run", runDescription),
+        ])
+        let bytes = Array((report.text(indent: 2) + "\n").utf8)
+        try WholeFile.write(bytes, to: try job.output.stage().appending("report.json"))
+    }
+
+    // MARK: - What went in
+
+    private var inputs: [JSONValue] {
+        let digestUnit = plan.units.first { $0.operation == .coordinator(.digestInputs) }
+        let digests = digestUnit.flatMap { result($0.index)?.blobs } ?? []
+        return plan.inventory.files.enumerated().map { index, file in
+            var members: [JSONValue.Member] = [
+                .init("path", .string(file.path)), .init("role", .string(file.role)),
+                .init("bytes", .number("\(file.byteCount)")),
+                .init("header_sha256", .string(file.headerDigest.description)),
+            ]
+            if digests.indices.contains(index) {
+                members.append(.init("sha256", .string(digests[index].digest.description)))
+            }
+            return .object(members)
+        }
+    }
+
+    private var options: JSONValue {
+        let curvature = plan.spec.curvature
+        return .object([
+            .init("merge_method", .string(plan.spec.method.rawValue)),
+            .init("normalize", .bool(plan.spec.averages)),
+            .init("dtype", plan.spec.outputType.map { .string($0.rawValue) } ?? .null),
+            .init("normalization", .string(curvature.normalization.rawValue)),
+            .init("exact_probes", .bool(curvature.hasExactProbes)),
+            .init(
+                "damping",
+                .object([
+                    .init("rule", .string(curvature.damping.rule.rawValue)), .init("value", .of(curvature.damping.value)),
+                ])),
+            .init(
+                "regularizer",
+                .object([
+                    .init("form", .string(curvature.regularizer.form.rawValue)),
+                    .init("scale", .string(curvature.regularizer.scale.rawValue)),
+                    .init("targets", .array(plan.targets.map { .string($0.description) })),
+                ])),
+            .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) })),
+        ])
+    }
+
+    private var tasks: [JSONValue] {
+        plan.spec.tasks.map { task in
+            .object([
+                .init("name", .string(task.name.rawValue)),
+                .init("samples", .number("\(plan.inventory.samples(of: task.name))")),
+                .init("curvature_weight", task.hasCurvature ? .of(plan.curvatureWeight(of: task.name)) : .null),
+                .init("has_checkpoint", .bool(task.model != nil)),
+            ])
+        }
+    }
+
+    // MARK: - What was found
+
+    private var layers: [JSONValue] {
+        get throws {
+            let weights = try? RegularizerWeights(plan.curvedTasks.map { plan.curvatureWeight(of: $0.name) })
+            return try plan.blocks.map { block in
+                var members: [JSONValue.Member] = [
+                    .init("name", .string(block.name)),
+                    .init("factors", .array(block.factors.map { factorRow(block, $0.side, $0.dimension) })),
+                ]
+                if let weights, block.factors.count == 2, let errors = try accumulationErrors(block, weights) {
+                    members.append(.init("accumulation_error", errors))
+                }
+                return .object(members)
+            }
+        }
+    }
+
+    private func factorRow(_ block: CurvatureBlock, _ side: FactorSide, _ dimension: Int) -> JSONValue {
+        let name = FactorName(owner: block.name, side: side)
+        let traces = plan.curvedTasks.compactMap { task -> JSONValue.Member? in
+            guard let output = plan.factorOutputs[task.name]?[name],
+                let trace = result(output.unit)?.measurements[.trace]?.first
+            else { return nil }
+            return .init(task.name.rawValue, .of(trace))
+        }
+        var members: [JSONValue.Member] = [
+            .init("side", .string(side.rawValue)), .init("dimension", .number("\(dimension)")),
+            .init("traces", .object(traces)),
+        ]
+        let health = plan.inversions.sorted { $0.key < $1.key }.compactMap { target, units -> JSONValue.Member? in
+            guard let unit = units[name], let found = result(unit)?.measurements else { return nil }
+            return .init(target.description, healthRow(found))
+        }
+        if !health.isEmpty { members.append(.init("health", .object(health))) }
+        return .object(members)
+    }
+
+    private func healthRow(_ measurements: [MeasurementName: [Double]]) -> JSONValue {
+        .object(
+            measurements.sorted { $0.key.rawValue < $1.key.rawValue }.compactMap { name, values in
+                values.first.map { .init(name.rawValue, .of($0)) }
+            })
+    }
+
+    /// DESIGN section 2.2: how far eq. 8 lies from eq. 7, for every target, from inner products of the factors.
+    private func accumulationErrors(_ block: CurvatureBlock, _ weights: RegularizerWeights) throws -> JSONValue? {
+        guard let inputs = products(FactorName(owner: block.name, side: .input)),
+            let gradients = products(FactorName(owner: block.name, side: .gradient))
+        else { return nil }
+        let targets = plan.targets.isEmpty ? [TargetName.all] : plan.targets
+        return .object(
+            try targets.map { target in
+                let excluded = plan.curvedTasks.firstIndex { !target.includes($0.name) }
+                let lambdas = try weights.lambdas(excluding: excluded)
+                let error = AccumulationError.relative(gradients: gradients, inputs: inputs, lambdas: lambdas)
+                return .init(target.description, .of(error))
+            })
+    }
+
+    private func products(_ name: FactorName) -> FactorInnerProducts? {
+        guard let unit = plan.accumulations[name], let values = result(unit)?.measurements[.innerProducts] else {
+            return nil
+        }
+        return FactorInnerProducts(taskCount: plan.curvedTasks.count, products: values)
+    }
+
+    /// DESIGN section 2.3: rows are task vectors, columns are the tasks whose representations they move.
+    private var interference: JSONValue {
+        guard !plan.interferences.isEmpty else { return .null }
+        let vectors = plan.mergedTasks.map(\.name)
+        let tasks = plan.curvedTasks.map(\.name)
+        let columns = tasks.map { task in
+            plan.blocks.map { block in
+                plan.interferences[task]?[block.name].flatMap { result($0)?.measurements[.penalties] } ?? []
+            }
+        }
+        func entry(_ vector: Int, _ task: Int) -> Double {
+            columns[task].reduce(0) { $0 + ($1.indices.contains(vector) ? $1[vector] : 0) }
+        }
+        let matrix = vectors.indices.map { vector in tasks.indices.map { entry(vector, $0) } }
+        let normalized = vectors.indices.map { vector in
+            tasks.indices.map { task -> JSONValue in
+                guard let own = vectors.firstIndex(of: tasks[task]), matrix[own][task] > 0 else { return .null }
+                return .of(matrix[vector][task] / matrix[own][task])
+            }
+        }
+        return .object([
+            .init("task_vectors", .array(vectors.map { .string($0.rawValue) })),
+            .init("tasks", .array(tasks.map { .string($0.rawValue) })),
+            .init("matrix", .array(matrix.map { .array($0.map(JSONValue.of)) })),
+            .init("normalized", .array(normalized.map { .array($0) })),
+            .init("layers", .object(plan.blocks.enumerated().map { position, block in
+                .init(
+                    block.name,
+                    .array(
+                        vectors.indices.map { vector in
+                            .array(tasks.indices.map { task in
+                                let values = columns[task][position]
+                                return values.indices.contains(vector) ? .of(values[vector]) : .null
+                            })
+                        }))
+            })),
+        ])
+    }
+
+    /// Ω of each task's own vector under the regularizer that leaves it out (eq. 8), by block.
+    private var penalties: JSONValue {
+        guard !plan.regularizerPenalties.isEmpty else { return .null }
+        return .object(
+            plan.spec.tasks.compactMap { task in
+                guard let units = plan.regularizerPenalties[task.name] else { return nil }
+                let blocks = plan.blocks.compactMap { block -> JSONValue.Member? in
+                    guard let unit = units[block.name], let value = result(unit)?.measurements[.penalties]?.first
+                    else { return nil }
+                    return .init(block.name, .of(value))
+                }
+                return .init(task.name.rawValue, .object(blocks))
+            })
+    }
+
+    private var merge: JSONValue {
+        guard plan.spec.outputs.contains(.merged) else { return .null }
+        let withFactors = Set(plan.blockMerges.keys)
+        let covered = Set(plan.blocks.filter { withFactors.contains($0.name) }.flatMap(\.parameters))
+        let others = plan.inventory.base.tensors.keys.filter { !covered.contains($0) }.sorted()
+        let health = plan.blocks.compactMap { block -> JSONValue.Member? in
+            guard let unit = plan.blockMerges[block.name], let found = result(unit)?.measurements else { return nil }
+            return .init(
+                block.name,
+                .object(
+                    found.sorted { $0.key.rawValue < $1.key.rawValue }.map { name, values in
+                        .init(name.rawValue, .array(values.map(JSONValue.of)))
+                    }))
+        }
+        return .object([
+            .init("method", .string(plan.spec.method.rawValue)),
+            .init("merged_by_task_arithmetic", .array(others.map { .string($0) })),
+            .init("health", .object(health)),
+        ])
+    }
+
+    // MARK: - How it went
+
+    private var runDescription: JSONValue {
+        var stages: [String: (units: Int, elapsed: Double, kernels: Double)] = [:]
+        var workers: [String: Int] = [:]
+        for unit in plan.units {
+            guard let (executor, timing) = execution(unit.index) else { continue }
+            let stage = unit.stage
+            let known = stages[stage] ?? (0, 0, 0)
+            stages[stage] = (
+                known.units + 1, known.elapsed + timing.elapsedSeconds, known.kernels + timing.kernelSeconds
+            )
+            workers[executor.description, default: 0] += 1
+        }
+        return .object([
+            .init("kfacd", .string(build)),
+            .init(
+                "stages",
+                .object(
+                    stages.sorted { $0.key < $1.key }.map { name, sums in
+                        .init(
+                            name,
+                            .object([
+                                .init("units", .number("\(sums.units)")), .init("elapsed_seconds", .of(sums.elapsed)),
+                                .init("kernel_seconds", .of(sums.kernels)),
+                            ]))
+                    })),
+            .init(
+                "units_by_executor",
+                .object(workers.sorted { $0.key < $1.key }.map { .init($0.key, .number("\($0.value)")) })),
+        ])
+    }
+}
+
+extension JSONValue {
+    /// A number, or null for what JSON cannot say.
+    static func of(_ value: Double) -> JSONValue {
+        value.isFinite ? .number("\(value)") : .null
+    }
+}

@@ -1,0 +1,193 @@
+import BlobStore
+import Identifiers
+import JobPlan
+import Lanes
+import Messaging
+import Safetensors
+import WireProtocol
+import ZeroMQ
+
+/// Bytes to and from workers: ranges of input files and blobs out, blobs in; each transfer within its credit.
+///
+/// Bounds: a peer may have ``transfersPerPeer`` transfers at once, each with at most its credit of chunks under way.
+actor TransferService {
+    /// Something about a transfer that a worker said.
+    enum Request: Sendable {
+        case range(RangeRequest, SafetensorsFile?)
+        case credit(transfer: UInt64, chunks: UInt32)
+        case offer(transfer: UInt64, BlobReference)
+        case chunk(transfer: UInt64, offset: UInt64, Frame)
+        case peerGone
+    }
+
+    private static let transfersPerPeer = 256
+
+    private struct Key: Hashable {
+        let peer: RoutingIdentity
+        let transfer: UInt64
+    }
+
+    private struct Outgoing {
+        let source: RangeRequest.Source
+        let file: SafetensorsFile?
+        var offset: UInt64
+        var remaining: UInt64
+        var credit: UInt32
+    }
+
+    private struct Incoming {
+        let blob: BlobReference
+        let writer: BlobWriter
+        var chunksUntilCredit: UInt32
+    }
+
+    private let lane = Lane("kfacd.transfers")
+    private let store: BlobStore
+    private let endpoint: CoordinatorEndpoint
+    private var outgoing: [Key: Outgoing] = [:]
+    private var incoming: [Key: Incoming] = [:]
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
+
+    init(store: BlobStore, endpoint: CoordinatorEndpoint) {
+        self.store = store
+        self.endpoint = endpoint
+    }
+
+    /// Does what a worker asked for, as far as its credit goes.
+    func handle(_ request: Request, from peer: RoutingIdentity) async {
+        switch request {
+        case .range(let range, let file): await begin(range, file, peer)
+        case .credit(let transfer, let chunks):
+            let key = Key(peer: peer, transfer: transfer)
+            guard chunks > 0 else {
+                outgoing[key] = nil
+                return
+            }
+            let sum = (outgoing[key]?.credit ?? 0).addingReportingOverflow(chunks)
+            outgoing[key]?.credit = min(sum.overflow ? .max : sum.partialValue, 4 * WireLimits.chunkCredit)
+            await send(key)
+        case .offer(let transfer, let blob): await accept(blob, Key(peer: peer, transfer: transfer))
+        case .chunk(let transfer, let offset, let payload):
+            await append(payload, at: offset, Key(peer: peer, transfer: transfer))
+        case .peerGone:
+            outgoing = outgoing.filter { $0.key.peer != peer }
+            incoming = incoming.filter { $0.key.peer != peer }
+        }
+    }
+
+    // MARK: - Out
+
+    private func begin(_ range: RangeRequest, _ file: SafetensorsFile?, _ peer: RoutingIdentity) async {
+        let key = Key(peer: peer, transfer: range.transfer)
+        let available: UInt64?
+        switch range.source {
+        case .inputFile: available = file.map { UInt64($0.identity.byteCount) }
+        case .blob(let digest): available = store.byteCount(of: digest).map(UInt64.init)
+        }
+        guard let available, range.offset + range.byteCount <= available,
+            outgoing.keys.count(where: { $0.peer == peer }) < Self.transfersPerPeer
+        else {
+            await fail(key, "there are no bytes \(range.offset)..<\(range.offset + range.byteCount) of \(range.source)")
+            return
+        }
+        outgoing[key] = Outgoing(
+            source: range.source, file: file, offset: range.offset, remaining: range.byteCount,
+            credit: min(range.credit, 4 * WireLimits.chunkCredit))
+        await send(key)
+    }
+
+    private func send(_ key: Key) async {
+        while var transfer = outgoing[key], transfer.credit > 0, transfer.remaining > 0 {
+            let count = Int(min(transfer.remaining, UInt64(WireLimits.chunkBytes)))
+            let frame: Frame
+            do {
+                var buffer = try PayloadBuffer(byteCount: count)
+                try buffer.withMutableBytes { bytes throws in
+                    try read(transfer.source, transfer.file, at: Int(transfer.offset), into: &bytes)
+                }
+                frame = Frame(buffer)
+            } catch {
+                outgoing[key] = nil
+                await fail(key, "\(error)")
+                return
+            }
+            let message = CoordinatorMessage.rangeChunk(transfer: key.transfer, offset: transfer.offset)
+            transfer.offset += UInt64(count)
+            transfer.remaining -= UInt64(count)
+            transfer.credit -= 1
+            outgoing[key] = transfer.remaining > 0 ? transfer : nil
+            await endpoint.send(.coordinator(message), payload: frame, to: key.peer)
+        }
+    }
+
+    private func read(
+        _ source: RangeRequest.Source, _ file: SafetensorsFile?, at offset: Int, into bytes: inout MutableRawSpan
+    ) throws {
+        switch source {
+        case .inputFile: try file?.read(fromFileOffset: offset, into: &bytes)
+        case .blob(let digest): try store.read(digest, at: offset, into: &bytes)
+        }
+    }
+
+    private func fail(_ key: Key, _ message: String) async {
+        await endpoint.send(.coordinator(.rangeFailure(transfer: key.transfer, message: message)), to: key.peer)
+    }
+
+    // MARK: - In
+
+    private func accept(_ blob: BlobReference, _ key: Key) async {
+        incoming[key] = nil
+        if store.contains(blob.digest) {
+            await endpoint.send(.coordinator(.uploadStored(transfer: key.transfer)), to: key.peer)
+            return
+        }
+        guard incoming.keys.count(where: { $0.peer == key.peer }) < Self.transfersPerPeer else {
+            await refuse(key, "too many transfers at once")
+            return
+        }
+        do {
+            incoming[key] = Incoming(
+                blob: blob, writer: try store.beginWrite(), chunksUntilCredit: WireLimits.chunkCredit / 2)
+            await grant(key, WireLimits.chunkCredit)
+        } catch {
+            await refuse(key, "\(error)")
+        }
+    }
+
+    private func append(_ payload: Frame, at offset: UInt64, _ key: Key) async {
+        guard let transfer = incoming[key] else { return }
+        let end = offset.addingReportingOverflow(UInt64(payload.byteCount))
+        // A chunk from before a restart is none of this attempt's.
+        guard offset == UInt64(transfer.writer.byteCount), !end.overflow, end.partialValue <= transfer.blob.byteCount
+        else { return }
+        do {
+            try payload.withBytes { bytes throws in try transfer.writer.append(bytes) }
+            if end.partialValue == transfer.blob.byteCount {
+                incoming[key] = nil
+                _ = try transfer.writer.finish(expecting: transfer.blob.digest)
+                await endpoint.send(.coordinator(.uploadStored(transfer: key.transfer)), to: key.peer)
+                return
+            }
+        } catch {
+            await refuse(key, "\(error)")
+            return
+        }
+        // Credit in portions of half: fewer messages, and the line never runs dry.
+        if transfer.chunksUntilCredit == 1 {
+            incoming[key]?.chunksUntilCredit = WireLimits.chunkCredit / 2
+            await grant(key, WireLimits.chunkCredit / 2)
+        } else {
+            incoming[key]?.chunksUntilCredit -= 1
+        }
+    }
+
+    private func grant(_ key: Key, _ chunks: UInt32) async {
+        await endpoint.send(.coordinator(.uploadCredit(transfer: key.transfer, chunks: chunks)), to: key.peer)
+    }
+
+    private func refuse(_ key: Key, _ message: String) async {
+        incoming[key] = nil
+        await endpoint.send(.coordinator(.uploadFailure(transfer: key.transfer, message: message)), to: key.peer)
+    }
+}

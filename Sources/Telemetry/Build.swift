@@ -1,0 +1,5 @@
+/// The version of the programs.
+public enum Build {
+    /// As `--version` prints it.
+    public static let version = "0.1.0"
+}

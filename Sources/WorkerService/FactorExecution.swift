@@ -1,0 +1,100 @@
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import ZeroMQ
+
+/// Rows → a Kronecker factor: the unit in which a job spends most of its time.
+struct FactorExecution {
+    let operation: FactorOperation
+    let input: InputReader
+
+    /// Reads the rows chunk by chunk and sums their outer products.
+    ///
+    /// - Throws: ``UnitError/badInput(_:)`` for rows that hold NaN or infinity, or what reading throws.
+    func run(_ scratch: inout LaneScratch) async throws -> UnitOutcome.UnitOutput {
+        var sum = try FactorAccumulation(
+            columnCount: operation.columns, appendsOne: operation.appendsOnes, reduction: operation.reduction)
+        var chunk = try scratch.takeChunk(rows: min(operation.chunkRows, operation.rows), columns: operation.columns)
+        let rows = operation.rows
+        for first in stride(from: 0, to: rows, by: operation.chunkRows) {
+            let range = first..<min(first + operation.chunkRows, rows)
+            let ahead = range.upperBound..<min(range.upperBound + operation.chunkRows, rows)
+            try await fill(&chunk, range, &scratch.raw)
+            for piece in pieces(of: ahead) { input.prefetch(piece.slice) }
+            let start = ContinuousClock.now
+            do {
+                try sum.add(rows: 0..<range.count, of: chunk, workspace: &scratch.workspace)
+            } catch {
+                throw located(error)
+            }
+            scratch.kernelTime += ContinuousClock.now - start
+        }
+        scratch.giveBackChunk(chunk)
+        var output = UnitOutcome.UnitOutput()
+        guard let divisor = operation.divisor else {
+            output.blobs = [ResultBlob(sum.finishPartial())]
+            return output
+        }
+        do {
+            let factor = try sum.finish(divisor: divisor)
+            output.measurements[.trace] = [factor.trace]
+            output.blobs = [ResultBlob(factor)]
+        } catch {
+            throw located(error)
+        }
+        return output
+    }
+
+    /// The slices that hold a range of the operation's rows.
+    private func pieces(of range: Range<Int>) -> [RowSlice] {
+        guard !range.isEmpty else { return [] }
+        return CapturedRows(
+            tensor: operation.tensor, columns: operation.columns, elementType: operation.elementType,
+            slices: operation.slices
+        ).slices(of: range)
+    }
+
+    /// Fills the first rows of the chunk; F32 rows go straight into the matrix.
+    private func fill(_ chunk: inout Matrix<Float>, _ range: Range<Int>, _ raw: inout [UInt8]) async throws {
+        var row = 0
+        for piece in pieces(of: range) {
+            if operation.elementType == .f32 {
+                try await input.read(piece.slice, into: &chunk, at: row * operation.columns * 4)
+            } else {
+                try await input.read(piece.slice, into: &raw)
+                let elements = row * operation.columns..<(row + piece.rows) * operation.columns
+                try chunk.withMutableSpan { span throws in
+                    var target = span._mutatingExtracting(elements)
+                    try operation.elementType.decode(raw.span.bytes, into: &target)
+                }
+            }
+            row += piece.rows
+        }
+    }
+
+    /// The error with the file, the tensor and the row that it means.
+    private func located(_ error: KroneckerFactorsError) -> any Error {
+        guard error.isBadInput else { return error }
+        switch error {
+        case .nonFinite(let row):
+            return UnitError.badInput(
+                "\(place(ofRow: row)): tensor \"\(operation.tensor)\" holds NaN or infinity, first in row "
+                    + "\(operation.firstRow + row); expected finite values. Capture the task again.")
+        case .squareOverflow(let row, let column):
+            return UnitError.badInput(
+                "\(place(ofRow: row)): tensor \"\(operation.tensor)\": the squares of column \(column) overflow "
+                    + "float32, the largest value stands in row \(operation.firstRow + row). Scale the capture down.")
+        default:
+            return UnitError.badInput("\(place(ofRow: 0)): tensor \"\(operation.tensor)\": \(error)")
+        }
+    }
+
+    private func place(ofRow row: Int) -> String {
+        var first = 0
+        for slice in operation.slices {
+            first += slice.rows
+            if row < first { return input.path(of: slice.slice.file) }
+        }
+        return operation.slices.last.map { input.path(of: $0.slice.file) } ?? "capture"
+    }
+}

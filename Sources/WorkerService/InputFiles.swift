@@ -1,0 +1,115 @@
+import Identifiers
+import JobPlan
+import LinearAlgebra
+import Messaging
+import Safetensors
+import Synchronization
+import SystemPackage
+import WireProtocol
+import ZeroMQ
+
+/// The input files that this machine sees: those whose size and header are what the coordinator expects.
+///
+/// Source: DESIGN section 5: captures are read from a path that the worker can see, else streamed.
+final class VisibleFiles: Sendable {
+    private static let countMax = 64
+    private let files = Mutex<[LeasedFile: SafetensorsFile]>([:])
+
+    /// The open file, or `nil` when this machine does not see the same one at the path.
+    func file(_ leased: LeasedFile) -> SafetensorsFile? {
+        if let known = files.withLock({ $0[leased] }) { return known }
+        guard let file = try? SafetensorsFile(opening: FilePath(leased.path)),
+            UInt64(file.identity.byteCount) == leased.byteCount,
+            file.identity.headerDigest == leased.headerDigest.bytes
+        else { return nil }
+        files.withLock { files in
+            if files.count >= Self.countMax { files.removeAll() }
+            files[leased] = file
+        }
+        return file
+    }
+}
+
+/// The bytes of one unit's inputs, wherever they lie.
+struct InputReader: Sendable {
+    let lease: UnitLease
+    let visible: VisibleFiles
+    let connection: WorkerConnection
+
+    /// The file's path, for messages.
+    func path(of file: Int) -> String {
+        lease.files[file]?.path ?? "input file \(file)"
+    }
+
+    private func file(_ index: Int) throws -> LeasedFile {
+        guard let file = lease.files[index] else { throw UnitError.malformedLease("it does not name file \(index)") }
+        return file
+    }
+
+    /// Asks the kernel to read ahead while the lane computes.
+    func prefetch(_ slice: FileSlice) {
+        guard let leased = lease.files[slice.file], let file = visible.file(leased) else { return }
+        file.prefetch(fileRange: Int(slice.offset)..<Int(slice.offset + slice.byteCount))
+    }
+
+    /// Reads a slice into the bytes of a matrix.
+    ///
+    /// - Throws: `SafetensorsError` or `MessagingError` when the bytes cannot be had.
+    func read(_ slice: FileSlice, into matrix: inout Matrix<Float>, at byteOffset: Int) async throws {
+        let end = byteOffset + Int(slice.byteCount)
+        guard end <= matrix.elementCount * 4 else { throw UnitError.malformedLease("rows exceed their chunk") }
+        let leased = try file(slice.file)
+        if let file = visible.file(leased) {
+            try matrix.withMutableBytes { bytes throws in
+                var target = bytes._mutatingExtracting(byteOffset..<end)
+                try file.read(fromFileOffset: Int(slice.offset), into: &target)
+            }
+            return
+        }
+        try await fetch(slice) { chunk, place in
+            _ = matrix.withMutableBytes { chunk.copy(into: &$0, at: byteOffset + place) }
+        }
+    }
+
+    /// Reads a slice into an array, which is made as long as the slice.
+    ///
+    /// - Throws: `SafetensorsError` or `MessagingError` when the bytes cannot be had.
+    func read(_ slice: FileSlice, into bytes: inout [UInt8]) async throws {
+        let count = Int(slice.byteCount)
+        if bytes.count != count { bytes = [UInt8](repeating: 0, count: count) }
+        let leased = try file(slice.file)
+        if let file = visible.file(leased) {
+            var span = bytes.mutableSpan
+            var target = span.mutableBytes
+            try file.read(fromFileOffset: Int(slice.offset), into: &target)
+            return
+        }
+        try await fetch(slice) { chunk, place in
+            var span = bytes.mutableSpan
+            var target = span.mutableBytes
+            _ = chunk.copy(into: &target, at: place)
+        }
+    }
+
+    private func fetch(_ slice: FileSlice, consume: (Frame, Int) throws -> Void) async throws {
+        try await connection.fetch(
+            .inputFile(lease.unit.job, slice.file), offset: slice.offset, byteCount: slice.byteCount, consume: consume)
+    }
+
+    /// Reads a packed factor.
+    ///
+    /// - Throws: `MessagingError` when the coordinator cannot send it, ``UnitError/malformedLease(_:)`` when its size
+    ///   is not that of the dimension.
+    func factor(_ blob: LeasedBlob, dimension: Int) async throws -> PackedSymmetricMatrix<Float> {
+        var matrix = try PackedSymmetricMatrix<Float>(dimension: dimension)
+        guard blob.reference.byteCount == UInt64(matrix.elementCount) * 4 else {
+            throw UnitError.malformedLease("blob \(blob.reference.digest) is no triangle of dimension \(dimension)")
+        }
+        try await connection.fetch(
+            .blob(blob.reference.digest), offset: 0, byteCount: blob.reference.byteCount
+        ) { chunk, place in
+            _ = matrix.withMutableBytes { chunk.copy(into: &$0, at: place) }
+        }
+        return matrix
+    }
+}

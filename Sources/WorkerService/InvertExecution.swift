@@ -1,0 +1,58 @@
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import WireProtocol
+
+/// A packed factor → its damped inverse.
+struct InvertExecution {
+    let operation: InvertOperation<LeasedBlob>
+    let input: InputReader
+
+    /// Fetches the factor and inverts it.
+    ///
+    /// - Throws: ``UnitError/badInput(_:)`` for a factor that cannot be inverted even with its eigenvalues clamped.
+    func run(_ scratch: inout LaneScratch) async throws -> UnitOutcome.UnitOutput {
+        let factor = try await input.factor(operation.factor, dimension: operation.dimension)
+        let start = ContinuousClock.now
+        let scale = FactorScale(trace: factor.trace, dimension: operation.dimension)
+        let damping = try Damping(operation.damping.rule, operation.damping.value)
+        let amount: Double
+        if let partner = operation.partner {
+            guard let trace = partner.trace else { throw UnitError.malformedLease("the other side's trace is missing") }
+            // The rule treats both sides alike: the first amount belongs to whichever stands first.
+            amount = damping.amounts(
+                input: scale, gradient: FactorScale(trace: trace, dimension: operation.partnerDimension)
+            ).input
+        } else {
+            amount = damping.amount(fullBlock: scale)
+        }
+        let inverse: DampedInverse
+        do {
+            inverse = try DampedInverse(of: factor, damping: amount)
+        } catch {
+            guard error.isBadInput else { throw error }
+            throw UnitError.badInput("\(input.lease.title): \(error)")
+        }
+        scratch.kernelTime += ContinuousClock.now - start
+        var output = UnitOutcome.UnitOutput()
+        output.measurements = inverse.health.measurements
+        output.blobs = [ResultBlob(inverse.intoInverse())]
+        return output
+    }
+}
+
+extension FactorHealth {
+    /// The health row in the words of the report.
+    var measurements: [MeasurementName: [Double]] {
+        var measurements: [MeasurementName: [Double]] = [
+            .damping: [damping], .attempts: [Double(attempts)], .pinned: [Double(pinnedCount)],
+            .clamped: [remedy == .clampedEigenvalues ? 1 : 0],
+        ]
+        // What is unknown stays away: NaN would make two equal results differ.
+        if conditionEstimate.isFinite { measurements[.condition] = [conditionEstimate] }
+        if let rankEstimate, rankEstimate.isFinite { measurements[.rank] = [rankEstimate] }
+        if let smallestEigenvalue { measurements[.smallestEigenvalue] = [smallestEigenvalue] }
+        if let largestEigenvalue { measurements[.largestEigenvalue] = [largestEigenvalue] }
+        return measurements
+    }
+}

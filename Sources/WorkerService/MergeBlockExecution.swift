@@ -1,0 +1,135 @@
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import TaskArithmetic
+import WireProtocol
+
+/// The `kfac` merge of one block: task by task in, merged parameters out.
+struct MergeBlockExecution {
+    let operation: MergeBlockOperation<LeasedBlob>
+    let input: InputReader
+
+    private var reader: BlockParameterReader { BlockParameterReader(block: operation.block, input: input) }
+
+    /// Solves for Δ and gives θ_0 + α Δ in the output types.
+    ///
+    /// - Throws: ``UnitError/badInput(_:)`` for parameters or factors that are not finite, or what reading throws.
+    func run(_ scratch: inout LaneScratch) async throws -> UnitOutcome.UnitOutput {
+        guard operation.outputTypes.count == operation.block.parameters.count else {
+            throw UnitError.malformedLease("\"\(operation.block.name)\" has \(operation.outputTypes.count) outputs")
+        }
+        let base = try await reader.read(operation.base)
+        var output = UnitOutcome.UnitOutput()
+        do {
+            switch operation.block.kind {
+            case .linear: output.blobs = try await mergeLayer(base, &scratch, &output.measurements)
+            case .full: output.blobs = try await mergeParameter(base, &scratch, &output.measurements)
+            }
+        } catch let error as TaskArithmeticError {
+            guard case .kroneckerFactors(let cause) = error, cause.isBadInput else { throw error }
+            throw UnitError.badInput("merge of \"\(operation.block.name)\": \(error)")
+        }
+        return output
+    }
+
+    private func mergeLayer(
+        _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch,
+        _ measurements: inout [MeasurementName: [Double]]
+    ) async throws -> [ResultBlob] {
+        var merge = try KroneckerMerge(outputCount: base.rowCount, inputCount: base.columnCount)
+        for task in operation.tasks {
+            guard case .kronecker(let inputBlob, let gradientBlob) = task.factors else {
+                throw UnitError.malformedLease("a layer has a full block")
+            }
+            let inputFactor = try await input.factor(inputBlob, dimension: base.columnCount)
+            let gradientFactor = try await input.factor(gradientBlob, dimension: base.rowCount)
+            let delta = try await weightedTaskVector(task, base)
+            let start = ContinuousClock.now
+            try merge.add(
+                delta: delta, inputFactor: inputFactor, gradientFactor: gradientFactor, lambda: task.lambda)
+            scratch.kernelTime += ContinuousClock.now - start
+        }
+        let start = ContinuousClock.now
+        let merged = try merge.finish(damping: Damping(operation.damping.rule, operation.damping.value))
+        scratch.kernelTime += ContinuousClock.now - start
+        measurements = merged.inputHealth.measurements.merging(merged.gradientHealth.measurements) { $0 + $1 }
+        return try encode(base, merged.intoDelta())
+    }
+
+    private func mergeParameter(
+        _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch,
+        _ measurements: inout [MeasurementName: [Double]]
+    ) async throws -> [ResultBlob] {
+        var merge = try FullBlockMerge(count: base.columnCount)
+        for task in operation.tasks {
+            guard case .full(let blob) = task.factors else {
+                throw UnitError.malformedLease("a parameter has Kronecker factors")
+            }
+            let block = try await input.factor(blob, dimension: base.columnCount)
+            let delta = try await weightedTaskVector(task, base)
+            try merge.add(delta: delta, block: block, lambda: task.lambda)
+        }
+        let merged = try merge.finish(damping: Damping(operation.damping.rule, operation.damping.value))
+        measurements = merged.health.measurements
+        return try encode(base, merged.intoDelta())
+    }
+
+    /// w_t (θ_t − θ_0).
+    private func weightedTaskVector(
+        _ task: MergeBlockOperation<LeasedBlob>.Task, _ base: borrowing Matrix<Double>
+    ) async throws -> Matrix<Double> {
+        var delta = try await reader.taskVector(task.parameters, base: base)
+        if task.weight != 1 {
+            delta.withMutableSpan { span in
+                for index in span.indices { span[index] *= task.weight }
+            }
+        }
+        return delta
+    }
+
+    /// θ_0 + α Δ, each element rounded once: the weight's bytes, then the bias's.
+    private func encode(_ base: borrowing Matrix<Double>, _ delta: consuming Matrix<Double>) throws -> [ResultBlob] {
+        var merged = delta
+        var isFinite = true
+        merged.withMutableSpan { merged in
+            base.withSpan { base in
+                for index in merged.indices {
+                    let value = base[index] + operation.scale * merged[index]
+                    merged[index] = value
+                    isFinite = isFinite && value.isFinite
+                }
+            }
+        }
+        guard isFinite else {
+            throw UnitError.badInput(
+                "merge of \"\(operation.block.name)\": the merged parameters are not finite; check the checkpoints for "
+                    + "NaN or infinity, or raise the damping.")
+        }
+        switch operation.block.kind {
+        case .full: return [try encode(merged, columns: 0..<merged.columnCount, as: operation.outputTypes[0])]
+        case .linear(_, let inputs, let hasBias):
+            let weight = try encode(merged, columns: 0..<inputs, as: operation.outputTypes[0])
+            guard hasBias else { return [weight] }
+            return [weight, try encode(merged, columns: inputs..<inputs + 1, as: operation.outputTypes[1])]
+        }
+    }
+
+    private func encode(
+        _ matrix: borrowing Matrix<Double>, columns: Range<Int>, as type: ElementType
+    ) throws -> ResultBlob {
+        let rowBytes = columns.count * type.byteCount
+        let (rows, width) = (matrix.rowCount, matrix.columnCount)
+        var bytes = [UInt8](repeating: 0, count: rows * rowBytes)
+        var span = bytes.mutableSpan
+        var target = span.mutableBytes
+        try matrix.withSpan { values throws in
+            for row in 0..<rows {
+                var part = target._mutatingExtracting(row * rowBytes..<(row + 1) * rowBytes)
+                let start = row * width
+                try type.encode(
+                    values.extracting(start + columns.lowerBound..<start + columns.upperBound), into: &part)
+            }
+        }
+        return ResultBlob(bytes)
+    }
+}

@@ -1,0 +1,47 @@
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import WireProtocol
+
+/// Several task vectors against one block's factors.
+struct PenaltyExecution {
+    let operation: PenaltyOperation<LeasedBlob>
+    let input: InputReader
+
+    /// Evaluates tr(B Δ A Δᵀ) or δᵀ F δ for one task vector after the other.
+    ///
+    /// - Throws: What reading throws.
+    func run(_ scratch: inout LaneScratch) async throws -> UnitOutcome.UnitOutput {
+        let reader = BlockParameterReader(block: operation.block, input: input)
+        let base = try await reader.read(operation.base)
+        var values: [Double] = []
+        switch operation.factors {
+        case .kronecker(let inputBlob, let gradientBlob):
+            let shape = reader.shape
+            let penalty = try KroneckerPenalty(
+                inputFactor: try await input.factor(inputBlob, dimension: shape.columns),
+                gradientFactor: try await input.factor(gradientBlob, dimension: shape.rows))
+            for checkpoint in operation.checkpoints {
+                let delta = try await reader.taskVector(checkpoint, base: base)
+                let start = ContinuousClock.now
+                values.append(try penalty.value(of: delta))
+                scratch.kernelTime += ContinuousClock.now - start
+            }
+        case .full(let blob):
+            let penalty = try FullBlockPenalty(
+                block: try await input.factor(blob, dimension: reader.shape.columns))
+            for checkpoint in operation.checkpoints {
+                let delta = try await reader.taskVector(checkpoint, base: base)
+                values.append(try penalty.value(of: delta.elements))
+            }
+        }
+        if let position = values.firstIndex(where: { !$0.isFinite }) {
+            let file = operation.checkpoints[position].first.map { input.path(of: $0.slice.file) } ?? "checkpoint"
+            throw UnitError.badInput(
+                "\(file): \"\(operation.block.name)\" holds NaN or infinity; expected finite parameters.")
+        }
+        var output = UnitOutcome.UnitOutput()
+        output.measurements[.penalties] = values
+        return output
+    }
+}

@@ -1,0 +1,28 @@
+import KroneckerFactors
+import LinearAlgebra
+import TaskArithmetic
+
+/// Why a unit cannot be computed, sorted by whether another attempt may help.
+enum UnitError: Error, CustomStringConvertible {
+    /// The input is wrong; the message names file and tensor.
+    case badInput(String)
+    /// The lease contradicts itself; only another version of the coordinator sends such a one.
+    case malformedLease(String)
+
+    var description: String {
+        switch self {
+        case .badInput(let message): message
+        case .malformedLease(let message): "the lease is malformed: \(message)"
+        }
+    }
+}
+
+extension KroneckerFactorsError {
+    /// Whether the error lies in the numbers of the input, so that every worker would meet it.
+    var isBadInput: Bool {
+        switch self {
+        case .nonFinite, .squareOverflow, .noRows, .rowsNotDivisible, .factorNotFinite, .exceedsStorage: true
+        default: false
+        }
+    }
+}

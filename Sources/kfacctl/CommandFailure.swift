@@ -1,0 +1,33 @@
+import Messaging
+import WireProtocol
+
+/// Why a command ends without success: the message for the user, and the exit code of DESIGN section 1.
+struct CommandFailure: Error {
+    enum Code: Int32 {
+        case jobFailed = 1
+        case badInput = 2
+        case unreachable = 3
+        case interrupted = 130
+    }
+
+    let code: Code
+    let message: String
+
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// What a failed request means for the command.
+    init(_ failure: RequestFailure) {
+        switch failure.kind {
+        case .badInput, .unknownJob: self.init(.badInput, failure.description)
+        case .world: self.init(.jobFailed, failure.description)
+        }
+    }
+
+    /// What a connection that does not work means for the command.
+    init(_ error: MessagingError) {
+        self.init(.unreachable, error.description)
+    }
+}

@@ -1,0 +1,119 @@
+import ArgumentParser
+import Foundation
+import Identifiers
+import Messaging
+import WireProtocol
+import ZeroMQ
+
+/// Where the coordinator is, and how patient the client is with it.
+struct ConnectionOptions: ParsableArguments {
+    @Option(help: "Where the coordinator listens (KFACD_COORDINATOR).")
+    var coordinator = ProcessInfo.processInfo.environment["KFACD_COORDINATOR"] ?? "tcp://127.0.0.1:7733"
+
+    @Option(help: "Seconds to wait for an answer.")
+    var timeout: UInt32 = 10
+
+    /// Connects, works, and closes.
+    func withClient<Result>(_ body: (CoordinatorClient) async throws -> Result) async throws -> Result {
+        let client = try await CoordinatorClient(endpoint: coordinator, timeout: .seconds(Int64(timeout)))
+        do {
+            let result = try await body(client)
+            await client.close()
+            return result
+        } catch {
+            await client.close()
+            throw error
+        }
+    }
+}
+
+/// How results are printed.
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case table, json
+}
+
+/// A conversation with a coordinator, with the errors of a command.
+struct CoordinatorClient: Sendable {
+    private let connection: ClientConnection
+    private let timeout: Duration
+
+    init(endpoint: String, timeout: Duration) async throws {
+        let address: Endpoint
+        do {
+            address = try Endpoint(endpoint)
+        } catch {
+            throw CommandFailure(.badInput, error.description)
+        }
+        let context = try Context()
+        do {
+            connection = try await ClientConnection.connect(to: address, context: context)
+        } catch {
+            throw CommandFailure(error)
+        }
+        self.timeout = timeout
+    }
+
+    func close() async {
+        await connection.close()
+    }
+
+    /// Asks; a reply of failure becomes the command's failure.
+    func ask(_ request: ClientRequest) async throws -> (reply: ClientReply, payload: Frame?) {
+        let answer: (reply: ClientReply, payload: Frame?)
+        do throws(MessagingError) {
+            // Admission reads headers, and sometimes a whole base: it may take longer than a word.
+            let patience: Duration =
+                switch request {
+                case .submit, .plan: max(timeout, .seconds(600))
+                default: timeout
+                }
+            if case .submit = request { _ = try await connection.ask(.workers, timeout: timeout) }
+            if case .plan = request { _ = try await connection.ask(.workers, timeout: timeout) }
+            answer = try await connection.ask(request, timeout: patience)
+        } catch {
+            throw CommandFailure(error)
+        }
+        if case .failure(let failure) = answer.reply { throw CommandFailure(failure) }
+        return answer
+    }
+
+    /// Submits a job.
+    func submit(_ submission: Submission) async throws -> (job: JobID, isRunningAlready: Bool) {
+        guard case .accepted(let job, let isRunning) = try await ask(.submit(submission)).reply else {
+            throw CommandFailure(.jobFailed, "the coordinator answered a submission with something else")
+        }
+        return (job, isRunning)
+    }
+
+    /// A job's progress.
+    func status(_ job: JobID) async throws -> JobReport {
+        guard case .jobs(let jobs) = try await ask(.status(job)).reply, let report = jobs.first else {
+            throw CommandFailure(.jobFailed, "the coordinator answered a question for \(job) with something else")
+        }
+        return report
+    }
+
+    /// The workers.
+    func workers() async throws -> [WorkerReport] {
+        guard case .workers(let workers) = try await ask(.workers).reply else { return [] }
+        return workers
+    }
+}
+
+extension Submission {
+    /// Reads a job file.
+    init(file: String, overwrites: Bool) throws {
+        let path = URL(fileURLWithPath: file).standardizedFileURL.path
+        do {
+            self.init(
+                specText: try String(contentsOfFile: path, encoding: .utf8), specPath: path, overwrites: overwrites)
+        } catch {
+            let exists = FileManager.default.fileExists(atPath: path)
+            throw CommandFailure(
+                .badInput,
+                exists
+                    ? "\(file): the job file cannot be read as UTF-8 text."
+                    : "\(file): there is no such job file. Check the path.")
+        }
+    }
+}

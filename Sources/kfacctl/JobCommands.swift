@@ -1,0 +1,140 @@
+import ArgumentParser
+import Foundation
+import Identifiers
+import WireProtocol
+
+/// `kfacctl submit`.
+struct SubmitCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "submit", abstract: "Checks a job against its files and queues it; prints the job's name.")
+
+    @Argument(help: "The job file; the coordinator must see it and its files under the same paths.")
+    var job: String
+
+    @Flag(help: "Follow the job to its end.")
+    var watch = false
+
+    @Flag(help: "Replace the files of an earlier job in the output directory.")
+    var overwrite = false
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        let submission = try Submission(file: job, overwrites: overwrite)
+        try await connection.withClient { client in
+            let (id, isRunning) = try await client.submit(submission)
+            if isRunning { Terminal.note("the same job is running already") }
+            Terminal.print("\(id)")
+            guard watch else { return }
+            try await ProgressDisplay(client: client, isQuiet: false).follow(id).requireSuccess()
+        }
+    }
+}
+
+/// `kfacctl watch`.
+struct WatchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "watch", abstract: "Follows a job to its end; the exit code tells how it ended.")
+
+    @Argument(help: "The job's name.")
+    var job: String
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        try await connection.withClient { client in
+            try await ProgressDisplay(client: client, isQuiet: false).follow(JobID(rawValue: job)).requireSuccess()
+        }
+    }
+}
+
+/// `kfacctl cancel`.
+struct CancelCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cancel", abstract: "Ends a job; nothing of it is published.")
+
+    @Argument(help: "The job's name.")
+    var job: String
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        try await connection.withClient { client in
+            guard case .accepted(_, let wasRunning) = try await client.ask(.cancel(JobID(rawValue: job))).reply else {
+                return
+            }
+            Terminal.note(wasRunning ? "\(job) is cancelled" : "\(job) had ended already")
+        }
+    }
+}
+
+/// `kfacctl jobs`.
+struct JobsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "jobs", abstract: "Lists the coordinator's jobs.")
+
+    @Option(name: .shortAndLong, help: "table or json.")
+    var output: OutputFormat = .table
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        try await connection.withClient { client in
+            guard case .jobs(let jobs) = try await client.ask(.jobs).reply else { return }
+            try print(jobs, as: output)
+        }
+    }
+}
+
+/// `kfacctl status`.
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "status", abstract: "Shows how far a job has come.")
+
+    @Argument(help: "The job's name.")
+    var job: String
+
+    @Option(name: .shortAndLong, help: "table or json.")
+    var output: OutputFormat = .table
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        try await connection.withClient { client in
+            try print([try await client.status(JobID(rawValue: job))], as: output)
+        }
+    }
+}
+
+/// Prints jobs.
+private func print(_ jobs: [JobReport], as format: OutputFormat) throws {
+    guard format == .table else {
+        try JSONOutput.print(
+            "jobs",
+            jobs.map { job in
+                [
+                    "job": job.job.rawValue, "state": job.state.rawValue, "fraction": job.fraction,
+                    "finished_units": job.finishedUnits, "total_units": job.totalUnits, "spec": job.specPath,
+                    "output": job.output, "message": job.message, "activity": job.activity,
+                    "submitted_at": job.submittedAt,
+                ]
+            })
+        return
+    }
+    var table = TextTable(["JOB", "STATE", "DONE", "UNITS", "OUTPUT", "MESSAGE"])
+    for job in jobs {
+        table.add([
+            job.job.rawValue, job.state.rawValue, "\(Int(job.fraction * 100)) %",
+            "\(job.finishedUnits)/\(job.totalUnits)", job.output, job.message,
+        ])
+    }
+    Terminal.print(table.text)
+}
+
+/// Versioned JSON on standard output.
+enum JSONOutput {
+    static func print(_ kind: String, _ items: [[String: Any]]) throws {
+        let object: [String: Any] = ["apiVersion": "kfacd/1", kind: items]
+        let data = try JSONSerialization.data(
+            withJSONObject: object, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+        Terminal.print(String(decoding: data, as: UTF8.self))
+    }
+}

@@ -1,0 +1,35 @@
+import ArgumentParser
+import Telemetry
+
+/// The client: runs jobs on this machine or on a cluster, and shows what they did.
+@main
+struct Kfacctl: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kfacctl",
+        abstract: "Merges fine-tuned models under Kronecker-factored curvature, on this machine or on a cluster.",
+        version: Build.version,
+        subcommands: [
+            RunCommand.self, PlanCommand.self, SubmitCommand.self, JobsCommand.self, StatusCommand.self,
+            WatchCommand.self, CancelCommand.self, WorkersCommand.self, FetchCommand.self, InspectCommand.self,
+            CompareCommand.self,
+        ])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let failure as CommandFailure {
+            Terminal.error(failure.message)
+            exit(withError: ExitCode(failure.code.rawValue))
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            // DESIGN section 1: 2 is bad usage, where the parser would exit with 64.
+            Terminal.error(fullMessage(for: error))
+            exit(withError: ExitCode(CommandFailure.Code.badInput.rawValue))
+        }
+    }
+}

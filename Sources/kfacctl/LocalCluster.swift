@@ -1,0 +1,119 @@
+import Foundation
+import WireProtocol
+
+/// A coordinator and workers on this machine: the same programs that run on a cluster, over loopback.
+///
+/// The daemons end when their standard input does, so that none is left behind even if this process is killed.
+final class LocalCluster {
+    private let coordinator: Process
+    private let coordinatorInput = Pipe()
+    private var workers: [(process: Process, input: Pipe)] = []
+    private let stateDirectory: String
+    /// Where the coordinator listens.
+    private(set) var endpoint = ""
+
+    private let program: URL
+
+    /// Starts a coordinator and its workers; returns when all workers have joined.
+    ///
+    /// - Parameters:
+    ///   - workerCount: How many workers.
+    ///   - memoryMiB: Memory of each, or `nil` for an equal share of what is available.
+    ///   - stateParent: Where the coordinator's state is kept while the job runs.
+    init(workerCount: Int, memoryMiB: UInt64?, stateParent: String, logLevel: String) async throws {
+        program = try Self.findDaemon()
+        stateDirectory = "\(stateParent)/kfacd-run-\(getpid())"
+        coordinator = Process()
+        let output = Pipe()
+        coordinator.executableURL = program
+        coordinator.arguments = [
+            "coordinator", "--bind", "tcp://127.0.0.1:0", "--state-directory", stateDirectory, "--heartbeat", "500",
+            "--worker-timeout", "5000", "--log-level", logLevel, "--end-with-input",
+        ]
+        coordinator.standardInput = coordinatorInput
+        coordinator.standardOutput = output
+        try coordinator.run()
+        guard let line = Self.firstLine(of: output.fileHandleForReading), line.hasPrefix("ready ") else {
+            throw CommandFailure(.jobFailed, "the coordinator did not start; its messages stand above.")
+        }
+        endpoint = String(line.dropFirst(6))
+        guard workerCount > 0 else { return }
+        let lanes = max(1, ProcessInfo.processInfo.activeProcessorCount / workerCount)
+        let memory = memoryMiB ?? Self.availableMiB * 4 / 5 / UInt64(workerCount)
+        for number in 1...workerCount {
+            try startWorker(number, lanes: lanes, memoryMiB: memory, logLevel: logLevel)
+        }
+    }
+
+    private func startWorker(_ number: Int, lanes: Int, memoryMiB: UInt64, logLevel: String) throws {
+        let process = Process()
+        let input = Pipe()
+        process.executableURL = program
+        process.arguments = [
+            "worker", "--coordinator", endpoint, "--name", "worker-\(number)", "--lanes", "\(lanes)", "--memory",
+            "\(memoryMiB)", "--log-level", logLevel, "--end-with-input",
+        ]
+        // Idle threads of a pool that is never used would only cost memory.
+        process.environment = ProcessInfo.processInfo.environment.merging(["OPENBLAS_NUM_THREADS": "1"]) { $1 }
+        process.standardInput = input
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        workers.append((process, input))
+    }
+
+    /// Waits until all workers have joined.
+    func waitForWorkers(_ client: CoordinatorClient) async throws {
+        let deadline = Date.now.addingTimeInterval(60)
+        while try await client.workers().count < workers.count {
+            guard coordinator.isRunning, workers.allSatisfy({ $0.process.isRunning }) else {
+                throw CommandFailure(.jobFailed, "a worker ended before it joined; its messages stand above.")
+            }
+            guard Date.now < deadline else {
+                throw CommandFailure(.jobFailed, "the workers did not join within a minute.")
+            }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    /// Ends all daemons and removes the coordinator's state.
+    func stop() {
+        for worker in workers { worker.input.fileHandleForWriting.closeFile() }
+        for worker in workers { worker.process.waitUntilExit() }
+        coordinatorInput.fileHandleForWriting.closeFile()
+        coordinator.waitUntilExit()
+        try? FileManager.default.removeItem(atPath: stateDirectory)
+    }
+
+    // MARK: - Finding things
+
+    /// `kfacd` beside this program, else on PATH.
+    private static func findDaemon() throws -> URL {
+        let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+        let directories = [own] + path.split(separator: ":").map { URL(fileURLWithPath: String($0)) }
+        for directory in directories {
+            let candidate = directory.appendingPathComponent("kfacd")
+            if FileManager.default.isExecutableFile(atPath: candidate.path) { return candidate }
+        }
+        throw CommandFailure(
+            .jobFailed, "the program \"kfacd\" is neither beside kfacctl (\(own.path)) nor on PATH. Install it there.")
+    }
+
+    private static func firstLine(of handle: FileHandle) -> String? {
+        var line = Data()
+        while let byte = try? handle.read(upToCount: 1), !byte.isEmpty {
+            if byte.first == UInt8(ascii: "\n") { return String(decoding: line, as: UTF8.self) }
+            line.append(byte)
+        }
+        return nil
+    }
+
+    private static var availableMiB: UInt64 {
+        let text = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)) ?? ""
+        for line in text.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
+            let number = line.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }
+            return (number ?? 1 << 20) >> 10
+        }
+        return 1024
+    }
+}

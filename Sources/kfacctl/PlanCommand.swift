@@ -1,0 +1,68 @@
+import ArgumentParser
+import Foundation
+import WireProtocol
+
+/// `kfacctl plan`.
+struct PlanCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Says what a job would take: units, multiply-adds, memory, bytes. Changes nothing.")
+
+    @Argument(help: "The job file.")
+    var job: String
+
+    @Option(help: "Ask this coordinator, which knows its workers' memory; by default a private one is started.")
+    var coordinator: String?
+
+    @Option(name: .shortAndLong, help: "table or json.")
+    var output: OutputFormat = .table
+
+    @Flag(help: "Plan as if files of an earlier job in the output directory may be replaced.")
+    var overwrite = false
+
+    func run() async throws {
+        let submission = try Submission(file: job, overwrites: overwrite)
+        let cluster: LocalCluster?
+        let endpoint: String
+        if let coordinator = coordinator ?? ProcessInfo.processInfo.environment["KFACD_COORDINATOR"] {
+            (cluster, endpoint) = (nil, coordinator)
+        } else {
+            let own = try await LocalCluster(workerCount: 0, memoryMiB: nil, stateParent: "/var/tmp", logLevel: "error")
+            (cluster, endpoint) = (own, own.endpoint)
+        }
+        defer { cluster?.stop() }
+        let client = try await CoordinatorClient(endpoint: endpoint, timeout: .seconds(10))
+        guard case .plan(let plan) = try await client.ask(.plan(submission)).reply else { return }
+        await client.close()
+        try show(plan)
+    }
+
+    private func show(_ plan: PlanSummary) throws {
+        guard output == .table else {
+            try JSONOutput.print(
+                "stages",
+                plan.stages.map { stage in
+                    [
+                        "stage": stage.name, "units": stage.units, "multiply_adds": stage.multiplyAdds,
+                        "input_bytes": stage.inputBytes, "output_bytes": stage.outputBytes,
+                        "memory_bytes_max": stage.memoryBytesMax,
+                    ]
+                })
+            return
+        }
+        Terminal.print("\(plan.tasks) tasks, \(plan.layers) layers and \(plan.parameters) other parameters with factors")
+        var table = TextTable(["STAGE", "UNITS", "MULTIPLY-ADDS", "READS", "MAKES", "PEAK MEMORY OF A UNIT"])
+        for stage in plan.stages {
+            table.add([
+                stage.name, "\(stage.units)",
+                stage.multiplyAdds > 0 ? Quantity.scientific(stage.multiplyAdds) : "–",
+                Quantity.bytes(stage.inputBytes), Quantity.bytes(stage.outputBytes),
+                Quantity.bytes(stage.memoryBytesMax),
+            ])
+        }
+        Terminal.print(table.text)
+        Terminal.print("on the wire, when workers see the input files: \(Quantity.bytes(plan.wireBytes))")
+        Terminal.print("output files: \(Quantity.bytes(plan.diskBytes))")
+        if !plan.largestUnit.isEmpty { Terminal.print("the most memory is taken by: \(plan.largestUnit)") }
+    }
+}

@@ -1,0 +1,71 @@
+import Foundation
+import Identifiers
+import WireProtocol
+
+/// Follows a job to its end: a line that is drawn over on a terminal, a line every ten seconds elsewhere.
+struct ProgressDisplay {
+    let client: CoordinatorClient
+    let isQuiet: Bool
+
+    private static let barWidth = 28
+
+    /// Waits for a job's end.
+    ///
+    /// - Returns: The job's last state; how it ended is the caller's business.
+    func follow(_ job: JobID) async throws -> JobReport {
+        let start = Date.now
+        var lastLine = Date.distantPast
+        var misses = 0
+        while true {
+            let report: JobReport
+            do {
+                report = try await client.status(job)
+                misses = 0
+            } catch let failure as CommandFailure where failure.code == .unreachable && misses < 30 {
+                // A coordinator that restarts takes its jobs up again: wait for it.
+                misses += 1
+                continue
+            }
+            let isInteractive = Terminal.isInteractive
+            if !isQuiet, isInteractive || Date.now.timeIntervalSince(lastLine) >= 10 || report.state != .running {
+                let line = line(report, elapsed: Date.now.timeIntervalSince(start))
+                isInteractive ? Terminal.redraw(line) : Terminal.note(line)
+                lastLine = .now
+            }
+            if report.state != .running {
+                if !isQuiet, isInteractive { Terminal.note("") }
+                return report
+            }
+            try await Task.sleep(for: .milliseconds(isInteractive ? 100 : 50))
+        }
+    }
+
+    private func line(_ report: JobReport, elapsed: Double) -> String {
+        let filled = Int((report.fraction * Double(Self.barWidth)).rounded(.down))
+        let bar = String(repeating: "█", count: filled) + String(repeating: "·", count: Self.barWidth - filled)
+        let left = report.fraction > 0.02 ? elapsed / report.fraction * (1 - report.fraction) : .infinity
+        let percent = Int((report.fraction * 100).rounded(.down))
+        var line = "\(report.job) \(bar) \(percent) %  \(report.finishedUnits)/\(report.totalUnits) units  "
+        switch report.state {
+        case .running:
+            line += left.isFinite ? "\(Quantity.time(left)) left  " : ""
+            line += report.message.isEmpty ? report.activity : report.message
+        case .succeeded: line += "done in \(Quantity.rounded(elapsed, 1)) s"
+        case .badInput, .failed: line += "failed"
+        case .cancelled: line += "cancelled"
+        }
+        return line
+    }
+}
+
+extension JobReport {
+    /// The failure of a command that waited for the job, unless it succeeded.
+    func requireSuccess() throws {
+        switch state {
+        case .succeeded, .running: return
+        case .badInput: throw CommandFailure(.badInput, "\(job): \(message)")
+        case .failed: throw CommandFailure(.jobFailed, "\(job): \(message)")
+        case .cancelled: throw CommandFailure(.jobFailed, "\(job): the job was cancelled.")
+        }
+    }
+}

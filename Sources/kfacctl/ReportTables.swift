@@ -1,0 +1,72 @@
+import Foundation
+
+/// The tables that a finished run prints, from its report.
+struct ReportTables {
+    private let report: [String: Any]
+
+    /// Reads `report.json` of an output directory; `nil` when there is none.
+    init?(directory: String) {
+        guard let data = FileManager.default.contents(atPath: "\(directory)/report.json"),
+            let report = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+        else { return nil }
+        self.report = report
+    }
+
+    /// All tables that the report has something for.
+    var text: String {
+        [summary, interference, accumulation].compactMap { $0 }.joined(separator: "\n\n")
+    }
+
+    private var layers: [[String: Any]] { report["layers"] as? [[String: Any]] ?? [] }
+
+    private var summary: String? {
+        guard let run = report["run"] as? [String: Any], let stages = run["stages"] as? [String: [String: Any]] else {
+            return nil
+        }
+        var table = TextTable(["STAGE", "UNITS", "SECONDS", "IN KERNELS"])
+        for (name, row) in stages.sorted(by: { $0.key < $1.key }) {
+            table.add([
+                name, "\(row["units"] as? Int ?? 0)", Quantity.rounded(number(row["elapsed_seconds"]), 3),
+                Quantity.rounded(number(row["kernel_seconds"]), 3),
+            ])
+        }
+        let tasks = (report["tasks"] as? [Any])?.count ?? 0
+        return "what was computed (\(tasks) tasks, \(layers.count) layers and parameters with factors)\n" + table.text
+    }
+
+    private var interference: String? {
+        guard let found = report["interference"] as? [String: Any],
+            let rows = found["normalized"] as? [[Any]], let vectors = found["task_vectors"] as? [String],
+            let tasks = found["tasks"] as? [String]
+        else { return nil }
+        var table = TextTable([""] + tasks)
+        for (vector, row) in zip(vectors, rows) {
+            table.add([vector] + row.map { Quantity.rounded(number($0), 3) })
+        }
+        return "interference: how strongly each task vector (row) moves each task's representations (column),\n"
+            + "relative to that task's own vector\n" + table.text
+    }
+
+    private var accumulation: String? {
+        let errors = layers.compactMap { layer -> (String, [Double])? in
+            guard let name = layer["name"] as? String, let found = layer["accumulation_error"] as? [String: Any],
+                !found.isEmpty
+            else { return nil }
+            return (name, found.values.map(number))
+        }
+        guard !errors.isEmpty else { return nil }
+        var table = TextTable(["LAYER", "LEAST", "LARGEST"])
+        for (name, values) in errors {
+            table.add([
+                name, "\(Quantity.rounded(100 * (values.min() ?? 0), 1)) %",
+                "\(Quantity.rounded(100 * (values.max() ?? 0), 1)) %",
+            ])
+        }
+        return "distance of the accumulated regularizer (eq. 8) from the per-task form (eq. 7), over the targets\n"
+            + table.text
+    }
+
+    private func number(_ value: Any?) -> Double {
+        (value as? NSNumber)?.doubleValue ?? .nan
+    }
+}

@@ -1,0 +1,59 @@
+import ArgumentParser
+import Dispatch
+import Foundation
+import WireProtocol
+
+/// `kfacctl run`: a coordinator and workers on this machine, one job, and the end of them.
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Runs a job on this machine: starts a coordinator and workers over loopback.")
+
+    @Argument(help: "The job file.")
+    var job: String
+
+    @Option(help: "How many workers; together they use all cores.")
+    var workers: Int?
+
+    @Option(help: "Memory of each worker, in MiB; by default an equal share of four fifths of what is available.")
+    var memory: UInt64?
+
+    @Option(help: "Directory for the coordinator's state while the job runs.")
+    var stateDirectory = "/var/tmp"
+
+    @Option(help: "What the daemons log: debug, info, notice, warning or error.")
+    var logLevel = "warning"
+
+    @Flag(help: "Replace the files of an earlier job in the output directory.")
+    var overwrite = false
+
+    @Flag(name: .shortAndLong, help: "Print no progress and no tables.")
+    var quiet = false
+
+    func validate() throws {
+        if let workers, !(1...1024).contains(workers) { throw ValidationError("--workers must lie in 1...1024.") }
+    }
+
+    func run() async throws {
+        let submission = try Submission(file: job, overwrites: overwrite)
+        let count = workers ?? min(2, ProcessInfo.processInfo.activeProcessorCount)
+        let cluster = try await LocalCluster(
+            workerCount: count, memoryMiB: memory, stateParent: stateDirectory, logLevel: logLevel)
+        defer { cluster.stop() }
+        let client = try await CoordinatorClient(endpoint: cluster.endpoint, timeout: .seconds(10))
+        if !quiet { Terminal.note("coordinator at \(cluster.endpoint), \(count) worker\(count == 1 ? "" : "s")") }
+        try await cluster.waitForWorkers(client)
+        let report = try await Interruption.watched {
+            let (id, _) = try await client.submit(submission)
+            return try await ProgressDisplay(client: client, isQuiet: quiet).follow(id)
+        } onInterruption: {
+            // The daemons are about to end; what was staged goes with the job.
+            for job in try await client.runningJobs() { _ = try await client.ask(.cancel(job)) }
+            try await Task.sleep(for: .milliseconds(300))
+        }
+        await client.close()
+        try report.requireSuccess()
+        guard !quiet else { return }
+        if let tables = ReportTables(directory: report.output) { Terminal.print(tables.text) }
+        Terminal.print("outputs: \(report.output)")
+    }
+}

@@ -1,0 +1,35 @@
+import ArgumentParser
+import Telemetry
+
+/// The daemon: a coordinator or a worker.
+@main
+struct Kfacd: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kfacd",
+        abstract: "Computes Kronecker factors of fine-tuned models on a cluster, and merges the models.",
+        version: Build.version, subcommands: [CoordinatorCommand.self, WorkerCommand.self])
+
+    static func main() async {
+        await exiting { try parseAsRoot() }
+    }
+}
+
+extension Kfacd {
+    /// Runs a command; bad usage and failures end the process with the exit codes of the README.
+    static func exiting(_ parse: () throws -> any ParsableCommand) async {
+        do {
+            var command = try parse()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            let code = exitCode(for: error)
+            guard code == .validationFailure else { exit(withError: error) }
+            // DESIGN section 1: 2 is bad usage, where the parser would exit with 64.
+            print(fullMessage(for: error), to: &StandardError.stream)
+            exit(withError: ExitCode(2))
+        }
+    }
+}

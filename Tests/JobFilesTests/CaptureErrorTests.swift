@@ -1,0 +1,222 @@
+import Identifiers
+import JobFiles
+import Safetensors
+import SystemPackage
+import TestSupport
+import Testing
+
+/// One wrong capture a test; the whole sentence is asserted.
+struct CaptureErrorTests {
+    private let directory: TemporaryDirectory
+    private let pair = [TestTensor("l.input", [4, 2]), TestTensor("l.output_grad", [4, 3])]
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func message(_ tensors: [TestTensor]) throws -> String? {
+        try message(["samples": "2"], tensors)
+    }
+
+    private func message(_ metadata: [String: String], _ tensors: [TestTensor]) throws -> String? {
+        let path = try directory.write("c.safetensors", metadata, tensors)
+        return try message(of: [path])
+    }
+
+    private func message(of paths: [FilePath]) throws -> String? {
+        errorMessage { () throws(JobFileError) in _ = try CaptureSet(opening: paths) }?
+            .replacing("\(directory.path)/", with: "")
+    }
+
+    @Test func `no file is refused`() throws {
+        #expect(
+            try message(of: []) == "captures: no file is named; expected at least one. Correct the pattern or the path."
+        )
+    }
+
+    @Test func `another format is refused`() throws {
+        #expect(
+            try message(["samples": "2", "format": "kfacd.capture/2"], pair)
+                == "c.safetensors: metadata \"format\" is \"kfacd.capture/2\"; expected \"kfacd.capture/1\". "
+                + "Name another file."
+        )
+    }
+
+    @Test func `samples must be there`() throws {
+        #expect(
+            try message([:], pair)
+                == "c.safetensors: metadata \"samples\" is missing; expected the number of samples. "
+                + "Write the file again with it."
+        )
+    }
+
+    @Test func `zero samples are an error of their own`() throws {
+        #expect(
+            try message(["samples": "0"], pair)
+                == "c.safetensors: was captured from 0 samples; expected at least 1. Capture it again."
+        )
+    }
+
+    @Test(arguments: ["-2", "2.0", "many", "+2", "99999999999999999999"])
+    func `samples must be a whole number`(text: String) throws {
+        #expect(
+            try message(["samples": text], pair)
+                == "c.safetensors: metadata \"samples\" is \"\(text)\"; expected a whole number of at least 1. "
+                + "Write the file again with it."
+        )
+    }
+
+    @Test(arguments: ["probes", "mc_samples"])
+    func `probes must be a whole number`(key: String) throws {
+        #expect(
+            try message(["samples": "2", key: "0"], pair)
+                == "c.safetensors: metadata \"\(key)\" is \"0\"; expected a whole number of at least 1. "
+                + "Write the file again with it."
+        )
+    }
+
+    @Test func `the base's digest must be one`() throws {
+        #expect(
+            try message(["samples": "2", "sha256_base": "abc"], pair)
+                == "c.safetensors: metadata \"sha256_base\" is \"abc\"; expected a SHA-256 of 64 hexadecimal digits. "
+                + "Write the file again with it."
+        )
+    }
+
+    @Test func `a tensor of another kind is refused`() throws {
+        #expect(
+            try message(pair + [TestTensor("l.A", [2, 2])])
+                == "c.safetensors: tensor \"l.A\" does not belong in a file of kind capture; expected \"<layer>.input\", "
+                + "\"<layer>.output_grad\" and \"<parameter>.grad\"."
+        )
+    }
+
+    @Test func `integers are refused`() throws {
+        #expect(
+            try message([TestTensor("l.input", [4, 2], zeros: .int32), pair[1]])
+                == """
+                c.safetensors: tensor "l.input" holds I32; expected F32, F16 or BF16.
+                """
+        )
+    }
+
+    @Test(arguments: [[4], [4, 0], [0, 4], [2, 2, 2]])
+    func `a tensor that is no matrix of rows is refused`(shape: [Int]) throws {
+        #expect(
+            try message([TestTensor("p.grad", shape)])
+                == "c.safetensors: tensor \"p.grad\" has the shape \(shape); expected [rows, columns] with at least one "
+                + "of each and fewer than 2^40."
+        )
+    }
+
+    @Test func `input without gradients is refused`() throws {
+        #expect(
+            try message([pair[0]])
+                == "c.safetensors: layer \"l\" has \"l.input\" but no \"l.output_grad\" for the same rows; expected both. "
+                + "Capture it again, or name the file that holds the other."
+        )
+    }
+
+    @Test func `gradients without input are refused`() throws {
+        #expect(
+            try message([pair[1]])
+                == "c.safetensors: layer \"l\" has \"l.output_grad\" but no \"l.input\" for the same rows; expected both. "
+                + "Capture it again, or name the file that holds the other."
+        )
+    }
+
+    @Test func `rows must be a multiple of the samples`() throws {
+        #expect(
+            try message(["samples": "3"], pair)
+                == "c.safetensors: layer \"l\" has 4 input rows for 3 samples; expected a multiple of 3, one row for each "
+                + "position of each sample. Capture it again, or correct \"samples\" in the file's metadata."
+        )
+    }
+
+    @Test func `gradient rows must be input rows times probes`() throws {
+        #expect(
+            try message(
+                ["samples": "2", "probes": "2"],
+                [TestTensor("b.fc1.input", [4, 2]), TestTensor("b.fc1.output_grad", [6, 3])]
+            )
+                == "c.safetensors: layer \"b.fc1\" has 4 input rows but 6 output-gradient rows; expected 4 × 2 probes = 8. "
+                + "Capture it again, or correct \"probes\" in the file's metadata."
+        )
+    }
+
+    @Test func `probes whose product overflows are refused`() throws {
+        #expect(
+            try message(["samples": "2", "probes": "9223372036854775807"], pair)
+                == "c.safetensors: layer \"l\" has 4 input rows but 4 output-gradient rows; expected 4 × "
+                + "9223372036854775807 probes = more than 9223372036854775807. "
+                + "Capture it again, or correct \"probes\" in the file's metadata."
+        )
+    }
+
+    @Test func `parameter gradients must be samples times probes`() throws {
+        #expect(
+            try message(["samples": "2", "probes": "3"], [TestTensor("ln.bias.grad", [5, 1])])
+                == "c.safetensors: parameter \"ln.bias\" has 5 gradient rows; expected 2 samples × 3 probes = 6. "
+                + "Capture it again, or correct the file's metadata."
+        )
+    }
+
+    @Test func `a file that cannot be read is named beside the other problems`() throws {
+        let good = try directory.write("c.safetensors", ["samples": "3"], pair)
+        let missing = FilePath(directory.appending("gone.safetensors"))
+        try directory.write([1, 2], to: "cut.safetensors")
+        #expect(
+            try message(of: [missing, FilePath(directory.appending("cut.safetensors")), good]) == """
+                gone.safetensors: open failed: No such file or directory (errno 2).
+                cut.safetensors: is truncated: it has 2 bytes; expected 8. Copy or download it again.
+                c.safetensors: layer "l" has 4 input rows for 3 samples; expected a multiple of 3, one row for each \
+                position of each sample. Capture it again, or correct "samples" in the file's metadata.
+                """
+        )
+    }
+
+    @Test func `every problem of one file is said at once`() throws {
+        #expect(
+            try message([:], pair + [TestTensor("x", [1, 1]), TestTensor("p.grad", [2])]) == """
+                c.safetensors: metadata "samples" is missing; expected the number of samples. \
+                Write the file again with it.
+                c.safetensors: tensor "x" does not belong in a file of kind capture; expected "<layer>.input", \
+                "<layer>.output_grad" and "<parameter>.grad".
+                c.safetensors: tensor "p.grad" has the shape [2]; expected [rows, columns] with at least one of each \
+                and fewer than 2^40.
+                """
+        )
+    }
+
+    @Test func `files that do not fit together are named in pairs`() throws {
+        let digests = ["a", "b"].map { String(repeating: $0, count: 64) }
+        let paths = [
+            try directory.write("0.safetensors", ["samples": "2", "task": "t", "sha256_base": digests[0]], pair),
+            try directory.write(
+                "1.safetensors",
+                ["samples": "1", "probes": "2", "task": "u", "sha256_base": digests[1]],
+                [TestTensor("l.input", [4, 3]), TestTensor("l.output_grad", [8, 3], zeros: .float16)]
+            ),
+        ]
+        let advice = "as in 0.safetensors. Capture them together, or name them under different tasks."
+        #expect(
+            try message(of: paths) == """
+                1.safetensors: the number of probes is 2; expected 1 \(advice)
+                1.safetensors: the task is "u"; expected "t" \(advice)
+                1.safetensors: the base checkpoint's digest is \(digests[1]); expected \(digests[0]) \(advice)
+                1.safetensors: the number of columns of tensor "l.input" is 3; expected 2 \(advice)
+                1.safetensors: the element type of tensor "l.output_grad" is F16; expected F32 \(advice)
+                """
+        )
+    }
+
+    @Test func `positions must be the same in every file`() throws {
+        let paths = [
+            try directory.write("0.safetensors", ["samples": "2"], pair),
+            try directory.write("1.safetensors", ["samples": "4"], pair),
+        ]
+        #expect(
+            try message(of: paths)
+                == "1.safetensors: the number of positions of layer \"l\" is 1; expected 2 as in 0.safetensors. "
+                + "Capture them together, or name them under different tasks."
+        )
+    }
+}

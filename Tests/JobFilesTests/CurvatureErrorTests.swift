@@ -1,0 +1,97 @@
+import Identifiers
+import JobFiles
+import LinearAlgebra
+import Safetensors
+import SystemPackage
+import TestSupport
+import Testing
+
+/// One wrong factor file a test; the whole sentence is asserted.
+struct CurvatureErrorTests {
+    private let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func message(
+        _ tensors: [TestTensor],
+        _ metadata: [String: String] = [:],
+        as kind: JobFileKind = .factors
+    ) throws -> String? {
+        let path = try directory.write("f.safetensors", metadata, tensors)
+        return errorMessage { () throws(JobFileError) in _ = try CurvatureSet(opening: path, as: kind) }?
+            .replacing("\(directory.path)/", with: "")
+    }
+
+    @Test func `another format is refused`() throws {
+        #expect(
+            try message([], ["format": "kfacd.inverses/1"])
+                == "f.safetensors: metadata \"format\" is \"kfacd.inverses/1\"; expected \"kfacd.factors/1\". "
+                + "Name another file."
+        )
+    }
+
+    @Test func `a tensor of no side is refused`() throws {
+        #expect(
+            try message([TestTensor("l.V", [2, 2])])
+                == "f.safetensors: tensor \"l.V\" does not belong in a file of kind factors; expected \"<layer>.A\", "
+                + "\"<layer>.B\" and \"<parameter>.F\"."
+        )
+    }
+
+    @Test func `a factor among inverses is refused`() throws {
+        #expect(
+            try message([TestTensor("p.F", [2, 2])], as: .inverses)
+                == "f.safetensors: tensor \"p.F\" does not belong in a file of kind inverses; expected \"<layer>.A_inv\", "
+                + "\"<layer>.B_inv\" and \"<parameter>.F_inv\"."
+        )
+    }
+
+    @Test(arguments: [[2, 3], [5], [0, 0], [], [2, 2, 2]])
+    func `a shape that is no square and no triangle is refused`(shape: [Int]) throws {
+        #expect(
+            try message([TestTensor("p.F", shape)])
+                == "f.safetensors: tensor \"p.F\" has the shape \(shape); expected a square [n, n], or a packed triangle "
+                + "[n(n + 1)/2]."
+        )
+    }
+
+    @Test func `half precision is refused`() throws {
+        #expect(
+            try message([TestTensor("p.F", [2, 2], zeros: .float16)])
+                == "f.safetensors: tensor \"p.F\" holds F16; expected F32 or F64."
+        )
+    }
+
+    @Test func `a layer needs both sides`() throws {
+        #expect(
+            try message([TestTensor("l.A", [2, 2]), TestTensor("m.B", [2, 2])]) == """
+                f.safetensors: tensor "l.B" is missing; expected it beside the others. Write the file again with it.
+                f.safetensors: tensor "m.A" is missing; expected it beside the others. Write the file again with it.
+                """
+        )
+    }
+
+    @Test func `an unsymmetric matrix is refused with an element`() throws {
+        let path = try directory.write("f.safetensors", [:], [TestTensor("p.F", [2, 2]) { [1, 2, 3, 4][$0] }])
+        let set = try CurvatureSet(opening: path, as: .factors)
+        #expect(
+            errorMessage { () throws(JobFileError) in _ = try set.readFloat(.init(owner: "p", side: .full)) }
+                == "\(path): tensor \"p.F\" is 3.0 at (1, 0) but 2.0 at (0, 1); expected a symmetric matrix."
+        )
+    }
+
+    @Test func `rounding differences between the triangles are no asymmetry`() throws {
+        let path = try directory.write("f.safetensors", [:], [TestTensor("p.F", [2, 2]) { [1, 1e-7, 2e-7, 1][$0] }])
+        let set = try CurvatureSet(opening: path, as: .factors)
+        #expect(try set.readFloat(.init(owner: "p", side: .full)).elements == [1, 2e-7, 1])
+    }
+
+    @Test func `an unknown matrix is refused`() throws {
+        let path = try directory.write("f.safetensors", [:], [TestTensor("p.F", [1, 1])])
+        let set = try CurvatureSet(opening: path, as: .factors)
+        #expect(
+            errorMessage { () throws(JobFileError) in _ = try set.readFloat(.init(owner: "q", side: .full)) }
+                == "\(path): tensor \"q.F\" is missing; expected it beside the others. Write the file again with it."
+        )
+    }
+}

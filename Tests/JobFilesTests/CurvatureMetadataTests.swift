@@ -1,0 +1,108 @@
+import Identifiers
+import JobFiles
+import SystemPackage
+import Testing
+
+/// Metadata of factor, regularizer and inverse files, as strings and as values.
+struct CurvatureMetadataTests {
+    private let digest = BlobDigest(hexadecimal: String(repeating: "ab", count: 32))
+
+    @Test func `factors keep their metadata`() throws {
+        let metadata = FactorsMetadata(
+            task: "t",
+            sampleCounts: .each(["b": 2, "a": 1]),
+            normalization: "reduce",
+            hasBias: ["b": false, "a": true],
+            weight: 0.5,
+            baseDigest: digest
+        )
+        #expect(metadata.strings["samples"] == #"{"a":1,"b":2}"#)
+        #expect(metadata.strings["bias"] == #"{"a":true,"b":false}"#)
+        #expect(try FactorsMetadata(parsing: metadata.strings, file: "f") == metadata)
+    }
+
+    @Test func `a regularizer keeps its metadata`() throws {
+        let metadata = RegularizerMetadata(
+            target: "greek",
+            form: "accumulated",
+            scale: "paper",
+            tasks: ["b", "a"],
+            lambda: ["a": 0.25, "b": 0.75],
+            normalization: "tak",
+            hasBias: ["l": true],
+            baseDigest: digest
+        )
+        #expect(metadata.strings["tasks"] == #"["b","a"]"#)
+        #expect(metadata.strings["lambda"] == #"{"a":0.25,"b":0.75}"#)
+        #expect(metadata.strings["summed_tasks"] == "2")
+        #expect(try RegularizerMetadata(parsing: metadata.strings, file: "f") == metadata)
+    }
+
+    @Test func `inverses keep their metadata`() throws {
+        let metadata = InversesMetadata(target: "all", dampingRule: "pi", dampingUsed: ["l": 1e-5], baseDigest: digest)
+        #expect(metadata.strings["damping_used"] == #"{"l":1e-05}"#)
+        #expect(try InversesMetadata(parsing: metadata.strings, file: "f") == metadata)
+    }
+
+    @Test(
+        arguments: [
+            (
+                nil,
+                "f: metadata \"samples\" is missing; expected a whole number of at least 1, or an object of such numbers. "
+                    + "Write the file again with it."
+            ),
+            ("0", "f: was captured from 0 samples; expected at least 1. Capture it again."),
+            (
+                "-1",
+                "f: metadata \"samples\" is \"-1\"; expected a whole number of at least 1, or an object of such numbers. "
+                    + "Write the file again with it."
+            ),
+            (
+                #"{"a":0}"#,
+                "f: metadata \"samples\" is \"{\"a\":0}\"; expected a whole number of at least 1, or an object of "
+                    + "such numbers. Write the file again with it."
+            ),
+            (
+                #"{"a":1,"a":2}"#,
+                "f: metadata \"samples\" is \"{\"a\":1,\"a\":2}\"; expected a whole number of at least 1, or "
+                    + "an object of such numbers. Write the file again with it."
+            ),
+            (
+                "[]",
+                "f: metadata \"samples\" is \"[]\"; expected a whole number of at least 1, or an object of such numbers. "
+                    + "Write the file again with it."
+            ),
+        ] as [(String?, String)]
+    )
+    func `samples of factors must be numbers`(text: String?, message: String) {
+        let metadata = text.map { ["samples": $0] } ?? [:]
+        #expect(
+            errorMessage { () throws(JobFileError) in _ = try FactorsMetadata(parsing: metadata, file: "f") } == message
+        )
+    }
+
+    @Test func `a weight must be finite`() {
+        #expect(
+            errorMessage { () throws(JobFileError) in
+                _ = try FactorsMetadata(parsing: ["samples": "1", "weight": "inf"], file: "f")
+            } == "f: metadata \"weight\" is \"inf\"; expected a finite number. Write the file again with it."
+        )
+    }
+
+    @Test func `a regularizer must list its tasks`() {
+        let metadata = ["target": "t", "form": "accumulated", "scale": "paper", "tasks": "[1]"]
+        #expect(
+            errorMessage { () throws(JobFileError) in _ = try RegularizerMetadata(parsing: metadata, file: "f") }
+                == "f: metadata \"tasks\" is \"[1]\"; expected a list of task names. Write the file again with it."
+        )
+    }
+
+    @Test func `inverses must say their damping`() {
+        #expect(
+            errorMessage { () throws(JobFileError) in
+                _ = try InversesMetadata(parsing: ["target": "t", "damping": "pi"], file: "f")
+            } == "f: metadata \"damping_used\" is missing; expected an object of numbers by layer. "
+                + "Write the file again with it."
+        )
+    }
+}

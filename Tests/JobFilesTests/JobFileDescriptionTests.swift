@@ -1,0 +1,52 @@
+import JobFiles
+import Safetensors
+import SystemPackage
+import TestSupport
+import Testing
+
+/// What `kfacctl inspect` shows.
+struct JobFileDescriptionTests {
+    private let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func describe(_ metadata: [String: String], _ tensors: [TestTensor]) throws -> JobFileDescription {
+        try JobFileDescription(of: directory.write("x.safetensors", metadata, tensors))
+    }
+
+    @Test func `a capture is grouped by layers and parameters`() throws {
+        let description = try describe(
+            ["samples": "2"],
+            [
+                TestTensor("l.input", [4, 2]), TestTensor("ln.weight.grad", [2, 1]),
+                TestTensor("l.output_grad", [4, 3]),
+            ]
+        )
+        #expect(description.kind == .capture)
+        #expect(description.groups.map(\.name) == ["l", "ln.weight"])
+        #expect(description.groups[0].tensors.map(\.shape) == [[4, 2], [4, 3]])
+        #expect(description.tensorCounts == [.float32: 3])
+        #expect(description.elementCount == 22)
+        #expect(description.metadata == ["samples": "2"])
+        #expect(description.files.map(\.path) == [FilePath(directory.appending("x.safetensors"))])
+    }
+
+    @Test(
+        arguments: [
+            (["l.A", "l.B", "p.F"], [:], JobFileKind.factors),
+            (["l.A", "l.B"], ["format": "kfacd.regularizer/1"], .regularizer),
+            (["l.A_inv", "p.F_inv"], [:], .inverses),
+            (["l.weight", "l.bias"], ["format": "pt"], .checkpoint),
+            ([], [:], .checkpoint),
+        ] as [([String], [String: String], JobFileKind)]
+    )
+    func `the kind follows from the format or the names`(
+        names: [String],
+        metadata: [String: String],
+        kind: JobFileKind
+    ) throws {
+        let description = try describe(metadata, names.map { TestTensor($0, [1, 1]) })
+        #expect(description.kind == kind)
+        #expect(description.groups.first?.name == names.first.map { $0.hasPrefix("l") ? "l" : "p" })
+    }
+}

@@ -1,0 +1,300 @@
+import Identifiers
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import Testing
+
+extension JobPlan {
+    /// A line a unit: its place, what it is, and what it waits for.
+    var lines: [String] {
+        units.map { unit in
+            let place = unit.isForWorker ? "worker" : "coordinator"
+            let dependencies = unit.dependencies.map { " \($0)" }.joined()
+            return "\(unit.index) \(place): \(unit.title)" + (dependencies.isEmpty ? "" : " <-\(dependencies)")
+        }
+    }
+
+    /// The plan of a job over a small model.
+    static func small(
+        _ text: JobFileText, model: SmallModel = SmallModel(), limits: PlanLimits = PlanLimits(),
+        change: (inout JobInventory) -> Void = { _ in }
+    ) throws -> JobPlan {
+        let spec = try text.spec()
+        var inventory = model.inventory(for: spec)
+        change(&inventory)
+        return try JobPlan(spec: spec, inventory: inventory, limits: limits)
+    }
+}
+
+@Suite struct PlanningTests {
+    private static let oneLayer: SmallModel = {
+        var model = SmallModel()
+        model.layers = [SmallModel.Layer(name: "fc")]
+        model.parameters = []
+        return model
+    }()
+
+    private let twoTasks = [
+        "- {model: models/a, captures: a.safetensors}", "- {model: models/b, captures: b.safetensors}",
+    ]
+
+    // MARK: - Whole plans
+
+    @Test func `factors of one task are two units a layer and one a parameter, then the file`() throws {
+        let plan = try JobPlan.small(
+            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]))
+        #expect(
+            plan.lines == [
+                "0 worker: factor \"fc1.A\" of task \"a\"", "1 worker: factor \"fc1.B\" of task \"a\"",
+                "2 worker: factor \"fc2.A\" of task \"a\"", "3 worker: factor \"fc2.B\" of task \"a\"",
+                "4 worker: factor \"norm.weight.F\" of task \"a\"",
+                "5 coordinator: factor file of task \"a\" <- 0 1 2 3 4",
+                "6 coordinator: publication of the outputs <- 0 1 2 3 4 5",
+            ])
+        #expect(plan.blocks.map(\.name) == ["fc1", "fc2", "norm.weight"])
+        #expect(
+            plan.factorOutputs["a"]?[FactorName(owner: "fc2", side: .gradient)] == UnitOutput(UnitIndex(3)))
+    }
+
+    @Test func `a whole job of one layer is planned stage by stage`() throws {
+        let plan = try JobPlan.small(
+            JobFileText(
+                method: "kfac", models: twoTasks, rest: ["outputs: [factors, regularizer, inverses, merged, report]"]),
+            model: Self.oneLayer)
+        #expect(
+            plan.lines == [
+                "0 worker: factor \"fc.A\" of task \"a\"", "1 worker: factor \"fc.B\" of task \"a\"",
+                "2 worker: factor \"fc.A\" of task \"b\"", "3 worker: factor \"fc.B\" of task \"b\"",
+                "4 coordinator: sums of factor \"fc.A\" over 2 tasks <- 0 2",
+                "5 coordinator: sums of factor \"fc.B\" over 2 tasks <- 1 3",
+                "6 worker: inverse of \"fc.A\" for target \"a\" <- 4 5",
+                "7 worker: inverse of \"fc.B\" for target \"a\" <- 5 4",
+                "8 worker: inverse of \"fc.A\" for target \"b\" <- 4 5",
+                "9 worker: inverse of \"fc.B\" for target \"b\" <- 5 4",
+                "10 worker: interference with task \"a\" in \"fc\" <- 0 1",
+                "11 worker: interference with task \"b\" in \"fc\" <- 2 3",
+                "12 worker: penalty of task \"a\" in \"fc\" <- 4 5",
+                "13 worker: penalty of task \"b\" in \"fc\" <- 4 5",
+                "14 coordinator: factor file of task \"a\" <- 0 1", "15 coordinator: factor file of task \"b\" <- 2 3",
+                "16 coordinator: regularizer file of target \"a\" <- 4 5",
+                "17 coordinator: inverses file of target \"a\" <- 6 7",
+                "18 coordinator: regularizer file of target \"b\" <- 4 5",
+                "19 coordinator: inverses file of target \"b\" <- 8 9", "20 worker: merge of \"fc\" <- 0 1 2 3",
+                "21 coordinator: merged checkpoint <- 20", "22 coordinator: digests of the inputs",
+                "23 coordinator: report <-" + (0..<23).map { " \($0)" }.joined(),
+                "24 coordinator: publication of the outputs <-" + (0..<24).map { " \($0)" }.joined(),
+            ])
+        #expect(plan.targets == [.without("a"), .without("b")])
+        #expect(plan.accumulations[FactorName(owner: "fc", side: .gradient)] == UnitIndex(5))
+        #expect(plan.inversions[.without("b")]?[FactorName(owner: "fc", side: .input)] == UnitIndex(8))
+        #expect(plan.interferences["b"]?["fc"] == UnitIndex(11))
+        #expect(plan.regularizerPenalties["a"]?["fc"] == UnitIndex(12))
+        #expect(plan.blockMerges == ["fc": UnitIndex(20)])
+        #expect(plan.curvedTasks.map(\.name) == ["a", "b"])
+        #expect(plan.mergedTasks.map(\.name) == ["a", "b"])
+    }
+
+    @Test func `a mergekit job needs no worker`() throws {
+        let plan = try JobPlan.small(JobFileText(rest: ["kfac: {input_digests: header}"]))
+        #expect(
+            plan.lines == [
+                "0 coordinator: merged checkpoint", "1 coordinator: report <- 0",
+                "2 coordinator: publication of the outputs <- 0 1",
+            ])
+        #expect(plan.largestWorkerUnit == nil)
+        #expect(plan.blocks.isEmpty)
+    }
+
+    @Test func `curvature that nothing asks for is not computed`() throws {
+        let plan = try JobPlan.small(
+            JobFileText(models: twoTasks, rest: ["kfac: {interference: false}", "outputs: [merged]"]))
+        #expect(plan.units.allSatisfy { !$0.isForWorker })
+    }
+
+    @Test func `a report alone measures interference and the error of the accumulation`() throws {
+        let plan = try JobPlan.small(JobFileText(models: twoTasks, rest: ["outputs: [report]"]), model: Self.oneLayer)
+        #expect(plan.targets == [])
+        #expect(plan.interferences.keys.sorted() == ["a", "b"])
+        #expect(plan.regularizerPenalties == [:])
+        let accumulation = try #require(plan.accumulations[FactorName(owner: "fc", side: .input)])
+        guard case .coordinator(.accumulate(let operation)) = plan.units[accumulation.position].operation else {
+            Issue.record("\(plan.units[accumulation.position].title)")
+            return
+        }
+        #expect(operation.targets == [])
+        #expect(operation.tasks.map(\.task) == ["a", "b"])
+    }
+
+    @Test func `the per-task form sums nothing for its targets`() throws {
+        let plan = try JobPlan.small(
+            JobFileText(
+                models: ["- {name: a, captures: a}", "- {name: b, captures: b}"],
+                rest: ["kfac: {regularizer: {form: per_task}}", "outputs: [regularizer]"]), model: Self.oneLayer)
+        #expect(
+            plan.lines.dropFirst(4) == [
+                "4 coordinator: regularizer file of target \"a\" <- 2 3",
+                "5 coordinator: regularizer file of target \"b\" <- 0 1",
+                "6 coordinator: publication of the outputs <- 0 1 2 3 4 5",
+            ])
+        #expect(plan.accumulations == [:])
+    }
+
+    @Test func `finished factors are imported by the coordinator`() throws {
+        let plan = try JobPlan.small(
+            JobFileText(
+                models: ["- {name: a, captures: a}", "- {name: b, factors: b}"],
+                rest: ["kfac: {regularizer: {targets: all}}"]), model: Self.oneLayer)
+        #expect(
+            plan.lines.prefix(7) == [
+                "0 worker: factor \"fc.A\" of task \"a\"", "1 worker: factor \"fc.B\" of task \"a\"",
+                "2 coordinator: import of factor \"fc.A\" of task \"b\"",
+                "3 coordinator: import of factor \"fc.B\" of task \"b\"",
+                "4 coordinator: sums of factor \"fc.A\" over 2 tasks <- 0 2",
+                "5 coordinator: sums of factor \"fc.B\" over 2 tasks <- 1 3",
+                "6 coordinator: regularizer file of target \"all\" <- 4 5",
+            ])
+        #expect(plan.targets == [.all])
+    }
+
+    @Test func `targets that are named are planned in the order of their naming`() throws {
+        let plan = try JobPlan.small(
+            JobFileText(
+                models: ["- {name: a, captures: a}", "- {name: b, captures: b}", "- {name: c, captures: c}"],
+                rest: ["kfac: {regularizer: {targets: [c, a]}}"]))
+        #expect(plan.targets == [.without("c"), .without("a")])
+        #expect(plan.targets.map { target in ["a", "b", "c"].filter { target.includes($0) } } == [["a", "b"], ["b", "c"]])
+    }
+
+    // MARK: - What every plan must be
+
+    @Test(arguments: [
+        ["outputs: [factors, regularizer, inverses, merged, report]"], [], ["outputs: [report]"],
+        ["outputs: [inverses]", "kfac: {regularizer: {targets: all}}"],
+    ])
+    func `units stand at their index, and behind what they depend on`(rest: [String]) throws {
+        let plan = try JobPlan.small(JobFileText(method: "kfac", models: twoTasks, rest: rest))
+        for (position, unit) in plan.units.enumerated() {
+            #expect(unit.index.position == position)
+            #expect(unit.dependencies.allSatisfy { $0 < unit.index })
+            #expect(Set(unit.dependencies).count == unit.dependencies.count, "\(unit.title)")
+        }
+        let last = try #require(plan.units.last)
+        #expect(last.operation == .coordinator(.publish))
+        #expect(last.dependencies == plan.units.dropLast().map(\.index))
+    }
+
+    /// A restart plans anew, in another process whose dictionaries have another order.
+    @Test func `a plan does not depend on the order of a dictionary`() throws {
+        let text = JobFileText(
+            method: "kfac", models: twoTasks, rest: ["outputs: [factors, regularizer, inverses, merged, report]"])
+        var model = SmallModel()
+        model.layers = (0..<40).map { SmallModel.Layer(name: "blocks.\($0).fc") }
+        model.parameters = (0..<20).map { ("blocks.\($0).norm", 4) }
+        let first = try JobPlan.small(text, model: model)
+        model.layers.reverse()
+        model.parameters.reverse()
+        let second = try JobPlan.small(text, model: model) { inventory in
+            inventory.base = first.inventory.base
+            inventory.checkpoints = reordered(first.inventory.checkpoints)
+            inventory.captures = reordered(inventory.captures)
+            for (task, captures) in inventory.captures {
+                inventory.captures[task]?.layers = reordered(captures.layers)
+            }
+        }
+        #expect(first == second)
+        #expect(first.blocks.map(\.name) == first.blocks.map(\.name).sorted())
+    }
+
+    /// Equal, but with buckets enough for another order.
+    private func reordered<Key, Value>(_ dictionary: [Key: Value]) -> [Key: Value] {
+        var copy: [Key: Value] = [:]
+        copy.reserveCapacity(dictionary.count * 16 + 64)
+        for (key, value) in dictionary.reversed() { copy[key] = value }
+        return copy
+    }
+
+    // MARK: - Shared inputs
+
+    @Test func `layers that read the same rows share their A`() throws {
+        var model = SmallModel()
+        model.layers = ["k", "q", "v"].map { SmallModel.Layer(name: $0) }
+        model.parameters = []
+        let plan = try JobPlan.small(
+            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]), model: model
+        ) {
+            $0.captures["a"]?.layers["q"]?.sharedInput = "k"
+            $0.captures["a"]?.layers["v"]?.sharedInput = "k"
+        }
+        #expect(
+            plan.lines.prefix(5) == [
+                "0 worker: factor \"k.A\" of task \"a\"", "1 worker: factor \"k.B\" of task \"a\"",
+                "2 worker: factor \"q.B\" of task \"a\"", "3 worker: factor \"v.B\" of task \"a\"",
+                "4 coordinator: factor file of task \"a\" <- 0 1 2 3",
+            ])
+        let outputs = try #require(plan.factorOutputs["a"])
+        #expect(
+            ["k", "q", "v"].map { outputs[FactorName(owner: $0, side: .input)]?.unit } == Array(
+                repeating: UnitIndex(0), count: 3))
+    }
+
+    @Test func `a layer without bias does not share the A of a layer with one`() throws {
+        var model = SmallModel()
+        model.layers = [SmallModel.Layer(name: "k"), SmallModel.Layer(name: "q", hasBias: false)]
+        model.parameters = []
+        let plan = try JobPlan.small(
+            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]), model: model
+        ) { $0.captures["a"]?.layers["q"]?.sharedInput = "k" }
+        #expect(plan.lines.filter { $0.contains(".A\"") }.count == 2)
+    }
+
+    @Test func `a shared input whose layer is not selected is computed all the same`() throws {
+        var model = SmallModel()
+        model.layers = ["k", "q"].map { SmallModel.Layer(name: $0) }
+        model.parameters = []
+        let plan = try JobPlan.small(
+            JobFileText(models: ["- {name: a, captures: a}"], rest: ["kfac: {layers: q}", "outputs: [factors]"]),
+            model: model
+        ) { $0.captures["a"]?.layers["q"]?.sharedInput = "k" }
+        #expect(plan.lines.first == "0 worker: factor \"q.A\" of task \"a\"")
+    }
+
+    // MARK: - Weights
+
+    @Test func `weights of the sums are the sample counts unless given`() throws {
+        let plan = try JobPlan.small(
+            JobFileText(
+                models: ["- {name: a, captures: a}", "- {name: b, captures: b, curvature_weight: 7}"],
+                rest: ["outputs: [regularizer]"])
+        ) { $0.captures["b"] = SmallModel(samples: 30).captures(file: 2) }
+        #expect(plan.curvatureWeight(of: "a") == 10)
+        #expect(plan.curvatureWeight(of: "b") == 7)
+        #expect(plan.inventory.samples(of: "b") == 30)
+        let sums = plan.units.compactMap { unit -> [Double]? in
+            guard case .coordinator(.accumulate(let operation)) = unit.operation else { return nil }
+            return operation.tasks.map(\.weight)
+        }
+        #expect(sums == Array(repeating: [10, 7], count: 5))
+    }
+
+    @Test func `the kfac merge takes weights, shares and output types from the job`() throws {
+        let plan = try JobPlan.small(
+            JobFileText(
+                method: "kfac",
+                models: [
+                    "- {model: a, captures: a, parameters: {weight: -1}}", "- {model: b, captures: b, curvature_weight: 30}",
+                ],
+                rest: ["parameters: {lambda: 0.5}", "dtype: bfloat16", "kfac: {damping: {rule: absolute, value: 2}}"]),
+            model: Self.oneLayer)
+        let unit = try #require(plan.blockMerges["fc"])
+        guard case .worker(.mergeBlock(let merge)) = plan.units[unit.position].operation else {
+            Issue.record("\(plan.units[unit.position].title)")
+            return
+        }
+        #expect(merge.tasks.map(\.weight) == [-1, 1])
+        #expect(merge.tasks.map(\.lambda) == [0.25, 0.75])
+        #expect(merge.scale == 0.5)
+        #expect(merge.outputTypes == [.bf16, .bf16])
+        #expect(merge.damping == DampingSpec(rule: .absolute, value: 2))
+        #expect(merge.base.count == 2)
+    }
+}

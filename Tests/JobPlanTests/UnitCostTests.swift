@@ -1,0 +1,152 @@
+import Identifiers
+@testable import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import Testing
+
+@Suite struct UnitCostTests {
+    private let streaming: UInt64 = 64 << 20
+
+    private func costs(_ method: String, _ rest: [String], model: SmallModel) throws -> [String: UnitCost] {
+        let plan = try JobPlan.small(
+            JobFileText(method: method, models: ["- {model: a, captures: a}", "- {model: b, captures: b}"], rest: rest),
+            model: model)
+        return Dictionary(plan.units.map { ($0.title, $0.cost) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// One layer `[3, 4]` with bias: A is 5 × 5 with 15 packed elements, B is 3 × 3 with 6.
+    @Test func `costs follow from the shapes`() throws {
+        let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], parameters: [])
+        let costs = try costs("kfac", ["outputs: [factors, regularizer, inverses, merged, report]"], model: model)
+
+        // 10 rows of 4 F32; scratch 5², 12 bytes a packed element, the chunk of 10 rows.
+        #expect(
+            costs["factor \"fc.A\" of task \"a\""]
+                == UnitCost(
+                    multiplyAdds: 250, inputBytes: 160, outputBytes: 60,
+                    memoryBytes: streaming + 4 * 25 + 12 * 15 + 4 * 50))
+        #expect(
+            costs["sums of factor \"fc.A\" over 2 tasks"]
+                == UnitCost(multiplyAdds: 0, inputBytes: 120, outputBytes: 120, memoryBytes: streaming))
+        #expect(
+            costs["inverse of \"fc.A\" for target \"a\""]
+                == UnitCost(
+                    multiplyAdds: 250, inputBytes: 60, outputBytes: 60, memoryBytes: streaming + 8 * 25 + 8 * 15))
+        // Two task vectors of [3, 5]; a product with A takes 3·5·5, with B 3·3·5.
+        #expect(
+            costs["interference with task \"a\" in \"fc\""]
+                == UnitCost(
+                    multiplyAdds: 2 * 2 * 120, inputBytes: 60 + 24 + 3 * 60, outputBytes: 0,
+                    memoryBytes: streaming + 8 * 25 + 8 * 9 + 84 + 5 * 15 * 8))
+        #expect(
+            costs["merge of \"fc\""]
+                == UnitCost(
+                    multiplyAdds: 2 * 3 * 120, inputBytes: 2 * 84 + 3 * 60, outputBytes: 60,
+                    memoryBytes: streaming + 2 * (8 * 25 + 8 * 9) + 84 + 6 * 15 * 8))
+        // The base holds 3·4 + 3 + 5·4 elements; both checkpoints are read beside it.
+        #expect(
+            costs["merged checkpoint"]
+                == UnitCost(multiplyAdds: 0, inputBytes: 3 * 140, outputBytes: 140, memoryBytes: streaming))
+    }
+
+    @Test func `a partial sum is stored in fp64`() throws {
+        let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], parameters: [], samples: 100)
+        let plan = try JobPlan.small(
+            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]), model: model,
+            limits: PlanLimits(chunkRows: 50, partMultiplyAdds: 1250))
+        #expect(plan.units[0].cost.outputBytes == 15 * 8)
+        #expect(plan.units[2].title == "sum of the parts of factor \"fc.A\" of task \"a\"")
+        #expect(plan.units[2].cost.inputBytes == 2 * 15 * 8)
+    }
+
+    @Test func `nominal seconds count arithmetic, bytes and a start`() {
+        let cost = UnitCost(multiplyAdds: 2e11, inputBytes: 2_000_000_000, outputBytes: 1_000_000_000, memoryBytes: 0)
+        #expect(cost.nominalSeconds == 5.0001)
+        #expect(UnitCost(multiplyAdds: 0, inputBytes: .max, outputBytes: .max, memoryBytes: 0).nominalSeconds > 3e10)
+    }
+
+    @Test func `the largest worker unit is found`() throws {
+        let model = SmallModel(layers: [SmallModel.Layer(name: "fc"), SmallModel.Layer(name: "wide", inputs: 400)])
+        let plan = try JobPlan.small(
+            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]), model: model)
+        #expect(plan.largestWorkerUnit?.title == "factor \"wide.A\" of task \"a\"")
+    }
+
+    @Test func `packed triangles and squares are counted in bytes`() {
+        #expect(UInt64.packed(1) == 4)
+        #expect(UInt64.packed(768) == 768 * 769 / 2 * 4)
+        #expect(UInt64.packed(0) == 0)
+        #expect(UInt64.square(768) == 768 * 768 * 4)
+        #expect(UInt64.squareDouble(768) == 768 * 768 * 8)
+    }
+
+    /// A sparse file of a few bytes on disk may claim such shapes.
+    @Test(arguments: [1 << 31, 1 << 33, 1 << 40, Int.max / 8])
+    func `costs of absurd dimensions saturate`(dimension: Int) throws {
+        let model = SmallModel(
+            layers: [SmallModel.Layer(name: "fc", outputs: 1, inputs: 1, hasBias: false)], parameters: [("p", 1)],
+            samples: 1, probes: 1)
+        let plan = try JobPlan.small(
+            JobFileText(
+                method: "kfac", models: ["- {model: a, captures: a}", "- {model: b, captures: b}"],
+                rest: ["outputs: [factors, regularizer, inverses, merged, report]"]), model: model
+        ) { inventory in
+            inventory.base = inventory.base.with("fc.weight", shape: [1, dimension]).with("p", shape: [dimension])
+            inventory.files[0].byteCount = .max
+            for task: TaskName in ["a", "b"] {
+                inventory.checkpoints[task] = inventory.checkpoints[task]?
+                    .with("fc.weight", shape: [1, dimension]).with("p", shape: [dimension])
+                inventory.captures[task]?.layers["fc"]?.input.columns = dimension
+                inventory.captures[task]?.parameters["p"]?.gradient.columns = dimension
+            }
+        }
+        let memory = try #require(plan.largestWorkerUnit).cost.memoryBytes
+        #expect(memory > 1 << 62)
+    }
+}
+
+@Suite struct JobFingerprintTests {
+    private let files = [
+        InputFile.of("/base.safetensors", role: "base"), InputFile.of("/a.safetensors", role: "checkpoint of \"a\""),
+    ]
+
+    private func fingerprint(_ files: [InputFile], text: String = "merge_method: kfac\n") -> BlobDigest {
+        JobInventory(files: files).fingerprint(specText: text)
+    }
+
+    @Test func `equal jobs have equal fingerprints`() {
+        #expect(fingerprint(files) == fingerprint(files))
+    }
+
+    /// SHA-256 of "0:", by `sha256sum`.
+    @Test func `a fingerprint is the SHA-256 of what it absorbs`() {
+        #expect(
+            "\(fingerprint([], text: ""))" == "ba768b331fd86cec803be04e56ab2b3d4c0e98ef4ee4fcd4e72ad7cce61a1d1f")
+    }
+
+    @Test func `whatever identifies a file changes the fingerprint`() throws {
+        let digest = try #require(BlobDigest(bytes: [UInt8](repeating: 1, count: 32)))
+        let changes: [(inout InputFile) -> Void] = [
+            { $0.path = "/b.safetensors" }, { $0.byteCount += 1 }, { $0.modificationTime += 1 },
+            { $0.headerDigest = digest }, { $0.role = "capture of \"a\"" },
+        ]
+        var fingerprints: Set<BlobDigest> = [fingerprint(files)]
+        for change in changes {
+            for position in files.indices {
+                var changed = files
+                change(&changed[position])
+                #expect(fingerprints.insert(fingerprint(changed)).inserted)
+            }
+        }
+        #expect(fingerprints.insert(fingerprint(files.reversed())).inserted)
+        #expect(fingerprints.insert(fingerprint(Array(files.dropLast()))).inserted)
+        #expect(fingerprints.insert(fingerprint(files, text: "merge_method: linear\n")).inserted)
+    }
+
+    @Test func `texts that meet are kept apart`() {
+        #expect(
+            fingerprint([.of("b", role: "")], text: "a") != fingerprint([.of("", role: "")], text: "ab"))
+        #expect(
+            fingerprint([.of("", role: "b1:c")]) != fingerprint([.of("", role: "b"), .of("", role: "c")]))
+    }
+}
