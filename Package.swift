@@ -121,7 +121,7 @@ let package = Package(
         module(
             "WorkerService",
             [
-                "Identifiers", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra",
+                "Identifiers", "JobPlan", "Messaging", "WireProtocol", "Safetensors", "LinearAlgebra",
                 "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes", "ZeroMQ", crypto, systemPackage, logging, serviceLifecycle,
             ]),
 
@@ -137,12 +137,29 @@ let package = Package(
         .executableTarget(
             name: "kfacctl",
             dependencies: [
-                "Identifiers", "Messaging", "WireProtocol", "JobPlan", "JobFiles", "Safetensors", "LinearAlgebra",
-                "Telemetry", "ZeroMQ", argumentParser, systemPackage,
+                "Identifiers", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra", "Telemetry",
+                "ZeroMQ", argumentParser, systemPackage,
             ],
             swiftSettings: swiftSettings),
 
         // Tests: one target a module, then the whole with real processes.
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
+        tests("TidyTests", []),
+        tests("IdentifiersTests", ["Identifiers"]),
+        tests("ZeroMQTests", ["ZeroMQ"]),
+        tests("LinearAlgebraTests", ["LinearAlgebra"]),
+        tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),
+        tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
+        tests("SafetensorsTests", ["Safetensors", systemPackage]),
+        tests("BlobStoreTests", ["BlobStore", "Identifiers", systemPackage, crypto]),
+        tests("JobFilesTests", ["JobFiles", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
+        tests("JobPlanTests", ["JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic"]),
+        tests(
+            "SchedulingTests", ["Scheduling", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra"],
+            exclude: ["Scenarios"]),
+        tests(
+            "WireProtocolTests",
+            ["WireProtocol", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
+             .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
     ]
 )

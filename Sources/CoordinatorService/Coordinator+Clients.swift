@@ -18,8 +18,8 @@ extension Coordinator {
         var payload: Frame?
         let reply: ClientReply
         switch request {
-        case .submit(let submission): reply = submit(submission)
-        case .plan(let submission): reply = plan(submission)
+        case .submit(let submission): reply = await submit(submission)
+        case .plan(let submission): reply = await plan(submission)
         case .jobs: reply = .jobs(scheduler.jobStatuses.map(report))
         case .status(let id): reply = scheduler.status(of: id).map { .jobs([report($0)]) } ?? unknown(id)
         case .cancel(let id): reply = cancel(id)
@@ -33,10 +33,10 @@ extension Coordinator {
 
     // MARK: - Submitting
 
-    private func submit(_ submission: Submission) -> ClientReply {
+    private func submit(_ submission: Submission) async -> ClientReply {
         do throws(JobRefusal) {
             let id = nextJobID()
-            let job = try admitted(submission, as: id)
+            let job = try await admitted(submission, as: id)
             if let running = scheduler.runningJob(fingerprint: job.fingerprint) {
                 return .accepted(running, isRunningAlready: true)
             }
@@ -50,26 +50,27 @@ extension Coordinator {
             }
             let header = JobHeader(
                 id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,
-                overwrites: submission.overwrites, submittedAt: Date.now.timeIntervalSince1970)
-            accept(job, header: header)
+                overwrites: submission.overwrites, output: submission.output,
+                submittedAt: Date.now.timeIntervalSince1970)
+            await accept(job, header: header)
             return .accepted(id, isRunningAlready: false)
         } catch {
             return .failure(RequestFailure(kind: .badInput, problems: error.problems))
         }
     }
 
-    private func plan(_ submission: Submission) -> ClientReply {
+    private func plan(_ submission: Submission) async -> ClientReply {
         do throws(JobRefusal) {
-            return .plan(PlanSummary(of: try admitted(submission, as: "plan").plan))
+            return .plan(PlanSummary(of: try await admitted(submission, as: "plan").plan))
         } catch {
             return .failure(RequestFailure(kind: .badInput, problems: error.problems))
         }
     }
 
-    private func admitted(_ submission: Submission, as id: JobID) throws(JobRefusal) -> Job {
-        let job = try JobAdmission.admit(
-            text: submission.specText, specPath: submission.specPath, id: id,
-            overwrites: submission.overwrites || isRunning(submission))
+    private func admitted(_ submission: Submission, as id: JobID) async throws(JobRefusal) -> Job {
+        var submission = submission
+        submission.overwrites = submission.overwrites || isRunning(submission)
+        let job = try await admissionDesk.admit(submission, as: id)
         let memories = workers.values.map(\.hello.memoryBytes)
         if let problem = JobAdmission.memoryProblem(of: job.plan, workerMemories: memories) {
             throw JobRefusal(problems: [problem])
@@ -133,7 +134,7 @@ extension Coordinator {
 
     private func outputPath(of id: JobID) -> FilePath? {
         guard let plan = scheduler.plan(of: id), let header = scheduler.header(of: id) else { return nil }
-        return JobPaths(specPath: header.specPath).absolute(plan.spec.output.value)
+        return JobPaths(specPath: header.specPath).absolute(header.output ?? plan.spec.output.value)
     }
 
     private func outputs(of id: JobID) -> ClientReply {

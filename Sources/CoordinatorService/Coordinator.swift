@@ -17,7 +17,8 @@ actor Coordinator {
     let configuration: CoordinatorConfiguration
     let endpoint: CoordinatorEndpoint
     let store: BlobStore
-    let journal: JobJournal
+    private let journal: JobJournal
+    private let durableRecord: DurableRecord
     let logger: Logger
     private let start = ContinuousClock.now
 
@@ -27,6 +28,8 @@ actor Coordinator {
     private var pendingEvents: [SchedulerEvent] = []
     private var deadline: SchedulerInstant?
     private var submissions = 0
+    private var acceptances: [JobID: CheckedContinuation<Void, Never>] = [:]
+    let admissionDesk = AdmissionDesk()
 
     private let wakeups: AsyncStream<Void>
     private let wakeSink: AsyncStream<Void>.Continuation
@@ -52,6 +55,7 @@ actor Coordinator {
         self.endpoint = endpoint
         self.store = store
         self.journal = journal
+        durableRecord = DurableRecord(store: store, journal: journal)
         self.logger = logger
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout
@@ -90,6 +94,8 @@ actor Coordinator {
 
     /// Ends the loops.
     func close() {
+        for acceptance in acceptances.values { acceptance.resume() }
+        acceptances.removeAll()
         wakeSink.finish()
         ownWorkSink.finish()
         transferSink.finish()
@@ -102,11 +108,8 @@ actor Coordinator {
         for event in events { all.append(scheduler.handle(event, at: now)) }
         deadline = all.last?.deadline
         let records = all.flatMap(\.records)
-        if !records.isEmpty {
-            // A result is a fact only once its blobs are on the disk.
-            try store.makeDurable()
-            try await journal.append(records)
-        }
+        if !records.isEmpty { try await durableRecord.commit(records) }
+        for case .jobAccepted(let header) in records { acceptances.removeValue(forKey: header.id)?.resume() }
         for effects in all { await perform(effects) }
     }
 
@@ -164,10 +167,11 @@ actor Coordinator {
 
     // MARK: - Jobs
 
-    /// Takes in a job that was admitted, and returns once it is durable.
-    func accept(_ job: Job, header: JobHeader) {
+    /// Takes in a job that was admitted, and returns once it is durable: what is answered then holds.
+    func accept(_ job: Job, header: JobHeader) async {
         jobs[job.id] = job
         happen(.jobSubmitted(header, job.plan))
+        await withCheckedContinuation { acceptances[job.id] = $0 }
         logger.notice(
             "job accepted",
             metadata: [
@@ -209,9 +213,10 @@ actor Coordinator {
 
     private func resume(_ header: JobHeader) {
         do {
-            let job = try JobAdmission.admit(
-                text: header.specText, specPath: header.specPath, id: header.id, overwrites: header.overwrites,
-                isResumption: true)
+            let submission = Submission(
+                specText: header.specText, specPath: header.specPath, overwrites: header.overwrites,
+                output: header.output)
+            let job = try JobAdmission.admit(submission, as: header.id, isResumption: true)
             scheduler.apply(.jobAccepted(header), plan: job.plan)
             if job.fingerprint == header.fingerprint {
                 jobs[header.id] = job

@@ -72,7 +72,14 @@ public struct CoordinatorDaemon: Service {
                     for await task in coordinator.ownWork { await coordinator.happen(await work.perform(task)) }
                 }
             }
-            group.addTask { await receive(coordinator, endpoint) }
+            // Bound: a client that asks more while so many questions wait is not answered.
+            let (questions, sink) = AsyncStream.makeStream(of: Question.self, bufferingPolicy: .bufferingOldest(256))
+            group.addTask {
+                for await question in questions {
+                    await coordinator.answer(question.request, number: question.number, to: question.peer)
+                }
+            }
+            group.addTask { await receive(coordinator, endpoint, sink) }
             do {
                 // The first loop that ends is the reception, when the endpoint is closed, or one that failed.
                 try await group.next()
@@ -86,13 +93,23 @@ public struct CoordinatorDaemon: Service {
         }
     }
 
-    private func receive(_ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint) async {
+    /// What a client asked.
+    private struct Question: Sendable {
+        let request: ClientRequest
+        let number: UInt64
+        let peer: RoutingIdentity
+    }
+
+    private func receive(
+        _ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ questions: AsyncStream<Question>.Continuation
+    ) async {
+        defer { questions.finish() }
         while let arrival = await endpoint.next() {
             switch arrival {
             case .message(.worker(let message), let payload, let peer):
                 await coordinator.handle(message, payload: payload, from: peer)
             case .message(.request(let number, let request), _, let peer):
-                await coordinator.answer(request, number: number, to: peer)
+                questions.yield(Question(request: request, number: number, peer: peer))
             case .message: break
             case .refused(let peer, let error):
                 logger.warning("a message was refused", metadata: ["peer": "\(peer)", LogKeys.cause: "\(error)"])

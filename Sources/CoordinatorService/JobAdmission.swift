@@ -1,30 +1,46 @@
 import Identifiers
 import JobPlan
+import Lanes
 import SystemPackage
+import WireProtocol
+
+/// Admits jobs on a thread of its own, since headers, and sometimes a whole base, are read for it.
+actor AdmissionDesk {
+    private let lane = Lane("kfacd.admission")
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
+
+    /// Reads, looks and plans; nothing is written.
+    ///
+    /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
+    func admit(_ submission: Submission, as id: JobID) throws(JobRefusal) -> Job {
+        try JobAdmission.admit(submission, as: id)
+    }
+}
 
 /// From a job file's text to a job that can run, or to everything that is wrong with it.
 enum JobAdmission {
     /// Reads, looks and plans; nothing is written.
     ///
     /// - Parameters:
-    ///   - text: The job file's text.
-    ///   - specPath: Its absolute path.
+    ///   - submission: The job file, and what may be done with the output directory.
     ///   - id: The job's name.
-    ///   - overwrites: Whether an output directory that is not empty may be replaced.
     ///   - isResumption: Whether the job runs already, so that its own output is no obstacle.
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     static func admit(
-        text: String, specPath: String, id: JobID, overwrites: Bool, isResumption: Bool = false
+        _ submission: Submission, as id: JobID, isResumption: Bool = false
     ) throws(JobRefusal) -> Job {
-        let path = FilePath(specPath)
-        let spec = try JobSpec(yaml: text, fileName: path.lastComponent?.string ?? specPath)
-        let paths = JobPaths(specPath: specPath)
+        let path = FilePath(submission.specPath)
+        var spec = try JobSpec(
+            yaml: submission.specText, fileName: path.lastComponent?.string ?? submission.specPath)
+        if let output = submission.output { spec.output = Located(output, at: "--output") }
+        let paths = JobPaths(specPath: submission.specPath)
         let outputPath = paths.absolute(spec.output.value)
         var reader = InventoryReader(spec: spec, paths: paths)
         reader.read()
         var problems = reader.problems
         if !isResumption, let problem = OutputDirectory.problem(
-            at: outputPath, written: spec.output, overwrites: overwrites)
+            at: outputPath, written: spec.output, overwrites: submission.overwrites)
         {
             problems.append(problem)
         }
@@ -38,7 +54,7 @@ enum JobAdmission {
             id: id, plan: try JobPlan(spec: spec, inventory: reader.inventory),
             inputs: JobInputs(files: reader.openFiles, base: base),
             output: OutputDirectory(path: outputPath, job: id),
-            fingerprint: reader.inventory.fingerprint(specText: text))
+            fingerprint: reader.inventory.fingerprint(specText: submission.specText, output: outputPath.string))
     }
 
     /// What forbids to run a job on these workers: a unit that is too large for every one of them.

@@ -8,9 +8,11 @@ extension JobInventory {
     /// restart the journal's results belong to the plan that is made anew. A file's identity is its path, size,
     /// modification time and header; contents are not read again.
     ///
-    /// - Parameter specText: The job file's text.
+    /// - Parameters:
+    ///   - specText: The job file's text.
+    ///   - output: Absolute path of the output directory.
     /// - Returns: SHA-256 over all of it.
-    public func fingerprint(specText: String) -> BlobDigest {
+    public func fingerprint(specText: String, output: String) -> BlobDigest {
         var hash = SHA256()
         func absorb(_ text: String) {
             // Lengths keep neighbouring texts apart.
@@ -18,6 +20,7 @@ extension JobInventory {
             hash.update(data: Array(text.utf8))
         }
         absorb(specText)
+        absorb(output)
         for file in files {
             absorb(file.path)
             absorb("\(file.byteCount) \(file.modificationTime) \(file.headerDigest) \(file.role)")

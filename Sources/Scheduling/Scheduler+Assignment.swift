@@ -84,27 +84,28 @@ extension Scheduler {
         return attempt
     }
 
-    /// Moves the largest queued unit of a busy worker to one that has nothing to do.
+    /// Moves the largest queued units of busy workers to those that have lanes with nothing to do.
     private mutating func moveQueuedUnits(_ effects: inout SchedulerEffects) {
         for idle in roster.workers.keys {
-            guard let state = roster.workers[idle], state.leases.isEmpty,
-                let (victim, unit, lease) = largestQueuedUnit(for: idle, state.capacity)
-            else { continue }
-            roster.workers[victim]?.leases[unit] = nil
-            effects.orders.append(.revoke(victim, LeasedUnit(unit, lease.attempt)))
-            give(unit, to: idle, &effects)
-            effects.notices.append(.unitMoved(unit, from: victim, to: idle))
+            while let state = roster.workers[idle], state.leases.count < state.capacity.lanes,
+                let (victim, unit, lease) = largestQueuedUnit(for: idle, state)
+            {
+                roster.workers[victim]?.leases[unit] = nil
+                effects.orders.append(.revoke(victim, LeasedUnit(unit, lease.attempt)))
+                give(unit, to: idle, &effects)
+                effects.notices.append(.unitMoved(unit, from: victim, to: idle))
+            }
         }
     }
 
     private func largestQueuedUnit(
-        for idle: WorkerID, _ capacity: WorkerCapacity
+        for idle: WorkerID, _ thief: WorkerRoster.Worker
     ) -> (WorkerID, UnitReference, WorkerRoster.Lease)? {
         var best: (WorkerID, UnitReference, WorkerRoster.Lease)?
         for (worker, state) in roster.workers where state.leases.count > state.capacity.lanes {
             // The first units of a worker's queue are about to start; only what lies behind its lanes is moved.
             for (unit, lease) in state.leases.elements.dropFirst(state.capacity.lanes)
-            where !lease.hasStarted && lease.memoryBytes <= capacity.memoryBytes && mayTry(unit, idle) {
+            where !lease.hasStarted && thief.fits(lease.memoryBytes) && mayTry(unit, idle) {
                 if lease.nominalSeconds > best?.2.nominalSeconds ?? -1 { best = (worker, unit, lease) }
             }
         }

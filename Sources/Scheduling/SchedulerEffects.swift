@@ -86,18 +86,22 @@ public struct JobHeader: Hashable, Sendable, Codable {
     public var specPath: String
     /// Whether an output directory that is not empty may be replaced.
     public var overwrites: Bool
+    /// Absolute path of an output directory in place of the job file's own.
+    public var output: String?
     /// When the job was submitted, in seconds since 1970.
     public var submittedAt: Double
 
     /// Collects what is needed to take a job up again.
     public init(
-        id: JobID, fingerprint: BlobDigest, specText: String, specPath: String, overwrites: Bool, submittedAt: Double
+        id: JobID, fingerprint: BlobDigest, specText: String, specPath: String, overwrites: Bool,
+        output: String? = nil, submittedAt: Double
     ) {
         self.id = id
         self.fingerprint = fingerprint
         self.specText = specText
         self.specPath = specPath
         self.overwrites = overwrites
+        self.output = output
         self.submittedAt = submittedAt
     }
 }

@@ -67,16 +67,21 @@ public struct Submission: Equatable, Sendable {
     public var specPath: String
     /// Whether an output directory that is not empty may be replaced.
     public var overwrites: Bool
+    /// Absolute path of an output directory in place of the job file's own.
+    public var output: String?
 
     /// Submits a job file.
-    public init(specText: String, specPath: String, overwrites: Bool) {
+    public init(specText: String, specPath: String, overwrites: Bool, output: String? = nil) {
         self.specText = specText
         self.specPath = specPath
         self.overwrites = overwrites
+        self.output = output
     }
 
     init(_ wire: WireSubmission) {
-        self.init(specText: wire.specText, specPath: wire.specPath, overwrites: wire.overwrites)
+        self.init(
+            specText: wire.specText, specPath: wire.specPath, overwrites: wire.overwrites,
+            output: wire.hasOutput ? wire.output : nil)
     }
 
     var wire: WireSubmission {
@@ -84,6 +89,7 @@ public struct Submission: Equatable, Sendable {
         wire.specText = specText
         wire.specPath = specPath
         wire.overwrites = overwrites
+        if let output { wire.output = output }
         return wire
     }
 }

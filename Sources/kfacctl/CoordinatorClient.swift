@@ -102,11 +102,13 @@ struct CoordinatorClient: Sendable {
 
 extension Submission {
     /// Reads a job file.
-    init(file: String, overwrites: Bool) throws {
+    init(file: String, overwrites: Bool, output: String? = nil) throws {
         let path = URL(fileURLWithPath: file).standardizedFileURL.path
+        let output = output.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
         do {
             self.init(
-                specText: try String(contentsOfFile: path, encoding: .utf8), specPath: path, overwrites: overwrites)
+                specText: try String(contentsOfFile: path, encoding: .utf8), specPath: path, overwrites: overwrites,
+                output: output)
         } catch {
             let exists = FileManager.default.fileExists(atPath: path)
             throw CommandFailure(

@@ -11,6 +11,9 @@ struct SubmitCommand: AsyncParsableCommand {
     @Argument(help: "The job file; the coordinator must see it and its files under the same paths.")
     var job: String
 
+    @Option(help: "The output directory, in place of the job file's own.")
+    var output: String?
+
     @Flag(help: "Follow the job to its end.")
     var watch = false
 
@@ -20,7 +23,7 @@ struct SubmitCommand: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run() async throws {
-        let submission = try Submission(file: job, overwrites: overwrite)
+        let submission = try Submission(file: job, overwrites: overwrite, output: output)
         try await connection.withClient { client in
             let (id, isRunning) = try await client.submit(submission)
             if isRunning { Terminal.note("the same job is running already") }

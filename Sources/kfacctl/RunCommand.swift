@@ -11,6 +11,9 @@ struct RunCommand: AsyncParsableCommand {
     @Argument(help: "The job file.")
     var job: String
 
+    @Option(help: "The output directory, in place of the job file's own.")
+    var output: String?
+
     @Option(help: "How many workers; together they use all cores.")
     var workers: Int?
 
@@ -34,7 +37,7 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let submission = try Submission(file: job, overwrites: overwrite)
+        let submission = try Submission(file: job, overwrites: overwrite, output: output)
         let count = workers ?? min(2, ProcessInfo.processInfo.activeProcessorCount)
         let cluster = try await LocalCluster(
             workerCount: count, memoryMiB: memory, stateParent: stateDirectory, logLevel: logLevel)

@@ -18,7 +18,9 @@ enum Terminal {
     /// Tells the user what is wrong, a line a problem.
     static func error(_ text: String) {
         for line in text.split(separator: "\n") {
-            note(line.hasPrefix("error: ") || line.hasPrefix("Usage") || line.hasPrefix(" ") ? "\(line)" : "error: \(line)")
+            // The parser's own messages bring their headings with them.
+            let hasHeading = ["error: ", "Error: ", "Usage", "Help", " "].contains { line.hasPrefix($0) }
+            note(hasHeading ? "\(line)" : "error: \(line)")
         }
     }
 

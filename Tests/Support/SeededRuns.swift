@@ -5,24 +5,28 @@ import Foundation
 /// - Parameters:
 ///   - seeds: The seeds of a full run.
 ///   - body: Takes the seed, for its messages, and the generator.
+/// - Returns: The number of runs.
 /// - Throws: what `body` throws.
+@discardableResult
 public func forEachSeed<Failure: Error>(
     in seeds: Range<UInt64>, _ body: (_ seed: UInt64, _ random: inout SplitMix64) throws(Failure) -> Void
-) throws(Failure) {
+) throws(Failure) -> Int {
     if let only = ProcessInfo.processInfo.environment["SEED"].flatMap(UInt64.init) {
         var random = SplitMix64(seed: only)
-        return try body(only, &random)
+        try body(only, &random)
+        return 1
     }
     for seed in seeds {
         var random = SplitMix64(seed: seed)
         try body(seed, &random)
     }
+    return seeds.count
 }
 
-/// The bytes with one to eight random changes: bits flipped, bytes overwritten, parts removed, repeated or swapped.
+/// The bytes with one to four random changes: bits flipped, bytes overwritten, parts removed, repeated or swapped.
 public func mutated(_ original: [UInt8], _ random: inout SplitMix64) -> [UInt8] {
     var bytes = original
-    for _ in 0..<Int.random(in: 1...8, using: &random) {
+    for _ in 0..<Int.random(in: 1...4, using: &random) {
         let position = bytes.isEmpty ? 0 : Int.random(in: bytes.indices, using: &random)
         let end = min(bytes.count, position + Int.random(in: 1...16, using: &random))
         switch Int.random(in: 0..<6, using: &random) {

@@ -16,7 +16,7 @@ enum TextRules {
 
     /// Absolute paths that exist on the machine of whoever wrote them and on no other.
     static func machinePaths(in file: TextFile) -> [Violation] {
-        let folders = ["work", "root", "opt/swift", "home"]
+        let folders = ["work", "root", "opt/swift"]
         return file.numberedLines.flatMap { line in
             folders.compactMap { folder -> Violation? in
                 guard containsAbsolute("/" + folder, in: line.text) else { return nil }

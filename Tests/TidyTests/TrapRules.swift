@@ -28,10 +28,9 @@ enum TrapRules {
                 source.tokens[index].isWord("nonisolated") && source.token(index + 2)?.isWord("unsafe") == true
             guard isUnchecked || isUnsafe else { return nil }
             let line = source.tokens[index].line
-            // A type's ordinary summary is no reason: the comment must be about sharing.
-            let reasons = ["because", "Safe", "safe to", "Sendable", "thread"]
+            // Documentation says what a type is; only when it speaks of sharing does it say why that is safe.
             let isExplained = source.commentsAround(line).contains { comment in
-                reasons.contains { comment.text.contains($0) }
+                !comment.isDocumentation || comment.text.contains("Sendable") || comment.text.contains("Safe to")
             }
             guard !isExplained else { return nil }
             let name = isUnchecked ? "@unchecked Sendable" : "nonisolated(unsafe)"

@@ -1251,9 +1251,21 @@ nonisolated struct WireSubmission: Sendable {
 
   var overwrites: Bool = false
 
+  /// Absolute; in place of the job file's own.
+  var output: String {
+    get {_output ?? String()}
+    set {_output = newValue}
+  }
+  /// Returns true if `output` has been explicitly set.
+  var hasOutput: Bool {self._output != nil}
+  /// Clears the value of `output`. Subsequent reads from it will return its default value.
+  mutating func clearOutput() {self._output = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+
+  fileprivate var _output: String? = nil
 }
 
 nonisolated struct WireListJobs: Sendable {
@@ -3879,7 +3891,7 @@ nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireSubmission: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Submission"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}spec_text\0\u{3}spec_path\0\u{1}overwrites\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}spec_text\0\u{3}spec_path\0\u{1}overwrites\0\u{1}output\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3890,12 +3902,17 @@ nonisolated extension WireSubmission: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 1: try { try decoder.decodeSingularStringField(value: &self.specText) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.specPath) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.overwrites) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self._output) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.specText.isEmpty {
       try visitor.visitSingularStringField(value: self.specText, fieldNumber: 1)
     }
@@ -3905,6 +3922,9 @@ nonisolated extension WireSubmission: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.overwrites != false {
       try visitor.visitSingularBoolField(value: self.overwrites, fieldNumber: 3)
     }
+    try { if let v = self._output {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 4)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3912,6 +3932,7 @@ nonisolated extension WireSubmission: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.specText != rhs.specText {return false}
     if lhs.specPath != rhs.specPath {return false}
     if lhs.overwrites != rhs.overwrites {return false}
+    if lhs._output != rhs._output {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,77 @@
+import Foundation
+import Safetensors
+import SystemPackage
+
+/// A two-worker job over the layers of two ViT-B blocks and eight tasks: wall time against the sum of its kernels.
+struct ClusterJob {
+    private static let tasks = 8
+    private static let layers = [("qkv", 768, 2304), ("proj", 768, 768), ("fc1", 768, 3072), ("fc2", 3072, 768)]
+    let directory: WorkDirectory
+    let binaries: String
+    let rows: Int
+
+    func measure() throws {
+        try generate()
+        print("\ncluster: two workers of one lane, \(Self.tasks) tasks × \(rows) rows, two ViT-B blocks")
+        try measure("factors only", outputs: "[factors, report]")
+        try measure("factors, regularizers, inverses", outputs: "[factors, regularizer, inverses, report]")
+    }
+
+    private func measure(_ title: String, outputs: String) throws {
+        var job = "merge_method: task_arithmetic\nbase_model: base.safetensors\nmodels:\n"
+        for task in 1...Self.tasks {
+            job += "  - {name: task\(task), captures: captures-\(rows)/task\(task).safetensors}\n"
+        }
+        job += "outputs: \(outputs)\noutput: out\n"
+        let path = directory.file("cluster/job.yaml")
+        try job.write(toFile: path, atomically: true, encoding: .utf8)
+        let outcome = try KfacctlRun(binaries: binaries).run(path, workers: 2, output: directory.file("cluster/out"))
+        let run = outcome.report["run"] as? [String: Any]
+        let stages = run?["stages"] as? [String: [String: Any]] ?? [:]
+        func sum(_ stage: String, _ key: String) -> Double { (stages[stage]?[key] as? NSNumber)?.doubleValue ?? 0 }
+        let kernels = stages.keys.reduce(0) { $0 + sum($1, "kernel_seconds") }
+        let useful = work / 1e9
+        print("  \(title): wall \(fixed(outcome.wallSeconds)) s")
+        print(
+            "    kernels \(fixed(kernels)) core-s, so \(fixed(kernels / 2)) s on two cores: overhead "
+                + "\(fixed(100 * (outcome.wallSeconds / (kernels / 2) - 1), 1)) %")
+        let factor = sum("factor", "elapsed_seconds")
+        print(
+            "    factor units: \(fixed(useful / factor * 2, 0)) useful GF/s on two cores, in kernels alone "
+                + "\(fixed(useful / sum("factor", "kernel_seconds") * 2, 0))")
+        for (name, row) in stages.sorted(by: { $0.key < $1.key }) {
+            print("    \(name): \(row["units"] ?? 0) units, \(fixed(sum(name, "elapsed_seconds"))) s")
+        }
+        print("    peak memory in MiB: \(outcome.peakMebibytes)")
+    }
+
+    /// d²·rows over all factors.
+    private var work: Double {
+        let perBlock = Self.layers.reduce(0.0) { sum, layer in
+            sum + Double((layer.1 + 1) * (layer.1 + 1)) + Double(layer.2 * layer.2)
+        }
+        return 2 * perBlock * Double(Self.tasks * rows)
+    }
+
+    private func generate() throws {
+        let files = ModelFiles(directory: directory)
+        var base: [TensorDescription] = []
+        var captures: [TensorDescription] = []
+        for block in 0..<2 {
+            for (name, inputs, outputs) in Self.layers {
+                let layer = "blocks.\(block).\(name)"
+                base.append(TensorDescription(name: "\(layer).weight", dataType: .float32, shape: [outputs, inputs]))
+                base.append(TensorDescription(name: "\(layer).bias", dataType: .float32, shape: [outputs]))
+                captures.append(TensorDescription(name: "\(layer).input", dataType: .float32, shape: [rows, inputs]))
+                captures.append(
+                    TensorDescription(name: "\(layer).output_grad", dataType: .float32, shape: [rows, outputs]))
+            }
+        }
+        try files.write("cluster/base.safetensors", base, seed: 1)
+        for task in 1...Self.tasks {
+            try files.write(
+                "cluster/captures-\(rows)/task\(task).safetensors", captures,
+                metadata: ["format": "kfacd.capture/1", "samples": "\(rows / 50)", "probes": "1"], seed: 100 + task)
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import Foundation
+
+/// `kfacctl run` as a user calls it, with the peak memory of its daemons.
+struct KfacctlRun {
+    let binaries: String
+
+    /// What a run showed.
+    struct Outcome {
+        var wallSeconds: Double
+        var report: [String: Any]
+        /// Largest resident set of any process, by its role.
+        var peakMebibytes: [String: Int]
+    }
+
+    func run(_ job: String, workers: Int, output: String) throws -> Outcome {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "\(binaries)/kfacctl")
+        process.arguments = [
+            "run", job, "--workers", "\(workers)", "--overwrite", "--quiet", "--output", output, "--state-directory",
+            URL(fileURLWithPath: output).deletingLastPathComponent().path,
+        ]
+        var peaks: [String: Int] = [:]
+        let wall = try seconds {
+            try process.run()
+            while process.isRunning {
+                for (role, mebibytes) in Self.residentSets() { peaks[role] = max(peaks[role] ?? 0, mebibytes) }
+                usleep(20_000)
+            }
+        }
+        guard process.terminationStatus == 0 else { fatalError("the job failed with \(process.terminationStatus)") }
+        let data = FileManager.default.contents(atPath: "\(output)/report.json") ?? Data()
+        let report = try JSONSerialization.jsonObject(with: data) as? [String: Any] ?? [:]
+        return Outcome(wallSeconds: wall, report: report, peakMebibytes: peaks)
+    }
+
+    /// VmHWM of every running kfacd.
+    private static func residentSets() -> [(String, Int)] {
+        let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return processes.filter { Int($0) != nil }.compactMap { process in
+            guard let command = try? String(contentsOfFile: "/proc/\(process)/cmdline", encoding: .utf8),
+                let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
+            else { return nil }
+            let words = command.split(separator: "\0")
+            guard words.count > 1, words[0].hasSuffix("kfacd") else { return nil }
+            let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+            let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0
+            return (String(words[1]), kibibytes >> 10)
+        }
+    }
+}

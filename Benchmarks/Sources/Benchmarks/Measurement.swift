@@ -1,0 +1,62 @@
+import Foundation
+
+/// Seconds of a body.
+func seconds(_ body: () throws -> Void) rethrows -> Double {
+    let start = ContinuousClock.now
+    try body()
+    return (ContinuousClock.now - start) / .seconds(1)
+}
+
+/// The least of interleaved runs of two bodies: what the machine allows, whatever else it does meanwhile.
+func least(_ count: Int, _ first: () throws -> Void, _ second: () throws -> Void) rethrows -> (Double, Double) {
+    var best = (Double.infinity, Double.infinity)
+    for _ in 0..<count {
+        best.0 = min(best.0, try seconds(first))
+        best.1 = min(best.1, try seconds(second))
+    }
+    return best
+}
+
+/// A number with two decimals.
+func fixed(_ value: Double, _ decimals: Int = 2) -> String {
+    String(format: "%.\(decimals)f", value)
+}
+
+/// A scratch directory and files in it.
+struct WorkDirectory {
+    let path: String
+
+    init(_ path: String) throws {
+        self.path = path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    func file(_ name: String) -> String { "\(path)/\(name)" }
+}
+
+/// Numbers that look like activations: drawn once, cut differently for each tensor.
+final class RandomNumbers {
+    private var values: [Float]
+
+    init(count: Int = 1 << 22) {
+        var state: UInt64 = 0x9E37_79B9_7F4A_7C15
+        values = (0..<count).map { _ in
+            state ^= state << 13
+            state ^= state >> 7
+            state ^= state << 17
+            return Float(Int32(truncatingIfNeeded: state >> 32)) * 0x1p-31
+        }
+    }
+
+    /// Calls `body` with consecutive pieces that make up `byteCount` bytes, starting at a place that `seed` chooses.
+    func forEachPiece(byteCount: Int, seed: Int, _ body: (RawSpan, Int) throws -> Void) rethrows {
+        var offset = 0
+        var start = (seed &* 40_503) % (values.count / 2) * 4
+        while offset < byteCount {
+            let count = min(byteCount - offset, values.count * 4 - start)
+            try body(values.span.bytes.extracting(start..<start + count), offset)
+            offset += count
+            start = 0
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import Identifiers
+import JobPlan
+import Testing
+
+@Suite struct JobFingerprintTests {
+    private let files = [
+        InputFile.of("/base.safetensors", role: "base"), InputFile.of("/a.safetensors", role: "checkpoint of \"a\""),
+    ]
+
+    private func fingerprint(
+        _ files: [InputFile], text: String = "merge_method: kfac\n", output: String = "/out"
+    ) -> BlobDigest {
+        JobInventory(files: files).fingerprint(specText: text, output: output)
+    }
+
+    @Test func `equal jobs have equal fingerprints`() {
+        #expect(fingerprint(files) == fingerprint(files))
+    }
+
+    /// SHA-256 of "1:t4:/out", by `sha256sum`.
+    @Test func `a fingerprint is the SHA-256 of what it absorbs`() {
+        #expect(
+            "\(fingerprint([], text: "t"))" == "dd75c8c18775d9b14e2d4cc19dbcac0c3525b9cfb3a58f093f973994266e8334")
+    }
+
+    @Test func `whatever identifies a file changes the fingerprint`() throws {
+        let digest = try #require(BlobDigest(bytes: [UInt8](repeating: 1, count: 32)))
+        let changes: [(inout InputFile) -> Void] = [
+            { $0.path = "/b.safetensors" }, { $0.byteCount += 1 }, { $0.modificationTime += 1 },
+            { $0.headerDigest = digest }, { $0.role = "capture of \"a\"" },
+        ]
+        var fingerprints: Set<BlobDigest> = [fingerprint(files)]
+        for change in changes {
+            for position in files.indices {
+                var changed = files
+                change(&changed[position])
+                #expect(fingerprints.insert(fingerprint(changed)).inserted)
+            }
+        }
+        #expect(fingerprints.insert(fingerprint(files.reversed())).inserted)
+        #expect(fingerprints.insert(fingerprint(Array(files.dropLast()))).inserted)
+        #expect(fingerprints.insert(fingerprint(files, text: "merge_method: linear\n")).inserted)
+        #expect(fingerprints.insert(fingerprint(files, output: "/other")).inserted)
+    }
+
+    @Test func `texts that meet are kept apart`() {
+        #expect(
+            fingerprint([.of("b", role: "")], text: "a") != fingerprint([.of("", role: "")], text: "ab"))
+        #expect(
+            fingerprint([.of("", role: "b1:c")]) != fingerprint([.of("", role: "b"), .of("", role: "c")]))
+    }
+}

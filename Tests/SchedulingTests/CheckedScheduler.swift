@@ -1,0 +1,135 @@
+import Identifiers
+import JobPlan
+import Scheduling
+import Testing
+
+/// A scheduler with its journal: whatever happens to it, what must always hold is checked.
+///
+/// Every test of this target drives the scheduler through this type.
+struct CheckedScheduler {
+    private(set) var scheduler: Scheduler
+    /// Everything that was recorded, through all restarts.
+    private(set) var journal: [JournalRecord] = []
+    private(set) var now = SchedulerInstant(sinceStart: .zero)
+    /// What is said of a violation besides itself: the seed of a random run.
+    var context = ""
+
+    private let settings: SchedulerSettings
+    private var plans: [JobID: JobPlan] = [:]
+    private var finished: Set<UnitReference> = []
+    private var ended: Set<JobID> = []
+    /// Leases of this life of the coordinator.
+    private var attempts: [UnitReference: Attempt] = [:]
+
+    init(settings: SchedulerSettings = SchedulerSettings()) {
+        self.settings = settings
+        scheduler = Scheduler(settings: settings)
+    }
+
+    /// Lets time pass.
+    mutating func advance(by duration: Duration) { now = now.advanced(by: duration) }
+
+    /// Hands an event to the scheduler, now.
+    mutating func handle(
+        _ event: SchedulerEvent, sourceLocation: SourceLocation = #_sourceLocation
+    ) -> SchedulerEffects {
+        if case .jobSubmitted(let header, let plan) = event { plans[header.id] = plan }
+        let effects = scheduler.handle(event, at: now)
+        var violations = scheduler.violatedInvariants()
+        for record in effects.records { violations += check(record) }
+        for order in effects.orders { violations += check(order) }
+        for lease in effects.coordinatorWork { violations += check(lease, isForWorker: false) }
+        if effects.endedJobs.contains(where: { !ended.contains($0) }) {
+            violations.append("a job ended without a record")
+        }
+        journal += effects.records
+        for violation in violations {
+            Issue.record("\(context) after \(event): \(violation)", sourceLocation: sourceLocation)
+        }
+        return effects
+    }
+
+    /// Submits a job.
+    ///
+    /// - Throws: what planning throws.
+    mutating func submit(_ job: SmallJob) throws -> SchedulerEffects {
+        handle(.jobSubmitted(job.header, try job.plan()))
+    }
+
+    // MARK: - Restarts
+
+    /// What a coordinator knows that starts now: the records, folded into a fresh scheduler.
+    func replayed() -> Scheduler {
+        var fresh = Scheduler(settings: settings)
+        for record in journal {
+            guard case .jobAccepted(let header) = record else {
+                fresh.apply(record)
+                continue
+            }
+            fresh.apply(record, plan: plans[header.id])
+        }
+        return fresh
+    }
+
+    /// The coordinator dies and starts again; nothing but the journal is left.
+    mutating func restart(sourceLocation: SourceLocation = #_sourceLocation) {
+        scheduler = replayed()
+        attempts = [:]
+        now = SchedulerInstant(sinceStart: .zero)
+        for violation in scheduler.violatedInvariants() {
+            Issue.record("\(context) after a restart: \(violation)", sourceLocation: sourceLocation)
+        }
+    }
+
+    /// Checks that the journal alone gives the jobs and the results that the scheduler has.
+    func checkReplay(sourceLocation: SourceLocation = #_sourceLocation) {
+        let fresh = replayed()
+        #expect(fresh.jobStatuses == scheduler.jobStatuses, "\(context)", sourceLocation: sourceLocation)
+        #expect(fresh.violatedInvariants() == [], "\(context)", sourceLocation: sourceLocation)
+        for unit in plans.flatMap({ job, plan in plan.units.map { UnitReference(job: job, unit: $0.index) } })
+        where fresh.result(of: unit) != scheduler.result(of: unit) {
+            Issue.record("\(context) \(unit) has another result after a replay", sourceLocation: sourceLocation)
+        }
+    }
+
+    // MARK: - What must hold of effects
+
+    private mutating func check(_ record: JournalRecord) -> [String] {
+        switch record {
+        case .jobAccepted(let header): return ended.contains(header.id) ? ["\(header.id) is accepted again"] : []
+        case .unitFinished(let unit, _, _, _):
+            let isFirst = finished.insert(unit).inserted
+            return (isFirst ? [] : ["\(unit) is recorded as finished twice"])
+                + (ended.contains(unit.job) ? ["\(unit) is recorded behind the end of its job"] : [])
+        case .unitFailed(let unit, _, _):
+            return finished.contains(unit) || ended.contains(unit.job) ? ["\(unit) is recorded as failed too late"] : []
+        case .jobEnded(let job, _): return ended.insert(job).inserted ? [] : ["\(job) ends twice"]
+        }
+    }
+
+    private mutating func check(_ order: WorkerOrder) -> [String] {
+        guard case .lease(let worker, let lease) = order else { return [] }
+        let isThere = scheduler.workerStatuses.contains { $0.id == worker }
+        return check(lease, isForWorker: true) + (isThere ? [] : ["\(lease.unit) is leased to \(worker), who is not there"])
+    }
+
+    private mutating func check(_ lease: LeasedUnit, isForWorker: Bool) -> [String] {
+        guard let plan = plans[lease.unit.job], plan.units.indices.contains(lease.unit.unit.position) else {
+            return ["\(lease.unit) is leased and not planned"]
+        }
+        var violations: [String] = []
+        let unit = plan.units[lease.unit.unit.position]
+        if finished.contains(lease.unit) { violations.append("\(lease.unit) is leased and was finished") }
+        if ended.contains(lease.unit.job) { violations.append("\(lease.unit) is leased and its job has ended") }
+        if unit.isForWorker != isForWorker { violations.append("\(lease.unit) is leased to the wrong side") }
+        if lease.attempt <= attempts[lease.unit] ?? Attempt(0) {
+            violations.append("\(lease.unit) is leased again as attempt \(lease.attempt)")
+        }
+        attempts[lease.unit] = lease.attempt
+        for dependency in unit.dependencies
+        where !finished.contains(UnitReference(job: lease.unit.job, unit: dependency)) {
+            violations.append("\(lease.unit) is leased before \(dependency) is finished")
+        }
+        return violations
+    }
+}

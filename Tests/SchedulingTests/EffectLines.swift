@@ -1,0 +1,58 @@
+import Identifiers
+import JobPlan
+import Scheduling
+
+extension SchedulerEffects {
+    /// The effects as scenarios show them, a line each, in the order in which they are carried out.
+    var lines: [String] {
+        records.map(\.line) + orders.map(\.line) + coordinatorWork.map { "coordinator: compute \($0.line)" }
+            + endedJobs.map { "ended: \($0)" } + notices.map { "notice: \($0.line)" }
+    }
+}
+
+extension LeasedUnit {
+    /// `job-1/0#1`: the unit and its attempt.
+    var line: String { "\(unit)#\(attempt)" }
+}
+
+extension JournalRecord {
+    fileprivate var line: String {
+        switch self {
+        case .jobAccepted(let header): "record: \(header.id) accepted"
+        case .unitFinished(let unit, let executor, let result, _):
+            "record: \(unit) finished by \(executor): \(result.blobs.map(\.digest.name).joined(separator: " "))"
+        case .unitFailed(let unit, let executor, let failure):
+            "record: \(unit) failed by \(executor): \(failure.line)"
+        case .jobEnded(let job, .succeeded): "record: \(job) succeeded"
+        case .jobEnded(let job, .cancelled): "record: \(job) cancelled"
+        case .jobEnded(let job, .failed(let failure)): "record: \(job) failed: \(failure.line)"
+        }
+    }
+}
+
+extension UnitFailure {
+    fileprivate var line: String { "(\(kind.rawValue)) \(message)" }
+}
+
+extension WorkerOrder {
+    fileprivate var line: String {
+        switch self {
+        case .lease(let worker, let unit): "\(worker): compute \(unit.line)"
+        case .revoke(let worker, let unit): "\(worker): forget \(unit.line)"
+        }
+    }
+}
+
+extension SchedulerNotice {
+    fileprivate var line: String {
+        switch self {
+        case .workerJoined(let worker): "\(worker) joined"
+        case .workerLost(let worker, let reason, let units): "\(worker) lost with \(units) units: \(reason)"
+        case .unitRetried(let unit, let failure, let failures): "\(unit) failed \(failures) times: \(failure.line)"
+        case .unitMoved(let unit, let from, let to): "\(unit) moved from \(from) to \(to)"
+        case .lateResultUsed(let unit, let attempt): "late result of \(unit)#\(attempt) used"
+        case .resultsDiffer(let unit, let executor): "\(executor) has another result of \(unit)"
+        case .noWorkerFits(let unit, let bytes): "\(unit) needs \(bytes >> 20) MiB, which no worker has"
+        }
+    }
+}

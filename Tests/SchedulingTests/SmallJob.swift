@@ -1,0 +1,111 @@
+import Identifiers
+import JobPlan
+import LinearAlgebra
+import Scheduling
+
+/// A job whose plan is small enough to be read in a scenario.
+///
+/// One task and one layer give four units: 0 and 1, the factors A and B, for workers; 2, their file, and 3, the
+/// publication, for the coordinator. All rows are F32, and both sides of a layer cost the same.
+struct SmallJob {
+    var id: JobID = "job-1"
+    /// Tasks, named a, b, c….
+    var tasks = 1
+    /// Layers of the dimension, `fc0`, `fc1`….
+    var layers = 1
+    /// Parts of each factor.
+    var parts = 1
+    /// Rows and columns of every factor.
+    var dimension = 4
+    /// Rows of every capture.
+    var rows = 24
+    /// What the job writes: `factors`, and for two tasks or more also `regularizer` and `inverses`.
+    var outputs = ["factors"]
+
+    /// What the scheduler remembers of the job.
+    var header: JobHeader {
+        JobHeader(
+            id: id, fingerprint: .named(id.rawValue), specText: yaml, specPath: "/jobs/\(id).yaml", overwrites: false,
+            submittedAt: 0)
+    }
+
+    /// The job's plan.
+    ///
+    /// - Throws: ``JobRefusal`` for numbers that make no job.
+    func plan() throws -> JobPlan {
+        let spec = try JobSpec(yaml: yaml, fileName: "job.yaml")
+        let multiplyAdds = Double(dimension * dimension * rows)
+        // Chunks are half a part, so that parts are exact.
+        let limits = PlanLimits(
+            chunkRows: max(1, rows / parts / 2), partMultiplyAdds: parts == 1 ? .infinity : multiplyAdds / Double(parts))
+        return try JobPlan(spec: spec, inventory: inventory(of: spec.tasks.map(\.name)), limits: limits)
+    }
+
+    private var taskNames: [String] { (0..<tasks).map { String(UnicodeScalar(UInt8(ascii: "a") + UInt8($0))) } }
+
+    private var yaml: String {
+        let models = taskNames.map { "  - {name: \($0), captures: \($0).safetensors}\n" }.joined()
+        return """
+            merge_method: task_arithmetic
+            base_model: base.safetensors
+            models:
+            \(models)outputs: [\(outputs.joined(separator: ", "))]
+            output: out
+            """
+    }
+
+    private func inventory(of tasks: [TaskName]) -> JobInventory {
+        let tensors = (0..<layers).map { layer in
+            TensorInventory(
+                name: "fc\(layer).weight", elementType: "F32", shape: [dimension, dimension],
+                slice: FileSlice(file: 0, offset: 0, byteCount: UInt64(4 * dimension * dimension)))
+        }
+        let base = CheckpointInventory(
+            location: "base.safetensors", shards: [.init(name: "base.safetensors", metadata: [:], tensors: tensors)])
+        var captured: [LayerName: CaptureInventory.Layer] = [:]
+        for layer in 0..<layers {
+            captured[LayerName(rawValue: "fc\(layer)")] = CaptureInventory.Layer(
+                input: capturedRows("fc\(layer).input"), outputGradient: capturedRows("fc\(layer).output_grad"),
+                samples: rows, positions: 1)
+        }
+        let captures = CaptureInventory(probes: 1, layers: captured, parameters: [:])
+        return JobInventory(base: base, captures: Dictionary(uniqueKeysWithValues: tasks.map { ($0, captures) }))
+    }
+
+    private func capturedRows(_ tensor: String) -> CapturedRows {
+        let slice = FileSlice(file: 0, offset: 0, byteCount: UInt64(4 * dimension * rows))
+        return CapturedRows(
+            tensor: tensor, columns: dimension, elementType: .f32, slices: [RowSlice(slice: slice, rows: rows)])
+    }
+}
+
+extension BlobDigest {
+    /// A digest that holds a short text, so that it can be read again in a scenario.
+    static func named(_ text: String) -> BlobDigest {
+        let bytes = Array(text.utf8.prefix(byteCount))
+        guard let digest = BlobDigest(bytes: bytes + [UInt8](repeating: 0, count: byteCount - bytes.count)) else {
+            preconditionFailure("a digest has \(byteCount) bytes")
+        }
+        return digest
+    }
+
+    /// The text of a digest made from one.
+    var name: String { String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
+}
+
+extension UnitResult {
+    /// A result of one blob, told from others by its name.
+    static func named(_ text: String) -> UnitResult {
+        UnitResult(blobs: [BlobReference(digest: .named(text), byteCount: 1)])
+    }
+}
+
+extension WorkerCapacity {
+    /// A worker as the scenarios mean it when they say nothing else: one lane, 1 GiB.
+    static let ordinary = WorkerCapacity(lanes: 1, memoryBytes: 1 << 30)
+}
+
+extension UnitTiming {
+    /// One second, half of it in kernels.
+    static let short = UnitTiming(elapsedSeconds: 1, kernelSeconds: 0.5)
+}

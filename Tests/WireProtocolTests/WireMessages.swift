@@ -1,0 +1,201 @@
+import Identifiers
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import WireProtocol
+
+/// A message of each family, with every field set to something that its default is not.
+enum WireMessages {
+    /// All of them, by name.
+    static let all: [(name: String, message: WireMessage)] =
+        [("refusal", .refusal(PeerRefusal(supportedVersion: 7, message: "update")))]
+        + workerMessages.map { ("worker \($0.name)", .worker($0.message)) }
+        + coordinatorMessages.map { ("coordinator \($0.name)", .coordinator($0.message)) }
+        + leases.map { ("lease \($0.name)", .coordinator(.lease(lease($0.operation)))) }
+        + requests.map { ("request \($0.name)", .request(.max, $0.request)) }
+        + replies.map { ("reply \($0.name)", .reply(3, $0.reply)) }
+
+    static let unit = LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(7)), Attempt(2))
+    static let hello = WorkerHello(
+        worker: "node3-4711", host: "node3", lanes: 4, memoryBytes: 1 << 35, kernelSet: "Haswell", build: "0.1.0")
+
+    static func digest(_ byte: UInt8) -> BlobDigest {
+        guard let digest = BlobDigest(bytes: [UInt8](repeating: byte, count: BlobDigest.byteCount)) else {
+            preconditionFailure("a digest has \(BlobDigest.byteCount) bytes")
+        }
+        return digest
+    }
+
+    static func blob(_ byte: UInt8, trace: Double? = nil) -> LeasedBlob {
+        LeasedBlob(reference: BlobReference(digest: digest(byte), byteCount: UInt64(byte) << 33), trace: trace)
+    }
+
+    // MARK: - Workers
+
+    private static let workerMessages: [(name: String, message: WorkerMessage)] = [
+        ("hello", .hello(hello)), ("heartbeat", .heartbeat("node3-4711")), ("started", .started(unit)),
+        (
+            "finished",
+            .finished(
+                unit,
+                UnitResult(
+                    blobs: [blob(1).reference, blob(2).reference],
+                    measurements: [.trace: [1.5], .penalties: [0, -0.0, .infinity], .innerProducts: []]),
+                elapsedSeconds: 2.5, kernelSeconds: 2.25)
+        ),
+        ("finished with nothing", .finished(unit, UnitResult(), elapsedSeconds: 0, kernelSeconds: 0)),
+        ("failed on bad input", .failed(unit, isBadInput: true, message: "row 3 holds NaN")),
+        ("failed", .failed(unit, isBadInput: false, message: "no memory")),
+        (
+            "range of a file",
+            .rangeRequest(
+                RangeRequest(
+                    transfer: .max, source: .inputFile("job-1", 3), offset: 1 << 40, byteCount: .max - 1 << 40, credit: 8))
+        ),
+        (
+            "range of a blob",
+            .rangeRequest(RangeRequest(transfer: 1, source: .blob(digest(9)), offset: 0, byteCount: .max, credit: .max))
+        ),
+        ("range credit", .rangeCredit(transfer: 5, chunks: 3)),
+        ("upload offer", .uploadOffer(transfer: 6, blob(3).reference)),
+        ("upload chunk", .uploadChunk(transfer: 6, offset: 1 << 33)), ("goodbye", .goodbye(reason: "told to stop")),
+    ]
+
+    private static let coordinatorMessages: [(name: String, message: CoordinatorMessage)] = [
+        ("welcome", .welcome(coordinator: "head", heartbeatInterval: .milliseconds(1500))),
+        ("unknown worker", .unknownWorker), ("revoke", .revoke(unit)),
+        ("range chunk", .rangeChunk(transfer: 4, offset: .max)),
+        ("range failure", .rangeFailure(transfer: 4, message: "gone")),
+        ("upload credit", .uploadCredit(transfer: 4, chunks: 8)), ("upload stored", .uploadStored(transfer: .max)),
+        ("upload failure", .uploadFailure(transfer: 4, message: "the disk is full")),
+    ]
+
+    // MARK: - Leases
+
+    static let factor = FactorOperation(
+        tensor: "blocks.0.fc.input", columns: 768, appendsOnes: true, elementType: .bf16,
+        slices: [
+            RowSlice(slice: FileSlice(file: 2, offset: 1 << 40, byteCount: 768 * 2 * 100), rows: 100),
+            RowSlice(slice: FileSlice(file: 3, offset: 8, byteCount: 0), rows: 0),
+        ],
+        firstRow: 1 << 40, chunkRows: 4096, reduction: .mean(positions: 197), divisor: 0.1)
+
+    static let layer = CurvatureBlock(name: "blocks.0.fc", kind: .linear(outputs: 3072, inputs: 768, hasBias: true))
+    static let parameters: BlockParameters = [
+        TensorSource(elementType: .f16, slice: FileSlice(file: 0, offset: 8, byteCount: 16)),
+        TensorSource(elementType: .f64, slice: FileSlice(file: 1, offset: .max - 1, byteCount: 1)),
+    ]
+
+    private static var partialFactor: FactorOperation {
+        var operation = factor
+        (operation.reduction, operation.divisor, operation.slices) = (.sum(positions: 2), nil, [])
+        return operation
+    }
+
+    private static var plainFactor: FactorOperation {
+        var operation = factor
+        (operation.reduction, operation.appendsOnes) = (.none, false)
+        return operation
+    }
+
+    private static let leases: [(name: String, operation: WorkerOperation<LeasedBlob>)] = [
+        ("factor", .factor(factor)), ("partial factor", .factor(partialFactor)), ("plain factor", .factor(plainFactor)),
+        (
+            "invert",
+            .invert(
+                InvertOperation(
+                    factor: blob(4, trace: 2.5), dimension: 769, partner: blob(5, trace: 0), partnerDimension: 3072,
+                    damping: DampingSpec(rule: .relative, value: 1e-3)))
+        ),
+        (
+            "invert alone",
+            .invert(
+                InvertOperation(
+                    factor: blob(4), dimension: 1 << 31, partner: nil, partnerDimension: 0,
+                    damping: DampingSpec(rule: .absolute, value: 0)))
+        ),
+        (
+            "penalty",
+            .penalty(
+                PenaltyOperation(
+                    block: layer, factors: .kronecker(input: blob(6), gradient: blob(7)), base: parameters,
+                    checkpoints: [parameters, []]))
+        ),
+        (
+            "merge",
+            .mergeBlock(
+                MergeBlockOperation(
+                    block: CurvatureBlock(name: "norm", kind: .full(dimension: 768)), base: [parameters[0]],
+                    tasks: [
+                        .init(parameters: parameters, weight: -1, lambda: 0.25, factors: .full(blob(8))),
+                        .init(parameters: [], weight: 0.5, lambda: 0.75, factors: .full(blob(9))),
+                    ],
+                    scale: 0.3, damping: DampingSpec(), outputTypes: [.bf16, .f32]))
+        ),
+    ]
+
+    /// A lease of an operation.
+    static func lease(_ operation: WorkerOperation<LeasedBlob>) -> UnitLease {
+        UnitLease(
+            unit: unit.unit, attempt: unit.attempt, title: "factor \"blocks.0.fc.A\" of task \"a\"", operation: operation,
+            files: [
+                2: LeasedFile(path: "/data/a.safetensors", byteCount: 1 << 42, headerDigest: digest(10)),
+                3: LeasedFile(path: "/data/é.safetensors", byteCount: 0, headerDigest: digest(11)),
+            ])
+    }
+
+    // MARK: - Clients
+
+    private static let submission = Submission(
+        specText: "merge_method: kfac\n# é\n", specPath: "/home/u/job.yaml", overwrites: true)
+    private static let submissionElsewhere = Submission(
+        specText: "", specPath: "", overwrites: false, output: "/scratch/out")
+
+    private static let requests: [(name: String, request: ClientRequest)] = [
+        ("submit", .submit(submission)), ("plan", .plan(submission)),
+        ("submit elsewhere", .submit(submissionElsewhere)), ("jobs", .jobs), ("status", .status("job-1")),
+        ("cancel", .cancel("job-1")), ("workers", .workers), ("outputs", .outputs("job-1")),
+        ("output range", .outputRange("job-1", path: "merged/model.safetensors", offset: .max - 5, byteCount: 5)),
+    ]
+
+    static let job = JobReport(
+        job: "job-1", specPath: "/home/u/job.yaml", submittedAt: 1.75e9, finishedUnits: 12, totalUnits: 40,
+        fraction: 0.375, state: .running, message: "waits for memory", output: "/home/u/out", activity: "merge of \"fc\"")
+
+    private static var otherJob: JobReport {
+        var other = job
+        (other.state, other.fraction, other.finishedUnits) = (.badInput, 1, 1 << 31)
+        return other
+    }
+
+    /// A worker's build is not part of its report.
+    private static var workerReport: WorkerReport {
+        var known = hello
+        known.build = ""
+        return WorkerReport(hello: known, leasedUnits: 3, startedUnits: 1, finishedUnits: 99)
+    }
+
+    private static let replies: [(name: String, reply: ClientReply)] = [
+        (
+            "failure",
+            .failure(
+                RequestFailure(kind: .badInput, problems: [JobProblem(at: "job.yaml:3:1", "no."), JobProblem(at: "", "")]))
+        ),
+        ("unknown job", .failure(RequestFailure(kind: .unknownJob, problems: []))),
+        ("accepted", .accepted("job-1", isRunningAlready: true)),
+        (
+            "plan",
+            .plan(
+                PlanSummary(
+                    stages: [
+                        .init(
+                            name: "factors", units: 8, multiplyAdds: 1e15, inputBytes: 1, outputBytes: .max,
+                            memoryBytesMax: 1 << 40)
+                    ],
+                    largestUnit: "factor", layers: 24, parameters: 13, tasks: 4, wireBytes: 5, diskBytes: .max))
+        ),
+        ("jobs", .jobs([job, otherJob])), ("no jobs", .jobs([])), ("workers", .workers([workerReport])),
+        ("outputs", .outputs([OutputFile(path: "report.json", byteCount: 9), OutputFile(path: "", byteCount: 0)])),
+        ("output chunk", .outputChunk(offset: 1 << 40)),
+    ]
+}
