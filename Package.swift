@@ -108,7 +108,9 @@ let package = Package(
 
         // Level 5: sessions over sockets, the durable record.
         module("Messaging", ["Identifiers", "JobPlan", "ZeroMQ", "WireProtocol"]),
-        module("JobJournal", ["Identifiers", "JobPlan", "Scheduling", "Lanes", .product(name: "GRDB", package: "GRDB.swift")]),
+        module(
+            "JobJournal",
+            ["Identifiers", "JobPlan", "Scheduling", "Lanes", .product(name: "GRDB", package: "GRDB.swift")]),
 
         // Level 6: what carries the decisions out.
         module(
@@ -122,7 +124,8 @@ let package = Package(
             "WorkerService",
             [
                 "Identifiers", "JobPlan", "Messaging", "WireProtocol", "Safetensors", "LinearAlgebra",
-                "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes", "ZeroMQ", crypto, systemPackage, logging, serviceLifecycle,
+                "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes", "ZeroMQ", crypto, systemPackage, logging,
+                serviceLifecycle,
             ]),
 
         // Level 7: the programs.
@@ -159,7 +162,9 @@ let package = Package(
             exclude: ["Scenarios"]),
         tests(
             "WireProtocolTests",
-            ["WireProtocol", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
-             .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+            [
+                "WireProtocol", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]),
     ]
 )

@@ -13,8 +13,8 @@ public import SystemPackage
 ///
 /// **Durability is in groups.** ``BlobWriter/finish(expecting:)`` does not call fsync: a blob alone is worthless to a
 /// coordinator before the journal names it, and an fsync a blob would make the disk the bottleneck. The coordinator
-/// calls ``makeDurable()`` once for all blobs of a journal transaction, BEFORE it commits the transaction; so a blob that
-/// the journal names exists whole after any crash.
+/// calls ``makeDurable()`` once for all blobs of a journal transaction, BEFORE it commits the transaction; so a blob
+/// that the journal names exists whole after any crash.
 ///
 /// Safe to use from any thread. The internal lock is held for calls on single names, never while bytes are read,
 /// written or made durable.
@@ -163,8 +163,9 @@ public final class BlobStore: Sendable {
 
     /// Fills `destination` with a blob's bytes from `offset` on.
     ///
-    /// - Throws: ``BlobStoreError/missing(directory:digest:)``, ``BlobStoreError/rangeOutside(digest:start:count:byteCount:)``
-    ///   or the failed call; `destination` then holds a prefix of the bytes.
+    /// - Throws: ``BlobStoreError/missing(directory:digest:)``,
+    ///   ``BlobStoreError/rangeOutside(digest:start:count:byteCount:)`` or the failed call; `destination` then holds a
+    ///   prefix of the bytes.
     public func read(
         _ digest: BlobDigest,
         at offset: Int = 0,

@@ -39,8 +39,8 @@ public final class BlobWriter {
     ///
     /// - Parameter expected: the digest that the sender announced, or nil to accept any bytes.
     /// - Returns: the digest of the bytes.
-    /// - Throws: ``BlobStoreError/digestMismatch(directory:expected:found:)`` or the failed call; the store is unchanged
-    ///   and the bytes are removed.
+    /// - Throws: ``BlobStoreError/digestMismatch(directory:expected:found:)`` or the failed call; the store is
+    ///   unchanged and the bytes are removed.
     @discardableResult
     public func finish(expecting expected: BlobDigest? = nil) throws(BlobStoreError) -> BlobDigest {
         precondition(!isAdopted, "the blob writer of \(file.path) was finished twice")

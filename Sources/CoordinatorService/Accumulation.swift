@@ -24,6 +24,7 @@ struct Accumulation {
     /// Sums, and measures traces and the tasks' inner products.
     ///
     /// - Parameter factors: The operation's tasks' factors as blobs, in its order.
+    /// - Returns: A blob for each target, and the measurements.
     /// - Throws: `BlobStoreError`, `KroneckerFactorsError`.
     func run(factors: [BlobReference]) throws -> UnitResult {
         let weights = try RegularizerWeights(operation.tasks.map(\.weight), scale: scale)
@@ -61,7 +62,8 @@ struct Accumulation {
                             return
                         }
                         try totals.writeRemainder(
-                            without: rows.extracting(row(excluded)), times: weights.coefficient(ofTask: excluded, role: role),
+                            without: rows.extracting(row(excluded)),
+                            times: weights.coefficient(ofTask: excluded, role: role),
                             scale: target.scale, into: &span, certificate: &targets[index].certificate)
                     }
                     try append(result, range, to: &targets[index])

@@ -80,7 +80,8 @@ struct CheckpointMerge: Sendable {
     private func operands(of tensor: TensorInventory, _ settings: MergeSettings) -> Operands? {
         // Tensors that are no floating-point numbers are the base's.
         guard let type = tensor.floatingType else { return nil }
-        let tasks = plan.mergedTasks.compactMap { task -> (tensor: TensorInventory, type: ElementType, weight: Double)? in
+        let tasks = plan.mergedTasks.compactMap {
+            task -> (tensor: TensorInventory, type: ElementType, weight: Double)? in
             guard let own = plan.inventory.checkpoints[task.name]?.tensors[tensor.name], let type = own.floatingType
             else { return nil }
             return (own, type, settings.weight(of: task, tensor: tensor.name))

@@ -20,8 +20,8 @@ extension Coordinator {
         switch request {
         case .submit(let submission): reply = await submit(submission)
         case .plan(let submission): reply = await plan(submission)
-        case .jobs: reply = .jobs(scheduler.jobStatuses.map(report))
-        case .status(let id): reply = scheduler.status(of: id).map { .jobs([report($0)]) } ?? unknown(id)
+        case .jobs: reply = .jobs(settled.jobStatuses.map(report))
+        case .status(let id): reply = settled.status(of: id).map { .jobs([report($0)]) } ?? unknown(id)
         case .cancel(let id): reply = cancel(id)
         case .workers: reply = .workers(workerReports)
         case .outputs(let id): reply = outputs(of: id)
@@ -37,7 +37,7 @@ extension Coordinator {
         do throws(JobRefusal) {
             let id = nextJobID()
             let job = try await admitted(submission, as: id)
-            if let running = scheduler.runningJob(fingerprint: job.fingerprint) {
+            if let running = settled.runningJob(fingerprint: job.fingerprint) {
                 return .accepted(running, isRunningAlready: true)
             }
             if let other = jobs.values.first(where: { $0.output.path == job.output.path }) {
@@ -81,29 +81,31 @@ extension Coordinator {
     /// Whether the very same job file runs already: then its own staging directory is no obstacle.
     private func isRunning(_ submission: Submission) -> Bool {
         jobs.keys.contains { id in
-            scheduler.header(of: id).map { $0.specText == submission.specText && $0.specPath == submission.specPath }
+            settled.header(of: id).map { $0.specText == submission.specText && $0.specPath == submission.specPath }
                 ?? false
         }
     }
 
     private func cancel(_ id: JobID) -> ClientReply {
-        guard let status = scheduler.status(of: id) else { return unknown(id) }
+        guard let status = settled.status(of: id) else { return unknown(id) }
         if status.outcome == nil { happen(.jobCancelled(id)) }
         return .accepted(id, isRunningAlready: status.outcome == nil)
     }
 
     private func unknown(_ id: JobID) -> ClientReply {
-        let known = scheduler.jobStatuses.map(\.id.rawValue).joined(separator: ", ")
+        let known = settled.jobStatuses.map(\.id.rawValue).joined(separator: ", ")
         return .failure(
             RequestFailure(
                 kind: .unknownJob,
-                problems: [JobProblem(at: "\(id)", "there is no such job. Known jobs: \(known.isEmpty ? "none" : known).")]))
+                problems: [
+                    JobProblem(at: "\(id)", "there is no such job. Known jobs: \(known.isEmpty ? "none" : known).")
+                ]))
     }
 
     // MARK: - Telling
 
     private func report(_ status: Scheduler.JobStatus) -> JobReport {
-        let header = scheduler.header(of: status.id)
+        let header = settled.header(of: status.id)
         let state: JobReport.State
         var message = ""
         switch status.outcome {
@@ -117,11 +119,11 @@ extension Coordinator {
             job: status.id, specPath: header?.specPath ?? status.specPath, submittedAt: status.submittedAt,
             finishedUnits: status.finishedUnits, totalUnits: status.totalUnits, fraction: status.fraction,
             state: state, message: message, output: outputPath(of: status.id)?.string ?? "",
-            activity: scheduler.activity(of: status.id).first ?? "")
+            activity: settled.activity(of: status.id).first ?? "")
     }
 
     private var workerReports: [WorkerReport] {
-        scheduler.workerStatuses.compactMap { status in
+        settled.workerStatuses.compactMap { status in
             workers[status.id].map {
                 WorkerReport(
                     hello: $0.hello, leasedUnits: status.leasedUnits, startedUnits: status.startedUnits,
@@ -133,16 +135,17 @@ extension Coordinator {
     // MARK: - Outputs
 
     private func outputPath(of id: JobID) -> FilePath? {
-        guard let plan = scheduler.plan(of: id), let header = scheduler.header(of: id) else { return nil }
+        guard let plan = settled.plan(of: id), let header = settled.header(of: id) else { return nil }
         return JobPaths(specPath: header.specPath).absolute(header.output ?? plan.spec.output.value)
     }
 
     private func outputs(of id: JobID) -> ClientReply {
-        guard let status = scheduler.status(of: id), let path = outputPath(of: id) else { return unknown(id) }
+        guard let status = settled.status(of: id), let path = outputPath(of: id) else { return unknown(id) }
         guard status.outcome == .succeeded else {
             return .failure(
                 RequestFailure(
-                    kind: .world, problems: [JobProblem(at: "\(id)", "the job has no outputs: it did not succeed (yet).")]))
+                    kind: .world,
+                    problems: [JobProblem(at: "\(id)", "the job has no outputs: it did not succeed (yet).")]))
         }
         return .outputs(DirectoryTree.files(below: path).map { OutputFile(path: $0.path, byteCount: $0.byteCount) })
     }
@@ -150,7 +153,7 @@ extension Coordinator {
     private func outputRange(
         of id: JobID, _ path: String, _ offset: UInt64, _ byteCount: UInt64
     ) -> (ClientReply, Frame?) {
-        guard let directory = outputPath(of: id), scheduler.status(of: id)?.outcome == .succeeded,
+        guard let directory = outputPath(of: id), settled.status(of: id)?.outcome == .succeeded,
             // Only what the listing names: a client cannot walk out of the directory.
             DirectoryTree.files(below: directory).contains(where: { $0.path == path })
         else { return (unknown(id), nil) }

@@ -22,7 +22,9 @@ actor Coordinator {
     let logger: Logger
     private let start = ContinuousClock.now
 
-    var scheduler: Scheduler
+    private(set) var scheduler: Scheduler
+    /// The scheduler as it was when its facts were last durable: what clients are told outlives a crash.
+    private(set) var settled: Scheduler
     var jobs: [JobID: Job] = [:]
     var workers: [WorkerID: ConnectedWorker] = [:]
     private var pendingEvents: [SchedulerEvent] = []
@@ -33,10 +35,14 @@ actor Coordinator {
 
     private let wakeups: AsyncStream<Void>
     private let wakeSink: AsyncStream<Void>.Continuation
-    /// Units for the coordinator's own lanes. Bound: ``SchedulerSettings/coordinatorLanes``.
+    /// Units for the coordinator's own lanes.
+    ///
+    /// Bound: ``SchedulerSettings/coordinatorLanes``.
     nonisolated let ownWork: AsyncStream<CoordinatorTask>
     private let ownWorkSink: AsyncStream<CoordinatorTask>.Continuation
-    /// What concerns transfers. Bound: the credit of all transfers, and their limit for each peer.
+    /// What concerns transfers.
+    ///
+    /// Bound: the credit of all transfers, and their limit for each peer.
     nonisolated let transfers: AsyncStream<(TransferService.Request, RoutingIdentity)>
     let transferSink: AsyncStream<(TransferService.Request, RoutingIdentity)>.Continuation
 
@@ -60,6 +66,7 @@ actor Coordinator {
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout
         scheduler = Scheduler(settings: settings)
+        settled = scheduler
         (wakeups, wakeSink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         (ownWork, ownWorkSink) = AsyncStream.makeStream(of: CoordinatorTask.self)
         (transfers, transferSink) = AsyncStream.makeStream(of: (TransferService.Request, RoutingIdentity).self)
@@ -108,7 +115,9 @@ actor Coordinator {
         for event in events { all.append(scheduler.handle(event, at: now)) }
         deadline = all.last?.deadline
         let records = all.flatMap(\.records)
+        // Nobody else asks the scheduler meanwhile to change, so what is settled below is what was committed.
         if !records.isEmpty { try await durableRecord.commit(records) }
+        settled = scheduler
         for case .jobAccepted(let header) in records { acceptances.removeValue(forKey: header.id)?.resume() }
         for effects in all { await perform(effects) }
     }
@@ -208,6 +217,7 @@ actor Coordinator {
                 ])
         }
         if running.isEmpty { _ = try store.removeAll(except: []) }
+        settled = scheduler
         happen(.deadlineReached)
     }
 

@@ -5,7 +5,9 @@ public import ZeroMQ
 public struct CoordinatorConfiguration: Sendable {
     /// Where it listens.
     public var endpoint: Endpoint
-    /// Its state: the journal and the blobs. It survives restarts.
+    /// Its state: the journal and the blobs.
+    ///
+    /// It survives restarts.
     public var stateDirectory: FilePath
     /// How often a worker gives a sign of life.
     public var heartbeatInterval: Duration

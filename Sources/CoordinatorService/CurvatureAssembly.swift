@@ -91,7 +91,9 @@ struct CurvatureAssembly {
     }
 
     private func accumulated(_ name: FactorName, for target: TargetName) -> UnitOutput? {
-        guard let unit = plan.accumulations[name], let position = plan.targets.firstIndex(of: target) else { return nil }
+        guard let unit = plan.accumulations[name], let position = plan.targets.firstIndex(of: target) else {
+            return nil
+        }
         return UnitOutput(unit, position)
     }
 

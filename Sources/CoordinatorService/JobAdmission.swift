@@ -26,6 +26,7 @@ enum JobAdmission {
     ///   - submission: The job file, and what may be done with the output directory.
     ///   - id: The job's name.
     ///   - isResumption: Whether the job runs already, so that its own output is no obstacle.
+    /// - Returns: The job, planned, with its files open.
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     static func admit(
         _ submission: Submission, as id: JobID, isResumption: Bool = false
@@ -39,8 +40,9 @@ enum JobAdmission {
         var reader = InventoryReader(spec: spec, paths: paths)
         reader.read()
         var problems = reader.problems
-        if !isResumption, let problem = OutputDirectory.problem(
-            at: outputPath, written: spec.output, overwrites: submission.overwrites)
+        if !isResumption,
+            let problem = OutputDirectory.problem(
+                at: outputPath, written: spec.output, overwrites: submission.overwrites)
         {
             problems.append(problem)
         }

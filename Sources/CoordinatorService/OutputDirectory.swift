@@ -3,8 +3,10 @@ import JobPlan
 import Safetensors
 import SystemPackage
 
-/// A job's output directory. Files are written to a staging directory within it and moved to their names at the end,
-/// so that a job that fails leaves nothing, and a reader never sees half of one.
+/// A job's output directory.
+///
+/// Files are written to a staging directory within it and moved to their names at the end, so that a job that fails
+/// leaves nothing, and a reader never sees half of one.
 struct OutputDirectory: Sendable {
     /// The directory that the job file names.
     let path: FilePath

@@ -12,6 +12,7 @@ struct PartCombination {
     /// Streams the parts through small buffers.
     ///
     /// - Parameter parts: The operation's parts as blobs, in its order.
+    /// - Returns: The factor, with its trace.
     /// - Throws: `BlobStoreError`, `KroneckerFactorsError`.
     func run(parts: [BlobReference]) throws -> UnitResult {
         var part = try Matrix<Double>(rows: 1, columns: PackedBlobs.rangeElements)

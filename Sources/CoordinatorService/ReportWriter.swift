@@ -68,7 +68,8 @@ struct ReportWriter {
             .init(
                 "damping",
                 .object([
-                    .init("rule", .string(curvature.damping.rule.rawValue)), .init("value", .of(curvature.damping.value)),
+                    .init("rule", .string(curvature.damping.rule.rawValue)),
+                    .init("value", .of(curvature.damping.value)),
                 ])),
             .init(
                 "regularizer",
@@ -137,7 +138,8 @@ struct ReportWriter {
             })
     }
 
-    /// DESIGN section 2.2: how far eq. 8 lies from eq. 7, for every target, from inner products of the factors.
+    /// DESIGN section 2.2: how far equation 8 lies from equation 7, for every target, from inner products of the
+    /// factors.
     private func accumulationErrors(_ block: CurvatureBlock, _ weights: RegularizerWeights) throws -> JSONValue? {
         guard let inputs = products(FactorName(owner: block.name, side: .input)),
             let gradients = products(FactorName(owner: block.name, side: .gradient))
@@ -184,21 +186,25 @@ struct ReportWriter {
             .init("tasks", .array(tasks.map { .string($0.rawValue) })),
             .init("matrix", .array(matrix.map { .array($0.map(JSONValue.of)) })),
             .init("normalized", .array(normalized.map { .array($0) })),
-            .init("layers", .object(plan.blocks.enumerated().map { position, block in
-                .init(
-                    block.name,
-                    .array(
-                        vectors.indices.map { vector in
-                            .array(tasks.indices.map { task in
-                                let values = columns[task][position]
-                                return values.indices.contains(vector) ? .of(values[vector]) : .null
-                            })
-                        }))
-            })),
+            .init(
+                "layers",
+                .object(
+                    plan.blocks.enumerated().map { position, block in
+                        .init(
+                            block.name,
+                            .array(
+                                vectors.indices.map { vector in
+                                    .array(
+                                        tasks.indices.map { task in
+                                            let values = columns[task][position]
+                                            return values.indices.contains(vector) ? .of(values[vector]) : .null
+                                        })
+                                }))
+                    })),
         ])
     }
 
-    /// Ω of each task's own vector under the regularizer that leaves it out (eq. 8), by block.
+    /// Ω of each task's own vector under the regularizer that leaves it out (equation 8), by block.
     private var penalties: JSONValue {
         guard !plan.regularizerPenalties.isEmpty else { return .null }
         return .object(

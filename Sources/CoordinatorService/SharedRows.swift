@@ -24,7 +24,9 @@ enum SharedRows {
         return shared
     }
 
-    private static func hasSameRows(_ left: CapturedTensor, _ right: CapturedTensor, in files: [SafetensorsFile]) -> Bool {
+    private static func hasSameRows(_ left: CapturedTensor, _ right: CapturedTensor, in files: [SafetensorsFile])
+        -> Bool
+    {
         guard left.columnCount == right.columnCount, left.elementType == right.elementType,
             left.pieces.count == right.pieces.count,
             zip(left.pieces, right.pieces).allSatisfy({ $0.fileIndex == $1.fileIndex && $0.rowCount == $1.rowCount })

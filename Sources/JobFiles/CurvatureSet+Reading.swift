@@ -7,7 +7,8 @@ extension CurvatureSet {
     private static let blockByteCount = 8 << 20
     /// Pairs of mirrored elements that are compared in a full square; each costs two small reads.
     private static let comparedPairCount = 64
-    /// How far mirrored elements may lie apart, relative to the larger one: other programs sum the two in another order.
+    /// How far mirrored elements may lie apart, relative to the larger one: other programs sum the two in another
+    /// order.
     private static let symmetryTolerance = 1.0e-3
 
     /// Reads a matrix in fp32; an F64 matrix is rounded to nearest even.

@@ -96,7 +96,8 @@ extension JobFileReader {
             report(node, "task \"\(name)\" has both \"captures\" and \"factors\". Keep one of them.")
         }
         if task.model == nil, !task.hasCurvature, entries["captures"] == nil, entries["factors"] == nil {
-            report(node, "task \"\(name)\" has no \"model\", no \"captures\" and no \"factors\"; expected at least one.")
+            report(
+                node, "task \"\(name)\" has no \"model\", no \"captures\" and no \"factors\"; expected at least one.")
         }
         if let weight = task.curvatureWeight, weight <= 0 {
             report(node, "\"curvature_weight\" of task \"\(name)\" is \(weight); expected a number above 0.")

@@ -101,7 +101,8 @@ struct JobFileReader {
     ) -> Word?
     where Word: RawRepresentable<String> & CaseIterable {
         let words = Word.allCases.map(\.rawValue)
-        guard case .scalar(let scalar) = node, let value = Word(rawValue: aliases[scalar.string] ?? scalar.string) else {
+        guard case .scalar(let scalar) = node, let value = Word(rawValue: aliases[scalar.string] ?? scalar.string)
+        else {
             let written = node.scalar?.string ?? ""
             report(
                 node,

@@ -143,7 +143,8 @@ extension JobSpec {
         if isRead, inventory.samples(of: task.name) < 1 {
             problems.append(
                 JobProblem(
-                    at: task.location, "the curvature of task \"\(task.name)\" is of no samples; expected at least one."))
+                    at: task.location, "the curvature of task \"\(task.name)\" is of no samples; expected at least one."
+                ))
         }
         if let set = inventory.factorSets[task.name], set.normalization != curvature.normalization {
             problems.append(
@@ -192,7 +193,9 @@ extension JobSpec {
             }
         case .full(let dimension):
             guard let parameter = captures.parameters[ParameterName(rawValue: block.name)] else {
-                return [JobProblem(at: place, missing("parameter", block.name, captures.parameters.keys.map(\.rawValue)))]
+                return [
+                    JobProblem(at: place, missing("parameter", block.name, captures.parameters.keys.map(\.rawValue)))
+                ]
             }
             guard parameter.gradient.columns != dimension else { return [] }
             return [

@@ -55,7 +55,7 @@ public struct TaskSpec: Equatable, Sendable {
     public var captures: [Located<String>]
     /// Path of a finished factor set.
     public var factors: Located<String>?
-    /// Weight w_t in λ_t of eq. 8; the sample count when absent.
+    /// Weight w_t in λ_t of equation 8; the sample count when absent.
     public var curvatureWeight: Double?
     /// Parameters of this task alone, which precede the job's.
     public var parameters: MergeParameters

@@ -3,7 +3,7 @@ import TaskArithmetic
 
 /// The values of mergekit's parameters for each tensor: a model's own precede the job's.
 ///
-/// Source: PEERS 3.1.
+/// Source: mergekit's value grammar.
 public struct MergeSettings: Sendable {
     private let spec: JobSpec
     private let depth: NetworkDepth

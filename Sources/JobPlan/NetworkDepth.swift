@@ -2,7 +2,7 @@
 ///
 /// The block number is the first path component that is a number (`model.layers.7.mlp.up_proj.weight` → 7).
 /// t = number / (blocks − 1), 1 for a network of one block; tensors before and after the blocks have t = 0.
-/// Source: PEERS 3.1.
+/// Source: mergekit's value grammar.
 public struct NetworkDepth: Equatable, Sendable {
     private let lastBlock: [String: Int]
 

@@ -1,6 +1,6 @@
 /// A merge parameter in mergekit's value grammar: a number, a gradient over the depth, or filtered values.
 ///
-/// Source: PEERS 3.1 (mergekit's `evaluate_setting`): a list of numbers is interpolated linearly at
+/// Source: mergekit's `evaluate_setting`: a list of numbers is interpolated linearly at
 /// t = layer / (layers − 1); of filtered values the first whose filter is a substring of the tensor's name holds.
 public indirect enum ParameterSetting: Equatable, Sendable {
     /// The same everywhere.

@@ -14,7 +14,9 @@ public struct BlobReference: Hashable, Sendable, Codable {
     }
 }
 
-/// What a finished unit leaves: blobs, and numbers for the report. The same from whichever worker it comes.
+/// What a finished unit leaves: blobs, and numbers for the report.
+///
+/// The same from whichever worker it comes.
 public struct UnitResult: Hashable, Sendable, Codable {
     /// The unit's outputs, in the order that the operation defines.
     public var blobs: [BlobReference]

@@ -2,7 +2,9 @@ import Identifiers
 public import KroneckerFactors
 public import LinearAlgebra
 
-/// What a worker does. `Blob` names inputs: another unit's output in the plan, a digest in a lease.
+/// What a worker does.
+///
+/// `Blob` names inputs: another unit's output in the plan, a digest in a lease.
 ///
 /// Source: DESIGN section 5, "a worker is a pure function from inputs to outputs".
 public enum WorkerOperation<Blob: Equatable & Sendable>: Equatable, Sendable {

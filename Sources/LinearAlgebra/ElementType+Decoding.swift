@@ -9,7 +9,8 @@ extension ElementType {
     /// - Parameters:
     ///   - bytes: count · ``byteCount`` bytes, little-endian, of any alignment.
     ///   - destination: `[count]`.
-    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `destination` is then unchanged.
+    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `destination` is then
+    ///   unchanged.
     public func decode(
         _ bytes: RawSpan,
         into destination: inout MutableSpan<Float>
@@ -28,7 +29,8 @@ extension ElementType {
     /// - Parameters:
     ///   - bytes: count · ``byteCount`` bytes, little-endian, of any alignment.
     ///   - destination: `[count]`.
-    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `destination` is then unchanged.
+    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `destination` is then
+    ///   unchanged.
     public func decode(
         _ bytes: RawSpan,
         into destination: inout MutableSpan<Double>

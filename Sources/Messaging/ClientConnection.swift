@@ -15,8 +15,10 @@ public actor ClientConnection {
     /// - Parameters:
     ///   - endpoint: Where the coordinator listens.
     ///   - context: The process's context.
+    /// - Returns: A connection on which requests can be made at once.
     /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)``.
-    public static func connect(to endpoint: Endpoint, context: Context) async throws(MessagingError) -> ClientConnection {
+    public static func connect(to endpoint: Endpoint, context: Context) async throws(MessagingError) -> ClientConnection
+    {
         ClientConnection(link: try await DealerLink.connect(to: endpoint, as: nil, context: context))
     }
 

@@ -25,9 +25,11 @@ public final class CoordinatorEndpoint: Sendable {
     /// - Parameters:
     ///   - endpoint: Where; port 0 lets the kernel choose.
     ///   - context: The process's context.
+    /// - Returns: An endpoint that listens.
     /// - Throws: ``MessagingError/unprotectedEndpoint(endpoint:)`` for an endpoint that other machines reach,
     ///   ``MessagingError/cannotOpen(endpoint:cause:)`` when it is taken or not permitted.
-    public static func bind(_ endpoint: Endpoint, context: Context) async throws(MessagingError) -> CoordinatorEndpoint {
+    public static func bind(_ endpoint: Endpoint, context: Context) async throws(MessagingError) -> CoordinatorEndpoint
+    {
         guard endpoint.isLocalOnly else { throw .unprotectedEndpoint(endpoint: endpoint.description) }
         var options = SocketOptions()
         // Many peers each hold little: credit bounds what is under way, this bounds what a dead peer leaves behind.

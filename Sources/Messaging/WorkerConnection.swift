@@ -31,7 +31,9 @@ public actor WorkerConnection {
     private var isWelcome = false
     private let orderSink: AsyncStream<Order>.Continuation
 
-    /// The coordinator's orders, in the order in which they came. Bound: the coordinator's limit of leases.
+    /// The coordinator's orders, in the order in which they came.
+    ///
+    /// Bound: the coordinator's limit of leases.
     public nonisolated let orders: AsyncStream<Order>
 
     /// Where the coordinator listens.
@@ -49,6 +51,7 @@ public actor WorkerConnection {
     ///   - endpoint: Where the coordinator listens.
     ///   - hello: Who the worker is and what it offers.
     ///   - context: The process's context.
+    /// - Returns: A connection that greets once ``beat(greetingLimit:)`` runs.
     /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)``.
     public static func connect(
         to endpoint: Endpoint, hello: WorkerHello, context: Context
@@ -208,7 +211,9 @@ public actor WorkerConnection {
     ///   - blob: The blob's digest and size.
     ///   - frame: Gives the bytes of a range of the blob.
     /// - Throws: ``MessagingError/transferFailed(what:message:)`` when the coordinator cannot store it.
-    public func upload(_ blob: BlobReference, frame: @Sendable (_ range: Range<Int>) -> Frame) async throws(MessagingError) {
+    public func upload(_ blob: BlobReference, frame: @Sendable (_ range: Range<Int>) -> Frame)
+        async throws(MessagingError)
+    {
         let transfer = nextTransfer
         nextTransfer += 1
         uploads[transfer] = Upload(blob: blob)

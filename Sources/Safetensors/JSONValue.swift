@@ -31,7 +31,8 @@ public indirect enum JSONValue: Equatable, Sendable {
         }
     }
 
-    /// Objects and lists inside each other beyond this depth are refused, so that hostile text cannot exhaust the stack.
+    /// Objects and lists inside each other beyond this depth are refused, so that hostile text cannot exhaust the
+    /// stack.
     static let depthLimit = 64
 
     /// Parses a whole text; keys that occur twice in one object are refused.

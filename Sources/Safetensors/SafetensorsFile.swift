@@ -6,7 +6,8 @@ public import SystemPackage
 /// file that is cut while mapped kills the process. Any number of threads may read at once; the descriptor is closed
 /// when the last reference goes away.
 public final class SafetensorsFile: Sendable {
-    /// What tells one content from another without reading it: the same file gives the same value until it is rewritten.
+    /// What tells one content from another without reading it: the same file gives the same value until it is
+    /// rewritten.
     public struct Identity: Hashable, Sendable {
         /// Bytes of the file.
         public let byteCount: Int
@@ -83,10 +84,11 @@ public final class SafetensorsFile: Sendable {
         return bytes
     }
 
-    /// Fills `destination` with the file's bytes from `fileOffset` on: for ranges that ``fileRange(of:at:count:)`` named.
+    /// Fills `destination` with the file's bytes from `fileOffset` on: for ranges that ``fileRange(of:at:count:)``
+    /// named.
     ///
-    /// - Throws: ``SafetensorsError/truncated(file:expected:found:)`` if the range is not all in the file, or the failed
-    ///   call; `destination` then holds a prefix of the bytes.
+    /// - Throws: ``SafetensorsError/truncated(file:expected:found:)`` if the range is not all in the file, or the
+    ///   failed call; `destination` then holds a prefix of the bytes.
     public func read(fromFileOffset fileOffset: Int, into destination: inout MutableRawSpan) throws(SafetensorsError) {
         let size = identity.byteCount
         guard fileOffset >= 0, fileOffset <= size, destination.byteCount <= size - fileOffset else {

@@ -74,8 +74,8 @@ public final class SafetensorsWriter: Sendable {
     ///
     /// Once it has succeeded, another call does nothing.
     ///
-    /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes; no file of that name has appeared, and missing
-    ///   bytes may still be written.
+    /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes; no file of that name has appeared, and
+    ///   missing bytes may still be written.
     public func finish() throws(SafetensorsError) {
         guard !progress.withLock({ $0.isFinished }) else { return }
         if let error = SafetensorsError.bundle(incompleteTensors()) { throw error }

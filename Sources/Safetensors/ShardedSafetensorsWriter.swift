@@ -54,8 +54,8 @@ public final class ShardedSafetensorsWriter: Sendable {
 
     /// Publishes the files in order, then the index.
     ///
-    /// - Throws: ``SafetensorsError``, with every tensor of the set that lacks bytes; nothing is published then. When the
-    ///   disk fails instead, files before the failing one are published and the index is not; another call goes on.
+    /// - Throws: ``SafetensorsError``, with every tensor of the set that lacks bytes; nothing is published then. When
+    ///   the disk fails instead, files before the failing one are published and the index is not; another call goes on.
     public func finish() throws(SafetensorsError) {
         if let error = SafetensorsError.bundle(writers.flatMap { $0.incompleteTensors() }) { throw error }
         for writer in writers { try writer.finish() }

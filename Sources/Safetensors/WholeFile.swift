@@ -82,7 +82,8 @@ public enum WholeFile {
 
     /// Removes what a crash left half-written in a directory; files that a living process is writing are kept.
     ///
-    /// A leftover is told by its name and by its lock being free. Where the file system has no locks nothing is removed.
+    /// A leftover is told by its name and by its lock being free. Where the file system has no locks nothing is
+    /// removed.
     ///
     /// - Returns: the names that were removed.
     /// - Throws: ``SafetensorsError/callFailed(file:call:code:)`` if the directory cannot be listed; a leftover that

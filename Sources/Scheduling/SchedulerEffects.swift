@@ -62,7 +62,9 @@ public enum SchedulerNotice: Hashable, Sendable {
     case noWorkerFits(UnitReference, memoryBytes: UInt64)
 }
 
-/// A fact that outlives the process. State is these, folded through ``Scheduler/apply(_:plan:)``.
+/// A fact that outlives the process.
+///
+/// State is these, folded through ``Scheduler/apply(_:plan:)``.
 public enum JournalRecord: Hashable, Sendable {
     /// A job was accepted.
     case jobAccepted(JobHeader)

@@ -1,7 +1,9 @@
 public import Identifiers
 public import JobPlan
 
-/// What has happened. Everything that the scheduler ever learns arrives as one of these.
+/// What has happened.
+///
+/// Everything that the scheduler ever learns arrives as one of these.
 public enum SchedulerEvent: Sendable {
     /// A validated and planned job was submitted.
     case jobSubmitted(JobHeader, JobPlan)

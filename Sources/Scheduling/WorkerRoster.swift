@@ -1,7 +1,9 @@
 import Identifiers
 import OrderedCollections
 
-/// The workers that are there, what each holds, and when it was last heard. Volatile: a restart forgets it.
+/// The workers that are there, what each holds, and when it was last heard.
+///
+/// Volatile: a restart forgets it.
 struct WorkerRoster: Sendable {
     /// A unit in a worker's hands.
     struct Lease: Hashable, Sendable {

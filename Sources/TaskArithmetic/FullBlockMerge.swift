@@ -27,8 +27,8 @@ public struct FullBlockMerge: ~Copyable, Sendable {
     ///   - delta: δ_t, `[1, d]`.
     ///   - block: F_t, packed.
     ///   - lambda: λ_t.
-    /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)`` when
-    ///   the shapes differ from the parameter's; the sums are then unchanged.
+    /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
+    ///   when the shapes differ from the parameter's; the sums are then unchanged.
     public mutating func add(
         delta: borrowing Matrix<Double>,
         block: borrowing PackedSymmetricMatrix<Float>,

@@ -53,8 +53,8 @@ public struct InterferenceMatrix: Equatable, Sendable {
     ///   - vector: i.
     ///   - penalty: The form of task j's own full block.
     ///   - factors: j.
-    /// - Throws: ``TaskArithmeticError/kroneckerFactors(_:)`` when δ_i does not have the block's dimension; the entry is
-    ///   then unchanged.
+    /// - Throws: ``TaskArithmeticError/kroneckerFactors(_:)`` when δ_i does not have the block's dimension; the entry
+    ///   is then unchanged.
     public mutating func add(
         delta: [Double],
         vector: Int,

@@ -41,8 +41,8 @@ public struct KroneckerMerge: ~Copyable, Sendable {
     ///   - inputFactor: A_t, packed.
     ///   - gradientFactor: B_t, packed.
     ///   - lambda: λ_t; the λ of all tasks sum to 1.
-    /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)`` when
-    ///   the shapes differ from the layer's or memory is short; the sums are then unchanged.
+    /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
+    ///   when the shapes differ from the layer's or memory is short; the sums are then unchanged.
     /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds; d_out² + d_in² + 2·d_out·d_in fp64.
     public mutating func add(
         delta: borrowing Matrix<Double>,

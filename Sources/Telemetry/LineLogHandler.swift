@@ -2,7 +2,7 @@ public import Logging
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Log lines on standard error: `level message key=value …`, one line each.

@@ -117,9 +117,12 @@ public enum ClientReply: Equatable, Sendable {
         case .accepted(let accepted):
             self = .accepted(JobID(rawValue: accepted.job), isRunningAlready: accepted.isRunningAlready)
         case .plan(let plan): self = .plan(try PlanSummary(plan))
-        case .jobs(let jobs): self = .jobs(try list(jobs.jobs, "the list of jobs") { job throws(WireError) in try JobReport(job) })
+        case .jobs(let jobs):
+            self = .jobs(try list(jobs.jobs, "the list of jobs") { job throws(WireError) in try JobReport(job) })
         case .workers(let workers):
-            self = .workers(try list(workers.workers, "the list of workers") { worker throws(WireError) in try WorkerReport(worker) })
+            self = .workers(
+                try list(workers.workers, "the list of workers") { worker throws(WireError) in try WorkerReport(worker)
+                })
         case .outputs(let outputs):
             self = .outputs(outputs.files.map { OutputFile(path: $0.path, byteCount: $0.byteCount) })
         case .outputChunkOffset(let offset): self = .outputChunk(offset: offset)

@@ -26,7 +26,8 @@ public enum CoordinatorMessage: Equatable, Sendable {
         switch wire.body {
         case .welcome(let welcome):
             self = .welcome(
-                coordinator: welcome.coordinator, heartbeatInterval: .milliseconds(Int64(welcome.heartbeatMilliseconds)))
+                coordinator: welcome.coordinator, heartbeatInterval: .milliseconds(Int64(welcome.heartbeatMilliseconds))
+            )
         case .unknownWorker: self = .unknownWorker
         case .lease(let lease): self = .lease(try UnitLease(lease))
         case .revoke(let unit): self = .revoke(try LeasedUnitName(unit))

@@ -27,7 +27,9 @@ public enum WireLimits {
     public static let version: UInt32 = 1
     /// Most bytes of a message's first frame.
     public static let messageBytesMax = 64 << 20
-    /// Bytes of a chunk of a transfer; the last one may be shorter. PERF: 1 MiB frames are the fastest on loopback.
+    /// Bytes of a chunk of a transfer; the last one may be shorter.
+    ///
+    /// Measured: 1 MiB frames are the fastest on loopback.
     public static let chunkBytes = 1 << 20
     /// Chunks that may be under way in one transfer before credit must come.
     public static let chunkCredit: UInt32 = 8

@@ -20,9 +20,10 @@ struct InvertExecution {
         if let partner = operation.partner {
             guard let trace = partner.trace else { throw UnitError.malformedLease("the other side's trace is missing") }
             // The rule treats both sides alike: the first amount belongs to whichever stands first.
-            amount = damping.amounts(
-                input: scale, gradient: FactorScale(trace: trace, dimension: operation.partnerDimension)
-            ).input
+            amount =
+                damping.amounts(
+                    input: scale, gradient: FactorScale(trace: trace, dimension: operation.partnerDimension)
+                ).input
         } else {
             amount = damping.amount(fullBlock: scale)
         }

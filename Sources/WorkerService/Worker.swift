@@ -28,7 +28,7 @@ public struct Worker: Service {
     /// - Throws: `LinearAlgebraError` when the machine's linear algebra computes wrong numbers, `MessagingError` when
     ///   the coordinator cannot be reached or refuses to talk.
     public func run() async throws {
-        // One BLAS thread a lane: threaded OpenBLAS called from several lanes at once collapses (PEERS 0.4).
+        // One BLAS thread a lane: threaded OpenBLAS called from several lanes at once collapses .
         BLASEnvironment.setThreadCount(1)
         try BLASEnvironment.selfTest()
         logger.notice(
@@ -133,7 +133,8 @@ public struct Worker: Service {
                 }
                 let result = UnitResult(blobs: references, measurements: output.measurements)
                 try await connection.tell(
-                    .finished(name, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1)))
+                    .finished(name, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1))
+                )
             case .badInput(let message):
                 log("bad input", name, message)
                 try await connection.tell(.failed(name, isBadInput: true, message: message))

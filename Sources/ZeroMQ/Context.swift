@@ -31,7 +31,8 @@ public final class Context: @unchecked Sendable {
 
     /// Makes a raw socket; the caller owns it and must use it on one thread only.
     ///
-    /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``, for example when the context has 1023 sockets; none was made.
+    /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``, for example when the context has 1023 sockets; none was
+    ///   made.
     func makeSocketHandle(type: Int32, name: String) throws(ZeroMQError) -> UnsafeMutableRawPointer {
         guard let socket = unsafe zmq_socket(handle, type) else { throw .lastCallFailed("zmq_socket(\(name))") }
         return unsafe socket

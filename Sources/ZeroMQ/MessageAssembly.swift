@@ -28,7 +28,8 @@ struct MessageAssembly {
             routingIdentity = RoutingIdentity(received: received.frame)
             return
         }
-        // Without an authenticator the property, if there is one, comes from the peer's own greeting and proves nothing.
+        // Without an authenticator the property, if there is one, comes from the peer's own greeting and proves
+        // nothing.
         if frameCount == 0, hasAuthenticator { authenticatedUser = received.userID }
         frameCount += 1
         // Cannot overflow: each count is of memory that exists at this moment or was freed a moment ago, but a peer

@@ -2,9 +2,9 @@ internal import Synchronization
 
 /// A socket of messages for asynchronous code.
 ///
-/// One thread of its own makes, polls, uses and closes the socket, since libzmq's sockets belong to one thread. Messages
-/// to be sent wait in a bounded queue, received ones in another; a consumer that is behind stops reception, and so, by
-/// way of the high-water marks, the peers. What can be lost is reported on ``events``.
+/// One thread of its own makes, polls, uses and closes the socket, since libzmq's sockets belong to one thread.
+/// Messages to be sent wait in a bounded queue, received ones in another; a consumer that is behind stops reception,
+/// and so, by way of the high-water marks, the peers. What can be lost is reported on ``events``.
 ///
 /// Use ``close(flushingFor:)`` to end a channel. One that is merely dropped stops too, without sending what is queued.
 public final class MessageChannel: Sendable {
@@ -122,8 +122,8 @@ public final class MessageChannel: Sendable {
     ///
     /// On return the message is queued, not delivered: only an answer of the peer says that.
     ///
-    /// - Throws: ``ZeroMQError/closed`` when the channel is closed before there was room, ``ZeroMQError/cancelled`` when
-    ///   the task is, or what is wrong with the message; it is then not sent.
+    /// - Throws: ``ZeroMQError/closed`` when the channel is closed before there was room, ``ZeroMQError/cancelled``
+    ///   when the task is, or what is wrong with the message; it is then not sent.
     public func send(_ message: Message) async throws(ZeroMQError) {
         try core.check(message)
         try await core.outbound.append(message)

@@ -14,12 +14,14 @@ final class LocalCluster {
 
     private let program: URL
 
-    /// Starts a coordinator and its workers; returns when all workers have joined.
+    /// Starts a coordinator and its workers; that they have joined, ``waitForWorkers(_:)`` tells.
     ///
     /// - Parameters:
     ///   - workerCount: How many workers.
     ///   - memoryMiB: Memory of each, or `nil` for an equal share of what is available.
     ///   - stateParent: Where the coordinator's state is kept while the job runs.
+    ///   - logLevel: What the daemons log.
+    /// - Throws: ``CommandFailure`` when a daemon cannot be found or does not start.
     init(workerCount: Int, memoryMiB: UInt64?, stateParent: String, logLevel: String) async throws {
         program = try Self.findDaemon()
         stateDirectory = "\(stateParent)/kfacd-run-\(getpid())"

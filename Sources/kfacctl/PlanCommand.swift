@@ -50,7 +50,8 @@ struct PlanCommand: AsyncParsableCommand {
                 })
             return
         }
-        Terminal.print("\(plan.tasks) tasks, \(plan.layers) layers and \(plan.parameters) other parameters with factors")
+        Terminal.print(
+            "\(plan.tasks) tasks, \(plan.layers) layers and \(plan.parameters) other parameters with factors")
         var table = TextTable(["STAGE", "UNITS", "MULTIPLY-ADDS", "READS", "MAKES", "PEAK MEMORY OF A UNIT"])
         for stage in plan.stages {
             table.add([

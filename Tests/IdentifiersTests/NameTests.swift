@@ -25,8 +25,8 @@ import Testing
         #expect("\(Attempt(3)) \(UnitIndex(4))" == "3 4")
     }
 
-    /// The journal holds references and digests as JSON: what was written must be read again, by this build and by later
-    /// ones.
+    /// The journal holds references and digests as JSON: what was written must be read again, by this build and by
+    /// later ones.
     @Test func `references and digests keep their written form`() throws {
         struct Row: Codable, Equatable {
             var unit: UnitReference
@@ -41,7 +41,8 @@ import Testing
         #expect(
             written == """
                 {"digest":"\(String(repeating: "ab", count: 32))","side":"B","unit":{"job":"job-1","unit":{"position":2}}}
-                """)
+                """
+        )
         #expect(try JSONDecoder().decode(Row.self, from: Data(written.utf8)) == row)
     }
 

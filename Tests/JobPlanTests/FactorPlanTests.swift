@@ -8,11 +8,17 @@ import Testing
 /// Chunks and parts of a factor: they are part of the result's definition.
 @Suite struct FactorPlanTests {
     private func factors(
-        _ model: SmallModel, rest: [String] = ["outputs: [factors]"], limits: PlanLimits = PlanLimits(),
+        _ model: SmallModel,
+        rest: [String] = ["outputs: [factors]"],
+        limits: PlanLimits = PlanLimits(),
         change: (inout JobInventory) -> Void = { _ in }
     ) throws -> (plan: JobPlan, factors: [FactorOperation]) {
         let plan = try JobPlan.small(
-            JobFileText(models: ["- {name: a, captures: a}"], rest: rest), model: model, limits: limits, change: change)
+            JobFileText(models: ["- {name: a, captures: a}"], rest: rest),
+            model: model,
+            limits: limits,
+            change: change
+        )
         return (
             plan,
             plan.units.compactMap { unit in
@@ -24,8 +30,12 @@ import Testing
 
     private func oneLayer(samples: Int, positions: Int = 1, probes: Int = 1, inputs: Int = 9) -> SmallModel {
         SmallModel(
-            layers: [SmallModel.Layer(name: "fc", outputs: 3, inputs: inputs)], parameters: [], samples: samples,
-            positions: positions, probes: probes)
+            layers: [SmallModel.Layer(name: "fc", outputs: 3, inputs: inputs)],
+            parameters: [],
+            samples: samples,
+            positions: positions,
+            probes: probes
+        )
     }
 
     @Test(arguments: [
@@ -35,7 +45,9 @@ import Testing
         ("reduce", [10, 20, 20], [.mean(positions: 4), .sum(positions: 4), .none]),
     ])
     func `divisors and reductions follow the normalization`(
-        word: String, divisors: [Double], reductions: [PositionReduction]
+        word: String,
+        divisors: [Double],
+        reductions: [PositionReduction]
     ) throws {
         let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], positions: 4)
         let rest = ["kfac: {normalization: \(word)}", "outputs: [factors]"]
@@ -80,7 +92,8 @@ import Testing
                 "3 worker: factor \"fc.A\" of task \"a\", rows from 768",
                 "4 coordinator: sum of the parts of factor \"fc.A\" of task \"a\" <- 0 1 2 3",
                 "5 worker: factor \"fc.B\" of task \"a\"",
-            ])
+            ]
+        )
         #expect(factors.map(\.firstRow) == [0, 256, 512, 768, 0])
         #expect(factors.map(\.rows) == [256, 256, 256, 232, 1000])
         #expect(factors.map(\.divisor) == [nil, nil, nil, nil, 1000])
@@ -116,11 +129,15 @@ import Testing
             let isReduced = Bool.random(using: &random)
             let positions = Int.random(in: 1...12, using: &random)
             let model = oneLayer(
-                samples: Int.random(in: 1...300, using: &random), positions: positions,
-                probes: Int.random(in: 1...3, using: &random), inputs: Int.random(in: 1...6, using: &random))
+                samples: Int.random(in: 1...300, using: &random),
+                positions: positions,
+                probes: Int.random(in: 1...3, using: &random),
+                inputs: Int.random(in: 1...6, using: &random)
+            )
             let limits = PlanLimits(
                 chunkRows: Int.random(in: 1...200, using: &random),
-                partMultiplyAdds: Double(Int.random(in: 10...20_000, using: &random)))
+                partMultiplyAdds: Double(Int.random(in: 10...20_000, using: &random))
+            )
             let rest = ["kfac: {normalization: \(isReduced ? "reduce" : "tak")}", "outputs: [factors]"]
             let files = Int.random(in: 1...4, using: &random)
             let whole = SmallModel.split(model.captures(file: 1), among: files, positions: positions, &random)
@@ -157,7 +174,10 @@ import Testing
 extension SmallModel {
     /// The same rows, cut at random samples among several files.
     fileprivate static func split(
-        _ captures: CaptureInventory, among files: Int, positions: Int, _ random: inout SplitMix64
+        _ captures: CaptureInventory,
+        among files: Int,
+        positions: Int,
+        _ random: inout SplitMix64
     ) -> CaptureInventory {
         var captures = captures
         for name in captures.layers.keys {
@@ -175,8 +195,10 @@ extension CapturedRows {
         slices = zip(borders, borders.dropFirst()).enumerated().map { file, border in
             let rows = (border.1 - border.0) * group
             let slice = FileSlice(
-                file: file, offset: UInt64.random(in: 8...10_000, using: &random),
-                byteCount: UInt64(rows * columns * elementType.byteCount))
+                file: file,
+                offset: UInt64.random(in: 8...10_000, using: &random),
+                byteCount: UInt64(rows * columns * elementType.byteCount)
+            )
             return RowSlice(slice: slice, rows: rows)
         }
     }
@@ -184,15 +206,19 @@ extension CapturedRows {
 
 @Suite struct RowSliceTests {
     private let rows = CapturedRows(
-        tensor: "fc.input", columns: 2, elementType: .bf16,
+        tensor: "fc.input",
+        columns: 2,
+        elementType: .bf16,
         slices: [
             RowSlice(slice: FileSlice(file: 0, offset: 100, byteCount: 40), rows: 10),
             RowSlice(slice: FileSlice(file: 1, offset: 500, byteCount: 20), rows: 5),
-        ])
+        ]
+    )
 
     @Test func `a range within one file is cut at its ends`() {
         #expect(
-            rows.slices(of: 2..<6) == [RowSlice(slice: FileSlice(file: 0, offset: 108, byteCount: 16), rows: 4)])
+            rows.slices(of: 2..<6) == [RowSlice(slice: FileSlice(file: 0, offset: 108, byteCount: 16), rows: 4)]
+        )
     }
 
     @Test func `a range over two files is cut at their border`() {
@@ -200,7 +226,8 @@ extension CapturedRows {
             rows.slices(of: 8..<12) == [
                 RowSlice(slice: FileSlice(file: 0, offset: 132, byteCount: 8), rows: 2),
                 RowSlice(slice: FileSlice(file: 1, offset: 500, byteCount: 8), rows: 2),
-            ])
+            ]
+        )
     }
 
     @Test func `the whole range is the slices, and nothing is nothing`() {

@@ -42,8 +42,14 @@ struct SmallModel {
                 CaptureInventory.Layer(
                     input: .of("\(layer.name).input", rows: rows, columns: layer.inputs, file: file),
                     outputGradient: .of(
-                        "\(layer.name).output_grad", rows: rows * probes, columns: layer.outputs, file: file),
-                    samples: samples, positions: positions)
+                        "\(layer.name).output_grad",
+                        rows: rows * probes,
+                        columns: layer.outputs,
+                        file: file
+                    ),
+                    samples: samples,
+                    positions: positions
+                )
             )
         }
         let gradients = parameters.map { parameter in
@@ -51,13 +57,20 @@ struct SmallModel {
                 ParameterName(rawValue: parameter.name),
                 CaptureInventory.Parameter(
                     gradient: .of(
-                        "\(parameter.name).grad", rows: samples * probes, columns: parameter.count, file: file),
-                    samples: samples)
+                        "\(parameter.name).grad",
+                        rows: samples * probes,
+                        columns: parameter.count,
+                        file: file
+                    ),
+                    samples: samples
+                )
             )
         }
         return CaptureInventory(
-            probes: probes, layers: Dictionary(uniqueKeysWithValues: captured),
-            parameters: Dictionary(uniqueKeysWithValues: gradients))
+            probes: probes,
+            layers: Dictionary(uniqueKeysWithValues: captured),
+            parameters: Dictionary(uniqueKeysWithValues: gradients)
+        )
     }
 
     /// A finished factor set in one file.
@@ -65,8 +78,11 @@ struct SmallModel {
         var factors: [FactorName: FactorSetInventory.Factor] = [:]
         func add(_ owner: String, _ side: FactorSide, _ dimension: Int) {
             factors[FactorName(owner: owner, side: side)] = FactorSetInventory.Factor(
-                dimension: dimension, elementType: .f32, isPacked: false,
-                slice: FileSlice(file: file, offset: 0, byteCount: UInt64(4 * dimension * dimension)))
+                dimension: dimension,
+                elementType: .f32,
+                isPacked: false,
+                slice: FileSlice(file: file, offset: 0, byteCount: UInt64(4 * dimension * dimension))
+            )
         }
         for layer in layers {
             add(layer.name, .input, layer.inputs + (layer.hasBias ? 1 : 0))
@@ -86,7 +102,9 @@ struct SmallModel {
         for task in spec.tasks {
             if let model = task.model {
                 inventory.checkpoints[task.name] = checkpoint(
-                    location: model.value, file: next(task, "checkpoint"))
+                    location: model.value,
+                    file: next(task, "checkpoint")
+                )
             }
             if !task.captures.isEmpty { inventory.captures[task.name] = captures(file: next(task, "capture")) }
             if task.factors != nil { inventory.factorSets[task.name] = factorSet(file: next(task, "factors")) }
@@ -103,12 +121,16 @@ extension CheckpointInventory {
             let byteCount = UInt64(4 * shape.reduce(1, *))
             defer { offset += byteCount }
             return TensorInventory(
-                name: name, elementType: "F32", shape: shape,
-                slice: FileSlice(file: file, offset: offset, byteCount: byteCount))
+                name: name,
+                elementType: "F32",
+                shape: shape,
+                slice: FileSlice(file: file, offset: offset, byteCount: byteCount)
+            )
         }
         return CheckpointInventory(
             location: location,
-            shards: [Shard(name: "model.safetensors", metadata: ["format": "pt"], tensors: inventories)])
+            shards: [Shard(name: "model.safetensors", metadata: ["format": "pt"], tensors: inventories)]
+        )
     }
 
     /// The same with some tensors changed or, where `change` gives `nil`, left out.
@@ -117,7 +139,8 @@ extension CheckpointInventory {
             location: location,
             shards: shards.map { shard in
                 Shard(name: shard.name, metadata: shard.metadata, tensors: shard.tensors.compactMap(change))
-            })
+            }
+        )
     }
 
     /// The same with another shape or element type of one tensor.
@@ -140,7 +163,11 @@ extension CapturedRows {
     static func of(_ tensor: String, rows: Int, columns: Int, file: Int) -> CapturedRows {
         let slice = FileSlice(file: file, offset: 100, byteCount: UInt64(4 * rows * columns))
         return CapturedRows(
-            tensor: tensor, columns: columns, elementType: .f32, slices: [RowSlice(slice: slice, rows: rows)])
+            tensor: tensor,
+            columns: columns,
+            elementType: .f32,
+            slices: [RowSlice(slice: slice, rows: rows)]
+        )
     }
 }
 

@@ -9,7 +9,9 @@ import Testing
         "Known keys: merge_method, base_model, models, parameters, dtype, out_dtype, tokenizer_source, kfac, outputs, output."
 
     private func expect(
-        _ text: JobFileText, _ problem: String, sourceLocation: SourceLocation = #_sourceLocation
+        _ text: JobFileText,
+        _ problem: String,
+        sourceLocation: SourceLocation = #_sourceLocation
     ) {
         #expect(problems(in: text.yaml) == [problem], sourceLocation: sourceLocation)
     }
@@ -22,18 +24,21 @@ import Testing
             problems(in: yaml) == [
                 "job.yaml: the file is not a mapping of keys to values; expected \"merge_method: …\", "
                     + "\"base_model: …\", \"models: …\" and \"output: …\"."
-            ])
+            ]
+        )
     }
 
     @Test func `what is not YAML is located`() {
         #expect(
             problems(in: "merge_method: [task_arithmetic\nbase_model: x\n") == [
                 "job.yaml:2:11: not valid YAML: did not find expected ',' or ']'."
-            ])
+            ]
+        )
         #expect(
             problems(in: "models:\n\t- a\n") == [
                 "job.yaml:2:1: not valid YAML: found character that cannot start any token."
-            ])
+            ]
+        )
         #expect(problems(in: "models: *nobody\n") == ["job.yaml:1:9: not valid YAML: found undefined alias."])
     }
 
@@ -41,18 +46,21 @@ import Testing
         #expect(
             problems(in: JobFileText(rest: ["dtype: float32", "dtype: float16"]).yaml) == [
                 "job.yaml:6:1: this mapping has the key \"dtype\" twice. Remove one of them."
-            ])
+            ]
+        )
         #expect(
             problems(in: JobFileText(models: ["- {model: a, name: x, name: y}"]).yaml) == [
                 "job.yaml:4:16: this mapping has the key \"name\" twice. Remove one of them."
-            ])
+            ]
+        )
     }
 
     @Test func `two files in one are refused`() {
         #expect(
             problems(in: JobFileText().yaml + "---\nmore: 1\n") == [
                 "job.yaml:7:1: not valid YAML: but found another document."
-            ])
+            ]
+        )
     }
 
     // MARK: - Keys
@@ -60,13 +68,15 @@ import Testing
     @Test func `a misspelt key is located and the nearest one is named`() {
         expect(
             JobFileText(rest: ["ouputs: [merged]"]),
-            "job.yaml:6:1: unknown key \"ouputs\" in the job. Did you mean \"outputs\"? \(Self.known)")
+            "job.yaml:6:1: unknown key \"ouputs\" in the job. Did you mean \"outputs\"? \(Self.known)"
+        )
     }
 
     @Test func `an unknown key that is near nothing is told what is known`() {
         expect(
             JobFileText(rest: ["random_seed_for_dropout: 3"]),
-            "job.yaml:6:1: unknown key \"random_seed_for_dropout\" in the job. \(Self.known)")
+            "job.yaml:6:1: unknown key \"random_seed_for_dropout\" in the job. \(Self.known)"
+        )
     }
 
     @Test(arguments: [
@@ -81,61 +91,76 @@ import Testing
     func `what mergekit offers and we do not is refused by name`(key: String, value: String, advice: String) {
         expect(
             JobFileText(rest: ["\(key): \(value)"]),
-            "job.yaml:6:1: \"\(key)\" is not supported in the job. \(advice)")
+            "job.yaml:6:1: \"\(key)\" is not supported in the job. \(advice)"
+        )
     }
 
     @Test func `unknown keys below the top are told where they stand`() {
         expect(
             JobFileText(models: ["- {model: a, weigth: 1}"]),
             "job.yaml:4:16: unknown key \"weigth\" in a model entry. Known keys: model, name, captures, factors, "
-                + "curvature_weight, parameters.")
+                + "curvature_weight, parameters."
+        )
         expect(
             JobFileText(models: ["- {model: a, parameters: {wieght: 1}}"]),
             "job.yaml:4:29: unknown key \"wieght\" in a model's \"parameters\". Did you mean \"weight\"? "
-                + "Known keys: weight.")
+                + "Known keys: weight."
+        )
         expect(
             JobFileText(rest: ["parameters: {density: 0.5}"]),
-            "job.yaml:6:14: unknown key \"density\" in \"parameters\". Known keys: weight, normalize, lambda, int8_mask.")
+            "job.yaml:6:14: unknown key \"density\" in \"parameters\". Known keys: weight, normalize, lambda, int8_mask."
+        )
         expect(
             JobFileText(rest: ["kfac: {dampening: 1}"]),
             "job.yaml:6:8: unknown key \"dampening\" in \"kfac\". Did you mean \"damping\"? Known keys: layers, "
-                + "normalization, damping, regularizer, exact_probes, interference, input_digests, packed.")
+                + "normalization, damping, regularizer, exact_probes, interference, input_digests, packed."
+        )
         expect(
             JobFileText(rest: ["kfac: {damping: {values: 1}}"]),
-            "job.yaml:6:18: unknown key \"values\" in \"damping\". Did you mean \"value\"? Known keys: rule, value.")
+            "job.yaml:6:18: unknown key \"values\" in \"damping\". Did you mean \"value\"? Known keys: rule, value."
+        )
         expect(
             JobFileText(rest: ["kfac: {regularizer: {rank: 4}}"]),
-            "job.yaml:6:22: unknown key \"rank\" in \"regularizer\". Known keys: form, scale, targets.")
+            "job.yaml:6:22: unknown key \"rank\" in \"regularizer\". Known keys: form, scale, targets."
+        )
         expect(
             JobFileText(models: ["- {model: a, parameters: {weight: [{filtre: mlp, value: 1}]}}"]),
             "job.yaml:4:39: unknown key \"filtre\" in a filtered \"weight\". Did you mean \"filter\"? "
-                + "Known keys: filter, value.")
+                + "Known keys: filter, value."
+        )
     }
 
     @Test func `a key that is no plain word is located`() {
         #expect(
             problems(in: JobFileText(rest: ["? [a, b]", ": 1"]).yaml) == [
                 "job.yaml:6:3: a key of the job must be a plain word."
-            ])
+            ]
+        )
     }
 
     @Test func `missing keys are reported together`() {
         #expect(
             problems(in: "dtype: float32\n") == [
-                "job.yaml:1:1: the key \"merge_method\" is missing.", "job.yaml:1:1: the key \"base_model\" is missing.",
+                "job.yaml:1:1: the key \"merge_method\" is missing.",
+                "job.yaml:1:1: the key \"base_model\" is missing.",
                 "job.yaml:1:1: the key \"output\" is missing.", "job.yaml:1:1: the key \"models\" is missing.",
-            ])
+            ]
+        )
     }
 
     @Test func `all problems of a file are reported together, in the order of reading`() {
         let text = JobFileText(
-            method: "ties", models: ["- {model: models/a, name: ../b}", "- {factors: f}"],
-            rest: ["dtype: int8", "kfac: {layers: [], packed: perhaps}", "outputs: [mergd]", "unknown: 1"])
+            method: "ties",
+            models: ["- {model: models/a, name: ../b}", "- {factors: f}"],
+            rest: ["dtype: int8", "kfac: {layers: [], packed: perhaps}", "outputs: [mergd]", "unknown: 1"]
+        )
         #expect(
             problems(in: text.yaml).map { $0.prefix { $0 != " " } } == [
-                "job.yaml:9:1:", "job.yaml:1:15:", "job.yaml:4:29:", "job.yaml:5:5:", "job.yaml:7:16:", "job.yaml:7:28:",
+                "job.yaml:9:1:", "job.yaml:1:15:", "job.yaml:4:29:", "job.yaml:5:5:", "job.yaml:7:16:",
+                "job.yaml:7:28:",
                 "job.yaml:8:11:", "job.yaml:6:8:",
-            ])
+            ]
+        )
     }
 
     // MARK: - Values
@@ -144,13 +169,16 @@ import Testing
         expect(
             JobFileText(method: "task_arithmatic"),
             "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, weighted_average, kfac, not "
-                + "\"task_arithmatic\". Did you mean \"task_arithmetic\"?")
+                + "\"task_arithmatic\". Did you mean \"task_arithmetic\"?"
+        )
         expect(
             JobFileText(method: "ties"),
-            "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, weighted_average, kfac, not \"ties\".")
+            "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, weighted_average, kfac, not \"ties\"."
+        )
         expect(
             JobFileText(method: "[kfac]"),
-            "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, weighted_average, kfac, not \"\".")
+            "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, weighted_average, kfac, not \"\"."
+        )
     }
 
     @Test(arguments: [
@@ -164,7 +192,10 @@ import Testing
             "tokenizer_source: union",
             "job.yaml:6:19: \"tokenizer_source\" can only be \"base\": the base's tokenizer is copied."
         ),
-        ("outputs: merged", "job.yaml:6:10: \"outputs\" must be a list of factors, regularizer, inverses, merged, report."),
+        (
+            "outputs: merged",
+            "job.yaml:6:10: \"outputs\" must be a list of factors, regularizer, inverses, merged, report."
+        ),
         ("outputs: []", "job.yaml:6:10: \"outputs\" must be a list of factors, regularizer, inverses, merged, report."),
         (
             "outputs: [factor]",
@@ -262,7 +293,8 @@ import Testing
     @Test func `a list of the base alone is refused`() {
         expect(
             JobFileText(models: ["- model: models/base"]),
-            "job.yaml:4:3: \"models\" lists only the base; expected at least one task.")
+            "job.yaml:4:3: \"models\" lists only the base; expected at least one task."
+        )
     }
 
     @Test(arguments: [
@@ -282,7 +314,10 @@ import Testing
         ),
         ("- {model: m/a, curvature_weight: many}", "job.yaml:4:36: \"curvature_weight\" must be a finite number."),
         ("- {model: [m/a], name: a}", "job.yaml:4:13: \"model\" must be a text that is not empty."),
-        ("- {model: m/a, captures: []}", "job.yaml:4:28: \"captures\" must not be an empty list. Leave the key out instead."),
+        (
+            "- {model: m/a, captures: []}",
+            "job.yaml:4:28: \"captures\" must not be an empty list. Leave the key out instead."
+        ),
         ("- {model: m/a, name: ''}", "job.yaml:4:24: \"name\" must be a text that is not empty."),
     ])
     func `a model entry that says too little or too much is located`(entry: String, problem: String) {
@@ -297,7 +332,9 @@ import Testing
         #expect(
             found[0].hasSuffix(
                 "\" cannot name a directory; expected at most 200 bytes without a path separator or control character "
-                    + "and without a leading dot."))
+                    + "and without a leading dot."
+            )
+        )
     }
 
     @Test func `a task name may have 200 bytes and no more`() throws {
@@ -310,7 +347,8 @@ import Testing
         expect(
             JobFileText(models: ["- model: a/final", "- model: c", "- model: b/final"]),
             "job.yaml:6:5: two tasks are named \"final\"; the other stands at job.yaml:4:5. "
-                + "Give one of them another \"name\".")
+                + "Give one of them another \"name\"."
+        )
     }
 
     /// "é" as one scalar and as two: one text to a reader, and one directory on some file systems.
@@ -318,7 +356,8 @@ import Testing
         expect(
             JobFileText(models: ["- {model: a, name: \"\\u00e9\"}", "- {model: b, name: \"e\\u0301\"}"]),
             "job.yaml:5:5: two tasks are named \"e\u{301}\"; the other stands at job.yaml:4:5. "
-                + "Give one of them another \"name\".")
+                + "Give one of them another \"name\"."
+        )
     }
 }
 
@@ -345,7 +384,8 @@ import Testing
             JobFileText(
                 models: ["- {model: m/a, captures: [c, d], parameters: {weight: [{filter: x, value: [1, 2]}]}}"],
                 rest: ["kfac: {layers: ['b.*'], damping: {rule: pi, value: 1e-3}, regularizer: {targets: [a]}}"]
-            ).yaml.utf8)
+            ).yaml.utf8
+        )
         forEachSeed(in: 0..<2000) { seed, random in
             let text = String(decoding: mutated(original, &random), as: UTF8.self)
             _ = problems(in: text)

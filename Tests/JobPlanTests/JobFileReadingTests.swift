@@ -1,9 +1,10 @@
 import Identifiers
-@testable import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import TaskArithmetic
 import Testing
+
+@testable import JobPlan
 
 @Suite struct JobFileReadingTests {
     @Test func `every key is read`() throws {
@@ -35,7 +36,9 @@ import Testing
                   packed: true
                 outputs: [factors, regularizer, inverses, merged, report]
                 output: out/
-                """, fileName: "job.yaml")
+                """,
+            fileName: "job.yaml"
+        )
 
         #expect(spec.method == .kfac)
         #expect(spec.baseModel == Located("models/base", at: "job.yaml:2:13"))
@@ -45,7 +48,8 @@ import Testing
         #expect(spec.outputs == Set(JobOutput.allCases))
         #expect(spec.hasExplicitOutputs)
         #expect(
-            spec.parameters == MergeParameters(weight: .scalar(2), normalize: true, lambda: .scalar(0.25)))
+            spec.parameters == MergeParameters(weight: .scalar(2), normalize: true, lambda: .scalar(0.25))
+        )
 
         #expect(spec.tasks.map(\.name) == ["satellite", "controls", "other"])
         #expect(spec.tasks.map(\.location) == ["job.yaml:4:5", "job.yaml:7:5", "job.yaml:10:5"])
@@ -53,7 +57,8 @@ import Testing
         #expect(
             spec.tasks.map { $0.captures.map(\.value) } == [
                 ["captures/satellite/*.safetensors"], ["captures/c1.safetensors", "captures/c2.safetensors"], [],
-            ])
+            ]
+        )
         #expect(spec.tasks[1].captures.map(\.location) == ["job.yaml:8:16", "job.yaml:8:41"])
         #expect(spec.tasks.map(\.factors?.value) == [nil, nil, "factors/other"])
         #expect(spec.tasks.map(\.curvatureWeight) == [nil, 100, nil])
@@ -69,7 +74,8 @@ import Testing
             curvature.regularizer.targets
                 == .named([
                     Located("satellite", at: "job.yaml:20:56"), Located("controls", at: "job.yaml:20:67"),
-                ]))
+                ])
+        )
         #expect(curvature.hasExactProbes)
         #expect(!curvature.measuresInterference)
         #expect(curvature.inputDigests == .header)
@@ -141,7 +147,9 @@ import Testing
     }
 
     @Test func `anchors and aliases stand for their values`() throws {
-        let models = ["- {model: models/a, parameters: &shared {weight: 0.5}}", "- {model: models/b, parameters: *shared}"]
+        let models = [
+            "- {model: models/a, parameters: &shared {weight: 0.5}}", "- {model: models/b, parameters: *shared}",
+        ]
         #expect(try JobFileText(models: models).spec().tasks.map(\.parameters.weight) == [.scalar(0.5), .scalar(0.5)])
     }
 

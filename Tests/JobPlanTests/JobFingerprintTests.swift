@@ -8,7 +8,9 @@ import Testing
     ]
 
     private func fingerprint(
-        _ files: [InputFile], text: String = "merge_method: kfac\n", output: String = "/out"
+        _ files: [InputFile],
+        text: String = "merge_method: kfac\n",
+        output: String = "/out"
     ) -> BlobDigest {
         JobInventory(files: files).fingerprint(specText: text, output: output)
     }
@@ -20,7 +22,8 @@ import Testing
     /// SHA-256 of "1:t4:/out", by `sha256sum`.
     @Test func `a fingerprint is the SHA-256 of what it absorbs`() {
         #expect(
-            "\(fingerprint([], text: "t"))" == "dd75c8c18775d9b14e2d4cc19dbcac0c3525b9cfb3a58f093f973994266e8334")
+            "\(fingerprint([], text: "t"))" == "dd75c8c18775d9b14e2d4cc19dbcac0c3525b9cfb3a58f093f973994266e8334"
+        )
     }
 
     @Test func `whatever identifies a file changes the fingerprint`() throws {
@@ -45,8 +48,10 @@ import Testing
 
     @Test func `texts that meet are kept apart`() {
         #expect(
-            fingerprint([.of("b", role: "")], text: "a") != fingerprint([.of("", role: "")], text: "ab"))
+            fingerprint([.of("b", role: "")], text: "a") != fingerprint([.of("", role: "")], text: "ab")
+        )
         #expect(
-            fingerprint([.of("", role: "b1:c")]) != fingerprint([.of("", role: "b"), .of("", role: "c")]))
+            fingerprint([.of("", role: "b1:c")]) != fingerprint([.of("", role: "b"), .of("", role: "c")])
+        )
     }
 }

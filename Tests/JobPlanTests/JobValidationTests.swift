@@ -13,7 +13,9 @@ import Testing
 
     /// The problems of a job whose inventory a test has changed.
     private func problems(
-        models: [String] = twoCaptured, rest: [String] = [], method: String = "task_arithmetic",
+        models: [String] = twoCaptured,
+        rest: [String] = [],
+        method: String = "task_arithmetic",
         change: (inout JobInventory) -> Void = { _ in }
     ) throws -> [String] {
         let spec = try JobFileText(method: method, models: models, rest: rest).spec()
@@ -34,7 +36,8 @@ import Testing
         #expect(
             try problems { $0.checkpoints["a"] = $0.checkpoints["a"]?.without("fc1.bias") } == [
                 "models/a: tensor \"fc1.bias\" of the base is missing in the checkpoint of task \"a\"; expected F32 [3]."
-            ])
+            ]
+        )
     }
 
     @Test func `a tensor that the base lacks is named with the nearest one`() throws {
@@ -50,14 +53,16 @@ import Testing
                     + "F32 [5, 4].",
                 "models/b: tensor \"embedd.weight\" of task \"b\" is not in the base models/base. "
                     + "Did you mean \"embed.weight\"?",
-            ])
+            ]
+        )
     }
 
     @Test func `a tensor of another shape is named with both shapes`() throws {
         #expect(
             try problems { $0.checkpoints["a"] = $0.checkpoints["a"]?.with("embed.weight", shape: [4, 5]) } == [
                 "models/a: tensor \"embed.weight\" of task \"a\" has the shape [4, 5]; the base has [5, 4]."
-            ])
+            ]
+        )
     }
 
     @Test func `a quantised tensor is refused, another float is not`() throws {
@@ -65,8 +70,11 @@ import Testing
             try problems { $0.checkpoints["a"] = $0.checkpoints["a"]?.with("embed.weight", elementType: "I8") } == [
                 "models/a: tensor \"embed.weight\" of task \"a\" is I8; the base has F32, and quantised tensors cannot "
                     + "be merged."
-            ])
-        #expect(try problems { $0.checkpoints["a"] = $0.checkpoints["a"]?.with("embed.weight", elementType: "BF16") } == [])
+            ]
+        )
+        #expect(
+            try problems { $0.checkpoints["a"] = $0.checkpoints["a"]?.with("embed.weight", elementType: "BF16") } == []
+        )
     }
 
     // MARK: - Captures
@@ -81,7 +89,8 @@ import Testing
             } == [
                 "models/base: task \"a\" has curvature for the layer \"fcl\", but the base has no tensor "
                     + "\"fcl.weight\". Did you mean \"fc1\"?"
-            ])
+            ]
+        )
     }
 
     @Test func `a captured parameter that the base lacks is named`() throws {
@@ -89,7 +98,10 @@ import Testing
             try problems(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]) {
                 let parameter = $0.captures["a"]?.parameters["norm.weight"]
                 $0.captures["a"]?.parameters["class_token"] = parameter
-            } == ["models/base: task \"a\" has curvature for the parameter \"class_token\", which the base does not hold."])
+            } == [
+                "models/base: task \"a\" has curvature for the parameter \"class_token\", which the base does not hold."
+            ]
+        )
     }
 
     @Test func `a layer that only one task captured is missing in the other`() throws {
@@ -97,11 +109,14 @@ import Testing
             try problems { $0.captures["b"]?.layers["fc1"] = nil } == [
                 "captures of task \"b\": the layer \"fc1\", which other tasks have, is missing; every task of a sum "
                     + "needs it. Capture it, or leave it out with \"layers\". Did you mean \"fc2\"?"
-            ])
+            ]
+        )
     }
 
     @Test func `a layer that only one task captured may be left out`() throws {
-        #expect(try problems(rest: ["kfac: {layers: [fc2, norm.weight]}"]) { $0.captures["b"]?.layers["fc1"] = nil } == [])
+        #expect(
+            try problems(rest: ["kfac: {layers: [fc2, norm.weight]}"]) { $0.captures["b"]?.layers["fc1"] = nil } == []
+        )
     }
 
     @Test func `a parameter that only one task captured is missing in the other`() throws {
@@ -109,7 +124,8 @@ import Testing
             try problems { $0.captures["a"]?.parameters = [:] } == [
                 "captures of task \"a\": the parameter \"norm.weight\", which other tasks have, is missing; every task "
                     + "of a sum needs it. Capture it, or leave it out with \"layers\"."
-            ])
+            ]
+        )
     }
 
     @Test func `rows of another width than the base's are named with what was expected`() throws {
@@ -125,7 +141,8 @@ import Testing
                     + "so d_out = 3 was expected.",
                 "captures of task \"b\": tensor \"norm.weight.grad\" has 8 columns; the base's \"norm.weight\" has 4 "
                     + "elements.",
-            ])
+            ]
+        )
     }
 
     @Test func `a layer whose weight is no matrix of floats is refused`() throws {
@@ -135,7 +152,8 @@ import Testing
             } == [
                 "models/base: tensor \"fc1.weight\" is F32 [3, 4, 1, 1]; a layer with factors needs a floating-point "
                     + "matrix [d_out, d_in]."
-            ])
+            ]
+        )
         #expect(
             try problems(models: ["- {name: a, captures: a}"]) {
                 $0.base = $0.base.with("fc1.weight", elementType: "I64").with("norm.weight", elementType: "U8")
@@ -143,7 +161,8 @@ import Testing
                 "models/base: tensor \"fc1.weight\" is I64 [3, 4]; a layer with factors needs a floating-point matrix "
                     + "[d_out, d_in].",
                 "models/base: parameter \"norm.weight\" is U8; a parameter with a full block must be floating-point.",
-            ])
+            ]
+        )
     }
 
     @Test func `a bias that does not belong to its weight is refused`() throws {
@@ -151,25 +170,30 @@ import Testing
             try problems(models: ["- {name: a, captures: a}"]) { $0.base = $0.base.with("fc1.bias", shape: [4]) } == [
                 "models/base: tensor \"fc1.bias\" is F32 [4]; the bias of \"fc1.weight\" [3, 4] must be a "
                     + "floating-point vector [3]."
-            ])
+            ]
+        )
     }
 
     @Test func `a parameter with curvature of two kinds is refused`() throws {
         #expect(
             try problems(models: ["- {name: a, captures: a}"]) {
                 $0.captures["a"]?.parameters["fc1.bias"] = CaptureInventory.Parameter(
-                    gradient: .of("fc1.bias.grad", rows: 20, columns: 3, file: 1), samples: 10)
+                    gradient: .of("fc1.bias.grad", rows: 20, columns: 3, file: 1),
+                    samples: 10
+                )
             } == [
                 "models/base: parameter \"fc1.bias\" has curvature twice, in \"fc1\" and in \"fc1.bias\". "
                     + "Leave one of them out with \"layers\"."
-            ])
+            ]
+        )
     }
 
     @Test func `curvature of no samples is refused`() throws {
         #expect(
             try problems(models: ["- {name: a, factors: a}"]) { $0.factorSets["a"]?.samples = 0 } == [
                 "job.yaml:4:5: the curvature of task \"a\" is of no samples; expected at least one."
-            ])
+            ]
+        )
     }
 
     @Test func `a pattern that matches nothing is located`() throws {
@@ -178,7 +202,8 @@ import Testing
                 "job.yaml:6:24: the pattern \"fcl\" matches none of the 3 captured layers and parameters. "
                     + "Did you mean \"fc1\"?",
                 "job.yaml:6:31: the pattern \"blocks.*\" matches none of the 3 captured layers and parameters.",
-            ])
+            ]
+        )
     }
 
     // MARK: - Factor sets
@@ -191,23 +216,28 @@ import Testing
                 $0.factorSets["b"]?.factors[FactorName(owner: "fc1", side: .input)]?.dimension = 4
             } == [
                 "factors of task \"b\" (sets/b): the factor \"fc1.A\" is [4, 4]; the base's layer needs [5, 5]."
-            ])
+            ]
+        )
     }
 
     @Test func `a factor that only other tasks have is missing`() throws {
         #expect(
             try problems(models: Self.factorsAndCaptures) {
                 $0.factorSets["b"]?.factors[FactorName(owner: "norm.weight", side: .full)] = nil
-            } == ["factors of task \"b\" (sets/b): the factor \"norm.weight.F\", which other tasks have, is missing."])
+            } == ["factors of task \"b\" (sets/b): the factor \"norm.weight.F\", which other tasks have, is missing."]
+        )
     }
 
     @Test func `factors of another normalization are refused with both names`() throws {
         #expect(
-            try problems(models: Self.factorsAndCaptures) { $0.factorSets["b"] = model.factorSet(normalization: .expand, file: 2) }
+            try problems(models: Self.factorsAndCaptures) {
+                $0.factorSets["b"] = model.factorSet(normalization: .expand, file: 2)
+            }
                 == [
                     "factors of task \"b\" (sets/b): the factors are normalised by \"expand\", the job by \"tak\"; such "
                         + "factors cannot be summed. Set \"normalization\", or make the factors again."
-                ])
+                ]
+        )
     }
 
     // MARK: - What was asked for
@@ -218,14 +248,16 @@ import Testing
                 "job.yaml: the output \"factors\" needs curvature, but no task has \"captures\" or \"factors\".",
                 "job.yaml: the output \"regularizer\" needs curvature, but no task has \"captures\" or \"factors\".",
                 "job.yaml: the output \"inverses\" needs curvature, but no task has \"captures\" or \"factors\".",
-            ])
+            ]
+        )
     }
 
     @Test func `a merge needs a checkpoint`() throws {
         #expect(
             try problems(models: ["- {name: a, captures: a}"], rest: ["outputs: [merged]"]) == [
                 "job.yaml: the output \"merged\" needs a task with a \"model\"."
-            ])
+            ]
+        )
     }
 
     @Test func `kfac needs the factors of every merged task`() throws {
@@ -233,13 +265,18 @@ import Testing
             try problems(models: ["- {model: a, captures: a}", "- model: b"], method: "kfac") == [
                 "job.yaml:5:5: the merge method \"kfac\" needs the factors of every merged task, but task \"b\" has "
                     + "neither \"captures\" nor \"factors\"."
-            ])
+            ]
+        )
     }
 
     @Test func `kfac without a merge needs nothing`() throws {
         #expect(
             try problems(
-                models: ["- {model: a, captures: a}", "- model: b"], rest: ["outputs: [factors]"], method: "kfac") == [])
+                models: ["- {model: a, captures: a}", "- model: b"],
+                rest: ["outputs: [factors]"],
+                method: "kfac"
+            ) == []
+        )
     }
 
     @Test func `inverses need an accumulated regularizer`() throws {
@@ -247,7 +284,8 @@ import Testing
             try problems(rest: ["kfac: {regularizer: {form: per_task}}", "outputs: [inverses]"]) == [
                 "job.yaml: the output \"inverses\" needs an accumulated regularizer; the form is \"per_task\". "
                     + "Drop the output or choose the form \"accumulated\"."
-            ])
+            ]
+        )
     }
 
     @Test func `leaving one out needs two tasks`() throws {
@@ -258,22 +296,28 @@ import Testing
         #expect(
             try problems(
                 models: ["- {name: a, captures: a}"],
-                rest: ["kfac: {regularizer: {targets: [a]}}", "outputs: [regularizer]"]) == [message])
+                rest: ["kfac: {regularizer: {targets: [a]}}", "outputs: [regularizer]"]
+            ) == [message]
+        )
         #expect(
             try problems(
                 models: ["- {name: a, captures: a}"],
-                rest: ["kfac: {regularizer: {targets: all}}", "outputs: [regularizer]"]) == [])
+                rest: ["kfac: {regularizer: {targets: all}}", "outputs: [regularizer]"]
+            ) == []
+        )
     }
 
     @Test func `a target that is no task is located`() throws {
         #expect(
             try problems(rest: ["kfac: {regularizer: {targets: [a, c]}}"]) == [
                 "job.yaml:6:35: no task is named \"c\". Did you mean \"a\"?"
-            ])
+            ]
+        )
         #expect(
             try problems(rest: ["kfac: {regularizer: {targets: [satellite]}}"]) == [
                 "job.yaml:6:32: no task is named \"satellite\"."
-            ])
+            ]
+        )
     }
 
     @Test func `weights that cancel cannot be divided by their sum`() throws {
@@ -293,19 +337,22 @@ import Testing
             try problems(models: models, method: "linear") == [
                 "job.yaml: the weights of tensor \"fc2.weight\" sum to zero, so they cannot be divided by their sum. "
                     + "For negation use \"merge_method: task_arithmetic\" without \"normalize\"."
-            ])
+            ]
+        )
     }
 
     @Test func `all problems are reported together, and planning throws them`() throws {
         let spec = try JobFileText(
-            models: Self.twoCaptured, rest: ["kfac: {layers: ['*', nothing]}", "outputs: [merged]"]
+            models: Self.twoCaptured,
+            rest: ["kfac: {layers: ['*', nothing]}", "outputs: [merged]"]
         ).spec()
         var inventory = model.inventory(for: spec)
         inventory.checkpoints["a"] = inventory.checkpoints["a"]?.without("fc1.bias").with("fc1.weight", shape: [1])
         inventory.captures["b"]?.layers["fc2"] = nil
         let found = spec.problems(against: inventory)
         #expect(
-            found.map(\.location) == ["job.yaml:6:22", "models/a", "models/a", "captures of task \"b\""])
+            found.map(\.location) == ["job.yaml:6:22", "models/a", "models/a", "captures of task \"b\""]
+        )
         #expect(throws: JobRefusal(problems: found)) { try JobPlan(spec: spec, inventory: inventory) }
     }
 

@@ -1,5 +1,6 @@
-@testable import JobPlan
 import Testing
+
+@testable import JobPlan
 
 @Suite struct GlobTests {
     @Test(arguments: [
@@ -11,7 +12,9 @@ import Testing
         ("[ab]", "a", false), ("[ab]", "[ab]", true), ("*b", "ab.ab", true),
     ])
     func `a star stands for any text and a question mark for one character`(
-        pattern: String, name: String, matches: Bool
+        pattern: String,
+        name: String,
+        matches: Bool
     ) {
         #expect(Glob(pattern).matches(name) == matches)
     }

@@ -1,7 +1,7 @@
 import JobPlan
 import Testing
 
-/// mergekit's value grammar, which its users rely on (PEERS 3.1).
+/// mergekit's value grammar, which its users rely on.
 @Suite struct ParameterSettingTests {
     private func weight(_ yaml: String) throws -> ParameterSetting? {
         try JobFileText(models: ["- model: models/a", "  parameters:", "    weight: \(yaml)"]).spec()
@@ -33,7 +33,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("model.layers.0.mlp.up_proj.weight", 0.5), ("model.layers.0.self_attn.q_proj.weight", 0.25), ("lm_head.weight", 1),
+        ("model.layers.0.mlp.up_proj.weight", 0.5), ("model.layers.0.self_attn.q_proj.weight", 0.25),
+        ("lm_head.weight", 1),
     ])
     func `the first filter that is part of the tensor's name holds`(tensor: String, value: Double) throws {
         let setting = try weight("[{filter: mlp, value: 0.5}, {filter: self_attn, value: 0.25}, {value: 1}]")
@@ -77,7 +78,8 @@ import Testing
     @Test func `a model's own weight precedes the job's, which precedes 1`() throws {
         let (settings, tasks) = try settings(
             models: ["- {model: a, parameters: {weight: [{filter: mlp, value: 0.5}]}}", "- model: b"],
-            rest: ["parameters: {weight: [{filter: layers, value: 2}]}"])
+            rest: ["parameters: {weight: [{filter: layers, value: 2}]}"]
+        )
         #expect(settings.weight(of: tasks[0], tensor: "layers.0.mlp.weight") == 0.5)
         #expect(settings.weight(of: tasks[1], tensor: "layers.0.mlp.weight") == 2)
         #expect(settings.weight(of: tasks[0], tensor: "embed.weight") == 1)
@@ -85,13 +87,17 @@ import Testing
 
     @Test func `a null of a model falls to the job's value`() throws {
         let (settings, tasks) = try settings(
-            models: ["- {model: a, parameters: {weight: null}}"], rest: ["parameters: {weight: 3}"])
+            models: ["- {model: a, parameters: {weight: null}}"],
+            rest: ["parameters: {weight: 3}"]
+        )
         #expect(settings.weight(of: tasks[0], tensor: "embed.weight") == 3)
     }
 
     @Test func `a gradient runs from the first block to the last and is at its start outside the blocks`() throws {
         let (settings, tasks) = try settings(
-            models: ["- {model: a, parameters: {weight: [0, 1]}}"], rest: ["parameters: {lambda: [2, 4]}"])
+            models: ["- {model: a, parameters: {weight: [0, 1]}}"],
+            rest: ["parameters: {lambda: [2, 4]}"]
+        )
         let tensors = ["embed.weight", "layers.0.mlp.weight", "layers.1.mlp.weight", "layers.2.mlp.weight"]
         #expect(tensors.map { settings.weight(of: tasks[0], tensor: $0) } == [0, 0, 0.5, 1])
         #expect(tensors.map { settings.scale(tensor: $0) } == [2, 2, 3, 4])

@@ -16,7 +16,9 @@ extension JobPlan {
 
     /// The plan of a job over a small model.
     static func small(
-        _ text: JobFileText, model: SmallModel = SmallModel(), limits: PlanLimits = PlanLimits(),
+        _ text: JobFileText,
+        model: SmallModel = SmallModel(),
+        limits: PlanLimits = PlanLimits(),
         change: (inout JobInventory) -> Void = { _ in }
     ) throws -> JobPlan {
         let spec = try text.spec()
@@ -42,7 +44,8 @@ extension JobPlan {
 
     @Test func `factors of one task are two units a layer and one a parameter, then the file`() throws {
         let plan = try JobPlan.small(
-            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]))
+            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"])
+        )
         #expect(
             plan.lines == [
                 "0 worker: factor \"fc1.A\" of task \"a\"", "1 worker: factor \"fc1.B\" of task \"a\"",
@@ -50,17 +53,23 @@ extension JobPlan {
                 "4 worker: factor \"norm.weight.F\" of task \"a\"",
                 "5 coordinator: factor file of task \"a\" <- 0 1 2 3 4",
                 "6 coordinator: publication of the outputs <- 0 1 2 3 4 5",
-            ])
+            ]
+        )
         #expect(plan.blocks.map(\.name) == ["fc1", "fc2", "norm.weight"])
         #expect(
-            plan.factorOutputs["a"]?[FactorName(owner: "fc2", side: .gradient)] == UnitOutput(UnitIndex(3)))
+            plan.factorOutputs["a"]?[FactorName(owner: "fc2", side: .gradient)] == UnitOutput(UnitIndex(3))
+        )
     }
 
     @Test func `a whole job of one layer is planned stage by stage`() throws {
         let plan = try JobPlan.small(
             JobFileText(
-                method: "kfac", models: twoTasks, rest: ["outputs: [factors, regularizer, inverses, merged, report]"]),
-            model: Self.oneLayer)
+                method: "kfac",
+                models: twoTasks,
+                rest: ["outputs: [factors, regularizer, inverses, merged, report]"]
+            ),
+            model: Self.oneLayer
+        )
         #expect(
             plan.lines == [
                 "0 worker: factor \"fc.A\" of task \"a\"", "1 worker: factor \"fc.B\" of task \"a\"",
@@ -83,7 +92,8 @@ extension JobPlan {
                 "21 coordinator: merged checkpoint <- 20", "22 coordinator: digests of the inputs",
                 "23 coordinator: report <-" + (0..<23).map { " \($0)" }.joined(),
                 "24 coordinator: publication of the outputs <-" + (0..<24).map { " \($0)" }.joined(),
-            ])
+            ]
+        )
         #expect(plan.targets == [.without("a"), .without("b")])
         #expect(plan.accumulations[FactorName(owner: "fc", side: .gradient)] == UnitIndex(5))
         #expect(plan.inversions[.without("b")]?[FactorName(owner: "fc", side: .input)] == UnitIndex(8))
@@ -100,14 +110,16 @@ extension JobPlan {
             plan.lines == [
                 "0 coordinator: merged checkpoint", "1 coordinator: report <- 0",
                 "2 coordinator: publication of the outputs <- 0 1",
-            ])
+            ]
+        )
         #expect(plan.largestWorkerUnit == nil)
         #expect(plan.blocks.isEmpty)
     }
 
     @Test func `curvature that nothing asks for is not computed`() throws {
         let plan = try JobPlan.small(
-            JobFileText(models: twoTasks, rest: ["kfac: {interference: false}", "outputs: [merged]"]))
+            JobFileText(models: twoTasks, rest: ["kfac: {interference: false}", "outputs: [merged]"])
+        )
         #expect(plan.units.allSatisfy { !$0.isForWorker })
     }
 
@@ -129,13 +141,17 @@ extension JobPlan {
         let plan = try JobPlan.small(
             JobFileText(
                 models: ["- {name: a, captures: a}", "- {name: b, captures: b}"],
-                rest: ["kfac: {regularizer: {form: per_task}}", "outputs: [regularizer]"]), model: Self.oneLayer)
+                rest: ["kfac: {regularizer: {form: per_task}}", "outputs: [regularizer]"]
+            ),
+            model: Self.oneLayer
+        )
         #expect(
             plan.lines.dropFirst(4) == [
                 "4 coordinator: regularizer file of target \"a\" <- 2 3",
                 "5 coordinator: regularizer file of target \"b\" <- 0 1",
                 "6 coordinator: publication of the outputs <- 0 1 2 3 4 5",
-            ])
+            ]
+        )
         #expect(plan.accumulations == [:])
     }
 
@@ -143,7 +159,10 @@ extension JobPlan {
         let plan = try JobPlan.small(
             JobFileText(
                 models: ["- {name: a, captures: a}", "- {name: b, factors: b}"],
-                rest: ["kfac: {regularizer: {targets: all}}"]), model: Self.oneLayer)
+                rest: ["kfac: {regularizer: {targets: all}}"]
+            ),
+            model: Self.oneLayer
+        )
         #expect(
             plan.lines.prefix(7) == [
                 "0 worker: factor \"fc.A\" of task \"a\"", "1 worker: factor \"fc.B\" of task \"a\"",
@@ -152,7 +171,8 @@ extension JobPlan {
                 "4 coordinator: sums of factor \"fc.A\" over 2 tasks <- 0 2",
                 "5 coordinator: sums of factor \"fc.B\" over 2 tasks <- 1 3",
                 "6 coordinator: regularizer file of target \"all\" <- 4 5",
-            ])
+            ]
+        )
         #expect(plan.targets == [.all])
     }
 
@@ -160,9 +180,13 @@ extension JobPlan {
         let plan = try JobPlan.small(
             JobFileText(
                 models: ["- {name: a, captures: a}", "- {name: b, captures: b}", "- {name: c, captures: c}"],
-                rest: ["kfac: {regularizer: {targets: [c, a]}}"]))
+                rest: ["kfac: {regularizer: {targets: [c, a]}}"]
+            )
+        )
         #expect(plan.targets == [.without("c"), .without("a")])
-        #expect(plan.targets.map { target in ["a", "b", "c"].filter { target.includes($0) } } == [["a", "b"], ["b", "c"]])
+        #expect(
+            plan.targets.map { target in ["a", "b", "c"].filter { target.includes($0) } } == [["a", "b"], ["b", "c"]]
+        )
     }
 
     // MARK: - What every plan must be
@@ -186,7 +210,10 @@ extension JobPlan {
     /// A restart plans anew, in another process whose dictionaries have another order.
     @Test func `a plan does not depend on the order of a dictionary`() throws {
         let text = JobFileText(
-            method: "kfac", models: twoTasks, rest: ["outputs: [factors, regularizer, inverses, merged, report]"])
+            method: "kfac",
+            models: twoTasks,
+            rest: ["outputs: [factors, regularizer, inverses, merged, report]"]
+        )
         var model = SmallModel()
         model.layers = (0..<40).map { SmallModel.Layer(name: "blocks.\($0).fc") }
         model.parameters = (0..<20).map { ("blocks.\($0).norm", 4) }
@@ -220,7 +247,8 @@ extension JobPlan {
         model.layers = ["k", "q", "v"].map { SmallModel.Layer(name: $0) }
         model.parameters = []
         let plan = try JobPlan.small(
-            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]), model: model
+            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]),
+            model: model
         ) {
             $0.captures["a"]?.layers["q"]?.sharedInput = "k"
             $0.captures["a"]?.layers["v"]?.sharedInput = "k"
@@ -230,11 +258,16 @@ extension JobPlan {
                 "0 worker: factor \"k.A\" of task \"a\"", "1 worker: factor \"k.B\" of task \"a\"",
                 "2 worker: factor \"q.B\" of task \"a\"", "3 worker: factor \"v.B\" of task \"a\"",
                 "4 coordinator: factor file of task \"a\" <- 0 1 2 3",
-            ])
+            ]
+        )
         let outputs = try #require(plan.factorOutputs["a"])
         #expect(
-            ["k", "q", "v"].map { outputs[FactorName(owner: $0, side: .input)]?.unit } == Array(
-                repeating: UnitIndex(0), count: 3))
+            ["k", "q", "v"].map { outputs[FactorName(owner: $0, side: .input)]?.unit }
+                == Array(
+                    repeating: UnitIndex(0),
+                    count: 3
+                )
+        )
     }
 
     @Test func `a layer without bias does not share the A of a layer with one`() throws {
@@ -242,7 +275,8 @@ extension JobPlan {
         model.layers = [SmallModel.Layer(name: "k"), SmallModel.Layer(name: "q", hasBias: false)]
         model.parameters = []
         let plan = try JobPlan.small(
-            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]), model: model
+            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]),
+            model: model
         ) { $0.captures["a"]?.layers["q"]?.sharedInput = "k" }
         #expect(plan.lines.filter { $0.contains(".A\"") }.count == 2)
     }
@@ -264,7 +298,8 @@ extension JobPlan {
         let plan = try JobPlan.small(
             JobFileText(
                 models: ["- {name: a, captures: a}", "- {name: b, captures: b, curvature_weight: 7}"],
-                rest: ["outputs: [regularizer]"])
+                rest: ["outputs: [regularizer]"]
+            )
         ) { $0.captures["b"] = SmallModel(samples: 30).captures(file: 2) }
         #expect(plan.curvatureWeight(of: "a") == 10)
         #expect(plan.curvatureWeight(of: "b") == 7)
@@ -281,10 +316,13 @@ extension JobPlan {
             JobFileText(
                 method: "kfac",
                 models: [
-                    "- {model: a, captures: a, parameters: {weight: -1}}", "- {model: b, captures: b, curvature_weight: 30}",
+                    "- {model: a, captures: a, parameters: {weight: -1}}",
+                    "- {model: b, captures: b, curvature_weight: 30}",
                 ],
-                rest: ["parameters: {lambda: 0.5}", "dtype: bfloat16", "kfac: {damping: {rule: absolute, value: 2}}"]),
-            model: Self.oneLayer)
+                rest: ["parameters: {lambda: 0.5}", "dtype: bfloat16", "kfac: {damping: {rule: absolute, value: 2}}"]
+            ),
+            model: Self.oneLayer
+        )
         let unit = try #require(plan.blockMerges["fc"])
         guard case .worker(.mergeBlock(let merge)) = plan.units[unit.position].operation else {
             Issue.record("\(plan.units[unit.position].title)")

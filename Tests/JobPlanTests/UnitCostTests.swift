@@ -1,16 +1,22 @@
 import Identifiers
-@testable import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import Testing
+
+@testable import JobPlan
 
 @Suite struct UnitCostTests {
     private let streaming: UInt64 = 64 << 20
 
     private func costs(_ method: String, _ rest: [String], model: SmallModel) throws -> [String: UnitCost] {
         let plan = try JobPlan.small(
-            JobFileText(method: method, models: ["- {model: a, captures: a}", "- {model: b, captures: b}"], rest: rest),
-            model: model)
+            JobFileText(
+                method: method,
+                models: ["- {model: a, captures: a}", "- {model: b, captures: b}"],
+                rest: rest
+            ),
+            model: model
+        )
         return Dictionary(plan.units.map { ($0.title, $0.cost) }, uniquingKeysWith: { first, _ in first })
     }
 
@@ -23,37 +29,58 @@ import Testing
         #expect(
             costs["factor \"fc.A\" of task \"a\""]
                 == UnitCost(
-                    multiplyAdds: 250, inputBytes: 160, outputBytes: 60,
-                    memoryBytes: streaming + 4 * 25 + 12 * 15 + 4 * 50))
+                    multiplyAdds: 250,
+                    inputBytes: 160,
+                    outputBytes: 60,
+                    memoryBytes: streaming + 4 * 25 + 12 * 15 + 4 * 50
+                )
+        )
         #expect(
             costs["sums of factor \"fc.A\" over 2 tasks"]
-                == UnitCost(multiplyAdds: 0, inputBytes: 120, outputBytes: 120, memoryBytes: streaming))
+                == UnitCost(multiplyAdds: 0, inputBytes: 120, outputBytes: 120, memoryBytes: streaming)
+        )
         #expect(
             costs["inverse of \"fc.A\" for target \"a\""]
                 == UnitCost(
-                    multiplyAdds: 250, inputBytes: 60, outputBytes: 60, memoryBytes: streaming + 8 * 25 + 8 * 15))
+                    multiplyAdds: 250,
+                    inputBytes: 60,
+                    outputBytes: 60,
+                    memoryBytes: streaming + 8 * 25 + 8 * 15
+                )
+        )
         // Two task vectors of [3, 5]; a product with A takes 3·5·5, with B 3·3·5.
         #expect(
             costs["interference with task \"a\" in \"fc\""]
                 == UnitCost(
-                    multiplyAdds: 2 * 2 * 120, inputBytes: 60 + 24 + 3 * 60, outputBytes: 0,
-                    memoryBytes: streaming + 8 * 25 + 8 * 9 + 84 + 5 * 15 * 8))
+                    multiplyAdds: 2 * 2 * 120,
+                    inputBytes: 60 + 24 + 3 * 60,
+                    outputBytes: 0,
+                    memoryBytes: streaming + 8 * 25 + 8 * 9 + 84 + 5 * 15 * 8
+                )
+        )
         #expect(
             costs["merge of \"fc\""]
                 == UnitCost(
-                    multiplyAdds: 2 * 3 * 120, inputBytes: 2 * 84 + 3 * 60, outputBytes: 60,
-                    memoryBytes: streaming + 2 * (8 * 25 + 8 * 9) + 84 + 6 * 15 * 8))
+                    multiplyAdds: 2 * 3 * 120,
+                    inputBytes: 2 * 84 + 3 * 60,
+                    outputBytes: 60,
+                    memoryBytes: streaming + 2 * (8 * 25 + 8 * 9) + 84 + 6 * 15 * 8
+                )
+        )
         // The base holds 3·4 + 3 + 5·4 elements; both checkpoints are read beside it.
         #expect(
             costs["merged checkpoint"]
-                == UnitCost(multiplyAdds: 0, inputBytes: 3 * 140, outputBytes: 140, memoryBytes: streaming))
+                == UnitCost(multiplyAdds: 0, inputBytes: 3 * 140, outputBytes: 140, memoryBytes: streaming)
+        )
     }
 
     @Test func `a partial sum is stored in fp64`() throws {
         let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], parameters: [], samples: 100)
         let plan = try JobPlan.small(
-            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]), model: model,
-            limits: PlanLimits(chunkRows: 50, partMultiplyAdds: 1250))
+            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]),
+            model: model,
+            limits: PlanLimits(chunkRows: 50, partMultiplyAdds: 1250)
+        )
         #expect(plan.units[0].cost.outputBytes == 15 * 8)
         #expect(plan.units[2].title == "sum of the parts of factor \"fc.A\" of task \"a\"")
         #expect(plan.units[2].cost.inputBytes == 2 * 15 * 8)
@@ -68,7 +95,9 @@ import Testing
     @Test func `the largest worker unit is found`() throws {
         let model = SmallModel(layers: [SmallModel.Layer(name: "fc"), SmallModel.Layer(name: "wide", inputs: 400)])
         let plan = try JobPlan.small(
-            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]), model: model)
+            JobFileText(models: ["- {name: a, captures: a}"], rest: ["outputs: [factors]"]),
+            model: model
+        )
         #expect(plan.largestWorkerUnit?.title == "factor \"wide.A\" of task \"a\"")
     }
 
@@ -84,12 +113,18 @@ import Testing
     @Test(arguments: [1 << 31, 1 << 33, 1 << 40, Int.max / 8])
     func `costs of absurd dimensions saturate`(dimension: Int) throws {
         let model = SmallModel(
-            layers: [SmallModel.Layer(name: "fc", outputs: 1, inputs: 1, hasBias: false)], parameters: [("p", 1)],
-            samples: 1, probes: 1)
+            layers: [SmallModel.Layer(name: "fc", outputs: 1, inputs: 1, hasBias: false)],
+            parameters: [("p", 1)],
+            samples: 1,
+            probes: 1
+        )
         let plan = try JobPlan.small(
             JobFileText(
-                method: "kfac", models: ["- {model: a, captures: a}", "- {model: b, captures: b}"],
-                rest: ["outputs: [factors, regularizer, inverses, merged, report]"]), model: model
+                method: "kfac",
+                models: ["- {model: a, captures: a}", "- {model: b, captures: b}"],
+                rest: ["outputs: [factors, regularizer, inverses, merged, report]"]
+            ),
+            model: model
         ) { inventory in
             inventory.base = inventory.base.with("fc.weight", shape: [1, dimension]).with("p", shape: [dimension])
             inventory.files[0].byteCount = .max

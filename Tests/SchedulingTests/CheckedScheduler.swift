@@ -31,7 +31,8 @@ struct CheckedScheduler {
 
     /// Hands an event to the scheduler, now.
     mutating func handle(
-        _ event: SchedulerEvent, sourceLocation: SourceLocation = #_sourceLocation
+        _ event: SchedulerEvent,
+        sourceLocation: SourceLocation = #_sourceLocation
     ) -> SchedulerEffects {
         if case .jobSubmitted(let header, let plan) = event { plans[header.id] = plan }
         let effects = scheduler.handle(event, at: now)
@@ -110,7 +111,8 @@ struct CheckedScheduler {
     private mutating func check(_ order: WorkerOrder) -> [String] {
         guard case .lease(let worker, let lease) = order else { return [] }
         let isThere = scheduler.workerStatuses.contains { $0.id == worker }
-        return check(lease, isForWorker: true) + (isThere ? [] : ["\(lease.unit) is leased to \(worker), who is not there"])
+        return check(lease, isForWorker: true)
+            + (isThere ? [] : ["\(lease.unit) is leased to \(worker), who is not there"])
     }
 
     private mutating func check(_ lease: LeasedUnit, isForWorker: Bool) -> [String] {

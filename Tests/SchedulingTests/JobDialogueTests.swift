@@ -1,13 +1,18 @@
 import Identifiers
 import JobPlan
-import Scheduling
 import Testing
+
+@testable import Scheduling
 
 extension SchedulerEffects {
     /// Effects by what they do; what is not named is not done.
     static func effects(
-        records: [JournalRecord] = [], orders: [WorkerOrder] = [], coordinatorWork: [LeasedUnit] = [],
-        endedJobs: [JobID] = [], notices: [SchedulerNotice] = [], deadline: Duration? = nil
+        records: [JournalRecord] = [],
+        orders: [WorkerOrder] = [],
+        coordinatorWork: [LeasedUnit] = [],
+        endedJobs: [JobID] = [],
+        notices: [SchedulerNotice] = [],
+        deadline: Duration? = nil
     ) -> SchedulerEffects {
         var effects = SchedulerEffects()
         effects.records = records
@@ -22,7 +27,7 @@ extension SchedulerEffects {
 
 extension LeasedUnit {
     /// A unit of a job under an attempt.
-    static func of(_ job: JobID = "job-1", _ unit: Int, attempt: Int = 1) -> LeasedUnit {
+    static func of(_ unit: Int, attempt: Int = 1, job: JobID = "job-1") -> LeasedUnit {
         LeasedUnit(UnitReference(job: job, unit: UnitIndex(unit)), Attempt(attempt))
     }
 }
@@ -35,7 +40,9 @@ extension CheckedScheduler {
 
     /// A unit's result comes; it is named after the unit unless said otherwise.
     mutating func finish(
-        _ lease: LeasedUnit, by executor: UnitExecutorName, result: UnitResult? = nil
+        _ lease: LeasedUnit,
+        by executor: UnitExecutorName,
+        result: UnitResult? = nil
     ) -> SchedulerEffects {
         let result = result ?? .named("\(lease.unit)")
         return handle(.unitFinished(lease.unit, lease.attempt, by: executor, result, .short))
@@ -43,7 +50,10 @@ extension CheckedScheduler {
 
     /// A unit fails.
     mutating func fail(
-        _ lease: LeasedUnit, by executor: UnitExecutorName, kind: UnitFailure.Kind = .world, _ message: String = "no"
+        _ lease: LeasedUnit,
+        by executor: UnitExecutorName,
+        kind: UnitFailure.Kind = .world,
+        _ message: String = "no"
     ) -> SchedulerEffects {
         handle(.unitFailed(lease.unit, lease.attempt, by: executor, UnitFailure(kind: kind, message: message)))
     }
@@ -76,25 +86,40 @@ extension CheckedScheduler {
         #expect(
             scheduler.handle(.workerJoined("w1", .ordinary))
                 == .effects(
-                    orders: [.lease("w1", .of(0)), .lease("w1", .of(1))], notices: [.workerJoined("w1")],
-                    deadline: .seconds(10)))
+                    orders: [.lease("w1", .of(0)), .lease("w1", .of(1))],
+                    notices: [.workerJoined("w1")],
+                    deadline: .seconds(10)
+                )
+        )
         #expect(scheduler.start(.of(0), by: "w1") == .effects(deadline: .seconds(10)))
         #expect(
             scheduler.finish(.of(0), by: .worker("w1"))
-                == .effects(records: [finished(0, by: .worker("w1"))], deadline: .seconds(10)))
+                == .effects(records: [finished(0, by: .worker("w1"))], deadline: .seconds(10))
+        )
         #expect(
             scheduler.finish(.of(1), by: .worker("w1"))
                 == .effects(
-                    records: [finished(1, by: .worker("w1"))], coordinatorWork: [.of(2)], deadline: .seconds(10)))
+                    records: [finished(1, by: .worker("w1"))],
+                    coordinatorWork: [.of(2)],
+                    deadline: .seconds(10)
+                )
+        )
         #expect(
             scheduler.finish(.of(2), by: .coordinator)
                 == .effects(
-                    records: [finished(2, by: .coordinator)], coordinatorWork: [.of(3)], deadline: .seconds(10)))
+                    records: [finished(2, by: .coordinator)],
+                    coordinatorWork: [.of(3)],
+                    deadline: .seconds(10)
+                )
+        )
         #expect(
             scheduler.finish(.of(3), by: .coordinator)
                 == .effects(
-                    records: [finished(3, by: .coordinator), .jobEnded("job-1", .succeeded)], endedJobs: ["job-1"],
-                    deadline: .seconds(10)))
+                    records: [finished(3, by: .coordinator), .jobEnded("job-1", .succeeded)],
+                    endedJobs: ["job-1"],
+                    deadline: .seconds(10)
+                )
+        )
         scheduler.checkReplay()
     }
 
@@ -111,9 +136,14 @@ extension CheckedScheduler {
             scheduler.fail(.of(0), by: .worker("w1"), kind: .badInput, failure.message)
                 == .effects(
                     records: [
-                        .unitFailed(LeasedUnit.of(0).unit, .worker("w1"), failure), .jobEnded("job-1", .failed(failure)),
+                        .unitFailed(LeasedUnit.of(0).unit, .worker("w1"), failure),
+                        .jobEnded("job-1", .failed(failure)),
                     ],
-                    orders: [.revoke("w2", .of(1, attempt: 2))], endedJobs: ["job-1"], deadline: .seconds(10)))
+                    orders: [.revoke("w2", .of(1, attempt: 2))],
+                    endedJobs: ["job-1"],
+                    deadline: .seconds(10)
+                )
+        )
         #expect(scheduler.scheduler.status(of: "job-1")?.outcome == .failed(failure))
         scheduler.checkReplay()
     }
@@ -131,13 +161,16 @@ extension CheckedScheduler {
         _ = scheduler.finish(.of(0), by: .worker("w1"))
         _ = scheduler.finish(.of(1), by: .worker("w1"))
         #expect(scheduler.fail(.of(2), by: .coordinator, "disk full").coordinatorWork == [.of(2, attempt: 2)])
-        #expect(scheduler.fail(.of(2, attempt: 2), by: .coordinator, "disk full").coordinatorWork == [.of(2, attempt: 3)])
+        #expect(
+            scheduler.fail(.of(2, attempt: 2), by: .coordinator, "disk full").coordinatorWork == [.of(2, attempt: 3)]
+        )
         let effects = scheduler.fail(.of(2, attempt: 3), by: .coordinator, "disk full")
         let message =
             "factor file of task \"a\": gave up after 3 failures, the last on coordinator: disk full "
             + "(the unit needs 64 MiB of memory)"
         #expect(
-            effects.records.last == .jobEnded("job-1", .failed(UnitFailure(kind: .world, message: message))))
+            effects.records.last == .jobEnded("job-1", .failed(UnitFailure(kind: .world, message: message)))
+        )
     }
 
     @Test func `a job that is cancelled takes its units back`() throws {
@@ -146,8 +179,11 @@ extension CheckedScheduler {
             scheduler.handle(.jobCancelled("job-1"))
                 == .effects(
                     records: [.jobEnded("job-1", .cancelled)],
-                    orders: [.revoke("w1", .of(0)), .revoke("w2", .of(1, attempt: 2))], endedJobs: ["job-1"],
-                    deadline: .seconds(10)))
+                    orders: [.revoke("w1", .of(0)), .revoke("w2", .of(1, attempt: 2))],
+                    endedJobs: ["job-1"],
+                    deadline: .seconds(10)
+                )
+        )
         #expect(scheduler.scheduler.workerStatuses.map(\.leasedUnits) == [0, 0])
         #expect(scheduler.handle(.jobCancelled("job-1")) == .effects(deadline: .seconds(10)))
         #expect(scheduler.finish(.of(0), by: .worker("w1")) == .effects(deadline: .seconds(10)))
@@ -165,11 +201,11 @@ extension CheckedScheduler {
         var scheduler = CheckedScheduler(settings: settings)
         for job: JobID in ["job-1", "job-2"] {
             _ = try scheduler.submit(SmallJob(id: job))
-            _ = scheduler.finish(.of(job, 0), by: .worker("stranger"))
-            _ = scheduler.finish(.of(job, 1), by: .worker("stranger"))
+            _ = scheduler.finish(.of(0, job: job), by: .worker("stranger"))
+            _ = scheduler.finish(.of(1, job: job), by: .worker("stranger"))
         }
         #expect(scheduler.handle(.jobCancelled("job-1")).coordinatorWork == [])
-        #expect(scheduler.finish(.of("job-1", 2), by: .coordinator).coordinatorWork == [.of("job-2", 2)])
+        #expect(scheduler.finish(.of(2, job: "job-1"), by: .coordinator).coordinatorWork == [.of(2, job: "job-2")])
     }
 
     @Test func `jobs are served in the order of their submission, and none waits for another`() throws {
@@ -179,10 +215,12 @@ extension CheckedScheduler {
         let effects = scheduler.handle(.workerJoined("w1", WorkerCapacity(lanes: 2, memoryBytes: 1 << 30)))
         #expect(
             effects.orders == [
-                .lease("w1", .of("second", 0)), .lease("w1", .of("second", 1)), .lease("w1", .of("first", 0)),
-                .lease("w1", .of("first", 1)),
-            ])
-        #expect(scheduler.fail(.of("second", 0), by: .worker("w1"), kind: .badInput).endedJobs == ["second"])
+                .lease("w1", .of(0, job: "second")), .lease("w1", .of(1, job: "second")),
+                .lease("w1", .of(0, job: "first")),
+                .lease("w1", .of(1, job: "first")),
+            ]
+        )
+        #expect(scheduler.fail(.of(0, job: "second"), by: .worker("w1"), kind: .badInput).endedJobs == ["second"])
         #expect(scheduler.scheduler.status(of: "first")?.outcome == nil)
         #expect(scheduler.scheduler.jobStatuses.map(\.id) == ["second", "first"])
     }
@@ -203,8 +241,15 @@ extension CheckedScheduler {
         #expect(
             scheduler.scheduler.status(of: "job-1")
                 == Scheduler.JobStatus(
-                    id: "job-1", specPath: "/jobs/job-1.yaml", submittedAt: 0, finishedUnits: 0, totalUnits: 4,
-                    fraction: 0, outcome: nil))
+                    id: "job-1",
+                    specPath: "/jobs/job-1.yaml",
+                    submittedAt: 0,
+                    finishedUnits: 0,
+                    totalUnits: 4,
+                    fraction: 0,
+                    outcome: nil
+                )
+        )
         _ = scheduler.finish(.of(0), by: .worker("w1"))
         let total = plan.units.reduce(0) { $0 + $1.cost.nominalSeconds }
         let status = try #require(scheduler.scheduler.status(of: "job-1"))

@@ -96,7 +96,9 @@ struct Scenario {
             words.compactMap { word in
                 let parts = word.split(separator: "=")
                 return parts.count == 2 ? Int(parts[1]).map { (String(parts[0]), $0) } : nil
-            }, uniquingKeysWith: { $1 })
+            },
+            uniquingKeysWith: { $1 }
+        )
     }
 
     private func job(_ words: [String]) -> SmallJob {
@@ -113,7 +115,9 @@ struct Scenario {
     private func capacity(_ words: [String]) -> WorkerCapacity {
         let options = options(words)
         return WorkerCapacity(
-            lanes: options["lanes"] ?? 1, memoryBytes: options["MiB"].map { UInt64($0) << 20 } ?? 1 << 30)
+            lanes: options["lanes"] ?? 1,
+            memoryBytes: options["MiB"].map { UInt64($0) << 20 } ?? 1 << 30
+        )
     }
 
     private func executor(_ word: String) -> UnitExecutorName {
@@ -127,7 +131,9 @@ struct Scenario {
             throw UnknownCommand(line: line)
         }
         return LeasedUnit(
-            UnitReference(job: JobID(rawValue: String(parts[0])), unit: UnitIndex(unit)), Attempt(attempt))
+            UnitReference(job: JobID(rawValue: String(parts[0])), unit: UnitIndex(unit)),
+            Attempt(attempt)
+        )
     }
 
     // MARK: - Events
@@ -135,7 +141,9 @@ struct Scenario {
     private mutating func handle(_ event: SchedulerEvent) -> SchedulerEffects { scheduler.handle(event) }
 
     private mutating func finish(
-        _ executor: UnitExecutorName, _ lease: LeasedUnit, _ result: String
+        _ executor: UnitExecutorName,
+        _ lease: LeasedUnit,
+        _ result: String
     ) -> SchedulerEffects {
         let result = UnitResult.named(result.isEmpty ? "\(lease.unit)" : result)
         return handle(.unitFinished(lease.unit, lease.attempt, by: executor, result, .short))

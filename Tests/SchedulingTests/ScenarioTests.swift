@@ -3,8 +3,8 @@ import Testing
 
 /// The scheduler's answers to whole stories, told in `Scenarios/*.txt`.
 ///
-/// `REWRITE_SCENARIOS=1 swift test --filter ScenarioTests` records what the scheduler answers today, and fails: commit a
-/// changed file only if you understand what changed it.
+/// `REWRITE_SCENARIOS=1 swift test --filter ScenarioTests` records what the scheduler answers today, and fails: commit
+/// a changed file only if you understand what changed it.
 @Suite struct ScenarioTests {
     private static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .appendingPathComponent("Scenarios")
@@ -17,9 +17,11 @@ import Testing
     @Test func `every story that must be told is there`() {
         #expect(
             Set(Self.names).isSuperset(of: [
-                "coordinator-restart.txt", "happy-path.txt", "late-joiner.txt", "late-result.txt", "one-giant-layer.txt",
+                "coordinator-restart.txt", "happy-path.txt", "late-joiner.txt", "late-result.txt",
+                "one-giant-layer.txt",
                 "poison-unit-on-the-only-worker.txt", "poison-unit.txt", "unequal-workers.txt", "worker-lost.txt",
-            ]))
+            ])
+        )
     }
 
     @Test(arguments: names)

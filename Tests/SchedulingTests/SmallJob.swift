@@ -25,8 +25,13 @@ struct SmallJob {
     /// What the scheduler remembers of the job.
     var header: JobHeader {
         JobHeader(
-            id: id, fingerprint: .named(id.rawValue), specText: yaml, specPath: "/jobs/\(id).yaml", overwrites: false,
-            submittedAt: 0)
+            id: id,
+            fingerprint: .named(id.rawValue),
+            specText: yaml,
+            specPath: "/jobs/\(id).yaml",
+            overwrites: false,
+            submittedAt: 0
+        )
     }
 
     /// The job's plan.
@@ -37,7 +42,9 @@ struct SmallJob {
         let multiplyAdds = Double(dimension * dimension * rows)
         // Chunks are half a part, so that parts are exact.
         let limits = PlanLimits(
-            chunkRows: max(1, rows / parts / 2), partMultiplyAdds: parts == 1 ? .infinity : multiplyAdds / Double(parts))
+            chunkRows: max(1, rows / parts / 2),
+            partMultiplyAdds: parts == 1 ? .infinity : multiplyAdds / Double(parts)
+        )
         return try JobPlan(spec: spec, inventory: inventory(of: spec.tasks.map(\.name)), limits: limits)
     }
 
@@ -57,16 +64,24 @@ struct SmallJob {
     private func inventory(of tasks: [TaskName]) -> JobInventory {
         let tensors = (0..<layers).map { layer in
             TensorInventory(
-                name: "fc\(layer).weight", elementType: "F32", shape: [dimension, dimension],
-                slice: FileSlice(file: 0, offset: 0, byteCount: UInt64(4 * dimension * dimension)))
+                name: "fc\(layer).weight",
+                elementType: "F32",
+                shape: [dimension, dimension],
+                slice: FileSlice(file: 0, offset: 0, byteCount: UInt64(4 * dimension * dimension))
+            )
         }
         let base = CheckpointInventory(
-            location: "base.safetensors", shards: [.init(name: "base.safetensors", metadata: [:], tensors: tensors)])
+            location: "base.safetensors",
+            shards: [.init(name: "base.safetensors", metadata: [:], tensors: tensors)]
+        )
         var captured: [LayerName: CaptureInventory.Layer] = [:]
         for layer in 0..<layers {
             captured[LayerName(rawValue: "fc\(layer)")] = CaptureInventory.Layer(
-                input: capturedRows("fc\(layer).input"), outputGradient: capturedRows("fc\(layer).output_grad"),
-                samples: rows, positions: 1)
+                input: capturedRows("fc\(layer).input"),
+                outputGradient: capturedRows("fc\(layer).output_grad"),
+                samples: rows,
+                positions: 1
+            )
         }
         let captures = CaptureInventory(probes: 1, layers: captured, parameters: [:])
         return JobInventory(base: base, captures: Dictionary(uniqueKeysWithValues: tasks.map { ($0, captures) }))
@@ -75,7 +90,11 @@ struct SmallJob {
     private func capturedRows(_ tensor: String) -> CapturedRows {
         let slice = FileSlice(file: 0, offset: 0, byteCount: UInt64(4 * dimension * rows))
         return CapturedRows(
-            tensor: tensor, columns: dimension, elementType: .f32, slices: [RowSlice(slice: slice, rows: rows)])
+            tensor: tensor,
+            columns: dimension,
+            elementType: .f32,
+            slices: [RowSlice(slice: slice, rows: rows)]
+        )
     }
 }
 

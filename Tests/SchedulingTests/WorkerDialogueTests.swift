@@ -48,7 +48,8 @@ import Testing
         scheduler.advance(by: .seconds(10))
         let failure = UnitFailure(
             kind: .workerLost,
-            message: "worker \"w1\" was lost while it computed the unit (not heard for 10.0 seconds)")
+            message: "worker \"w1\" was lost while it computed the unit (not heard for 10.0 seconds)"
+        )
         #expect(
             scheduler.handle(.deadlineReached)
                 == .effects(
@@ -56,7 +57,9 @@ import Testing
                     notices: [
                         .workerLost("w1", reason: "not heard for 10.0 seconds", units: 2),
                         .unitRetried(LeasedUnit.of(0).unit, failure, failures: 1),
-                    ]))
+                    ]
+                )
+        )
     }
 
     @Test func `a unit that was not begun is given to another without a failure`() throws {
@@ -65,7 +68,8 @@ import Testing
         #expect(effects == .effects(notices: [.workerLost("w1", reason: "told to stop", units: 2)]))
         #expect(
             scheduler.handle(.workerJoined("w2", .ordinary)).orders
-                == [.lease("w2", .of(0, attempt: 2)), .lease("w2", .of(1, attempt: 2))])
+                == [.lease("w2", .of(0, attempt: 2)), .lease("w2", .of(1, attempt: 2))]
+        )
     }
 
     /// A greeting is sent every half second until it is answered, so a busy coordinator receives several.
@@ -108,8 +112,11 @@ import Testing
             effects
                 == .effects(
                     records: [.unitFinished(LeasedUnit.of(0).unit, .worker("stranger"), .named("job-1/0"), .short)],
-                    orders: [.revoke("w1", .of(0))], notices: [.lateResultUsed(LeasedUnit.of(0).unit, Attempt(7))],
-                    deadline: .seconds(10)))
+                    orders: [.revoke("w1", .of(0))],
+                    notices: [.lateResultUsed(LeasedUnit.of(0).unit, Attempt(7))],
+                    deadline: .seconds(10)
+                )
+        )
     }
 
     @Test func `a result that differs from the first is told and dropped`() throws {
@@ -119,7 +126,10 @@ import Testing
         #expect(
             scheduler.finish(.of(0), by: .worker("w2"), result: .named("other"))
                 == .effects(
-                    notices: [.resultsDiffer(LeasedUnit.of(0).unit, .worker("w2"))], deadline: .seconds(10)))
+                    notices: [.resultsDiffer(LeasedUnit.of(0).unit, .worker("w2"))],
+                    deadline: .seconds(10)
+                )
+        )
         #expect(scheduler.scheduler.result(of: LeasedUnit.of(0).unit) == .named("job-1/0"))
     }
 
@@ -135,7 +145,7 @@ import Testing
 
     @Test func `a result of a job or a unit that is not known is dropped`() throws {
         var scheduler = try CheckedScheduler.running()
-        for unit in [LeasedUnit.of("job-9", 0), .of(99), .of(4), .of(-1)] {
+        for unit in [LeasedUnit.of(0, job: "job-9"), .of(99), .of(4), .of(-1)] {
             #expect(scheduler.finish(unit, by: .worker("w1")) == .effects(deadline: .seconds(10)))
             #expect(scheduler.fail(unit, by: .worker("w1")) == .effects(deadline: .seconds(10)))
             #expect(scheduler.start(unit, by: "w1") == .effects(deadline: .seconds(10)))
@@ -199,7 +209,9 @@ import Testing
             scheduler.handle(.workerJoined("tiny", WorkerCapacity(lanes: 1, memoryBytes: memory - 1)))
                 == .effects(
                     notices: [.workerJoined("tiny"), .noWorkerFits(LeasedUnit.of(0).unit, memoryBytes: memory)],
-                    deadline: .seconds(10)))
+                    deadline: .seconds(10)
+                )
+        )
         let effects = scheduler.handle(.workerJoined("large", WorkerCapacity(lanes: 1, memoryBytes: memory)))
         #expect(effects.orders == [.lease("large", .of(0))])
         #expect(effects.notices == [.workerJoined("large")])
@@ -210,7 +222,7 @@ import Testing
         _ = try scheduler.submit(SmallJob(id: "wide", dimension: 4096))
         _ = try scheduler.submit(SmallJob(id: "narrow"))
         let effects = scheduler.handle(.workerJoined("tiny", WorkerCapacity(lanes: 1, memoryBytes: 140 * Self.MiB)))
-        #expect(effects.orders == [.lease("tiny", .of("narrow", 0)), .lease("tiny", .of("narrow", 1))])
+        #expect(effects.orders == [.lease("tiny", .of(0, job: "narrow")), .lease("tiny", .of(1, job: "narrow"))])
     }
 
     @Test func `a queued unit is not taken over by a worker without the memory`() throws {
@@ -231,7 +243,8 @@ import Testing
         #expect(
             orders == [
                 .lease("big", .of(0)), .lease("small", .of(1)), .lease("big", .of(2)), .lease("big", .of(3)),
-            ])
+            ]
+        )
     }
 
     @Test func `lanes with nothing to do take over what others have not begun, the largest first`() throws {
@@ -243,13 +256,16 @@ import Testing
         let effects = scheduler.handle(.workerJoined("w2", WorkerCapacity(lanes: 2, memoryBytes: 1 << 30)))
         #expect(
             effects.orders == [
-                .lease("w2", .of("large", 1)), .revoke("w1", .of("large", 0)), .lease("w2", .of("large", 0, attempt: 2)),
-            ])
+                .lease("w2", .of(1, job: "large")), .revoke("w1", .of(0, job: "large")),
+                .lease("w2", .of(0, attempt: 2, job: "large")),
+            ]
+        )
         #expect(
             effects.notices == [
                 .workerJoined("w2"),
-                .unitMoved(LeasedUnit.of("large", 0).unit, from: "w1", to: "w2"),
-            ])
+                .unitMoved(LeasedUnit.of(0, job: "large").unit, from: "w1", to: "w2"),
+            ]
+        )
         #expect(scheduler.scheduler.workerStatuses.map(\.leasedUnits) == [2, 2])
     }
 

@@ -9,7 +9,8 @@ import Foundation
 /// - Throws: what `body` throws.
 @discardableResult
 public func forEachSeed<Failure: Error>(
-    in seeds: Range<UInt64>, _ body: (_ seed: UInt64, _ random: inout SplitMix64) throws(Failure) -> Void
+    in seeds: Range<UInt64>,
+    _ body: (_ seed: UInt64, _ random: inout SplitMix64) throws(Failure) -> Void
 ) throws(Failure) -> Int {
     if let only = ProcessInfo.processInfo.environment["SEED"].flatMap(UInt64.init) {
         var random = SplitMix64(seed: only)

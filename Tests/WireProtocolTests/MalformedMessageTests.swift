@@ -13,7 +13,9 @@ import Testing
 
     /// Expects that a message of this version is refused with a sentence.
     private func expect(
-        _ problem: String, sourceLocation: SourceLocation = #_sourceLocation, _ change: (inout WireEnvelope) -> Void
+        _ problem: String,
+        sourceLocation: SourceLocation = #_sourceLocation,
+        _ change: (inout WireEnvelope) -> Void
     ) throws {
         var envelope = WireEnvelope()
         envelope.version = WireLimits.version
@@ -27,8 +29,10 @@ import Testing
 
     /// Expects that a lease is refused, whose operation was sound before the change.
     private func expectLease(
-        _ problem: String, of operation: WorkerOperation<LeasedBlob> = .factor(WireMessages.factor),
-        sourceLocation: SourceLocation = #_sourceLocation, _ change: (inout WireUnitLease) -> Void
+        _ problem: String,
+        of operation: WorkerOperation<LeasedBlob> = .factor(WireMessages.factor),
+        sourceLocation: SourceLocation = #_sourceLocation,
+        _ change: (inout WireUnitLease) -> Void
     ) throws {
         try expect(problem, sourceLocation: sourceLocation) {
             $0.coordinator.lease = WireMessages.lease(operation).wire
@@ -211,10 +215,24 @@ import Testing
     // MARK: - Sound operations, to be spoilt
 
     private static let inversion = InvertOperation(
-        factor: WireMessages.blob(1), dimension: 3, partner: nil, partnerDimension: 0, damping: DampingSpec())
+        factor: WireMessages.blob(1),
+        dimension: 3,
+        partner: nil,
+        partnerDimension: 0,
+        damping: DampingSpec()
+    )
     private static let penalty = PenaltyOperation(
-        block: WireMessages.layer, factors: .full(WireMessages.blob(1)), base: WireMessages.parameters, checkpoints: [])
+        block: WireMessages.layer,
+        factors: .full(WireMessages.blob(1)),
+        base: WireMessages.parameters,
+        checkpoints: []
+    )
     private static let merge = MergeBlockOperation<LeasedBlob>(
-        block: WireMessages.layer, base: WireMessages.parameters, tasks: [], scale: 1, damping: DampingSpec(),
-        outputTypes: [.f32])
+        block: WireMessages.layer,
+        base: WireMessages.parameters,
+        tasks: [],
+        scale: 1,
+        damping: DampingSpec(),
+        outputTypes: [.f32]
+    )
 }

@@ -37,7 +37,8 @@ import Testing
         let message = WireMessage.coordinator(.welcome(coordinator: "", heartbeatInterval: .microseconds(2_500_900)))
         #expect(
             try WireMessage(decoding: message.encoded())
-                == .coordinator(.welcome(coordinator: "", heartbeatInterval: .milliseconds(2500))))
+                == .coordinator(.welcome(coordinator: "", heartbeatInterval: .milliseconds(2500)))
+        )
     }
 
     // MARK: - Limits
@@ -51,7 +52,9 @@ import Testing
     @Test func `a message that a peer would refuse is not sent`() {
         let text = String(repeating: "x", count: WireLimits.messageBytesMax)
         let request = WireMessage.request(
-            1, .submit(Submission(specText: text, specPath: "", overwrites: false)))
+            1,
+            .submit(Submission(specText: text, specPath: "", overwrites: false))
+        )
         let error = #expect(throws: WireError.self) { try request.encoded() }
         #expect(error?.description.hasSuffix("bytes; at most 67108864 are allowed.") == true)
     }
@@ -67,7 +70,8 @@ import Testing
         #expect(
             error?.description
                 == "the peer speaks protocol version 2, this program speaks version 1. Install the same version of kfacd "
-                + "on both sides.")
+                + "on both sides."
+        )
     }
 
     @Test func `an empty frame is of no version`() {
@@ -83,7 +87,8 @@ import Testing
         let bytes: [UInt8] = try envelope.serializedBytes()
         #expect(
             try WireMessage(decoding: bytes)
-                == .refusal(PeerRefusal(supportedVersion: version, message: "update")))
+                == .refusal(PeerRefusal(supportedVersion: version, message: "update"))
+        )
     }
 
     @Test func `a later version's message with fields that are not known here is told its version`() throws {

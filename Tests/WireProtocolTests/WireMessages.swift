@@ -17,7 +17,13 @@ enum WireMessages {
 
     static let unit = LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(7)), Attempt(2))
     static let hello = WorkerHello(
-        worker: "node3-4711", host: "node3", lanes: 4, memoryBytes: 1 << 35, kernelSet: "Haswell", build: "0.1.0")
+        worker: "node3-4711",
+        host: "node3",
+        lanes: 4,
+        memoryBytes: 1 << 35,
+        kernelSet: "Haswell",
+        build: "0.1.0"
+    )
 
     static func digest(_ byte: UInt8) -> BlobDigest {
         guard let digest = BlobDigest(bytes: [UInt8](repeating: byte, count: BlobDigest.byteCount)) else {
@@ -40,8 +46,11 @@ enum WireMessages {
                 unit,
                 UnitResult(
                     blobs: [blob(1).reference, blob(2).reference],
-                    measurements: [.trace: [1.5], .penalties: [0, -0.0, .infinity], .innerProducts: []]),
-                elapsedSeconds: 2.5, kernelSeconds: 2.25)
+                    measurements: [.trace: [1.5], .penalties: [0, -0.0, .infinity], .innerProducts: []]
+                ),
+                elapsedSeconds: 2.5,
+                kernelSeconds: 2.25
+            )
         ),
         ("finished with nothing", .finished(unit, UnitResult(), elapsedSeconds: 0, kernelSeconds: 0)),
         ("failed on bad input", .failed(unit, isBadInput: true, message: "row 3 holds NaN")),
@@ -50,7 +59,13 @@ enum WireMessages {
             "range of a file",
             .rangeRequest(
                 RangeRequest(
-                    transfer: .max, source: .inputFile("job-1", 3), offset: 1 << 40, byteCount: .max - 1 << 40, credit: 8))
+                    transfer: .max,
+                    source: .inputFile("job-1", 3),
+                    offset: 1 << 40,
+                    byteCount: .max - 1 << 40,
+                    credit: 8
+                )
+            )
         ),
         (
             "range of a blob",
@@ -73,12 +88,19 @@ enum WireMessages {
     // MARK: - Leases
 
     static let factor = FactorOperation(
-        tensor: "blocks.0.fc.input", columns: 768, appendsOnes: true, elementType: .bf16,
+        tensor: "blocks.0.fc.input",
+        columns: 768,
+        appendsOnes: true,
+        elementType: .bf16,
         slices: [
             RowSlice(slice: FileSlice(file: 2, offset: 1 << 40, byteCount: 768 * 2 * 100), rows: 100),
             RowSlice(slice: FileSlice(file: 3, offset: 8, byteCount: 0), rows: 0),
         ],
-        firstRow: 1 << 40, chunkRows: 4096, reduction: .mean(positions: 197), divisor: 0.1)
+        firstRow: 1 << 40,
+        chunkRows: 4096,
+        reduction: .mean(positions: 197),
+        divisor: 0.1
+    )
 
     static let layer = CurvatureBlock(name: "blocks.0.fc", kind: .linear(outputs: 3072, inputs: 768, hasBias: true))
     static let parameters: BlockParameters = [
@@ -104,52 +126,82 @@ enum WireMessages {
             "invert",
             .invert(
                 InvertOperation(
-                    factor: blob(4, trace: 2.5), dimension: 769, partner: blob(5, trace: 0), partnerDimension: 3072,
-                    damping: DampingSpec(rule: .relative, value: 1e-3)))
+                    factor: blob(4, trace: 2.5),
+                    dimension: 769,
+                    partner: blob(5, trace: 0),
+                    partnerDimension: 3072,
+                    damping: DampingSpec(rule: .relative, value: 1e-3)
+                )
+            )
         ),
         (
             "invert alone",
             .invert(
                 InvertOperation(
-                    factor: blob(4), dimension: 1 << 31, partner: nil, partnerDimension: 0,
-                    damping: DampingSpec(rule: .absolute, value: 0)))
+                    factor: blob(4),
+                    dimension: 1 << 31,
+                    partner: nil,
+                    partnerDimension: 0,
+                    damping: DampingSpec(rule: .absolute, value: 0)
+                )
+            )
         ),
         (
             "penalty",
             .penalty(
                 PenaltyOperation(
-                    block: layer, factors: .kronecker(input: blob(6), gradient: blob(7)), base: parameters,
-                    checkpoints: [parameters, []]))
+                    block: layer,
+                    factors: .kronecker(input: blob(6), gradient: blob(7)),
+                    base: parameters,
+                    checkpoints: [parameters, []]
+                )
+            )
         ),
         (
             "merge",
             .mergeBlock(
                 MergeBlockOperation(
-                    block: CurvatureBlock(name: "norm", kind: .full(dimension: 768)), base: [parameters[0]],
+                    block: CurvatureBlock(name: "norm", kind: .full(dimension: 768)),
+                    base: [parameters[0]],
                     tasks: [
                         .init(parameters: parameters, weight: -1, lambda: 0.25, factors: .full(blob(8))),
                         .init(parameters: [], weight: 0.5, lambda: 0.75, factors: .full(blob(9))),
                     ],
-                    scale: 0.3, damping: DampingSpec(), outputTypes: [.bf16, .f32]))
+                    scale: 0.3,
+                    damping: DampingSpec(),
+                    outputTypes: [.bf16, .f32]
+                )
+            )
         ),
     ]
 
     /// A lease of an operation.
     static func lease(_ operation: WorkerOperation<LeasedBlob>) -> UnitLease {
         UnitLease(
-            unit: unit.unit, attempt: unit.attempt, title: "factor \"blocks.0.fc.A\" of task \"a\"", operation: operation,
+            unit: unit.unit,
+            attempt: unit.attempt,
+            title: "factor \"blocks.0.fc.A\" of task \"a\"",
+            operation: operation,
             files: [
                 2: LeasedFile(path: "/data/a.safetensors", byteCount: 1 << 42, headerDigest: digest(10)),
                 3: LeasedFile(path: "/data/é.safetensors", byteCount: 0, headerDigest: digest(11)),
-            ])
+            ]
+        )
     }
 
     // MARK: - Clients
 
     private static let submission = Submission(
-        specText: "merge_method: kfac\n# é\n", specPath: "/home/u/job.yaml", overwrites: true)
+        specText: "merge_method: kfac\n# é\n",
+        specPath: "/home/u/job.yaml",
+        overwrites: true
+    )
     private static let submissionElsewhere = Submission(
-        specText: "", specPath: "", overwrites: false, output: "/scratch/out")
+        specText: "",
+        specPath: "",
+        overwrites: false,
+        output: "/scratch/out"
+    )
 
     private static let requests: [(name: String, request: ClientRequest)] = [
         ("submit", .submit(submission)), ("plan", .plan(submission)),
@@ -159,8 +211,17 @@ enum WireMessages {
     ]
 
     static let job = JobReport(
-        job: "job-1", specPath: "/home/u/job.yaml", submittedAt: 1.75e9, finishedUnits: 12, totalUnits: 40,
-        fraction: 0.375, state: .running, message: "waits for memory", output: "/home/u/out", activity: "merge of \"fc\"")
+        job: "job-1",
+        specPath: "/home/u/job.yaml",
+        submittedAt: 1.75e9,
+        finishedUnits: 12,
+        totalUnits: 40,
+        fraction: 0.375,
+        state: .running,
+        message: "waits for memory",
+        output: "/home/u/out",
+        activity: "merge of \"fc\""
+    )
 
     private static var otherJob: JobReport {
         var other = job
@@ -179,7 +240,11 @@ enum WireMessages {
         (
             "failure",
             .failure(
-                RequestFailure(kind: .badInput, problems: [JobProblem(at: "job.yaml:3:1", "no."), JobProblem(at: "", "")]))
+                RequestFailure(
+                    kind: .badInput,
+                    problems: [JobProblem(at: "job.yaml:3:1", "no."), JobProblem(at: "", "")]
+                )
+            )
         ),
         ("unknown job", .failure(RequestFailure(kind: .unknownJob, problems: []))),
         ("accepted", .accepted("job-1", isRunningAlready: true)),
@@ -189,10 +254,22 @@ enum WireMessages {
                 PlanSummary(
                     stages: [
                         .init(
-                            name: "factors", units: 8, multiplyAdds: 1e15, inputBytes: 1, outputBytes: .max,
-                            memoryBytesMax: 1 << 40)
+                            name: "factors",
+                            units: 8,
+                            multiplyAdds: 1e15,
+                            inputBytes: 1,
+                            outputBytes: .max,
+                            memoryBytesMax: 1 << 40
+                        )
                     ],
-                    largestUnit: "factor", layers: 24, parameters: 13, tasks: 4, wireBytes: 5, diskBytes: .max))
+                    largestUnit: "factor",
+                    layers: 24,
+                    parameters: 13,
+                    tasks: 4,
+                    wireBytes: 5,
+                    diskBytes: .max
+                )
+            )
         ),
         ("jobs", .jobs([job, otherJob])), ("no jobs", .jobs([])), ("workers", .workers([workerReport])),
         ("outputs", .outputs([OutputFile(path: "report.json", byteCount: 9), OutputFile(path: "", byteCount: 0)])),

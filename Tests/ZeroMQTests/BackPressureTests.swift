@@ -47,8 +47,8 @@ struct BackPressureTests {
             }
             try await group.waitForAll()
         }
-        // Our queues hold 4 + 4, libzmq's 2 + 2, and on the way are one just taken, the one being written, the one being
-        // read and one in the kernel. Then the load of the counter may lag behind by one.
+        // Our queues hold 4 + 4, libzmq's 2 + 2, and on the way are one just taken, the one being written, the one
+        // being read and one in the kernel. Then the load of the counter may lag behind by one.
         #expect(largestGap.count <= 4 + 4 + 2 + 2 + 4 + 1)
         await dealer.close()
         await router.close()

@@ -28,8 +28,10 @@ struct KfacctlRun {
             }
         }
         guard process.terminationStatus == 0 else { fatalError("the job failed with \(process.terminationStatus)") }
-        let data = FileManager.default.contents(atPath: "\(output)/report.json") ?? Data()
-        let report = try JSONSerialization.jsonObject(with: data) as? [String: Any] ?? [:]
+        // A job that does not name the report among its outputs has none.
+        let report = try FileManager.default.contents(atPath: "\(output)/report.json").map {
+            try JSONSerialization.jsonObject(with: $0) as? [String: Any] ?? [:]
+        } ?? [:]
         return Outcome(wallSeconds: wall, report: report, peakMebibytes: peaks)
     }
 

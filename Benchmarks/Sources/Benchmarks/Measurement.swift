@@ -54,7 +54,9 @@ final class RandomNumbers {
         var start = (seed &* 40_503) % (values.count / 2) * 4
         while offset < byteCount {
             let count = min(byteCount - offset, values.count * 4 - start)
-            try body(values.span.bytes.extracting(start..<start + count), offset)
+            // Bound to a name of its own, because a span of a property would outlive the access to it.
+            let bytes = values
+            try body(bytes.span.bytes.extracting(start..<start + count), offset)
             offset += count
             start = 0
         }

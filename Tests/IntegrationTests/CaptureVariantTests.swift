@@ -1,0 +1,161 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// The ways to hand in the same curvature: other element types, several files, finished factors.
+    @Suite struct CaptureVariantTests {
+        private let model: SmallModel
+
+        init() throws { model = try SmallModel() }
+
+        /// Runs the job into a directory of its own.
+        private func run(_ output: String, _ change: (SmallModel) throws -> Void = { _ in }) async throws -> String {
+            model.job.output = output
+            try change(model)
+            try model.write()
+            return try await model.run(workers: 2)
+        }
+
+        private func factors(_ output: String, _ task: String) throws -> TensorFile {
+            try TensorFile(reading: "\(output)/factors/\(task)/factors.safetensors")
+        }
+
+        private func expectClose(_ found: String, _ expected: String, within tolerance: Double) throws {
+            for task in SmallModel.taskNames {
+                let (found, expected) = (try factors(found, task), try factors(expected, task))
+                #expect(found.tensors.map(\.name) == expected.tensors.map(\.name))
+                for tensor in expected.tensors {
+                    let distance = relativeDistance(try found.tensor(tensor.name).values, tensor.values)
+                    #expect(distance <= tolerance, "\(task) \(tensor.name)")
+                }
+            }
+        }
+
+        @Test(arguments: [(Tensor.ElementType.float16, 0x1p-10), (.bfloat16, 0x1p-7)])
+        func `half-precision captures agree within their precision`(
+            type: Tensor.ElementType, precision: Double
+        ) async throws {
+            model.job.outputs = ["factors"]
+            let whole = try await run("whole")
+            let half = try await run("half") { model in
+                for task in SmallModel.taskNames {
+                    model.captures[task]?.tensors = model.captures[task]?.tensors.map { $0.converted(to: type) } ?? []
+                }
+            }
+            try expectClose(half, whole, within: precision)
+        }
+
+        @Test(arguments: [(Tensor.ElementType.float16), .bfloat16])
+        func `half-precision captures give the bytes of the same numbers in full precision`(
+            type: Tensor.ElementType
+        ) async throws {
+            for task in SmallModel.taskNames {
+                model.captures[task]?.tensors = model.captures[task]?.tensors.map { $0.converted(to: type) } ?? []
+            }
+            model.job.outputs = ["factors"]
+            let half = try await run("half")
+            let whole = try await run("whole") { model in
+                for task in SmallModel.taskNames {
+                    model.captures[task]?.tensors =
+                        model.captures[task]?.tensors.map { $0.converted(to: .float32) } ?? []
+                }
+            }
+            try requireSameBytes(half, whole)
+        }
+
+        @Test func `captures in several files by samples give the same factors`() async throws {
+            model.job.outputs = ["factors"]
+            let whole = try await run("whole")
+            let split = try await run("split") { model in
+                for (index, task) in SmallModel.taskNames.enumerated() {
+                    let capture = try #require(model.captures[task])
+                    // Positions are rows of a sample; of two probes, each part holds its samples' rows, probe by probe.
+                    for (part, samples) in [0..<5, 5..<12].enumerated() {
+                        try Self.part(of: capture, samples: samples)
+                            .write(to: model.directory.appending("parts/\(task)-\(part).safetensors"))
+                    }
+                    model.job.tasks[index].captures = ["parts/\(task)-*.safetensors"]
+                }
+            }
+            try expectClose(split, whole, within: 1e-6)
+        }
+
+        @Test func `captures in several files by layers give the same bytes`() async throws {
+            model.job.outputs = ["factors"]
+            let whole = try await run("whole")
+            let split = try await run("split") { model in
+                for (index, task) in SmallModel.taskNames.enumerated() {
+                    let capture = try #require(model.captures[task])
+                    for layer in ["q", "k", "v", "fc", "norm"] {
+                        var part = capture
+                        part.tensors.removeAll { !$0.name.hasPrefix("\(layer).") }
+                        try part.write(to: model.directory.appending("parts/\(task)-\(layer).safetensors"))
+                    }
+                    model.job.tasks[index].captures = ["parts/\(task)-*.safetensors"]
+                }
+            }
+            try requireSameBytes(split, whole)
+        }
+
+        @Test func `finished factors of another run take the place of captures`() async throws {
+            let captured = try await run("captured")
+            let imported = try await run("imported") { model in
+                for (index, task) in SmallModel.taskNames.enumerated() {
+                    model.job.tasks[index].captures = []
+                    model.job.tasks[index].factors = "captured/factors/\(task)"
+                }
+            }
+            let (found, expected) = (try OutputTree(imported), try OutputTree(captured))
+            #expect(found.differences(from: expected) == ["report.json"])
+        }
+
+        @Test func `layers that read the same rows have one A, which is computed once`() async throws {
+            model.job.outputs = ["factors", "report"]
+            let shared = try await run("shared")
+            for task in SmallModel.taskNames {
+                let found = try factors(shared, task)
+                #expect(try found.tensor("q.A").bytes == found.tensor("k.A").bytes)
+                #expect(try found.tensor("q.A").bytes == found.tensor("v.A").bytes)
+                #expect(try found.tensor("q.B").bytes != found.tensor("k.B").bytes)
+            }
+            let sharedUnits = try Self.factorUnits(shared)
+            let separate = try await run("separate") { model in
+                try model.changeCapture("beta", "k.input") { $0.replacing(0, with: 0.75) }
+            }
+            #expect(try Self.factorUnits(separate) == sharedUnits + 1)
+            // Of 3 tasks: the A of q, k and v and of fc, four B, one F.
+            #expect(sharedUnits == 3 * 7)
+        }
+
+        // MARK: - Parts
+
+        /// The rows of some samples: rows of inputs sample by sample, of gradients sample by sample within each probe.
+        private static func part(of capture: TensorFile, samples: Range<Int>) -> TensorFile {
+            var part = capture
+            part.metadata["samples"] = "\(samples.count)"
+            part.tensors = capture.tensors.map { tensor in
+                let probes = tensor.name.hasSuffix(".input") ? 1 : SmallModel.probes
+                let rowsOfSample = tensor.shape[0] / (probes * SmallModel.samples)
+                var bytes = Data()
+                for probe in 0..<probes {
+                    let first = probe * SmallModel.samples
+                    bytes += tensor.rows(
+                        (first + samples.lowerBound) * rowsOfSample..<(first + samples.upperBound) * rowsOfSample
+                    ).bytes
+                }
+                let rows = probes * samples.count * rowsOfSample
+                return Tensor(tensor.name, tensor.elementType, [rows, tensor.shape[1]], bytes: bytes)
+            }
+            return part
+        }
+
+        private static func factorUnits(_ output: String) throws -> Int {
+            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
+            let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let run = try #require(report["run"] as? [String: Any])
+            let stages = try #require(run["stages"] as? [String: [String: Any]])
+            return try #require(stages["factor"]?["units"] as? Int)
+        }
+    }
+}

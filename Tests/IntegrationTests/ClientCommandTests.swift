@@ -1,0 +1,94 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// What a user of a coordinator that keeps running does: submit, watch, fetch, cancel.
+    @Suite struct ClientCommandTests {
+        private let model: SmallModel
+
+        init() throws { model = try SmallModel() }
+
+        @Test func `a submitted job is watched to its end and fetched as it is`() async throws {
+            try await Cluster.with { cluster in
+                try cluster.startWorker("worker")
+                let result = try await cluster.client("submit", model.jobPath, "--watch")
+                try #require(result.exitCode == 0, "\(result.errors)")
+                let job = result.output.trimmingCharacters(in: .whitespacesAndNewlines)
+                #expect(job == "job-1")
+                let status = try await cluster.status(job)
+                #expect(status.state == "succeeded")
+                #expect(status.finishedUnits == status.totalUnits)
+                #expect(status.output == model.outputPath)
+                let copy = model.directory.appending("copy")
+                let fetched = try await cluster.client("fetch", job, copy)
+                try #require(fetched.exitCode == 0, "\(fetched.errors)")
+                #expect(OutputTree.paths(below: copy) == OutputTree.paths(below: model.outputPath))
+                try requireSameBytes(copy, model.outputPath)
+                let jobs = try await cluster.client("jobs", "--output", "json")
+                #expect(try jobs.json["apiVersion"] as? String == "kfacd/1")
+            }
+        }
+
+        @Test func `the same job again is the running one, and another may not share its output`() async throws {
+            try await Cluster.with { cluster in
+                // No worker is there, so that the job runs until one is.
+                let job = try await cluster.submit(model.jobPath)
+                #expect(try await cluster.submit(model.jobPath) == job)
+                model.job.method = "weighted_average"
+                let other = model.directory.appending("other.yaml")
+                try model.job.write(to: other)
+                let refused = try await cluster.client("submit", other)
+                #expect(refused.exitCode == 2)
+                #expect(
+                    refused.errors.contains("the output directory \(model.outputPath) is that of \(job)"),
+                    "\(refused.errors)")
+                try cluster.startWorker("worker")
+                try await cluster.waitForSuccess(job)
+            }
+        }
+
+        @Test func `a cancelled job leaves nothing and the next one runs`() async throws {
+            try await Cluster.with { cluster in
+                let large = try LargeModel()
+                let output = large.directory.appending("out")
+                try cluster.startWorker("worker")
+                let job = try await cluster.submit(try large.writeJob(output: output))
+                try await cluster.waitForProgress(job, units: 5)
+                let cancelled = try await cluster.client("cancel", job)
+                try #require(cancelled.exitCode == 0, "\(cancelled.errors)")
+                try await eventually("the end of \(job)", within: .seconds(20)) {
+                    try await cluster.status(job).state == "cancelled"
+                }
+                try await eventually("the removal of what was staged", within: .seconds(20)) {
+                    !FileManager.default.fileExists(atPath: output)
+                }
+                #expect(try await cluster.client("watch", job).exitCode == 1)
+                try await cluster.waitForSuccess(try await cluster.submit(model.jobPath))
+                // Nothing came back after the cancellation.
+                #expect(!FileManager.default.fileExists(atPath: output))
+            }
+        }
+
+        @Test func `an output directory may be given in place of the job file's`() async throws {
+            let output = model.directory.appending("elsewhere")
+            try await Client.runJob(model.jobPath, in: model.directory, options: ["--quiet", "--output", output])
+            #expect(OutputTree.paths(below: output).contains("report.json"))
+            #expect(!FileManager.default.fileExists(atPath: model.outputPath))
+        }
+
+        @Test func `a plan names the units that the run will have and changes nothing`() async throws {
+            let before = OutputTree.paths(below: model.directory.path)
+            let plan = try await Client.run(["plan", model.jobPath, "--output", "json"], in: model.directory)
+            try #require(plan.exitCode == 0, "\(plan.errors)")
+            #expect(OutputTree.paths(below: model.directory.path) == before)
+            let stages = try #require(try plan.json["stages"] as? [[String: Any]])
+            let units = stages.compactMap { $0["units"] as? Int }.reduce(0, +)
+            try await Cluster.with { cluster in
+                try cluster.startWorker("worker")
+                let job = try await cluster.submit(model.jobPath)
+                #expect(try await cluster.waitForSuccess(job).totalUnits == units)
+            }
+        }
+    }
+}

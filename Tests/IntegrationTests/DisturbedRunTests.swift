@@ -1,0 +1,159 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// DESIGN section 6, guarantees 1 to 3: whatever happens to processes, the files are the same to the byte.
+    @Suite(.referenceRun) struct DisturbedRunTests {
+        private let reference: ReferenceRun
+        private let output: String
+        private let job: String
+
+        init() throws {
+            reference = try #require(ReferenceRun.current)
+            output = reference.model.directory.appending("out-\(UUID().uuidString)")
+            job = try reference.model.writeJob(output: output)
+        }
+
+        private func requireReferenceBytes() throws {
+            try requireSameBytes(output, reference.outputPath)
+            // What lies there is large.
+            try FileManager.default.removeItem(atPath: output)
+        }
+
+        @Test(arguments: [2, 3])
+        func `several workers write the bytes of one`(workers: Int) async throws {
+            try await Client.runJob(job, workers: workers, in: reference.model.directory)
+            try requireReferenceBytes()
+        }
+
+        @Test func `a worker that is killed in the middle changes no byte`() async throws {
+            try await Cluster.with { cluster in
+                let doomed = try cluster.startWorker("doomed")
+                let job = try await cluster.submit(job)
+                let status = try await cluster.waitForProgress(job, units: 12)
+                doomed.send(SIGKILL)
+                #expect(try await doomed.exitCode(within: .seconds(10)) == 128 + SIGKILL)
+                try #require(status.finishedUnits < status.totalUnits)
+                let running = try await cluster.status(job)
+                try #require(running.state == "running")
+                try cluster.startWorker("heir")
+                try await cluster.waitForSuccess(job)
+                #expect(cluster.coordinator.errors.contains("worker lost"))
+            }
+            try requireReferenceBytes()
+        }
+
+        @Test func `one of two workers is killed and the other goes on`() async throws {
+            try await Cluster.with(workerTimeout: .milliseconds(1000)) { cluster in
+                let doomed = try cluster.startWorker("doomed")
+                try cluster.startWorker("survivor")
+                try await cluster.waitForWorkers(2)
+                let job = try await cluster.submit(job)
+                try await cluster.waitForProgress(job, units: 8)
+                doomed.send(SIGKILL)
+                try await cluster.waitForSuccess(job)
+            }
+            try requireReferenceBytes()
+        }
+
+        @Test func `a coordinator that is killed and restarted goes on where it stopped`() async throws {
+            try await Cluster.with { cluster in
+                let worker = try cluster.startWorker("faithful")
+                let job = try await cluster.submit(job)
+                let before = try await cluster.waitForProgress(job, units: 12)
+                try await cluster.restartCoordinator()
+                let resumed = try Self.resumedUnits(cluster.coordinator.errors)
+                try #require(resumed >= before.finishedUnits)
+                try #require(resumed < before.totalUnits)
+                try await cluster.waitForSuccess(job)
+                #expect(worker.isRunning)
+                #expect(worker.errors.contains("greeting it again"))
+                // A worker is counted from its greeting on: nothing that was finished is among these.
+                let computed = try await cluster.workerStatuses().map(\.finishedUnits).reduce(0, +)
+                #expect(computed > 0)
+                #expect(computed <= before.totalUnits - resumed)
+                try expectExecutors(of: before.totalUnits)
+            }
+            try requireReferenceBytes()
+        }
+
+        @Test func `a coordinator that is killed while no worker is there finishes with a new one`() async throws {
+            try await Cluster.with { cluster in
+                let doomed = try cluster.startWorker("doomed")
+                let job = try await cluster.submit(job)
+                try await cluster.waitForProgress(job, units: 12)
+                doomed.send(SIGKILL)
+                _ = try await doomed.exitCode(within: .seconds(10))
+                try await cluster.restartCoordinator()
+                try cluster.startWorker("heir")
+                try await cluster.waitForSuccess(job)
+            }
+            try requireReferenceBytes()
+        }
+
+        @Test func `a worker that joins late gets work`() async throws {
+            try await Cluster.with { cluster in
+                try cluster.startWorker("early")
+                let job = try await cluster.submit(job)
+                try await cluster.waitForProgress(job, units: 4)
+                try cluster.startWorker("late")
+                try await cluster.waitForSuccess(job)
+                let late = try await cluster.workerStatuses().first { $0.name.hasPrefix("late-") }
+                #expect(try #require(late).finishedUnits > 0)
+            }
+            try requireReferenceBytes()
+        }
+
+        @Test func `a worker that was stopped past its timeout and goes on changes no byte`() async throws {
+            try await Cluster.with(workerTimeout: .milliseconds(1000)) { cluster in
+                let sleeper = try cluster.startWorker("sleeper")
+                let job = try await cluster.submit(job)
+                try await cluster.waitForProgress(job, units: 8)
+                sleeper.send(SIGSTOP)
+                defer { sleeper.send(SIGCONT) }
+                try await eventually("the loss of the stopped worker", within: .seconds(20)) {
+                    cluster.coordinator.errors.contains("worker lost")
+                }
+                #expect(try await cluster.status(job).state == "running")
+                try cluster.startWorker("other")
+                try await cluster.waitForWorkers(1)
+                sleeper.send(SIGCONT)
+                try await cluster.waitForSuccess(job)
+                try await cluster.waitForWorkers(2)
+                #expect(sleeper.isRunning)
+            }
+            try requireReferenceBytes()
+        }
+
+        @Test(.enabled(if: Blindness.isPossible, Blindness.reason))
+        func `a worker that cannot see the input files gets them over the wire`() async throws {
+            let inputs = reference.model.directory.appending("inputs")
+            try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: inputs)
+            try await Cluster.with { cluster in
+                try cluster.startWorker("blind", launcher: Blindness.launcher)
+                let job = try await cluster.submit(job)
+                try await cluster.waitForSuccess(job)
+            }
+            try requireReferenceBytes()
+        }
+
+        // MARK: - What was computed by whom
+
+        /// How many units were finished already when the coordinator took the job up again, by its log.
+        private static func resumedUnits(_ log: String) throws -> Int {
+            let line = try #require(log.split(separator: "\n").first { $0.contains("job resumed") }, "\(log)")
+            let field = try #require(line.split(separator: " ").first { $0.hasPrefix("finished_units=") })
+            return try #require(Int(field.dropFirst("finished_units=".count)))
+        }
+
+        /// Every unit has one executor in the report, but for the report and what comes after it.
+        private func expectExecutors(of totalUnits: Int) throws {
+            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
+            let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let run = try #require(report["run"] as? [String: Any])
+            let executors = try #require(run["units_by_executor"] as? [String: Int])
+            #expect(executors.values.reduce(0, +) == totalUnits - 2)
+        }
+    }
+}

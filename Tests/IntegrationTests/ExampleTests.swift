@@ -1,0 +1,127 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// The bundled example against its float64 references, through `kfacctl run` and `kfacctl compare`.
+    @Suite struct ExampleTests {
+        private static let tasks = ["fashion", "hdigits", "numerals", "hebrew"]
+        private static let example = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Examples/small").path
+
+        private let directory: TemporaryDirectory
+        private let output: String
+
+        init() throws {
+            directory = try TemporaryDirectory()
+            output = directory.appending("out")
+        }
+
+        private func job(_ method: String, withCaptures: Bool = true) -> JobFile {
+            var job = JobFile(method: method, base: "\(Self.example)/base.safetensors", output: output)
+            job.tasks = Self.tasks.map { task in
+                JobFile.Task(
+                    model: "\(Self.example)/checkpoints/\(task).safetensors",
+                    captures: withCaptures ? ["\(Self.example)/captures/\(task).safetensors"] : [])
+            }
+            return job
+        }
+
+        private func run(_ job: JobFile) async throws {
+            let path = directory.appending("job.yaml")
+            try job.write(to: path)
+            try await Client.runJob(path, workers: 2, in: directory)
+        }
+
+        private func compare(_ file: String, _ reference: String, _ options: String...) async throws {
+            let arguments = ["compare", "\(output)/\(file)", "\(Self.example)/reference/\(reference)", "--summary"]
+            let result = try await Client.run(arguments + options, in: directory)
+            #expect(result.exitCode == 0, "\(file): \(result.output) \(result.errors)")
+        }
+
+        private func compareMerge(_ method: String, tolerance: String) async throws {
+            try await compare(
+                "merged/model.safetensors", "merge.\(method).safetensors", "--tolerance", tolerance, "--base",
+                "\(Self.example)/base.safetensors")
+        }
+
+        private func object(_ path: String) throws -> [String: Any] {
+            let data = try Data(contentsOf: URL(fileURLWithPath: path))
+            return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        }
+
+        /// Expects the values that the references give for a task's blocks under a form of the regularizer.
+        private func expectPenalties(_ found: [String: Double], of task: String, form: String) throws {
+            let references = try object("\(Self.example)/reference/penalties.json")
+            let expected = try #require(references[task] as? [String: [String: Double]])
+            let blocks = try #require(expected[form]).merging(try #require(expected["vec"])) { $1 }
+            let names = blocks.keys.sorted()
+            try #require(found.keys.sorted() == names)
+            expectClose(names.map { found[$0] ?? .nan }, names.map { blocks[$0] ?? .nan }, relative: 1e-4)
+        }
+
+        /// Equation 7 for each task's own vector: Σ_t λ_t I[own][t] over the other tasks, by block.
+        private func perTaskPenalties(_ report: [String: Any]) throws -> [String: [String: Double]] {
+            let tasks = try #require(report["tasks"] as? [[String: Any]])
+            let weights = try tasks.map { try #require($0["curvature_weight"] as? Double) }
+            let interference = try #require(report["interference"] as? [String: Any])
+            try #require(interference["task_vectors"] as? [String] == Self.tasks)
+            try #require(interference["tasks"] as? [String] == Self.tasks)
+            let blocks = try #require(interference["layers"] as? [String: [[Double]]])
+            var penalties: [String: [String: Double]] = [:]
+            for (own, name) in Self.tasks.enumerated() {
+                let others = weights.indices.filter { $0 != own }
+                let total = others.reduce(0) { $0 + weights[$1] }
+                penalties[name] = blocks.mapValues { matrix in
+                    others.reduce(0) { $0 + weights[$1] / total * matrix[own][$1] }
+                }
+            }
+            return penalties
+        }
+
+        @Test func `factors, regularizers, penalties and the kfac merge match the float64 references`() async throws {
+            var job = job("kfac")
+            job.curvature = ["damping: {rule: relative, value: 0.1}"]
+            try await run(job)
+            for task in Self.tasks {
+                try await compare(
+                    "factors/\(task)/factors.safetensors", "factors.\(task).safetensors", "--tolerance", "1e-5")
+                try await compare(
+                    "regularizer/\(task)/regularizer.safetensors", "regularizer.\(task).safetensors", "--tolerance",
+                    "1e-4")
+            }
+            try await compareMerge("kfac", tolerance: "1e-4")
+            let report = try object("\(output)/report.json")
+            let accumulated = try #require(report["penalties"] as? [String: [String: Double]])
+            let perTask = try perTaskPenalties(report)
+            for task in Self.tasks {
+                try expectPenalties(try #require(accumulated[task]), of: task, form: "eq8")
+                try expectPenalties(try #require(perTask[task]), of: task, form: "eq7")
+            }
+        }
+
+        @Test func `the per-task form and task arithmetic match the float64 references`() async throws {
+            var job = job("task_arithmetic")
+            job.curvature = ["regularizer: {form: per_task, targets: [hdigits]}", "interference: false"]
+            job.outputs = ["regularizer", "merged"]
+            try await run(job)
+            try await compareMerge("task_arithmetic", tolerance: "1e-4")
+            let found = try TensorFile(reading: "\(output)/regularizer/hdigits/regularizer.safetensors")
+            for task in Self.tasks where task != "hdigits" {
+                let reference = try TensorFile(reading: "\(Self.example)/reference/factors.\(task).safetensors")
+                for tensor in reference.tensors {
+                    let name = "\(task)/\(tensor.name)"
+                    #expect(relativeDistance(try found.tensor(name).values, tensor.values) < 1e-5, "\(name)")
+                }
+            }
+        }
+
+        @Test func `a weighted average without curvature matches the float64 reference`() async throws {
+            var job = job("weighted_average", withCaptures: false)
+            job.outputs = ["merged"]
+            try await run(job)
+            try await compareMerge("weighted_average", tolerance: "1e-4")
+            #expect(OutputTree.paths(below: output) == ["merged/model.safetensors"])
+        }
+    }
+}

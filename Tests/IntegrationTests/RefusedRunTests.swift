@@ -1,0 +1,96 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// What stands against a run besides its input: the output directory, memory, the coordinator, the user.
+    @Suite struct RefusedRunTests {
+        private let model: SmallModel
+
+        init() throws { model = try SmallModel() }
+
+        @Test func `an output directory that is not empty is left alone unless it may be overwritten`() async throws {
+            model.job.outputs = ["merged", "report"]
+            try model.write()
+            try await model.run()
+            try Data("kept".utf8).write(to: URL(fileURLWithPath: "\(model.outputPath)/notes.txt"))
+            let before = try OutputTree(model.outputPath)
+            try await model.expectRefusal(
+                "job.yaml:", "the output directory \(model.outputPath) is not empty (it holds ", "--overwrite")
+            #expect(try OutputTree(model.outputPath) == before)
+            model.job.outputs = ["factors", "report"]
+            try model.write()
+            try await model.run(["--overwrite"])
+            let expected =
+                SmallModel.taskNames.map { "factors/\($0)/factors.safetensors" } + ["notes.txt", "report.json"]
+            #expect(OutputTree.paths(below: model.outputPath) == expected)
+        }
+
+        @Test func `a layer that is too large for every worker is named`() async throws {
+            try await model.expectRefusal(
+                "job.yaml: the ", " MiB of memory; the largest worker offers 1 MiB.", "--memory", options: ["--memory", "1"])
+        }
+
+        @Test func `bad usage is exit code 2`() async throws {
+            for arguments in [["run"], ["run", model.jobPath, "--worker", "2"], ["no-such-command"], ["status"]] {
+                let result = try await Client.run(arguments, in: model.directory)
+                #expect(result.exitCode == 2, "\(arguments): \(result.errors)")
+                #expect(!result.errors.isEmpty)
+            }
+        }
+
+        @Test func `no coordinator at the address is exit code 3`() async throws {
+            // Nobody listens on port 1.
+            for command in [["jobs"], ["submit", model.jobPath], ["fetch", "job-1", model.outputPath]] {
+                let result = try await Client.run(
+                    command + ["--timeout", "1", "--coordinator", "tcp://127.0.0.1:1"], in: model.directory)
+                #expect(result.exitCode == 3, "\(command): \(result.errors)")
+                #expect(result.errors.contains("no coordinator answered at tcp://127.0.0.1:1"), "\(result.errors)")
+            }
+        }
+
+        @Test func `an unknown job is exit code 2`() async throws {
+            try await Cluster.with { cluster in
+                for command in ["status", "cancel", "watch"] {
+                    let result = try await cluster.client(command, "job-9")
+                    #expect(result.exitCode == 2, "\(command): \(result.errors)")
+                    #expect(result.errors.contains("job-9: there is no such job. Known jobs: none."))
+                }
+            }
+        }
+
+        @Test(arguments: [SIGINT, SIGTERM])
+        func `an interrupted run leaves no process and no file`(signal: Int32) async throws {
+            let large = try LargeModel()
+            let state = try TemporaryDirectory()
+            let output = large.directory.appending("out")
+            let job = try large.writeJob(output: output)
+            let client = try RunningProgram(
+                Programs.client, ["run", job, "--workers", "2", "--state-directory", state.path], name: "run",
+                in: large.directory)
+            try await eventually("staged work", within: .seconds(30)) {
+                guard client.isRunning else { throw WaitError(description: client.logTail) }
+                return FileManager.default.fileExists(atPath: "\(output)/.kfacd-job-1")
+            }
+            let address = try #require(client.errors.split(separator: " ").first { $0.hasPrefix("tcp://127.0.0.1:") })
+            let marks = [state.path, String(address.dropLast())]
+            // The client, the coordinator and two workers.
+            try #require(Self.processes(mentioning: marks).count == 4)
+            client.send(signal)
+            #expect(try await client.exitCode(within: .seconds(20)) == 130, "\(client.errors)")
+            #expect(Self.processes(mentioning: marks) == [])
+            #expect(!FileManager.default.fileExists(atPath: output))
+            #expect(try state.names() == [])
+        }
+
+        /// The command lines of processes that mention one of the texts.
+        private static func processes(mentioning texts: [String]) -> [String] {
+            let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc"))?.filter { Int($0) != nil } ?? []
+            return numbers.compactMap { number in
+                guard let data = FileManager.default.contents(atPath: "/proc/\(number)/cmdline") else { return nil }
+                let line = String(decoding: data, as: UTF8.self).replacingOccurrences(of: "\0", with: " ")
+                return texts.contains { line.contains($0) } ? line : nil
+            }
+        }
+    }
+}

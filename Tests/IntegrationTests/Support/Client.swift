@@ -1,0 +1,56 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// What a command that ended left.
+struct CommandResult {
+    let exitCode: Int32
+    let output: String
+    let errors: String
+
+    /// Standard output as a JSON object.
+    ///
+    /// - Throws: what Foundation or the requirement throws when it is none.
+    var json: [String: Any] {
+        get throws { try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any]) }
+    }
+}
+
+/// `kfacctl`, as a user types it.
+enum Client {
+    /// Runs a command to its end.
+    ///
+    /// - Throws: ``WaitError`` when it does not end in time; it is killed then.
+    static func run(
+        _ arguments: [String], in directory: TemporaryDirectory, environment: [String: String] = [:],
+        within limit: Duration = .seconds(60)
+    ) async throws -> CommandResult {
+        let name = "client-\(UUID().uuidString)"
+        let program = try RunningProgram(
+            Programs.client, arguments, name: name, in: directory, environment: environment)
+        do {
+            let code = try await program.exitCode(within: limit)
+            let result = CommandResult(exitCode: code, output: program.output, errors: program.errors)
+            for end in ["stdout", "stderr"] {
+                try? FileManager.default.removeItem(atPath: directory.appending("\(name).\(end)"))
+            }
+            return result
+        } catch {
+            throw WaitError(description: "\(error)\n\(program.logTail)")
+        }
+    }
+
+    /// Runs a job on this machine and requires that it succeeds.
+    ///
+    /// - Throws: what ``run(_:in:environment:within:)`` throws, and the requirement.
+    @discardableResult
+    static func runJob(
+        _ path: String, workers: Int = 1, in directory: TemporaryDirectory, options: [String] = [],
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws -> CommandResult {
+        let arguments = ["run", path, "--workers", "\(workers)", "--state-directory", directory.path] + options
+        let result = try await run(arguments, in: directory)
+        try #require(result.exitCode == 0, "\(result.errors)", sourceLocation: sourceLocation)
+        return result
+    }
+}

@@ -1,0 +1,184 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// A coordinator and workers that a test may kill, and the questions that it asks them.
+final class Cluster {
+    let directory: TemporaryDirectory
+    private(set) var coordinator: RunningProgram
+    private(set) var endpoint: String
+    private(set) var workers: [RunningProgram] = []
+    private var programs = 0
+
+    /// What `kfacctl status` says.
+    struct JobStatus {
+        let state: String
+        let finishedUnits: Int
+        let totalUnits: Int
+        let message: String
+        let output: String
+    }
+
+    /// What `kfacctl workers` says of one.
+    struct WorkerStatus {
+        let name: String
+        let finishedUnits: Int
+    }
+
+    /// Starts a coordinator and runs a body; when that throws, the log of every daemon is in the test's messages.
+    ///
+    /// - Throws: what the body throws.
+    static func with(
+        workerTimeout: Duration = .seconds(5), sourceLocation: SourceLocation = #_sourceLocation,
+        _ body: (Cluster) async throws -> Void
+    ) async throws {
+        let cluster = try await Cluster(workerTimeout: workerTimeout)
+        do {
+            try await body(cluster)
+        } catch {
+            let logs = ([cluster.coordinator] + cluster.workers).map(\.logTail).joined(separator: "\n\n")
+            Issue.record("\(error)\n\(logs)", sourceLocation: sourceLocation)
+            throw error
+        }
+    }
+
+    private let options: [String]
+
+    private init(workerTimeout: Duration) async throws {
+        directory = try TemporaryDirectory()
+        options = [
+            "--heartbeat", "\(workerTimeout / .milliseconds(5))".split(separator: ".")[0].description,
+            "--worker-timeout", "\(workerTimeout / .milliseconds(1))".split(separator: ".")[0].description,
+        ]
+        (coordinator, endpoint) = try await Self.start("tcp://127.0.0.1:0", options, number: 0, in: directory)
+    }
+
+    private static func start(
+        _ endpoint: String, _ options: [String], number: Int, in directory: TemporaryDirectory
+    ) async throws -> (RunningProgram, String) {
+        let program = try RunningProgram(
+            Programs.daemon,
+            ["coordinator", "--bind", endpoint, "--state-directory", directory.appending("state"), "--end-with-input"]
+                + options, name: "coordinator-\(number)", in: directory)
+        try await eventually("a coordinator that is ready", within: .seconds(20)) {
+            guard program.isRunning else { throw WaitError(description: program.logTail) }
+            return program.output.hasSuffix("\n")
+        }
+        let line = program.output.split(separator: "\n")[0]
+        try #require(line.hasPrefix("ready tcp://127.0.0.1:"), "\(line)")
+        return (program, String(line.dropFirst("ready ".count)))
+    }
+
+    // MARK: - Daemons
+
+    /// Kills the coordinator and starts it again on the same port and state.
+    ///
+    /// - Throws: ``WaitError`` when it does not get ready.
+    func restartCoordinator() async throws {
+        coordinator.send(SIGKILL)
+        _ = try await coordinator.exitCode(within: .seconds(10))
+        programs += 1
+        (coordinator, _) = try await Self.start(endpoint, options, number: programs, in: directory)
+    }
+
+    /// Starts a worker of one lane.
+    ///
+    /// - Parameter launcher: A command that starts it, with its arguments; by default nothing.
+    /// - Throws: what Foundation throws when it cannot be started.
+    @discardableResult
+    func startWorker(_ name: String, memoryMiB: Int = 1024, launcher: [String] = []) throws -> RunningProgram {
+        let command =
+            launcher + [
+                Programs.daemon, "worker", "--coordinator", endpoint, "--name", name, "--lanes", "1", "--memory",
+                "\(memoryMiB)", "--end-with-input",
+            ]
+        let worker = try RunningProgram(command[0], Array(command.dropFirst()), name: name, in: directory)
+        workers.append(worker)
+        return worker
+    }
+
+    /// Waits until so many workers are there.
+    ///
+    /// - Throws: ``WaitError`` when they are not.
+    func waitForWorkers(_ count: Int) async throws {
+        try await eventually("\(count) workers", within: .seconds(20)) { try await self.workerStatuses().count == count }
+    }
+
+    // MARK: - Questions
+
+    /// Runs `kfacctl` against this coordinator.
+    ///
+    /// - Throws: ``WaitError`` when it does not end in time.
+    func client(_ arguments: String...) async throws -> CommandResult {
+        try await Client.run(arguments, in: directory, environment: ["KFACD_COORDINATOR": endpoint])
+    }
+
+    /// Submits a job and returns its name.
+    ///
+    /// - Throws: what the requirement throws when it is refused.
+    func submit(_ path: String, _ options: String...) async throws -> String {
+        let arguments = ["submit", path] + options
+        let result = try await Client.run(arguments, in: directory, environment: ["KFACD_COORDINATOR": endpoint])
+        try #require(result.exitCode == 0, "\(result.errors)")
+        return result.output.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// A job's state.
+    ///
+    /// - Throws: what the requirement throws when the coordinator says nothing that can be understood.
+    func status(_ job: String) async throws -> JobStatus {
+        let result = try await client("status", job, "--output", "json")
+        try #require(result.exitCode == 0, "\(result.errors)")
+        let jobs = try #require(try result.json["jobs"] as? [[String: Any]])
+        let found = try #require(jobs.first)
+        return JobStatus(
+            state: try #require(found["state"] as? String), finishedUnits: try #require(found["finished_units"] as? Int),
+            totalUnits: try #require(found["total_units"] as? Int), message: try #require(found["message"] as? String),
+            output: try #require(found["output"] as? String))
+    }
+
+    /// The workers that are there.
+    ///
+    /// - Throws: what the requirement throws when the coordinator says nothing that can be understood.
+    func workerStatuses() async throws -> [WorkerStatus] {
+        let result = try await client("workers", "--output", "json")
+        try #require(result.exitCode == 0, "\(result.errors)")
+        return try #require(try result.json["workers"] as? [[String: Any]]).map { worker in
+            WorkerStatus(
+                name: try #require(worker["worker"] as? String),
+                finishedUnits: try #require(worker["finished_units"] as? Int))
+        }
+    }
+
+    /// Waits until a part of a job is done, while it still runs.
+    ///
+    /// - Throws: ``WaitError`` when that does not happen, or the job is over before it was seen.
+    @discardableResult
+    func waitForProgress(_ job: String, units: Int) async throws -> JobStatus {
+        var last: JobStatus?
+        try await eventually("\(units) finished units of \(job)", within: .seconds(60)) {
+            let status = try await self.status(job)
+            last = status
+            guard status.state == "running" else {
+                throw WaitError(description: "\(job) was over (\(status.state) \(status.message)) before it was seen")
+            }
+            return status.finishedUnits >= units
+        }
+        return try #require(last)
+    }
+
+    /// Waits for a job's success.
+    ///
+    /// - Throws: ``WaitError`` when it does not end, the requirement when it ends otherwise.
+    @discardableResult
+    func waitForSuccess(_ job: String) async throws -> JobStatus {
+        var last: JobStatus?
+        try await eventually("the end of \(job)", within: .seconds(90)) {
+            last = try await self.status(job)
+            return last?.state != "running"
+        }
+        let status = try #require(last)
+        try #require(status.state == "succeeded", "\(status.message)")
+        return status
+    }
+}

@@ -1,0 +1,53 @@
+import Foundation
+import Testing
+
+/// Every file below a directory, to be compared with another run's.
+struct OutputTree: Equatable {
+    private var files: [String: Data] = [:]
+
+    /// Reads a job's output directory.
+    ///
+    /// - Throws: what Foundation or the requirement throws when it cannot be read.
+    init(_ directory: String) throws {
+        for path in Self.paths(below: directory) {
+            let data = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(path)"))
+            files[path] = path == "report.json" ? try Self.withoutRun(data) : data
+        }
+    }
+
+    /// The files' paths, sorted.
+    var paths: [String] { files.keys.sorted() }
+
+    /// The files that are not the same in both, for messages.
+    func differences(from other: OutputTree) -> [String] {
+        Set(files.keys).union(other.files.keys).filter { files[$0] != other.files[$0] }.sorted()
+    }
+
+    /// How a run went differs; everything else that its report says must not.
+    private static func withoutRun(_ report: Data) throws -> Data {
+        var members = try #require(try JSONSerialization.jsonObject(with: report) as? [String: Any])
+        try #require(members.removeValue(forKey: "run") != nil)
+        return try JSONSerialization.data(withJSONObject: members, options: [.sortedKeys])
+    }
+
+    /// The files below a directory, hidden ones included; none when there is no such directory.
+    static func paths(below directory: String) -> [String] {
+        let names = FileManager.default.enumerator(atPath: directory)?.compactMap { $0 as? String } ?? []
+        return names.filter { name in
+            var isDirectory: ObjCBool = false
+            return FileManager.default.fileExists(atPath: "\(directory)/\(name)", isDirectory: &isDirectory)
+                && !isDirectory.boolValue
+        }.sorted()
+    }
+}
+
+/// Requires that two runs wrote the same bytes.
+///
+/// - Throws: what the requirement throws when they did not.
+func requireSameBytes(
+    _ found: String, _ expected: String, sourceLocation: SourceLocation = #_sourceLocation
+) throws {
+    let (left, right) = (try OutputTree(found), try OutputTree(expected))
+    try #require(!right.paths.isEmpty, sourceLocation: sourceLocation)
+    try #require(left.differences(from: right) == [], sourceLocation: sourceLocation)
+}

@@ -1,0 +1,28 @@
+import Foundation
+import Testing
+
+/// The reference implementation of safetensors and numpy, where they are installed.
+enum Python {
+    /// The interpreter: `KFACD_PYTHON`, else `python3`.
+    private static let interpreter = ProcessInfo.processInfo.environment["KFACD_PYTHON"] ?? "python3"
+
+    static let hasSafetensors = (try? run("import safetensors.numpy, numpy"))?.status == 0
+
+    static let reason: Comment = "needs Python with safetensors and numpy; KFACD_PYTHON names the interpreter"
+
+    /// Runs a script to its end.
+    ///
+    /// - Throws: what Foundation throws when the interpreter cannot be started.
+    static func run(_ script: String, _ arguments: String...) throws -> (status: Int32, output: String) {
+        let process = Process()
+        let output = Pipe()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [interpreter, "-c", script] + arguments
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        let data = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
+    }
+}

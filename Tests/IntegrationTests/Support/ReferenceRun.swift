@@ -1,0 +1,34 @@
+import TestSupport
+import Testing
+
+/// The large model and what one worker makes of it undisturbed: made once for the tests that disturb.
+struct ReferenceRun: Sendable {
+    @TaskLocal static var current: ReferenceRun?
+
+    let model: LargeModel
+    let outputPath: String
+
+    /// Writes the model and runs its job.
+    ///
+    /// - Throws: what the requirement throws when the job fails.
+    init() async throws {
+        model = try LargeModel()
+        outputPath = model.directory.appending("reference")
+        try await Client.runJob(try model.writeJob(output: outputPath), in: model.directory, options: ["--quiet"])
+    }
+}
+
+/// Gives the tests of a suite one ``ReferenceRun``.
+struct ReferenceRunTrait: SuiteTrait, TestScoping {
+    func provideScope(
+        for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
+    ) async throws {
+        let run = try await ReferenceRun()
+        try await ReferenceRun.$current.withValue(run) { try await function() }
+    }
+}
+
+extension Trait where Self == ReferenceRunTrait {
+    /// Gives the tests of a suite one ``ReferenceRun``.
+    static var referenceRun: Self { ReferenceRunTrait() }
+}

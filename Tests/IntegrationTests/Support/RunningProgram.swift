@@ -1,0 +1,78 @@
+import Foundation
+import TestSupport
+
+/// A process that a test started, with what it writes in files; killed when the last reference goes away.
+final class RunningProgram {
+    private let process = Process()
+    private let input = Pipe()
+    private let outputPath: String
+    private let errorPath: String
+    /// The command line, for messages.
+    let description: String
+
+    /// Starts a program. Its standard input stays open as long as this process and this object live.
+    ///
+    /// - Parameters:
+    ///   - path: The executable.
+    ///   - arguments: Its arguments.
+    ///   - name: Names the files that take its output.
+    ///   - directory: Where those files are written; also the program's working directory.
+    ///   - environment: Added to this process's own.
+    /// - Throws: what Foundation throws when it cannot be started.
+    init(
+        _ path: String, _ arguments: [String], name: String, in directory: TemporaryDirectory,
+        environment: [String: String] = [:]
+    ) throws {
+        outputPath = directory.appending("\(name).stdout")
+        errorPath = directory.appending("\(name).stderr")
+        description = ([path] + arguments).joined(separator: " ")
+        for file in [outputPath, errorPath] { _ = FileManager.default.createFile(atPath: file, contents: nil) }
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = arguments
+        process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
+        // What stands in the environment of whoever runs the tests must not reach another coordinator.
+        var variables = ProcessInfo.processInfo.environment
+        variables["KFACD_COORDINATOR"] = nil
+        variables["OPENBLAS_NUM_THREADS"] = "1"
+        process.environment = variables.merging(environment) { $1 }
+        process.standardInput = input
+        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: outputPath))
+        process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: errorPath))
+        try process.run()
+    }
+
+    deinit {
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    }
+
+    var isRunning: Bool { process.isRunning }
+
+    /// What it wrote to standard output so far.
+    var output: String { Self.text(outputPath) }
+
+    /// What it wrote to standard error so far: the log, for a daemon.
+    var errors: String { Self.text(errorPath) }
+
+    /// The end of the log, for the message of a failed test.
+    var logTail: String {
+        "\(description)\n\(isRunning ? "is running" : "has ended")\n\(output.suffix(1000))\n\(errors.suffix(6000))"
+    }
+
+    /// Sends a signal to this process and no other.
+    func send(_ signal: Int32) {
+        if process.isRunning { kill(process.processIdentifier, signal) }
+    }
+
+    /// Waits for the end of the process.
+    ///
+    /// - Returns: The exit code, or 128 and the number of the signal that ended it.
+    /// - Throws: ``WaitError`` when it still runs afterwards.
+    func exitCode(within limit: Duration) async throws -> Int32 {
+        try await eventually("the end of \(description)", within: limit) { !self.process.isRunning }
+        return process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
+    }
+
+    private static func text(_ path: String) -> String {
+        String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
+    }
+}
