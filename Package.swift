@@ -158,7 +158,7 @@ let package = Package(
         tests("JobFilesTests", ["JobFiles", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
         tests("JobPlanTests", ["JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic"]),
         tests(
-            "SchedulingTests", ["Scheduling", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra"],
+            "SchedulingTests", ["Scheduling", "JobPlan", "Identifiers", "LinearAlgebra"],
             exclude: ["Scenarios"]),
         tests(
             "WireProtocolTests",
@@ -166,5 +166,6 @@ let package = Package(
                 "WireProtocol", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
+        tests("IntegrationTests", ["kfacd", "kfacctl"]),
     ]
 )

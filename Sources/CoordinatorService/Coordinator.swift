@@ -257,14 +257,23 @@ actor Coordinator {
 
     // MARK: - Log
 
+    private func forget(_ worker: WorkerID) {
+        if let peer = workers.removeValue(forKey: worker)?.identity { transferSink.yield((.peerGone, peer)) }
+    }
+
+    private func departure(_ worker: WorkerID, _ reason: String, _ units: Int) -> Logger.Metadata {
+        [LogKeys.worker: "\(worker)", LogKeys.cause: "\(reason)", "units": "\(units)"]
+    }
+
     private func log(_ notice: SchedulerNotice) {
         switch notice {
         case .workerJoined(let worker): logger.notice("worker joined", metadata: [LogKeys.worker: "\(worker)"])
+        case .workerLeft(let worker, let reason, let units):
+            forget(worker)
+            logger.notice("worker left", metadata: departure(worker, reason, units))
         case .workerLost(let worker, let reason, let units):
-            if let peer = workers.removeValue(forKey: worker)?.identity { transferSink.yield((.peerGone, peer)) }
-            logger.warning(
-                "worker lost",
-                metadata: [LogKeys.worker: "\(worker)", LogKeys.cause: "\(reason)", "units": "\(units)"])
+            forget(worker)
+            logger.warning("worker lost", metadata: departure(worker, reason, units))
         case .unitRetried(let unit, let failure, let failures):
             logger.warning(
                 "unit will be tried again",

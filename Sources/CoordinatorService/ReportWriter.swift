@@ -204,19 +204,34 @@ struct ReportWriter {
         ])
     }
 
-    /// Ω of each task's own vector under the regularizer that leaves it out (equation 8), by block.
+    /// Ω of each task's own vector under the regularizer that leaves it out, by block: equation 8, or equation 7 for
+    /// the per-task form.
     private var penalties: JSONValue {
-        guard !plan.regularizerPenalties.isEmpty else { return .null }
-        return .object(
-            plan.spec.tasks.compactMap { task in
-                guard let units = plan.regularizerPenalties[task.name] else { return nil }
-                let blocks = plan.blocks.compactMap { block -> JSONValue.Member? in
-                    guard let unit = units[block.name], let value = result(unit)?.measurements[.penalties]?.first
-                    else { return nil }
-                    return .init(block.name, .of(value))
-                }
-                return .init(task.name.rawValue, .object(blocks))
-            })
+        let tasks = plan.targets.compactMap { target -> JSONValue.Member? in
+            guard case .without(let task) = target else { return nil }
+            let values = plan.blocks.compactMap { block -> JSONValue.Member? in
+                penalty(of: task, block.name).map { .init(block.name, .of($0)) }
+            }
+            return values.isEmpty ? nil : .init(task.rawValue, .object(values))
+        }
+        return tasks.isEmpty ? .null : .object(tasks)
+    }
+
+    private func penalty(of task: TaskName, _ block: String) -> Double? {
+        guard plan.spec.curvature.regularizer.form == .perTask else {
+            return plan.regularizerPenalties[task]?[block].flatMap { result($0)?.measurements[.penalties]?.first }
+        }
+        guard let vector = plan.mergedTasks.firstIndex(where: { $0.name == task }) else { return nil }
+        let others = plan.curvedTasks.map(\.name).filter { $0 != task }
+        let total = others.reduce(0) { $0 + plan.curvatureWeight(of: $1) }
+        var sum = 0.0
+        for other in others {
+            guard let unit = plan.interferences[other]?[block],
+                let values = result(unit)?.measurements[.penalties], values.indices.contains(vector)
+            else { return nil }
+            sum += plan.curvatureWeight(of: other) / total * values[vector]
+        }
+        return sum
     }
 
     private var merge: JSONValue {

@@ -19,7 +19,7 @@ public actor ClientConnection {
     /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)``.
     public static func connect(to endpoint: Endpoint, context: Context) async throws(MessagingError) -> ClientConnection
     {
-        ClientConnection(link: try await DealerLink.connect(to: endpoint, as: nil, context: context))
+        ClientConnection(link: try await DealerLink.connect(to: endpoint, as: nil, linger: .zero, context: context))
     }
 
     /// Asks and waits for the answer.
@@ -62,8 +62,8 @@ public actor ClientConnection {
         }
     }
 
-    /// Closes the connection.
+    /// Closes the connection; a question without an answer is dropped.
     public func close() async {
-        await link.channel.close(flushingFor: .seconds(1))
+        await link.channel.close(flushingFor: .zero)
     }
 }

@@ -8,12 +8,19 @@ struct DealerLink: Sendable {
 
     /// Starts to connect; the coordinator need not be there yet.
     ///
+    /// - Parameters:
+    ///   - endpoint: Where the coordinator listens.
+    ///   - identity: The name under which the coordinator answers, or `nil` for one of its choice.
+    ///   - linger: How long the last words may take to leave after closing.
+    ///   - context: The process's context.
+    /// - Returns: A link that connects in the background.
     /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)`` for an address that cannot be one.
     static func connect(
-        to endpoint: Endpoint, as identity: RoutingIdentity?, context: Context
+        to endpoint: Endpoint, as identity: RoutingIdentity?, linger: Duration, context: Context
     ) async throws(MessagingError) -> DealerLink {
         var options = SocketOptions()
         options.routingIdentity = identity
+        options.linger = linger
         options.isIPv6Enabled = endpoint.isIPv6
         options.reconnectInterval = .milliseconds(50)
         options.maximumReconnectInterval = .seconds(1)

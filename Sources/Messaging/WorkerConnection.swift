@@ -57,7 +57,8 @@ public actor WorkerConnection {
         to endpoint: Endpoint, hello: WorkerHello, context: Context
     ) async throws(MessagingError) -> WorkerConnection {
         let identity = try? RoutingIdentity(hello.worker.rawValue)
-        let link = try await DealerLink.connect(to: endpoint, as: identity, context: context)
+        let link = try await DealerLink.connect(
+            to: endpoint, as: identity, linger: .seconds(1), context: context)
         return WorkerConnection(link: link, hello: hello)
     }
 

@@ -34,7 +34,7 @@ public struct Scheduler: Sendable {
         case .jobCancelled(let job): end(job, .cancelled, &effects)
         case .workerJoined(let worker, let capacity): join(worker, capacity, now, &effects)
         case .workerHeard(let worker): roster.workers[worker]?.lastHeard = now
-        case .workerLeft(let worker, let reason): lose(worker, reason: reason, &effects)
+        case .workerLeft(let worker, let reason): lose(worker, reason: reason, isFarewell: true, &effects)
         case .unitStarted(let unit, let attempt, let worker): start(unit, attempt, worker, now)
         case .unitFinished(let unit, let attempt, let executor, let result, let duration):
             hear(executor, now)
@@ -118,9 +118,15 @@ public struct Scheduler: Sendable {
         if case .worker(let worker) = executor { roster.workers[worker]?.lastHeard = now }
     }
 
-    private mutating func lose(_ worker: WorkerID, reason: String, _ effects: inout SchedulerEffects) {
+    private mutating func lose(
+        _ worker: WorkerID, reason: String, isFarewell: Bool = false, _ effects: inout SchedulerEffects
+    ) {
         guard let lost = roster.workers.removeValue(forKey: worker) else { return }
-        effects.notices.append(.workerLost(worker, reason: reason, units: lost.leases.count))
+        let units = lost.leases.count
+        effects.notices.append(
+            isFarewell
+                ? .workerLeft(worker, reason: reason, units: units)
+                : .workerLost(worker, reason: reason, units: units))
         for (unit, lease) in lost.leases where holds(unit, .worker(worker), lease.attempt) {
             guard lease.hasStarted else {
                 release(unit)

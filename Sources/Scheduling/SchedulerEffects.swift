@@ -48,6 +48,8 @@ public enum WorkerOrder: Hashable, Sendable {
 public enum SchedulerNotice: Hashable, Sendable {
     /// A worker joined.
     case workerJoined(WorkerID)
+    /// A worker took its leave; its units were taken back.
+    case workerLeft(WorkerID, reason: String, units: Int)
     /// A worker is gone; its units were taken back.
     case workerLost(WorkerID, reason: String, units: Int)
     /// A unit failed and will be tried again.

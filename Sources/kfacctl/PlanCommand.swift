@@ -14,6 +14,9 @@ struct PlanCommand: AsyncParsableCommand {
     @Option(help: "Ask this coordinator, which knows its workers' memory; by default a private one is started.")
     var coordinator: String?
 
+    @Option(help: "Seconds to wait for an answer.")
+    var timeout: UInt32 = 10
+
     @Option(name: .shortAndLong, help: "table or json.")
     var output: OutputFormat = .table
 
@@ -31,7 +34,7 @@ struct PlanCommand: AsyncParsableCommand {
             (cluster, endpoint) = (own, own.endpoint)
         }
         defer { cluster?.stop() }
-        let client = try await CoordinatorClient(endpoint: endpoint, timeout: .seconds(10))
+        let client = try await CoordinatorClient(endpoint: endpoint, timeout: .seconds(Int64(timeout)))
         guard case .plan(let plan) = try await client.ask(.plan(submission)).reply else { return }
         await client.close()
         try show(plan)

@@ -16,13 +16,16 @@ struct ProgressDisplay {
         let start = Date.now
         var lastLine = Date.distantPast
         var misses = 0
+        var hasAnswered = false
         while true {
             let report: JobReport
             do {
                 report = try await client.status(job)
                 misses = 0
-            } catch let failure as CommandFailure where failure.code == .unreachable && misses < 30 {
+                hasAnswered = true
+            } catch let failure as CommandFailure where failure.code == .unreachable && hasAnswered && misses < 30 {
                 // A coordinator that restarts takes its jobs up again: wait for it.
+                if misses == 0 { Terminal.note("the coordinator does not answer; waiting for it") }
                 misses += 1
                 continue
             }

@@ -14,7 +14,7 @@ extension SerialIntegrationTests {
             model.job.output = output
             try change(model)
             try model.write()
-            return try await model.run(workers: 2)
+            return try await model.run()
         }
 
         private func factors(_ output: String, _ task: String) throws -> TensorFile {
@@ -33,35 +33,15 @@ extension SerialIntegrationTests {
         }
 
         @Test(arguments: [(Tensor.ElementType.float16, 0x1p-10), (.bfloat16, 0x1p-7)])
-        func `half-precision captures agree within their precision`(
+        func `half-precision captures agree within their precision, and give the bytes of the same numbers`(
             type: Tensor.ElementType, precision: Double
         ) async throws {
             model.job.outputs = ["factors"]
             let whole = try await run("whole")
-            let half = try await run("half") { model in
-                for task in SmallModel.taskNames {
-                    model.captures[task]?.tensors = model.captures[task]?.tensors.map { $0.converted(to: type) } ?? []
-                }
-            }
+            let half = try await run("half") { $0.convertCaptures(to: type) }
             try expectClose(half, whole, within: precision)
-        }
-
-        @Test(arguments: [(Tensor.ElementType.float16), .bfloat16])
-        func `half-precision captures give the bytes of the same numbers in full precision`(
-            type: Tensor.ElementType
-        ) async throws {
-            for task in SmallModel.taskNames {
-                model.captures[task]?.tensors = model.captures[task]?.tensors.map { $0.converted(to: type) } ?? []
-            }
-            model.job.outputs = ["factors"]
-            let half = try await run("half")
-            let whole = try await run("whole") { model in
-                for task in SmallModel.taskNames {
-                    model.captures[task]?.tensors =
-                        model.captures[task]?.tensors.map { $0.converted(to: .float32) } ?? []
-                }
-            }
-            try requireSameBytes(half, whole)
+            let same = try await run("same") { $0.convertCaptures(to: .float32) }
+            try requireSameBytes(half, same)
         }
 
         @Test func `captures in several files by samples give the same factors`() async throws {

@@ -7,8 +7,9 @@ import Testing
 @testable import JobPlan
 
 @Suite struct JobFileReadingTests {
-    @Test func `every key is read`() throws {
-        let spec = try JobSpec(
+    /// A job file with every key that there is.
+    private func fullSpec() throws -> JobSpec {
+        try JobSpec(
             yaml: """
                 merge_method: kfac
                 base_model: models/base
@@ -39,7 +40,10 @@ import Testing
                 """,
             fileName: "job.yaml"
         )
+    }
 
+    @Test func `every key is read`() throws {
+        let spec = try fullSpec()
         #expect(spec.method == .kfac)
         #expect(spec.baseModel == Located("models/base", at: "job.yaml:2:13"))
         #expect(spec.output == Located("out/", at: "job.yaml:26:9"))
@@ -63,8 +67,10 @@ import Testing
         #expect(spec.tasks.map(\.factors?.value) == [nil, nil, "factors/other"])
         #expect(spec.tasks.map(\.curvatureWeight) == [nil, 100, nil])
         #expect(spec.tasks.map(\.parameters.weight) == [.scalar(0.5), nil, nil])
+    }
 
-        let curvature = spec.curvature
+    @Test func `every key under "kfac" is read`() throws {
+        let curvature = try fullSpec().curvature
         #expect(curvature.layers?.map(\.value) == ["blocks.*", "head"])
         #expect(curvature.normalization == .expand)
         #expect(curvature.damping == DampingSpec(rule: .relative, value: 0.01))

@@ -48,6 +48,7 @@ extension SchedulerNotice {
         switch self {
         case .workerJoined(let worker): "\(worker) joined"
         case .workerLost(let worker, let reason, let units): "\(worker) lost with \(units) units: \(reason)"
+        case .workerLeft(let worker, let reason, let units): "\(worker) left with \(units) units: \(reason)"
         case .unitRetried(let unit, let failure, let failures): "\(unit) failed \(failures) times: \(failure.line)"
         case .unitMoved(let unit, let from, let to): "\(unit) moved from \(from) to \(to)"
         case .lateResultUsed(let unit, let attempt): "late result of \(unit)#\(attempt) used"

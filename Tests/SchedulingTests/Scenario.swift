@@ -167,8 +167,12 @@ struct Scenario {
             }
         }
         outstanding += effects.coordinatorWork.map { (.coordinator, $0) }
-        for case .workerLost(let worker, _, _) in effects.notices {
-            outstanding.removeAll { $0.executor == .worker(worker) }
+        for notice in effects.notices {
+            switch notice {
+            case .workerLost(let worker, _, _), .workerLeft(let worker, _, _):
+                outstanding.removeAll { $0.executor == .worker(worker) }
+            default: break
+            }
         }
     }
 

@@ -65,7 +65,7 @@ import Testing
     @Test func `a unit that was not begun is given to another without a failure`() throws {
         var scheduler = try CheckedScheduler.running()
         let effects = scheduler.handle(.workerLeft("w1", reason: "told to stop"))
-        #expect(effects == .effects(notices: [.workerLost("w1", reason: "told to stop", units: 2)]))
+        #expect(effects == .effects(notices: [.workerLeft("w1", reason: "told to stop", units: 2)]))
         #expect(
             scheduler.handle(.workerJoined("w2", .ordinary)).orders
                 == [.lease("w2", .of(0, attempt: 2)), .lease("w2", .of(1, attempt: 2))]

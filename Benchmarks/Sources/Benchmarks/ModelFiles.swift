@@ -17,7 +17,8 @@ struct ModelFiles {
         try WholeFile.createDirectory(at: path.removingLastComponent())
         let writer = try SafetensorsWriter(path: path, tensors: tensors, metadata: metadata)
         for (position, tensor) in tensors.enumerated() {
-            try numbers.forEachPiece(byteCount: tensor.byteCount ?? 0, seed: seed * 1000 + position) { bytes, offset throws in
+            let byteCount = tensor.byteCount ?? 0
+            try numbers.forEachPiece(byteCount: byteCount, seed: seed * 1000 + position) { bytes, offset throws in
                 try writer.write(bytes, to: tensor.name, at: offset)
             }
         }

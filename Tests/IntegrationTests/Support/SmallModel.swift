@@ -65,9 +65,17 @@ final class SmallModel {
     ///
     /// - Throws: what the requirement throws when there is none of the name.
     func changeCapture(_ task: String, _ tensor: String, _ change: (Tensor) -> Tensor) throws {
-        let index = try #require(captures[task]?.tensors.firstIndex { $0.name == tensor })
-        try #require(captures[task] != nil)
-        if let found = captures[task]?.tensors[index] { captures[task]?.tensors[index] = change(found) }
+        var capture = try #require(captures[task])
+        let index = try #require(capture.tensors.firstIndex { $0.name == tensor })
+        capture.tensors[index] = change(capture.tensors[index])
+        captures[task] = capture
+    }
+
+    /// Gives the numbers of all captures another type.
+    func convertCaptures(to type: Tensor.ElementType) {
+        captures = captures.mapValues { file in
+            TensorFile(file.tensors.map { $0.converted(to: type) }, metadata: file.metadata)
+        }
     }
 
     // MARK: - Numbers
