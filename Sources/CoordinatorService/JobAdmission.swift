@@ -32,14 +32,15 @@ enum JobAdmission {
         _ submission: Submission, as id: JobID, isResumption: Bool = false
     ) throws(JobRefusal) -> Job {
         let path = FilePath(submission.specPath)
-        var spec = try JobSpec(
+        let (read, formProblems) = JobSpec.reading(
             yaml: submission.specText, fileName: path.lastComponent?.string ?? submission.specPath)
+        guard var spec = read else { throw JobRefusal(problems: formProblems) }
         if let output = submission.output { spec.output = Located(output, at: "--output") }
         let paths = JobPaths(specPath: submission.specPath)
         let outputPath = paths.absolute(spec.output.value)
         var reader = InventoryReader(spec: spec, paths: paths)
         reader.read()
-        var problems = reader.problems
+        var problems = formProblems + reader.problems
         if !isResumption,
             let problem = OutputDirectory.problem(
                 at: outputPath, written: spec.output, overwrites: submission.overwrites)
@@ -47,8 +48,8 @@ enum JobAdmission {
             problems.append(problem)
         }
         guard let base = reader.base else { throw JobRefusal(problems: problems) }
-        // What can be said of the files that were read is said with the rest.
-        if problems.isEmpty || reader.inventory.isComplete(for: spec) {
+        // What the files say of each other is said with the rest, unless it would only echo what was misread.
+        if formProblems.isEmpty, reader.inventory.isComplete(for: spec) {
             problems += spec.problems(against: reader.inventory)
         }
         guard problems.isEmpty else { throw JobRefusal(problems: problems) }

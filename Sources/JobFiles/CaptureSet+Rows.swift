@@ -1,4 +1,3 @@
-public import Identifiers
 public import LinearAlgebra
 import Safetensors
 
@@ -44,31 +43,6 @@ extension CaptureSet {
             }
             row += part.rows.count
         }
-    }
-
-    /// Asks the kernel to read rows ahead while the caller computes; a hint that cannot fail.
-    public func prefetchRows(_ tensor: CapturedTensor, _ rows: Range<Int>) {
-        guard let parts = try? tensor.fileRows(of: rows.clamped(to: 0..<tensor.rowCount)) else { return }
-        for part in parts { files[part.fileIndex].prefetch(fileRange: part.byteRange) }
-    }
-
-    /// What tells the content of one captured tensor from another's without comparing rows: layers that read the same
-    /// rows (q, k, v; gate, up) have inputs of one digest, and one A.
-    ///
-    /// It is the SHA-256 of the parts' SHA-256 in the order of the files, so it compares tensors of the same capture.
-    ///
-    /// - Throws: ``JobFileError/safetensors(_:)`` if a part cannot be read.
-    public func contentDigest(of tensor: CapturedTensor) throws(JobFileError) -> BlobDigest {
-        var digests: [UInt8] = []
-        for piece in tensor.pieces {
-            digests += try wrapping { () throws(SafetensorsError) in
-                try files[piece.fileIndex].sha256(of: tensor.name)
-            }
-        }
-        guard let digest = BlobDigest(bytes: FileDigest.sha256(of: digests)) else {
-            preconditionFailure("SHA-256 did not give the \(BlobDigest.byteCount) bytes of a digest")
-        }
-        return digest
     }
 
     private func readInPlace(

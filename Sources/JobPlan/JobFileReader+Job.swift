@@ -33,13 +33,14 @@ extension JobFileReader {
         let parameters = entries["parameters"].map { readParameters($0, isGlobal: true) } ?? MergeParameters()
         let outputType = readElementType(entries["dtype"], "dtype")
         let finalType = readElementType(entries["out_dtype"], "out_dtype") ?? outputType
-        guard let method, let base, let output else { return nil }
+        guard let base, let output else { return nil }
         return JobSpec(
-            method: method, baseModel: base, tasks: tasks, parameters: parameters, outputType: finalType,
+            // A method that cannot be read is a problem already; the files can be looked at without it.
+            method: method ?? .taskArithmetic, baseModel: base, tasks: tasks, parameters: parameters, outputType: finalType,
             curvature: curvature,
             outputs: outputs
                 ?? defaultOutputs(tasks, asksForRegularizer: entries["kfac"]?.mapping?["regularizer"] != nil),
-            hasExplicitOutputs: outputs != nil, output: output, fileName: fileName)
+            output: output, fileName: fileName)
     }
 
     private mutating func required<Value>(

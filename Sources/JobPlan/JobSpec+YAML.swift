@@ -8,24 +8,34 @@ extension JobSpec {
     ///   - fileName: The file's name, for messages.
     /// - Throws: ``JobRefusal`` with all problems of form; whether the files exist is checked later.
     public init(yaml: String, fileName: String) throws(JobRefusal) {
+        let (spec, problems) = Self.reading(yaml: yaml, fileName: fileName)
+        guard let spec, problems.isEmpty else { throw JobRefusal(problems: problems) }
+        self = spec
+    }
+
+    /// Reads as much of a job file as can be understood, so that its files can be looked at all the same.
+    ///
+    /// - Parameters:
+    ///   - yaml: The file's text.
+    ///   - fileName: The file's name, for messages.
+    /// - Returns: What was understood, or `nil` when too little was; and every problem of form.
+    public static func reading(yaml: String, fileName: String) -> (spec: JobSpec?, problems: [JobProblem]) {
         let root: Node?
         do {
             root = try Yams.compose(yaml: yaml)
         } catch {
-            throw JobRefusal(problems: [syntaxProblem(error, fileName: fileName)])
+            return (nil, [syntaxProblem(error, fileName: fileName)])
         }
         guard let root, root.mapping != nil else {
-            throw JobRefusal(problems: [
-                JobProblem(
-                    at: fileName,
-                    "the file is not a mapping of keys to values; expected \"merge_method: …\", \"base_model: …\", "
-                        + "\"models: …\" and \"output: …\".")
-            ])
+            let problem = JobProblem(
+                at: fileName,
+                "the file is not a mapping of keys to values; expected \"merge_method: …\", \"base_model: …\", "
+                    + "\"models: …\" and \"output: …\".")
+            return (nil, [problem])
         }
         var reader = JobFileReader(fileName: fileName)
         let spec = reader.readJob(root)
-        guard let spec, reader.problems.isEmpty else { throw JobRefusal(problems: reader.problems) }
-        self = spec
+        return (spec, reader.problems)
     }
 }
 

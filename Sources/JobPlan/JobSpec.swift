@@ -21,8 +21,6 @@ public struct JobSpec: Equatable, Sendable {
     public var curvature: CurvatureSpec
     /// What to write.
     public var outputs: Set<JobOutput>
-    /// Whether `outputs` was written in the file, rather than taken by default.
-    public var hasExplicitOutputs: Bool
     /// Path of the output directory, as written.
     public var output: Located<String>
     /// Name of the job file, for messages.

@@ -9,8 +9,4 @@ public enum MergeMethod: String, CaseIterable, Sendable {
 
     /// Whether the method needs every task's factors; parameters without factors are then merged by task arithmetic.
     public var needsFactors: Bool { self == .kfac }
-
-    /// Whether an element of the result depends on the same element of the inputs only, so that tensors are merged in
-    /// ranges.
-    public var isElementwise: Bool { self != .kfac }
 }

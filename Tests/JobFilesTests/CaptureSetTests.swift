@@ -147,33 +147,10 @@ struct CaptureSetTests {
         #expect(parts.map(\.rows) == [1..<2, 0..<2])
         #expect(parts.map(\.byteRange) == [start + 12..<start + 24, start..<start + 24])
         #expect(try input.fileRows(of: 2..<2) == [])
-        set.prefetchRows(input, 0..<4)
         #expect(
             errorMessage { () throws(JobFileError) in _ = try input.fileRows(of: 3..<5) }
                 == "tensor \"l.input\" has 4 rows; rows 3 to 5 are not all in it."
         )
-    }
-
-    @Test func `layers that read the same rows have inputs of one digest`() throws {
-        let paths = try (0..<2).map { index in
-            try directory.write(
-                "\(index).safetensors",
-                ["samples": "2"],
-                [
-                    TestTensor("q.input", [2, 2]) { Float($0 + index) },
-                    TestTensor("q.output_grad", [2, 1]),
-                    TestTensor("k.input", [2, 2]) { Float($0 + index) },
-                    TestTensor("k.output_grad", [2, 1]),
-                    TestTensor("o.input", [2, 2]) { Float($0 + 2 * index) },
-                    TestTensor("o.output_grad", [2, 1]),
-                ]
-            )
-        }
-        let set = try CaptureSet(opening: paths)
-        let digests = try set.layers.map { try set.contentDigest(of: $0.input) }
-        #expect(set.layers.map(\.name) == ["k", "o", "q"])
-        #expect(digests[0] == digests[2])
-        #expect(digests[0] != digests[1])
     }
 
     @Test func `a matrix of another shape is refused`() throws {

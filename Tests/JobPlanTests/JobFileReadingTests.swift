@@ -50,7 +50,6 @@ import Testing
         #expect(spec.fileName == "job.yaml")
         #expect(spec.outputType == .bf16)
         #expect(spec.outputs == Set(JobOutput.allCases))
-        #expect(spec.hasExplicitOutputs)
         #expect(
             spec.parameters == MergeParameters(weight: .scalar(2), normalize: true, lambda: .scalar(0.25))
         )
@@ -94,7 +93,6 @@ import Testing
         #expect(!spec.averages)
         #expect(spec.outputType == nil)
         #expect(spec.outputs == [.merged, .report])
-        #expect(!spec.hasExplicitOutputs)
         #expect(spec.tasks.map(\.name) == ["a", "b"])
         #expect(spec.curvature == CurvatureSpec())
         #expect(spec.curvature.normalization == .tak)

@@ -215,12 +215,10 @@ struct PaperTests {
         let own = try KroneckerPenalty(inputFactor: a, gradientFactor: b)
         var random = SplitMix64(seed: 12)
         let delta = try Matrix<Double>(rows: 3, columns: 4, elements: random.values(12))
-        var perTask = PerTaskPenalty()
-        for lambda in try weights.lambdas(excluding: 1) where lambda > 0 {
-            try perTask.add(lambda: lambda, penalty: own, delta: delta)
-        }
+        var perTask = 0.0
+        for lambda in try weights.lambdas(excluding: 1) { perTask += lambda * (try own.value(of: delta)) }
         let ratio = scale == .paper ? 2.0 : 1
-        expectClose(try accumulated.value(of: delta), ratio * perTask.value, relative: 1e-6)
+        expectClose(try accumulated.value(of: delta), ratio * perTask, relative: 1e-6)
     }
 
     /// Equation 7 is linear in the tasks; written out with matrices B_t ⊗ A_t.
@@ -229,16 +227,16 @@ struct PaperTests {
         var random = SplitMix64(seed: 13)
         let elements = random.values(12)
         let delta = try Matrix<Double>(rows: 3, columns: 4, elements: elements)
-        var perTask = PerTaskPenalty()
+        var perTask = 0.0
         var expected = 0.0
         for (task, lambda) in lambdas.enumerated() {
             let a = try randomFactor(4, seed: 20 + UInt64(task))
             let b = try randomFactor(3, seed: 30 + UInt64(task))
-            try perTask.add(lambda: lambda, penalty: KroneckerPenalty(inputFactor: a, gradientFactor: b), delta: delta)
+            perTask += lambda * (try KroneckerPenalty(inputFactor: a, gradientFactor: b).value(of: delta))
             let product = kroneckerProduct(square(b), square(a))
             for i in 0..<12 { for j in 0..<12 { expected += lambda * elements[i] * product[i * 12 + j] * elements[j] } }
         }
-        expectClose(perTask.value, expected, relative: 1e-12)
+        expectClose(perTask, expected, relative: 1e-12)
     }
 
     /// DESIGN 2.4, Martens & Grosse 2015, §6.3: π balances the sides; both amounts multiply to γ.
