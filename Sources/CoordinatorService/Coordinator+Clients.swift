@@ -52,7 +52,14 @@ extension Coordinator {
                 id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,
                 overwrites: submission.overwrites, output: submission.output,
                 submittedAt: Date.now.timeIntervalSince1970)
-            await accept(job, header: header)
+            // What an interrupted job of the same name left here is not this one's.
+            job.output.discard()
+            guard await accept(job, header: header) else {
+                return .failure(
+                    RequestFailure(
+                        kind: .world,
+                        problems: [JobProblem(at: "\(id)", "the coordinator is about to stop; nothing was queued.")]))
+            }
             return .accepted(id, isRunningAlready: false)
         } catch {
             return .failure(RequestFailure(kind: .badInput, problems: error.problems))
@@ -109,7 +116,7 @@ extension Coordinator {
         let state: JobReport.State
         var message = ""
         switch status.outcome {
-        case nil: (state, message) = (.running, workers.isEmpty ? "waiting for a worker" : "")
+        case nil: (state, message) = (.running, waiting(status.id))
         case .succeeded: state = .succeeded
         case .cancelled: state = .cancelled
         case .failed(let failure):
@@ -120,6 +127,13 @@ extension Coordinator {
             finishedUnits: status.finishedUnits, totalUnits: status.totalUnits, fraction: status.fraction,
             state: state, message: message, output: outputPath(of: status.id)?.string ?? "",
             activity: settled.activity(of: status.id).first ?? "")
+    }
+
+    /// What a running job waits for, when nobody can go on with it.
+    private func waiting(_ id: JobID) -> String {
+        guard let largest = workers.values.map(\.hello.memoryBytes).max() else { return "waiting for a worker" }
+        guard let unit = settled.plan(of: id)?.largestWorkerUnit, unit.cost.memoryBytes > largest else { return "" }
+        return "the \(unit.title) waits for a worker with \(unit.cost.memoryBytes >> 20) MiB of memory"
     }
 
     private var workerReports: [WorkerReport] {

@@ -23,9 +23,9 @@ extension Coordinator {
             }
             return
         }
+        noteSign(of: worker)
         switch message {
-        case .hello: break
-        case .heartbeat: happen(.workerHeard(worker))
+        case .hello, .heartbeat: break
         case .started(let name): happen(.unitStarted(name.unit, name.attempt, by: worker))
         case .finished(let name, let result, let elapsed, let kernels):
             workers[worker]?.finishedUnits += 1
@@ -43,12 +43,24 @@ extension Coordinator {
         }
     }
 
+    /// Any message is a sign of life; a busy transfer is noted a few times a second.
+    private func noteSign(of worker: WorkerID) {
+        let now = ContinuousClock.now
+        guard let last = workers[worker]?.lastSign, now - last >= .milliseconds(200) else { return }
+        workers[worker]?.lastSign = now
+        happen(.workerHeard(worker))
+    }
+
     private func welcome(_ hello: WorkerHello, _ peer: RoutingIdentity) async {
-        workers[hello.worker] = ConnectedWorker(identity: peer, hello: hello)
+        let isNewConnection = workers[hello.worker].map { $0.hello.connection != hello.connection } ?? false
+        workers[hello.worker] = ConnectedWorker(
+            identity: peer, hello: hello, finishedUnits: workers[hello.worker]?.finishedUnits ?? 0)
         await endpoint.send(
             .coordinator(
                 .welcome(coordinator: configuration.build, heartbeatInterval: configuration.heartbeatInterval)),
             to: peer)
+        // Both at once: no other event may come between, or its new entry would be forgotten with the old one.
+        if isNewConnection { happen(.workerLeft(hello.worker, reason: "its connection broke")) }
         let capacity = WorkerCapacity(lanes: hello.lanes, memoryBytes: hello.memoryBytes)
         happen(.workerJoined(hello.worker, capacity))
     }

@@ -30,7 +30,11 @@ actor Coordinator {
     private var pendingEvents: [SchedulerEvent] = []
     private var deadline: SchedulerInstant?
     private var submissions = 0
-    private var acceptances: [JobID: CheckedContinuation<Void, Never>] = [:]
+    private var acceptances: [JobID: CheckedContinuation<Bool, Never>] = [:]
+    private var isClosed = false
+    /// Units that the own lanes have in hand, by job: a job's files are removed only when none writes them any more.
+    private var ownUnits: [JobID: Int] = [:]
+    private var abandoned: [JobID: OutputDirectory] = [:]
     let admissionDesk = AdmissionDesk()
 
     private let wakeups: AsyncStream<Void>
@@ -51,6 +55,7 @@ actor Coordinator {
         let identity: RoutingIdentity
         let hello: WorkerHello
         var finishedUnits = 0
+        var lastSign = ContinuousClock.now - .seconds(1)
     }
 
     init(
@@ -101,7 +106,8 @@ actor Coordinator {
 
     /// Ends the loops.
     func close() {
-        for acceptance in acceptances.values { acceptance.resume() }
+        isClosed = true
+        for acceptance in acceptances.values { acceptance.resume(returning: false) }
         acceptances.removeAll()
         wakeSink.finish()
         ownWorkSink.finish()
@@ -118,7 +124,9 @@ actor Coordinator {
         // Nobody else asks the scheduler meanwhile to change, so what is settled below is what was committed.
         if !records.isEmpty { try await durableRecord.commit(records) }
         settled = scheduler
-        for case .jobAccepted(let header) in records { acceptances.removeValue(forKey: header.id)?.resume() }
+        for case .jobAccepted(let header) in records {
+            acceptances.removeValue(forKey: header.id)?.resume(returning: true)
+        }
         for effects in all { await perform(effects) }
     }
 
@@ -152,6 +160,7 @@ actor Coordinator {
 
     private func begin(_ lease: LeasedUnit) {
         guard let job = jobs[lease.unit.job] else { return }
+        ownUnits[lease.unit.job, default: 0] += 1
         let state = scheduler
         ownWorkSink.yield(
             CoordinatorTask(
@@ -160,10 +169,27 @@ actor Coordinator {
                 executions: { state.execution(of: UnitReference(job: lease.unit.job, unit: $0)) }))
     }
 
+    /// Whether an own unit's job still runs when its turn comes.
+    func isStillWanted(_ task: CoordinatorTask) -> Bool {
+        jobs[task.job.id] != nil
+    }
+
+    /// Takes in what became of an own unit; with the last one of a job that failed, its files go.
+    func finishOwn(_ task: CoordinatorTask, _ event: SchedulerEvent?) {
+        ownUnits[task.job.id, default: 1] -= 1
+        if ownUnits[task.job.id] == 0 {
+            ownUnits[task.job.id] = nil
+            abandoned.removeValue(forKey: task.job.id)?.discard()
+        }
+        if let event { happen(event) }
+    }
+
     private func end(_ id: JobID) {
         guard let job = jobs.removeValue(forKey: id) else { return }
         let outcome = scheduler.status(of: id)?.outcome
-        if outcome != .succeeded { job.output.discard() }
+        if outcome != .succeeded {
+            if ownUnits[id, default: 0] == 0 { job.output.discard() } else { abandoned[id] = job.output }
+        }
         logger.notice("job ended", metadata: [LogKeys.job: "\(id)", "outcome": "\(outcome.map { "\($0)" } ?? "?")"])
         // Blobs belong to running jobs; what no job names any more is removed.
         guard jobs.isEmpty else { return }
@@ -177,36 +203,48 @@ actor Coordinator {
     // MARK: - Jobs
 
     /// Takes in a job that was admitted, and returns once it is durable: what is answered then holds.
-    func accept(_ job: Job, header: JobHeader) async {
+    ///
+    /// - Returns: Whether it was; not when the coordinator is about to end.
+    func accept(_ job: Job, header: JobHeader) async -> Bool {
+        guard !isClosed, jobs[job.id] == nil else { return false }
         jobs[job.id] = job
         happen(.jobSubmitted(header, job.plan))
-        await withCheckedContinuation { acceptances[job.id] = $0 }
+        guard await withCheckedContinuation({ acceptances[job.id] = $0 }) else { return false }
         logger.notice(
             "job accepted",
             metadata: [
                 LogKeys.job: "\(job.id)", "units": "\(job.plan.units.count)", "spec": "\(header.specPath)",
             ])
+        return true
     }
 
-    /// The name of the next job.
+    /// The name of the next job: one that no record of the journal bears.
     func nextJobID() -> JobID {
-        submissions = max(submissions, scheduler.jobStatuses.count) + 1
+        submissions += 1
         return JobID(rawValue: "job-\(submissions)")
     }
 
     /// Takes up the jobs of the journal: results that are durable are not computed again.
     ///
-    /// - Throws: `JobJournalError` when the journal cannot be read.
+    /// - Throws: `JobJournalError` when the journal cannot be read or written.
     func resume() async throws {
         let records = try await journal.records()
+        var ended: Set<JobID> = []
+        for case .jobEnded(let job, _) in records { ended.insert(job) }
+        var lost: [JournalRecord] = []
         for record in records {
             switch record {
-            case .jobAccepted(let header): resume(header)
+            case .jobAccepted(let header):
+                submissions = max(submissions, Int(header.id.rawValue.drop { !$0.isNumber }) ?? 0)
+                if let failure = resume(header, isEnded: ended.contains(header.id)) {
+                    lost.append(.jobEnded(header.id, .failed(failure)))
+                }
             case .unitFinished(let unit, _, let result, _) where !isUsable(unit, result): continue
             default: scheduler.apply(record)
             }
         }
-        for job in jobs.keys where scheduler.status(of: job)?.outcome != nil { jobs[job] = nil }
+        try await journal.append(lost)
+        lost.forEach { scheduler.apply($0) }
         let running = scheduler.jobStatuses.filter { $0.outcome == nil }
         for status in running {
             logger.notice(
@@ -221,28 +259,31 @@ actor Coordinator {
         happen(.deadlineReached)
     }
 
-    private func resume(_ header: JobHeader) {
+    /// Makes a job's plan anew; of one that has ended only the status is kept, so that no file stays open for it.
+    ///
+    /// - Returns: Why a job that should go on cannot.
+    private func resume(_ header: JobHeader, isEnded: Bool) -> UnitFailure? {
+        let submission = Submission(
+            specText: header.specText, specPath: header.specPath, overwrites: header.overwrites, output: header.output)
         do {
-            let submission = Submission(
-                specText: header.specText, specPath: header.specPath, overwrites: header.overwrites,
-                output: header.output)
             let job = try JobAdmission.admit(submission, as: header.id, isResumption: true)
             scheduler.apply(.jobAccepted(header), plan: job.plan)
+            if isEnded { return nil }
             if job.fingerprint == header.fingerprint {
                 jobs[header.id] = job
-            } else {
-                giveUp(header.id, "its input files changed while the coordinator was away")
+                return nil
             }
+            return lostJob(header.id, "its input files, or the way in which jobs are planned, changed meanwhile")
         } catch {
-            logger.error(
-                "a job of the journal cannot be taken up",
-                metadata: [LogKeys.job: "\(header.id)", LogKeys.cause: "\(error)"])
+            return isEnded ? nil : lostJob(header.id, "\(error)")
         }
     }
 
-    private func giveUp(_ job: JobID, _ reason: String) {
-        let failure = UnitFailure(kind: .badInput, message: "the job cannot go on: \(reason). Submit it again.")
-        scheduler.apply(.jobEnded(job, .failed(failure)))
+    private func lostJob(_ job: JobID, _ reason: String) -> UnitFailure {
+        logger.error(
+            "a job of the journal cannot go on", metadata: [LogKeys.job: "\(job)", LogKeys.cause: "\(reason)"])
+        return UnitFailure(
+            kind: .badInput, message: "the job cannot go on after a restart: \(reason). Submit it again.")
     }
 
     /// Whether a journalled result can still be used: its blobs are in the store, its files in the staging directory.
@@ -258,6 +299,8 @@ actor Coordinator {
     // MARK: - Log
 
     private func forget(_ worker: WorkerID) {
+        // It may have come back in the same breath.
+        guard !scheduler.workerStatuses.contains(where: { $0.id == worker }) else { return }
         if let peer = workers.removeValue(forKey: worker)?.identity { transferSink.yield((.peerGone, peer)) }
     }
 

@@ -69,17 +69,26 @@ public struct CoordinatorDaemon: Service {
             for number in 0..<SchedulerSettings().coordinatorLanes {
                 let work = CoordinatorWork(number: number, store: store, build: build)
                 group.addTask {
-                    for await task in coordinator.ownWork { await coordinator.happen(await work.perform(task)) }
+                    for await task in coordinator.ownWork {
+                        let isWanted = await coordinator.isStillWanted(task)
+                        await coordinator.finishOwn(task, isWanted ? await work.perform(task) : nil)
+                    }
                 }
             }
             // Bound: a client that asks more while so many questions wait is not answered.
-            let (questions, sink) = AsyncStream.makeStream(of: Question.self, bufferingPolicy: .bufferingOldest(256))
-            group.addTask {
-                for await question in questions {
-                    await coordinator.answer(question.request, number: question.number, to: question.peer)
+            // Submissions read files and may take long: other questions do not wait behind them.
+            let (questions, questionSink) = AsyncStream.makeStream(
+                of: Question.self, bufferingPolicy: .bufferingOldest(256))
+            let (submissions, submissionSink) = AsyncStream.makeStream(
+                of: Question.self, bufferingPolicy: .bufferingOldest(256))
+            for stream in [questions, submissions] {
+                group.addTask {
+                    for await question in stream {
+                        await coordinator.answer(question.request, number: question.number, to: question.peer)
+                    }
                 }
             }
-            group.addTask { await receive(coordinator, endpoint, sink) }
+            group.addTask { await receive(coordinator, endpoint, questionSink, submissionSink) }
             do {
                 // The first loop that ends is the reception, when the endpoint is closed, or one that failed.
                 try await group.next()
@@ -101,15 +110,23 @@ public struct CoordinatorDaemon: Service {
     }
 
     private func receive(
-        _ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ questions: AsyncStream<Question>.Continuation
+        _ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ questions: AsyncStream<Question>.Continuation,
+        _ submissions: AsyncStream<Question>.Continuation
     ) async {
-        defer { questions.finish() }
+        defer {
+            questions.finish()
+            submissions.finish()
+        }
         while let arrival = await endpoint.next() {
             switch arrival {
             case .message(.worker(let message), let payload, let peer):
                 await coordinator.handle(message, payload: payload, from: peer)
             case .message(.request(let number, let request), _, let peer):
-                questions.yield(Question(request: request, number: number, peer: peer))
+                let question = Question(request: request, number: number, peer: peer)
+                switch request {
+                case .submit, .plan: submissions.yield(question)
+                default: questions.yield(question)
+                }
             case .message: break
             case .refused(let peer, let error):
                 logger.warning("a message was refused", metadata: ["peer": "\(peer)", LogKeys.cause: "\(error)"])

@@ -33,9 +33,9 @@ enum JobAdmission {
     ) throws(JobRefusal) -> Job {
         let path = FilePath(submission.specPath)
         let (read, formProblems) = JobSpec.reading(
-            yaml: submission.specText, fileName: path.lastComponent?.string ?? submission.specPath)
-        guard var spec = read else { throw JobRefusal(problems: formProblems) }
-        if let output = submission.output { spec.output = Located(output, at: "--output") }
+            yaml: submission.specText, fileName: path.lastComponent?.string ?? submission.specPath,
+            output: submission.output)
+        guard let spec = read else { throw JobRefusal(problems: formProblems) }
         let paths = JobPaths(specPath: submission.specPath)
         let outputPath = paths.absolute(spec.output.value)
         var reader = InventoryReader(spec: spec, paths: paths)

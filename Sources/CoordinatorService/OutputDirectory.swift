@@ -72,8 +72,12 @@ struct OutputDirectory: Sendable {
         for name in staged.sorted(by: Self.publishedLast) {
             try DirectoryTree.move(staging.appending(name), to: path.appending(name))
         }
+        // Renamed before it is removed: a crash in between must not look like a job that staged nothing.
+        let emptied = path.appending(Self.stagingPrefix + "published")
+        try DirectoryTree.remove(emptied)
+        try DirectoryTree.move(staging, to: emptied)
         try DirectoryTree.synchronize(path)
-        try DirectoryTree.remove(staging)
+        try DirectoryTree.remove(emptied)
     }
 
     /// The report comes last: a directory with a report is complete.

@@ -15,7 +15,9 @@ extension CapturedRows {
                 let bytes = FileSlice(
                     file: slice.slice.file, offset: slice.slice.offset + UInt64(overlap.lowerBound - first) * rowBytes,
                     byteCount: UInt64(overlap.count) * rowBytes)
-                cut.append(RowSlice(slice: bytes, rows: overlap.count))
+                cut.append(
+                    RowSlice(
+                        slice: bytes, rows: overlap.count, firstRow: slice.firstRow + overlap.lowerBound - first))
             }
             first += slice.rows
         }

@@ -25,7 +25,9 @@ extension JobFileReader {
             $0.word($1, "merge_method", as: MergeMethod.self, aliases: ["linear": MergeMethod.weightedAverage.rawValue])
         }
         let base = required("base_model", in: entries, root) { $0.text($1, "base_model") }
-        let output = required("output", in: entries, root) { $0.text($1, "output") }
+        let output =
+            output.map { Located($0, at: "--output") }
+            ?? required("output", in: entries, root) { $0.text($1, "output") }
         let tasks = required("models", in: entries, root) { $0.readTasks($1, base: base?.value) } ?? []
         checkTokenizerSource(entries["tokenizer_source"])
         let curvature = entries["kfac"].map { readCurvature($0) } ?? CurvatureSpec()
@@ -36,7 +38,8 @@ extension JobFileReader {
         guard let base, let output else { return nil }
         return JobSpec(
             // A method that cannot be read is a problem already; the files can be looked at without it.
-            method: method ?? .taskArithmetic, baseModel: base, tasks: tasks, parameters: parameters, outputType: finalType,
+            method: method ?? .taskArithmetic, baseModel: base, tasks: tasks, parameters: parameters,
+            outputType: finalType,
             curvature: curvature,
             outputs: outputs
                 ?? defaultOutputs(tasks, asksForRegularizer: entries["kfac"]?.mapping?["regularizer"] != nil),

@@ -4,10 +4,13 @@ import Yams
 /// Turns the nodes of a job file into values, collecting what is wrong with its line.
 struct JobFileReader {
     let fileName: String
+    /// Path of an output directory in place of the file's own.
+    let output: String?
     var problems: [JobProblem] = []
 
-    init(fileName: String) {
+    init(fileName: String, output: String? = nil) {
         self.fileName = fileName
+        self.output = output
     }
 
     /// `job.yaml:line:column` of a node.

@@ -19,6 +19,8 @@ extension JobInventory {
             hash.update(data: Array("\(text.utf8.count):".utf8))
             hash.update(data: Array(text.utf8))
         }
+        let limits = PlanLimits()
+        absorb("plan \(JobPlan.version), chunks of \(limits.chunkRows), parts of \(limits.partMultiplyAdds)")
         absorb(specText)
         absorb(output)
         for file in files {

@@ -135,11 +135,14 @@ public struct RowSlice: Hashable, Sendable, Codable {
     public var slice: FileSlice
     /// Number of rows.
     public var rows: Int
+    /// Which row of the file's own tensor the first one is.
+    public var firstRow: Int
 
     /// Cuts rows out of a file.
-    public init(slice: FileSlice, rows: Int) {
+    public init(slice: FileSlice, rows: Int, firstRow: Int = 0) {
         self.slice = slice
         self.rows = rows
+        self.firstRow = firstRow
     }
 }
 

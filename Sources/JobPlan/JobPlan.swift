@@ -5,6 +5,9 @@ public import Identifiers
 /// It does not know how many workers exist: placement can then never change a byte of the result.
 /// Source: DESIGN section 5.
 public struct JobPlan: Equatable, Sendable {
+    /// Rises whenever the same job would be planned differently: a journal's results name units by their position.
+    static let version = 1
+
     /// What was asked for.
     public let spec: JobSpec
     /// What the files hold.

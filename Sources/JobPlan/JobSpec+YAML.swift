@@ -18,8 +18,11 @@ extension JobSpec {
     /// - Parameters:
     ///   - yaml: The file's text.
     ///   - fileName: The file's name, for messages.
+    ///   - output: Path of an output directory in place of the file's own, which may then be missing.
     /// - Returns: What was understood, or `nil` when too little was; and every problem of form.
-    public static func reading(yaml: String, fileName: String) -> (spec: JobSpec?, problems: [JobProblem]) {
+    public static func reading(
+        yaml: String, fileName: String, output: String? = nil
+    ) -> (spec: JobSpec?, problems: [JobProblem]) {
         let root: Node?
         do {
             root = try Yams.compose(yaml: yaml)
@@ -33,7 +36,7 @@ extension JobSpec {
                     + "\"models: …\" and \"output: …\".")
             return (nil, [problem])
         }
-        var reader = JobFileReader(fileName: fileName)
+        var reader = JobFileReader(fileName: fileName, output: output)
         let spec = reader.readJob(root)
         return (spec, reader.problems)
     }

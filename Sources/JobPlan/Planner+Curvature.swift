@@ -80,7 +80,7 @@ extension Planner {
         let group = reduction == .none ? 1 : positions
         return FactorOperation(
             tensor: rows.tensor, columns: rows.columns, appendsOnes: appendsOnes, elementType: rows.elementType,
-            slices: rows.slices, firstRow: 0, chunkRows: max(group, min(limits.chunkRows, rows.rows) / group * group),
+            slices: rows.slices, chunkRows: max(group, min(limits.chunkRows, rows.rows) / group * group),
             reduction: reduction, divisor: normalization.divisor(of: role, counts: counts))
     }
 
@@ -99,7 +99,6 @@ extension Planner {
         var outputs: [UnitOutput] = []
         for first in stride(from: 0, to: rows.rows, by: rowsPerPart) {
             var part = template
-            part.firstRow = first
             part.slices = rows.slices(of: first..<min(first + rowsPerPart, rows.rows))
             part.divisor = nil
             outputs.append(UnitOutput(addFactor(part, title: "\(title), rows from \(first)")))

@@ -46,8 +46,6 @@ public struct FactorOperation: Equatable, Sendable {
     public var elementType: ElementType
     /// Where the rows lie, in order.
     public var slices: [RowSlice]
-    /// Index of the first row within the tensor, for messages.
-    public var firstRow: Int
     /// Rows of one chunk; whole samples when their positions are reduced.
     public var chunkRows: Int
     /// What becomes of the rows of one sample.
@@ -57,7 +55,7 @@ public struct FactorOperation: Equatable, Sendable {
 
     /// Describes a factor's computation.
     public init(
-        tensor: String, columns: Int, appendsOnes: Bool, elementType: ElementType, slices: [RowSlice], firstRow: Int,
+        tensor: String, columns: Int, appendsOnes: Bool, elementType: ElementType, slices: [RowSlice],
         chunkRows: Int, reduction: PositionReduction, divisor: Double?
     ) {
         self.tensor = tensor
@@ -65,7 +63,6 @@ public struct FactorOperation: Equatable, Sendable {
         self.appendsOnes = appendsOnes
         self.elementType = elementType
         self.slices = slices
-        self.firstRow = firstRow
         self.chunkRows = chunkRows
         self.reduction = reduction
         self.divisor = divisor

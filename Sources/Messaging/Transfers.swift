@@ -70,6 +70,12 @@ struct Upload {
         self.blob = blob
     }
 
+    /// Lets more chunks go; never more than a few rounds' worth, whatever the peer says.
+    mutating func grant(_ chunks: UInt32) {
+        credit = min(credit + min(chunks, 4 * WireLimits.chunkCredit), 4 * WireLimits.chunkCredit)
+        wake()
+    }
+
     mutating func finish(_ message: String?) {
         outcome = Outcome(message: message)
         wake()

@@ -23,12 +23,13 @@ public actor WorkerConnection {
     }
 
     private let link: DealerLink
-    private let hello: WorkerHello
+    private var hello: WorkerHello
     private var nextTransfer: UInt64 = 1
     private var downloads: [UInt64: Download] = [:]
     private var uploads: [UInt64: Upload] = [:]
     private var heartbeatInterval: Duration = .milliseconds(500)
     private var isWelcome = false
+    private var isEnded = false
     private let orderSink: AsyncStream<Order>.Continuation
 
     /// The coordinator's orders, in the order in which they came.
@@ -104,12 +105,22 @@ public actor WorkerConnection {
         }
     }
 
+    /// Greets again when the connection broke: what was under way on it may be lost, on either side.
+    public func watchConnection() async {
+        for await event in link.channel.events {
+            guard case .disconnected = event, isWelcome else { continue }
+            isWelcome = false
+            hello.connection += 1
+            orderSink.yield(.forgotten)
+        }
+    }
+
     private var hasEverBeenWelcome = false
 
     private func handle(_ message: CoordinatorMessage, _ payload: Frame?) async throws(MessagingError) {
         switch message {
         case .welcome(let coordinator, let interval):
-            heartbeatInterval = interval
+            heartbeatInterval = max(interval, .milliseconds(20))
             let isReturn = hasEverBeenWelcome && !isWelcome
             (isWelcome, hasEverBeenWelcome) = (true, true)
             orderSink.yield(.welcomed(coordinator: coordinator))
@@ -125,8 +136,7 @@ public actor WorkerConnection {
             if let payload { downloads[transfer]?.receive(payload, at: offset) }
         case .rangeFailure(let transfer, let message): downloads[transfer]?.fail(message)
         case .uploadCredit(let transfer, let chunks):
-            uploads[transfer]?.credit += chunks
-            uploads[transfer]?.wake()
+            uploads[transfer]?.grant(chunks)
         case .uploadStored(let transfer): uploads[transfer]?.finish(nil)
         case .uploadFailure(let transfer, let message): uploads[transfer]?.finish(message)
         }
@@ -175,6 +185,7 @@ public actor WorkerConnection {
     private func beginDownload(
         _ source: RangeRequest.Source, offset: UInt64, byteCount: UInt64
     ) async throws(MessagingError) -> UInt64 {
+        guard !isEnded else { throw .closed(endpoint: link.endpoint) }
         let transfer = nextTransfer
         nextTransfer += 1
         let request = RangeRequest(
@@ -215,6 +226,7 @@ public actor WorkerConnection {
     public func upload(_ blob: BlobReference, frame: @Sendable (_ range: Range<Int>) -> Frame)
         async throws(MessagingError)
     {
+        guard !isEnded else { throw .closed(endpoint: link.endpoint) }
         let transfer = nextTransfer
         nextTransfer += 1
         uploads[transfer] = Upload(blob: blob)
@@ -254,6 +266,7 @@ public actor WorkerConnection {
     }
 
     private func failTransfers() {
+        isEnded = true
         for transfer in downloads.keys { downloads[transfer]?.fail("the connection was closed") }
         for transfer in uploads.keys { uploads[transfer]?.finish("the connection was closed") }
     }

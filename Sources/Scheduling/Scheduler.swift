@@ -128,7 +128,8 @@ public struct Scheduler: Sendable {
                 ? .workerLeft(worker, reason: reason, units: units)
                 : .workerLost(worker, reason: reason, units: units))
         for (unit, lease) in lost.leases where holds(unit, .worker(worker), lease.attempt) {
-            guard lease.hasStarted else {
+            // A farewell says nothing about the unit: a worker that is restarted for maintenance did not fail it.
+            guard lease.hasStarted, !isFarewell else {
                 release(unit)
                 continue
             }

@@ -13,7 +13,7 @@ public enum SchedulerEvent: Sendable {
     case workerJoined(WorkerID, WorkerCapacity)
     /// A worker gave a sign of life.
     case workerHeard(WorkerID)
-    /// A worker said that it is leaving, or its connection is known to be gone.
+    /// A worker said that it is leaving; what it computed does not count as failed.
     case workerLeft(WorkerID, reason: String)
     /// A worker began to compute a unit.
     case unitStarted(UnitReference, Attempt, by: WorkerID)

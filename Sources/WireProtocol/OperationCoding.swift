@@ -11,9 +11,10 @@ extension FactorOperation {
             tensor: wire.tensor, columns: try count(wire.columns, "the number of columns"),
             appendsOnes: wire.appendsOnes, elementType: try word(wire.elementType, "an element type"),
             slices: try list(wire.slices, "the list of slices") { slice throws(WireError) in
-                RowSlice(slice: try FileSlice(slice.slice), rows: try count(slice.rows, "a number of rows"))
+                RowSlice(
+                    slice: try FileSlice(slice.slice), rows: try count(slice.rows, "a number of rows"),
+                    firstRow: try count(slice.firstRow, "the first row", most: WireLimits.elementsMax))
             },
-            firstRow: try count(wire.firstRow, "the first row", most: WireLimits.elementsMax),
             chunkRows: try count(wire.chunkRows, "the rows of a chunk"),
             reduction: try PositionReduction(wire.reduction, positions: wire.positions),
             divisor: wire.hasDivisor ? wire.divisor : nil)
@@ -42,9 +43,9 @@ extension FactorOperation {
             var wire = WireRowSlice()
             wire.slice = slice.slice.wire
             wire.rows = UInt64(slice.rows)
+            wire.firstRow = UInt64(slice.firstRow)
             return wire
         }
-        wire.firstRow = UInt64(firstRow)
         wire.chunkRows = UInt32(chunkRows)
         (wire.reduction, wire.positions) = reduction.wire
         if let divisor { wire.divisor = divisor }

@@ -36,6 +36,9 @@ func list<Item, Value>(
 
 extension BlobReference {
     init(_ wire: WireBlob) throws(WireError) {
+        guard wire.byteCount > 0, wire.byteCount <= UInt64(Int.max) else {
+            throw .malformed("a blob has \(wire.byteCount) bytes")
+        }
         self.init(digest: try WireProtocol.digest(wire.digest), byteCount: wire.byteCount)
     }
 
@@ -49,9 +52,8 @@ extension BlobReference {
 
 extension FileSlice {
     init(_ wire: WireFileSlice) throws(WireError) {
-        guard !wire.offset.addingReportingOverflow(wire.byteCount).overflow else {
-            throw .malformed("a slice ends behind 2^64")
-        }
+        let (end, overflow) = wire.offset.addingReportingOverflow(wire.byteCount)
+        guard !overflow, end <= UInt64(Int.max) else { throw .malformed("a slice ends behind 2^63") }
         self.init(file: try count(wire.file, "a file's index"), offset: wire.offset, byteCount: wire.byteCount)
     }
 

@@ -39,15 +39,21 @@ public struct WorkerHello: Equatable, Sendable {
     public var kernelSet: String
     /// Its program's version.
     public var build: String
+    /// Counts its connections: another number tells that what was under way on the last one may be lost.
+    public var connection: UInt32
 
     /// States who a worker is and what it offers.
-    public init(worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64, kernelSet: String, build: String) {
+    public init(
+        worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64, kernelSet: String, build: String,
+        connection: UInt32 = 0
+    ) {
         self.worker = worker
         self.host = host
         self.lanes = lanes
         self.memoryBytes = memoryBytes
         self.kernelSet = kernelSet
         self.build = build
+        self.connection = connection
     }
 }
 
@@ -204,7 +210,7 @@ extension WorkerHello {
         guard lanes > 0 else { throw .malformed("a worker has no lanes") }
         self.init(
             worker: WorkerID(rawValue: wire.worker), host: wire.host, lanes: lanes, memoryBytes: wire.memoryBytes,
-            kernelSet: wire.kernelSet, build: wire.build)
+            kernelSet: wire.kernelSet, build: wire.build, connection: wire.connection)
     }
 
     var wire: WireWorkerHello {
@@ -215,6 +221,7 @@ extension WorkerHello {
         wire.memoryBytes = memoryBytes
         wire.kernelSet = kernelSet
         wire.build = build
+        wire.connection = connection
         return wire
     }
 }

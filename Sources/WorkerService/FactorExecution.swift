@@ -19,6 +19,8 @@ struct FactorExecution {
         for first in stride(from: 0, to: rows, by: operation.chunkRows) {
             let range = first..<min(first + operation.chunkRows, rows)
             let ahead = range.upperBound..<min(range.upperBound + operation.chunkRows, rows)
+            // A worker that is told to stop does not finish what nobody will take.
+            try Task.checkCancellation()
             try await fill(&chunk, range, &scratch.raw)
             for piece in pieces(of: ahead) { input.prefetch(piece.slice) }
             let start = ContinuousClock.now
@@ -77,24 +79,29 @@ struct FactorExecution {
         guard error.isBadInput else { return error }
         switch error {
         case .nonFinite(let row):
+            let (path, rowInFile) = place(ofRow: row)
             return UnitError.badInput(
-                "\(place(ofRow: row)): tensor \"\(operation.tensor)\" holds NaN or infinity, first in row "
-                    + "\(operation.firstRow + row); expected finite values. Capture the task again.")
+                "\(path): tensor \"\(operation.tensor)\" holds NaN or infinity, first in row \(rowInFile); expected finite "
+                    + "values. Capture the task again.")
         case .squareOverflow(let row, let column):
+            let (path, rowInFile) = place(ofRow: row)
             return UnitError.badInput(
-                "\(place(ofRow: row)): tensor \"\(operation.tensor)\": the squares of column \(column) overflow "
-                    + "float32, the largest value stands in row \(operation.firstRow + row). Scale the capture down.")
+                "\(path): tensor \"\(operation.tensor)\": the squares of column \(column) overflow float32, the largest "
+                    + "value stands in row \(rowInFile). Scale the capture down.")
         default:
-            return UnitError.badInput("\(place(ofRow: 0)): tensor \"\(operation.tensor)\": \(error)")
+            return UnitError.badInput("\(place(ofRow: 0).path): tensor \"\(operation.tensor)\": \(error)")
         }
     }
 
-    private func place(ofRow row: Int) -> String {
+    /// The file that holds a row of the operation, and which row of the file's own tensor it is.
+    private func place(ofRow row: Int) -> (path: String, row: Int) {
         var first = 0
         for slice in operation.slices {
+            if row < first + slice.rows {
+                return (input.path(of: slice.slice.file), slice.firstRow + row - first)
+            }
             first += slice.rows
-            if row < first { return input.path(of: slice.slice.file) }
         }
-        return operation.slices.last.map { input.path(of: $0.slice.file) } ?? "capture"
+        return (operation.slices.last.map { input.path(of: $0.slice.file) } ?? "capture", row)
     }
 }

@@ -29,32 +29,35 @@ final class ResultBlob: Sendable {
     }
 
     private let content: Content
+    /// The blob's name, computed at once: on the lane, where long work belongs.
+    let reference: BlobReference
 
     /// A packed factor or inverse.
     init(_ matrix: consuming PackedSymmetricMatrix<Float>) {
+        reference = matrix.withBytes(Self.reference)
         content = .single(matrix)
     }
 
     /// A packed partial sum.
     init(_ matrix: consuming PackedSymmetricMatrix<Double>) {
+        reference = matrix.withBytes(Self.reference)
         content = .double(matrix)
     }
 
     /// A merged parameter.
     init(_ bytes: [UInt8]) {
+        reference = Self.reference(bytes.span.bytes)
         content = .bytes(bytes)
     }
 
-    /// The blob's name: SHA-256 of its bytes, and their number.
-    var reference: BlobReference {
-        withBytes { bytes in
-            var hash = SHA256()
-            bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
-            guard let digest = BlobDigest(bytes: hash.finalize()) else {
-                preconditionFailure("SHA-256 has \(BlobDigest.byteCount) bytes")
-            }
-            return BlobReference(digest: digest, byteCount: UInt64(bytes.byteCount))
+    /// SHA-256 of the bytes, and their number.
+    private static func reference(_ bytes: RawSpan) -> BlobReference {
+        var hash = SHA256()
+        bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        guard let digest = BlobDigest(bytes: hash.finalize()) else {
+            preconditionFailure("SHA-256 has \(BlobDigest.byteCount) bytes")
         }
+        return BlobReference(digest: digest, byteCount: UInt64(bytes.byteCount))
     }
 
     /// A copy of some of the bytes, as a frame: what is under way is bounded by the transfer's credit.

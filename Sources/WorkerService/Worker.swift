@@ -65,21 +65,18 @@ public struct Worker: Service {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await connection.receive() }
             group.addTask { try await connection.beat(greetingLimit: greetingLimit) }
+            group.addTask { await connection.watchConnection() }
             group.addTask { await obey(connection, queue) }
             for number in 0..<configuration.lanes {
                 let executor = try UnitExecutor(number: number, visible: visible, connection: connection)
                 group.addTask { await work(executor, connection, queue) }
             }
-            do {
-                // Whichever loop ends first, the worker is over.
-                try await group.next()
-            } catch {
-                await queue.close()
-                group.cancelAll()
-                throw error
-            }
+            // Whichever loop ends first, the worker is over; why, the one that failed tells.
+            let first = await group.nextResult()
             await queue.close()
             group.cancelAll()
+            if case .failure(let error) = first { throw error }
+            try await group.waitForAll()
         }
     }
 

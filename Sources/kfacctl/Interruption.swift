@@ -27,7 +27,13 @@ enum Interruption {
             }
             defer { group.cancelAll() }
             if let first = try await group.next(), let result = first { return result }
-            try? await onInterruption()
+            // A second signal ends the program at once.
+            for number in [SIGINT, SIGTERM] { signal(number, SIG_DFL) }
+            do {
+                try await onInterruption()
+            } catch {
+                throw CommandFailure(.interrupted, "interrupted; the coordinator did not answer the cancellation.")
+            }
             throw CommandFailure(.interrupted, "interrupted; the job was cancelled and its files removed.")
         }
     }

@@ -4,7 +4,10 @@ import WireProtocol
 /// A coordinator and workers on this machine: the same programs that run on a cluster, over loopback.
 ///
 /// The daemons end when their standard input does, so that none is left behind even if this process is killed.
-final class LocalCluster {
+final class LocalCluster: @unchecked Sendable {
+    // @unchecked Sendable because what is written is written before the first task sees the cluster; Process is read
+    // only for whether it runs.
+
     private let coordinator: Process
     private let coordinatorInput = Pipe()
     private var workers: [(process: Process, input: Pipe)] = []
@@ -77,9 +80,48 @@ final class LocalCluster {
         }
     }
 
+    /// Runs a body, and fails when the daemons cannot go on before it is done.
+    func whileRunning<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
+        try await withThrowingTaskGroup(of: Result?.self) { group in
+            group.addTask { try await body() }
+            group.addTask {
+                if let failure = try await self.watch() { throw failure }
+                return nil
+            }
+            defer { group.cancelAll() }
+            while let next = try await group.next() {
+                if let result = next { return result }
+            }
+            throw CommandFailure(.jobFailed, "the job was not followed to its end.")
+        }
+    }
+
+    /// Returns only when the daemons cannot go on: the coordinator, or every worker, has ended.
+    ///
+    /// A single worker that ends is no reason to stop: its units are computed by the others.
+    func watch() async throws -> CommandFailure? {
+        while true {
+            try await Task.sleep(for: .milliseconds(100))
+            if !coordinator.isRunning {
+                return CommandFailure(
+                    .jobFailed, "the coordinator ended unexpectedly (status \(coordinator.terminationStatus)).")
+            }
+            if !workers.isEmpty, workers.allSatisfy({ !$0.process.isRunning }) {
+                return CommandFailure(
+                    .jobFailed,
+                    "every worker ended unexpectedly (status \(workers[0].process.terminationStatus)); was there "
+                        + "enough memory? See --memory.")
+            }
+        }
+    }
+
     /// Ends all daemons and removes the coordinator's state.
     func stop() {
         for worker in workers { worker.input.fileHandleForWriting.closeFile() }
+        // A worker in the middle of a unit is not waited for: nobody would take its result.
+        let deadline = Date.now.addingTimeInterval(2)
+        while Date.now < deadline, workers.contains(where: { $0.process.isRunning }) { usleep(10_000) }
+        for worker in workers where worker.process.isRunning { kill(worker.process.processIdentifier, SIGKILL) }
         for worker in workers { worker.process.waitUntilExit() }
         coordinatorInput.fileHandleForWriting.closeFile()
         coordinator.waitUntilExit()

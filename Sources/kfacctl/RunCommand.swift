@@ -47,7 +47,9 @@ struct RunCommand: AsyncParsableCommand {
         try await cluster.waitForWorkers(client)
         let report = try await Interruption.watched {
             let (id, _) = try await client.submit(submission)
-            return try await ProgressDisplay(client: client, isQuiet: quiet).follow(id)
+            return try await cluster.whileRunning {
+                try await ProgressDisplay(client: client, isQuiet: quiet).follow(id)
+            }
         } onInterruption: {
             // The daemons are about to end; what was staged goes with the job.
             for job in try await client.runningJobs() { _ = try await client.ask(.cancel(job)) }

@@ -27,14 +27,9 @@ extension SerialIntegrationTests {
         }
 
         @Test func `rows of another width than the base's layer are told`() async throws {
-            try model.changeCapture("alpha", "fc.input") { Tensor($0.name, .float32, [30, 6], bytes: $0.bytes) }
-            try model.write()
-            model.captures["alpha"]?.tensors.removeAll { $0.name == "fc.output_grad" }
-            try model.changeCapture("alpha", "fc.input") { _ in
-                Tensor("fc.input", [36, 4], [Float](repeating: 1, count: 144))
+            try model.changeCapture("alpha", "fc.input") { tensor in
+                Tensor(tensor.name, [36, 4], tensor.values.prefix(36 * 4).map { Float($0) })
             }
-            model.captures["alpha"]?.tensors.append(
-                Tensor("fc.output_grad", [72, 7], [Float](repeating: 1, count: 504)))
             try model.write()
             try await model.expectRefusal(
                 "tensor \"fc.input\" has 4 columns; the base's \"fc.weight\" is [7, 5], so d_in = 5 was expected.")
@@ -69,6 +64,17 @@ extension SerialIntegrationTests {
                 "captures/beta.safetensors: tensor \"fc.input\" holds NaN or infinity, first in row 17;")
         }
 
+        @Test func `in a capture of several files the row is that of the file that is named`() async throws {
+            try model.captures["alpha"]?.write(to: model.directory.appending("captures/parts/0.safetensors"))
+            try model.changeCapture("alpha", "fc.input") { $0.replacing(20 * 5, with: .nan) }
+            try model.captures["alpha"]?.write(to: model.directory.appending("captures/parts/1.safetensors"))
+            model.job.tasks[0].name = "alpha"
+            model.job.tasks[0].captures = ["captures/parts/*.safetensors"]
+            try model.job.write(to: model.jobPath)
+            try await model.expectRefusal(
+                "captures/parts/1.safetensors: tensor \"fc.input\" holds NaN or infinity, first in row 20;")
+        }
+
         @Test func `a NaN in the gradients of a parameter is told by its row`() async throws {
             try model.changeCapture("gamma", "norm.weight.grad") { $0.replacing(23 * 6 + 5, with: .nan) }
             try model.write()
@@ -79,7 +85,8 @@ extension SerialIntegrationTests {
         @Test func `a capture of no samples is refused`() async throws {
             model.captures["alpha"]?.metadata["samples"] = "0"
             try model.write()
-            try await model.expectRefusal("captures/alpha.safetensors: was captured from 0 samples; expected at least 1.")
+            try await model.expectRefusal(
+                "captures/alpha.safetensors: was captured from 0 samples; expected at least 1.")
         }
 
         @Test func `factors of another normalization are refused, and both are named`() async throws {
@@ -91,8 +98,8 @@ extension SerialIntegrationTests {
             useFactors("expanded/factors/alpha", normalization: "reduce")
             try model.write()
             try await model.expectRefusal(
-                "expanded/factors/alpha/factors.safetensors: the factors have the normalization \"expand\", but the job "
-                    + "asks for \"reduce\"")
+                "expanded/factors/alpha/factors.safetensors: the factors have the normalization \"expand\", but the "
+                    + "job asks for \"reduce\"")
         }
 
         @Test func `factors of another base are refused, and both are named`() async throws {

@@ -14,7 +14,8 @@ extension SerialIntegrationTests {
         @Test func `a base that does not exist is named with the key's line`() async throws {
             try FileManager.default.removeItem(at: url("base.safetensors"))
             try await model.expectRefusal(
-                "job.yaml:2:13 (base_model)", model.directory.appending("base.safetensors"), "No such file or directory")
+                "job.yaml:2:13 (base_model)", model.directory.appending("base.safetensors"), "No such file or directory"
+            )
         }
 
         @Test func `a truncated checkpoint is told with both sizes`() async throws {

@@ -120,9 +120,10 @@ extension SerialIntegrationTests {
                 var bytes = Data()
                 for probe in 0..<probes {
                     let first = probe * SmallModel.samples
-                    bytes += tensor.rows(
-                        (first + samples.lowerBound) * rowsOfSample..<(first + samples.upperBound) * rowsOfSample
-                    ).bytes
+                    bytes +=
+                        tensor.rows(
+                            (first + samples.lowerBound) * rowsOfSample..<(first + samples.upperBound) * rowsOfSample
+                        ).bytes
                 }
                 let rows = probes * samples.count * rowsOfSample
                 return Tensor(tensor.name, tensor.elementType, [rows, tensor.shape[1]], bytes: bytes)

@@ -70,6 +70,25 @@ extension SerialIntegrationTests {
             }
         }
 
+        @Test func `a job that fails leaves the others alone`() async throws {
+            let bad = try SmallModel(seed: 2)
+            try bad.changeCapture("beta", "fc.input") { $0.replacing(0, with: .infinity) }
+            try bad.write()
+            try await Cluster.with { cluster in
+                let (first, second) = (try await cluster.submit(bad.jobPath), try await cluster.submit(model.jobPath))
+                try cluster.startWorker("worker")
+                try await cluster.waitForSuccess(second)
+                let failed = try await cluster.client("watch", first)
+                #expect(failed.exitCode == 2)
+                #expect(failed.errors.contains("tensor \"fc.input\" holds NaN or infinity"), "\(failed.errors)")
+                #expect(try await cluster.status(first).state == "bad_input")
+                #expect(!FileManager.default.fileExists(atPath: bad.outputPath))
+                let copy = bad.directory.appending("copy")
+                #expect(try await cluster.client("fetch", first, copy).exitCode == 1)
+                #expect(!FileManager.default.fileExists(atPath: copy))
+            }
+        }
+
         @Test func `an output directory may be given in place of the job file's`() async throws {
             let output = model.directory.appending("elsewhere")
             try await Client.runJob(model.jobPath, in: model.directory, options: ["--quiet", "--output", output])

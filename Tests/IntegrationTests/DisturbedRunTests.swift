@@ -92,6 +92,24 @@ extension SerialDisturbanceTests {
             try requireReferenceBytes()
         }
 
+        @Test func `daemons that are told to stop end at once, and the job goes on after them`() async throws {
+            try await Cluster.with { cluster in
+                let leaver = try cluster.startWorker("leaver")
+                let job = try await cluster.submit(job)
+                let before = try await cluster.waitForProgress(job, units: 8)
+                leaver.send(SIGTERM)
+                #expect(try await leaver.exitCode(within: .seconds(10)) == 0, "\(leaver.logTail)")
+                #expect(!cluster.coordinator.errors.contains("worker lost"))
+                cluster.coordinator.send(SIGTERM)
+                #expect(try await cluster.coordinator.exitCode(within: .seconds(10)) == 0)
+                try await cluster.restartCoordinator()
+                #expect(try Self.resumedUnits(cluster.coordinator.errors) >= before.finishedUnits)
+                try cluster.startWorker("heir")
+                try await cluster.waitForSuccess(job)
+            }
+            try requireReferenceBytes()
+        }
+
         @Test func `a worker that joins late gets work`() async throws {
             try await Cluster.with { cluster in
                 try cluster.startWorker("early")

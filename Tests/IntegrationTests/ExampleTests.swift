@@ -102,10 +102,12 @@ extension SerialIntegrationTests {
 
         @Test func `the per-task form and task arithmetic match the float64 references`() async throws {
             var job = job("task_arithmetic")
-            job.curvature = ["regularizer: {form: per_task, targets: [hdigits]}", "interference: false"]
-            job.outputs = ["regularizer", "merged"]
+            job.curvature = ["regularizer: {form: per_task, targets: [hdigits]}"]
+            job.outputs = ["regularizer", "merged", "report"]
             try await run(job)
             try await compareMerge("task_arithmetic", tolerance: "1e-4")
+            let penalties = try object("\(output)/report.json")["penalties"] as? [String: [String: Double]]
+            try expectPenalties(try #require(penalties?["hdigits"]), of: "hdigits", form: "eq7")
             let found = try TensorFile(reading: "\(output)/regularizer/hdigits/regularizer.safetensors")
             for task in Self.tasks where task != "hdigits" {
                 let reference = try TensorFile(reading: "\(Self.example)/reference/factors.\(task).safetensors")

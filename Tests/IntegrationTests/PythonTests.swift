@@ -87,7 +87,8 @@ extension SerialIntegrationTests {
                 assert metadata(path)["format"] == "kfacd.inverses/1"
 
             base = load(f"{root}/base.safetensors")
-            vectors = {t: {k: v - base[k] for k, v in load(f"{root}/checkpoints/{t}.safetensors").items()} for t in tasks}
+            moved = {t: load(f"{root}/checkpoints/{t}.safetensors") for t in tasks}
+            vectors = {t: {k: v - base[k] for k, v in moved[t].items()} for t in tasks}
 
             def block(vector, layer):
                 weight = vector[layer + ".weight"]
@@ -101,7 +102,8 @@ extension SerialIntegrationTests {
 
             total, merged = summed([known[t] for t in tasks]), dict(base)
             for layer in layers:
-                right = sum(known[t][layer + ".B"] @ block(vectors[t], layer) @ known[t][layer + ".A"] for t in tasks) / 3
+                pull = lambda t: known[t][layer + ".B"] @ block(vectors[t], layer) @ known[t][layer + ".A"]
+                right = sum(pull(t) for t in tasks) / 3
                 delta = damped_inverse(total[layer + ".B"] / 3) @ right @ damped_inverse(total[layer + ".A"])
                 width = base[layer + ".weight"].shape[1]
                 merged[layer + ".weight"] = base[layer + ".weight"] + delta[:, :width]

@@ -28,7 +28,8 @@ extension SerialIntegrationTests {
 
         @Test func `a layer that is too large for every worker is named`() async throws {
             try await model.expectRefusal(
-                "job.yaml: the ", " MiB of memory; the largest worker offers 1 MiB.", "--memory", options: ["--memory", "1"])
+                "job.yaml: the ", " MiB of memory; the largest worker offers 1 MiB.", "--memory",
+                options: ["--memory", "1"])
         }
 
         @Test func `bad usage is exit code 2`() async throws {
@@ -41,7 +42,7 @@ extension SerialIntegrationTests {
 
         @Test func `no coordinator at the address is exit code 3`() async throws {
             // Nobody listens on port 1.
-            for command in [["jobs"], ["submit", model.jobPath], ["fetch", "job-1", model.outputPath]] {
+            for command in [["jobs"], ["submit", model.jobPath], ["watch", "job-1"]] {
                 let result = try await Client.run(
                     command + ["--timeout", "1", "--coordinator", "tcp://127.0.0.1:1"], in: model.directory)
                 #expect(result.exitCode == 3, "\(command): \(result.errors)")
@@ -59,7 +60,23 @@ extension SerialIntegrationTests {
             }
         }
 
-        @Test(arguments: [SIGINT, SIGTERM])
+        @Test func `an output directory that cannot be made is told before any work`() async throws {
+            try Data("a file".utf8).write(to: URL(fileURLWithPath: model.directory.appending("taken")))
+            model.job.output = "taken/out"
+            try model.write()
+            try await model.expectRefusal("job.yaml:12:9: ", model.directory.appending("taken"))
+        }
+
+        @Test func `a full standard output is an error and no crash`() async throws {
+            let script = "\"$0\" inspect \"$1\" > /dev/full"
+            let shell = try RunningProgram(
+                "/bin/sh", ["-c", script, Programs.client, model.directory.appending("base.safetensors")],
+                name: "shell",
+                in: model.directory)
+            #expect(try await shell.exitCode(within: .seconds(30)) == 1, "\(shell.logTail)")
+        }
+
+        @Test(arguments: [SIGINT, SIGTERM, SIGKILL])
         func `an interrupted run leaves no process and no file`(signal: Int32) async throws {
             let large = try LargeModel()
             let state = try TemporaryDirectory()
@@ -77,15 +94,21 @@ extension SerialIntegrationTests {
             // The client, the coordinator and two workers.
             try #require(Self.processes(mentioning: marks).count == 4)
             client.send(signal)
-            #expect(try await client.exitCode(within: .seconds(20)) == 130, "\(client.errors)")
-            #expect(Self.processes(mentioning: marks) == [])
+            let code = try await client.exitCode(within: .seconds(20))
+            #expect(code == (signal == SIGKILL ? 128 + SIGKILL : 130), "\(client.errors)")
+            // Daemons whose client was killed see that their input ends; others have ended before the client.
+            try await eventually("the end of the daemons", within: .seconds(signal == SIGKILL ? 20 : 0)) {
+                Self.processes(mentioning: marks).isEmpty
+            }
+            guard signal != SIGKILL else { return }
             #expect(!FileManager.default.fileExists(atPath: output))
             #expect(try state.names() == [])
         }
 
         /// The command lines of processes that mention one of the texts.
         private static func processes(mentioning texts: [String]) -> [String] {
-            let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc"))?.filter { Int($0) != nil } ?? []
+            let numbers =
+                (try? FileManager.default.contentsOfDirectory(atPath: "/proc"))?.filter { Int($0) != nil } ?? []
             return numbers.compactMap { number in
                 guard let data = FileManager.default.contents(atPath: "/proc/\(number)/cmdline") else { return nil }
                 let line = String(decoding: data, as: UTF8.self).replacingOccurrences(of: "\0", with: " ")

@@ -13,6 +13,8 @@ struct CheckedScheduler {
     private(set) var now = SchedulerInstant(sinceStart: .zero)
     /// What is said of a violation besides itself: the seed of a random run.
     var context = ""
+    /// Whether something did not hold; a random run stops then.
+    private(set) var isViolated = false
 
     private let settings: SchedulerSettings
     private var plans: [JobID: JobPlan] = [:]
@@ -46,6 +48,7 @@ struct CheckedScheduler {
         journal += effects.records
         for violation in violations {
             Issue.record("\(context) after \(event): \(violation)", sourceLocation: sourceLocation)
+            isViolated = true
         }
         return effects
     }
@@ -60,9 +63,13 @@ struct CheckedScheduler {
     // MARK: - Restarts
 
     /// What a coordinator knows that starts now: the records, folded into a fresh scheduler.
-    func replayed() -> Scheduler {
+    ///
+    /// - Parameter lost: Units whose results are recorded, but whose blobs are gone.
+    /// - Returns: The fresh scheduler.
+    func replayed(without lost: Set<UnitReference> = []) -> Scheduler {
         var fresh = Scheduler(settings: settings)
         for record in journal {
+            if case .unitFinished(let unit, _, _, _) = record, lost.contains(unit) { continue }
             guard case .jobAccepted(let header) = record else {
                 fresh.apply(record)
                 continue
@@ -72,9 +79,13 @@ struct CheckedScheduler {
         return fresh
     }
 
-    /// The coordinator dies and starts again; nothing but the journal is left.
-    mutating func restart(sourceLocation: SourceLocation = #_sourceLocation) {
-        scheduler = replayed()
+    /// The coordinator dies and starts again; nothing but the journal is left, and of the blobs not all.
+    mutating func restart(
+        without lost: Set<UnitReference> = [],
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        scheduler = replayed(without: lost)
+        finished.subtract(lost)
         attempts = [:]
         now = SchedulerInstant(sinceStart: .zero)
         for violation in scheduler.violatedInvariants() {

@@ -61,6 +61,7 @@ struct Simulation {
     mutating func run() -> Bool {
         for _ in 0..<20_000 {
             step()
+            if scheduler.isViolated { return false }
             if plans.isEmpty, scheduler.scheduler.jobStatuses.allSatisfy({ $0.outcome != nil }) { return true }
         }
         return false

@@ -17,9 +17,13 @@ import Testing
     @Test func `whatever happens, every job comes to an end that its journal explains`() throws {
         let plans = try Self.plans()
         var outcomes: [String: Int] = [:]
+        var stuckCount = 0
         let runs = forEachSeed(in: 0..<300) { seed, random in
+            // A few that do not end are enough to see why.
+            guard stuckCount < 3 else { return }
             var simulation = Simulation(seed: seed, random: random, plans: plans)
             guard simulation.run() else {
+                stuckCount += 1
                 Issue.record("SEED=\(seed): \(simulation.scheduler.scheduler.jobStatuses) did not end")
                 return
             }

@@ -127,7 +127,7 @@ import Testing
         try expectLease("a factor has no rows or columns") { $0.factor.columns = 0 }
         try expectLease("a factor has no rows or columns") { $0.factor.chunkRows = 0 }
         try expectLease("the rows of a chunk is 4294967295") { $0.factor.chunkRows = .max }
-        try expectLease("the first row is 72057594037927937") { $0.factor.firstRow = 1 << 56 + 1 }
+        try expectLease("the first row is 72057594037927937") { $0.factor.slices[0].firstRow = 1 << 56 + 1 }
         try expectLease("a number of rows is 9223372036854775808") { $0.factor.slices[0].rows = 1 << 63 }
         try expectLease("a file's index is 2147483649") { $0.files[0].index = 1 << 31 + 1 }
     }
@@ -147,7 +147,7 @@ import Testing
     }
 
     @Test func `a slice ends within 64 bits`() throws {
-        try expectLease("a slice ends behind 2^64") { $0.factor.slices[0].slice.offset = .max }
+        try expectLease("a slice ends behind 2^63") { $0.factor.slices[0].slice.offset = .max }
     }
 
     @Test(arguments: [0, -1, Double.nan, .infinity])

@@ -93,10 +93,10 @@ enum WireMessages {
         appendsOnes: true,
         elementType: .bf16,
         slices: [
-            RowSlice(slice: FileSlice(file: 2, offset: 1 << 40, byteCount: 768 * 2 * 100), rows: 100),
+            RowSlice(
+                slice: FileSlice(file: 2, offset: 1 << 40, byteCount: 768 * 2 * 100), rows: 100, firstRow: 1 << 40),
             RowSlice(slice: FileSlice(file: 3, offset: 8, byteCount: 0), rows: 0),
         ],
-        firstRow: 1 << 40,
         chunkRows: 4096,
         reduction: .mean(positions: 197),
         divisor: 0.1
@@ -105,7 +105,7 @@ enum WireMessages {
     static let layer = CurvatureBlock(name: "blocks.0.fc", kind: .linear(outputs: 3072, inputs: 768, hasBias: true))
     static let parameters: BlockParameters = [
         TensorSource(elementType: .f16, slice: FileSlice(file: 0, offset: 8, byteCount: 16)),
-        TensorSource(elementType: .f64, slice: FileSlice(file: 1, offset: .max - 1, byteCount: 1)),
+        TensorSource(elementType: .f64, slice: FileSlice(file: 1, offset: 1 << 62, byteCount: 1)),
     ]
 
     private static var partialFactor: FactorOperation {

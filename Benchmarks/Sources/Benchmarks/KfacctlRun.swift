@@ -29,9 +29,10 @@ struct KfacctlRun {
         }
         guard process.terminationStatus == 0 else { fatalError("the job failed with \(process.terminationStatus)") }
         // A job that does not name the report among its outputs has none.
-        let report = try FileManager.default.contents(atPath: "\(output)/report.json").map {
-            try JSONSerialization.jsonObject(with: $0) as? [String: Any] ?? [:]
-        } ?? [:]
+        let report =
+            try FileManager.default.contents(atPath: "\(output)/report.json").map {
+                try JSONSerialization.jsonObject(with: $0) as? [String: Any] ?? [:]
+            } ?? [:]
         return Outcome(wallSeconds: wall, report: report, peakMebibytes: peaks)
     }
 

@@ -42,13 +42,14 @@ struct MergeStage {
         return source.withUnsafeBytes { source in
             target.withUnsafeMutableBytes { target in
                 nonisolated(unsafe) let (from, to) = (source.baseAddress!, target.baseAddress!)
-                let best = (0..<3).map { _ in
-                    seconds {
-                        DispatchQueue.concurrentPerform(iterations: 2) { half in
-                            memcpy(to + half * count / 2, from + half * count / 2, count / 2)
+                let best =
+                    (0..<3).map { _ in
+                        seconds {
+                            DispatchQueue.concurrentPerform(iterations: 2) { half in
+                                memcpy(to + half * count / 2, from + half * count / 2, count / 2)
+                            }
                         }
-                    }
-                }.min() ?? .infinity
+                    }.min() ?? .infinity
                 return 2 * Double(count) / best
             }
         }

@@ -227,6 +227,9 @@ nonisolated struct WireWorkerHello: Sendable {
 
   var build: String = String()
 
+  /// Counts the worker's connections: another number tells that what was under way on the last one may be lost.
+  var connection: UInt32 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -768,6 +771,9 @@ nonisolated struct WireRowSlice: Sendable {
 
   var rows: UInt64 = 0
 
+  /// Which row of the file's own tensor the first one is, for messages.
+  var firstRow: UInt64 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -789,8 +795,6 @@ nonisolated struct WireFactorOperation: Sendable {
   var elementType: String = String()
 
   var slices: [WireRowSlice] = []
-
-  var firstRow: UInt64 = 0
 
   var chunkRows: UInt32 = 0
 
@@ -1950,7 +1954,7 @@ nonisolated extension WireWorkerMessage: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".WorkerHello"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}host\0\u{1}lanes\0\u{3}memory_bytes\0\u{3}kernel_set\0\u{1}build\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}host\0\u{1}lanes\0\u{3}memory_bytes\0\u{3}kernel_set\0\u{1}build\0\u{1}connection\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1964,6 +1968,7 @@ nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.memoryBytes) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.kernelSet) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.build) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.connection) }()
       default: break
       }
     }
@@ -1988,6 +1993,9 @@ nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if !self.build.isEmpty {
       try visitor.visitSingularStringField(value: self.build, fieldNumber: 6)
     }
+    if self.connection != 0 {
+      try visitor.visitSingularUInt32Field(value: self.connection, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1998,6 +2006,7 @@ nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.memoryBytes != rhs.memoryBytes {return false}
     if lhs.kernelSet != rhs.kernelSet {return false}
     if lhs.build != rhs.build {return false}
+    if lhs.connection != rhs.connection {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3086,7 +3095,7 @@ nonisolated extension WireFileSlice: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WireRowSlice: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".RowSlice"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}slice\0\u{1}rows\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}slice\0\u{1}rows\0\u{3}first_row\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3096,6 +3105,7 @@ nonisolated extension WireRowSlice: SwiftProtobuf.Message, SwiftProtobuf._Messag
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._slice) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.rows) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.firstRow) }()
       default: break
       }
     }
@@ -3112,12 +3122,16 @@ nonisolated extension WireRowSlice: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.rows != 0 {
       try visitor.visitSingularUInt64Field(value: self.rows, fieldNumber: 2)
     }
+    if self.firstRow != 0 {
+      try visitor.visitSingularUInt64Field(value: self.firstRow, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireRowSlice, rhs: WireRowSlice) -> Bool {
     if lhs._slice != rhs._slice {return false}
     if lhs.rows != rhs.rows {return false}
+    if lhs.firstRow != rhs.firstRow {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3125,7 +3139,7 @@ nonisolated extension WireRowSlice: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".FactorOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tensor\0\u{1}columns\0\u{3}appends_ones\0\u{3}element_type\0\u{1}slices\0\u{3}first_row\0\u{3}chunk_rows\0\u{1}reduction\0\u{1}positions\0\u{1}divisor\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tensor\0\u{1}columns\0\u{3}appends_ones\0\u{3}element_type\0\u{1}slices\0\u{3}chunk_rows\0\u{1}reduction\0\u{1}positions\0\u{1}divisor\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3138,11 +3152,10 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
       case 3: try { try decoder.decodeSingularBoolField(value: &self.appendsOnes) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
       case 5: try { try decoder.decodeRepeatedMessageField(value: &self.slices) }()
-      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.firstRow) }()
-      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.chunkRows) }()
-      case 8: try { try decoder.decodeSingularStringField(value: &self.reduction) }()
-      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
-      case 10: try { try decoder.decodeSingularDoubleField(value: &self._divisor) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.chunkRows) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.reduction) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
+      case 9: try { try decoder.decodeSingularDoubleField(value: &self._divisor) }()
       default: break
       }
     }
@@ -3168,20 +3181,17 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.slices.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.slices, fieldNumber: 5)
     }
-    if self.firstRow != 0 {
-      try visitor.visitSingularUInt64Field(value: self.firstRow, fieldNumber: 6)
-    }
     if self.chunkRows != 0 {
-      try visitor.visitSingularUInt32Field(value: self.chunkRows, fieldNumber: 7)
+      try visitor.visitSingularUInt32Field(value: self.chunkRows, fieldNumber: 6)
     }
     if !self.reduction.isEmpty {
-      try visitor.visitSingularStringField(value: self.reduction, fieldNumber: 8)
+      try visitor.visitSingularStringField(value: self.reduction, fieldNumber: 7)
     }
     if self.positions != 0 {
-      try visitor.visitSingularUInt32Field(value: self.positions, fieldNumber: 9)
+      try visitor.visitSingularUInt32Field(value: self.positions, fieldNumber: 8)
     }
     try { if let v = self._divisor {
-      try visitor.visitSingularDoubleField(value: v, fieldNumber: 10)
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 9)
     } }()
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -3192,7 +3202,6 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.appendsOnes != rhs.appendsOnes {return false}
     if lhs.elementType != rhs.elementType {return false}
     if lhs.slices != rhs.slices {return false}
-    if lhs.firstRow != rhs.firstRow {return false}
     if lhs.chunkRows != rhs.chunkRows {return false}
     if lhs.reduction != rhs.reduction {return false}
     if lhs.positions != rhs.positions {return false}

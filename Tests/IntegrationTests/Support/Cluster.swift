@@ -81,9 +81,8 @@ final class Cluster {
         (coordinator, _) = try await Self.start(endpoint, options, number: programs, in: directory)
     }
 
-    /// Starts a worker of one lane.
+    /// Starts a worker of one lane, by a launcher with its arguments if there is one.
     ///
-    /// - Parameter launcher: A command that starts it, with its arguments; by default nothing.
     /// - Throws: what Foundation throws when it cannot be started.
     @discardableResult
     func startWorker(_ name: String, memoryMiB: Int = 1024, launcher: [String] = []) throws -> RunningProgram {
@@ -101,7 +100,9 @@ final class Cluster {
     ///
     /// - Throws: ``WaitError`` when they are not.
     func waitForWorkers(_ count: Int) async throws {
-        try await eventually("\(count) workers", within: .seconds(20)) { try await self.workerStatuses().count == count }
+        try await eventually("\(count) workers", within: .seconds(20)) {
+            try await self.workerStatuses().count == count
+        }
     }
 
     // MARK: - Questions
@@ -132,7 +133,8 @@ final class Cluster {
         let jobs = try #require(try result.json["jobs"] as? [[String: Any]])
         let found = try #require(jobs.first)
         return JobStatus(
-            state: try #require(found["state"] as? String), finishedUnits: try #require(found["finished_units"] as? Int),
+            state: try #require(found["state"] as? String),
+            finishedUnits: try #require(found["finished_units"] as? Int),
             totalUnits: try #require(found["total_units"] as? Int), message: try #require(found["message"] as? String),
             output: try #require(found["output"] as? String))
     }

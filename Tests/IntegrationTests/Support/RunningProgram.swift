@@ -10,7 +10,7 @@ final class RunningProgram {
     /// The command line, for messages.
     let description: String
 
-    /// Starts a program. Its standard input stays open as long as this process and this object live.
+    /// Starts a program, whose standard input stays open as long as this process and this object live.
     ///
     /// - Parameters:
     ///   - path: The executable.

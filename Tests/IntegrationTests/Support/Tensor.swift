@@ -93,7 +93,8 @@ extension Float {
         let (exponent, fraction) = (Int(bits >> 10) & 0x1F, Float(bits & 0x3FF))
         let magnitude =
             exponent == 0
-            ? fraction * 0x1p-24 : (1 + fraction * 0x1p-10) * Float(sign: .plus, exponent: exponent - 15, significand: 1)
+            ? fraction * 0x1p-24
+            : (1 + fraction * 0x1p-10) * Float(sign: .plus, exponent: exponent - 15, significand: 1)
         self = bits >> 15 == 1 ? -magnitude : magnitude
     }
 

@@ -1,0 +1,125 @@
+import Foundation
+import Glibc
+import Testing
+
+/// A peer that speaks ZeroMQ's transport, byte by byte, so that it can say what our programs never would.
+///
+/// Source: ZMTP 3.0 (rfc.zeromq.org/spec/23), mechanism NULL. Every wait of it is bounded by ten seconds.
+final class RawPeer {
+    private let descriptor: Int32
+
+    private init(_ descriptor: Int32) {
+        self.descriptor = descriptor
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    deinit { close(descriptor) }
+
+    /// Connects to a port of this machine and shakes hands as a client's socket.
+    ///
+    /// - Throws: what the requirement throws when nobody answers as the protocol says.
+    convenience init(connectingTo port: UInt16) throws {
+        self.init(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        var address = Self.loopback(port)
+        let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) }
+        }
+        try #require(status == 0)
+        try shakeHands(as: "DEALER")
+    }
+
+    /// Something that listens on a port of this machine that the kernel chose.
+    final class Listener {
+        private let descriptor: Int32
+        let port: UInt16
+
+        /// Listens.
+        ///
+        /// - Throws: what the requirement throws when that cannot be.
+        init() throws {
+            descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            var address = RawPeer.loopback(0)
+            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+            let status = withUnsafeMutablePointer(to: &address) { [descriptor] pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(descriptor, $0, size) + listen(descriptor, 8) + getsockname(descriptor, $0, &size)
+                }
+            }
+            port = UInt16(bigEndian: address.sin_port)
+            try #require(status == 0)
+        }
+
+        deinit { close(descriptor) }
+
+        /// Takes the next connection and shakes hands as a coordinator's socket.
+        ///
+        /// - Throws: what the requirement throws when nobody connects in time.
+        func accept() throws -> RawPeer {
+            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            try #require(Glibc.poll(&poll, 1, 10_000) == 1)
+            let peer = RawPeer(Glibc.accept(descriptor, nil, nil))
+            try peer.shakeHands(as: "ROUTER")
+            return peer
+        }
+    }
+
+    private static func loopback(_ port: UInt16) -> sockaddr_in {
+        sockaddr_in(
+            sin_family: sa_family_t(AF_INET), sin_port: port.bigEndian,
+            sin_addr: in_addr(s_addr: UInt32(0x7F00_0001).bigEndian), sin_zero: (0, 0, 0, 0, 0, 0, 0, 0))
+    }
+
+    // MARK: - Frames
+
+    /// Sends a message of one short frame.
+    ///
+    /// - Throws: what the requirement throws when the connection is gone.
+    func send(_ frame: [UInt8]) throws {
+        try write([0, UInt8(frame.count)] + frame)
+    }
+
+    /// The first frame of the next message; commands are passed over.
+    ///
+    /// - Throws: what the requirement throws when none comes in time.
+    func receive() throws -> [UInt8] {
+        var first: [UInt8]?
+        while true {
+            let flags = try read(1)[0]
+            let length = try read(flags & 2 == 0 ? 1 : 8).reduce(0) { $0 << 8 | Int($1) }
+            let body = try read(length)
+            if flags & 4 != 0 { continue }
+            let frame = first ?? body
+            if flags & 1 == 0 { return frame }
+            first = frame
+        }
+    }
+
+    private func shakeHands(as socketType: String) throws {
+        let mechanism = Array("NULL".utf8) + [UInt8](repeating: 0, count: 16)
+        let signature: [UInt8] = [0xFF, 0, 0, 0, 0, 0, 0, 0, 0, 0x7F]
+        try write(signature + [3, 0] + mechanism + [UInt8](repeating: 0, count: 32))
+        _ = try read(64)
+        let (key, type) = (Array("Socket-Type".utf8), Array(socketType.utf8))
+        let ready = [5] + Array("READY".utf8) + [UInt8(key.count)] + key + [0, 0, 0, UInt8(type.count)] + type
+        try write([4, UInt8(ready.count)] + ready)
+    }
+
+    private func write(_ bytes: [UInt8]) throws {
+        try #require(Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count)
+    }
+
+    private func read(_ count: Int) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var filled = 0
+        while filled < count {
+            let got = bytes.withUnsafeMutableBytes {
+                recv(descriptor, $0.baseAddress.map { $0 + filled }, count - filled, 0)
+            }
+            try #require(got > 0, "the peer says nothing more")
+            filled += got
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,55 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// Programs of different versions of the protocol tell each other so.
+    @Suite struct VersionTests {
+        /// An envelope of version 9 without a body: field 1, a varint.
+        private static let otherVersion: [UInt8] = [0x08, 9]
+
+        @Test func `a coordinator refuses a peer of another version and serves the others`() async throws {
+            try await Cluster.with { cluster in
+                let port = try #require(cluster.endpoint.split(separator: ":").last.flatMap { UInt16($0) })
+                let peer = try RawPeer(connectingTo: port)
+                try peer.send(Self.otherVersion)
+                let answer = String(decoding: try peer.receive(), as: UTF8.self)
+                #expect(answer.contains("protocol version 9"), "\(answer)")
+                #expect(answer.contains("version 1"), "\(answer)")
+                #expect(try await cluster.workerStatuses().isEmpty)
+            }
+        }
+
+        @Test func `a coordinator survives what is no message`() async throws {
+            try await Cluster.with { cluster in
+                let port = try #require(cluster.endpoint.split(separator: ":").last.flatMap { UInt16($0) })
+                let peer = try RawPeer(connectingTo: port)
+                var random = SplitMix64(seed: 3)
+                for length in 0..<64 {
+                    try peer.send((0..<length).map { _ in UInt8(truncatingIfNeeded: random.next()) })
+                }
+                #expect(try await cluster.workerStatuses().isEmpty)
+            }
+        }
+
+        @Test(arguments: ["client", "worker"])
+        func `a program tells that the coordinator is of another version`(kind: String) async throws {
+            let listener = try RawPeer.Listener()
+            let directory = try TemporaryDirectory()
+            let endpoint = "tcp://127.0.0.1:\(listener.port)"
+            let program =
+                kind == "client"
+                ? try RunningProgram(
+                    Programs.client, ["jobs", "--coordinator", endpoint], name: kind, in: directory)
+                : try RunningProgram(
+                    Programs.daemon, ["worker", "--coordinator", endpoint, "--end-with-input"], name: kind,
+                    in: directory)
+            let peer = try listener.accept()
+            _ = try peer.receive()
+            try peer.send(Self.otherVersion)
+            let code = try await program.exitCode(within: .seconds(20))
+            #expect(code == (kind == "client" ? 3 : 1), "\(program.logTail)")
+            #expect(program.errors.contains("protocol version 9, this program speaks version 1"), "\(program.logTail)")
+        }
+    }
+}
