@@ -9,6 +9,16 @@ enum DirectoryTree {
         FileManager.default.fileExists(atPath: path.string)
     }
 
+    /// The nearest thing above a path that exists, when no directory can be made in it.
+    static func obstacle(toMaking path: FilePath) -> FilePath? {
+        var ancestor = path.removingLastComponent()
+        while !exists(ancestor), !ancestor.components.isEmpty { ancestor.removeLastComponent() }
+        var isDirectory = ObjCBool(false)
+        let isThere = FileManager.default.fileExists(atPath: ancestor.string, isDirectory: &isDirectory)
+        let isUsable = isThere && isDirectory.boolValue && FileManager.default.isWritableFile(atPath: ancestor.string)
+        return isUsable ? nil : ancestor
+    }
+
     /// Makes a directory and all that lie above it.
     ///
     /// - Throws: `CocoaError`.

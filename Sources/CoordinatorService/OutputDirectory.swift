@@ -32,7 +32,13 @@ struct OutputDirectory: Sendable {
     ///   - overwrites: Whether its files may be replaced.
     /// - Returns: A problem, or `nil`.
     static func problem(at path: FilePath, written: Located<String>, overwrites: Bool) -> JobProblem? {
-        guard DirectoryTree.exists(path) else { return nil }
+        guard DirectoryTree.exists(path) else {
+            guard let obstacle = DirectoryTree.obstacle(toMaking: path) else { return nil }
+            return JobProblem(
+                at: written.location,
+                "the output directory \(path) cannot be made: \(obstacle) is no directory that can be written to. "
+                    + "Choose another.")
+        }
         guard let names = try? WholeFile.names(in: path) else {
             return JobProblem(
                 at: written.location, "the output \(path) exists and is no directory that can be read. Choose another.")

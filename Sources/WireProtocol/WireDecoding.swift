@@ -36,10 +36,11 @@ func list<Item, Value>(
 
 extension BlobReference {
     init(_ wire: WireBlob) throws(WireError) {
+        let digest = try WireProtocol.digest(wire.digest)
         guard wire.byteCount > 0, wire.byteCount <= UInt64(Int.max) else {
             throw .malformed("a blob has \(wire.byteCount) bytes")
         }
-        self.init(digest: try WireProtocol.digest(wire.digest), byteCount: wire.byteCount)
+        self.init(digest: digest, byteCount: wire.byteCount)
     }
 
     var wire: WireBlob {

@@ -5,14 +5,20 @@ enum Terminal {
     /// Whether progress can be drawn over itself.
     static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
 
-    /// Writes data.
+    /// Writes data; a reader that is gone, or a full disk, ends the program with a message instead of a trap.
     static func print(_ text: String) {
-        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+        do {
+            try FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
+        } catch {
+            note("error: standard output cannot be written: \(error.localizedDescription)")
+            exit(CommandFailure.Code.jobFailed.rawValue)
+        }
     }
 
     /// Tells the user something.
     static func note(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        // Nobody is left to tell when even this fails.
+        try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
     }
 
     /// Tells the user what is wrong, a line a problem.
@@ -26,6 +32,6 @@ enum Terminal {
 
     /// Draws over the last line.
     static func redraw(_ text: String) {
-        FileHandle.standardError.write(Data(("\r\u{1B}[K" + text).utf8))
+        try? FileHandle.standardError.write(contentsOf: Data(("\r\u{1B}[K" + text).utf8))
     }
 }

@@ -78,42 +78,28 @@ extension SerialIntegrationTests {
 
         @Test(arguments: [SIGINT, SIGTERM, SIGKILL])
         func `an interrupted run leaves no process and no file`(signal: Int32) async throws {
-            let large = try LargeModel()
-            let state = try TemporaryDirectory()
-            let output = large.directory.appending("out")
-            let job = try large.writeJob(output: output)
-            let client = try RunningProgram(
-                Programs.client, ["run", job, "--workers", "2", "--state-directory", state.path], name: "run",
-                in: large.directory)
-            try await eventually("staged work", within: .seconds(30)) {
-                guard client.isRunning else { throw WaitError(description: client.logTail) }
-                return FileManager.default.fileExists(atPath: "\(output)/.kfacd-job-1")
-            }
-            let address = try #require(client.errors.split(separator: " ").first { $0.hasPrefix("tcp://127.0.0.1:") })
-            let marks = [state.path, String(address.dropLast())]
+            let run = try await MiddleOfRun(workers: 2)
             // The client, the coordinator and two workers.
-            try #require(Self.processes(mentioning: marks).count == 4)
-            client.send(signal)
-            let code = try await client.exitCode(within: .seconds(20))
-            #expect(code == (signal == SIGKILL ? 128 + SIGKILL : 130), "\(client.errors)")
+            try #require(run.processes.count == 4)
+            run.client.send(signal)
+            let code = try await run.client.exitCode(within: .seconds(20))
+            #expect(code == (signal == SIGKILL ? 128 + SIGKILL : 130), "\(run.client.errors)")
             // Daemons whose client was killed see that their input ends; others have ended before the client.
             try await eventually("the end of the daemons", within: .seconds(signal == SIGKILL ? 20 : 0)) {
-                Self.processes(mentioning: marks).isEmpty
+                run.processes.isEmpty
             }
-            guard signal != SIGKILL else { return }
-            #expect(!FileManager.default.fileExists(atPath: output))
-            #expect(try state.names() == [])
+            if signal != SIGKILL { #expect(run.leftovers == []) }
         }
 
-        /// The command lines of processes that mention one of the texts.
-        private static func processes(mentioning texts: [String]) -> [String] {
-            let numbers =
-                (try? FileManager.default.contentsOfDirectory(atPath: "/proc"))?.filter { Int($0) != nil } ?? []
-            return numbers.compactMap { number in
-                guard let data = FileManager.default.contents(atPath: "/proc/\(number)/cmdline") else { return nil }
-                let line = String(decoding: data, as: UTF8.self).replacingOccurrences(of: "\0", with: " ")
-                return texts.contains { line.contains($0) } ? line : nil
-            }
+        @Test(arguments: ["worker", "coordinator"])
+        func `a run whose daemons are killed ends with exit code 1 and leaves nothing`(kind: String) async throws {
+            let run = try await MiddleOfRun(workers: 1)
+            let doomed = try #require(run.processes.first { $0.value.contains(" \(kind) ") })
+            kill(doomed.key, SIGKILL)
+            #expect(try await run.client.exitCode(within: .seconds(20)) == 1, "\(run.client.logTail)")
+            #expect(run.client.errors.contains("ended unexpectedly"), "\(run.client.errors)")
+            #expect(run.processes.isEmpty)
+            #expect(run.leftovers == [])
         }
     }
 }

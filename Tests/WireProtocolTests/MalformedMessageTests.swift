@@ -103,6 +103,10 @@ import Testing
 
     @Test func `a blob is named by a digest`() throws {
         try expect("\"abc\" is no SHA-256 digest") { $0.worker.uploadOffer.blob.digest = "abc" }
+        try expect("a blob has 0 bytes") {
+            $0.worker.uploadOffer.blob.digest = String(repeating: "0", count: 64)
+            $0.worker.uploadOffer.blob.byteCount = 0
+        }
         try expect("\"\" is no SHA-256 digest") { $0.worker.rangeRequest.blob = "" }
         try expectLease("\"\" is no SHA-256 digest") { $0.files[0].headerDigest = "" }
     }

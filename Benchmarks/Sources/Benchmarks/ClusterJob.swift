@@ -1,3 +1,5 @@
+import CPlainBLAS
+import Dispatch
 import Foundation
 import Safetensors
 import SystemPackage
@@ -12,6 +14,8 @@ struct ClusterJob {
 
     func measure() throws {
         try generate()
+        let plain = plainRate()
+        print("\nplain ssyrk on two threads, d = 3072, 4096 rows at a time: \(fixed(plain, 0)) useful GF/s")
         print("\ncluster: two workers of one lane, \(Self.tasks) tasks × \(rows) rows, two ViT-B blocks")
         try measure("factors only", outputs: "[factors, report]")
         try measure("factors, regularizers, inverses", outputs: "[factors, regularizer, inverses, report]")
@@ -43,6 +47,23 @@ struct ClusterJob {
             print("    \(name): \(row["units"] ?? 0) units, \(fixed(sum(name, "elapsed_seconds"))) s")
         }
         print("    peak memory in MiB: \(outcome.peakMebibytes)")
+    }
+
+    /// What two threads of plain `ssyrk` reach together, now: some machines' two cores are one.
+    private func plainRate() -> Double {
+        let (dimension, rows, repetitions) = (3072, 4096, 6)
+        let elapsed = seconds {
+            DispatchQueue.concurrentPerform(iterations: 2) { _ in
+                let source = [Float](repeating: 0.5, count: rows * dimension)
+                var product = [Float](repeating: 0, count: dimension * dimension)
+                for _ in 0..<repetitions {
+                    cblas_ssyrk(
+                        101, 122, 112, Int32(dimension), Int32(rows), 1, source, Int32(dimension), 0, &product,
+                        Int32(dimension))
+                }
+            }
+        }
+        return 2 * Double(dimension * dimension) * Double(rows * repetitions) / elapsed / 1e9
     }
 
     /// d²·rows over all factors.
