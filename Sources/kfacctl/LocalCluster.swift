@@ -80,6 +80,9 @@ final class LocalCluster: @unchecked Sendable {
         }
     }
 
+    /// Whether the coordinator runs.
+    var hasCoordinator: Bool { coordinator.isRunning }
+
     /// Runs a body, and fails when the daemons cannot go on before it is done.
     func whileRunning<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
         try await withThrowingTaskGroup(of: Result?.self) { group in

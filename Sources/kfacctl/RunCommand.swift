@@ -1,6 +1,7 @@
 import ArgumentParser
 import Dispatch
 import Foundation
+import Identifiers
 import WireProtocol
 
 /// `kfacctl run`: a coordinator and workers on this machine, one job, and the end of them.
@@ -47,8 +48,14 @@ struct RunCommand: AsyncParsableCommand {
         try await cluster.waitForWorkers(client)
         let report = try await Interruption.watched {
             let (id, _) = try await client.submit(submission)
-            return try await cluster.whileRunning {
-                try await ProgressDisplay(client: client, isQuiet: quiet).follow(id)
+            let output = try await client.status(id).output
+            do {
+                return try await cluster.whileRunning {
+                    try await ProgressDisplay(client: client, isQuiet: quiet).follow(id)
+                }
+            } catch {
+                await abandon(id, output: output, client, cluster)
+                throw error
             }
         } onInterruption: {
             // The daemons are about to end; what was staged goes with the job.
@@ -60,5 +67,20 @@ struct RunCommand: AsyncParsableCommand {
         guard !quiet else { return }
         if let tables = ReportTables(directory: report.output) { Terminal.print(tables.text) }
         Terminal.print("outputs: \(report.output)")
+    }
+
+    /// Leaves nothing of a job that cannot go on: the coordinator removes its files, or this program in its place.
+    private func abandon(_ job: JobID, output: String, _ client: CoordinatorClient, _ cluster: LocalCluster) async {
+        if cluster.hasCoordinator {
+            _ = try? await client.ask(.cancel(job))
+            try? await Task.sleep(for: .milliseconds(300))
+            return
+        }
+        // The private coordinator is gone with its state: nobody will take the job up again.
+        let files = FileManager.default
+        try? files.removeItem(atPath: "\(output)/.kfacd-\(job)")
+        if let left = try? files.contentsOfDirectory(atPath: output), left.isEmpty {
+            try? files.removeItem(atPath: output)
+        }
     }
 }

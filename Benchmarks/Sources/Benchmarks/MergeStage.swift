@@ -41,7 +41,8 @@ struct MergeStage {
         var target = [UInt8](repeating: 0, count: count)
         return source.withUnsafeBytes { source in
             target.withUnsafeMutableBytes { target in
-                nonisolated(unsafe) let (from, to) = (source.baseAddress!, target.baseAddress!)
+                guard let from = source.baseAddress, let to = target.baseAddress else { return 0 }
+                nonisolated(unsafe) let (from, to) = (from, to)
                 let best =
                     (0..<3).map { _ in
                         seconds {
