@@ -64,7 +64,7 @@ extension SerialIntegrationTests {
             try Data("a file".utf8).write(to: URL(fileURLWithPath: model.directory.appending("taken")))
             model.job.output = "taken/out"
             try model.write()
-            try await model.expectRefusal("job.yaml:12:9: ", model.directory.appending("taken"))
+            try await model.expectRefusal("job.yaml:11:9: ", model.directory.appending("taken"))
         }
 
         @Test func `a full standard output is an error and no crash`() async throws {
