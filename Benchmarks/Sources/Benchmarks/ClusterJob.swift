@@ -18,15 +18,16 @@ struct ClusterJob {
         print("\nplain ssyrk on two threads, d = 3072, 4096 rows at a time: \(fixed(plain, 0)) useful GF/s")
         print("\ncluster: two workers of one lane, \(Self.tasks) tasks × \(rows) rows, two ViT-B blocks")
         try measure("factors only", outputs: "[factors, report]")
+        try measure("factors only, inputs named by their headers", outputs: "[factors, report]", digests: "header")
         try measure("factors, regularizers, inverses", outputs: "[factors, regularizer, inverses, report]")
     }
 
-    private func measure(_ title: String, outputs: String) throws {
+    private func measure(_ title: String, outputs: String, digests: String = "content") throws {
         var job = "merge_method: task_arithmetic\nbase_model: base.safetensors\nmodels:\n"
         for task in 1...Self.tasks {
             job += "  - {name: task\(task), captures: captures-\(rows)/task\(task).safetensors}\n"
         }
-        job += "outputs: \(outputs)\noutput: out\n"
+        job += "kfac: {input_digests: \(digests)}\noutputs: \(outputs)\noutput: out\n"
         let path = directory.file("cluster/job.yaml")
         try job.write(toFile: path, atomically: true, encoding: .utf8)
         let outcome = try KfacctlRun(binaries: binaries).run(path, workers: 2, output: directory.file("cluster/out"))

@@ -41,8 +41,9 @@ struct MergeStage {
         var target = [UInt8](repeating: 0, count: count)
         return source.withUnsafeBytes { source in
             target.withUnsafeMutableBytes { target in
-                guard let from = source.baseAddress, let to = target.baseAddress else { return 0 }
-                nonisolated(unsafe) let (from, to) = (from, to)
+                guard let first = source.baseAddress, let second = target.baseAddress else { return 0 }
+                // Each thread writes its own half.
+                nonisolated(unsafe) let (from, to) = (first, second)
                 let best =
                     (0..<3).map { _ in
                         seconds {
