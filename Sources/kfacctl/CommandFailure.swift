@@ -28,6 +28,11 @@ struct CommandFailure: Error {
 
     /// What a connection that does not work means for the command.
     init(_ error: MessagingError) {
-        self.init(.unreachable, error.description)
+        // A coordinator that refuses to talk was reached: it is the installation that is wrong.
+        if case .refused = error {
+            self.init(.badInput, error.description)
+        } else {
+            self.init(.unreachable, error.description)
+        }
     }
 }
