@@ -48,7 +48,7 @@ extension SerialIntegrationTests {
             _ = try peer.receive()
             try peer.send(Self.otherVersion)
             let code = try await program.exitCode(within: .seconds(20))
-            #expect(code == (kind == "client" ? 3 : 1), "\(program.logTail)")
+            #expect(code == (kind == "client" ? 2 : 1), "\(program.logTail)")
             #expect(program.errors.contains("protocol version 9, this program speaks version 1"), "\(program.logTail)")
         }
     }
