@@ -5,7 +5,7 @@ import SystemPackage
 
 /// SHA-256 of every input file, for the report: read once more, beside the work.
 enum InputDigestsWork {
-    /// The name under which a file's digest stands in the unit's result: its place among the blobs.
+    /// Digests every input, in the order of the inventory: a file's digest stands at its place among the blobs.
     ///
     /// - Throws: `SafetensorsError` when a file cannot be read,
     ///   ``CoordinatorWorkError/inputChanged(path:)`` when it was rewritten meanwhile.
@@ -14,9 +14,7 @@ enum InputDigestsWork {
         for (file, open) in zip(job.plan.inventory.files, job.inputs.files) {
             let bytes = try FileDigest.sha256(ofFileAt: open.path)
             try requireUnchanged(open)
-            guard let digest = BlobDigest(bytes: bytes) else {
-                preconditionFailure("SHA-256 has \(BlobDigest.byteCount) bytes")
-            }
+            let digest = BlobDigest(sha256: bytes)
             result.blobs.append(BlobReference(digest: digest, byteCount: file.byteCount))
         }
         return result

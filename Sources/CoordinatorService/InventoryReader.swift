@@ -225,9 +225,7 @@ struct InventoryReader {
     }
 
     private mutating func register(_ file: SafetensorsFile, role: String) -> Int {
-        guard let digest = BlobDigest(bytes: file.identity.headerDigest) else {
-            preconditionFailure("SHA-256 has \(BlobDigest.byteCount) bytes")
-        }
+        let digest = BlobDigest(sha256: file.identity.headerDigest)
         inventory.files.append(
             InputFile(
                 path: JobPaths.resolved(file.path).string, byteCount: UInt64(file.identity.byteCount),

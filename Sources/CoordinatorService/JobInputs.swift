@@ -23,9 +23,7 @@ final class JobInputs: Sendable {
         if let known = baseDigestMemory.withLock({ $0 }) { return known }
         let digests = try base.files.map { try FileDigest.sha256(ofFileAt: $0.path) }
         let bytes = digests.count == 1 ? digests[0] : FileDigest.sha256(of: digests.flatMap { $0 })
-        guard let digest = BlobDigest(bytes: bytes) else {
-            preconditionFailure("SHA-256 has \(BlobDigest.byteCount) bytes")
-        }
+        let digest = BlobDigest(sha256: bytes)
         baseDigestMemory.withLock { $0 = digest }
         return digest
     }

@@ -21,6 +21,14 @@ public struct BlobDigest: Hashable, Sendable {
         self.words = (words[0], words[1], words[2], words[3])
     }
 
+    /// Takes over what a SHA-256 implementation computed, which always has 32 bytes.
+    public init(sha256 digest: some Sequence<UInt8>) {
+        guard let known = BlobDigest(bytes: digest) else {
+            preconditionFailure("SHA-256 has \(Self.byteCount) bytes")
+        }
+        self = known
+    }
+
     /// Reads 64 hexadecimal digits, or refuses anything else with `nil`.
     public init?(hexadecimal: some StringProtocol) {
         let digits = hexadecimal.utf8

@@ -27,9 +27,7 @@ extension JobInventory {
             absorb(file.path)
             absorb("\(file.byteCount) \(file.modificationTime) \(file.headerDigest) \(file.role)")
         }
-        guard let digest = BlobDigest(bytes: hash.finalize()) else {
-            preconditionFailure("SHA-256 has \(BlobDigest.byteCount) bytes")
-        }
+        let digest = BlobDigest(sha256: hash.finalize())
         return digest
     }
 }

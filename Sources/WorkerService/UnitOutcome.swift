@@ -54,9 +54,7 @@ final class ResultBlob: Sendable {
     private static func reference(_ bytes: RawSpan) -> BlobReference {
         var hash = SHA256()
         bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
-        guard let digest = BlobDigest(bytes: hash.finalize()) else {
-            preconditionFailure("SHA-256 has \(BlobDigest.byteCount) bytes")
-        }
+        let digest = BlobDigest(sha256: hash.finalize())
         return BlobReference(digest: digest, byteCount: UInt64(bytes.byteCount))
     }
 

@@ -37,10 +37,10 @@ public struct CurveSecretKey: Equatable, Sendable {
 }
 
 extension CurveSecretKey: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    /// A placeholder.
+    /// Says that the key is hidden, never what it is.
     public var description: String { "CurveSecretKey(hidden)" }
 
-    /// A placeholder.
+    /// Says that the key is hidden, never what it is.
     public var debugDescription: String { description }
 
     /// A mirror without children, so that `dump` shows nothing.
