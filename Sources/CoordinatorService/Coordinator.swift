@@ -351,7 +351,7 @@ extension CoordinatorOperation {
     fileprivate var writesFiles: Bool {
         switch self {
         case .assembleFactors, .assembleRegularizer, .assembleInverses, .mergeCheckpoint, .writeReport, .publish: true
-        case .combine, .importFactor, .accumulate, .digestInputs: false
+        case .combine, .importFactor, .accumulate, .accumulateOptimal, .digestInputs: false
         }
     }
 }

@@ -1,6 +1,7 @@
 import BlobStore
 import Identifiers
 import JobPlan
+import KroneckerFactors
 import Lanes
 import Safetensors
 import Scheduling
@@ -57,6 +58,10 @@ actor CoordinatorWork {
             return try Accumulation(
                 operation: operation, scale: task.job.plan.spec.curvature.regularizer.scale, blobs: blobs
             ).run(factors: try operation.tasks.map { try blob($0.factor, task) })
+        case .accumulateOptimal(let operation):
+            return try OptimalSums(
+                operation: operation, scale: task.job.plan.spec.curvature.regularizer.scale, blobs: blobs
+            ).run(input: try side(operation.input, task), gradient: try side(operation.gradient, task))
         case .digestInputs: return try InputDigestsWork.run(task.job)
         default:
             try write(operation, task)
@@ -77,7 +82,7 @@ actor CoordinatorWork {
             for file in task.job.inputs.files { try InputDigestsWork.requireUnchanged(file) }
             try ReportWriter(job: task.job, build: build, result: task.results, execution: task.executions).run()
         case .publish: try task.job.output.publish()
-        case .combine, .importFactor, .accumulate, .digestInputs: break
+        case .combine, .importFactor, .accumulate, .accumulateOptimal, .digestInputs: break
         }
     }
 
@@ -86,6 +91,13 @@ actor CoordinatorWork {
             throw CoordinatorWorkError.missingResult(task.job.plan.units[output.unit.position].title)
         }
         return blobs[output.position]
+    }
+
+    private func side(_ side: OptimalAccumulateOperation.Side, _ task: CoordinatorTask) throws -> OptimalSums.Side {
+        guard let measured = task.results(side.products)?.measurements[.innerProducts],
+            let products = FactorInnerProducts(taskCount: side.tasks.count, products: measured)
+        else { throw CoordinatorWorkError.missingResult(task.job.plan.units[side.products.position].title) }
+        return OptimalSums.Side(factors: try side.tasks.map { try blob($0.factor, task) }, products: products)
     }
 
     private func failure(_ error: any Error, _ task: CoordinatorTask) -> UnitFailure {

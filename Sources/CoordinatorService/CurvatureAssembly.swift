@@ -35,7 +35,7 @@ struct CurvatureAssembly {
             hasBias: hasBias, weight: plan.curvatureWeight(of: task), baseDigest: try job.inputs.baseDigest())
         try write(
             .factors, to: try job.output.stage("factors", task.rawValue), metadata: metadata.strings,
-            sources: try sources { name in plan.factorOutputs[task]?[name] })
+            sources: try sources(of: plan.blocks) { name in plan.factorOutputs[task]?[name] })
     }
 
     /// Writes `regularizer/<target>/regularizer.safetensors`.
@@ -50,13 +50,20 @@ struct CurvatureAssembly {
             tasks: tasks,
             lambda: Dictionary(uniqueKeysWithValues: tasks.map { ($0.rawValue, plan.curvatureWeight(of: $0) / total) }),
             normalization: plan.spec.curvature.normalization.rawValue, hasBias: hasBias,
-            baseDigest: try job.inputs.baseDigest())
+            baseDigest: try job.inputs.baseDigest(), optimum: optimum(for: target))
         let sources: [Source]
         switch regularizer.form {
-        case .accumulated: sources = try self.sources { accumulated($0, for: target) }
+        case .accumulated, .optimal:
+            sources = try (plan.regularizerTerms[target] ?? []).enumerated().flatMap { position, term in
+                // Full blocks are of one sum only.
+                try self.sources(
+                    of: position == 0 ? plan.blocks : plan.blocks.filter { $0.factors.count == 2 },
+                    prefix: CurvatureTensorName.prefix(ofTerm: position)
+                ) { term[$0] }
+            }
         case .perTask:
             sources = try tasks.flatMap { task in
-                try self.sources(prefix: "\(task)/") { plan.factorOutputs[task]?[$0] }
+                try self.sources(of: plan.blocks, prefix: "\(task)/") { plan.factorOutputs[task]?[$0] }
             }
         }
         try write(
@@ -69,7 +76,7 @@ struct CurvatureAssembly {
     /// - Throws: As ``writeFactors(of:)``.
     func writeInverses(for target: TargetName) throws {
         let units = plan.inversions[target] ?? [:]
-        let sources = try self.sources(isInverse: true) { name in units[name].map { UnitOutput($0) } }
+        let sources = try self.sources(of: plan.blocks, isInverse: true) { name in units[name].map { UnitOutput($0) } }
         var used: [String: Double] = [:]
         for (name, unit) in units {
             used[name.description] = result(unit)?.measurements[.damping]?.first
@@ -90,18 +97,47 @@ struct CurvatureAssembly {
         return hasBias
     }
 
-    private func accumulated(_ name: FactorName, for target: TargetName) -> UnitOutput? {
-        guard let unit = plan.accumulations[name], let position = plan.targets.firstIndex(of: target) else {
-            return nil
+    /// The coefficients of a target's sums and what they miss; `nil` for other forms than `optimal`.
+    private func optimum(for target: TargetName) -> RegularizerMetadata.Optimum? {
+        guard plan.spec.curvature.regularizer.form == .optimal, let rank = plan.spec.curvature.regularizer.termCount,
+            let position = plan.targets.firstIndex(of: target)
+        else { return nil }
+        var optimum = RegularizerMetadata.Optimum(rank: rank)
+        for (layer, unit) in plan.optimalAccumulations {
+            guard let measured = result(unit)?.measurements, let coefficients = measured[.coefficients],
+                let errors = measured[.relativeError], errors.indices.contains(position)
+            else { continue }
+            optimum.relativeErrors[layer] = errors[position]
+            optimum.terms[layer] = terms(coefficients, rank: rank, target: position, summing: target)
         }
-        return UnitOutput(unit, position)
+        return optimum
+    }
+
+    /// Coefficients as ``MeasurementName/coefficients`` lists them, by the names of the tasks that are summed.
+    private func terms(
+        _ coefficients: [Double], rank: Int, target position: Int, summing target: TargetName
+    ) -> [RegularizerMetadata.Term] {
+        let tasks = plan.curvedTasks.map(\.name)
+        func named(_ start: Int) -> [String: Double] {
+            var named: [String: Double] = [:]
+            for (offset, task) in tasks.enumerated() where target.includes(task) {
+                named[task.rawValue] = coefficients[start + offset]
+            }
+            return named
+        }
+        return (0..<rank).compactMap { term in
+            let start = (position * rank + term) * 2 * tasks.count
+            guard start + 2 * tasks.count <= coefficients.count else { return nil }
+            return RegularizerMetadata.Term(gradient: named(start), input: named(start + tasks.count))
+        }
     }
 
     /// All matrices of a file, in the order of the blocks.
     private func sources(
-        prefix: String = "", isInverse: Bool = false, output: (FactorName) -> UnitOutput?
+        of blocks: [CurvatureBlock], prefix: String = "", isInverse: Bool = false,
+        output: (FactorName) -> UnitOutput?
     ) throws -> [Source] {
-        try plan.blocks.flatMap { block in
+        try blocks.flatMap { block in
             try block.factors.map { side, dimension in
                 let name = FactorName(owner: block.name, side: side)
                 guard let output = output(name), let blobs = result(output.unit)?.blobs,

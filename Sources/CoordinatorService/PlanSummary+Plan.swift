@@ -24,7 +24,7 @@ extension PlanSummary {
         self.init(
             stages: order.compactMap { stages[$0] }, largestUnit: plan.largestWorkerUnit?.title ?? "",
             layers: linear, parameters: plan.blocks.count - linear, tasks: plan.spec.tasks.count,
-            wireBytes: plan.wireBytes, diskBytes: plan.diskBytes)
+            wireBytes: plan.wireBytes, diskBytes: plan.diskBytes, regularizer: plan.regularizerForm)
     }
 }
 
@@ -36,6 +36,14 @@ extension JobPlan {
             if case .worker(.factor) = unit.operation { inputs = 0 } else { inputs = unit.cost.inputBytes }
             return sum + inputs + unit.cost.outputBytes
         }
+    }
+
+    /// `optimal of rank 2`, `accumulated`; empty without a regularizer.
+    fileprivate var regularizerForm: String {
+        let regularizer = spec.curvature.regularizer
+        guard !targets.isEmpty else { return "" }
+        guard regularizer.form == .optimal else { return regularizer.form.rawValue }
+        return "\(regularizer.form.rawValue) of rank \(regularizer.termCount ?? 1)"
     }
 
     /// Bytes of the files that the job writes.

@@ -71,15 +71,22 @@ struct ReportWriter {
                     .init("rule", .string(curvature.damping.rule.rawValue)),
                     .init("value", .of(curvature.damping.value)),
                 ])),
-            .init(
-                "regularizer",
-                .object([
-                    .init("form", .string(curvature.regularizer.form.rawValue)),
-                    .init("scale", .string(curvature.regularizer.scale.rawValue)),
-                    .init("targets", .array(plan.targets.map { .string($0.description) })),
-                ])),
+            .init("regularizer", regularizer),
             .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) })),
         ])
+    }
+
+    private var regularizer: JSONValue {
+        let regularizer = plan.spec.curvature.regularizer
+        var members: [JSONValue.Member] = [.init("form", .string(regularizer.form.rawValue))]
+        if regularizer.form == .optimal, let rank = regularizer.termCount {
+            members.append(.init("rank", .number("\(rank)")))
+        }
+        members += [
+            .init("scale", .string(regularizer.scale.rawValue)),
+            .init("targets", .array(plan.targets.map { .string($0.description) })),
+        ]
+        return .object(members)
     }
 
     private var tasks: [JSONValue] {
@@ -106,6 +113,7 @@ struct ReportWriter {
                 if let weights, block.factors.count == 2, let errors = try accumulationErrors(block, weights) {
                     members.append(.init("accumulation_error", errors))
                 }
+                if let errors = optimalErrors(block) { members.append(.init("optimal_error", errors)) }
                 return .object(members)
             }
         }
@@ -152,6 +160,14 @@ struct ReportWriter {
                 let error = AccumulationError.relative(gradients: gradients, inputs: inputs, lambdas: lambdas)
                 return .init(target.description, .of(error))
             })
+    }
+
+    /// The same of the form `optimal`, as far as it was asked for.
+    private func optimalErrors(_ block: CurvatureBlock) -> JSONValue? {
+        guard let unit = plan.optimalAccumulations[block.name],
+            let errors = result(unit)?.measurements[.relativeError]
+        else { return nil }
+        return .object(zip(plan.targets, errors).map { .init($0.description, .of($1)) })
     }
 
     private func products(_ name: FactorName) -> FactorInnerProducts? {
@@ -204,8 +220,8 @@ struct ReportWriter {
         ])
     }
 
-    /// Ω of each task's own vector under the regularizer that leaves it out, by block: equation 8, or equation 7 for
-    /// the per-task form.
+    /// Ω of each task's own vector under the regularizer that leaves it out, by block: equation 8, the sum over the
+    /// Kronecker products of the optimal form, or equation 7 for the per-task form.
     private var penalties: JSONValue {
         let tasks = plan.targets.compactMap { target -> JSONValue.Member? in
             guard case .without(let task) = target else { return nil }
@@ -219,7 +235,9 @@ struct ReportWriter {
 
     private func penalty(of task: TaskName, _ block: String) -> Double? {
         guard plan.spec.curvature.regularizer.form == .perTask else {
-            return plan.regularizerPenalties[task]?[block].flatMap { result($0)?.measurements[.penalties]?.first }
+            guard let units = plan.regularizerPenalties[task]?[block] else { return nil }
+            let penalties = units.compactMap { result($0)?.measurements[.penalties]?.first }
+            return penalties.count == units.count ? penalties.reduce(0, +) : nil
         }
         guard let vector = plan.mergedTasks.firstIndex(where: { $0.name == task }) else { return nil }
         let others = plan.curvedTasks.map(\.name).filter { $0 != task }

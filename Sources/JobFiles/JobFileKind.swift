@@ -65,6 +65,12 @@ public enum MetadataKey {
     public static let lambda = "lambda"
     /// T', the number of tasks summed.
     public static let summedTaskCount = "summed_tasks"
+    /// Of the form `optimal`: Kronecker products a layer.
+    public static let rank = "rank"
+    /// Of the form `optimal`, object by layer: a list of `{"B": {task: y_t}, "A": {task: x_t}}`, one a term.
+    public static let coefficients = "coefficients"
+    /// Of the form `optimal`, object by layer: the share of the per-task form's norm that the products miss.
+    public static let relativeError = "relative_error"
     /// Where a merged checkpoint comes from: JSON.
     public static let provenance = "kfacd"
 }

@@ -24,6 +24,8 @@ public struct RegularizerMetadata: Equatable, Sendable {
     public var hasBias: [String: Bool]
     /// SHA-256 of the base checkpoint, if the file says so.
     public var baseDigest: BlobDigest?
+    /// How the sums were formed; of the form `optimal` only.
+    public var optimum: Optimum?
 
     /// Describes a regularizer.
     public init(
@@ -34,7 +36,8 @@ public struct RegularizerMetadata: Equatable, Sendable {
         lambda: [String: Double],
         normalization: String?,
         hasBias: [String: Bool] = [:],
-        baseDigest: BlobDigest? = nil
+        baseDigest: BlobDigest? = nil,
+        optimum: Optimum? = nil
     ) {
         self.target = target
         self.form = form
@@ -45,6 +48,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
         self.normalization = normalization
         self.hasBias = hasBias
         self.baseDigest = baseDigest
+        self.optimum = optimum
     }
 
     /// Reads a file's metadata.
@@ -64,6 +68,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
         self.normalization = metadata[MetadataKey.normalization]
         self.hasBias = try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:]
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
+        self.optimum = try Optimum(reader)
     }
 
     /// The metadata's strings, as a file holds them.
@@ -80,6 +85,6 @@ public struct RegularizerMetadata: Equatable, Sendable {
         ]
         strings[MetadataKey.normalization] = normalization
         strings[MetadataKey.baseDigest] = baseDigest?.description
-        return strings
+        return strings.merging(optimum?.strings ?? [:]) { _, own in own }
     }
 }

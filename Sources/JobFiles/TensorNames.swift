@@ -60,6 +60,13 @@ public struct CurvatureTensorName: Hashable, Sendable {
         return nil
     }
 
+    /// What stands before the owners of a regularizer's further Kronecker products: nothing for the first, so that a
+    /// reader of one product needs no prefix, then `term2/`, `term3/`, ….
+    ///
+    /// - Parameter position: Which Kronecker product, from 0.
+    /// - Returns: The prefix with its slash.
+    public static func prefix(ofTerm position: Int) -> String { position == 0 ? "" : "term\(position + 1)/" }
+
     /// The tensor's name in the file: `<owner>.A`, `<owner>.A_inv`.
     public var name: String { owner + Self.suffix(side, isInverse) }
 

@@ -44,9 +44,17 @@ extension JobFileReader {
 
     private mutating func readRegularizer(_ node: Node) -> RegularizerSpec {
         var regularizer = RegularizerSpec()
-        let entries = entries(node, of: "\"regularizer\"", keys: ["form", "scale", "targets"])
-        if let form = entries["form"].flatMap({ word($0, "form", as: RegularizerSpec.Form.self) }) {
-            regularizer.form = form
+        let entries = entries(node, of: "\"regularizer\"", keys: ["form", "rank", "scale", "targets"])
+        let form = entries["form"].map { word($0, "form", as: RegularizerSpec.Form.self) } ?? .accumulated
+        if let form { regularizer.form = form }
+        if let node = entries["rank"] {
+            regularizer.rank = count(node, "rank")
+            if let form, form != .optimal {
+                report(
+                    node,
+                    "\"rank\" belongs to the form \"optimal\"; the form is \"\(form.rawValue)\". Remove \"rank\", or "
+                        + "write \"form: optimal\".")
+            }
         }
         if let scale = entries["scale"].flatMap({ word($0, "scale", as: RegularizerScale.self) }) {
             regularizer.scale = scale

@@ -88,6 +88,15 @@ struct JobFileReader {
         return value
     }
 
+    /// A whole number of at least 1.
+    mutating func count(_ node: Node, _ key: String) -> Located<Int>? {
+        guard case .scalar(let scalar) = node, let value = Int(scalar.string), value >= 1 else {
+            report(node, "\"\(key)\" must be a whole number of at least 1.")
+            return nil
+        }
+        return Located(value, at: location(of: node))
+    }
+
     /// `true` or `false`.
     mutating func truth(_ node: Node, _ key: String) -> Bool? {
         guard case .scalar(let scalar) = node, let value = ["true": true, "false": false][scalar.string.lowercased()]

@@ -18,14 +18,21 @@ public struct JobPlan: Equatable, Sendable {
     public let units: [WorkUnit]
     /// Where each task's factors come from.
     public let factorOutputs: [TaskName: [FactorName: UnitOutput]]
-    /// The unit that accumulates each factor; none where nothing is accumulated.
+    /// The unit that accumulates each factor, or measures its inner products; none where nothing asks for either.
     public let accumulations: [FactorName: UnitIndex]
+    /// The units that sum each layer's factors into the optimal form, by layer; none for the other forms.
+    public let optimalAccumulations: [String: UnitIndex]
+    /// The matrices of each target's regularizer, one dictionary a Kronecker product; full blocks are in the first.
+    ///
+    /// Empty for the per-task form, which is made of ``factorOutputs``.
+    public let regularizerTerms: [TargetName: [[FactorName: UnitOutput]]]
     /// The units that invert the accumulated factors of each target.
     public let inversions: [TargetName: [FactorName: UnitIndex]]
     /// The units that evaluate task vectors against each task's factors, by task and block.
     public let interferences: [TaskName: [String: UnitIndex]]
-    /// The units that evaluate a task's own vector against the regularizer that leaves it out, by task and block.
-    public let regularizerPenalties: [TaskName: [String: UnitIndex]]
+    /// The units that evaluate a task's own vector against the regularizer that leaves it out, by task and block: one a
+    /// Kronecker product, whose sum is the penalty.
+    public let regularizerPenalties: [TaskName: [String: [UnitIndex]]]
     /// The units that merge blocks, by block.
     public let blockMerges: [String: UnitIndex]
     /// The regularizers to form, in the order of every accumulation's blobs.
@@ -51,6 +58,8 @@ public struct JobPlan: Equatable, Sendable {
         units = planner.units
         factorOutputs = planner.factorOutputs
         accumulations = planner.accumulations
+        optimalAccumulations = planner.optimalAccumulations
+        regularizerTerms = planner.regularizerTerms
         inversions = planner.inversions
         interferences = planner.interferences
         regularizerPenalties = planner.regularizerPenalties

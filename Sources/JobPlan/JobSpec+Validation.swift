@@ -46,14 +46,51 @@ extension JobSpec {
                             + "\"\(task.name)\" has neither \"captures\" nor \"factors\"."))
             }
         }
-        if curvature.regularizer.form == .perTask, outputs.contains(.inverses) {
-            problems.append(
+        return problems + inverseProblems()
+    }
+
+    /// A sum of Kronecker products has no inverse of that form.
+    private func inverseProblems() -> [JobProblem] {
+        guard outputs.contains(.inverses) else { return [] }
+        let regularizer = curvature.regularizer
+        switch regularizer.form {
+        case .accumulated: return []
+        case .perTask:
+            return [
                 JobProblem(
                     at: fileName,
                     "the output \"inverses\" needs an accumulated regularizer; the form is \"per_task\". "
-                        + "Drop the output or choose the form \"accumulated\"."))
+                        + "Drop the output or choose the form \"accumulated\".")
+            ]
+        case .optimal:
+            guard let rank = regularizer.rank, rank.value > 1 else { return [] }
+            return [
+                JobProblem(
+                    at: rank.location,
+                    "the output \"inverses\" needs a regularizer of one Kronecker product a layer; the rank is "
+                        + "\(rank.value). Drop the output or write \"rank: 1\".")
+            ]
         }
-        return problems
+    }
+
+    /// From as many products as tasks on, the optimal form is the per-task form.
+    private func rankProblems(_ curved: [TaskSpec]) -> [JobProblem] {
+        guard curvature.regularizer.form == .optimal, let rank = curvature.regularizer.rank else { return [] }
+        let leavesOneOut =
+            switch curvature.regularizer.targets {
+            case .all: false
+            case .leaveOneOut: true
+            case .named(let names): names.contains { name in curved.contains { $0.name == name.value } }
+            }
+        let summed = curved.count - (leavesOneOut ? 1 : 0)
+        guard rank.value > summed, summed > 0 else { return [] }
+        return [
+            JobProblem(
+                at: rank.location,
+                "the rank is \(rank.value), but the regularizer sums \(summed) \(summed == 1 ? "task" : "tasks"); "
+                    + "expected at most \(summed), where nothing is left to approximate. Lower it, or write "
+                    + "\"form: per_task\".")
+        ]
     }
 
     private func targetProblems() -> [JobProblem] {
@@ -76,6 +113,7 @@ extension JobSpec {
                     "leaving one task out needs at least two tasks with curvature; there is \(curved.count). "
                         + "Add tasks, or write \"targets: all\"."))
         }
+        problems += rankProblems(curved)
         return problems
     }
 

@@ -123,6 +123,8 @@ public struct RegularizerSpec: Equatable, Sendable {
     public enum Form: String, Equatable, Sendable, Codable, CaseIterable {
         /// Eq. 8: factors are summed, the cost does not grow with the number of tasks.
         case accumulated
+        /// The best sum of a few Kronecker products for eq. 7, from combinations of the tasks' factors.
+        case optimal
         /// Eq. 7: every task's factors, weighted.
         case perTask = "per_task"
     }
@@ -139,10 +141,21 @@ public struct RegularizerSpec: Equatable, Sendable {
 
     /// The regularizer's form.
     public var form: Form = .accumulated
-    /// The scale of the accumulated B.
+    /// Kronecker products a layer of the form ``Form/optimal``; 1 when absent.
+    public var rank: Located<Int>?
+    /// The scale of the accumulated or optimal B.
     public var scale: RegularizerScale = .paper
     /// Which sums to form.
     public var targets: Targets = .leaveOneOut
+
+    /// Kronecker products that a layer's regularizer is summed into; `nil` for the per-task form, which sums none.
+    public var termCount: Int? {
+        switch form {
+        case .accumulated: 1
+        case .optimal: rank?.value ?? 1
+        case .perTask: nil
+        }
+    }
 }
 
 /// What a job can write.

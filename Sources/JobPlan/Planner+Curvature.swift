@@ -131,50 +131,19 @@ extension Planner {
         }
     }
 
-    // MARK: - Sums over tasks
-
-    private mutating func planAccumulation() {
-        let isAccumulated = spec.curvature.regularizer.form == .accumulated
-        let measuresError = spec.outputs.contains(.report) && curvedTasks.count > 1
-        guard (isAccumulated && !targets.isEmpty) || measuresError else { return }
-        for block in blocks {
-            for (side, dimension) in block.factors {
-                let name = FactorName(owner: block.name, side: side)
-                let tasks = curvedTasks.compactMap { task in
-                    factorOutputs[task.name]?[name].map {
-                        AccumulatedTask(
-                            task: task.name, factor: $0, weight: inventory.curvatureWeight(of: task.name, in: spec))
-                    }
-                }
-                let operation = AccumulateOperation(
-                    factor: name, dimension: dimension, tasks: tasks, targets: isAccumulated ? targets : [])
-                accumulations[name] = add(
-                    .coordinator(.accumulate(operation)), after: tasks.map(\.factor.unit),
-                    cost: .streaming(
-                        inputBytes: UInt64.packed(dimension).saturatingProduct(UInt64(tasks.count)),
-                        outputBytes: UInt64.packed(dimension).saturatingProduct(UInt64(operation.targets.count))),
-                    title: "sums of factor \"\(name)\" over \(tasks.count) tasks")
-            }
-        }
-    }
-
-    /// The accumulated factor of one target.
-    func accumulated(_ name: FactorName, for target: TargetName) -> UnitOutput? {
-        guard spec.curvature.regularizer.form == .accumulated, let unit = accumulations[name],
-            let position = targets.firstIndex(of: target)
-        else { return nil }
-        return UnitOutput(unit, position)
-    }
+    // MARK: - Inverses
 
     private mutating func planInversion(for target: TargetName) {
         for block in blocks {
             for (position, (side, dimension)) in block.factors.enumerated() {
                 let name = FactorName(owner: block.name, side: side)
-                guard let factor = accumulated(name, for: target) else { continue }
+                guard let factor = regularizerTerms[target]?.first?[name] else { continue }
                 let partner = block.factors.count == 2 ? block.factors[1 - position] : nil
                 let operation = InvertOperation(
                     factor: factor, dimension: dimension,
-                    partner: partner.flatMap { accumulated(FactorName(owner: block.name, side: $0.side), for: target) },
+                    partner: partner.flatMap {
+                        regularizerTerms[target]?.first?[FactorName(owner: block.name, side: $0.side)]
+                    },
                     partnerDimension: partner?.dimension ?? 0, damping: spec.curvature.damping)
                 inversions[target, default: [:]][name] = add(
                     .worker(.invert(operation)), after: [factor.unit] + (operation.partner.map { [$0.unit] } ?? []),
@@ -197,14 +166,24 @@ extension Planner {
                     title: "interference with task \"\(task.name)\" in \"\(block.name)\"")
             }
             for case .without(let task) in targets {
-                guard let checkpoint = inventory.checkpoints[task],
-                    let factors = factors(
-                        block, from: { accumulated(FactorName(owner: block.name, side: $0), for: .without(task)) })
-                else { continue }
-                regularizerPenalties[task, default: [:]][block.name] = addPenalty(
-                    block, factors, checkpoints: [checkpoint],
-                    title: "penalty of task \"\(task)\" in \"\(block.name)\"")
+                guard let checkpoint = inventory.checkpoints[task] else { continue }
+                planPenalty(block, of: task, checkpoint)
             }
+        }
+    }
+
+    /// The penalty of a task's own vector: a sum over the regularizer's Kronecker products.
+    private mutating func planPenalty(_ block: CurvatureBlock, of task: TaskName, _ checkpoint: CheckpointInventory) {
+        let terms = regularizerTerms[.without(task)] ?? []
+        for (position, term) in terms.enumerated() {
+            guard let factors = factors(block, from: { term[FactorName(owner: block.name, side: $0)] }) else {
+                continue
+            }
+            let product = position > 0 ? ", Kronecker product \(position + 1)" : ""
+            regularizerPenalties[task, default: [:]][block.name, default: []].append(
+                addPenalty(
+                    block, factors, checkpoints: [checkpoint],
+                    title: "penalty of task \"\(task)\" in \"\(block.name)\"\(product)"))
         }
     }
 
@@ -232,7 +211,7 @@ extension Planner {
             if spec.outputs.contains(.regularizer) {
                 addFile(
                     .assembleRegularizer(target), after: regularizerSources(for: target),
-                    title: "regularizer file of target \"\(target)\"")
+                    title: "regularizer file of target \"\(target)\"", setCount: regularizerSets(for: target).count)
             }
             if spec.outputs.contains(.inverses) {
                 addFile(
@@ -242,14 +221,21 @@ extension Planner {
         }
     }
 
-    private func regularizerSources(for target: TargetName) -> [UnitIndex] {
-        guard spec.curvature.regularizer.form == .perTask else { return accumulations.values.sorted() }
-        return curvedTasks.filter { target.includes($0.name) }
-            .flatMap { (factorOutputs[$0.name] ?? [:]).values.map(\.unit) }.sorted()
+    /// The matrices of a target's regularizer file: a set a Kronecker product, or a set a task.
+    private func regularizerSets(for target: TargetName) -> [[FactorName: UnitOutput]] {
+        regularizerTerms[target]
+            ?? curvedTasks.filter { target.includes($0.name) }.map { factorOutputs[$0.name] ?? [:] }
     }
 
-    private mutating func addFile(_ operation: CoordinatorOperation, after dependencies: [UnitIndex], title: String) {
+    private func regularizerSources(for target: TargetName) -> [UnitIndex] {
+        Set(regularizerSets(for: target).flatMap { $0.values.map(\.unit) }).sorted()
+    }
+
+    private mutating func addFile(
+        _ operation: CoordinatorOperation, after dependencies: [UnitIndex], title: String, setCount: Int = 1
+    ) {
         let bytes = blocks.flatMap(\.factors).reduce(UInt64(0)) { $0.saturatingSum(.square($1.dimension)) }
+            .saturatingProduct(UInt64(setCount))
         _ = add(
             .coordinator(operation), after: dependencies, cost: .streaming(inputBytes: bytes / 2, outputBytes: bytes),
             title: title)

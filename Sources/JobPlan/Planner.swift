@@ -13,9 +13,11 @@ struct Planner {
     var units: [WorkUnit] = []
     var factorOutputs: [TaskName: [FactorName: UnitOutput]] = [:]
     var accumulations: [FactorName: UnitIndex] = [:]
+    var optimalAccumulations: [String: UnitIndex] = [:]
+    var regularizerTerms: [TargetName: [[FactorName: UnitOutput]]] = [:]
     var inversions: [TargetName: [FactorName: UnitIndex]] = [:]
     var interferences: [TaskName: [String: UnitIndex]] = [:]
-    var regularizerPenalties: [TaskName: [String: UnitIndex]] = [:]
+    var regularizerPenalties: [TaskName: [String: [UnitIndex]]] = [:]
     var blockMerges: [String: UnitIndex] = [:]
 
     var curvedTasks: [TaskSpec] { spec.tasks.filter(\.hasCurvature) }

@@ -54,6 +54,21 @@ extension UnitCost {
             memoryBytes: UInt64(clamping: memory).saturatingSum(Self.streamingBytes))
     }
 
+    /// Optimal sums: for each target and Kronecker product every task's factors, in ranges.
+    init(of operation: OptimalAccumulateOperation) {
+        let sums = UInt64(operation.targets.count).saturatingProduct(UInt64(operation.rank))
+        let sides = [operation.input, operation.gradient].map { side in
+            (
+                input: UInt64.packed(side.dimension).saturatingProduct(UInt64(side.tasks.count)),
+                output: UInt64.packed(side.dimension).saturatingProduct(sums)
+            )
+        }
+        let inputBytes = sides[0].input.saturatingSum(sides[1].input)
+        self.init(
+            multiplyAdds: Double(inputBytes) / 4 * Double(sums), inputBytes: inputBytes,
+            outputBytes: sides[0].output.saturatingSum(sides[1].output), memoryBytes: Self.streamingBytes)
+    }
+
     /// An inverse: n³ multiply-adds in fp64, which count double.
     static func inversion(dimension: Int) -> UnitCost {
         let memory = MemoryEstimate.inverse(dimension: dimension)

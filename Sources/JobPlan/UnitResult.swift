@@ -62,4 +62,8 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case innerProducts = "inner_products"
     /// Of an accumulated factor: for each target 1 when it had to be summed afresh.
     case summedAfresh = "summed_afresh"
+    /// Of optimal sums: for each target and Kronecker product y_t of every task, then x_t of every task.
+    case coefficients
+    /// Of optimal sums: for each target the share of the per-task form's norm that they miss.
+    case relativeError = "relative_error"
 }

@@ -74,6 +74,8 @@ public enum CoordinatorOperation: Equatable, Sendable {
     case importFactor(FactorSetInventory.Factor)
     /// Sums one factor over tasks, for every target.
     case accumulate(AccumulateOperation)
+    /// Sums a layer's factors over tasks into the optimal form, for every target.
+    case accumulateOptimal(OptimalAccumulateOperation)
     /// Writes `factors/<task>/`.
     case assembleFactors(TaskName)
     /// Writes `regularizer/<target>/`.
@@ -112,6 +114,45 @@ public struct AccumulateOperation: Equatable, Sendable {
     public var tasks: [AccumulatedTask]
     /// The sums to form, in the order of the unit's blobs.
     public var targets: [TargetName]
+}
+
+/// A layer's sums over tasks in the form `optimal`: both sides at once, since each one's coefficients follow from both.
+///
+/// Source: DESIGN section 2.2.
+public struct OptimalAccumulateOperation: Equatable, Sendable {
+    /// All that is to be summed of one side.
+    public struct Side: Equatable, Sendable {
+        /// Which matrix.
+        public var factor: FactorName
+        /// The matrix's dimension.
+        public var dimension: Int
+        /// Every task's factor, in the job's order.
+        public var tasks: [AccumulatedTask]
+        /// The unit that has measured the inner products of these factors.
+        public var products: UnitIndex
+    }
+
+    /// A.
+    public var input: Side
+    /// B.
+    public var gradient: Side
+    /// Kronecker products to be summed for each target.
+    public var rank: Int
+    /// The sums to form.
+    ///
+    /// The unit's blobs are ordered by side, A first, then by target, then by Kronecker product.
+    public var targets: [TargetName]
+
+    /// Where a matrix stands among the unit's blobs.
+    ///
+    /// - Parameters:
+    ///   - side: A or B.
+    ///   - target: Position among the targets.
+    ///   - term: Which Kronecker product.
+    /// - Returns: The blob's position.
+    public func position(of side: FactorSide, target: Int, term: Int) -> Int {
+        ((side == .gradient ? targets.count : 0) + target) * rank + term
+    }
 }
 
 /// A task's share of an accumulated factor.
@@ -163,6 +204,7 @@ extension WorkUnit {
         case .coordinator(.combine): "combine parts"
         case .coordinator(.importFactor): "import factor"
         case .coordinator(.accumulate): "accumulate"
+        case .coordinator(.accumulateOptimal): "accumulate optimally"
         case .coordinator(.assembleFactors), .coordinator(.assembleRegularizer), .coordinator(.assembleInverses):
             "write files"
         case .coordinator(.mergeCheckpoint): "merge checkpoint"

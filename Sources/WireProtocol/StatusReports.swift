@@ -170,11 +170,13 @@ public struct PlanSummary: Equatable, Sendable {
     public var wireBytes: UInt64
     /// Bytes of the output directory.
     public var diskBytes: UInt64
+    /// Form of the regularizers, with the rank where it has one; empty when the job makes none.
+    public var regularizer: String
 
     /// Sums up a plan.
     public init(
         stages: [Stage], largestUnit: String, layers: Int, parameters: Int, tasks: Int, wireBytes: UInt64,
-        diskBytes: UInt64
+        diskBytes: UInt64, regularizer: String
     ) {
         self.stages = stages
         self.largestUnit = largestUnit
@@ -183,6 +185,7 @@ public struct PlanSummary: Equatable, Sendable {
         self.tasks = tasks
         self.wireBytes = wireBytes
         self.diskBytes = diskBytes
+        self.regularizer = regularizer
     }
 
     init(_ wire: WirePlanSummary) throws(WireError) {
@@ -195,7 +198,8 @@ public struct PlanSummary: Equatable, Sendable {
             },
             largestUnit: wire.largestUnit, layers: try count(wire.layers, "a number of layers"),
             parameters: try count(wire.parameters, "a number of parameters"),
-            tasks: try count(wire.tasks, "a number of tasks"), wireBytes: wire.wireBytes, diskBytes: wire.diskBytes)
+            tasks: try count(wire.tasks, "a number of tasks"), wireBytes: wire.wireBytes, diskBytes: wire.diskBytes,
+            regularizer: wire.regularizer)
     }
 
     var wire: WirePlanSummary {
@@ -216,6 +220,7 @@ public struct PlanSummary: Equatable, Sendable {
         wire.tasks = UInt64(tasks)
         wire.wireBytes = wireBytes
         wire.diskBytes = diskBytes
+        wire.regularizer = regularizer
         return wire
     }
 }

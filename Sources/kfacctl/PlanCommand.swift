@@ -55,6 +55,7 @@ struct PlanCommand: AsyncParsableCommand {
         }
         Terminal.print(
             "\(plan.tasks) tasks, \(plan.layers) layers and \(plan.parameters) other parameters with factors")
+        if !plan.regularizer.isEmpty { Terminal.print("regularizers: \(plan.regularizer)") }
         var table = TextTable(["STAGE", "UNITS", "MULTIPLY-ADDS", "READS", "MAKES", "PEAK MEMORY OF A UNIT"])
         for stage in plan.stages {
             table.add([

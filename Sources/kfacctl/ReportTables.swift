@@ -14,7 +14,7 @@ struct ReportTables {
 
     /// All tables that the report has something for.
     var text: String {
-        [summary, interference, accumulation].compactMap { $0 }.joined(separator: "\n\n")
+        [summary, interference, accumulation, optimal].compactMap { $0 }.joined(separator: "\n\n")
     }
 
     private var layers: [[String: Any]] { report["layers"] as? [[String: Any]] ?? [] }
@@ -48,9 +48,23 @@ struct ReportTables {
     }
 
     private var accumulation: String? {
+        distances("accumulation_error").map {
+            "distance of the accumulated regularizer (eq. 8) from the per-task form (eq. 7), over the targets\n\($0)"
+        }
+    }
+
+    private var optimal: String? {
+        let options = (report["options"] as? [String: Any])?["regularizer"] as? [String: Any]
+        return distances("optimal_error").map {
+            "distance of the optimal regularizer of rank \(options?["rank"] as? Int ?? 1) from the per-task form (eq. 7), "
+                + "over the targets\n\($0)"
+        }
+    }
+
+    /// A row a layer; nil when none has an error of that name.
+    private func distances(_ key: String) -> String? {
         let errors = layers.compactMap { layer -> (String, [Double])? in
-            guard let name = layer["name"] as? String, let found = layer["accumulation_error"] as? [String: Any],
-                !found.isEmpty
+            guard let name = layer["name"] as? String, let found = layer[key] as? [String: Any], !found.isEmpty
             else { return nil }
             return (name, found.values.map(number))
         }
@@ -62,8 +76,7 @@ struct ReportTables {
                 "\(Quantity.rounded(100 * (values.max() ?? 0), 1)) %",
             ])
         }
-        return "distance of the accumulated regularizer (eq. 8) from the per-task form (eq. 7), over the targets\n"
-            + table.text
+        return table.text
     }
 
     private func number(_ value: Any?) -> Double {

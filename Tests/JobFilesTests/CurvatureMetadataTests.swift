@@ -38,6 +38,50 @@ struct CurvatureMetadataTests {
         #expect(try RegularizerMetadata(parsing: metadata.strings, file: "f") == metadata)
     }
 
+    @Test func `an optimal regularizer keeps its coefficients`() throws {
+        let metadata = RegularizerMetadata(
+            target: "greek",
+            form: "optimal",
+            scale: "mean",
+            tasks: ["b", "a"],
+            lambda: ["a": 0.25, "b": 0.75],
+            normalization: "tak",
+            hasBias: ["l": true],
+            optimum: .init(
+                rank: 2,
+                terms: [
+                    "l": [
+                        .init(gradient: ["a": 0.5, "b": 1e-12], input: ["a": 0.25, "b": 0.75]),
+                        .init(gradient: ["a": 0, "b": 3], input: ["a": 0, "b": 1]),
+                    ]
+                ],
+                relativeErrors: ["l": 0.125]
+            )
+        )
+        let strings = metadata.strings
+        #expect(strings["rank"] == "2")
+        #expect(
+            strings["coefficients"]
+                == #"{"l":[{"B":{"a":0.5,"b":1e-12},"A":{"a":0.25,"b":0.75}},{"B":{"a":0.0,"b":3.0},"A":{"a":0.0,"b":1.0}}]}"#
+        )
+        #expect(strings["relative_error"] == #"{"l":0.125}"#)
+        #expect(try RegularizerMetadata(parsing: strings, file: "f") == metadata)
+    }
+
+    @Test(arguments: [
+        "[]", #"{"l":{}}"#, #"{"l":[{"A":{"a":1}}]}"#, #"{"l":[{"A":{"a":1},"B":{"a":"1"}}]}"#, #"{"l":[1]}"#,
+    ])
+    func `coefficients must be lists of both sides`(text: String) {
+        let metadata = [
+            "target": "t", "form": "optimal", "scale": "paper", "tasks": "[]", "rank": "1", "coefficients": text,
+        ]
+        #expect(
+            errorMessage { () throws(JobFileError) in _ = try RegularizerMetadata(parsing: metadata, file: "f") }
+                == "f: metadata \"coefficients\" is \"\(text)\"; expected an object of lists of coefficients by layer. "
+                + "Write the file again with it."
+        )
+    }
+
     @Test func `inverses keep their metadata`() throws {
         let metadata = InversesMetadata(target: "all", dampingRule: "pi", dampingUsed: ["l": 1e-5], baseDigest: digest)
         #expect(metadata.strings["damping_used"] == #"{"l":1e-05}"#)

@@ -45,6 +45,34 @@ struct CurvatureSetTests {
         try writer.finish()
     }
 
+    /// Further Kronecker products and the tasks of a per-task regularizer stand behind a prefix.
+    @Test(arguments: ["term2/", "greek/"]) func `matrices behind a prefix are matrices of their own`(
+        prefix: String
+    ) throws {
+        let names = ["", prefix].flatMap { prefix in
+            [FactorSide.input, .gradient].map { CurvatureTensorName(owner: "\(prefix)b.fc", side: $0) }
+        }
+        func write(_ names: [CurvatureTensorName]) throws {
+            let writer = try CurvatureWriter(
+                directory: path, kind: .regularizer, entries: names.map { .init($0, dimension: 2) }, metadata: [:])
+            for name in names { try writer.write(matrix(2), to: name) }
+            try writer.finish()
+        }
+        try write(names)
+        let set = try CurvatureSet(opening: path, as: .regularizer)
+        #expect(set.entries.map(\.name) == names)
+        #expect(set.entries.map(\.name.name) == ["b.fc.A", "b.fc.B", "\(prefix)b.fc.A", "\(prefix)b.fc.B"])
+        try write(Array(names.dropLast()))
+        #expect(
+            errorMessage { () throws(JobFileError) in _ = try CurvatureSet(opening: path, as: .regularizer) }?
+                .contains("\"\(prefix)b.fc.B\"") == true
+        )
+    }
+
+    @Test func `the first Kronecker product has no prefix`() {
+        #expect((0..<3).map(CurvatureTensorName.prefix(ofTerm:)) == ["", "term2/", "term3/"])
+    }
+
     @Test func `full squares are mirrored on the way out and packed on the way in`() throws {
         try write(.full)
         let file = try SafetensorsFile(opening: path.appending("factors.safetensors"))

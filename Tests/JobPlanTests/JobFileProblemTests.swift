@@ -120,8 +120,9 @@ import Testing
             "job.yaml:6:18: unknown key \"values\" in \"damping\". Did you mean \"value\"? Known keys: rule, value."
         )
         expect(
-            JobFileText(rest: ["kfac: {regularizer: {rank: 4}}"]),
-            "job.yaml:6:22: unknown key \"rank\" in \"regularizer\". Known keys: form, scale, targets."
+            JobFileText(rest: ["kfac: {regularizer: {ranks: 4}}"]),
+            "job.yaml:6:22: unknown key \"ranks\" in \"regularizer\". Did you mean \"rank\"? Known keys: form, rank, "
+                + "scale, targets."
         )
         expect(
             JobFileText(models: ["- {model: a, parameters: {weight: [{filtre: mlp, value: 1}]}}"]),
@@ -253,8 +254,26 @@ import Testing
             "job.yaml:6:17: the damping value is -0.5; expected a number of at least 0."
         ),
         (
-            "kfac: {regularizer: {form: optimal}}",
-            "job.yaml:6:28: \"form\" must be one of accumulated, per_task, not \"optimal\"."
+            "kfac: {regularizer: {form: best, rank: 2}}",
+            "job.yaml:6:28: \"form\" must be one of accumulated, optimal, per_task, not \"best\"."
+        ),
+        (
+            "kfac: {regularizer: {rank: 2}}",
+            "job.yaml:6:28: \"rank\" belongs to the form \"optimal\"; the form is \"accumulated\". Remove \"rank\", or "
+                + "write \"form: optimal\"."
+        ),
+        (
+            "kfac: {regularizer: {form: per_task, rank: 2}}",
+            "job.yaml:6:44: \"rank\" belongs to the form \"optimal\"; the form is \"per_task\". Remove \"rank\", or "
+                + "write \"form: optimal\"."
+        ),
+        (
+            "kfac: {regularizer: {form: optimal, rank: 0}}",
+            "job.yaml:6:43: \"rank\" must be a whole number of at least 1."
+        ),
+        (
+            "kfac: {regularizer: {form: optimal, rank: 1.5}}",
+            "job.yaml:6:43: \"rank\" must be a whole number of at least 1."
         ),
         (
             "kfac: {regularizer: {scale: papr}}",

@@ -87,6 +87,19 @@ import Testing
         #expect(curvature.storesPackedTriangles)
     }
 
+    @Test func `the optimal form has a rank, by default 1`() throws {
+        func regularizer(_ text: String) throws -> RegularizerSpec {
+            try JobFileText(rest: ["kfac: {regularizer: \(text)}"]).spec().curvature.regularizer
+        }
+        let second = try regularizer("{form: optimal, rank: 2}")
+        #expect(second.form == .optimal)
+        #expect(second.rank == Located(2, at: "job.yaml:6:43"))
+        #expect(second.termCount == 2)
+        #expect(try regularizer("{form: optimal}").termCount == 1)
+        #expect(try regularizer("{form: accumulated}").termCount == 1)
+        #expect(try regularizer("{form: per_task}").termCount == nil)
+    }
+
     @Test func `what a mergekit file leaves out has mergekit's defaults and ours`() throws {
         let spec = try JobFileText().spec()
         #expect(spec.parameters == MergeParameters())

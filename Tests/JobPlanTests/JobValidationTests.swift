@@ -288,6 +288,42 @@ import Testing
         )
     }
 
+    @Test func `inverses need a regularizer of one product`() throws {
+        let outputs = "outputs: [inverses]"
+        #expect(try problems(rest: ["kfac: {regularizer: {form: optimal}}", outputs]) == [])
+        #expect(
+            try problems(rest: ["kfac: {regularizer: {form: optimal, rank: 2, targets: all}}", outputs]) == [
+                "job.yaml:6:43: the output \"inverses\" needs a regularizer of one Kronecker product a layer; the rank "
+                    + "is 2. Drop the output or write \"rank: 1\"."
+            ]
+        )
+    }
+
+    @Test func `a rank is at most the number of summed tasks`() throws {
+        func problems(_ targets: String, rank: Int, models: [String] = JobValidationTests.twoCaptured) throws
+            -> [String]
+        {
+            let key = "kfac: {regularizer: {form: optimal, rank: \(rank), targets: \(targets)}}"
+            return try self.problems(models: models, rest: [key, "outputs: [regularizer]"])
+        }
+        #expect(try problems("all", rank: 2) == [])
+        #expect(try problems("leave_one_out", rank: 1) == [])
+        let uncaptured = Self.twoCaptured + ["- model: models/c"]
+        #expect(try problems("[c]", rank: 2, models: uncaptured) == [])
+        #expect(
+            try problems("all", rank: 3) == [
+                "job.yaml:6:43: the rank is 3, but the regularizer sums 2 tasks; expected at most 2, where nothing is "
+                    + "left to approximate. Lower it, or write \"form: per_task\"."
+            ]
+        )
+        let message =
+            "6:43: the rank is 2, but the regularizer sums 1 task; expected at most 1, where nothing is left to "
+            + "approximate. Lower it, or write \"form: per_task\"."
+        for targets in ["leave_one_out", "[a]", "[b, a]"] {
+            #expect(try problems(targets, rank: 2) == ["job.yaml:\(message)"])
+        }
+    }
+
     @Test func `leaving one out needs two tasks`() throws {
         let message =
             "job.yaml: leaving one task out needs at least two tasks with curvature; there is 1. "

@@ -98,7 +98,7 @@ extension JobPlan {
         #expect(plan.accumulations[FactorName(owner: "fc", side: .gradient)] == UnitIndex(5))
         #expect(plan.inversions[.without("b")]?[FactorName(owner: "fc", side: .input)] == UnitIndex(8))
         #expect(plan.interferences["b"]?["fc"] == UnitIndex(11))
-        #expect(plan.regularizerPenalties["a"]?["fc"] == UnitIndex(12))
+        #expect(plan.regularizerPenalties["a"]?["fc"] == [UnitIndex(12)])
         #expect(plan.blockMerges == ["fc": UnitIndex(20)])
         #expect(plan.curvedTasks.map(\.name) == ["a", "b"])
         #expect(plan.mergedTasks.map(\.name) == ["a", "b"])
@@ -153,6 +153,71 @@ extension JobPlan {
             ]
         )
         #expect(plan.accumulations == [:])
+    }
+
+    @Test func `the optimal form sums both sides of a layer at once, and full blocks as ever`() throws {
+        var model = Self.oneLayer
+        model.parameters = [(name: "norm", count: 4)]
+        let plan = try JobPlan.small(
+            JobFileText(
+                models: ["- {model: a, captures: a}", "- {name: b, captures: b}", "- {name: c, captures: c}"],
+                rest: [
+                    "kfac: {regularizer: {form: optimal, rank: 2, targets: [a, b]}}", "outputs: [regularizer, report]",
+                ]
+            ),
+            model: model
+        )
+        #expect(
+            plan.lines.dropFirst(9).prefix(4) == [
+                "9 coordinator: inner products of factor \"fc.A\" over 3 tasks <- 0 3 6",
+                "10 coordinator: inner products of factor \"fc.B\" over 3 tasks <- 1 4 7",
+                "11 coordinator: optimal sums of \"fc\" over 3 tasks <- 9 0 3 6 10 1 4 7",
+                "12 coordinator: sums of factor \"norm.F\" over 3 tasks <- 2 5 8",
+            ]
+        )
+        // One penalty a Kronecker product, and of task "a" alone, since only it has a checkpoint.
+        #expect(
+            plan.lines.filter { $0.contains("penalty") } == [
+                "16 worker: penalty of task \"a\" in \"fc\" <- 11",
+                "17 worker: penalty of task \"a\" in \"fc\", Kronecker product 2 <- 11",
+                "21 worker: penalty of task \"a\" in \"norm\" <- 12",
+            ]
+        )
+        #expect(plan.lines.contains("22 coordinator: regularizer file of target \"a\" <- 11 12"))
+        #expect(plan.optimalAccumulations == ["fc": UnitIndex(11)])
+        #expect(plan.regularizerPenalties["a"] == ["fc": [UnitIndex(16), UnitIndex(17)], "norm": [UnitIndex(21)]])
+        let (a, b, f) = (
+            FactorName(owner: "fc", side: .input), FactorName(owner: "fc", side: .gradient),
+            FactorName(owner: "norm", side: .full)
+        )
+        let sums = UnitIndex(11)
+        #expect(
+            plan.regularizerTerms == [
+                .without("a"): [
+                    [a: UnitOutput(sums, 0), b: UnitOutput(sums, 4), f: UnitOutput(UnitIndex(12), 0)],
+                    [a: UnitOutput(sums, 1), b: UnitOutput(sums, 5)],
+                ],
+                .without("b"): [
+                    [a: UnitOutput(sums, 2), b: UnitOutput(sums, 6), f: UnitOutput(UnitIndex(12), 1)],
+                    [a: UnitOutput(sums, 3), b: UnitOutput(sums, 7)],
+                ],
+            ]
+        )
+    }
+
+    @Test func `an optimal product can be inverted`() throws {
+        let plan = try JobPlan.small(
+            JobFileText(
+                models: twoTasks, rest: ["kfac: {regularizer: {form: optimal, targets: all}}", "outputs: [inverses]"]),
+            model: Self.oneLayer
+        )
+        #expect(
+            plan.lines.dropFirst(6).prefix(3) == [
+                "6 coordinator: optimal sums of \"fc\" over 2 tasks <- 4 0 2 5 1 3",
+                "7 worker: inverse of \"fc.A\" for target \"all\" <- 6",
+                "8 worker: inverse of \"fc.B\" for target \"all\" <- 6",
+            ]
+        )
     }
 
     @Test func `finished factors are imported by the coordinator`() throws {

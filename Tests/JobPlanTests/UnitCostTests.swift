@@ -74,6 +74,26 @@ import Testing
         )
     }
 
+    /// A of 15 packed elements and B of 6, of two tasks, summed for two targets into one product each.
+    @Test func `optimal sums read every factor once and write each target's`() throws {
+        let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], parameters: [])
+        let costs = try costs(
+            "task_arithmetic", ["outputs: [regularizer]", "kfac: {regularizer: {form: optimal}}"], model: model)
+        #expect(
+            costs["optimal sums of \"fc\" over 2 tasks"]
+                == UnitCost(multiplyAdds: 2 * 2 * 21, inputBytes: 2 * 84, outputBytes: 2 * 84, memoryBytes: streaming)
+        )
+    }
+
+    @Test func `the file of several products is as large as they are`() throws {
+        let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], parameters: [])
+        let costs = try costs(
+            "task_arithmetic",
+            ["outputs: [regularizer]", "kfac: {regularizer: {form: optimal, rank: 2, targets: all}}"],
+            model: model)
+        #expect(costs["regularizer file of target \"all\""]?.outputBytes == 2 * 4 * (25 + 9))
+    }
+
     @Test func `a partial sum is stored in fp64`() throws {
         let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], parameters: [], samples: 100)
         let plan = try JobPlan.small(

@@ -267,7 +267,8 @@ enum WireMessages {
                     parameters: 13,
                     tasks: 4,
                     wireBytes: 5,
-                    diskBytes: .max
+                    diskBytes: .max,
+                    regularizer: "optimal of rank 2"
                 )
             )
         ),

@@ -1476,6 +1476,9 @@ nonisolated struct WirePlanSummary: Sendable {
 
   var diskBytes: UInt64 = 0
 
+  /// Form and rank of the regularizers; empty when the job makes none.
+  var regularizer: String = String()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -4344,7 +4347,7 @@ nonisolated extension WirePlanStage: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WirePlanSummary: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".PlanSummary"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stages\0\u{3}largest_unit\0\u{1}layers\0\u{1}parameters\0\u{1}tasks\0\u{3}wire_bytes\0\u{3}disk_bytes\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stages\0\u{3}largest_unit\0\u{1}layers\0\u{1}parameters\0\u{1}tasks\0\u{3}wire_bytes\0\u{3}disk_bytes\0\u{1}regularizer\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4359,6 +4362,7 @@ nonisolated extension WirePlanSummary: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.tasks) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.wireBytes) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.diskBytes) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.regularizer) }()
       default: break
       }
     }
@@ -4386,6 +4390,9 @@ nonisolated extension WirePlanSummary: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.diskBytes != 0 {
       try visitor.visitSingularUInt64Field(value: self.diskBytes, fieldNumber: 7)
     }
+    if !self.regularizer.isEmpty {
+      try visitor.visitSingularStringField(value: self.regularizer, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4397,6 +4404,7 @@ nonisolated extension WirePlanSummary: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.tasks != rhs.tasks {return false}
     if lhs.wireBytes != rhs.wireBytes {return false}
     if lhs.diskBytes != rhs.diskBytes {return false}
+    if lhs.regularizer != rhs.regularizer {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
