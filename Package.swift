@@ -50,11 +50,14 @@ let package = Package(
     products: [
         .executable(name: "kfacd", targets: ["kfacd"]),
         .executable(name: "kfacctl", targets: ["kfacctl"]),
+        .executable(name: "kfaclab", targets: ["kfaclab"]),
         // For the Benchmarks package, which measures these modules and must not burden this package's graph.
         .library(name: "KroneckerFactors", targets: ["KroneckerFactors"]),
         .library(name: "TaskArithmetic", targets: ["TaskArithmetic"]),
         .library(name: "LinearAlgebra", targets: ["LinearAlgebra"]),
         .library(name: "Safetensors", targets: ["Safetensors"]),
+        .library(name: "Laboratory", targets: ["Laboratory"]),
+        .library(name: "ReferenceModel", targets: ["ReferenceModel"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -71,6 +74,7 @@ let package = Package(
         // Level 0: what is foreign, as it is.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "CRowKernels"),
 
         // Level 1: wrappers and names.
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
@@ -79,11 +83,15 @@ let package = Package(
         module("Identifiers"),
         module("Telemetry", [logging]),
         module("Lanes"),
+        module("Console"),
+        module("RowKernels", ["CRowKernels"], settings: wrapperSettings),
+        module("StudyReport"),
 
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["LinearAlgebra"]),
         module("BlobStore", ["Identifiers", crypto, systemPackage]),
         module("JobFiles", ["Identifiers", "Safetensors", "LinearAlgebra", systemPackage]),
+        module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
 
         // Level 3: the merge, and the plan, which is written in the words of the mathematics.
         module("TaskArithmetic", ["KroneckerFactors", "LinearAlgebra"]),
@@ -92,6 +100,12 @@ let package = Package(
             [
                 "Identifiers", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", crypto,
                 .product(name: "Yams", package: "Yams"),
+            ]),
+        module(
+            "Laboratory",
+            [
+                "Identifiers", "Lanes", "LinearAlgebra", "RowKernels", "ReferenceModel", "JobFiles", "Safetensors",
+                systemPackage,
             ]),
 
         // Level 4: the decisions, the bytes of a message.
@@ -105,6 +119,8 @@ let package = Package(
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Schema"]),
+        module(
+            "Study", ["Laboratory", "StudyReport", "ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage]),
 
         // Level 5: sessions over sockets, the durable record.
         module("Messaging", ["Identifiers", "JobPlan", "ZeroMQ", "WireProtocol"]),
@@ -141,7 +157,14 @@ let package = Package(
             name: "kfacctl",
             dependencies: [
                 "Identifiers", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra", "Telemetry",
-                "ZeroMQ", argumentParser, systemPackage,
+                "Console", "ZeroMQ", argumentParser, systemPackage,
+            ],
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "kfaclab",
+            dependencies: [
+                "Study", "StudyReport", "Laboratory", "LinearAlgebra", "Console", "Telemetry", argumentParser,
+                systemPackage,
             ],
             swiftSettings: swiftSettings),
 

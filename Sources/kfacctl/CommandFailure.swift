@@ -1,19 +1,13 @@
+import Console
 import Messaging
 import WireProtocol
 
 /// Why a command ends without success: the message for the user, and the exit code of DESIGN section 1.
 struct CommandFailure: Error {
-    enum Code: Int32 {
-        case jobFailed = 1
-        case badInput = 2
-        case unreachable = 3
-        case interrupted = 130
-    }
-
-    let code: Code
+    let code: CommandExit
     let message: String
 
-    init(_ code: Code, _ message: String) {
+    init(_ code: CommandExit, _ message: String) {
         self.code = code
         self.message = message
     }
@@ -22,7 +16,7 @@ struct CommandFailure: Error {
     init(_ failure: RequestFailure) {
         switch failure.kind {
         case .badInput, .unknownJob: self.init(.badInput, failure.description)
-        case .world: self.init(.jobFailed, failure.description)
+        case .world: self.init(.failed, failure.description)
         }
     }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import LinearAlgebra
 import Safetensors
 import SystemPackage
@@ -49,7 +50,7 @@ struct CompareCommand: ParsableCommand {
             "\(reference.tensors.count) tensors, largest relative difference "
                 + "\(Quantity.scientific(worst.difference)) (\(worst.name))")
         if let tolerance, !(worst.difference <= tolerance) {
-            throw CommandFailure(.jobFailed, "\"\(worst.name)\" differs by more than \(tolerance).")
+            throw CommandFailure(.failed, "\"\(worst.name)\" differs by more than \(tolerance).")
         }
     }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import Foundation
 import Identifiers
 import Messaging
@@ -80,7 +81,7 @@ struct CoordinatorClient: Sendable {
     /// Submits a job.
     func submit(_ submission: Submission) async throws -> (job: JobID, isRunningAlready: Bool) {
         guard case .accepted(let job, let isRunning) = try await ask(.submit(submission)).reply else {
-            throw CommandFailure(.jobFailed, "the coordinator answered a submission with something else")
+            throw CommandFailure(.failed, "the coordinator answered a submission with something else")
         }
         return (job, isRunning)
     }
@@ -88,7 +89,7 @@ struct CoordinatorClient: Sendable {
     /// A job's progress.
     func status(_ job: JobID) async throws -> JobReport {
         guard case .jobs(let jobs) = try await ask(.status(job)).reply, let report = jobs.first else {
-            throw CommandFailure(.jobFailed, "the coordinator answered a question for \(job) with something else")
+            throw CommandFailure(.failed, "the coordinator answered a question for \(job) with something else")
         }
         return report
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import Foundation
 import Identifiers
 import SystemPackage
@@ -34,7 +35,7 @@ struct FetchCommand: AsyncParsableCommand {
         let path = FilePath(file.path)
         // A coordinator is no reason to write outside the directory.
         guard path.isRelative, path.isLexicallyNormal, !path.components.contains("..") else {
-            throw CommandFailure(.jobFailed, "the coordinator names the file \"\(file.path)\", which lies outside.")
+            throw CommandFailure(.failed, "the coordinator names the file \"\(file.path)\", which lies outside.")
         }
         let target = URL(fileURLWithPath: directory).appendingPathComponent(file.path)
         let partial = target.deletingLastPathComponent()
@@ -50,7 +51,7 @@ struct FetchCommand: AsyncParsableCommand {
                 let request = ClientRequest.outputRange(
                     job, path: file.path, offset: offset, byteCount: file.byteCount - offset)
                 guard let bytes = try await client.ask(request).payload?.copyBytes(), !bytes.isEmpty else {
-                    throw CommandFailure(.jobFailed, "\(file.path): the coordinator sent no bytes at \(offset).")
+                    throw CommandFailure(.failed, "\(file.path): the coordinator sent no bytes at \(offset).")
                 }
                 try handle.write(contentsOf: bytes)
                 offset += UInt64(bytes.count)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import JobFiles
 import Safetensors
 import SystemPackage

@@ -1,5 +1,4 @@
-import Dispatch
-import Foundation
+import Console
 import Identifiers
 import WireProtocol
 
@@ -10,32 +9,17 @@ enum Interruption {
         _ body: @escaping @Sendable () async throws -> Result,
         onInterruption: @escaping @Sendable () async throws -> Void
     ) async throws -> Result {
-        let (signals, sink) = AsyncStream.makeStream(of: Void.self)
-        let sources = [SIGINT, SIGTERM].map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number)
-            source.setEventHandler { sink.yield() }
-            source.resume()
-            return source
-        }
-        defer { sources.forEach { $0.cancel() } }
-        return try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask { try await body() }
-            group.addTask {
-                for await _ in signals { return nil }
-                return nil
-            }
-            defer { group.cancelAll() }
-            if let first = try await group.next(), let result = first { return result }
-            // A second signal ends the program at once.
-            for number in [SIGINT, SIGTERM] { signal(number, SIG_DFL) }
+        let result = try await SignalWatch.interruptible(body) {
             do {
                 try await onInterruption()
             } catch {
                 throw CommandFailure(.interrupted, "interrupted; the coordinator did not answer the cancellation.")
             }
+        }
+        guard let result else {
             throw CommandFailure(.interrupted, "interrupted; the job was cancelled and its files removed.")
         }
+        return result
     }
 }
 

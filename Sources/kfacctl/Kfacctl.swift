@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import Telemetry
 
 /// The client: runs jobs on this machine or on a cluster, and shows what they did.
@@ -29,7 +30,7 @@ struct Kfacctl: AsyncParsableCommand {
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
             // DESIGN section 1: 2 is bad usage, where the parser would exit with 64.
             Terminal.error(fullMessage(for: error))
-            exit(withError: ExitCode(CommandFailure.Code.badInput.rawValue))
+            exit(withError: ExitCode(CommandExit.badInput.rawValue))
         }
     }
 }

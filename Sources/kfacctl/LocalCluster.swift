@@ -1,3 +1,4 @@
+import Console
 import Foundation
 import WireProtocol
 
@@ -39,7 +40,7 @@ final class LocalCluster: @unchecked Sendable {
         coordinator.standardOutput = output
         try coordinator.run()
         guard let line = Self.firstLine(of: output.fileHandleForReading), line.hasPrefix("ready ") else {
-            throw CommandFailure(.jobFailed, "the coordinator did not start; its messages stand above.")
+            throw CommandFailure(.failed, "the coordinator did not start; its messages stand above.")
         }
         endpoint = String(line.dropFirst(6))
         guard workerCount > 0 else { return }
@@ -71,10 +72,10 @@ final class LocalCluster: @unchecked Sendable {
         let deadline = Date.now.addingTimeInterval(60)
         while try await client.workers().count < workers.count {
             guard coordinator.isRunning, workers.allSatisfy({ $0.process.isRunning }) else {
-                throw CommandFailure(.jobFailed, "a worker ended before it joined; its messages stand above.")
+                throw CommandFailure(.failed, "a worker ended before it joined; its messages stand above.")
             }
             guard Date.now < deadline else {
-                throw CommandFailure(.jobFailed, "the workers did not join within a minute.")
+                throw CommandFailure(.failed, "the workers did not join within a minute.")
             }
             try await Task.sleep(for: .milliseconds(10))
         }
@@ -95,7 +96,7 @@ final class LocalCluster: @unchecked Sendable {
             while let next = try await group.next() {
                 if let result = next { return result }
             }
-            throw CommandFailure(.jobFailed, "the job was not followed to its end.")
+            throw CommandFailure(.failed, "the job was not followed to its end.")
         }
     }
 
@@ -107,11 +108,11 @@ final class LocalCluster: @unchecked Sendable {
             try await Task.sleep(for: .milliseconds(100))
             if !coordinator.isRunning {
                 return CommandFailure(
-                    .jobFailed, "the coordinator ended unexpectedly (status \(coordinator.terminationStatus)).")
+                    .failed, "the coordinator ended unexpectedly (status \(coordinator.terminationStatus)).")
             }
             if !workers.isEmpty, workers.allSatisfy({ !$0.process.isRunning }) {
                 return CommandFailure(
-                    .jobFailed,
+                    .failed,
                     "every worker ended unexpectedly (status \(workers[0].process.terminationStatus)); was there "
                         + "enough memory? See --memory.")
             }
@@ -143,7 +144,7 @@ final class LocalCluster: @unchecked Sendable {
             if FileManager.default.isExecutableFile(atPath: candidate.path) { return candidate }
         }
         throw CommandFailure(
-            .jobFailed, "the program \"kfacd\" is neither beside kfacctl (\(own.path)) nor on PATH. Install it there.")
+            .failed, "the program \"kfacd\" is neither beside kfacctl (\(own.path)) nor on PATH. Install it there.")
     }
 
     private static func firstLine(of handle: FileHandle) -> String? {

@@ -1,3 +1,4 @@
+import Console
 import Foundation
 import Identifiers
 import WireProtocol
@@ -67,8 +68,8 @@ extension JobReport {
         switch state {
         case .succeeded, .running: return
         case .badInput: throw CommandFailure(.badInput, "\(job): \(message)")
-        case .failed: throw CommandFailure(.jobFailed, "\(job): \(message)")
-        case .cancelled: throw CommandFailure(.jobFailed, "\(job): the job was cancelled.")
+        case .failed: throw CommandFailure(.failed, "\(job): \(message)")
+        case .cancelled: throw CommandFailure(.failed, "\(job): the job was cancelled.")
         }
     }
 }

@@ -43,7 +43,7 @@ struct Repository {
 
     private static let folders = ["Sources", "Tests", "Benchmarks", "Deploy", "Examples", ".ci"]
     /// Files of bytes, and files that tools write.
-    private static let skippedExtensions: Set<String> = ["safetensors", "bin", "png", "sqlite", "resolved"]
+    private static let skippedExtensions: Set<String> = ["safetensors", "bin", "png", "sqlite", "resolved", "xz"]
 
     private static func textPaths(under root: String) throws -> [String] {
         let files = FileManager.default

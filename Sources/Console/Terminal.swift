@@ -1,28 +1,28 @@
 import Foundation
 
 /// Standard output for data, standard error for everything else.
-enum Terminal {
+public enum Terminal {
     /// Whether progress can be drawn over itself.
-    static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
+    public static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
 
     /// Writes data; a reader that is gone, or a full disk, ends the program with a message instead of a trap.
-    static func print(_ text: String) {
+    public static func print(_ text: String) {
         do {
             try FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
         } catch {
             note("error: standard output cannot be written: \(error.localizedDescription)")
-            exit(CommandFailure.Code.jobFailed.rawValue)
+            exit(CommandExit.failed.rawValue)
         }
     }
 
     /// Tells the user something.
-    static func note(_ text: String) {
+    public static func note(_ text: String) {
         // Nobody is left to tell when even this fails.
         try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
     }
 
     /// Tells the user what is wrong, a line a problem.
-    static func error(_ text: String) {
+    public static func error(_ text: String) {
         for line in text.split(separator: "\n") {
             // The parser's own messages bring their headings with them.
             let hasHeading = ["error: ", "Error: ", "Usage", "Help", " "].contains { line.hasPrefix($0) }
@@ -31,7 +31,7 @@ enum Terminal {
     }
 
     /// Draws over the last line.
-    static func redraw(_ text: String) {
+    public static func redraw(_ text: String) {
         try? FileHandle.standardError.write(contentsOf: Data(("\r\u{1B}[K" + text).utf8))
     }
 }
