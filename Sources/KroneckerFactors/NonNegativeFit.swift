@@ -1,0 +1,243 @@
+/// The inner products of factors scaled to norm 1.
+///
+/// Non-negative, since the factors are positive semi-definite, with ones on the diagonal: whatever the magnitudes of
+/// the tasks' factors, nothing over- or underflows behind this.
+struct UnitGram: Sendable {
+    let count: Int
+    private var elements: [Double]
+
+    /// Takes the rows and columns of `tasks`, whose factors have the `norms`, all positive.
+    init(_ products: FactorInnerProducts, of tasks: [Int], norms: [Double]) {
+        count = tasks.count
+        elements = []
+        for first in tasks.indices {
+            for second in tasks.indices {
+                let product = products[tasks[first], tasks[second]] / norms[first] / norms[second]
+                // Rounding can leave a product of nearly orthogonal factors below zero.
+                elements.append(first == second ? 1 : max(0, product))
+            }
+        }
+    }
+
+    subscript(first: Int, second: Int) -> Double { elements[first * count + second] }
+
+    func times(_ vector: [Double]) -> [Double] {
+        (0..<count).map { row in
+            var sum = 0.0
+            for column in 0..<count { sum += elements[row * count + column] * vector[column] }
+            return sum
+        }
+    }
+}
+
+/// Σ_t m_t b_t ⊗ a_t, with b and a of norm 1, approximated by few products of non-negative combinations of b and of a.
+///
+/// All in the coordinates of the tasks: a product of combinations v of b and u of a is the matrix v uᵀ, the whole is
+/// diag(m), and the distance of two such matrices follows from the Gram matrices alone. Alternating least squares: with
+/// everything else fixed, v is a non-negative least-squares problem in the metric of b's Gram matrix, and so is u.
+/// Sequential and without chance: equal input gives equal bits.
+struct NonNegativeFit: Sendable {
+    /// A product: coordinates of its two sides.
+    struct Term: Sendable {
+        /// v.
+        var gradient: [Double]
+        /// u.
+        var input: [Double]
+    }
+
+    let gradients: UnitGram
+    let inputs: UnitGram
+    /// m, the largest of them 1.
+    let weights: [Double]
+    /// ‖Σ m_t b_t ⊗ a_t‖².
+    let wholeSquare: Double
+
+    init(gradients: UnitGram, inputs: UnitGram, weights: [Double]) {
+        (self.gradients, self.inputs, self.weights) = (gradients, inputs, weights)
+        wholeSquare = weights.indices.reduce(0) { sum, first in
+            sum
+                + weights.indices.reduce(0) { row, second in
+                    row + weights[first] * weights[second] * gradients[first, second] * inputs[first, second]
+                }
+        }
+    }
+
+    /// Sweeps over all terms after which the descent ends, converged or not.
+    private static let sweepLimit = 2000
+    /// Sweeps that each start of another term gets before the best of them goes on.
+    private static let trialSweeps = 30
+    /// Sweeps of the coordinate descent where least squares would be negative.
+    private static let coordinateSweeps = 20
+    /// A sweep that lowers the squared error by less than this share of it is the last.
+    private static let stagnation = 1e-12
+
+    /// At most `count` terms, the largest first; the tasks' own products when there are no more of them than that.
+    func terms(count: Int) -> [Term] {
+        guard count < weights.count else {
+            return sorted(weights.indices.map { Term(gradient: unit($0, times: weights[$0]), input: unit($0)) })
+        }
+        var terms = descended([leadingTerm()], sweeps: Self.sweepLimit)
+        while terms.count < count, let more = extended(terms) { terms = more }
+        return sorted(terms)
+    }
+
+    /// ‖Σ m_t b_t ⊗ a_t − Σ_k v_k ⊗ u_k‖², from diag(m) − Σ_k v_k u_kᵀ: 0 where that is.
+    func squaredError(_ terms: [Term]) -> Double {
+        let residual = weights.indices.map { row in
+            var elements = unit(row, times: weights[row])
+            for term in terms {
+                for column in elements.indices { elements[column] -= term.gradient[row] * term.input[column] }
+            }
+            return elements
+        }
+        let images = residual.map(inputs.times)
+        var sum = 0.0
+        for first in weights.indices {
+            for second in weights.indices { sum += gradients[first, second] * dot(residual[second], images[first]) }
+        }
+        return max(0, sum)
+    }
+
+    /// The same by the differences of three sums, which is faster by the number of tasks: good enough to descend by,
+    /// though 1e-16 of the whole is rounding.
+    private func fastSquaredError(_ terms: [Term]) -> Double {
+        let images = terms.map { (gradient: gradients.times($0.gradient), input: inputs.times($0.input)) }
+        var sum = wholeSquare
+        for (term, image) in zip(terms, images) {
+            for task in weights.indices { sum -= 2 * weights[task] * image.gradient[task] * image.input[task] }
+            for other in images { sum += dot(term.gradient, other.gradient) * dot(term.input, other.input) }
+        }
+        return max(0, sum)
+    }
+
+    private func unit(_ task: Int, times value: Double = 1) -> [Double] {
+        var vector = [Double](repeating: 0, count: weights.count)
+        vector[task] = value
+        return vector
+    }
+
+    private func dot(_ left: [Double], _ right: [Double]) -> Double {
+        var sum = 0.0
+        for index in left.indices { sum += left[index] * right[index] }
+        return sum
+    }
+
+    /// By norm, without those that are zero.
+    private func sorted(_ terms: [Term]) -> [Term] {
+        terms.map { term in
+            let square = dot(term.gradient, gradients.times(term.gradient)) * dot(term.input, inputs.times(term.input))
+            return (term: term, square: square)
+        }.filter { $0.square > 0 }.sorted { $0.square > $1.square }.map(\.term)
+    }
+}
+
+// MARK: - One term
+
+extension NonNegativeFit {
+    /// The direction of the leading singular pair, by power iteration.
+    ///
+    /// One step is the non-negative matrix diag(m) Gb diag(m) Ga. Squaring it again and again takes 2^30 steps in 30:
+    /// a start that hardly overlaps with the leading pair, or a close second one, does not end it early.
+    private func leadingTerm() -> Term {
+        let count = weights.count
+        var step = weights.indices.map { row in
+            weights.indices.map { column in
+                weights.indices.reduce(0) { $0 + weights[row] * gradients[row, $1] * weights[$1] * inputs[$1, column] }
+            }
+        }
+        for _ in 0..<30 {
+            let largest = step.reduce(0) { max($0, $1.max() ?? 0) }
+            let scaled = step.map { $0.map { $0 / largest } }
+            step = scaled.map { row in
+                var product = [Double](repeating: 0, count: count)
+                for inner in 0..<count where row[inner] > 0 {
+                    for column in 0..<count { product[column] += row[inner] * scaled[inner][column] }
+                }
+                return product
+            }
+        }
+        let input = step.map { dot($0, weights) }
+        let largest = input.max() ?? 1
+        var terms = [Term(gradient: unit(0, times: 0), input: input.map { $0 / largest })]
+        refit(0, of: &terms)
+        return terms[0]
+    }
+
+    /// Refits both sides of a term, with the others fixed; the error does not grow.
+    private func refit(_ index: Int, of terms: inout [Term]) {
+        refit(index, of: &terms, \.gradient, gradients, against: \.input, inputs)
+        refit(index, of: &terms, \.input, inputs, against: \.gradient, gradients)
+    }
+
+    /// One side of a term with everything else fixed: least squares where that is non-negative, else coordinate descent
+    /// on the non-negative ones.
+    private func refit(
+        _ index: Int, of terms: inout [Term],
+        _ own: WritableKeyPath<Term, [Double]>, _ ownGram: UnitGram,
+        against other: KeyPath<Term, [Double]>, _ otherGram: UnitGram
+    ) {
+        let image = otherGram.times(terms[index][keyPath: other])
+        let square = dot(terms[index][keyPath: other], image)
+        // A term whose other side has vanished says nothing about this one.
+        guard square > 0 else { return }
+        var best = weights.indices.map { weights[$0] * image[$0] / square }
+        for (position, term) in terms.enumerated() where position != index {
+            let overlap = dot(term[keyPath: other], image) / square
+            let side = term[keyPath: own]
+            for task in best.indices { best[task] -= overlap * side[task] }
+        }
+        if best.contains(where: { $0 < 0 }) {
+            best = nonNegative(best, from: terms[index][keyPath: own], ownGram)
+        }
+        terms[index][keyPath: own] = best
+    }
+
+    /// Coordinate descent to the non-negative vector nearest to `best` in the metric of `gram`, from one that is.
+    private func nonNegative(_ best: [Double], from start: [Double], _ gram: UnitGram) -> [Double] {
+        var vector = start
+        var slope = gram.times(vector.indices.map { vector[$0] - best[$0] })
+        for _ in 0..<Self.coordinateSweeps {
+            for index in vector.indices {
+                let value = max(0, vector[index] - slope[index])
+                let change = value - vector[index]
+                guard change != 0 else { continue }
+                vector[index] = value
+                for other in slope.indices { slope[other] += change * gram[other, index] }
+            }
+        }
+        return vector
+    }
+}
+
+// MARK: - Several terms
+
+extension NonNegativeFit {
+    /// Sweeps over the terms until the error stagnates; the error does not grow.
+    private func descended(_ start: [Term], sweeps: Int) -> [Term] {
+        var terms = start
+        var error = fastSquaredError(terms)
+        for _ in 0..<sweeps {
+            var next = terms
+            for index in next.indices { refit(index, of: &next) }
+            let nextError = fastSquaredError(next)
+            guard nextError < error else { break }
+            let isStagnant = error - nextError < Self.stagnation * error
+            (terms, error) = (next, nextError)
+            if isStagnant { break }
+        }
+        return terms
+    }
+
+    /// One term more: the best of those that start at each task; nil when none of them lowers the error.
+    private func extended(_ terms: [Term]) -> [Term]? {
+        var (best, error): ([Term]?, Double) = (nil, fastSquaredError(terms))
+        for task in weights.indices {
+            var trial = terms + [Term(gradient: unit(task, times: 0), input: unit(task))]
+            refit(terms.count, of: &trial)
+            trial = descended(trial, sweeps: Self.trialSweeps)
+            let trialError = fastSquaredError(trial)
+            if trialError < error { (best, error) = (trial, trialError) }
+        }
+        return best.map { descended($0, sweeps: Self.sweepLimit) }
+    }
+}
