@@ -20,9 +20,10 @@ build: ## Build everything, for debugging.
 	$(SWIFT) build --build-tests
 
 .PHONY: release
-release: ## Build kfacd and kfacctl, optimised.
+release: ## Build kfacd, kfacctl and kfaclab, optimised.
 	$(SWIFT) build --configuration release --product kfacd
 	$(SWIFT) build --configuration release --product kfacctl
+	$(SWIFT) build --configuration release --product kfaclab
 
 .PHONY: test
 test: ## Run all tests. One suite: make test FILTER=SchedulingTests
@@ -43,7 +44,7 @@ bench: ## Measure on this machine; keep it idle meanwhile.
 	$(SWIFT) run --configuration release --package-path Benchmarks
 
 .PHONY: quickstart
-quickstart: ## Install what is missing, build, and run the bundled example.
+quickstart: ## Install what is missing, build, and merge eight tasks.
 	Deploy/quickstart
 
 .PHONY: protos

@@ -18,6 +18,7 @@ let package = Package(
                 "CPlainBLAS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "KroneckerFactors", package: "kfacd"),
+                .product(name: "Laboratory", package: "kfacd"),
                 .product(name: "LinearAlgebra", package: "kfacd"),
                 .product(name: "Safetensors", package: "kfacd"),
                 .product(name: "TaskArithmetic", package: "kfacd"),

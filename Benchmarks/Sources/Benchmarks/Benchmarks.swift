@@ -14,8 +14,14 @@ struct Benchmarks: AsyncParsableCommand {
     @Option(help: "The directory of the release builds of kfacd and kfacctl.")
     var binaries = "../.build/release"
 
-    @Option(help: "Which measurements: factor, inverse, merge, cluster.")
-    var only: [String] = ["factor", "inverse", "merge", "cluster"]
+    @Option(help: "The bundled eight tasks.")
+    var example = "../Examples/eight-tasks"
+
+    @Option(help: "A Python that has torch, for the comparison of training steps.")
+    var torchPython: String?
+
+    @Option(help: "Which measurements: factor, inverse, merge, cluster, lab.")
+    var only: [String] = ["factor", "inverse", "merge", "cluster", "lab"]
 
     @Option(help: "Rows of a capture in the cluster job, for each of its 8 tasks.")
     var rows = 6400
@@ -30,5 +36,6 @@ struct Benchmarks: AsyncParsableCommand {
         if only.contains("cluster") {
             try ClusterJob(directory: directory, binaries: binaries, rows: rows).measure()
         }
+        if only.contains("lab") { try await LabStage(example: example, python: torchPython).measure() }
     }
 }

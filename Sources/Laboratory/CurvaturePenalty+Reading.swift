@@ -1,0 +1,99 @@
+import Identifiers
+import JobFiles
+import LinearAlgebra
+import ReferenceModel
+import Safetensors
+public import SystemPackage
+
+extension CurvaturePenalty {
+    /// Reads a regularizer file of any form: one term, several, or one for each task.
+    ///
+    /// - Parameters:
+    ///   - path: The file, or the directory of a sharded set.
+    ///   - base: The model that it is for.
+    /// - Throws: ``LaboratoryError/otherBase(file:expected:found:)``,
+    ///   ``LaboratoryError/curvatureMismatch(file:tensor:problem:)`` for a missing layer or another size, or
+    ///   ``LaboratoryError/jobFile(_:)``.
+    public init(opening path: FilePath, for base: BaseModel) throws(LaboratoryError) {
+        let file: CurvatureFile
+        do throws(JobFileError) { file = try CurvatureFile(path) } catch { throw .jobFile(error) }
+        if let found = file.metadata.baseDigest, found != BlobDigest(sha256: base.digest) {
+            throw .otherBase(file: path, expected: "\(BlobDigest(sha256: base.digest))", found: "\(found)")
+        }
+        var layers: [LayerTerm] = []
+        var vectors: [VectorTerm] = []
+        for prefix in file.prefixes {
+            let weight = file.weight(ofPrefix: prefix)
+            for layer in base.layout.layers {
+                guard file.holds(prefix + layer.name, .input) || file.isComplete(prefix) else { continue }
+                let inputSide = layer.inputWidth + (layer.biasOffset == nil ? 0 : 1)
+                layers.append(
+                    LayerTerm(
+                        layer: layer, weight: weight,
+                        input: try file.square(prefix + layer.name, .input, side: inputSide),
+                        gradient: try file.square(prefix + layer.name, .gradient, side: layer.outputWidth)))
+            }
+            for entry in base.layout.vectors {
+                guard file.holds(prefix + entry.name, .full) || file.isComplete(prefix) else { continue }
+                vectors.append(
+                    VectorTerm(
+                        entry: entry, weight: weight,
+                        block: try file.square(prefix + entry.name, .full, side: entry.count)))
+            }
+        }
+        self.init(layers: layers, vectors: vectors)
+    }
+}
+
+/// A regularizer file with what its names say: `<layer>.A` in one term, `<prefix>/<layer>.A` in several.
+private struct CurvatureFile {
+    let path: FilePath
+    let set: CurvatureSet
+    let metadata: RegularizerMetadata
+    /// "" or "fashion/", in the order of the file.
+    let prefixes: [String]
+
+    init(_ path: FilePath) throws(JobFileError) {
+        self.path = path
+        set = try CurvatureSet(opening: path, as: .regularizer)
+        metadata = try RegularizerMetadata(parsing: set.tensors.metadata, file: path)
+        var prefixes: [String] = []
+        for entry in set.entries {
+            let prefix = entry.name.owner.lastIndex(of: "/").map { String(entry.name.owner[...$0]) } ?? ""
+            if !prefixes.contains(prefix) { prefixes.append(prefix) }
+        }
+        self.prefixes = prefixes
+    }
+
+    /// Eq. 7's λ for a task's own factors; 1 for factors that hold their weights.
+    func weight(ofPrefix prefix: String) -> Float {
+        metadata.form == "per_task" ? Float(metadata.lambda[String(prefix.dropLast())] ?? 1) : 1
+    }
+
+    /// Whether the term must hold every layer and block: all but the further terms of the optimal form do.
+    func isComplete(_ prefix: String) -> Bool { metadata.form != "optimal" || prefix.isEmpty }
+
+    func holds(_ owner: String, _ side: FactorSide) -> Bool {
+        set[CurvatureTensorName(owner: owner, side: side)] != nil
+    }
+
+    func square(_ owner: String, _ side: FactorSide, side length: Int) throws(LaboratoryError) -> [Float] {
+        let name = CurvatureTensorName(owner: owner, side: side)
+        guard let entry = set[name] else {
+            throw .curvatureMismatch(
+                file: path, tensor: name.name,
+                problem: "is missing. Compute the regularizer for all layers of the model")
+        }
+        guard entry.dimension == length else {
+            throw .curvatureMismatch(
+                file: path, tensor: name.name,
+                problem: "has dimension \(entry.dimension); the model's layer needs \(length)")
+        }
+        do throws(JobFileError) {
+            let matrix = try set.readFloat(name)
+            do throws(LinearAlgebraError) { return try matrix.unpacked().elements } catch {
+                throw JobFileError.linearAlgebra(file: path, error)
+            }
+        } catch { throw .jobFile(error) }
+    }
+}

@@ -1,0 +1,80 @@
+import Foundation
+import Safetensors
+public import SystemPackage
+
+/// What the study takes from the daemon's `report.json`.
+public struct CurvatureReport: Equatable, Sendable {
+    /// How strongly task vectors move what tasks compute: Σ_ℓ tr(B_j Δ_i A_j Δ_iᵀ) + Σ_p δ_iᵀ F_j δ_i.
+    ///
+    /// Source: DESIGN section 2.3.
+    public struct Interference: Equatable, Sendable {
+        /// The rows: task vectors, i.
+        public let vectors: [String]
+        /// The columns: tasks, j.
+        public let tasks: [String]
+        /// The values, `[vectors][tasks]`; NaN where one is not finite.
+        public let raw: [[Double]]
+        /// Divided by each task's own value; nil where a task has no vector or its own value is 0.
+        public let normalized: [[Double?]]
+    }
+
+    /// The matrix; nil for a job without task vectors.
+    public let interference: Interference?
+    /// ‖Σ λ_t B_t ⊗ A_t − c B ⊗ A‖ / ‖Σ λ_t B_t ⊗ A_t‖ of equation 8, by layer and target.
+    public let accumulationErrors: [String: [String: Double]]
+    /// The same of the form `optimal`; empty for jobs of other forms.
+    public let optimalErrors: [String: [String: Double]]
+
+    /// Reads a report.
+    ///
+    /// - Throws: ``LaboratoryError/invalidReport(file:problem:)``, or ``LaboratoryError/safetensors(_:)`` for text that
+    ///   is no JSON.
+    public init(reading path: FilePath) throws(LaboratoryError) {
+        guard let bytes = FileManager.default.contents(atPath: path.string) else {
+            throw .invalidReport(file: path, problem: "cannot be read")
+        }
+        let root = try Laboratory.reading { () throws(SafetensorsError) in
+            try JSONValue(parsing: Array(bytes), file: path)
+        }
+        guard root["format"]?.stringValue == "kfacd.report/1" else {
+            throw .invalidReport(file: path, problem: "is no report of kfacd (format \"kfacd.report/1\")")
+        }
+        interference = try Self.interference(root["interference"] ?? .null, path)
+        accumulationErrors = Self.errors("accumulation_error", of: root)
+        optimalErrors = Self.errors("optimal_error", of: root)
+    }
+
+    private static func interference(_ value: JSONValue, _ path: FilePath) throws(LaboratoryError) -> Interference? {
+        guard value != .null else { return nil }
+        guard let vectors = value["task_vectors"]?.elements, let tasks = value["tasks"]?.elements,
+            let raw = value["matrix"]?.elements, let normalized = value["normalized"]?.elements,
+            raw.count == vectors.count, normalized.count == vectors.count,
+            (raw + normalized).allSatisfy({ $0.elements?.count == tasks.count })
+        else { throw .invalidReport(file: path, problem: "\"interference\" is no matrix of task vectors and tasks") }
+        return Interference(
+            vectors: vectors.compactMap(\.stringValue), tasks: tasks.compactMap(\.stringValue),
+            raw: raw.map { ($0.elements ?? []).map { $0.double ?? .nan } },
+            normalized: normalized.map { ($0.elements ?? []).map(\.double) })
+    }
+
+    private static func errors(_ key: String, of root: JSONValue) -> [String: [String: Double]] {
+        var errors: [String: [String: Double]] = [:]
+        for layer in root["layers"]?.elements ?? [] {
+            guard let name = layer["name"]?.stringValue, let members = layer[key]?.members else { continue }
+            for member in members { errors[name, default: [:]][member.key] = member.value.double }
+        }
+        return errors
+    }
+}
+
+extension JSONValue {
+    fileprivate var elements: [JSONValue]? {
+        guard case .array(let elements) = self else { return nil }
+        return elements
+    }
+
+    fileprivate var double: Double? {
+        guard case .number(let digits) = self else { return nil }
+        return Double(digits)
+    }
+}

@@ -1,0 +1,33 @@
+import ReferenceModel
+
+/// One task's images, embedded, with what turns features into classes.
+public struct EvaluationTask: Sendable {
+    /// The task's name.
+    public let name: String
+    /// Its frozen head.
+    public let head: ClassHead
+    /// `[samples, positions, width]`.
+    public let tokens: [Float]
+    /// `[samples]`.
+    public let labels: [Int32]
+
+    /// A task's images of one split.
+    ///
+    /// - Parameters:
+    ///   - name: The task's name.
+    ///   - head: Its head.
+    ///   - images: The images; every label must be below the head's number of classes.
+    ///   - base: Embeds them.
+    /// - Throws: ``LaboratoryError/usage(_:)`` for a label outside the head's classes.
+    public init(name: String, head: ClassHead, images: ImageSet, base: BaseModel) throws(LaboratoryError) {
+        guard images.labels.allSatisfy({ 0..<Int32(head.classCount) ~= $0 }) else {
+            throw .usage(
+                "task \(name): a label of \(images.labels.max() ?? 0), but its head has \(head.classCount) classes. "
+                    + "Give the data and the heads of the same study.")
+        }
+        self.name = name
+        self.head = head
+        tokens = base.embedding.tokens(of: images.images)
+        labels = images.labels
+    }
+}

@@ -1,0 +1,61 @@
+import Foundation
+
+/// How a task vector is trained: AdamW without weight decay, linear warm-up, then a cosine to 0.
+public struct FineTuningRecipe: Equatable, Hashable, Sendable, Codable {
+    /// Through what the loss sees the task vector.
+    public enum Regime: String, Sendable, Codable, CaseIterable {
+        /// f(x, θ0) + J τ: the model's first-order expansion at the base.
+        case linear
+        /// f(x, θ0 + τ).
+        case nonlinear
+    }
+
+    /// Through what the loss sees the task vector.
+    public var regime: Regime
+    /// Number of steps.
+    public var stepCount: Int
+    /// Samples of a step.
+    public var batchSize: Int
+    /// The largest learning rate.
+    public var learningRate: Double
+    /// The share of the steps during which the learning rate rises.
+    public var warmUpShare: Double
+    /// β: the penalty's weight beside the cross-entropy.
+    public var beta: Double
+    /// The penalty's gradient enters every so many steps, times as many.
+    public var penaltyInterval: Int
+
+    /// A recipe; the defaults are the ones of the study.
+    ///
+    /// - Parameters:
+    ///   - regime: Through what the loss sees the task vector.
+    ///   - stepCount: Number of steps.
+    ///   - batchSize: Samples of a step.
+    ///   - learningRate: The largest learning rate; nil for 1e-3, and 5e-4 for the non-linear regime.
+    ///   - warmUpShare: The share of the steps during which the learning rate rises.
+    ///   - beta: β.
+    ///   - penaltyInterval: The penalty enters every so many steps.
+    public init(
+        regime: Regime = .linear, stepCount: Int = 200, batchSize: Int = 64, learningRate: Double? = nil,
+        warmUpShare: Double = 0.1, beta: Double = 0, penaltyInterval: Int = 1
+    ) {
+        self.regime = regime
+        self.stepCount = stepCount
+        self.batchSize = batchSize
+        self.learningRate = learningRate ?? (regime == .linear ? 1e-3 : 5e-4)
+        self.warmUpShare = warmUpShare
+        self.beta = beta
+        self.penaltyInterval = penaltyInterval
+    }
+
+    /// The learning rate of a step.
+    ///
+    /// - Parameter step: From 0.
+    /// - Returns: Rises linearly to ``learningRate`` over the warm-up, then falls along a half cosine to 0.
+    public func learningRate(atStep step: Int) -> Double {
+        let warmUp = Int(Double(stepCount) * warmUpShare)
+        guard step >= warmUp else { return learningRate * Double(step + 1) / Double(warmUp) }
+        let progress = Double(step - warmUp) / Double(max(1, stepCount - warmUp))
+        return learningRate * 0.5 * (1 + cos(.pi * progress))
+    }
+}

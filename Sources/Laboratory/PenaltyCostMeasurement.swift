@@ -1,0 +1,61 @@
+import ReferenceModel
+
+/// How long a penalty's gradient takes for more and more tasks: flat for the accumulated form, linear for the per-task
+/// form.
+public enum PenaltyCostMeasurement {
+    /// The cost for one number of tasks; microseconds of one evaluation on one thread.
+    public struct Cost: Equatable, Sendable {
+        /// Tasks of the job; each is protected against the others.
+        public let taskCount: Int
+        /// Equation 8.
+        public fileprivate(set) var accumulatedMicroseconds = Double.infinity
+        /// The optimal form of rank 2.
+        public fileprivate(set) var optimalMicroseconds = Double.infinity
+        /// Equation 7.
+        public fileprivate(set) var perTaskMicroseconds = Double.infinity
+    }
+
+    private static let taskCounts = [2, 4, 8, 16, 32, 64]
+    private static let repetitions = 15
+
+    /// Times the gradient for a model.
+    ///
+    /// - Parameter base: The model whose layers the factors have; their values do not matter to the time.
+    /// - Returns: One entry for each number of tasks, the best of several repetitions, interleaved.
+    public static func run(_ base: BaseModel) -> [Cost] {
+        let accumulated = CurvaturePenalty.identity(base.layout, termCount: 1)
+        let optimal = CurvaturePenalty.identity(base.layout, termCount: 2)
+        let perTask = taskCounts.map { CurvaturePenalty.identity(base.layout, termCount: $0 - 1) }
+        var costs = taskCounts.map { Cost(taskCount: $0) }
+        var timing = PenaltyTiming(parameterCount: base.layout.count)
+        for _ in 0..<repetitions {
+            for index in taskCounts.indices {
+                costs[index].accumulatedMicroseconds = min(
+                    costs[index].accumulatedMicroseconds, timing.microseconds(accumulated))
+                costs[index].optimalMicroseconds = min(
+                    costs[index].optimalMicroseconds, timing.microseconds(optimal))
+                costs[index].perTaskMicroseconds = min(
+                    costs[index].perTaskMicroseconds, timing.microseconds(perTask[index]))
+            }
+        }
+        return costs
+    }
+}
+
+/// Buffers of the timing.
+private struct PenaltyTiming {
+    private let vector: [Float]
+    private var gradient: [Float]
+    private var scratch = PenaltyScratch()
+
+    init(parameterCount: Int) {
+        vector = [Float](repeating: 0.01, count: parameterCount)
+        gradient = [Float](repeating: 0, count: parameterCount)
+    }
+
+    mutating func microseconds(_ penalty: CurvaturePenalty) -> Double {
+        let start = ContinuousClock.now
+        _ = penalty.addGradient(at: vector, scale: 1, to: &gradient, scratch: &scratch)
+        return (ContinuousClock.now - start) / .microseconds(1)
+    }
+}

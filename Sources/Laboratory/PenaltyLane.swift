@@ -1,0 +1,29 @@
+import Lanes
+
+/// Evaluates a curvature or diagonal penalty on a thread of its own, beside the passes over the batch.
+actor PenaltyLane {
+    private let lane = Lane("penalty")
+    private let penalty: TrainingPenalty
+    private var gradient: [Float]
+    private var scratch = PenaltyScratch()
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
+
+    init(_ penalty: TrainingPenalty, count: Int) {
+        self.penalty = penalty
+        gradient = [Float](repeating: 0, count: count)
+    }
+
+    /// scale · ∇Ω(τ); zeros for the penalties that are taken from samples.
+    func gradient(at vector: [Float], scale: Float) -> [Float] {
+        switch penalty {
+        case .none, .jacobian: break
+        case .curvature(let penalty):
+            for index in gradient.indices { gradient[index] = 0 }
+            _ = penalty.addGradient(at: vector, scale: scale, to: &gradient, scratch: &scratch)
+        case .diagonal(let diagonal):
+            for index in gradient.indices { gradient[index] = 2 * scale * diagonal[index] * vector[index] }
+        }
+        return gradient
+    }
+}

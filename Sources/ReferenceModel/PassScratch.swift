@@ -1,0 +1,24 @@
+/// Buffers that live no longer than one block of one pass; every block uses the same.
+struct PassScratch: Sendable {
+    /// Samples and positions of the batch that is loaded.
+    var samples = 0
+    let positions: Int
+    /// `[rows, width]`, twice.
+    var first: [Float]
+    var second: [Float]
+    /// `[rows, 3 · width]`.
+    var fused: [Float]
+    /// `[rows, hidden]`.
+    var hidden: [Float]
+
+    init(shape: VisionTransformerShape, sampleCapacity: Int) {
+        let rows = sampleCapacity * shape.positionCount
+        positions = shape.positionCount
+        first = Array(repeating: 0, count: rows * shape.width)
+        second = first
+        fused = Array(repeating: 0, count: rows * 3 * shape.width)
+        hidden = Array(repeating: 0, count: rows * shape.hiddenWidth)
+    }
+
+    var rows: Int { samples * positions }
+}

@@ -1,0 +1,43 @@
+/// The numbers of one step of Adam.
+///
+/// Source: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019 for the form without weight decay in the gradient.
+public struct AdamStep: Equatable, Sendable {
+    /// The step's learning rate.
+    public let learningRate: Float
+    /// β1, of the gradient's running mean.
+    public let beta1: Float
+    /// β2, of the squared gradient's running mean.
+    public let beta2: Float
+    /// ε, beside the root.
+    public let epsilon: Float
+    /// 1 / (1 − β1^k).
+    public let meanCorrection: Float
+    /// 1 / (1 − β2^k).
+    public let squareCorrection: Float
+
+    /// The k-th step.
+    ///
+    /// - Parameters:
+    ///   - number: k, from 1.
+    ///   - learningRate: Of this step.
+    ///   - beta1: β1.
+    ///   - beta2: β2.
+    ///   - epsilon: ε.
+    public init(
+        number: Int, learningRate: Double, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8
+    ) {
+        precondition(number >= 1, "steps count from 1")
+        self.learningRate = Float(learningRate)
+        self.beta1 = Float(beta1)
+        self.beta2 = Float(beta2)
+        // Of β as it is rounded: 1 − β2 in fp32 differs from 0.001 by 1.3e-5 of it, and the correction must match.
+        var (power1, power2) = (1.0, 1.0)
+        for _ in 0..<number {
+            power1 *= Double(self.beta1)
+            power2 *= Double(self.beta2)
+        }
+        self.epsilon = Float(epsilon)
+        meanCorrection = Float(1 / (1 - power1))
+        squareCorrection = Float(1 / (1 - power2))
+    }
+}

@@ -1,0 +1,17 @@
+/// The scales α at which sums of vectors are measured.
+enum AlphaGrid {
+    /// For addition: from a tenth of the vectors to three times them.
+    static let addition = [0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.25, 1.5, 2, 3]
+    /// For negation.
+    static let negation = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3]
+    /// For the plane of the disentanglement error.
+    static let plane = stride(from: -3.0, through: 3, by: 0.5).map { $0 }
+
+    /// The scale with the largest value; of equal ones the one nearest to 1, where nothing has to be tuned.
+    static func best(_ values: [(alpha: Double, accuracy: Double)]) -> Double {
+        values.max { first, second in
+            first.accuracy == second.accuracy
+                ? (first.alpha - 1).magnitude > (second.alpha - 1).magnitude : first.accuracy < second.accuracy
+        }?.alpha ?? 1
+    }
+}

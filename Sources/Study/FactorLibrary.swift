@@ -1,0 +1,103 @@
+import Foundation
+import Laboratory
+import SystemPackage
+
+/// The daemon's part of the study: captures → factors → regularizers of every form, by a coordinator and two workers.
+///
+/// A factor job is done once for each seed and source; every form of regularizer is a further job on its factors.
+actor FactorLibrary {
+    private let inputs: StudyInputs
+    private let directory: StudyDirectory
+    private let team: PassTeam
+    private let daemon: DaemonProgram
+
+    init(inputs: StudyInputs, directory: StudyDirectory, team: PassTeam, daemon: DaemonProgram) {
+        self.inputs = inputs
+        self.directory = directory
+        self.team = team
+        self.daemon = daemon
+    }
+
+    /// The directories of all tasks' factors; computed when they are not there.
+    ///
+    /// - Throws: `LaboratoryError`, `CancellationError`.
+    func factors(_ source: FactorSource, seed: Int) async throws -> [String: FilePath] {
+        let place = directory.factors(source, seed: seed)
+        let job = CurvatureJob(
+            baseModel: inputs.basePath, models: [], outputs: [.factors, .report],
+            directory: place.appending("expand"))
+        if !isDone(job) {
+            let captures = place.appending("captures")
+            try directory.makeDirectory(captures)
+            let settings = CaptureSettings(
+                sampleCount: source.sampleCount, probes: .sampled(source.probeCount), seed: seed)
+            let recorder = CaptureRecorder(base: inputs.base, team: team, settings: settings)
+            var complete = job
+            for task in inputs.train {
+                let file = captures.appending("\(task.name).safetensors")
+                let samples = settings.samples(of: task.name, in: task.labels.count)
+                try await recorder.write(task.name, tokens: task.tokens, samples: samples, to: file)
+                complete.models.append(CurvatureJob.Model(name: task.name, curvature: .captures(file)))
+            }
+            try await daemon.run(complete)
+            // The rows are large and the factors say what is needed of them.
+            directory.remove(captures)
+        }
+        return Dictionary(uniqueKeysWithValues: inputs.taskNames.map { ($0, job.factors(of: $0)) })
+    }
+
+    /// The regularizer that leaves out a task; computed for all tasks when it is not there.
+    ///
+    /// - Throws: As ``factors(_:seed:)``.
+    func regularizer(
+        _ form: CurvatureJob.Form, without task: String, _ source: FactorSource, seed: Int
+    ) async throws -> FilePath {
+        let factors = try await factors(source, seed: seed)
+        let job = CurvatureJob(
+            baseModel: inputs.basePath,
+            models: inputs.taskNames.map { name in
+                CurvatureJob.Model(name: name, curvature: factors[name].map { .factors($0) })
+            },
+            regularizer: CurvatureJob.Regularizer(form: form), outputs: [.regularizer, .report],
+            directory: directory.factors(source, seed: seed).appending(Self.name(of: form)))
+        if !isDone(job) { try await daemon.run(job) }
+        return job.regularizer(for: task)
+    }
+
+    /// A merge of checkpoints under the factors, with the interference of their vectors in its report.
+    ///
+    /// - Parameters:
+    ///   - method: How checkpoints are merged.
+    ///   - checkpoints: By task.
+    ///   - name: Names the outputs.
+    ///   - source: The factors.
+    ///   - seed: The seed.
+    /// - Returns: The job, done.
+    /// - Throws: As ``factors(_:seed:)``.
+    func merge(
+        _ method: CurvatureJob.Method, of checkpoints: [String: FilePath], name: String, _ source: FactorSource,
+        seed: Int
+    ) async throws -> CurvatureJob {
+        let factors = try await factors(source, seed: seed)
+        let job = CurvatureJob(
+            baseModel: inputs.basePath,
+            models: inputs.taskNames.map { task in
+                CurvatureJob.Model(
+                    name: task, checkpoint: checkpoints[task], curvature: factors[task].map { .factors($0) })
+            },
+            method: method, outputs: [.merged, .report], directory: directory.merge(name, seed: seed))
+        if !isDone(job) { try await daemon.run(job) }
+        return job
+    }
+
+    /// The report is published last.
+    private func isDone(_ job: CurvatureJob) -> Bool { FileManager.default.fileExists(atPath: job.report.string) }
+
+    private static func name(of form: CurvatureJob.Form) -> String {
+        switch form {
+        case .accumulated: "accumulated"
+        case .optimal(let rank): "optimal-\(rank)"
+        case .perTask: "per-task"
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import Foundation
+import Laboratory
+import Safetensors
+import SystemPackage
+
+/// Trains a method's vectors, or reads those that an earlier run trained.
+struct MethodTraining: Sendable {
+    let inputs: StudyInputs
+    let directory: StudyDirectory
+    let team: PassTeam
+    let library: FactorLibrary
+    let progress: StudyProgress
+
+    /// The vectors of one method and seed.
+    struct Vectors: Sendable {
+        /// In the order of the inputs' tasks.
+        var vectors: [[Float]] = []
+        /// Training time of all of them.
+        var seconds = 0.0
+    }
+
+    /// The task vectors, each read back from its checkpoint, so that a resumed study sees what the first run saw.
+    ///
+    /// - Throws: `LaboratoryError`, `CancellationError`.
+    func vectors(_ method: StudyMethod, seed: Int) async throws -> Vectors {
+        var result = Vectors()
+        var diagonals: [DiagonalCurvature]?
+        for (index, task) in inputs.train.enumerated() {
+            let file = directory.vector(method, seed: seed, task: task.name)
+            if !FileManager.default.fileExists(atPath: file.string) {
+                progress.begin("\(method.label), seed \(seed): fine-tuning \(task.name)")
+                let known = if let diagonals { diagonals } else { await self.diagonals(method, seed: seed) }
+                diagonals = known
+                let penalty = try await penalty(method, seed: seed, task: index, known)
+                try await train(method, seed: seed, task: task, penalty, to: file)
+            }
+            result.vectors.append(try inputs.base.taskVector(of: file))
+            result.seconds += try seconds(of: file)
+            progress.add(method.relativeCost)
+        }
+        return result
+    }
+
+    /// The checkpoints of a method's vectors, by task.
+    func checkpoints(_ method: StudyMethod, seed: Int) -> [String: FilePath] {
+        Dictionary(
+            uniqueKeysWithValues: inputs.taskNames.map { ($0, directory.vector(method, seed: seed, task: $0)) })
+    }
+
+    private func train(
+        _ method: StudyMethod, seed: Int, task: EvaluationTask, _ penalty: TrainingPenalty, to file: FilePath
+    ) async throws {
+        let training = FineTuning(
+            task: task.name, base: inputs.base, head: task.head, tokens: task.tokens, labels: task.labels,
+            recipe: method.recipe, penalty: penalty, seed: seed)
+        let trained = try await training.run(on: team)
+        try directory.makeDirectory(file.removingLastComponent())
+        try inputs.base.write(
+            trained.taskVector, to: file,
+            metadata: [
+                "task": task.name, "method": method.id, "seed": "\(seed)", "seconds": "\(trained.seconds)",
+                "final_loss": "\(trained.losses.last ?? 0)",
+            ])
+    }
+
+    private func seconds(of file: FilePath) throws -> Double {
+        Double(try SafetensorsFile(opening: file).header.metadata["seconds"] ?? "") ?? 0
+    }
+
+    // MARK: - Penalties
+
+    /// The diagonals of all tasks, for the method that needs them.
+    private func diagonals(_ method: StudyMethod, seed: Int) async -> [DiagonalCurvature] {
+        guard method.penalty == .diagonal else { return [] }
+        return await inputs.diagonals(method.factors, seed: seed, team: team)
+    }
+
+    private func penalty(
+        _ method: StudyMethod, seed: Int, task: Int, _ diagonals: [DiagonalCurvature]
+    ) async throws -> TrainingPenalty {
+        switch method.penalty {
+        case .none: return .none
+        case .curvature(let form):
+            let file = try await library.regularizer(
+                form, without: inputs.train[task].name, method.factors, seed: seed)
+            let penalty = try CurvaturePenalty(opening: file, for: inputs.base)
+            return .curvature(method.blockCount.map(penalty.blockDiagonal) ?? penalty)
+        case .diagonal: return .diagonal(StudyInputs.mean(of: diagonals, without: task))
+        case .jacobian: return inputs.otherInputs(without: task)
+        }
+    }
+}
+
+extension StudyMethod {
+    /// The method for a progress line.
+    var label: String { setting.map { "\(id) (\($0))" } ?? id }
+}
+
+extension MethodTraining {
+    /// Whether all of a method's vectors are trained.
+    func hasVectors(_ method: StudyMethod, seed: Int) -> Bool {
+        inputs.taskNames.allSatisfy {
+            FileManager.default.fileExists(atPath: directory.vector(method, seed: seed, task: $0).string)
+        }
+    }
+}

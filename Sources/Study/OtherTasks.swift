@@ -1,0 +1,57 @@
+public import Laboratory
+import ReferenceModel
+
+/// What penalties that look at other tasks' data need of them.
+extension StudyInputs {
+    /// The place of a task.
+    ///
+    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for a task that was not read.
+    public func index(of task: String) throws(LaboratoryError) -> Int {
+        guard let index = taskNames.firstIndex(of: task) else {
+            throw .usage("no task \"\(task)\"; there are \(taskNames.joined(separator: ", ")).")
+        }
+        return index
+    }
+
+    /// The mean of the other tasks' diagonals, weighted like equation 7.
+    ///
+    /// - Parameters:
+    ///   - own: The task that is left out.
+    ///   - source: Samples and probes of each.
+    ///   - seed: Their seed.
+    ///   - team: Computes.
+    /// - Returns: In the layout's order.
+    public func diagonal(without own: Int, _ source: FactorSource, seed: Int, team: PassTeam) async -> [Float] {
+        let diagonals = await diagonals(source, seed: seed, team: team)
+        return StudyInputs.mean(of: diagonals, without: own)
+    }
+
+    /// The other tasks' training images.
+    public func otherInputs(without own: Int) -> TrainingPenalty {
+        let others = train.indices.filter { $0 != own }.map { train[$0] }
+        return .jacobian(tokens: others.flatMap(\.tokens), sampleCount: others.reduce(0) { $0 + $1.labels.count })
+    }
+
+    /// The diagonals of all tasks.
+    func diagonals(_ source: FactorSource, seed: Int, team: PassTeam) async -> [DiagonalCurvature] {
+        let settings = CaptureSettings(
+            sampleCount: source.sampleCount, probes: .sampled(source.probeCount), seed: seed)
+        var diagonals: [DiagonalCurvature] = []
+        for task in train {
+            let samples = settings.samples(of: task.name, in: task.labels.count)
+            diagonals.append(
+                await DiagonalCurvature(
+                    task.name, tokens: task.tokens, samples: samples, base: base, team: team, settings: settings))
+        }
+        return diagonals
+    }
+
+    static func mean(of diagonals: [DiagonalCurvature], without own: Int) -> [Float] {
+        let weight = 1 / Float(max(1, diagonals.count - 1))
+        var sum = [Float](repeating: 0, count: diagonals.first?.values.count ?? 0)
+        for (other, diagonal) in diagonals.enumerated() where other != own {
+            for index in sum.indices { sum[index] += weight * diagonal.values[index] }
+        }
+        return sum
+    }
+}

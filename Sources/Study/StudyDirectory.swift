@@ -1,0 +1,108 @@
+import Foundation
+public import Laboratory
+import Safetensors
+import StudyReport
+public import SystemPackage
+
+/// Where a study keeps what it has done, so that an interrupted one goes on where it stopped.
+///
+/// A file that exists is whole: each is written beside its name and renamed.
+public struct StudyDirectory: Sendable {
+    /// The directory.
+    public let path: FilePath
+
+    /// A study's directory; made with the first file.
+    public init(_ path: FilePath) { self.path = path }
+
+    /// The checkpoint that holds a trained vector.
+    func vector(_ method: StudyMethod, seed: Int, task: String) -> FilePath {
+        path.appending("vectors").appending(method.fileName).appending("seed\(seed)").appending("\(task).safetensors")
+    }
+
+    /// The captures and factors of a seed.
+    func factors(_ source: FactorSource, seed: Int) -> FilePath {
+        path.appending("factors").appending("seed\(seed)")
+            .appending("samples\(source.sampleCount)-probes\(source.probeCount)")
+    }
+
+    /// The outputs of a merge.
+    func merge(_ method: String, seed: Int) -> FilePath {
+        path.appending("merges").appending("seed\(seed)").appending(method)
+    }
+
+    private func stage(_ name: String) -> FilePath { path.appending("stages").appending("\(name).json") }
+    private var settingsFile: FilePath { path.appending("study.json") }
+
+    // MARK: - Stages
+
+    /// What a stage measured, if it was done.
+    ///
+    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for a file that is no stage's result.
+    func result(ofStage name: String) throws(LaboratoryError) -> StageResult? {
+        guard let bytes = FileManager.default.contents(atPath: stage(name).string) else { return nil }
+        do { return try JSONDecoder().decode(StageResult.self, from: bytes) } catch {
+            throw .usage("\(stage(name)): no result of a study's stage. Remove it to compute it again.")
+        }
+    }
+
+    /// Keeps what a stage measured.
+    ///
+    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``; the stage then counts as not done.
+    func keep(_ result: StageResult, ofStage name: String) throws(LaboratoryError) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        guard let bytes = try? encoder.encode(result) else {
+            throw .usage("stage \(name): a measurement is not a number. Run it with a smaller learning rate or β.")
+        }
+        try write(Array(bytes), to: stage(name))
+    }
+
+    // MARK: - Settings
+
+    /// Takes the directory for a study, or goes on with the one that is there.
+    ///
+    /// - Throws: ``Laboratory/LaboratoryError/otherStudy(file:setting:found:expected:)`` for an earlier run with other
+    ///   settings; nothing is changed then.
+    func claim(_ settings: [String: String]) throws(LaboratoryError) {
+        if let bytes = FileManager.default.contents(atPath: settingsFile.string) {
+            let found = (try? JSONDecoder().decode([String: String].self, from: bytes)) ?? [:]
+            for (name, value) in settings.sorted(by: { $0.key < $1.key }) where found[name] != value {
+                throw .otherStudy(
+                    file: settingsFile, setting: name, found: found[name] ?? "unknown", expected: value)
+            }
+            return
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        try write(Array((try? encoder.encode(settings)) ?? Data()), to: settingsFile)
+    }
+
+    /// Writes a file of the study, making its directory.
+    ///
+    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``; a file of that name is then the old one or absent.
+    public func write(_ bytes: [UInt8], to file: FilePath) throws(LaboratoryError) {
+        try makeDirectory(file.removingLastComponent())
+        do throws(SafetensorsError) { try WholeFile.write(bytes, to: file) } catch { throw .safetensors(error) }
+    }
+
+    /// Makes a directory and those above it.
+    ///
+    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``.
+    public func makeDirectory(_ directory: FilePath) throws(LaboratoryError) {
+        do throws(SafetensorsError) { try WholeFile.createDirectory(at: directory) } catch {
+            throw .safetensors(error)
+        }
+    }
+
+    /// Removes what can be computed again.
+    func remove(_ file: FilePath) { try? FileManager.default.removeItem(atPath: file.string) }
+}
+
+/// What a stage of a study measured.
+struct StageResult: Codable, Sendable {
+    var rows: [StudyRow] = []
+    var disentanglement: [DisentanglementMap] = []
+    var interference: [InterferenceMatrix] = []
+    var localisation: [InterferenceMatrix] = []
+    var penaltyCost: [PenaltyCost] = []
+}

@@ -1,0 +1,54 @@
+public import Laboratory
+import Safetensors
+public import SystemPackage
+
+/// What a study reads: the base, the heads, and every task's images.
+public struct StudyInputs: Sendable {
+    /// The directory's files.
+    public static let fileNames = (base: "base.safetensors", heads: "heads.safetensors", data: "data.safetensors")
+
+    /// The pre-trained model.
+    public let base: BaseModel
+    /// Its file.
+    public let basePath: FilePath
+    /// The tasks for training and factors, in their order.
+    public let train: [EvaluationTask]
+    /// For choosing α.
+    public let validation: [EvaluationTask]
+    /// For what is reported.
+    public let test: [EvaluationTask]
+
+    /// Reads a directory that holds `base.safetensors`, `heads.safetensors` and `data.safetensors`.
+    ///
+    /// - Parameters:
+    ///   - directory: The directory.
+    ///   - tasks: Which tasks; nil for all of the data file.
+    ///   - splits: Which images are read; the lists of the others stay empty.
+    /// - Throws: ``Laboratory/LaboratoryError``.
+    public init(
+        _ directory: FilePath, tasks: [String]? = nil, splits: Set<TaskData.Split> = [.train, .validation, .test]
+    ) throws(LaboratoryError) {
+        basePath = directory.appending(Self.fileNames.base)
+        let base = try BaseModel(opening: basePath)
+        let data = try TaskData(opening: directory.appending(Self.fileNames.data))
+        let names = tasks ?? data.tasks
+        let heads = try base.heads(of: names, in: directory.appending(Self.fileNames.heads))
+        func read(_ split: TaskData.Split) throws(LaboratoryError) -> [EvaluationTask] {
+            guard splits.contains(split) else { return [] }
+            var read: [EvaluationTask] = []
+            for name in names {
+                guard let head = heads[name] else { continue }
+                let images = try data.images(of: name, split)
+                read.append(try EvaluationTask(name: name, head: head, images: images, base: base))
+            }
+            return read
+        }
+        self.base = base
+        train = try read(.train)
+        validation = try read(.validation)
+        test = try read(.test)
+    }
+
+    /// The tasks' names, in the data's order.
+    public var taskNames: [String] { [train, test, validation].first { !$0.isEmpty }?.map(\.name) ?? [] }
+}

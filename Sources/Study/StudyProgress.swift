@@ -1,0 +1,58 @@
+import Synchronization
+
+/// Tells how far a study is, and how long the rest will take at the pace so far.
+public final class StudyProgress: Sendable {
+    /// A state of the study, for whoever shows it.
+    public struct Report: Sendable, Equatable {
+        /// What is being done.
+        public let activity: String
+        /// The share that is done, 0 to 1; what an earlier run did counts.
+        public let share: Double
+        /// Seconds left at the pace of this run; nil until a pace is known.
+        public let secondsLeft: Double?
+    }
+
+    private struct State {
+        var total: Double
+        var done: Double
+        var doneBefore: Double
+        var activity = ""
+    }
+
+    private let state: Mutex<State>
+    private let start = ContinuousClock.now
+    private let show: @Sendable (Report) -> Void
+
+    /// Begins to count.
+    ///
+    /// - Parameters:
+    ///   - total: The cost of everything, in any unit.
+    ///   - done: Of that, what an earlier run did.
+    ///   - show: Called after every change, from any thread.
+    init(total: Double, done: Double, show: @escaping @Sendable (Report) -> Void) {
+        state = Mutex(State(total: total, done: done, doneBefore: done))
+        self.show = show
+    }
+
+    /// Names what is being done.
+    func begin(_ activity: String) {
+        state.withLock { $0.activity = activity }
+        show(report)
+    }
+
+    /// Counts what was done.
+    func add(_ cost: Double) {
+        state.withLock { $0.done += cost }
+        show(report)
+    }
+
+    var report: Report {
+        let elapsed = (ContinuousClock.now - start) / .seconds(1)
+        return state.withLock { state in
+            let here = state.done - state.doneBefore
+            // A pace from the first moments would be a guess.
+            let left = here > 0.02 * state.total ? elapsed * (state.total - state.done) / here : nil
+            return Report(activity: state.activity, share: min(1, state.done / state.total), secondsLeft: left)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import Glibc
+
+/// How the values of an axis become coordinates.
+struct AxisScale: Equatable {
+    enum Kind: Equatable {
+        case linear
+        /// Equal ratios, equal distances; only for values above zero.
+        case logarithmic
+    }
+
+    let kind: Kind
+    let lowest: Double
+    let highest: Double
+    /// The coordinates of the lowest and of the highest value.
+    let start: Double
+    let end: Double
+
+    /// A scale over all finite values; `nil` when there is none, or when a logarithm would not exist.
+    init?(_ kind: Kind, over values: [Double], from start: Double, to end: Double) {
+        let finite = values.filter { $0.isFinite && abs($0) < 1e15 }
+        guard let least = finite.min(), let largest = finite.max() else { return nil }
+        guard kind == .linear || least > 0 else { return nil }
+        self.kind = kind
+        (self.start, self.end) = (start, end)
+        if least < largest {
+            (lowest, highest) = (least, largest)
+        } else if kind == .linear {
+            (lowest, highest) = (least - 1, least + 1)
+        } else {
+            (lowest, highest) = (least / 2, least * 2)
+        }
+    }
+
+    /// The same scale, ending on ticks of a linear axis.
+    func extendedToTicks(_ count: Int) -> AxisScale {
+        guard kind == .linear else { return self }
+        let step = Self.step(of: highest - lowest, count: count)
+        let values = [(lowest / step).rounded(.down) * step, (highest / step).rounded(.up) * step]
+        return AxisScale(.linear, over: values, from: start, to: end) ?? self
+    }
+
+    /// The coordinate of a value; what lies outside the scale lies on its end.
+    func position(of value: Double) -> Double {
+        let value = min(max(value, lowest), highest)
+        let fraction =
+            switch kind {
+            case .linear: (value - lowest) / (highest - lowest)
+            case .logarithmic: log(value / lowest) / log(highest / lowest)
+            }
+        return start + (fraction.isFinite ? fraction : 0) * (end - start)
+    }
+
+    /// Round values inside the scale, about `count` of them.
+    func ticks(_ count: Int) -> [Double] {
+        switch kind {
+        case .linear:
+            let step = Self.step(of: highest - lowest, count: count)
+            let first = (lowest / step - 1e-9).rounded(.up)
+            let last = highest + step * 1e-9
+            // Products do not gather errors as sums would; the bound is against a step that is lost in rounding.
+            let multiples: [Double] = (0..<64).map { (first + Double($0)) * step }
+            return multiples.filter { $0 <= last }
+        case .logarithmic:
+            return Self.decades(from: lowest, to: highest)
+        }
+    }
+
+    // MARK: - Round numbers
+
+    /// 1, 2 or 5 times a power of ten, so that about `count` of them make the span.
+    private static func step(of span: Double, count: Int) -> Double {
+        let raw = span / Double(max(count, 1))
+        guard raw.isFinite, raw > 1e-12 else { return 1e-12 }
+        var power = 1.0
+        while power * 10 <= raw { power *= 10 }
+        while power > raw { power /= 10 }
+        return power * ([1, 2, 5].first { raw <= $0 * power * 1.0001 } ?? 10)
+    }
+
+    /// Powers of ten, with 2 and 5 times them when the values span few decades.
+    private static func decades(from lowest: Double, to highest: Double) -> [Double] {
+        let multiples: [Double] = highest / lowest > 300 ? [1] : [1, 2, 5]
+        var power = 1.0
+        while power > lowest, power > 1e-15 { power /= 10 }
+        while power * 10 <= lowest, power < 1e15 { power *= 10 }
+        var ticks: [Double] = []
+        while power <= highest, power < 1e15 {
+            ticks += multiples.map { $0 * power }.filter { $0 >= lowest * 0.999 && $0 <= highest * 1.001 }
+            power *= 10
+        }
+        return ticks
+    }
+}

@@ -1,0 +1,47 @@
+/// Colours for values from none to most, in steps, so that the page's rules can replace them on a dark ground.
+enum ColorScale {
+    static let stepCount = 20
+
+    /// The step of a fraction, `nil` for what is no number; what is above 1 has the last one.
+    static func step(of fraction: Double) -> Int? {
+        guard fraction.isFinite else { return nil }
+        return Int(min(max(fraction, 0), 1) * Double(stepCount - 1) + 0.5)
+    }
+
+    static func className(_ step: Int) -> String { "heat-\(step)" }
+
+    /// The colour of a step: on a light ground from pale to deep, on a dark ground from deep to bright.
+    ///
+    /// Lightness changes evenly with one hue, which every kind of colour vision can order.
+    static func color(_ step: Int, isDark: Bool) -> String {
+        "#"
+            + components(step, isDark: isDark).map { component in
+                let digits = String(Int(component.rounded()), radix: 16)
+                return digits.count == 1 ? "0" + digits : digits
+            }.joined()
+    }
+
+    /// Red, green and blue from 0 to 255.
+    private static func components(_ step: Int, isDark: Bool) -> [Double] {
+        let stops = isDark ? darkStops : lightStops
+        let place = Double(min(max(step, 0), stepCount - 1)) / Double(stepCount - 1) * Double(stops.count - 1)
+        let index = min(Int(place), stops.count - 2)
+        let fraction = place - Double(index)
+        return zip(stops[index], stops[index + 1]).map { from, to in from + (to - from) * fraction }
+    }
+
+    /// Whether white text has more contrast on a step than black text.
+    ///
+    /// White and black are equal at a relative luminance of about 0.18; squares stand for the display's curve.
+    static func needsLightText(_ step: Int, isDark: Bool) -> Bool {
+        let linear = components(step, isDark: isDark).map { $0 / 255 * $0 / 255 }
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.2
+    }
+
+    private static let lightStops: [[Double]] = [
+        [246, 248, 252], [201, 219, 239], [133, 176, 218], [66, 126, 186], [30, 82, 146], [13, 44, 92],
+    ]
+    private static let darkStops: [[Double]] = [
+        [30, 36, 46], [30, 62, 102], [38, 96, 158], [84, 142, 204], [152, 193, 232], [226, 238, 250],
+    ]
+}

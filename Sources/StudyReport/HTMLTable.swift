@@ -1,0 +1,52 @@
+/// A table as HTML: the caption above, decimals under each other, the first column as headings of the rows.
+struct HTMLTable {
+    private let table: ReportTable
+
+    init(_ table: ReportTable) {
+        self.table = table
+    }
+
+    var markup: Markup {
+        let head = table.columns.map { column in
+            Markup.tag("th", ["scope": "col", "class": column.isNumeric ? "number" : nil], column.heading)
+        }
+        let spreads = table.columns.indices.map { column in
+            table.rows.compactMap { $0[column].spread?.count }.max()
+        }
+        let body = table.rows.map { row in
+            Markup.tag("tr", [:], row.indices.map { cell(row[$0], column: $0, spreadWidth: spreads[$0]) })
+        }
+        return .scrolling(
+            table.title,
+            .tag(
+                "table",
+                ["class": table.columns.count > 8 ? "dense" : nil],
+                [
+                    .tag("caption", [:], table.fullCaption.replacing(" %", with: "\u{A0}%")),
+                    .tag("thead", [:], [.tag("tr", [:], head)]),
+                    .tag("tbody", [:], body),
+                ]
+            )
+        )
+    }
+
+    private func cell(_ cell: ReportTable.Cell, column: Int, spreadWidth: Int?) -> Markup {
+        let value: Markup = cell.isEmphasised ? .tag("strong", [:], cell.text) : .text(cell.text)
+        var children = [value]
+        if let detail = cell.detail { children += [.text(" "), .tag("small", [:], detail)] }
+        if let spreadWidth {
+            // Every cell of the column has the place of a spread, so that the decimals of the means stay in line.
+            let spread = cell.spread.map { " ± \($0)" } ?? ""
+            children.append(.tag("span", ["class": "spread", "style": "width:\(spreadWidth + 2)ch"], spread))
+        }
+        guard column > 0 else { return .tag("th", ["scope": "row"], children) }
+        return .tag("td", ["class": table.columns[column].isNumeric ? "number" : nil], children)
+    }
+}
+
+extension Markup {
+    /// A part of the page that scrolls by itself when it is wider than the window.
+    static func scrolling(_ name: String, _ content: Markup) -> Markup {
+        .tag("div", ["class": "wide", "role": "region", "aria-label": "\(name), table", "tabindex": "0"], [content])
+    }
+}

@@ -1,0 +1,75 @@
+/// Numbers as people read them.
+enum NumberText {
+    /// With a fixed number of decimals, `−` for minus, and `–` for what is no number.
+    static func fixed(_ value: Double, _ decimals: Int = 1) -> String {
+        guard value.isFinite, abs(value) < 1e12 else { return value.isFinite ? scientific(value) : "–" }
+        let scale = powerOfTen(min(max(decimals, 0), 6))
+        let scaled = Int((abs(value) * scale).rounded())
+        let sign = value < 0 && scaled > 0 ? "−" : ""
+        let whole = scaled / Int(scale)
+        guard decimals > 0 else { return "\(sign)\(whole)" }
+        let fraction = String(scaled % Int(scale))
+        return "\(sign)\(whole)." + String(repeating: "0", count: min(decimals, 6) - fraction.count) + fraction
+    }
+
+    /// With a sign, for differences.
+    static func signed(_ value: Double, _ decimals: Int = 1) -> String {
+        let text = fixed(value, decimals)
+        let isZero = text.allSatisfy { "0.".contains($0) }
+        return value > 0 && !isZero && value.isFinite ? "+" + text : text
+    }
+
+    /// With as many decimals as it has, at most six: hyperparameters, ticks of an axis.
+    static func plain(_ value: Double) -> String {
+        guard value != 0 else { return "0" }
+        guard value.isFinite, abs(value) >= 1e-4, abs(value) < 1e12 else { return scientific(value) }
+        return fixed(value, decimals(of: value, most: 6))
+    }
+
+    /// The decimals after which a number ends.
+    static func decimals(of value: Double, most: Int) -> Int {
+        guard value.isFinite, abs(value) < 1e12 else { return 0 }
+        return (0..<most).first { decimals in
+            let scaled = abs(value) * powerOfTen(decimals)
+            return abs(scaled - scaled.rounded()) < 1e-6 * max(1, scaled)
+        } ?? most
+    }
+
+    /// As `1.2e−7`.
+    static func scientific(_ value: Double) -> String {
+        guard value.isFinite else { return "–" }
+        guard value != 0 else { return "0" }
+        var exponent = 0
+        var mantissa = abs(value)
+        while mantissa >= 9.95 { (mantissa, exponent) = (mantissa / 10, exponent + 1) }
+        while mantissa < 0.995 { (mantissa, exponent) = (mantissa * 10, exponent - 1) }
+        let digits = fixed(mantissa, decimals(of: mantissa, most: 1))
+        return "\(value < 0 ? "−" : "")\(digits)e\(exponent < 0 ? "−" : "")\(abs(exponent))"
+    }
+
+    /// Values as one text: `100`, or `0.1–0.2` when they differ, all with the same decimals.
+    static func range(_ values: [Double], decimals: Int? = nil) -> String? {
+        guard let least = values.min(), let largest = values.max() else { return nil }
+        let text = { (value: Double) in decimals.map { fixed(value, $0) } ?? plain(value) }
+        return least == largest ? text(least) : "\(text(least))–\(text(largest))"
+    }
+
+    /// A duration in the unit in which it is easiest to read.
+    static func duration(microseconds: Double) -> String {
+        if microseconds < 1000 { return plain(rounded(microseconds)) + " µs" }
+        if microseconds < 1e6 { return plain(rounded(microseconds / 1000)) + " ms" }
+        return plain(rounded(microseconds / 1e6)) + " s"
+    }
+
+    /// To three digits.
+    private static func rounded(_ value: Double) -> Double {
+        guard value.isFinite, value > 1e-9 else { return value }
+        var scale = 1.0
+        while value * scale < 100 { scale *= 10 }
+        return (value * scale).rounded() / scale
+    }
+
+    private static func powerOfTen(_ exponent: Int) -> Double {
+        (0..<exponent).reduce(1) { product, _ in product * 10 }
+    }
+}

@@ -1,0 +1,109 @@
+import FoundationEssentials
+
+/// `results.json`: a list of rows, one for each measurement.
+public enum ResultsFile {
+    /// The file's name.
+    public static let name = "results.json"
+
+    /// The rows as JSON: indented, keys sorted, the same text for the same rows.
+    ///
+    /// Numbers are rounded to four decimals, those below 0.1 to four digits; `"NaN"`, `"Infinity"` and `"-Infinity"`
+    /// stand for what JSON has no number for.
+    ///
+    /// - Throws: ``StudyReportError/unwritable(file:problem:)``; nothing was written.
+    public static func encode(_ rows: [StudyRow]) throws(StudyReportError) -> String {
+        try JSONText.encode(rows.map(\.roundedForFile), file: name)
+    }
+
+    /// The rows that ``encode(_:)`` wrote.
+    ///
+    /// - Throws: ``StudyReportError/unreadable(file:place:problem:)`` with the place of the first problem.
+    public static func decode(_ text: String) throws(StudyReportError) -> [StudyRow] {
+        try JSONText.decode([StudyRow].self, from: text, file: name)
+    }
+}
+
+/// `figures.json`: the material of the figures.
+public enum FiguresFile {
+    /// The file's name.
+    public static let name = "figures.json"
+
+    /// The figures as JSON, in the form of ``ResultsFile/encode(_:)``.
+    ///
+    /// - Throws: ``StudyReportError/unwritable(file:problem:)``; nothing was written.
+    public static func encode(_ figures: StudyFigures) throws(StudyReportError) -> String {
+        try JSONText.encode(figures.roundedForFile, file: name)
+    }
+
+    /// The figures that ``encode(_:)`` wrote.
+    ///
+    /// - Throws: ``StudyReportError/unreadable(file:place:problem:)`` with the place of the first problem.
+    public static func decode(_ text: String) throws(StudyReportError) -> StudyFigures {
+        try JSONText.decode(StudyFigures.self, from: text, file: name)
+    }
+}
+
+/// JSON as both files are written.
+private enum JSONText {
+    static func encode(_ value: some Encodable, file: String) throws(StudyReportError) -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        // A diverged run must not lose the hours of the other runs.
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "Infinity",
+            negativeInfinity: "-Infinity",
+            nan: "NaN"
+        )
+        do {
+            return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
+        } catch {
+            throw .unwritable(file: file, problem: "\(error)")
+        }
+    }
+
+    static func decode<Value: Decodable>(
+        _ type: Value.Type,
+        from text: String,
+        file: String
+    ) throws(StudyReportError) -> Value {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "Infinity",
+            negativeInfinity: "-Infinity",
+            nan: "NaN"
+        )
+        do {
+            return try decoder.decode(type, from: Data(text.utf8))
+        } catch let error as DecodingError {
+            throw unreadable(error, file: file)
+        } catch {
+            throw .unreadable(file: file, place: "", problem: "\(error)")
+        }
+    }
+
+    private static func unreadable(_ error: DecodingError, file: String) -> StudyReportError {
+        switch error {
+        case .keyNotFound(let key, let context):
+            .unreadable(file: file, place: place(context), problem: "\"\(key.stringValue)\" is missing")
+        case .typeMismatch(let type, let context):
+            .unreadable(file: file, place: place(context), problem: "the value is not of type \(type)")
+        case .valueNotFound(let type, let context):
+            .unreadable(file: file, place: place(context), problem: "null stands where \(type) must")
+        case .dataCorrupted(let context):
+            .unreadable(file: file, place: place(context), problem: problem(context))
+        @unknown default:
+            .unreadable(file: file, place: "", problem: "\(error)")
+        }
+    }
+
+    /// Where the decoder stood: `entry 3, "accuracy"`, entries counted from 1.
+    private static func place(_ context: DecodingError.Context) -> String {
+        context.codingPath.map { key in
+            key.intValue.map { "entry \($0 + 1)" } ?? "\"\(key.stringValue)\""
+        }.joined(separator: ", ")
+    }
+
+    private static func problem(_ context: DecodingError.Context) -> String {
+        context.codingPath.isEmpty ? "the text is not JSON" : "the value is none of those known"
+    }
+}

@@ -1,0 +1,82 @@
+/// The page of a study: one HTML file with all tables and figures, which loads nothing.
+public struct ResultsPage: Sendable {
+    private let description: StudyDescription
+    private let rows: [StudyRow]
+    private let figures: StudyFigures
+
+    /// The page of these rows and figures; what was not measured is left out.
+    public init(description: StudyDescription, rows: [StudyRow], figures: StudyFigures = StudyFigures()) {
+        self.description = description
+        self.rows = rows
+        self.figures = figures
+    }
+
+    /// The file's text, valid as HTML and as XML.
+    public var html: String {
+        let sections = sections
+        let page = Markup.tag(
+            "html",
+            ["xmlns": "http://www.w3.org/1999/xhtml", "lang": "en"],
+            [
+                .tag(
+                    "head",
+                    [:],
+                    [
+                        .tag("meta", ["charset": "utf-8"]),
+                        .tag("meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"]),
+                        .tag("meta", ["name": "color-scheme", "content": "light dark"]),
+                        .tag("title", [:], description.title), .style(Stylesheet.rules),
+                    ]
+                ),
+                .tag("body", [:], [header] + contents(sections) + [.tag("main", [:], sections.map(\.markup))]),
+            ]
+        )
+        return "<!DOCTYPE html>\n" + page.html
+    }
+
+    private var sections: [PageSection] {
+        let tables = StudyTables(rows: rows)
+        return [
+            .table("addition", tables.comparison), .table("tasks", tables.perTask(order: figures.tasks)),
+            .alphaSweep(tables), .table("merges", tables.merges), .table("negation", tables.negation),
+            .table("ablations", tables.ablations), .disentanglement(figures.disentanglement),
+            .interference(figures), .localisation(figures), .penaltyCost(figures.penaltyCost),
+            .settings(description), .notes(description),
+        ].compactMap(\.self)
+    }
+
+    private var header: Markup {
+        let seeds = description.seeds.map { "\($0)" }.joined(separator: ", ")
+        let facts = [
+            ("Date", description.date), ("Version", description.version), ("Machine", description.machine),
+            (description.seeds.count == 1 ? "Seed" : "Seeds", seeds),
+        ].filter { !$0.1.isEmpty }
+        return .tag(
+            "header",
+            [:],
+            [.tag("h1", [:], description.title)]
+                + (description.model.isEmpty ? [] : [.tag("p", ["class": "lead"], description.model)])
+                + Headline(tables: StudyTables(rows: rows)).markup
+                + (facts.isEmpty ? [] : [.definitions(facts, class: "facts")])
+        )
+    }
+
+    private func contents(_ sections: [PageSection]) -> [Markup] {
+        guard sections.count > 1 else { return [] }
+        let links = sections.map { section in
+            Markup.tag("li", [:], [.tag("a", ["href": "#\(section.anchor)"], section.title)])
+        }
+        return [.tag("nav", ["aria-label": "Contents"], [.tag("ul", [:], links)])]
+    }
+}
+
+extension Markup {
+    /// Names with their values.
+    static func definitions(_ pairs: [(String, String)], class name: String) -> Markup {
+        .tag(
+            "dl",
+            ["class": name],
+            pairs.map { name, value in .tag("div", [:], [.tag("dt", [:], name), .tag("dd", [:], value)]) }
+        )
+    }
+}

@@ -1,0 +1,24 @@
+/// The tables of a study for the terminal and for a README.
+public struct ResultsText: Sendable {
+    private let rows: [StudyRow]
+
+    /// The tables of these rows: addition, merges, negation, ablations; what was not measured is left out.
+    public init(rows: [StudyRow]) {
+        self.rows = rows
+    }
+
+    /// As aligned plain text.
+    public var text: String {
+        tables.map { PlainTable($0).text }.joined(separator: "\n")
+    }
+
+    /// As GitHub's Markdown, one heading of the third level for each table.
+    public var markdown: String {
+        tables.map { MarkdownTable($0).text }.joined(separator: "\n")
+    }
+
+    private var tables: [ReportTable] {
+        let tables = StudyTables(rows: rows)
+        return [tables.comparison, tables.merges, tables.negation, tables.ablations].compactMap(\.self)
+    }
+}

@@ -1,0 +1,123 @@
+/// What a study measured besides accuracies: the material of its figures.
+public struct StudyFigures: Codable, Sendable, Equatable {
+    /// The names of the tasks, in the order of every matrix.
+    public var tasks: [String]
+    /// How much two vectors disturb each other, over the scales of both.
+    public var disentanglement: [DisentanglementMap]
+    /// How strongly each vector moves each task's representations, by the factors.
+    public var interference: [InterferenceMatrix]
+    /// The same by the model itself: ‖Jτ_i‖² on inputs of task j.
+    public var localisation: [InterferenceMatrix]
+    /// The cost of the penalty, one entry for each number of tasks.
+    public var penaltyCost: [PenaltyCost]
+
+    /// Figures; what is left out is not drawn.
+    public init(
+        tasks: [String] = [],
+        disentanglement: [DisentanglementMap] = [],
+        interference: [InterferenceMatrix] = [],
+        localisation: [InterferenceMatrix] = [],
+        penaltyCost: [PenaltyCost] = []
+    ) {
+        self.tasks = tasks
+        self.disentanglement = disentanglement
+        self.interference = interference
+        self.localisation = localisation
+        self.penaltyCost = penaltyCost
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case tasks, disentanglement, interference, localisation
+        case penaltyCost = "penalty_cost"
+    }
+}
+
+/// How often a model with two vectors disagrees with the models that have one each.
+///
+/// Source: Ortiz-Jimenez et al. 2023 (arXiv 2305.12827), the weight disentanglement error.
+public struct DisentanglementMap: Codable, Sendable, Equatable {
+    /// The id of the method that trained the vectors.
+    public var method: String
+    /// The seed of training.
+    public var seed: Int?
+    /// The task whose α grows from row to row.
+    public var firstTask: String
+    /// The task whose α grows from column to column.
+    public var secondTask: String
+    /// The scales that were tried for either vector.
+    public var alphas: [Double]
+    /// Fractions from 0 to 1: one row for each α of the first task, one column for each α of the second.
+    public var errors: [[Double]]
+
+    /// A map; `errors` is square with as many rows as `alphas`.
+    public init(
+        method: String,
+        seed: Int? = nil,
+        firstTask: String,
+        secondTask: String,
+        alphas: [Double],
+        errors: [[Double]]
+    ) {
+        self.method = method
+        self.seed = seed
+        self.firstTask = firstTask
+        self.secondTask = secondTask
+        self.alphas = alphas
+        self.errors = errors
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case method, seed, alphas, errors
+        case firstTask = "first_task"
+        case secondTask = "second_task"
+    }
+}
+
+/// A number for each task vector (row) and each task whose inputs it meets (column).
+public struct InterferenceMatrix: Codable, Sendable, Equatable {
+    /// The id of the method that trained the vectors.
+    public var method: String
+    /// The seed of training.
+    public var seed: Int?
+    /// `[tasks, tasks]`.
+    public var values: [[Double]]
+
+    /// A matrix; its rows and columns are in the order of ``StudyFigures/tasks``.
+    public init(method: String, seed: Int? = nil, values: [[Double]]) {
+        self.method = method
+        self.seed = seed
+        self.values = values
+    }
+}
+
+/// How long one evaluation of the penalty and its gradient takes, for a number of tasks.
+public struct PenaltyCost: Codable, Sendable, Equatable {
+    /// How many tasks the penalty protects.
+    public var taskCount: Int
+    /// Equation 8: factors summed over tasks.
+    public var accumulatedMicroseconds: Double
+    /// The best sum of few Kronecker products.
+    public var optimalMicroseconds: Double?
+    /// Equation 7: one Kronecker product for each task.
+    public var perTaskMicroseconds: Double
+
+    /// A measurement; times are wall time of one evaluation.
+    public init(
+        taskCount: Int,
+        accumulatedMicroseconds: Double,
+        optimalMicroseconds: Double? = nil,
+        perTaskMicroseconds: Double
+    ) {
+        self.taskCount = taskCount
+        self.accumulatedMicroseconds = accumulatedMicroseconds
+        self.optimalMicroseconds = optimalMicroseconds
+        self.perTaskMicroseconds = perTaskMicroseconds
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case taskCount = "task_count"
+        case accumulatedMicroseconds = "accumulated_microseconds"
+        case optimalMicroseconds = "optimal_microseconds"
+        case perTaskMicroseconds = "per_task_microseconds"
+    }
+}

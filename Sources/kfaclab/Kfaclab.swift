@@ -1,0 +1,36 @@
+import ArgumentParser
+import Console
+import Laboratory
+import LinearAlgebra
+import Telemetry
+
+/// The lab: from images to the paper's tables on one machine, with the daemon doing the factor work.
+@main
+struct Kfaclab: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kfaclab",
+        abstract: "Fine-tunes, merges and measures a small vision transformer on eight tasks, with and without TAK.",
+        version: Build.version,
+        subcommands: [CaptureCommand.self, FinetuneCommand.self, EvaluateCommand.self, ReproduceCommand.self])
+
+    static func main() async {
+        // Passes run beside each other on threads of their own.
+        BLASEnvironment.setThreadCount(1)
+        do {
+            var command = try parseAsRoot()
+            guard let experiment = command as? any Experiment else { return try command.run() }
+            let finished: Void? = try await SignalWatch.interruptible { try await experiment.perform() }
+            if finished == nil { end(.interrupted, "interrupted; run it again to go on.") }
+        } catch let error as LaboratoryError {
+            end(error.isBadInput ? .badInput : .failed, "\(error)")
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            end(.badInput, fullMessage(for: error))
+        }
+    }
+
+    private static func end(_ code: CommandExit, _ message: String) -> Never {
+        Terminal.error(message)
+        exit(withError: ExitCode(code.rawValue))
+    }
+}
