@@ -189,6 +189,17 @@ let package = Package(
                 "WireProtocol", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
-        tests("IntegrationTests", ["kfacd", "kfacctl"]),
+        tests("RowKernelsTests", ["RowKernels", "CRowKernels"]),
+        tests(
+            "ReferenceModelTests", ["ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage],
+            exclude: ["Fixtures"]),
+        tests(
+            "LaboratoryTests",
+            [
+                "Laboratory", "ReferenceModel", "JobFiles", "JobPlan", "KroneckerFactors", "TaskArithmetic",
+                "Safetensors", "LinearAlgebra", "Identifiers", systemPackage,
+            ]),
+        tests("StudyReportTests", ["StudyReport"]),
+        tests("IntegrationTests", ["kfacd", "kfacctl", "kfaclab"]),
     ]
 )

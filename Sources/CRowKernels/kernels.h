@@ -46,8 +46,8 @@ typedef int32_t kfacd_row_int8 __attribute__((vector_size(32)));
 #define KFACD_ROW_SUM(v) (((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])))
 
 // result = exp(x), relative error below 2e-7, for |x| ≤ 87; beyond, the value at ±87. x = n·ln 2 + r, |r| ≤ ln 2 / 2:
-// ln 2 in two parts keeps r exact, the polynomial of the Cephes library's expf gives exp(r), and n goes into the exponent. Adding and
-// taking away 1.5 · 2^23 rounds to an integer, which then stands in the sum's low bits.
+// ln 2 in two parts keeps r exact, the polynomial of the Cephes library's expf gives exp(r), and n goes into the
+// exponent. Adding and taking away 1.5 · 2^23 rounds to an integer, which then stands in the sum's low bits.
 #define KFACD_ROW_EXP(result, x) \
     kfacd_row8 result; \
     { \
@@ -167,7 +167,7 @@ KFACD_ROW_KERNEL(kfacd_normalize_rows,
     }
 })
 
-// The normalisation's derivative, which is symmetric: result = rate · (w − mean(w) − n · mean(n ∘ w)) for each row, with
+// The normalisation's derivative, which is symmetric: result = rate · (w − mean(w) − n · mean(n ∘ w)) for each row,
 // w = scale ∘ v, or v where `scale` is NULL; `adds` is 1 to add to what is there and 0 to replace it.
 KFACD_ROW_KERNEL(kfacd_normalization_derivative,
                  (const float *restrict normalized, const float *restrict rates, const float *restrict v,

@@ -60,9 +60,10 @@ public struct ClassHead: Equatable, Sendable {
         return 100 * Double(right) / Double(labels.count)
     }
 
-    /// The class with the largest logit of each sample; of equal logits the first.
+    /// The class with the largest logit of each sample.
     ///
     /// - Parameter features: `[samples, features]`.
+    /// - Returns: One class a sample; of equal logits the first.
     public func classes(of features: [Float]) -> [Int] {
         let samples = features.count / featureWidth
         var logits = [Float](repeating: 0, count: samples * classCount)

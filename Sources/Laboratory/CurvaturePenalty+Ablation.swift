@@ -31,6 +31,7 @@ extension CurvaturePenalty {
     /// - Parameters:
     ///   - layout: The model's layout.
     ///   - termCount: 1 for the accumulated form, r for the optimal one, the number of summed tasks for eq. 7.
+    /// - Returns: A penalty of that many terms.
     public static func identity(_ layout: ParameterLayout, termCount: Int) -> CurvaturePenalty {
         func square(_ side: Int) -> [Float] {
             (0..<side * side).map { $0 % (side + 1) == 0 ? 1 : 0 }

@@ -65,7 +65,7 @@ private struct CurvatureFile {
         self.prefixes = prefixes
     }
 
-    /// Eq. 7's λ for a task's own factors; 1 for factors that hold their weights.
+    /// The λ of equation 7 for a task's own factors; 1 for factors that hold their weights.
     func weight(ofPrefix prefix: String) -> Float {
         metadata.form == "per_task" ? Float(metadata.lambda[String(prefix.dropLast())] ?? 1) : 1
     }

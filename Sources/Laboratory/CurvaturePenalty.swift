@@ -1,17 +1,16 @@
 import LinearAlgebra
 import ReferenceModel
 
-/// Ω(τ) = Σ_terms weight · (Σ_ℓ tr(B Δ A Δᵀ)) + Σ_p δᵀ F δ, with the factors of a regularizer file that the daemon wrote.
+/// Ω(τ) = Σ_terms weight · Σ_ℓ tr(B Δ A Δᵀ) + Σ_p δᵀ F δ, with the factors of a regularizer file of the daemon.
 ///
-/// In fp32, since it is part of every training step; A and B are full squares, so that one product with a weight's rows
-/// and one with its bias do for Δ = [ΔW, Δb] without putting it together.
+/// In fp32, since it is part of every training step.
 ///
 /// Source: paper equations 7 (one term for each task) and 8 (one term); DESIGN section 2.2.
 public struct CurvaturePenalty: Sendable {
     /// One layer's factors of one term.
     struct LayerTerm: Sendable {
         let layer: ParameterLayout.Layer
-        /// Of the term; eq. 7's λ.
+        /// Of the term: the λ of equation 7.
         let weight: Float
         /// `[d_in + 1, d_in + 1]` with a bias, `[d_in, d_in]` without.
         let input: [Float]
@@ -58,7 +57,7 @@ public struct CurvaturePenalty: Sendable {
                 term.gradient, MatrixBlock(rows: rows, columns: rows), .none, scratch.delta, block, .none,
                 into: &scratch.left, block)
             BlockProduct.multiply(
-                scratch.left, block, .none, term.input, MatrixBlock(rows: columns, columns: columns), .none, 
+                scratch.left, block, .none, term.input, MatrixBlock(rows: columns, columns: columns), .none,
                 into: &scratch.product, block, scale: term.weight)
             value += dot(scratch.delta, scratch.product, rows * columns)
             term.layer.scatter(scratch.product, scale: 2 * scale, addingTo: &gradient)
@@ -68,7 +67,7 @@ public struct CurvaturePenalty: Sendable {
             scratch.resize(side)
             BlockProduct.multiply(
                 vector, MatrixBlock(rows: 1, columns: side, offset: term.entry.offset), .none, term.block,
-                MatrixBlock(rows: side, columns: side), .none, 
+                MatrixBlock(rows: side, columns: side), .none,
                 into: &scratch.product, MatrixBlock(rows: 1, columns: side),
                 scale: term.weight)
             for index in 0..<side {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// How a task vector is trained: AdamW without weight decay, linear warm-up, then a cosine to 0.
+/// How a task vector is trained: AdamW without weight decay, a cosine to 0 with a linear warm-up.
 public struct FineTuningRecipe: Equatable, Hashable, Sendable, Codable {
     /// Through what the loss sees the task vector.
     public enum Regime: String, Sendable, Codable, CaseIterable {
@@ -51,11 +51,10 @@ public struct FineTuningRecipe: Equatable, Hashable, Sendable, Codable {
     /// The learning rate of a step.
     ///
     /// - Parameter step: From 0.
-    /// - Returns: Rises linearly to ``learningRate`` over the warm-up, then falls along a half cosine to 0.
+    /// - Returns: A half cosine from ``learningRate`` to 0 over all steps, times a linear rise over the warm-up.
     public func learningRate(atStep step: Int) -> Double {
-        let warmUp = Int(Double(stepCount) * warmUpShare)
-        guard step >= warmUp else { return learningRate * Double(step + 1) / Double(warmUp) }
-        let progress = Double(step - warmUp) / Double(max(1, stepCount - warmUp))
-        return learningRate * 0.5 * (1 + cos(.pi * progress))
+        let warmUp = max(1, Int(Double(stepCount) * warmUpShare))
+        let rise = min(1, Double(step + 1) / Double(warmUp))
+        return learningRate * rise * 0.5 * (1 + cos(.pi * Double(step) / Double(max(1, stepCount))))
     }
 }

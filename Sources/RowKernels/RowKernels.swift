@@ -142,7 +142,7 @@ public enum RowKernels {
         rowsPerGroup: Int, columns: Int
     ) {
         require(x, groups * rowsPerGroup * columns)
-        precondition(offset >= 0)
+        precondition(offset >= 0, "sums start inside their array")
         require(sums, offset + groups * columns)
         unsafe sums.withUnsafeMutableBufferPointer { target in
             guard let target = target.baseAddress else { return }

@@ -9,7 +9,9 @@ struct MethodEvaluation: Sendable {
     private var taskCount: Int { test.tasks.count }
 
     /// Rows of a linear method, with its figures if wanted.
-    func measure(_ method: StudyMethod, seed: Int, _ trained: MethodTraining.Vectors, figures: Bool) async -> StageResult {
+    func measure(_ method: StudyMethod, seed: Int, _ trained: MethodTraining.Vectors, figures: Bool) async
+        -> StageResult
+    {
         var responses: [LinearResponse] = []
         var validationResponses: [LinearResponse] = []
         for vector in trained.vectors {

@@ -33,6 +33,7 @@ public struct SetMeasurement: Sendable {
     ///   - vectors: One for each task, in the evaluation's order.
     ///   - alphas: Scales of the sum and of what is subtracted.
     ///   - negation: Whether to subtract, too.
+    /// - Returns: The rows, in this order.
     public func rows(_ name: String, _ vectors: [[Float]], alphas: [Double], negation: Bool) async -> [StudyRow] {
         var own: [Double] = []
         var subtracted: [[[Double]]] = []

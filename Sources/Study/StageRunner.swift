@@ -31,7 +31,7 @@ struct StageRunner: Sendable {
             }
             return await evaluation.measure(method, seed: seed, trained, figures: seed == firstSeed)
         case .merges(let seed):
-            defer { progress.add(stage.cost) }
+            defer { progress.add(Study.Stage.evaluationCost) }
             return try await merges(seed: seed)
         case .ablation(let method, let seed):
             let trained = try await training.vectors(method, seed: seed)
@@ -68,7 +68,7 @@ struct StageRunner: Sendable {
         let methods = StudyMethod.all(stepCount: stepCount)
         var result = StageResult()
         guard let linear = methods.first(where: { $0.id == "linear" }) else { return result }
-        _ = try await training.vectors(linear, seed: seed)
+        if !training.hasVectors(linear, seed: seed) { _ = try await training.vectors(linear, seed: seed) }
         let checkpoints = training.checkpoints(linear, seed: seed)
         for method in CurvatureJob.Method.allCases {
             progress.begin("merge \(method.rawValue), seed \(seed)")
@@ -76,7 +76,7 @@ struct StageRunner: Sendable {
             let job = try await library.merge(
                 method, of: checkpoints, name: method.rawValue, FactorSource(), seed: seed)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
-            let vector = try inputs.base.taskVector(of: job.merged.appending("model.safetensors"))
+            let vector = try inputs.base.taskVector(of: job.merged)
             let accuracies = evaluation.test.accuracies(await evaluation.test.response(to: vector))
             result.rows.append(
                 StudyRow(

@@ -51,7 +51,7 @@ public final class StudyProgress: Sendable {
         return state.withLock { state in
             let here = state.done - state.doneBefore
             // A pace from the first moments would be a guess.
-            let left = here > 0.02 * state.total ? elapsed * (state.total - state.done) / here : nil
+            let left = here > 0.02 * state.total ? elapsed * max(0, state.total - state.done) / here : nil
             return Report(activity: state.activity, share: min(1, state.done / state.total), secondsLeft: left)
         }
     }

@@ -10,7 +10,8 @@ enum ImportRules {
 
     /// Modules of the toolchain, which Package.swift does not name.
     static let standardModules: Set<String> = [
-        "Swift", "Foundation", "FoundationEssentials", "Glibc", "Dispatch", "Synchronization", "Testing",
+        "Swift", "Foundation", "FoundationEssentials", "FoundationXML", "Glibc", "Dispatch", "Synchronization",
+        "Testing",
     ]
 
     /// Words by which a pure module would reach for the outside, imported or not.

@@ -1,0 +1,34 @@
+import TestSupport
+import Testing
+
+/// Whole vectors of eight, less than one, and with a rest.
+let widths = [1, 3, 8, 17, 24, 64]
+
+/// What stands behind the elements of a call: buffers are longer than one batch needs.
+private let margin = [Float](repeating: 1e30, count: 9)
+
+extension SplitMix64 {
+    /// `count` numbers in −bound ..< bound, and a margin behind them.
+    mutating func buffer(_ count: Int, bound: Double = 1) -> [Float] {
+        values(count).map { Float(bound * $0) } + margin
+    }
+}
+
+extension [Float] {
+    /// The elements before the margin, widened.
+    var wide: [Double] { dropLast(margin.count).map(Double.init) }
+
+    /// Row `index` of a matrix, widened.
+    func row(_ index: Int, columns: Int) -> [Double] {
+        self[(index * columns)..<((index + 1) * columns)].map(Double.init)
+    }
+}
+
+/// Expects the elements close to the truth, and the margin behind them untouched.
+func expectBuffer(
+    _ found: [Float], _ expected: [Double], relative: Double = 0, absolute: Double = 0,
+    sourceLocation: SourceLocation = #_sourceLocation
+) {
+    expectClose(found.wide, expected, relative: relative, absolute: absolute, sourceLocation: sourceLocation)
+    #expect(Array(found.suffix(margin.count)) == margin, sourceLocation: sourceLocation)
+}
