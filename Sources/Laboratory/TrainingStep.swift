@@ -39,6 +39,16 @@ struct TrainingStep: Sendable {
     ///   - samples: The batch.
     /// - Returns: The batch's mean cross-entropy before the step.
     mutating func take(_ number: Int, samples: [Int]) async -> Double {
+        let loss = await computeGradient(number, samples)
+        // Only here, where no pass holds τ any more, can it be changed in place.
+        RowKernels.adamStep(
+            &vector, mean: &mean, square: &square, gradient: gradient,
+            step: AdamStep(number: number + 1, learningRate: training.recipe.learningRate(atStep: number)))
+        return loss
+    }
+
+    /// The whole gradient of a step, penalty included; returns the batch's mean cross-entropy.
+    private mutating func computeGradient(_ number: Int, _ samples: [Int]) async -> Double {
         let recipe = training.recipe
         let penalized = recipe.beta > 0 && number.isMultiple(of: recipe.penaltyInterval)
         let scale = penalized ? Float(recipe.beta * Double(recipe.penaltyInterval)) : 0
@@ -55,10 +65,6 @@ struct TrainingStep: Sendable {
             await addJacobianGradient(of: tokens, otherSamples.next(), scale: scale)
         }
         add(await penaltyGradient)
-        let rate = recipe.learningRate(atStep: number)
-        RowKernels.adamStep(
-            &vector, mean: &mean, square: &square, gradient: gradient,
-            step: AdamStep(number: number + 1, learningRate: rate))
         return loss
     }
 
