@@ -61,8 +61,8 @@ public struct FineTuning: Sendable {
     ///   - team: Computes the steps.
     ///   - progress: Called after each step with the number of steps done.
     /// - Returns: The task vector with the course of its loss.
-    /// - Throws: ``LaboratoryError/diverged(task:step:stepCount:learningRate:beta:)`` when a loss is not finite, or
-    ///   `CancellationError`.
+    /// - Throws: ``LaboratoryError/diverged(task:step:stepCount:learningRate:beta:)`` when a loss, or the last step's
+    ///   vector, is not finite, or `CancellationError`.
     public func run(
         on team: PassTeam, progress: @Sendable (Int) -> Void = { _ in }
     ) async throws -> FineTunedVector {
@@ -76,7 +76,8 @@ public struct FineTuning: Sendable {
         for number in 0..<recipe.stepCount {
             try Task.checkCancellation()
             let loss = await step.take(number, samples: batches.next())
-            guard loss.isFinite else {
+            // After the last step there is no further loss that would tell.
+            guard loss.isFinite, number + 1 < recipe.stepCount || step.vector.allSatisfy(\.isFinite) else {
                 throw LaboratoryError.diverged(
                     task: task, step: number + 1, stepCount: recipe.stepCount, learningRate: recipe.learningRate,
                     beta: recipe.beta)

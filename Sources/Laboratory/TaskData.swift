@@ -47,7 +47,9 @@ public struct TaskData: Sendable {
         if let text = file.header.metadata["tasks"],
             case .array(let names)? = try? JSONValue(parsing: Array(text.utf8), file: path)
         {
-            order = names.compactMap(\.stringValue).filter(found.contains)
+            for name in names.compactMap(\.stringValue) where found.contains(name) && !order.contains(name) {
+                order.append(name)
+            }
         }
         tasks = order + found.subtracting(order).sorted()
     }

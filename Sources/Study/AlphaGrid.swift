@@ -1,9 +1,9 @@
 /// The scales α at which sums of vectors are measured.
-enum AlphaGrid {
-    /// For addition: from a tenth of the vectors to three times them.
-    static let addition = [0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.25, 1.5, 2, 3]
+public enum AlphaGrid {
+    /// For addition: from the base alone to three times the vectors.
+    public static let addition = [0, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.25, 1.5, 2, 3]
     /// For negation.
-    static let negation = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3]
+    public static let negation = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3]
     /// For the plane of the disentanglement error.
     static let plane = stride(from: -3.0, through: 3, by: 0.5).map { $0 }
 

@@ -11,19 +11,12 @@ struct MethodTraining: Sendable {
     let library: FactorLibrary
     let progress: StudyProgress
 
-    /// The vectors of one method and seed.
-    struct Vectors: Sendable {
-        /// In the order of the inputs' tasks.
-        var vectors: [[Float]] = []
-        /// Training time of all of them.
-        var seconds = 0.0
-    }
-
     /// The task vectors, each read back from its checkpoint, so that a resumed study sees what the first run saw.
     ///
     /// - Throws: `LaboratoryError`, `CancellationError`.
-    func vectors(_ method: StudyMethod, seed: Int) async throws -> Vectors {
-        var result = Vectors()
+    func vectors(_ method: StudyMethod, seed: Int) async throws -> VectorSet {
+        var vectors: [[Float]] = []
+        var seconds = 0.0
         var diagonals: [DiagonalCurvature]?
         for (index, task) in inputs.train.enumerated() {
             let file = directory.vector(method, seed: seed, task: task.name)
@@ -34,11 +27,13 @@ struct MethodTraining: Sendable {
                 let penalty = try await penalty(method, seed: seed, task: index, known)
                 try await train(method, seed: seed, task: task, penalty, to: file)
             }
-            result.vectors.append(try inputs.base.taskVector(of: file))
-            result.seconds += try seconds(of: file)
+            vectors.append(try inputs.base.taskVector(of: file))
+            seconds += try self.seconds(of: file)
             progress.add(method.relativeCost)
         }
-        return result
+        return VectorSet(
+            method: method.id, seed: seed, beta: method.recipe.beta, setting: method.setting, vectors: vectors,
+            seconds: seconds)
     }
 
     /// The checkpoints of a method's vectors, by task.

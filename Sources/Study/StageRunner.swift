@@ -6,7 +6,7 @@ import SystemPackage
 struct StageRunner: Sendable {
     let inputs: StudyInputs
     let training: MethodTraining
-    let evaluation: MethodEvaluation
+    let evaluation: VectorSetEvaluation
     let library: FactorLibrary
     let progress: StudyProgress
     /// The seed whose vectors give the figures.
@@ -21,23 +21,21 @@ struct StageRunner: Sendable {
         case .pretrained:
             progress.begin("zero-shot accuracy")
             defer { progress.add(stage.cost) }
-            return pretrained
+            return StageResult(rows: [evaluation.pretrained])
         case .method(let method, let seed):
-            let trained = try await training.vectors(method, seed: seed)
+            let set = try await training.vectors(method, seed: seed)
             progress.begin("\(method.label), seed \(seed): evaluating")
             defer { progress.add(Study.Stage.evaluationCost) }
-            guard method.recipe.regime == .linear else {
-                return await evaluation.measureNonlinear(method, seed: seed, trained)
-            }
-            return await evaluation.measure(method, seed: seed, trained, figures: seed == firstSeed)
+            return await measure(set, isLinear: method.recipe.regime == .linear, figures: seed == firstSeed)
         case .merges(let seed):
             defer { progress.add(Study.Stage.evaluationCost) }
             return try await merges(seed: seed)
         case .ablation(let method, let seed):
-            let trained = try await training.vectors(method, seed: seed)
+            let set = try await training.vectors(method, seed: seed)
             progress.begin("\(method.label), seed \(seed): evaluating")
             defer { progress.add(Study.Stage.evaluationCost / 2) }
-            return await evaluation.measureAblation(method, seed: seed, trained)
+            let rows = await evaluation.rows(set, alphas: [1])
+            return StageResult(rows: rows.filter { $0.regime == .ablation })
         case .penaltyCost:
             progress.begin("cost of the penalty")
             defer { progress.add(stage.cost) }
@@ -51,14 +49,16 @@ struct StageRunner: Sendable {
         }
     }
 
-    private var pretrained: StageResult {
-        let accuracies = evaluation.test.baseAccuracies
-        var result = StageResult()
-        result.rows = [
-            StudyRow(
-                method: "pretrained", regime: .pretrained, accuracy: mean(accuracies),
-                perTask: Dictionary(uniqueKeysWithValues: zip(inputs.taskNames, accuracies)))
-        ]
+    private func measure(_ set: VectorSet, isLinear: Bool, figures: Bool) async -> StageResult {
+        // A plain forward pass for each α and task is dear; one scale says what subtracting does.
+        let negated = isLinear ? AlphaGrid.negation : [1]
+        var result = StageResult(
+            rows: await evaluation.rows(
+                set, isLinear: isLinear, alphas: AlphaGrid.addition, negatedAlphas: negated))
+        guard isLinear, figures else { return result }
+        let drawn = await evaluation.figures(set, pair: inputs.figurePair)
+        result.localisation = [drawn.localisation]
+        result.disentanglement = drawn.disentanglement.map { [$0] } ?? []
         return result
     }
 
@@ -77,11 +77,10 @@ struct StageRunner: Sendable {
                 method, of: checkpoints, name: method.rawValue, FactorSource(), seed: seed)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
             let vector = try inputs.base.taskVector(of: job.merged)
-            let accuracies = evaluation.test.accuracies(await evaluation.test.response(to: vector))
-            result.rows.append(
-                StudyRow(
-                    method: method.rawValue, regime: .merge, seed: seed, alpha: 1, accuracy: mean(accuracies),
-                    perTask: Dictionary(uniqueKeysWithValues: zip(inputs.taskNames, accuracies)), seconds: seconds))
+            var row = await evaluation.merged(method.rawValue, vector)
+            row.seed = seed
+            row.seconds = seconds
+            result.rows.append(row)
             if method == .taskArithmetic, seed == firstSeed {
                 result.interference += try matrix(of: job, "linear", seed: seed)
             }

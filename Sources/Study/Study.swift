@@ -91,7 +91,7 @@ public struct Study: Sendable {
         let library = FactorLibrary(inputs: inputs, directory: directory, team: team, daemon: daemon)
         let training = MethodTraining(
             inputs: inputs, directory: directory, team: team, library: library, progress: progress)
-        let evaluation = MethodEvaluation(
+        let evaluation = VectorSetEvaluation(
             test: await Evaluation(inputs.test, base: inputs.base, team: team),
             validation: await Evaluation(inputs.validation, base: inputs.base, team: team))
         let runner = StageRunner(
@@ -151,12 +151,7 @@ public struct Study: Sendable {
             tasks: inputs.taskNames, disentanglement: results.flatMap(\.disentanglement),
             interference: results.flatMap(\.interference), localisation: results.flatMap(\.localisation),
             penaltyCost: results.flatMap(\.penaltyCost))
-        let page = ResultsPage(description: description, rows: rows, figures: figures)
-        let files = [
-            (ResultsFile.name, try ResultsFile.encode(rows)), (FiguresFile.name, try FiguresFile.encode(figures)),
-            ("results.html", page.html),
-        ]
-        for (name, text) in files { try directory.write(Array(text.utf8), to: directory.path.appending(name)) }
+        try directory.writeResults(rows, figures, description)
     }
 }
 

@@ -1,7 +1,7 @@
 import Foundation
 public import Laboratory
 import Safetensors
-import StudyReport
+public import StudyReport
 public import SystemPackage
 
 /// Where a study keeps what it has done, so that an interrupted one goes on where it stopped.
@@ -85,10 +85,26 @@ public struct StudyDirectory: Sendable {
         do throws(SafetensorsError) { try WholeFile.write(bytes, to: file) } catch { throw .safetensors(error) }
     }
 
-    /// Makes a directory and those above it.
+    /// Writes `results.json`, `figures.json` and `results.html`.
+    ///
+    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)`` or ``StudyReport/StudyReportError``; each file is the old
+    ///   one or the new one.
+    public func writeResults(
+        _ rows: [StudyRow], _ figures: StudyFigures, _ description: StudyDescription
+    ) throws {
+        let page = ResultsPage(description: description, rows: rows, figures: figures)
+        let files = [
+            (ResultsFile.name, try ResultsFile.encode(rows)), (FiguresFile.name, try FiguresFile.encode(figures)),
+            ("results.html", page.html),
+        ]
+        for (name, text) in files { try write(Array(text.utf8), to: path.appending(name)) }
+    }
+
+    /// Makes a directory and those above it; the working directory, an empty path, is there.
     ///
     /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``.
     public func makeDirectory(_ directory: FilePath) throws(LaboratoryError) {
+        guard !directory.isEmpty else { return }
         do throws(SafetensorsError) { try WholeFile.createDirectory(at: directory) } catch {
             throw .safetensors(error)
         }

@@ -51,4 +51,9 @@ public struct StudyInputs: Sendable {
 
     /// The tasks' names, in the data's order.
     public var taskNames: [String] { [train, test, validation].first { !$0.isEmpty }?.map(\.name) ?? [] }
+
+    /// The tasks whose plane of α1 and α2 is drawn: the first, and one from the middle; nil for a single task.
+    public var figurePair: (first: Int, second: Int)? {
+        taskNames.count > 1 ? (0, max(1, taskNames.count / 2 - 1)) : nil
+    }
 }

@@ -5,6 +5,7 @@ import Laboratory
 import Study
 import StudyReport
 import SystemPackage
+import Telemetry
 
 /// `kfaclab evaluate`: accuracies of sets of vectors, added or subtracted, and of merged checkpoints.
 struct EvaluateCommand: Experiment {
@@ -36,38 +37,90 @@ struct EvaluateCommand: Experiment {
     @Option(help: "Also write the rows to this file, as JSON.")
     var output: String?
 
+    @Option(
+        help: """
+            Measure everything and write results.json, figures.json and results.html to this directory: α from 0 to 3 \
+            with the best on validation images, negation, where each vector acts, and how two disturb each other.
+            """)
+    var report: String?
+
+    @Option(help: "The two tasks whose plane of α1 and α2 is drawn, separated by a comma.")
+    var pair: NameList?
+
     func validate() throws {
         guard !sets.isEmpty || !merges.isEmpty else {
             throw ValidationError("nothing to evaluate: give --vectors NAME=DIRECTORY or --merged NAME=FILE.")
         }
         guard alpha.allSatisfy(\.isFinite) else { throw ValidationError("--alpha must be finite numbers.") }
+        if let pair, pair.values.count != 2 || report == nil {
+            throw ValidationError("--pair names two tasks, and belongs to --report.")
+        }
+        if nonlinear, report != nil {
+            throw ValidationError("--report measures the linearised model; leave --nonlinear out.")
+        }
     }
 
     func perform() async throws {
-        let inputs = try StudyInputs(lab.directory(), splits: [.test])
+        let inputs = try StudyInputs(lab.directory(), splits: report == nil ? [.test] : [.validation, .test])
+        let vectors = try sets.map { try VectorSet(reading: $0, inputs) }
+        let merged = try merges.map { ($0.name, try inputs.base.taskVector(of: $0.checkpoint)) }
+        let chosenPair = try figurePair(inputs)
         let team = lab.team(for: inputs.base)
-        let evaluation = await Evaluation(inputs.test, base: inputs.base, team: team)
-        let measurement = SetMeasurement(evaluation, isLinear: !nonlinear)
-        var rows = [measurement.pretrained]
-        for set in sets {
+        let evaluation = VectorSetEvaluation(
+            test: await Evaluation(inputs.test, base: inputs.base, team: team),
+            validation: report == nil ? nil : await Evaluation(inputs.validation, base: inputs.base, team: team))
+        var rows = [evaluation.pretrained]
+        var figures = StudyFigures(tasks: inputs.taskNames)
+        for set in vectors {
             try Task.checkCancellation()
-            var vectors: [[Float]] = []
-            for task in inputs.taskNames {
-                vectors.append(try inputs.base.taskVector(of: set.path.appending("\(task).safetensors")))
-            }
-            rows += await measurement.rows(set.name, vectors, alphas: alpha, negation: negation)
+            rows += await evaluation.rows(
+                set, isLinear: !nonlinear, alphas: report == nil ? alpha : AlphaGrid.addition,
+                negatedAlphas: report != nil ? AlphaGrid.negation : negation ? alpha : [])
+            guard report != nil else { continue }
+            let drawn = await evaluation.figures(set, pair: chosenPair)
+            figures.localisation.append(drawn.localisation)
+            figures.disentanglement += drawn.disentanglement.map { [$0] } ?? []
         }
-        for merge in merges {
+        for (name, vector) in merged {
             try Task.checkCancellation()
-            let vector = try inputs.base.taskVector(of: merge.checkpoint)
-            rows.append(await measurement.merged(merge.name, vector))
+            rows.append(await evaluation.merged(name, vector, isLinear: !nonlinear))
         }
+        try write(rows, figures, inputs)
+        Terminal.print(ResultsText(rows: rows).text)
+    }
+
+    private func figurePair(_ inputs: StudyInputs) throws -> (first: Int, second: Int)? {
+        guard let pair else { return inputs.figurePair }
+        return (try inputs.index(of: pair.values[0]), try inputs.index(of: pair.values[1]))
+    }
+
+    private func write(_ rows: [StudyRow], _ figures: StudyFigures, _ inputs: StudyInputs) throws {
         if let output {
             let file = FilePath(output)
             try StudyDirectory(file.removingLastComponent()).write(
                 Array(try ResultsFile.encode(rows).utf8), to: file)
         }
-        Terminal.print(ResultsText(rows: rows).text)
+        if let report {
+            let description = StudyDescription(
+                title: "Evaluation of task vectors",
+                model: "Tasks: \(inputs.taskNames.joined(separator: ", ")).", version: "kfaclab \(Build.version)",
+                settings: sets.map { StudySetting(name: $0.name, value: $0.path.string) },
+                notes: ["The best α was chosen on validation images; everything else is measured on test images."])
+            try StudyDirectory(FilePath(report)).writeResults(rows, figures, description)
+        }
+    }
+}
+
+extension VectorSet {
+    /// The vectors of a directory with `<task>.safetensors` for every task.
+    ///
+    /// - Throws: `LaboratoryError`.
+    fileprivate init(reading named: NamedPath, _ inputs: StudyInputs) throws(LaboratoryError) {
+        var vectors: [[Float]] = []
+        for task in inputs.taskNames {
+            vectors.append(try inputs.base.taskVector(of: named.path.appending("\(task).safetensors")))
+        }
+        self.init(method: named.name, vectors: vectors)
     }
 }
 

@@ -1,19 +1,14 @@
-import Laboratory
 import StudyReport
 
-/// Makes the rows of one method and seed from accuracies by task.
-struct MethodRows: Sendable {
-    private let method: StudyMethod
-    private let seed: Int
+/// Makes the rows of a set of vectors from accuracies by task.
+struct VectorSetRows: Sendable {
+    private let set: VectorSet
     private let own: [Double]
-    private let seconds: Double
     private let tasks: [String]
 
-    init(_ method: StudyMethod, seed: Int, own: [Double], seconds: Double, _ tasks: [String]) {
-        self.method = method
-        self.seed = seed
+    init(_ set: VectorSet, own: [Double], tasks: [String]) {
+        self.set = set
         self.own = own
-        self.seconds = seconds
         self.tasks = tasks
     }
 
@@ -22,7 +17,7 @@ struct MethodRows: Sendable {
 
     /// The sum of all vectors, times α, on every task.
     func addition(_ alpha: Double, _ accuracies: [Double], isBest: Bool) -> StudyRow {
-        var row = row(method.setting == nil ? .addition : .ablation, alpha: alpha, accuracies)
+        var row = row(set.setting == nil ? .addition : .ablation, alpha: alpha, accuracies)
         row.normalizedAccuracy = mean(zip(accuracies, own).map { $1 > 0 ? 100 * $0 / $1 : 0 })
         row.isBestAlpha = isBest
         return row
@@ -41,9 +36,9 @@ struct MethodRows: Sendable {
 
     private func row(_ regime: StudyRegime, alpha: Double, _ accuracies: [Double]) -> StudyRow {
         StudyRow(
-            method: method.id, regime: regime, seed: seed, alpha: alpha, beta: method.recipe.beta,
+            method: set.method, regime: regime, seed: set.seed, alpha: alpha, beta: set.beta,
             accuracy: mean(accuracies), ownCeiling: mean(own),
-            perTask: Dictionary(uniqueKeysWithValues: zip(tasks, accuracies)), seconds: seconds,
-            setting: method.setting)
+            perTask: Dictionary(uniqueKeysWithValues: zip(tasks, accuracies)), seconds: set.seconds,
+            setting: set.setting)
     }
 }
