@@ -163,8 +163,8 @@ let package = Package(
         .executableTarget(
             name: "kfaclab",
             dependencies: [
-                "Study", "StudyReport", "Laboratory", "LinearAlgebra", "Console", "Telemetry", argumentParser,
-                systemPackage,
+                "Study", "StudyReport", "Laboratory", "LinearAlgebra", "Safetensors", "Console", "Telemetry",
+                argumentParser, systemPackage,
             ],
             swiftSettings: swiftSettings),
 
@@ -200,6 +200,9 @@ let package = Package(
                 "Safetensors", "LinearAlgebra", "Identifiers", systemPackage,
             ]),
         tests("StudyReportTests", ["StudyReport"]),
+        tests(
+            "StudyTests",
+            ["Study", "StudyReport", "Laboratory", "ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage]),
         tests("IntegrationTests", ["kfacd", "kfacctl", "kfaclab"]),
     ]
 )

@@ -42,8 +42,20 @@ struct OptimalSums {
         return result
     }
 
+    /// Sums that are written at a time, each with an open file: the factors are read once for all of them.
+    private static let openSumLimit = 64
+
     /// Σ c_t X_t in fp64, rounded once to fp32, for each list of coefficients.
     private func sums(
+        of factors: [BlobReference], _ dimension: Int, _ coefficients: [[Double]]
+    ) throws -> [BlobReference] {
+        try stride(from: 0, to: coefficients.count, by: Self.openSumLimit).flatMap { first in
+            let end = min(coefficients.count, first + Self.openSumLimit)
+            return try openSums(of: factors, dimension, Array(coefficients[first..<end]))
+        }
+    }
+
+    private func openSums(
         of factors: [BlobReference], _ dimension: Int, _ coefficients: [[Double]]
     ) throws -> [BlobReference] {
         let writers = try coefficients.map { _ in try blobs.store.beginWrite() }

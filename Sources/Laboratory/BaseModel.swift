@@ -27,6 +27,12 @@ public struct BaseModel: Sendable {
             bias: try file.floats("patch.bias", shape: [shape.width]),
             positions: try file.floats("pos_embed", shape: [shape.positionCount, shape.width]))
         parameters = try Self.parameters(of: file, layout)
+        // Checkpoints are written in the base's types, and a task vector is lost where these are coarse.
+        for entry in layout.entries where file.header[entry.name]?.dataType != .float32 {
+            throw .otherArchitecture(
+                file: path, tensor: entry.name, found: file.header[entry.name]?.dataType.rawValue ?? "missing",
+                expected: "F32")
+        }
     }
 
     /// The task vector of a checkpoint that was fine-tuned from this base.

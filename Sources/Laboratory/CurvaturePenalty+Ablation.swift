@@ -1,4 +1,4 @@
-public import ReferenceModel
+import ReferenceModel
 
 extension CurvaturePenalty {
     /// The same penalty with factors reduced to blocks on the diagonal: what a compressed exchange would keep.
@@ -22,28 +22,5 @@ extension CurvaturePenalty {
             for column in 0..<side where row / length != column / length { result[row * side + column] = 0 }
         }
         return result
-    }
-}
-
-extension CurvaturePenalty {
-    /// A penalty with identity factors: what a measurement of its cost needs, since values do not change the time.
-    ///
-    /// - Parameters:
-    ///   - layout: The model's layout.
-    ///   - termCount: 1 for the accumulated form, r for the optimal one, the number of summed tasks for eq. 7.
-    /// - Returns: A penalty of that many terms.
-    public static func identity(_ layout: ParameterLayout, termCount: Int) -> CurvaturePenalty {
-        func square(_ side: Int) -> [Float] {
-            (0..<side * side).map { $0 % (side + 1) == 0 ? 1 : 0 }
-        }
-        let layers = layout.layers.flatMap { layer in
-            (0..<termCount).map { _ in
-                LayerTerm(
-                    layer: layer, weight: 1, input: square(layer.inputWidth + (layer.biasOffset == nil ? 0 : 1)),
-                    gradient: square(layer.outputWidth))
-            }
-        }
-        let vectors = layout.vectors.map { VectorTerm(entry: $0, weight: 1, block: square($0.count)) }
-        return CurvaturePenalty(layers: layers, vectors: vectors)
     }
 }

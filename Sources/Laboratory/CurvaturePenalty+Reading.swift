@@ -11,19 +11,29 @@ extension CurvaturePenalty {
     /// - Parameters:
     ///   - path: The file, or the directory of a sharded set.
     ///   - base: The model that it is for.
+    ///   - task: The task that is trained under it; nil skips the check that the file leaves it out.
     /// - Throws: ``LaboratoryError/otherBase(file:expected:found:)``,
+    ///   ``LaboratoryError/otherTarget(file:target:task:)``, ``LaboratoryError/notFinite(file:tensor:element:)``,
     ///   ``LaboratoryError/curvatureMismatch(file:tensor:problem:)`` for a missing layer or another size, or
     ///   ``LaboratoryError/jobFile(_:)``.
-    public init(opening path: FilePath, for base: BaseModel) throws(LaboratoryError) {
+    public init(
+        opening path: FilePath, for base: BaseModel, leavingOut task: String? = nil
+    ) throws(LaboratoryError) {
         let file: CurvatureFile
         do throws(JobFileError) { file = try CurvatureFile(path) } catch { throw .jobFile(error) }
-        if let found = file.metadata.baseDigest, found != BlobDigest(sha256: base.digest) {
-            throw .otherBase(file: path, expected: "\(BlobDigest(sha256: base.digest))", found: "\(found)")
+        let digest = BlobDigest(sha256: base.digest)
+        guard file.metadata.baseDigest == digest else {
+            let found = file.metadata.baseDigest.map { "\($0)" } ?? "unknown"
+            throw .otherBase(file: path, expected: "\(digest)", found: found)
         }
+        if let task, file.metadata.target != task {
+            throw .otherTarget(file: path, target: file.metadata.target, task: task)
+        }
+        try file.requireTasks()
         var layers: [LayerTerm] = []
         var vectors: [VectorTerm] = []
         for prefix in file.prefixes {
-            let weight = file.weight(ofPrefix: prefix)
+            let weight = try file.weight(ofPrefix: prefix)
             for layer in base.layout.layers {
                 guard file.holds(prefix + layer.name, .input) || file.isComplete(prefix) else { continue }
                 let inputSide = layer.inputWidth + (layer.biasOffset == nil ? 0 : 1)
@@ -62,12 +72,28 @@ private struct CurvatureFile {
             let prefix = entry.name.owner.lastIndex(of: "/").map { String(entry.name.owner[...$0]) } ?? ""
             if !prefixes.contains(prefix) { prefixes.append(prefix) }
         }
-        self.prefixes = prefixes
+        // A file without tensors lacks them all.
+        self.prefixes = prefixes.isEmpty ? [""] : prefixes
     }
 
     /// The λ of equation 7 for a task's own factors; 1 for factors that hold their weights.
-    func weight(ofPrefix prefix: String) -> Float {
-        metadata.form == "per_task" ? Float(metadata.lambda[String(prefix.dropLast())] ?? 1) : 1
+    func weight(ofPrefix prefix: String) throws(LaboratoryError) -> Float {
+        guard metadata.form == "per_task" else { return 1 }
+        guard let lambda = metadata.lambda[String(prefix.dropLast())] else {
+            throw .curvatureMismatch(
+                file: path, tensor: prefix, problem: "has no λ in the metadata. Compute the regularizer again")
+        }
+        return Float(lambda)
+    }
+
+    /// A per-task file must hold the factors of every task that it names.
+    func requireTasks() throws(LaboratoryError) {
+        guard metadata.form == "per_task" else { return }
+        for task in metadata.tasks where !prefixes.contains("\(task)/") {
+            throw .curvatureMismatch(
+                file: path, tensor: "\(task)/",
+                problem: "is missing, though the metadata name the task. Compute the regularizer again")
+        }
     }
 
     /// Whether the term must hold every layer and block: all but the further terms of the optimal form do.
@@ -89,11 +115,16 @@ private struct CurvatureFile {
                 file: path, tensor: name.name,
                 problem: "has dimension \(entry.dimension); the model's layer needs \(length)")
         }
+        let elements: [Float]
         do throws(JobFileError) {
             let matrix = try set.readFloat(name)
-            do throws(LinearAlgebraError) { return try matrix.unpacked().elements } catch {
+            do throws(LinearAlgebraError) { elements = try matrix.unpacked().elements } catch {
                 throw JobFileError.linearAlgebra(file: path, error)
             }
         } catch { throw .jobFile(error) }
+        if let place = elements.firstIndex(where: { !$0.isFinite }) {
+            throw .notFinite(file: path, tensor: name.name, element: place)
+        }
+        return elements
     }
 }

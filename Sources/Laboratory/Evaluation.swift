@@ -6,22 +6,6 @@ import ReferenceModel
 public struct LinearResponse: Sendable {
     /// One array for each task of the evaluation, in its order.
     public var tangents: [[Float]]
-
-    /// Σ_i scale_i · response_i.
-    ///
-    /// - Parameter terms: At least one; all of the same evaluation.
-    /// - Returns: The response to the same sum of vectors.
-    public static func sum(_ terms: [(scale: Float, response: LinearResponse)]) -> LinearResponse {
-        var tangents = terms[0].response.tangents.map { [Float](repeating: 0, count: $0.count) }
-        for (scale, response) in terms {
-            for task in tangents.indices {
-                for index in tangents[task].indices {
-                    tangents[task][index] += scale * response.tangents[task][index]
-                }
-            }
-        }
-        return LinearResponse(tangents: tangents)
-    }
 }
 
 /// Measures task vectors on every task's images.
@@ -116,7 +100,7 @@ public struct Evaluation: Sendable {
             : await alone.nonlinearAccuracies(taskVector)[0]
     }
 
-    /// How often f + α_1 J τ_1 + α_2 J τ_2 and f + α_i J τ_i disagree about the class: the mean over both tasks' images.
+    /// How often f + α_1 J τ_1 + α_2 J τ_2 and f + α_i J τ_i disagree about the class: the mean over both tasks.
     ///
     /// Source: Ortiz-Jimenez et al. 2023, the weight disentanglement error ξ(α1, α2), halved so that it lies in 0...1.
     ///

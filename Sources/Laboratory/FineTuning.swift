@@ -72,7 +72,6 @@ public struct FineTuning: Sendable {
         var batches = BatchOrder(
             sampleCount: labels.count, batchSize: recipe.batchSize, seed: seed, purpose: "batches of \(task)")
         var losses: [Double] = []
-        losses.reserveCapacity(recipe.stepCount)
         for number in 0..<recipe.stepCount {
             try Task.checkCancellation()
             let loss = await step.take(number, samples: batches.next())

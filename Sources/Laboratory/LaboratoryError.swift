@@ -23,6 +23,10 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
     case otherBase(file: FilePath, expected: String, found: String)
     /// A regularizer that lacks a layer of the model, or holds it in another size.
     case curvatureMismatch(file: FilePath, tensor: String, problem: String)
+    /// A tensor with NaN or infinity.
+    case notFinite(file: FilePath, tensor: String, element: Int)
+    /// A regularizer that leaves out another task.
+    case otherTarget(file: FilePath, target: String, task: String)
     /// A loss that is no number any more.
     case diverged(task: String, step: Int, stepCount: Int, learningRate: Double, beta: Double)
     /// A capture that cannot be made.
@@ -38,7 +42,7 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
     /// The work was cancelled before its end.
     case interrupted
     /// A result of an earlier run in the output directory that belongs to other settings.
-    case otherStudy(file: FilePath, setting: String, found: String, expected: String)
+    case otherStudy(directory: FilePath, setting: String, found: String, expected: String)
 
     /// What is wrong, where, and what to do.
     public var description: String {
@@ -50,8 +54,8 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
             "\(file): no model sizes; expected a \"cfg\" entry of the metadata like {\"d\": 64, \"depth\": 3, "
                 + "\"heads\": 4, \"mlp\": 4, \"patch\": 7, \"out\": 64}. Give the lab's own base checkpoint."
         case .otherArchitecture(let file, let tensor, let found, let expected):
-            "\(file): tensor \"\(tensor)\" is \(found); the base's model expects \(expected). Give a checkpoint that "
-                + "was fine-tuned from this base."
+            "\(file): tensor \"\(tensor)\" is \(found); the base's model expects \(expected). Give files of the same "
+                + "model: a checkpoint that was fine-tuned from this base, or its heads."
         case .missingTask(let file, let task, let present):
             "\(file): no task \"\(task)\"; it holds \(present.joined(separator: ", "))."
         case .invalidData(let file, let tensor, let problem): "\(file): tensor \"\(tensor)\": \(problem)."
@@ -59,6 +63,11 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
             "\(file): made for the base with SHA-256 \(found), but this base has \(expected). Compute the factors and "
                 + "the regularizer again with this base."
         case .curvatureMismatch(let file, let tensor, let problem): "\(file): \"\(tensor)\" \(problem)."
+        case .notFinite(let file, let tensor, let element):
+            "\(file): tensor \"\(tensor)\" holds NaN or infinity, first at element \(element). Make the file again."
+        case .otherTarget(let file, let target, let task):
+            "\(file): leaves out \"\(target)\", so it holds \"\(task)\"'s own factors. Give the regularizer whose target "
+                + "is \"\(task)\"."
         case .diverged(let task, let step, let stepCount, let learningRate, let beta):
             "task \(task): the loss is not finite at step \(step) of \(stepCount). Lower the learning rate "
                 + "(\(learningRate))\(beta > 0 ? " or β (\(beta))" : "")."
@@ -69,9 +78,9 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
         case .programMissing(let program, let problem): "\(program) cannot be started: \(problem)."
         case .usage(let problem): problem
         case .interrupted: "interrupted."
-        case .otherStudy(let file, let setting, let found, let expected):
-            "\(file): an earlier run with \(setting) \(found), not \(expected), stands there. Give another --output, or "
-                + "remove it."
+        case .otherStudy(let directory, let setting, let found, let expected):
+            "\(directory): holds an earlier study, whose \(setting) is \(found); this one's is \(expected). Give another "
+                + "--output, or remove the whole directory."
         }
     }
 }

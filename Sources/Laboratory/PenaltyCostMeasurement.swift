@@ -20,20 +20,21 @@ public enum PenaltyCostMeasurement {
 
     /// Times the gradient for a model.
     ///
-    /// - Parameter base: The model whose layers the factors have; their values do not matter to the time.
+    /// - Parameter base: The model whose layers the factors have; factors are synthetic, their values do not matter.
     /// - Returns: One entry for each number of tasks, the best of several repetitions, interleaved.
     public static func run(_ base: BaseModel) -> [Cost] {
-        let accumulated = CurvaturePenalty.identity(base.layout, termCount: 1)
-        let optimal = CurvaturePenalty.identity(base.layout, termCount: 2)
-        let perTask = taskCounts.map { CurvaturePenalty.identity(base.layout, termCount: $0 - 1) }
+        // The factors of the tasks that a penalty sums: all but the one that is trained.
+        let perTask = taskCounts.map { CurvaturePenalty.synthetic(base.layout, taskCount: $0 - 1) }
+        let accumulated = perTask.map { $0.accumulated(termCount: 1) }
+        let optimal = perTask.map { $0.accumulated(termCount: 2) }
         var costs = taskCounts.map { Cost(taskCount: $0) }
         var timing = PenaltyTiming(parameterCount: base.layout.count)
         for _ in 0..<repetitions {
             for index in taskCounts.indices {
                 costs[index].accumulatedMicroseconds = min(
-                    costs[index].accumulatedMicroseconds, timing.microseconds(accumulated))
+                    costs[index].accumulatedMicroseconds, timing.microseconds(accumulated[index]))
                 costs[index].optimalMicroseconds = min(
-                    costs[index].optimalMicroseconds, timing.microseconds(optimal))
+                    costs[index].optimalMicroseconds, timing.microseconds(optimal[index]))
                 costs[index].perTaskMicroseconds = min(
                     costs[index].perTaskMicroseconds, timing.microseconds(perTask[index]))
             }

@@ -14,10 +14,10 @@ actor PenaltyLane {
         gradient = [Float](repeating: 0, count: count)
     }
 
-    /// scale · ∇Ω(τ); zeros for the penalties that are taken from samples.
+    /// scale · ∇Ω(τ); nothing for the penalties that are taken from samples.
     func gradient(at vector: [Float], scale: Float) -> [Float] {
         switch penalty {
-        case .none, .jacobian: break
+        case .none, .jacobian: return []
         case .curvature(let penalty):
             for index in gradient.indices { gradient[index] = 0 }
             _ = penalty.addGradient(at: vector, scale: scale, to: &gradient, scratch: &scratch)

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A sequence of random numbers that depends on its seed and purpose only, on every machine.
+/// A sequence of random numbers that depends on its seed and purpose only.
 ///
 /// Source: Steele, Lea & Flood 2014, SplitMix64.
 public struct SeededRandom: RandomNumberGenerator, Sendable {
@@ -13,7 +13,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
     ///   - seed: The study's seed.
     ///   - purpose: What the numbers are for ("batches of fashion"), so that no two purposes share a sequence.
     public init(seed: Int, purpose: String) {
-        // FNV-1a over the purpose, then over the seed.
+        // FNV-1a over the purpose, mixed with the seed.
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in purpose.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
         state = hash ^ (UInt64(bitPattern: Int64(seed)) &* 0x9E37_79B9_7F4A_7C15)

@@ -24,7 +24,7 @@ public struct TaskData: Sendable {
     public enum Split: String, CaseIterable, Sendable {
         /// For fine-tuning and factors.
         case train
-        /// For choosing α and β.
+        /// For choosing α.
         case validation
         /// For what is reported.
         case test
@@ -39,10 +39,13 @@ public struct TaskData: Sendable {
     public init(opening path: FilePath) throws(LaboratoryError) {
         let file = try reading { () throws(SafetensorsError) in try SafetensorsFile(opening: path) }
         self.file = file
-        let found = Set(
-            file.header.tensors.compactMap { tensor in
-                tensor.name.split(separator: ".").first.map(String.init)
-            })
+        let found = Set(file.header.tensors.compactMap { Self.task(ofTensor: $0.name) })
+        // A task's name becomes the name of files.
+        if let odd = found.first(where: { $0.hasPrefix(".") || $0.contains(where: { "/\\\0".contains($0) }) }) {
+            throw .invalidData(
+                file: path, tensor: "\(odd).train.x",
+                problem: "names a task that cannot be a file's name: no \"/\", and no \".\" in front")
+        }
         var order: [String] = []
         if let text = file.header.metadata["tasks"],
             case .array(let names)? = try? JSONValue(parsing: Array(text.utf8), file: path)
@@ -77,5 +80,14 @@ public struct TaskData: Sendable {
                     + "as many U8 labels [samples]")
         }
         return try reading { () throws(SafetensorsError) in try file.bytes(of: name, count: tensor.byteCount) }
+    }
+
+    /// `<task>` of `<task>.<split>.x` and `.y`; nil for every other tensor.
+    private static func task(ofTensor name: String) -> String? {
+        for suffix in Split.allCases.flatMap({ [".\($0.rawValue).x", ".\($0.rawValue).y"] })
+        where name.hasSuffix(suffix) && name.count > suffix.count {
+            return String(name.dropLast(suffix.count))
+        }
+        return nil
     }
 }

@@ -5,7 +5,8 @@ import SystemPackage
 extension SafetensorsFile {
     /// A floating-point tensor in fp32, checked for its shape.
     ///
-    /// - Throws: ``LaboratoryError/otherArchitecture(file:tensor:found:expected:)`` for a missing tensor, another shape
+    /// - Throws: ``LaboratoryError/notFinite(file:tensor:element:)``,
+    ///   ``LaboratoryError/otherArchitecture(file:tensor:found:expected:)`` for a missing tensor, another shape
     ///   or a type that is not floating-point; ``LaboratoryError/safetensors(_:)`` for a failed read.
     func floats(_ name: String, shape: [Int]) throws(LaboratoryError) -> [Float] {
         guard let tensor = header[name] else {
@@ -23,6 +24,9 @@ extension SafetensorsFile {
             try type.decode(bytes.span.bytes, into: &target)
         } catch {
             throw .otherArchitecture(file: path, tensor: name, found: "\(error)", expected: "\(shape)")
+        }
+        if let place = values.firstIndex(where: { !$0.isFinite }) {
+            throw .notFinite(file: path, tensor: name, element: place)
         }
         return values
     }

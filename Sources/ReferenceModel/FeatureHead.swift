@@ -50,7 +50,7 @@ struct FeatureHead: Sendable {
         gatherClassTokens(of: stream, samples: samples)
         normalization.tangent(parameters, direction, of: first, to: &third, scratch: &second, rows: samples)
         projection.tangent(parameters, direction, of: third, to: &tangents, rows: samples)
-        unitLengthDerivative(of: &tangents, samples: samples)
+        unitLengthDerivative(of: &tangents, features, rates, samples: samples, width: featureWidth)
     }
 
     /// From the gradient at the features to the gradient at the stream, which is 0 but at the class tokens.
@@ -59,7 +59,8 @@ struct FeatureHead: Sendable {
         samples: Int
     ) {
         projection.setOutputGradient(featureGradient, rows: samples)
-        unitLengthDerivative(of: &projection.outputGradient, samples: samples)
+        unitLengthDerivative(
+            of: &projection.outputGradient, features, rates, samples: samples, width: featureWidth)
         projection.cotangent(parameters, to: &first, gradient: &gradient, rows: samples)
         normalization.cotangent(
             parameters, first, to: &second, adding: false, gradient: &gradient, samples: samples, rowsPerSample: 1)
@@ -70,20 +71,22 @@ struct FeatureHead: Sendable {
         }
     }
 
-    /// The derivative of u / ‖u‖, which is its own transpose: v becomes (v − f ⟨f, v⟩) / ‖u‖.
-    private func unitLengthDerivative(of values: inout [Float], samples: Int) {
-        for sample in 0..<samples {
-            let row = sample * featureWidth..<(sample + 1) * featureWidth
-            var along: Float = 0
-            for index in row { along += features[index] * values[index] }
-            for index in row { values[index] = (values[index] - features[index] * along) * rates[sample] }
-        }
-    }
-
     private mutating func gatherClassTokens(of stream: [Float], samples: Int) {
         for sample in 0..<samples {
             let start = sample * positions * width
             for index in 0..<width { first[sample * width + index] = stream[start + index] }
         }
+    }
+}
+
+/// The derivative of f = u / ‖u‖, which is its own transpose: v becomes (v − f ⟨f, v⟩) / ‖u‖.
+private func unitLengthDerivative(
+    of values: inout [Float], _ features: [Float], _ rates: [Float], samples: Int, width: Int
+) {
+    for sample in 0..<samples {
+        let row = sample * width..<(sample + 1) * width
+        var along: Float = 0
+        for index in row { along += features[index] * values[index] }
+        for index in row { values[index] = (values[index] - features[index] * along) * rates[sample] }
     }
 }

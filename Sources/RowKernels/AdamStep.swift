@@ -31,13 +31,19 @@ public struct AdamStep: Equatable, Sendable {
         self.beta1 = Float(beta1)
         self.beta2 = Float(beta2)
         // Of β as it is rounded: 1 − β2 in fp32 differs from 0.001 by 1.3e-5 of it, and the correction must match.
-        var (power1, power2) = (1.0, 1.0)
-        for _ in 0..<number {
-            power1 *= Double(self.beta1)
-            power2 *= Double(self.beta2)
-        }
         self.epsilon = Float(epsilon)
-        meanCorrection = Float(1 / (1 - power1))
-        squareCorrection = Float(1 / (1 - power2))
+        meanCorrection = Float(1 / (1 - power(Double(self.beta1), number)))
+        squareCorrection = Float(1 / (1 - power(Double(self.beta2), number)))
     }
+}
+
+/// base^exponent by squaring.
+private func power(_ base: Double, _ exponent: Int) -> Double {
+    var (result, square, rest) = (1.0, base, exponent)
+    while rest > 0 {
+        if !rest.isMultiple(of: 2) { result *= square }
+        square *= square
+        rest /= 2
+    }
+    return result
 }

@@ -51,15 +51,19 @@ public enum WholeFile {
     ///
     /// - Throws: ``SafetensorsError/callFailed(file:call:code:)``; directories above the failing one may be new.
     public static func createDirectory(at path: FilePath) throws(SafetensorsError) {
-        let result = unsafe path.withPlatformString { unsafe mkdir($0, 0o777) }
-        if result == 0 { return try OpenFile(directory: directory(of: path)).synchronize() }
-        let code = errno
+        var code = makeDirectory(path)
         if code == ENOENT, !path.removingLastComponent().isEmpty {
             try createDirectory(at: path.removingLastComponent())
-            return try createDirectory(at: path)
+            // Once only: some file systems say ENOENT whatever there is above.
+            code = makeDirectory(path)
         }
+        if code == 0 { return try OpenFile(directory: directory(of: path)).synchronize() }
         if code == EEXIST, (try? OpenFile(directory: path)) != nil { return }
         throw .callFailed(file: path, call: "mkdir", code: Errno(rawValue: code))
+    }
+
+    private static func makeDirectory(_ path: FilePath) -> CInt {
+        unsafe path.withPlatformString { unsafe mkdir($0, 0o777) } == 0 ? 0 : errno
     }
 
     /// The names in a directory, sorted by Unicode scalars, without `.` and `..`.

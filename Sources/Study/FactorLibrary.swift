@@ -6,6 +6,9 @@ import SystemPackage
 ///
 /// A factor job is done once for each seed and source; every form of regularizer is a further job on its factors.
 actor FactorLibrary {
+    /// γ of the K-FAC merge, relative to the mean eigenvalue.
+    static let mergeDamping = 1e-2
+
     private let inputs: StudyInputs
     private let directory: StudyDirectory
     private let team: PassTeam
@@ -23,23 +26,15 @@ actor FactorLibrary {
     /// - Throws: `LaboratoryError`, `CancellationError`.
     func factors(_ source: FactorSource, seed: Int) async throws -> [String: FilePath] {
         let place = directory.factors(source, seed: seed)
+        let captures = place.appending("captures")
         let job = CurvatureJob(
-            baseModel: inputs.basePath, models: [], outputs: [.factors, .report],
-            directory: place.appending("expand"))
+            baseModel: inputs.basePath,
+            models: inputs.taskNames.map { task in
+                CurvatureJob.Model(name: task, curvature: .captures(captures.appending("\(task).safetensors")))
+            }, outputs: [.factors, .report], directory: place.appending("expand"))
         if !isDone(job) {
-            let captures = place.appending("captures")
-            try directory.makeDirectory(captures)
-            let settings = CaptureSettings(
-                sampleCount: source.sampleCount, probes: .sampled(source.probeCount), seed: seed)
-            let recorder = CaptureRecorder(base: inputs.base, team: team, settings: settings)
-            var complete = job
-            for task in inputs.train {
-                let file = captures.appending("\(task.name).safetensors")
-                let samples = settings.samples(of: task.name, in: task.labels.count)
-                try await recorder.write(task.name, tokens: task.tokens, samples: samples, to: file)
-                complete.models.append(CurvatureJob.Model(name: task.name, curvature: .captures(file)))
-            }
-            try await daemon.run(complete)
+            try await writeCaptures(source, seed: seed, to: captures)
+            try await daemon.run(job)
             // The rows are large and the factors say what is needed of them.
             directory.remove(captures)
         }
@@ -85,13 +80,31 @@ actor FactorLibrary {
                 CurvatureJob.Model(
                     name: task, checkpoint: checkpoints[task], curvature: factors[task].map { .factors($0) })
             },
-            method: method, outputs: [.merged, .report], directory: directory.merge(name, seed: seed))
+            method: method, damping: Self.mergeDamping, outputs: [.merged, .report],
+            directory: directory.merge(name, seed: seed))
         if !isDone(job) { try await daemon.run(job) }
         return job
     }
 
-    /// The report is published last.
-    private func isDone(_ job: CurvatureJob) -> Bool { FileManager.default.fileExists(atPath: job.report.string) }
+    private func writeCaptures(_ source: FactorSource, seed: Int, to captures: FilePath) async throws {
+        try directory.makeDirectory(captures)
+        let settings = CaptureSettings(
+            sampleCount: source.sampleCount, probes: .sampled(source.probeCount), seed: seed)
+        let recorder = CaptureRecorder(base: inputs.base, team: team, settings: settings)
+        for task in inputs.train {
+            let samples = settings.samples(of: task.name, in: task.labels.count)
+            try await recorder.write(
+                task.name, tokens: task.tokens, samples: samples,
+                to: captures.appending("\(task.name).safetensors"))
+        }
+    }
+
+    /// Whether this very job was done: its report, which is published last, stands beside the same job file.
+    private func isDone(_ job: CurvatureJob) -> Bool {
+        let files = FileManager.default
+        return files.fileExists(atPath: job.report.string)
+            && files.contents(atPath: job.jobFile.string) == Data(job.text.utf8)
+    }
 
     private static func name(of form: CurvatureJob.Form) -> String {
         switch form {

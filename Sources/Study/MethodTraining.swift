@@ -20,7 +20,8 @@ struct MethodTraining: Sendable {
         var diagonals: [DiagonalCurvature]?
         for (index, task) in inputs.train.enumerated() {
             let file = directory.vector(method, seed: seed, task: task.name)
-            if !FileManager.default.fileExists(atPath: file.string) {
+            let isNew = !FileManager.default.fileExists(atPath: file.string)
+            if isNew {
                 progress.begin("\(method.label), seed \(seed): fine-tuning \(task.name)")
                 let known = if let diagonals { diagonals } else { await self.diagonals(method, seed: seed) }
                 diagonals = known
@@ -29,10 +30,11 @@ struct MethodTraining: Sendable {
             }
             vectors.append(try inputs.base.taskVector(of: file))
             seconds += try self.seconds(of: file)
-            progress.add(method.relativeCost)
+            progress.add(method.relativeCost, isNew: isNew)
         }
         return VectorSet(
-            method: method.id, seed: seed, beta: method.recipe.beta, setting: method.setting, vectors: vectors,
+            method: method.id, seed: seed, beta: method.recipe.beta > 0 ? method.recipe.beta : nil,
+            setting: method.setting, vectors: vectors,
             seconds: seconds)
     }
 
@@ -78,10 +80,10 @@ struct MethodTraining: Sendable {
         case .curvature(let form):
             let file = try await library.regularizer(
                 form, without: inputs.train[task].name, method.factors, seed: seed)
-            let penalty = try CurvaturePenalty(opening: file, for: inputs.base)
+            let penalty = try CurvaturePenalty(opening: file, for: inputs.base, leavingOut: inputs.train[task].name)
             return .curvature(method.blockCount.map(penalty.blockDiagonal) ?? penalty)
         case .diagonal: return .diagonal(StudyInputs.mean(of: diagonals, without: task))
-        case .jacobian: return inputs.otherInputs(without: task)
+        case .jacobian: return try inputs.otherInputs(without: task)
         }
     }
 }
@@ -89,13 +91,4 @@ struct MethodTraining: Sendable {
 extension StudyMethod {
     /// The method for a progress line.
     var label: String { setting.map { "\(id) (\($0))" } ?? id }
-}
-
-extension MethodTraining {
-    /// Whether all of a method's vectors are trained.
-    func hasVectors(_ method: StudyMethod, seed: Int) -> Bool {
-        inputs.taskNames.allSatisfy {
-            FileManager.default.fileExists(atPath: directory.vector(method, seed: seed, task: $0).string)
-        }
-    }
 }

@@ -13,7 +13,7 @@ extension StudyInputs {
         return index
     }
 
-    /// The mean of the other tasks' diagonals, weighted like equation 7.
+    /// The mean of the other tasks' diagonals, each counting alike.
     ///
     /// - Parameters:
     ///   - own: The task that is left out.
@@ -27,7 +27,10 @@ extension StudyInputs {
     }
 
     /// The other tasks' training images.
-    public func otherInputs(without own: Int) -> TrainingPenalty {
+    ///
+    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` when there is no other task.
+    public func otherInputs(without own: Int) throws(LaboratoryError) -> TrainingPenalty {
+        guard train.count > 1 else { throw .usage("the data holds one task only; this penalty needs others.") }
         let others = train.indices.filter { $0 != own }.map { train[$0] }
         return .jacobian(tokens: others.flatMap(\.tokens), sampleCount: others.reduce(0) { $0 + $1.labels.count })
     }

@@ -1,6 +1,5 @@
 import Laboratory
 import StudyReport
-import SystemPackage
 
 /// Carries out one stage.
 struct StageRunner: Sendable {
@@ -9,96 +8,106 @@ struct StageRunner: Sendable {
     let evaluation: VectorSetEvaluation
     let library: FactorLibrary
     let progress: StudyProgress
-    /// The seed whose vectors give the figures.
-    let firstSeed: Int
     let stepCount: Int
 
     /// What the stage measured.
     ///
     /// - Throws: `LaboratoryError`, `CancellationError`.
-    func run(_ stage: Study.Stage) async throws -> StageResult {
+    func run(_ stage: StudyStage) async throws -> StageResult {
         switch stage.work {
         case .pretrained:
             progress.begin("zero-shot accuracy")
             defer { progress.add(stage.cost) }
             return StageResult(rows: [evaluation.pretrained])
         case .method(let method, let seed):
-            let set = try await training.vectors(method, seed: seed)
-            progress.begin("\(method.label), seed \(seed): evaluating")
-            defer { progress.add(Study.Stage.evaluationCost) }
-            return await measure(set, isLinear: method.recipe.regime == .linear, figures: seed == firstSeed)
-        case .merges(let seed):
-            defer { progress.add(Study.Stage.evaluationCost) }
-            return try await merges(seed: seed)
+            return StageResult(rows: try await rows(of: method, seed: seed))
+        case .figures(let method, let seed):
+            return try await figures(of: method, seed: seed)
+        case .interference(let method, let seed):
+            return try await interference(of: method, seed: seed)
+        case .merges(let method, let seed):
+            return StageResult(rows: try await merges(of: method, seed: seed))
         case .ablation(let method, let seed):
-            let set = try await training.vectors(method, seed: seed)
-            progress.begin("\(method.label), seed \(seed): evaluating")
-            defer { progress.add(Study.Stage.evaluationCost / 2) }
-            let rows = await evaluation.rows(set, alphas: [1])
+            let set = try await vectors(of: method, seed: seed, then: "evaluating")
+            defer { progress.add(StudyStage.evaluationCost) }
+            let rows = try await evaluation.rows(set, alphas: [1])
             return StageResult(rows: rows.filter { $0.regime == .ablation })
         case .penaltyCost:
             progress.begin("cost of the penalty")
             defer { progress.add(stage.cost) }
-            var result = StageResult()
-            result.penaltyCost = PenaltyCostMeasurement.run(inputs.base).map { cost in
-                PenaltyCost(
-                    taskCount: cost.taskCount, accumulatedMicroseconds: cost.accumulatedMicroseconds,
-                    optimalMicroseconds: cost.optimalMicroseconds, perTaskMicroseconds: cost.perTaskMicroseconds)
-            }
-            return result
+            return StageResult(penaltyCost: PenaltyCostMeasurement.run(inputs.base).map(PenaltyCost.init))
         }
     }
 
-    private func measure(_ set: VectorSet, isLinear: Bool, figures: Bool) async -> StageResult {
-        // A plain forward pass for each α and task is dear; one scale says what subtracting does.
-        let negated = isLinear ? AlphaGrid.negation : [1]
-        var result = StageResult(
-            rows: await evaluation.rows(
-                set, isLinear: isLinear, alphas: AlphaGrid.addition, negatedAlphas: negated))
-        guard isLinear, figures else { return result }
-        let drawn = await evaluation.figures(set, pair: inputs.figurePair)
-        result.localisation = [drawn.localisation]
-        result.disentanglement = drawn.disentanglement.map { [$0] } ?? []
-        return result
+    /// A method's vectors, trained if they are not there yet.
+    private func vectors(of method: StudyMethod, seed: Int, then activity: String) async throws -> VectorSet {
+        let set = try await training.vectors(method, seed: seed)
+        progress.begin("\(method.label), seed \(seed): \(activity)")
+        return set
     }
 
-    /// Every merge that the daemon has, of the unregularised linear vectors, with their interference; and, where there
-    /// are such vectors, the interference of those trained under the accumulated regularizer.
-    private func merges(seed: Int) async throws -> StageResult {
-        let methods = StudyMethod.all(stepCount: stepCount)
-        var result = StageResult()
-        guard let linear = methods.first(where: { $0.id == "linear" }) else { return result }
-        if !training.hasVectors(linear, seed: seed) { _ = try await training.vectors(linear, seed: seed) }
-        let checkpoints = training.checkpoints(linear, seed: seed)
-        for method in CurvatureJob.Method.allCases {
-            progress.begin("merge \(method.rawValue), seed \(seed)")
+    private func rows(of method: StudyMethod, seed: Int) async throws -> [StudyRow] {
+        let set = try await vectors(of: method, seed: seed, then: "evaluating")
+        defer { progress.add(StudyStage.evaluationCost) }
+        let isLinear = method.recipe.regime == .linear
+        // A plain forward pass for each α and task is dear; one scale says what subtracting does.
+        return try await evaluation.rows(
+            set, isLinear: isLinear, alphas: AlphaGrid.addition, negatedAlphas: isLinear ? AlphaGrid.negation : [1])
+    }
+
+    private func figures(of method: StudyMethod, seed: Int) async throws -> StageResult {
+        let set = try await vectors(of: method, seed: seed, then: "where vectors act")
+        defer { progress.add(StudyStage.evaluationCost) }
+        let drawn = await evaluation.figures(set, pair: inputs.figurePair)
+        return StageResult(
+            disentanglement: drawn.disentanglement.map { [$0] } ?? [], localisation: [drawn.localisation])
+    }
+
+    private func merges(of method: StudyMethod, seed: Int) async throws -> [StudyRow] {
+        let set = try await vectors(of: method, seed: seed, then: "factors for merges")
+        defer { progress.add(StudyStage.evaluationCost) }
+        // Before the clock starts: a merge takes finished factors.
+        _ = try await library.factors(FactorSource(), seed: seed)
+        var own: [Double] = []
+        for (task, vector) in set.vectors.enumerated() {
+            own.append(await evaluation.test.ownAccuracy(ofTask: task, vector))
+        }
+        var rows: [StudyRow] = []
+        for merge in CurvatureJob.Method.allCases {
+            progress.begin("merge \(merge.rawValue), seed \(seed)")
             let start = ContinuousClock.now
             let job = try await library.merge(
-                method, of: checkpoints, name: method.rawValue, FactorSource(), seed: seed)
+                merge, of: training.checkpoints(method, seed: seed), name: merge.rawValue, FactorSource(), seed: seed)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
-            let vector = try inputs.base.taskVector(of: job.merged)
-            var row = await evaluation.merged(method.rawValue, vector)
+            var row = await evaluation.merged(merge.rawValue, try inputs.base.taskVector(of: job.merged), own: own)
             row.seed = seed
             row.seconds = seconds
-            result.rows.append(row)
-            if method == .taskArithmetic, seed == firstSeed {
-                result.interference += try matrix(of: job, "linear", seed: seed)
-            }
+            rows.append(row)
         }
-        if seed == firstSeed, let tak = methods.first(where: { $0.id == "tak-accumulated" }),
-            training.hasVectors(tak, seed: seed)
-        {
-            let job = try await library.merge(
-                .taskArithmetic, of: training.checkpoints(tak, seed: seed), name: "tak-accumulated", FactorSource(),
-                seed: seed)
-            result.interference += try matrix(of: job, tak.id, seed: seed)
-        }
-        return result
+        return rows
     }
 
-    private func matrix(of job: CurvatureJob, _ method: String, seed: Int) throws -> [InterferenceMatrix] {
-        guard let interference = try CurvatureReport(reading: job.report).interference else { return [] }
-        let values = interference.normalized.map { row in row.map { $0 ?? 0 } }
-        return [InterferenceMatrix(method: method, seed: seed, values: values)]
+    private func interference(of method: StudyMethod, seed: Int) async throws -> StageResult {
+        _ = try await vectors(of: method, seed: seed, then: "interference")
+        defer { progress.add(StudyStage.evaluationCost) }
+        let job = try await library.merge(
+            .taskArithmetic, of: training.checkpoints(method, seed: seed), name: "interference-\(method.id)",
+            FactorSource(), seed: seed)
+        guard let found = try CurvatureReport(reading: job.report).interference, found.vectors == inputs.taskNames,
+            found.tasks == inputs.taskNames
+        else {
+            throw LaboratoryError.invalidReport(
+                file: job.report, problem: "has no interference matrix of the study's tasks")
+        }
+        let values = found.normalized.map { row in row.map { $0 ?? .nan } }
+        return StageResult(interference: [InterferenceMatrix(method: method.id, seed: seed, values: values)])
+    }
+}
+
+extension PenaltyCost {
+    init(_ cost: PenaltyCostMeasurement.Cost) {
+        self.init(
+            taskCount: cost.taskCount, accumulatedMicroseconds: cost.accumulatedMicroseconds,
+            optimalMicroseconds: cost.optimalMicroseconds, perTaskMicroseconds: cost.perTaskMicroseconds)
     }
 }

@@ -13,12 +13,15 @@ public struct Study: Sendable {
         public var only: [String]?
         /// Steps of every training.
         public var stepCount: Int
+        /// The program that runs the study, for the page.
+        public var version: String
 
         /// Options; the defaults are the full study with one seed.
-        public init(seeds: [Int] = [0], only: [String]? = nil, stepCount: Int = 200) {
+        public init(seeds: [Int] = [0], only: [String]? = nil, stepCount: Int = 200, version: String = "") {
             self.seeds = seeds
             self.only = only
             self.stepCount = stepCount
+            self.version = version
         }
 
         /// The ids that `only` may name.
@@ -26,21 +29,6 @@ public struct Study: Sendable {
             StudyMethod.all().map(\.id) + [StudyMethod.mergesID, StudyMethod.ablationsID]
 
         func includes(_ id: String) -> Bool { only?.contains(id) ?? true }
-    }
-
-    /// A piece of the study whose result is kept.
-    struct Stage: Sendable {
-        enum Work: Sendable {
-            case pretrained
-            case method(StudyMethod, seed: Int)
-            case merges(seed: Int)
-            case ablation(StudyMethod, seed: Int)
-            case penaltyCost
-        }
-
-        let name: String
-        let work: Work
-        let cost: Double
     }
 
     let inputs: StudyInputs
@@ -83,79 +71,63 @@ public struct Study: Sendable {
         show: @escaping @Sendable (StudyProgress.Report) -> Void
     ) async throws -> [StudyRow] {
         try directory.claim(settings)
-        let stages = stages
-        var results = try stages.map { try directory.result(ofStage: $0.name) }
+        let stages = StudyStages(self).chosen
+        var isDone: [Bool] = []
+        for stage in stages { isDone.append(try directory.result(ofStage: stage.name) != nil) }
         let total = stages.reduce(0) { $0 + $1.cost }
-        let done = zip(stages, results).reduce(0) { $0 + ($1.1 == nil ? 0 : $1.0.cost) }
+        let done = zip(stages, isDone).reduce(0) { $0 + ($1.1 ? $1.0.cost : 0) }
         let progress = StudyProgress(total: total, done: done, show: show)
+        let runner = await runner(progress)
+        for (stage, isDone) in zip(stages, isDone) where !isDone {
+            try Task.checkCancellation()
+            progress.beginStage(cost: stage.cost)
+            try directory.keep(try await runner.run(stage), ofStage: stage.name)
+            try write()
+        }
+        return try write()
+    }
+
+    private func runner(_ progress: StudyProgress) async -> StageRunner {
         let library = FactorLibrary(inputs: inputs, directory: directory, team: team, daemon: daemon)
         let training = MethodTraining(
             inputs: inputs, directory: directory, team: team, library: library, progress: progress)
         let evaluation = VectorSetEvaluation(
             test: await Evaluation(inputs.test, base: inputs.base, team: team),
             validation: await Evaluation(inputs.validation, base: inputs.base, team: team))
-        let runner = StageRunner(
+        return StageRunner(
             inputs: inputs, training: training, evaluation: evaluation, library: library, progress: progress,
-            firstSeed: options.seeds[0], stepCount: options.stepCount)
-        for (index, stage) in stages.enumerated() where results[index] == nil {
-            let result = try await runner.run(stage)
-            try directory.keep(result, ofStage: stage.name)
-            results[index] = result
-            try write(results.compactMap { $0 })
-        }
-        try write(results.compactMap { $0 })
-        return results.compactMap { $0 }.flatMap(\.rows)
+            stepCount: options.stepCount)
     }
 
-    /// The stages in their order: a seed is finished before the next begins, so that results come early.
-    var stages: [Stage] {
-        let taskCount = Double(inputs.taskNames.count)
-        let firstSeed = options.seeds[0]
-        var stages = [Stage(name: "pretrained", work: .pretrained, cost: 0.1)]
-        for seed in options.seeds {
-            for method in StudyMethod.all(stepCount: options.stepCount) where options.includes(method.id) {
-                stages.append(
-                    Stage(
-                        name: "seed\(seed).\(method.fileName)", work: .method(method, seed: seed),
-                        cost: taskCount * method.relativeCost + Stage.evaluationCost))
-            }
-            if options.includes(StudyMethod.mergesID) {
-                let cost = taskCount * (options.includes("linear") ? 0 : 1) + Stage.evaluationCost
-                stages.append(Stage(name: "seed\(seed).merges", work: .merges(seed: seed), cost: cost))
-            }
-        }
-        if options.includes(StudyMethod.ablationsID) {
-            for method in StudyMethod.ablations(stepCount: options.stepCount) {
-                stages.append(
-                    Stage(
-                        name: "seed\(firstSeed).\(method.fileName)", work: .ablation(method, seed: firstSeed),
-                        cost: taskCount * method.relativeCost + Stage.evaluationCost / 2))
-            }
-        }
-        stages.append(Stage(name: "penalty-cost", work: .penaltyCost, cost: 0.2))
-        return stages
-    }
-
+    /// What every run in this directory has to agree about.
     private var settings: [String: String] {
-        [
-            "base_sha256": inputs.base.digest.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined(),
-            "tasks": inputs.taskNames.joined(separator: ", "),
-            "steps": "\(options.stepCount)",
+        var settings = [
+            "base_sha256": hexadecimal(inputs.base.digest), "data_sha256": hexadecimal(inputs.dataDigest),
+            "heads_sha256": hexadecimal(inputs.headsDigest), "tasks": inputs.taskNames.joined(separator: ", "),
+            "steps": "\(options.stepCount)", "merge damping": "\(FactorLibrary.mergeDamping)",
         ]
+        let methods =
+            StudyMethod.all(stepCount: options.stepCount) + StudyMethod.ablations(stepCount: options.stepCount)
+        for method in methods { settings["method \(method.label)"] = method.definition }
+        return settings
     }
 
-    /// Writes `results.json`, `figures.json` and `results.html`.
-    private func write(_ results: [StageResult]) throws {
+    private func hexadecimal(_ bytes: [UInt8]) -> String {
+        bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
+
+    /// Writes `results.json`, `figures.json` and `results.html` of everything that this directory holds, whichever run
+    /// measured it.
+    @discardableResult
+    private func write() throws -> [StudyRow] {
+        let known = StudyStages(self).all(seeds: options.seeds + directory.finishedSeeds)
+        let results = try known.compactMap { try directory.result(ofStage: $0.name) }
         let rows = results.flatMap(\.rows)
         let figures = StudyFigures(
             tasks: inputs.taskNames, disentanglement: results.flatMap(\.disentanglement),
             interference: results.flatMap(\.interference), localisation: results.flatMap(\.localisation),
             penaltyCost: results.flatMap(\.penaltyCost))
-        try directory.writeResults(rows, figures, description)
+        try directory.writeResults(rows, figures, description(of: rows))
+        return rows
     }
-}
-
-extension Study.Stage {
-    /// An evaluation beside the training of one task.
-    static let evaluationCost = 2.0
 }

@@ -40,7 +40,10 @@ public struct StudyDirectory: Sendable {
     /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for a file that is no stage's result.
     func result(ofStage name: String) throws(LaboratoryError) -> StageResult? {
         guard let bytes = FileManager.default.contents(atPath: stage(name).string) else { return nil }
-        do { return try JSONDecoder().decode(StageResult.self, from: bytes) } catch {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+        do { return try decoder.decode(StageResult.self, from: bytes) } catch {
             throw .usage("\(stage(name)): no result of a study's stage. Remove it to compute it again.")
         }
     }
@@ -51,30 +54,48 @@ public struct StudyDirectory: Sendable {
     func keep(_ result: StageResult, ofStage name: String) throws(LaboratoryError) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        guard let bytes = try? encoder.encode(result) else {
-            throw .usage("stage \(name): a measurement is not a number. Run it with a smaller learning rate or β.")
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+        do { try write(Array(try encoder.encode(result)), to: stage(name)) } catch let error as LaboratoryError {
+            throw error
+        } catch { throw .usage("\(stage(name)): the stage's result cannot be written: \(error)") }
+    }
+
+    /// The seeds of finished stages.
+    var finishedSeeds: [Int] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path.appending("stages").string)) ?? []
+        return names.compactMap { name in
+            name.split(separator: ".").first { $0.hasPrefix("seed") }.flatMap { Int($0.dropFirst(4)) }
         }
-        try write(Array(bytes), to: stage(name))
     }
 
     // MARK: - Settings
 
     /// Takes the directory for a study, or goes on with the one that is there.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/otherStudy(file:setting:found:expected:)`` for an earlier run with other
-    ///   settings; nothing is changed then.
+    /// - Parameter settings: What its vectors and measurements depend on, by name.
+    /// - Throws: ``Laboratory/LaboratoryError/otherStudy(directory:setting:found:expected:)`` for an earlier run with
+    ///   other settings; nothing is changed then.
     func claim(_ settings: [String: String]) throws(LaboratoryError) {
         if let bytes = FileManager.default.contents(atPath: settingsFile.string) {
             let found = (try? JSONDecoder().decode([String: String].self, from: bytes)) ?? [:]
-            for (name, value) in settings.sorted(by: { $0.key < $1.key }) where found[name] != value {
-                throw .otherStudy(
-                    file: settingsFile, setting: name, found: found[name] ?? "unknown", expected: value)
+            // What a reader knows first, the long definitions of methods after it.
+            let order = settings.sorted {
+                ($0.key.hasPrefix("method ") ? 1 : 0, $0.key) < ($1.key.hasPrefix("method ") ? 1 : 0, $1.key)
+            }
+            for (name, value) in order where found[name] != value {
+                throw .otherStudy(directory: path, setting: name, found: found[name] ?? "unknown", expected: value)
             }
             return
         }
+        for name in ["stages", "vectors", "factors"]
+        where FileManager.default.fileExists(atPath: path.appending(name).string) {
+            throw .otherStudy(directory: path, setting: "study.json", found: "missing", expected: "that of this study")
+        }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try write(Array((try? encoder.encode(settings)) ?? Data()), to: settingsFile)
+        guard let bytes = try? encoder.encode(settings) else { return }
+        try write(Array(bytes), to: settingsFile)
     }
 
     /// Writes a file of the study, making its directory.
@@ -87,8 +108,8 @@ public struct StudyDirectory: Sendable {
 
     /// Writes `results.json`, `figures.json` and `results.html`.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)`` or ``StudyReport/StudyReportError``; each file is the old
-    ///   one or the new one.
+    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)`` or ``StudyReport/StudyReportError``; each file is the
+    ///   old one or the new one.
     public func writeResults(
         _ rows: [StudyRow], _ figures: StudyFigures, _ description: StudyDescription
     ) throws {
@@ -107,6 +128,17 @@ public struct StudyDirectory: Sendable {
         guard !directory.isEmpty else { return }
         do throws(SafetensorsError) { try WholeFile.createDirectory(at: directory) } catch {
             throw .safetensors(error)
+        }
+    }
+
+    /// Makes the directory, and finds out whether files can be written there.
+    ///
+    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)`` or ``Laboratory/LaboratoryError/usage(_:)``.
+    public func requireWritable() throws(LaboratoryError) {
+        try makeDirectory(path)
+        let place = path.isEmpty ? FilePath(".") : path
+        guard FileManager.default.isWritableFile(atPath: place.string) else {
+            throw .usage("\(place): nothing can be written there. Give another --output.")
         }
     }
 

@@ -9,6 +9,10 @@ public struct StudyInputs: Sendable {
 
     /// The pre-trained model.
     public let base: BaseModel
+    /// SHA-256 of the data file.
+    public let dataDigest: [UInt8]
+    /// SHA-256 of the heads' file.
+    public let headsDigest: [UInt8]
     /// Its file.
     public let basePath: FilePath
     /// The tasks for training and factors, in their order.
@@ -30,9 +34,16 @@ public struct StudyInputs: Sendable {
     ) throws(LaboratoryError) {
         basePath = directory.appending(Self.fileNames.base)
         let base = try BaseModel(opening: basePath)
-        let data = try TaskData(opening: directory.appending(Self.fileNames.data))
+        let dataPath = directory.appending(Self.fileNames.data)
+        let headsPath = directory.appending(Self.fileNames.heads)
+        let data = try TaskData(opening: dataPath)
         let names = tasks ?? data.tasks
-        let heads = try base.heads(of: names, in: directory.appending(Self.fileNames.heads))
+        guard !names.isEmpty else { throw .usage("\(dataPath): holds no task. Give the data of a study.") }
+        let heads = try base.heads(of: names, in: headsPath)
+        do throws(SafetensorsError) {
+            dataDigest = try FileDigest.sha256(ofFileAt: dataPath)
+            headsDigest = try FileDigest.sha256(ofFileAt: headsPath)
+        } catch { throw .safetensors(error) }
         func read(_ split: TaskData.Split) throws(LaboratoryError) -> [EvaluationTask] {
             guard splits.contains(split) else { return [] }
             var read: [EvaluationTask] = []

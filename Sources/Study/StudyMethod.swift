@@ -45,6 +45,11 @@ public struct StudyMethod: Sendable, Equatable {
         return id + "." + setting.map { $0.isLetter || $0.isNumber ? String($0) : "-" }.joined()
     }
 
+    /// Everything that its vectors depend on besides data, base and seed, as a text that two runs can compare.
+    var definition: String {
+        "\(recipe), \(penalty), \(factors), blocks \(blockCount.map(String.init) ?? "none")"
+    }
+
     /// How long a training takes beside the linear one without a penalty.
     var relativeCost: Double {
         switch penalty {
@@ -111,7 +116,9 @@ extension StudyMethod {
                 "diagonal", FineTuningRecipe(stepCount: stepCount, beta: 100), .diagonal, setting: "β = 100"),
             variant("samples = 64", factors: FactorSource(sampleCount: 64)),
             variant("samples = 128", factors: FactorSource(sampleCount: 128)),
+            variant("samples = 512", factors: FactorSource(sampleCount: 512)),
             variant("samples = 1024", factors: FactorSource(sampleCount: 1024)),
+            variant("probes = 2", factors: FactorSource(probeCount: 2)),
             variant("probes = 4", factors: FactorSource(probeCount: 4)),
             variant("8 blocks on the diagonal", blockCount: 8),
             variant("every 2 steps", interval: 2),

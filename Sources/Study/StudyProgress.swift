@@ -16,6 +16,8 @@ public final class StudyProgress: Sendable {
         var total: Double
         var done: Double
         var doneBefore: Double
+        /// Where the stage ends.
+        var limit = Double.infinity
         var activity = ""
     }
 
@@ -40,9 +42,23 @@ public final class StudyProgress: Sendable {
         show(report)
     }
 
+    /// Begins a stage, which counts for its cost at most: what an earlier one did and this one finds is not counted
+    /// twice.
+    func beginStage(cost: Double) {
+        state.withLock { $0.limit = $0.done + cost }
+    }
+
     /// Counts what was done.
-    func add(_ cost: Double) {
-        state.withLock { $0.done += cost }
+    ///
+    /// - Parameters:
+    ///   - cost: Its cost.
+    ///   - isNew: Whether this run did it: the pace does not count what it found.
+    func add(_ cost: Double, isNew: Bool = true) {
+        state.withLock {
+            let counted = min(cost, max(0, $0.limit - $0.done))
+            $0.done += counted
+            if !isNew { $0.doneBefore += counted }
+        }
         show(report)
     }
 

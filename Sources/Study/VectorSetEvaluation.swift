@@ -28,41 +28,79 @@ public struct VectorSetEvaluation: Sendable {
     /// - Parameters:
     ///   - method: How it was merged.
     ///   - vector: Its difference from the base.
+    ///   - own: Accuracies of the merged models on their own tasks, if known: what normalised accuracy is relative to.
     ///   - isLinear: Whether it acts through f + J τ, and not through f(x, θ0 + τ).
     /// - Returns: Its row at α = 1.
-    public func merged(_ method: String, _ vector: [Float], isLinear: Bool = true) async -> StudyRow {
-        var row = row(method, .merge, await measure(vector, alphas: [1], on: test, isLinear: isLinear)[0])
+    public func merged(
+        _ method: String, _ vector: [Float], own: [Double] = [], isLinear: Bool = true
+    ) async -> StudyRow {
+        let accuracies =
+            isLinear ? test.accuracies(await test.response(to: vector)) : await test.nonlinearAccuracies(vector)
+        var row = row(method, .merge, accuracies)
         row.alpha = 1
+        if !own.isEmpty {
+            row.ownCeiling = mean(own)
+            row.normalizedAccuracy = VectorSetRows.normalized(accuracies, by: own)
+        }
         return row
     }
 
     /// Each vector on its own task, their sum over α, and each subtracted over α.
     ///
+    /// The best α of the sum, and of what is subtracted, is chosen on the validation images, if there are any, and
+    /// marked.
+    ///
     /// - Parameters:
     ///   - set: The vectors.
     ///   - isLinear: Whether they act through f + α J τ, and not through f(x, θ0 + α τ).
-    ///   - alphas: Scales of the sum; the best on the validation images, if there are any, is marked.
+    ///   - alphas: Scales of the sum.
     ///   - negatedAlphas: Scales of what is subtracted.
     /// - Returns: The rows, in this order.
+    /// - Throws: `CancellationError`.
     public func rows(
         _ set: VectorSet, isLinear: Bool = true, alphas: [Double], negatedAlphas: [Double] = []
-    ) async -> [StudyRow] {
+    ) async throws -> [StudyRow] {
         var own: [Double] = []
-        var subtracted: [[[Double]]] = []
         for (index, vector) in set.vectors.enumerated() {
+            try Task.checkCancellation()
             own.append(await test.ownAccuracy(ofTask: index, vector, isLinear: isLinear))
-            let negated = negatedAlphas.map { -$0 }
-            subtracted.append(await measure(vector, alphas: negated, on: test, isLinear: isLinear))
         }
         let rows = VectorSetRows(set, own: own, tasks: tasks)
         let sum = set.vectors.dropFirst().reduce(set.vectors.first ?? []) { zip($0, $1).map(+) }
-        let best = await bestAlpha(sum, alphas, isLinear: isLinear)
-        let measured = await measure(sum, alphas: alphas, on: test, isLinear: isLinear)
-        return [rows.individual]
-            + zip(alphas, measured).map { rows.addition($0, $1, isBest: $0 == best) }
-            + negatedAlphas.indices.map { place in
-                rows.negation(negatedAlphas[place], subtracted.map { $0[place] })
-            }
+        let summed = try await measure(sum, alphas: alphas, on: test, isLinear: isLinear)
+        var best: Double?
+        if let validation, alphas.count > 1 {
+            let validated = try await measure(sum, alphas: alphas, on: validation, isLinear: isLinear)
+            best = AlphaGrid.best(zip(alphas, validated).map { ($0, mean($1)) })
+        }
+        return [rows.individual] + zip(alphas, summed).map { rows.addition($0, $1, isBest: $0 == best) }
+            + (try await negation(set, rows, alphas: negatedAlphas, isLinear: isLinear))
+    }
+
+    private func negation(
+        _ set: VectorSet, _ rows: VectorSetRows, alphas: [Double], isLinear: Bool
+    ) async throws -> [StudyRow] {
+        guard !alphas.isEmpty else { return [] }
+        let measured = try await subtracted(set, alphas, on: test, isLinear: isLinear)
+        var best: Double?
+        if let validation, alphas.count > 1 {
+            let validated = zip(alphas, try await subtracted(set, alphas, on: validation, isLinear: isLinear))
+            let threshold = StudyRow.controlShare * mean(validation.baseAccuracies)
+            let admitted = validated.map { rows.negation($0, $1) }.filter { ($0.control ?? 0) >= threshold }
+            best = admitted.min { $0.accuracy < $1.accuracy }?.alpha
+        }
+        return zip(alphas, measured).map { rows.negation($0, $1, isBest: $0 == best) }
+    }
+
+    /// For each α and each vector, the accuracies of all tasks without it.
+    private func subtracted(
+        _ set: VectorSet, _ alphas: [Double], on evaluation: Evaluation, isLinear: Bool
+    ) async throws -> [[[Double]]] {
+        var byVector: [[[Double]]] = []
+        for vector in set.vectors {
+            byVector.append(try await measure(vector, alphas: alphas.map { -$0 }, on: evaluation, isLinear: isLinear))
+        }
+        return alphas.indices.map { place in byVector.map { $0[place] } }
     }
 
     /// Where the vectors of a set act, and how two of them disturb each other.
@@ -89,21 +127,18 @@ public struct VectorSetEvaluation: Sendable {
     /// Accuracies by task for each α.
     private func measure(
         _ vector: [Float], alphas: [Double], on evaluation: Evaluation, isLinear: Bool
-    ) async -> [[Double]] {
-        guard !alphas.isEmpty else { return [] }
+    ) async throws -> [[Double]] {
+        try Task.checkCancellation()
         if isLinear {
             let response = await evaluation.response(to: vector)
             return alphas.map { evaluation.accuracies(response, alpha: $0) }
         }
         var measured: [[Double]] = []
-        for alpha in alphas { measured.append(await evaluation.nonlinearAccuracies(vector, alpha: alpha)) }
+        for alpha in alphas {
+            try Task.checkCancellation()
+            measured.append(await evaluation.nonlinearAccuracies(vector, alpha: alpha))
+        }
         return measured
-    }
-
-    private func bestAlpha(_ sum: [Float], _ alphas: [Double], isLinear: Bool) async -> Double? {
-        guard let validation, alphas.count > 1 else { return nil }
-        let measured = await measure(sum, alphas: alphas, on: validation, isLinear: isLinear)
-        return AlphaGrid.best(zip(alphas, measured).map { ($0, mean($1)) })
     }
 
     private func disentanglement(

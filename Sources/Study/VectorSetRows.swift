@@ -18,20 +18,26 @@ struct VectorSetRows: Sendable {
     /// The sum of all vectors, times α, on every task.
     func addition(_ alpha: Double, _ accuracies: [Double], isBest: Bool) -> StudyRow {
         var row = row(set.setting == nil ? .addition : .ablation, alpha: alpha, accuracies)
-        row.normalizedAccuracy = mean(zip(accuracies, own).map { $1 > 0 ? 100 * $0 / $1 : 0 })
+        row.normalizedAccuracy = Self.normalized(accuracies, by: own)
         row.isBestAlpha = isBest
         return row
     }
 
     /// Each vector subtracted, times α: `accuracies` holds, for each vector, the accuracies of all tasks.
-    func negation(_ alpha: Double, _ accuracies: [[Double]]) -> StudyRow {
+    func negation(_ alpha: Double, _ accuracies: [[Double]], isBest: Bool = false) -> StudyRow {
         let targets = accuracies.indices.map { accuracies[$0][$0] }
         var row = row(.negation, alpha: alpha, targets)
         row.control = mean(
             accuracies.indices.map { subtracted in
                 mean(accuracies[subtracted].indices.filter { $0 != subtracted }.map { accuracies[subtracted][$0] })
             })
+        row.isBestAlpha = isBest
         return row
+    }
+
+    /// In percent of each task's own accuracy, averaged over the tasks.
+    static func normalized(_ accuracies: [Double], by own: [Double]) -> Double {
+        mean(zip(accuracies, own).map { $1 > 0 ? 100 * $0 / $1 : 0 })
     }
 
     private func row(_ regime: StudyRegime, alpha: Double, _ accuracies: [Double]) -> StudyRow {

@@ -79,8 +79,8 @@ extension PageSection {
             anchor: "localisation",
             title: "Localisation",
             words: "Row: a task vector τ. Column: the task on whose inputs ‖Jτ‖², the squared change of the linearised "
-                + "model’s features, was measured. A localised vector is strong on the diagonal only. Each table’s "
-                + "colours end at its own largest value.",
+                + "model’s features, was measured, relative to the task’s own vector (1 on the diagonal). A localised vector "
+                + "is strong on the diagonal only. Each table’s colours end at its own largest value.",
             highest: nil
         )
     }

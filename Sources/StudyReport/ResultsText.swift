@@ -2,7 +2,7 @@
 public struct ResultsText: Sendable {
     private let rows: [StudyRow]
 
-    /// The tables of these rows: addition, merges, negation, ablations; what was not measured is left out.
+    /// The tables of these rows, as on the page; what was not measured is left out.
     public init(rows: [StudyRow]) {
         self.rows = rows
     }
@@ -19,6 +19,7 @@ public struct ResultsText: Sendable {
 
     private var tables: [ReportTable] {
         let tables = StudyTables(rows: rows)
-        return [tables.comparison, tables.merges, tables.negation, tables.ablations].compactMap(\.self)
+        return [tables.comparison, tables.perTask(order: []), tables.merges, tables.negation, tables.ablations]
+            .compactMap(\.self)
     }
 }

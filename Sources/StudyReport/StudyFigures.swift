@@ -6,7 +6,7 @@ public struct StudyFigures: Codable, Sendable, Equatable {
     public var disentanglement: [DisentanglementMap]
     /// How strongly each vector moves each task's representations, by the factors.
     public var interference: [InterferenceMatrix]
-    /// The same by the model itself: ‖Jτ_i‖² on inputs of task j.
+    /// The same by the model itself: ‖Jτ_i‖² on inputs of task j, divided by ‖Jτ_j‖² there.
     public var localisation: [InterferenceMatrix]
     /// The cost of the penalty, one entry for each number of tasks.
     public var penaltyCost: [PenaltyCost]
@@ -92,7 +92,7 @@ public struct InterferenceMatrix: Codable, Sendable, Equatable {
 
 /// How long one evaluation of the penalty and its gradient takes, for a number of tasks.
 public struct PenaltyCost: Codable, Sendable, Equatable {
-    /// How many tasks the penalty protects.
+    /// Tasks of the job; a penalty protects all but one of them.
     public var taskCount: Int
     /// Equation 8: factors summed over tasks.
     public var accumulatedMicroseconds: Double

@@ -1,7 +1,9 @@
-extension StudyTables {
-    /// The share of zero-shot accuracy that the control tasks must keep.
-    static let controlShare = 0.95
+extension StudyRow {
+    /// The share of zero-shot accuracy that the control tasks must keep when a task is negated.
+    public static let controlShare = 0.95
+}
 
+extension StudyTables {
     /// How well a vector, subtracted, makes the model forget its task and nothing else.
     var negation: ReportTable? {
         let series = StudySeries.all(of: rows(of: .negation))
@@ -35,7 +37,8 @@ extension StudyTables {
         ).withoutEmptyColumns
     }
 
-    /// For each seed the row with the lowest target accuracy whose control tasks keep their share of zero-shot.
+    /// For each seed the row whose α was chosen on validation images; where none is marked, the row with the lowest
+    /// target accuracy whose control tasks keep their share of zero-shot.
     ///
     /// Where no measured α does, α = 0 does: the model as it was. Empty when there is nothing to choose from, or when
     /// zero-shot accuracy is unknown.
@@ -51,17 +54,18 @@ extension StudyTables {
                 accuracy: zeroShot,
                 control: zeroShot
             )
-            let admitted = rows.filter { ($0.control ?? -.infinity) >= Self.controlShare * zeroShot }
+            if let chosen = rows.first(where: \.isBestAlpha) { return chosen }
+            let admitted = rows.filter { ($0.control ?? -.infinity) >= StudyRow.controlShare * zeroShot }
             return admitted.reduce(untouched) { $1.accuracy < $0.accuracy ? $1 : $0 }
         }
     }
 
     private var negationCaption: String {
-        let threshold = zeroShot.map { " (\(NumberText.fixed(Self.controlShare * $0.mean)) %)" } ?? ""
+        let threshold = zeroShot.map { " (\(NumberText.fixed(StudyRow.controlShare * $0.mean)) %)" } ?? ""
         return
             "Each task vector subtracted from the model: accuracy in percent on its own task (target; lower is better) "
             + "and on the other tasks (control; should stay)." + zeroShotSentence
             + " “Control ≥ 95 %”: the lowest target among the measured α whose control keeps 95 % of zero-shot"
-            + "\(threshold), chosen on these rows for each seed. " + Self.spreadSentence
+            + "\(threshold), chosen for each seed on validation images where there are any. " + Self.spreadSentence
     }
 }

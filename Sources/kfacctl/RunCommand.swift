@@ -3,6 +3,7 @@ import Console
 import Dispatch
 import Foundation
 import Identifiers
+import Synchronization
 import WireProtocol
 
 /// `kfacctl run`: a coordinator and workers on this machine, one job, and the end of them.
@@ -40,34 +41,58 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let submission = try Submission(file: job, overwrites: overwrite, output: output)
-        let count = workers ?? min(2, ProcessInfo.processInfo.activeProcessorCount)
-        let cluster = try await LocalCluster(
-            workerCount: count, memoryMiB: memory, stateParent: stateDirectory, logLevel: logLevel)
-        defer { cluster.stop() }
-        let client = try await CoordinatorClient(endpoint: cluster.endpoint, timeout: .seconds(10))
-        if !quiet { Terminal.note("coordinator at \(cluster.endpoint), \(count) worker\(count == 1 ? "" : "s")") }
-        try await cluster.waitForWorkers(client)
+        let ready = Mutex<CoordinatorClient?>(nil)
         let report = try await Interruption.watched {
-            let (id, _) = try await client.submit(submission)
-            let output = try await client.status(id).output
-            do {
-                return try await cluster.whileRunning {
-                    try await ProgressDisplay(client: client, isQuiet: quiet).follow(id)
-                }
-            } catch {
-                await abandon(id, output: output, client, cluster)
-                throw error
-            }
+            let (cluster, client) = try await start()
+            defer { cluster.stop() }
+            ready.withLock { $0 = client }
+            let report = try await follow(submission, client, cluster)
+            await client.close()
+            return report
         } onInterruption: {
             // The daemons are about to end; what was staged goes with the job.
+            guard let client = ready.withLock({ $0 }) else { return }
             for job in try await client.runningJobs() { _ = try await client.ask(.cancel(job)) }
             try await Task.sleep(for: .milliseconds(300))
         }
-        await client.close()
         try report.requireSuccess()
         guard !quiet else { return }
         if let tables = ReportTables(directory: report.output) { Terminal.print(tables.text) }
         Terminal.print("outputs: \(report.output)")
+    }
+
+    private func follow(
+        _ submission: Submission, _ client: CoordinatorClient, _ cluster: LocalCluster
+    ) async throws -> JobReport {
+        let (id, _) = try await client.submit(submission)
+        let output = try await client.status(id).output
+        do {
+            return try await cluster.whileRunning {
+                try await ProgressDisplay(client: client, isQuiet: quiet).follow(id)
+            }
+        } catch {
+            await abandon(id, output: output, client, cluster)
+            throw error
+        }
+    }
+
+    /// Starts the daemons; whatever ends this before they are ready, ends them too, and removes their state.
+    private func start() async throws -> (LocalCluster, CoordinatorClient) {
+        let workerCount = workers ?? min(2, ProcessInfo.processInfo.activeProcessorCount)
+        let cluster = try await LocalCluster(
+            workerCount: workerCount, memoryMiB: memory, stateParent: stateDirectory, logLevel: logLevel)
+        do {
+            try Task.checkCancellation()
+            let client = try await CoordinatorClient(endpoint: cluster.endpoint, timeout: .seconds(10))
+            if !quiet {
+                Terminal.note("coordinator at \(cluster.endpoint), \(workerCount) worker\(workerCount == 1 ? "" : "s")")
+            }
+            try await cluster.waitForWorkers(client)
+            return (cluster, client)
+        } catch {
+            cluster.stop()
+            throw error
+        }
     }
 
     /// Leaves nothing of a job that cannot go on: the coordinator removes its files, or this program in its place.

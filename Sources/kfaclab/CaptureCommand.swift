@@ -20,8 +20,8 @@ struct CaptureCommand: Experiment {
     @Option(help: "Training images of each task.")
     var samples = 256
 
-    @Option(help: "Random directions of the output for each image.")
-    var probes = 1
+    @Option(help: "Random directions of the output for each image; 1 by default.")
+    var probes: Int?
 
     @Flag(help: "One direction for each element of the feature: exact gradients instead of random ones.")
     var exact = false
@@ -31,15 +31,18 @@ struct CaptureCommand: Experiment {
 
     func validate() throws {
         guard samples > 0 else { throw ValidationError("--samples must be at least 1.") }
-        guard (1...CaptureSettings.probeLimit).contains(probes) else {
-            throw ValidationError("--probes must lie in 1...\(CaptureSettings.probeLimit).")
+        if let probes {
+            guard (1...CaptureSettings.probeLimit).contains(probes) else {
+                throw ValidationError("--probes must lie in 1...\(CaptureSettings.probeLimit).")
+            }
+            if exact { throw ValidationError("--probes and --exact exclude each other.") }
         }
     }
 
     func perform() async throws {
         let inputs = try StudyInputs(lab.directory(), tasks: tasks.isEmpty ? nil : tasks, splits: [.train])
         let settings = CaptureSettings(
-            sampleCount: samples, probes: exact ? .exact : .sampled(probes), seed: seed)
+            sampleCount: samples, probes: exact ? .exact : .sampled(probes ?? 1), seed: seed)
         let recorder = CaptureRecorder(base: inputs.base, team: lab.team(for: inputs.base), settings: settings)
         let directory = StudyDirectory(FilePath(output))
         try directory.makeDirectory(directory.path)

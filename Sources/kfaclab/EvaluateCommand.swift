@@ -25,8 +25,8 @@ struct EvaluateCommand: Experiment {
         help: "Merged checkpoints as NAME=FILE, or the directory that holds model.safetensors.")
     var merges: [NamedPath] = []
 
-    @Option(parsing: .upToNextOption, help: "Scales of the summed vectors.")
-    var alpha: [Double] = [1]
+    @Option(parsing: .upToNextOption, help: "Scales of the summed vectors; 1 by default.")
+    var alpha: [Double] = []
 
     @Flag(help: "Also subtract each vector: accuracy of its own task and of the others.")
     var negation = false
@@ -51,6 +51,13 @@ struct EvaluateCommand: Experiment {
         guard !sets.isEmpty || !merges.isEmpty else {
             throw ValidationError("nothing to evaluate: give --vectors NAME=DIRECTORY or --merged NAME=FILE.")
         }
+        let names = sets.map(\.name) + merges.map(\.name)
+        guard Set(names).count == names.count, !names.contains("pretrained") else {
+            throw ValidationError("every NAME must be another, and none \"pretrained\".")
+        }
+        if report != nil, negation || !alpha.isEmpty {
+            throw ValidationError("--report measures every α and negation; leave --alpha and --negation out.")
+        }
         guard alpha.allSatisfy(\.isFinite) else { throw ValidationError("--alpha must be finite numbers.") }
         if let pair, pair.values.count != 2 || report == nil {
             throw ValidationError("--pair names two tasks, and belongs to --report.")
@@ -73,9 +80,9 @@ struct EvaluateCommand: Experiment {
         var figures = StudyFigures(tasks: inputs.taskNames)
         for set in vectors {
             try Task.checkCancellation()
-            rows += await evaluation.rows(
-                set, isLinear: !nonlinear, alphas: report == nil ? alpha : AlphaGrid.addition,
-                negatedAlphas: report != nil ? AlphaGrid.negation : negation ? alpha : [])
+            rows += try await evaluation.rows(
+                set, isLinear: !nonlinear, alphas: report == nil ? scales : AlphaGrid.addition,
+                negatedAlphas: report != nil ? AlphaGrid.negation : negation ? scales : [])
             guard report != nil else { continue }
             let drawn = await evaluation.figures(set, pair: chosenPair)
             figures.localisation.append(drawn.localisation)
@@ -85,9 +92,11 @@ struct EvaluateCommand: Experiment {
             try Task.checkCancellation()
             rows.append(await evaluation.merged(name, vector, isLinear: !nonlinear))
         }
-        try write(rows, figures, inputs)
         Terminal.print(ResultsText(rows: rows).text)
+        try write(rows, figures, inputs)
     }
+
+    private var scales: [Double] { alpha.isEmpty ? [1] : alpha }
 
     private func figurePair(_ inputs: StudyInputs) throws -> (first: Int, second: Int)? {
         guard let pair else { return inputs.figurePair }
@@ -105,7 +114,7 @@ struct EvaluateCommand: Experiment {
                 title: "Evaluation of task vectors",
                 model: "Tasks: \(inputs.taskNames.joined(separator: ", ")).", version: "kfaclab \(Build.version)",
                 settings: sets.map { StudySetting(name: $0.name, value: $0.path.string) },
-                notes: ["The best α was chosen on validation images; everything else is measured on test images."])
+                notes: ["The best α was chosen on validation images; accuracies are of test images."])
             try StudyDirectory(FilePath(report)).writeResults(rows, figures, description)
         }
     }

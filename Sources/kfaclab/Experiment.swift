@@ -17,6 +17,9 @@ struct LabOptions: ParsableArguments {
     @Option(help: "Threads that compute; all cores by default. Results do not depend on it.")
     var lanes: Int?
 
+    /// Steps of a training: enough for any schedule, and few enough to count.
+    static let stepRange = 1...1_000_000
+
     func validate() throws {
         if let lanes, !(1...256).contains(lanes) { throw ValidationError("--lanes must lie in 1...256.") }
     }
@@ -47,7 +50,7 @@ extension LaboratoryError {
     /// Whether the user gave something wrong, and nothing was begun.
     var isBadInput: Bool {
         switch self {
-        case .diverged, .programFailed, .interrupted: false
+        case .diverged, .programFailed, .interrupted, .invalidReport: false
         default: true
         }
     }

@@ -62,9 +62,10 @@ struct FinetuneCommand: Experiment {
     var seed = 0
 
     func validate() throws {
-        guard steps > 0, batch > 0, every > 0 else {
-            throw ValidationError("--steps, --batch and --every must be at least 1.")
+        guard LabOptions.stepRange.contains(steps), batch > 0, every > 0 else {
+            throw ValidationError("--steps must lie in \(LabOptions.stepRange), --batch and --every be at least 1.")
         }
+        if chosenPenalty == .none, every != 1 { throw ValidationError("--every without a penalty has no effect.") }
         if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
             throw ValidationError("--learning-rate must be a positive number.")
         }
@@ -100,14 +101,13 @@ struct FinetuneCommand: Experiment {
                 regime: regime, stepCount: steps, batchSize: batch, learningRate: learningRate, beta: chosenBeta,
                 penaltyInterval: every),
             penalty: try await trainingPenalty(inputs, own, team), seed: seed)
+        let file = FilePath(output)
+        // Before the work: it is lost if it has no place.
+        try StudyDirectory(file.removingLastComponent()).requireWritable()
         let stepCount = steps
+        defer { if Terminal.isInteractive { Terminal.note("") } }
         let trained = try await training.run(on: team) { step in
             if Terminal.isInteractive { Terminal.redraw("step \(step) of \(stepCount)") }
-        }
-        if Terminal.isInteractive { Terminal.note("") }
-        let file = FilePath(output)
-        if !file.removingLastComponent().isEmpty {
-            try StudyDirectory(file.removingLastComponent()).makeDirectory(file.removingLastComponent())
         }
         try inputs.base.write(
             trained.taskVector, to: file,
@@ -125,9 +125,12 @@ struct FinetuneCommand: Experiment {
     private func trainingPenalty(_ inputs: StudyInputs, _ own: Int, _ team: PassTeam) async throws -> TrainingPenalty {
         switch chosenPenalty {
         case .none: .none
-        case .curvature: .curvature(try CurvaturePenalty(opening: FilePath(regularizer ?? ""), for: inputs.base))
+        case .curvature:
+            .curvature(
+                try CurvaturePenalty(
+                    opening: FilePath(regularizer ?? ""), for: inputs.base, leavingOut: task))
         case .diagonal: .diagonal(await inputs.diagonal(without: own, FactorSource(), seed: seed, team: team))
-        case .jacobian: inputs.otherInputs(without: own)
+        case .jacobian: try inputs.otherInputs(without: own)
         }
     }
 }

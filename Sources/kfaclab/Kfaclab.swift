@@ -2,6 +2,8 @@ import ArgumentParser
 import Console
 import Laboratory
 import LinearAlgebra
+import Safetensors
+import StudyReport
 import Telemetry
 
 /// The lab: from images to the paper's tables on one machine, with the daemon doing the factor work.
@@ -20,9 +22,15 @@ struct Kfaclab: AsyncParsableCommand {
             var command = try parseAsRoot()
             guard let experiment = command as? any Experiment else { return try command.run() }
             let finished: Void? = try await SignalWatch.interruptible { try await experiment.perform() }
-            if finished == nil { end(.interrupted, "interrupted; run it again to go on.") }
+            if finished == nil {
+                end(.interrupted, command is ReproduceCommand ? "interrupted; run it again to go on." : "interrupted.")
+            }
         } catch let error as LaboratoryError {
             end(error.isBadInput ? .badInput : .failed, "\(error)")
+        } catch let error as StudyReportError {
+            end(.failed, "\(error)")
+        } catch let error as SafetensorsError {
+            end(.failed, "\(error)")
         } catch {
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
             end(.badInput, fullMessage(for: error))

@@ -7,19 +7,20 @@ final class ProgressLine: Sendable {
     private let last = Mutex("")
 
     func show(_ report: StudyProgress.Report) {
-        if Terminal.isInteractive {
-            Terminal.redraw(text(report))
-        } else {
-            let isNew = last.withLock { last in
-                defer { last = report.activity }
-                return last != report.activity
-            }
-            if isNew { Terminal.note(text(report)) }
+        let isNew = last.withLock { last in
+            defer { last = report.activity }
+            return last != report.activity
         }
+        if Terminal.isInteractive { Terminal.redraw(text(report)) } else if isNew { Terminal.note(text(report)) }
     }
 
+    /// Leaves the line; once.
     func end() {
-        if Terminal.isInteractive { Terminal.note("") }
+        let isShown = last.withLock { last in
+            defer { last = "" }
+            return !last.isEmpty
+        }
+        if Terminal.isInteractive, isShown { Terminal.note("") }
     }
 
     private func text(_ report: StudyProgress.Report) -> String {

@@ -5,6 +5,7 @@ import Laboratory
 import Study
 import StudyReport
 import SystemPackage
+import Telemetry
 
 /// `kfaclab reproduce`: the whole study.
 struct ReproduceCommand: Experiment {
@@ -30,16 +31,20 @@ struct ReproduceCommand: Experiment {
     var kfacctl: String?
 
     func validate() throws {
-        guard steps > 0 else { throw ValidationError("--steps must be at least 1.") }
+        guard LabOptions.stepRange.contains(steps) else {
+            throw ValidationError("--steps must lie in \(LabOptions.stepRange).")
+        }
     }
 
     func perform() async throws {
         let inputs = try StudyInputs(lab.directory())
         let study = try Study(
             inputs, directory: FilePath(output),
-            options: Study.Options(seeds: seeds.values, only: only?.values, stepCount: steps),
+            options: Study.Options(
+                seeds: seeds.values, only: only?.values, stepCount: steps, version: "kfaclab \(Build.version)"),
             team: lab.team(for: inputs.base), daemon: try DaemonProgram(at: kfacctl.map { FilePath($0) }))
         let line = ProgressLine()
+        defer { line.end() }
         let rows = try await study.run { line.show($0) }
         line.end()
         Terminal.print(ResultsText(rows: rows).text)

@@ -8,7 +8,8 @@ struct ResultsTextTests {
             [SampleStudy.pretrained] + SampleStudy.sweep("linear", [0.1: 65, 1: 7], best: 0.1)
             + SampleStudy.sweep("tak-accumulated", [0.75: 66.5, 1: 66], beta: 100, ceiling: 69, best: 0.75)
         #expect(
-            ResultsText(rows: rows).text == """
+            ResultsText(rows: rows).text.hasPrefix(
+                """
                 Task addition
                 method                                     α = 1  own ceiling  best α     at best α  normalised, α = 1  seeds
                 ──────────────────────────────────  ────────────  ───────────  ──────  ────────────  ─────────────────  ─────
@@ -17,13 +18,14 @@ struct ResultsTextTests {
                 TAK accumulated (eq. 8), β = 100    66.0 ± 1.0 *   69.0 ± 0.0    0.75  66.5 ± 1.0 *         95.7 ± 1.4      3
                 * the best of the methods that need no data of other tasks
 
-                """
+
+                """.dropLast(1))
         )
     }
 
     @Test func `every row of a table has the gaps of the rule`() {
         let tables = ResultsText(rows: SampleStudy.rows).text.split(separator: "\n\n")
-        #expect(tables.count == 4)
+        #expect(tables.count == 5)
         for table in tables {
             let lines = table.split(separator: "\n").map(Array.init)
             let gaps = lines[2].indices.filter { lines[2][$0] == " " }

@@ -1,0 +1,88 @@
+import Laboratory
+
+/// A piece of a study whose result is kept.
+struct StudyStage: Sendable {
+    enum Work: Sendable {
+        case pretrained
+        /// Trains a method's vectors and measures them.
+        case method(StudyMethod, seed: Int)
+        /// Where a method's vectors act, and how two of them disturb each other.
+        case figures(StudyMethod, seed: Int)
+        /// The daemon's interference matrix of a method's vectors.
+        case interference(StudyMethod, seed: Int)
+        /// Every merge that the daemon has, of one method's vectors.
+        case merges(StudyMethod, seed: Int)
+        case ablation(StudyMethod, seed: Int)
+        case penaltyCost
+    }
+
+    /// What measuring vectors costs beside the training of one of them.
+    static let evaluationCost = 2.0
+
+    /// Names its file; what it says does not depend on which other stages a run has.
+    let name: String
+    let work: Work
+    /// In trainings of one vector.
+    let cost: Double
+}
+
+/// The stages of a study in their order: a seed is finished before the next begins, so that results come early.
+struct StudyStages: Sendable {
+    private let options: Study.Options
+    private let taskCount: Double
+
+    init(_ study: Study) {
+        options = study.options
+        taskCount = Double(study.inputs.taskNames.count)
+    }
+
+    /// The stages that a run's options ask for.
+    var chosen: [StudyStage] { stages(seeds: options.seeds) { options.includes($0) } }
+
+    /// All stages of some seeds, whatever the options ask for.
+    func all(seeds: [Int]) -> [StudyStage] {
+        var seen: Set<Int> = []
+        return stages(seeds: seeds.filter { seen.insert($0).inserted }.sorted()) { _ in true }
+    }
+
+    private func stages(seeds: [Int], including isIncluded: (String) -> Bool) -> [StudyStage] {
+        let methods = StudyMethod.all(stepCount: options.stepCount)
+        var stages = [StudyStage(name: "pretrained", work: .pretrained, cost: 0.1)]
+        for seed in seeds {
+            let chosen = methods.filter { isIncluded($0.id) }
+            stages += chosen.map { trained($0, seed: seed, .method($0, seed: seed), "") }
+            if isIncluded(StudyMethod.mergesID) {
+                stages += methods.filter { $0.id == "linear" }.map {
+                    trained($0, seed: seed, .merges($0, seed: seed), "merges.", isTrained: isIncluded($0.id))
+                }
+            }
+        }
+        // One seed says enough about what the figures show; which seeds were run before must not matter to it.
+        let drawn = options.seeds[0]
+        for method in methods where isIncluded(method.id) && method.recipe.regime == .linear {
+            let figures = StudyStage.Work.figures(method, seed: drawn)
+            stages.append(trained(method, seed: drawn, figures, "figures.", isTrained: true))
+            if ["linear", "tak-accumulated"].contains(method.id), isIncluded(StudyMethod.mergesID) {
+                let interference = StudyStage.Work.interference(method, seed: drawn)
+                stages.append(trained(method, seed: drawn, interference, "interference.", isTrained: true))
+            }
+        }
+        if isIncluded(StudyMethod.ablationsID) {
+            for seed in seeds.prefix(1) {
+                stages += StudyMethod.ablations(stepCount: options.stepCount).map {
+                    trained($0, seed: seed, .ablation($0, seed: seed), "")
+                }
+            }
+        }
+        stages.append(StudyStage(name: "penalty-cost", work: .penaltyCost, cost: 0.2))
+        return stages
+    }
+
+    private func trained(
+        _ method: StudyMethod, seed: Int, _ work: StudyStage.Work, _ prefix: String, isTrained: Bool = false
+    ) -> StudyStage {
+        StudyStage(
+            name: "\(prefix)seed\(seed).\(method.fileName)", work: work,
+            cost: StudyStage.evaluationCost + (isTrained ? 0 : taskCount * method.relativeCost))
+    }
+}

@@ -1,0 +1,88 @@
+import LinearAlgebra
+import ReferenceModel
+import TestSupport
+import Testing
+
+@testable import Laboratory
+
+struct DiagonalCurvatureTests {
+    private let model: TinyModel
+    private let tokens: [Float]
+    /// More than one shard, not in order.
+    private let samples = Array((0..<20).reversed())
+
+    init() throws {
+        BLASEnvironment.setThreadCount(1)
+        model = try TinyModel()
+        tokens = model.tokens(samples: 20)
+    }
+
+    private func diagonal(
+        _ settings: CaptureSettings, samples: [Int]? = nil, laneCount: Int = 2
+    ) async -> [Float] {
+        await DiagonalCurvature(
+            "a", tokens: tokens, samples: samples ?? self.samples, base: model.base,
+            team: PassTeam(model.base.layout, laneCount: laneCount), settings: settings
+        ).values
+    }
+
+    /// Jᵀ u of one sample, in a pass of its own.
+    private func gradient(of sample: Int, _ direction: [Float]) -> [Double] {
+        var pass = TransformerPass(model.base.layout, sampleCapacity: 1)
+        pass.load([sample], from: tokens)
+        pass.forward(model.base.parameters)
+        var gradient = [Float](repeating: 0, count: model.base.layout.count)
+        pass.cotangent(model.base.parameters, of: direction, gradient: &gradient)
+        return gradient.map(Double.init)
+    }
+
+    @Test func `exact probes give the mean of each parameter's squared Jacobian column`() async {
+        let found = await diagonal(CaptureSettings(probes: .exact))
+        var expected = [Double](repeating: 0, count: model.base.layout.count)
+        for sample in samples {
+            for feature in 0..<6 {
+                let row = gradient(of: sample, (0..<6).map { $0 == feature ? 1 : 0 })
+                for index in row.indices { expected[index] += row[index] * row[index] / Double(samples.count) }
+            }
+        }
+        expectClose(found, expected, relative: 1e-4, absolute: 1e-9)
+    }
+
+    @Test func `exact probes agree with the tangents of single parameters`() async {
+        let found = await diagonal(CaptureSettings(probes: .exact))
+        let outputs = ModelOutputs(model.base, tokens: tokens, count: 20)
+        for entry in model.base.layout.entries {
+            var unit = [Float](repeating: 0, count: model.base.layout.count)
+            unit[entry.offset] = 1
+            let squares = outputs.tangents(along: unit).joined().reduce(0) { $0 + $1 * $1 }
+            expectClose(Double(found[entry.offset]), squares / 20, relative: 1e-3, absolute: 1e-9)
+        }
+    }
+
+    @Test func `sampled probes give the mean square of per-sample gradients`() async {
+        let settings = CaptureSettings(probes: .sampled(3), seed: 4)
+        let found = await diagonal(settings)
+        var expected = [Double](repeating: 0, count: model.base.layout.count)
+        for sample in samples {
+            var directions = ProbeDirections(settings, task: "a", samples: [sample], featureWidth: 6)
+            var direction = [Float](repeating: 0, count: 6)
+            for _ in 0..<3 {
+                directions.next(into: &direction)
+                let row = gradient(of: sample, direction)
+                for index in row.indices { expected[index] += row[index] * row[index] / Double(3 * samples.count) }
+            }
+        }
+        expectClose(found, expected, relative: 1e-4, absolute: 1e-9)
+    }
+
+    @Test func `the number of threads changes no bit`() async {
+        let settings = CaptureSettings(probes: .sampled(2))
+        let one = await diagonal(settings, laneCount: 1)
+        #expect(await diagonal(settings, laneCount: 3) == one)
+    }
+
+    @Test func `no samples give zeros`() async {
+        let found = await diagonal(CaptureSettings(), samples: [])
+        #expect(found == [Float](repeating: 0, count: model.base.layout.count))
+    }
+}

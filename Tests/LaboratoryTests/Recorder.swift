@@ -1,0 +1,10 @@
+import Synchronization
+
+/// What a callback was given, in order, from any thread.
+final class Recorder<Value: Sendable>: Sendable {
+    private let state = Mutex<[Value]>([])
+
+    var values: [Value] { state.withLock { $0 } }
+
+    func append(_ value: Value) { state.withLock { $0.append(value) } }
+}
