@@ -37,15 +37,22 @@ struct StudyStages: Sendable {
     }
 
     /// The stages that a run's options ask for.
-    var chosen: [StudyStage] { stages(seeds: options.seeds) { options.includes($0) } }
+    ///
+    /// One seed says enough about figures and ablations.
+    var chosen: [StudyStage] {
+        stages(seeds: options.seeds, detailed: [options.seeds[0]]) { options.includes($0) }
+    }
 
     /// All stages of some seeds, whatever the options ask for.
     func all(seeds: [Int]) -> [StudyStage] {
         var seen: Set<Int> = []
-        return stages(seeds: seeds.filter { seen.insert($0).inserted }.sorted()) { _ in true }
+        let different = seeds.filter { seen.insert($0).inserted }.sorted()
+        return stages(seeds: different, detailed: different) { _ in true }
     }
 
-    private func stages(seeds: [Int], including isIncluded: (String) -> Bool) -> [StudyStage] {
+    private func stages(
+        seeds: [Int], detailed: [Int], including isIncluded: (String) -> Bool
+    ) -> [StudyStage] {
         let methods = StudyMethod.all(stepCount: options.stepCount)
         var stages = [StudyStage(name: "pretrained", work: .pretrained, cost: 0.1)]
         for seed in seeds {
@@ -57,18 +64,16 @@ struct StudyStages: Sendable {
                 }
             }
         }
-        // One seed says enough about what the figures show; which seeds were run before must not matter to it.
-        let drawn = options.seeds[0]
-        for method in methods where isIncluded(method.id) && method.recipe.regime == .linear {
-            let figures = StudyStage.Work.figures(method, seed: drawn)
-            stages.append(trained(method, seed: drawn, figures, "figures.", isTrained: true))
-            if ["linear", "tak-accumulated"].contains(method.id), isIncluded(StudyMethod.mergesID) {
-                let interference = StudyStage.Work.interference(method, seed: drawn)
-                stages.append(trained(method, seed: drawn, interference, "interference.", isTrained: true))
+        for seed in detailed {
+            for method in methods where isIncluded(method.id) && method.recipe.regime == .linear {
+                let figures = StudyStage.Work.figures(method, seed: seed)
+                stages.append(trained(method, seed: seed, figures, "figures.", isTrained: true))
+                if ["linear", "tak-accumulated"].contains(method.id), isIncluded(StudyMethod.mergesID) {
+                    let interference = StudyStage.Work.interference(method, seed: seed)
+                    stages.append(trained(method, seed: seed, interference, "interference.", isTrained: true))
+                }
             }
-        }
-        if isIncluded(StudyMethod.ablationsID) {
-            for seed in seeds.prefix(1) {
+            if isIncluded(StudyMethod.ablationsID) {
                 stages += StudyMethod.ablations(stepCount: options.stepCount).map {
                     trained($0, seed: seed, .ablation($0, seed: seed), "")
                 }
