@@ -120,7 +120,11 @@ let package = Package(
             ],
             exclude: ["Schema"]),
         module(
-            "Study", ["Laboratory", "StudyReport", "ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage]),
+            "Study",
+            [
+                "Identifiers", "Laboratory", "StudyReport", "ReferenceModel", "LinearAlgebra", "Safetensors",
+                systemPackage,
+            ]),
 
         // Level 5: sessions over sockets, the durable record.
         module("Messaging", ["Identifiers", "JobPlan", "ZeroMQ", "WireProtocol"]),

@@ -66,15 +66,14 @@ struct FeatureHead: Sendable {
             parameters, first, to: &second, adding: false, gradient: &gradient, samples: samples, rowsPerSample: 1)
         clear(&stream, samples * positions * width)
         for sample in 0..<samples {
-            let start = sample * positions * width
-            for index in 0..<width { stream[start + index] = second[sample * width + index] }
+            copyRange(
+                second, from: sample * width, to: &stream, at: sample * positions * width, count: width)
         }
     }
 
     private mutating func gatherClassTokens(of stream: [Float], samples: Int) {
         for sample in 0..<samples {
-            let start = sample * positions * width
-            for index in 0..<width { first[sample * width + index] = stream[start + index] }
+            copyRange(stream, from: sample * positions * width, to: &first, at: sample * width, count: width)
         }
     }
 }

@@ -87,8 +87,9 @@ public struct TransformerPass: Sendable {
         let width = shape.width
         clear(&scratch.first, scratch.rows * width)
         for sample in 0..<sampleCount {
-            let start = sample * shape.positionCount * width
-            for index in 0..<width { scratch.first[start + index] = direction[layout.classTokenOffset + index] }
+            copyRange(
+                direction, from: layout.classTokenOffset, to: &scratch.first, at: sample * shape.positionCount * width,
+                count: width)
         }
         normalizationBefore.tangent(
             parameters, direction, of: scratch.first, to: &stream, scratch: &scratch.second, rows: scratch.rows)

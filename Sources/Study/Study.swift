@@ -1,4 +1,4 @@
-import Foundation
+import Identifiers
 public import Laboratory
 public import StudyReport
 public import SystemPackage
@@ -102,18 +102,16 @@ public struct Study: Sendable {
     /// What every run in this directory has to agree about.
     private var settings: [String: String] {
         var settings = [
-            "base_sha256": hexadecimal(inputs.base.digest), "data_sha256": hexadecimal(inputs.dataDigest),
-            "heads_sha256": hexadecimal(inputs.headsDigest), "tasks": inputs.taskNames.joined(separator: ", "),
+            "base_sha256": "\(BlobDigest(sha256: inputs.base.digest))",
+            "data_sha256": "\(BlobDigest(sha256: inputs.dataDigest))",
+            "heads_sha256": "\(BlobDigest(sha256: inputs.headsDigest))",
+            "tasks": inputs.taskNames.joined(separator: ", "),
             "steps": "\(options.stepCount)", "merge damping": "\(FactorLibrary.mergeDamping)",
         ]
         let methods =
             StudyMethod.all(stepCount: options.stepCount) + StudyMethod.ablations(stepCount: options.stepCount)
         for method in methods { settings["method \(method.label)"] = method.definition }
         return settings
-    }
-
-    private func hexadecimal(_ bytes: [UInt8]) -> String {
-        bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
     }
 
     /// Writes `results.json`, `figures.json` and `results.html` of everything that this directory holds, whichever run
