@@ -161,6 +161,26 @@ public final class BlobStore: Sendable {
     /// All blobs in the store, in no order.
     public var digests: [BlobDigest] { contents.withLock { Array($0.byteCounts.keys) } }
 
+    /// All blobs in the store with their sizes, in no order; no file is looked at.
+    public var blobs: [(digest: BlobDigest, byteCount: Int)] {
+        contents.withLock { contents in contents.byteCounts.map { (digest: $0.key, byteCount: $0.value) } }
+    }
+
+    /// Where a blob lies, for messages; nil if the store does not hold it.
+    public func path(of digest: BlobDigest) -> FilePath? {
+        contents.withLock { contents in
+            guard contents.byteCounts[digest] != nil else { return nil }
+            return contents.pending.contains(digest) ? layout.pending(digest) : layout.durable(digest)
+        }
+    }
+
+    /// Bytes that are free on the store's file system for this process.
+    ///
+    /// - Throws: ``BlobStoreError/callFailed(path:call:code:)``.
+    public func freeByteCount() throws(BlobStoreError) -> UInt64 {
+        try StoreDirectory.freeByteCount(directory)
+    }
+
     /// Fills `destination` with a blob's bytes from `offset` on.
     ///
     /// - Throws: ``BlobStoreError/missing(directory:digest:)``,
@@ -178,6 +198,20 @@ public final class BlobStore: Sendable {
         }
         let read = try blob.file.read(at: offset, into: &destination)
         guard read == count else { throw .truncated(path: blob.file.path, expected: byteCount, found: offset + read) }
+    }
+
+    /// Hashes a blob's bytes anew, as they are on the disk now.
+    ///
+    /// - Parameters:
+    ///   - digest: The blob.
+    ///   - goesOn: Asked after every block; false ends the hashing.
+    /// - Returns: What the bytes are; `digest` itself unless they were damaged. Nil when `goesOn` ended it.
+    /// - Throws: ``BlobStoreError/missing(directory:digest:)`` or the failed call.
+    public func computedDigest(
+        of digest: BlobDigest, while goesOn: () -> Bool = { true }
+    ) throws(BlobStoreError) -> BlobDigest? {
+        guard let blob = try openBlob(digest) else { throw .missing(directory: directory, digest: digest) }
+        return try blob.file.digest(while: goesOn)
     }
 
     private struct OpenBlob: ~Copyable {

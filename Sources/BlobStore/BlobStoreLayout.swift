@@ -7,8 +7,6 @@ import SystemPackage
 struct BlobStoreLayout {
     let directory: FilePath
 
-    /// Bytes read at a time when a blob is hashed again.
-    private static let blockByteCount = 1 << 20
     private static let hexadecimalDigits = Array("0123456789abcdef")
 
     func durable(_ digest: BlobDigest) -> FilePath { path(of: digest, in: "durable") }
@@ -57,7 +55,8 @@ struct BlobStoreLayout {
     func verifiedPendingBlobs() throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
         var verified: [(digest: BlobDigest, byteCount: Int)] = []
         for blob in try blobs(in: "pending") {
-            if try hash(pending(blob.digest)) == blob.digest {
+            let file = try StoreFile(opening: pending(blob.digest), flags: O_RDONLY)
+            if try file.digest() == blob.digest {
                 verified.append(blob)
             } else {
                 _ = try StoreDirectory.remove(pending(blob.digest))
@@ -79,28 +78,30 @@ struct BlobStoreLayout {
         }
         return blobs
     }
+}
 
-    private func hash(_ path: FilePath) throws(BlobStoreError) -> BlobDigest {
-        let file = try StoreFile(opening: path, flags: O_RDONLY)
+extension StoreFile {
+    /// Bytes read at a time when a file is hashed.
+    private static var blockByteCount: Int { 1 << 20 }
+
+    /// The SHA-256 of the whole file; nil when `goesOn`, asked after every block, ended the reading.
+    func digest(while goesOn: () -> Bool = { true }) throws(BlobStoreError) -> BlobDigest? {
         var hash = SHA256()
         var block = [UInt8](repeating: 0, count: Self.blockByteCount)
         var offset = 0
         while true {
-            let count = try Self.read(file, at: offset, into: &block)
+            let count = try read(at: offset, into: &block)
             block.withUnsafeBytes { hash.update(bufferPointer: .init(rebasing: $0[..<count])) }
             offset += count
             if count < block.count { return BlobDigest(hash.finalize()) }
+            guard goesOn() else { return nil }
         }
     }
 
-    private static func read(
-        _ file: borrowing StoreFile,
-        at offset: Int,
-        into block: inout [UInt8]
-    ) throws(BlobStoreError) -> Int {
+    private func read(at offset: Int, into block: inout [UInt8]) throws(BlobStoreError) -> Int {
         var span = block.mutableSpan
         var raw = span.mutableBytes
-        return try file.read(at: offset, into: &raw)
+        return try read(at: offset, into: &raw)
     }
 }
 

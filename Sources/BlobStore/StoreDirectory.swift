@@ -52,4 +52,12 @@ enum StoreDirectory {
     static func synchronize(_ path: FilePath) throws(BlobStoreError) {
         try StoreFile(opening: path, flags: O_RDONLY | O_DIRECTORY).synchronize()
     }
+
+    /// Bytes that are free for this process on the file system of a directory.
+    static func freeByteCount(_ path: FilePath) throws(BlobStoreError) -> UInt64 {
+        var status = statvfs()
+        guard path.withPlatformString({ statvfs($0, &status) }) == 0 else { throw callFailed("statvfs", path) }
+        let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+        return overflow ? .max : bytes
+    }
 }

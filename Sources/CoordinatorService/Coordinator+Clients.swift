@@ -24,6 +24,7 @@ extension Coordinator {
         case .status(let id): reply = settled.status(of: id).map { .jobs([report($0)]) } ?? unknown(id)
         case .cancel(let id): reply = cancel(id)
         case .workers: reply = .workers(workerReports)
+        case .drain(let worker): reply = drain(worker)
         case .outputs(let id): reply = outputs(of: id)
         case .outputRange(let id, let path, let offset, let byteCount):
             (reply, payload) = outputRange(of: id, path, offset, byteCount)
@@ -68,7 +69,8 @@ extension Coordinator {
 
     private func plan(_ submission: Submission) async -> ClientReply {
         do throws(JobRefusal) {
-            return .plan(PlanSummary(of: try await admitted(submission, as: "plan").plan))
+            let plan = try await admitted(submission, as: "plan").plan
+            return .plan(PlanSummary(of: plan, known: settled.knownUnits(of: plan)))
         } catch {
             return .failure(RequestFailure(kind: .badInput, problems: error.problems))
         }
@@ -99,6 +101,22 @@ extension Coordinator {
         return .accepted(id, isRunningAlready: status.outcome == nil)
     }
 
+    private func drain(_ worker: WorkerID) -> ClientReply {
+        guard workers[worker] != nil else {
+            let known = workers.keys.map(\.rawValue).sorted().joined(separator: ", ")
+            return .failure(
+                RequestFailure(
+                    kind: .world,
+                    problems: [
+                        JobProblem(
+                            at: "\(worker)",
+                            "there is no such worker. Known workers: \(known.isEmpty ? "none" : known).")
+                    ]))
+        }
+        happen(.drainRequested(worker))
+        return .workers(workerReports.filter { $0.hello.worker == worker })
+    }
+
     private func unknown(_ id: JobID) -> ClientReply {
         let known = settled.jobStatuses.map(\.id.rawValue).joined(separator: ", ")
         return .failure(
@@ -116,7 +134,9 @@ extension Coordinator {
         let state: JobReport.State
         var message = ""
         switch status.outcome {
-        case nil: (state, message) = (.running, waiting(status.id))
+        case nil:
+            let pause = journalPause ?? status.pauseReason
+            (state, message) = pause.map { (.paused, $0) } ?? (.running, waiting(status.id))
         case .succeeded: state = .succeeded
         case .cancelled: state = .cancelled
         case .failed(let failure):
@@ -141,7 +161,8 @@ extension Coordinator {
             workers[status.id].map {
                 WorkerReport(
                     hello: $0.hello, leasedUnits: status.leasedUnits, startedUnits: status.startedUnits,
-                    finishedUnits: $0.finishedUnits)
+                    finishedUnits: $0.finishedUnits, heldBlobs: status.heldBlobs, heldBytes: status.heldBytes,
+                    isDraining: status.isDraining)
             }
         }
     }

@@ -1,8 +1,10 @@
 import BlobStore
 import Identifiers
 import JobPlan
+import Logging
 import Messaging
 import Scheduling
+import Telemetry
 import WireProtocol
 import ZeroMQ
 
@@ -25,19 +27,31 @@ extension Coordinator {
         }
         noteSign(of: worker)
         switch message {
-        case .hello, .heartbeat: break
+        case .hello: break
+        case .heartbeat(_, let progress):
+            let steps = progress.map { UnitSteps($0.unit.unit, $0.unit.attempt, steps: $0.steps) }
+            if !steps.isEmpty { happen(.workerProgressed(worker, steps)) }
         case .started(let name): happen(.unitStarted(name.unit, name.attempt, by: worker))
         case .finished(let name, let result, let elapsed, let kernels):
             workers[worker]?.finishedUnits += 1
             finish(name, by: worker, result, elapsed, kernels)
-        case .failed(let name, let isBadInput, let message):
-            let failure = UnitFailure(kind: isBadInput ? .badInput : .world, message: message)
+        case .failed(let name, let fault, let message):
+            let failure = UnitFailure(kind: UnitFailure.Kind(fault), message: message)
             happen(.unitFailed(name.unit, name.attempt, by: .worker(worker), failure))
         case .goodbye(let reason): happen(.workerLeft(worker, reason: reason))
-        case .rangeRequest(let range): transferSink.yield((.range(range, inputFile(range.source)), peer))
+        case .draining: happen(.workerDraining(worker))
+        case .held(let blobs): happen(.blobsHeld(worker, blobs))
+        case .dropped(let blobs): happen(.blobsDropped(worker, blobs))
+        case .collectFailure(let blob, let message): failCollection(of: blob, from: worker, message)
+        case .rangeRequest(let range): request(range, from: peer)
         case .rangeCredit(let transfer, let chunks):
             transferSink.yield((.credit(transfer: transfer, chunks: chunks), peer))
-        case .uploadOffer(let transfer, let blob): transferSink.yield((.offer(transfer: transfer, blob), peer))
+        case .uploadOffer(let transfer, let blob):
+            // Only what was asked for: a worker cannot fill the disk.
+            let request: TransferService.Request =
+                scheduler.isWanted(blob.digest)
+                ? .offer(transfer: transfer, blob) : .unwanted(transfer: transfer, blob.digest)
+            transferSink.yield((request, peer))
         case .uploadChunk(let transfer, let offset):
             if let payload { transferSink.yield((.chunk(transfer: transfer, offset: offset, payload), peer)) }
         }
@@ -69,18 +83,86 @@ extension Coordinator {
         workers.first { $0.value.identity == peer }?.key
     }
 
-    /// A result is worth something only when its blobs are in the store.
     private func finish(
         _ name: LeasedUnitName, by worker: WorkerID, _ result: UnitResult, _ elapsed: Double, _ kernels: Double
     ) {
-        guard result.blobs.allSatisfy({ store.contains($0.digest) }) else {
-            let failure = UnitFailure(kind: .world, message: "the unit's results are not in the blob store")
-            happen(.unitFailed(name.unit, name.attempt, by: .worker(worker), failure))
-            return
-        }
         happen(
             .unitFinished(
                 name.unit, name.attempt, by: .worker(worker), result,
                 UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)))
+    }
+
+    // MARK: - Blobs
+
+    /// Sends bytes that the coordinator has; a blob that another worker has is collected first.
+    private func request(_ range: RangeRequest, from peer: RoutingIdentity) {
+        if case .blob(let digest) = range.source, !store.contains(digest) {
+            let waiting = waitingRanges.values.reduce(0) { $0 + $1.count { $0.peer == peer } }
+            guard waiting < TransferService.transfersPerPeer else {
+                transferSink.yield((.refusal(transfer: range.transfer, "too many requests at once"), peer))
+                return
+            }
+            waitingRanges[digest, default: []].append((range, peer))
+            happen(.blobWanted(digest))
+            return
+        }
+        transferSink.yield((.range(range, inputFile(range.source)), peer))
+    }
+
+    /// Nobody has a blob that workers wait for: their units are given back, and the blob is made again.
+    func tellUnavailable(_ blob: BlobDigest) async {
+        for (range, peer) in waitingRanges.removeValue(forKey: blob) ?? [] {
+            let message = "no worker has blob \(blob) any more; it is computed again"
+            await endpoint.send(.coordinator(.rangeFailure(transfer: range.transfer, message: message)), to: peer)
+        }
+    }
+
+    /// Takes in what became of an upload.
+    func handle(_ outcome: TransferService.UploadOutcome, from peer: RoutingIdentity) async {
+        switch outcome {
+        case .stored(let blob):
+            happen(.blobStored(blob))
+            for (range, waiter) in waitingRanges.removeValue(forKey: blob.digest) ?? [] {
+                transferSink.yield((.range(range, nil), waiter))
+            }
+        case .damaged(let blob):
+            guard let worker = worker(at: peer) else { return }
+            logger.warning(
+                "a blob is not what its name says; it is discarded",
+                metadata: [LogKeys.worker: "\(worker)", "blob": "\(blob)"])
+            await endpoint.send(.coordinator(.discard([blob])), to: peer)
+            happen(.collectionFailed(blob, from: worker))
+        case .paused(let blob, let reason): happen(.collectionPaused(blob, reason: reason))
+        }
+    }
+
+    private func failCollection(of blob: BlobDigest, from worker: WorkerID, _ message: String) {
+        // What was refused because of a full disk, or is no longer wanted, says nothing about the worker.
+        guard scheduler.isCollecting(blob, from: worker) else { return }
+        logger.warning(
+            "a blob could not be collected",
+            metadata: [LogKeys.worker: "\(worker)", "blob": "\(blob)", LogKeys.cause: "\(message)"])
+        happen(.collectionFailed(blob, from: worker))
+    }
+
+    /// Forgets what a worker waits for that is gone.
+    func forgetRequests(of peer: RoutingIdentity) {
+        for blob in waitingRanges.keys {
+            waitingRanges[blob]?.removeAll { $0.peer == peer }
+            if waitingRanges[blob]?.isEmpty == true { waitingRanges[blob] = nil }
+        }
+    }
+}
+
+extension UnitFailure.Kind {
+    /// The kind of a failure that a worker reports.
+    fileprivate init(_ fault: UnitFault) {
+        self =
+            switch fault {
+            case .badInput: .badInput
+            case .world: .world
+            case .noSpace: .noSpace
+            case .inputMissing: .inputMissing
+            }
     }
 }

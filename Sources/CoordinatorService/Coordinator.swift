@@ -36,6 +36,12 @@ actor Coordinator {
     private var ownUnits: [JobID: Int] = [:]
     private var abandoned: [JobID: OutputDirectory] = [:]
     let admissionDesk = AdmissionDesk()
+    /// Requests of workers for blobs that are being collected from other workers, by blob.
+    ///
+    /// Bound: each worker's limit of transfers.
+    var waitingRanges: [BlobDigest: [(range: RangeRequest, peer: RoutingIdentity)]] = [:]
+    /// Why the journal cannot be written at the moment: everything waits for room on the disk.
+    private(set) var journalPause: String?
 
     private let wakeups: AsyncStream<Void>
     private let wakeSink: AsyncStream<Void>.Continuation
@@ -122,12 +128,28 @@ actor Coordinator {
         deadline = all.last?.deadline
         let records = all.flatMap(\.records)
         // Nobody else asks the scheduler meanwhile to change, so what is settled below is what was committed.
-        if !records.isEmpty { try await durableRecord.commit(records) }
+        if !records.isEmpty { try await commitWhenThereIsRoom(records) }
         settled = scheduler
         for case .jobAccepted(let header) in records {
             acceptances.removeValue(forKey: header.id)?.resume(returning: true)
         }
         for effects in all { await perform(effects) }
+    }
+
+    /// Makes facts durable; while the disk is full, waits: nothing is acted on that is not recorded.
+    private func commitWhenThereIsRoom(_ records: [JournalRecord]) async throws {
+        while !isClosed {
+            do {
+                try await durableRecord.commit(records)
+                if journalPause != nil { logger.notice("the journal is written again; work goes on") }
+                journalPause = nil
+                return
+            } catch  where DiskSpace.isExhausted(error) {
+                if journalPause == nil { logger.error("paused", metadata: [LogKeys.cause: "\(error)"]) }
+                journalPause = "\(error)"
+                try await Task.sleep(for: .seconds(1))
+            }
+        }
     }
 
     // MARK: - Effects out
@@ -136,7 +158,20 @@ actor Coordinator {
         effects.notices.forEach(log)
         for order in effects.orders { await send(order) }
         for lease in effects.coordinatorWork { begin(lease) }
+        for blob in effects.unavailable { await tellUnavailable(blob) }
         for job in effects.endedJobs { end(job) }
+        if effects.clearsStore { clearStore() }
+    }
+
+    /// Blobs at the coordinator belong to running jobs; workers keep theirs for later ones.
+    private func clearStore() {
+        // A job that was accepted meanwhile may have collected something already; then the next end clears.
+        guard jobs.isEmpty else { return }
+        do {
+            _ = try store.removeAll(except: [])
+        } catch {
+            logger.warning("blobs could not be removed", metadata: [LogKeys.cause: "\(error)"])
+        }
     }
 
     private func send(_ order: WorkerOrder) async {
@@ -155,7 +190,14 @@ actor Coordinator {
         case .revoke(let worker, let leased):
             guard let peer = workers[worker]?.identity else { return }
             await endpoint.send(.coordinator(.revoke(LeasedUnitName(leased.unit, leased.attempt))), to: peer)
+        case .collect(let worker, let blob): await tell(worker, .collect(blob))
+        case .drain(let worker): await tell(worker, .drain)
+        case .dismiss(let worker): await tell(worker, .dismiss)
         }
+    }
+
+    private func tell(_ worker: WorkerID, _ message: CoordinatorMessage) async {
+        if let peer = workers[worker]?.identity { await endpoint.send(.coordinator(message), to: peer) }
     }
 
     private func begin(_ lease: LeasedUnit) {
@@ -191,13 +233,6 @@ actor Coordinator {
             if ownUnits[id, default: 0] == 0 { job.output.discard() } else { abandoned[id] = job.output }
         }
         logger.notice("job ended", metadata: [LogKeys.job: "\(id)", "outcome": "\(outcome.map { "\($0)" } ?? "?")"])
-        // Blobs belong to running jobs; what no job names any more is removed.
-        guard jobs.isEmpty else { return }
-        do {
-            _ = try store.removeAll(except: [])
-        } catch {
-            logger.warning("blobs could not be removed", metadata: [LogKeys.cause: "\(error)"])
-        }
     }
 
     // MARK: - Jobs
@@ -239,7 +274,7 @@ actor Coordinator {
                 if let failure = resume(header, isEnded: ended.contains(header.id)) {
                     lost.append(.jobEnded(header.id, .failed(failure)))
                 }
-            case .unitFinished(let unit, _, let result, _) where !isUsable(unit, result): continue
+            case .unitFinished(let unit, _, _, _, _) where !isUsable(unit): continue
             default: scheduler.apply(record)
             }
         }
@@ -256,7 +291,10 @@ actor Coordinator {
         }
         if running.isEmpty { _ = try store.removeAll(except: []) }
         settled = scheduler
-        happen(.deadlineReached)
+        let stored = store.digests.compactMap { digest in
+            store.byteCount(of: digest).map { BlobReference(digest: digest, byteCount: UInt64($0)) }
+        }
+        happen(.restarted(stored: stored))
     }
 
     /// Makes a job's plan anew; of one that has ended only the status is kept, so that no file stays open for it.
@@ -286,72 +324,14 @@ actor Coordinator {
             kind: .badInput, message: "the job cannot go on after a restart: \(reason). Submit it again.")
     }
 
-    /// Whether a journalled result can still be used: its blobs are in the store, its files in the staging directory.
-    private func isUsable(_ unit: UnitReference, _ result: UnitResult) -> Bool {
+    /// Whether a journalled result can still be used.
+    ///
+    /// Blobs may be anywhere, and are looked for when they are needed; files must be in the staging directory.
+    private func isUsable(_ unit: UnitReference) -> Bool {
         guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else { return true }
         switch job.plan.units[unit.unit.position].operation {
-        case .coordinator(.digestInputs): return true
-        case .coordinator(let operation) where operation.writesFiles: return DirectoryTree.exists(job.output.staging)
-        default: return result.blobs.allSatisfy { store.byteCount(of: $0.digest) == Int($0.byteCount) }
-        }
-    }
-
-    // MARK: - Log
-
-    private func forget(_ worker: WorkerID) {
-        // It may have come back in the same breath.
-        guard !scheduler.workerStatuses.contains(where: { $0.id == worker }) else { return }
-        if let peer = workers.removeValue(forKey: worker)?.identity { transferSink.yield((.peerGone, peer)) }
-    }
-
-    private func departure(_ worker: WorkerID, _ reason: String, _ units: Int) -> Logger.Metadata {
-        [LogKeys.worker: "\(worker)", LogKeys.cause: "\(reason)", "units": "\(units)"]
-    }
-
-    private func log(_ notice: SchedulerNotice) {
-        switch notice {
-        case .workerJoined(let worker): logger.notice("worker joined", metadata: [LogKeys.worker: "\(worker)"])
-        case .workerLeft(let worker, let reason, let units):
-            forget(worker)
-            logger.notice("worker left", metadata: departure(worker, reason, units))
-        case .workerLost(let worker, let reason, let units):
-            forget(worker)
-            logger.warning("worker lost", metadata: departure(worker, reason, units))
-        case .unitRetried(let unit, let failure, let failures):
-            logger.warning(
-                "unit will be tried again",
-                metadata: [
-                    LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.cause: "\(failure.message)",
-                    "failures": "\(failures)",
-                ])
-        case .unitMoved(let unit, let from, let to):
-            logger.debug(
-                "unit moved",
-                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", "from": "\(from)", "to": "\(to)"])
-        case .lateResultUsed(let unit, let attempt):
-            logger.info(
-                "late result used",
-                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.attempt: "\(attempt)"])
-        case .resultsDiffer(let unit, let executor):
-            logger.error(
-                "two results of one unit differ; machines that must agree do not",
-                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.worker: "\(executor)"])
-        case .noWorkerFits(let unit, let memory):
-            logger.warning(
-                "a unit waits for a worker with more memory",
-                metadata: [
-                    LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", "needed_mib": "\(memory >> 20)",
-                ])
-        }
-    }
-}
-
-extension CoordinatorOperation {
-    /// Whether the operation's outcome is files rather than blobs.
-    fileprivate var writesFiles: Bool {
-        switch self {
-        case .assembleFactors, .assembleRegularizer, .assembleInverses, .mergeCheckpoint, .writeReport, .publish: true
-        case .combine, .importFactor, .accumulate, .accumulateOptimal, .digestInputs: false
+        case .worker, .coordinator(.digestInputs): return true
+        case .coordinator: return DirectoryTree.exists(job.output.staging)
         }
     }
 }

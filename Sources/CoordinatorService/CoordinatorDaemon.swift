@@ -58,7 +58,7 @@ public struct CoordinatorDaemon: Service {
     }
 
     private func serve(_ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ store: BlobStore) async throws {
-        let transfers = TransferService(store: store, endpoint: endpoint)
+        let transfers = TransferService(store: store, endpoint: endpoint) { await coordinator.handle($0, from: $1) }
         let build = configuration.build
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await coordinator.handleEvents() }

@@ -16,7 +16,7 @@ struct CoordinatorTask: Sendable {
     let executions: @Sendable (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
 }
 
-/// One lane of the coordinator's own work: sums, files, the streaming merge.
+/// One lane of the coordinator's own work: files, and the streaming merge.
 actor CoordinatorWork {
     private let lane: Lane
     private let blobs: PackedBlobs
@@ -49,19 +49,6 @@ actor CoordinatorWork {
 
     private func run(_ operation: CoordinatorOperation, _ task: CoordinatorTask) throws -> UnitResult {
         switch operation {
-        case .combine(let operation):
-            return try PartCombination(operation: operation, blobs: blobs)
-                .run(parts: try operation.parts.map { try blob($0, task) })
-        case .importFactor(let factor):
-            return try FactorImport(factor: factor, title: task.unit.title, blobs: blobs).run(inputs: task.job.inputs)
-        case .accumulate(let operation):
-            return try Accumulation(
-                operation: operation, scale: task.job.plan.spec.curvature.regularizer.scale, blobs: blobs
-            ).run(factors: try operation.tasks.map { try blob($0.factor, task) })
-        case .accumulateOptimal(let operation):
-            return try OptimalSums(
-                operation: operation, scale: task.job.plan.spec.curvature.regularizer.scale, blobs: blobs
-            ).run(input: try side(operation.input, task), gradient: try side(operation.gradient, task))
         case .digestInputs: return try InputDigestsWork.run(task.job)
         default:
             try write(operation, task)
@@ -82,28 +69,18 @@ actor CoordinatorWork {
             for file in task.job.inputs.files { try InputDigestsWork.requireUnchanged(file) }
             try ReportWriter(job: task.job, build: build, result: task.results, execution: task.executions).run()
         case .publish: try task.job.output.publish()
-        case .combine, .importFactor, .accumulate, .accumulateOptimal, .digestInputs: break
+        case .digestInputs: break
         }
-    }
-
-    private func blob(_ output: UnitOutput, _ task: CoordinatorTask) throws -> BlobReference {
-        guard let blobs = task.results(output.unit)?.blobs, blobs.indices.contains(output.position) else {
-            throw CoordinatorWorkError.missingResult(task.job.plan.units[output.unit.position].title)
-        }
-        return blobs[output.position]
-    }
-
-    private func side(_ side: OptimalAccumulateOperation.Side, _ task: CoordinatorTask) throws -> OptimalSums.Side {
-        guard let measured = task.results(side.products)?.measurements[.innerProducts],
-            let products = FactorInnerProducts(taskCount: side.tasks.count, products: measured)
-        else { throw CoordinatorWorkError.missingResult(task.job.plan.units[side.products.position].title) }
-        return OptimalSums.Side(factors: try side.tasks.map { try blob($0.factor, task) }, products: products)
     }
 
     private func failure(_ error: any Error, _ task: CoordinatorTask) -> UnitFailure {
-        switch error as? CoordinatorWorkError {
-        case .badInput, .inputChanged: UnitFailure(kind: .badInput, message: "\(error)")
-        default: UnitFailure(kind: .world, message: "\(task.unit.title): \(error)")
-        }
+        let kind: UnitFailure.Kind =
+            switch error {
+            case CoordinatorWorkError.badInput, CoordinatorWorkError.inputChanged: .badInput
+            case CoordinatorWorkError.damagedBlob, BlobStoreError.missing, BlobStoreError.truncated: .inputMissing
+            case let error where DiskSpace.isExhausted(error): .noSpace
+            default: .world
+            }
+        return UnitFailure(kind: kind, message: kind == .badInput ? "\(error)" : "\(task.unit.title): \(error)")
     }
 }

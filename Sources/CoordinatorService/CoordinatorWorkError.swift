@@ -1,3 +1,5 @@
+import Identifiers
+
 /// Why a unit of the coordinator's own cannot be done.
 enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
     /// The input is wrong; the message names file and tensor.
@@ -6,6 +8,8 @@ enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
     case inputChanged(path: String)
     /// A unit's result is not there.
     case missingResult(String)
+    /// A blob in the coordinator's store is not what its name says.
+    case damagedBlob(BlobDigest)
 
     var description: String {
         switch self {
@@ -13,6 +17,8 @@ enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
         case .inputChanged(let path):
             "\(path): the file has changed since the job was submitted; results would mix two states of it. Submit the "
                 + "job again."
+        case .damagedBlob(let digest):
+            "blob \(digest) is damaged in the coordinator's store. It is collected or computed again; check the disk."
         case .missingResult(let what): "the result \"\(what)\" is missing in the blob store."
         }
     }

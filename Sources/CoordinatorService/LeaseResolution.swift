@@ -15,12 +15,12 @@ struct LeaseResolution {
     func lease(_ leased: LeasedUnit) -> UnitLease? {
         let unit = job.plan.units[leased.unit.unit.position]
         guard case .worker(let operation) = unit.operation,
-            let resolved = try? operation.mapBlobs({ (output: UnitOutput) throws(CoordinatorWorkError) in
+            let named = try? operation.mapBlobs({ (output: UnitOutput) throws(CoordinatorWorkError) in
                 try blob(output)
-            })
+            }), let resolved = try? measured(named)
         else { return nil }
         var files: [Int: LeasedFile] = [:]
-        for slice in slices(of: operation) {
+        for slice in operation.slices {
             let file = job.plan.inventory.files[slice.file]
             files[slice.file] = LeasedFile(
                 path: file.path, byteCount: file.byteCount, headerDigest: file.headerDigest)
@@ -39,13 +39,26 @@ struct LeaseResolution {
             trace: traces.indices.contains(output.position) ? traces[output.position] : nil)
     }
 
-    private func slices(of operation: WorkerOperation<UnitOutput>) -> [FileSlice] {
-        switch operation {
-        case .factor(let operation): operation.slices.map(\.slice)
-        case .invert: []
-        case .penalty(let operation): (operation.base + operation.checkpoints.flatMap { $0 }).map(\.slice)
-        case .mergeBlock(let operation):
-            (operation.base + operation.tasks.flatMap(\.parameters)).map(\.slice)
+    /// An operation on sums in the optimal form with the inner products that another unit has measured.
+    private func measured(_ operation: WorkerOperation<LeasedBlob>) throws(CoordinatorWorkError)
+        -> WorkerOperation<LeasedBlob>
+    {
+        guard case .accumulateOptimal(var operation) = operation else { return operation }
+        operation.input.products = .values(try innerProducts(operation.input))
+        operation.gradient.products = .values(try innerProducts(operation.gradient))
+        return .accumulateOptimal(operation)
+    }
+
+    private func innerProducts(
+        _ side: OptimalAccumulateOperation<LeasedBlob>.Side
+    ) throws(CoordinatorWorkError) -> [Double] {
+        switch side.products {
+        case .values(let values): return values
+        case .measured(let unit):
+            guard let values = result(unit)?.measurements[.innerProducts] else {
+                throw .missingResult(job.plan.units[unit.position].title)
+            }
+            return values
         }
     }
 }

@@ -1,9 +1,14 @@
+import Identifiers
 import JobPlan
 import WireProtocol
 
 extension PlanSummary {
     /// Sums up a plan by stages, in the order in which they first occur.
-    init(of plan: JobPlan) {
+    ///
+    /// - Parameters:
+    ///   - plan: The plan.
+    ///   - known: Units that need not be computed, since their results are known.
+    init(of plan: JobPlan, known: Set<UnitIndex>) {
         var order: [String] = []
         var stages: [String: Stage] = [:]
         for unit in plan.units {
@@ -14,6 +19,7 @@ extension PlanSummary {
                 ?? Stage(
                     name: unit.stage, units: 0, multiplyAdds: 0, inputBytes: 0, outputBytes: 0, memoryBytesMax: 0)
             stage.units += 1
+            if known.contains(unit.index) { stage.knownUnits += 1 }
             stage.multiplyAdds += cost.multiplyAdds
             stage.inputBytes += cost.inputBytes
             stage.outputBytes += cost.outputBytes
@@ -29,13 +35,26 @@ extension PlanSummary {
 }
 
 extension JobPlan {
-    /// Bytes that cross the network when workers see the input files: workers' outputs, and the blobs that they read.
+    /// Bytes that cross the network when workers see the input files: the blobs that files are made of.
+    ///
+    /// Blobs that workers read of each other come on top, where the units of a layer do not all run on one worker.
     fileprivate var wireBytes: UInt64 {
-        units.filter(\.isForWorker).reduce(0) { sum, unit in
-            let inputs: UInt64
-            if case .worker(.factor) = unit.operation { inputs = 0 } else { inputs = unit.cost.inputBytes }
-            return sum + inputs + unit.cost.outputBytes
+        units.filter { !$0.isForWorker }.reduce(0) { sum, unit in
+            guard case .coordinator(let operation) = unit.operation else { return sum }
+            let dimensions = blobs(readBy: unit).map { packedBytes(of: $0) }
+            if case .mergeCheckpoint = operation { return sum + mergedBlockBytes }
+            return dimensions.reduce(sum) { $0 &+ $1 }
         }
+    }
+
+    /// Bytes of the parameters that workers merge.
+    private var mergedBlockBytes: UInt64 {
+        blockMerges.values.reduce(0) { $0 &+ units[$1.position].cost.outputBytes }
+    }
+
+    private func packedBytes(of output: UnitOutput) -> UInt64 {
+        let unit = units[output.unit.position]
+        return unit.cost.outputBytes / UInt64(max(1, unit.blobCount))
     }
 
     /// `optimal of rank 2`, `accumulated`; empty without a regularizer.

@@ -16,11 +16,26 @@ actor TransferService {
         case range(RangeRequest, SafetensorsFile?)
         case credit(transfer: UInt64, chunks: UInt32)
         case offer(transfer: UInt64, BlobReference)
+        /// An offer of a blob that nobody asked for.
+        case unwanted(transfer: UInt64, BlobDigest)
+        /// A request that is not served.
+        case refusal(transfer: UInt64, String)
         case chunk(transfer: UInt64, offset: UInt64, Frame)
         case peerGone
     }
 
-    private static let transfersPerPeer = 256
+    /// What became of a blob that a worker sent.
+    enum UploadOutcome: Sendable {
+        /// It lies in the store.
+        case stored(BlobReference)
+        /// Its bytes are not what its name says.
+        case damaged(BlobDigest)
+        /// The disk is full, or fails: it is collected again later.
+        case paused(BlobDigest, reason: String)
+    }
+
+    /// Transfers that a peer may have under way at once.
+    static let transfersPerPeer = 256
 
     private struct Key: Hashable {
         let peer: RoutingIdentity
@@ -49,9 +64,15 @@ actor TransferService {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
-    init(store: BlobStore, endpoint: CoordinatorEndpoint) {
+    private let report: @Sendable (UploadOutcome, RoutingIdentity) async -> Void
+
+    init(
+        store: BlobStore, endpoint: CoordinatorEndpoint,
+        report: @escaping @Sendable (UploadOutcome, RoutingIdentity) async -> Void
+    ) {
         self.store = store
         self.endpoint = endpoint
+        self.report = report
     }
 
     /// Does what a worker asked for, as far as its credit goes.
@@ -68,6 +89,9 @@ actor TransferService {
             outgoing[key]?.credit = min(sum.overflow ? .max : sum.partialValue, 4 * WireLimits.chunkCredit)
             await send(key)
         case .offer(let transfer, let blob): await accept(blob, Key(peer: peer, transfer: transfer))
+        case .unwanted(let transfer, let blob):
+            await refuse(Key(peer: peer, transfer: transfer), "blob \(blob) is not wanted (any more)")
+        case .refusal(let transfer, let message): await fail(Key(peer: peer, transfer: transfer), message)
         case .chunk(let transfer, let offset, let payload):
             await append(payload, at: offset, Key(peer: peer, transfer: transfer))
         case .peerGone:
@@ -140,6 +164,7 @@ actor TransferService {
         incoming[key] = nil
         if store.contains(blob.digest) {
             await endpoint.send(.coordinator(.uploadStored(transfer: key.transfer)), to: key.peer)
+            await report(.stored(blob), key.peer)
             return
         }
         guard incoming.keys.count(where: { $0.peer == key.peer }) < Self.transfersPerPeer else {
@@ -151,6 +176,7 @@ actor TransferService {
                 blob: blob, writer: try store.beginWrite(), chunksUntilCredit: WireLimits.chunkCredit / 2)
             await grant(key, WireLimits.chunkCredit)
         } catch {
+            await report(.paused(blob.digest, reason: "\(error)"), key.peer)
             await refuse(key, "\(error)")
         }
     }
@@ -167,8 +193,17 @@ actor TransferService {
                 incoming[key] = nil
                 _ = try transfer.writer.finish(expecting: transfer.blob.digest)
                 await endpoint.send(.coordinator(.uploadStored(transfer: key.transfer)), to: key.peer)
+                await report(.stored(transfer.blob), key.peer)
                 return
             }
+        } catch let error as BlobStoreError {
+            if case .digestMismatch = error {
+                await report(.damaged(transfer.blob.digest), key.peer)
+            } else {
+                await report(.paused(transfer.blob.digest, reason: "\(error)"), key.peer)
+            }
+            await refuse(key, "\(error)")
+            return
         } catch {
             await refuse(key, "\(error)")
             return

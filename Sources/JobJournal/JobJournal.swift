@@ -47,7 +47,8 @@ public actor JobJournal {
 
     /// Makes facts durable, all or none, in one transaction.
     ///
-    /// - Throws: ``JobJournalError/cannotAppend(path:cause:)``; nothing was recorded.
+    /// - Throws: ``JobJournalError/diskFull(path:)`` or ``JobJournalError/cannotAppend(path:cause:)``; nothing was
+    ///   recorded.
     public func append(_ records: [JournalRecord]) throws(JobJournalError) {
         guard !records.isEmpty else { return }
         do {
@@ -59,6 +60,8 @@ public actor JobJournal {
                         arguments: [row.job, row.kind.rawValue, row.body])
                 }
             }
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
+            throw .diskFull(path: path)
         } catch {
             throw .cannotAppend(path: path, cause: "\(error)")
         }

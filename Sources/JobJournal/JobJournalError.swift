@@ -4,6 +4,8 @@ public enum JobJournalError: Error, Equatable, Sendable, CustomStringConvertible
     case cannotOpen(path: String, cause: String)
     /// Facts could not be made durable; none of them was.
     case cannotAppend(path: String, cause: String)
+    /// Facts could not be made durable because the disk or the quota is full; none of them was.
+    case diskFull(path: String)
     /// A stored fact cannot be read.
     case unreadable(path: String, row: Int64, cause: String)
 
@@ -14,6 +16,9 @@ public enum JobJournalError: Error, Equatable, Sendable, CustomStringConvertible
             "\(path): the journal cannot be opened: \(cause). Check the state directory and its permissions."
         case .cannotAppend(let path, let cause):
             "\(path): the journal cannot be written: \(cause). Free disk space; nothing was recorded."
+        case .diskFull(let path):
+            "\(path): the journal cannot be written: no space is left on the disk or in the quota. Make room: work goes "
+                + "on by itself then."
         case .unreadable(let path, let row, let cause):
             "\(path): record \(row) cannot be read: \(cause). It was written by another version, or is damaged; "
                 + "restore the state directory, or start with an empty one."

@@ -21,6 +21,7 @@ struct JournalRow {
         var executor: UnitExecutorName
         var result: UnitResult
         var duration: UnitTiming
+        var key: UnitKey?
     }
 
     private struct Failed: Codable {
@@ -43,8 +44,8 @@ struct JournalRow {
         switch record {
         case .jobAccepted(let header):
             (job, kind, body) = (header.id.rawValue, .jobAccepted, try encoder.encode(header))
-        case .unitFinished(let unit, let executor, let result, let duration):
-            let value = Finished(unit: unit, executor: executor, result: result, duration: duration)
+        case .unitFinished(let unit, let executor, let result, let duration, let key):
+            let value = Finished(unit: unit, executor: executor, result: result, duration: duration, key: key)
             (job, kind, body) = (unit.job.rawValue, .unitFinished, try encoder.encode(value))
         case .unitFailed(let unit, let executor, let failure):
             let value = Failed(unit: unit, executor: executor, failure: failure)
@@ -62,7 +63,7 @@ struct JournalRow {
         case .jobAccepted: return .jobAccepted(try decoder.decode(JobHeader.self, from: body))
         case .unitFinished:
             let value = try decoder.decode(Finished.self, from: body)
-            return .unitFinished(value.unit, value.executor, value.result, value.duration)
+            return .unitFinished(value.unit, value.executor, value.result, value.duration, value.key)
         case .unitFailed:
             let value = try decoder.decode(Failed.self, from: body)
             return .unitFailed(value.unit, value.executor, value.failure)

@@ -6,7 +6,7 @@ public import Identifiers
 /// Source: DESIGN section 5.
 public struct JobPlan: Equatable, Sendable {
     /// Rises whenever the same job would be planned differently: a journal's results name units by their position.
-    static let version = 1
+    static let version = 2
 
     /// What was asked for.
     public let spec: JobSpec

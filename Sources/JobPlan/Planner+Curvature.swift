@@ -43,7 +43,7 @@ extension Planner {
     private func dimension(of output: UnitOutput) -> Int? {
         switch units[output.unit.position].operation {
         case .worker(.factor(let operation)): operation.dimension
-        case .coordinator(.combine(let operation)): operation.dimension
+        case .worker(.combine(let operation)): operation.dimension
         default: nil
         }
     }
@@ -93,7 +93,7 @@ extension Planner {
         let parts = max(1, Int(min(Double(chunks), (multiplyAdds / limits.partMultiplyAdds).rounded(.up))))
         let title = "factor \"\(name)\" of task \"\(task)\""
         guard parts > 1 else {
-            return UnitOutput(addFactor(template, title: title))
+            return UnitOutput(addFactor(template, title: title, block: name.owner))
         }
         let rowsPerPart = (chunks + parts - 1) / parts * template.chunkRows
         var outputs: [UnitOutput] = []
@@ -101,20 +101,20 @@ extension Planner {
             var part = template
             part.slices = rows.slices(of: first..<min(first + rowsPerPart, rows.rows))
             part.divisor = nil
-            outputs.append(UnitOutput(addFactor(part, title: "\(title), rows from \(first)")))
+            outputs.append(UnitOutput(addFactor(part, title: "\(title), rows from \(first)", block: name.owner)))
         }
         let combine = CombineOperation(parts: outputs, dimension: dimension, divisor: template.divisor ?? 1)
         return UnitOutput(
             add(
-                .coordinator(.combine(combine)), after: outputs.map(\.unit),
+                .worker(.combine(combine)), after: outputs.map(\.unit),
                 cost: .streaming(
                     inputBytes: UInt64.packed(dimension).saturatingProduct(2 * UInt64(outputs.count)),
-                    outputBytes: .packed(dimension)),
-                title: "sum of the parts of \(title)"))
+                    outputBytes: .packed(dimension), rows: 5),
+                title: "sum of the parts of \(title)", block: name.owner))
     }
 
-    private mutating func addFactor(_ operation: FactorOperation, title: String) -> UnitIndex {
-        add(.worker(.factor(operation)), after: [], cost: UnitCost(of: operation), title: title)
+    private mutating func addFactor(_ operation: FactorOperation, title: String, block: String) -> UnitIndex {
+        add(.worker(.factor(operation)), after: [], cost: UnitCost(of: operation), title: title, block: block)
     }
 
     private mutating func planImport(of task: TaskName, from set: FactorSetInventory) {
@@ -124,9 +124,14 @@ extension Planner {
                 guard let factor = set.factors[name] else { continue }
                 factorOutputs[task, default: [:]][name] = UnitOutput(
                     add(
-                        .coordinator(.importFactor(factor)), after: [],
-                        cost: .streaming(inputBytes: factor.slice.byteCount, outputBytes: .packed(dimension)),
-                        title: "import of factor \"\(name)\" of task \"\(task)\""))
+                        .worker(
+                            .importFactor(
+                                ImportOperation(
+                                    name: name.description, dimension: factor.dimension,
+                                    elementType: factor.elementType, isPacked: factor.isPacked, slice: factor.slice))),
+                        after: [],
+                        cost: .streaming(inputBytes: factor.slice.byteCount, outputBytes: .packed(dimension), rows: 1),
+                        title: "import of factor \"\(name)\" of task \"\(task)\"", block: block.name))
             }
         }
     }
@@ -148,7 +153,7 @@ extension Planner {
                 inversions[target, default: [:]][name] = add(
                     .worker(.invert(operation)), after: [factor.unit] + (operation.partner.map { [$0.unit] } ?? []),
                     cost: .inversion(dimension: dimension),
-                    title: "inverse of \"\(name)\" for target \"\(target)\"")
+                    title: "inverse of \"\(name)\" for target \"\(target)\"", block: block.name)
             }
         }
     }
@@ -195,7 +200,7 @@ extension Planner {
             checkpoints: checkpoints.map { parameters(block, in: $0) })
         return add(
             .worker(.penalty(operation)), after: factors.units,
-            cost: .penalty(block: block, taskVectors: checkpoints.count), title: title)
+            cost: .penalty(block: block, taskVectors: checkpoints.count), title: title, block: block.name)
     }
 
     // MARK: - Files

@@ -34,7 +34,8 @@ extension Planner {
             damping: spec.curvature.damping, outputTypes: base.map { spec.outputType ?? $0.elementType })
         blockMerges[block.name] = add(
             .worker(.mergeBlock(operation)), after: tasks.flatMap(\.factors.units),
-            cost: .blockMerge(block: block, tasks: tasks.count), title: "merge of \"\(block.name)\"")
+            cost: .blockMerge(block: block, tasks: tasks.count), title: "merge of \"\(block.name)\"",
+            block: block.name)
     }
 
     /// Plans the report over all that was done before it, and the publication of all files.

@@ -9,6 +9,7 @@ struct Planner {
     let limits: PlanLimits
     let blocks: [CurvatureBlock]
     let targets: [TargetName]
+    private let groups: [String: Int]
 
     var units: [WorkUnit] = []
     var factorOutputs: [TaskName: [FactorName: UnitOutput]] = [:]
@@ -30,18 +31,32 @@ struct Planner {
         let blocks = CurvatureSelection(spec: spec, inventory: inventory).blocks
         self.blocks = blocks
         targets = Self.targets(of: spec)
+        groups = Self.groups(of: blocks, in: inventory)
     }
 
-    /// Adds a unit behind those that it depends on.
+    /// Blocks that share a factor share a group, since the same blobs serve both.
+    private static func groups(of blocks: [CurvatureBlock], in inventory: JobInventory) -> [String: Int] {
+        var groups: [String: Int] = [:]
+        for (position, block) in blocks.enumerated() {
+            let shared = inventory.captures.values.compactMap {
+                $0.layers[LayerName(rawValue: block.name)]?.sharedInput.flatMap { groups[$0.rawValue] }
+            }
+            groups[block.name] = shared.min() ?? position
+        }
+        return groups
+    }
+
+    /// Adds a unit behind those that it depends on; a unit of a block joins the block's group.
     mutating func add(
-        _ operation: UnitOperation, after dependencies: [UnitIndex], cost: UnitCost, title: String
+        _ operation: UnitOperation, after dependencies: [UnitIndex], cost: UnitCost, title: String,
+        block: String? = nil
     ) -> UnitIndex {
         let index = UnitIndex(units.count)
         var seen: Set<UnitIndex> = []
         units.append(
             WorkUnit(
                 index: index, operation: operation, dependencies: dependencies.filter { seen.insert($0).inserted },
-                cost: cost, title: title))
+                cost: cost, title: title, group: block.flatMap { groups[$0] }))
         return index
     }
 

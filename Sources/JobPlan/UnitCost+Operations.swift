@@ -33,11 +33,14 @@ extension UnitCost {
     /// Bytes that a streaming operation holds at once, whatever the size of what streams.
     static let streamingBytes: UInt64 = 64 << 20
 
-    /// A unit that streams: its memory does not depend on the tensor's size.
-    static func streaming(inputBytes: UInt64, outputBytes: UInt64) -> UnitCost {
+    /// Bytes of a range of elements that streams, one for each factor that is read at once.
+    private static let streamedRowBytes: UInt64 = 1 << 20
+
+    /// A unit that streams: its memory does not depend on the tensor's size, only on how many stream at once.
+    static func streaming(inputBytes: UInt64, outputBytes: UInt64, rows: Int = 0) -> UnitCost {
         UnitCost(
             multiplyAdds: 0, inputBytes: inputBytes, outputBytes: outputBytes,
-            memoryBytes: UnitCost.streamingBytes)
+            memoryBytes: streamingBytes.saturatingSum(streamedRowBytes.saturatingProduct(UInt64(rows))))
     }
 
     /// A factor: d² multiply-adds a row.
@@ -55,18 +58,19 @@ extension UnitCost {
     }
 
     /// Optimal sums: for each target and Kronecker product every task's factors, in ranges.
-    init(of operation: OptimalAccumulateOperation) {
-        let sums = UInt64(operation.targets.count).saturatingProduct(UInt64(operation.rank))
+    init(of operation: OptimalAccumulateOperation<UnitOutput>) {
+        let sums = UInt64(operation.exclusions.count).saturatingProduct(UInt64(operation.rank))
         let sides = [operation.input, operation.gradient].map { side in
             (
-                input: UInt64.packed(side.dimension).saturatingProduct(UInt64(side.tasks.count)),
+                input: UInt64.packed(side.dimension).saturatingProduct(UInt64(side.factors.count)),
                 output: UInt64.packed(side.dimension).saturatingProduct(sums)
             )
         }
         let inputBytes = sides[0].input.saturatingSum(sides[1].input)
         self.init(
             multiplyAdds: Double(inputBytes) / 4 * Double(sums), inputBytes: inputBytes,
-            outputBytes: sides[0].output.saturatingSum(sides[1].output), memoryBytes: Self.streamingBytes)
+            outputBytes: sides[0].output.saturatingSum(sides[1].output),
+            memoryBytes: Self.streaming(inputBytes: 0, outputBytes: 0, rows: operation.weights.count).memoryBytes)
     }
 
     /// An inverse: n³ multiply-adds in fp64, which count double.

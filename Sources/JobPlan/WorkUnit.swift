@@ -14,6 +14,10 @@ public struct WorkUnit: Equatable, Sendable {
     public var cost: UnitCost
     /// What the unit is, for log lines and messages: `factor "blocks.0.fc1".A of task "fashion"`.
     public var title: String
+    /// Units of one group read each other's outputs, so they are best computed where those lie; `nil` for files.
+    ///
+    /// A position in ``JobPlan/blocks``: layers are the shards (DESIGN section 5).
+    public var group: Int?
 
     /// Whether a worker computes it; otherwise the coordinator does.
     public var isForWorker: Bool {
@@ -66,16 +70,8 @@ public enum UnitOperation: Equatable, Sendable {
     case coordinator(CoordinatorOperation)
 }
 
-/// What the coordinator does: streaming sums, and every file that a job writes.
+/// What the coordinator does: every file that a job writes, from blobs that it collected.
 public enum CoordinatorOperation: Equatable, Sendable {
-    /// Adds a factor's partial sums in order and divides.
-    case combine(CombineOperation)
-    /// Brings a factor of a finished set into packed form.
-    case importFactor(FactorSetInventory.Factor)
-    /// Sums one factor over tasks, for every target.
-    case accumulate(AccumulateOperation)
-    /// Sums a layer's factors over tasks into the optimal form, for every target.
-    case accumulateOptimal(OptimalAccumulateOperation)
     /// Writes `factors/<task>/`.
     case assembleFactors(TaskName)
     /// Writes `regularizer/<target>/`.
@@ -90,79 +86,6 @@ public enum CoordinatorOperation: Equatable, Sendable {
     case writeReport
     /// Moves the finished files to their final names, last of all.
     case publish
-}
-
-/// A sum of partial sums.
-public struct CombineOperation: Equatable, Sendable {
-    /// The partial sums, fp64 packed, in the order of their rows.
-    public var parts: [UnitOutput]
-    /// The matrix's dimension.
-    public var dimension: Int
-    /// What the sum is divided by.
-    public var divisor: Double
-}
-
-/// A sum over tasks, elementwise over packed triangles.
-///
-/// Source: DESIGN section 2.2 (paper eq. 8).
-public struct AccumulateOperation: Equatable, Sendable {
-    /// Which matrix.
-    public var factor: FactorName
-    /// The matrix's dimension.
-    public var dimension: Int
-    /// Every task's factor, in the job's order.
-    public var tasks: [AccumulatedTask]
-    /// The sums to form, in the order of the unit's blobs.
-    public var targets: [TargetName]
-}
-
-/// A layer's sums over tasks in the form `optimal`: both sides at once, since each one's coefficients follow from both.
-///
-/// Source: DESIGN section 2.2.
-public struct OptimalAccumulateOperation: Equatable, Sendable {
-    /// All that is to be summed of one side.
-    public struct Side: Equatable, Sendable {
-        /// Which matrix.
-        public var factor: FactorName
-        /// The matrix's dimension.
-        public var dimension: Int
-        /// Every task's factor, in the job's order.
-        public var tasks: [AccumulatedTask]
-        /// The unit that has measured the inner products of these factors.
-        public var products: UnitIndex
-    }
-
-    /// A.
-    public var input: Side
-    /// B.
-    public var gradient: Side
-    /// Kronecker products to be summed for each target.
-    public var rank: Int
-    /// The sums to form.
-    ///
-    /// The unit's blobs are ordered by side, A first, then by target, then by Kronecker product.
-    public var targets: [TargetName]
-
-    /// Where a matrix stands among the unit's blobs.
-    ///
-    /// - Parameters:
-    ///   - side: A or B.
-    ///   - target: Position among the targets.
-    ///   - term: Which Kronecker product.
-    /// - Returns: The blob's position.
-    public func position(of side: FactorSide, target: Int, term: Int) -> Int {
-        ((side == .gradient ? targets.count : 0) + target) * rank + term
-    }
-}
-
-/// A task's share of an accumulated factor.
-public struct AccumulatedTask: Equatable, Sendable {
-    /// The task.
-    public var task: TaskName
-    /// Its factor, F32 packed.
-    public var factor: UnitOutput
-    /// w_t of λ_t.
-    public var weight: Double
 }
 
 /// What a regularizer is for: the task that it leaves out, or none.
@@ -198,13 +121,13 @@ extension WorkUnit {
     public var stage: String {
         switch operation {
         case .worker(.factor): "factor"
+        case .worker(.combine): "combine parts"
+        case .worker(.importFactor): "import factor"
+        case .worker(.accumulate): "accumulate"
+        case .worker(.accumulateOptimal): "accumulate optimally"
         case .worker(.invert): "invert"
         case .worker(.penalty): "penalty"
         case .worker(.mergeBlock): "merge block"
-        case .coordinator(.combine): "combine parts"
-        case .coordinator(.importFactor): "import factor"
-        case .coordinator(.accumulate): "accumulate"
-        case .coordinator(.accumulateOptimal): "accumulate optimally"
         case .coordinator(.assembleFactors), .coordinator(.assembleRegularizer), .coordinator(.assembleInverses):
             "write files"
         case .coordinator(.mergeCheckpoint): "merge checkpoint"

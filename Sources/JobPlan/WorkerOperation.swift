@@ -10,12 +10,41 @@ public import LinearAlgebra
 public enum WorkerOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
     /// Rows → a Kronecker factor or one of its partial sums.
     case factor(FactorOperation)
+    /// A factor of a finished set → a packed factor.
+    case importFactor(ImportOperation)
+    /// Partial sums → a factor.
+    case combine(CombineOperation<Blob>)
+    /// The factors of all tasks → their sums for every target, and their inner products.
+    case accumulate(AccumulateOperation<Blob>)
+    /// Both sides' factors of all tasks → their sums in the form `optimal`, for every target.
+    case accumulateOptimal(OptimalAccumulateOperation<Blob>)
     /// A packed factor → its damped inverse.
     case invert(InvertOperation<Blob>)
     /// A block's factors and several task vectors → how strongly each moves the block.
     case penalty(PenaltyOperation<Blob>)
     /// The factors and task vectors of all tasks → the block's merged parameters.
     case mergeBlock(MergeBlockOperation<Blob>)
+
+    /// The slices of input files that it reads.
+    public var slices: [FileSlice] {
+        switch self {
+        case .factor(let operation): operation.slices.map(\.slice)
+        case .importFactor(let operation): [operation.slice]
+        case .combine, .accumulate, .accumulateOptimal, .invert: []
+        case .penalty(let operation): (operation.base + operation.checkpoints.flatMap { $0 }).map(\.slice)
+        case .mergeBlock(let operation): (operation.base + operation.tasks.flatMap(\.parameters)).map(\.slice)
+        }
+    }
+
+    /// The blobs that it reads, in the order of the operation; one may stand there twice.
+    public var blobs: [Blob] {
+        var blobs: [Blob] = []
+        _ = mapBlobs { (blob: Blob) in
+            blobs.append(blob)
+            return blob
+        }
+        return blobs
+    }
 
     /// The same operation with its blobs named differently.
     ///
@@ -25,6 +54,10 @@ public enum WorkerOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
     ) throws(Failure) -> WorkerOperation<Other> {
         switch self {
         case .factor(let operation): .factor(operation)
+        case .importFactor(let operation): .importFactor(operation)
+        case .combine(let operation): .combine(try operation.mapBlobs(name))
+        case .accumulate(let operation): .accumulate(try operation.mapBlobs(name))
+        case .accumulateOptimal(let operation): .accumulateOptimal(try operation.mapBlobs(name))
         case .invert(let operation): .invert(try operation.mapBlobs(name))
         case .penalty(let operation): .penalty(try operation.mapBlobs(name))
         case .mergeBlock(let operation): .mergeBlock(try operation.mapBlobs(name))

@@ -47,7 +47,8 @@ struct Download {
         return request
     }
 
-    private mutating func wake() {
+    /// Lets whoever waits look again.
+    mutating func wake() {
         waiter?.resume()
         waiter = nil
     }

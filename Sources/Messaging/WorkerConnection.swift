@@ -1,10 +1,12 @@
-import Identifiers
+public import Identifiers
 public import JobPlan
 import Synchronization
 public import WireProtocol
 public import ZeroMQ
 
 /// A worker's side: greeting, heartbeats, orders, and transfers in both directions.
+///
+/// Blobs go to the coordinator only when it collects them.
 ///
 /// A coordinator that restarts does not know the worker: the worker greets again, and every transfer that was under
 /// way goes on from the byte that it had reached.
@@ -18,8 +20,16 @@ public actor WorkerConnection {
         case forgotten
         /// Compute this unit.
         case lease(UnitLease)
-        /// Forget this unit, unless its computation has begun.
+        /// This unit is no longer wanted, whether or not its computation has begun.
         case revoke(LeasedUnitName)
+        /// Send this blob, with ``WorkerConnection/upload(_:frame:)``.
+        case collect(BlobDigest)
+        /// Forget these blobs: they are not what their names say.
+        case discard([BlobDigest])
+        /// Take no new units, finish those under way, and leave.
+        case drain
+        /// Nothing is wanted of the worker any more: it leaves.
+        case dismiss
     }
 
     private let link: DealerLink
@@ -30,11 +40,12 @@ public actor WorkerConnection {
     private var heartbeatInterval: Duration = .milliseconds(500)
     private var isWelcome = false
     private var isEnded = false
+    private var welcomeWaiters: [CheckedContinuation<Void, Never>] = []
     private let orderSink: AsyncStream<Order>.Continuation
 
     /// The coordinator's orders, in the order in which they came.
     ///
-    /// Bound: the coordinator's limit of leases.
+    /// Bound: the coordinator's limits of leases and of blobs that it collects from one worker.
     public nonisolated let orders: AsyncStream<Order>
 
     /// Where the coordinator listens.
@@ -72,6 +83,7 @@ public actor WorkerConnection {
         defer {
             orderSink.finish()
             failTransfers()
+            wakeWelcomeWaiters()
         }
         while !Task.isCancelled {
             let received: (message: WireMessage, payload: Frame?)
@@ -88,13 +100,17 @@ public actor WorkerConnection {
 
     /// Greets, and from then on gives signs of life, until cancelled or closed.
     ///
-    /// - Parameter greetingLimit: How long to wait for the first welcome.
+    /// - Parameters:
+    ///   - greetingLimit: How long to wait for the first welcome.
+    ///   - progress: How far the units have come that are being computed; asked for each sign of life.
     /// - Throws: ``MessagingError/unreachable(endpoint:waited:)`` when nobody answers the first greeting in time.
-    public func beat(greetingLimit: Duration) async throws(MessagingError) {
+    public func beat(
+        greetingLimit: Duration, progress: @Sendable () -> [UnitProgress]
+    ) async throws(MessagingError) {
         let start = ContinuousClock.now
         while !Task.isCancelled {
             do {
-                try await link.send(.worker(isWelcome ? .heartbeat(hello.worker) : .hello(hello)))
+                try await link.send(.worker(isWelcome ? .heartbeat(hello.worker, progress()) : .hello(hello)))
             } catch {
                 return
             }
@@ -117,6 +133,9 @@ public actor WorkerConnection {
 
     private var hasEverBeenWelcome = false
 
+    /// Whether the coordinator has answered the last greeting, and the connection has not broken since.
+    public var isConnected: Bool { isWelcome && !isEnded }
+
     private func handle(_ message: CoordinatorMessage, _ payload: Frame?) async throws(MessagingError) {
         switch message {
         case .welcome(let coordinator, let interval):
@@ -124,6 +143,7 @@ public actor WorkerConnection {
             let isReturn = hasEverBeenWelcome && !isWelcome
             (isWelcome, hasEverBeenWelcome) = (true, true)
             orderSink.yield(.welcomed(coordinator: coordinator))
+            wakeWelcomeWaiters()
             if isReturn { try await resumeTransfers() }
         case .unknownWorker:
             guard isWelcome else { return }
@@ -132,6 +152,10 @@ public actor WorkerConnection {
             try await link.send(.worker(.hello(hello)))
         case .lease(let lease): orderSink.yield(.lease(lease))
         case .revoke(let unit): orderSink.yield(.revoke(unit))
+        case .collect(let blob): orderSink.yield(.collect(blob))
+        case .discard(let blobs): orderSink.yield(.discard(blobs))
+        case .drain: orderSink.yield(.drain)
+        case .dismiss: orderSink.yield(.dismiss)
         case .rangeChunk(let transfer, let offset):
             if let payload { downloads[transfer]?.receive(payload, at: offset) }
         case .rangeFailure(let transfer, let message): downloads[transfer]?.fail(message)
@@ -144,11 +168,33 @@ public actor WorkerConnection {
 
     // MARK: - Telling
 
-    /// Says that a unit's computation began.
+    /// Says something at once, even if the coordinator may not hear it.
     ///
     /// - Throws: ``MessagingError/closed(endpoint:)``.
     public func tell(_ message: WorkerMessage) async throws(MessagingError) {
         try await link.send(.worker(message))
+    }
+
+    /// Says something once the coordinator knows the worker: what is said before it does is lost.
+    ///
+    /// - Throws: ``MessagingError/closed(endpoint:)`` when the connection, or the task, ends before.
+    public func tellWhenWelcome(_ message: WorkerMessage) async throws(MessagingError) {
+        while !isWelcome {
+            guard !isEnded, !Task.isCancelled else { throw .closed(endpoint: link.endpoint) }
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { welcomeWaiters.append($0) }
+            } onCancel: {
+                // Task because the handler is synchronous: it only wakes who waits above.
+                Task { await wakeWelcomeWaiters() }
+            }
+        }
+        try await tell(message)
+    }
+
+    private func wakeWelcomeWaiters() {
+        let waiters = welcomeWaiters
+        welcomeWaiters = []
+        for waiter in waiters { waiter.resume() }
     }
 
     // MARK: - Downloads
@@ -160,8 +206,8 @@ public actor WorkerConnection {
     ///   - offset: The first byte.
     ///   - byteCount: How many.
     ///   - consume: Takes each chunk, with its place within the range; while it works, later chunks arrive.
-    /// - Throws: ``MessagingError/transferFailed(what:message:)`` when the coordinator cannot read them, or what
-    ///   `consume` throws.
+    /// - Throws: ``MessagingError/transferFailed(what:message:)`` when the coordinator cannot read them,
+    ///   `CancellationError` when the task is cancelled, or what `consume` throws.
     public nonisolated func fetch(
         _ source: RangeRequest.Source, offset: UInt64, byteCount: UInt64,
         consume: (_ chunk: Frame, _ place: Int) throws -> Void
@@ -201,18 +247,28 @@ public actor WorkerConnection {
         try? await link.send(.worker(.rangeCredit(transfer: transfer, chunks: 0)))
     }
 
-    private func nextChunk(of transfer: UInt64) async throws(MessagingError) -> Frame {
+    private func nextChunk(of transfer: UInt64) async throws -> Frame {
         while true {
-            guard let download = downloads[transfer] else { throw .closed(endpoint: link.endpoint) }
+            try Task.checkCancellation()
+            guard let download = downloads[transfer] else { throw MessagingError.closed(endpoint: link.endpoint) }
             if let chunk = downloads[transfer]?.take() {
                 try await link.send(.worker(.rangeCredit(transfer: transfer, chunks: 1)))
                 return chunk
             }
             if let failure = download.failure {
-                throw .transferFailed(what: "\(download.request.source)", message: failure)
+                throw MessagingError.transferFailed(what: "\(download.request.source)", message: failure)
             }
-            await withCheckedContinuation { downloads[transfer]?.waiter = $0 }
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { downloads[transfer]?.waiter = $0 }
+            } onCancel: {
+                // Task because the handler is synchronous: it only wakes who waits above.
+                Task { await wakeDownload(transfer) }
+            }
         }
+    }
+
+    private func wakeDownload(_ transfer: UInt64) {
+        downloads[transfer]?.wake()
     }
 
     // MARK: - Uploads
@@ -221,12 +277,13 @@ public actor WorkerConnection {
     ///
     /// - Parameters:
     ///   - blob: The blob's digest and size.
-    ///   - frame: Gives the bytes of a range of the blob.
-    /// - Throws: ``MessagingError/transferFailed(what:message:)`` when the coordinator cannot store it.
-    public func upload(_ blob: BlobReference, frame: @Sendable (_ range: Range<Int>) -> Frame)
-        async throws(MessagingError)
-    {
-        guard !isEnded else { throw .closed(endpoint: link.endpoint) }
+    ///   - frame: Reads the bytes of a range of the blob.
+    /// - Throws: ``MessagingError/transferFailed(what:message:)`` when the coordinator cannot store it, or what
+    ///   `frame` throws.
+    public func upload(
+        _ blob: BlobReference, frame: @Sendable (_ range: Range<Int>) async throws -> Frame
+    ) async throws {
+        guard !isEnded else { throw MessagingError.closed(endpoint: link.endpoint) }
         let transfer = nextTransfer
         nextTransfer += 1
         uploads[transfer] = Upload(blob: blob)
@@ -234,10 +291,10 @@ public actor WorkerConnection {
         try await link.send(.worker(.uploadOffer(transfer: transfer, blob)))
         let byteCount = Int(blob.byteCount)
         while true {
-            guard let upload = uploads[transfer] else { throw .closed(endpoint: link.endpoint) }
+            guard let upload = uploads[transfer] else { throw MessagingError.closed(endpoint: link.endpoint) }
             if let outcome = upload.outcome {
                 guard let message = outcome.message else { return }
-                throw .transferFailed(what: "blob \(blob.digest)", message: message)
+                throw MessagingError.transferFailed(what: "blob \(blob.digest)", message: message)
             }
             guard upload.credit > 0, upload.sent < byteCount else {
                 await withCheckedContinuation { uploads[transfer]?.waiter = $0 }
@@ -246,8 +303,10 @@ public actor WorkerConnection {
             let range = upload.sent..<min(upload.sent + WireLimits.chunkBytes, byteCount)
             uploads[transfer]?.sent = range.upperBound
             uploads[transfer]?.credit -= 1
+            // Where the offer is repeated meanwhile, the coordinator drops this chunk: it is none that it waits for.
+            let payload = try await frame(range)
             try await link.send(
-                .worker(.uploadChunk(transfer: transfer, offset: UInt64(range.lowerBound))), payload: frame(range))
+                .worker(.uploadChunk(transfer: transfer, offset: UInt64(range.lowerBound))), payload: payload)
         }
     }
 

@@ -7,12 +7,20 @@ struct JobProgress: Sendable {
     enum UnitState: Hashable, Sendable {
         /// Some units that it depends on are not finished. Can transition to: `ready`, `finished` (late result).
         case waiting(dependencies: Int)
-        /// It can be computed. Can transition to: `leased`, `finished` (late result).
+        /// It can be computed. Can transition to: `leased`, `finished` (late or known), `waiting` (an input is lost).
         case ready
-        /// Somebody has it. Can transition to: `ready` (failed, lost), `leased` (moved), `finished`.
+        /// Somebody has it. Can transition to: `ready` (failed, lost), `leased` (moved), `resting`, `finished`.
         case leased(UnitExecutorName, Attempt)
-        /// Its result is durable. Final.
+        /// It waits for room on a disk. Can transition to: `ready`, `finished` (late result).
+        case resting(until: SchedulerInstant)
+        /// Its result is known. Can transition to: `ready` (its blobs are lost, and needed).
         case finished(UnitResult)
+    }
+
+    /// A second lease of a unit that takes long.
+    struct Twin: Hashable, Sendable {
+        var worker: WorkerID
+        var attempt: Attempt
     }
 
     let header: JobHeader
@@ -21,9 +29,17 @@ struct JobProgress: Sendable {
     let number: Int
     var states: [UnitState]
     var attempts: [Attempt]
+    var twins: [UnitIndex: Twin] = [:]
     var failures: [UnitIndex: [UnitExecutorName]] = [:]
     var durations: [UnitIndex: UnitTiming] = [:]
     var executors: [UnitIndex: UnitExecutorName] = [:]
+    var keys: [UnitIndex: UnitKey] = [:]
+    /// Units that are computed although their results are known, since their blobs are lost.
+    var revived: [UnitIndex: UnitResult] = [:]
+    /// Elapsed and nominal seconds of the finished units of each stage.
+    var pace: [String: (elapsed: Double, nominal: Double)] = [:]
+    /// Why units rest, as the status tells it.
+    var pauseReason: String?
     var outcome: JobOutcome?
     var unfinishedCount: Int
 
@@ -31,6 +47,8 @@ struct JobProgress: Sendable {
     let dependents: [[UnitIndex]]
     /// Nominal seconds from a unit's start to the job's end along the costliest path: the unit's priority.
     let ranks: [Double]
+    /// Outputs that the coordinator reads, by the unit that makes them: the only ones that cross the network to it.
+    let collected: [UnitIndex: Set<Int>]
 
     init(header: JobHeader, plan: JobPlan, number: Int) {
         self.header = header
@@ -40,8 +58,11 @@ struct JobProgress: Sendable {
         attempts = Array(repeating: Attempt(0), count: plan.units.count)
         unfinishedCount = plan.units.count
         var dependents: [[UnitIndex]] = Array(repeating: [], count: plan.units.count)
+        var collected: [UnitIndex: Set<Int>] = [:]
         for unit in plan.units {
             for dependency in unit.dependencies { dependents[dependency.position].append(unit.index) }
+            guard !unit.isForWorker else { continue }
+            for output in plan.blobs(readBy: unit) { collected[output.unit, default: []].insert(output.position) }
         }
         var ranks = plan.units.map(\.cost.nominalSeconds)
         for unit in plan.units.reversed() {
@@ -50,21 +71,63 @@ struct JobProgress: Sendable {
         }
         self.dependents = dependents
         self.ranks = ranks
+        self.collected = collected
     }
 
     func isFinished(_ unit: UnitIndex) -> Bool {
         if case .finished = states[unit.position] { true } else { false }
     }
 
+    /// A finished unit's result.
+    func result(of unit: UnitIndex) -> UnitResult? {
+        if case .finished(let result) = states[unit.position] { result } else { nil }
+    }
+
+    /// The blobs that a unit reads; `nil` as long as one of them is not known.
+    func inputs(of unit: UnitIndex) -> [(output: UnitOutput, blob: BlobReference)]? {
+        var inputs: [(output: UnitOutput, blob: BlobReference)] = []
+        for output in plan.blobs(readBy: plan.units[unit.position]) {
+            guard let blobs = result(of: output.unit)?.blobs, blobs.indices.contains(output.position) else {
+                return nil
+            }
+            inputs.append((output, blobs[output.position]))
+        }
+        return inputs
+    }
+
     /// Marks a unit as finished and returns the units that became ready by it.
     mutating func finish(_ unit: UnitIndex, _ result: UnitResult) -> [UnitIndex] {
         guard !isFinished(unit) else { return [] }
         states[unit.position] = .finished(result)
+        revived[unit] = nil
         unfinishedCount -= 1
         return dependents[unit.position].filter { dependent in
             guard case .waiting(let count) = states[dependent.position] else { return false }
             states[dependent.position] = count == 1 ? .ready : .waiting(dependencies: count - 1)
             return count == 1
+        }
+    }
+
+    /// Makes a finished unit ready again, because its blobs are lost.
+    ///
+    /// - Returns: The units that were ready and wait again.
+    mutating func revive(_ unit: UnitIndex) -> [UnitIndex] {
+        guard case .finished(let result) = states[unit.position] else { return [] }
+        states[unit.position] = .ready
+        revived[unit] = result
+        unfinishedCount += 1
+        return dependents[unit.position].filter { dependent in
+            // Should the second result differ from the first, this unit is another one.
+            keys[dependent] = nil
+            switch states[dependent.position] {
+            case .waiting(let count):
+                states[dependent.position] = .waiting(dependencies: count + 1)
+                return false
+            case .ready, .resting:
+                states[dependent.position] = .waiting(dependencies: 1)
+                return true
+            case .leased, .finished: return false
+            }
         }
     }
 

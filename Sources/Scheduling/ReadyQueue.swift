@@ -10,6 +10,8 @@ struct ReadyQueue: Equatable, Sendable {
         var jobNumber: Int
         var rank: Double
         var reference: UnitReference
+        /// The unit's group within its job.
+        var group: Int?
 
         static func < (left: Entry, right: Entry) -> Bool {
             if left.jobNumber != right.jobNumber { return left.jobNumber < right.jobNumber }

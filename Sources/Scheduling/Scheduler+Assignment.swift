@@ -2,32 +2,47 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 
-/// Placement: a pure function of what is ready and who is there. It can never change a byte of a result.
+/// Placement: a pure function of what is ready, who is there and who has which blob.
+///
+/// It can never change a byte of a result.
 extension Scheduler {
     /// Gives ready units to whoever can take them.
-    mutating func assignWork(_ effects: inout SchedulerEffects) {
+    mutating func assignWork(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         assignCoordinatorWork(&effects)
-        assignWorkerUnits(&effects)
-        moveQueuedUnits(&effects)
+        assignWorkerUnits(now, &effects)
+        moveQueuedUnits(now, &effects)
+        repeatStragglers(now, &effects)
     }
 
+    /// A file is written once all blobs that it is made of have been collected.
     private mutating func assignCoordinatorWork(_ effects: inout SchedulerEffects) {
-        while coordinatorLeases.count < settings.coordinatorLanes, let entry = coordinatorQueue.entries.first {
+        for entry in coordinatorQueue.entries where coordinatorLeases.count < settings.coordinatorLanes {
+            let unit = entry.reference
+            // What was looked at may wait again, because another entry's input is made anew.
+            guard jobs[unit.job]?.states[unit.unit.position] == .ready,
+                checkInputs(of: unit, &effects) == .available
+            else { continue }
+            let inputs = jobs[unit.job]?.inputs(of: unit.unit) ?? []
+            let missing = inputs.filter { !ledger.stored.contains($0.blob.digest) }
+            guard missing.isEmpty else {
+                for input in missing { ledger.want(input.blob.digest) }
+                continue
+            }
             coordinatorQueue.remove(entry)
-            let lease = LeasedUnit(entry.reference, lease(entry.reference, to: .coordinator))
+            let lease = LeasedUnit(unit, lease(unit, to: .coordinator))
             coordinatorLeases.insert(lease)
             effects.coordinatorWork.append(lease)
         }
     }
 
-    private mutating func assignWorkerUnits(_ effects: inout SchedulerEffects) {
+    private mutating func assignWorkerUnits(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         var isProgressing = true
         while isProgressing {
             isProgressing = false
             for worker in workersByLoad() {
-                guard let entry = nextUnit(for: worker) else { continue }
-                workerQueue.remove(entry)
-                give(entry.reference, to: worker, &effects)
+                guard let entry = nextUnit(for: worker, &effects) else { continue }
+                workerQueues.remove(entry)
+                give(entry.reference, to: worker, now, &effects)
                 isProgressing = true
                 break
             }
@@ -38,7 +53,10 @@ extension Scheduler {
     /// The workers with room for another unit, the least loaded first; equals stand in the order of their joining.
     private func workersByLoad() -> [WorkerID] {
         roster.workers.elements.enumerated()
-            .filter { $0.element.value.leases.count < $0.element.value.capacity.lanes + settings.queuedUnitsPerWorker }
+            .filter {
+                let state = $0.element.value
+                return !state.isDraining && state.leases.count < state.capacity.lanes + settings.queuedUnitsPerWorker
+            }
             .sorted { left, right in
                 let (a, b) = (left.element.value, right.element.value)
                 // leases / lanes, compared without division.
@@ -48,51 +66,138 @@ extension Scheduler {
             .map(\.element.key)
     }
 
-    /// The most urgent unit that fits a worker and has not failed there while others could try.
-    private func nextUnit(for worker: WorkerID) -> ReadyQueue.Entry? {
-        guard let state = roster.workers[worker] else { return nil }
-        return workerQueue.entries.first { entry in
-            guard let job = jobs[entry.reference.job] else { return false }
-            let memory = job.plan.units[entry.reference.unit.position].cost.memoryBytes
-            return state.fits(memory) && mayTry(entry.reference, worker)
+    /// The unit that a worker should take next: of a layer that is at home there, of one without a home, or one that
+    /// its home has no lane for.
+    private mutating func nextUnit(for worker: WorkerID, _ effects: inout SchedulerEffects) -> ReadyQueue.Entry? {
+        if let entry = firstFitting(workerQueues.homed[worker]?.entries ?? [], worker, &effects) { return entry }
+        for entry in workerQueues.unhomed.entries where fits(entry.reference, worker) {
+            guard isStillReady(entry, &effects) else { continue }
+            guard let group = workerQueues.group(of: entry) else { return entry }
+            let home = holder(of: group) ?? worker
+            workerQueues.settle(group, at: home)
+            if home == worker { return entry }
         }
+        guard roster.workers[worker]?.hasFreeLane == true else { return nil }
+        return unitOfBusyHome(for: worker, &effects)
+    }
+
+    private mutating func firstFitting(
+        _ entries: [ReadyQueue.Entry], _ worker: WorkerID, _ effects: inout SchedulerEffects
+    ) -> ReadyQueue.Entry? {
+        for entry in entries where fits(entry.reference, worker) {
+            if isStillReady(entry, &effects) { return entry }
+        }
+        return nil
+    }
+
+    /// Whether a queued unit can be leased now; its inputs may be lost, or another job may be computing the same.
+    private mutating func isStillReady(_ entry: ReadyQueue.Entry, _ effects: inout SchedulerEffects) -> Bool {
+        let unit = entry.reference
+        guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return false }
+        if let key = key(of: unit) {
+            if let other = keysUnderWay[key], other != unit { return false }
+            if known[key] != nil, jobs[unit.job]?.revived[unit.unit] == nil {
+                // It became known meanwhile.
+                unsettled.append(unit)
+                return false
+            }
+        }
+        return checkInputs(of: unit, &effects) == .available
+    }
+
+    private func fits(_ unit: UnitReference, _ worker: WorkerID) -> Bool {
+        guard let state = roster.workers[worker], let job = jobs[unit.job] else { return false }
+        return state.fits(job.plan.units[unit.unit.position].cost.memoryBytes) && mayTry(unit, worker)
+    }
+
+    /// The worker that has most bytes of what a group's units have made, where there is one.
+    private func holder(of group: WorkQueues.Group) -> WorkerID? {
+        guard let job = jobs[group.job] else { return nil }
+        var bytes: OrderedDictionary<WorkerID, UInt64> = [:]
+        for unit in job.plan.units where unit.group == group.number {
+            for blob in job.result(of: unit.index)?.blobs ?? [] {
+                for worker in ledger.holders[blob.digest] ?? [] where roster.workers[worker]?.isDraining == false {
+                    bytes[worker, default: 0] &+= blob.byteCount
+                }
+            }
+        }
+        return bytes.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key
+    }
+
+    /// The largest of the most urgent units of others' layers that is worth its way, when its home has no lane free.
+    private mutating func unitOfBusyHome(
+        for worker: WorkerID, _ effects: inout SchedulerEffects
+    ) -> ReadyQueue.Entry? {
+        var best: (entry: ReadyQueue.Entry, seconds: Double)?
+        for (home, queue) in workerQueues.homed where home != worker && roster.workers[home]?.hasFreeLane == false {
+            for entry in queue.entries.prefix(64) where fits(entry.reference, worker) {
+                guard let job = jobs[entry.reference.job], isWorthMoving(entry.reference, to: worker) else { continue }
+                let seconds = job.plan.units[entry.reference.unit.position].cost.nominalSeconds
+                guard seconds > best?.seconds ?? -1, isStillReady(entry, &effects) else { continue }
+                best = (entry, seconds)
+            }
+        }
+        return best?.entry
+    }
+
+    /// Whether a unit takes longer than its inputs and outputs take through the network, there and back.
+    func isWorthMoving(_ unit: UnitReference, to worker: WorkerID) -> Bool {
+        guard let job = jobs[unit.job] else { return false }
+        let cost = job.plan.units[unit.unit.position].cost
+        let inputs = (job.inputs(of: unit.unit) ?? []).map(\.blob)
+        let bytes = 2 * (Double(ledger.missingBytes(of: inputs, at: worker)) + Double(cost.outputBytes))
+        return cost.multiplyAdds / 1e11 > bytes / 1e9
     }
 
     /// Whether a unit has not failed at a worker, or has failed at all that could compute it.
-    private func mayTry(_ unit: UnitReference, _ worker: WorkerID) -> Bool {
+    func mayTry(_ unit: UnitReference, _ worker: WorkerID) -> Bool {
         guard let job = jobs[unit.job], let failed = job.failures[unit.unit], failed.contains(.worker(worker))
         else { return true }
         let memory = job.plan.units[unit.unit.position].cost.memoryBytes
         return !roster.workers.contains {
-            !failed.contains(.worker($0.key)) && $0.value.capacity.memoryBytes >= memory
+            !failed.contains(.worker($0.key)) && !$0.value.isDraining && $0.value.capacity.memoryBytes >= memory
         }
     }
 
-    private mutating func give(_ unit: UnitReference, to worker: WorkerID, _ effects: inout SchedulerEffects) {
+    /// A lease that begins now.
+    func newLease(of cost: UnitCost, _ attempt: Attempt, at now: SchedulerInstant) -> WorkerRoster.Lease {
+        WorkerRoster.Lease(
+            attempt: attempt, memoryBytes: cost.memoryBytes, nominalSeconds: cost.nominalSeconds, renewedAt: now)
+    }
+
+    private mutating func give(
+        _ unit: UnitReference, to worker: WorkerID, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+    ) {
         guard let cost = jobs[unit.job]?.plan.units[unit.unit.position].cost else { return }
         let attempt = lease(unit, to: .worker(worker))
-        roster.workers[worker]?.leases[unit] = WorkerRoster.Lease(
-            attempt: attempt, memoryBytes: cost.memoryBytes, nominalSeconds: cost.nominalSeconds, hasStarted: false)
+        if let key = key(of: unit) { keysUnderWay[key] = unit }
+        let lease = newLease(of: cost, attempt, at: now)
+        roster.workers[worker]?.leases[unit] = lease
         effects.orders.append(.lease(worker, LeasedUnit(unit, attempt)))
     }
 
     /// Marks a unit as leased under its next attempt.
     private mutating func lease(_ unit: UnitReference, to executor: UnitExecutorName) -> Attempt {
-        let attempt = (jobs[unit.job]?.attempts[unit.unit.position] ?? Attempt(0)).next
-        jobs[unit.job]?.attempts[unit.unit.position] = attempt
+        let attempt = nextAttempt(of: unit)
         jobs[unit.job]?.states[unit.unit.position] = .leased(executor, attempt)
         return attempt
     }
 
+    mutating func nextAttempt(of unit: UnitReference) -> Attempt {
+        let attempt = (jobs[unit.job]?.attempts[unit.unit.position] ?? Attempt(0)).next
+        jobs[unit.job]?.attempts[unit.unit.position] = attempt
+        return attempt
+    }
+
     /// Moves the largest queued units of busy workers to those that have lanes with nothing to do.
-    private mutating func moveQueuedUnits(_ effects: inout SchedulerEffects) {
+    private mutating func moveQueuedUnits(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for idle in roster.workers.keys {
-            while let state = roster.workers[idle], state.leases.count < state.capacity.lanes,
+            while let state = roster.workers[idle], state.hasFreeLane,
                 let (victim, unit, lease) = largestQueuedUnit(for: idle, state)
             {
                 roster.workers[victim]?.leases[unit] = nil
                 effects.orders.append(.revoke(victim, LeasedUnit(unit, lease.attempt)))
-                give(unit, to: idle, &effects)
+                give(unit, to: idle, now, &effects)
                 effects.notices.append(.unitMoved(unit, from: victim, to: idle))
             }
         }
@@ -105,7 +210,10 @@ extension Scheduler {
         for (worker, state) in roster.workers where state.leases.count > state.capacity.lanes {
             // The first units of a worker's queue are about to start; only what lies behind its lanes is moved.
             for (unit, lease) in state.leases.elements.dropFirst(state.capacity.lanes)
-            where !lease.hasStarted && thief.fits(lease.memoryBytes) && mayTry(unit, idle) {
+            where !lease.hasStarted && thief.fits(lease.memoryBytes) && mayTry(unit, idle)
+                && thief.leases[unit] == nil && jobs[unit.job]?.twins[unit.unit] == nil
+                && isWorthMoving(unit, to: idle)
+            {
                 if lease.nominalSeconds > best?.2.nominalSeconds ?? -1 { best = (worker, unit, lease) }
             }
         }
@@ -114,7 +222,7 @@ extension Scheduler {
 
     private func noteUnitsThatFitNobody(_ effects: inout SchedulerEffects) {
         guard let largest = roster.workers.values.map(\.capacity.memoryBytes).max() else { return }
-        for entry in workerQueue.entries {
+        for entry in workerQueues.unhomed.entries {
             guard let memory = jobs[entry.reference.job]?.plan.units[entry.reference.unit.position].cost.memoryBytes,
                 memory > largest
             else { continue }

@@ -8,27 +8,32 @@ extension Scheduler {
     /// - Returns: A sentence for each violation; empty when all is well.
     public func violatedInvariants() -> [String] {
         var violations: [String] = []
-        var leased: Set<UnitReference> = []
+        var leased: [UnitReference: Int] = [:]
         for (worker, state) in roster.workers {
             if state.leasedMemory > state.capacity.memoryBytes {
                 violations.append("\(worker) holds \(state.leasedMemory) bytes of \(state.capacity.memoryBytes)")
             }
             for (unit, lease) in state.leases {
-                if !leased.insert(unit).inserted { violations.append("\(unit) is leased twice") }
-                if jobs[unit.job]?.states[unit.unit.position] != .leased(.worker(worker), lease.attempt) {
+                leased[unit, default: 0] += 1
+                if !holds(unit, .worker(worker), lease.attempt) {
                     violations.append("\(worker) holds \(unit), whose state does not say so")
                 }
+                if state.isDraining, !lease.hasStarted { violations.append("\(worker) drains and holds \(unit)") }
             }
         }
         if coordinatorLeases.count > settings.coordinatorLanes {
             violations.append("the coordinator has \(coordinatorLeases.count) units")
         }
-        let queued = (workerQueue.entries + coordinatorQueue.entries).map(\.reference)
+        for (unit, count) in leased where count > 2 { violations.append("\(unit) is leased \(count) times") }
+        violations += ledger.violatedInvariants(workers: Array(roster.workers.keys))
+        let queued = (workerQueues.entries + coordinatorQueue.entries).map(\.reference)
         for unit in queued where jobs[unit.job]?.states[unit.unit.position] != .ready {
             violations.append("\(unit) is in a queue and not ready")
         }
         if Set(queued).count != queued.count { violations.append("a unit is in a queue twice") }
-        for (id, job) in jobs { violations += violatedInvariants(of: id, job, leased: leased, queued: Set(queued)) }
+        for (id, job) in jobs {
+            violations += violatedInvariants(of: id, job, leased: Set(leased.keys), queued: Set(queued))
+        }
         return violations
     }
 
@@ -51,6 +56,8 @@ extension Scheduler {
             case .leased(.coordinator, let attempt)
             where job.outcome == nil && !coordinatorLeases.contains(LeasedUnit(reference, attempt)):
                 violations.append("\(reference) is leased and the coordinator does not have it")
+            case .resting where job.outcome == nil && !resting.contains(reference):
+                violations.append("\(reference) rests and is not woken")
             case .ready where job.outcome != nil && queued.contains(reference):
                 violations.append("\(reference) is in a queue, but its job has ended")
             default: break
@@ -60,6 +67,28 @@ extension Scheduler {
             violations.append("\(id) miscounts its unfinished units")
         }
         if job.unfinishedCount == 0, job.outcome == nil { violations.append("\(id) is done and has not ended") }
+        return violations
+    }
+}
+
+extension BlobLedger {
+    /// What does not hold of what must always hold.
+    func violatedInvariants(workers: [WorkerID]) -> [String] {
+        var violations: [String] = []
+        for (worker, blobs) in holdings where !blobs.isEmpty {
+            if !workers.contains(worker) { violations.append("\(worker) is gone and holds blobs") }
+            for blob in blobs.keys where holders[blob]?.contains(worker) != true {
+                violations.append("\(worker) holds \(blob), which does not know it")
+            }
+        }
+        for (blob, collection) in collections {
+            if !wanted.contains(blob) { violations.append("\(blob) is collected and not wanted") }
+            if !holds(collection.worker, blob) {
+                violations.append("\(blob) is collected from \(collection.worker), who does not have it")
+            }
+        }
+        for blob in wanted where stored.contains(blob) { violations.append("\(blob) is wanted and stored") }
+        for blob in awaited where !wanted.contains(blob) { violations.append("\(blob) is awaited and not wanted") }
         return violations
     }
 }

@@ -20,6 +20,8 @@ extension Scheduler {
         public var fraction: Double
         /// How it ended, or `nil` while it runs.
         public var outcome: JobOutcome?
+        /// What it waits for, when a disk is full.
+        public var pauseReason: String?
     }
 
     /// A worker's load.
@@ -32,6 +34,12 @@ extension Scheduler {
         public var leasedUnits: Int
         /// Units that it is computing.
         public var startedUnits: Int
+        /// Blobs in its store.
+        public var heldBlobs: Int
+        /// Their bytes.
+        public var heldBytes: UInt64
+        /// Whether it takes no new units.
+        public var isDraining: Bool
     }
 
     /// All jobs, in the order of their submission.
@@ -49,7 +57,7 @@ extension Scheduler {
         return JobStatus(
             id: id, specPath: job.header.specPath, submittedAt: job.header.submittedAt,
             finishedUnits: job.plan.units.count - job.unfinishedCount, totalUnits: job.plan.units.count,
-            fraction: total > 0 ? done / total : 1, outcome: job.outcome)
+            fraction: total > 0 ? done / total : 1, outcome: job.outcome, pauseReason: job.pauseReason)
     }
 
     /// What is being computed of a job, by the units' titles, the most urgent first.
@@ -63,10 +71,35 @@ extension Scheduler {
     /// All workers, in the order of their joining.
     public var workerStatuses: [WorkerStatus] {
         roster.workers.map { id, worker in
-            WorkerStatus(
+            let held = ledger.holdings[id] ?? [:]
+            return WorkerStatus(
                 id: id, capacity: worker.capacity, leasedUnits: worker.leases.count,
-                startedUnits: worker.leases.values.count { $0.hasStarted })
+                startedUnits: worker.leases.values.count { $0.hasStarted }, heldBlobs: held.count,
+                heldBytes: held.values.reduce(0, &+), isDraining: worker.isDraining)
         }
+    }
+
+    /// The units of a plan that would not be computed, were it submitted now: their results are known, and nobody that
+    /// has to be computed reads blobs of theirs that are lost.
+    public func knownUnits(of plan: JobPlan) -> Set<UnitIndex> {
+        var results: [UnitIndex: UnitResult] = [:]
+        for unit in plan.units {
+            let key = plan.key(of: unit) { output in
+                let blobs = results[output.unit]?.blobs ?? []
+                return blobs.indices.contains(output.position) ? blobs[output.position].digest : nil
+            }
+            results[unit.index] = key.flatMap { known[$0] }
+        }
+        // From the end: who is computed needs the blobs that it reads, and whoever makes those that are lost.
+        for unit in plan.units.reversed() where results[unit.index] == nil {
+            for output in plan.blobs(readBy: unit) {
+                guard let blobs = results[output.unit]?.blobs, blobs.indices.contains(output.position),
+                    !ledger.isAvailable(blobs[output.position].digest)
+                else { continue }
+                results[output.unit] = nil
+            }
+        }
+        return Set(results.keys)
     }
 
     /// The running job with this fingerprint: the same job submitted again.

@@ -11,6 +11,10 @@ public struct SchedulerEffects: Equatable, Sendable {
     public var orders: [WorkerOrder] = []
     /// Units for the coordinator itself; each is answered by `unitFinished` or `unitFailed`.
     public var coordinatorWork: [LeasedUnit] = []
+    /// Blobs that workers asked for and that nobody has: they are told so.
+    public var unavailable: [BlobDigest] = []
+    /// Whether no running job needs the coordinator's store any more, so that it can be emptied.
+    public var clearsStore = false
     /// Jobs that ended with this event: their watchers are told, their scratch files removed.
     public var endedJobs: [JobID] = []
     /// What the log should tell.
@@ -42,6 +46,12 @@ public enum WorkerOrder: Hashable, Sendable {
     case lease(WorkerID, LeasedUnit)
     /// Forget this unit, unless its computation has begun.
     case revoke(WorkerID, LeasedUnit)
+    /// Send this blob to the coordinator.
+    case collect(WorkerID, BlobDigest)
+    /// Take no new units, finish those under way, and leave.
+    case drain(WorkerID)
+    /// Leave: nothing is wanted any more.
+    case dismiss(WorkerID)
 }
 
 /// Something that an operator may want to know.
@@ -60,6 +70,16 @@ public enum SchedulerNotice: Hashable, Sendable {
     case lateResultUsed(UnitReference, Attempt)
     /// A second result of a unit differs from the first: it was dropped. Machines that must agree do not.
     case resultsDiffer(UnitReference, UnitExecutorName)
+    /// A unit that takes long is computed a second time, by a worker with nothing to do.
+    case stragglerRepeated(UnitReference, on: WorkerID)
+    /// A lease ended because its unit made no progress, or is not known to the worker that has it.
+    case leaseExpired(UnitReference, WorkerID, wasUnderWay: Bool)
+    /// A finished unit is computed again, because nobody has its blobs any more and they are needed.
+    case unitRevived(UnitReference)
+    /// A unit waits for room on a disk.
+    case unitPaused(UnitReference, reason: String)
+    /// A worker takes no new units.
+    case workerDraining(WorkerID)
     /// A unit waits because no worker has the memory that it needs.
     case noWorkerFits(UnitReference, memoryBytes: UInt64)
 }
@@ -70,8 +90,11 @@ public enum SchedulerNotice: Hashable, Sendable {
 public enum JournalRecord: Hashable, Sendable {
     /// A job was accepted.
     case jobAccepted(JobHeader)
-    /// A unit's result is known and its blobs are in the store.
-    case unitFinished(UnitReference, UnitExecutorName, UnitResult, UnitTiming)
+    /// A unit's result is known.
+    ///
+    /// Its blobs may be lost at any time; then it is computed again when they are needed. The key, which files have
+    /// none of, lets later jobs use the result.
+    case unitFinished(UnitReference, UnitExecutorName, UnitResult, UnitTiming, UnitKey?)
     /// A unit failed.
     case unitFailed(UnitReference, UnitExecutorName, UnitFailure)
     /// A job ended.

@@ -13,14 +13,36 @@ public enum SchedulerEvent: Sendable {
     case workerJoined(WorkerID, WorkerCapacity)
     /// A worker gave a sign of life.
     case workerHeard(WorkerID)
+    /// A worker said how far the units that it computes have come.
+    case workerProgressed(WorkerID, [UnitSteps])
+    /// A worker takes no new units and leaves when it has finished those that it computes.
+    case workerDraining(WorkerID)
+    /// A user wants a worker to do so.
+    case drainRequested(WorkerID)
     /// A worker said that it is leaving; what it computed does not count as failed.
     case workerLeft(WorkerID, reason: String)
     /// A worker began to compute a unit.
     case unitStarted(UnitReference, Attempt, by: WorkerID)
-    /// A unit's outputs are durable in the blob store, or its file is written.
+    /// A unit's outputs lie with whoever computed it, or its file is written.
     case unitFinished(UnitReference, Attempt, by: UnitExecutorName, UnitResult, UnitTiming)
     /// A unit could not be computed.
     case unitFailed(UnitReference, Attempt, by: UnitExecutorName, UnitFailure)
+    /// A worker offered what lies in its store.
+    case blobsHeld(WorkerID, [BlobReference])
+    /// Blobs no longer lie in a worker's store.
+    case blobsDropped(WorkerID, [BlobDigest])
+    /// A worker asked the coordinator for a blob that it does not have.
+    case blobWanted(BlobDigest)
+    /// A blob lies in the coordinator's store.
+    case blobStored(BlobReference)
+    /// A blob can no longer be read from the coordinator's store.
+    case blobUnreadable(BlobDigest)
+    /// A blob that was collected from a worker did not come: the worker does not have it, or another of that name.
+    case collectionFailed(BlobDigest, from: WorkerID)
+    /// A blob could not be stored, since the coordinator's disk is full; it is collected again later.
+    case collectionPaused(BlobDigest, reason: String)
+    /// The coordinator has taken up its jobs; these blobs lie in its store, and workers are about to come back.
+    case restarted(stored: [BlobReference])
     /// The instant that ``SchedulerEffects/deadline`` named has come.
     case deadlineReached
 }
@@ -31,11 +53,14 @@ public enum UnitExecutorName: Hashable, Sendable, Codable, CustomStringConvertib
     case coordinator
     /// A worker.
     case worker(WorkerID)
+    /// Nobody: the result was known from earlier work.
+    case earlierWork
 
     /// `coordinator`, or the worker's name.
     public var description: String {
         switch self {
         case .coordinator: "coordinator"
+        case .earlierWork: "earlier work"
         case .worker(let worker): worker.rawValue
         }
     }
@@ -52,6 +77,23 @@ public struct WorkerCapacity: Equatable, Sendable {
     public init(lanes: Int, memoryBytes: UInt64) {
         self.lanes = lanes
         self.memoryBytes = memoryBytes
+    }
+}
+
+/// How far a unit has come, as it counts itself.
+public struct UnitSteps: Hashable, Sendable {
+    /// The unit.
+    public var unit: UnitReference
+    /// Which attempt.
+    public var attempt: Attempt
+    /// Steps done; a lease lives as long as they rise.
+    public var steps: UInt64
+
+    /// States how far a unit has come.
+    public init(_ unit: UnitReference, _ attempt: Attempt, steps: UInt64) {
+        self.unit = unit
+        self.attempt = attempt
+        self.steps = steps
     }
 }
 
@@ -79,6 +121,10 @@ public struct UnitFailure: Hashable, Sendable, Codable {
         case world
         /// The worker vanished while it computed the unit.
         case workerLost
+        /// A disk is full: the unit waits for room.
+        case noSpace
+        /// A blob that it reads is not to be had: that one is made again.
+        case inputMissing
     }
 
     /// What may be done about it.

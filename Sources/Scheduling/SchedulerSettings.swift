@@ -8,6 +8,24 @@ public struct SchedulerSettings: Equatable, Sendable {
     public var coordinatorLanes = 2
     /// Failures after which a unit fails its job (DESIGN section 6, guarantee 4).
     public var failuresMax = 3
+    /// A lease ends when its unit made no progress for so long, and for ``nominalSecondsFactor`` times its cost.
+    public var progressTimeout: Duration = .seconds(60)
+    /// Patience with kernels that cannot tell how far they are: a multiple of the nominal seconds of their unit.
+    ///
+    /// A core may be several times slower than the nominal one, and share its caches with others.
+    public var nominalSecondsFactor = 50.0
+    /// A unit is a straggler when it took so many times what units of its kind took so far, for their cost.
+    public var stragglerFactor = 3.0
+    /// No unit that took less is a straggler.
+    public var stragglerMinimum: Duration = .seconds(10)
+    /// A collection that did not end within this time is ordered again.
+    public var collectionTimeout: Duration = .seconds(60)
+    /// Collections from one worker that are under way at once.
+    public var collectionsPerWorker = 16
+    /// After a full disk, how long to wait before trying again.
+    public var pauseDelay: Duration = .seconds(2)
+    /// Results that are remembered for later jobs; the oldest are forgotten.
+    public var knownResultsMax = 200_000
 
     /// The limits that kfacd uses.
     public init() {}

@@ -10,7 +10,16 @@ struct WorkerRoster: Sendable {
         var attempt: Attempt
         var memoryBytes: UInt64
         var nominalSeconds: Double
-        var hasStarted: Bool
+        /// When its computation began, as far as is known.
+        var startedAt: SchedulerInstant?
+        /// Steps that were reported last.
+        var steps: UInt64 = 0
+        /// When it was given, began, or made progress for the last time.
+        var renewedAt: SchedulerInstant
+        /// When the worker last said that the unit is under way.
+        var reportedAt: SchedulerInstant?
+
+        var hasStarted: Bool { startedAt != nil }
     }
 
     /// A worker.
@@ -18,6 +27,12 @@ struct WorkerRoster: Sendable {
         var capacity: WorkerCapacity
         var lastHeard: SchedulerInstant
         var leases: OrderedDictionary<UnitReference, Lease> = [:]
+        /// Whether it takes no new units.
+        var isDraining = false
+        /// Whether it knows that.
+        var hasConfirmedDrain = false
+        /// When it was last told to drain or to leave.
+        var lastFarewellOrder: SchedulerInstant?
 
         var leasedMemory: UInt64 { leases.values.reduce(0) { $0 + $1.memoryBytes } }
 
@@ -26,6 +41,8 @@ struct WorkerRoster: Sendable {
             let (sum, overflow) = leasedMemory.addingReportingOverflow(memoryBytes)
             return !overflow && sum <= capacity.memoryBytes
         }
+
+        var hasFreeLane: Bool { !isDraining && leases.count < capacity.lanes }
     }
 
     var workers: OrderedDictionary<WorkerID, Worker> = [:]
@@ -38,10 +55,5 @@ struct WorkerRoster: Sendable {
     /// The workers that were not heard for longer than `timeout`.
     func expired(at now: SchedulerInstant, timeout: Duration) -> [WorkerID] {
         workers.filter { $0.value.lastHeard.advanced(by: timeout) <= now }.map(\.key)
-    }
-
-    /// Takes a lease away from whoever holds it.
-    mutating func removeLease(of unit: UnitReference) {
-        for worker in workers.keys { workers[worker]?.leases[unit] = nil }
     }
 }

@@ -15,6 +15,8 @@ public enum ClientRequest: Equatable, Sendable {
     case cancel(JobID)
     /// List the workers.
     case workers
+    /// Let a worker finish what it computes, and leave.
+    case drain(WorkerID)
     /// List the files that a finished job wrote.
     case outputs(JobID)
     /// Send bytes of one of them.
@@ -28,6 +30,7 @@ public enum ClientRequest: Equatable, Sendable {
         case .status(let job): self = .status(JobID(rawValue: job))
         case .cancel(let job): self = .cancel(JobID(rawValue: job))
         case .workers: self = .workers
+        case .drain(let worker): self = .drain(WorkerID(rawValue: worker))
         case .outputs(let job): self = .outputs(JobID(rawValue: job))
         case .outputRange(let range):
             guard !range.offset.addingReportingOverflow(range.byteCount).overflow else {
@@ -48,6 +51,7 @@ public enum ClientRequest: Equatable, Sendable {
         case .status(let job): wire.status = job.rawValue
         case .cancel(let job): wire.cancel = job.rawValue
         case .workers: wire.workers = WireListWorkers()
+        case .drain(let worker): wire.drain = worker.rawValue
         case .outputs(let job): wire.outputs = job.rawValue
         case .outputRange(let job, let path, let offset, let byteCount):
             wire.outputRange.job = job.rawValue

@@ -1,4 +1,4 @@
-import Identifiers
+public import Identifiers
 import JobPlan
 
 /// What the coordinator tells a worker.
@@ -21,6 +21,14 @@ public enum CoordinatorMessage: Equatable, Sendable {
     case uploadStored(transfer: UInt64)
     /// An offered blob cannot be stored.
     case uploadFailure(transfer: UInt64, message: String)
+    /// Send this blob.
+    case collect(BlobDigest)
+    /// Forget these blobs: they are not what their names say.
+    case discard([BlobDigest])
+    /// Take no new units, finish those under way, and leave.
+    case drain
+    /// Nothing is wanted of the worker any more: it leaves.
+    case dismiss
 
     init(_ wire: WireCoordinatorMessage) throws(WireError) {
         switch wire.body {
@@ -38,6 +46,10 @@ public enum CoordinatorMessage: Equatable, Sendable {
         case .uploadStored(let stored): self = .uploadStored(transfer: stored.transfer)
         case .uploadFailure(let failure):
             self = .uploadFailure(transfer: failure.transfer, message: failure.message)
+        case .collect(let blob): self = .collect(try digest(blob))
+        case .discard(let discard): self = .discard(try list(discard.digests, "the list of blobs", digest))
+        case .drain: self = .drain
+        case .dismiss: self = .dismiss
         case nil: throw .malformed("a coordinator's message has no body")
         }
     }
@@ -66,6 +78,10 @@ public enum CoordinatorMessage: Equatable, Sendable {
         case .uploadFailure(let transfer, let message):
             wire.uploadFailure.transfer = transfer
             wire.uploadFailure.message = message
+        case .collect(let blob): wire.collect = blob.description
+        case .discard(let blobs): wire.discard.digests = blobs.map(\.description)
+        case .drain: wire.drain = WireDrainWorker()
+        case .dismiss: wire.dismiss = WireDismissWorker()
         }
         return wire
     }

@@ -6,6 +6,8 @@ public struct JobReport: Equatable, Sendable {
     public enum State: String, Equatable, Sendable {
         /// It runs.
         case running
+        /// It waits for something that a person may have to give, such as disk space; its message says for what.
+        case paused
         /// All outputs are written.
         case succeeded
         /// It ended without outputs; the job file or its inputs are wrong.
@@ -92,9 +94,21 @@ public struct WorkerReport: Equatable, Sendable {
     public var startedUnits: Int
     /// Units that it has finished since it joined.
     public var finishedUnits: Int
+    /// Blobs in its store.
+    public var heldBlobs: Int
+    /// Their bytes.
+    public var heldBytes: UInt64
+    /// Whether it takes no new units and is about to leave.
+    public var isDraining: Bool
 
     /// Reports a worker.
-    public init(hello: WorkerHello, leasedUnits: Int, startedUnits: Int, finishedUnits: Int) {
+    public init(
+        hello: WorkerHello, leasedUnits: Int, startedUnits: Int, finishedUnits: Int, heldBlobs: Int = 0,
+        heldBytes: UInt64 = 0, isDraining: Bool = false
+    ) {
+        self.heldBlobs = heldBlobs
+        self.heldBytes = heldBytes
+        self.isDraining = isDraining
         self.hello = hello
         self.leasedUnits = leasedUnits
         self.startedUnits = startedUnits
@@ -108,7 +122,9 @@ public struct WorkerReport: Equatable, Sendable {
                 memoryBytes: wire.memoryBytes, kernelSet: wire.kernelSet, build: ""),
             leasedUnits: try count(wire.leasedUnits, "a number of units"),
             startedUnits: try count(wire.startedUnits, "a number of units"),
-            finishedUnits: try count(wire.finishedUnits, "a number of units"))
+            finishedUnits: try count(wire.finishedUnits, "a number of units"),
+            heldBlobs: try count(wire.heldBlobs, "a number of blobs"), heldBytes: wire.heldBytes,
+            isDraining: wire.isDraining)
     }
 
     var wire: WireWorkerStatus {
@@ -121,6 +137,9 @@ public struct WorkerReport: Equatable, Sendable {
         wire.leasedUnits = UInt32(leasedUnits)
         wire.startedUnits = UInt32(startedUnits)
         wire.finishedUnits = UInt64(finishedUnits)
+        wire.heldBlobs = UInt64(heldBlobs)
+        wire.heldBytes = heldBytes
+        wire.isDraining = isDraining
         return wire
     }
 }
@@ -141,12 +160,15 @@ public struct PlanSummary: Equatable, Sendable {
         public var outputBytes: UInt64
         /// Peak memory of the largest, in bytes.
         public var memoryBytesMax: UInt64
+        /// How many of them need not be computed: their results are known from earlier work.
+        public var knownUnits: Int
 
         /// Sums up a stage.
         public init(
             name: String, units: Int, multiplyAdds: Double, inputBytes: UInt64, outputBytes: UInt64,
-            memoryBytesMax: UInt64
+            memoryBytesMax: UInt64, knownUnits: Int = 0
         ) {
+            self.knownUnits = knownUnits
             self.name = name
             self.units = units
             self.multiplyAdds = multiplyAdds
@@ -194,7 +216,8 @@ public struct PlanSummary: Equatable, Sendable {
                 Stage(
                     name: stage.name, units: try count(stage.units, "a number of units"),
                     multiplyAdds: stage.multiplyAdds, inputBytes: stage.inputBytes, outputBytes: stage.outputBytes,
-                    memoryBytesMax: stage.memoryBytesMax)
+                    memoryBytesMax: stage.memoryBytesMax,
+                    knownUnits: try count(stage.knownUnits, "a number of units"))
             },
             largestUnit: wire.largestUnit, layers: try count(wire.layers, "a number of layers"),
             parameters: try count(wire.parameters, "a number of parameters"),
@@ -212,6 +235,7 @@ public struct PlanSummary: Equatable, Sendable {
             wire.inputBytes = stage.inputBytes
             wire.outputBytes = stage.outputBytes
             wire.memoryBytesMax = stage.memoryBytesMax
+            wire.knownUnits = UInt64(stage.knownUnits)
             return wire
         }
         wire.largestUnit = largestUnit

@@ -81,6 +81,10 @@ extension UnitLease {
         case .invert(let wire): operation = .invert(try InvertOperation(wire))
         case .penalty(let wire): operation = .penalty(try PenaltyOperation(wire))
         case .mergeBlock(let wire): operation = .mergeBlock(try MergeBlockOperation(wire))
+        case .importFactor(let wire): operation = .importFactor(try ImportOperation(wire))
+        case .combine(let wire): operation = .combine(try CombineOperation(wire))
+        case .accumulate(let wire): operation = .accumulate(try AccumulateOperation(wire))
+        case .accumulateOptimal(let wire): operation = .accumulateOptimal(try OptimalAccumulateOperation(wire))
         case nil: throw .malformed("a lease has no operation")
         }
         let name = try LeasedUnitName(wire.unit)
@@ -104,6 +108,10 @@ extension UnitLease {
         case .invert(let operation): wire.invert = operation.wire
         case .penalty(let operation): wire.penalty = operation.wire
         case .mergeBlock(let operation): wire.mergeBlock = operation.wire
+        case .importFactor(let operation): wire.importFactor = operation.wire
+        case .combine(let operation): wire.combine = operation.wire
+        case .accumulate(let operation): wire.accumulate = operation.wire
+        case .accumulateOptimal(let operation): wire.accumulateOptimal = operation.wire
         }
         return wire
     }

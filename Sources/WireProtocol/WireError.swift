@@ -24,7 +24,7 @@ public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
 /// The limits and the version of the protocol.
 public enum WireLimits {
     /// The version that this program speaks.
-    public static let version: UInt32 = 1
+    public static let version: UInt32 = 2
     /// Most bytes of a message's first frame.
     public static let messageBytesMax = 64 << 20
     /// Bytes of a chunk of a transfer; the last one may be shorter.
@@ -33,6 +33,8 @@ public enum WireLimits {
     public static let chunkBytes = 1 << 20
     /// Chunks that may be under way in one transfer before credit must come.
     public static let chunkCredit: UInt32 = 8
+    /// Most blobs in one message about what a worker holds.
+    public static let blobsPerMessage = 10_000
     /// Most tasks, slices or blobs in one list.
     static let listCountMax = 1 << 20
     /// Most rows, columns or positions.

@@ -5,14 +5,14 @@ public import JobPlan
 public enum WorkerMessage: Equatable, Sendable {
     /// The first message: who it is and what it offers.
     case hello(WorkerHello)
-    /// A sign of life.
-    case heartbeat(WorkerID)
+    /// A sign of life, with how far the units that are being computed have come.
+    case heartbeat(WorkerID, [UnitProgress])
     /// It began to compute a unit.
     case started(LeasedUnitName)
-    /// A unit's blobs are stored; these are its results.
+    /// A unit's blobs lie in the worker's own store; these are its results.
     case finished(LeasedUnitName, UnitResult, elapsedSeconds: Double, kernelSeconds: Double)
-    /// A unit could not be computed; `isBadInput` when no other worker could either.
-    case failed(LeasedUnitName, isBadInput: Bool, message: String)
+    /// A unit could not be computed.
+    case failed(LeasedUnitName, UnitFault, message: String)
     /// It wants bytes that the coordinator can read.
     case rangeRequest(RangeRequest)
     /// More chunks of a range may come.
@@ -21,8 +21,42 @@ public enum WorkerMessage: Equatable, Sendable {
     case uploadOffer(transfer: UInt64, BlobReference)
     /// A chunk of an offered blob; its bytes are the second frame.
     case uploadChunk(transfer: UInt64, offset: UInt64)
+    /// Blobs that lie in its store.
+    case held([BlobReference])
+    /// Blobs that no longer do.
+    case dropped([BlobDigest])
+    /// A blob that was to be collected cannot be sent.
+    case collectFailure(BlobDigest, message: String)
+    /// It takes no new units, and leaves when those under way are finished.
+    case draining(reason: String)
     /// It leaves.
     case goodbye(reason: String)
+}
+
+/// What kept a worker from computing a unit.
+public enum UnitFault: String, Equatable, Sendable, CaseIterable {
+    /// The input is wrong, on every worker.
+    case badInput = "bad_input"
+    /// The world failed; another attempt may succeed.
+    case world
+    /// The worker's disk is full.
+    case noSpace = "no_space"
+    /// A blob that the unit reads cannot be had: it has to be made again.
+    case inputMissing = "input_missing"
+}
+
+/// How far a unit has come.
+public struct UnitProgress: Equatable, Sendable {
+    /// The unit's attempt.
+    public var unit: LeasedUnitName
+    /// Steps done: chunks read, kernels finished.
+    public var steps: UInt64
+
+    /// States how far a unit has come.
+    public init(unit: LeasedUnitName, steps: UInt64) {
+        self.unit = unit
+        self.steps = steps
+    }
 }
 
 /// Who a worker is and what it offers.
@@ -151,7 +185,12 @@ extension WorkerMessage {
     init(_ wire: WireWorkerMessage) throws(WireError) {
         switch wire.body {
         case .hello(let hello): self = .hello(try WorkerHello(hello))
-        case .heartbeat(let heartbeat): self = .heartbeat(WorkerID(rawValue: heartbeat.worker))
+        case .heartbeat(let heartbeat):
+            self = .heartbeat(
+                WorkerID(rawValue: heartbeat.worker),
+                try list(heartbeat.progress, "the list of units") { progress throws(WireError) in
+                    UnitProgress(unit: try LeasedUnitName(progress.unit), steps: progress.steps)
+                })
         case .started(let unit): self = .started(try LeasedUnitName(unit))
         case .finished(let finished):
             self = .finished(
@@ -159,13 +198,20 @@ extension WorkerMessage {
                 elapsedSeconds: finished.elapsedSeconds, kernelSeconds: finished.kernelSeconds)
         case .failed(let failed):
             self = .failed(
-                try LeasedUnitName(failed.unit), isBadInput: failed.kind == "bad_input", message: failed.message)
+                try LeasedUnitName(failed.unit), try word(failed.kind, "a fault"), message: failed.message)
         case .rangeRequest(let request): self = .rangeRequest(try RangeRequest(request))
         case .rangeCredit(let credit): self = .rangeCredit(transfer: credit.transfer, chunks: credit.chunks)
         case .uploadOffer(let offer):
             self = .uploadOffer(transfer: offer.transfer, try BlobReference(offer.blob))
         case .uploadChunk(let chunk): self = .uploadChunk(transfer: chunk.transfer, offset: chunk.offset)
         case .goodbye(let goodbye): self = .goodbye(reason: goodbye.reason)
+        case .held(let held):
+            self = .held(
+                try list(held.blobs, "the list of blobs") { blob throws(WireError) in try BlobReference(blob) })
+        case .dropped(let dropped): self = .dropped(try list(dropped.digests, "the list of blobs", digest))
+        case .collectFailure(let failure):
+            self = .collectFailure(try digest(failure.blob), message: failure.message)
+        case .draining(let draining): self = .draining(reason: draining.reason)
         case nil: throw .malformed("a worker's message has no body")
         }
     }
@@ -174,16 +220,23 @@ extension WorkerMessage {
         var wire = WireWorkerMessage()
         switch self {
         case .hello(let hello): wire.hello = hello.wire
-        case .heartbeat(let worker): wire.heartbeat.worker = worker.rawValue
+        case .heartbeat(let worker, let progress):
+            wire.heartbeat.worker = worker.rawValue
+            wire.heartbeat.progress = progress.map { progress in
+                var wire = WireUnitProgress()
+                wire.unit = progress.unit.wire
+                wire.steps = progress.steps
+                return wire
+            }
         case .started(let unit): wire.started = unit.wire
         case .finished(let unit, let result, let elapsed, let kernel):
             wire.finished.unit = unit.wire
             wire.finished.result = result.wire
             wire.finished.elapsedSeconds = elapsed
             wire.finished.kernelSeconds = kernel
-        case .failed(let unit, let isBadInput, let message):
+        case .failed(let unit, let fault, let message):
             wire.failed.unit = unit.wire
-            wire.failed.kind = isBadInput ? "bad_input" : "world"
+            wire.failed.kind = fault.rawValue
             wire.failed.message = message
         case .rangeRequest(let request): wire.rangeRequest = request.wire
         case .rangeCredit(let transfer, let chunks):
@@ -196,6 +249,12 @@ extension WorkerMessage {
             wire.uploadChunk.transfer = transfer
             wire.uploadChunk.offset = offset
         case .goodbye(let reason): wire.goodbye.reason = reason
+        case .held(let blobs): wire.held.blobs = blobs.map(\.wire)
+        case .dropped(let digests): wire.dropped.digests = digests.map(\.description)
+        case .collectFailure(let blob, let message):
+            wire.collectFailure.blob = blob.description
+            wire.collectFailure.message = message
+        case .draining(let reason): wire.draining.reason = reason
         }
         return wire
     }

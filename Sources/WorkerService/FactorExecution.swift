@@ -11,7 +11,7 @@ struct FactorExecution {
     /// Reads the rows chunk by chunk and sums their outer products.
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for rows that hold NaN or infinity, or what reading throws.
-    func run(_ scratch: inout LaneScratch) async throws -> UnitOutcome.UnitOutput {
+    func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
         var sum = try FactorAccumulation(
             columnCount: operation.columns, appendsOne: operation.appendsOnes, reduction: operation.reduction)
         var chunk = try scratch.takeChunk(rows: min(operation.chunkRows, operation.rows), columns: operation.columns)
@@ -19,8 +19,6 @@ struct FactorExecution {
         for first in stride(from: 0, to: rows, by: operation.chunkRows) {
             let range = first..<min(first + operation.chunkRows, rows)
             let ahead = range.upperBound..<min(range.upperBound + operation.chunkRows, rows)
-            // A worker that is told to stop does not finish what nobody will take.
-            try Task.checkCancellation()
             try await fill(&chunk, range, &scratch.raw)
             for piece in pieces(of: ahead) { input.prefetch(piece.slice) }
             let start = ContinuousClock.now
@@ -30,21 +28,23 @@ struct FactorExecution {
                 throw located(error)
             }
             scratch.kernelTime += ContinuousClock.now - start
+            // A unit that is no longer wanted is not finished.
+            try input.progress.step()
         }
         scratch.giveBackChunk(chunk)
-        var output = UnitOutcome.UnitOutput()
         guard let divisor = operation.divisor else {
-            output.blobs = [ResultBlob(sum.finishPartial())]
-            return output
+            let partial = sum.finishPartial()
+            return UnitResult(blobs: [try partial.withBytes { bytes throws in try input.blobs.store(bytes) }])
         }
+        let factor: PackedSymmetricMatrix<Float>
         do {
-            let factor = try sum.finish(divisor: divisor)
-            output.measurements[.trace] = [factor.trace]
-            output.blobs = [ResultBlob(factor)]
+            factor = try sum.finish(divisor: divisor)
         } catch {
             throw located(error)
         }
-        return output
+        return UnitResult(
+            blobs: [try factor.withBytes { bytes throws in try input.blobs.store(bytes) }],
+            measurements: [.trace: [factor.trace]])
     }
 
     /// The slices that hold a range of the operation's rows.

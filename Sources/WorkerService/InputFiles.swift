@@ -35,6 +35,11 @@ struct InputReader: Sendable {
     let lease: UnitLease
     let visible: VisibleFiles
     let connection: WorkerConnection
+    /// The unit's blobs.
+    let blobs: UnitBlobs
+
+    /// Counts the unit's steps.
+    var progress: UnitProgressCounter { blobs.progress }
 
     /// The file's path, for messages.
     func path(of file: Int) -> String {
@@ -64,6 +69,7 @@ struct InputReader: Sendable {
                 var target = bytes._mutatingExtracting(byteOffset..<end)
                 try file.read(fromFileOffset: Int(slice.offset), into: &target)
             }
+            try progress.step()
             return
         }
         try await fetch(slice) { chunk, place in
@@ -82,6 +88,7 @@ struct InputReader: Sendable {
             var span = bytes.mutableSpan
             var target = span.mutableBytes
             try file.read(fromFileOffset: Int(slice.offset), into: &target)
+            try progress.step()
             return
         }
         try await fetch(slice) { chunk, place in
@@ -93,23 +100,17 @@ struct InputReader: Sendable {
 
     private func fetch(_ slice: FileSlice, consume: (Frame, Int) throws -> Void) async throws {
         try await connection.fetch(
-            .inputFile(lease.unit.job, slice.file), offset: slice.offset, byteCount: slice.byteCount, consume: consume)
+            .inputFile(lease.unit.job, slice.file), offset: slice.offset, byteCount: slice.byteCount
+        ) { chunk, place in
+            try consume(chunk, place)
+            try progress.step()
+        }
     }
 
-    /// Reads a packed factor.
+    /// Reads a packed factor, from the cache or the coordinator.
     ///
-    /// - Throws: `MessagingError` when the coordinator cannot send it, ``UnitError/malformedLease(_:)`` when its size
-    ///   is not that of the dimension.
+    /// - Throws: What ``UnitBlobs/matrix(_:dimension:)`` throws.
     func factor(_ blob: LeasedBlob, dimension: Int) async throws -> PackedSymmetricMatrix<Float> {
-        var matrix = try PackedSymmetricMatrix<Float>(dimension: dimension)
-        guard blob.reference.byteCount == UInt64(matrix.elementCount) * 4 else {
-            throw UnitError.malformedLease("blob \(blob.reference.digest) is no triangle of dimension \(dimension)")
-        }
-        try await connection.fetch(
-            .blob(blob.reference.digest), offset: 0, byteCount: blob.reference.byteCount
-        ) { chunk, place in
-            _ = matrix.withMutableBytes { chunk.copy(into: &$0, at: place) }
-        }
-        return matrix
+        try await blobs.matrix(blob, dimension: dimension)
     }
 }

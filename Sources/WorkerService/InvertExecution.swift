@@ -11,7 +11,7 @@ struct InvertExecution {
     /// Fetches the factor and inverts it.
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for a factor that cannot be inverted even with its eigenvalues clamped.
-    func run(_ scratch: inout LaneScratch) async throws -> UnitOutcome.UnitOutput {
+    func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
         let factor = try await input.factor(operation.factor, dimension: operation.dimension)
         let start = ContinuousClock.now
         let scale = FactorScale(trace: factor.trace, dimension: operation.dimension)
@@ -35,10 +35,11 @@ struct InvertExecution {
             throw UnitError.badInput("\(input.lease.title): \(error)")
         }
         scratch.kernelTime += ContinuousClock.now - start
-        var output = UnitOutcome.UnitOutput()
-        output.measurements = inverse.health.measurements
-        output.blobs = [ResultBlob(inverse.intoInverse())]
-        return output
+        try input.progress.step()
+        let measurements = inverse.health.measurements
+        let matrix = inverse.intoInverse()
+        return UnitResult(
+            blobs: [try matrix.withBytes { bytes throws in try input.blobs.store(bytes) }], measurements: measurements)
     }
 }
 

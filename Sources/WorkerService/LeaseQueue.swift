@@ -1,26 +1,29 @@
 import WireProtocol
 
-/// The units that a worker was given and has not begun, in the order in which they came.
+/// The units that a worker was given, in the order in which they came, and those of them that its lanes compute.
 ///
 /// Bound: the coordinator gives a worker only a few units beyond its lanes.
 actor LeaseQueue {
     private var leases: [UnitLease] = []
-    private var waiters: [CheckedContinuation<UnitLease?, Never>] = []
+    private var begun: [LeasedUnitName: BegunUnit] = [:]
+    private var waiters: [CheckedContinuation<BegunUnit?, Never>] = []
     private var isClosed = false
 
-    /// Puts a unit behind the others, or hands it to a lane that waits.
+    /// Puts a unit behind the others, or hands it to a lane that waits; one that is here already is not taken twice.
     func add(_ lease: UnitLease) {
-        guard !isClosed else { return }
+        let name = LeasedUnitName(lease.unit, lease.attempt)
+        guard !isClosed, begun[name] == nil, !leases.contains(where: { $0.isAttempt(name) }) else { return }
         if waiters.isEmpty {
             leases.append(lease)
         } else {
-            waiters.removeFirst().resume(returning: lease)
+            waiters.removeFirst().resume(returning: begin(lease))
         }
     }
 
-    /// Forgets a unit that has not begun.
-    func remove(_ unit: LeasedUnitName) {
-        leases.removeAll { $0.unit == unit.unit && $0.attempt == unit.attempt }
+    /// Forgets a unit, and ends its computation where it has begun.
+    func revoke(_ unit: LeasedUnitName) {
+        leases.removeAll { $0.isAttempt(unit) }
+        begun[unit]?.revoke()
     }
 
     /// Forgets all units that have not begun: a coordinator that was restarted gives them out anew.
@@ -29,10 +32,15 @@ actor LeaseQueue {
     }
 
     /// Waits for the next unit; `nil` when no more will come.
-    func next() async -> UnitLease? {
-        if !leases.isEmpty { return leases.removeFirst() }
+    func next() async -> BegunUnit? {
+        if !leases.isEmpty { return begin(leases.removeFirst()) }
         guard !isClosed else { return nil }
         return await withCheckedContinuation { waiters.append($0) }
+    }
+
+    /// Ends a unit that ``next()`` gave.
+    func end(_ unit: BegunUnit) {
+        begun[unit.name] = nil
     }
 
     /// Ends the waiting of all lanes; what was queued is forgotten.
@@ -41,5 +49,18 @@ actor LeaseQueue {
         leases.removeAll()
         for waiter in waiters { waiter.resume(returning: nil) }
         waiters.removeAll()
+    }
+
+    private func begin(_ lease: UnitLease) -> BegunUnit {
+        let unit = BegunUnit(lease: lease)
+        begun[unit.name] = unit
+        return unit
+    }
+}
+
+extension UnitLease {
+    /// Whether the lease gives this attempt of this unit.
+    fileprivate func isAttempt(_ name: LeasedUnitName) -> Bool {
+        unit == name.unit && attempt == name.attempt
     }
 }

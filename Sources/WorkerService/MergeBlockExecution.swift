@@ -14,12 +14,12 @@ struct MergeBlockExecution {
     /// Solves for Δ and gives θ_0 + α Δ in the output types.
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for parameters or factors that are not finite, or what reading throws.
-    func run(_ scratch: inout LaneScratch) async throws -> UnitOutcome.UnitOutput {
+    func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
         guard operation.outputTypes.count == operation.block.parameters.count else {
             throw UnitError.malformedLease("\"\(operation.block.name)\" has \(operation.outputTypes.count) outputs")
         }
         let base = try await reader.read(operation.base)
-        var output = UnitOutcome.UnitOutput()
+        var output = UnitResult()
         do {
             switch operation.block.kind {
             case .linear: output.blobs = try await mergeLayer(base, &scratch, &output.measurements)
@@ -35,7 +35,7 @@ struct MergeBlockExecution {
     private func mergeLayer(
         _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch,
         _ measurements: inout [MeasurementName: [Double]]
-    ) async throws -> [ResultBlob] {
+    ) async throws -> [BlobReference] {
         var merge = try KroneckerMerge(outputCount: base.rowCount, inputCount: base.columnCount)
         for task in operation.tasks {
             guard case .kronecker(let inputBlob, let gradientBlob) = task.factors else {
@@ -48,10 +48,12 @@ struct MergeBlockExecution {
             try merge.add(
                 delta: delta, inputFactor: inputFactor, gradientFactor: gradientFactor, lambda: task.lambda)
             scratch.kernelTime += ContinuousClock.now - start
+            try input.progress.step()
         }
         let start = ContinuousClock.now
         let merged = try merge.finish(damping: Damping(operation.damping.rule, operation.damping.value))
         scratch.kernelTime += ContinuousClock.now - start
+        try input.progress.step()
         measurements = merged.inputHealth.measurements.merging(merged.gradientHealth.measurements) { $0 + $1 }
         return try encode(base, merged.intoDelta())
     }
@@ -59,7 +61,7 @@ struct MergeBlockExecution {
     private func mergeParameter(
         _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch,
         _ measurements: inout [MeasurementName: [Double]]
-    ) async throws -> [ResultBlob] {
+    ) async throws -> [BlobReference] {
         var merge = try FullBlockMerge(count: base.columnCount)
         for task in operation.tasks {
             guard case .full(let blob) = task.factors else {
@@ -68,6 +70,7 @@ struct MergeBlockExecution {
             let block = try await input.factor(blob, dimension: base.columnCount)
             let delta = try await weightedTaskVector(task, base)
             try merge.add(delta: delta, block: block, lambda: task.lambda)
+            try input.progress.step()
         }
         let merged = try merge.finish(damping: Damping(operation.damping.rule, operation.damping.value))
         measurements = merged.health.measurements
@@ -88,7 +91,7 @@ struct MergeBlockExecution {
     }
 
     /// θ_0 + α Δ, each element rounded once: the weight's bytes, then the bias's.
-    private func encode(_ base: borrowing Matrix<Double>, _ delta: consuming Matrix<Double>) throws -> [ResultBlob] {
+    private func encode(_ base: borrowing Matrix<Double>, _ delta: consuming Matrix<Double>) throws -> [BlobReference] {
         var merged = delta
         var isFinite = true
         merged.withMutableSpan { merged in
@@ -116,7 +119,7 @@ struct MergeBlockExecution {
 
     private func encode(
         _ matrix: borrowing Matrix<Double>, columns: Range<Int>, as type: ElementType
-    ) throws -> ResultBlob {
+    ) throws -> BlobReference {
         let rowBytes = columns.count * type.byteCount
         let (rows, width) = (matrix.rowCount, matrix.columnCount)
         var bytes = [UInt8](repeating: 0, count: rows * rowBytes)
@@ -130,6 +133,6 @@ struct MergeBlockExecution {
                     values.extracting(start + columns.lowerBound..<start + columns.upperBound), into: &part)
             }
         }
-        return ResultBlob(bytes)
+        return try input.blobs.store(bytes.span.bytes)
     }
 }

@@ -11,7 +11,7 @@ struct PenaltyExecution {
     /// Evaluates tr(B Δ A Δᵀ) or δᵀ F δ for one task vector after the other.
     ///
     /// - Throws: What reading throws.
-    func run(_ scratch: inout LaneScratch) async throws -> UnitOutcome.UnitOutput {
+    func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
         let reader = BlockParameterReader(block: operation.block, input: input)
         let base = try await reader.read(operation.base)
         var values: [Double] = []
@@ -26,6 +26,7 @@ struct PenaltyExecution {
                 let start = ContinuousClock.now
                 values.append(try penalty.value(of: delta))
                 scratch.kernelTime += ContinuousClock.now - start
+                try input.progress.step()
             }
         case .full(let blob):
             let penalty = try FullBlockPenalty(
@@ -33,6 +34,7 @@ struct PenaltyExecution {
             for checkpoint in operation.checkpoints {
                 let delta = try await reader.taskVector(checkpoint, base: base)
                 values.append(try penalty.value(of: delta.elements))
+                try input.progress.step()
             }
         }
         if let position = values.firstIndex(where: { !$0.isFinite }) {
@@ -40,8 +42,6 @@ struct PenaltyExecution {
             throw UnitError.badInput(
                 "\(file): \"\(operation.block.name)\" holds NaN or infinity; expected finite parameters.")
         }
-        var output = UnitOutcome.UnitOutput()
-        output.measurements[.penalties] = values
-        return output
+        return UnitResult(measurements: [.penalties: values])
     }
 }

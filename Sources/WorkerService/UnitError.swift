@@ -6,12 +6,14 @@ import TaskArithmetic
 enum UnitError: Error, CustomStringConvertible {
     /// The input is wrong; the message names file and tensor.
     case badInput(String)
+    /// A blob cannot be had, or is damaged: it has to be made again.
+    case inputMissing(String)
     /// The lease contradicts itself; only another version of the coordinator sends such a one.
     case malformedLease(String)
 
     var description: String {
         switch self {
-        case .badInput(let message): message
+        case .badInput(let message), .inputMissing(let message): message
         case .malformedLease(let message): "the lease is malformed: \(message)"
         }
     }

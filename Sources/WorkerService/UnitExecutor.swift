@@ -2,7 +2,6 @@ import JobPlan
 import KroneckerFactors
 import Lanes
 import LinearAlgebra
-import Messaging
 import WireProtocol
 
 /// One lane of a worker: computes one unit after the other on a thread of its own, with one BLAS thread.
@@ -10,42 +9,47 @@ import WireProtocol
 /// Nothing thrown by a computation passes beyond ``execute(_:)``: it becomes a ``UnitOutcome``.
 actor UnitExecutor {
     private let lane: Lane
-    private let visible: VisibleFiles
-    private let connection: WorkerConnection
     private var scratch: LaneScratch
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
-    init(number: Int, visible: VisibleFiles, connection: WorkerConnection) throws {
+    init(number: Int) throws {
         lane = Lane("kfacd.lane.\(number)")
-        self.visible = visible
-        self.connection = connection
         scratch = try LaneScratch()
     }
 
-    /// Computes a unit.
+    /// Computes a unit; its blobs are in the cache, pinned, when it returns.
     ///
+    /// - Parameter input: The unit and where its inputs lie.
     /// - Returns: What became of it, the time in numeric kernels, and the time in all.
-    func execute(_ lease: UnitLease) async -> (outcome: UnitOutcome, kernels: Duration, elapsed: Duration) {
+    func execute(_ input: InputReader) async -> (outcome: UnitOutcome, kernels: Duration, elapsed: Duration) {
         let start = ContinuousClock.now
-        let input = InputReader(lease: lease, visible: visible, connection: connection)
         var scratch = take()
         scratch.kernelTime = .zero
         let outcome: UnitOutcome
         do {
-            outcome = .computed(try await Self.compute(lease.operation, input, &scratch))
-        } catch let error as UnitError {
-            if case .badInput(let message) = error {
-                outcome = .badInput(message)
-            } else {
-                outcome = .failed("\(lease.title): \(error)")
-            }
+            outcome = .computed(try await Self.compute(input.lease.operation, input, &scratch))
         } catch {
-            outcome = .failed("\(lease.title): \(error)")
+            outcome = Self.outcome(of: error, input.lease)
+            // What a unit left behind half done is not kept for the next.
+            try? scratch.release()
         }
         let kernels = scratch.kernelTime
         self.scratch = scratch
         return (outcome, kernels, ContinuousClock.now - start)
+    }
+
+    /// Sorts an error by what may help.
+    private static func outcome(of error: any Error, _ lease: UnitLease) -> UnitOutcome {
+        // Whatever a cancelled unit met on its way out, nobody wants to know.
+        if Task.isCancelled || error is CancellationError { return .cancelled }
+        switch error {
+        case UnitError.badInput(let message): return .failed(.badInput, message: message)
+        case UnitError.inputMissing(let message):
+            return .failed(.inputMissing, message: "\(lease.title): \(message)")
+        case BlobCacheError.noSpace: return .failed(.noSpace, message: "\(lease.title): \(error)")
+        default: return .failed(.world, message: "\(lease.title): \(error)")
+        }
     }
 
     /// The lane's scratch; while a unit computes, an empty one stands in its place.
@@ -61,18 +65,25 @@ actor UnitExecutor {
 
     private static func compute(
         _ operation: WorkerOperation<LeasedBlob>, _ input: InputReader, _ scratch: inout LaneScratch
-    ) async throws -> UnitOutcome.UnitOutput {
-        switch operation {
-        case .factor(let operation):
+    ) async throws -> UnitResult {
+        if case .factor(let operation) = operation {
             return try await FactorExecution(operation: operation, input: input).run(&scratch)
+        }
+        try scratch.release()
+        switch operation {
+        case .factor: preconditionFailure("a factor's unit was passed on to other operations")
+        case .importFactor(let operation):
+            return try await ImportExecution(operation: operation, input: input).run(&scratch)
+        case .combine(let operation): return try await CombineExecution(operation: operation, input: input).run()
+        case .accumulate(let operation):
+            return try await AccumulateExecution(operation: operation, input: input).run()
+        case .accumulateOptimal(let operation):
+            return try await OptimalAccumulateExecution(operation: operation, input: input).run()
         case .invert(let operation):
-            try scratch.release()
             return try await InvertExecution(operation: operation, input: input).run(&scratch)
         case .penalty(let operation):
-            try scratch.release()
             return try await PenaltyExecution(operation: operation, input: input).run(&scratch)
         case .mergeBlock(let operation):
-            try scratch.release()
             return try await MergeBlockExecution(operation: operation, input: input).run(&scratch)
         }
     }

@@ -8,10 +8,15 @@ import Telemetry
 import WireProtocol
 import ZeroMQ
 
-/// A worker daemon: greets a coordinator, computes the units that it is given, stores their blobs there.
+/// A worker daemon: greets a coordinator, computes the units that it is given, keeps their blobs, and sends those that
+/// the coordinator collects.
 public struct Worker: Service {
+    /// How far the units have come that are being computed.
+    public let progress = ProgressBoard()
+
     private let configuration: WorkerConfiguration
     private let logger: Logger
+    private let farewell = Farewell()
 
     /// Prepares a worker.
     ///
@@ -23,10 +28,11 @@ public struct Worker: Service {
         self.logger = logger
     }
 
-    /// Runs until the process is told to end.
+    /// Runs until the process or the coordinator tells it to end: the first takes it out of service as
+    /// ``drain(reason:)`` does; cancellation ends it at once.
     ///
     /// - Throws: `LinearAlgebraError` when the machine's linear algebra computes wrong numbers, `MessagingError` when
-    ///   the coordinator cannot be reached or refuses to talk.
+    ///   the coordinator cannot be reached or refuses to talk, or what keeps the directory of blobs from being opened.
     public func run() async throws {
         // One BLAS thread a lane: threaded OpenBLAS called from several lanes at once collapses .
         BLASEnvironment.setThreadCount(1)
@@ -38,19 +44,24 @@ public struct Worker: Service {
                 "lanes": "\(configuration.lanes)", "memory_mib": "\(configuration.memoryBytes >> 20)",
                 "blas": "\(BLASEnvironment.configuration)",
             ])
+        let cache = try BlobCache(opening: configuration.cacheDirectory, limit: configuration.cacheBytes)
         let context = try Context()
         let connection = try await WorkerConnection.connect(
             to: configuration.coordinator, hello: hello, context: context)
-        let queue = LeaseQueue()
+        let parts = WorkerParts(cache: cache, connection: connection, logger: logger)
         try await withGracefulShutdownHandler {
-            try await serve(connection, queue)
+            try await serve(parts)
         } onGracefulShutdown: {
-            // Task because the handler is synchronous: it only starts the farewell, which ends the loops below.
-            Task {
-                await queue.close()
-                await connection.close(reason: "the worker was told to stop")
-            }
+            drain(reason: "the worker was told to stop")
         }
+    }
+
+    /// Takes the worker out of service: no unit is begun any more, those under way are finished, and blobs are sent
+    /// until the coordinator wants no more of them; then ``run()`` returns.
+    ///
+    /// - Parameter reason: Why, for the coordinator's log.
+    public func drain(reason: String) {
+        farewell.begin(reason)
     }
 
     private var hello: WorkerHello {
@@ -59,30 +70,57 @@ public struct Worker: Service {
             memoryBytes: configuration.memoryBytes, kernelSet: BLASEnvironment.kernels, build: configuration.build)
     }
 
-    private func serve(_ connection: WorkerConnection, _ queue: LeaseQueue) async throws {
-        let visible = VisibleFiles()
+    private func serve(_ parts: WorkerParts) async throws {
+        let connection = parts.connection
         let greetingLimit = configuration.greetingLimit
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        let executors = try (0..<configuration.lanes).map { try UnitExecutor(number: $0) }
+        let failure = await withThrowingTaskGroup(of: Void.self) { group -> (any Error)? in
             group.addTask { try await connection.receive() }
-            group.addTask { try await connection.beat(greetingLimit: greetingLimit) }
-            group.addTask { await connection.watchConnection() }
-            group.addTask { await obey(connection, queue) }
-            for number in 0..<configuration.lanes {
-                let executor = try UnitExecutor(number: number, visible: visible, connection: connection)
-                group.addTask { await work(executor, connection, queue) }
+            group.addTask { try await connection.beat(greetingLimit: greetingLimit) { progress.progress } }
+            group.addTask { await obey(parts) }
+            group.addTask { await leave(parts) }
+            group.addTask { await untilCancelled { await work(executors, parts) } }
+            group.addTask { await untilCancelled { await connection.watchConnection() } }
+            group.addTask { await untilCancelled { await parts.uploads.run() } }
+            group.addTask { await untilCancelled { await parts.holdings.tellChanges() } }
+            if configuration.keepsCache {
+                group.addTask { await untilCancelled { await parts.durability.run() } }
             }
             // Whichever loop ends first, the worker is over; why, the one that failed tells.
             let first = await group.nextResult()
-            await queue.close()
+            await parts.queue.close()
+            await parts.collects.close()
             group.cancelAll()
-            if case .failure(let error) = first { throw error }
-            try await group.waitForAll()
+            await connection.close(reason: "the worker ends")
+            while await group.nextResult() != nil { continue }
+            if case .failure(let error) = first { return error }
+            return nil
         }
+        if configuration.keepsCache { await parts.durability.makeDurable() }
+        if let failure { throw failure }
+    }
+
+    /// Runs a body whose end is not the worker's: a worker without lanes still sends what it holds.
+    private func untilCancelled(_ body: () async -> Void) async {
+        await body()
+        while (try? await Task.sleep(for: .seconds(3600))) != nil { continue }
+    }
+
+    /// Waits until the worker is to leave, and takes it out of service.
+    private func leave(_ parts: WorkerParts) async {
+        guard let reason = await farewell.reason() else { return }
+        logger.notice("leaving", metadata: [LogKeys.cause: "\(reason)", LogKeys.worker: "\(configuration.worker)"])
+        await parts.queue.close()
+        if await parts.connection.isConnected {
+            try? await parts.connection.tell(.draining(reason: reason))
+            await farewell.isLetGo(within: configuration.drainLimit, by: parts.connection)
+        }
+        await parts.connection.close(reason: reason)
     }
 
     /// Takes in the coordinator's orders.
-    private func obey(_ connection: WorkerConnection, _ queue: LeaseQueue) async {
-        for await order in connection.orders {
+    private func obey(_ parts: WorkerParts) async {
+        for await order in parts.connection.orders {
             switch order {
             case .welcomed(let coordinator):
                 logger.notice(
@@ -91,57 +129,66 @@ public struct Worker: Service {
                         LogKeys.endpoint: "\(configuration.coordinator)", "coordinator": "\(coordinator)",
                         LogKeys.worker: "\(configuration.worker)",
                     ])
+                await parts.holdings.tellAll()
             case .forgotten:
-                logger.notice("the coordinator was restarted; greeting it again")
-                await queue.removeAll()
-            case .lease(let lease): await queue.add(lease)
-            case .revoke(let unit): await queue.remove(unit)
+                logger.notice("the coordinator was restarted or lost; greeting it again")
+                await parts.queue.removeAll()
+                await parts.collects.removeAll()
+            case .lease(let lease): await parts.queue.add(lease)
+            case .revoke(let unit): await parts.queue.revoke(unit)
+            case .collect(let digest): await parts.uploads.collect(digest)
+            case .discard(let digests):
+                logger.warning("discarding damaged blobs", metadata: ["blobs": "\(digests.count)"])
+                parts.cache.discard(digests)
+            case .drain: farewell.begin("the coordinator takes the worker out of service")
+            case .dismiss: farewell.dismiss()
             }
         }
     }
 
-    /// Computes units until no more come; while one is stored, the next is computed.
-    private func work(_ executor: UnitExecutor, _ connection: WorkerConnection, _ queue: LeaseQueue) async {
-        await withTaskGroup(of: Void.self) { storing in
-            while let lease = await queue.next() {
-                let name = LeasedUnitName(lease.unit, lease.attempt)
-                try? await connection.tell(.started(name))
-                let (outcome, kernels, elapsed) = await executor.execute(lease)
-                // At most one unit's results wait in memory beside the unit that is computed.
-                await storing.waitForAll()
-                storing.addTask { await report(outcome, kernels, elapsed, name, connection) }
+    // MARK: - Units
+
+    /// Computes units on all lanes until no more come.
+    private func work(_ executors: [UnitExecutor], _ parts: WorkerParts) async {
+        await withTaskGroup(of: Void.self) { group in
+            for executor in executors {
+                group.addTask {
+                    while let unit = await parts.queue.next() {
+                        await unit.run { await compute(unit, executor, parts) }
+                        await parts.queue.end(unit)
+                    }
+                }
             }
         }
     }
 
-    /// Stores a unit's blobs, then says that it is finished.
+    /// Computes a unit and says what became of it.
+    private func compute(_ unit: BegunUnit, _ executor: UnitExecutor, _ parts: WorkerParts) async {
+        let counter = progress.begin(unit.name)
+        let blobs = UnitBlobs(
+            cache: parts.cache, connection: parts.connection, turns: parts.turns, progress: counter)
+        let input = InputReader(
+            lease: unit.lease, visible: parts.visible, connection: parts.connection, blobs: blobs)
+        try? await parts.connection.tell(.started(unit.name))
+        let (outcome, kernels, elapsed) = await executor.execute(input)
+        await report(outcome, kernels, elapsed, unit.name, parts.connection)
+        // Outputs stay until they are reported: what the coordinator has not heard of it cannot miss.
+        blobs.release()
+        progress.end(counter)
+    }
+
     private func report(
         _ outcome: UnitOutcome, _ kernels: Duration, _ elapsed: Duration, _ name: LeasedUnitName,
         _ connection: WorkerConnection
     ) async {
-        do {
-            switch outcome {
-            case .computed(let output):
-                var references: [BlobReference] = []
-                for blob in output.blobs {
-                    let reference = blob.reference
-                    try await connection.upload(reference) { blob.frame($0) }
-                    references.append(reference)
-                }
-                let result = UnitResult(blobs: references, measurements: output.measurements)
-                try await connection.tell(
-                    .finished(name, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1))
-                )
-            case .badInput(let message):
-                log("bad input", name, message)
-                try await connection.tell(.failed(name, isBadInput: true, message: message))
-            case .failed(let message):
-                log("unit failed", name, message)
-                try await connection.tell(.failed(name, isBadInput: false, message: message))
-            }
-        } catch {
-            log("results could not be stored", name, "\(error)")
-            try? await connection.tell(.failed(name, isBadInput: false, message: "\(error)"))
+        switch outcome {
+        case .computed(let result):
+            try? await connection.tellWhenWelcome(
+                .finished(name, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1)))
+        case .failed(let fault, let message):
+            log(fault == .badInput ? "bad input" : "unit failed", name, message)
+            try? await connection.tellWhenWelcome(.failed(name, fault, message: message))
+        case .cancelled: return
         }
     }
 

@@ -1,4 +1,5 @@
 public import Identifiers
+public import SystemPackage
 public import ZeroMQ
 
 /// How a worker runs.
@@ -17,11 +18,20 @@ public struct WorkerConfiguration: Sendable {
     public var greetingLimit: Duration
     /// The program's version.
     public var build: String
+    /// Where the worker keeps its blobs; no other worker may use the same directory.
+    public var cacheDirectory: FilePath
+    /// Most bytes of blobs there.
+    public var cacheBytes: UInt64
+    /// Whether the directory outlives the process, so that its blobs are to survive a power failure.
+    public var keepsCache: Bool
+    /// How long a worker that was told to stop waits for the coordinator to collect what it still wants.
+    public var drainLimit: Duration
 
     /// Collects how a worker runs.
     public init(
         coordinator: Endpoint, worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64,
-        greetingLimit: Duration, build: String
+        greetingLimit: Duration, build: String, cacheDirectory: FilePath, cacheBytes: UInt64,
+        keepsCache: Bool = true, drainLimit: Duration = .seconds(90)
     ) {
         self.coordinator = coordinator
         self.worker = worker
@@ -30,5 +40,9 @@ public struct WorkerConfiguration: Sendable {
         self.memoryBytes = memoryBytes
         self.greetingLimit = greetingLimit
         self.build = build
+        self.cacheDirectory = cacheDirectory
+        self.cacheBytes = cacheBytes
+        self.keepsCache = keepsCache
+        self.drainLimit = drainLimit
     }
 }

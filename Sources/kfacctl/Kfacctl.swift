@@ -11,7 +11,8 @@ struct Kfacctl: AsyncParsableCommand {
         version: Build.version,
         subcommands: [
             RunCommand.self, PlanCommand.self, SubmitCommand.self, JobsCommand.self, StatusCommand.self,
-            WatchCommand.self, CancelCommand.self, WorkersCommand.self, FetchCommand.self, InspectCommand.self,
+            WatchCommand.self, CancelCommand.self, WorkersCommand.self, DrainCommand.self, FetchCommand.self,
+            InspectCommand.self,
             CompareCommand.self,
         ])
 

@@ -49,7 +49,7 @@ struct PlanCommand: AsyncParsableCommand {
                     [
                         "stage": stage.name, "units": stage.units, "multiply_adds": stage.multiplyAdds,
                         "input_bytes": stage.inputBytes, "output_bytes": stage.outputBytes,
-                        "memory_bytes_max": stage.memoryBytesMax,
+                        "memory_bytes_max": stage.memoryBytesMax, "known_units": stage.knownUnits,
                     ]
                 })
             return
@@ -57,16 +57,19 @@ struct PlanCommand: AsyncParsableCommand {
         Terminal.print(
             "\(plan.tasks) tasks, \(plan.layers) layers and \(plan.parameters) other parameters with factors")
         if !plan.regularizer.isEmpty { Terminal.print("regularizers: \(plan.regularizer)") }
-        var table = TextTable(["STAGE", "UNITS", "MULTIPLY-ADDS", "READS", "MAKES", "PEAK MEMORY OF A UNIT"])
+        var table = TextTable(["STAGE", "UNITS", "KNOWN", "MULTIPLY-ADDS", "READS", "MAKES", "PEAK MEMORY OF A UNIT"])
         for stage in plan.stages {
             table.add([
-                stage.name, "\(stage.units)",
+                stage.name, "\(stage.units)", stage.knownUnits > 0 ? "\(stage.knownUnits)" : "–",
                 stage.multiplyAdds > 0 ? Quantity.scientific(stage.multiplyAdds) : "–",
                 Quantity.bytes(stage.inputBytes), Quantity.bytes(stage.outputBytes),
                 Quantity.bytes(stage.memoryBytesMax),
             ])
         }
         Terminal.print(table.text)
+        if plan.stages.contains(where: { $0.knownUnits > 0 }) {
+            Terminal.print("known: results of earlier work, which are not computed again")
+        }
         Terminal.print("on the wire, when workers see the input files: \(Quantity.bytes(plan.wireBytes))")
         Terminal.print("output files: \(Quantity.bytes(plan.diskBytes))")
         if !plan.largestUnit.isEmpty { Terminal.print("the most memory is taken by: \(plan.largestUnit)") }

@@ -31,12 +31,12 @@ struct ProgressDisplay {
                 continue
             }
             let isInteractive = Terminal.isInteractive
-            if !isQuiet, isInteractive || Date.now.timeIntervalSince(lastLine) >= 10 || report.state != .running {
+            if !isQuiet, isInteractive || Date.now.timeIntervalSince(lastLine) >= 10 || !report.state.isUnderWay {
                 let line = line(report, elapsed: Date.now.timeIntervalSince(start))
                 isInteractive ? Terminal.redraw(line) : Terminal.note(line)
                 lastLine = .now
             }
-            if report.state != .running {
+            if !report.state.isUnderWay {
                 if !isQuiet, isInteractive { Terminal.note("") }
                 return report
             }
@@ -54,6 +54,7 @@ struct ProgressDisplay {
         case .running:
             line += left.isFinite ? "\(Quantity.time(left)) left  " : ""
             line += report.message.isEmpty ? report.activity : report.message
+        case .paused: line += "paused: \(report.message)"
         case .succeeded: line += "done in \(Quantity.rounded(elapsed, 1)) s"
         case .badInput, .failed: line += "failed"
         case .cancelled: line += "cancelled"
@@ -62,11 +63,16 @@ struct ProgressDisplay {
     }
 }
 
+extension JobReport.State {
+    /// Whether the job has not ended.
+    var isUnderWay: Bool { self == .running || self == .paused }
+}
+
 extension JobReport {
     /// The failure of a command that waited for the job, unless it succeeded.
     func requireSuccess() throws {
         switch state {
-        case .succeeded, .running: return
+        case .succeeded, .running, .paused: return
         case .badInput: throw CommandFailure(.badInput, "\(job): \(message)")
         case .failed: throw CommandFailure(.failed, "\(job): \(message)")
         case .cancelled: throw CommandFailure(.failed, "\(job): the job was cancelled.")

@@ -23,19 +23,52 @@ struct WorkersCommand: AsyncParsableCommand {
                         "worker": worker.hello.worker.rawValue, "host": worker.hello.host, "lanes": worker.hello.lanes,
                         "memory_bytes": worker.hello.memoryBytes, "kernels": worker.hello.kernelSet,
                         "leased_units": worker.leasedUnits, "started_units": worker.startedUnits,
-                        "finished_units": worker.finishedUnits,
+                        "finished_units": worker.finishedUnits, "held_blobs": worker.heldBlobs,
+                        "held_bytes": worker.heldBytes, "draining": worker.isDraining,
                     ]
                 })
             return
         }
-        var table = TextTable(["WORKER", "HOST", "LANES", "MEMORY", "KERNELS", "RUNNING", "QUEUED", "FINISHED"])
+        Terminal.print(WorkerTable.text(of: workers))
+    }
+}
+
+/// `kfacctl drain`.
+struct DrainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drain",
+        abstract: "Lets a worker finish what it computes, and leave; what others need of its blobs is fetched first.")
+
+    @Argument(help: "The worker's name, as \"kfacctl workers\" shows it.")
+    var worker: String
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        try await connection.withClient { client in
+            guard case .workers(let workers) = try await client.ask(.drain(WorkerID(rawValue: worker))).reply else {
+                return
+            }
+            let units = workers.first?.startedUnits ?? 0
+            Terminal.note("\(worker) drains; \(units) units are under way there")
+        }
+    }
+}
+
+/// Workers as a table.
+enum WorkerTable {
+    static func text(of workers: [WorkerReport]) -> String {
+        var table = TextTable([
+            "WORKER", "STATE", "HOST", "LANES", "MEMORY", "KERNELS", "RUNNING", "QUEUED", "FINISHED", "HOLDS",
+        ])
         for worker in workers {
             table.add([
-                worker.hello.worker.rawValue, worker.hello.host, "\(worker.hello.lanes)",
-                Quantity.bytes(worker.hello.memoryBytes), worker.hello.kernelSet, "\(worker.startedUnits)",
-                "\(worker.leasedUnits - worker.startedUnits)", "\(worker.finishedUnits)",
+                worker.hello.worker.rawValue, worker.isDraining ? "draining" : "ready", worker.hello.host,
+                "\(worker.hello.lanes)", Quantity.bytes(worker.hello.memoryBytes), worker.hello.kernelSet,
+                "\(worker.startedUnits)", "\(worker.leasedUnits - worker.startedUnits)", "\(worker.finishedUnits)",
+                "\(worker.heldBlobs) blobs, \(Quantity.bytes(worker.heldBytes))",
             ])
         }
-        Terminal.print(table.text)
+        return table.text
     }
 }

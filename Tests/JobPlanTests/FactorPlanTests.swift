@@ -90,14 +90,14 @@ import Testing
                 "1 worker: factor \"fc.A\" of task \"a\", rows from 256",
                 "2 worker: factor \"fc.A\" of task \"a\", rows from 512",
                 "3 worker: factor \"fc.A\" of task \"a\", rows from 768",
-                "4 coordinator: sum of the parts of factor \"fc.A\" of task \"a\" <- 0 1 2 3",
+                "4 worker: sum of the parts of factor \"fc.A\" of task \"a\" <- 0 1 2 3",
                 "5 worker: factor \"fc.B\" of task \"a\"",
             ]
         )
         #expect(factors.map { $0.slices.map(\.firstRow) } == [[0], [256], [512], [768], [0]])
         #expect(factors.map(\.rows) == [256, 256, 256, 232, 1000])
         #expect(factors.map(\.divisor) == [nil, nil, nil, nil, 1000])
-        guard case .coordinator(.combine(let combine)) = plan.units[4].operation else {
+        guard case .worker(.combine(let combine)) = plan.units[4].operation else {
             Issue.record("\(plan.units[4].title)")
             return
         }

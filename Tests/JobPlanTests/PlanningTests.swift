@@ -74,8 +74,8 @@ extension JobPlan {
             plan.lines == [
                 "0 worker: factor \"fc.A\" of task \"a\"", "1 worker: factor \"fc.B\" of task \"a\"",
                 "2 worker: factor \"fc.A\" of task \"b\"", "3 worker: factor \"fc.B\" of task \"b\"",
-                "4 coordinator: sums of factor \"fc.A\" over 2 tasks <- 0 2",
-                "5 coordinator: sums of factor \"fc.B\" over 2 tasks <- 1 3",
+                "4 worker: sums of factor \"fc.A\" over 2 tasks <- 0 2",
+                "5 worker: sums of factor \"fc.B\" over 2 tasks <- 1 3",
                 "6 worker: inverse of \"fc.A\" for target \"a\" <- 4 5",
                 "7 worker: inverse of \"fc.B\" for target \"a\" <- 5 4",
                 "8 worker: inverse of \"fc.A\" for target \"b\" <- 4 5",
@@ -129,12 +129,12 @@ extension JobPlan {
         #expect(plan.interferences.keys.sorted() == ["a", "b"])
         #expect(plan.regularizerPenalties == [:])
         let accumulation = try #require(plan.accumulations[FactorName(owner: "fc", side: .input)])
-        guard case .coordinator(.accumulate(let operation)) = plan.units[accumulation.position].operation else {
+        guard case .worker(.accumulate(let operation)) = plan.units[accumulation.position].operation else {
             Issue.record("\(plan.units[accumulation.position].title)")
             return
         }
-        #expect(operation.targets == [])
-        #expect(operation.tasks.map(\.task) == ["a", "b"])
+        #expect(operation.exclusions == [])
+        #expect(operation.factors == [UnitOutput(UnitIndex(0)), UnitOutput(UnitIndex(2))])
     }
 
     @Test func `the per-task form sums nothing for its targets`() throws {
@@ -169,10 +169,10 @@ extension JobPlan {
         )
         #expect(
             plan.lines.dropFirst(9).prefix(4) == [
-                "9 coordinator: inner products of factor \"fc.A\" over 3 tasks <- 0 3 6",
-                "10 coordinator: inner products of factor \"fc.B\" over 3 tasks <- 1 4 7",
-                "11 coordinator: optimal sums of \"fc\" over 3 tasks <- 9 0 3 6 10 1 4 7",
-                "12 coordinator: sums of factor \"norm.F\" over 3 tasks <- 2 5 8",
+                "9 worker: inner products of factor \"fc.A\" over 3 tasks <- 0 3 6",
+                "10 worker: inner products of factor \"fc.B\" over 3 tasks <- 1 4 7",
+                "11 worker: optimal sums of \"fc\" over 3 tasks <- 9 0 3 6 10 1 4 7",
+                "12 worker: sums of factor \"norm.F\" over 3 tasks <- 2 5 8",
             ]
         )
         // One penalty a Kronecker product, and of task "a" alone, since only it has a checkpoint.
@@ -213,14 +213,14 @@ extension JobPlan {
         )
         #expect(
             plan.lines.dropFirst(6).prefix(3) == [
-                "6 coordinator: optimal sums of \"fc\" over 2 tasks <- 4 0 2 5 1 3",
+                "6 worker: optimal sums of \"fc\" over 2 tasks <- 4 0 2 5 1 3",
                 "7 worker: inverse of \"fc.A\" for target \"all\" <- 6",
                 "8 worker: inverse of \"fc.B\" for target \"all\" <- 6",
             ]
         )
     }
 
-    @Test func `finished factors are imported by the coordinator`() throws {
+    @Test func `finished factors are imported where they are used`() throws {
         let plan = try JobPlan.small(
             JobFileText(
                 models: ["- {name: a, captures: a}", "- {name: b, factors: b}"],
@@ -231,10 +231,10 @@ extension JobPlan {
         #expect(
             plan.lines.prefix(7) == [
                 "0 worker: factor \"fc.A\" of task \"a\"", "1 worker: factor \"fc.B\" of task \"a\"",
-                "2 coordinator: import of factor \"fc.A\" of task \"b\"",
-                "3 coordinator: import of factor \"fc.B\" of task \"b\"",
-                "4 coordinator: sums of factor \"fc.A\" over 2 tasks <- 0 2",
-                "5 coordinator: sums of factor \"fc.B\" over 2 tasks <- 1 3",
+                "2 worker: import of factor \"fc.A\" of task \"b\"",
+                "3 worker: import of factor \"fc.B\" of task \"b\"",
+                "4 worker: sums of factor \"fc.A\" over 2 tasks <- 0 2",
+                "5 worker: sums of factor \"fc.B\" over 2 tasks <- 1 3",
                 "6 coordinator: regularizer file of target \"all\" <- 4 5",
             ]
         )
@@ -370,8 +370,8 @@ extension JobPlan {
         #expect(plan.curvatureWeight(of: "b") == 7)
         #expect(plan.inventory.samples(of: "b") == 30)
         let sums = plan.units.compactMap { unit -> [Double]? in
-            guard case .coordinator(.accumulate(let operation)) = unit.operation else { return nil }
-            return operation.tasks.map(\.weight)
+            guard case .worker(.accumulate(let operation)) = unit.operation else { return nil }
+            return operation.weights
         }
         #expect(sums == Array(repeating: [10, 7], count: 5))
     }

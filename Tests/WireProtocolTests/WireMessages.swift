@@ -39,7 +39,9 @@ enum WireMessages {
     // MARK: - Workers
 
     private static let workerMessages: [(name: String, message: WorkerMessage)] = [
-        ("hello", .hello(hello)), ("heartbeat", .heartbeat("node3-4711")), ("started", .started(unit)),
+        ("hello", .hello(hello)), ("heartbeat", .heartbeat("node3-4711", [])),
+        ("heartbeat with progress", .heartbeat("node3-4711", [UnitProgress(unit: unit, steps: .max)])),
+        ("started", .started(unit)),
         (
             "finished",
             .finished(
@@ -53,8 +55,12 @@ enum WireMessages {
             )
         ),
         ("finished with nothing", .finished(unit, UnitResult(), elapsedSeconds: 0, kernelSeconds: 0)),
-        ("failed on bad input", .failed(unit, isBadInput: true, message: "row 3 holds NaN")),
-        ("failed", .failed(unit, isBadInput: false, message: "no memory")),
+        ("failed on bad input", .failed(unit, .badInput, message: "row 3 holds NaN")),
+        ("failed", .failed(unit, .world, message: "no memory")),
+        ("failed for a full disk", .failed(unit, .noSpace, message: "the disk is full")),
+        ("failed for a lost blob", .failed(unit, .inputMissing, message: "gone")),
+        ("held", .held([blob(1).reference, blob(2).reference])), ("dropped", .dropped([digest(1), digest(2)])),
+        ("collect failure", .collectFailure(digest(7), message: "gone")), ("draining", .draining(reason: "SIGTERM")),
         (
             "range of a file",
             .rangeRequest(
@@ -83,6 +89,8 @@ enum WireMessages {
         ("range failure", .rangeFailure(transfer: 4, message: "gone")),
         ("upload credit", .uploadCredit(transfer: 4, chunks: 8)), ("upload stored", .uploadStored(transfer: .max)),
         ("upload failure", .uploadFailure(transfer: 4, message: "the disk is full")),
+        ("collect", .collect(digest(5))), ("discard", .discard([digest(5), digest(6)])), ("drain", .drain),
+        ("dismiss", .dismiss),
     ]
 
     // MARK: - Leases
@@ -120,7 +128,23 @@ enum WireMessages {
         return operation
     }
 
+    private static let sums = AccumulateOperation(
+        side: .gradient, dimension: 768, factors: [blob(1), blob(2)], weights: [3, 0.5], exclusions: [nil, 0, 1],
+        scale: .mean)
+
+    private static let optimalSums = OptimalAccumulateOperation(
+        input: .init(dimension: 3, factors: [blob(1), blob(2)], products: .values([1, 2, 3, 4])),
+        gradient: .init(dimension: 4, factors: [blob(3), blob(4)], products: .values([5, 6, 7, -8])),
+        weights: [1, 2], rank: 2, exclusions: [1, nil], scale: .paper)
+
+    private static let imported = ImportOperation(
+        name: "fc.A", dimension: 3, elementType: .f64, isPacked: true,
+        slice: FileSlice(file: 1, offset: 8, byteCount: 48))
+
     private static let leases: [(name: String, operation: WorkerOperation<LeasedBlob>)] = [
+        ("import", .importFactor(imported)),
+        ("combine", .combine(CombineOperation(parts: [blob(1), blob(2)], dimension: 3, divisor: 10))),
+        ("accumulate", .accumulate(sums)), ("accumulate optimally", .accumulateOptimal(optimalSums)),
         ("factor", .factor(factor)), ("partial factor", .factor(partialFactor)), ("plain factor", .factor(plainFactor)),
         (
             "invert",
@@ -206,7 +230,8 @@ enum WireMessages {
     private static let requests: [(name: String, request: ClientRequest)] = [
         ("submit", .submit(submission)), ("plan", .plan(submission)),
         ("submit elsewhere", .submit(submissionElsewhere)), ("jobs", .jobs), ("status", .status("job-1")),
-        ("cancel", .cancel("job-1")), ("workers", .workers), ("outputs", .outputs("job-1")),
+        ("cancel", .cancel("job-1")), ("workers", .workers), ("drain", .drain("node3-4711")),
+        ("outputs", .outputs("job-1")),
         ("output range", .outputRange("job-1", path: "merged/model.safetensors", offset: .max - 5, byteCount: 5)),
     ]
 

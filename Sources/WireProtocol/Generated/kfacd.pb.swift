@@ -191,6 +191,42 @@ nonisolated struct WireWorkerMessage: Sendable {
     set {body = .goodbye(newValue)}
   }
 
+  /// Blobs that the worker holds, after a welcome; in several messages when they are many.
+  var held: WireBlobList {
+    get {
+      if case .held(let v)? = body {return v}
+      return WireBlobList()
+    }
+    set {body = .held(newValue)}
+  }
+
+  /// Blobs that it no longer holds: evicted, or found damaged.
+  var dropped: WireDigestList {
+    get {
+      if case .dropped(let v)? = body {return v}
+      return WireDigestList()
+    }
+    set {body = .dropped(newValue)}
+  }
+
+  /// A blob that the coordinator asked for cannot be sent.
+  var collectFailure: WireCollectFailure {
+    get {
+      if case .collectFailure(let v)? = body {return v}
+      return WireCollectFailure()
+    }
+    set {body = .collectFailure(newValue)}
+  }
+
+  /// It takes no new units; those under way are finished.
+  var draining: WireWorkerDraining {
+    get {
+      if case .draining(let v)? = body {return v}
+      return WireWorkerDraining()
+    }
+    set {body = .draining(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -204,6 +240,14 @@ nonisolated struct WireWorkerMessage: Sendable {
     case uploadOffer(WireUploadOffer)
     case uploadChunk(WireChunk)
     case goodbye(WireWorkerGoodbye)
+    /// Blobs that the worker holds, after a welcome; in several messages when they are many.
+    case held(WireBlobList)
+    /// Blobs that it no longer holds: evicted, or found damaged.
+    case dropped(WireDigestList)
+    /// A blob that the coordinator asked for cannot be sent.
+    case collectFailure(WireCollectFailure)
+    /// It takes no new units; those under way are finished.
+    case draining(WireWorkerDraining)
 
   }
 
@@ -241,6 +285,83 @@ nonisolated struct WireWorkerHeartbeat: Sendable {
   // methods supported on all messages.
 
   var worker: String = String()
+
+  /// The units that are being computed.
+  var progress: [WireUnitProgress] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// Steps are counted by the unit itself: chunks read, kernels done. A lease lives as long as they rise.
+nonisolated struct WireUnitProgress: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var unit: WireUnitName {
+    get {_unit ?? WireUnitName()}
+    set {_unit = newValue}
+  }
+  /// Returns true if `unit` has been explicitly set.
+  var hasUnit: Bool {self._unit != nil}
+  /// Clears the value of `unit`. Subsequent reads from it will return its default value.
+  mutating func clearUnit() {self._unit = nil}
+
+  var steps: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _unit: WireUnitName? = nil
+}
+
+nonisolated struct WireWorkerDraining: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var reason: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireBlobList: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var blobs: [WireBlob] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireDigestList: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var digests: [String] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireCollectFailure: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var blob: String = String()
+
+  var message: String = String()
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -352,6 +473,7 @@ nonisolated struct WireUnitFailed: Sendable {
   /// Clears the value of `unit`. Subsequent reads from it will return its default value.
   mutating func clearUnit() {self._unit = nil}
 
+  /// bad_input, world, no_space or input_missing.
   var kind: String = String()
 
   var message: String = String()
@@ -576,6 +698,42 @@ nonisolated struct WireCoordinatorMessage: Sendable {
     set {body = .uploadFailure(newValue)}
   }
 
+  /// Send this blob: an offer follows.
+  var collect: String {
+    get {
+      if case .collect(let v)? = body {return v}
+      return String()
+    }
+    set {body = .collect(newValue)}
+  }
+
+  /// Forget these blobs: they are not what their names say.
+  var discard: WireDigestList {
+    get {
+      if case .discard(let v)? = body {return v}
+      return WireDigestList()
+    }
+    set {body = .discard(newValue)}
+  }
+
+  /// Take no new units, finish those under way, and leave.
+  var drain: WireDrainWorker {
+    get {
+      if case .drain(let v)? = body {return v}
+      return WireDrainWorker()
+    }
+    set {body = .drain(newValue)}
+  }
+
+  /// Nothing is wanted of the worker any more: it leaves.
+  var dismiss: WireDismissWorker {
+    get {
+      if case .dismiss(let v)? = body {return v}
+      return WireDismissWorker()
+    }
+    set {body = .dismiss(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -588,8 +746,36 @@ nonisolated struct WireCoordinatorMessage: Sendable {
     case uploadCredit(WireTransferCredit)
     case uploadStored(WireUploadStored)
     case uploadFailure(WireTransferFailure)
+    /// Send this blob: an offer follows.
+    case collect(String)
+    /// Forget these blobs: they are not what their names say.
+    case discard(WireDigestList)
+    /// Take no new units, finish those under way, and leave.
+    case drain(WireDrainWorker)
+    /// Nothing is wanted of the worker any more: it leaves.
+    case dismiss(WireDismissWorker)
 
   }
+
+  init() {}
+}
+
+nonisolated struct WireDrainWorker: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireDismissWorker: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 }
@@ -706,6 +892,38 @@ nonisolated struct WireUnitLease: @unchecked Sendable {
     set {_uniqueStorage()._operation = .mergeBlock(newValue)}
   }
 
+  var importFactor: WireImportOperation {
+    get {
+      if case .importFactor(let v)? = _storage._operation {return v}
+      return WireImportOperation()
+    }
+    set {_uniqueStorage()._operation = .importFactor(newValue)}
+  }
+
+  var combine: WireCombineOperation {
+    get {
+      if case .combine(let v)? = _storage._operation {return v}
+      return WireCombineOperation()
+    }
+    set {_uniqueStorage()._operation = .combine(newValue)}
+  }
+
+  var accumulate: WireAccumulateOperation {
+    get {
+      if case .accumulate(let v)? = _storage._operation {return v}
+      return WireAccumulateOperation()
+    }
+    set {_uniqueStorage()._operation = .accumulate(newValue)}
+  }
+
+  var accumulateOptimal: WireOptimalAccumulateOperation {
+    get {
+      if case .accumulateOptimal(let v)? = _storage._operation {return v}
+      return WireOptimalAccumulateOperation()
+    }
+    set {_uniqueStorage()._operation = .accumulateOptimal(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Operation: Equatable, Sendable {
@@ -713,6 +931,10 @@ nonisolated struct WireUnitLease: @unchecked Sendable {
     case invert(WireInvertOperation)
     case penalty(WirePenaltyOperation)
     case mergeBlock(WireMergeBlockOperation)
+    case importFactor(WireImportOperation)
+    case combine(WireCombineOperation)
+    case accumulate(WireAccumulateOperation)
+    case accumulateOptimal(WireOptimalAccumulateOperation)
 
   }
 
@@ -816,6 +1038,150 @@ nonisolated struct WireFactorOperation: Sendable {
   init() {}
 
   fileprivate var _divisor: Double? = nil
+}
+
+nonisolated struct WireImportOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var name: String = String()
+
+  var dimension: UInt32 = 0
+
+  var elementType: String = String()
+
+  var isPacked: Bool = false
+
+  var slice: WireFileSlice {
+    get {_slice ?? WireFileSlice()}
+    set {_slice = newValue}
+  }
+  /// Returns true if `slice` has been explicitly set.
+  var hasSlice: Bool {self._slice != nil}
+  /// Clears the value of `slice`. Subsequent reads from it will return its default value.
+  mutating func clearSlice() {self._slice = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _slice: WireFileSlice? = nil
+}
+
+nonisolated struct WireCombineOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var parts: [WireBlob] = []
+
+  var dimension: UInt32 = 0
+
+  var divisor: Double = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// A sum over all tasks but one, or over all.
+nonisolated struct WireExclusion: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var task: UInt32 {
+    get {_task ?? 0}
+    set {_task = newValue}
+  }
+  /// Returns true if `task` has been explicitly set.
+  var hasTask: Bool {self._task != nil}
+  /// Clears the value of `task`. Subsequent reads from it will return its default value.
+  mutating func clearTask() {self._task = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _task: UInt32? = nil
+}
+
+nonisolated struct WireAccumulateOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var side: String = String()
+
+  var dimension: UInt32 = 0
+
+  var factors: [WireBlob] = []
+
+  var weights: [Double] = []
+
+  var exclusions: [WireExclusion] = []
+
+  var scale: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireOptimalSide: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var dimension: UInt32 = 0
+
+  var factors: [WireBlob] = []
+
+  var innerProducts: [Double] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireOptimalAccumulateOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var input: WireOptimalSide {
+    get {_input ?? WireOptimalSide()}
+    set {_input = newValue}
+  }
+  /// Returns true if `input` has been explicitly set.
+  var hasInput: Bool {self._input != nil}
+  /// Clears the value of `input`. Subsequent reads from it will return its default value.
+  mutating func clearInput() {self._input = nil}
+
+  var gradient: WireOptimalSide {
+    get {_gradient ?? WireOptimalSide()}
+    set {_gradient = newValue}
+  }
+  /// Returns true if `gradient` has been explicitly set.
+  var hasGradient: Bool {self._gradient != nil}
+  /// Clears the value of `gradient`. Subsequent reads from it will return its default value.
+  mutating func clearGradient() {self._gradient = nil}
+
+  var weights: [Double] = []
+
+  var rank: UInt32 = 0
+
+  var exclusions: [WireExclusion] = []
+
+  var scale: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _input: WireOptimalSide? = nil
+  fileprivate var _gradient: WireOptimalSide? = nil
 }
 
 nonisolated struct WireDamping: Sendable {
@@ -1227,6 +1593,14 @@ nonisolated struct WireClientRequest: Sendable {
     set {body = .outputRange(newValue)}
   }
 
+  var drain: String {
+    get {
+      if case .drain(let v)? = body {return v}
+      return String()
+    }
+    set {body = .drain(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -1238,6 +1612,7 @@ nonisolated struct WireClientRequest: Sendable {
     case workers(WireListWorkers)
     case outputs(String)
     case outputRange(WireOutputRange)
+    case drain(String)
 
   }
 
@@ -1452,6 +1827,9 @@ nonisolated struct WirePlanStage: Sendable {
 
   var memoryBytesMax: UInt64 = 0
 
+  /// Units whose results are known from earlier work.
+  var knownUnits: UInt64 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1558,6 +1936,12 @@ nonisolated struct WireWorkerStatus: Sendable {
   var startedUnits: UInt32 = 0
 
   var finishedUnits: UInt64 = 0
+
+  var heldBlobs: UInt64 = 0
+
+  var heldBytes: UInt64 = 0
+
+  var isDraining: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1754,7 +2138,7 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireWorkerMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".WorkerMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}heartbeat\0\u{1}started\0\u{1}finished\0\u{1}failed\0\u{3}range_request\0\u{3}range_credit\0\u{3}upload_offer\0\u{3}upload_chunk\0\u{1}goodbye\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}heartbeat\0\u{1}started\0\u{1}finished\0\u{1}failed\0\u{3}range_request\0\u{3}range_credit\0\u{3}upload_offer\0\u{3}upload_chunk\0\u{1}goodbye\0\u{1}held\0\u{1}dropped\0\u{3}collect_failure\0\u{1}draining\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1892,6 +2276,58 @@ nonisolated extension WireWorkerMessage: SwiftProtobuf.Message, SwiftProtobuf._M
           self.body = .goodbye(v)
         }
       }()
+      case 11: try {
+        var v: WireBlobList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .held(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .held(v)
+        }
+      }()
+      case 12: try {
+        var v: WireDigestList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .dropped(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .dropped(v)
+        }
+      }()
+      case 13: try {
+        var v: WireCollectFailure?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .collectFailure(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .collectFailure(v)
+        }
+      }()
+      case 14: try {
+        var v: WireWorkerDraining?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .draining(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .draining(v)
+        }
+      }()
       default: break
       }
     }
@@ -1942,6 +2378,22 @@ nonisolated extension WireWorkerMessage: SwiftProtobuf.Message, SwiftProtobuf._M
     case .goodbye?: try {
       guard case .goodbye(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .held?: try {
+      guard case .held(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .dropped?: try {
+      guard case .dropped(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .collectFailure?: try {
+      guard case .collectFailure(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
+    case .draining?: try {
+      guard case .draining(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
     }()
     case nil: break
     }
@@ -2017,7 +2469,7 @@ nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireWorkerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".WorkerHeartbeat"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}progress\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2026,6 +2478,7 @@ nonisolated extension WireWorkerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf.
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.worker) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.progress) }()
       default: break
       }
     }
@@ -2035,11 +2488,179 @@ nonisolated extension WireWorkerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.worker.isEmpty {
       try visitor.visitSingularStringField(value: self.worker, fieldNumber: 1)
     }
+    if !self.progress.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.progress, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireWorkerHeartbeat, rhs: WireWorkerHeartbeat) -> Bool {
     if lhs.worker != rhs.worker {return false}
+    if lhs.progress != rhs.progress {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireUnitProgress: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".UnitProgress"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}steps\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._unit) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.steps) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._unit {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.steps != 0 {
+      try visitor.visitSingularUInt64Field(value: self.steps, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireUnitProgress, rhs: WireUnitProgress) -> Bool {
+    if lhs._unit != rhs._unit {return false}
+    if lhs.steps != rhs.steps {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkerDraining: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".WorkerDraining"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reason\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireWorkerDraining, rhs: WireWorkerDraining) -> Bool {
+    if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireBlobList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".BlobList"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}blobs\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.blobs) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.blobs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.blobs, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireBlobList, rhs: WireBlobList) -> Bool {
+    if lhs.blobs != rhs.blobs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDigestList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".DigestList"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digests\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.digests) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.digests.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.digests, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireDigestList, rhs: WireDigestList) -> Bool {
+    if lhs.digests != rhs.digests {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCollectFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".CollectFailure"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}blob\0\u{1}message\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.blob) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.message) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.blob.isEmpty {
+      try visitor.visitSingularStringField(value: self.blob, fieldNumber: 1)
+    }
+    if !self.message.isEmpty {
+      try visitor.visitSingularStringField(value: self.message, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireCollectFailure, rhs: WireCollectFailure) -> Bool {
+    if lhs.blob != rhs.blob {return false}
+    if lhs.message != rhs.message {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2550,7 +3171,7 @@ nonisolated extension WireChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireCoordinatorMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".CoordinatorMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}welcome\0\u{3}unknown_worker\0\u{1}lease\0\u{1}revoke\0\u{3}range_chunk\0\u{3}range_failure\0\u{3}upload_credit\0\u{3}upload_stored\0\u{3}upload_failure\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}welcome\0\u{3}unknown_worker\0\u{1}lease\0\u{1}revoke\0\u{3}range_chunk\0\u{3}range_failure\0\u{3}upload_credit\0\u{3}upload_stored\0\u{3}upload_failure\0\u{1}collect\0\u{1}discard\0\u{1}drain\0\u{1}dismiss\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2675,6 +3296,53 @@ nonisolated extension WireCoordinatorMessage: SwiftProtobuf.Message, SwiftProtob
           self.body = .uploadFailure(v)
         }
       }()
+      case 10: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.body != nil {try decoder.handleConflictingOneOf()}
+          self.body = .collect(v)
+        }
+      }()
+      case 11: try {
+        var v: WireDigestList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .discard(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .discard(v)
+        }
+      }()
+      case 12: try {
+        var v: WireDrainWorker?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .drain(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .drain(v)
+        }
+      }()
+      case 13: try {
+        var v: WireDismissWorker?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .dismiss(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .dismiss(v)
+        }
+      }()
       default: break
       }
     }
@@ -2722,6 +3390,22 @@ nonisolated extension WireCoordinatorMessage: SwiftProtobuf.Message, SwiftProtob
       guard case .uploadFailure(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
     }()
+    case .collect?: try {
+      guard case .collect(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 10)
+    }()
+    case .discard?: try {
+      guard case .discard(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .drain?: try {
+      guard case .drain(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .dismiss?: try {
+      guard case .dismiss(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -2729,6 +3413,44 @@ nonisolated extension WireCoordinatorMessage: SwiftProtobuf.Message, SwiftProtob
 
   static func ==(lhs: WireCoordinatorMessage, rhs: WireCoordinatorMessage) -> Bool {
     if lhs.body != rhs.body {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDrainWorker: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".DrainWorker"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireDrainWorker, rhs: WireDrainWorker) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDismissWorker: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".DismissWorker"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireDismissWorker, rhs: WireDismissWorker) -> Bool {
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2855,7 +3577,7 @@ nonisolated extension WireUploadStored: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".UnitLease"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}title\0\u{1}files\0\u{1}factor\0\u{1}invert\0\u{1}penalty\0\u{3}merge_block\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}title\0\u{1}files\0\u{1}factor\0\u{1}invert\0\u{1}penalty\0\u{3}merge_block\0\u{3}import_factor\0\u{1}combine\0\u{1}accumulate\0\u{3}accumulate_optimal\0")
 
   fileprivate class _StorageClass {
     var _unit: WireUnitName? = nil
@@ -2949,6 +3671,58 @@ nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._Messa
             _storage._operation = .mergeBlock(v)
           }
         }()
+        case 8: try {
+          var v: WireImportOperation?
+          var hadOneofValue = false
+          if let current = _storage._operation {
+            hadOneofValue = true
+            if case .importFactor(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._operation = .importFactor(v)
+          }
+        }()
+        case 9: try {
+          var v: WireCombineOperation?
+          var hadOneofValue = false
+          if let current = _storage._operation {
+            hadOneofValue = true
+            if case .combine(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._operation = .combine(v)
+          }
+        }()
+        case 10: try {
+          var v: WireAccumulateOperation?
+          var hadOneofValue = false
+          if let current = _storage._operation {
+            hadOneofValue = true
+            if case .accumulate(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._operation = .accumulate(v)
+          }
+        }()
+        case 11: try {
+          var v: WireOptimalAccumulateOperation?
+          var hadOneofValue = false
+          if let current = _storage._operation {
+            hadOneofValue = true
+            if case .accumulateOptimal(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._operation = .accumulateOptimal(v)
+          }
+        }()
         default: break
         }
       }
@@ -2986,6 +3760,22 @@ nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case .mergeBlock?: try {
         guard case .mergeBlock(let v)? = _storage._operation else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+      }()
+      case .importFactor?: try {
+        guard case .importFactor(let v)? = _storage._operation else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      }()
+      case .combine?: try {
+        guard case .combine(let v)? = _storage._operation else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+      }()
+      case .accumulate?: try {
+        guard case .accumulate(let v)? = _storage._operation else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      }()
+      case .accumulateOptimal?: try {
+        guard case .accumulateOptimal(let v)? = _storage._operation else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
       }()
       case nil: break
       }
@@ -3209,6 +3999,288 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.reduction != rhs.reduction {return false}
     if lhs.positions != rhs.positions {return false}
     if lhs._divisor != rhs._divisor {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ImportOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}dimension\0\u{3}element_type\0\u{3}is_packed\0\u{1}slice\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.isPacked) }()
+      case 5: try { try decoder.decodeSingularMessageField(value: &self._slice) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.dimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.dimension, fieldNumber: 2)
+    }
+    if !self.elementType.isEmpty {
+      try visitor.visitSingularStringField(value: self.elementType, fieldNumber: 3)
+    }
+    if self.isPacked != false {
+      try visitor.visitSingularBoolField(value: self.isPacked, fieldNumber: 4)
+    }
+    try { if let v = self._slice {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireImportOperation, rhs: WireImportOperation) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.dimension != rhs.dimension {return false}
+    if lhs.elementType != rhs.elementType {return false}
+    if lhs.isPacked != rhs.isPacked {return false}
+    if lhs._slice != rhs._slice {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCombineOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".CombineOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0\u{1}dimension\0\u{1}divisor\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.parts) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
+      case 3: try { try decoder.decodeSingularDoubleField(value: &self.divisor) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.parts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.parts, fieldNumber: 1)
+    }
+    if self.dimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.dimension, fieldNumber: 2)
+    }
+    if self.divisor.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.divisor, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireCombineOperation, rhs: WireCombineOperation) -> Bool {
+    if lhs.parts != rhs.parts {return false}
+    if lhs.dimension != rhs.dimension {return false}
+    if lhs.divisor != rhs.divisor {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireExclusion: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Exclusion"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self._task) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._task {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireExclusion, rhs: WireExclusion) -> Bool {
+    if lhs._task != rhs._task {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireAccumulateOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".AccumulateOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}side\0\u{1}dimension\0\u{1}factors\0\u{1}weights\0\u{1}exclusions\0\u{1}scale\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.side) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.factors) }()
+      case 4: try { try decoder.decodeRepeatedDoubleField(value: &self.weights) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.exclusions) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.scale) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.side.isEmpty {
+      try visitor.visitSingularStringField(value: self.side, fieldNumber: 1)
+    }
+    if self.dimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.dimension, fieldNumber: 2)
+    }
+    if !self.factors.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.factors, fieldNumber: 3)
+    }
+    if !self.weights.isEmpty {
+      try visitor.visitPackedDoubleField(value: self.weights, fieldNumber: 4)
+    }
+    if !self.exclusions.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.exclusions, fieldNumber: 5)
+    }
+    if !self.scale.isEmpty {
+      try visitor.visitSingularStringField(value: self.scale, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireAccumulateOperation, rhs: WireAccumulateOperation) -> Bool {
+    if lhs.side != rhs.side {return false}
+    if lhs.dimension != rhs.dimension {return false}
+    if lhs.factors != rhs.factors {return false}
+    if lhs.weights != rhs.weights {return false}
+    if lhs.exclusions != rhs.exclusions {return false}
+    if lhs.scale != rhs.scale {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireOptimalSide: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".OptimalSide"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{1}factors\0\u{3}inner_products\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.factors) }()
+      case 3: try { try decoder.decodeRepeatedDoubleField(value: &self.innerProducts) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.dimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.dimension, fieldNumber: 1)
+    }
+    if !self.factors.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.factors, fieldNumber: 2)
+    }
+    if !self.innerProducts.isEmpty {
+      try visitor.visitPackedDoubleField(value: self.innerProducts, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireOptimalSide, rhs: WireOptimalSide) -> Bool {
+    if lhs.dimension != rhs.dimension {return false}
+    if lhs.factors != rhs.factors {return false}
+    if lhs.innerProducts != rhs.innerProducts {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireOptimalAccumulateOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".OptimalAccumulateOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}input\0\u{1}gradient\0\u{1}weights\0\u{1}rank\0\u{1}exclusions\0\u{1}scale\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._input) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._gradient) }()
+      case 3: try { try decoder.decodeRepeatedDoubleField(value: &self.weights) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.rank) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.exclusions) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.scale) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._input {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._gradient {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if !self.weights.isEmpty {
+      try visitor.visitPackedDoubleField(value: self.weights, fieldNumber: 3)
+    }
+    if self.rank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.rank, fieldNumber: 4)
+    }
+    if !self.exclusions.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.exclusions, fieldNumber: 5)
+    }
+    if !self.scale.isEmpty {
+      try visitor.visitSingularStringField(value: self.scale, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireOptimalAccumulateOperation, rhs: WireOptimalAccumulateOperation) -> Bool {
+    if lhs._input != rhs._input {return false}
+    if lhs._gradient != rhs._gradient {return false}
+    if lhs.weights != rhs.weights {return false}
+    if lhs.rank != rhs.rank {return false}
+    if lhs.exclusions != rhs.exclusions {return false}
+    if lhs.scale != rhs.scale {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3744,7 +4816,7 @@ nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientRequest"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}submit\0\u{1}plan\0\u{1}jobs\0\u{1}status\0\u{1}cancel\0\u{1}workers\0\u{1}outputs\0\u{3}output_range\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}submit\0\u{1}plan\0\u{1}jobs\0\u{1}status\0\u{1}cancel\0\u{1}workers\0\u{1}outputs\0\u{3}output_range\0\u{1}drain\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3842,6 +4914,14 @@ nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._M
           self.body = .outputRange(v)
         }
       }()
+      case 10: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.body != nil {try decoder.handleConflictingOneOf()}
+          self.body = .drain(v)
+        }
+      }()
       default: break
       }
     }
@@ -3887,6 +4967,10 @@ nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._M
     case .outputRange?: try {
       guard case .outputRange(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    }()
+    case .drain?: try {
+      guard case .drain(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 10)
     }()
     case nil: break
     }
@@ -4292,7 +5376,7 @@ nonisolated extension WireAccepted: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension WirePlanStage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".PlanStage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}units\0\u{3}multiply_adds\0\u{3}input_bytes\0\u{3}output_bytes\0\u{3}memory_bytes_max\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}units\0\u{3}multiply_adds\0\u{3}input_bytes\0\u{3}output_bytes\0\u{3}memory_bytes_max\0\u{3}known_units\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4306,6 +5390,7 @@ nonisolated extension WirePlanStage: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.inputBytes) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.outputBytes) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.memoryBytesMax) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.knownUnits) }()
       default: break
       }
     }
@@ -4330,6 +5415,9 @@ nonisolated extension WirePlanStage: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if self.memoryBytesMax != 0 {
       try visitor.visitSingularUInt64Field(value: self.memoryBytesMax, fieldNumber: 6)
     }
+    if self.knownUnits != 0 {
+      try visitor.visitSingularUInt64Field(value: self.knownUnits, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4340,6 +5428,7 @@ nonisolated extension WirePlanStage: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.inputBytes != rhs.inputBytes {return false}
     if lhs.outputBytes != rhs.outputBytes {return false}
     if lhs.memoryBytesMax != rhs.memoryBytesMax {return false}
+    if lhs.knownUnits != rhs.knownUnits {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4547,7 +5636,7 @@ nonisolated extension WireWorkerList: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireWorkerStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".WorkerStatus"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}host\0\u{1}lanes\0\u{3}memory_bytes\0\u{3}kernel_set\0\u{3}leased_units\0\u{3}started_units\0\u{3}finished_units\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}host\0\u{1}lanes\0\u{3}memory_bytes\0\u{3}kernel_set\0\u{3}leased_units\0\u{3}started_units\0\u{3}finished_units\0\u{3}held_blobs\0\u{3}held_bytes\0\u{3}is_draining\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4563,6 +5652,9 @@ nonisolated extension WireWorkerStatus: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.leasedUnits) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.startedUnits) }()
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.finishedUnits) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.heldBlobs) }()
+      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.heldBytes) }()
+      case 11: try { try decoder.decodeSingularBoolField(value: &self.isDraining) }()
       default: break
       }
     }
@@ -4593,6 +5685,15 @@ nonisolated extension WireWorkerStatus: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.finishedUnits != 0 {
       try visitor.visitSingularUInt64Field(value: self.finishedUnits, fieldNumber: 8)
     }
+    if self.heldBlobs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.heldBlobs, fieldNumber: 9)
+    }
+    if self.heldBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.heldBytes, fieldNumber: 10)
+    }
+    if self.isDraining != false {
+      try visitor.visitSingularBoolField(value: self.isDraining, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4605,6 +5706,9 @@ nonisolated extension WireWorkerStatus: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.leasedUnits != rhs.leasedUnits {return false}
     if lhs.startedUnits != rhs.startedUnits {return false}
     if lhs.finishedUnits != rhs.finishedUnits {return false}
+    if lhs.heldBlobs != rhs.heldBlobs {return false}
+    if lhs.heldBytes != rhs.heldBytes {return false}
+    if lhs.isDraining != rhs.isDraining {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

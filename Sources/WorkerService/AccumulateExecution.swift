@@ -1,48 +1,49 @@
-import BlobStore
-import Identifiers
 import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import WireProtocol
 
-/// Sums one factor over tasks for every target, in ranges of the packed triangle: memory is that of the ranges.
+/// One factor summed over tasks for every target, in ranges of the packed triangle: memory is that of the ranges.
 ///
 /// Source: DESIGN section 2.2 (paper eq. 8).
-struct Accumulation {
-    let operation: AccumulateOperation
-    let scale: RegularizerScale
-    let blobs: PackedBlobs
+struct AccumulateExecution {
+    let operation: AccumulateOperation<LeasedBlob>
+    let input: InputReader
 
     /// The state of one target's factor while the ranges pass.
     private struct Target {
         let excluded: Int?
         let scale: Double
-        let writer: BlobWriter
+        let writer: CacheWriter
         var certificate: SubtractionCertificate
         var trace = 0.0
     }
 
+    private var role: FactorRole { operation.side.role }
+
     /// Sums, and measures traces and the tasks' inner products.
     ///
-    /// - Parameter factors: The operation's tasks' factors as blobs, in its order.
-    /// - Returns: A blob for each target, and the measurements.
-    /// - Throws: `BlobStoreError`, `KroneckerFactorsError`.
-    func run(factors: [BlobReference]) throws -> UnitResult {
-        let weights = try RegularizerWeights(operation.tasks.map(\.weight), scale: scale)
-        let role = operation.factor.side.role
-        var targets = try operation.targets.map { target in
-            let excluded = operation.tasks.firstIndex { !target.includes($0.task) }
-            return Target(
+    /// - Throws: `KroneckerFactorsError` for weights that are none, or what reading throws.
+    func run() async throws -> UnitResult {
+        let factors = operation.factors
+        for factor in factors {
+            try input.blobs.requireTriangle(factor, of: Float.self, dimension: operation.dimension)
+        }
+        try await input.blobs.prepare(factors)
+        let weights = try RegularizerWeights(operation.weights, scale: operation.scale)
+        var targets = try operation.exclusions.map { excluded in
+            Target(
                 excluded: excluded, scale: try weights.scale(of: role, excluding: excluded),
-                writer: try blobs.store.beginWrite(), certificate: SubtractionCertificate(taskCount: factors.count))
+                writer: try beginWrite(), certificate: SubtractionCertificate(taskCount: factors.count))
         }
         var products = FactorInnerProducts(taskCount: factors.count)
-        var rows = try Matrix<Float>(rows: factors.count, columns: PackedBlobs.rangeElements)
-        var result = try Matrix<Float>(rows: 1, columns: PackedBlobs.rangeElements)
-        for range in try PackedBlobs.ranges(dimension: operation.dimension) {
-            for (task, blob) in factors.enumerated() { try blobs.read(blob, range, intoRow: task, of: &rows) }
+        var rows = try Matrix<Float>(rows: factors.count, columns: PackedRanges.elements)
+        var result = try Matrix<Float>(rows: 1, columns: PackedRanges.elements)
+        for range in try PackedRanges.ranges(dimension: operation.dimension) {
+            for (task, blob) in factors.enumerated() { try input.blobs.read(blob, range, intoRow: task, of: &rows) }
             try rows.withSpan { rows throws in
                 func row(_ task: Int) -> Range<Int> {
-                    let start = task * PackedBlobs.rangeElements
+                    let start = task * PackedRanges.elements
                     return start..<start + range.count
                 }
                 var totals = try RegularizerTotals(firstElement: range.lowerBound, count: range.count)
@@ -69,8 +70,13 @@ struct Accumulation {
                     try append(result, range, to: &targets[index])
                 }
             }
+            try input.progress.step()
         }
-        return try finish(targets, products, factors, weights)
+        return try finish(targets, products, weights)
+    }
+
+    private func beginWrite() throws -> CacheWriter {
+        try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: operation.dimension))
     }
 
     private func append(_ result: borrowing Matrix<Float>, _ range: Range<Int>, to target: inout Target) throws {
@@ -84,8 +90,7 @@ struct Accumulation {
     }
 
     private func finish(
-        _ targets: [Target], _ products: FactorInnerProducts, _ factors: [BlobReference],
-        _ weights: RegularizerWeights
+        _ targets: [Target], _ products: FactorInnerProducts, _ weights: RegularizerWeights
     ) throws -> UnitResult {
         var result = UnitResult()
         var traces: [Double] = []
@@ -93,33 +98,30 @@ struct Accumulation {
         for target in targets {
             var target = target
             let isAfresh = target.excluded != nil && !target.certificate.isValid
-            if isAfresh { target = try summedAfresh(target, factors, weights) }
-            let byteCount = target.writer.byteCount
-            let digest = try target.writer.finish()
-            result.blobs.append(BlobReference(digest: digest, byteCount: UInt64(byteCount)))
+            if isAfresh { target = try summedAfresh(target, weights) }
+            result.blobs.append(try input.blobs.finish(target.writer))
             traces.append(target.trace)
             afresh.append(isAfresh ? 1 : 0)
         }
         if !targets.isEmpty { result.measurements = [.trace: traces, .summedAfresh: afresh] }
-        result.measurements[.innerProducts] = factors.indices.flatMap { first in
-            factors.indices.map { products[first, $0] }
+        result.measurements[.innerProducts] = operation.factors.indices.flatMap { first in
+            operation.factors.indices.map { products[first, $0] }
         }
         return result
     }
 
     /// The target's factor without subtraction, where one task dwarfs the others.
-    private func summedAfresh(
-        _ rejected: Target, _ factors: [BlobReference], _ weights: RegularizerWeights
-    ) throws -> Target {
-        let role = operation.factor.side.role
+    private func summedAfresh(_ rejected: Target, _ weights: RegularizerWeights) throws -> Target {
+        // Its room is given back first: the new one takes as much.
+        rejected.writer.abandon()
         var target = Target(
-            excluded: rejected.excluded, scale: rejected.scale, writer: try blobs.store.beginWrite(),
+            excluded: rejected.excluded, scale: rejected.scale, writer: try beginWrite(),
             certificate: rejected.certificate)
-        var row = try Matrix<Float>(rows: 1, columns: PackedBlobs.rangeElements)
-        for range in try PackedBlobs.ranges(dimension: operation.dimension) {
+        var row = try Matrix<Float>(rows: 1, columns: PackedRanges.elements)
+        for range in try PackedRanges.ranges(dimension: operation.dimension) {
             var totals = try RegularizerTotals(firstElement: range.lowerBound, count: range.count)
-            for (task, blob) in factors.enumerated() where task != target.excluded {
-                try blobs.read(blob, range, intoRow: 0, of: &row)
+            for (task, blob) in operation.factors.enumerated() where task != target.excluded {
+                try input.blobs.read(blob, range, intoRow: 0, of: &row)
                 try row.withSpan { row throws in
                     try totals.add(
                         row.extracting(first: range.count), times: weights.coefficient(ofTask: task, role: role))

@@ -1,0 +1,116 @@
+import Identifiers
+import JobPlan
+import OrderedCollections
+
+/// Who has which blob, and which are on their way to the coordinator.
+///
+/// Volatile: a restart forgets it, and workers offer anew what they hold.
+struct BlobLedger: Sendable {
+    /// A blob on its way to the coordinator.
+    struct Collection: Sendable {
+        var worker: WorkerID
+        var since: SchedulerInstant
+    }
+
+    /// Workers that have a blob, in the order in which that became known.
+    private(set) var holders: [BlobDigest: [WorkerID]] = [:]
+    /// What each worker has.
+    private(set) var holdings: [WorkerID: [BlobDigest: UInt64]] = [:]
+    /// What lies in the coordinator's store.
+    private(set) var stored: Set<BlobDigest> = []
+    /// What the coordinator needs and does not have, in the order of the wishes.
+    private(set) var wanted: OrderedSet<BlobDigest> = []
+    /// Those of them that were asked for on behalf of a worker, which waits for the bytes.
+    private(set) var awaited: Set<BlobDigest> = []
+    /// Those of them that were ordered from a worker.
+    private(set) var collections: OrderedDictionary<BlobDigest, Collection> = [:]
+    /// Those of them that wait for room on the coordinator's disk, until when.
+    private(set) var paused: [BlobDigest: SchedulerInstant] = [:]
+
+    /// Whether anybody has a blob.
+    func isAvailable(_ blob: BlobDigest) -> Bool { stored.contains(blob) || holders[blob] != nil }
+
+    /// Whether a worker has a blob.
+    func holds(_ worker: WorkerID, _ blob: BlobDigest) -> Bool { holdings[worker]?[blob] != nil }
+
+    // MARK: - Workers' stores
+
+    mutating func add(_ blob: BlobReference, heldBy worker: WorkerID) {
+        guard holdings[worker, default: [:]].updateValue(blob.byteCount, forKey: blob.digest) == nil else { return }
+        holders[blob.digest, default: []].append(worker)
+    }
+
+    mutating func remove(_ blob: BlobDigest, heldBy worker: WorkerID) {
+        guard holdings[worker]?.removeValue(forKey: blob) != nil else { return }
+        holders[blob]?.removeAll { $0 == worker }
+        if holders[blob]?.isEmpty == true { holders[blob] = nil }
+        if collections[blob]?.worker == worker { collections[blob] = nil }
+    }
+
+    /// Forgets all that a worker had.
+    mutating func removeAll(heldBy worker: WorkerID) {
+        for blob in (holdings[worker] ?? [:]).keys { remove(blob, heldBy: worker) }
+        holdings[worker] = nil
+        collections.removeAll { $0.value.worker == worker }
+    }
+
+    // MARK: - The coordinator's store
+
+    mutating func store(_ blob: BlobDigest) {
+        stored.insert(blob)
+        forget(blob)
+    }
+
+    mutating func unstore(_ blob: BlobDigest) { stored.remove(blob) }
+
+    mutating func clearStore() { stored.removeAll() }
+
+    /// Notes that the coordinator needs a blob; for a worker when `isAwaited`.
+    mutating func want(_ blob: BlobDigest, isAwaited: Bool = false) {
+        guard !stored.contains(blob) else { return }
+        wanted.append(blob)
+        if isAwaited { awaited.insert(blob) }
+    }
+
+    /// A blob is no longer wanted.
+    mutating func forget(_ blob: BlobDigest) {
+        wanted.remove(blob)
+        awaited.remove(blob)
+        collections[blob] = nil
+        paused[blob] = nil
+    }
+
+    /// Forgets every wish that is not in `kept` and not a worker's.
+    mutating func forgetWishes(except kept: Set<BlobDigest>) {
+        for blob in wanted.elements where !kept.contains(blob) && !awaited.contains(blob) { forget(blob) }
+    }
+
+    mutating func begin(_ blob: BlobDigest, from worker: WorkerID, at now: SchedulerInstant) {
+        collections[blob] = Collection(worker: worker, since: now)
+    }
+
+    /// A collection did not succeed; it is ordered again with the next opportunity.
+    mutating func cancelCollection(of blob: BlobDigest) { collections[blob] = nil }
+
+    mutating func pause(_ blob: BlobDigest, until instant: SchedulerInstant) {
+        collections[blob] = nil
+        if wanted.contains(blob) { paused[blob] = instant }
+    }
+
+    /// Lets what has waited long enough be collected again.
+    mutating func resume(at now: SchedulerInstant, collectionTimeout: Duration) {
+        paused = paused.filter { $0.value > now }
+        collections.removeAll { $0.value.since.advanced(by: collectionTimeout) <= now }
+    }
+
+    /// The next instant at which something here has waited long enough.
+    func nextInstant(collectionTimeout: Duration) -> SchedulerInstant? {
+        let timeouts = collections.values.lazy.map { $0.since.advanced(by: collectionTimeout) }
+        return [timeouts.min(), paused.values.min()].compactMap { $0 }.min()
+    }
+
+    /// Bytes of these blobs that a worker does not have.
+    func missingBytes(of blobs: [BlobReference], at worker: WorkerID) -> UInt64 {
+        blobs.reduce(0) { holds(worker, $1.digest) ? $0 : $0.addingReportingOverflow($1.byteCount).partialValue }
+    }
+}

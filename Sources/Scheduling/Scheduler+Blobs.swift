@@ -1,0 +1,97 @@
+import Identifiers
+import JobPlan
+import OrderedCollections
+
+/// Blobs: who has them, which cross to the coordinator, and which have to be made again.
+extension Scheduler {
+    mutating func noteBlobs(_ event: SchedulerEvent, _ now: SchedulerInstant) {
+        switch event {
+        case .blobsHeld(let worker, let blobs):
+            guard roster.workers[worker] != nil else { return }
+            hear(.worker(worker), now)
+            for blob in blobs { ledger.add(blob, heldBy: worker) }
+        case .blobsDropped(let worker, let blobs):
+            for blob in blobs { ledger.remove(blob, heldBy: worker) }
+        case .blobWanted(let blob): ledger.want(blob, isAwaited: true)
+        case .blobStored(let blob): ledger.store(blob.digest)
+        case .blobUnreadable(let blob): ledger.unstore(blob)
+        case .collectionFailed(let blob, let worker):
+            ledger.remove(blob, heldBy: worker)
+            ledger.cancelCollection(of: blob)
+        case .collectionPaused(let blob, let reason):
+            ledger.pause(blob, until: now.advanced(by: settings.pauseDelay))
+            for job in jobs.keys where jobs[job]?.outcome == nil { jobs[job]?.pauseReason = reason }
+        default: break
+        }
+    }
+
+    /// The blobs that a job's files are made of, as far as they are made, without those whose files are written.
+    func neededFiles(of job: JobProgress) -> [BlobDigest] {
+        job.plan.units.flatMap { unit -> [BlobDigest] in
+            guard !unit.isForWorker, !job.isFinished(unit.index) else { return [] }
+            return job.plan.blobs(readBy: unit).compactMap { output in
+                guard let blobs = job.result(of: output.unit)?.blobs, blobs.indices.contains(output.position) else {
+                    return nil
+                }
+                return blobs[output.position].digest
+            }
+        }
+    }
+
+    /// Orders from workers what the coordinator wants, within each worker's bound.
+    mutating func collectBlobs(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
+        guard !ledger.wanted.isEmpty else { return }
+        var underWay: [WorkerID: Int] = [:]
+        for collection in ledger.collections.values { underWay[collection.worker, default: 0] += 1 }
+        var unobtainable: [BlobDigest] = []
+        for blob in ledger.wanted where ledger.collections[blob] == nil && ledger.paused[blob] == nil {
+            guard let holders = ledger.holders[blob] else {
+                unobtainable.append(blob)
+                continue
+            }
+            // The least busy of those that have it; the first of equals.
+            let worker = holders.min { underWay[$0, default: 0] < underWay[$1, default: 0] }
+            guard let worker, underWay[worker, default: 0] < settings.collectionsPerWorker else { continue }
+            underWay[worker, default: 0] += 1
+            ledger.begin(blob, from: worker, at: now)
+            effects.orders.append(.collect(worker, blob))
+        }
+        for blob in unobtainable where ledger.awaited.contains(blob) {
+            // Whoever waits for it gives its unit back; the unit's inputs are looked at before it is leased again.
+            ledger.forget(blob)
+            effects.unavailable.append(blob)
+        }
+    }
+
+    /// Whether a unit's inputs can be had now.
+    enum InputState {
+        /// All of them.
+        case available
+        /// One is missing, and may still be offered.
+        case unsettled
+        /// One was missing: the unit waits for it to be made again.
+        case revived
+    }
+
+    /// Looks whether somebody has every blob that a unit reads; what nobody has is made again.
+    mutating func checkInputs(of unit: UnitReference, _ effects: inout SchedulerEffects) -> InputState {
+        guard let job = jobs[unit.job], let inputs = job.inputs(of: unit.unit) else { return .unsettled }
+        let missing = inputs.filter { !ledger.isAvailable($0.blob.digest) }
+        guard !missing.isEmpty else { return .available }
+        guard blobsSettleAt == nil else { return .unsettled }
+        for input in missing { revive(UnitReference(job: unit.job, unit: input.output.unit), &effects) }
+        return .revived
+    }
+
+    /// Lets a finished unit be computed again: its lineage is the plan.
+    private mutating func revive(_ unit: UnitReference, _ effects: inout SchedulerEffects) {
+        guard let job = jobs[unit.job], job.isFinished(unit.unit) else { return }
+        effects.notices.append(.unitRevived(unit))
+        for dependent in jobs[unit.job]?.revive(unit.unit) ?? [] {
+            let reference = UnitReference(job: unit.job, unit: dependent)
+            dequeue(reference)
+            resting.remove(reference)
+        }
+        enqueue(unit)
+    }
+}

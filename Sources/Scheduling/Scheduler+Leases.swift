@@ -1,0 +1,140 @@
+import Identifiers
+import JobPlan
+import OrderedCollections
+
+/// Leases: who holds which attempt of a unit, and for how long.
+extension Scheduler {
+    /// Whether somebody holds exactly this attempt of a unit, as its first or its second lease.
+    func holds(_ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt) -> Bool {
+        guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return false }
+        if job.states[unit.unit.position] == .leased(executor, attempt) { return true }
+        guard case .worker(let worker) = executor else { return false }
+        return job.twins[unit.unit] == JobProgress.Twin(worker: worker, attempt: attempt)
+    }
+
+    /// Takes a lease from whoever holds it, without a word to them.
+    mutating func dropLease(_ unit: UnitReference, _ attempt: Attempt, _ executor: UnitExecutorName) {
+        switch executor {
+        case .coordinator: coordinatorLeases.remove(LeasedUnit(unit, attempt))
+        case .worker(let worker):
+            if roster.workers[worker]?.leases[unit]?.attempt == attempt { roster.workers[worker]?.leases[unit] = nil }
+        case .earlierWork: break
+        }
+    }
+
+    /// Takes all leases of a unit away, and tells the workers.
+    mutating func revokeHolders(of unit: UnitReference, _ effects: inout SchedulerEffects) {
+        guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return }
+        if case .leased(.worker(let worker), let attempt) = job.states[unit.unit.position] {
+            revoke(unit, attempt, worker, &effects)
+        }
+        if let twin = jobs[unit.job]?.twins.removeValue(forKey: unit.unit) {
+            revoke(unit, twin.attempt, twin.worker, &effects)
+        }
+    }
+
+    private mutating func revoke(
+        _ unit: UnitReference, _ attempt: Attempt, _ worker: WorkerID, _ effects: inout SchedulerEffects
+    ) {
+        guard roster.workers[worker]?.leases[unit]?.attempt == attempt else { return }
+        effects.orders.append(.revoke(worker, LeasedUnit(unit, attempt)))
+        roster.workers[worker]?.leases[unit] = nil
+    }
+
+    /// One lease of a unit has ended without a result: its other lease goes on, or the unit is ready again.
+    mutating func giveBack(_ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt) {
+        dropLease(unit, attempt, executor)
+        guard let job = jobs[unit.job] else { return }
+        if let twin = job.twins[unit.unit] {
+            jobs[unit.job]?.twins[unit.unit] = nil
+            if job.states[unit.unit.position] == .leased(executor, attempt) {
+                jobs[unit.job]?.states[unit.unit.position] = .leased(.worker(twin.worker), twin.attempt)
+            }
+            return
+        }
+        guard job.states[unit.unit.position] == .leased(executor, attempt) else { return }
+        if let key = job.keys[unit.unit], keysUnderWay[key] == unit { keysUnderWay[key] = nil }
+        jobs[unit.job]?.states[unit.unit.position] = .ready
+        enqueue(unit)
+    }
+
+    // MARK: - Progress
+
+    mutating func start(_ unit: UnitReference, _ attempt: Attempt, _ worker: WorkerID, _ now: SchedulerInstant) {
+        roster.workers[worker]?.lastHeard = now
+        guard let lease = roster.workers[worker]?.leases[unit], lease.attempt == attempt, !lease.hasStarted else {
+            return
+        }
+        roster.workers[worker]?.leases[unit]?.startedAt = now
+        renew(unit, worker, now)
+    }
+
+    mutating func progress(
+        _ worker: WorkerID, _ steps: [UnitSteps], _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+    ) {
+        guard roster.workers[worker] != nil else { return }
+        hear(worker, now, &effects)
+        for step in steps {
+            guard let lease = roster.workers[worker]?.leases[step.unit], lease.attempt == step.attempt else {
+                // It computes what nobody asked it for, in this life of the coordinator or any more.
+                if !isStillWanted(step.unit) {
+                    effects.orders.append(.revoke(worker, LeasedUnit(step.unit, step.attempt)))
+                }
+                continue
+            }
+            if !lease.hasStarted { start(step.unit, step.attempt, worker, now) }
+            roster.workers[worker]?.leases[step.unit]?.reportedAt = now
+            guard step.steps > lease.steps else { continue }
+            roster.workers[worker]?.leases[step.unit]?.steps = step.steps
+            renew(step.unit, worker, now)
+        }
+    }
+
+    /// Whether a result of a unit would be used, whoever brings it.
+    private func isStillWanted(_ unit: UnitReference) -> Bool {
+        guard let job = jobs[unit.job], job.outcome == nil, job.states.indices.contains(unit.unit.position) else {
+            return false
+        }
+        return !job.isFinished(unit.unit)
+    }
+
+    /// A unit made progress: its lease lives on, and so do those of the units that wait behind it.
+    private mutating func renew(_ unit: UnitReference, _ worker: WorkerID, _ now: SchedulerInstant) {
+        roster.workers[worker]?.leases[unit]?.renewedAt = now
+        for (other, lease) in roster.workers[worker]?.leases ?? [:] where !lease.hasStarted {
+            roster.workers[worker]?.leases[other]?.renewedAt = now
+        }
+    }
+
+    /// How long a unit may go without a sign of progress.
+    private func patience(with lease: WorkerRoster.Lease) -> Duration {
+        settings.progressTimeout + .seconds(min(lease.nominalSeconds, 1e6) * settings.nominalSecondsFactor)
+    }
+
+    func nextLeaseExpiry() -> SchedulerInstant? {
+        roster.workers.values.lazy.compactMap { worker in
+            worker.leases.values.lazy.map { $0.renewedAt.advanced(by: patience(with: $0)) }.min()
+        }.min()
+    }
+
+    /// Ends leases whose units do not come forward, though their workers are heard.
+    mutating func expireLeases(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
+        for (worker, state) in roster.workers {
+            for (unit, lease) in state.leases where lease.renewedAt.advanced(by: patience(with: lease)) <= now {
+                // A unit that the worker no longer speaks of was lost on the way, there or back; one that it still
+                // computes is stuck.
+                let isStuck = lease.reportedAt.map { now < $0.advanced(by: settings.workerTimeout) } ?? false
+                effects.notices.append(.leaseExpired(unit, worker, wasUnderWay: isStuck))
+                effects.orders.append(.revoke(worker, LeasedUnit(unit, lease.attempt)))
+                guard isStuck else {
+                    giveBack(unit, .worker(worker), lease.attempt)
+                    continue
+                }
+                let failure = UnitFailure(
+                    kind: .workerLost,
+                    message: "worker \"\(worker)\" made no progress with the unit for \(patience(with: lease))")
+                retry(unit, .worker(worker), lease.attempt, failure, now, &effects)
+            }
+        }
+    }
+}

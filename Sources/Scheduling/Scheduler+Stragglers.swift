@@ -1,0 +1,51 @@
+import Identifiers
+import JobPlan
+import OrderedCollections
+
+/// Units that take much longer than others of their kind are computed a second time, when somebody has nothing to do.
+///
+/// The first result wins; both are the same bytes.
+extension Scheduler {
+    mutating func repeatStragglers(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
+        for idle in roster.workers.keys {
+            guard let state = roster.workers[idle], state.leases.isEmpty, !state.isDraining,
+                let unit = slowestUnit(for: idle, state, now), let job = jobs[unit.job]
+            else { continue }
+            let attempt = nextAttempt(of: unit)
+            jobs[unit.job]?.twins[unit.unit] = JobProgress.Twin(worker: idle, attempt: attempt)
+            let lease = newLease(of: job.plan.units[unit.unit.position].cost, attempt, at: now)
+            roster.workers[idle]?.leases[unit] = lease
+            effects.orders.append(.lease(idle, LeasedUnit(unit, attempt)))
+            effects.notices.append(.stragglerRepeated(unit, on: idle))
+        }
+    }
+
+    /// The unit under way elsewhere that exceeds what was to be expected by the largest factor.
+    private func slowestUnit(
+        for idle: WorkerID, _ thief: WorkerRoster.Worker, _ now: SchedulerInstant
+    ) -> UnitReference? {
+        var best: (unit: UnitReference, excess: Double)?
+        for (worker, state) in roster.workers where worker != idle {
+            for (unit, lease) in state.leases {
+                guard let startedAt = lease.startedAt, let expected = expectedSeconds(of: unit),
+                    jobs[unit.job]?.twins[unit.unit] == nil, thief.fits(lease.memoryBytes), mayTry(unit, idle)
+                else { continue }
+                let elapsed = (now.sinceStart - startedAt.sinceStart) / .seconds(1)
+                let excess = elapsed / expected
+                guard elapsed > settings.stragglerMinimum / .seconds(1), excess > settings.stragglerFactor,
+                    excess > best?.excess ?? 0
+                else { continue }
+                best = (unit, excess)
+            }
+        }
+        return best?.unit
+    }
+
+    /// What a unit should take, from what others of its kind took for their cost; `nil` before one has finished.
+    private func expectedSeconds(of unit: UnitReference) -> Double? {
+        guard let job = jobs[unit.job], let pace = job.pace[job.plan.units[unit.unit.position].stage],
+            pace.nominal > 0, pace.elapsed > 0
+        else { return nil }
+        return job.plan.units[unit.unit.position].cost.nominalSeconds * pace.elapsed / pace.nominal
+    }
+}

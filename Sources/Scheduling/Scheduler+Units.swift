@@ -1,0 +1,200 @@
+import Identifiers
+import JobPlan
+import OrderedCollections
+
+/// Units become ready, are finished, fail, rest.
+extension Scheduler {
+    mutating func finish(
+        _ unit: UnitReference, _ attempt: Attempt, _ executor: UnitExecutorName, _ result: UnitResult,
+        _ duration: UnitTiming, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+    ) {
+        let wasHeld = holds(unit, executor, attempt)
+        if case .worker(let worker) = executor, roster.workers[worker] != nil {
+            for blob in result.blobs { ledger.add(blob, heldBy: worker) }
+        }
+        defer { rescueBlobsOfDrainingWorker(executor) }
+        guard let job = jobs[unit.job], job.outcome == nil, job.plan.units.indices.contains(unit.unit.position)
+        else {
+            dropLease(unit, attempt, executor)
+            return
+        }
+        let planned = job.plan.units[unit.unit.position]
+        guard !planned.isForWorker || result.blobs.count == planned.blobCount else {
+            let failure = UnitFailure(
+                kind: .world, message: "the result has \(result.blobs.count) blobs, which is not what was asked for")
+            if wasHeld { retry(unit, executor, attempt, failure, now, &effects) }
+            return
+        }
+        dropLease(unit, attempt, executor)
+        if let known = job.result(of: unit.unit) {
+            if !known.agrees(with: result) { effects.notices.append(.resultsDiffer(unit, executor)) }
+            return
+        }
+        if let earlier = job.revived[unit.unit], !earlier.agrees(with: result) {
+            effects.notices.append(.resultsDiffer(unit, executor))
+        }
+        // Without all inputs the unit has no key: then somebody computed it before a coordinator's restart or the loss
+        // of an input, and the result is as good.
+        if !wasHeld { effects.notices.append(.lateResultUsed(unit, attempt)) }
+        revokeHolders(of: unit, &effects)
+        record(.unitFinished(unit, executor, result, duration, key(of: unit)), &effects)
+        if jobs[unit.job]?.unfinishedCount == 0 { end(unit.job, .succeeded, &effects) }
+    }
+
+    private mutating func rescueBlobsOfDrainingWorker(_ executor: UnitExecutorName) {
+        guard case .worker(let worker) = executor, roster.workers[worker]?.isDraining == true else { return }
+        rescueBlobs(of: worker)
+    }
+
+    mutating func fail(
+        _ unit: UnitReference, _ attempt: Attempt, _ executor: UnitExecutorName, _ failure: UnitFailure,
+        _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+    ) {
+        let isCurrent = holds(unit, executor, attempt)
+        // A superseded attempt's failure says nothing about the attempt that runs now.
+        guard isCurrent, jobs[unit.job]?.outcome == nil else {
+            dropLease(unit, attempt, executor)
+            return
+        }
+        retry(unit, executor, attempt, failure, now, &effects)
+    }
+
+    /// Counts a failure and queues the unit again, or ends its job.
+    mutating func retry(
+        _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
+        _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+    ) {
+        guard let progress = jobs[unit.job], progress.outcome == nil else { return }
+        switch failure.kind {
+        case .inputMissing:
+            giveBack(unit, executor, attempt)
+            return
+        case .noSpace:
+            rest(unit, executor, attempt, failure, now, &effects)
+            return
+        case .badInput, .world, .workerLost: break
+        }
+        let hasOtherWorker = hasWorkerWithoutFailure(of: unit, besides: executor)
+        let memory = progress.plan.units[unit.unit.position].cost.memoryBytes
+        let title = progress.plan.units[unit.unit.position].title
+        effects.records.append(.unitFailed(unit, executor, failure))
+        let isGivenUp =
+            jobs[unit.job]?.countFailure(
+                of: unit.unit, by: executor, failuresMax: settings.failuresMax, hasOtherWorker: hasOtherWorker) ?? false
+        giveBack(unit, executor, attempt)
+        guard failure.kind != .badInput else {
+            end(unit.job, .failed(failure), &effects)
+            return
+        }
+        let count = jobs[unit.job]?.failures[unit.unit]?.count ?? 0
+        guard !isGivenUp else {
+            let message =
+                "\(title): gave up after \(count) failures, the last on \(executor): \(failure.message) "
+                + "(the unit needs \(memory >> 20) MiB of memory)"
+            end(unit.job, .failed(UnitFailure(kind: failure.kind, message: message)), &effects)
+            return
+        }
+        effects.notices.append(.unitRetried(unit, failure, failures: count))
+    }
+
+    /// A disk is full: the unit waits, and nothing counts against it.
+    private mutating func rest(
+        _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
+        _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+    ) {
+        giveBack(unit, executor, attempt)
+        effects.notices.append(.unitPaused(unit, reason: failure.message))
+        jobs[unit.job]?.pauseReason = failure.message
+        guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return }
+        dequeue(unit)
+        jobs[unit.job]?.states[unit.unit.position] = .resting(until: now.advanced(by: settings.pauseDelay))
+        resting.append(unit)
+    }
+
+    private func hasWorkerWithoutFailure(of unit: UnitReference, besides executor: UnitExecutorName) -> Bool {
+        guard let progress = jobs[unit.job], executor != .coordinator else { return false }
+        let memory = progress.plan.units[unit.unit.position].cost.memoryBytes
+        let failed = Set(progress.failures[unit.unit] ?? []).union([executor])
+        return roster.workers.contains {
+            !failed.contains(.worker($0.key)) && !$0.value.isDraining && $0.value.capacity.memoryBytes >= memory
+        }
+    }
+
+    // MARK: - Results
+
+    mutating func setFinished(
+        _ unit: UnitReference, _ executor: UnitExecutorName, _ result: UnitResult, _ duration: UnitTiming
+    ) {
+        guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return }
+        dequeue(unit)
+        resting.remove(unit)
+        if let key = job.keys[unit.unit], keysUnderWay[key] == unit { keysUnderWay[key] = nil }
+        jobs[unit.job]?.durations[unit.unit] = duration
+        jobs[unit.job]?.executors[unit.unit] = executor
+        if executor != .earlierWork {
+            let planned = job.plan.units[unit.unit.position]
+            jobs[unit.job]?.pace[planned.stage, default: (0, 0)].elapsed += duration.elapsedSeconds
+            jobs[unit.job]?.pace[planned.stage]?.nominal += planned.cost.nominalSeconds
+        }
+        for position in (job.collected[unit.unit] ?? []).sorted() where result.blobs.indices.contains(position) {
+            ledger.want(result.blobs[position].digest)
+        }
+        for ready in jobs[unit.job]?.finish(unit.unit, result) ?? [] {
+            enqueue(UnitReference(job: unit.job, unit: ready))
+        }
+    }
+
+    /// A unit's key, once its inputs are known.
+    mutating func key(of unit: UnitReference) -> UnitKey? {
+        guard let job = jobs[unit.job] else { return nil }
+        if let key = job.keys[unit.unit] { return key }
+        let key = job.plan.key(of: job.plan.units[unit.unit.position]) { output in
+            let blobs = job.result(of: output.unit)?.blobs ?? []
+            return blobs.indices.contains(output.position) ? blobs[output.position].digest : nil
+        }
+        jobs[unit.job]?.keys[unit.unit] = key
+        return key
+    }
+
+    /// Finishes the units whose results are known from earlier work, one after the other.
+    mutating func settleKnownUnits(_ effects: inout SchedulerEffects) {
+        while let unit = unsettled.popLast() {
+            guard let job = jobs[unit.job], job.outcome == nil, job.states[unit.unit.position] == .ready,
+                job.revived[unit.unit] == nil, let key = key(of: unit), let result = known[key]
+            else { continue }
+            let timing = UnitTiming(elapsedSeconds: 0, kernelSeconds: 0)
+            record(.unitFinished(unit, .earlierWork, result, timing, key), &effects)
+        }
+    }
+
+    // MARK: - Queues
+
+    mutating func enqueueReadyUnits(of job: JobID) {
+        guard let progress = jobs[job] else { return }
+        for unit in progress.plan.units where progress.states[unit.index.position] == .ready {
+            enqueue(UnitReference(job: job, unit: unit.index))
+        }
+    }
+
+    mutating func enqueue(_ unit: UnitReference) {
+        guard let job = jobs[unit.job], job.outcome == nil else { return }
+        if job.plan.units[unit.unit.position].isForWorker {
+            workerQueues.insert(entry(for: unit))
+            unsettled.append(unit)
+        } else {
+            coordinatorQueue.insert(entry(for: unit))
+        }
+    }
+
+    mutating func dequeue(_ unit: UnitReference) {
+        let entry = entry(for: unit)
+        workerQueues.remove(entry)
+        coordinatorQueue.remove(entry)
+    }
+
+    func entry(for unit: UnitReference) -> ReadyQueue.Entry {
+        ReadyQueue.Entry(
+            jobNumber: jobs[unit.job]?.number ?? 0, rank: jobs[unit.job]?.ranks[unit.unit.position] ?? 0,
+            reference: unit, group: jobs[unit.job]?.plan.units[unit.unit.position].group)
+    }
+}

@@ -1,0 +1,130 @@
+import Identifiers
+import JobPlan
+import OrderedCollections
+
+/// Workers come, are heard, drain, leave and are lost.
+extension Scheduler {
+    mutating func join(
+        _ worker: WorkerID, _ capacity: WorkerCapacity, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+    ) {
+        guard roster.workers[worker] == nil else {
+            // A greeting is repeated until it is answered; a restarted worker has another name, so this one still
+            // holds what it held.
+            hear(.worker(worker), now)
+            return
+        }
+        roster.workers[worker] = WorkerRoster.Worker(capacity: capacity, lastHeard: now)
+        effects.notices.append(.workerJoined(worker))
+    }
+
+    mutating func hear(_ executor: UnitExecutorName, _ now: SchedulerInstant) {
+        if case .worker(let worker) = executor { roster.workers[worker]?.lastHeard = now }
+    }
+
+    mutating func hear(_ worker: WorkerID, _ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
+        roster.workers[worker]?.lastHeard = now
+        repeatFarewellOrder(worker, now, &effects)
+    }
+
+    mutating func lose(
+        _ worker: WorkerID, reason: String, isFarewell: Bool = false, _ now: SchedulerInstant,
+        _ effects: inout SchedulerEffects
+    ) {
+        guard let lost = roster.workers.removeValue(forKey: worker) else { return }
+        let units = lost.leases.count
+        effects.notices.append(
+            isFarewell
+                ? .workerLeft(worker, reason: reason, units: units)
+                : .workerLost(worker, reason: reason, units: units))
+        workerQueues.removeHome(worker)
+        ledger.removeAll(heldBy: worker)
+        // It may be back in a moment and offer what it held; nothing is made again before that is clear.
+        if !lost.isDraining { blobsSettleAt = now.advanced(by: settings.workerTimeout) }
+        for (unit, lease) in lost.leases where holds(unit, .worker(worker), lease.attempt) {
+            // A farewell says nothing about the unit: a worker that is restarted for maintenance did not fail it.
+            guard lease.hasStarted, !isFarewell else {
+                giveBack(unit, .worker(worker), lease.attempt)
+                continue
+            }
+            let failure = UnitFailure(
+                kind: .workerLost, message: "worker \"\(worker)\" was lost while it computed the unit (\(reason))")
+            retry(unit, .worker(worker), lease.attempt, failure, now, &effects)
+        }
+    }
+
+    // MARK: - Draining
+
+    mutating func drain(
+        _ worker: WorkerID, isConfirmed: Bool, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+    ) {
+        guard let state = roster.workers[worker] else { return }
+        hear(.worker(worker), now)
+        if isConfirmed, !state.hasConfirmedDrain {
+            roster.workers[worker]?.hasConfirmedDrain = true
+            roster.workers[worker]?.lastFarewellOrder = nil
+        }
+        guard !state.isDraining else { return }
+        roster.workers[worker]?.isDraining = true
+        effects.notices.append(.workerDraining(worker))
+        if !isConfirmed {
+            effects.orders.append(.drain(worker))
+            roster.workers[worker]?.lastFarewellOrder = now
+        }
+        workerQueues.removeHome(worker)
+        for (unit, lease) in state.leases where !lease.hasStarted {
+            effects.orders.append(.revoke(worker, LeasedUnit(unit, lease.attempt)))
+            giveBack(unit, .worker(worker), lease.attempt)
+        }
+        rescueBlobs(of: worker)
+    }
+
+    /// Wants at the coordinator what only a leaving worker has and running jobs still read.
+    mutating func rescueBlobs(of worker: WorkerID) {
+        for blob in blobsStillRead where ledger.holders[blob] == [worker] { ledger.want(blob) }
+    }
+
+    /// The blobs that unfinished units of running jobs read, without those that are not made yet.
+    private var blobsStillRead: OrderedSet<BlobDigest> {
+        var blobs: OrderedSet<BlobDigest> = []
+        for job in jobs.values where job.outcome == nil {
+            for unit in job.plan.units where !job.isFinished(unit.index) {
+                for output in job.plan.blobs(readBy: unit) {
+                    guard let made = job.result(of: output.unit)?.blobs, made.indices.contains(output.position) else {
+                        continue
+                    }
+                    blobs.append(made[output.position].digest)
+                }
+            }
+        }
+        return blobs
+    }
+
+    /// Lets workers go that have finished what they computed, once nothing is wanted of them.
+    mutating func dismissDrainedWorkers(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
+        for worker in roster.workers.keys where isReadyToLeave(worker) && !isRecentlyTold(worker, now) {
+            effects.orders.append(.dismiss(worker))
+            roster.workers[worker]?.lastFarewellOrder = now
+        }
+    }
+
+    private func isReadyToLeave(_ worker: WorkerID) -> Bool {
+        guard let state = roster.workers[worker], state.isDraining, state.leases.isEmpty else { return false }
+        return !ledger.wanted.contains { ledger.holders[$0] == [worker] }
+    }
+
+    /// Orders to leave may be lost; they are repeated with the worker's signs of life, but not with each one.
+    private func isRecentlyTold(_ worker: WorkerID, _ now: SchedulerInstant) -> Bool {
+        guard let last = roster.workers[worker]?.lastFarewellOrder else { return false }
+        return now < last.advanced(by: .seconds(2))
+    }
+
+    private mutating func repeatFarewellOrder(
+        _ worker: WorkerID, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+    ) {
+        guard let state = roster.workers[worker], state.isDraining, !state.hasConfirmedDrain,
+            !isRecentlyTold(worker, now)
+        else { return }
+        effects.orders.append(.drain(worker))
+        roster.workers[worker]?.lastFarewellOrder = now
+    }
+}

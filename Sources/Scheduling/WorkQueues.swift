@@ -1,0 +1,62 @@
+import Identifiers
+import JobPlan
+import OrderedCollections
+
+/// The worker units that can be computed now, by the worker at whose blobs they are best computed.
+///
+/// Units of one group (a layer) read each other's outputs. A group gets a home when its first unit is given out; from
+/// then on the home's queue holds its units, so that the blobs of a layer come to lie together and need not travel.
+struct WorkQueues: Equatable, Sendable {
+    /// A group of a job.
+    struct Group: Hashable, Sendable {
+        var job: JobID
+        var number: Int
+    }
+
+    private(set) var homes: [Group: WorkerID] = [:]
+    private(set) var unhomed = ReadyQueue()
+    private(set) var homed: OrderedDictionary<WorkerID, ReadyQueue> = [:]
+
+    /// All entries, in no particular order.
+    var entries: [ReadyQueue.Entry] { unhomed.entries + homed.values.flatMap(\.entries) }
+    var isEmpty: Bool { unhomed.entries.isEmpty && homed.values.allSatisfy(\.entries.isEmpty) }
+
+    mutating func insert(_ entry: ReadyQueue.Entry) {
+        if let home = home(of: entry) {
+            homed[home, default: ReadyQueue()].insert(entry)
+        } else {
+            unhomed.insert(entry)
+        }
+    }
+
+    mutating func remove(_ entry: ReadyQueue.Entry) {
+        if let home = home(of: entry) { homed[home]?.remove(entry) } else { unhomed.remove(entry) }
+    }
+
+    func home(of entry: ReadyQueue.Entry) -> WorkerID? { group(of: entry).flatMap { homes[$0] } }
+
+    func group(of entry: ReadyQueue.Entry) -> Group? {
+        entry.group.map { Group(job: entry.reference.job, number: $0) }
+    }
+
+    /// Gives a group a home, and moves its units there.
+    mutating func settle(_ group: Group, at worker: WorkerID) {
+        homes[group] = worker
+        for entry in unhomed.entries where self.group(of: entry) == group {
+            unhomed.remove(entry)
+            homed[worker, default: ReadyQueue()].insert(entry)
+        }
+    }
+
+    /// A worker is no home any more: its groups look for another.
+    mutating func removeHome(_ worker: WorkerID) {
+        homes = homes.filter { $0.value != worker }
+        for entry in homed.removeValue(forKey: worker)?.entries ?? [] { unhomed.insert(entry) }
+    }
+
+    mutating func removeAll(of job: JobID) {
+        homes = homes.filter { $0.key.job != job }
+        unhomed.removeAll(of: job)
+        for worker in homed.keys { homed[worker]?.removeAll(of: job) }
+    }
+}

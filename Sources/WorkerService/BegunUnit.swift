@@ -1,0 +1,47 @@
+import Synchronization
+import WireProtocol
+
+/// A unit that a lane has taken, and that can be ended before it is done.
+final class BegunUnit: Sendable {
+    /// What is computed.
+    let lease: UnitLease
+    private let state = Mutex<State>(State())
+
+    private struct State {
+        var isRevoked = false
+        var task: Task<Void, Never>?
+    }
+
+    /// The unit's attempt.
+    var name: LeasedUnitName { LeasedUnitName(lease.unit, lease.attempt) }
+
+    init(lease: UnitLease) {
+        self.lease = lease
+    }
+
+    /// Computes; ends when the body does, which ``revoke()`` cancels.
+    func run(_ body: @escaping @Sendable () async -> Void) async {
+        // Task because a child task cannot be cancelled alone from outside.
+        let task = Task { await body() }
+        let isRevoked = state.withLock { state in
+            state.task = task
+            return state.isRevoked
+        }
+        if isRevoked { task.cancel() }
+        await withTaskCancellationHandler {
+            await task.value
+        } onCancel: {
+            task.cancel()
+        }
+        state.withLock { $0.task = nil }
+    }
+
+    /// Ends the computation at its next step.
+    func revoke() {
+        let task = state.withLock { state in
+            state.isRevoked = true
+            return state.task
+        }
+        task?.cancel()
+    }
+}

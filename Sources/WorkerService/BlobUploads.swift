@@ -1,0 +1,82 @@
+import Identifiers
+import Lanes
+import Messaging
+import WireProtocol
+import ZeroMQ
+
+/// Sends the coordinator the blobs that it collects, straight from their files.
+struct BlobUploads: Sendable {
+    /// Blobs on their way at once: two keep the line full while one waits for its last word.
+    static let countMax = 2
+
+    let cache: BlobCache
+    let connection: WorkerConnection
+    let queue: CollectQueue
+    private let reader: BlobReader
+
+    init(cache: BlobCache, connection: WorkerConnection, queue: CollectQueue) {
+        self.cache = cache
+        self.connection = connection
+        self.queue = queue
+        reader = BlobReader(cache: cache)
+    }
+
+    /// Takes a wish of the coordinator's in.
+    func collect(_ digest: BlobDigest) async {
+        cache.touch(digest)
+        guard await !queue.add(digest) else { return }
+        await fail(digest, "more than \(CollectQueue.limit) blobs were asked for at once")
+    }
+
+    /// Sends blobs until no more are wanted.
+    func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<Self.countMax {
+                group.addTask {
+                    while let digest = await queue.next() {
+                        await send(digest)
+                        await queue.end(digest)
+                    }
+                }
+            }
+        }
+    }
+
+    private func send(_ digest: BlobDigest) async {
+        guard let blob = cache.pin(digest) else {
+            await fail(digest, "the worker does not hold it")
+            return
+        }
+        do {
+            // Whether the bytes are what the name says, the coordinator finds out when it has them all.
+            try await connection.upload(blob) { try await reader.frame(digest, $0) }
+        } catch {
+            await fail(digest, "\(error)")
+        }
+        cache.unpin(digest)
+    }
+
+    private func fail(_ digest: BlobDigest, _ message: String) async {
+        try? await connection.tell(.collectFailure(digest, message: message))
+    }
+}
+
+/// Reads blobs on a thread where blocking harms nobody.
+private actor BlobReader {
+    private let lane = Lane("kfacd.uploads")
+    private let cache: BlobCache
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
+
+    init(cache: BlobCache) {
+        self.cache = cache
+    }
+
+    func frame(_ digest: BlobDigest, _ range: Range<Int>) throws -> Frame {
+        var buffer = try PayloadBuffer(byteCount: range.count)
+        try buffer.withMutableBytes { bytes throws in
+            try cache.read(digest, at: range.lowerBound, into: &bytes)
+        }
+        return Frame(buffer)
+    }
+}

@@ -1,0 +1,69 @@
+import BlobStore
+import Identifiers
+import JobPlan
+
+/// A blob on its way into the cache, with the room that was made for it.
+///
+/// For one task at a time. A writer that is dropped before ``finish(expecting:)`` leaves nothing behind.
+final class CacheWriter {
+    private let cache: BlobCache
+    private var writer: BlobWriter?
+    private var reserved: UInt64
+
+    init(cache: BlobCache, writer: BlobWriter, reserved: UInt64) {
+        self.cache = cache
+        self.writer = writer
+        self.reserved = reserved
+    }
+
+    deinit { cache.release(reserved) }
+
+    /// Appends bytes; on a full disk blobs that are not in use give way once.
+    ///
+    /// - Throws: ``BlobCacheError/noSpace(directory:needed:limit:inUse:free:)`` or ``BlobCacheError/store(_:)``.
+    func append(_ bytes: RawSpan) throws(BlobCacheError) {
+        guard let writer else { preconditionFailure("a cache writer was used after its end") }
+        let needed = UInt64(writer.byteCount) + UInt64(bytes.byteCount)
+        if needed > reserved {
+            try cache.reserve(needed - reserved)
+            reserved = needed
+        }
+        // What is still to come needs room as well.
+        let missing = reserved - UInt64(writer.byteCount)
+        do {
+            try writer.append(bytes)
+            return
+        } catch .diskFull {
+            try cache.relieve(missing)
+        } catch {
+            throw .store(error)
+        }
+        do { try writer.append(bytes) } catch { throw cache.failure(error, needed: missing) }
+    }
+
+    /// Puts the blob into the cache, pinned once.
+    ///
+    /// - Parameter expected: The digest that the sender announced, or nil to accept any bytes.
+    /// - Returns: The blob.
+    /// - Throws: ``BlobCacheError/store(_:)`` with `BlobStoreError.digestMismatch` for other bytes than expected.
+    func finish(expecting expected: BlobDigest? = nil) throws(BlobCacheError) -> BlobReference {
+        guard let writer else { preconditionFailure("a cache writer was used after its end") }
+        let byteCount = UInt64(writer.byteCount)
+        do {
+            let blob = BlobReference(digest: try writer.finish(expecting: expected), byteCount: byteCount)
+            self.writer = nil
+            cache.admit(blob, reserved: reserved)
+            reserved = 0
+            return blob
+        } catch {
+            throw cache.failure(error, needed: byteCount)
+        }
+    }
+
+    /// Drops what was written.
+    func abandon() {
+        writer = nil
+        cache.release(reserved)
+        reserved = 0
+    }
+}

@@ -1,0 +1,62 @@
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import WireProtocol
+
+/// The partial sums of a giant factor, added in the order of their rows and divided.
+struct CombineExecution {
+    let operation: CombineOperation<LeasedBlob>
+    let input: InputReader
+
+    /// Streams the parts through small buffers.
+    ///
+    /// - Throws: ``UnitError/badInput(_:)`` for a factor that fp32 cannot hold, or what reading throws.
+    func run() async throws -> UnitResult {
+        for part in operation.parts {
+            try input.blobs.requireTriangle(part, of: Double.self, dimension: operation.dimension)
+        }
+        try await input.blobs.prepare(operation.parts)
+        var part = try Matrix<Double>(rows: 1, columns: PackedRanges.elements)
+        var total = try Matrix<Double>(rows: 1, columns: PackedRanges.elements)
+        var factor = try Matrix<Float>(rows: 1, columns: PackedRanges.elements)
+        let writer = try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: operation.dimension))
+        var trace = 0.0
+        for range in try PackedRanges.ranges(dimension: operation.dimension) {
+            for (position, blob) in operation.parts.enumerated() {
+                guard position > 0 else {
+                    try input.blobs.read(blob, range, intoRow: 0, of: &total)
+                    continue
+                }
+                try input.blobs.read(blob, range, intoRow: 0, of: &part)
+                try part.withSpan { part throws in
+                    try total.withMutablePrefix(range.count) { total throws in
+                        try PartialSums.add(part.extracting(first: range.count), to: &total)
+                    }
+                }
+            }
+            try normalize(total, range, into: &factor)
+            try factor.withSpan { factor throws in
+                let elements = factor.extracting(first: range.count)
+                PackedTriangle.forEachDiagonal(in: range) { trace += Double(elements[$0]) }
+                try writer.append(elements.bytes)
+            }
+        }
+        return UnitResult(blobs: [try input.blobs.finish(writer)], measurements: [.trace: [trace]])
+    }
+
+    private func normalize(
+        _ total: borrowing Matrix<Double>, _ range: Range<Int>, into factor: inout Matrix<Float>
+    ) throws {
+        do {
+            try total.withSpan { total throws in
+                try factor.withMutablePrefix(range.count) { factor throws in
+                    try PartialSums.normalize(
+                        total.extracting(first: range.count), divisor: operation.divisor,
+                        firstElement: range.lowerBound, into: &factor)
+                }
+            }
+        } catch let error as KroneckerFactorsError where error.isBadInput {
+            throw UnitError.badInput("\(input.lease.title): \(error)")
+        }
+    }
+}

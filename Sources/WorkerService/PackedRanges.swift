@@ -1,0 +1,40 @@
+import JobPlan
+import LinearAlgebra
+import WireProtocol
+
+/// The ranges in which factors of any size stream.
+enum PackedRanges {
+    /// Elements that pass at a time: 1 MiB of fp32.
+    static let elements = 1 << 18
+
+    /// The ranges of a packed triangle.
+    ///
+    /// - Throws: `LinearAlgebraError` for a dimension whose triangle has too many elements.
+    static func ranges(dimension: Int) throws -> [Range<Int>] {
+        let count = try PackedTriangle.elementCount(dimension: dimension)
+        return stride(from: 0, to: count, by: elements).map { $0..<min($0 + elements, count) }
+    }
+
+    /// Bytes of a packed fp32 triangle.
+    ///
+    /// - Throws: `LinearAlgebraError` for a dimension whose triangle has too many elements.
+    static func byteCount(dimension: Int) throws -> UInt64 {
+        UInt64(try PackedTriangle.elementCount(dimension: dimension)) * 4
+    }
+}
+
+extension UnitBlobs {
+    /// Fills one row of a buffer with a range of a blob's elements.
+    ///
+    /// - Throws: ``UnitError/inputMissing(_:)`` when the blob is gone.
+    func read<Scalar: MatrixScalar>(
+        _ blob: LeasedBlob, _ range: Range<Int>, intoRow row: Int, of buffer: inout Matrix<Scalar>
+    ) throws {
+        let size = MemoryLayout<Scalar>.size
+        let start = row * buffer.columnCount * size
+        try buffer.withMutableBytes { bytes throws in
+            var target = bytes._mutatingExtracting(start..<start + range.count * size)
+            try read(blob.reference.digest, at: range.lowerBound * size, into: &target)
+        }
+    }
+}

@@ -1,0 +1,25 @@
+import Synchronization
+public import WireProtocol
+
+/// How far one unit has come: its lane counts, the connection and the watchdog read.
+public final class UnitProgressCounter: Sendable {
+    /// The unit's attempt.
+    public let unit: LeasedUnitName
+    private let count = Atomic<UInt64>(0)
+
+    /// Begins to count.
+    public init(unit: LeasedUnitName) {
+        self.unit = unit
+    }
+
+    /// Steps done: chunks and ranges read, written or fetched, kernels finished.
+    public var steps: UInt64 { count.load(ordering: .relaxed) }
+
+    /// Counts a step; a unit that is no longer wanted ends here.
+    ///
+    /// - Throws: `CancellationError` when the unit was cancelled.
+    public func step() throws(CancellationError) {
+        count.add(1, ordering: .relaxed)
+        if Task.isCancelled { throw CancellationError() }
+    }
+}

@@ -1,0 +1,24 @@
+import Logging
+import Messaging
+
+/// What a worker's loops share while it runs.
+struct WorkerParts: Sendable {
+    let cache: BlobCache
+    let connection: WorkerConnection
+    let durability: CacheDurability
+    let holdings: Holdings
+    let uploads: BlobUploads
+    let queue = LeaseQueue()
+    let collects: CollectQueue
+    let visible = VisibleFiles()
+    let turns = FetchTurns()
+
+    init(cache: BlobCache, connection: WorkerConnection, logger: Logger) {
+        self.cache = cache
+        self.connection = connection
+        collects = CollectQueue()
+        durability = CacheDurability(cache: cache, logger: logger)
+        holdings = Holdings(cache: cache, connection: connection)
+        uploads = BlobUploads(cache: cache, connection: connection, queue: collects)
+    }
+}

@@ -1,0 +1,45 @@
+import ArgumentParser
+import Foundation
+
+/// Where a worker keeps its blobs.
+struct CacheDirectory {
+    /// The directory.
+    let path: String
+    /// Whether it was made for this process alone.
+    let isTemporary: Bool
+
+    /// Takes a directory that a user named, or makes a fresh one.
+    init(path: String?) throws {
+        guard let path else {
+            let fresh = FileManager.default.temporaryDirectory.appendingPathComponent(
+                "kfacd-worker-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(
+                at: fresh, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            self.path = fresh.path
+            isTemporary = true
+            return
+        }
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw ValidationError("--cache-directory \(path) cannot be made: \(error.localizedDescription)")
+        }
+        self.path = path
+        isTemporary = false
+    }
+
+    /// A quarter of the file system, or half of what is free there, whichever is less.
+    var defaultByteCount: UInt64 {
+        get throws {
+            let attributes = try FileManager.default.attributesOfFileSystem(forPath: path)
+            guard let size = attributes[.systemSize] as? NSNumber, let free = attributes[.systemFreeSize] as? NSNumber
+            else { throw ValidationError("the size of \(path) is not known; give --cache-size.") }
+            return min(size.uint64Value / 4, free.uint64Value / 2)
+        }
+    }
+
+    /// Removes a directory that nobody will use again.
+    func removeIfTemporary() {
+        if isTemporary { try? FileManager.default.removeItem(atPath: path) }
+    }
+}
