@@ -25,6 +25,7 @@ let wrapperSettings = swiftSettings + [.strictMemorySafety()]
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let serviceLifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 
@@ -62,11 +63,16 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        // The file is read anew on SIGHUP, not by polling, and arguments are swift-argument-parser's: YAML alone.
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -81,11 +87,29 @@ let package = Package(
         module("LinearAlgebra", ["COpenBLAS"], settings: wrapperSettings),
         module("Safetensors", [crypto, systemPackage], settings: wrapperSettings),
         module("Identifiers"),
+        module("Spelling"),
         module("Telemetry", [logging]),
         module("Lanes"),
         module("Console"),
         module("RowKernels", ["CRowKernels"], settings: wrapperSettings),
         module("StudyReport"),
+        module("Systemd", settings: wrapperSettings),
+        module("ControlGroups"),
+        module("PrometheusMetrics", [metrics]),
+        module("Supervision", ["PrometheusMetrics"]),
+        module(
+            "Settings",
+            [
+                "Spelling", .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
+        module(
+            "StatusServer",
+            [
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"), logging, serviceLifecycle,
+            ]),
 
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["LinearAlgebra"]),
@@ -98,7 +122,7 @@ let package = Package(
         module(
             "JobPlan",
             [
-                "Identifiers", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", crypto,
+                "Identifiers", "Spelling", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", crypto,
                 .product(name: "Yams", package: "Yams"),
             ]),
         module(
@@ -127,7 +151,7 @@ let package = Package(
             ]),
 
         // Level 5: sessions over sockets, the durable record.
-        module("Messaging", ["Identifiers", "JobPlan", "ZeroMQ", "WireProtocol"]),
+        module("Messaging", ["Identifiers", "JobPlan", "PrometheusMetrics", "ZeroMQ", "WireProtocol"]),
         module(
             "JobJournal",
             ["Identifiers", "JobPlan", "Scheduling", "Lanes", .product(name: "GRDB", package: "GRDB.swift")]),
@@ -138,22 +162,23 @@ let package = Package(
             [
                 "Identifiers", "Scheduling", "JobPlan", "JobJournal", "Messaging", "WireProtocol", "BlobStore",
                 "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
-                "ZeroMQ", systemPackage, logging, serviceLifecycle,
+                "Supervision", "PrometheusMetrics", "ZeroMQ", systemPackage, logging, metrics, serviceLifecycle,
             ]),
         module(
             "WorkerService",
             [
                 "Identifiers", "JobPlan", "Messaging", "WireProtocol", "BlobStore", "Safetensors", "LinearAlgebra",
-                "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes", "ZeroMQ", systemPackage, logging,
-                serviceLifecycle,
+                "KroneckerFactors", "TaskArithmetic", "Telemetry", "Supervision", "PrometheusMetrics", "Lanes",
+                "ZeroMQ", systemPackage, logging, metrics, serviceLifecycle,
             ]),
 
         // Level 7: the programs.
         .executableTarget(
             name: "kfacd",
             dependencies: [
-                "CoordinatorService", "WorkerService", "Identifiers", "Telemetry", "ZeroMQ", argumentParser, logging,
-                serviceLifecycle, systemPackage,
+                "CoordinatorService", "WorkerService", "Messaging", "Identifiers", "Telemetry", "ZeroMQ", "Systemd",
+                "Supervision", "PrometheusMetrics", "ControlGroups", "Settings", "StatusServer", "LinearAlgebra",
+                argumentParser, logging, serviceLifecycle, systemPackage,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swiftSettings),
@@ -176,6 +201,14 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
         tests("TidyTests", []),
         tests("IdentifiersTests", ["Identifiers"]),
+        tests("SpellingTests", ["Spelling"]),
+        tests("SystemdTests", ["Systemd"]),
+        tests("ControlGroupsTests", ["ControlGroups"]),
+        tests("PrometheusMetricsTests", ["PrometheusMetrics", metrics]),
+        tests("SupervisionTests", ["Supervision", "PrometheusMetrics"]),
+        tests("SettingsTests", ["Settings"]),
+        tests("StatusServerTests", ["StatusServer"]),
+        tests("TelemetryTests", ["Telemetry", logging]),
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),

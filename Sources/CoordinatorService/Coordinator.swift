@@ -1,10 +1,12 @@
 import BlobStore
+import Foundation
 import Identifiers
 import JobJournal
 import JobPlan
 import Logging
 import Messaging
 import Scheduling
+import Supervision
 import Telemetry
 import WireProtocol
 import ZeroMQ
@@ -20,6 +22,8 @@ actor Coordinator {
     private let journal: JobJournal
     private let durableRecord: DurableRecord
     let logger: Logger
+    let supervision: DaemonSupervision
+    private let metrics: CoordinatorMetrics
     private let start = ContinuousClock.now
 
     private(set) var scheduler: Scheduler
@@ -66,7 +70,7 @@ actor Coordinator {
 
     init(
         configuration: CoordinatorConfiguration, endpoint: CoordinatorEndpoint, store: BlobStore, journal: JobJournal,
-        logger: Logger
+        supervision: DaemonSupervision, logger: Logger
     ) {
         self.configuration = configuration
         self.endpoint = endpoint
@@ -74,6 +78,8 @@ actor Coordinator {
         self.journal = journal
         durableRecord = DurableRecord(store: store, journal: journal)
         self.logger = logger
+        self.supervision = supervision
+        metrics = CoordinatorMetrics(factory: supervision.metrics)
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout
         scheduler = Scheduler(settings: settings)
@@ -89,6 +95,7 @@ actor Coordinator {
 
     /// Queues an event for the scheduler.
     func happen(_ event: SchedulerEvent) {
+        metrics.note(event, stage: stage(of: event))
         pendingEvents.append(event)
         wakeSink.yield()
     }
@@ -103,8 +110,10 @@ actor Coordinator {
     }
 
     /// Lets the scheduler see that time passes, until cancelled.
-    func watchDeadlines() async {
+    func watchDeadlines(_ pulse: ReplyPulse) async {
+        defer { pulse.end() }
         while !Task.isCancelled {
+            pulse.noteReply()
             try? await Task.sleep(for: .milliseconds(200))
             if let deadline, deadline <= now { happen(.deadlineReached) }
         }
@@ -155,6 +164,7 @@ actor Coordinator {
     // MARK: - Effects out
 
     private func perform(_ effects: SchedulerEffects) async {
+        effects.notices.forEach(metrics.note)
         effects.notices.forEach(log)
         for order in effects.orders { await send(order) }
         for lease in effects.coordinatorWork { begin(lease) }
@@ -229,7 +239,9 @@ actor Coordinator {
     private func end(_ id: JobID) {
         guard let job = jobs.removeValue(forKey: id) else { return }
         let outcome = scheduler.status(of: id)?.outcome
-        if outcome != .succeeded {
+        if outcome == .succeeded {
+            metrics.noteSuccess(at: Date.now.timeIntervalSince1970)
+        } else {
             if ownUnits[id, default: 0] == 0 { job.output.discard() } else { abandoned[id] = job.output }
         }
         logger.notice("job ended", metadata: [LogKeys.job: "\(id)", "outcome": "\(outcome.map { "\($0)" } ?? "?")"])

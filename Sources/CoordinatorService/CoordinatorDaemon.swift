@@ -4,6 +4,7 @@ public import Logging
 import Messaging
 import Scheduling
 public import ServiceLifecycle
+public import Supervision
 import SystemPackage
 import Telemetry
 import WireProtocol
@@ -12,6 +13,7 @@ public import ZeroMQ
 /// The coordinator daemon: opens its state, takes up its jobs, and serves workers and clients.
 public struct CoordinatorDaemon: Service {
     private let configuration: CoordinatorConfiguration
+    private let supervision: DaemonSupervision
     private let logger: Logger
     private let onReady: @Sendable (Endpoint) -> Void
 
@@ -19,12 +21,15 @@ public struct CoordinatorDaemon: Service {
     ///
     /// - Parameters:
     ///   - configuration: How it runs.
+    ///   - supervision: Shows how it fares.
     ///   - logger: For its log lines.
     ///   - onReady: Called once it listens, with the port that the kernel chose.
     public init(
-        configuration: CoordinatorConfiguration, logger: Logger, onReady: @escaping @Sendable (Endpoint) -> Void
+        configuration: CoordinatorConfiguration, supervision: DaemonSupervision, logger: Logger,
+        onReady: @escaping @Sendable (Endpoint) -> Void
     ) {
         self.configuration = configuration
+        self.supervision = supervision
         self.logger = logger
         self.onReady = onReady
     }
@@ -39,14 +44,19 @@ public struct CoordinatorDaemon: Service {
         let journal = try JobJournal(path: configuration.stateDirectory.appending("journal.sqlite").string)
         let endpoint = try await CoordinatorEndpoint.bind(configuration.endpoint, context: try Context())
         let coordinator = Coordinator(
-            configuration: configuration, endpoint: endpoint, store: store, journal: journal, logger: logger)
+            configuration: configuration, endpoint: endpoint, store: store, journal: journal,
+            supervision: supervision, logger: logger)
+        coordinator.show()
+        supervision.readiness.clear("reading the journal")
         try await coordinator.resume()
         logger.notice("listening", metadata: [LogKeys.endpoint: "\(endpoint.endpoint)"])
+        supervision.readiness.set()
         onReady(endpoint.endpoint)
         do {
             try await withGracefulShutdownHandler {
                 try await serve(coordinator, endpoint, store)
             } onGracefulShutdown: {
+                supervision.readiness.clear("stopping")
                 // Task because the handler is synchronous: closing the endpoint ends the loops below.
                 Task { await endpoint.close() }
             }
@@ -60,9 +70,13 @@ public struct CoordinatorDaemon: Service {
     private func serve(_ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ store: BlobStore) async throws {
         let transfers = TransferService(store: store, endpoint: endpoint) { await coordinator.handle($0, from: $1) }
         let build = configuration.build
+        let actorPulse = ReplyPulse("the coordinator's state", limit: .seconds(60))
+        let receptionPulse = LoopPulse("the reception of messages", limit: .seconds(120))
+        supervision.health.watch(actorPulse)
+        supervision.health.watch(receptionPulse)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await coordinator.handleEvents() }
-            group.addTask { await coordinator.watchDeadlines() }
+            group.addTask { await coordinator.watchDeadlines(actorPulse) }
             group.addTask {
                 for await (request, peer) in coordinator.transfers { await transfers.handle(request, from: peer) }
             }
@@ -88,7 +102,7 @@ public struct CoordinatorDaemon: Service {
                     }
                 }
             }
-            group.addTask { await receive(coordinator, endpoint, questionSink, submissionSink) }
+            group.addTask { await receive(coordinator, endpoint, receptionPulse, questionSink, submissionSink) }
             do {
                 // The first loop that ends is the reception, when the endpoint is closed, or one that failed.
                 try await group.next()
@@ -110,14 +124,16 @@ public struct CoordinatorDaemon: Service {
     }
 
     private func receive(
-        _ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ questions: AsyncStream<Question>.Continuation,
-        _ submissions: AsyncStream<Question>.Continuation
+        _ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ pulse: LoopPulse,
+        _ questions: AsyncStream<Question>.Continuation, _ submissions: AsyncStream<Question>.Continuation
     ) async {
         defer {
             questions.finish()
             submissions.finish()
         }
         while let arrival = await endpoint.next() {
+            pulse.beginTurn()
+            defer { pulse.endTurn() }
             switch arrival {
             case .message(.worker(let message), let payload, let peer):
                 await coordinator.handle(message, payload: payload, from: peer)

@@ -1,5 +1,6 @@
 import Identifiers
 import LinearAlgebra
+import Spelling
 import TaskArithmetic
 
 /// Which layers and parameters of a job get factors, and what the base says they are.

@@ -1,5 +1,6 @@
 import Identifiers
 import LinearAlgebra
+import Spelling
 import TaskArithmetic
 import Yams
 

@@ -1,4 +1,5 @@
 import Identifiers
+import Spelling
 import Yams
 
 /// Turns the nodes of a job file into values, collecting what is wrong with its line.

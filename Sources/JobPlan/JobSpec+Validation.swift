@@ -1,6 +1,7 @@
 import Identifiers
 import KroneckerFactors
 import LinearAlgebra
+import Spelling
 import TaskArithmetic
 
 extension JobSpec {

@@ -70,6 +70,9 @@ public final class CoordinatorEndpoint: Sendable {
         try? await channel.send(message)
     }
 
+    /// What waits and what went over the socket.
+    public var statistics: ChannelStatistics { channel.statistics }
+
     /// What happens to connections, for the log.
     public var events: MessageChannel.Events { channel.events }
 

@@ -133,6 +133,9 @@ public actor WorkerConnection {
 
     private var hasEverBeenWelcome = false
 
+    /// What waits and what went over the socket.
+    public nonisolated var statistics: ChannelStatistics { link.channel.statistics }
+
     /// Whether the coordinator has answered the last greeting, and the connection has not broken since.
     public var isConnected: Bool { isWelcome && !isEnded }
 

@@ -7,22 +7,27 @@ import Synchronization
 
 /// Log lines on standard error: `level message key=value …`, one line each.
 ///
-/// Under journald (`JOURNAL_STREAM` is set) a line begins with its priority, `<6>`, and without a time, which the
+/// When standard error leads to the journal a line begins with its priority, `<6>`, and without a time, which the
 /// journal adds itself; elsewhere it begins with the time in UTC. Source: sd-daemon(3).
 public struct LineLogHandler: LogHandler {
     /// Fields of every line.
     public var metadata: Logger.Metadata = [:]
     /// Lines below this level are dropped.
-    public var logLevel: Logger.Level
+    public var logLevel: Logger.Level {
+        get { ownLevel ?? threshold.level }
+        set { ownLevel = newValue }
+    }
 
+    private let threshold: LogThreshold
+    private var ownLevel: Logger.Level?
     private let isUnderJournald: Bool
     /// Keeps lines of several threads apart.
     private static let output = Mutex<Void>(())
 
-    /// Writes lines of at least a level.
-    public init(level: Logger.Level) {
-        logLevel = level
-        isUnderJournald = getenv("JOURNAL_STREAM") != nil
+    /// Writes lines of at least a level, which may change while the program runs.
+    public init(threshold: LogThreshold) {
+        self.threshold = threshold
+        isUnderJournald = JournalStream.isStandardError
     }
 
     /// A field of every line.

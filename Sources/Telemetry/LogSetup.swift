@@ -9,6 +9,16 @@ public enum LogSetup {
     ///   - level: Lines below it are dropped.
     /// - Returns: The logger; nothing global is changed, so that tests may make several.
     public static func logger(_ label: String, level: Logger.Level) -> Logger {
-        Logger(label: label) { _ in LineLogHandler(level: level) }
+        logger(label, threshold: LogThreshold(level))
+    }
+
+    /// A logger that writes lines to standard error.
+    ///
+    /// - Parameters:
+    ///   - label: The program's name.
+    ///   - threshold: Lines below its level are dropped; it may change while the program runs.
+    /// - Returns: The logger; nothing global is changed, so that tests may make several.
+    public static func logger(_ label: String, threshold: LogThreshold) -> Logger {
+        Logger(label: label) { _ in LineLogHandler(threshold: threshold) }
     }
 }

@@ -80,7 +80,7 @@ struct FactorExecution {
         switch error {
         case .nonFinite(let row):
             let (path, rowInFile) = place(ofRow: row)
-            return UnitError.badInput(
+            return UnitError.nonFinite(
                 "\(path): tensor \"\(operation.tensor)\" holds NaN or infinity, first in row \(rowInFile); expected finite "
                     + "values. Capture the task again.")
         case .squareOverflow(let row, let column):

@@ -99,6 +99,8 @@ struct InputReader: Sendable {
     }
 
     private func fetch(_ slice: FileSlice, consume: (Frame, Int) throws -> Void) async throws {
+        progress.setWaiting(true)
+        defer { progress.setWaiting(false) }
         try await connection.fetch(
             .inputFile(lease.unit.job, slice.file), offset: slice.offset, byteCount: slice.byteCount
         ) { chunk, place in

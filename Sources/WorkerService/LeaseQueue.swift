@@ -9,6 +9,9 @@ actor LeaseQueue {
     private var waiters: [CheckedContinuation<BegunUnit?, Never>] = []
     private var isClosed = false
 
+    /// How many have not begun.
+    var count: Int { leases.count }
+
     /// Puts a unit behind the others, or hands it to a lane that waits; one that is here already is not taken twice.
     func add(_ lease: UnitLease) {
         let name = LeasedUnitName(lease.unit, lease.attempt)

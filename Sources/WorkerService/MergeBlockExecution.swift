@@ -104,7 +104,7 @@ struct MergeBlockExecution {
             }
         }
         guard isFinite else {
-            throw UnitError.badInput(
+            throw UnitError.nonFinite(
                 "merge of \"\(operation.block.name)\": the merged parameters are not finite; check the checkpoints for "
                     + "NaN or infinity, or raise the damping.")
         }

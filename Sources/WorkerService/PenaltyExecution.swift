@@ -39,7 +39,7 @@ struct PenaltyExecution {
         }
         if let position = values.firstIndex(where: { !$0.isFinite }) {
             let file = operation.checkpoints[position].first.map { input.path(of: $0.slice.file) } ?? "checkpoint"
-            throw UnitError.badInput(
+            throw UnitError.nonFinite(
                 "\(file): \"\(operation.block.name)\" holds NaN or infinity; expected finite parameters.")
         }
         return UnitResult(measurements: [.penalties: values])

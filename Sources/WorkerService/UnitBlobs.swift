@@ -101,6 +101,8 @@ final class UnitBlobs: Sendable {
 
     /// Pins a blob, fetching it where it is not here; true when its bytes lay on the disk and must be checked.
     private func obtain(_ blob: BlobReference) async throws -> Bool {
+        progress.setWaiting(true)
+        defer { progress.setWaiting(false) }
         while true {
             try Task.checkCancellation()
             if cache.pin(blob) {

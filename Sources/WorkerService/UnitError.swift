@@ -6,6 +6,8 @@ import TaskArithmetic
 enum UnitError: Error, CustomStringConvertible {
     /// The input is wrong; the message names file and tensor.
     case badInput(String)
+    /// The input holds NaN or infinity; the message says where.
+    case nonFinite(String)
     /// A blob cannot be had, or is damaged: it has to be made again.
     case inputMissing(String)
     /// The lease contradicts itself; only another version of the coordinator sends such a one.
@@ -13,7 +15,7 @@ enum UnitError: Error, CustomStringConvertible {
 
     var description: String {
         switch self {
-        case .badInput(let message), .inputMissing(let message): message
+        case .badInput(let message), .nonFinite(let message), .inputMissing(let message): message
         case .malformedLease(let message): "the lease is malformed: \(message)"
         }
     }

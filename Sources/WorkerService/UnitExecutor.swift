@@ -2,18 +2,24 @@ import JobPlan
 import KroneckerFactors
 import Lanes
 import LinearAlgebra
+import Supervision
 import WireProtocol
 
 /// One lane of a worker: computes one unit after the other on a thread of its own, with one BLAS thread.
 ///
 /// Nothing thrown by a computation passes beyond ``execute(_:)``: it becomes a ``UnitOutcome``.
 actor UnitExecutor {
+    /// How far the lane has come, for whoever watches it.
+    nonisolated let progress: LaneProgress
     private let lane: Lane
+    private let metrics: WorkerMetrics
     private var scratch: LaneScratch
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
-    init(number: Int) throws {
+    init(number: Int, progress: LaneProgress, metrics: WorkerMetrics) throws {
+        self.progress = progress
+        self.metrics = metrics
         lane = Lane("kfacd.lane.\(number)")
         scratch = try LaneScratch()
     }
@@ -30,6 +36,7 @@ actor UnitExecutor {
         do {
             outcome = .computed(try await Self.compute(input.lease.operation, input, &scratch))
         } catch {
+            if case UnitError.nonFinite = error { metrics.noteNonFinite() }
             outcome = Self.outcome(of: error, input.lease)
             // What a unit left behind half done is not kept for the next.
             try? scratch.release()
@@ -44,7 +51,7 @@ actor UnitExecutor {
         // Whatever a cancelled unit met on its way out, nobody wants to know.
         if Task.isCancelled || error is CancellationError { return .cancelled }
         switch error {
-        case UnitError.badInput(let message): return .failed(.badInput, message: message)
+        case UnitError.badInput(let message), UnitError.nonFinite(let message): return .failed(.badInput, message: message)
         case UnitError.inputMissing(let message):
             return .failed(.inputMissing, message: "\(lease.title): \(message)")
         case BlobCacheError.noSpace: return .failed(.noSpace, message: "\(lease.title): \(error)")

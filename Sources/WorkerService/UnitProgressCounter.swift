@@ -6,6 +6,7 @@ public final class UnitProgressCounter: Sendable {
     /// The unit's attempt.
     public let unit: LeasedUnitName
     private let count = Atomic<UInt64>(0)
+    private let waits = Atomic<Bool>(false)
 
     /// Begins to count.
     public init(unit: LeasedUnitName) {
@@ -14,6 +15,12 @@ public final class UnitProgressCounter: Sendable {
 
     /// Steps done: chunks and ranges read, written or fetched, kernels finished.
     public var steps: UInt64 { count.load(ordering: .relaxed) }
+
+    /// Whether the unit waits for bytes from another machine.
+    public var isWaiting: Bool { waits.load(ordering: .relaxed) }
+
+    /// Marks that the unit waits for bytes from another machine, or no longer.
+    func setWaiting(_ isWaiting: Bool) { waits.store(isWaiting, ordering: .relaxed) }
 
     /// Counts a step; a unit that is no longer wanted ends here.
     ///

@@ -4,6 +4,7 @@ import LinearAlgebra
 public import Logging
 import Messaging
 public import ServiceLifecycle
+public import Supervision
 import Telemetry
 import WireProtocol
 import ZeroMQ
@@ -14,18 +15,23 @@ public struct Worker: Service {
     /// How far the units have come that are being computed.
     public let progress = ProgressBoard()
 
+    let supervision: DaemonSupervision
     private let configuration: WorkerConfiguration
     private let logger: Logger
+    private let metrics: WorkerMetrics
     private let farewell = Farewell()
 
     /// Prepares a worker.
     ///
     /// - Parameters:
     ///   - configuration: How it runs.
+    ///   - supervision: Shows how it fares.
     ///   - logger: For its log lines.
-    public init(configuration: WorkerConfiguration, logger: Logger) {
+    public init(configuration: WorkerConfiguration, supervision: DaemonSupervision, logger: Logger) {
         self.configuration = configuration
+        self.supervision = supervision
         self.logger = logger
+        metrics = WorkerMetrics(factory: supervision.metrics)
     }
 
     /// Runs until the process or the coordinator tells it to end: the first takes it out of service as
@@ -73,12 +79,17 @@ public struct Worker: Service {
     private func serve(_ parts: WorkerParts) async throws {
         let connection = parts.connection
         let greetingLimit = configuration.greetingLimit
-        let executors = try (0..<configuration.lanes).map { try UnitExecutor(number: $0) }
+        let lanes = (0..<configuration.lanes).map { LaneProgress(number: $0) }
+        let executors = try lanes.enumerated().map { number, lane in
+            try UnitExecutor(number: number, progress: lane, metrics: metrics)
+        }
+        show(lanes, parts)
         let failure = await withThrowingTaskGroup(of: Void.self) { group -> (any Error)? in
             group.addTask { try await connection.receive() }
             group.addTask { try await connection.beat(greetingLimit: greetingLimit) { progress.progress } }
             group.addTask { await obey(parts) }
             group.addTask { await leave(parts) }
+            group.addTask { await askConnection(connection) }
             group.addTask { await untilCancelled { await work(executors, parts) } }
             group.addTask { await untilCancelled { await connection.watchConnection() } }
             group.addTask { await untilCancelled { await parts.uploads.run() } }
@@ -110,6 +121,7 @@ public struct Worker: Service {
     private func leave(_ parts: WorkerParts) async {
         guard let reason = await farewell.reason() else { return }
         logger.notice("leaving", metadata: [LogKeys.cause: "\(reason)", LogKeys.worker: "\(configuration.worker)"])
+        supervision.readiness.clear("draining")
         await parts.queue.close()
         if await parts.connection.isConnected {
             try? await parts.connection.tell(.draining(reason: reason))
@@ -129,8 +141,10 @@ public struct Worker: Service {
                         LogKeys.endpoint: "\(configuration.coordinator)", "coordinator": "\(coordinator)",
                         LogKeys.worker: "\(configuration.worker)",
                     ])
+                if supervision.readiness.reason != "draining" { supervision.readiness.set() }
                 await parts.holdings.tellAll()
             case .forgotten:
+                if supervision.readiness.reason == nil { supervision.readiness.clear("greeting the coordinator") }
                 logger.notice("the coordinator was restarted or lost; greeting it again")
                 await parts.queue.removeAll()
                 await parts.collects.removeAll()
@@ -170,7 +184,12 @@ public struct Worker: Service {
         let input = InputReader(
             lease: unit.lease, visible: parts.visible, connection: parts.connection, blobs: blobs)
         try? await parts.connection.tell(.started(unit.name))
+        executor.progress.begin(unit.lease.title, stageSeconds: unit.lease.operation.stageSeconds) {
+            LaneProgress.Reading(steps: counter.steps, isWaiting: counter.isWaiting)
+        }
         let (outcome, kernels, elapsed) = await executor.execute(input)
+        executor.progress.end()
+        metrics.note(outcome, UnitStage(unit.lease.operation), elapsed: elapsed, kernels: kernels)
         await report(outcome, kernels, elapsed, unit.name, parts.connection)
         // Outputs stay until they are reported: what the coordinator has not heard of it cannot miss.
         blobs.release()

@@ -26,6 +26,8 @@ final class ChannelCore: Sendable {
         var closers: [CheckedContinuation<Int, Never>] = []
         var sentMessages = 0
         var droppedMessages = 0
+        var sentBytes: UInt64 = 0
+        var receivedBytes: UInt64 = 0
     }
 
     let role: ChannelRole
@@ -103,9 +105,12 @@ final class ChannelCore: Sendable {
         statistics.inboundBytes = received.byteCount
         statistics.receivedMessages = received.receivedMessages
         statistics.isReceptionPaused = received.isPaused
-        let (sent, dropped) = control.withLock { ($0.sentMessages, $0.droppedMessages) }
-        statistics.sentMessages = sent
-        statistics.droppedMessages = dropped
+        control.withLock { control in
+            statistics.sentMessages = control.sentMessages
+            statistics.droppedMessages = control.droppedMessages
+            statistics.sentBytes = control.sentBytes
+            statistics.receivedBytes = control.receivedBytes
+        }
         return statistics
     }
 
@@ -113,8 +118,15 @@ final class ChannelCore: Sendable {
 
     var phase: Phase { control.withLock { $0.phase } }
 
-    func countSent() {
-        control.withLock { $0.sentMessages += 1 }
+    func countSent(byteCount: Int) {
+        control.withLock { control in
+            control.sentMessages += 1
+            control.sentBytes &+= UInt64(byteCount)
+        }
+    }
+
+    func countReceived(byteCount: Int) {
+        control.withLock { $0.receivedBytes &+= UInt64(clamping: byteCount) }
     }
 
     func countDropped() {

@@ -43,6 +43,10 @@ public struct ChannelStatistics: Equatable, Sendable {
     public var sentMessages = 0
     /// Messages dropped instead: peers unknown or full.
     public var droppedMessages = 0
+    /// Bytes of the frames handed to libzmq since the start, without identities and what the transport adds.
+    public var sentBytes: UInt64 = 0
+    /// Bytes of the frames received since the start, those of malformed messages too.
+    public var receivedBytes: UInt64 = 0
     /// Well-formed messages received since the start.
     public var receivedMessages = 0
 }

@@ -13,7 +13,7 @@ struct MessageAssembly {
     private var awaitsIdentity: Bool
     private var frames: [Frame] = []
     private var frameCount = 0
-    private var byteCount = 0
+    private(set) var byteCount = 0
     private var authenticatedUser: String?
 
     init(limits: ChannelLimits, isIdentityFirst: Bool, hasAuthenticator: Bool) {

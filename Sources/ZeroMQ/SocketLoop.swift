@@ -76,7 +76,7 @@ struct SocketLoop: ~Copyable {
             guard let message = core.outbound.first else { return false }
             switch (try send(message), message.routingIdentity) {
             case (.sent, _):
-                core.countSent()
+                core.countSent(byteCount: message.byteCount)
             case (.wouldBlock, let identity?):
                 core.countDropped()
                 core.events.append(.peerBlocked(identity, dropped: 1))
@@ -141,6 +141,7 @@ struct SocketLoop: ~Copyable {
             frame = next
             assembly.append(frame)
         }
+        core.countReceived(byteCount: assembly.byteCount)
         switch assembly.finish() {
         case .success(let message): core.inbound.append(message)
         case .failure(let problem): core.events.append(.malformed(assembly.routingIdentity, problem.reason))

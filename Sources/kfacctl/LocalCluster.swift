@@ -34,7 +34,7 @@ final class LocalCluster: @unchecked Sendable {
         coordinator.executableURL = program
         coordinator.arguments = [
             "coordinator", "--bind", "tcp://127.0.0.1:0", "--state-directory", stateDirectory, "--heartbeat", "500",
-            "--worker-timeout", "5000", "--log-level", logLevel, "--end-with-input",
+            "--worker-timeout", "5000", "--http", "off", "--log-level", logLevel, "--end-with-input",
         ]
         coordinator.standardInput = coordinatorInput
         coordinator.standardOutput = output
@@ -57,7 +57,7 @@ final class LocalCluster: @unchecked Sendable {
         process.executableURL = program
         process.arguments = [
             "worker", "--coordinator", endpoint, "--name", "worker-\(number)", "--lanes", "\(lanes)", "--memory",
-            "\(memoryMiB)", "--log-level", logLevel, "--end-with-input",
+            "\(memoryMiB)", "--http", "off", "--log-level", logLevel, "--end-with-input",
         ]
         // Idle threads of a pool that is never used would only cost memory.
         process.environment = ProcessInfo.processInfo.environment.merging(["OPENBLAS_NUM_THREADS": "1"]) { $1 }

@@ -1,6 +1,10 @@
 import ArgumentParser
 import CoordinatorService
 import Foundation
+import Messaging
+import PrometheusMetrics
+import Settings
+import Supervision
 import SystemPackage
 import Telemetry
 import ZeroMQ
@@ -8,46 +12,89 @@ import ZeroMQ
 /// `kfacd coordinator`.
 struct CoordinatorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "coordinator", abstract: "Takes in jobs, gives their units to workers, writes the outputs.")
+        commandName: "coordinator", abstract: "Takes in jobs, gives their units to workers, writes the outputs.",
+        discussion: DaemonHelp.layers)
 
-    @Option(help: "Where to listen; port 0 lets the kernel choose. Only loopback and ipc, until keys are there.")
-    var bind = "tcp://127.0.0.1:7733"
+    @Option(help: "Where to listen; port 0 lets the kernel choose. (default: tcp://127.0.0.1:7733)")
+    var bind: String?
 
-    @Option(help: "Directory of the journal and the blobs; it makes restarts harmless.")
-    var stateDirectory = "/var/lib/kfacd"
+    @Option(help: "Directory of the journal and the blobs; it makes restarts harmless. (default: /var/lib/kfacd)")
+    var stateDirectory: String?
 
-    @Option(help: "Milliseconds between two signs of life of a worker.")
-    var heartbeat: UInt32 = 1000
+    @Option(help: "Milliseconds between two signs of life of a worker. (default: 1000)")
+    var heartbeat: Int?
 
-    @Option(help: "Milliseconds without a sign of life after which a worker is lost.")
-    var workerTimeout: UInt32 = 10_000
+    @Option(help: "Milliseconds without a sign of life after which a worker is lost. (default: 10000)")
+    var workerTimeout: Int?
 
     @OptionGroup var options: DaemonOptions
 
-    func validate() throws {
-        guard workerTimeout > heartbeat, heartbeat > 0 else {
-            throw ValidationError("--worker-timeout must be larger than --heartbeat, and both above 0.")
-        }
+    private static let keys =
+        [
+            SettingKey("bind", .text, default: .text("tcp://127.0.0.1:7733")),
+            SettingKey("state-directory", .text, default: .text("/var/lib/kfacd")),
+            SettingKey("heartbeat", .integer, default: .integer(1000)),
+            SettingKey("worker-timeout", .integer, default: .integer(10_000)),
+        ] + DaemonOptions.keys(http: "127.0.0.1:7780")
+
+    private func settings() throws -> Settings {
+        var flags = options.flags
+        flags["bind"] = bind.map { .text($0) }
+        flags["state-directory"] = stateDirectory.map { .text($0) }
+        flags["heartbeat"] = heartbeat.map { .integer($0) }
+        flags["worker-timeout"] = workerTimeout.map { .integer($0) }
+        return try options.settings(Self.keys, flags: flags)
     }
 
     func run() async throws {
-        let logger = LogSetup.logger("kfacd-coordinator", level: options.logLevel.level)
-        let endpoint: Endpoint
-        do {
-            endpoint = try Endpoint(bind)
-        } catch {
-            throw ValidationError(error.description)
+        let settings = try settings()
+        var typed = DaemonSettings(settings)
+        let configuration = Self.configuration(&typed)
+        let address = typed.statusAddress()
+        let threshold = LogThreshold(typed.logLevel())
+        try typed.requireNoProblems()
+        if options.printConfiguration {
+            FileHandle.standardOutput.write(Data(settings.text.utf8))
+            return
         }
-        let daemon = CoordinatorDaemon(
-            configuration: CoordinatorConfiguration(
-                endpoint: endpoint, stateDirectory: FilePath(stateDirectory),
-                heartbeatInterval: .milliseconds(Int64(heartbeat)),
-                workerTimeout: .milliseconds(Int64(workerTimeout)), build: "kfacd \(Build.version)"),
-            logger: logger
-        ) { endpoint in
+        guard let configuration else { return }
+        let logger = LogSetup.logger("kfacd-coordinator", threshold: threshold)
+        let supervision = DaemonSupervision(
+            families: BuildMetric.families + CoordinatorMetrics.families + NetworkMetrics.families
+                + ProcessMetrics.families)
+        BuildMetric.add(to: supervision.metrics, role: "coordinator")
+        let daemon = CoordinatorDaemon(configuration: configuration, supervision: supervision, logger: logger) {
             // One line on standard output tells a parent process where to connect.
-            FileHandle.standardOutput.write(Data("ready \(endpoint)\n".utf8))
+            FileHandle.standardOutput.write(Data("ready \($0)\n".utf8))
         }
-        try await options.run(daemon, logger)
+        let process = DaemonProcess(
+            settings: settings, threshold: threshold, logger: logger, supervision: supervision,
+            statusAddress: address, version: BuildMetric.version(role: "coordinator"), stopLimit: nil)
+        try await process.run(daemon) { try self.settings() }
+    }
+
+    private static func configuration(_ typed: inout DaemonSettings) -> CoordinatorConfiguration? {
+        let heartbeat = typed.integer("heartbeat", in: 1...3_600_000)
+        let timeout = typed.integer("worker-timeout", in: 2...86_400_000)
+        if let heartbeat, let timeout, timeout <= heartbeat {
+            typed.refuse("worker-timeout", "expected more than heartbeat, which is \(heartbeat).")
+        }
+        guard let endpoint = typed.endpoint("bind"), let heartbeat, let timeout else { return nil }
+        return CoordinatorConfiguration(
+            endpoint: endpoint, stateDirectory: FilePath(typed.settings.text("state-directory") ?? ""),
+            heartbeatInterval: .milliseconds(heartbeat), workerTimeout: .milliseconds(timeout),
+            build: "kfacd \(Build.version)")
+    }
+}
+
+extension DaemonSettings {
+    /// Where to listen or to connect.
+    mutating func endpoint(_ name: String) -> Endpoint? {
+        do {
+            return try Endpoint(settings.text(name) ?? "")
+        } catch {
+            refuse(name, error.description)
+            return nil
+        }
     }
 }

@@ -1,51 +1,108 @@
 import ArgumentParser
 import Foundation
 import Logging
-import ServiceLifecycle
+import Settings
+import StatusServer
 import Telemetry
-import UnixSignals
 
 /// What both daemons take.
 struct DaemonOptions: ParsableArguments {
-    @Option(help: "Lines below this level are dropped.")
-    var logLevel: LogLevel = .notice
+    @Option(help: ArgumentHelp("YAML file of settings; flags and KFACD_… variables precede it.", valueName: "file"))
+    var config: String?
+
+    @Option(help: ArgumentHelp("Serve health and metrics over HTTP here, or \"off\".", valueName: "address:port"))
+    var http: String?
+
+    @Option(help: "Lines below this level are dropped: trace, debug, info, notice, warning, error, critical.")
+    var logLevel: String?
 
     @Flag(help: "End when standard input is closed: for a parent that must not leave daemons behind.")
     var endWithInput = false
 
-    /// Runs a daemon until a signal, or until standard input is closed.
-    func run(_ service: any Service, _ logger: Logger) async throws {
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: [.init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        if endWithInput { InputWatcher.watch { await group.triggerGracefulShutdown() } }
-        do {
-            try await group.run()
-        } catch {
-            logger.error("stopped", metadata: [LogKeys.cause: "\(error)"])
-            throw ExitCode(1)
-        }
-    }
-}
+    @Flag(help: "Print the settings in force and where each comes from, then end.")
+    var printConfiguration = false
 
-/// Notices when standard input is closed.
-enum InputWatcher {
-    /// Calls back once nothing can be read any more: the parent is gone.
+    /// The keys of both daemons.
+    static func keys(http: String) -> [SettingKey] {
+        [
+            SettingKey("http", .text, default: .text(http)),
+            SettingKey("log-level", .text, default: .text("notice"), isReloadable: true),
+            SettingKey("end-with-input", .truth, default: .truth(false)),
+        ]
+    }
+
+    /// What the command line says of them.
+    var flags: [String: SettingValue] {
+        var flags: [String: SettingValue] = [:]
+        flags["http"] = http.map { .text($0) }
+        flags["log-level"] = logLevel.map { .text($0) }
+        if endWithInput { flags["end-with-input"] = .truth(true) }
+        return flags
+    }
+
+    /// Combines the command line with the other layers.
     ///
-    /// The thread ends with the process.
-    static func watch(_ onEnd: @escaping @Sendable () async -> Void) {
-        Thread.detachNewThread {
-            while !FileHandle.standardInput.availableData.isEmpty { continue }
-            Task { await onEnd() }
+    /// - Throws: `ValidationError` with all that is wrong.
+    func settings(_ keys: [SettingKey], flags: [String: SettingValue]) throws -> Settings {
+        let environment = ProcessInfo.processInfo.environment
+        let file = config ?? environment["KFACD_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+        do {
+            return try Settings(keys: keys, flags: flags, environment: environment, file: file)
+        } catch {
+            throw ValidationError(error.description)
         }
     }
 }
 
-/// The levels of swift-log, as an option.
-enum LogLevel: String, ExpressibleByArgument, CaseIterable {
-    case trace, debug, info, notice, warning, error, critical
+/// The settings of both daemons, with their types.
+struct DaemonSettings {
+    let settings: Settings
+    private(set) var problems: [String] = []
 
-    /// The level itself.
-    var level: Logger.Level { Logger.Level(rawValue: rawValue) ?? .notice }
+    init(_ settings: Settings) {
+        self.settings = settings
+    }
+
+    /// Where status pages are served, or `nil` for nowhere.
+    mutating func statusAddress() -> StatusAddress? {
+        guard let text = settings.text("http"), text != "off" else { return nil }
+        do {
+            return try StatusAddress(text)
+        } catch {
+            problems.append(settings.problem("http", error.description))
+            return nil
+        }
+    }
+
+    /// The level below which log lines are dropped.
+    mutating func logLevel() -> Logger.Level {
+        guard let level = settings.text("log-level").flatMap(Logger.Level.init(rawValue:)) else {
+            let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+            refuse("log-level", "expected one of \(levels).")
+            return .notice
+        }
+        return level
+    }
+
+    /// A whole number within a range.
+    mutating func integer(_ name: String, in range: ClosedRange<Int>) -> Int? {
+        guard let number = settings.integer(name) else { return nil }
+        guard range.contains(number) else {
+            refuse(name, "expected a number from \(range.lowerBound) to \(range.upperBound).")
+            return nil
+        }
+        return number
+    }
+
+    /// Notes that a value cannot be.
+    mutating func refuse(_ name: String, _ sentence: String) {
+        problems.append(settings.problem(name, sentence))
+    }
+
+    /// Ends the reading.
+    ///
+    /// - Throws: `ValidationError` with all that was refused.
+    func requireNoProblems() throws {
+        guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }
+    }
 }

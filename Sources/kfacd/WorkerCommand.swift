@@ -1,6 +1,11 @@
 import ArgumentParser
+import ControlGroups
 import Foundation
 import Identifiers
+import Messaging
+import PrometheusMetrics
+import Settings
+import Supervision
 import SystemPackage
 import Telemetry
 import WorkerService
@@ -9,10 +14,11 @@ import ZeroMQ
 /// `kfacd worker`.
 struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "worker", abstract: "Computes the units that a coordinator gives it.")
+        commandName: "worker", abstract: "Computes the units that a coordinator gives it.",
+        discussion: DaemonHelp.layers)
 
-    @Option(help: "Where the coordinator listens.")
-    var coordinator = "tcp://127.0.0.1:7733"
+    @Option(help: "Where the coordinator listens. (default: tcp://127.0.0.1:7733)")
+    var coordinator: String?
 
     @Option(help: "The worker's name; by default the machine's.")
     var name: String?
@@ -21,10 +27,13 @@ struct WorkerCommand: AsyncParsableCommand {
     var lanes: Int?
 
     @Option(help: "Memory for units, in MiB; by default four fifths of what is available.")
-    var memory: UInt64?
+    var memory: Int?
 
-    @Option(help: "Seconds to wait for the coordinator's first answer.")
-    var patience: UInt32 = 60
+    @Option(help: "Seconds to wait for the coordinator's first answer. (default: 60)")
+    var patience: Int?
+
+    @Option(help: "Seconds that units under way and the collection of blobs may take on SIGTERM. (default: 90)")
+    var drainTimeout: Int?
 
     @Option(
         help: """
@@ -38,49 +47,83 @@ struct WorkerCommand: AsyncParsableCommand {
             Most blobs that the worker keeps, in MiB; by default a quarter of the directory's file system or half of \
             what is free there, whichever is less.
             """)
-    var cacheSize: UInt64?
+    var cacheSize: Int?
 
     @OptionGroup var options: DaemonOptions
 
-    func validate() throws {
-        if let cacheSize, cacheSize < 1 { throw ValidationError("--cache-size must be at least 1.") }
-        if let lanes, lanes < 1 { throw ValidationError("--lanes must be at least 1.") }
-        if let name, name.isEmpty || name.utf8.count > 100 {
-            throw ValidationError("--name must have 1 to 100 bytes.")
-        }
+    private static let keys =
+        [
+            SettingKey("coordinator", .text, default: .text("tcp://127.0.0.1:7733")),
+            SettingKey("name", .text), SettingKey("lanes", .integer), SettingKey("memory", .integer),
+            SettingKey("patience", .integer, default: .integer(60)), SettingKey("drain-timeout", .integer, default: .integer(90)),
+            SettingKey("cache-directory", .text), SettingKey("cache-size", .integer),
+        ] + DaemonOptions.keys(http: "off")
+
+    private func settings() throws -> Settings {
+        var flags = options.flags
+        flags["coordinator"] = coordinator.map { .text($0) }
+        flags["name"] = name.map { .text($0) }
+        flags["lanes"] = lanes.map { .integer($0) }
+        flags["memory"] = memory.map { .integer($0) }
+        flags["patience"] = patience.map { .integer($0) }
+        flags["drain-timeout"] = drainTimeout.map { .integer($0) }
+        flags["cache-directory"] = cacheDirectory.map { .text($0) }
+        flags["cache-size"] = cacheSize.map { .integer($0) }
+        return try options.settings(Self.keys, flags: flags)
     }
 
     func run() async throws {
-        let logger = LogSetup.logger("kfacd-worker", level: options.logLevel.level)
-        let endpoint: Endpoint
-        do {
-            endpoint = try Endpoint(coordinator)
-        } catch {
-            throw ValidationError(error.description)
+        let settings = try settings()
+        var typed = DaemonSettings(settings)
+        var configuration = Self.configuration(&typed)
+        let cacheSize = typed.integer("cache-size", in: 1...(1 << 40))
+        let address = typed.statusAddress()
+        let threshold = LogThreshold(typed.logLevel())
+        try typed.requireNoProblems()
+        if options.printConfiguration {
+            FileHandle.standardOutput.write(Data(settings.text.utf8))
+            return
         }
-        let directory = try CacheDirectory(path: cacheDirectory)
+        let directory = try CacheDirectory(path: settings.text("cache-directory"))
         defer { directory.removeIfTemporary() }
+        configuration?.cacheDirectory = FilePath(directory.path)
+        configuration?.cacheBytes = try cacheSize.map { UInt64($0) << 20 } ?? directory.defaultByteCount
+        configuration?.keepsCache = !directory.isTemporary
+        guard let configuration else { return }
+        let logger = LogSetup.logger("kfacd-worker", threshold: threshold)
+        let supervision = DaemonSupervision(
+            families: BuildMetric.families + WorkerMetrics.families + NetworkMetrics.families
+                + ProcessMetrics.families)
+        BuildMetric.add(to: supervision.metrics, role: "worker")
+        let worker = Worker(configuration: configuration, supervision: supervision, logger: logger)
+        let process = DaemonProcess(
+            settings: settings, threshold: threshold, logger: logger, supervision: supervision,
+            statusAddress: address, version: BuildMetric.version(role: "worker"),
+            stopLimit: configuration.drainLimit + .seconds(5))
+        try await process.run(worker) { try self.settings() }
+    }
+
+    private static func configuration(_ typed: inout DaemonSettings) -> WorkerConfiguration? {
+        let settings = typed.settings
+        let capacity = MachineCapacity.current()
+        let lanes = settings.integer("lanes") == nil ? capacity.processors : typed.integer("lanes", in: 1...4096)
+        let memory =
+            settings.integer("memory") == nil
+            ? capacity.memoryBytes : typed.integer("memory", in: 1...(1 << 32)).map { UInt64($0) << 20 }
+        let patience = typed.integer("patience", in: 1...86_400)
+        let drain = typed.integer("drain-timeout", in: 0...86_400)
         let host = ProcessInfo.processInfo.hostName
+        let name = settings.text("name") ?? host
+        if name.isEmpty || name.utf8.count > 100 { typed.refuse("name", "expected 1 to 100 bytes.") }
+        guard let endpoint = typed.endpoint("coordinator"), let lanes, let memory, let patience, let drain else {
+            return nil
+        }
         // A restarted worker is another one: what the coordinator expects of the old one is void.
         let suffix = String(UInt32.random(in: .min ... .max), radix: 36)
-        let worker = Worker(
-            configuration: WorkerConfiguration(
-                coordinator: endpoint, worker: WorkerID(rawValue: "\(name ?? host)-\(getpid())-\(suffix)"), host: host,
-                lanes: lanes ?? Machine.usableCores, memoryBytes: memory.map(\.mebibytes) ?? Machine.usableMemoryBytes,
-                greetingLimit: .seconds(Int64(patience)), build: "kfacd \(Build.version)",
-                cacheDirectory: FilePath(directory.path),
-                cacheBytes: try cacheSize.map(\.mebibytes) ?? directory.defaultByteCount,
-                keepsCache: !directory.isTemporary),
-            logger: logger)
-        SecondSignal.watch()
-        try await options.run(worker, logger)
-    }
-}
-
-extension UInt64 {
-    /// As many mebibytes in bytes, or the most that a number holds.
-    fileprivate var mebibytes: UInt64 {
-        let (bytes, overflow) = multipliedReportingOverflow(by: 1 << 20)
-        return overflow ? .max : bytes
+        return WorkerConfiguration(
+            coordinator: endpoint, worker: WorkerID(rawValue: "\(name)-\(getpid())-\(suffix)"), host: host,
+            lanes: lanes, memoryBytes: memory, greetingLimit: .seconds(patience), build: "kfacd \(Build.version)",
+            // Made only when everything else can be.
+            cacheDirectory: "", cacheBytes: 0, drainLimit: .seconds(drain))
     }
 }

@@ -34,6 +34,8 @@ final class RunningProgram {
         var variables = ProcessInfo.processInfo.environment
         variables["KFACD_COORDINATOR"] = nil
         variables["OPENBLAS_NUM_THREADS"] = "1"
+        // Coordinators that run beside each other cannot all have the default port.
+        variables["KFACD_HTTP"] = "off"
         process.environment = variables.merging(environment) { $1 }
         process.standardInput = input
         process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: outputPath))

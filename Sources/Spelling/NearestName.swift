@@ -4,7 +4,7 @@
 ///   - name: What was written.
 ///   - candidates: What would have been understood.
 /// - Returns: The nearest candidate, or `nil` when none is near enough to be meant.
-func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
+public func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
     var best: (name: String, distance: Int)?
     for candidate in candidates {
         let distance = editDistance(Array(name.lowercased()), Array(candidate.lowercased()))
@@ -30,6 +30,6 @@ private func editDistance(_ left: [Character], _ right: [Character]) -> Int {
 }
 
 /// ` Did you mean "x"?`, or nothing when no candidate is near.
-func suggestion(for name: String, among candidates: some Sequence<String>) -> String {
+public func suggestion(for name: String, among candidates: some Sequence<String>) -> String {
     nearestName(to: name, among: candidates).map { " Did you mean \"\($0)\"?" } ?? ""
 }

@@ -1,0 +1,17 @@
+/// A control group of which a process is a member: one line of `/proc/self/cgroup`.
+struct ControlGroupMembership: Equatable {
+    /// The controllers of its hierarchy; none for the unified hierarchy, which has them all.
+    let controllers: Set<String>
+    /// The group, from the root of its hierarchy.
+    let path: String
+
+    /// Reads lines `<number>:<controllers>:<path>`; the path may hold colons.
+    static func all(in text: String) -> [ControlGroupMembership] {
+        text.split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard fields.count == 3, fields[2].hasPrefix("/") else { return nil }
+            return ControlGroupMembership(
+                controllers: Set(fields[1].split(separator: ",").map(String.init)), path: String(fields[2]))
+        }
+    }
+}

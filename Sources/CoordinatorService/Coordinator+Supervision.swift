@@ -1,0 +1,81 @@
+import Foundation
+import Identifiers
+import JobPlan
+import Messaging
+import PrometheusMetrics
+import Scheduling
+import Supervision
+import SystemPackage
+
+/// What a coordinator shows to whoever runs it.
+extension Coordinator {
+    /// Most running jobs that have a progress of their own among the metrics.
+    private static let jobsShownMax = 100
+
+    /// Shows the jobs, the workers and the socket.
+    nonisolated func show() {
+        supervision.metrics.collect { await self.samples }
+        supervision.describe { await self.statusLine }
+    }
+
+    /// The kind of the unit that an event is about.
+    func stage(of event: SchedulerEvent) -> UnitStage? {
+        guard case .unitFinished(let unit, _, _, _, _) = event, let plan = jobs[unit.job]?.plan,
+            plan.units.indices.contains(unit.unit.position)
+        else { return nil }
+        return UnitStage(plan.units[unit.unit.position].operation)
+    }
+
+    private var samples: [MetricSample] {
+        let workers = settled.workerStatuses
+        let busy = workers.count { $0.leasedUnits > 0 }
+        var samples = [
+            MetricSample("kfacd_ready", [], supervision.readiness.reason == nil ? 1 : 0),
+            MetricSample("kfacd_workers", ["busy"], busy),
+            MetricSample("kfacd_workers", ["idle"], workers.count - busy),
+            MetricSample("kfacd_lanes", [], workers.reduce(0) { $0 + $1.capacity.lanes }),
+        ]
+        var states = ["running": 0, "succeeded": 0, "failed": 0, "cancelled": 0]
+        let statuses = settled.jobStatuses
+        for status in statuses { states[Self.state(of: status), default: 0] += 1 }
+        samples += states.map { MetricSample("kfacd_jobs", [$0.key], $0.value) }
+        samples += statuses.filter { $0.outcome == nil }.prefix(Self.jobsShownMax).map {
+            MetricSample("kfacd_job_progress_ratio", [$0.id.rawValue], $0.fraction)
+        }
+        let counts = settled.unitCounts
+        for stage in UnitStage.allCases {
+            samples += Scheduler.UnitPlace.allCases.map { place in
+                MetricSample(
+                    "kfacd_units", [stage.rawValue, place.rawValue],
+                    counts[Scheduler.UnitGroup(stage: stage, place: place)] ?? 0)
+            }
+        }
+        let system = try? FileManager.default.attributesOfFileSystem(
+            forPath: configuration.stateDirectory.string)
+        if let free = system?[.systemFreeSize] as? NSNumber {
+            samples.append(MetricSample("kfacd_state_free_bytes", [], free.uint64Value))
+        }
+        return samples + NetworkMetrics.samples(endpoint.statistics)
+    }
+
+    private static func state(of status: Scheduler.JobStatus) -> String {
+        switch status.outcome {
+        case nil: "running"
+        case .succeeded: "succeeded"
+        case .failed: "failed"
+        case .cancelled: "cancelled"
+        }
+    }
+
+    /// One line on what is going on: the job that was submitted first, how many there are besides, who works.
+    private var statusLine: String {
+        let workers = settled.workerStatuses.count
+        let crew = "\(workers) worker\(workers == 1 ? "" : "s")"
+        if let reason = supervision.readiness.reason { return reason }
+        let running = settled.jobStatuses.filter { $0.outcome == nil }
+        guard let first = running.first else { return "no job, \(crew)" }
+        let others = running.count > 1 ? " and \(running.count - 1) more" : ""
+        let percent = Int((first.fraction * 100).rounded(.down))
+        return "\(first.id): \(first.finishedUnits)/\(first.totalUnits) units, \(percent) %\(others), \(crew)"
+    }
+}

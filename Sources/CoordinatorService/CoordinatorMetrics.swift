@@ -1,0 +1,93 @@
+import CoreMetrics
+import JobPlan
+public import PrometheusMetrics
+import Scheduling
+
+/// What a coordinator counts.
+public struct CoordinatorMetrics: Sendable {
+    /// The metrics of a coordinator.
+    public static let families: [MetricFamily] = [
+        MetricFamily("kfacd_ready", help: "1 while the coordinator takes jobs.", kind: .gauge),
+        MetricFamily(
+            "kfacd_workers", help: "Workers that are there, by whether they have a unit.", kind: .gauge,
+            labels: ["state"]),
+        MetricFamily("kfacd_lanes", help: "Lanes of all workers together.", kind: .gauge),
+        MetricFamily("kfacd_jobs", help: "Jobs that the coordinator knows, by state.", kind: .gauge, labels: ["state"]),
+        MetricFamily(
+            "kfacd_units", help: "Units of the jobs that run.", kind: .gauge, labels: ["stage", "state"]),
+        MetricFamily(
+            "kfacd_job_progress_ratio", help: "Share of the planned cost of a running job that is done.",
+            kind: .gauge, labels: ["job"]),
+        MetricFamily(
+            "kfacd_unit_duration_seconds", help: "Time from a unit's beginning to its result, wherever computed.",
+            kind: .histogram(buckets: MetricFamily.durationBuckets), labels: ["stage"]),
+        MetricFamily(
+            "kfacd_unit_failures_total", help: "Failures of units, by what is to blame.",
+            kind: .counter, labels: ["kind"]),
+        MetricFamily(
+            "kfacd_lease_expirations_total", help: "Leases taken back because a worker showed no progress in time.",
+            kind: .counter),
+        MetricFamily(
+            "kfacd_units_revived_total", help: "Finished units computed again because their blobs were lost.",
+            kind: .counter),
+        MetricFamily("kfacd_workers_lost_total", help: "Workers that were not heard any more.", kind: .counter),
+        MetricFamily(
+            "kfacd_result_mismatches_total", help: "Results that differ from an earlier one of the same unit.",
+            kind: .counter),
+        MetricFamily(
+            "kfacd_last_success_timestamp_seconds", help: "When a job last succeeded, since the start of the process.",
+            kind: .gauge),
+        MetricFamily(
+            "kfacd_state_free_bytes", help: "Free bytes in the file system of the state directory.", kind: .gauge),
+    ]
+
+    private let factory: any MetricsFactory
+
+    init(factory: any MetricsFactory) {
+        self.factory = factory
+    }
+
+    /// Counts what happened to a unit.
+    func note(_ event: SchedulerEvent, stage: UnitStage?) {
+        switch event {
+        case .unitFinished(_, _, _, _, let timing):
+            guard let stage else { return }
+            Recorder(
+                label: "kfacd_unit_duration_seconds", dimensions: [("stage", stage.rawValue)], factory: factory
+            ).record(timing.elapsedSeconds)
+        case .unitFailed(_, _, _, let failure): noteFailure(failure.kind)
+        default: break
+        }
+    }
+
+    /// Counts what the scheduler found out.
+    func note(_ notice: SchedulerNotice) {
+        switch notice {
+        case .workerLost(_, _, let units):
+            Counter(label: "kfacd_workers_lost_total", factory: factory).increment()
+            for _ in 0..<units { noteFailure(.workerLost) }
+        case .leaseExpired:
+            Counter(label: "kfacd_lease_expirations_total", factory: factory).increment()
+        case .unitRevived: Counter(label: "kfacd_units_revived_total", factory: factory).increment()
+        case .resultsDiffer: Counter(label: "kfacd_result_mismatches_total", factory: factory).increment()
+        default: break
+        }
+    }
+
+    /// Notes when a job succeeded, in seconds since 1970.
+    func noteSuccess(at seconds: Double) {
+        Meter(label: "kfacd_last_success_timestamp_seconds", factory: factory).set(seconds)
+    }
+
+    private func noteFailure(_ kind: UnitFailure.Kind) {
+        let label =
+            switch kind {
+            case .badInput: "bad_input"
+            case .world: "world"
+            case .workerLost: "worker_lost"
+            case .noSpace: "no_space"
+            case .inputMissing: "input_missing"
+            }
+        Counter(label: "kfacd_unit_failures_total", dimensions: [("kind", label)], factory: factory).increment()
+    }
+}

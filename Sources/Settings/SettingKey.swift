@@ -1,0 +1,119 @@
+internal import Configuration
+
+/// Something that can be set: by a flag, in the environment, in the configuration file.
+public struct SettingKey: Hashable, Sendable {
+    /// What a value looks like.
+    public enum Kind: Hashable, Sendable {
+        /// Any text.
+        case text
+        /// A whole number.
+        case integer
+        /// `true` or `false`.
+        case truth
+        /// Several texts.
+        case list
+
+        /// For error messages.
+        var expectation: String {
+            switch self {
+            case .text: "a text"
+            case .integer: "a whole number"
+            case .truth: "true or false"
+            case .list: "a list of texts"
+            }
+        }
+
+        var configType: ConfigType {
+            switch self {
+            case .text: .string
+            case .integer: .int
+            case .truth: .bool
+            case .list: .stringArray
+            }
+        }
+    }
+
+    /// The name of the flag without its dashes, and of the key in the file.
+    public var name: String
+    /// What a value looks like.
+    public var kind: Kind
+    /// What holds when nobody says anything; `nil` when the program finds out by itself.
+    public var defaultValue: SettingValue?
+    /// Whether a change takes effect without a restart.
+    public var isReloadable: Bool
+
+    /// Declares something that can be set.
+    public init(_ name: String, _ kind: Kind, default defaultValue: SettingValue? = nil, isReloadable: Bool = false) {
+        self.name = name
+        self.kind = kind
+        self.defaultValue = defaultValue
+        self.isReloadable = isReloadable
+    }
+
+    /// The name of the environment variable: `KFACD_STATE_DIRECTORY` for `state-directory`.
+    public var variable: String {
+        "KFACD_" + name.uppercased().replacing("-", with: "_")
+    }
+}
+
+/// A value of a setting.
+public enum SettingValue: Hashable, Sendable, CustomStringConvertible {
+    /// Any text.
+    case text(String)
+    /// A whole number.
+    case integer(Int)
+    /// Yes or no.
+    case truth(Bool)
+    /// Several texts.
+    case list([String])
+
+    /// As the configuration file would have it.
+    public var description: String {
+        switch self {
+        case .text(let text): Self.quoted(text)
+        case .integer(let number): "\(number)"
+        case .truth(let truth): "\(truth)"
+        case .list(let texts): "[\(texts.map(Self.quoted).joined(separator: ", "))]"
+        }
+    }
+
+    /// In quotes where YAML would take the text for something else.
+    private static func quoted(_ text: String) -> String {
+        let plain = text.utf8.allSatisfy { byte in
+            byte.isASCIILetterOrDigit || "/._-".utf8.contains(byte)
+        }
+        let isWord = ["true", "false", "yes", "no", "on", "off", "null", "~"].contains(text.lowercased())
+        guard !plain || text.isEmpty || isWord || Double(text) != nil || text.hasPrefix("-") else { return text }
+        return "\"\(text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\""
+    }
+
+    var content: ConfigContent {
+        switch self {
+        case .text(let text): .string(text)
+        case .integer(let number): .int(number)
+        case .truth(let truth): .bool(truth)
+        case .list(let texts): .stringArray(texts)
+        }
+    }
+
+    init?(_ content: ConfigContent) {
+        switch content {
+        case .string(let text): self = .text(text)
+        case .int(let number): self = .integer(number)
+        case .bool(let truth): self = .truth(truth)
+        case .stringArray(let texts): self = .list(texts)
+        default: return nil
+        }
+    }
+}
+
+extension UInt8 {
+    fileprivate var isASCIILetterOrDigit: Bool {
+        switch self {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: false
+        }
+    }
+}

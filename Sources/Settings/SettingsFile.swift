@@ -1,0 +1,108 @@
+internal import Configuration
+import Foundation
+import Spelling
+internal import Yams
+
+/// A configuration file: what swift-configuration reads of it, and on which line each key stands.
+struct SettingsFile {
+    let path: String
+    /// Its values, or `nil` when it sets nothing: comments alone are no mapping.
+    let snapshot: YAMLSnapshot?
+    /// The line of each key that has a value.
+    let lines: [String: Int]
+    /// What each value is, for messages.
+    let texts: [String: String]
+    /// Keys that nobody knows, with a sentence each.
+    let problems: [String]
+
+    /// Reads a file.
+    ///
+    /// - Throws: ``SettingsError/unreadableFile(path:cause:)``, ``SettingsError/malformedFile(path:problem:)``.
+    init(path: String, keys: [SettingKey]) throws(SettingsError) {
+        let data: Data
+        do {
+            data = try Data(contentsOf: URL(fileURLWithPath: path))
+        } catch {
+            throw .unreadableFile(path: path, cause: Self.cause(error))
+        }
+        guard let text = String(data: data, encoding: .utf8) else {
+            throw .malformedFile(path: path, problem: "it is no UTF-8 text")
+        }
+        try self.init(path: path, text: text, keys: keys)
+    }
+
+    /// Reads a file's text.
+    ///
+    /// - Throws: ``SettingsError/malformedFile(path:problem:)``.
+    init(path: String, text: String, keys: [SettingKey]) throws(SettingsError) {
+        self.path = path
+        let mapping: Node.Mapping
+        do {
+            guard let node = try Yams.compose(yaml: text) else {
+                (snapshot, lines, texts, problems) = (nil, [:], [:], [])
+                return
+            }
+            guard let found = node.mapping else {
+                throw SettingsError.malformedFile(path: path, problem: "it holds no mapping")
+            }
+            mapping = found
+        } catch let error as SettingsError {
+            throw error
+        } catch let error as YamlError {
+            throw .malformedFile(path: path, problem: Self.problem(error))
+        } catch {
+            throw .malformedFile(path: path, problem: "\(error)")
+        }
+        var lines: [String: Int] = [:]
+        var texts: [String: String] = [:]
+        var problems: [String] = []
+        for (key, value) in mapping {
+            let line = key.mark?.line ?? 0
+            guard let name = key.string, keys.contains(where: { $0.name == name }) else {
+                problems.append(Self.unknownKey(key.string ?? "?", at: "\(path):\(line)", among: keys))
+                continue
+            }
+            if value.mapping != nil {
+                problems.append("\(path):\(line): \(name) is a mapping; expected a value.")
+            }
+            // A key without a value, as in a file of which every line but this was left as it came.
+            if value.null != nil { continue }
+            lines[name] = line
+            texts[name] = value.sequence == nil ? "\"\(value.string ?? "")\"" : "a list"
+        }
+        do {
+            snapshot = try YAMLSnapshot(
+                data: Data(text.utf8).bytes, providerName: path, parsingOptions: .default)
+        } catch {
+            // It holds, for instance, a list of mappings, which no setting is.
+            throw .malformedFile(path: path, problem: "\(error)")
+        }
+        (self.lines, self.texts, self.problems) = (lines, texts, problems)
+    }
+
+    private static func unknownKey(_ name: String, at place: String, among keys: [SettingKey]) -> String {
+        let names = keys.map(\.name)
+        let hint = suggestion(for: name, among: names)
+        return "\(place): there is no setting \"\(name)\"."
+            + (hint.isEmpty ? " Expected one of \(names.joined(separator: ", "))." : hint)
+    }
+
+    private static func problem(_ error: YamlError) -> String {
+        switch error {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            "line \(mark.line), column \(mark.column): \(problem)"
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            "line \(context.mark.line): \(duplicates.map { "\"\($0)\"" }.joined(separator: ", ")) stands there twice"
+        default: "\(error)"
+        }
+    }
+
+    private static func cause(_ error: any Error) -> String {
+        switch (error as? CocoaError)?.code {
+        case .fileReadNoSuchFile: "there is no such file"
+        case .fileReadNoPermission: "it may not be read by this user"
+        default: "\((error as? CocoaError)?.underlying ?? error)"
+        }
+    }
+}

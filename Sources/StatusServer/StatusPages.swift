@@ -1,0 +1,47 @@
+import Hummingbird
+
+/// The status pages: what each path answers.
+enum StatusPages {
+    /// Paths, status codes and bodies; every body ends with a line end.
+    static func router(_ source: StatusSource) -> Router<BasicRequestContext> {
+        let router = Router()
+        router.get("healthz") { _, _ in
+            let problems = source.healthProblems()
+            return problems.isEmpty
+                ? text("ok") : text(problems.joined(separator: "\n"), status: .serviceUnavailable)
+        }
+        router.get("readyz") { _, _ in
+            guard let reason = source.notReady() else { return text("ok") }
+            return text(reason, status: .serviceUnavailable)
+        }
+        router.get("version") { _, _ in
+            let fields = source.version.map { "\(JSONText.quoted($0.name)):\(JSONText.quoted($0.value))" }
+            return text("{\(fields.joined(separator: ","))}", contentType: "application/json")
+        }
+        router.get("metrics") { _, _ in
+            let (metrics, contentType) = await source.metrics()
+            return response(metrics, contentType: contentType)
+        }
+        router.get("/") { _, _ in
+            let lines =
+                [await source.status()] + source.version.map { "\($0.name): \($0.value)" }
+                + ["", "/healthz  /readyz  /version  /metrics"]
+            return text(lines.joined(separator: "\n"))
+        }
+        return router
+    }
+
+    private static func text(
+        _ body: String, status: HTTPResponse.Status = .ok, contentType: String = "text/plain; charset=utf-8"
+    ) -> Response {
+        response(body + "\n", status: status, contentType: contentType)
+    }
+
+    private static func response(
+        _ body: String, status: HTTPResponse.Status = .ok, contentType: String
+    ) -> Response {
+        Response(
+            status: status, headers: [.contentType: contentType, .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
+    }
+}

@@ -1,0 +1,64 @@
+import Glibc
+import Hummingbird
+import HummingbirdCore
+public import Logging
+internal import NIOCore
+public import ServiceLifecycle
+
+/// Serves health, readiness, version and metrics over HTTP.
+///
+/// The pages change nothing and tell no file's content, but names of jobs: on another address than loopback they are
+/// for a network that is trusted. Bound: ``connectionsMax`` connections at once.
+public struct StatusServer: Service {
+    /// Most connections at once; further ones wait in the kernel's queue.
+    public static let connectionsMax = 32
+
+    private let address: StatusAddress
+    private let source: StatusSource
+    private let logger: Logger
+    private let onListening: @Sendable (StatusAddress) -> Void
+
+    /// Prepares the server.
+    ///
+    /// - Parameters:
+    ///   - address: Where it listens.
+    ///   - source: What it shows.
+    ///   - logger: For what goes wrong.
+    ///   - onListening: Called once it listens, with the port that the kernel chose.
+    public init(
+        address: StatusAddress, source: StatusSource, logger: Logger,
+        onListening: @escaping @Sendable (StatusAddress) -> Void
+    ) {
+        self.address = address
+        self.source = source
+        self.logger = logger
+        self.onListening = onListening
+    }
+
+    /// Serves until the process is told to end.
+    ///
+    /// - Throws: ``StatusServerError/addressTaken(_:)`` or ``StatusServerError/cannotListen(address:cause:)``.
+    public func run() async throws {
+        // The server's own lines ("Server started…") are not the daemon's.
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        let address = address
+        let onListening = onListening
+        let application = Application(
+            router: StatusPages.router(source),
+            configuration: ApplicationConfiguration(
+                address: .hostname(address.host, port: address.port), serverName: "kfacd",
+                availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionsMax)),
+            onServerRunning: { channel in
+                onListening(
+                    StatusAddress(host: address.host, port: channel.localAddress?.port ?? address.port))
+            },
+            logger: quiet)
+        do {
+            try await application.run()
+        } catch let error as IOError {
+            if error.errnoCode == EADDRINUSE { throw StatusServerError.addressTaken("\(address)") }
+            throw StatusServerError.cannotListen(address: "\(address)", cause: "\(error)")
+        }
+    }
+}

@@ -1,0 +1,38 @@
+import Messaging
+import PrometheusMetrics
+import Supervision
+
+/// What a worker shows to whoever runs it.
+extension Worker {
+    /// Shows the lanes, the queue and the connection.
+    func show(_ lanes: [LaneProgress], _ parts: WorkerParts) {
+        for lane in lanes { supervision.health.watch(lane) }
+        let (readiness, progress) = (supervision.readiness, progress)
+        supervision.metrics.collect {
+            var samples = LaneProgress.Activity.allCases.map { state in
+                MetricSample("kfacd_lanes", [state.rawValue], lanes.count { $0.activity == state })
+            }
+            samples.append(MetricSample("kfacd_queued_units", [], await parts.queue.count))
+            samples.append(MetricSample("kfacd_ready", [], readiness.reason == nil ? 1 : 0))
+            return samples + NetworkMetrics.samples(parts.connection.statistics)
+        }
+        supervision.describe {
+            let count = progress.progress.count
+            let units = "\(count) unit\(count == 1 ? "" : "s") under way"
+            if let reason = readiness.reason { return "\(reason), \(units)" }
+            return "\(units), \(await parts.queue.count) queued"
+        }
+    }
+
+    /// Asks the connection regularly whether it is there, so that its silence would be noticed.
+    func askConnection(_ connection: WorkerConnection) async {
+        let pulse = ReplyPulse("the connection to the coordinator", limit: .seconds(60))
+        supervision.health.watch(pulse)
+        while !Task.isCancelled {
+            _ = await connection.isConnected
+            pulse.noteReply()
+            try? await Task.sleep(for: .seconds(1))
+        }
+        pulse.end()
+    }
+}

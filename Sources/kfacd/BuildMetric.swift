@@ -1,0 +1,29 @@
+import LinearAlgebra
+import PrometheusMetrics
+import Telemetry
+
+/// What the program is, among the metrics and on the version page.
+enum BuildMetric {
+    static let families =
+        [
+            MetricFamily(
+                "kfacd_build_info", help: "Always 1; the labels tell what the program is.", kind: .gauge,
+                labels: ["version", "role", "blas"])
+        ]
+
+    /// Adds the program and its process to the metrics.
+    static func add(to registry: MetricRegistry, role: String) {
+        registry.collect {
+            [MetricSample("kfacd_build_info", [Build.version, role, BLASEnvironment.configuration], 1)]
+                + ProcessMetrics.current().samples
+        }
+    }
+
+    /// The fields of the version page.
+    static func version(role: String) -> [(name: String, value: String)] {
+        [
+            ("version", Build.version), ("role", role), ("blas", BLASEnvironment.configuration),
+            ("kernels", BLASEnvironment.kernels),
+        ]
+    }
+}

@@ -1,0 +1,122 @@
+import ArgumentParser
+import Foundation
+import Logging
+import PrometheusMetrics
+import ServiceLifecycle
+import Settings
+import StatusServer
+import Supervision
+import Systemd
+import Telemetry
+import UnixSignals
+
+/// A daemon as a process: signals, the service manager, status pages, the settings that change while it runs.
+struct DaemonProcess {
+    let settings: Settings
+    let threshold: LogThreshold
+    let logger: Logger
+    let supervision: DaemonSupervision
+    let statusAddress: StatusAddress?
+    let version: [(name: String, value: String)]
+    /// How long the daemon may take to end before the process is ended under it, or `nil` for as long as it takes.
+    let stopLimit: Duration?
+    let reloadHandlers = ReloadHandlers()
+
+    /// Runs a daemon until a signal, or until standard input is closed.
+    ///
+    /// - Parameters:
+    ///   - daemon: The daemon.
+    ///   - reread: Reads the settings again.
+    /// - Throws: `ExitCode` 1 when the daemon fails; the log tells why.
+    func run(_ daemon: any Service, reread: @escaping @Sendable () throws -> Settings) async throws {
+        let environment = ServiceEnvironment.take()
+        let notifier = try notifier(environment)
+        reloadHandlers.add { reload(reread) }
+        let shutdown = ShutdownTrigger()
+        let manager = ManagedService(
+            notifier: notifier, environment: environment, supervision: supervision, logger: logger)
+        let gate = StartGate()
+        // The last is told to end first: the daemon, while the others go on showing how it ends.
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(service: manager),
+            .init(
+                service: SignalService(
+                    notifier: notifier, handlers: reloadHandlers, shutdown: shutdown, stopLimit: stopLimit,
+                    logger: logger)),
+        ]
+        if let statusAddress {
+            services.append(.init(service: statusServer(statusAddress, gate)))
+        } else {
+            gate.open()
+        }
+        services.append(
+            .init(
+                service: GatedService(service: daemon, gate: gate),
+                successTerminationBehavior: .gracefullyShutdownGroup))
+        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: logger))
+        shutdown.connect { await group.triggerGracefulShutdown() }
+        if settings.truth("end-with-input") { InputWatcher.watch { await group.triggerGracefulShutdown() } }
+        do {
+            try await group.run()
+        } catch {
+            notifier.send(.status("failed: \(error)"), .stopping)
+            logger.error("stopped", metadata: [LogKeys.cause: "\(error)"])
+            throw ExitCode(1)
+        }
+    }
+
+    private func notifier(_ environment: ServiceEnvironment) throws -> ServiceNotifier {
+        do {
+            return try ServiceNotifier(address: environment.notifyAddress) { error in
+                logger.warning("the service manager is not told", metadata: [LogKeys.cause: "\(error)"])
+            }
+        } catch {
+            logger.error("stopped", metadata: [LogKeys.cause: "\(error)"])
+            throw ExitCode(1)
+        }
+    }
+
+    private func statusServer(_ address: StatusAddress, _ gate: StartGate) -> StatusServer {
+        let supervision = supervision
+        let source = StatusSource(
+            version: version, healthProblems: { supervision.health.problems() },
+            notReady: { supervision.readiness.reason },
+            metrics: { (await supervision.metrics.exposition(), ExpositionText.contentType) },
+            status: { await supervision.status })
+        if !address.isLoopback {
+            logger.warning(
+                "anybody who reaches the status pages can read them", metadata: [LogKeys.endpoint: "http://\(address)"])
+        }
+        return StatusServer(address: address, source: source, logger: logger) { address in
+            logger.notice("serving status pages", metadata: [LogKeys.endpoint: "http://\(address)"])
+            gate.open()
+        }
+    }
+
+    /// Takes over what can change while the daemon runs, and says what cannot.
+    private func reload(_ reread: () throws -> Settings) {
+        let new: Settings
+        do {
+            new = try reread()
+        } catch {
+            logger.error(
+                "the configuration is unchanged: it cannot be read again", metadata: [LogKeys.cause: "\(error)"])
+            return
+        }
+        let changes = settings.changes(to: new)
+        for entry in changes where !entry.key.isReloadable {
+            logger.warning(
+                "a changed setting takes effect with the next start",
+                metadata: ["setting": "\(entry.key.name)", "source": "\(entry.source)"])
+        }
+        var typed = DaemonSettings(new)
+        let level = typed.logLevel()
+        guard typed.problems.isEmpty else {
+            logger.error(
+                "the log level is unchanged", metadata: [LogKeys.cause: "\(typed.problems.joined(separator: " "))"])
+            return
+        }
+        threshold.level = level
+        logger.notice("the configuration was read again", metadata: ["log_level": "\(level)"])
+    }
+}

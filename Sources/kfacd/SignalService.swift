@@ -1,0 +1,65 @@
+import Foundation
+import Logging
+import ServiceLifecycle
+import Synchronization
+import Systemd
+import UnixSignals
+
+/// Ends the daemon in order on the first SIGTERM or SIGINT, at once on the second, and reads its configuration again
+/// on SIGHUP.
+struct SignalService: Service {
+    let notifier: ServiceNotifier
+    let handlers: ReloadHandlers
+    let shutdown: ShutdownTrigger
+    let stopLimit: Duration?
+    let logger: Logger
+
+    func run() async throws {
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
+        await cancelWhenGracefulShutdown {
+            var isStopping = false
+            for await signal in signals {
+                if signal == .sighup {
+                    await notifier.reloading { await handlers.run() }
+                } else if isStopping {
+                    logger.warning("ended by a second signal")
+                    // 130, interrupted: what is under way is recovered like after a crash.
+                    _exit(130)
+                } else {
+                    isStopping = true
+                    stop()
+                }
+            }
+        }
+    }
+
+    private func stop() {
+        notifier.send(.stopping)
+        let logger = logger
+        if let stopLimit {
+            notifier.send(.extendTimeout(stopLimit + .seconds(5)))
+            // A thread of its own, since the tasks may be what does not end; it ends with the process.
+            Thread.detachNewThread {
+                Thread.sleep(forTimeInterval: stopLimit / .seconds(1))
+                logger.warning("ended: a computation could not be interrupted; its unit was handed back")
+                _exit(0)
+            }
+        }
+        Task { await shutdown.fire() }
+    }
+}
+
+/// The way from a signal to the group of services, which is made after those who hear the signal.
+final class ShutdownTrigger: Sendable {
+    private let action = Mutex<@Sendable () async -> Void>({})
+
+    /// Says what happens.
+    func connect(_ action: @escaping @Sendable () async -> Void) {
+        self.action.withLock { $0 = action }
+    }
+
+    /// Lets it happen.
+    func fire() async {
+        await action.withLock { $0 }()
+    }
+}
