@@ -202,7 +202,7 @@ let package = Package(
         tests("TidyTests", []),
         tests("IdentifiersTests", ["Identifiers"]),
         tests("SpellingTests", ["Spelling"]),
-        tests("SystemdTests", ["Systemd"]),
+        tests("SystemdTests", ["Systemd", "Supervision"]),
         tests("ControlGroupsTests", ["ControlGroups"]),
         tests("PrometheusMetricsTests", ["PrometheusMetrics", metrics]),
         tests("SupervisionTests", ["Supervision", "PrometheusMetrics"]),

@@ -20,7 +20,8 @@ struct ManagedService: Service {
         supervision.readiness.whenFirstReady { notifier.send(.ready) }
         let watchdog = Watchdog(notifier: notifier, problems: { supervision.health.problems() }) { problems in
             logger.error(
-                "the service manager gets no sign of life", metadata: [LogKeys.cause: "\(problems.joined(separator: "; "))"])
+                "the service manager gets no sign of life",
+                metadata: [LogKeys.cause: "\(problems.joined(separator: "; "))"])
         }
         await cancelWhenGracefulShutdown {
             await withTaskGroup(of: Void.self) { group in

@@ -29,10 +29,11 @@ final class Cluster {
     ///
     /// - Throws: what the body throws.
     static func with(
-        workerTimeout: Duration = .seconds(5), sourceLocation: SourceLocation = #_sourceLocation,
+        workerTimeout: Duration = .seconds(5), environment: [String: String] = [:],
+        sourceLocation: SourceLocation = #_sourceLocation,
         _ body: (Cluster) async throws -> Void
     ) async throws {
-        let cluster = try await Cluster(workerTimeout: workerTimeout)
+        let cluster = try await Cluster(workerTimeout: workerTimeout, environment: environment)
         do {
             try await body(cluster)
         } catch {
@@ -43,23 +44,27 @@ final class Cluster {
     }
 
     private let options: [String]
+    private let environment: [String: String]
 
-    private init(workerTimeout: Duration) async throws {
+    private init(workerTimeout: Duration, environment: [String: String]) async throws {
+        self.environment = environment
         directory = try TemporaryDirectory()
         options = [
             "--heartbeat", "\(workerTimeout / .milliseconds(5))".split(separator: ".")[0].description,
             "--worker-timeout", "\(workerTimeout / .milliseconds(1))".split(separator: ".")[0].description,
         ]
-        (coordinator, endpoint) = try await Self.start("tcp://127.0.0.1:0", options, number: 0, in: directory)
+        (coordinator, endpoint) = try await Self.start(
+            "tcp://127.0.0.1:0", options, environment, number: 0, in: directory)
     }
 
     private static func start(
-        _ endpoint: String, _ options: [String], number: Int, in directory: TemporaryDirectory
+        _ endpoint: String, _ options: [String], _ environment: [String: String], number: Int,
+        in directory: TemporaryDirectory
     ) async throws -> (RunningProgram, String) {
         let program = try RunningProgram(
             Programs.daemon,
             ["coordinator", "--bind", endpoint, "--state-directory", directory.appending("state"), "--end-with-input"]
-                + options, name: "coordinator-\(number)", in: directory)
+                + options, name: "coordinator-\(number)", in: directory, environment: environment)
         try await eventually("a coordinator that is ready", within: .seconds(20)) {
             guard program.isRunning else { throw WaitError(description: program.logTail) }
             return program.output.hasSuffix("\n")
@@ -78,20 +83,25 @@ final class Cluster {
         coordinator.send(SIGKILL)
         _ = try await coordinator.exitCode(within: .seconds(10))
         programs += 1
-        (coordinator, _) = try await Self.start(endpoint, options, number: programs, in: directory)
+        (coordinator, _) = try await Self.start(
+            endpoint, options, environment, number: programs, in: directory)
     }
 
     /// Starts a worker of one lane, by a launcher with its arguments if there is one.
     ///
     /// - Throws: what Foundation throws when it cannot be started.
     @discardableResult
-    func startWorker(_ name: String, memoryMiB: Int = 1024, launcher: [String] = []) throws -> RunningProgram {
+    func startWorker(
+        _ name: String, memoryMiB: Int = 1024, launcher: [String] = [], options: [String] = [],
+        environment: [String: String] = [:]
+    ) throws -> RunningProgram {
         let command =
             launcher + [
                 Programs.daemon, "worker", "--coordinator", endpoint, "--name", name, "--lanes", "1", "--memory",
                 "\(memoryMiB)", "--end-with-input",
-            ]
-        let worker = try RunningProgram(command[0], Array(command.dropFirst()), name: name, in: directory)
+            ] + options
+        let worker = try RunningProgram(
+            command[0], Array(command.dropFirst()), name: name, in: directory, environment: environment)
         workers.append(worker)
         return worker
     }

@@ -1,0 +1,101 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// Health, readiness, version and metrics over HTTP, of real daemons.
+    @Suite struct StatusPageTests {
+        private static let pages = ["KFACD_HTTP": "127.0.0.1:0"]
+
+        private func expectLint(_ reply: HTTPReply) {
+            #expect(reply.status == 200)
+            #expect(reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
+            let problems = ExpositionLint.problems(of: reply.body)
+            #expect(problems.isEmpty, "\(problems)\n\(reply.body)")
+        }
+
+        /// A number among metrics.
+        private func value(_ series: String, in reply: HTTPReply) throws -> Double {
+            let line = try #require(
+                reply.body.split(separator: "\n").first { $0.hasPrefix("\(series) ") }, "\(series)\n\(reply.body)")
+            return try #require(line.split(separator: " ").last.flatMap { Double($0) })
+        }
+
+        @Test func `the pages of both daemons tell how a job went`() async throws {
+            let model = try SmallModel()
+            try await Cluster.with(environment: Self.pages) { cluster in
+                let worker = try cluster.startWorker("observed", environment: Self.pages)
+                let ports = (
+                    coordinator: try await cluster.coordinator.statusPort(), worker: try await worker.statusPort()
+                )
+                try await cluster.waitForWorkers(1)
+                for port in [ports.coordinator, ports.worker] {
+                    for path in ["/healthz", "/readyz"] {
+                        let reply = try HTTPReply(get: path, port: port)
+                        #expect(reply.status == 200)
+                        #expect(reply.body == "ok\n")
+                    }
+                    let version = try HTTPReply(get: "/version", port: port)
+                    #expect(version.headers["content-type"] == "application/json")
+                    let fields = try JSONSerialization.jsonObject(with: Data(version.body.utf8)) as? [String: String]
+                    #expect(fields?["version"]?.isEmpty == false)
+                    #expect(fields?["role"] == (port == ports.worker ? "worker" : "coordinator"))
+                    #expect(try HTTPReply(get: "/nothing", port: port).status == 404)
+                    expectLint(try HTTPReply(get: "/metrics", port: port))
+                }
+                let job = try await cluster.submit(model.jobPath)
+                let status = try await cluster.waitForSuccess(job)
+                let coordinator = try HTTPReply(get: "/metrics", port: ports.coordinator)
+                expectLint(coordinator)
+                #expect(try value("kfacd_jobs{state=\"succeeded\"}", in: coordinator) == 1)
+                #expect(try value("kfacd_workers{state=\"idle\"}", in: coordinator) == 1)
+                #expect(try value("kfacd_last_success_timestamp_seconds", in: coordinator) > 1e9)
+                #expect(try value("kfacd_lease_expirations_total", in: coordinator) == 0)
+                let computed = try value("kfacd_unit_duration_seconds_count{stage=\"factor\"}", in: coordinator)
+                #expect(computed > 0)
+                #expect(computed < Double(status.totalUnits))
+                let own = try HTTPReply(get: "/metrics", port: ports.worker)
+                expectLint(own)
+                #expect(try value("kfacd_unit_duration_seconds_count{stage=\"factor\"}", in: own) == computed)
+                #expect(try value("kfacd_blas_seconds_total{stage=\"factor\"}", in: own) > 0)
+                // What one sent the other received, but for what is on its way, and for clients.
+                let sent = try value("kfacd_network_transmit_bytes_total", in: own)
+                #expect(try value("kfacd_network_receive_bytes_total", in: coordinator) >= sent)
+                #expect(sent > 0)
+                #expect(try HTTPReply(get: "/", port: ports.worker).body.hasPrefix("0 units under way, 0 queued\n"))
+            }
+        }
+
+        @Test func `a worker whose coordinator is gone is well but not ready`() async throws {
+            try await Cluster.with(environment: Self.pages) { cluster in
+                let worker = try cluster.startWorker("left", environment: Self.pages)
+                let port = try await worker.statusPort()
+                try await cluster.waitForWorkers(1)
+                cluster.coordinator.send(SIGKILL)
+                try await eventually("the loss of readiness", within: .seconds(20)) {
+                    try HTTPReply(get: "/readyz", port: port).status == 503
+                }
+                #expect(try HTTPReply(get: "/readyz", port: port).body == "greeting the coordinator\n")
+                #expect(try HTTPReply(get: "/healthz", port: port).status == 200)
+            }
+        }
+
+        @Test func `a port that is taken is named with what to do`() async throws {
+            try await Cluster.with(environment: Self.pages) { cluster in
+                let port = try await cluster.coordinator.statusPort()
+                let second = try RunningProgram(
+                    Programs.daemon,
+                    [
+                        "coordinator", "--bind", "tcp://127.0.0.1:0", "--state-directory",
+                        cluster.directory.appending("second"), "--http", "127.0.0.1:\(port)",
+                    ], name: "second", in: cluster.directory)
+                #expect(try await second.exitCode(within: .seconds(20)) == 1)
+                #expect(
+                    second.errors.contains(
+                        "the status pages cannot be served at 127.0.0.1:\(port): another process listens there. "
+                            + "Choose another address with --http, or \\\"--http off\\\"."), "\(second.logTail)")
+                #expect(second.output.isEmpty)
+            }
+        }
+    }
+}
