@@ -51,7 +51,8 @@ actor UnitExecutor {
         // Whatever a cancelled unit met on its way out, nobody wants to know.
         if Task.isCancelled || error is CancellationError { return .cancelled }
         switch error {
-        case UnitError.badInput(let message), UnitError.nonFinite(let message): return .failed(.badInput, message: message)
+        case UnitError.badInput(let message), UnitError.nonFinite(let message):
+            return .failed(.badInput, message: message)
         case UnitError.inputMissing(let message):
             return .failed(.inputMissing, message: "\(lease.title): \(message)")
         case BlobCacheError.noSpace: return .failed(.noSpace, message: "\(lease.title): \(error)")

@@ -55,7 +55,8 @@ struct WorkerCommand: AsyncParsableCommand {
         [
             SettingKey("coordinator", .text, default: .text("tcp://127.0.0.1:7733")),
             SettingKey("name", .text), SettingKey("lanes", .integer), SettingKey("memory", .integer),
-            SettingKey("patience", .integer, default: .integer(60)), SettingKey("drain-timeout", .integer, default: .integer(90)),
+            SettingKey("patience", .integer, default: .integer(60)),
+            SettingKey("drain-timeout", .integer, default: .integer(90)),
             SettingKey("cache-directory", .text), SettingKey("cache-size", .integer),
         ] + DaemonOptions.keys(http: "off")
 
