@@ -21,7 +21,7 @@ public struct Settings: Equatable, Sendable {
     ///   - keys: All that can be set.
     ///   - flags: What the command line says, by the keys' names.
     ///   - environment: The environment's variables.
-    ///   - file: The configuration file's path, or `nil`.
+    ///   - path: The configuration file's, or `nil`.
     /// - Throws: ``SettingsError``, with all that is wrong at once.
     public init(
         keys: [SettingKey], flags: [String: SettingValue], environment: [String: String], file path: String?
