@@ -24,6 +24,9 @@ public actor ClientConnection {
 
     /// Asks and waits for the answer.
     ///
+    /// When the connection breaks meanwhile the question is asked again, since it or its answer may be lost: every
+    /// request may come twice.
+    ///
     /// - Parameters:
     ///   - request: What to ask.
     ///   - timeout: How long to wait.
@@ -44,6 +47,15 @@ public actor ClientConnection {
                         let (message, payload) = try await link.receive()
                         if case .reply(number, let reply) = message { return (reply, payload) }
                     }
+                }
+                group.addTask {
+                    for await event in link.channel.events {
+                        guard case .disconnected = event else { continue }
+                        try await link.send(.request(number, request))
+                    }
+                    // Closed or cancelled: the others tell which.
+                    try? await Task.sleep(for: timeout)
+                    return nil
                 }
                 group.addTask {
                     try? await Task.sleep(for: timeout)

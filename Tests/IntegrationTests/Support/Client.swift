@@ -18,16 +18,17 @@ struct CommandResult {
 
 /// `kfacctl`, as a user types it.
 enum Client {
-    /// Runs a command to its end.
+    /// Runs a command to its end, by a launcher with its arguments if there is one.
     ///
     /// - Throws: ``WaitError`` when it does not end in time; it is killed then.
     static func run(
         _ arguments: [String], in directory: TemporaryDirectory, environment: [String: String] = [:],
-        within limit: Duration = .seconds(60)
+        launcher: [String] = [], within limit: Duration = .seconds(60)
     ) async throws -> CommandResult {
         let name = "client-\(UUID().uuidString)"
+        let command = launcher + [Programs.client] + arguments
         let program = try RunningProgram(
-            Programs.client, arguments, name: name, in: directory, environment: environment)
+            command[0], Array(command.dropFirst()), name: name, in: directory, environment: environment)
         do {
             let code = try await program.exitCode(within: limit)
             let result = CommandResult(exitCode: code, output: program.output, errors: program.errors)

@@ -53,25 +53,8 @@ final class Cluster {
             "--heartbeat", "\(workerTimeout / .milliseconds(5))".split(separator: ".")[0].description,
             "--worker-timeout", "\(workerTimeout / .milliseconds(1))".split(separator: ".")[0].description,
         ]
-        (coordinator, endpoint) = try await Self.start(
-            "tcp://127.0.0.1:0", options, environment, number: 0, in: directory)
-    }
-
-    private static func start(
-        _ endpoint: String, _ options: [String], _ environment: [String: String], number: Int,
-        in directory: TemporaryDirectory
-    ) async throws -> (RunningProgram, String) {
-        let program = try RunningProgram(
-            Programs.daemon,
-            ["coordinator", "--bind", endpoint, "--state-directory", directory.appending("state"), "--end-with-input"]
-                + options, name: "coordinator-\(number)", in: directory, environment: environment)
-        try await eventually("a coordinator that is ready", within: .seconds(20)) {
-            guard program.isRunning else { throw WaitError(description: program.logTail) }
-            return program.output.hasSuffix("\n")
-        }
-        let line = program.output.split(separator: "\n")[0]
-        try #require(line.hasPrefix("ready tcp://127.0.0.1:"), "\(line)")
-        return (program, String(line.dropFirst("ready ".count)))
+        (coordinator, endpoint) = try await CoordinatorProgram.start(
+            "tcp://127.0.0.1:0", options, name: "coordinator-0", environment: environment, in: directory)
     }
 
     // MARK: - Daemons
@@ -83,8 +66,8 @@ final class Cluster {
         coordinator.send(SIGKILL)
         _ = try await coordinator.exitCode(within: .seconds(10))
         programs += 1
-        (coordinator, _) = try await Self.start(
-            endpoint, options, environment, number: programs, in: directory)
+        (coordinator, _) = try await CoordinatorProgram.start(
+            endpoint, options, name: "coordinator-\(programs)", environment: environment, in: directory)
     }
 
     /// Starts a worker of one lane, by a launcher with its arguments if there is one.

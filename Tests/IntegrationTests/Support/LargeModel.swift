@@ -5,18 +5,32 @@ import TestSupport
 ///
 /// Its rows are windows into one pool of random numbers: distinct, and quick to write.
 struct LargeModel: Sendable {
+    /// How much there is to compute.
+    struct Size: Sendable {
+        /// Inputs and outputs of each layer.
+        let layers: [(inputs: Int, outputs: Int)]
+        let samples: Int
+        let positions: Int
+
+        /// Few units that take long.
+        static let fewUnits = Size(layers: [(256, 384), (384, 256), (256, 256)], samples: 768, positions: 4)
+
+        /// Many units, each over in a moment.
+        static let manyUnits = Size(
+            layers: (0..<10).map { (96 + 16 * ($0 % 3), 96 + 32 * ($0 % 2)) }, samples: 512, positions: 8)
+    }
+
     private static let taskNames = ["alpha", "beta", "gamma"]
-    private static let layers = [("0", 256, 384), ("1", 384, 256), ("2", 256, 256)]
-    private static let samples = 768
-    private static let rows = 3072
 
     let directory: TemporaryDirectory
 
     /// Writes the files.
     ///
     /// - Throws: what Foundation throws when one cannot be written.
-    init() throws {
+    init(_ size: Size = .fewUnits) throws {
         directory = try TemporaryDirectory()
+        let layers = size.layers.enumerated().map { ("\($0.offset)", $0.element.inputs, $0.element.outputs) }
+        let rows = size.samples * size.positions
         var random = SplitMix64(seed: 7)
         let pool = random.values(1 << 17).map { Float($0) }
         var next = 0
@@ -33,7 +47,7 @@ struct LargeModel: Sendable {
         }
         func checkpoint() -> TensorFile {
             TensorFile(
-                Self.layers.flatMap { name, inputs, outputs in
+                layers.flatMap { name, inputs, outputs in
                     [window("\(name).weight", [outputs, inputs]), window("\(name).bias", [outputs])]
                 } + [window("norm.weight", [256])])
         }
@@ -41,13 +55,13 @@ struct LargeModel: Sendable {
         for task in Self.taskNames {
             try checkpoint().write(to: directory.appending("\(task).safetensors"))
             let capture = TensorFile(
-                Self.layers.flatMap { name, inputs, outputs in
+                layers.flatMap { name, inputs, outputs in
                     [
-                        window("\(name).input", [Self.rows, inputs]),
-                        window("\(name).output_grad", [Self.rows, outputs]),
+                        window("\(name).input", [rows, inputs]),
+                        window("\(name).output_grad", [rows, outputs]),
                     ]
-                } + [window("norm.weight.grad", [Self.samples, 256])],
-                metadata: ["format": "kfacd.capture/1", "samples": "\(Self.samples)"])
+                } + [window("norm.weight.grad", [size.samples, 256])],
+                metadata: ["format": "kfacd.capture/1", "samples": "\(size.samples)"])
             try capture.write(to: directory.appending("inputs/\(task).safetensors"))
         }
     }

@@ -11,8 +11,8 @@ struct ReferenceRun: Sendable {
     /// Writes the model and runs its job.
     ///
     /// - Throws: what the requirement throws when the job fails.
-    init() async throws {
-        model = try LargeModel()
+    init(_ size: LargeModel.Size) async throws {
+        model = try LargeModel(size)
         outputPath = model.directory.appending("reference")
         try await Client.runJob(try model.writeJob(output: outputPath), in: model.directory, options: ["--quiet"])
     }
@@ -20,15 +20,20 @@ struct ReferenceRun: Sendable {
 
 /// Gives the tests of a suite one ``ReferenceRun``.
 struct ReferenceRunTrait: SuiteTrait, TestScoping {
+    let size: LargeModel.Size
+
     func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
     ) async throws {
-        let run = try await ReferenceRun()
+        let run = try await ReferenceRun(size)
         try await ReferenceRun.$current.withValue(run) { try await function() }
     }
 }
 
 extension Trait where Self == ReferenceRunTrait {
     /// Gives the tests of a suite one ``ReferenceRun``.
-    static var referenceRun: Self { ReferenceRunTrait() }
+    static var referenceRun: Self { referenceRun(.fewUnits) }
+
+    /// Gives the tests of a suite one ``ReferenceRun`` of a model of another size.
+    static func referenceRun(_ size: LargeModel.Size) -> Self { ReferenceRunTrait(size: size) }
 }

@@ -7,6 +7,8 @@ final class RunningProgram {
     private let input = Pipe()
     private let outputPath: String
     private let errorPath: String
+    /// What names its files.
+    let name: String
     /// The command line, for messages.
     let description: String
 
@@ -23,6 +25,7 @@ final class RunningProgram {
         _ path: String, _ arguments: [String], name: String, in directory: TemporaryDirectory,
         environment: [String: String] = [:]
     ) throws {
+        self.name = name
         outputPath = directory.appending("\(name).stdout")
         errorPath = directory.appending("\(name).stderr")
         description = ([path] + arguments).joined(separator: " ")

@@ -1,0 +1,78 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialDisturbanceTests {
+    /// Whatever happens to processes and connections at any moment, the files are the same to the byte.
+    @Suite(.referenceRun(.manyUnits)) struct ChaosTests {
+        private let reference: ReferenceRun
+
+        init() throws { reference = try #require(ReferenceRun.current) }
+
+        /// Runs the rounds of a test.
+        ///
+        /// - Throws: what the first failed round throws; its seed and everything that was done stand in an issue.
+        private func endure(
+            _ title: String, _ layout: SupervisedCluster.Layout, _ scope: ChaosSchedule.Scope,
+            sourceLocation: SourceLocation = #_sourceLocation
+        ) async throws {
+            var counts = ChaosCounts()
+            for seed in ChaosSettings.seed..<ChaosSettings.seed + ChaosSettings.rounds {
+                let cluster = try await SupervisedCluster(layout)
+                let output = reference.model.directory.appending("out-\(UUID().uuidString)")
+                let run = ChaosRun(
+                    cluster, jobFile: try reference.model.writeJob(output: output),
+                    schedule: ChaosSchedule(seed: seed, scope))
+                do {
+                    counts += try await run.run()
+                    try await cluster.end()
+                    try requireReferenceBytes(output)
+                    if let logs = ChaosSettings.logDirectory { try cluster.keepLogs(in: "\(logs)/\(title)-\(seed)") }
+                } catch {
+                    if let logs = ChaosSettings.logDirectory { try cluster.keepLogs(in: "\(logs)/\(title)-\(seed)") }
+                    let history = run.history.joined(separator: "\n")
+                    Issue.record(
+                        "CHAOS_SEED=\(seed): \(error)\n\(history)\n\(cluster.logTails)",
+                        sourceLocation: sourceLocation)
+                    throw error
+                }
+            }
+            print(counts.summary(title, seed: ChaosSettings.seed))
+        }
+
+        private func requireReferenceBytes(_ output: String) throws {
+            try requireSameBytes(output, reference.outputPath)
+            // Directories too: no staging is left.
+            let trees = [output, reference.outputPath].map { path in
+                Set(FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? [])
+            }
+            try #require(trees[0] == trees[1])
+            try FileManager.default.removeItem(atPath: output)
+        }
+
+        @Test func `daemons that are killed at random moments change no byte`() async throws {
+            try await endure(
+                "kills", SupervisedCluster.Layout(workers: 3),
+                ChaosSchedule.Scope(daemons: 4, kills: true, timeout: SupervisedCluster.workerTimeout))
+        }
+
+        @Test func `daemons that are stopped for a while at random moments change no byte`() async throws {
+            try await endure(
+                "stops", SupervisedCluster.Layout(workers: 3),
+                ChaosSchedule.Scope(daemons: 4, stops: true, timeout: SupervisedCluster.workerTimeout))
+        }
+
+        @Test func `connections that break in every way change no byte`() async throws {
+            try await endure(
+                "lines", SupervisedCluster.Layout(workers: 3, hasLines: true),
+                ChaosSchedule.Scope(lines: 4, timeout: SupervisedCluster.workerTimeout))
+        }
+
+        @Test func `everything at once changes no byte`() async throws {
+            try await endure(
+                "all", SupervisedCluster.Layout(workers: 4, hasLines: true),
+                ChaosSchedule.Scope(
+                    daemons: 5, lines: 5, kills: true, stops: true, timeout: SupervisedCluster.workerTimeout))
+        }
+    }
+}

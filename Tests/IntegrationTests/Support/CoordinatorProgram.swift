@@ -1,0 +1,46 @@
+import TestSupport
+import Testing
+
+/// `kfacd coordinator`, started for a test.
+enum CoordinatorProgram {
+    /// Starts a coordinator, whose state lies in `state` below the directory, by a launcher if there is one.
+    ///
+    /// - Throws: what Foundation throws when it cannot be started.
+    static func launch(
+        _ endpoint: String, _ options: [String], name: String, launcher: [String] = [],
+        environment: [String: String] = [:], in directory: TemporaryDirectory
+    ) throws -> RunningProgram {
+        let state = directory.appending("state")
+        let command =
+            launcher + [
+                Programs.daemon, "coordinator", "--bind", endpoint, "--state-directory", state, "--end-with-input",
+            ] + options
+        return try RunningProgram(
+            command[0], Array(command.dropFirst()), name: name, in: directory, environment: environment)
+    }
+
+    /// Waits until a coordinator listens.
+    ///
+    /// - Returns: Where.
+    /// - Throws: ``WaitError`` when it ends, or does not listen in time.
+    static func endpoint(of program: RunningProgram) async throws -> String {
+        try await eventually("a coordinator that is ready", within: .seconds(20)) {
+            guard program.isRunning else { throw WaitError(description: program.logTail) }
+            return program.output.hasSuffix("\n")
+        }
+        let line = program.output.split(separator: "\n")[0]
+        try #require(line.hasPrefix("ready tcp://"), "\(line)")
+        return String(line.dropFirst("ready ".count))
+    }
+
+    /// Starts a coordinator and waits until it listens.
+    ///
+    /// - Throws: ``WaitError`` when it does not get ready.
+    static func start(
+        _ endpoint: String, _ options: [String], name: String, environment: [String: String] = [:],
+        in directory: TemporaryDirectory
+    ) async throws -> (RunningProgram, endpoint: String) {
+        let program = try launch(endpoint, options, name: name, environment: environment, in: directory)
+        return (program, try await Self.endpoint(of: program))
+    }
+}
