@@ -52,13 +52,15 @@ struct OutputDirectory: Sendable {
                 + "--overwrite.")
     }
 
-    /// Makes a subdirectory of the staging directory, with all that lies above it.
+    /// Makes a subdirectory of the staging directory, with all that lies above it; what a crash left half-written there
+    /// is removed, since it would be published with the rest.
     ///
-    /// - Throws: `SafetensorsError` when it cannot be made.
+    /// - Throws: `CocoaError` when it cannot be made, `SafetensorsError` when it cannot be read.
     func stage(_ components: String...) throws -> FilePath {
         var directory = staging
         for component in components { directory = directory.appending(component) }
         try DirectoryTree.create(directory)
+        try WholeFile.removeStalePartials(in: directory)
         return directory
     }
 
@@ -70,6 +72,7 @@ struct OutputDirectory: Sendable {
     func publish() throws {
         guard DirectoryTree.exists(staging) else { return }
         let marker = staging.appending(Self.marker)
+        try WholeFile.removeStalePartials(in: staging)
         if !DirectoryTree.exists(marker) {
             for name in Self.entries { try DirectoryTree.remove(path.appending(name)) }
             try WholeFile.write([], to: marker)

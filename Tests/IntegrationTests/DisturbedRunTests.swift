@@ -92,6 +92,19 @@ extension SerialDisturbanceTests {
             try requireReferenceBytes()
         }
 
+        @Test func `a coordinator that is killed while it writes files leaves no half of one`() async throws {
+            try await Cluster.with { cluster in
+                try cluster.startWorker("faithful")
+                let job = try await cluster.submit(job)
+                try await eventually("a file that is being written", within: .seconds(60)) {
+                    OutputTree.paths(below: output).contains { $0.hasSuffix(".partial") }
+                }
+                try await cluster.restartCoordinator()
+                try await cluster.waitForSuccess(job)
+            }
+            try requireReferenceBytes()
+        }
+
         @Test func `daemons that are told to stop end at once, and the job goes on after them`() async throws {
             try await Cluster.with { cluster in
                 let leaver = try cluster.startWorker("leaver")

@@ -60,6 +60,10 @@ final class SupervisedDaemon {
     /// - Throws: ``WaitError`` when it does not end, and the requirement.
     func end() async throws {
         guard isUp, let program = programs.last else { return }
+        // Before it says anything it does not listen to signals.
+        try await eventually("the first words of \(name)", within: .seconds(20)) {
+            !program.errors.isEmpty || !program.isRunning
+        }
         program.send(SIGTERM)
         isUp = false
         let code = try await program.exitCode(within: .seconds(20))
