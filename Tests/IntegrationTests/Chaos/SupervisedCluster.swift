@@ -108,8 +108,11 @@ final class SupervisedCluster {
         try #require(try FileManager.default.contentsOfDirectory(atPath: incoming) == [], "half a blob is left")
     }
 
-    /// Copies every log to a directory that outlives the test.
+    /// Copies every log to a directory that outlives the test, in place of what is there.
+    ///
+    /// - Throws: what Foundation throws when it cannot be written.
     func keepLogs(in path: String) throws {
+        if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         for name in try directory.names() where name.hasSuffix(".stderr") {
             try FileManager.default.copyItem(atPath: directory.appending(name), toPath: "\(path)/\(name)")
