@@ -39,6 +39,8 @@ public actor WorkerConnection {
     private var uploads: [UInt64: Upload] = [:]
     private var heartbeatInterval: Duration = .milliseconds(500)
     private var isWelcome = false
+    /// The connection of the last greeting that was sent.
+    private var greetedConnection: UInt32?
     private var isEnded = false
     private var welcomeWaiters: [CheckedContinuation<Void, Never>] = []
     private let orderSink: AsyncStream<Order>.Continuation
@@ -109,6 +111,9 @@ public actor WorkerConnection {
     ) async throws(MessagingError) {
         let start = ContinuousClock.now
         while !Task.isCancelled {
+            // A welcome to the greeting of an earlier connection says nothing about what was sent on this one.
+            if greetedConnection != hello.connection { isWelcome = false }
+            if !isWelcome { greetedConnection = hello.connection }
             do {
                 try await link.send(.worker(isWelcome ? .heartbeat(hello.worker, progress()) : .hello(hello)))
             } catch {
@@ -123,11 +128,19 @@ public actor WorkerConnection {
 
     /// Greets again when the connection broke: what was under way on it may be lost, on either side.
     public func watchConnection() async {
+        var isEstablished = false
         for await event in link.channel.events {
-            guard case .disconnected = event, isWelcome else { continue }
-            isWelcome = false
-            hello.connection += 1
-            orderSink.yield(.forgotten)
+            switch event {
+            case .handshakeSucceeded: isEstablished = true
+            case .disconnected where isEstablished || isWelcome:
+                isEstablished = false
+                // Also before the welcome was seen: it, and the units that followed it, may be what was lost.
+                hello.connection += 1
+                guard isWelcome else { continue }
+                isWelcome = false
+                orderSink.yield(.forgotten)
+            default: continue
+            }
         }
     }
 
