@@ -7,7 +7,7 @@ import Telemetry
 extension Coordinator {
     private func forget(_ worker: WorkerID) {
         // It may have come back in the same breath.
-        guard !scheduler.workerStatuses.contains(where: { $0.id == worker }) else { return }
+        guard !scheduler.workerStatuses.contains(where: { $0.id == worker }), !isJoining(worker) else { return }
         guard let peer = workers.removeValue(forKey: worker)?.identity else { return }
         forgetRequests(of: peer)
         transferSink.yield((.peerGone, peer))

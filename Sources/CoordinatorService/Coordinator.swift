@@ -25,6 +25,8 @@ actor Coordinator {
     let supervision: DaemonSupervision
     private let metrics: CoordinatorMetrics
     private let start = ContinuousClock.now
+    /// Time since then in which the process did not run.
+    private var lostTime = Duration.zero
 
     private(set) var scheduler: Scheduler
     /// The scheduler as it was when its facts were last durable: what clients are told outlives a crash.
@@ -89,7 +91,7 @@ actor Coordinator {
         (transfers, transferSink) = AsyncStream.makeStream(of: (TransferService.Request, RoutingIdentity).self)
     }
 
-    private var now: SchedulerInstant { SchedulerInstant(sinceStart: ContinuousClock.now - start) }
+    private var now: SchedulerInstant { SchedulerInstant(sinceStart: ContinuousClock.now - start - lostTime) }
 
     // MARK: - Events in
 
@@ -98,6 +100,11 @@ actor Coordinator {
         metrics.note(event, stage: stage(of: event))
         pendingEvents.append(event)
         wakeSink.yield()
+    }
+
+    /// Whether a worker has greeted, and the scheduler does not know it yet.
+    func isJoining(_ worker: WorkerID) -> Bool {
+        pendingEvents.contains { if case .workerJoined(worker, _) = $0 { true } else { false } }
     }
 
     /// Handles events as they come, until cancelled.
@@ -110,11 +117,19 @@ actor Coordinator {
     }
 
     /// Lets the scheduler see that time passes, until cancelled.
+    ///
+    /// Time in which this process did not run, since it was stopped or the machine suspended, is none of the workers'
+    /// silence: nobody could be heard.
     func watchDeadlines(_ pulse: ReplyPulse) async {
         defer { pulse.end() }
+        let interval = Duration.milliseconds(200)
+        var last = ContinuousClock.now
         while !Task.isCancelled {
             pulse.noteReply()
-            try? await Task.sleep(for: .milliseconds(200))
+            try? await Task.sleep(for: interval)
+            let pause = ContinuousClock.now - last - interval
+            last = ContinuousClock.now
+            if pause > .milliseconds(500) { lostTime += pause }
             if let deadline, deadline <= now { happen(.deadlineReached) }
         }
     }
