@@ -1,4 +1,5 @@
 import Messaging
+import Synchronization
 
 /// How a worker leaves: asked to by its machine or by the coordinator, and at last let go.
 final class Farewell: Sendable {
@@ -7,6 +8,7 @@ final class Farewell: Sendable {
 
     private let reasons: AsyncStream<String>
     private let reasonSink: AsyncStream<String>.Continuation
+    private let announcedReason = Mutex<String?>(nil)
     private let dismissals: AsyncStream<Void>
     private let dismissalSink: AsyncStream<Void>.Continuation
 
@@ -19,6 +21,14 @@ final class Farewell: Sendable {
     func begin(_ reason: String) {
         reasonSink.yield(reason)
     }
+
+    /// Notes that the coordinator was told; one that is restarted, or loses the connection, has to be told again.
+    func announce(_ reason: String) {
+        announcedReason.withLock { $0 = reason }
+    }
+
+    /// Why the worker leaves, once the coordinator was told.
+    var announced: String? { announcedReason.withLock { $0 } }
 
     /// Lets the worker go: nothing is wanted of it any more.
     func dismiss() {

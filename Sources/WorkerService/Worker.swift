@@ -124,6 +124,7 @@ public struct Worker: Service {
         supervision.readiness.clear("draining")
         await parts.queue.close()
         if await parts.connection.isConnected {
+            farewell.announce(reason)
             try? await parts.connection.tell(.draining(reason: reason))
             await farewell.isLetGo(within: configuration.drainLimit, by: parts.connection)
         }
@@ -142,6 +143,7 @@ public struct Worker: Service {
                         LogKeys.worker: "\(configuration.worker)",
                     ])
                 if supervision.readiness.reason != "draining" { supervision.readiness.set() }
+                if let reason = farewell.announced { try? await parts.connection.tell(.draining(reason: reason)) }
                 await parts.holdings.tellAll()
             case .forgotten:
                 if supervision.readiness.reason == nil { supervision.readiness.clear("greeting the coordinator") }
