@@ -11,6 +11,7 @@ final class ChaosRun {
     private enum Repair {
         case start(SupervisedDaemon)
         case resume(SupervisedDaemon)
+        case join(host: Int)
     }
 
     private let cluster: SupervisedCluster
@@ -32,7 +33,7 @@ final class ChaosRun {
     /// - Returns: What was done.
     /// - Throws: ``WaitError`` and requirements.
     func run() async throws -> ChaosCounts {
-        if let line = cluster.lines.last {
+        if cluster.lines.count > 1, let line = cluster.lines.last {
             let fault = schedule.nextCut()
             note("before the submission: \(fault)")
             line.suffer(fault)
@@ -87,7 +88,10 @@ final class ChaosRun {
         case .fault(let line, let fault):
             cluster.lines[line].suffer(fault)
             counts.faults += 1
-        case .isolate: preconditionFailure("this cluster has no hosts")
+        case .isolate(let host, let duration):
+            try cluster.hosts?.cut(host)
+            counts.partitions += 1
+            repairs.append((.now + duration, .join(host: host)))
         }
     }
 
@@ -116,6 +120,9 @@ final class ChaosRun {
             guard daemon.isStopped else { return }
             note("resume \(daemon.name)")
             daemon.resume()
+        case .join(let host):
+            note("join host \(host)")
+            try cluster.hosts?.join(host)
         }
     }
 

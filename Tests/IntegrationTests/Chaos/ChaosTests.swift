@@ -74,5 +74,23 @@ extension SerialDisturbanceTests {
                 ChaosSchedule.Scope(
                     daemons: 5, lines: 5, kills: true, stops: true, timeout: SupervisedCluster.workerTimeout))
         }
+
+        @Test(.enabled(if: NetworkHosts.arePossible, NetworkHosts.reason))
+        func `hosts that are cut off for shorter and for longer than a worker may be silent change no byte`()
+            async throws
+        {
+            try await endure(
+                "hosts", SupervisedCluster.Layout(workers: 3, hosts: try NetworkHosts(count: 4)),
+                ChaosSchedule.Scope(daemons: 4, hosts: 4, kills: true, timeout: SupervisedCluster.workerTimeout))
+        }
+
+        @Test(.enabled(if: NetworkHosts.canBeImpaired, NetworkHosts.impairmentReason))
+        func `a network that delays and loses packets changes no byte`() async throws {
+            let hosts = try NetworkHosts(count: 3)
+            try hosts.impair(delayMilliseconds: 20, lossPercent: 2)
+            try await endure(
+                "loss", SupervisedCluster.Layout(workers: 2, hosts: hosts),
+                ChaosSchedule.Scope(hosts: 3, timeout: SupervisedCluster.workerTimeout))
+        }
     }
 }

@@ -1,5 +1,7 @@
+import Dispatch
 import Foundation
 import Synchronization
+import Testing
 
 /// A TCP line between programs that connect and one that listens, which breaks as the test says.
 ///
@@ -7,56 +9,93 @@ import Synchronization
 final class UnreliableLine: Sendable {
     /// Where the programs connect to.
     let endpoint: String
-    private let orders = Mutex(Orders())
+    private let orders = LineOrders()
     private let wakeup: Socket
 
-    /// What the thread is told, and what it tells.
-    private struct Orders {
-        var faults: [LineFault] = []
-        var isHealed = false
-        var cutConnections = 0
+    /// Opens a line to a port of this machine, or of a host.
+    ///
+    /// - Parameters:
+    ///   - port: The port of loopback where somebody listens.
+    ///   - host: The host, and its number; others reach the line at its address.
+    /// - Throws: what the requirement throws when the kernel gives no socket.
+    init(to port: UInt16, on host: (hosts: NetworkHosts, number: Int)? = nil) throws {
+        let (sleeper, wakeup) = try Socket.pair()
+        let space = host.map { $0.hosts.path($0.number) }
+        let isOpened = DispatchSemaphore(value: 0)
+        Thread.detachNewThread { [orders] in
+            let listener: Socket
+            do {
+                if let space { try NetworkNamespace.enter(space) }
+                listener = try Socket.listening(onEveryAddress: space != nil)
+            } catch {
+                orders.open(.failure(error))
+                isOpened.signal()
+                return
+            }
+            orders.open(.success(listener.port))
+            isOpened.signal()
+            let carrier = LineCarrier(listener: listener, sleeper: sleeper, target: port)
+            while orders.direct(carrier) { carrier.turn() }
+        }
+        isOpened.wait()
+        self.wakeup = wakeup
+        endpoint = "tcp://\(host.map { $0.hosts.address($0.number) } ?? "127.0.0.1"):\(try orders.openedPort())"
     }
 
-    /// Opens a line to a port of this machine.
-    ///
-    /// - Throws: what the requirement throws when the kernel gives no socket.
-    init(to port: UInt16) throws {
-        let listener = try Socket.listening()
-        let (sleeper, wakeup) = try Socket.pair()
-        self.wakeup = wakeup
-        endpoint = "tcp://127.0.0.1:\(listener.port)"
-        Thread.detachNewThread { [weak self] in
-            let carrier = LineCarrier(listener: listener, sleeper: sleeper, target: port)
-            // No reference is held while the carrier sleeps: the line's end closes the socket that wakes it.
-            while self?.direct(carrier) != nil { carrier.turn() }
-        }
+    deinit {
+        orders.close()
+        wake()
     }
 
     /// Lets something happen to the line.
     func suffer(_ fault: LineFault) {
-        orders.withLock { $0.faults.append(fault) }
+        orders.add(fault)
         wake()
     }
 
     /// Ends everything that is wrong with the line; connections that are lost stay so.
     func heal() {
-        orders.withLock { orders in
-            orders.faults.removeAll()
-            orders.isHealed = true
-        }
+        orders.heal()
         wake()
     }
 
     /// Connections that were ended by a fault.
-    var cutConnections: Int { orders.withLock { $0.cutConnections } }
+    var cutConnections: Int { orders.cutConnections }
 
     private func wake() { _ = wakeup.write([0]) }
+}
 
-    private func direct(_ carrier: LineCarrier) {
-        orders.withLock { orders in
-            if orders.isHealed { carrier.heal() }
-            for fault in orders.faults { carrier.suffer(fault) }
-            (orders.faults, orders.isHealed, orders.cutConnections) = ([], false, carrier.cutConnections)
+/// What the thread of a line is told, and what it tells.
+private final class LineOrders: Sendable {
+    private struct State {
+        var port: Result<UInt16, any Error>?
+        var faults: [LineFault] = []
+        var isHealed = false
+        var isClosed = false
+        var cutConnections = 0
+    }
+
+    private let state = Mutex(State())
+
+    func open(_ port: Result<UInt16, any Error>) { state.withLock { $0.port = port } }
+
+    func openedPort() throws -> UInt16 { try #require(state.withLock { $0.port }).get() }
+
+    func add(_ fault: LineFault) { state.withLock { $0.faults.append(fault) } }
+
+    func heal() { state.withLock { ($0.faults, $0.isHealed) = ([], true) } }
+
+    func close() { state.withLock { $0.isClosed = true } }
+
+    var cutConnections: Int { state.withLock { $0.cutConnections } }
+
+    /// Tells a carrier what was ordered; false when it shall end.
+    func direct(_ carrier: LineCarrier) -> Bool {
+        state.withLock { state in
+            if state.isHealed { carrier.heal() }
+            for fault in state.faults { carrier.suffer(fault) }
+            (state.faults, state.isHealed, state.cutConnections) = ([], false, carrier.cutConnections)
+            return !state.isClosed
         }
     }
 }

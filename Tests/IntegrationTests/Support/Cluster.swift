@@ -30,10 +30,10 @@ final class Cluster {
     /// - Throws: what the body throws.
     static func with(
         workerTimeout: Duration = .seconds(5), environment: [String: String] = [:],
-        sourceLocation: SourceLocation = #_sourceLocation,
+        launcher: (TemporaryDirectory) -> [String] = { _ in [] }, sourceLocation: SourceLocation = #_sourceLocation,
         _ body: (Cluster) async throws -> Void
     ) async throws {
-        let cluster = try await Cluster(workerTimeout: workerTimeout, environment: environment)
+        let cluster = try await Cluster(workerTimeout: workerTimeout, environment, launcher)
         do {
             try await body(cluster)
         } catch {
@@ -46,7 +46,9 @@ final class Cluster {
     private let options: [String]
     private let environment: [String: String]
 
-    private init(workerTimeout: Duration, environment: [String: String]) async throws {
+    private init(
+        workerTimeout: Duration, _ environment: [String: String], _ launcher: (TemporaryDirectory) -> [String]
+    ) async throws {
         self.environment = environment
         directory = try TemporaryDirectory()
         options = [
@@ -54,7 +56,8 @@ final class Cluster {
             "--worker-timeout", "\(workerTimeout / .milliseconds(1))".split(separator: ".")[0].description,
         ]
         (coordinator, endpoint) = try await CoordinatorProgram.start(
-            "tcp://127.0.0.1:0", options, name: "coordinator-0", environment: environment, in: directory)
+            "tcp://127.0.0.1:0", options, name: "coordinator-0", launcher: launcher(directory),
+            environment: environment, in: directory)
     }
 
     // MARK: - Daemons
@@ -170,7 +173,7 @@ final class Cluster {
         var last: JobStatus?
         try await eventually("the end of \(job)", within: .seconds(90)) {
             last = try await self.status(job)
-            return last?.state != "running"
+            return last?.state != "running" && last?.state != "paused"
         }
         let status = try #require(last)
         try #require(status.state == "succeeded", "\(status.message)")

@@ -37,10 +37,11 @@ enum CoordinatorProgram {
     ///
     /// - Throws: ``WaitError`` when it does not get ready.
     static func start(
-        _ endpoint: String, _ options: [String], name: String, environment: [String: String] = [:],
-        in directory: TemporaryDirectory
+        _ endpoint: String, _ options: [String], name: String, launcher: [String] = [],
+        environment: [String: String] = [:], in directory: TemporaryDirectory
     ) async throws -> (RunningProgram, endpoint: String) {
-        let program = try launch(endpoint, options, name: name, environment: environment, in: directory)
+        let program = try launch(
+            endpoint, options, name: name, launcher: launcher, environment: environment, in: directory)
         return (program, try await Self.endpoint(of: program))
     }
 }

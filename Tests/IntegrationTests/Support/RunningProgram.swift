@@ -52,6 +52,9 @@ final class RunningProgram {
 
     var isRunning: Bool { process.isRunning }
 
+    /// The process's number.
+    var number: pid_t { process.processIdentifier }
+
     /// What it wrote to standard output so far.
     var output: String { Self.text(outputPath) }
 

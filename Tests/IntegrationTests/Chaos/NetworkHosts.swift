@@ -1,0 +1,102 @@
+import Foundation
+import Testing
+
+/// Hosts that are network namespaces, and the switch between them, which is one too: nothing of the machine's own
+/// network is touched.
+final class NetworkHosts {
+    private static let tool = ["/usr/sbin/ip", "/sbin/ip"].first(where: FileManager.default.isExecutableFile) ?? "ip"
+
+    static let reason: Comment = "needs root, ip (iproute2), and a kernel with network namespaces, veth and bridges"
+
+    /// Whether hosts can be made here.
+    static let arePossible: Bool = geteuid() == 0 && (try? NetworkHosts(count: 1)) != nil
+
+    static let impairmentReason: Comment =
+        "needs network namespaces, tc, and a kernel with netem (CONFIG_NET_SCH_NETEM)"
+
+    /// Whether packets can be delayed and lost here.
+    static let canBeImpaired: Bool =
+        geteuid() == 0 && (try? NetworkHosts(count: 1).impair(delayMilliseconds: 1, lossPercent: 1)) != nil
+
+    private let name = "kfacd-\(UUID().uuidString.prefix(8).lowercased())"
+    let count: Int
+
+    private var bridge: String { "\(name)-switch" }
+
+    /// Makes hosts that reach each other.
+    ///
+    /// - Throws: ``WaitError`` when the kernel refuses; what was made is removed again.
+    init(count: Int) throws {
+        self.count = count
+        try Self.ip("netns", "add", bridge)
+        try Self.ip("-n", bridge, "link", "add", "bridge", "type", "bridge")
+        try Self.ip("-n", bridge, "link", "set", "bridge", "up")
+        for host in 0..<count {
+            let (space, port) = (namespace(host), port(host))
+            try Self.ip("netns", "add", space)
+            try Self.ip(
+                "-n", bridge, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", space)
+            try Self.ip("-n", bridge, "link", "set", port, "master", "bridge")
+            try Self.ip("-n", bridge, "link", "set", port, "up")
+            try Self.ip("-n", space, "link", "set", "lo", "up")
+            try Self.ip("-n", space, "address", "add", "\(address(host))/24", "dev", "eth0")
+            try Self.ip("-n", space, "link", "set", "eth0", "up")
+        }
+    }
+
+    deinit {
+        for space in (0..<count).map(namespace) + [bridge] { try? Self.ip("netns", "delete", space) }
+    }
+
+    private func namespace(_ host: Int) -> String { "\(name)-\(host + 1)" }
+
+    private func port(_ host: Int) -> String { "port\(host + 1)" }
+
+    /// The address of a host.
+    func address(_ host: Int) -> String { "10.77.0.\(host + 1)" }
+
+    /// What starts a program on a host.
+    func launcher(_ host: Int) -> [String] { [Self.tool, "netns", "exec", namespace(host)] }
+
+    /// The file that stands for a host's network.
+    func path(_ host: Int) -> String { "/run/netns/\(namespace(host))" }
+
+    // MARK: - The network
+
+    /// Takes the cable out of a host.
+    ///
+    /// - Throws: ``WaitError``.
+    func cut(_ host: Int) throws { try Self.ip("-n", bridge, "link", "set", port(host), "down") }
+
+    /// Puts the cable back in.
+    ///
+    /// - Throws: ``WaitError``.
+    func join(_ host: Int) throws { try Self.ip("-n", bridge, "link", "set", port(host), "up") }
+
+    /// Delays every packet, by an amount that varies, and loses some.
+    ///
+    /// - Throws: ``WaitError`` when the kernel cannot.
+    func impair(delayMilliseconds: Int, lossPercent: Int) throws {
+        for host in 0..<count {
+            try Self.ip(
+                "netns", "exec", bridge, "tc", "qdisc", "add", "dev", port(host), "root", "netem", "delay",
+                "\(delayMilliseconds)ms", "\(delayMilliseconds / 2)ms", "loss", "\(lossPercent)%")
+        }
+    }
+
+    private static func ip(_ arguments: String...) throws {
+        let process = Process()
+        let errors = Pipe()
+        process.executableURL = URL(fileURLWithPath: tool)
+        process.arguments = arguments
+        process.standardError = errors
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        let text = errors.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else {
+            throw WaitError(
+                description: "ip \(arguments.joined(separator: " ")): \(String(decoding: text, as: UTF8.self))")
+        }
+    }
+}

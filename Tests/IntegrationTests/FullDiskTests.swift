@@ -1,0 +1,46 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialDisturbanceTests {
+    /// DESIGN section 6, guarantee 6: a full disk delays a job, and nothing is lost by it.
+    @Suite(.referenceRun(.manyUnits)) struct FullDiskTests {
+        private let reference: ReferenceRun
+        private let output: String
+        private let job: String
+
+        init() throws {
+            reference = try #require(ReferenceRun.current)
+            output = reference.model.directory.appending("out-\(UUID().uuidString)")
+            job = try reference.model.writeJob(output: output)
+        }
+
+        @Test(.enabled(if: SmallDisk.isPossible, SmallDisk.reason))
+        func `a job waits while the coordinator's disk is full, says so, and goes on when there is room`() async throws
+        {
+            let launcher = { (directory: TemporaryDirectory) in
+                SmallDisk.launcher(for: directory.appending("state"), mebibytes: 64)
+            }
+            try await Cluster.with(launcher: launcher) { cluster in
+                try cluster.startWorker("worker")
+                let job = try await cluster.submit(job)
+                try await cluster.waitForProgress(job, units: 12)
+                let state = cluster.directory.appending("state")
+                let ballast = try SmallDisk.fill(state, of: cluster.coordinator)
+                var paused: Cluster.JobStatus?
+                try await eventually("the pause of \(job)", within: .seconds(30)) {
+                    let status = try await cluster.status(job)
+                    try #require(["running", "paused"].contains(status.state), "\(status.message)")
+                    paused = status
+                    return status.state == "paused"
+                }
+                let status = try #require(paused)
+                #expect(status.message.contains(state), "\(status.message)")
+                #expect(status.message.contains("full") || status.message.contains("room"), "\(status.message)")
+                try FileManager.default.removeItem(at: ballast)
+                try await cluster.waitForSuccess(job)
+            }
+            try requireSameBytes(output, reference.outputPath)
+        }
+    }
+}
