@@ -27,6 +27,9 @@ struct BlobLedger: Sendable {
     /// Those of them that wait for room on the coordinator's disk, until when.
     private(set) var paused: [BlobDigest: SchedulerInstant] = [:]
 
+    /// Blobs that workers had which were lost, and until when they may come back with them; the earliest first.
+    private var absences: [(until: SchedulerInstant, blobs: Set<BlobDigest>)] = []
+
     /// Whether anybody has a blob.
     func isAvailable(_ blob: BlobDigest) -> Bool { stored.contains(blob) || holders[blob] != nil }
 
@@ -47,12 +50,23 @@ struct BlobLedger: Sendable {
         if collections[blob]?.worker == worker { collections[blob] = nil }
     }
 
-    /// Forgets all that a worker had.
-    mutating func removeAll(heldBy worker: WorkerID) {
-        for blob in (holdings[worker] ?? [:]).keys { remove(blob, heldBy: worker) }
+    /// Forgets all that a worker had; when it may come back with it, until then.
+    mutating func removeAll(heldBy worker: WorkerID, mayReturnUntil instant: SchedulerInstant?) {
+        let blobs = holdings[worker] ?? [:]
+        for blob in blobs.keys { remove(blob, heldBy: worker) }
+        if let instant { expect(blobs.keys, until: instant) }
         holdings[worker] = nil
         collections.removeAll { $0.value.worker == worker }
     }
+
+    /// Somebody who is not here has these blobs, and may be here in a moment.
+    mutating func expect(_ blobs: some Sequence<BlobDigest>, until instant: SchedulerInstant) {
+        let blobs = Set(blobs)
+        if !blobs.isEmpty { absences.append((instant, blobs)) }
+    }
+
+    /// Whether a blob that nobody has may still be offered.
+    func mayReturn(_ blob: BlobDigest) -> Bool { absences.contains { $0.blobs.contains(blob) } }
 
     // MARK: - The coordinator's store
 
@@ -99,6 +113,7 @@ struct BlobLedger: Sendable {
 
     /// Lets what has waited long enough be collected again.
     mutating func resume(at now: SchedulerInstant, collectionTimeout: Duration) {
+        absences.removeAll { $0.until <= now }
         paused = paused.filter { $0.value > now }
         collections.removeAll { $0.value.since.advanced(by: collectionTimeout) <= now }
     }
@@ -106,7 +121,7 @@ struct BlobLedger: Sendable {
     /// The next instant at which something here has waited long enough.
     func nextInstant(collectionTimeout: Duration) -> SchedulerInstant? {
         let timeouts = collections.values.lazy.map { $0.since.advanced(by: collectionTimeout) }
-        return [timeouts.min(), paused.values.min()].compactMap { $0 }.min()
+        return [timeouts.min(), paused.values.min(), absences.lazy.map(\.until).min()].compactMap { $0 }.min()
     }
 
     /// Bytes of these blobs that a worker does not have.

@@ -9,11 +9,11 @@ struct JobProgress: Sendable {
         case waiting(dependencies: Int)
         /// It can be computed. Can transition to: `leased`, `finished` (late or known), `waiting` (an input is lost).
         case ready
-        /// Somebody has it. Can transition to: `ready` (failed, lost), `leased` (moved), `resting`, `finished`.
+        /// Somebody has it. Can transition to: `ready`, `waiting` (failed, lost), `leased` (moved), `resting`, `finished`.
         case leased(UnitExecutorName, Attempt)
         /// It waits for room on a disk. Can transition to: `ready`, `finished` (late result).
         case resting(until: SchedulerInstant)
-        /// Its result is known. Can transition to: `ready` (its blobs are lost, and needed).
+        /// Its result is known. Can transition to: `ready`, `waiting` (its blobs are lost, and needed).
         case finished(UnitResult)
     }
 
@@ -95,9 +95,19 @@ struct JobProgress: Sendable {
         return inputs
     }
 
+    /// The state of a unit that nobody has: an input that was lost meanwhile has to be made again first.
+    func openState(of unit: UnitIndex) -> UnitState {
+        let missing = plan.units[unit.position].dependencies.count { !isFinished($0) }
+        return missing == 0 ? .ready : .waiting(dependencies: missing)
+    }
+
     /// Marks a unit as finished and returns the units that became ready by it.
     mutating func finish(_ unit: UnitIndex, _ result: UnitResult) -> [UnitIndex] {
-        guard !isFinished(unit) else { return [] }
+        guard !isFinished(unit) else {
+            // A journal tells of a unit that was computed again twice; the later result is the one that others read.
+            states[unit.position] = .finished(result)
+            return []
+        }
         states[unit.position] = .finished(result)
         revived[unit] = nil
         unfinishedCount -= 1
@@ -108,24 +118,27 @@ struct JobProgress: Sendable {
         }
     }
 
-    /// Makes a finished unit ready again, because its blobs are lost.
+    /// Opens a finished unit again, because its blobs are lost: it is ready, or waits when its inputs are lost too.
     ///
     /// - Returns: The units that were ready and wait again.
     mutating func revive(_ unit: UnitIndex) -> [UnitIndex] {
         guard case .finished(let result) = states[unit.position] else { return [] }
-        states[unit.position] = .ready
         revived[unit] = result
+        states[unit.position] = .waiting(dependencies: 0)
+        states[unit.position] = openState(of: unit)
         unfinishedCount += 1
         return dependents[unit.position].filter { dependent in
-            // Should the second result differ from the first, this unit is another one.
-            keys[dependent] = nil
             switch states[dependent.position] {
             case .waiting(let count):
                 states[dependent.position] = .waiting(dependencies: count + 1)
+                keys[dependent] = nil
                 return false
             case .ready, .resting:
                 states[dependent.position] = .waiting(dependencies: 1)
+                // Should the second result differ from the first, this unit is another one.
+                keys[dependent] = nil
                 return true
+            // What is leased is computed from the first result.
             case .leased, .finished: return false
             }
         }

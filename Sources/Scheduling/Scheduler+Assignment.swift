@@ -55,7 +55,7 @@ extension Scheduler {
         roster.workers.elements.enumerated()
             .filter {
                 let state = $0.element.value
-                return !state.isDraining && state.leases.count < state.capacity.lanes + settings.queuedUnitsPerWorker
+                return state.takesUnits && state.leases.count < state.capacity.lanes + settings.queuedUnitsPerWorker
             }
             .sorted { left, right in
                 let (a, b) = (left.element.value, right.element.value)
@@ -77,8 +77,7 @@ extension Scheduler {
             workerQueues.settle(group, at: home)
             if home == worker { return entry }
         }
-        guard roster.workers[worker]?.hasFreeLane == true else { return nil }
-        return unitOfBusyHome(for: worker, &effects)
+        return unitOfAnotherHome(for: worker, &effects)
     }
 
     private mutating func firstFitting(
@@ -96,11 +95,6 @@ extension Scheduler {
         guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return false }
         if let key = key(of: unit) {
             if let other = keysUnderWay[key], other != unit { return false }
-            if known[key] != nil, jobs[unit.job]?.revived[unit.unit] == nil {
-                // It became known meanwhile.
-                unsettled.append(unit)
-                return false
-            }
         }
         return checkInputs(of: unit, &effects) == .available
     }
@@ -124,20 +118,33 @@ extension Scheduler {
         return bytes.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key
     }
 
-    /// The largest of the most urgent units of others' layers that is worth its way, when its home has no lane free.
-    private mutating func unitOfBusyHome(
+    /// A unit of another worker's layer: one that its home cannot compute, else the largest of the most urgent ones that
+    /// is worth its way, when its home has no lane free and this worker has.
+    private mutating func unitOfAnotherHome(
         for worker: WorkerID, _ effects: inout SchedulerEffects
     ) -> ReadyQueue.Entry? {
+        let isIdle = roster.workers[worker]?.hasFreeLane == true
         var best: (entry: ReadyQueue.Entry, seconds: Double)?
-        for (home, queue) in workerQueues.homed where home != worker && roster.workers[home]?.hasFreeLane == false {
+        for (home, queue) in workerQueues.homed where home != worker {
+            let isBusy = roster.workers[home]?.hasFreeLane == false
             for entry in queue.entries.prefix(64) where fits(entry.reference, worker) {
-                guard let job = jobs[entry.reference.job], isWorthMoving(entry.reference, to: worker) else { continue }
+                guard let job = jobs[entry.reference.job] else { continue }
+                if !canTake(entry.reference, home), isStillReady(entry, &effects) { return entry }
                 let seconds = job.plan.units[entry.reference.unit.position].cost.nominalSeconds
-                guard seconds > best?.seconds ?? -1, isStillReady(entry, &effects) else { continue }
+                guard isIdle, isBusy, seconds > best?.seconds ?? -1, isWorthMoving(entry.reference, to: worker),
+                    isStillReady(entry, &effects)
+                else { continue }
                 best = (entry, seconds)
             }
         }
         return best?.entry
+    }
+
+    /// Whether a unit's home will compute it, now or when it has room.
+    private func canTake(_ unit: UnitReference, _ home: WorkerID) -> Bool {
+        guard let state = roster.workers[home], let job = jobs[unit.job] else { return false }
+        let memory = job.plan.units[unit.unit.position].cost.memoryBytes
+        return state.takesUnits && memory <= state.capacity.memoryBytes && mayTry(unit, home)
     }
 
     /// Whether a unit takes longer than its inputs and outputs take through the network, there and back.
@@ -212,7 +219,7 @@ extension Scheduler {
             for (unit, lease) in state.leases.elements.dropFirst(state.capacity.lanes)
             where !lease.hasStarted && thief.fits(lease.memoryBytes) && mayTry(unit, idle)
                 && thief.leases[unit] == nil && jobs[unit.job]?.twins[unit.unit] == nil
-                && isWorthMoving(unit, to: idle)
+                && isWorthMoving(unit, to: idle) && hasInputs(unit)
             {
                 if lease.nominalSeconds > best?.2.nominalSeconds ?? -1 { best = (worker, unit, lease) }
             }

@@ -10,10 +10,16 @@ extension Scheduler {
             guard roster.workers[worker] != nil else { return }
             hear(.worker(worker), now)
             for blob in blobs { ledger.add(blob, heldBy: worker) }
+            lookAtRevivedUnits()
         case .blobsDropped(let worker, let blobs):
             for blob in blobs { ledger.remove(blob, heldBy: worker) }
-        case .blobWanted(let blob): ledger.want(blob, isAwaited: true)
-        case .blobStored(let blob): ledger.store(blob.digest)
+        case .blobWanted(let blob):
+            // Whoever was asked would have sent it, had it lain in the store.
+            ledger.unstore(blob)
+            ledger.want(blob, isAwaited: true)
+        case .blobStored(let blob):
+            ledger.store(blob.digest)
+            lookAtRevivedUnits()
         case .blobUnreadable(let blob): ledger.unstore(blob)
         case .collectionFailed(let blob, let worker):
             ledger.remove(blob, heldBy: worker)
@@ -78,9 +84,16 @@ extension Scheduler {
         guard let job = jobs[unit.job], let inputs = job.inputs(of: unit.unit) else { return .unsettled }
         let missing = inputs.filter { !ledger.isAvailable($0.blob.digest) }
         guard !missing.isEmpty else { return .available }
-        guard blobsSettleAt == nil else { return .unsettled }
-        for input in missing { revive(UnitReference(job: unit.job, unit: input.output.unit), &effects) }
+        let lost = missing.filter { !ledger.mayReturn($0.blob.digest) }
+        guard blobsSettleAt == nil, !lost.isEmpty else { return .unsettled }
+        for input in lost { revive(UnitReference(job: unit.job, unit: input.output.unit), &effects) }
         return .revived
+    }
+
+    /// Whether somebody has every blob that a unit reads.
+    func hasInputs(_ unit: UnitReference) -> Bool {
+        guard let inputs = jobs[unit.job]?.inputs(of: unit.unit) else { return false }
+        return inputs.allSatisfy { ledger.isAvailable($0.blob.digest) }
     }
 
     /// Lets a finished unit be computed again: its lineage is the plan.
@@ -93,5 +106,12 @@ extension Scheduler {
             resting.remove(reference)
         }
         enqueue(unit)
+    }
+
+    /// Blobs came back, maybe those that units are to make again.
+    mutating func lookAtRevivedUnits() {
+        for (id, job) in jobs where job.outcome == nil {
+            unsettled += job.revived.keys.sorted().map { UnitReference(job: id, unit: $0) }
+        }
     }
 }

@@ -25,7 +25,8 @@ extension Scheduler {
             violations.append("the coordinator has \(coordinatorLeases.count) units")
         }
         for (unit, count) in leased where count > 2 { violations.append("\(unit) is leased \(count) times") }
-        violations += ledger.violatedInvariants(workers: Array(roster.workers.keys))
+        violations += ledger.violatedInvariants(
+            workers: Array(roster.workers.keys), collectionsMax: settings.collectionsPerWorker)
         let queued = (workerQueues.entries + coordinatorQueue.entries).map(\.reference)
         for unit in queued where jobs[unit.job]?.states[unit.unit.position] != .ready {
             violations.append("\(unit) is in a queue and not ready")
@@ -73,8 +74,11 @@ extension Scheduler {
 
 extension BlobLedger {
     /// What does not hold of what must always hold.
-    func violatedInvariants(workers: [WorkerID]) -> [String] {
+    func violatedInvariants(workers: [WorkerID], collectionsMax: Int) -> [String] {
         var violations: [String] = []
+        for worker in workers where collections.values.count(where: { $0.worker == worker }) > collectionsMax {
+            violations.append("more than \(collectionsMax) blobs are collected from \(worker)")
+        }
         for (worker, blobs) in holdings where !blobs.isEmpty {
             if !workers.contains(worker) { violations.append("\(worker) is gone and holds blobs") }
             for blob in blobs.keys where holders[blob]?.contains(worker) != true {

@@ -53,8 +53,9 @@ extension Scheduler {
             return
         }
         guard job.states[unit.unit.position] == .leased(executor, attempt) else { return }
-        if let key = job.keys[unit.unit], keysUnderWay[key] == unit { keysUnderWay[key] = nil }
-        jobs[unit.job]?.states[unit.unit.position] = .ready
+        releaseKey(of: unit)
+        jobs[unit.job]?.keys[unit.unit] = nil
+        jobs[unit.job]?.states[unit.unit.position] = job.openState(of: unit.unit)
         enqueue(unit)
     }
 
@@ -120,13 +121,18 @@ extension Scheduler {
     /// Ends leases whose units do not come forward, though their workers are heard.
     mutating func expireLeases(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for (worker, state) in roster.workers {
-            for (unit, lease) in state.leases where lease.renewedAt.advanced(by: patience(with: lease)) <= now {
+            for (unit, lease) in state.leases
+            where lease.renewedAt.advanced(by: patience(with: lease)) <= now
+                && holds(unit, .worker(worker), lease.attempt) && jobs[unit.job]?.outcome == nil
+            {
                 // A unit that the worker no longer speaks of was lost on the way, there or back; one that it still
                 // computes is stuck.
                 let isStuck = lease.reportedAt.map { now < $0.advanced(by: settings.workerTimeout) } ?? false
                 effects.notices.append(.leaseExpired(unit, worker, wasUnderWay: isStuck))
                 effects.orders.append(.revoke(worker, LeasedUnit(unit, lease.attempt)))
                 guard isStuck else {
+                    // Somebody else may hear better.
+                    roster.pause(worker, until: now.advanced(by: settings.pauseDelay))
                     giveBack(unit, .worker(worker), lease.attempt)
                     continue
                 }

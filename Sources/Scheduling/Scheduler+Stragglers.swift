@@ -8,7 +8,7 @@ import OrderedCollections
 extension Scheduler {
     mutating func repeatStragglers(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for idle in roster.workers.keys {
-            guard let state = roster.workers[idle], state.leases.isEmpty, !state.isDraining,
+            guard let state = roster.workers[idle], state.leases.isEmpty, state.takesUnits,
                 let unit = slowestUnit(for: idle, state, now), let job = jobs[unit.job]
             else { continue }
             let attempt = nextAttempt(of: unit)
@@ -28,7 +28,8 @@ extension Scheduler {
         for (worker, state) in roster.workers where worker != idle {
             for (unit, lease) in state.leases {
                 guard let startedAt = lease.startedAt, let expected = expectedSeconds(of: unit),
-                    jobs[unit.job]?.twins[unit.unit] == nil, thief.fits(lease.memoryBytes), mayTry(unit, idle)
+                    jobs[unit.job]?.twins[unit.unit] == nil, thief.fits(lease.memoryBytes), mayTry(unit, idle),
+                    hasInputs(unit)
                 else { continue }
                 let elapsed = (now.sinceStart - startedAt.sinceStart) / .seconds(1)
                 let excess = elapsed / expected

@@ -11,8 +11,11 @@ extension Scheduler {
         let wasHeld = holds(unit, executor, attempt)
         if case .worker(let worker) = executor, roster.workers[worker] != nil {
             for blob in result.blobs { ledger.add(blob, heldBy: worker) }
+            lookAtRevivedUnits()
+        } else {
+            // A stranger: it is told to greet, and then offers them.
+            ledger.expect(result.blobs.map(\.digest), until: now.advanced(by: settings.workerTimeout))
         }
-        defer { rescueBlobsOfDrainingWorker(executor) }
         guard let job = jobs[unit.job], job.outcome == nil, job.plan.units.indices.contains(unit.unit.position)
         else {
             dropLease(unit, attempt, executor)
@@ -41,11 +44,6 @@ extension Scheduler {
         if jobs[unit.job]?.unfinishedCount == 0 { end(unit.job, .succeeded, &effects) }
     }
 
-    private mutating func rescueBlobsOfDrainingWorker(_ executor: UnitExecutorName) {
-        guard case .worker(let worker) = executor, roster.workers[worker]?.isDraining == true else { return }
-        rescueBlobs(of: worker)
-    }
-
     mutating func fail(
         _ unit: UnitReference, _ attempt: Attempt, _ executor: UnitExecutorName, _ failure: UnitFailure,
         _ now: SchedulerInstant, _ effects: inout SchedulerEffects
@@ -70,6 +68,10 @@ extension Scheduler {
             giveBack(unit, executor, attempt)
             return
         case .noSpace:
+            if case .worker(let worker) = executor {
+                // Longer than the unit rests, so that others come before it.
+                roster.pause(worker, until: now.advanced(by: settings.pauseDelay * 2))
+            }
             rest(unit, executor, attempt, failure, now, &effects)
             return
         case .badInput, .world, .workerLost: break
@@ -126,9 +128,6 @@ extension Scheduler {
         _ unit: UnitReference, _ executor: UnitExecutorName, _ result: UnitResult, _ duration: UnitTiming
     ) {
         guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return }
-        dequeue(unit)
-        resting.remove(unit)
-        if let key = job.keys[unit.unit], keysUnderWay[key] == unit { keysUnderWay[key] = nil }
         jobs[unit.job]?.durations[unit.unit] = duration
         jobs[unit.job]?.executors[unit.unit] = executor
         if executor != .earlierWork {
@@ -136,7 +135,15 @@ extension Scheduler {
             jobs[unit.job]?.pace[planned.stage, default: (0, 0)].elapsed += duration.elapsedSeconds
             jobs[unit.job]?.pace[planned.stage]?.nominal += planned.cost.nominalSeconds
         }
-        for position in (job.collected[unit.unit] ?? []).sorted() where result.blobs.indices.contains(position) {
+        markFinished(unit, result)
+    }
+
+    private mutating func markFinished(_ unit: UnitReference, _ result: UnitResult) {
+        dequeue(unit)
+        resting.remove(unit)
+        releaseKey(of: unit)
+        for position in (jobs[unit.job]?.collected[unit.unit] ?? []).sorted()
+        where result.blobs.indices.contains(position) {
             ledger.want(result.blobs[position].digest)
         }
         for ready in jobs[unit.job]?.finish(unit.unit, result) ?? [] {
@@ -156,15 +163,35 @@ extension Scheduler {
         return key
     }
 
+    /// Nobody computes a unit any more: others that are the same need not wait for it.
+    mutating func releaseKey(of unit: UnitReference) {
+        if let key = jobs[unit.job]?.keys[unit.unit], keysUnderWay[key] == unit { keysUnderWay[key] = nil }
+    }
+
     /// Finishes the units whose results are known from earlier work, one after the other.
     mutating func settleKnownUnits(_ effects: inout SchedulerEffects) {
         while let unit = unsettled.popLast() {
-            guard let job = jobs[unit.job], job.outcome == nil, job.states[unit.unit.position] == .ready,
-                job.revived[unit.unit] == nil, let key = key(of: unit), let result = known[key]
-            else { continue }
+            guard let job = jobs[unit.job], job.outcome == nil, !job.isFinished(unit.unit) else { continue }
+            if let earlier = job.revived[unit.unit] {
+                restore(unit, earlier, &effects)
+                continue
+            }
+            guard job.states[unit.unit.position] == .ready, let key = key(of: unit) else { continue }
+            guard let result = known[key] else {
+                readyByKey[key, default: []].append(unit)
+                continue
+            }
             let timing = UnitTiming(elapsedSeconds: 0, kernelSeconds: 0)
             record(.unitFinished(unit, .earlierWork, result, timing, key), &effects)
         }
+    }
+
+    /// The blobs of a unit that was to be computed again are back: nobody need compute it.
+    private mutating func restore(_ unit: UnitReference, _ result: UnitResult, _ effects: inout SchedulerEffects) {
+        guard result.blobs.allSatisfy({ ledger.isAvailable($0.digest) }) else { return }
+        revokeHolders(of: unit, &effects)
+        effects.notices.append(.unitRestored(unit))
+        markFinished(unit, result)
     }
 
     // MARK: - Queues
@@ -177,7 +204,7 @@ extension Scheduler {
     }
 
     mutating func enqueue(_ unit: UnitReference) {
-        guard let job = jobs[unit.job], job.outcome == nil else { return }
+        guard let job = jobs[unit.job], job.outcome == nil, job.states[unit.unit.position] == .ready else { return }
         if job.plan.units[unit.unit.position].isForWorker {
             workerQueues.insert(entry(for: unit))
             unsettled.append(unit)

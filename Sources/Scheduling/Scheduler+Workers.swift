@@ -37,9 +37,9 @@ extension Scheduler {
                 ? .workerLeft(worker, reason: reason, units: units)
                 : .workerLost(worker, reason: reason, units: units))
         workerQueues.removeHome(worker)
-        ledger.removeAll(heldBy: worker)
-        // It may be back in a moment and offer what it held; nothing is made again before that is clear.
-        if !lost.isDraining { blobsSettleAt = now.advanced(by: settings.workerTimeout) }
+        // It may be back in a moment and offer what it held; nothing of that is made again before that is clear.
+        let mayReturnUntil = lost.isDraining ? nil : now.advanced(by: settings.workerTimeout)
+        ledger.removeAll(heldBy: worker, mayReturnUntil: mayReturnUntil)
         for (unit, lease) in lost.leases where holds(unit, .worker(worker), lease.attempt) {
             // A farewell says nothing about the unit: a worker that is restarted for maintenance did not fail it.
             guard lease.hasStarted, !isFarewell else {
@@ -75,12 +75,17 @@ extension Scheduler {
             effects.orders.append(.revoke(worker, LeasedUnit(unit, lease.attempt)))
             giveBack(unit, .worker(worker), lease.attempt)
         }
-        rescueBlobs(of: worker)
     }
 
-    /// Wants at the coordinator what only a leaving worker has and running jobs still read.
-    mutating func rescueBlobs(of worker: WorkerID) {
-        for blob in blobsStillRead where ledger.holders[blob] == [worker] { ledger.want(blob) }
+    /// Wants at the coordinator what only leaving workers have and running jobs still read.
+    mutating func rescueBlobsOfLeavingWorkers() {
+        guard roster.workers.values.contains(where: \.isDraining) else { return }
+        for blob in blobsStillRead where isHeldByLeavingWorkersOnly(blob) { ledger.want(blob) }
+    }
+
+    private func isHeldByLeavingWorkersOnly(_ blob: BlobDigest) -> Bool {
+        guard let holders = ledger.holders[blob], !ledger.stored.contains(blob) else { return false }
+        return holders.allSatisfy { roster.workers[$0]?.isDraining == true }
     }
 
     /// The blobs that unfinished units of running jobs read, without those that are not made yet.
@@ -109,7 +114,7 @@ extension Scheduler {
 
     private func isReadyToLeave(_ worker: WorkerID) -> Bool {
         guard let state = roster.workers[worker], state.isDraining, state.leases.isEmpty else { return false }
-        return !ledger.wanted.contains { ledger.holders[$0] == [worker] }
+        return !ledger.wanted.contains { ledger.holds(worker, $0) && isHeldByLeavingWorkersOnly($0) }
     }
 
     /// Orders to leave may be lost; they are repeated with the worker's signs of life, but not with each one.

@@ -21,11 +21,19 @@ public struct Scheduler: Sendable {
     var resting: OrderedSet<UnitReference> = []
     /// Units that are computed now, by their keys: two jobs that want the same do not both compute it.
     var keysUnderWay: [UnitKey: UnitReference] = [:]
+    /// Units that were ready when their keys were looked up, and not known; some are not ready any more.
+    var readyByKey: [UnitKey: OrderedSet<UnitReference>] = [:]
     /// Until then a blob that nobody has may still be offered by a worker that comes back.
     var blobsSettleAt: SchedulerInstant?
     /// Units that are ready and whose keys were not looked up yet.
     var unsettled: [UnitReference] = []
     private var acceptedJobCount = 0
+    /// The instant that was named last as the one at which to ask again, on the coordinator's clock.
+    private var deadline: SchedulerInstant?
+    /// The time in which the coordinator did not run although its clock did.
+    private var unattended: Duration = .zero
+    /// The last instant, on the clock that does not count that time.
+    private var latest = SchedulerInstant(sinceStart: .zero)
 
     /// Begins without jobs and workers.
     public init(settings: SchedulerSettings = SchedulerSettings()) {
@@ -36,9 +44,10 @@ public struct Scheduler: Sendable {
     ///
     /// - Parameters:
     ///   - event: What has happened.
-    ///   - now: When, on the coordinator's monotonic clock.
+    ///   - instant: When, on the coordinator's monotonic clock.
     /// - Returns: What to do, in the order that the type documents.
-    public mutating func handle(_ event: SchedulerEvent, at now: SchedulerInstant) -> SchedulerEffects {
+    public mutating func handle(_ event: SchedulerEvent, at instant: SchedulerInstant) -> SchedulerEffects {
+        let now = attended(instant)
         var effects = SchedulerEffects()
         switch event {
         case .jobSubmitted(let header, let plan): submit(header, plan, &effects)
@@ -65,10 +74,24 @@ public struct Scheduler: Sendable {
             settleKnownUnits(&effects)
             assignWork(now, &effects)
         } while !unsettled.isEmpty
+        rescueBlobsOfLeavingWorkers()
         collectBlobs(now, &effects)
         dismissDrainedWorkers(now, &effects)
-        effects.deadline = nextDeadline()
+        deadline = nextDeadline()?.advanced(by: unattended)
+        effects.deadline = deadline
         return effects
+    }
+
+    /// The instant on a clock that stands still while the coordinator does: had it run, it would have asked in time.
+    ///
+    /// Nobody was heard while the machine slept, or while the process was stopped or waited for its disk; that says
+    /// nothing about the workers.
+    private mutating func attended(_ instant: SchedulerInstant) -> SchedulerInstant {
+        if let deadline, deadline.advanced(by: settings.absenceMin) < instant {
+            unattended = instant.sinceStart - latest.sinceStart
+        }
+        latest = SchedulerInstant(sinceStart: max(latest.sinceStart, instant.sinceStart - unattended))
+        return latest
     }
 
     /// Folds a fact from the journal into the state, as ``handle(_:at:)`` did when it was recorded.
@@ -84,7 +107,10 @@ public struct Scheduler: Sendable {
             acceptedJobCount += 1
             enqueueReadyUnits(of: header.id)
         case .unitFinished(let unit, let executor, let result, let duration, let key):
-            if let key { known.insert(result, for: key, limit: settings.knownResultsMax) }
+            if let key {
+                known.insert(result, for: key, limit: settings.knownResultsMax)
+                unsettled += readyByKey.removeValue(forKey: key) ?? []
+            }
             setFinished(unit, executor, result, duration)
         case .unitFailed(let unit, let executor, _):
             jobs[unit.job]?.failures[unit.unit, default: []].append(executor)
@@ -96,6 +122,7 @@ public struct Scheduler: Sendable {
             resting.removeAll { $0.job == job }
             unsettled.removeAll { $0.job == job }
             keysUnderWay = keysUnderWay.filter { $0.value.job != job }
+            readyByKey = readyByKey.mapValues { $0.filter { $0.job != job } }.filter { !$0.value.isEmpty }
         }
     }
 
@@ -134,12 +161,8 @@ public struct Scheduler: Sendable {
     private mutating func restart(_ stored: [BlobReference], _ now: SchedulerInstant) {
         for blob in stored { ledger.store(blob.digest) }
         blobsSettleAt = now.advanced(by: settings.workerTimeout)
-        for (id, job) in jobs where job.outcome == nil {
-            for blob in neededFiles(of: job) { ledger.want(blob) }
-            for unit in job.plan.units where job.states[unit.index.position] == .ready {
-                unsettled.append(UnitReference(job: id, unit: unit.index))
-            }
-        }
+        // The facts were folded without knowing what became of the files that their blobs were for.
+        ledger.forgetWishes(except: Set(jobs.values.filter { $0.outcome == nil }.flatMap { neededFiles(of: $0) }))
     }
 
     // MARK: - Time
@@ -149,6 +172,7 @@ public struct Scheduler: Sendable {
             lose(worker, reason: "not heard for \(settings.workerTimeout)", now, &effects)
         }
         expireLeases(now, &effects)
+        roster.resume(at: now)
         ledger.resume(at: now, collectionTimeout: settings.collectionTimeout)
         if let instant = blobsSettleAt, instant <= now { blobsSettleAt = nil }
         for unit in resting {
@@ -168,7 +192,7 @@ public struct Scheduler: Sendable {
             if case .resting(let until) = jobs[unit.job]?.states[unit.unit.position] { until } else { nil }
         }
         return [
-            roster.nextExpiry(timeout: settings.workerTimeout), nextLeaseExpiry(), blobsSettleAt, rests.min(),
+            roster.nextInstant(timeout: settings.workerTimeout), nextLeaseExpiry(), blobsSettleAt, rests.min(),
             ledger.nextInstant(collectionTimeout: settings.collectionTimeout),
         ].compactMap { $0 }.min()
     }

@@ -76,6 +76,8 @@ public enum SchedulerNotice: Hashable, Sendable {
     case leaseExpired(UnitReference, WorkerID, wasUnderWay: Bool)
     /// A finished unit is computed again, because nobody has its blobs any more and they are needed.
     case unitRevived(UnitReference)
+    /// The blobs of a unit that was to be computed again are back.
+    case unitRestored(UnitReference)
     /// A unit waits for room on a disk.
     case unitPaused(UnitReference, reason: String)
     /// A worker takes no new units.

@@ -29,6 +29,8 @@ struct WorkerRoster: Sendable {
         var leases: OrderedDictionary<UnitReference, Lease> = [:]
         /// Whether it takes no new units.
         var isDraining = false
+        /// Until then it takes none either: its disk is full, or orders do not reach it.
+        var pausedUntil: SchedulerInstant?
         /// Whether it knows that.
         var hasConfirmedDrain = false
         /// When it was last told to drain or to leave.
@@ -42,14 +44,29 @@ struct WorkerRoster: Sendable {
             return !overflow && sum <= capacity.memoryBytes
         }
 
-        var hasFreeLane: Bool { !isDraining && leases.count < capacity.lanes }
+        /// Whether it may be given units.
+        var takesUnits: Bool { !isDraining && pausedUntil == nil }
+        var hasFreeLane: Bool { takesUnits && leases.count < capacity.lanes }
     }
 
     var workers: OrderedDictionary<WorkerID, Worker> = [:]
 
-    /// The first instant at which a worker counts as lost, when there is a worker.
-    func nextExpiry(timeout: Duration) -> SchedulerInstant? {
-        workers.values.map { $0.lastHeard.advanced(by: timeout) }.min()
+    /// The first instant at which a worker counts as lost or takes units again, when there is a worker.
+    func nextInstant(timeout: Duration) -> SchedulerInstant? {
+        let expiries = workers.values.lazy.map { $0.lastHeard.advanced(by: timeout) }
+        return [expiries.min(), workers.values.lazy.compactMap(\.pausedUntil).min()].compactMap { $0 }.min()
+    }
+
+    /// Lets a worker be without new units until an instant.
+    mutating func pause(_ worker: WorkerID, until instant: SchedulerInstant) {
+        workers[worker]?.pausedUntil = instant
+    }
+
+    /// Lets workers that have paused long enough take units again.
+    mutating func resume(at now: SchedulerInstant) {
+        for worker in workers.keys where workers[worker]?.pausedUntil.map({ $0 <= now }) == true {
+            workers[worker]?.pausedUntil = nil
+        }
     }
 
     /// The workers that were not heard for longer than `timeout`.

@@ -1,0 +1,284 @@
+import Identifiers
+import JobPlan
+import OrderedCollections
+import Scheduling
+
+/// What must hold of the whole, watched from outside: the referee keeps its own books of what was said and recorded.
+struct Referee {
+    let settings: SchedulerSettings
+    var violations: [String] = []
+    var cancelled: Set<JobID> = []
+
+    // What is durable.
+    var accepted: [JobID: JobHeader] = [:]
+    var outcomes: [JobID: JobOutcome] = [:]
+    var finished: Set<UnitReference> = []
+    /// Contents that have been computed for some job.
+    var known: Set<UInt64> = []
+    var failures: [UnitReference: [(executor: UnitExecutorName, failure: UnitFailure)]] = [:]
+
+    // What this life of the coordinator knows.
+    /// Units in each worker's hands.
+    private var given: [WorkerID: OrderedDictionary<LeasedUnit, UInt64>] = [:]
+    private var capacities: [WorkerID: WorkerCapacity] = [:]
+    private var draining: Set<WorkerID> = []
+    /// Blobs that each worker said it has, and those in the coordinator's store.
+    private var told: [WorkerID: Set<BlobDigest>] = [:]
+    private var stored: Set<BlobDigest> = []
+    /// Until when blobs may be offered again by workers that were lost.
+    private var mayReturn: [BlobDigest: SchedulerInstant] = [:]
+    private var settlesAt = SchedulerInstant(sinceStart: .zero)
+    private var decided: Set<UnitReference> = []
+    private var decidedOutcomes: Set<JobID> = []
+    private var revived: Set<UnitReference> = []
+    private var now = SchedulerInstant(sinceStart: .zero)
+
+    init(settings: SchedulerSettings) { self.settings = settings }
+
+    // MARK: - The coordinator's lives
+
+    mutating func noteCrash() {
+        given = [:]
+        capacities = [:]
+        draining = []
+        told = [:]
+        stored = []
+        mayReturn = [:]
+        revived = []
+        decided = finished
+        decidedOutcomes = Set(outcomes.keys)
+    }
+
+    /// A recorded unit counts as finished, unless its file is gone with the staging directory.
+    mutating func noteFile(_ unit: UnitReference, isLost: Bool) {
+        if isLost { finished.remove(unit) } else { finished.insert(unit) }
+        decided = finished
+    }
+
+    /// What a coordinator takes up is what was durable.
+    mutating func check(replayed scheduler: Scheduler, _ records: [JournalRecord], at time: Int) {
+        note(scheduler.violatedInvariants(), "after a replay")
+        for status in scheduler.jobStatuses {
+            let count = finished.count { $0.job == status.id }
+            if status.finishedUnits != count {
+                violations.append("after a replay \(status.finishedUnits) of \(count) units of \(status.id) are finished")
+            }
+            if status.outcome != outcomes[status.id] { violations.append("\(status.id) has another outcome after a replay") }
+        }
+        if Set(scheduler.jobStatuses.map(\.id)) != Set(accepted.keys) { violations.append("a replay has other jobs") }
+        settlesAt = SchedulerInstant(sinceStart: .zero).advanced(by: settings.workerTimeout)
+    }
+
+    // MARK: - Events
+
+    mutating func willHandle(_ event: SchedulerEvent, at instant: SchedulerInstant) {
+        now = instant
+        switch event {
+        case .workerJoined(let worker, let capacity):
+            if capacities[worker] == nil {
+                capacities[worker] = capacity
+                told[worker] = []
+            }
+        case .blobsHeld(let worker, let blobs): if told[worker] != nil { told[worker]?.formUnion(blobs.map(\.digest)) }
+        case .blobsDropped(let worker, let blobs): told[worker]?.subtract(blobs)
+        case .collectionFailed(let blob, let worker): told[worker]?.remove(blob)
+        case .blobStored(let blob): stored.insert(blob.digest)
+        case .blobUnreadable(let blob), .blobWanted(let blob): stored.remove(blob)
+        case .restarted(let blobs): stored.formUnion(blobs.map(\.digest))
+        case .unitFinished(let unit, let attempt, .worker(let worker), let result, _):
+            if told[worker] != nil {
+                told[worker]?.formUnion(result.blobs.map(\.digest))
+            } else {
+                for blob in result.blobs { mayReturn[blob.digest] = now.advanced(by: settings.workerTimeout) }
+            }
+            given[worker]?[LeasedUnit(unit, attempt)] = nil
+        case .unitFailed(let unit, let attempt, .worker(let worker), _): given[worker]?[LeasedUnit(unit, attempt)] = nil
+        case .workerDraining(let worker), .drainRequested(let worker):
+            if capacities[worker] != nil { draining.insert(worker) }
+        default: break
+        }
+    }
+
+    mutating func didHandle(
+        _ event: SchedulerEvent, _ effects: SchedulerEffects, _ scheduler: Scheduler, _ jobs: [SimulatedJob],
+        _ ids: [JobID]
+    ) {
+        note(scheduler.violatedInvariants(), "after \(event)")
+        // What a result makes ready may be looked at and be found lost in the same breath, not the other way round.
+        for record in effects.records { check(decided: record, jobs, ids) }
+        for notice in effects.notices { check(notice, jobs, ids) }
+        if effects.clearsStore { stored = [] }
+        for order in effects.orders { check(order, scheduler, jobs, ids) }
+        for lease in effects.coordinatorWork { checkDependencies(lease, jobs, ids) }
+    }
+
+    private mutating func note(_ sentences: [String], _ context: @autoclosure () -> String) {
+        for sentence in sentences { violations.append("\(context()): \(sentence)") }
+    }
+
+    func isAvailable(_ blob: BlobDigest) -> Bool {
+        stored.contains(blob) || told.values.contains { $0.contains(blob) }
+    }
+
+    private mutating func check(_ notice: SchedulerNotice, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        switch notice {
+        case .workerLost(let worker, _, _), .workerLeft(let worker, _, _):
+            if !draining.contains(worker) {
+                for blob in told[worker] ?? [] { mayReturn[blob] = now.advanced(by: settings.workerTimeout) }
+            }
+            told[worker] = nil
+            given[worker] = nil
+            capacities[worker] = nil
+            draining.remove(worker)
+        case .unitRevived(let unit):
+            guard decided.contains(unit) else { return violations.append("\(unit) is revived and was not finished") }
+            let blobs = result(unit, jobs, ids).blobs.map(\.digest)
+            let missing = blobs.filter { !isAvailable($0) }
+            if missing.isEmpty { violations.append("\(unit) is computed again, though its blobs are there") }
+            let isHasty = missing.allSatisfy { now < mayReturn[$0] ?? now || now < settlesAt }
+            if isHasty, !missing.isEmpty { violations.append("\(unit) is computed again before its blobs may be back") }
+            revived.insert(unit)
+        case .unitRestored(let unit):
+            if !result(unit, jobs, ids).blobs.map(\.digest).allSatisfy(isAvailable) {
+                violations.append("\(unit) is restored, though its blobs are not there")
+            }
+            revived.remove(unit)
+        default: break
+        }
+    }
+
+    func result(_ unit: UnitReference, _ jobs: [SimulatedJob], _ ids: [JobID]) -> UnitResult {
+        jobs[ids.firstIndex(of: unit.job) ?? 0].results[unit.unit.position]
+    }
+
+    func content(_ unit: UnitReference, _ jobs: [SimulatedJob], _ ids: [JobID]) -> UInt64 {
+        jobs[ids.firstIndex(of: unit.job) ?? 0].contents[unit.unit.position]
+    }
+
+    // MARK: - Facts
+
+    private mutating func check(decided record: JournalRecord, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        switch record {
+        case .jobAccepted: break
+        case .unitFinished(let unit, let executor, let result, _, _):
+            if decidedOutcomes.contains(unit.job) { violations.append("\(unit) is finished behind its job's end") }
+            let isFirst = decided.insert(unit).inserted
+            if !isFirst, revived.remove(unit) == nil { violations.append("\(unit) is finished twice") }
+            if !result.agrees(with: self.result(unit, jobs, ids)) {
+                let title = jobs[ids.firstIndex(of: unit.job) ?? 0].plan.units[unit.unit.position].title
+                violations.append("\(unit) (\(title)) of \(executor) has another result than the plan says")
+            }
+        case .unitFailed(let unit, _, _):
+            if decidedOutcomes.contains(unit.job) { violations.append("\(unit) fails behind its job's end") }
+            if decided.contains(unit), !revived.contains(unit) { violations.append("\(unit) fails and was finished") }
+        case .jobEnded(let job, _):
+            if !decidedOutcomes.insert(job).inserted { violations.append("\(job) ends twice") }
+        }
+    }
+
+    mutating func didCommit(_ record: JournalRecord, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        switch record {
+        case .jobAccepted(let header):
+            if accepted.updateValue(header, forKey: header.id) != nil { violations.append("\(header.id) is accepted twice") }
+        case .unitFinished(let unit, _, _, _, let key):
+            finished.insert(unit)
+            if key != nil { known.insert(content(unit, jobs, ids)) }
+        case .unitFailed(let unit, let executor, let failure): failures[unit, default: []].append((executor, failure))
+        case .jobEnded(let job, let outcome): outcomes[job] = outcome
+        }
+    }
+
+    // MARK: - Orders
+
+    private mutating func check(
+        _ order: WorkerOrder, _ scheduler: Scheduler, _ jobs: [SimulatedJob], _ ids: [JobID]
+    ) {
+        switch order {
+        case .lease(let worker, let lease):
+            guard let capacity = capacities[worker] else {
+                return violations.append("\(lease.unit) is leased to \(worker), who is not there")
+            }
+            if draining.contains(worker) { violations.append("\(lease.unit) is leased to \(worker), who leaves") }
+            checkNews(lease.unit, jobs, ids)
+            let plan = jobs[ids.firstIndex(of: lease.unit.job) ?? 0].plan
+            given[worker, default: [:]][lease] = plan.units[lease.unit.unit.position].cost.memoryBytes
+            let units = given[worker] ?? [:]
+            if units.count > capacity.lanes + settings.queuedUnitsPerWorker {
+                violations.append("\(worker) with \(capacity.lanes) lanes has \(units.count) units")
+            }
+            if units.values.reduce(0, +) > capacity.memoryBytes { violations.append("\(worker) has too little memory") }
+            checkDependencies(lease, jobs, ids)
+        case .revoke(let worker, let lease): given[worker]?[lease] = nil
+        case .collect(let worker, let blob):
+            if told[worker]?.contains(blob) != true { violations.append("\(blob) is collected from \(worker)") }
+        case .drain: break
+        case .dismiss(let worker):
+            if !draining.contains(worker) { violations.append("\(worker) is dismissed and does not leave") }
+            if given[worker]?.isEmpty == false { violations.append("\(worker) is dismissed and computes") }
+            checkRescue(from: worker, scheduler, jobs, ids)
+        }
+    }
+
+    /// A leaving worker's blobs that are still read lie elsewhere before it is let go.
+    private mutating func checkRescue(
+        from worker: WorkerID, _ scheduler: Scheduler, _ jobs: [SimulatedJob], _ ids: [JobID]
+    ) {
+        for (position, id) in ids.enumerated() where scheduler.status(of: id)?.outcome == nil {
+            guard scheduler.status(of: id) != nil else { continue }
+            for unit in jobs[position].plan.units
+            where scheduler.result(of: UnitReference(job: id, unit: unit.index)) == nil {
+                for output in jobs[position].plan.blobs(readBy: unit) {
+                    let made = UnitReference(job: id, unit: output.unit)
+                    guard let blob = scheduler.result(of: made)?.blobs[output.position].digest,
+                        told[worker]?.contains(blob) == true, !stored.contains(blob),
+                        !told.contains(where: { $0.key != worker && $0.value.contains(blob) })
+                    else { continue }
+                    violations.append("\(worker) is dismissed with the only copy of a blob of \(made)")
+                }
+            }
+        }
+    }
+
+    /// What is known is not computed again, and nothing is computed for two jobs at once.
+    private mutating func checkNews(_ unit: UnitReference, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        if decidedOutcomes.contains(unit.job) { violations.append("\(unit) is leased and its job has ended") }
+        let content = content(unit, jobs, ids)
+        if revived.contains(unit) {
+            if result(unit, jobs, ids).blobs.map(\.digest).allSatisfy(isAvailable) {
+                violations.append("\(unit) is leased, though its blobs have come back")
+            }
+        } else {
+            if decided.contains(unit) { violations.append("\(unit) is leased and was finished") }
+            if known.contains(content) { violations.append("\(unit) is leased, though its result is known") }
+        }
+        for (worker, units) in given {
+            for other in units.keys where other.unit != unit && self.content(other.unit, jobs, ids) == content {
+                violations.append("\(unit) is leased while \(worker) computes the same for \(other.unit)")
+            }
+        }
+    }
+
+    private mutating func checkDependencies(_ lease: LeasedUnit, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        let unit = jobs[ids.firstIndex(of: lease.unit.job) ?? 0].plan.units[lease.unit.unit.position]
+        for dependency in unit.dependencies
+        where !decided.contains(UnitReference(job: lease.unit.job, unit: dependency)) {
+            violations.append("\(lease.unit) is leased before \(dependency) is finished")
+        }
+    }
+
+    // MARK: - What leaves the process
+
+    /// Nothing is acted on that is not durable.
+    mutating func willSend(_ order: WorkerOrder, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        if case .lease(_, let lease) = order { willBegin(lease, jobs, ids) }
+    }
+
+    mutating func willBegin(_ lease: LeasedUnit, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        if accepted[lease.unit.job] == nil { violations.append("\(lease.unit) is leased and its job is not durable") }
+        let unit = jobs[ids.firstIndex(of: lease.unit.job) ?? 0].plan.units[lease.unit.unit.position]
+        for dependency in unit.dependencies
+        where !finished.contains(UnitReference(job: lease.unit.job, unit: dependency)) {
+            violations.append("\(lease.unit) is sent before the result of \(dependency) is durable")
+        }
+    }
+}

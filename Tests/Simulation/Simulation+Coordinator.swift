@@ -1,0 +1,262 @@
+import Identifiers
+import JobPlan
+import OrderedCollections
+import Scheduling
+
+/// The coordinator's service: events in, facts to the disk, effects out.
+extension Simulation {
+    // MARK: - Life and death
+
+    mutating func startCoordinator() {
+        guard !coordinator.isUp, !coordinator.isStarting else { return }
+        coordinator.isStarting = true
+        coordinator.startedAt = time
+        coordinator.leap = 0
+        coordinator.stalledUntil = 0
+    }
+
+    /// Folds the journal's facts into a fresh scheduler.
+    mutating func takeUp(_ records: [JournalRecord]) {
+        var fresh = Scheduler(settings: coordinator.settings)
+        for record in records {
+            switch record {
+            case .jobAccepted(let header): fresh.apply(record, plan: jobs[position(of: header.id)].plan)
+            case .unitFinished(let unit, _, _, _, _):
+                referee.noteFile(unit, isLost: isFileLost(unit))
+                if !isFileLost(unit) { fresh.apply(record) }
+            default: fresh.apply(record)
+            }
+        }
+        coordinator.scheduler = fresh
+        coordinator.isStarting = false
+        coordinator.isUp = true
+        let running = fresh.jobStatuses.filter { $0.outcome == nil }.map(\.id)
+        if running.isEmpty { coordinator.store = [:] }
+        for job in coordinator.staging.keys.sorted() where !running.contains(job) { coordinator.staging[job] = nil }
+        referee.check(replayed: fresh, records, at: time)
+        log.note(time, "coordinator life \(coordinator.life) with \(records.count) records")
+        let stored = coordinator.store.map { BlobReference(digest: $0.key, byteCount: $0.value.byteCount) }
+        happen(.restarted(stored: stored))
+    }
+
+    /// Whether a file that was written is gone, with a staging directory that somebody removed.
+    private func isFileLost(_ unit: UnitReference) -> Bool {
+        let job = jobs[position(of: unit.job)]
+        guard referee.outcomes[unit.job] == nil, let path = SimulatedJob.path(of: job.plan.units[unit.unit.position])
+        else { return false }
+        return coordinator.staging[unit.job]?[path] == nil
+    }
+
+    mutating func crashCoordinator() {
+        guard coordinator.isUp else { return }
+        log.note(time, "coordinator dies")
+        let old = coordinator
+        coordinator = SimulatedCoordinator(settings: old.settings)
+        coordinator.life = old.life + 1
+        coordinator.diskFullUntil = old.diskFullUntil
+        (coordinator.store, coordinator.staging, coordinator.published) = (old.store, old.staging, old.published)
+        crashPoint = nil
+        referee.noteCrash()
+        actions.schedule(.startCoordinator, at: time + roll(100...6000))
+    }
+
+    // MARK: - Events in
+
+    mutating func happen(_ event: SchedulerEvent) {
+        coordinator.pending.append(event)
+        scheduleTurn(after: 0)
+    }
+
+    private mutating func scheduleTurn(after delay: Int) {
+        guard coordinator.isUp, !coordinator.isTurnScheduled, !coordinator.isCommitting else { return }
+        coordinator.isTurnScheduled = true
+        actions.schedule(.turn(life: coordinator.life), at: max(time + delay, coordinator.stalledUntil))
+    }
+
+    /// Takes in all that has come.
+    mutating func turn() {
+        coordinator.isTurnScheduled = false
+        guard coordinator.stalledUntil <= time else { return scheduleTurn(after: 0) }
+        let events = coordinator.pending
+        coordinator.pending = []
+        let now = coordinator.now(at: time)
+        for event in events {
+            referee.willHandle(event, at: now)
+            let effects = coordinator.scheduler.handle(event, at: now)
+            log.note(time, "\(Self.line(of: event)) -> \(effects)")
+            referee.didHandle(event, effects, coordinator.scheduler, jobs, jobIDs)
+            coordinator.batch.append(effects)
+            coordinator.deadline = effects.deadline
+        }
+        scheduleTick()
+        if coordinator.batch.contains(where: { !$0.records.isEmpty }) {
+            coordinator.isCommitting = true
+            let duration = mishap(faults.slowDisk) ? roll(500...15_000) : roll(1...20)
+            actions.schedule(.commit(life: coordinator.life), at: time + duration)
+        } else {
+            performBatch()
+        }
+    }
+
+    private static func line(of event: SchedulerEvent) -> String {
+        if case .jobSubmitted(let header, _) = event { "\(header.id) is submitted" } else { "\(event)" }
+    }
+
+    private mutating func scheduleTick() {
+        guard let deadline = coordinator.deadline else { return }
+        let start = coordinator.startedAt - coordinator.leap
+        let milliseconds = Int(deadline.sinceStart / .milliseconds(1))
+        let instant = max(time, start + milliseconds) + roll(0...200)
+        if let tick = coordinator.deadlineTick, tick <= instant { return }
+        coordinator.deadlineTick = instant
+        actions.schedule(.deadline(life: coordinator.life), at: instant)
+    }
+
+    mutating func tick() {
+        guard coordinator.deadlineTick ?? time <= time else { return }
+        coordinator.deadlineTick = nil
+        guard coordinator.isUp, let deadline = coordinator.deadline else { return }
+        guard deadline <= coordinator.now(at: time) else { return scheduleTick() }
+        // Not twice for the same instant: the answer names the next one.
+        coordinator.deadline = nil
+        happen(.deadlineReached)
+    }
+
+    /// The facts of a turn reach the disk, unless it is full: then they wait, and what was decided with them.
+    mutating func commit() {
+        guard coordinator.diskFullUntil <= time else {
+            log.note(time, "the journal's disk is full")
+            return actions.schedule(.commit(life: coordinator.life), at: time + 700)
+        }
+        if crashPoint == .beforeCommit { return crashCoordinator() }
+        let records = coordinator.batch.flatMap(\.records)
+        do {
+            try journal.append(records)
+        } catch {
+            referee.violations.append("facts cannot be encoded: \(error)")
+        }
+        for record in records { referee.didCommit(record, jobs, jobIDs) }
+        if crashPoint == .afterCommit { return crashCoordinator() }
+        performBatch()
+    }
+
+    // MARK: - Effects out
+
+    private mutating func performBatch() {
+        let batch = coordinator.batch
+        coordinator.batch = []
+        coordinator.isCommitting = false
+        for effects in batch {
+            for order in effects.orders {
+                if crashPoint == .between, chance(50) { return crashCoordinator() }
+                carryOut(order)
+            }
+            for notice in effects.notices { forgetLostWorker(notice) }
+            for lease in effects.coordinatorWork { beginOwnWork(lease) }
+            for blob in effects.unavailable {
+                for worker in coordinator.waiting.removeValue(forKey: blob) ?? [] { send(.unavailable(blob), to: worker) }
+            }
+            if effects.clearsStore { coordinator.store = [:] }
+            for job in effects.endedJobs where coordinator.scheduler.status(of: job)?.outcome != .succeeded {
+                coordinator.staging[job] = nil
+            }
+        }
+        if !coordinator.pending.isEmpty { scheduleTurn(after: 0) }
+    }
+
+    private mutating func carryOut(_ order: WorkerOrder) {
+        referee.willSend(order, jobs, jobIDs)
+        switch order {
+        case .lease(let worker, let leased):
+            guard coordinator.connected[worker] != nil else { return }
+            let position = position(of: leased.unit.job)
+            let scheduler = coordinator.scheduler
+            let plan = jobs[position].plan
+            let inputs = plan.blobs(readBy: plan.units[leased.unit.unit.position]).compactMap { output in
+                scheduler.result(of: UnitReference(job: leased.unit.job, unit: output.unit))?
+                    .blobs[output.position].digest
+            }
+            guard inputs.count == jobs[position].inputs[leased.unit.unit.position].count else {
+                // An input was lost in the same breath.
+                let failure = UnitFailure(kind: .inputMissing, message: "an input is missing")
+                return happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
+            }
+            send(.lease(SimulatedWorker.Lease(lease: leased, job: position, inputs: inputs)), to: worker)
+        case .revoke(let worker, let leased): tell(worker, .revoke(leased))
+        case .collect(let worker, let blob): tell(worker, .collect(blob))
+        case .drain(let worker): tell(worker, .drain)
+        case .dismiss(let worker): tell(worker, .dismiss)
+        }
+    }
+
+    private mutating func tell(_ worker: WorkerID, _ message: DownwardMessage) {
+        if coordinator.connected[worker] != nil { send(message, to: worker) }
+    }
+
+    private mutating func forgetLostWorker(_ notice: SchedulerNotice) {
+        switch notice {
+        case .workerLost(let worker, _, _), .workerLeft(let worker, _, _):
+            // It may have come back in the same breath.
+            guard !coordinator.scheduler.workerStatuses.contains(where: { $0.id == worker }) else { return }
+            coordinator.connected[worker] = nil
+        default: break
+        }
+    }
+
+    // MARK: - Own lanes
+
+    private mutating func beginOwnWork(_ lease: LeasedUnit) {
+        referee.willBegin(lease, jobs, jobIDs)
+        let plan = jobs[position(of: lease.unit.job)].plan
+        if case .coordinator(.writeReport) = plan.units[lease.unit.unit.position].operation {
+            coordinator.reports[lease] = plan.units.map {
+                coordinator.scheduler.result(of: UnitReference(job: lease.unit.job, unit: $0.index)) ?? UnitResult()
+            }
+        }
+        actions.schedule(.ownWork(lease, life: coordinator.life), at: time + roll(50...1500))
+    }
+
+    mutating func finishOwnWork(_ lease: LeasedUnit) {
+        let job = jobs[position(of: lease.unit.job)]
+        let unit = job.plan.units[lease.unit.unit.position]
+        func failed(_ kind: UnitFailure.Kind, _ message: String) -> SchedulerEvent {
+            .unitFailed(lease.unit, lease.attempt, by: .coordinator, UnitFailure(kind: kind, message: message))
+        }
+        let results = coordinator.reports.removeValue(forKey: lease) ?? []
+        guard coordinator.scheduler.status(of: lease.unit.job)?.outcome == nil else {
+            return happen(failed(.world, "its job has ended"))
+        }
+        guard coordinator.diskFullUntil <= time else { return happen(failed(.noSpace, "the disk is full")) }
+        if unsound.contains(job.contents[unit.index.position]) { return happen(failed(.badInput, Self.badInput)) }
+        if poison.contains(job.contents[unit.index.position]) { return happen(failed(.world, Self.poison)) }
+        var read: [BlobDigest] = []
+        for output in job.plan.blobs(readBy: unit) {
+            let result = coordinator.scheduler.result(of: UnitReference(job: lease.unit.job, unit: output.unit))
+            guard let blob = result?.blobs[output.position].digest else {
+                return happen(failed(.inputMissing, "an input is made again"))
+            }
+            guard coordinator.store[blob]?.isDamaged == false else {
+                coordinator.store[blob] = nil
+                happen(.blobUnreadable(blob))
+                return happen(failed(.inputMissing, "\(blob) cannot be read"))
+            }
+            read.append(blob)
+        }
+        write(unit, of: lease.unit.job, job, read, results)
+        let timing = UnitTiming(elapsedSeconds: 1, kernelSeconds: 0)
+        happen(.unitFinished(lease.unit, lease.attempt, by: .coordinator, UnitResult(), timing))
+    }
+
+    private mutating func write(
+        _ unit: WorkUnit, of id: JobID, _ job: SimulatedJob, _ read: [BlobDigest], _ results: [UnitResult]
+    ) {
+        if let path = SimulatedJob.path(of: unit) {
+            coordinator.staging[id, default: [:]][path] = SimulatedJob.fileContent(of: unit, read: read, job.plan, results)
+        } else if case .coordinator(.publish) = unit.operation, let staged = coordinator.staging.removeValue(forKey: id) {
+            coordinator.published[id] = staged
+        }
+    }
+
+    static let poison = "poison"
+    static let badInput = "a.safetensors: row 3 holds NaN"
+}
