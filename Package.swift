@@ -218,6 +218,20 @@ let package = Package(
         tests("JobFilesTests", ["JobFiles", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
         tests("JobPlanTests", ["JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic"]),
         // SchedulingTests follow with the next commits: the scheduler's events have changed.
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: [
+                "Scheduling", "JobJournal", "JobPlan", "Identifiers", "LinearAlgebra", "KroneckerFactors",
+                "TestSupport", .product(name: "OrderedCollections", package: "swift-collections"),
+            ],
+            path: "Tests/Simulation", swiftSettings: swiftSettings),
+        tests(
+            "WorkerServiceTests",
+            [
+                "WorkerService", "BlobStore", "JobPlan", "Messaging", "WireProtocol", "ZeroMQ", "Safetensors",
+                "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", logging, metrics, serviceLifecycle,
+                systemPackage,
+            ]),
         tests(
             "WireProtocolTests",
             [

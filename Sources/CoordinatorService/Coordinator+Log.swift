@@ -57,6 +57,9 @@ extension Coordinator {
             logger.info(
                 "a lost blob is computed again",
                 metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)"])
+        case .unitRestored(let unit):
+            logger.info(
+                "lost blobs are back", metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)"])
         case .unitPaused(let unit, let reason):
             logger.warning(
                 "a unit waits for room on a disk",

@@ -49,6 +49,40 @@ struct BlobStoreTests {
         #expect(try directory.read("pending/ba/\(abc)") == Array("abc".utf8))
     }
 
+    @Test func `a blob is hashed as it is on the disk`() throws {
+        let store = try BlobStore(opening: path)
+        let name = try store.put(Array("abc".utf8).span.bytes)
+        #expect(try store.computedDigest(of: name) == name)
+        let file = try #require(store.path(of: name))
+        try Data("abd".utf8).write(to: URL(fileURLWithPath: file.string))
+        #expect(try store.computedDigest(of: name) == BlobDigest(hashing: Array("abd".utf8).span.bytes))
+        try store.remove(name)
+        #expect(throws: BlobStoreError.missing(directory: path, digest: name)) {
+            try store.computedDigest(of: name)
+        }
+        #expect(store.path(of: name) == nil)
+    }
+
+    @Test func `hashing can be ended between blocks`() throws {
+        let store = try BlobStore(opening: path)
+        let name = try store.put([UInt8](repeating: 7, count: 3 << 20).span.bytes)
+        var blocks = 0
+        let found = try store.computedDigest(of: name) {
+            blocks += 1
+            return blocks < 2
+        }
+        #expect(found == nil)
+        #expect(blocks == 2)
+    }
+
+    @Test func `blobs are listed with their sizes, and the disk has room for more`() throws {
+        let store = try BlobStore(opening: path)
+        let name = try store.put(Array("abc".utf8).span.bytes)
+        #expect(store.blobs.map(\.digest) == [name])
+        #expect(store.blobs.map(\.byteCount) == [3])
+        #expect(try store.freeByteCount() > 0)
+    }
+
     @Test func `the same bytes are kept once`() throws {
         let store = try BlobStore(opening: path)
         let first = try store.put(Array("abc".utf8).span.bytes)

@@ -1,0 +1,124 @@
+import BlobStore
+import CoreMetrics
+import Identifiers
+import JobPlan
+import LinearAlgebra
+import Messaging
+import Supervision
+import SystemPackage
+import TestSupport
+import Testing
+import WireProtocol
+import ZeroMQ
+
+@testable import WorkerService
+
+/// A worker's insides, connected to a coordinator of the test's own: one lane, one cache.
+struct Bench {
+    /// The unit that every lease names.
+    static let name = LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(7)), Attempt(1))
+
+    let directory: TemporaryDirectory
+    let coordinator: FakeCoordinator
+    let connection: WorkerConnection
+    let cache: BlobCache
+    let executor: UnitExecutor
+
+    /// Sets everything up, runs the body, and takes everything down.
+    static func run(cacheBytes: UInt64 = 64 << 20, _ body: (Bench) async throws -> Void) async throws {
+        let context = try Context()
+        let directory = try TemporaryDirectory()
+        let coordinator = try await FakeCoordinator(context: context)
+        let connection = try await WorkerConnection.connect(
+            to: coordinator.endpoint,
+            hello: WorkerHello(
+                worker: "bench", host: "test", lanes: 1, memoryBytes: 1 << 30, kernelSet: "test", build: "test"),
+            context: context)
+        let bench = Bench(
+            directory: directory, coordinator: coordinator, connection: connection,
+            cache: try BlobCache(opening: FilePath(directory.appending("cache")), limit: cacheBytes),
+            executor: try UnitExecutor(
+                number: 0, progress: LaneProgress(number: 0), metrics: WorkerMetrics(factory: NOOPMetricsHandler.instance)))
+        async let serving: Void = coordinator.serve()
+        async let receiving: Void = connection.receive()
+        let result = await Result { () async throws in try await body(bench) }
+        await connection.close(reason: "the test ends")
+        await coordinator.close()
+        try await receiving
+        await serving
+        try result.get()
+    }
+
+    /// A blob that lies in the cache, in use by nobody.
+    func put<Scalar: MatrixScalar>(_ elements: [Scalar]) throws -> LeasedBlob {
+        let writer = try cache.beginWrite(byteCount: UInt64(elements.count * MemoryLayout<Scalar>.size))
+        try writer.append(elements.span.bytes)
+        let blob = try writer.finish()
+        cache.unpin(blob.digest)
+        return LeasedBlob(reference: blob)
+    }
+
+    /// The elements of a blob in the cache.
+    func elements<Scalar: MatrixScalar>(_ blob: BlobReference, of type: Scalar.Type = Float.self) throws -> [Scalar] {
+        var elements = [Scalar](repeating: 0, count: Int(blob.byteCount) / MemoryLayout<Scalar>.size)
+        var span = elements.mutableSpan
+        var raw = span.mutableBytes
+        try cache.read(blob.digest, at: 0, into: &raw)
+        return elements
+    }
+
+    /// The operation as a lease.
+    func lease(_ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:]) -> UnitLease {
+        UnitLease(
+            unit: Self.name.unit, attempt: Self.name.attempt, title: "the unit", operation: operation, files: files)
+    }
+
+    /// What the unit needs to run.
+    func input(
+        _ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:],
+        counter: UnitProgressCounter = UnitProgressCounter(unit: Bench.name)
+    ) -> InputReader {
+        InputReader(
+            lease: lease(operation, files: files), visible: VisibleFiles(), connection: connection,
+            blobs: UnitBlobs(cache: cache, connection: connection, turns: FetchTurns(), progress: counter))
+    }
+
+    /// Computes an operation as a lane does.
+    func outcome(
+        _ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:]
+    ) async -> UnitOutcome {
+        let input = input(operation, files: files)
+        defer { input.blobs.release() }
+        return await executor.execute(input).outcome
+    }
+
+    /// The result of an operation that must succeed.
+    func result(
+        _ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:]
+    ) async throws -> UnitResult {
+        let outcome = await outcome(operation, files: files)
+        guard case .computed(let result) = outcome else { throw Unexpected(outcome: outcome) }
+        return result
+    }
+
+    /// The fault of an operation that must fail.
+    func fault(
+        _ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:]
+    ) async throws -> (fault: UnitFault, message: String) {
+        let outcome = await outcome(operation, files: files)
+        guard case .failed(let fault, let message) = outcome else { throw Unexpected(outcome: outcome) }
+        return (fault, message)
+    }
+
+    /// A unit ended in another way than the test is about.
+    struct Unexpected: Error {
+        let outcome: UnitOutcome
+    }
+}
+
+extension Result where Failure == any Error {
+    /// Catches what an asynchronous body throws.
+    init(_ body: () async throws -> Success) async {
+        do { self = .success(try await body()) } catch { self = .failure(error) }
+    }
+}

@@ -1,0 +1,71 @@
+import Foundation
+import Identifiers
+import JobPlan
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import WorkerService
+
+/// A cache whose limit is larger than its disk of 8 MiB.
+struct BlobCacheDiskFullTests {
+    private static func run(_ arguments: String...) -> Bool {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = arguments
+        process.standardError = FileHandle.nullDevice
+        guard (try? process.run()) != nil else { return false }
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }
+
+    private static func mount(_ path: String) -> Bool {
+        run("mount", "-t", "tmpfs", "-o", "size=8m", "kfacd-test", path)
+    }
+
+    /// Mounting needs rights that a build machine may not give.
+    static let canMount: Bool = {
+        guard let directory = try? TemporaryDirectory(), mount(directory.path) else { return false }
+        return run("umount", directory.path)
+    }()
+
+    private func write(_ value: UInt8, mebibytes: Int, to cache: BlobCache) throws(BlobCacheError) -> BlobReference {
+        let writer = try cache.beginWrite(byteCount: UInt64(mebibytes) << 20)
+        for _ in 0..<mebibytes { try writer.append([UInt8](repeating: value, count: 1 << 20).span.bytes) }
+        return try writer.finish()
+    }
+
+    @Test(.enabled(if: canMount, "mounting a tmpfs needs root"))
+    func `on a full disk blobs that nobody uses give way`() throws {
+        let directory = try TemporaryDirectory()
+        try #require(Self.mount(directory.path))
+        defer { _ = Self.run("umount", "--lazy", directory.path) }
+        let cache = try BlobCache(opening: FilePath(directory.path), limit: 1 << 30)
+        let idle = try write(1, mebibytes: 3, to: cache)
+        let kept = try write(2, mebibytes: 3, to: cache)
+        cache.unpin(idle.digest)
+        let third = try write(3, mebibytes: 3, to: cache)
+        #expect(Set(cache.held) == [kept, third])
+        #expect(cache.takeChanges().dropped == [idle.digest])
+    }
+
+    @Test(.enabled(if: canMount, "mounting a tmpfs needs root"))
+    func `where all is in use a full disk is an error of its own`() throws {
+        let directory = try TemporaryDirectory()
+        try #require(Self.mount(directory.path))
+        defer { _ = Self.run("umount", "--lazy", directory.path) }
+        let cache = try BlobCache(opening: FilePath(directory.path), limit: 1 << 30)
+        let kept = try write(1, mebibytes: 4, to: cache)
+        var failure: BlobCacheError?
+        do throws(BlobCacheError) { _ = try write(2, mebibytes: 6, to: cache) } catch { failure = error }
+        guard case .noSpace(_, _, 1 << 30, let inUse, let free) = failure else {
+            Issue.record("expected no space, found \(String(describing: failure))")
+            return
+        }
+        #expect(inUse == 10 << 20)
+        #expect(free < 1 << 20)
+        #expect(cache.held == [kept])
+        // The dropped writer has made room again.
+        _ = try write(3, mebibytes: 2, to: cache)
+    }
+}

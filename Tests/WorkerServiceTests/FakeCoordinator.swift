@@ -1,0 +1,125 @@
+import Identifiers
+import JobPlan
+import Messaging
+import Synchronization
+import Testing
+import WireProtocol
+import ZeroMQ
+
+/// A coordinator of the test's own over a real socket: it welcomes, serves bytes, takes uploads, and otherwise only
+/// says what the test tells it to.
+final class FakeCoordinator: Sendable {
+    /// What a test waited for did not come before the connection ended.
+    struct NothingCame: Error {
+        let awaited: String
+    }
+
+    private struct State {
+        var peer: RoutingIdentity?
+        var sources: [RangeRequest.Source: [UInt8]] = [:]
+        var withheld: Set<RangeRequest.Source> = []
+        var uploads: [UInt64: (blob: BlobReference, bytes: [UInt8])] = [:]
+        var stored: [BlobDigest: [UInt8]] = [:]
+    }
+
+    private let listener: CoordinatorEndpoint
+    private let state = Mutex(State())
+    private let messages: AsyncStream<WorkerMessage>
+    private let sink: AsyncStream<WorkerMessage>.Continuation
+
+    /// Where it listens.
+    var endpoint: Endpoint { listener.endpoint }
+
+    init(context: Context) async throws {
+        listener = try await CoordinatorEndpoint.bind(try Endpoint("tcp://127.0.0.1:0"), context: context)
+        (messages, sink) = AsyncStream.makeStream(of: WorkerMessage.self)
+    }
+
+    /// Bytes that workers may fetch.
+    func offer(_ bytes: [UInt8], as source: RangeRequest.Source) {
+        state.withLock { $0.sources[source] = bytes }
+    }
+
+    /// A source for which requests are never answered.
+    func withhold(_ source: RangeRequest.Source) {
+        _ = state.withLock { $0.withheld.insert(source) }
+    }
+
+    /// Answers requests for a source from now on.
+    func stopWithholding(_ source: RangeRequest.Source) {
+        _ = state.withLock { $0.withheld.remove(source) }
+    }
+
+    /// What was uploaded whole.
+    func stored(_ digest: BlobDigest) -> [UInt8]? {
+        state.withLock { $0.stored[digest] }
+    }
+
+    func send(_ message: CoordinatorMessage) async {
+        guard let peer = state.withLock({ $0.peer }) else { return }
+        await listener.send(.coordinator(message), to: peer)
+    }
+
+    /// The next message that the test waits for; others are passed over.
+    func next<Value>(_ awaited: String, _ pick: (WorkerMessage) -> Value?) async throws -> Value {
+        for await message in messages {
+            if let value = pick(message) { return value }
+        }
+        throw NothingCame(awaited: awaited)
+    }
+
+    func close() async {
+        await listener.close()
+    }
+
+    /// Answers until it is closed.
+    func serve() async {
+        while let arrival = await listener.next() {
+            guard case .message(.worker(let message), let payload, let peer) = arrival else { continue }
+            state.withLock { $0.peer = peer }
+            await answer(message, payload)
+            sink.yield(message)
+        }
+        sink.finish()
+    }
+
+    private func answer(_ message: WorkerMessage, _ payload: Frame?) async {
+        switch message {
+        case .hello: await send(.welcome(coordinator: "test", heartbeatInterval: .milliseconds(20)))
+        case .rangeRequest(let request): await serve(request)
+        case .uploadOffer(let transfer, let blob):
+            state.withLock { $0.uploads[transfer] = (blob, []) }
+            await send(.uploadCredit(transfer: transfer, chunks: 2))
+        case .uploadChunk(let transfer, let offset):
+            let isWhole = state.withLock { state in
+                guard let payload, let upload = state.uploads[transfer], Int(offset) == upload.bytes.count else {
+                    return false
+                }
+                state.uploads[transfer]?.bytes += payload.copyBytes()
+                guard let upload = state.uploads[transfer], upload.bytes.count == Int(upload.blob.byteCount) else {
+                    return false
+                }
+                state.stored[upload.blob.digest] = upload.bytes
+                return true
+            }
+            await send(isWhole ? .uploadStored(transfer: transfer) : .uploadCredit(transfer: transfer, chunks: 1))
+        default: break
+        }
+    }
+
+    private func serve(_ request: RangeRequest) async {
+        let (bytes, isWithheld) = state.withLock { ($0.sources[request.source], $0.withheld.contains(request.source)) }
+        guard !isWithheld, let peer = state.withLock({ $0.peer }) else { return }
+        guard let bytes, Int(request.offset + request.byteCount) <= bytes.count else {
+            await send(.rangeFailure(transfer: request.transfer, message: "the test has no such bytes"))
+            return
+        }
+        let end = Int(request.offset + request.byteCount)
+        for start in stride(from: Int(request.offset), to: end, by: WireLimits.chunkBytes) {
+            let chunk = Array(bytes[start..<min(start + WireLimits.chunkBytes, end)])
+            await listener.send(
+                .coordinator(.rangeChunk(transfer: request.transfer, offset: UInt64(start))), payload: Frame(chunk),
+                to: peer)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+import Identifiers
+import JobPlan
+import LinearAlgebra
+import Safetensors
+import SystemPackage
+import TestSupport
+import Testing
+import WireProtocol
+
+@testable import WorkerService
+
+/// Factors of finished sets, read from a file that the worker sees or that streams to it.
+@Suite(.timeLimit(.minutes(5)))
+struct ImportTests {
+    /// How a factor lies in its file.
+    struct Layout: Sendable, CustomTestStringConvertible {
+        let type: ElementType
+        let isPacked: Bool
+        let isVisible: Bool
+        var testDescription: String { "\(type), packed \(isPacked), visible \(isVisible)" }
+
+        static let all = [ElementType.f32, .f64].flatMap { type in
+            [true, false].flatMap { packed in
+                [true, false].map { Layout(type: type, isPacked: packed, isVisible: $0) }
+            }
+        }
+    }
+
+    /// A file with one factor, and the operation that imports it.
+    private func factor(
+        _ bench: Bench, _ layout: Layout, dimension: Int, _ element: (_ row: Int, _ column: Int) -> Double
+    ) throws -> (operation: ImportOperation, files: [Int: LeasedFile]) {
+        var values: [Double] = []
+        for row in 0..<dimension {
+            for column in 0..<(layout.isPacked ? row + 1 : dimension) { values.append(element(row, column)) }
+        }
+        let path = FilePath(bench.directory.appending("factors.safetensors"))
+        let type: TensorDataType = layout.type == .f64 ? .float64 : .float32
+        let writer = try SafetensorsWriter(
+            path: path, tensors: [TensorDescription(name: "fc.A", dataType: type, shape: [values.count])])
+        if layout.type == .f64 {
+            try writer.write(values.span.bytes, to: "fc.A")
+        } else {
+            let narrow = values.map { Float($0) }
+            try writer.write(narrow.span.bytes, to: "fc.A")
+        }
+        try writer.finish()
+        let file = try SafetensorsFile(opening: path)
+        let byteCount = values.count * layout.type.byteCount
+        let range = try file.fileRange(of: "fc.A", at: 0, count: byteCount)
+        bench.coordinator.offer(
+            try bench.directory.read("factors.safetensors"), as: .inputFile(Bench.name.unit.job, 3))
+        let operation = ImportOperation(
+            name: "fc.A", dimension: dimension, elementType: layout.type, isPacked: layout.isPacked,
+            slice: FileSlice(file: 3, offset: UInt64(range.lowerBound), byteCount: UInt64(byteCount)))
+        let leased = LeasedFile(
+            path: layout.isVisible ? path.string : "/nowhere/factors.safetensors",
+            byteCount: UInt64(file.identity.byteCount), headerDigest: BlobDigest(sha256: file.identity.headerDigest))
+        return (operation, [3: leased])
+    }
+
+    @Test(arguments: Layout.all) func `the lower triangle becomes a packed factor`(_ layout: Layout) async throws {
+        try await Bench.run { bench in
+            let (operation, files) = try factor(bench, layout, dimension: 3) { Double($0 + 1) / Double($1 + 1) }
+            let result = try await bench.result(.importFactor(operation), files: files)
+            #expect(try bench.elements(result.blobs[0]) == [1, 2, 1, 3, 1.5, 1])
+            #expect(result.measurements == [.trace: [3]])
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `a factor larger than a piece is read in pieces`(_ isVisible: Bool) async throws {
+        try await Bench.run { bench in
+            // 1100² fp32 are 4.8 MB: two pieces.
+            let layout = Layout(type: .f32, isPacked: false, isVisible: isVisible)
+            let (operation, files) = try factor(bench, layout, dimension: 1100) { Double($0 * 2048 + $1) }
+            let result = try await bench.result(.importFactor(operation), files: files)
+            let expected = (0..<1100).flatMap { row in (0...row).map { Float(row * 2048 + $0) } }
+            #expect(try bench.elements(result.blobs[0]) == expected)
+            #expect(result.measurements == [.trace: [2049.0 * 1099 * 550]])
+        }
+    }
+
+    @Test(arguments: Layout.all) func `a row with NaN is named`(_ layout: Layout) async throws {
+        try await Bench.run { bench in
+            let (operation, files) = try factor(bench, layout, dimension: 3) { $0 == 2 && $1 == 1 ? .nan : 1 }
+            let (fault, message) = try await bench.fault(.importFactor(operation), files: files)
+            #expect(fault == .badInput)
+            #expect(
+                message == "\(try #require(files[3]).path): the unit: row 2 holds NaN or infinity; expected finite "
+                    + "values. Compute the factor again.")
+        }
+    }
+
+    @Test func `what stands above the diagonal is not looked at`() async throws {
+        try await Bench.run { bench in
+            let layout = Layout(type: .f32, isPacked: false, isVisible: true)
+            let (operation, files) = try factor(bench, layout, dimension: 2) { $1 > $0 ? .nan : 1 }
+            let result = try await bench.result(.importFactor(operation), files: files)
+            #expect(try bench.elements(result.blobs[0]) == [1, 1, 1])
+        }
+    }
+
+    @Test func `a slice of another size makes the lease malformed`() async throws {
+        try await Bench.run { bench in
+            let layout = Layout(type: .f32, isPacked: false, isVisible: true)
+            let (whole, files) = try factor(bench, layout, dimension: 2) { _, _ in 1 }
+            var operation = whole
+            operation.slice.byteCount = 12
+            let (fault, message) = try await bench.fault(.importFactor(operation), files: files)
+            #expect(fault == .world)
+            #expect(message == "the unit: the lease is malformed: factor \"fc.A\" has 12 bytes for dimension 2")
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import BlobStore
+import Identifiers
+import JobPlan
+import Testing
+import WireProtocol
+
+@testable import WorkerService
+
+/// What waits in a worker: units and wishes.
+struct QueueTests {
+    private func digest(_ number: UInt8) -> BlobDigest { BlobDigest(hashing: [number].span.bytes) }
+
+    private func lease(_ unit: Int, attempt: Int = 1) -> UnitLease {
+        UnitLease(
+            unit: UnitReference(job: "job-1", unit: UnitIndex(unit)), attempt: Attempt(attempt), title: "",
+            operation: .combine(CombineOperation(parts: [], dimension: 1, divisor: 1)), files: [:])
+    }
+
+    @Test func `wishes are bounded, and a repeated one is passed over`() async {
+        let queue = CollectQueue()
+        for number in 0..<UInt8(CollectQueue.limit) { #expect(await queue.add(digest(number))) }
+        #expect(await queue.add(digest(0)))
+        #expect(await !queue.add(digest(200)))
+        #expect(await queue.next() == digest(0))
+        // The first is on its way: asking again changes nothing.
+        #expect(await queue.add(digest(0)))
+        #expect(await queue.add(digest(200)))
+        await queue.end(digest(0))
+        #expect(await !queue.add(digest(0)))
+        await queue.close()
+        #expect(await queue.next() == nil)
+    }
+
+    @Test func `a unit that is given twice is computed once`() async {
+        let queue = LeaseQueue()
+        await queue.add(lease(1))
+        await queue.add(lease(1))
+        let first = await queue.next()
+        #expect(first?.lease == lease(1))
+        await queue.add(lease(1))
+        await queue.add(lease(1, attempt: 2))
+        #expect(await queue.next()?.lease == lease(1, attempt: 2))
+    }
+
+    @Test func `a unit that is revoked between being taken and being begun ends at its first step`() async throws {
+        let queue = LeaseQueue()
+        await queue.add(lease(1))
+        let unit = try #require(await queue.next())
+        await queue.revoke(unit.name)
+        await confirmation { ended in
+            await unit.run {
+                if Task.isCancelled { ended() }
+            }
+        }
+    }
+
+    @Test func `a revoked unit that waits is forgotten`() async {
+        let queue = LeaseQueue()
+        await queue.add(lease(1))
+        await queue.add(lease(2))
+        await queue.revoke(LeasedUnitName(lease(1).unit, Attempt(1)))
+        #expect(await queue.next()?.lease == lease(2))
+    }
+
+    @Test func `the board shows units in the order in which they began`() throws {
+        let board = ProgressBoard()
+        let first = board.begin(LeasedUnitName(lease(1).unit, Attempt(1)))
+        let second = board.begin(LeasedUnitName(lease(2).unit, Attempt(1)))
+        try second.step()
+        try second.step()
+        #expect(board.progress.map(\.steps) == [0, 2])
+        board.end(first)
+        #expect(board.progress == [UnitProgress(unit: second.unit, steps: 2)])
+    }
+}

@@ -1,0 +1,180 @@
+import BlobStore
+import Foundation
+import Identifiers
+import JobPlan
+import KroneckerFactors
+import SystemPackage
+import Testing
+import WireProtocol
+
+@testable import WorkerService
+
+/// Where a unit's blobs come from, and what keeps them from coming.
+@Suite(.timeLimit(.minutes(5)))
+struct UnitInputTests {
+    /// Sums two blobs: the smallest unit that streams its inputs.
+    private func sum(_ blobs: [LeasedBlob]) -> WorkerOperation<LeasedBlob> {
+        .accumulate(
+            AccumulateOperation(
+                side: .input, dimension: 2, factors: blobs, weights: blobs.map { _ in 1 }, exclusions: [nil],
+                scale: .paper))
+    }
+
+    /// Inverts a blob: the smallest unit that reads its input whole.
+    private func inverse(_ blob: LeasedBlob) -> WorkerOperation<LeasedBlob> {
+        .invert(
+            InvertOperation(
+                factor: blob, dimension: 2, partner: nil, partnerDimension: 0,
+                damping: DampingSpec(rule: .absolute, value: 0)))
+    }
+
+    /// Bytes and the name that they should have.
+    private func blob(_ elements: [Float]) -> (bytes: [UInt8], blob: LeasedBlob) {
+        let bytes = elements.withUnsafeBytes { Array($0) }
+        let digest = BlobDigest(hashing: bytes.span.bytes)
+        return (bytes, LeasedBlob(reference: BlobReference(digest: digest, byteCount: UInt64(bytes.count))))
+    }
+
+    @Test func `what is not here is fetched and kept`() async throws {
+        try await Bench.run { bench in
+            let (bytes, wanted) = blob([2, 0, 4])
+            bench.coordinator.offer(bytes, as: .blob(wanted.reference.digest))
+            let result = try await bench.result(inverse(wanted))
+            #expect(try bench.elements(result.blobs[0]) == [0.5, 0, 0.25])
+            #expect(Set(bench.cache.held) == Set([wanted.reference] + result.blobs))
+        }
+    }
+
+    @Test func `what is here is not asked for`() async throws {
+        try await Bench.run { bench in
+            let result = try await bench.result(sum([try bench.put([Float(2), 0, 4])]))
+            #expect(try bench.elements(result.blobs[0]) == [2, 0, 4])
+        }
+    }
+
+    @Test func `what the coordinator cannot send is missing`() async throws {
+        try await Bench.run { bench in
+            let (_, wanted) = blob([2, 0, 4])
+            for operation in [sum([wanted]), inverse(wanted)] {
+                let (fault, message) = try await bench.fault(operation)
+                #expect(fault == .inputMissing)
+                #expect(
+                    message == "the unit: blob \(wanted.reference.digest) cannot be had from the coordinator: "
+                        + "the test has no such bytes")
+            }
+            #expect(bench.cache.held == [])
+        }
+    }
+
+    @Test func `other bytes than the name's are missing`() async throws {
+        try await Bench.run { bench in
+            let (_, wanted) = blob([2, 0, 4])
+            let (otherBytes, other) = blob([3, 0, 4])
+            bench.coordinator.offer(otherBytes, as: .blob(wanted.reference.digest))
+            let (fault, message) = try await bench.fault(inverse(wanted))
+            #expect(fault == .inputMissing)
+            #expect(
+                message == "the unit: blob \(wanted.reference.digest) came from the coordinator with bytes of the "
+                    + "digest \(other.reference.digest)")
+            #expect(bench.cache.held == [])
+        }
+    }
+
+    @Test func `a damaged file is removed, told, and missing`() async throws {
+        try await Bench.run { bench in
+            for operation in [sum, { inverse($0[0]) }] as [([LeasedBlob]) -> WorkerOperation<LeasedBlob>] {
+                let damaged = try bench.put([Float(2), 0, 4])
+                _ = bench.cache.takeChanges()
+                let path = bench.cache.path(of: damaged.reference.digest)
+                try Data(repeating: 7, count: 12).write(to: URL(fileURLWithPath: path.string))
+                let (fault, message) = try await bench.fault(operation([damaged]))
+                #expect(fault == .inputMissing)
+                #expect(
+                    message == "the unit: \(path): the file of blob \(damaged.reference.digest) is damaged: its bytes "
+                        + "have another digest; it was removed")
+                #expect(bench.cache.takeChanges().dropped == [damaged.reference.digest])
+            }
+        }
+    }
+
+    @Test func `a damaged file is replaced by what the coordinator has at the next attempt`() async throws {
+        try await Bench.run { bench in
+            let (bytes, wanted) = blob([2, 0, 4])
+            _ = try bench.put([Float(2), 0, 4])
+            bench.coordinator.offer(bytes, as: .blob(wanted.reference.digest))
+            let path = bench.cache.path(of: wanted.reference.digest)
+            try Data(repeating: 7, count: 12).write(to: URL(fileURLWithPath: path.string))
+            #expect(try await bench.fault(sum([wanted])).fault == .inputMissing)
+            #expect(try await bench.result(sum([wanted])).blobs == [wanted.reference])
+        }
+    }
+
+    @Test func `a unit that does not fit fails for want of space, and frees what it held`() async throws {
+        try await Bench.run(cacheBytes: 24) { bench in
+            let blobs = [blob([2, 0, 4]), blob([1, 0, 1])]
+            for (bytes, blob) in blobs { bench.coordinator.offer(bytes, as: .blob(blob.reference.digest)) }
+            let (fault, message) = try await bench.fault(sum(blobs.map(\.blob)))
+            #expect(fault == .noSpace)
+            #expect(
+                message.hasPrefix(
+                    "the unit: \(bench.cache.directory): there is no room for 12 bytes: the limit is 24 bytes, of which "
+                        + "24 are in use by units under way,"))
+            #expect(try await bench.result(sum([blobs[0].blob])).blobs == [blobs[0].blob.reference])
+        }
+    }
+
+    @Test func `a unit that is no longer wanted ends while it waits for bytes`() async throws {
+        try await Bench.run { bench in
+            let (_, wanted) = blob([2, 0, 4])
+            bench.coordinator.withhold(.blob(wanted.reference.digest))
+            let input = bench.input(inverse(wanted))
+            async let outcome = withTaskGroup(of: UnitOutcome.self) { group in
+                group.addTask { await bench.executor.execute(input).outcome }
+                group.addTask {
+                    _ = try? await bench.coordinator.next("the request") { message -> Bool? in
+                        if case .rangeRequest = message { true } else { nil }
+                    }
+                    return .cancelled
+                }
+                _ = await group.next()
+                group.cancelAll()
+                return await group.next()
+            }
+            guard case .cancelled = await outcome else {
+                Issue.record("expected the unit to end without a word")
+                return
+            }
+            input.blobs.release()
+            // Its room is free again.
+            let writer = try bench.cache.beginWrite(byteCount: 64 << 20)
+            writer.abandon()
+        }
+    }
+
+    @Test func `every range, chunk and kernel is a step`() async throws {
+        try await Bench.run { bench in
+            let counter = UnitProgressCounter(unit: Bench.name)
+            let (bytes, wanted) = blob([2, 0, 4])
+            bench.coordinator.offer(bytes, as: .blob(wanted.reference.digest))
+            let input = bench.input(inverse(wanted), counter: counter)
+            guard case .computed = await bench.executor.execute(input).outcome else {
+                Issue.record("the unit failed")
+                return
+            }
+            // Fetched, read, checked, inverted, stored.
+            #expect(counter.steps == 5)
+        }
+    }
+
+    @Test func `two lanes that need the same blob fetch it once`() async throws {
+        let turns = FetchTurns()
+        let (_, wanted) = blob([2, 0, 4])
+        let digest = wanted.reference.digest
+        #expect(await turns.begin(digest))
+        async let second = turns.begin(digest)
+        await turns.end(digest)
+        // The second either waited for the first, or came behind it.
+        if await second { await turns.end(digest) }
+        #expect(await turns.begin(digest))
+    }
+}

@@ -1,0 +1,101 @@
+import BlobStore
+import Identifiers
+import JobPlan
+import KroneckerFactors
+import LinearAlgebra
+import Logging
+import Messaging
+import ServiceLifecycle
+import Supervision
+import SystemPackage
+import TestSupport
+import Testing
+import WireProtocol
+import WorkerService
+import ZeroMQ
+
+/// A whole worker of one lane, with a coordinator of the test's own.
+struct WorkerHarness {
+    let coordinator: FakeCoordinator
+    let worker: Worker
+    let directory: TemporaryDirectory
+
+    /// Runs a worker until the body returns, which must have let it go; then checks that it ended in good order.
+    static func run(
+        cacheBytes: UInt64 = 64 << 20, drainLimit: Duration = .seconds(600),
+        _ body: @escaping @Sendable (WorkerHarness) async throws -> Void
+    ) async throws {
+        let context = try Context()
+        let directory = try TemporaryDirectory()
+        let coordinator = try await FakeCoordinator(context: context)
+        let worker = Worker(
+            configuration: WorkerConfiguration(
+                coordinator: coordinator.endpoint, worker: "worker-1", host: "test", lanes: 1, memoryBytes: 1 << 30,
+                greetingLimit: .seconds(30), build: "test", cacheDirectory: FilePath(directory.appending("cache")),
+                cacheBytes: cacheBytes, keepsCache: false, drainLimit: drainLimit),
+            supervision: DaemonSupervision(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let harness = WorkerHarness(coordinator: coordinator, worker: worker, directory: directory)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await coordinator.serve() }
+            group.addTask {
+                defer { Task { await coordinator.close() } }
+                try await worker.run()
+            }
+            do {
+                try await harness.hello()
+                try await body(harness)
+            } catch {
+                group.cancelAll()
+                throw error
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func hello() async throws {
+        try await coordinator.next("the greeting") { message -> Void? in
+            if case .hello = message { () } else { nil }
+        }
+    }
+
+    /// Lets the worker go, and waits for its last word.
+    func dismiss() async throws {
+        await coordinator.send(.dismiss)
+        try await goodbye()
+    }
+
+    func goodbye() async throws {
+        try await coordinator.next("the goodbye") { message -> Void? in
+            if case .goodbye = message { () } else { nil }
+        }
+    }
+
+    /// A unit whose factors must be fetched; its result is their sum.
+    func lease(_ unit: Int, _ factors: [[Float]]) -> UnitLease {
+        let blobs = factors.map { elements -> LeasedBlob in
+            let bytes = elements.withUnsafeBytes { Array($0) }
+            let digest = BlobDigest(hashing: bytes.span.bytes)
+            coordinator.offer(bytes, as: .blob(digest))
+            return LeasedBlob(reference: BlobReference(digest: digest, byteCount: UInt64(bytes.count)))
+        }
+        let dimension = PackedTriangle.row(containing: factors[0].count)
+        return UnitLease(
+            unit: UnitReference(job: "job-1", unit: UnitIndex(unit)), attempt: Attempt(1), title: "unit \(unit)",
+            operation: .accumulate(
+                AccumulateOperation(
+                    side: .gradient, dimension: dimension, factors: blobs, weights: blobs.map { _ in 1 },
+                    exclusions: [nil], scale: .paper)),
+            files: [:])
+    }
+
+    /// The result of a unit.
+    func result(of lease: UnitLease) async throws -> UnitResult {
+        try await coordinator.next("the result") { message in
+            if case .finished(LeasedUnitName(lease.unit, lease.attempt), let result, _, _) = message {
+                result
+            } else {
+                nil
+            }
+        }
+    }
+}
