@@ -97,15 +97,15 @@ public struct Worker: Service {
             if configuration.keepsCache {
                 group.addTask { await untilCancelled { await parts.durability.run() } }
             }
-            // Whichever loop ends first, the worker is over; why, the one that failed tells.
-            let first = await group.nextResult()
+            // Whichever loop ends first, the worker is over; why, the one that failed tells, though others may have
+            // ended before it because of it.
+            var failure = (await group.nextResult())?.failure
             await parts.queue.close()
             await parts.collects.close()
             group.cancelAll()
             await connection.close(reason: "the worker ends")
-            while await group.nextResult() != nil { continue }
-            if case .failure(let error) = first { return error }
-            return nil
+            while let next = await group.nextResult() { failure = failure ?? next.failure }
+            return failure
         }
         if configuration.keepsCache { await parts.durability.makeDurable() }
         if let failure { throw failure }
@@ -221,5 +221,13 @@ public struct Worker: Service {
                 LogKeys.attempt: "\(name.attempt)", LogKeys.worker: "\(configuration.worker)",
                 LogKeys.cause: "\(cause)",
             ])
+    }
+}
+
+extension Result where Success == Void, Failure == any Error {
+    /// The error, unless it only says that others had ended before.
+    fileprivate var failure: (any Error)? {
+        guard case .failure(let error) = self, !(error is CancellationError) else { return nil }
+        return error
     }
 }
