@@ -85,7 +85,8 @@ let package = Package(
         // Level 1: wrappers and names.
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
         module("LinearAlgebra", ["COpenBLAS"], settings: wrapperSettings),
-        module("Safetensors", [crypto, systemPackage], settings: wrapperSettings),
+        module("FileAccess", [systemPackage], settings: wrapperSettings),
+        module("Safetensors", ["FileAccess", crypto, systemPackage], settings: wrapperSettings),
         module("Identifiers"),
         module("Spelling"),
         module("Telemetry", [logging]),
@@ -114,7 +115,8 @@ let package = Package(
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["LinearAlgebra"]),
         module("BlobStore", ["Identifiers", crypto, systemPackage]),
-        module("JobFiles", ["Identifiers", "Safetensors", "LinearAlgebra", systemPackage]),
+        module("JobFiles", ["Identifiers", "FileAccess", "Safetensors", "LinearAlgebra", systemPackage]),
+        module("Keys", ["ZeroMQ", "FileAccess", systemPackage]),
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
 
         // Level 3: the merge, and the plan, which is written in the words of the mathematics.
@@ -151,7 +153,7 @@ let package = Package(
             ]),
 
         // Level 5: sessions over sockets, the durable record.
-        module("Messaging", ["Identifiers", "JobPlan", "PrometheusMetrics", "ZeroMQ", "WireProtocol"]),
+        module("Messaging", ["Identifiers", "JobPlan", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
         module(
             "JobJournal",
             ["Identifiers", "JobPlan", "Scheduling", "Lanes", .product(name: "GRDB", package: "GRDB.swift")]),
@@ -162,14 +164,15 @@ let package = Package(
             [
                 "Identifiers", "Scheduling", "JobPlan", "JobJournal", "Messaging", "WireProtocol", "BlobStore",
                 "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
-                "Supervision", "PrometheusMetrics", "ZeroMQ", systemPackage, logging, metrics, serviceLifecycle,
+                "Supervision", "PrometheusMetrics", "FileAccess", "Keys", "ZeroMQ", systemPackage, logging, metrics,
+                serviceLifecycle,
             ]),
         module(
             "WorkerService",
             [
                 "Identifiers", "JobPlan", "Messaging", "WireProtocol", "BlobStore", "Safetensors", "LinearAlgebra",
                 "KroneckerFactors", "TaskArithmetic", "Telemetry", "Supervision", "PrometheusMetrics", "Lanes",
-                "ZeroMQ", systemPackage, logging, metrics, serviceLifecycle,
+                "FileAccess", "Keys", "ZeroMQ", systemPackage, logging, metrics, serviceLifecycle,
             ]),
 
         // Level 7: the programs.
@@ -177,7 +180,7 @@ let package = Package(
             name: "kfacd",
             dependencies: [
                 "CoordinatorService", "WorkerService", "Messaging", "Identifiers", "Telemetry", "ZeroMQ", "Systemd",
-                "Supervision", "PrometheusMetrics", "ControlGroups", "Settings", "StatusServer", "LinearAlgebra",
+                "Supervision", "PrometheusMetrics", "ControlGroups", "Settings", "StatusServer", "LinearAlgebra", "FileAccess", "Keys",
                 argumentParser, logging, serviceLifecycle, systemPackage,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
@@ -186,7 +189,7 @@ let package = Package(
             name: "kfacctl",
             dependencies: [
                 "Identifiers", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra", "Telemetry",
-                "Console", "ZeroMQ", argumentParser, systemPackage,
+                "Console", "Keys", "ZeroMQ", argumentParser, systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -210,6 +213,10 @@ let package = Package(
         tests("StatusServerTests", ["StatusServer"]),
         tests("TelemetryTests", ["Telemetry", logging]),
         tests("ZeroMQTests", ["ZeroMQ"]),
+        tests("FileAccessTests", ["FileAccess", "Safetensors", systemPackage]),
+        tests("KeysTests", ["Keys", "ZeroMQ", systemPackage]),
+        tests(
+            "MessagingTests", ["Messaging", "Keys", "WireProtocol", "Identifiers", "ZeroMQ", systemPackage]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),

@@ -1,3 +1,4 @@
+import FileAccess
 import Foundation
 import Identifiers
 import JobPlan
@@ -194,7 +195,7 @@ extension Coordinator {
         else { return (unknown(id), nil) }
         do {
             let file = directory.appending(FilePath(path).components)
-            let descriptor = try FileDescriptor.open(file, .readOnly)
+            let descriptor = try configuration.roots.open(file)
             let bytes = try descriptor.closeAfter {
                 var bytes = [UInt8](repeating: 0, count: Int(min(byteCount, Self.outputChunkBytes)))
                 let count = try bytes.withUnsafeMutableBytes {

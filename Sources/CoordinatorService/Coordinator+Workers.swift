@@ -21,7 +21,7 @@ extension Coordinator {
             await endpoint.send(.coordinator(.unknownWorker), to: peer)
             // What it has finished meanwhile is still worth having.
             if case .finished(let name, let result, let elapsed, let kernels) = message {
-                finish(name, by: WorkerID(rawValue: "\(peer)"), result, elapsed, kernels)
+                finish(name, by: WorkerID(rawValue: peer.name), result, elapsed, kernels)
             }
             return
         }
@@ -77,6 +77,12 @@ extension Coordinator {
         if isNewConnection { happen(.workerLeft(hello.worker, reason: "its connection broke")) }
         let capacity = WorkerCapacity(lanes: hello.lanes, memoryBytes: hello.memoryBytes)
         happen(.workerJoined(hello.worker, capacity))
+    }
+
+    /// Ends what is under way with a peer whose message was refused: its units go to others, its transfers end.
+    func dismiss(_ peer: RoutingIdentity) {
+        if let worker = worker(at: peer) { happen(.workerLeft(worker, reason: "its message was refused")) }
+        transferSink.yield((.peerGone, peer))
     }
 
     private func worker(at peer: RoutingIdentity) -> WorkerID? {

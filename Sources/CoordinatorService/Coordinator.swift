@@ -41,7 +41,7 @@ actor Coordinator {
     /// Units that the own lanes have in hand, by job: a job's files are removed only when none writes them any more.
     private var ownUnits: [JobID: Int] = [:]
     private var abandoned: [JobID: OutputDirectory] = [:]
-    let admissionDesk = AdmissionDesk()
+    let admissionDesk: AdmissionDesk
     /// Requests of workers for blobs that are being collected from other workers, by blob.
     ///
     /// Bound: each worker's limit of transfers.
@@ -82,6 +82,7 @@ actor Coordinator {
         self.logger = logger
         self.supervision = supervision
         metrics = CoordinatorMetrics(factory: supervision.metrics)
+        admissionDesk = AdmissionDesk(roots: configuration.roots)
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout
         scheduler = Scheduler(settings: settings)
@@ -331,7 +332,7 @@ actor Coordinator {
         let submission = Submission(
             specText: header.specText, specPath: header.specPath, overwrites: header.overwrites, output: header.output)
         do {
-            let job = try JobAdmission.admit(submission, as: header.id, isResumption: true)
+            let job = try JobAdmission.admit(submission, as: header.id, roots: configuration.roots, isResumption: true)
             scheduler.apply(.jobAccepted(header), plan: job.plan)
             if isEnded { return nil }
             if job.fingerprint == header.fingerprint {

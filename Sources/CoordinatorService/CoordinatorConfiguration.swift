@@ -1,3 +1,5 @@
+public import FileAccess
+public import Keys
 public import SystemPackage
 public import ZeroMQ
 
@@ -15,6 +17,10 @@ public struct CoordinatorConfiguration: Sendable {
     public var workerTimeout: Duration
     /// The program's version.
     public var build: String
+    /// Its keys and those of its peers; without them only this machine reaches it.
+    public var keys: CoordinatorKeys?
+    /// Where files may be read and outputs written.
+    public var roots = FileRoots.unlimited
 
     /// Collects how a coordinator runs.
     public init(

@@ -42,7 +42,13 @@ public struct CoordinatorDaemon: Service {
         try DirectoryTree.create(configuration.stateDirectory)
         let store = try BlobStore(opening: configuration.stateDirectory.appending("blobs"))
         let journal = try JobJournal(path: configuration.stateDirectory.appending("journal.sqlite").string)
-        let endpoint = try await CoordinatorEndpoint.bind(configuration.endpoint, context: try Context())
+        let logger = logger
+        let endpoint = try await CoordinatorEndpoint.bind(
+            configuration.endpoint, context: try Context(), keys: configuration.keys,
+            claimPeriod: configuration.workerTimeout
+        ) { key in
+            logger.warning("an unknown key was refused", metadata: ["key": "\(key)"])
+        }
         let coordinator = Coordinator(
             configuration: configuration, endpoint: endpoint, store: store, journal: journal,
             supervision: supervision, logger: logger)
@@ -75,6 +81,7 @@ public struct CoordinatorDaemon: Service {
         supervision.health.watch(actorPulse)
         supervision.health.watch(receptionPulse)
         try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await endpoint.guardConnections() }
             group.addTask { try await coordinator.handleEvents() }
             group.addTask { await coordinator.watchDeadlines(actorPulse) }
             group.addTask {
@@ -144,8 +151,11 @@ public struct CoordinatorDaemon: Service {
                 default: questions.yield(question)
                 }
             case .message: break
-            case .refused(let peer, let error):
-                logger.warning("a message was refused", metadata: ["peer": "\(peer)", LogKeys.cause: "\(error)"])
+            case .refused(let peer, let refusal):
+                await coordinator.dismiss(peer)
+                guard refusal.isNews else { continue }
+                logger.warning(
+                    "a message was refused", metadata: ["peer": "\(peer.name)", LogKeys.cause: "\(refusal)"])
             }
         }
     }

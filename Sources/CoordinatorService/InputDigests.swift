@@ -12,7 +12,7 @@ enum InputDigestsWork {
     static func run(_ job: Job) throws -> UnitResult {
         var result = UnitResult()
         for (file, open) in zip(job.plan.inventory.files, job.inputs.files) {
-            let bytes = try FileDigest.sha256(ofFileAt: open.path)
+            let bytes = try open.sha256()
             try requireUnchanged(open)
             let digest = BlobDigest(sha256: bytes)
             result.blobs.append(BlobReference(digest: digest, byteCount: file.byteCount))

@@ -1,3 +1,4 @@
+import FileAccess
 import Identifiers
 import JobFiles
 import JobPlan
@@ -12,6 +13,7 @@ import SystemPackage
 struct InventoryReader {
     private let spec: JobSpec
     private let paths: JobPaths
+    private let roots: FileRoots
     private(set) var problems: [JobProblem] = []
     private(set) var inventory = JobInventory()
     private(set) var base: SafetensorsSet?
@@ -19,9 +21,10 @@ struct InventoryReader {
     /// Base digests that captures and factor sets name, to be compared once the base's is known.
     private var namedBaseDigests: [(place: String, digest: BlobDigest)] = []
 
-    init(spec: JobSpec, paths: JobPaths) {
+    init(spec: JobSpec, paths: JobPaths, roots: FileRoots) {
         self.spec = spec
         self.paths = paths
+        self.roots = roots
     }
 
     /// Reads everything; afterwards ``problems`` is empty when the job's files can be used.
@@ -50,7 +53,7 @@ struct InventoryReader {
 
     private mutating func openSet(_ path: FilePath, for written: Located<String>, what: String) -> SafetensorsSet? {
         do {
-            return try SafetensorsSet(opening: path)
+            return try SafetensorsSet(opening: path, within: roots)
         } catch {
             report(error.all.map(\.description), at: written, key: what)
             return nil
@@ -83,22 +86,33 @@ struct InventoryReader {
         guard !task.captures.isEmpty else { return }
         var files: [FilePath] = []
         for pattern in task.captures {
-            let matches = paths.matches(pattern.value)
-            if matches.isEmpty {
+            let matches = matches(pattern)
+            if let matches, matches.isEmpty {
                 problems.append(
                     JobProblem(
                         at: pattern.location,
                         "the pattern \"\(pattern.value)\" of task \"\(task.name)\" matches no file; it was looked up as "
                             + "\(paths.absolute(pattern.value)). Correct it, or capture the task first."))
             }
-            files += matches.filter { !files.contains($0) }
+            files += (matches ?? []).filter { !files.contains($0) }
         }
         guard !files.isEmpty else { return }
         do {
-            let set = try CaptureSet(opening: files)
+            let set = try CaptureSet(opening: files, within: roots)
             inventory.captures[task.name] = captures(set, of: task)
         } catch {
             report(error.all.map(\.description), at: task.captures[0], key: "captures")
+        }
+    }
+
+    /// The files of a pattern; `nil`, and a problem, when it would look for files outside of the roots.
+    private mutating func matches(_ pattern: Located<String>) -> [FilePath]? {
+        do {
+            try roots.requireInside(paths.searched(pattern.value))
+            return paths.matches(pattern.value)
+        } catch {
+            report([error.description], at: pattern, key: "captures")
+            return nil
         }
     }
 
@@ -159,7 +173,7 @@ struct InventoryReader {
         guard let factors = task.factors else { return }
         let path = factorFile(paths.absolute(factors.value))
         do {
-            let set = try CurvatureSet(opening: path, as: .factors)
+            let set = try CurvatureSet(opening: path, as: .factors, within: roots)
             let metadata = try FactorsMetadata(parsing: set.tensors.metadata, file: path)
             inventory.factorSets[task.name] = factorSet(set, metadata, of: task, at: path)
         } catch {
@@ -170,7 +184,7 @@ struct InventoryReader {
     /// A job's own output directory holds `factors.safetensors`, or shards with their index.
     private func factorFile(_ path: FilePath) -> FilePath {
         let inside = path.appending("factors.safetensors")
-        return (try? SafetensorsFile(opening: inside)) != nil ? inside : path
+        return (try? SafetensorsFile(opening: inside, within: roots)) != nil ? inside : path
     }
 
     private mutating func factorSet(

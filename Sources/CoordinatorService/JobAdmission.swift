@@ -1,3 +1,4 @@
+import FileAccess
 import Identifiers
 import JobPlan
 import Lanes
@@ -7,6 +8,11 @@ import WireProtocol
 /// Admits jobs on a thread of its own, since headers, and sometimes a whole base, are read for it.
 actor AdmissionDesk {
     private let lane = Lane("kfacd.admission")
+    private let roots: FileRoots
+
+    init(roots: FileRoots) {
+        self.roots = roots
+    }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
@@ -14,7 +20,7 @@ actor AdmissionDesk {
     ///
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     func admit(_ submission: Submission, as id: JobID) throws(JobRefusal) -> Job {
-        try JobAdmission.admit(submission, as: id)
+        try JobAdmission.admit(submission, as: id, roots: roots)
     }
 }
 
@@ -25,11 +31,12 @@ enum JobAdmission {
     /// - Parameters:
     ///   - submission: The job file, and what may be done with the output directory.
     ///   - id: The job's name.
+    ///   - roots: Where its files may lie, and its output.
     ///   - isResumption: Whether the job runs already, so that its own output is no obstacle.
     /// - Returns: The job, planned, with its files open.
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     static func admit(
-        _ submission: Submission, as id: JobID, isResumption: Bool = false
+        _ submission: Submission, as id: JobID, roots: FileRoots, isResumption: Bool = false
     ) throws(JobRefusal) -> Job {
         let path = FilePath(submission.specPath)
         let (read, formProblems) = JobSpec.reading(
@@ -38,9 +45,15 @@ enum JobAdmission {
         guard let spec = read else { throw JobRefusal(problems: formProblems) }
         let paths = JobPaths(specPath: submission.specPath)
         let outputPath = paths.absolute(spec.output.value)
-        var reader = InventoryReader(spec: spec, paths: paths)
+        var reader = InventoryReader(spec: spec, paths: paths, roots: roots)
         reader.read()
         var problems = formProblems + reader.problems
+        do throws(FileRootsError) {
+            try roots.requireInside(outputPath)
+        } catch {
+            throw JobRefusal(
+                problems: problems + [JobProblem(at: "\(spec.output.location) (output)", error.description)])
+        }
         if !isResumption,
             let problem = OutputDirectory.problem(
                 at: outputPath, written: spec.output, overwrites: submission.overwrites)
@@ -56,7 +69,7 @@ enum JobAdmission {
         return Job(
             id: id, plan: try JobPlan(spec: spec, inventory: reader.inventory),
             inputs: JobInputs(files: reader.openFiles, base: base),
-            output: OutputDirectory(path: outputPath, job: id),
+            output: OutputDirectory(path: outputPath, job: id, roots: roots),
             fingerprint: reader.inventory.fingerprint(specText: submission.specText, output: outputPath.string))
     }
 

@@ -21,7 +21,7 @@ final class JobInputs: Sendable {
     /// - Throws: `SafetensorsError` when a file cannot be read.
     func baseDigest() throws -> BlobDigest {
         if let known = baseDigestMemory.withLock({ $0 }) { return known }
-        let digests = try base.files.map { try FileDigest.sha256(ofFileAt: $0.path) }
+        let digests = try base.files.map { try $0.sha256() }
         let bytes = digests.count == 1 ? digests[0] : FileDigest.sha256(of: digests.flatMap { $0 })
         let digest = BlobDigest(sha256: bytes)
         baseDigestMemory.withLock { $0 = digest }

@@ -1,3 +1,4 @@
+import FileAccess
 import Identifiers
 import JobPlan
 import Safetensors
@@ -12,6 +13,8 @@ struct OutputDirectory: Sendable {
     let path: FilePath
     /// Where files are written until the job is done; the same after a restart.
     let staging: FilePath
+    /// Where it may lie: links may have changed since the job was taken in.
+    private let roots: FileRoots
 
     private static let stagingPrefix = ".kfacd-"
     /// Stands in the staging directory once the earlier job's files are gone.
@@ -19,7 +22,8 @@ struct OutputDirectory: Sendable {
     /// What a job may write: the only names that are ever replaced.
     private static let entries = ["factors", "regularizer", "inverses", "merged", "report.json"]
 
-    init(path: FilePath, job: JobID) {
+    init(path: FilePath, job: JobID, roots: FileRoots) {
+        self.roots = roots
         self.path = path
         staging = path.appending(Self.stagingPrefix + job.rawValue)
     }
@@ -55,11 +59,14 @@ struct OutputDirectory: Sendable {
     /// Makes a subdirectory of the staging directory, with all that lies above it; what a crash left half-written there
     /// is removed, since it would be published with the rest.
     ///
-    /// - Throws: `CocoaError` when it cannot be made, `SafetensorsError` when it cannot be read.
+    /// - Throws: `CocoaError` when it cannot be made, `SafetensorsError` when it cannot be read, `FileRootsError` when it
+    ///   would lie elsewhere.
     func stage(_ components: String...) throws -> FilePath {
         var directory = staging
         for component in components { directory = directory.appending(component) }
+        try roots.requireInside(directory)
         try DirectoryTree.create(directory)
+        try roots.requireInside(directory)
         try WholeFile.removeStalePartials(in: directory)
         return directory
     }
@@ -71,6 +78,7 @@ struct OutputDirectory: Sendable {
     /// - Throws: `CocoaError` or `SafetensorsError` when a file cannot be moved; the others stay staged.
     func publish() throws {
         guard DirectoryTree.exists(staging) else { return }
+        try roots.requireInside(staging)
         let marker = staging.appending(Self.marker)
         try WholeFile.removeStalePartials(in: staging)
         if !DirectoryTree.exists(marker) {

@@ -1,3 +1,4 @@
+public import FileAccess
 public import Identifiers
 public import Safetensors
 public import SystemPackage
@@ -46,15 +47,17 @@ public final class CaptureSet: Sendable {
 
     /// Opens all files of a capture and checks them one by one and together.
     ///
-    /// - Parameter paths: files, or directories in Hugging Face layout, whose shards stand in the order of their names.
+    /// - Parameters:
+    ///   - paths: files, or directories in Hugging Face layout, whose shards stand in the order of their names.
+    ///   - roots: where files may be read.
     /// - Throws: ``JobFileError``, all problems that were found, as ``JobFileError/several(_:)`` if more than one.
-    public init(opening paths: [FilePath]) throws(JobFileError) {
+    public init(opening paths: [FilePath], within roots: FileRoots = .unlimited) throws(JobFileError) {
         guard !paths.isEmpty else { throw .noFiles }
         var problems: [JobFileError] = []
         var files: [CaptureFile] = []
         for path in paths {
             do throws(SafetensorsError) {
-                for file in try SafetensorsSet(opening: path).files {
+                for file in try SafetensorsSet(opening: path, within: roots).files {
                     do throws(JobFileError) { files.append(try CaptureFile(file)) } catch { problems += error.all }
                 }
             } catch {

@@ -81,13 +81,15 @@ public final class CheckpointWriter: Sendable {
 
     private func copyCompanions() throws(JobFileError) {
         // A base given as a file says nothing about what lies beside it.
-        guard let names = try? WholeFile.names(in: base.path) else { return }
+        guard let names = try? WholeFile.names(in: base.path, within: base.roots) else { return }
         for name in names where Self.isCompanion(name) {
             let (source, destination) = (base.path.appending(name), directory.appending(name))
             if name == "config.json", let dataType {
                 try writeConfig(from: source, to: destination, dataType)
             } else {
-                try wrapping { () throws(SafetensorsError) in try WholeFile.copy(from: source, to: destination) }
+                try wrapping { () throws(SafetensorsError) in
+                    try WholeFile.copy(from: source, to: destination, within: base.roots)
+                }
             }
         }
     }
@@ -101,7 +103,7 @@ public final class CheckpointWriter: Sendable {
         throws(JobFileError)
     {
         try wrapping { () throws(SafetensorsError) in
-            let bytes = try WholeFile.read(source, limit: Self.configByteLimit)
+            let bytes = try WholeFile.read(source, limit: Self.configByteLimit, within: base.roots)
             let config = try JSONValue(parsing: bytes, file: source)
             let text = ModelConfig.replacingDataType(in: config, by: type).text(indent: 2) + "\n"
             try WholeFile.write(Array(text.utf8), to: destination)

@@ -1,3 +1,4 @@
+public import FileAccess
 import Identifiers
 public import LinearAlgebra
 public import Safetensors
@@ -33,9 +34,17 @@ public final class CurvatureSet: Sendable {
 
     /// Opens a file or a directory and checks every tensor's name, shape and type.
     ///
+    /// - Parameters:
+    ///   - path: A file or a directory.
+    ///   - kind: What its matrices must be.
+    ///   - roots: Where files may be read.
     /// - Throws: ``JobFileError``, all problems that were found, as ``JobFileError/several(_:)`` if more than one.
-    public init(opening path: FilePath, as kind: JobFileKind) throws(JobFileError) {
-        let tensors = try wrapping { () throws(SafetensorsError) in try SafetensorsSet(opening: path) }
+    public init(
+        opening path: FilePath, as kind: JobFileKind, within roots: FileRoots = .unlimited
+    ) throws(JobFileError) {
+        let tensors = try wrapping { () throws(SafetensorsError) in
+            try SafetensorsSet(opening: path, within: roots)
+        }
         var problems: [JobFileError] = []
         var entries: [Entry] = []
         for file in tensors.files {

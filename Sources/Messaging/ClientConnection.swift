@@ -1,3 +1,4 @@
+public import Keys
 public import WireProtocol
 public import ZeroMQ
 
@@ -14,12 +15,26 @@ public actor ClientConnection {
     ///
     /// - Parameters:
     ///   - endpoint: Where the coordinator listens.
+    ///   - keys: The client's key and the coordinator's; needed for a coordinator on another machine.
     ///   - context: The process's context.
     /// - Returns: A connection on which requests can be made at once.
-    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)``.
-    public static func connect(to endpoint: Endpoint, context: Context) async throws(MessagingError) -> ClientConnection
-    {
-        ClientConnection(link: try await DealerLink.connect(to: endpoint, as: nil, linger: .zero, context: context))
+    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)``, ``MessagingError/unprotectedConnection(endpoint:)``.
+    public static func connect(
+        to endpoint: Endpoint, keys: PeerKeys? = nil, context: Context
+    ) async throws(MessagingError) -> ClientConnection {
+        ClientConnection(
+            link: try await DealerLink.connect(to: endpoint, as: nil, keys: keys, linger: .zero, context: context))
+    }
+
+    /// Ends a wait that is of no use: the coordinator will not let this side in.
+    private static func watchHandshakes(of link: DealerLink) async throws(MessagingError) {
+        var lost = 0
+        for await event in link.channel.events {
+            if let error = link.failure(after: event) { throw error }
+            // One may be lost when a coordinator ends; a wrong server key loses all of them.
+            if case .handshakeFailed(_, .connectionLost) = event { lost += 1 }
+            if lost == 3 { throw .handshakeFailed(endpoint: link.endpoint) }
+        }
     }
 
     /// Asks and waits for the answer.
@@ -32,7 +47,9 @@ public actor ClientConnection {
     ///   - timeout: How long to wait.
     /// - Returns: The reply, with the bytes that belong to it.
     /// - Throws: ``MessagingError/unreachable(endpoint:waited:)`` when no answer comes in time,
-    ///   ``MessagingError/refused(endpoint:message:)`` for a peer of another version.
+    ///   ``MessagingError/refused(endpoint:message:)`` for a peer of another version,
+    ///   ``MessagingError/keyRefused(endpoint:)`` or ``MessagingError/handshakeFailed(endpoint:)`` for keys that do not
+    ///   fit.
     public func ask(
         _ request: ClientRequest, timeout: Duration
     ) async throws(MessagingError) -> (reply: ClientReply, payload: Frame?) {
@@ -58,6 +75,11 @@ public actor ClientConnection {
                     return nil
                 }
                 group.addTask {
+                    try? await Task.sleep(for: timeout)
+                    return nil
+                }
+                group.addTask {
+                    try await Self.watchHandshakes(of: link)
                     try? await Task.sleep(for: timeout)
                     return nil
                 }

@@ -1,23 +1,43 @@
+public import Keys
+import Synchronization
 public import WireProtocol
 public import ZeroMQ
 
 /// The coordinator's side: one router that all workers and clients talk to.
+///
+/// Bounds for what a peer can make it hold: frames of ``WireLimits/messageBytesMax``, the receive high-water mark of
+/// messages until they are read, the send high-water mark for a peer that does not read. What is no message is refused;
+/// a peer that goes on loses its connection and is not listened to for a while.
 public final class CoordinatorEndpoint: Sendable {
     /// What came from a peer.
     public enum Arrival: Sendable {
         /// A message, and the bytes that belong to it.
         case message(WireMessage, payload: Frame?, from: RoutingIdentity)
-        /// Something that is no message of this version; the peer was told so.
-        case refused(RoutingIdentity, WireError)
+        /// Something that is not taken in; the peer was told so.
+        case refused(RoutingIdentity, Refusal)
+    }
+
+    /// Why something was not taken in.
+    public struct Refusal: Equatable, Sendable, CustomStringConvertible {
+        /// The sentence that the peer was told.
+        public let description: String
+        /// Whether the log should have it: each peer's is news once a minute.
+        public let isNews: Bool
     }
 
     private let channel: MessageChannel
+    private let authenticator: CurveAuthenticator?
+    private let access: PeerAccess?
+    private let conduct = Mutex(PeerConduct())
+    private let refusals = Mutex(NewsFilter())
 
     /// Where it listens, with the port that the kernel chose.
     public var endpoint: Endpoint { channel.endpoint }
 
-    private init(channel: MessageChannel) {
+    private init(channel: MessageChannel, authenticator: CurveAuthenticator?, access: PeerAccess?) {
         self.channel = channel
+        self.authenticator = authenticator
+        self.access = access
     }
 
     /// Listens at an endpoint.
@@ -25,16 +45,24 @@ public final class CoordinatorEndpoint: Sendable {
     /// - Parameters:
     ///   - endpoint: Where; port 0 lets the kernel choose.
     ///   - context: The process's context.
-    /// - Returns: An endpoint that listens.
+    ///   - keys: The coordinator's pair and who may connect; needed where other machines reach the endpoint.
+    ///   - claimPeriod: How long a worker's name stays its own after its last message.
+    ///   - onUnknownKey: Told of a key that was refused, once a minute at most.
+    /// - Returns: An endpoint that listens; until ``guardConnections()`` runs, nobody with keys gets in.
     /// - Throws: ``MessagingError/unprotectedEndpoint(endpoint:)`` for an endpoint that other machines reach,
     ///   ``MessagingError/cannotOpen(endpoint:cause:)`` when it is taken or not permitted.
-    public static func bind(_ endpoint: Endpoint, context: Context) async throws(MessagingError) -> CoordinatorEndpoint
-    {
-        guard endpoint.isLocalOnly else { throw .unprotectedEndpoint(endpoint: endpoint.description) }
+    public static func bind(
+        _ endpoint: Endpoint, context: Context, keys: CoordinatorKeys? = nil, claimPeriod: Duration = .seconds(10),
+        onUnknownKey: @escaping @Sendable (CurvePublicKey) -> Void = { _ in }
+    ) async throws(MessagingError) -> CoordinatorEndpoint {
+        guard endpoint.isLocalOnly || keys != nil else {
+            throw .unprotectedEndpoint(endpoint: endpoint.description)
+        }
         var options = SocketOptions()
         // Many peers each hold little: credit bounds what is under way, this bounds what a dead peer leaves behind.
         options.sendHighWaterMark = 1024
         options.receiveHighWaterMark = 64
+        options.maximumFrameBytes = max(WireLimits.messageBytesMax, WireLimits.chunkBytes)
         // A peer that comes back under its name before the old connection is known to be dead takes it over.
         options.isRouterHandover = true
         options.isIPv6Enabled = endpoint.isIPv6
@@ -43,25 +71,86 @@ public final class CoordinatorEndpoint: Sendable {
         limits.framesPerMessage = 2
         limits.messageBytes = WireLimits.messageBytesMax + 2 * WireLimits.chunkBytes
         do {
+            var authenticator: CurveAuthenticator?
+            if let keys {
+                let news = UnknownKeyNews(tell: onUnknownKey)
+                authenticator = try await options.protect(with: keys, context: context) { news.note($0) }
+            }
             let channel = try await MessageChannel.bind(
                 endpoint, context: context, options: options, limits: limits, name: "kfacd-router")
-            return CoordinatorEndpoint(channel: channel)
+            return CoordinatorEndpoint(
+                channel: channel, authenticator: authenticator,
+                access: keys.map { PeerAccess(keys: $0.authorized, claimPeriod: claimPeriod) })
         } catch {
             throw .cannotOpen(endpoint: endpoint.description, cause: error.description)
         }
     }
 
+    /// Lets authorized keys in, and notes messages that break the limits of the socket, until cancelled.
+    ///
+    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)`` when nobody can be let in any more.
+    public func guardConnections() async throws(MessagingError) {
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                if let authenticator { group.addTask { try await authenticator.run() } }
+                group.addTask { await self.watchLimits() }
+                try await group.waitForAll()
+            }
+        } catch {
+            throw .cannotOpen(endpoint: endpoint.description, cause: "\(error)")
+        }
+    }
+
+    private func watchLimits() async {
+        for await event in channel.events {
+            guard case .malformed(let peer?, _) = event else { continue }
+            conduct.withLock { $0.strike(peer, at: .now) }
+        }
+        // The endpoint is closed: what it received is still read by others, and they decide when all is over.
+        while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
+    }
+
+    // MARK: - Messages
+
     /// Waits for the next arrival; `nil` once the endpoint is closed or the task cancelled.
     public func next() async -> Arrival? {
-        guard let received = try? await channel.receive(), let peer = received.routingIdentity else { return nil }
-        do {
-            let (message, payload) = try received.decoded()
-            return .message(message, payload: payload, from: peer)
-        } catch {
-            let refusal = PeerRefusal(message: error.description)
-            await send(.refusal(refusal), to: peer)
-            return .refused(peer, error)
+        while let received = try? await channel.receive(), let peer = received.routingIdentity {
+            guard !conduct.withLock({ $0.isIgnored(peer, at: .now) }) else {
+                received.hangUp()
+                continue
+            }
+            do {
+                let (message, payload) = try received.decoded()
+                guard let access,
+                    let objection = access.objection(to: message, from: peer, user: received.authenticatedUser)
+                else { return .message(message, payload: payload, from: peer) }
+                return await refuse(message, of: peer, objection)
+            } catch {
+                conduct.withLock { $0.strike(peer, at: .now) }
+                await send(.refusal(PeerRefusal(message: error.description)), to: peer)
+                return .refused(peer, refusal(of: peer, error.description))
+            }
         }
+        return nil
+    }
+
+    /// Tells a peer what it may not; a question gets its answer, anything else ends the conversation.
+    private func refuse(
+        _ message: WireMessage, of peer: RoutingIdentity, _ objection: (at: String, what: String)
+    ) async -> Arrival {
+        let problem = RequestFailure(kind: .notPermitted, at: objection.at, objection.what)
+        if case .request(let number, _) = message {
+            await send(.reply(number, .failure(problem)), to: peer)
+        } else {
+            await send(.refusal(PeerRefusal(message: problem.description)), to: peer)
+        }
+        return .refused(peer, refusal(of: peer, problem.description))
+    }
+
+    private func refusal(of peer: RoutingIdentity, _ sentence: String) -> Refusal {
+        Refusal(
+            description: sentence,
+            isNews: refusals.withLock { $0.isNews("\(peer)", at: .now) })
     }
 
     /// Queues a message to a peer; what cannot be delivered is dropped and shows as a peer that is not heard.
@@ -73,11 +162,23 @@ public final class CoordinatorEndpoint: Sendable {
     /// What waits and what went over the socket.
     public var statistics: ChannelStatistics { channel.statistics }
 
-    /// What happens to connections, for the log.
-    public var events: MessageChannel.Events { channel.events }
-
     /// Sends what is queued and closes.
     public func close() async {
         await channel.close(flushingFor: .seconds(2))
+    }
+}
+
+/// Tells of each unknown key once a minute.
+private final class UnknownKeyNews: Sendable {
+    private let filter = Mutex(NewsFilter())
+    private let tell: @Sendable (CurvePublicKey) -> Void
+
+    init(tell: @escaping @Sendable (CurvePublicKey) -> Void) {
+        self.tell = tell
+    }
+
+    func note(_ key: CurvePublicKey) {
+        guard filter.withLock({ $0.isNews(key.description, at: .now) }) else { return }
+        tell(key)
     }
 }

@@ -1,3 +1,4 @@
+import Keys
 import WireProtocol
 import ZeroMQ
 
@@ -10,16 +11,26 @@ struct DealerLink: Sendable {
     ///
     /// - Parameters:
     ///   - endpoint: Where the coordinator listens.
-    ///   - identity: The name under which the coordinator answers, or `nil` for one of its choice.
+    ///   - name: The name under which the coordinator answers, or `nil` for one of its choice.
+    ///   - keys: This side's key and the coordinator's; needed for a coordinator on another machine.
     ///   - linger: How long the last words may take to leave after closing.
     ///   - context: The process's context.
     /// - Returns: A link that connects in the background.
-    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)`` for an address that cannot be one.
+    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)`` for an address that cannot be one,
+    ///   ``MessagingError/unprotectedConnection(endpoint:)`` without keys.
     static func connect(
-        to endpoint: Endpoint, as identity: RoutingIdentity?, linger: Duration, context: Context
+        to endpoint: Endpoint, as name: String?, keys: PeerKeys?, linger: Duration, context: Context
     ) async throws(MessagingError) -> DealerLink {
+        guard endpoint.isLocalOnly || keys != nil else {
+            throw .unprotectedConnection(endpoint: endpoint.description)
+        }
         var options = SocketOptions()
-        options.routingIdentity = identity
+        if let keys {
+            options.routingIdentity = .unguessable(for: name ?? "client")
+            options.curve = .client(keys.pair, serverKey: keys.serverKey)
+        } else {
+            options.routingIdentity = name.flatMap { try? RoutingIdentity($0) }
+        }
         options.linger = linger
         options.isIPv6Enabled = endpoint.isIPv6
         options.reconnectInterval = .milliseconds(50)
@@ -33,6 +44,19 @@ struct DealerLink: Sendable {
             return DealerLink(channel: channel, endpoint: endpoint.description)
         } catch {
             throw .cannotOpen(endpoint: endpoint.description, cause: error.description)
+        }
+    }
+
+    /// What the end of a handshake means, when trying again on this link is of no use.
+    ///
+    /// - Parameter event: What happened.
+    /// - Returns: The error to end with, or `nil`.
+    func failure(after event: ChannelEvent) -> MessagingError? {
+        guard case .handshakeFailed(_, let failure) = event else { return nil }
+        switch failure {
+        case .refused: return .keyRefused(endpoint: endpoint)
+        case .protocolError: return .handshakeFailed(endpoint: endpoint)
+        case .connectionLost: return nil
         }
     }
 

@@ -4,6 +4,12 @@ public enum MessagingError: Error, Equatable, Sendable, CustomStringConvertible 
     case cannotOpen(endpoint: String, cause: String)
     /// Listening there would let anybody in.
     case unprotectedEndpoint(endpoint: String)
+    /// Connecting there would let anybody listen in, or answer in the coordinator's place.
+    case unprotectedConnection(endpoint: String)
+    /// The coordinator does not know the key that this side proved to hold.
+    case keyRefused(endpoint: String)
+    /// The peer broke the connection off before anything was said.
+    case handshakeFailed(endpoint: String)
     /// Nobody answered at the address.
     case unreachable(endpoint: String, waited: Duration)
     /// The peer refuses to talk.
@@ -19,8 +25,19 @@ public enum MessagingError: Error, Equatable, Sendable, CustomStringConvertible 
         case .cannotOpen(let endpoint, let cause):
             "\(endpoint): the endpoint cannot be opened: \(cause)."
         case .unprotectedEndpoint(let endpoint):
-            "\(endpoint): anybody who reaches this address could submit jobs and read files; without keys only "
-                + "loopback (tcp://127.0.0.1:…) and ipc:// endpoints are allowed. Use one of those, or a tunnel."
+            "\(endpoint): other machines reach this address; without keys only loopback (tcp://127.0.0.1:…) and "
+                + "ipc:// are allowed. Make keys with \"kfacctl keygen\" and give --secret-key and --authorized-keys, "
+                + "or listen on one of those."
+        case .unprotectedConnection(let endpoint):
+            "\(endpoint): lies on another machine; without keys only loopback (tcp://127.0.0.1:…) and ipc:// are "
+                + "talked to. Make a key with \"kfacctl keygen\", have it authorized, and give --secret-key and the "
+                + "coordinator's public file as --server-key."
+        case .keyRefused(let endpoint):
+            "the coordinator at \(endpoint) does not know this key. Put its public file, with a role, into the "
+                + "coordinator's directory of authorized keys, and reload the coordinator."
+        case .handshakeFailed(let endpoint):
+            "the coordinator at \(endpoint) breaks off before anything is said. Check that --server-key is its public "
+                + "key, and that keys are given on both sides or on neither."
         case .unreachable(let endpoint, let waited):
             "no coordinator answered at \(endpoint) within \(waited). Check the address, and that "
                 + "\"kfacd coordinator\" runs there."

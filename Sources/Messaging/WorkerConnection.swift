@@ -1,5 +1,6 @@
 public import Identifiers
 public import JobPlan
+public import Keys
 import Synchronization
 public import WireProtocol
 public import ZeroMQ
@@ -64,15 +65,15 @@ public actor WorkerConnection {
     /// - Parameters:
     ///   - endpoint: Where the coordinator listens.
     ///   - hello: Who the worker is and what it offers.
+    ///   - keys: The worker's key and the coordinator's; needed for a coordinator on another machine.
     ///   - context: The process's context.
     /// - Returns: A connection that greets once ``beat(greetingLimit:)`` runs.
-    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)``.
+    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)``, ``MessagingError/unprotectedConnection(endpoint:)``.
     public static func connect(
-        to endpoint: Endpoint, hello: WorkerHello, context: Context
+        to endpoint: Endpoint, hello: WorkerHello, keys: PeerKeys? = nil, context: Context
     ) async throws(MessagingError) -> WorkerConnection {
-        let identity = try? RoutingIdentity(hello.worker.rawValue)
         let link = try await DealerLink.connect(
-            to: endpoint, as: identity, linger: .seconds(1), context: context)
+            to: endpoint, as: hello.worker.rawValue, keys: keys, linger: .seconds(1), context: context)
         return WorkerConnection(link: link, hello: hello)
     }
 
@@ -121,17 +122,24 @@ public actor WorkerConnection {
             }
             do { try await Task.sleep(for: isWelcome ? heartbeatInterval : .milliseconds(500)) } catch { return }
             if !isWelcome, !hasEverBeenWelcome, ContinuousClock.now - start > greetingLimit {
-                throw .unreachable(endpoint: link.endpoint, waited: greetingLimit)
+                throw lostHandshakes > 2
+                    ? .handshakeFailed(endpoint: link.endpoint)
+                    : .unreachable(endpoint: link.endpoint, waited: greetingLimit)
             }
         }
     }
 
     /// Greets again when the connection broke: what was under way on it may be lost, on either side.
-    public func watchConnection() async {
+    ///
+    /// - Throws: ``MessagingError/keyRefused(endpoint:)`` or ``MessagingError/handshakeFailed(endpoint:)`` when the
+    ///   coordinator will not let this worker in.
+    public func watchConnection() async throws(MessagingError) {
         var isEstablished = false
         for await event in link.channel.events {
+            if let error = link.failure(after: event) { throw error }
             switch event {
             case .handshakeSucceeded: isEstablished = true
+            case .handshakeFailed: lostHandshakes += 1
             case .disconnected where isEstablished || isWelcome:
                 isEstablished = false
                 // Also before the welcome was seen: it, and the units that followed it, may be what was lost.
@@ -145,6 +153,7 @@ public actor WorkerConnection {
     }
 
     private var hasEverBeenWelcome = false
+    private var lostHandshakes = 0
 
     /// What waits and what went over the socket.
     public nonisolated var statistics: ChannelStatistics { link.channel.statistics }

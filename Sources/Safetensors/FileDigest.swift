@@ -1,4 +1,5 @@
 import Crypto
+import FileAccess
 public import SystemPackage
 
 /// The SHA-256 of files and of bytes.
@@ -10,7 +11,7 @@ public enum FileDigest {
     ///
     /// - Throws: ``SafetensorsError``; nothing is known about the content then.
     public static func sha256(ofFileAt path: FilePath) throws(SafetensorsError) -> [UInt8] {
-        let file = try OpenFile(reading: path)
+        let file = try OpenFile(reading: path, within: .unlimited)
         file.adviseSequential()
         var hash = SHA256()
         var block = [UInt8](repeating: 0, count: blockByteCount)

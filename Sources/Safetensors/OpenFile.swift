@@ -1,3 +1,4 @@
+import FileAccess
 import Glibc
 import SystemPackage
 
@@ -21,10 +22,9 @@ struct OpenFile: ~Copyable, Sendable {
 
     deinit { close(descriptor) }
 
-    /// Opens a regular file for reading.
-    init(reading path: FilePath) throws(SafetensorsError) {
-        // O_NONBLOCK: a named pipe without a writer would otherwise hold the caller forever; files do not heed it.
-        let descriptor = try openedDescriptor(path, flags: O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    /// Opens a regular file for reading, if it lies below the roots.
+    init(reading path: FilePath, within roots: FileRoots) throws(SafetensorsError) {
+        let descriptor = try within(roots) { roots throws(FileRootsError) in try roots.open(path).rawValue }
         do throws(SafetensorsError) {
             _ = try Self.status(of: descriptor, path)
         } catch {
@@ -138,6 +138,18 @@ private func openedDescriptor(_ path: FilePath, flags: Int32) throws(Safetensors
     let descriptor = retryingInterrupts { unsafe path.withPlatformString { unsafe open($0, flags, 0o666) } }
     guard descriptor >= 0 else { throw callFailed("open", path) }
     return descriptor
+}
+
+/// Does something within roots; what they refuse is said in the words of this module.
+func within<Value>(
+    _ roots: FileRoots, _ body: (FileRoots) throws(FileRootsError) -> Value
+) throws(SafetensorsError) -> Value {
+    do {
+        return try body(roots)
+    } catch {
+        guard case .callFailed(let path, let call, let code) = error else { throw .outsideRoots(error) }
+        throw .callFailed(file: path, call: call, code: code)
+    }
 }
 
 /// Repeats a system call as long as a signal interrupts it.

@@ -1,3 +1,4 @@
+public import FileAccess
 public import SystemPackage
 
 /// Everything that can be wrong with a safetensors file, a set of them, or the writing of one.
@@ -8,6 +9,8 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
     case callFailed(file: FilePath, call: String, code: Errno)
     /// The file system or the quota has no room left.
     case diskFull(file: FilePath, call: String)
+    /// The path leads to where nothing may be read.
+    case outsideRoots(FileRootsError)
     /// The path leads to a directory, a pipe or a device.
     case notRegularFile(file: FilePath)
     /// The file holds a git-LFS pointer in place of the data; `byteCount` is the size the pointer names.
@@ -42,6 +45,8 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
             "\(file): \(call) failed: \(code) (errno \(code.rawValue))."
         case .diskFull(let file, let call):
             "\(file): \(call) failed: no space is left on the disk or in the quota. Make room and try again."
+        case .outsideRoots(let error):
+            error.description
         case .notRegularFile(let file):
             "\(file): is not a regular file; expected a safetensors file. Correct the path."
         case .gitLFSPointer(let file, let byteCount):

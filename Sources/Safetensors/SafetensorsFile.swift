@@ -1,3 +1,4 @@
+public import FileAccess
 public import SystemPackage
 
 /// An open safetensors file whose header has been checked; tensors are read by range and never mapped.
@@ -27,9 +28,12 @@ public final class SafetensorsFile: Sendable {
 
     /// Opens a file and checks its header; the data is not read.
     ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - roots: Where files may be read.
     /// - Throws: ``SafetensorsError``; no descriptor stays open.
-    public init(opening path: FilePath) throws(SafetensorsError) {
-        let file = try OpenFile(reading: path)
+    public init(opening path: FilePath, within roots: FileRoots = .unlimited) throws(SafetensorsError) {
+        let file = try OpenFile(reading: path, within: roots)
         let status = try file.status()
         let start = try file.bytes(at: 0, count: min(status.byteCount, GitLFSPointer.byteCountLimit))
         let end = try SafetensorsHeader.headerEnd(of: start, fileSize: status.byteCount, file: path)
@@ -107,6 +111,15 @@ public final class SafetensorsFile: Sendable {
         let byteCount = try tensor(name).byteCount
         let range = try fileRange(of: name, at: 0, count: byteCount)
         return try FileDigest.sha256(of: file, in: range, fileByteCount: identity.byteCount)
+    }
+
+    /// The SHA-256 of the whole file, 32 bytes, read once in blocks: of the file that is open, whatever its path leads
+    /// to by now.
+    ///
+    /// - Throws: ``SafetensorsError``; nothing is known about the content then.
+    public func sha256() throws(SafetensorsError) -> [UInt8] {
+        file.adviseSequential()
+        return try FileDigest.sha256(of: file, in: 0..<identity.byteCount, fileByteCount: identity.byteCount)
     }
 
     /// Where a part of a tensor lies, counted from the start of the file.

@@ -1,3 +1,4 @@
+import FileAccess
 import SystemPackage
 
 /// The index beside the shards of a set: which tensor is in which file.
@@ -10,8 +11,8 @@ struct SafetensorsIndex {
     static let byteCountLimit = 100_000_000
 
     /// Reads and checks an index; a key that occurs twice and a shard outside the directory are refused.
-    init(reading path: FilePath) throws(SafetensorsError) {
-        let bytes = try WholeFile.read(path, limit: Self.byteCountLimit)
+    init(reading path: FilePath, within roots: FileRoots) throws(SafetensorsError) {
+        let bytes = try WholeFile.read(path, limit: Self.byteCountLimit, within: roots)
         if let pointer = GitLFSPointer(parsing: bytes) {
             throw .gitLFSPointer(file: path, byteCount: pointer.byteCount)
         }

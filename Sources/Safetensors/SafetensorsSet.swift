@@ -1,3 +1,4 @@
+public import FileAccess
 public import SystemPackage
 
 /// The tensors of one file, or of all shards of a directory in Hugging Face layout, under one roof.
@@ -11,27 +12,37 @@ public final class SafetensorsSet: Sendable {
     public let files: [SafetensorsFile]
     /// Files and tensors in order, as a writer needs them to make a set of the same form.
     public let layout: ShardLayout
+    /// Where its files, and what lies beside them, may be read.
+    public let roots: FileRoots
     private let fileIndexOfTensor: [String: Int]
 
     /// Opens every file of a set and checks it as a whole.
     ///
+    /// - Parameters:
+    ///   - path: A file or a directory.
+    ///   - roots: Where files may be read.
     /// - Throws: ``SafetensorsError``, all problems that were found, as ``SafetensorsError/several(_:)`` if more than
     ///   one; no descriptor stays open.
-    public convenience init(opening path: FilePath) throws(SafetensorsError) {
-        switch try SetLocation(of: path) {
+    public convenience init(
+        opening path: FilePath, within roots: FileRoots = .unlimited
+    ) throws(SafetensorsError) {
+        switch try SetLocation(of: path, within: roots) {
         case .file(let filePath, let name):
-            let file = try SafetensorsFile(opening: filePath)
-            self.init(path: path, files: [(name, file)], indexName: nil)
+            let file = try SafetensorsFile(opening: filePath, within: roots)
+            self.init(path: path, files: [(name, file)], indexName: nil, roots: roots)
         case .index(let directory, let name):
             let indexPath = directory.appending(name)
-            let index = try SafetensorsIndex(reading: indexPath)
-            let files = try Self.openShards(of: index, at: indexPath)
-            self.init(path: path, files: files, indexName: name)
+            let index = try SafetensorsIndex(reading: indexPath, within: roots)
+            let files = try Self.openShards(of: index, at: indexPath, roots)
+            self.init(path: path, files: files, indexName: name, roots: roots)
         }
     }
 
-    private init(path: FilePath, files: [(name: String, file: SafetensorsFile)], indexName: String?) {
+    private init(
+        path: FilePath, files: [(name: String, file: SafetensorsFile)], indexName: String?, roots: FileRoots
+    ) {
         self.path = path
+        self.roots = roots
         self.files = files.map(\.file)
         self.layout = ShardLayout(
             shards: files.map { .init(fileName: $0.name, tensors: $0.file.header.tensors.map(\.description)) },
@@ -74,7 +85,8 @@ public final class SafetensorsSet: Sendable {
 
     private static func openShards(
         of index: SafetensorsIndex,
-        at indexPath: FilePath
+        at indexPath: FilePath,
+        _ roots: FileRoots
     ) throws(SafetensorsError) -> [(name: String, file: SafetensorsFile)] {
         let shardOfTensor = Dictionary(uniqueKeysWithValues: index.entries.map { ($0.tensor, $0.shard) })
         let tensorsOfShard = Dictionary(grouping: index.entries, by: \.shard)
@@ -82,7 +94,8 @@ public final class SafetensorsSet: Sendable {
         var files: [(name: String, file: SafetensorsFile)] = []
         for (shard, entries) in tensorsOfShard.sorted(by: { $0.key < $1.key }) {
             do throws(SafetensorsError) {
-                let file = try SafetensorsFile(opening: directory(of: indexPath).appending(shard))
+                let file = try SafetensorsFile(
+                    opening: directory(of: indexPath).appending(shard), within: roots)
                 files.append((shard, file))
                 problems += disagreements(of: file, named: shard, with: shardOfTensor, expected: entries.map(\.tensor))
                     .map { .set(path: indexPath, problem: $0) }
@@ -120,7 +133,7 @@ private enum SetLocation {
     case file(FilePath, name: String)
     case index(directory: FilePath, name: String)
 
-    init(of path: FilePath) throws(SafetensorsError) {
+    init(of path: FilePath, within roots: FileRoots) throws(SafetensorsError) {
         let name = path.lastComponent?.string ?? ""
         guard (try? OpenFile(directory: path)) != nil else {
             self =
@@ -128,7 +141,7 @@ private enum SetLocation {
                 ? .index(directory: directory(of: path), name: name) : .file(path, name: name)
             return
         }
-        let names = try WholeFile.names(in: path).filter { !$0.hasPrefix(".") }
+        let names = try WholeFile.names(in: path, within: roots).filter { !$0.hasPrefix(".") }
         let files = names.filter { $0.hasSuffix(".safetensors") }
         let indexes = names.filter { $0.hasSuffix(SafetensorsIndex.nameSuffix) }
         // A whole model beside an index would win with some readers and lose with others: the user must say.

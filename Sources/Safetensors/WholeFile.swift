@@ -1,3 +1,4 @@
+public import FileAccess
 import Glibc
 public import SystemPackage
 
@@ -21,9 +22,15 @@ public enum WholeFile {
 
     /// Copies a regular file's content, replacing a file of the destination's name.
     ///
+    /// - Parameters:
+    ///   - source: The file.
+    ///   - destination: The copy's path.
+    ///   - roots: Where the source may lie.
     /// - Throws: ``SafetensorsError``; the destination is then the old file or absent, as for ``write(_:to:)``.
-    public static func copy(from source: FilePath, to destination: FilePath) throws(SafetensorsError) {
-        let input = try OpenFile(reading: source)
+    public static func copy(
+        from source: FilePath, to destination: FilePath, within roots: FileRoots = .unlimited
+    ) throws(SafetensorsError) {
+        let input = try OpenFile(reading: source, within: roots)
         let partial = try PartialFile(for: destination)
         var offset = 0
         var block = [UInt8](repeating: 0, count: copyBlockByteCount)
@@ -38,10 +45,17 @@ public enum WholeFile {
 
     /// The content of a regular file of at most `limit` bytes.
     ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - limit: The most bytes that it may have.
+    ///   - roots: Where the file may lie.
+    /// - Returns: All of its bytes.
     /// - Throws: ``SafetensorsError/fileTooLarge(file:byteCount:limit:)`` before any memory is allocated, or the failed
     ///   call.
-    public static func read(_ path: FilePath, limit: Int) throws(SafetensorsError) -> [UInt8] {
-        let file = try OpenFile(reading: path)
+    public static func read(
+        _ path: FilePath, limit: Int, within roots: FileRoots = .unlimited
+    ) throws(SafetensorsError) -> [UInt8] {
+        let file = try OpenFile(reading: path, within: roots)
         let byteCount = try file.status().byteCount
         guard byteCount <= limit else { throw .fileTooLarge(file: path, byteCount: byteCount, limit: limit) }
         return try file.bytes(at: 0, count: byteCount)
@@ -68,20 +82,15 @@ public enum WholeFile {
 
     /// The names in a directory, sorted by Unicode scalars, without `.` and `..`.
     ///
-    /// - Throws: ``SafetensorsError/callFailed(file:call:code:)``.
-    public static func names(in directory: FilePath) throws(SafetensorsError) -> [String] {
-        guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
-            throw callFailed("opendir", directory)
-        }
-        defer { unsafe closedir(stream) }
-        var names: [String] = []
-        while let entry = unsafe readdir(stream) {
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted { $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars) }
+    /// - Parameters:
+    ///   - directory: The directory.
+    ///   - roots: Where it may lie.
+    /// - Returns: The names, hidden ones too.
+    /// - Throws: ``SafetensorsError/callFailed(file:call:code:)`` or ``SafetensorsError/outsideRoots(_:)``.
+    public static func names(
+        in directory: FilePath, within roots: FileRoots = .unlimited
+    ) throws(SafetensorsError) -> [String] {
+        try Safetensors.within(roots) { roots throws(FileRootsError) in try roots.names(in: directory) }
     }
 
     /// Removes what a crash left half-written in a directory; files that a living process is writing are kept.
@@ -97,7 +106,7 @@ public enum WholeFile {
         var removed: [String] = []
         for name in try names(in: directory) where name.hasPrefix(".") && name.hasSuffix(PartialFile.suffix) {
             let path = directory.appending(name)
-            guard let file = try? OpenFile(reading: path), file.lockExclusively() else { continue }
+            guard let file = try? OpenFile(reading: path, within: .unlimited), file.lockExclusively() else { continue }
             if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { removed.append(name) }
         }
         return removed

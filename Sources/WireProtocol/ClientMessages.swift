@@ -170,6 +170,8 @@ public struct RequestFailure: Error, Equatable, Sendable, CustomStringConvertibl
         case badInput = "bad_input"
         /// No such job.
         case unknownJob = "unknown_job"
+        /// The client's key does not allow it.
+        case notPermitted = "not_permitted"
         /// The coordinator could not do it.
         case world
     }
@@ -183,6 +185,11 @@ public struct RequestFailure: Error, Equatable, Sendable, CustomStringConvertibl
     public init(kind: Kind, problems: [JobProblem]) {
         self.kind = kind
         self.problems = problems
+    }
+
+    /// States the one reason why a request failed.
+    public init(kind: Kind, at location: String, _ message: String) {
+        self.init(kind: kind, problems: [JobProblem(at: location, message)])
     }
 
     /// A line a problem.

@@ -1,3 +1,4 @@
+import FileAccess
 import Identifiers
 import JobPlan
 import LinearAlgebra
@@ -14,11 +15,16 @@ import ZeroMQ
 final class VisibleFiles: Sendable {
     private static let countMax = 64
     private let files = Mutex<[LeasedFile: SafetensorsFile]>([:])
+    private let roots: FileRoots
+
+    init(roots: FileRoots) {
+        self.roots = roots
+    }
 
     /// The open file, or `nil` when this machine does not see the same one at the path.
     func file(_ leased: LeasedFile) -> SafetensorsFile? {
         if let known = files.withLock({ $0[leased] }) { return known }
-        guard let file = try? SafetensorsFile(opening: FilePath(leased.path)),
+        guard let file = try? SafetensorsFile(opening: FilePath(leased.path), within: roots),
             UInt64(file.identity.byteCount) == leased.byteCount,
             file.identity.headerDigest == leased.headerDigest.bytes
         else { return nil }

@@ -53,8 +53,9 @@ public struct Worker: Service {
         let cache = try BlobCache(opening: configuration.cacheDirectory, limit: configuration.cacheBytes)
         let context = try Context()
         let connection = try await WorkerConnection.connect(
-            to: configuration.coordinator, hello: hello, context: context)
-        let parts = WorkerParts(cache: cache, connection: connection, logger: logger)
+            to: configuration.coordinator, hello: hello, keys: configuration.keys, context: context)
+        let parts = WorkerParts(
+            cache: cache, connection: connection, visible: VisibleFiles(roots: configuration.roots), logger: logger)
         try await withGracefulShutdownHandler {
             try await serve(parts)
         } onGracefulShutdown: {
@@ -91,7 +92,7 @@ public struct Worker: Service {
             group.addTask { await leave(parts) }
             group.addTask { await askConnection(connection) }
             group.addTask { await untilCancelled { await work(executors, parts) } }
-            group.addTask { await untilCancelled { await connection.watchConnection() } }
+            group.addTask { try await untilCancelled { try await connection.watchConnection() } }
             group.addTask { await untilCancelled { await parts.uploads.run() } }
             group.addTask { await untilCancelled { await parts.holdings.tellChanges() } }
             if configuration.keepsCache {
@@ -112,8 +113,8 @@ public struct Worker: Service {
     }
 
     /// Runs a body whose end is not the worker's: a worker without lanes still sends what it holds.
-    private func untilCancelled(_ body: () async -> Void) async {
-        await body()
+    private func untilCancelled(_ body: () async throws -> Void) async rethrows {
+        try await body()
         while (try? await Task.sleep(for: .seconds(3600))) != nil { continue }
     }
 

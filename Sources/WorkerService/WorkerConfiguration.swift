@@ -1,4 +1,6 @@
+public import FileAccess
 public import Identifiers
+public import Keys
 public import SystemPackage
 public import ZeroMQ
 
@@ -26,6 +28,10 @@ public struct WorkerConfiguration: Sendable {
     public var keepsCache: Bool
     /// How long a worker that was told to stop waits for the coordinator to collect what it still wants.
     public var drainLimit: Duration
+    /// Its key and the coordinator's; without them only a coordinator of this machine is talked to.
+    public var keys: PeerKeys?
+    /// Where files may be read; what lies elsewhere is streamed.
+    public var roots = FileRoots.unlimited
 
     /// Collects how a worker runs.
     public init(

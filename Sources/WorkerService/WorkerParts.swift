@@ -10,10 +10,11 @@ struct WorkerParts: Sendable {
     let uploads: BlobUploads
     let queue = LeaseQueue()
     let collects: CollectQueue
-    let visible = VisibleFiles()
+    let visible: VisibleFiles
     let turns = FetchTurns()
 
-    init(cache: BlobCache, connection: WorkerConnection, logger: Logger) {
+    init(cache: BlobCache, connection: WorkerConnection, visible: VisibleFiles, logger: Logger) {
+        self.visible = visible
         self.cache = cache
         self.connection = connection
         collects = CollectQueue()

@@ -25,7 +25,7 @@ public enum ChannelEvent: Equatable, Sendable {
     case peerUnreachable(RoutingIdentity, dropped: Int)
     /// Messages for a peer whose queue is full were dropped; `dropped` of them since the last such event.
     case peerBlocked(RoutingIdentity, dropped: Int)
-    /// A received message broke a limit and was dropped; the sender is known to a router only.
+    /// A received message broke a limit and was dropped, and its connection ended; only a router knows the sender.
     case malformed(RoutingIdentity?, MalformedMessage)
     /// So many older events were dropped because nobody read them.
     case eventsDropped(Int)

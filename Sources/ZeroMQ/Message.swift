@@ -17,6 +17,13 @@ public struct Message: Equatable, Sendable {
         self.frames = frames
     }
 
+    /// Ends the TCP connection that a received message came by: for a peer that does not keep to the protocol.
+    ///
+    /// It may connect again. Nothing happens to a message that was not received, or came by other means than TCP.
+    public func hangUp() {
+        (frames.first?.owner as? ReceivedFrame)?.hangUp()
+    }
+
     /// The sum of the frames' sizes.
     public var byteCount: Int {
         frames.reduce(0) { $0 + $1.byteCount }

@@ -1,4 +1,5 @@
 internal import CZeroMQ
+internal import Glibc
 
 /// The owner of one `zmq_msg_t`, filled by libzmq and closed with the object.
 @safe
@@ -28,6 +29,34 @@ final class ReceivedFrame: @unchecked Sendable {
         guard let text = unsafe zmq_msg_gets(message, "User-Id") else { return nil }
         let user = unsafe String(cString: text)
         return user.isEmpty ? nil : user
+    }
+
+    /// Ends the TCP connection that the frame came by; its peer may connect again.
+    ///
+    /// libzmq offers no such call for routers, but names the connection's descriptor. That may be closed by now, and
+    /// its number be another connection's: the address of the peer is compared, so that at worst the same machine has
+    /// to connect again.
+    func hangUp() {
+        let descriptor = unsafe zmq_msg_get(message, ZMQ_SRCFD)
+        guard descriptor >= 0, let text = unsafe zmq_msg_gets(message, "Peer-Address"),
+            unsafe Self.peerAddress(of: descriptor) == String(cString: text)
+        else { return }
+        shutdown(descriptor, Int32(SHUT_RDWR))
+    }
+
+    private static func peerAddress(of descriptor: Int32) -> String? {
+        var address = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+        let isKnown = unsafe withUnsafeMutablePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                unsafe getpeername(descriptor, address, &size) == 0
+                    && [AF_INET, AF_INET6].contains(Int32(address.pointee.sa_family))
+                    && getnameinfo(address, size, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0
+            }
+        }
+        guard isKnown else { return nil }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// The bytes as a frame that keeps this object.

@@ -144,7 +144,9 @@ struct SocketLoop: ~Copyable {
         core.countReceived(byteCount: assembly.byteCount)
         switch assembly.finish() {
         case .success(let message): core.inbound.append(message)
-        case .failure(let problem): core.events.append(.malformed(assembly.routingIdentity, problem.reason))
+        case .failure(let problem):
+            frame.hangUp()
+            core.events.append(.malformed(assembly.routingIdentity, problem.reason))
         }
     }
 

@@ -15,17 +15,18 @@ struct CommandFailure: Error {
     /// What a failed request means for the command.
     init(_ failure: RequestFailure) {
         switch failure.kind {
-        case .badInput, .unknownJob: self.init(.badInput, failure.description)
+        case .badInput, .unknownJob, .notPermitted: self.init(.badInput, failure.description)
         case .world: self.init(.failed, failure.description)
         }
     }
 
     /// What a connection that does not work means for the command.
     init(_ error: MessagingError) {
+        switch error {
         // A coordinator that refuses to talk was reached: it is the installation that is wrong.
-        if case .refused = error {
+        case .refused, .keyRefused, .handshakeFailed, .unprotectedConnection:
             self.init(.badInput, error.description)
-        } else {
+        default:
             self.init(.unreachable, error.description)
         }
     }

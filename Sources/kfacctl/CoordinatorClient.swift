@@ -14,9 +14,11 @@ struct ConnectionOptions: ParsableArguments {
     @Option(help: "Seconds to wait for an answer.")
     var timeout: UInt32 = 10
 
+    @OptionGroup(title: "Keys") var keys: ClientKeyOptions
+
     /// Connects, works, and closes.
     func withClient<Result>(_ body: (CoordinatorClient) async throws -> Result) async throws -> Result {
-        let client = try await CoordinatorClient(endpoint: coordinator, timeout: .seconds(Int64(timeout)))
+        let client = try await CoordinatorClient(endpoint: coordinator, keys: keys, timeout: .seconds(Int64(timeout)))
         do {
             let result = try await body(client)
             await client.close()
@@ -38,16 +40,17 @@ struct CoordinatorClient: Sendable {
     private let connection: ClientConnection
     private let timeout: Duration
 
-    init(endpoint: String, timeout: Duration) async throws {
+    init(endpoint: String, keys: ClientKeyOptions?, timeout: Duration) async throws {
         let address: Endpoint
         do {
             address = try Endpoint(endpoint)
         } catch {
             throw CommandFailure(.badInput, error.description)
         }
+        let keys = try keys?.keys(for: address)
         let context = try Context()
         do {
-            connection = try await ClientConnection.connect(to: address, context: context)
+            connection = try await ClientConnection.connect(to: address, keys: keys, context: context)
         } catch {
             throw CommandFailure(error)
         }

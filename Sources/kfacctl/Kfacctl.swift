@@ -12,8 +12,7 @@ struct Kfacctl: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, PlanCommand.self, SubmitCommand.self, JobsCommand.self, StatusCommand.self,
             WatchCommand.self, CancelCommand.self, WorkersCommand.self, DrainCommand.self, FetchCommand.self,
-            InspectCommand.self,
-            CompareCommand.self,
+            InspectCommand.self, CompareCommand.self, KeygenCommand.self,
         ])
 
     static func main() async {

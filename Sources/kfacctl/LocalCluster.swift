@@ -36,6 +36,7 @@ final class LocalCluster: @unchecked Sendable {
             "coordinator", "--bind", "tcp://127.0.0.1:0", "--state-directory", stateDirectory, "--heartbeat", "500",
             "--worker-timeout", "5000", "--http", "off", "--log-level", logLevel, "--end-with-input",
         ]
+        coordinator.environment = Self.environment
         coordinator.standardInput = coordinatorInput
         coordinator.standardOutput = output
         try coordinator.run()
@@ -51,6 +52,11 @@ final class LocalCluster: @unchecked Sendable {
         }
     }
 
+    /// Without the settings of another coordinator, which its clients and daemons read from the environment too.
+    private static var environment: [String: String] {
+        ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("KFACD_") && $0.key != "CREDENTIALS_DIRECTORY" }
+    }
+
     private func startWorker(_ number: Int, lanes: Int, memoryMiB: UInt64, logLevel: String) throws {
         let process = Process()
         let input = Pipe()
@@ -60,7 +66,7 @@ final class LocalCluster: @unchecked Sendable {
             "\(memoryMiB)", "--http", "off", "--log-level", logLevel, "--end-with-input",
         ]
         // Idle threads of a pool that is never used would only cost memory.
-        process.environment = ProcessInfo.processInfo.environment.merging(["OPENBLAS_NUM_THREADS": "1"]) { $1 }
+        process.environment = Self.environment.merging(["OPENBLAS_NUM_THREADS": "1"]) { $1 }
         process.standardInput = input
         process.standardOutput = FileHandle.nullDevice
         try process.run()

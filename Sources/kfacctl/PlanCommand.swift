@@ -18,6 +18,8 @@ struct PlanCommand: AsyncParsableCommand {
     @Option(help: "Seconds to wait for an answer.")
     var timeout: UInt32 = 10
 
+    @OptionGroup(title: "Keys") var keys: ClientKeyOptions
+
     @Option(name: .shortAndLong, help: "table or json.")
     var output: OutputFormat = .table
 
@@ -35,7 +37,8 @@ struct PlanCommand: AsyncParsableCommand {
             (cluster, endpoint) = (own, own.endpoint)
         }
         defer { cluster?.stop() }
-        let client = try await CoordinatorClient(endpoint: endpoint, timeout: .seconds(Int64(timeout)))
+        let client = try await CoordinatorClient(
+            endpoint: endpoint, keys: cluster == nil ? keys : nil, timeout: .seconds(Int64(timeout)))
         guard case .plan(let plan) = try await client.ask(.plan(submission)).reply else { return }
         await client.close()
         try show(plan)

@@ -15,7 +15,11 @@ struct CoordinatorCommand: AsyncParsableCommand {
         commandName: "coordinator", abstract: "Takes in jobs, gives their units to workers, writes the outputs.",
         discussion: DaemonHelp.layers)
 
-    @Option(help: "Where to listen; port 0 lets the kernel choose. (default: tcp://127.0.0.1:7733)")
+    @Option(
+        help: """
+            Where to listen; port 0 lets the kernel choose. Other than loopback and ipc takes keys and --root. \
+            (default: tcp://127.0.0.1:7733)
+            """)
     var bind: String?
 
     @Option(help: "Directory of the journal and the blobs; it makes restarts harmless. (default: /var/lib/kfacd)")
@@ -27,6 +31,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Option(help: "Milliseconds without a sign of life after which a worker is lost. (default: 10000)")
     var workerTimeout: Int?
 
+    @OptionGroup(title: "Protection") var protection: CoordinatorProtectionOptions
+
     @OptionGroup var options: DaemonOptions
 
     private static let keys =
@@ -35,10 +41,10 @@ struct CoordinatorCommand: AsyncParsableCommand {
             SettingKey("state-directory", .text, default: .text("/var/lib/kfacd")),
             SettingKey("heartbeat", .integer, default: .integer(1000)),
             SettingKey("worker-timeout", .integer, default: .integer(10_000)),
-        ] + DaemonOptions.keys(http: "127.0.0.1:7780")
+        ] + CoordinatorProtectionOptions.keys + DaemonOptions.keys(http: "127.0.0.1:7780")
 
     private func settings() throws -> Settings {
-        var flags = options.flags
+        var flags = options.flags.merging(protection.flags) { $1 }
         flags["bind"] = bind.map { .text($0) }
         flags["state-directory"] = stateDirectory.map { .text($0) }
         flags["heartbeat"] = heartbeat.map { .integer($0) }
@@ -49,13 +55,17 @@ struct CoordinatorCommand: AsyncParsableCommand {
     func run() async throws {
         let settings = try settings()
         var typed = DaemonSettings(settings)
-        let configuration = Self.configuration(&typed)
+        var configuration = Self.configuration(&typed)
         let address = typed.statusAddress()
         let threshold = LogThreshold(typed.logLevel())
         try typed.requireNoProblems()
         if options.printConfiguration {
             FileHandle.standardOutput.write(Data(settings.text.utf8))
             return
+        }
+        if let endpoint = configuration?.endpoint {
+            let protection = try ProtectionSettings(settings).coordinator(at: endpoint)
+            (configuration?.keys, configuration?.roots) = (protection.keys, protection.roots)
         }
         guard let configuration else { return }
         let logger = LogSetup.logger("kfacd-coordinator", threshold: threshold)
@@ -70,6 +80,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
         let process = DaemonProcess(
             settings: settings, threshold: threshold, logger: logger, supervision: supervision,
             statusAddress: address, version: BuildMetric.version(role: "coordinator"), stopLimit: nil)
+        if let keys = configuration.keys {
+            process.reloadHandlers.add { KeyReload(keys: keys.authorized, logger: logger).run() }
+        }
         try await process.run(daemon) { try self.settings() }
     }
 

@@ -24,6 +24,9 @@ extension Kfacd {
             } else {
                 try command.run()
             }
+        } catch let failure as UsageFailure {
+            print("Error: \(failure)", to: &StandardError.stream)
+            exit(withError: ExitCode(2))
         } catch {
             let code = exitCode(for: error)
             guard code == .validationFailure else { exit(withError: error) }

@@ -49,6 +49,8 @@ struct WorkerCommand: AsyncParsableCommand {
             """)
     var cacheSize: Int?
 
+    @OptionGroup(title: "Protection") var protection: WorkerProtectionOptions
+
     @OptionGroup var options: DaemonOptions
 
     private static let keys =
@@ -58,10 +60,10 @@ struct WorkerCommand: AsyncParsableCommand {
             SettingKey("patience", .integer, default: .integer(60)),
             SettingKey("drain-timeout", .integer, default: .integer(90)),
             SettingKey("cache-directory", .text), SettingKey("cache-size", .integer),
-        ] + DaemonOptions.keys(http: "off")
+        ] + WorkerProtectionOptions.keys + DaemonOptions.keys(http: "off")
 
     private func settings() throws -> Settings {
-        var flags = options.flags
+        var flags = options.flags.merging(protection.flags) { $1 }
         flags["coordinator"] = coordinator.map { .text($0) }
         flags["name"] = name.map { .text($0) }
         flags["lanes"] = lanes.map { .integer($0) }
@@ -84,6 +86,10 @@ struct WorkerCommand: AsyncParsableCommand {
         if options.printConfiguration {
             FileHandle.standardOutput.write(Data(settings.text.utf8))
             return
+        }
+        if let endpoint = configuration?.coordinator {
+            let protection = try ProtectionSettings(settings).worker(of: endpoint)
+            (configuration?.keys, configuration?.roots) = (protection.keys, protection.roots)
         }
         let directory = try CacheDirectory(path: settings.text("cache-directory"))
         defer { directory.removeIfTemporary() }

@@ -35,6 +35,13 @@ public final class TemporaryDirectory: Sendable {
         try Array(Data(contentsOf: URL(fileURLWithPath: appending(name))))
     }
 
+    /// Removes a file, or a directory with everything in it.
+    ///
+    /// - Throws: what Foundation throws if it cannot be removed.
+    public func remove(_ name: String) throws {
+        try FileManager.default.removeItem(atPath: appending(name))
+    }
+
     /// The names in the directory, hidden ones included, sorted.
     ///
     /// - Throws: what Foundation throws if it cannot be listed.

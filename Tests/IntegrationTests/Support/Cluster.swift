@@ -29,11 +29,11 @@ final class Cluster {
     ///
     /// - Throws: what the body throws.
     static func with(
-        workerTimeout: Duration = .seconds(5), environment: [String: String] = [:],
+        workerTimeout: Duration = .seconds(5), options: [String] = [], environment: [String: String] = [:],
         launcher: (TemporaryDirectory) -> [String] = { _ in [] }, sourceLocation: SourceLocation = #_sourceLocation,
         _ body: (Cluster) async throws -> Void
     ) async throws {
-        let cluster = try await Cluster(workerTimeout: workerTimeout, environment, launcher)
+        let cluster = try await Cluster(workerTimeout: workerTimeout, options, environment, launcher)
         do {
             try await body(cluster)
         } catch {
@@ -47,16 +47,17 @@ final class Cluster {
     private let environment: [String: String]
 
     private init(
-        workerTimeout: Duration, _ environment: [String: String], _ launcher: (TemporaryDirectory) -> [String]
+        workerTimeout: Duration, _ options: [String], _ environment: [String: String],
+        _ launcher: (TemporaryDirectory) -> [String]
     ) async throws {
         self.environment = environment
         directory = try TemporaryDirectory()
-        options = [
+        self.options = [
             "--heartbeat", "\(workerTimeout / .milliseconds(5))".split(separator: ".")[0].description,
             "--worker-timeout", "\(workerTimeout / .milliseconds(1))".split(separator: ".")[0].description,
-        ]
+        ] + options
         (coordinator, endpoint) = try await CoordinatorProgram.start(
-            "tcp://127.0.0.1:0", options, name: "coordinator-0", launcher: launcher(directory),
+            "tcp://127.0.0.1:0", self.options, name: "coordinator-0", launcher: launcher(directory),
             environment: environment, in: directory)
     }
 

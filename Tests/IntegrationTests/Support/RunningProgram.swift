@@ -34,8 +34,9 @@ final class RunningProgram {
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
         // What stands in the environment of whoever runs the tests must not reach another coordinator.
-        var variables = ProcessInfo.processInfo.environment
-        variables["KFACD_COORDINATOR"] = nil
+        var variables = ProcessInfo.processInfo.environment.filter { name, _ in
+            !name.hasPrefix("KFACD_") && name != "CREDENTIALS_DIRECTORY"
+        }
         variables["OPENBLAS_NUM_THREADS"] = "1"
         // Coordinators that run beside each other cannot all have the default port.
         variables["KFACD_HTTP"] = "off"

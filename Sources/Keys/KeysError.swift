@@ -1,0 +1,64 @@
+public import SystemPackage
+
+/// Why keys cannot be read, written or used; contents of key files never appear.
+public enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// A system call failed; `call` names it and `code` carries the kernel's reason.
+    case callFailed(file: FilePath, call: String, code: Errno)
+    /// A line of a key file, counted from 1, is not what it must be.
+    case malformedLine(file: FilePath, line: Int, problem: String)
+    /// A key file lacks a line.
+    case missingLine(file: FilePath, expected: String)
+    /// The public key of a secret file does not belong to its secret key.
+    case mismatch(file: FilePath)
+    /// Others than the owner can read a secret key.
+    case notPrivate(file: FilePath, permissions: UInt16)
+    /// Anybody can change who is authorized.
+    case writableByAll(file: FilePath)
+    /// A key file is no file, or far too long to be one.
+    case notKeyFile(file: FilePath)
+    /// Two files authorize one key.
+    case sameKey(file: FilePath, other: FilePath)
+    /// A key file would be overwritten.
+    case exists(file: FilePath)
+    /// A name that cannot be one of a key.
+    case invalidName(String)
+    /// libzmq cannot make keys.
+    case unavailable(cause: String)
+
+    /// The sentence for the person who must act.
+    public var description: String {
+        switch self {
+        case .callFailed(let file, let call, let code):
+            "\(file): \(call) failed: \(code) (errno \(code.rawValue))."
+        case .malformedLine(let file, let line, let problem):
+            "\(file):\(line): \(problem)"
+        case .missingLine(let file, let expected):
+            "\(file): has no line \"\(expected)\"; expected one. Add it, or make the key anew with \"kfacctl keygen\"."
+        case .mismatch(let file):
+            "\(file): the public key is not that of the secret key; expected a pair. Make the key anew with "
+                + "\"kfacctl keygen\"."
+        case .notPrivate(let file, let permissions):
+            "\(file): others than its owner can read the secret key (mode \(Self.octal(permissions))); expected mode "
+                + "0600. Run \"chmod 600 \(file)\"; if others may have read it, make a new key."
+        case .writableByAll(let file):
+            "\(file): anybody can write to it, and so authorize keys; expected its owner to be the only one. Run "
+                + "\"chmod go-w \(file)\" and look at what it holds."
+        case .notKeyFile(let file):
+            "\(file): is no key file; expected a file of a few lines, as \"kfacctl keygen\" writes it."
+        case .sameKey(let file, let other):
+            "\(file): holds the same key as \(other); expected every key once. Remove one of them."
+        case .exists(let file):
+            "\(file): exists already; a key is never overwritten. Choose another name or directory."
+        case .invalidName(let name):
+            "key name \"\(name)\": cannot name a file; expected 1 to 64 letters, digits, \".\", \"_\" or \"-\", the "
+                + "first a letter or digit."
+        case .unavailable(let cause):
+            "keys cannot be made: \(cause). Install a libzmq with CURVE."
+        }
+    }
+
+    private static func octal(_ permissions: UInt16) -> String {
+        let digits = String(permissions, radix: 8)
+        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+    }
+}

@@ -1,0 +1,33 @@
+public import SystemPackage
+public import ZeroMQ
+
+/// Where a process finds its own key pair.
+public struct SecretKeyPlace: Equatable, Sendable {
+    /// The file.
+    public let file: FilePath
+    /// What keeps others from reading it.
+    public let guardian: SecretKeyFile.Guard
+
+    /// Finds the file: the one that was named, else that among a service's credentials if it is there.
+    ///
+    /// - Parameters:
+    ///   - named: The file that the user named.
+    ///   - credentials: The directory of the service's credentials (systemd.exec(5), `CREDENTIALS_DIRECTORY`).
+    public init?(named: String?, credentials: String?) {
+        if let named {
+            (file, guardian) = (FilePath(named), .permissions)
+            return
+        }
+        guard let credentials, !credentials.isEmpty else { return nil }
+        let file = FilePath(credentials).appending("curve.secret")
+        guard (try? file.stat()) != nil else { return nil }
+        (self.file, guardian) = (file, .credentials)
+    }
+
+    /// Reads the pair.
+    ///
+    /// - Throws: ``KeysError``.
+    public func read() throws(KeysError) -> CurveKeyPair {
+        try SecretKeyFile.read(file, guardedBy: guardian)
+    }
+}
