@@ -1,0 +1,47 @@
+"""What was checked, as it goes and as a table at the end."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass
+class Line:
+    """A check and how it went."""
+
+    title: str
+    result: str
+    seconds: float
+    note: str
+
+
+class Report:
+    """Runs checks one after the other; after one that failed the rest is not run, since it builds on it."""
+
+    def __init__(self):
+        self.lines: list[Line] = []
+        self.has_failed = False
+
+    def check(self, title: str, body: Callable[[], str | None]) -> None:
+        """Runs a check; what its body returns is a note for the table."""
+        if self.has_failed:
+            self.lines.append(Line(title, "not run", 0, ""))
+            return
+        print(f"- {title} …", end="", flush=True)
+        began = time.monotonic()
+        try:
+            note = body() or ""
+        except Exception:
+            self.has_failed = True
+            self.lines.append(Line(title, "FAILED", time.monotonic() - began, ""))
+            print(" FAILED", flush=True)
+            raise
+        seconds = time.monotonic() - began
+        self.lines.append(Line(title, "passed", seconds, note))
+        print(f" passed ({seconds:.1f} s{': ' if note else ''}{note})", flush=True)
+
+    def table(self) -> str:
+        """The checks in a table."""
+        width = max((len(line.title) for line in self.lines), default=0)
+        rows = [f"{line.title:{width}}  {line.result:8} {line.seconds:6.1f} s  {line.note}" for line in self.lines]
+        return "\n".join(row.rstrip() for row in rows)

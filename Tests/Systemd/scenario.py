@@ -1,0 +1,95 @@
+"""The whole test, see run: boots a Debian, installs the package, and runs every check in turn."""
+
+import argparse
+import signal
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+from booted_debian import BootedDebian
+from checks_package import PackageChecks
+from checks_service import ServiceChecks
+from debian_tree import Unavailable
+from report import Report
+from services import SERVICES, Services
+
+SKIPPED = 77
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def arguments() -> argparse.Namespace:
+    """What stands on the command line."""
+    parser = argparse.ArgumentParser(description="Checks kfacd's package and services on a real systemd.")
+    parser.add_argument("--deb", type=Path, help="the package to test")
+    parser.add_argument("--binaries", type=Path, help="make the package from programs that are built already")
+    parser.add_argument("--keep", action="store_true", help="leave the tree of the Debian for a look")
+    return parser.parse_args()
+
+
+def package(options: argparse.Namespace) -> Path:
+    """The package to test, made when none was given."""
+    if options.deb:
+        return options.deb.resolve(strict=True)
+    command = [str(REPOSITORY / "Deploy/debian/build")]
+    if options.binaries:
+        command += ["--binaries", str(options.binaries)]
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8")
+    return Path(result.stdout.splitlines()[-1])
+
+
+def run_checks(report: Report, debian: BootedDebian, deb: Path) -> None:
+    """Every check, each building on those before."""
+    services = Services(debian)
+    packaged, running = PackageChecks(services, deb), ServiceChecks(services)
+    try:
+        report.check("install: user, directories, nothing started", packaged.install)
+        report.check("units: systemd-analyze verify is silent", packaged.verify_units)
+        report.check("security score of the files < 2.0", packaged.offline_scores)
+        report.check("undisturbed runs of both jobs, for their bytes", running.make_references)
+        report.check("start: active, workers joined, status line", running.start)
+        report.check("sandbox: in force for every process", running.sandbox)
+        report.check("security score of the running services < 2.0", packaged.live_scores)
+        report.check("journal: lines carry their priority", running.log_priorities)
+        report.check("HTTP: healthz, readyz, version, metrics", running.pages)
+        report.check("the example's bytes", running.example)
+        report.check("SIGKILL of each service in the middle of a job", running.kills)
+        report.check("stop drains, start goes on with the job", running.stop_and_start)
+        report.check("restart of the coordinator alone", running.restart)
+        report.check("reload by SIGHUP", running.reload)
+        report.check("watchdog bites a stalled process, not a busy one", running.watchdog)
+        report.check("bad configuration: exit 2, no restart loop", running.bad_configuration)
+        report.check("upgrade: restarts what runs, keeps configuration", packaged.upgrade)
+        report.check("purge: leaves nothing", packaged.purge)
+    except Exception:
+        traceback.print_exc()
+        for service in SERVICES:
+            text = debian.run("journalctl", "--unit", service, "--lines=40", "--no-pager", check=False).stdout
+            print(f"\n== the journal of {service}\n{text}")
+
+
+def main() -> int:
+    """Boots, checks and cleans up."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(128 + signal.SIGTERM))
+    options = arguments()
+    deb = package(options)
+    print(f"Package: {deb}")
+    report = Report()
+    try:
+        with BootedDebian(keeps_tree=options.keep) as debian:
+            version = debian.output("systemctl", "--version").splitlines()[0]
+            print(f"Booted: {version}, as process 1 of its own namespaces.", flush=True)
+            run_checks(report, debian, deb)
+    except Unavailable as reason:
+        print(f"SKIPPED Tests/Systemd: {reason}")
+        return SKIPPED
+    print(f"\n{report.table()}")
+    return 1 if report.has_failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
