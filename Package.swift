@@ -180,8 +180,8 @@ let package = Package(
             name: "kfacd",
             dependencies: [
                 "CoordinatorService", "WorkerService", "Messaging", "Identifiers", "Telemetry", "ZeroMQ", "Systemd",
-                "Supervision", "PrometheusMetrics", "ControlGroups", "Settings", "StatusServer", "LinearAlgebra", "FileAccess", "Keys",
-                argumentParser, logging, serviceLifecycle, systemPackage,
+                "Supervision", "PrometheusMetrics", "ControlGroups", "Settings", "StatusServer", "LinearAlgebra",
+                "FileAccess", "Keys", argumentParser, logging, serviceLifecycle, systemPackage,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swiftSettings),

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CoordinatorService
 import Foundation
+import Keys
 import Messaging
 import PrometheusMetrics
 import Settings
@@ -55,7 +56,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     func run() async throws {
         let settings = try settings()
         var typed = DaemonSettings(settings)
-        var configuration = Self.configuration(&typed)
+        let planned = Self.configuration(&typed)
         let address = typed.statusAddress()
         let threshold = LogThreshold(typed.logLevel())
         try typed.requireNoProblems()
@@ -63,11 +64,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
             FileHandle.standardOutput.write(Data(settings.text.utf8))
             return
         }
-        if let endpoint = configuration?.endpoint {
-            let protection = try ProtectionSettings(settings).coordinator(at: endpoint)
-            (configuration?.keys, configuration?.roots) = (protection.keys, protection.roots)
-        }
-        guard let configuration else { return }
+        guard var configuration = planned else { return }
+        let protection = try ProtectionSettings(settings).coordinator(at: configuration.endpoint)
+        (configuration.keys, configuration.roots) = (protection.keys, protection.roots)
         let logger = LogSetup.logger("kfacd-coordinator", threshold: threshold)
         let supervision = DaemonSupervision(
             families: BuildMetric.families + CoordinatorMetrics.families + NetworkMetrics.families

@@ -78,7 +78,7 @@ struct WorkerCommand: AsyncParsableCommand {
     func run() async throws {
         let settings = try settings()
         var typed = DaemonSettings(settings)
-        var configuration = Self.configuration(&typed)
+        let planned = Self.configuration(&typed)
         let cacheSize = typed.integer("cache-size", in: 1...(1 << 40))
         let address = typed.statusAddress()
         let threshold = LogThreshold(typed.logLevel())
@@ -87,16 +87,14 @@ struct WorkerCommand: AsyncParsableCommand {
             FileHandle.standardOutput.write(Data(settings.text.utf8))
             return
         }
-        if let endpoint = configuration?.coordinator {
-            let protection = try ProtectionSettings(settings).worker(of: endpoint)
-            (configuration?.keys, configuration?.roots) = (protection.keys, protection.roots)
-        }
+        guard var configuration = planned else { return }
+        let protection = try ProtectionSettings(settings).worker(of: configuration.coordinator)
+        (configuration.keys, configuration.roots) = (protection.keys, protection.roots)
         let directory = try CacheDirectory(path: settings.text("cache-directory"))
         defer { directory.removeIfTemporary() }
-        configuration?.cacheDirectory = FilePath(directory.path)
-        configuration?.cacheBytes = try cacheSize.map { UInt64($0) << 20 } ?? directory.defaultByteCount
-        configuration?.keepsCache = !directory.isTemporary
-        guard let configuration else { return }
+        configuration.cacheDirectory = FilePath(directory.path)
+        configuration.cacheBytes = try cacheSize.map { UInt64($0) << 20 } ?? directory.defaultByteCount
+        configuration.keepsCache = !directory.isTemporary
         let logger = LogSetup.logger("kfacd-worker", threshold: threshold)
         let supervision = DaemonSupervision(
             families: BuildMetric.families + WorkerMetrics.families + NetworkMetrics.families
