@@ -6,7 +6,9 @@ enum ChaosSettings {
         ProcessInfo.processInfo.environment[name].flatMap(UInt64.init)
     }
 
-    /// The first seed: `CHAOS_SEED`, or another one each time. Round n has the seed n above it.
+    /// The first seed, of `CHAOS_SEED` or another one each time.
+    ///
+    /// Each round has the next one.
     static let seed = number("CHAOS_SEED") ?? UInt64.random(in: 0..<1_000_000)
 
     /// Rounds of each test: `CHAOS_ROUNDS`, or one.

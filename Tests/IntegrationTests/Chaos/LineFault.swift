@@ -23,11 +23,7 @@ enum LineFault: Equatable, Sendable {
     /// Every connection is reset, and so is each new one for a while.
     case refuse(Duration)
 
-    /// Draws a fault.
-    ///
-    /// - Parameters:
-    ///   - timeout: After which silence a worker is lost: what stalls does so for shorter and for longer.
-    ///   - random: The source of chance.
+    /// Draws a fault; a worker is lost after the timeout, and what stalls does so for shorter and for longer.
     static func random(around timeout: Duration, using random: inout SplitMix64) -> LineFault {
         switch Int.random(in: 0..<20, using: &random) {
         case 0..<4: return .reset

@@ -11,9 +11,7 @@ final class SupervisedDaemon {
     /// Whether the process is meant to be there.
     private(set) var isUp = false
 
-    /// A daemon that is not started yet.
-    ///
-    /// - Parameter launch: Starts the process, whose name is given.
+    /// A daemon that is not started yet; `launch` starts its process, whose name is given.
     init(_ name: String, launch: @escaping (_ name: String) throws -> RunningProgram) {
         (self.name, self.launch) = (name, launch)
     }
