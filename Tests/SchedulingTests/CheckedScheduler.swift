@@ -22,6 +22,10 @@ struct CheckedScheduler {
     private var ended: Set<JobID> = []
     /// Leases of this life of the coordinator.
     private var attempts: [UnitReference: Attempt] = [:]
+    /// Finished units that are computed again, because their blobs were lost.
+    private var revived: Set<UnitReference> = []
+    /// What lies in the coordinator's store.
+    private var stored: [BlobReference] = []
 
     init(settings: SchedulerSettings = SchedulerSettings()) {
         self.settings = settings
@@ -36,10 +40,18 @@ struct CheckedScheduler {
         _ event: SchedulerEvent,
         sourceLocation: SourceLocation = #_sourceLocation
     ) -> SchedulerEffects {
-        if case .jobSubmitted(let header, let plan) = event { plans[header.id] = plan }
+        switch event {
+        case .jobSubmitted(let header, let plan): plans[header.id] = plan
+        case .blobStored(let blob): stored.append(blob)
+        case .blobUnreadable(let blob): stored.removeAll { $0.digest == blob }
+        default: break
+        }
         let effects = scheduler.handle(event, at: now)
         var violations = scheduler.violatedInvariants()
         for record in effects.records { violations += check(record) }
+        for case .unitRevived(let unit) in effects.notices { revived.insert(unit) }
+        for case .unitRestored(let unit) in effects.notices { revived.remove(unit) }
+        if effects.clearsStore { stored = [] }
         for order in effects.orders { violations += check(order) }
         for lease in effects.coordinatorWork { violations += check(lease, isForWorker: false) }
         if effects.endedJobs.contains(where: { !ended.contains($0) }) {
@@ -63,13 +75,9 @@ struct CheckedScheduler {
     // MARK: - Restarts
 
     /// What a coordinator knows that starts now: the records, folded into a fresh scheduler.
-    ///
-    /// - Parameter lost: Units whose results are recorded, but whose blobs are gone.
-    /// - Returns: The fresh scheduler.
-    func replayed(without lost: Set<UnitReference> = []) -> Scheduler {
+    func replayed() -> Scheduler {
         var fresh = Scheduler(settings: settings)
         for record in journal {
-            if case .unitFinished(let unit, _, _, _) = record, lost.contains(unit) { continue }
             guard case .jobAccepted(let header) = record else {
                 fresh.apply(record)
                 continue
@@ -79,22 +87,31 @@ struct CheckedScheduler {
         return fresh
     }
 
-    /// The coordinator dies and starts again; nothing but the journal is left, and of the blobs not all.
+    /// The coordinator dies and starts again; nothing but the journal and its store are left.
+    ///
+    /// - Parameters:
+    ///   - keepsStore: Whether the store is left.
+    ///   - sourceLocation: Where a violation is reported.
+    /// - Returns: What the new life does first.
     mutating func restart(
-        without lost: Set<UnitReference> = [],
+        keepsStore: Bool = true,
         sourceLocation: SourceLocation = #_sourceLocation
-    ) {
-        scheduler = replayed(without: lost)
-        finished.subtract(lost)
+    ) -> SchedulerEffects {
+        scheduler = replayed()
         attempts = [:]
+        revived = []
+        if !keepsStore { stored = [] }
         now = SchedulerInstant(sinceStart: .zero)
         for violation in scheduler.violatedInvariants() {
             Issue.record("\(context) after a restart: \(violation)", sourceLocation: sourceLocation)
         }
+        return handle(.restarted(stored: stored), sourceLocation: sourceLocation)
     }
 
     /// Checks that the journal alone gives the jobs and the results that the scheduler has.
     func checkReplay(sourceLocation: SourceLocation = #_sourceLocation) {
+        // That blobs are lost and a disk is full is known to this life only.
+        guard revived.isEmpty, scheduler.jobStatuses.allSatisfy({ $0.pauseReason == nil }) else { return }
         let fresh = replayed()
         #expect(fresh.jobStatuses == scheduler.jobStatuses, "\(context)", sourceLocation: sourceLocation)
         #expect(fresh.violatedInvariants() == [], "\(context)", sourceLocation: sourceLocation)
@@ -109,12 +126,13 @@ struct CheckedScheduler {
     private mutating func check(_ record: JournalRecord) -> [String] {
         switch record {
         case .jobAccepted(let header): return ended.contains(header.id) ? ["\(header.id) is accepted again"] : []
-        case .unitFinished(let unit, _, _, _):
+        case .unitFinished(let unit, _, _, _, _):
             let isFirst = finished.insert(unit).inserted
-            return (isFirst ? [] : ["\(unit) is recorded as finished twice"])
+            return (isFirst || revived.remove(unit) != nil ? [] : ["\(unit) is recorded as finished twice"])
                 + (ended.contains(unit.job) ? ["\(unit) is recorded behind the end of its job"] : [])
         case .unitFailed(let unit, _, _):
-            return finished.contains(unit) || ended.contains(unit.job) ? ["\(unit) is recorded as failed too late"] : []
+            let isFinished = finished.contains(unit) && !revived.contains(unit)
+            return isFinished || ended.contains(unit.job) ? ["\(unit) is recorded as failed too late"] : []
         case .jobEnded(let job, _): return ended.insert(job).inserted ? [] : ["\(job) ends twice"]
         }
     }
@@ -132,7 +150,7 @@ struct CheckedScheduler {
         }
         var violations: [String] = []
         let unit = plan.units[lease.unit.unit.position]
-        if finished.contains(lease.unit) { violations.append("\(lease.unit) is leased and was finished") }
+        if finished.contains(lease.unit), !revived.contains(lease.unit) { violations.append("\(lease.unit) is leased and was finished") }
         if ended.contains(lease.unit.job) { violations.append("\(lease.unit) is leased and its job has ended") }
         if unit.isForWorker != isForWorker { violations.append("\(lease.unit) is leased to the wrong side") }
         if lease.attempt <= attempts[lease.unit] ?? Attempt(0) {

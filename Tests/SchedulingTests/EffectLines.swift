@@ -6,6 +6,7 @@ extension SchedulerEffects {
     /// The effects as scenarios show them, a line each, in the order in which they are carried out.
     var lines: [String] {
         records.map(\.line) + orders.map(\.line) + coordinatorWork.map { "coordinator: compute \($0.line)" }
+            + unavailable.map { "not to be had: \($0.name)" } + (clearsStore ? ["store: cleared"] : [])
             + endedJobs.map { "ended: \($0)" } + notices.map { "notice: \($0.line)" }
     }
 }
@@ -19,8 +20,9 @@ extension JournalRecord {
     fileprivate var line: String {
         switch self {
         case .jobAccepted(let header): "record: \(header.id) accepted"
-        case .unitFinished(let unit, let executor, let result, _):
-            "record: \(unit) finished by \(executor): \(result.blobs.map(\.digest.name).joined(separator: " "))"
+        case .unitFinished(let unit, let executor, let result, _, _):
+            "record: \(unit) finished by \(executor)\(result.blobs.isEmpty ? "" : ":")"
+                + result.blobs.map { " \($0.digest.name)" }.joined()
         case .unitFailed(let unit, let executor, let failure):
             "record: \(unit) failed by \(executor): \(failure.line)"
         case .jobEnded(let job, .succeeded): "record: \(job) succeeded"
@@ -39,6 +41,9 @@ extension WorkerOrder {
         switch self {
         case .lease(let worker, let unit): "\(worker): compute \(unit.line)"
         case .revoke(let worker, let unit): "\(worker): forget \(unit.line)"
+        case .collect(let worker, let blob): "\(worker): send \(blob.name)"
+        case .drain(let worker): "\(worker): take nothing new"
+        case .dismiss(let worker): "\(worker): leave"
         }
     }
 }
@@ -53,6 +58,13 @@ extension SchedulerNotice {
         case .unitMoved(let unit, let from, let to): "\(unit) moved from \(from) to \(to)"
         case .lateResultUsed(let unit, let attempt): "late result of \(unit)#\(attempt) used"
         case .resultsDiffer(let unit, let executor): "\(executor) has another result of \(unit)"
+        case .stragglerRepeated(let unit, let worker): "\(unit) takes long and is repeated on \(worker)"
+        case .leaseExpired(let unit, let worker, let wasUnderWay):
+            "\(worker) lost its lease of \(unit), \(wasUnderWay ? "which made no progress" : "of which it does not speak")"
+        case .unitRevived(let unit): "\(unit) is computed again"
+        case .unitRestored(let unit): "\(unit) need not be computed again"
+        case .unitPaused(let unit, let reason): "\(unit) pauses: \(reason)"
+        case .workerDraining(let worker): "\(worker) takes nothing new"
         case .noWorkerFits(let unit, let bytes): "\(unit) needs \(bytes >> 20) MiB, which no worker has"
         }
     }

@@ -10,6 +10,7 @@ extension SchedulerEffects {
         records: [JournalRecord] = [],
         orders: [WorkerOrder] = [],
         coordinatorWork: [LeasedUnit] = [],
+        clearsStore: Bool = false,
         endedJobs: [JobID] = [],
         notices: [SchedulerNotice] = [],
         deadline: Duration? = nil
@@ -18,6 +19,7 @@ extension SchedulerEffects {
         effects.records = records
         effects.orders = orders
         effects.coordinatorWork = coordinatorWork
+        effects.clearsStore = clearsStore
         effects.endedJobs = endedJobs
         effects.notices = notices
         effects.deadline = deadline.map { SchedulerInstant(sinceStart: $0) }
@@ -44,9 +46,12 @@ extension CheckedScheduler {
         by executor: UnitExecutorName,
         result: UnitResult? = nil
     ) -> SchedulerEffects {
-        let result = result ?? .named("\(lease.unit)")
+        let result = result ?? (executor == .coordinator ? UnitResult() : .named("\(lease.unit)"))
         return handle(.unitFinished(lease.unit, lease.attempt, by: executor, result, .short))
     }
+
+    /// A blob comes to the coordinator's store; it is named after the unit that made it.
+    mutating func store(_ lease: LeasedUnit) -> SchedulerEffects { handle(.blobStored(.named("\(lease.unit)"))) }
 
     /// A unit fails.
     mutating func fail(
@@ -72,7 +77,8 @@ extension CheckedScheduler {
     private let job = SmallJob()
     private func finished(_ unit: Int, by executor: UnitExecutorName) -> JournalRecord {
         let unit = UnitReference(job: "job-1", unit: UnitIndex(unit))
-        return .unitFinished(unit, executor, .named("\(unit)"), .short)
+        let result = executor == .coordinator ? UnitResult() : .named("\(unit)")
+        return .unitFinished(unit, executor, result, .short, try? job.key(of: unit.unit))
     }
 
     @Test func `a job is recorded before anything is done for it`() throws {
@@ -94,16 +100,20 @@ extension CheckedScheduler {
         #expect(scheduler.start(.of(0), by: "w1") == .effects(deadline: .seconds(10)))
         #expect(
             scheduler.finish(.of(0), by: .worker("w1"))
-                == .effects(records: [finished(0, by: .worker("w1"))], deadline: .seconds(10))
+                == .effects(
+                    records: [finished(0, by: .worker("w1"))], orders: [.collect("w1", .named("job-1/0"))],
+                    deadline: .seconds(10))
         )
         #expect(
             scheduler.finish(.of(1), by: .worker("w1"))
                 == .effects(
                     records: [finished(1, by: .worker("w1"))],
-                    coordinatorWork: [.of(2)],
+                    orders: [.collect("w1", .named("job-1/1"))],
                     deadline: .seconds(10)
                 )
         )
+        #expect(scheduler.store(.of(1)) == .effects(deadline: .seconds(10)))
+        #expect(scheduler.store(.of(0)) == .effects(coordinatorWork: [.of(2)], deadline: .seconds(10)))
         #expect(
             scheduler.finish(.of(2), by: .coordinator)
                 == .effects(
@@ -116,6 +126,7 @@ extension CheckedScheduler {
             scheduler.finish(.of(3), by: .coordinator)
                 == .effects(
                     records: [finished(3, by: .coordinator), .jobEnded("job-1", .succeeded)],
+                    clearsStore: true,
                     endedJobs: ["job-1"],
                     deadline: .seconds(10)
                 )
@@ -140,6 +151,7 @@ extension CheckedScheduler {
                         .jobEnded("job-1", .failed(failure)),
                     ],
                     orders: [.revoke("w2", .of(1, attempt: 2))],
+                    clearsStore: true,
                     endedJobs: ["job-1"],
                     deadline: .seconds(10)
                 )
@@ -150,16 +162,20 @@ extension CheckedScheduler {
 
     @Test func `bad input of a coordinator's unit ends the job too`() throws {
         var scheduler = try CheckedScheduler.running()
-        _ = scheduler.finish(.of(0), by: .worker("w1"))
-        _ = scheduler.finish(.of(1), by: .worker("w1"))
+        for unit in 0...1 {
+            _ = scheduler.finish(.of(unit), by: .worker("w1"))
+            _ = scheduler.store(.of(unit))
+        }
         let effects = scheduler.fail(.of(2), by: .coordinator, kind: .badInput, "shapes")
         #expect(effects.endedJobs == ["job-1"])
     }
 
     @Test func `a coordinator's unit that fails is tried three times`() throws {
         var scheduler = try CheckedScheduler.running()
-        _ = scheduler.finish(.of(0), by: .worker("w1"))
-        _ = scheduler.finish(.of(1), by: .worker("w1"))
+        for unit in 0...1 {
+            _ = scheduler.finish(.of(unit), by: .worker("w1"))
+            _ = scheduler.store(.of(unit))
+        }
         #expect(scheduler.fail(.of(2), by: .coordinator, "disk full").coordinatorWork == [.of(2, attempt: 2)])
         #expect(
             scheduler.fail(.of(2, attempt: 2), by: .coordinator, "disk full").coordinatorWork == [.of(2, attempt: 3)]
@@ -180,6 +196,7 @@ extension CheckedScheduler {
                 == .effects(
                     records: [.jobEnded("job-1", .cancelled)],
                     orders: [.revoke("w1", .of(0)), .revoke("w2", .of(1, attempt: 2))],
+                    clearsStore: true,
                     endedJobs: ["job-1"],
                     deadline: .seconds(10)
                 )
@@ -201,8 +218,10 @@ extension CheckedScheduler {
         var scheduler = CheckedScheduler(settings: settings)
         for job: JobID in ["job-1", "job-2"] {
             _ = try scheduler.submit(SmallJob(id: job))
-            _ = scheduler.finish(.of(0, job: job), by: .worker("stranger"))
-            _ = scheduler.finish(.of(1, job: job), by: .worker("stranger"))
+            for unit in 0...1 {
+                _ = scheduler.finish(.of(unit, job: job), by: .worker("stranger"))
+                _ = scheduler.store(.of(unit, job: job))
+            }
         }
         #expect(scheduler.handle(.jobCancelled("job-1")).coordinatorWork == [])
         #expect(scheduler.finish(.of(2, job: "job-1"), by: .coordinator).coordinatorWork == [.of(2, job: "job-2")])

@@ -46,8 +46,26 @@ struct Scenario {
 
     private var scheduler = CheckedScheduler()
     private var deadline: SchedulerInstant?
-    /// What was given to somebody and not answered, in the order of giving.
-    private var outstanding: [(executor: UnitExecutorName, lease: LeasedUnit)] = []
+    /// What was asked of somebody and not answered, in the order of asking.
+    private var outstanding: [Request] = []
+    private var plans: [JobID: JobPlan] = [:]
+
+    /// A unit to compute, or a blob to send.
+    private enum Request: Equatable {
+        case compute(UnitExecutorName, LeasedUnit)
+        case send(WorkerID, BlobDigest)
+
+        var worker: WorkerID? {
+            switch self {
+            case .compute(.worker(let worker), _), .send(let worker, _): worker
+            case .compute: nil
+            }
+        }
+
+        var lease: LeasedUnit? {
+            if case .compute(_, let lease) = self { lease } else { nil }
+        }
+    }
 
     /// A command that the scenario language does not have.
     struct UnknownCommand: Error { var line: String }
@@ -62,7 +80,7 @@ struct Scenario {
         let subject = words.first ?? ""
         let text = words.dropFirst(2).joined(separator: " ")
         switch verb {
-        case "submit": return show(try scheduler.submit(job(words)))
+        case "submit": return show(try submit(job(words)))
         case "cancel": return show(handle(.jobCancelled(JobID(rawValue: subject))))
         case "join": return show(handle(.workerJoined(WorkerID(rawValue: subject), capacity(words))))
         case "heard": return show(handle(.workerHeard(WorkerID(rawValue: subject))))
@@ -73,19 +91,51 @@ struct Scenario {
             let lease = try lease(words, line)
             return show(handle(.unitStarted(lease.unit, lease.attempt, by: WorkerID(rawValue: subject))))
         case "finish": return show(finish(executor(subject), try lease(words, line), text))
-        case "fail", "reject":
+        case "fail", "reject", "full", "missing":
             let lease = try lease(words, line)
             outstanding.removeAll { $0.lease == lease }
-            let failure = UnitFailure(kind: verb == "fail" ? .world : .badInput, message: text)
+            let kinds: [String: UnitFailure.Kind] = ["reject": .badInput, "full": .noSpace, "missing": .inputMissing]
+            let failure = UnitFailure(kind: kinds[verb] ?? .world, message: text)
             return show(handle(.unitFailed(lease.unit, lease.attempt, by: executor(subject), failure)))
+        case "progress":
+            let lease = try lease(words, line)
+            let steps = UnitSteps(lease.unit, lease.attempt, steps: UInt64(text) ?? 0)
+            return show(handle(.workerProgressed(WorkerID(rawValue: subject), [steps])))
         case "wait":
             scheduler.advance(by: .seconds(Int(subject) ?? 0))
             return ["it is \(scheduler.now.sinceStart)"]
         case "deadline": return show(handle(.deadlineReached))
-        case "restart": return restart()
+        case "restart": return restart(keepsStore: subject != "empty")
         case "rest": return rest()
         case "status": return status()
-        default: throw UnknownCommand(line: line)
+        default:
+            guard let event = blobEvent(verb, words) else { throw UnknownCommand(line: line) }
+            return show(handle(event))
+        }
+    }
+
+    /// Events about blobs and leaving workers.
+    private mutating func blobEvent(_ verb: String, _ words: [String]) -> SchedulerEvent? {
+        guard let subject = words.first else { return nil }
+        let worker = WorkerID(rawValue: subject)
+        let names = words.dropFirst()
+        switch verb {
+        case "hold": return .blobsHeld(worker, names.map { .named($0) })
+        case "drop": return .blobsDropped(worker, names.map { .named($0) })
+        case "unsent":
+            guard let name = names.first else { return nil }
+            outstanding.removeAll { $0 == .send(worker, .named(name)) }
+            return .collectionFailed(.named(name), from: worker)
+        case "want": return .blobWanted(.named(subject))
+        case "store":
+            let digest = BlobDigest.named(subject)
+            outstanding.removeAll { if case .send(_, digest) = $0 { true } else { false } }
+            return .blobStored(.named(subject))
+        case "unreadable": return .blobUnreadable(.named(subject))
+        case "unstored": return .collectionPaused(.named(subject), reason: names.joined(separator: " "))
+        case "drain": return .drainRequested(worker)
+        case "draining": return .workerDraining(worker)
+        default: return nil
         }
     }
 
@@ -108,7 +158,9 @@ struct Scenario {
         job.layers = options["layers"] ?? job.layers
         job.parts = options["parts"] ?? job.parts
         job.dimension = options["dimension"] ?? job.dimension
+        job.rows = options["rows"] ?? job.rows
         if words.contains("regularizer") { job.outputs = ["regularizer", "inverses"] }
+        if let like = words.firstIndex(of: "like"), words.indices.contains(like + 1) { job.captures = words[like + 1] }
         return job
     }
 
@@ -140,12 +192,20 @@ struct Scenario {
 
     private mutating func handle(_ event: SchedulerEvent) -> SchedulerEffects { scheduler.handle(event) }
 
+    private mutating func submit(_ job: SmallJob) throws -> SchedulerEffects {
+        plans[job.id] = try job.plan()
+        return try scheduler.submit(job)
+    }
+
     private mutating func finish(
         _ executor: UnitExecutorName,
         _ lease: LeasedUnit,
         _ result: String
     ) -> SchedulerEffects {
-        let result = UnitResult.named(result.isEmpty ? "\(lease.unit)" : result)
+        outstanding.removeAll { $0.lease == lease }
+        let units = plans[lease.unit.job]?.units ?? []
+        let count = units.indices.contains(lease.unit.unit.position) ? units[lease.unit.unit.position].blobCount : 1
+        let result = UnitResult.named(result.isEmpty ? "\(lease.unit)" : result, blobs: count)
         return handle(.unitFinished(lease.unit, lease.attempt, by: executor, result, .short))
     }
 
@@ -162,35 +222,41 @@ struct Scenario {
     private mutating func note(_ effects: SchedulerEffects) {
         for order in effects.orders {
             switch order {
-            case .lease(let worker, let lease): outstanding.append((.worker(worker), lease))
+            case .lease(let worker, let lease): outstanding.append(.compute(.worker(worker), lease))
             case .revoke(_, let lease): outstanding.removeAll { $0.lease == lease }
+            case .collect(let worker, let blob): outstanding.append(.send(worker, blob))
+            case .drain, .dismiss: break
             }
         }
-        outstanding += effects.coordinatorWork.map { (.coordinator, $0) }
+        outstanding += effects.coordinatorWork.map { .compute(.coordinator, $0) }
         for notice in effects.notices {
             switch notice {
             case .workerLost(let worker, _, _), .workerLeft(let worker, _, _):
-                outstanding.removeAll { $0.executor == .worker(worker) }
+                outstanding.removeAll { $0.worker == worker }
             default: break
             }
         }
     }
 
     /// The coordinator dies and starts again; the first event of its new life shows what it does.
-    private mutating func restart() -> [String] {
+    private mutating func restart(keepsStore: Bool) -> [String] {
         scheduler.checkReplay()
-        scheduler.restart()
         (outstanding, deadline) = ([], nil)
-        return ["\(scheduler.journal.count) records folded"] + show(handle(.deadlineReached))
+        let count = scheduler.journal.count
+        return ["\(count) records folded"] + show(scheduler.restart(keepsStore: keepsStore))
     }
 
-    /// Everything that was given out is finished, in that order, until nothing is left.
+    /// Everything that was asked for is done, in that order, until nothing is left.
     private mutating func rest() -> [String] {
         var lines: [String] = []
-        while let (executor, lease) = outstanding.first {
+        while let request = outstanding.first {
             outstanding.removeFirst()
-            if scheduler.scheduler.result(of: lease.unit) != nil { continue }
-            let effects = finish(executor, lease, "")
+            let effects: SchedulerEffects
+            switch request {
+            case .compute(_, let lease) where scheduler.scheduler.result(of: lease.unit) != nil: continue
+            case .compute(let executor, let lease): effects = finish(executor, lease, "")
+            case .send(_, let blob): effects = handle(.blobStored(BlobReference(digest: blob, byteCount: 1)))
+            }
             note(effects)
             lines += effects.lines.filter { $0.hasPrefix("record") || $0.hasPrefix("notice") }
         }
@@ -207,10 +273,12 @@ struct Scenario {
                 case .failed: "failed"
                 case nil: "running"
                 }
-            return "\(job.id): \(outcome), \(job.finishedUnits) of \(job.totalUnits) units"
+            let pause = job.pauseReason.map { ", waits: \($0)" } ?? ""
+            return "\(job.id): \(outcome), \(job.finishedUnits) of \(job.totalUnits) units\(pause)"
         }
         let workers = scheduler.scheduler.workerStatuses.map { worker in
-            "\(worker.id): holds \(worker.leasedUnits) units, computes \(worker.startedUnits)"
+            "\(worker.id): holds \(worker.leasedUnits) units and \(worker.heldBlobs) blobs, computes "
+                + "\(worker.startedUnits)\(worker.isDraining ? ", takes nothing new" : "")"
         }
         return jobs + workers
     }

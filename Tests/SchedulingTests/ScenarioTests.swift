@@ -20,6 +20,8 @@ import Testing
                 "coordinator-restart.txt", "happy-path.txt", "late-joiner.txt", "late-result.txt",
                 "one-giant-layer.txt",
                 "poison-unit-on-the-only-worker.txt", "poison-unit.txt", "unequal-workers.txt", "worker-lost.txt",
+                "blob-lost-recomputed.txt", "coordinator-restart-with-blobs-on-workers.txt", "ninth-task.txt",
+                "drain.txt", "straggler.txt", "lease-without-progress.txt", "full-disk.txt", "damaged-blob.txt",
             ])
         )
     }

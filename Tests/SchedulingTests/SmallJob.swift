@@ -17,8 +17,10 @@ struct SmallJob {
     var parts = 1
     /// Rows and columns of every factor.
     var dimension = 4
-    /// Rows of every capture.
-    var rows = 24
+    /// Rows of every capture; so many that a factor takes longer than its way through the network.
+    var rows = 1024
+    /// Which captures the tasks have; jobs with the same ones share what is computed from them.
+    var captures: String?
     /// What the job writes: `factors`, and for two tasks or more also `regularizer` and `inverses`.
     var outputs = ["factors"]
 
@@ -48,6 +50,14 @@ struct SmallJob {
         return try JobPlan(spec: spec, inventory: inventory(of: spec.tasks.map(\.name)), limits: limits)
     }
 
+    /// The key of a unit without inputs; the coordinator's have none.
+    ///
+    /// - Throws: ``JobRefusal`` for numbers that make no job.
+    func key(of unit: UnitIndex) throws -> UnitKey? {
+        let plan = try plan()
+        return plan.key(of: plan.units[unit.position]) { _ in nil }
+    }
+
     private var taskNames: [String] { (0..<tasks).map { String(UnicodeScalar(UInt8(ascii: "a") + UInt8($0))) } }
 
     private var yaml: String {
@@ -62,6 +72,19 @@ struct SmallJob {
     }
 
     private func inventory(of tasks: [TaskName]) -> JobInventory {
+        var captured: [TaskName: CaptureInventory] = [:]
+        for (position, task) in tasks.enumerated() {
+            captured[task] = CaptureInventory(probes: 1, layers: layers(inFile: position + 1), parameters: [:])
+        }
+        let files = ["base"] + tasks.map { "\(captures ?? id.rawValue)/\($0)" }
+        return JobInventory(
+            files: files.map {
+                InputFile(path: "/\($0)", byteCount: 1, modificationTime: 0, headerDigest: .named($0), role: "input")
+            },
+            base: base, captures: captured)
+    }
+
+    private var base: CheckpointInventory {
         let tensors = (0..<layers).map { layer in
             TensorInventory(
                 name: "fc\(layer).weight",
@@ -70,25 +93,28 @@ struct SmallJob {
                 slice: FileSlice(file: 0, offset: 0, byteCount: UInt64(4 * dimension * dimension))
             )
         }
-        let base = CheckpointInventory(
+        return CheckpointInventory(
             location: "base.safetensors",
             shards: [.init(name: "base.safetensors", metadata: [:], tensors: tensors)]
         )
+    }
+
+    private func layers(inFile file: Int) -> [LayerName: CaptureInventory.Layer] {
         var captured: [LayerName: CaptureInventory.Layer] = [:]
         for layer in 0..<layers {
             captured[LayerName(rawValue: "fc\(layer)")] = CaptureInventory.Layer(
-                input: capturedRows("fc\(layer).input"),
-                outputGradient: capturedRows("fc\(layer).output_grad"),
+                input: capturedRows("fc\(layer).input", file: file, place: 2 * layer),
+                outputGradient: capturedRows("fc\(layer).output_grad", file: file, place: 2 * layer + 1),
                 samples: rows,
                 positions: 1
             )
         }
-        let captures = CaptureInventory(probes: 1, layers: captured, parameters: [:])
-        return JobInventory(base: base, captures: Dictionary(uniqueKeysWithValues: tasks.map { ($0, captures) }))
+        return captured
     }
 
-    private func capturedRows(_ tensor: String) -> CapturedRows {
-        let slice = FileSlice(file: 0, offset: 0, byteCount: UInt64(4 * dimension * rows))
+    private func capturedRows(_ tensor: String, file: Int, place: Int) -> CapturedRows {
+        let byteCount = UInt64(4 * dimension * rows)
+        let slice = FileSlice(file: file, offset: UInt64(place) * byteCount, byteCount: byteCount)
         return CapturedRows(
             tensor: tensor,
             columns: dimension,
@@ -112,10 +138,15 @@ extension BlobDigest {
     var name: String { String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
 }
 
+extension BlobReference {
+    /// A blob that is told from others by its name.
+    static func named(_ text: String) -> BlobReference { BlobReference(digest: .named(text), byteCount: 1) }
+}
+
 extension UnitResult {
-    /// A result of one blob, told from others by its name.
-    static func named(_ text: String) -> UnitResult {
-        UnitResult(blobs: [BlobReference(digest: .named(text), byteCount: 1)])
+    /// A result that is told from others by its name: its first blob has it, the others have a number behind it.
+    static func named(_ text: String, blobs: Int = 1) -> UnitResult {
+        UnitResult(blobs: (0..<blobs).map { .named($0 == 0 ? text : "\(text).\($0)") })
     }
 }
 

@@ -8,6 +8,8 @@ struct Referee {
     let settings: SchedulerSettings
     var violations: [String] = []
     var cancelled: Set<JobID> = []
+    /// When something of each worker arrived last, in the world's time.
+    var lastHeard: [WorkerID: Int] = [:]
 
     // What is durable.
     var accepted: [JobID: JobHeader] = [:]
@@ -32,6 +34,7 @@ struct Referee {
     private var decidedOutcomes: Set<JobID> = []
     private var revived: Set<UnitReference> = []
     private var now = SchedulerInstant(sinceStart: .zero)
+    private var time = 0
 
     init(settings: SchedulerSettings) { self.settings = settings }
 
@@ -71,8 +74,9 @@ struct Referee {
 
     // MARK: - Events
 
-    mutating func willHandle(_ event: SchedulerEvent, at instant: SchedulerInstant) {
+    mutating func willHandle(_ event: SchedulerEvent, at instant: SchedulerInstant, _ time: Int) {
         now = instant
+        self.time = time
         switch event {
         case .workerJoined(let worker, let capacity):
             if capacities[worker] == nil {
@@ -121,6 +125,7 @@ struct Referee {
     }
 
     private mutating func check(_ notice: SchedulerNotice, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        if case .workerLost(let worker, _, _) = notice { checkSilence(of: worker) }
         switch notice {
         case .workerLost(let worker, _, _), .workerLeft(let worker, _, _):
             if !draining.contains(worker) {
@@ -144,6 +149,14 @@ struct Referee {
             }
             revived.remove(unit)
         default: break
+        }
+    }
+
+    /// Who is given up was silent, and not only out of the coordinator's hearing while its clock leapt or it stood still.
+    private mutating func checkSilence(of worker: WorkerID) {
+        let silence = Duration.milliseconds(time - (lastHeard[worker] ?? 0))
+        if silence < settings.workerTimeout - .seconds(1) {
+            violations.append("\(worker) is given up, and was heard \(silence) ago")
         }
     }
 

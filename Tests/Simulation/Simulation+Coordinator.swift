@@ -81,9 +81,9 @@ extension Simulation {
         coordinator.pending = []
         let now = coordinator.now(at: time)
         for event in events {
-            referee.willHandle(event, at: now)
+            referee.willHandle(event, at: now, time)
             let effects = coordinator.scheduler.handle(event, at: now)
-            log.note(time, "\(Self.line(of: event)) -> \(effects)")
+            log.note(time, "\(Self.line(of: event)) -> \(Self.line(of: effects))")
             referee.didHandle(event, effects, coordinator.scheduler, jobs, jobIDs)
             coordinator.batch.append(effects)
             coordinator.deadline = effects.deadline
@@ -100,6 +100,14 @@ extension Simulation {
 
     private static func line(of event: SchedulerEvent) -> String {
         if case .jobSubmitted(let header, _) = event { "\(header.id) is submitted" } else { "\(event)" }
+    }
+
+    private static func line(of effects: SchedulerEffects) -> String {
+        var parts = effects.records.map { "\($0)" } + effects.orders.map { "\($0)" }
+        parts += effects.coordinatorWork.map { "compute \($0.unit) #\($0.attempt)" }
+        parts += effects.unavailable.map { "unavailable \($0)" } + (effects.clearsStore ? ["clear the store"] : [])
+        parts += effects.notices.map { "\($0)" }
+        return "[\(parts.joined(separator: ", "))] until \(effects.deadline?.sinceStart ?? .zero)"
     }
 
     private mutating func scheduleTick() {

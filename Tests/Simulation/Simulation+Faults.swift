@@ -138,7 +138,7 @@ extension Simulation {
     /// The machine slept: the clock has gone on, and nothing else.
     private mutating func leapClock() {
         guard coordinator.isUp else { return }
-        coordinator.leap += roll(5000...600_000)
+        coordinator.leap += roll(20_000...600_000)
         coordinator.deadlineTick = nil
         actions.schedule(.deadline(life: coordinator.life), at: time)
     }

@@ -8,6 +8,7 @@ extension Simulation {
     mutating func receive(_ message: UpwardMessage, from worker: WorkerID) {
         guard coordinator.isUp else { return }
         log.note(time, "\(worker) says \(message)")
+        referee.lastHeard[worker] = time
         if case .hello(let connection, let capacity) = message { return welcome(worker, connection, capacity) }
         guard coordinator.connected[worker] != nil else {
             // It greeted an earlier life of this coordinator, or was given up: it shall greet again. What it has
@@ -15,6 +16,11 @@ extension Simulation {
             send(.unknownWorker, to: worker)
             if case .finished(let lease, let result, let seconds) = message { finish(lease, worker, result, seconds) }
             return
+        }
+        switch message {
+        case .dropped, .collectFailure, .upload, .want: happen(.workerHeard(worker))
+        // What else is said is a sign of life to the scheduler by itself.
+        default: break
         }
         switch message {
         case .hello: break

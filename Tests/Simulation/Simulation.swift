@@ -37,7 +37,7 @@ struct Simulation {
     ///   - seed: Decides everything.
     ///   - journal: Where facts become durable.
     ///   - keepsLog: Whether everything that happens is written down.
-    init(seed: UInt64, journal: any SimulatedJournal = RowJournal(), keepsLog: Bool = false) {
+    init(seed: UInt64, journal: any SimulatedJournal, keepsLog: Bool = false) {
         self.seed = seed
         self.journal = journal
         var random = SplitMix64(seed: seed &* 0x9E37_79B9_7F4A_7C15 &+ 1)
