@@ -224,7 +224,9 @@ let package = Package(
         tests("BlobStoreTests", ["BlobStore", "Identifiers", systemPackage, crypto]),
         tests("JobFilesTests", ["JobFiles", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
         tests("JobPlanTests", ["JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic"]),
-        // SchedulingTests follow with the next commits: the scheduler's events have changed.
+        tests(
+            "SchedulingTests", ["Scheduling", "JobPlan", "Identifiers", "LinearAlgebra"],
+            exclude: ["Scenarios"]),
         .testTarget(
             name: "SimulationTests",
             dependencies: [
