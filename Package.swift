@@ -59,6 +59,8 @@ let package = Package(
         .library(name: "Safetensors", targets: ["Safetensors"]),
         .library(name: "Laboratory", targets: ["Laboratory"]),
         .library(name: "ReferenceModel", targets: ["ReferenceModel"]),
+        // For the Fuzz package, which builds them with coverage counters.
+        .library(name: "FuzzEntries", targets: ["FuzzEntries"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -86,8 +88,8 @@ let package = Package(
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
         module("LinearAlgebra", ["COpenBLAS"], settings: wrapperSettings),
         module("FileAccess", [systemPackage], settings: wrapperSettings),
-        module("Safetensors", ["FileAccess", crypto, systemPackage], settings: wrapperSettings),
         module("Identifiers"),
+        module("Safetensors", ["Identifiers", "FileAccess", crypto, systemPackage], settings: wrapperSettings),
         module("Spelling"),
         module("Telemetry", [logging]),
         module("Lanes"),
@@ -154,9 +156,10 @@ let package = Package(
 
         // Level 5: sessions over sockets, the durable record.
         module("Messaging", ["Identifiers", "JobPlan", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
+        module("JournalCoding", ["Identifiers", "JobPlan", "Scheduling"]),
         module(
             "JobJournal",
-            ["Identifiers", "JobPlan", "Scheduling", "Lanes", .product(name: "GRDB", package: "GRDB.swift")]),
+            ["JournalCoding", "Scheduling", "Lanes", .product(name: "GRDB", package: "GRDB.swift")]),
 
         // Level 6: what carries the decisions out.
         module(
@@ -202,6 +205,13 @@ let package = Package(
 
         // Tests: one target a module, then the whole with real processes.
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swiftSettings),
+        .target(
+            name: "FuzzEntries",
+            dependencies: [
+                "Identifiers", "Safetensors", "LinearAlgebra", "KroneckerFactors", "JobPlan", "Scheduling",
+                "WireProtocol", "ZeroMQ", "Messaging", "JournalCoding", systemPackage,
+            ],
+            path: "Tests/FuzzEntries", swiftSettings: swiftSettings),
         tests("TidyTests", []),
         tests("IdentifiersTests", ["Identifiers"]),
         tests("SpellingTests", ["Spelling"]),
@@ -230,14 +240,14 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Scheduling", "JobJournal", "JobPlan", "Identifiers", "LinearAlgebra", "KroneckerFactors",
-                "TestSupport", .product(name: "OrderedCollections", package: "swift-collections"),
+                "Scheduling", "JobJournal", "JournalCoding", "JobPlan", "Identifiers", "LinearAlgebra",
+                "KroneckerFactors", "TestSupport", .product(name: "OrderedCollections", package: "swift-collections"),
             ],
             path: "Tests/Simulation", swiftSettings: swiftSettings),
         tests(
             "WorkerServiceTests",
             [
-                "WorkerService", "BlobStore", "JobPlan", "Messaging", "WireProtocol", "ZeroMQ", "Safetensors",
+                "WorkerService", "BlobStore", "FileAccess", "JobPlan", "Messaging", "WireProtocol", "ZeroMQ", "Safetensors",
                 "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", logging, metrics, serviceLifecycle,
                 systemPackage,
             ]),
@@ -261,6 +271,7 @@ let package = Package(
         tests(
             "StudyTests",
             ["Study", "StudyReport", "Laboratory", "ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage]),
+        tests("FuzzCorpusTests", ["FuzzEntries"]),
         tests("IntegrationTests", ["kfacd", "kfacctl", "kfaclab"]),
     ]
 )

@@ -1,5 +1,5 @@
 import GRDB
-import Identifiers
+import JournalCoding
 import Lanes
 public import Scheduling
 

@@ -64,13 +64,17 @@ extension JobFileReader {
     }
 
     private mutating func readTargets(_ node: Node) -> RegularizerSpec.Targets {
-        if case .sequence = node {
+        if case .sequence(let items) = node {
+            guard items.count <= JobFileLimits.tasks else {
+                report(node, "\"targets\" names \(items.count) tasks; at most \(JobFileLimits.tasks) are allowed.")
+                return .leaveOneOut
+            }
             let names = texts(node, "targets").map { Located(TaskName(rawValue: $0.value), at: $0.location) }
             var seen: Set<TaskName> = []
             for name in names where !seen.insert(name.value).inserted {
-                problems.append(
-                    JobProblem(
-                        at: name.location, "\"targets\" names the task \"\(name.value)\" twice. Remove one of them."))
+                report(
+                    at: name.location,
+                    "\"targets\" names the task \"\(name.value.rawValue.excerpt)\" twice. Remove one of them.")
             }
             return .named(names)
         }

@@ -63,6 +63,10 @@ extension JobFileReader {
             report(node, "\"models\" must be a list of at least one model entry.")
             return []
         }
+        guard items.count <= JobFileLimits.tasks else {
+            report(node, "\"models\" has \(items.count) entries; at most \(JobFileLimits.tasks) are allowed.")
+            return []
+        }
         var tasks: [TaskSpec] = []
         var hasUnreadableEntry = false
         for item in items {
@@ -125,7 +129,7 @@ extension JobFileReader {
         guard !isForbidden, !name.hasPrefix("."), !name.isEmpty, name.utf8.count <= 200 else {
             report(
                 node ?? entry,
-                "the task name \"\(name)\" cannot name a directory; expected at most 200 bytes without a path "
+                "the task name \"\(name.excerpt)\" cannot name a directory; expected at most 200 bytes without a path "
                     + "separator or control character and without a leading dot.")
             return nil
         }
@@ -148,7 +152,7 @@ extension JobFileReader {
             let words = ElementType.jobFileWords
             report(
                 node,
-                "\"\(key)\" must be one of \(words.joined(separator: ", ")), not \"\(word.value)\"."
+                "\"\(key)\" must be one of \(words.joined(separator: ", ")), not \"\(word.value.excerpt)\"."
                     + suggestion(for: word.value, among: words))
             return nil
         }

@@ -7,7 +7,8 @@ struct JobFileReader {
     let fileName: String
     /// Path of an output directory in place of the file's own.
     let output: String?
-    var problems: [JobProblem] = []
+    private var problems: [JobProblem] = []
+    private var furtherProblems = 0
 
     init(fileName: String, output: String? = nil) {
         self.fileName = fileName
@@ -19,9 +20,24 @@ struct JobFileReader {
         node.mark.map { "\(fileName):\($0)" } ?? fileName
     }
 
-    /// Notes a problem at a node.
-    mutating func report(_ node: Node, _ message: String) {
-        problems.append(JobProblem(at: location(of: node), message))
+    /// The problems that were noted, and how many more there are.
+    var allProblems: [JobProblem] {
+        guard furtherProblems > 0 else { return problems }
+        return problems + [JobProblem(at: fileName, "there are \(furtherProblems) more problems.")]
+    }
+
+    /// Notes a problem at a node; its sentence is made only when it will be read.
+    mutating func report(_ node: Node, _ message: @autoclosure () -> String) {
+        report(at: location(of: node), message())
+    }
+
+    /// Notes a problem.
+    mutating func report(at location: String, _ message: @autoclosure () -> String) {
+        guard problems.count < JobFileLimits.problems else {
+            furtherProblems += 1
+            return
+        }
+        problems.append(JobProblem(at: location, message()))
     }
 
     /// Reads a mapping's entries; unknown keys are reported with the nearest known one.
@@ -50,9 +66,10 @@ struct JobFileReader {
             } else if let advice = unsupported[key.string] {
                 report(keyNode, "\"\(key.string)\" is not supported in \(what). \(advice)")
             } else {
-                let meant = suggestion(for: key.string, among: keys)
-                let known = keys.joined(separator: ", ")
-                report(keyNode, "unknown key \"\(key.string)\" in \(what).\(meant) Known keys: \(known).")
+                report(
+                    keyNode,
+                    "unknown key \"\(key.string.excerpt)\" in \(what).\(suggestion(for: key.string, among: keys)) "
+                        + "Known keys: \(keys.joined(separator: ", ")).")
             }
         }
         return entries
@@ -119,7 +136,7 @@ struct JobFileReader {
             let written = node.scalar?.string ?? ""
             report(
                 node,
-                "\"\(key)\" must be one of \(words.joined(separator: ", ")), not \"\(written)\"."
+                "\"\(key)\" must be one of \(words.joined(separator: ", ")), not \"\(written.excerpt)\"."
                     + suggestion(for: written, among: words))
             return nil
         }

@@ -99,12 +99,12 @@ extension JobSpec {
         let curved = tasks.filter(\.hasCurvature)
         var problems: [JobProblem] = []
         if case .named(let names) = curvature.regularizer.targets {
-            for name in names where !tasks.contains(where: { $0.name == name.value }) {
+            let known = tasks.map(\.name.rawValue)
+            for (index, name) in names.filter({ !known.contains($0.value.rawValue) }).enumerated() {
+                let meant =
+                    index < JobFileLimits.suggestions ? suggestion(for: name.value.rawValue, among: known) : ""
                 problems.append(
-                    JobProblem(
-                        at: name.location,
-                        "no task is named \"\(name.value)\"."
-                            + suggestion(for: name.value.rawValue, among: tasks.map(\.name.rawValue))))
+                    JobProblem(at: name.location, "no task is named \"\(name.value.rawValue.excerpt)\".\(meant)"))
             }
         }
         if curvature.regularizer.targets != .all, curved.count < 2, !curved.isEmpty {
@@ -164,12 +164,14 @@ extension JobSpec {
                             + "\(expected.elementType), and quantised tensors cannot be merged."))
             }
         }
-        for name in checkpoint.tensors.keys.sorted() where base.tensors[name] == nil {
+        let known = base.tensors.keys.sorted()
+        let strangers = checkpoint.tensors.keys.filter { base.tensors[$0] == nil }.sorted()
+        for (index, name) in strangers.enumerated() {
+            let meant = index < JobFileLimits.suggestions ? suggestion(for: name, among: known) : ""
             problems.append(
                 JobProblem(
                     at: checkpoint.location,
-                    "tensor \"\(name)\" of task \"\(task.name)\" is not in the base \(base.location)."
-                        + suggestion(for: name, among: base.tensors.keys.sorted())))
+                    "tensor \"\(name)\" of task \"\(task.name)\" is not in the base \(base.location).\(meant)"))
         }
         return problems
     }

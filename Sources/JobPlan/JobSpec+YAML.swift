@@ -1,3 +1,4 @@
+import Identifiers
 import Yams
 
 extension JobSpec {
@@ -23,6 +24,7 @@ extension JobSpec {
     public static func reading(
         yaml: String, fileName: String, output: String? = nil
     ) -> (spec: JobSpec?, problems: [JobProblem]) {
+        if let problem = JobFileLimits.problem(ofText: yaml, fileName: fileName) { return (nil, [problem]) }
         let root: Node?
         do {
             root = try Yams.compose(yaml: yaml)
@@ -36,9 +38,10 @@ extension JobSpec {
                     + "\"models: …\" and \"output: …\".")
             return (nil, [problem])
         }
+        if let problem = JobFileLimits.problem(ofValues: root, fileName: fileName) { return (nil, [problem]) }
         var reader = JobFileReader(fileName: fileName, output: output)
         let spec = reader.readJob(root)
-        return (spec, reader.problems)
+        return (spec, reader.allProblems)
     }
 }
 
@@ -50,7 +53,7 @@ private func syntaxProblem(_ error: any Error, fileName: String) -> JobProblem {
         .composer(_, let problem, let mark, _):
         return JobProblem(at: "\(fileName):\(mark)", "not valid YAML: \(problem).")
     case .duplicatedKeysInMapping(let duplicates, let context):
-        let keys = duplicates.map { "\"\($0)\"" }.joined(separator: ", ")
+        let keys = duplicates.prefix(10).map { "\"\($0.excerpt)\"" }.joined(separator: ", ")
         return JobProblem(
             at: "\(fileName):\(context.mark)", "this mapping has the key \(keys) twice. Remove one of them.")
     default:

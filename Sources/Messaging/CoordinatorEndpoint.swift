@@ -34,6 +34,15 @@ public final class CoordinatorEndpoint: Sendable {
     /// Where it listens, with the port that the kernel chose.
     public var endpoint: Endpoint { channel.endpoint }
 
+    /// What it takes from a peer, and holds for all of them.
+    package static let limits: ChannelLimits = {
+        var limits = ChannelLimits()
+        limits.outboundMessages = 4096
+        limits.framesPerMessage = 2
+        limits.messageBytes = WireLimits.messageBytesMax + 2 * WireLimits.chunkBytes
+        return limits
+    }()
+
     private init(channel: MessageChannel, authenticator: CurveAuthenticator?, access: PeerAccess?) {
         self.channel = channel
         self.authenticator = authenticator
@@ -66,10 +75,6 @@ public final class CoordinatorEndpoint: Sendable {
         // A peer that comes back under its name before the old connection is known to be dead takes it over.
         options.isRouterHandover = true
         options.isIPv6Enabled = endpoint.isIPv6
-        var limits = ChannelLimits()
-        limits.outboundMessages = 4096
-        limits.framesPerMessage = 2
-        limits.messageBytes = WireLimits.messageBytesMax + 2 * WireLimits.chunkBytes
         do {
             var authenticator: CurveAuthenticator?
             if let keys {

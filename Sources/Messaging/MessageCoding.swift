@@ -1,5 +1,5 @@
-import WireProtocol
-import ZeroMQ
+package import WireProtocol
+package import ZeroMQ
 
 extension Message {
     /// A message of the protocol as frames: the message itself, then the bytes that belong to it.
@@ -11,7 +11,9 @@ extension Message {
     }
 
     /// The protocol's message in the frames, and the bytes that belong to it.
-    func decoded() throws(WireError) -> (message: WireMessage, payload: Frame?) {
+    ///
+    /// - Throws: ``WireError`` for anything that is not a message of this version.
+    package func decoded() throws(WireError) -> (message: WireMessage, payload: Frame?) {
         guard let first = frames.first, frames.count <= 2 else {
             throw .malformed("it has \(frames.count) frames")
         }

@@ -128,15 +128,18 @@ struct JSONScanner {
         throw here("the end of the string")
     }
 
+    private static let plainEscapes: [UInt8: UInt8] = [
+        0x22: 0x22, 0x5C: 0x5C, 0x2F: 0x2F, 0x62: 0x08, 0x66: 0x0C, 0x6E: 0x0A, 0x72: 0x0D, 0x74: 0x09,
+    ]
+
     private mutating func escape() throws(JSONSyntaxError) -> [UInt8] {
         offset += 1
         guard offset < end else { throw here("an escaped character") }
         let byte = bytes[offset]
         if byte == UInt8(ascii: "u") { return Array(String(Character(try escapedScalar())).utf8) }
-        let plain: [UInt8: UInt8] = [
-            0x22: 0x22, 0x5C: 0x5C, 0x2F: 0x2F, 0x62: 0x08, 0x66: 0x0C, 0x6E: 0x0A, 0x72: 0x0D, 0x74: 0x09,
-        ]
-        guard let character = plain[byte] else { throw here("one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u") }
+        guard let character = Self.plainEscapes[byte] else {
+            throw here("one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u")
+        }
         offset += 1
         return [character]
     }

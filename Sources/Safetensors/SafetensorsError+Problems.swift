@@ -1,3 +1,5 @@
+import Identifiers
+
 extension SafetensorsError {
     /// A rule of the format that the header as a whole breaks.
     public enum HeaderProblem: Equatable, Sendable, CustomStringConvertible {
@@ -32,7 +34,7 @@ extension SafetensorsError {
             case .trailingGarbage(let offset):
                 "byte \(offset) follows the header's object and is not a space; expected only padding spaces."
             case .metadataNotString(let key):
-                "metadata \"\(key)\" is not a string; expected every metadata value to be one."
+                "metadata \"\(key.excerpt)\" is not a string; expected every metadata value to be one."
             }
         }
     }
@@ -73,14 +75,15 @@ extension SafetensorsError {
             switch self {
             case .missing: "is not in the file."
             case .unknownField(let field):
-                "has a field \"\(field)\"; expected only \"dtype\", \"shape\" and \"data_offsets\"."
+                "has a field \"\(field.excerpt)\"; expected only \"dtype\", \"shape\" and \"data_offsets\"."
             case .missingField(let field): "has no \"\(field)\"; expected \"dtype\", \"shape\" and \"data_offsets\"."
             case .unknownDataType(let name):
-                "has the data type \"\(name)\"; expected one of "
+                "has the data type \"\(name.excerpt)\"; expected one of "
                     + TensorDataType.allCases.map(\.rawValue).joined(separator: ", ") + "."
             case .notWholeNumber(let field, let text):
-                "has \(text) in \"\(field)\"; expected whole numbers that are not negative."
-            case .numberTooLarge(let field, let text): "has \(text) in \"\(field)\"; expected at most \(Int.max)."
+                "has \(text.excerpt) in \"\(field)\"; expected whole numbers that are not negative."
+            case .numberTooLarge(let field, let text):
+                "has \(text.excerpt) in \"\(field)\"; expected at most \(Int.max)."
             case .offsetCount(let count): "has \(count) data offsets; expected 2, a start and an end."
             case .offsetsReversed(let start, let end):
                 "ends at byte \(end), before its start at byte \(start); expected the end last."
@@ -90,7 +93,7 @@ extension SafetensorsError {
             case .sizeMismatch(let tensor, let expected, let found):
                 "is \(tensor.typeAndShape), which takes \(expected) bytes, but its offsets enclose \(found)."
             case .overlaps(let other, let bytes):
-                "shares bytes \(bytes.lowerBound) to \(bytes.upperBound) of the data with tensor \"\(other)\"; "
+                "shares bytes \(bytes.lowerBound) to \(bytes.upperBound) of the data with tensor \"\(other.excerpt)\"; "
                     + "expected tensors one after the other."
             case .followsHole(let bytes):
                 "follows bytes \(bytes.lowerBound) to \(bytes.upperBound) of the data, which belong to no tensor; "

@@ -1,4 +1,5 @@
 public import FileAccess
+import Identifiers
 public import SystemPackage
 
 /// Everything that can be wrong with a safetensors file, a set of them, or the writing of one.
@@ -64,15 +65,15 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
         case .malformedJSON(let file, let offset, let found, let expected):
             "\(file): byte \(offset) is \(found); expected \(expected)."
         case .duplicateKey(let file, let object, let key):
-            "\(file): \(object) names \"\(key)\" twice; expected every key once."
+            "\(file): \(object) names \"\(key.excerpt)\" twice; expected every key once."
         case .header(let file, let problem):
             "\(file): \(problem)"
         case .tensor(let file, let name, let problem):
-            "\(file): tensor \"\(name)\" \(problem)"
+            "\(file): tensor \"\(name.excerpt)\" \(problem)"
         case .set(let path, let problem):
             "\(path): \(problem)"
         case .writing(let file, let name, let problem):
-            "\(file): tensor \"\(name)\" \(problem)"
+            "\(file): tensor \"\(name.excerpt)\" \(problem)"
         case .several(let errors):
             errors.map(\.description).joined(separator: "\n")
         }

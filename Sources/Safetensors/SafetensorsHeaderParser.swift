@@ -1,3 +1,4 @@
+import Identifiers
 import SystemPackage
 
 /// Parses the closed grammar of a safetensors header: an object of tensor entries and one of metadata strings.
@@ -70,7 +71,7 @@ struct SafetensorsHeaderParser {
                 case ("shape", _, nil, _): shape = try numbers(name, field)
                 case ("data_offsets", _, _, nil): offsets = try numbers(name, field)
                 case ("dtype", _, _, _), ("shape", _, _, _), ("data_offsets", _, _, _):
-                    throw .duplicateKey(file: file, object: "tensor \"\(name)\"", key: field)
+                    throw .duplicateKey(file: file, object: "tensor \"\(name.excerpt)\"", key: field)
                 default: throw .tensor(file: file, name: name, problem: .unknownField(field))
                 }
             } while try separator(orEnd: UInt8(ascii: "}"))

@@ -1,3 +1,5 @@
+import Identifiers
+
 /// What a tensor is, without where it lies: name, element type, shape.
 public struct TensorDescription: Equatable, Hashable, Sendable {
     /// The tensor's key in the header.
@@ -40,7 +42,7 @@ public struct TensorDescription: Equatable, Hashable, Sendable {
     }
 
     /// The tensor as error messages show it: `F32 [640, 24]`.
-    var typeAndShape: String { "\(dataType.rawValue) \(shape)" }
+    var typeAndShape: String { "\(dataType.rawValue) \("\(shape)".excerpt)" }
 }
 
 /// A tensor of one file: its description and the bytes it occupies.

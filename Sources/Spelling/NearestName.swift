@@ -5,9 +5,13 @@
 ///   - candidates: What would have been understood.
 /// - Returns: The nearest candidate, or `nil` when none is near enough to be meant.
 public func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
+    // A distance takes the product of the lengths; nobody misspells a text of this length by a letter.
+    let byteCountMax = 200
+    guard name.utf8.count <= byteCountMax else { return nil }
+    let written = Array(name.lowercased())
     var best: (name: String, distance: Int)?
-    for candidate in candidates {
-        let distance = editDistance(Array(name.lowercased()), Array(candidate.lowercased()))
+    for candidate in candidates where candidate.utf8.count <= byteCountMax {
+        let distance = editDistance(written, Array(candidate.lowercased()))
         if distance < best?.distance ?? .max { best = (candidate, distance) }
     }
     guard let best, best.distance <= max(2, name.count / 2) else { return nil }

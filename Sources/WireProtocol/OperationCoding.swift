@@ -60,7 +60,7 @@ extension PositionReduction {
         case "none": self = .none
         case "mean" where positions > 0: self = .mean(positions: positions)
         case "sum" where positions > 0: self = .sum(positions: positions)
-        default: throw .malformed("the reduction is \"\(word)\" over \(positions) positions")
+        default: throw .malformed("the reduction is \"\(word.excerpt)\" over \(positions) positions")
         }
     }
 

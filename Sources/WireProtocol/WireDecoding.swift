@@ -13,13 +13,15 @@ func count(_ value: some BinaryInteger, _ what: String, most: Int = WireLimits.d
 
 /// A word of an enumeration.
 func word<Word: RawRepresentable<String>>(_ text: String, _ what: String) throws(WireError) -> Word {
-    guard let word = Word(rawValue: text) else { throw .malformed("\(what) is \"\(text)\"") }
+    guard let word = Word(rawValue: text) else { throw .malformed("\(what) is \"\(text.excerpt)\"") }
     return word
 }
 
 /// A digest of 64 hexadecimal digits.
 func digest(_ text: String) throws(WireError) -> BlobDigest {
-    guard let digest = BlobDigest(hexadecimal: text) else { throw .malformed("\"\(text)\" is no SHA-256 digest") }
+    guard let digest = BlobDigest(hexadecimal: text) else {
+        throw .malformed("\"\(text.excerpt)\" is no SHA-256 digest")
+    }
     return digest
 }
 

@@ -36,7 +36,9 @@ public enum WireLimits {
     /// Most blobs in one message about what a worker holds.
     public static let blobsPerMessage = 10_000
     /// Most tasks, slices or blobs in one list.
-    static let listCountMax = 1 << 20
+    static let listCountMax = 1 << 17
+    /// Most fields of a message, lists and what is in them included.
+    static let fieldsMax = 1 << 18
     /// Most rows, columns or positions.
     static let dimensionMax = 1 << 31
     /// Most rows of a tensor, and most elements of a matrix: so few that their bytes can be counted.

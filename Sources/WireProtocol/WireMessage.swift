@@ -21,6 +21,7 @@ public enum WireMessage: Equatable, Sendable {
         guard bytes.count <= WireLimits.messageBytesMax else {
             throw .tooLarge(byteCount: bytes.count, byteCountMax: WireLimits.messageBytesMax)
         }
+        guard FieldBudget.allows(bytes) else { throw .malformed("it has more than \(WireLimits.fieldsMax) fields") }
         let envelope: WireEnvelope
         do {
             envelope = try WireEnvelope(serializedBytes: bytes)

@@ -105,7 +105,9 @@ public struct LeasedUnitName: Hashable, Sendable {
     }
 
     init(_ wire: WireUnitName) throws(WireError) {
-        guard !wire.job.isEmpty, wire.job.utf8.count <= 200 else { throw .malformed("a job's name is \"\(wire.job)\"") }
+        guard !wire.job.isEmpty, wire.job.utf8.count <= 200 else {
+            throw .malformed("a job's name is \"\(wire.job.excerpt)\"")
+        }
         self.init(
             UnitReference(job: JobID(rawValue: wire.job), unit: UnitIndex(try count(wire.unit, "a unit"))),
             Attempt(try count(wire.attempt, "an attempt")))

@@ -1,12 +1,12 @@
 /// Puts received frames together and drops those of a message that breaks a limit.
-struct MessageAssembly {
+package struct MessageAssembly {
     /// What was wrong, as an error so that it fits a `Result`.
-    struct Problem: Error {
-        let reason: MalformedMessage
+    package struct Problem: Error {
+        package let reason: MalformedMessage
     }
 
     /// The sender, once its frame has come.
-    private(set) var routingIdentity: RoutingIdentity?
+    package private(set) var routingIdentity: RoutingIdentity?
 
     private let limits: ChannelLimits
     private let hasAuthenticator: Bool
@@ -16,35 +16,41 @@ struct MessageAssembly {
     private(set) var byteCount = 0
     private var authenticatedUser: String?
 
-    init(limits: ChannelLimits, isIdentityFirst: Bool, hasAuthenticator: Bool) {
+    /// Begins a message; a router's begins with the peer's identity.
+    package init(limits: ChannelLimits, isIdentityFirst: Bool, hasAuthenticator: Bool) {
         self.limits = limits
         self.hasAuthenticator = hasAuthenticator
         awaitsIdentity = isIdentityFirst
     }
 
     mutating func append(_ received: ReceivedFrame) {
+        append(received.frame, user: received.userID)
+    }
+
+    /// Takes a frame; the user is who the authenticator found on the connection.
+    package mutating func append(_ frame: Frame, user: @autoclosure () -> String?) {
         if awaitsIdentity {
             awaitsIdentity = false
-            routingIdentity = RoutingIdentity(received: received.frame)
+            routingIdentity = RoutingIdentity(received: frame)
             return
         }
         // Without an authenticator the property, if there is one, comes from the peer's own greeting and proves
         // nothing.
-        if frameCount == 0, hasAuthenticator { authenticatedUser = received.userID }
+        if frameCount == 0, hasAuthenticator { authenticatedUser = user() }
         frameCount += 1
         // Cannot overflow: each count is of memory that exists at this moment or was freed a moment ago, but a peer
         // chooses them, so the sum saturates all the same.
-        let (sum, overflow) = byteCount.addingReportingOverflow(received.byteCount)
+        let (sum, overflow) = byteCount.addingReportingOverflow(frame.byteCount)
         byteCount = overflow ? .max : sum
         if isWithinLimits {
-            frames.append(received.frame)
+            frames.append(frame)
         } else {
             frames = []
         }
     }
 
     /// The message, or what was wrong with it.
-    func finish() -> Result<Message, Problem> {
+    package func finish() -> Result<Message, Problem> {
         if frameCount == 0 { return .failure(Problem(reason: .empty)) }
         if frameCount > limits.framesPerMessage {
             return .failure(Problem(reason: .tooManyFrames(count: frameCount, limit: limits.framesPerMessage)))

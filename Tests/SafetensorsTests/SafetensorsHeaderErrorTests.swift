@@ -28,6 +28,15 @@ struct SafetensorsHeaderErrorTests {
         )
     }
 
+    @Test func `a name without end is quoted by its start`() {
+        let start = String(repeating: "n", count: 100)
+        #expect(
+            parseError(fileBytes("{\"\(start)\(start)\":{}}"))
+                == "x.safetensors: tensor \"\(start)…\" has no \"dtype\"; expected \"dtype\", \"shape\" and "
+                + "\"data_offsets\"."
+        )
+    }
+
     @Test func `an empty header is refused`() {
         #expect(parseError(fileBytes("")) == "x.safetensors: announces an empty header; expected at least \"{}\".")
     }

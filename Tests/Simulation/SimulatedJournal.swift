@@ -1,7 +1,7 @@
 import Foundation
+import JobJournal
+import JournalCoding
 import Scheduling
-
-@testable import JobJournal
 
 /// The disk on which facts become durable.
 protocol SimulatedJournal {

@@ -83,7 +83,7 @@ import Testing
     @Test func `a unit is named by a job, a place and an attempt`() throws {
         try expect("a job's name is \"\"") { $0.worker.started = WireUnitName() }
         let long = String(repeating: "j", count: 201)
-        try expect("a job's name is \"\(long)\"") { $0.worker.started.job = long }
+        try expect("a job's name is \"\(long.prefix(100))…\"") { $0.worker.started.job = long }
         try expect("a unit is 18446744073709551615") {
             $0.worker.started = WireMessages.unit.wire
             $0.worker.started.unit = .max
@@ -210,9 +210,26 @@ import Testing
         try expect("a number of layers is 18446744073709551615") { $0.reply.plan.layers = .max }
     }
 
+    /// Empty reports of progress, two bytes each, inside a heartbeat: decoded they would take a hundred bytes each.
+    @Test func `a message of very many fields is refused before it is decoded`() throws {
+        try expect("it has more than 262144 fields") {
+            $0.worker.heartbeat.progress = Array(repeating: WireUnitProgress(), count: 1 << 18)
+        }
+        try expect("it has more than 262144 fields") {
+            $0.worker.finished.result.blobs = Array(repeating: WireBlob(), count: 1 << 18)
+        }
+    }
+
+    @Test func `a long word of a peer is quoted by its start`() throws {
+        try expect("a fault is \"\(String(repeating: "é", count: 100))…\"") {
+            $0.worker.failed.unit = WireMessages.unit.wire
+            $0.worker.failed.kind = String(repeating: "é", count: 50_000)
+        }
+    }
+
     @Test func `a list has an end`() throws {
-        try expect("the list of jobs has 1048577 items") {
-            $0.reply.jobs.jobs = Array(repeating: WireJobStatus(), count: 1 << 20 + 1)
+        try expect("the list of jobs has 131073 items") {
+            $0.reply.jobs.jobs = Array(repeating: WireJobStatus(), count: 1 << 17 + 1)
         }
     }
 

@@ -1,5 +1,6 @@
 import BlobStore
 import CoreMetrics
+import FileAccess
 import Identifiers
 import JobPlan
 import LinearAlgebra
@@ -79,7 +80,7 @@ struct Bench {
         counter: UnitProgressCounter = UnitProgressCounter(unit: Bench.name)
     ) -> InputReader {
         InputReader(
-            lease: lease(operation, files: files), visible: VisibleFiles(), connection: connection,
+            lease: lease(operation, files: files), visible: VisibleFiles(roots: .unlimited), connection: connection,
             blobs: UnitBlobs(cache: cache, connection: connection, turns: FetchTurns(), progress: counter))
     }
 

@@ -1,0 +1,107 @@
+public import Foundation
+import Identifiers
+import JobPlan
+public import Scheduling
+
+/// A fact as it lies in the database: its kind, and a JSON body that other tools can read.
+public struct JournalRow: Sendable {
+    /// The kinds of facts, by the word in the database.
+    public enum Kind: String, Sendable {
+        /// A job was accepted.
+        case jobAccepted = "job_accepted"
+        /// A unit's result is known.
+        case unitFinished = "unit_finished"
+        /// A unit failed.
+        case unitFailed = "unit_failed"
+        /// A job ended.
+        case jobEnded = "job_ended"
+    }
+
+    /// The job that the fact is about.
+    public let job: String
+    /// What kind of fact it is.
+    public let kind: Kind
+    /// The fact as JSON in UTF-8, keys sorted.
+    public let body: Data
+
+    private struct Finished: Codable {
+        var unit: UnitReference
+        var executor: UnitExecutorName
+        var result: UnitResult
+        var duration: UnitTiming
+        var key: UnitKey?
+    }
+
+    private struct Failed: Codable {
+        var unit: UnitReference
+        var executor: UnitExecutorName
+        var failure: UnitFailure
+    }
+
+    private struct Ended: Codable {
+        var job: JobID
+        var outcome: JobOutcome
+    }
+
+    /// Writes a fact down.
+    ///
+    /// - Throws: `EncodingError` for a fact that JSON cannot hold.
+    public init(_ record: JournalRecord) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // A measured eigenvalue may be unknown (NaN) or unbounded.
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        switch record {
+        case .jobAccepted(let header):
+            (job, kind, body) = (header.id.rawValue, .jobAccepted, try encoder.encode(header))
+        case .unitFinished(let unit, let executor, let result, let duration, let key):
+            let value = Finished(unit: unit, executor: executor, result: result, duration: duration, key: key)
+            (job, kind, body) = (unit.job.rawValue, .unitFinished, try encoder.encode(value))
+        case .unitFailed(let unit, let executor, let failure):
+            let value = Failed(unit: unit, executor: executor, failure: failure)
+            (job, kind, body) = (unit.job.rawValue, .unitFailed, try encoder.encode(value))
+        case .jobEnded(let id, let outcome):
+            (job, kind, body) = (id.rawValue, .jobEnded, try encoder.encode(Ended(job: id, outcome: outcome)))
+        }
+    }
+
+    /// Reads a fact; the bytes may be damaged.
+    ///
+    /// - Parameters:
+    ///   - kind: The word of its kind.
+    ///   - body: Its JSON.
+    /// - Returns: The fact.
+    /// - Throws: ``JournalRowError`` for an unknown kind, `DecodingError` for a body that is no fact of that kind.
+    public static func record(kind: String, body: Data) throws -> JournalRecord {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        switch Kind(rawValue: kind) {
+        case .jobAccepted: return .jobAccepted(try decoder.decode(JobHeader.self, from: body))
+        case .unitFinished:
+            let value = try decoder.decode(Finished.self, from: body)
+            return .unitFinished(value.unit, value.executor, value.result, value.duration, value.key)
+        case .unitFailed:
+            let value = try decoder.decode(Failed.self, from: body)
+            return .unitFailed(value.unit, value.executor, value.failure)
+        case .jobEnded:
+            let value = try decoder.decode(Ended.self, from: body)
+            return .jobEnded(value.job, value.outcome)
+        case nil: throw JournalRowError.unknownKind(kind)
+        }
+    }
+}
+
+/// Why a row of the journal is no fact.
+public enum JournalRowError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// No fact is of this kind.
+    case unknownKind(String)
+
+    /// The clause for the journal's error.
+    public var description: String {
+        switch self {
+        case .unknownKind(let kind): "its kind \"\(kind)\" is unknown"
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import Messaging
+import WireProtocol
+import ZeroMQ
+
+/// Stands between the frames of one input.
+private let frameSeparator: [UInt8] = [0xFF, 0xFE, 0xFD, 0xFC]
+
+/// What the coordinator does with received frames before a handler sees them, and what it tells the peer.
+func takeMessage(_ bytes: [UInt8]) throws(BrokenPromise) {
+    var assembly = MessageAssembly(limits: CoordinatorEndpoint.limits, isIdentityFirst: true, hasAuthenticator: false)
+    assembly.append("peer", user: nil)
+    for frame in frames(in: bytes) { assembly.append(frame, user: nil) }
+    guard case .success(let received) = assembly.finish() else { return }
+    let message: WireMessage
+    do throws(WireError) {
+        message = try received.decoded().message
+    } catch {
+        let refusal = WireMessage.refusal(PeerRefusal(message: error.description))
+        guard let answer = try accepted({ try refusal.encoded() }), answer.count <= 2000 else {
+            throw BrokenPromise("a refusal that cannot be sent: \(error.description.prefix(200))")
+        }
+        return
+    }
+    // Compared as bytes, because a number that is none differs from itself.
+    guard let sent = try accepted({ try message.encoded() }),
+        let again = try accepted({ try WireMessage(decoding: sent).encoded() }), again == sent
+    else { throw BrokenPromise("a message that was accepted changes on its way") }
+}
+
+private func frames(in bytes: [UInt8]) -> [Frame] {
+    var frames: [Frame] = []
+    var start = 0
+    var position = 0
+    while position + frameSeparator.count <= bytes.count {
+        if bytes[position..<position + frameSeparator.count].elementsEqual(frameSeparator) {
+            frames.append(Frame(Array(bytes[start..<position])))
+            position += frameSeparator.count
+            start = position
+        } else {
+            position += 1
+        }
+    }
+    return frames + [Frame(Array(bytes[start...]))]
+}

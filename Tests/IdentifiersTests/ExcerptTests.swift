@@ -1,0 +1,16 @@
+import Identifiers
+import Testing
+
+@Suite struct ExcerptTests {
+    @Test(arguments: ["", "fc1.weight", String(repeating: "x", count: 160), String(repeating: "é", count: 80)])
+    func `a short text is quoted whole`(text: String) {
+        #expect(text.excerpt == text)
+    }
+
+    @Test func `of a long text the first hundred scalars are quoted`() {
+        #expect(String(repeating: "x", count: 1000).excerpt == String(repeating: "x", count: 100) + "…")
+        // One character.
+        let stack = "e" + String(repeating: "\u{301}", count: 1000)
+        #expect(stack.excerpt == "e" + String(repeating: "\u{301}", count: 99) + "…")
+    }
+}
