@@ -213,6 +213,7 @@ let package = Package(
             ],
             path: "Tests/FuzzEntries", swiftSettings: swiftSettings),
         tests("TidyTests", []),
+        tests("DeployTests", [.product(name: "Yams", package: "Yams")]),
         tests("IdentifiersTests", ["Identifiers"]),
         tests("SpellingTests", ["Spelling"]),
         tests("SystemdTests", ["Systemd", "Supervision"]),

@@ -1,6 +1,7 @@
 """What was checked, as it goes and as a table at the end."""
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ class Line:
 class Report:
     """Runs checks one after the other; after one that failed the rest is not run, since it builds on it."""
 
-    def __init__(self):
+    def __init__(self, on_failure: Callable[[str], None]):
+        self.on_failure = on_failure
         self.lines: list[Line] = []
         self.has_failed = False
 
@@ -35,7 +37,8 @@ class Report:
             self.has_failed = True
             self.lines.append(Line(title, "FAILED", time.monotonic() - began, ""))
             print(" FAILED", flush=True)
-            raise
+            self.on_failure(traceback.format_exc())
+            return
         seconds = time.monotonic() - began
         self.lines.append(Line(title, "passed", seconds, note))
         print(f" passed ({seconds:.1f} s{': ' if note else ''}{note})", flush=True)

@@ -1,0 +1,53 @@
+import Testing
+import Yams
+
+/// The configuration files and manual pages name what the programs know, all of it and nothing else.
+struct ConfigurationTests {
+    private let settings: DeclaredSettings
+    /// What is set by the unit, or makes no sense in a file of a service.
+    private let elsewhere: Set<String> = ["config", "end-with-input", "name", "cache-directory"]
+
+    init() throws { settings = try DeclaredSettings() }
+
+    /// The keys of a configuration file once its comments are taken away.
+    private func keys(of path: String) throws -> Set<String> {
+        let lines = try DeployedFile(path).text.split(separator: "\n")
+        let examples = lines.filter { $0.wholeMatch(of: /#[a-z-]+: .+/) != nil }.map { $0.dropFirst() }
+        let mapping = try #require(try Yams.compose(yaml: examples.joined(separator: "\n"))?.mapping)
+        return Set(mapping.keys.compactMap(\.string))
+    }
+
+    @Test func `the example files hold every setting of their daemon`() throws {
+        let coordinator = settings.coordinator.subtracting(elsewhere)
+        #expect(coordinator.contains("bind"))
+        #expect(try keys(of: "Deploy/package/etc/kfacd/coordinator.yaml") == coordinator)
+        #expect(try keys(of: "Deploy/package/etc/kfacd/worker.yaml") == settings.worker.subtracting(elsewhere))
+    }
+
+    @Test func `the manual page names every setting`() throws {
+        let page = try DeployedFile("Deploy/package/usr/share/man/man5/kfacd-configuration.5")
+        let named = Set(page.matches(/\.It Sy ([^\n]+)/).flatMap { $0.split(separator: " ") }.map(String.init))
+        let all = settings.coordinator.union(settings.worker).subtracting(["config", "end-with-input"])
+        #expect(named.subtracting([","]) == all)
+    }
+
+    @Test func `the manual page of the job file names every key of the README`() throws {
+        let readme = try DeployedFile("README.md").text
+        let table = try #require(readme.split(separator: "| key | meaning | default |").dropFirst().first)
+        let rows = table.split(separator: "\n\n")[0].split(separator: "\n").filter { $0.hasPrefix("| ") }
+        let names = rows.flatMap { row in row.split(separator: "|")[0].matches(of: /`\.?([a-z_.]+)`/) }
+            .map { String($0.1) }
+        let page = try DeployedFile("Deploy/package/usr/share/man/man5/kfacd-job.5").text
+        #expect(names.count > 20)
+        #expect(names.filter { !page.contains($0) }.isEmpty)
+    }
+
+    @Test(arguments: ["kfacd-coordinator.service", "kfacd-worker@.service"])
+    func `a unit sets variables that its daemon knows`(unit: String) throws {
+        let file = try DeployedFile("Deploy/package/usr/lib/systemd/system/\(unit)")
+        let variables = file.matches(/Environment=([A-Z_]+)=/).filter { $0 != "OPENBLAS_NUM_THREADS" }
+        #expect(variables.filter { !settings.declares(variable: $0) }.isEmpty)
+        #expect(file.unitValue("RestartPreventExitStatus") == "2")
+        #expect(file.unitValue("Type") == "notify")
+    }
+}
