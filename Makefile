@@ -47,6 +47,14 @@ bench: ## Measure on this machine; keep it idle meanwhile.
 quickstart: ## Install what is missing, build, and merge eight tasks.
 	Deploy/quickstart
 
+.PHONY: package
+package: ## Make the Debian package of kfacd and kfacctl.
+	Deploy/debian/build
+
+.PHONY: systemd
+systemd: ## Test the package and its services on a real systemd; needs root.
+	Tests/Systemd/run
+
 .PHONY: protos
 protos: ## Generate the Swift code of the wire messages; needs protoc (Debian: protobuf-compiler).
 	@command -v protoc > /dev/null || { echo "No protoc; on Debian: apt-get install protobuf-compiler" >&2; exit 1; }
