@@ -248,7 +248,8 @@ let package = Package(
         tests(
             "WorkerServiceTests",
             [
-                "WorkerService", "BlobStore", "FileAccess", "JobPlan", "Messaging", "WireProtocol", "ZeroMQ", "Safetensors",
+                "WorkerService", "BlobStore", "FileAccess", "JobPlan", "Messaging", "WireProtocol", "ZeroMQ",
+                "Safetensors",
                 "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", logging, metrics, serviceLifecycle,
                 systemPackage,
             ]),

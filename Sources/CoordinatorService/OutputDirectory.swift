@@ -59,8 +59,8 @@ struct OutputDirectory: Sendable {
     /// Makes a subdirectory of the staging directory, with all that lies above it; what a crash left half-written there
     /// is removed, since it would be published with the rest.
     ///
-    /// - Throws: `CocoaError` when it cannot be made, `SafetensorsError` when it cannot be read, `FileRootsError` when it
-    ///   would lie elsewhere.
+    /// - Throws: `CocoaError` when it cannot be made, `SafetensorsError` when it cannot be read, `FileRootsError`
+    ///   when it would lie elsewhere.
     func stage(_ components: String...) throws -> FilePath {
         var directory = staging
         for component in components { directory = directory.appending(component) }

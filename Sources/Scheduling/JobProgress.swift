@@ -9,7 +9,8 @@ struct JobProgress: Sendable {
         case waiting(dependencies: Int)
         /// It can be computed. Can transition to: `leased`, `finished` (late or known), `waiting` (an input is lost).
         case ready
-        /// Somebody has it. Can transition to: `ready`, `waiting` (failed, lost), `leased` (moved), `resting`, `finished`.
+        /// Somebody has it.
+        /// Can transition to: `ready`, `waiting` (failed, lost), `leased` (moved), `resting`, `finished`.
         case leased(UnitExecutorName, Attempt)
         /// It waits for room on a disk. Can transition to: `ready`, `finished` (late result).
         case resting(until: SchedulerInstant)

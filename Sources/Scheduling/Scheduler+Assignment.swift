@@ -118,8 +118,8 @@ extension Scheduler {
         return bytes.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key
     }
 
-    /// A unit of another worker's layer: one that its home cannot compute, else the largest of the most urgent ones that
-    /// is worth its way, when its home has no lane free and this worker has.
+    /// A unit of another worker's layer: one that its home cannot compute, else the largest of the most urgent ones
+    /// that is worth its way, when its home has no lane free and this worker has.
     private mutating func unitOfAnotherHome(
         for worker: WorkerID, _ effects: inout SchedulerEffects
     ) -> ReadyQueue.Entry? {

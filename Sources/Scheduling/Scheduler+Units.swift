@@ -176,11 +176,14 @@ extension Scheduler {
                 restore(unit, earlier, &effects)
                 continue
             }
-            guard job.states[unit.unit.position] == .ready, let key = key(of: unit) else { continue }
+            guard job.states.indices.contains(unit.unit.position), job.plan.units[unit.unit.position].isForWorker,
+                let key = key(of: unit)
+            else { continue }
             guard let result = known[key] else {
-                readyByKey[key, default: []].append(unit)
+                if job.states[unit.unit.position] == .ready { readyByKey[key, default: []].append(unit) }
                 continue
             }
+            revokeHolders(of: unit, &effects)
             let timing = UnitTiming(elapsedSeconds: 0, kernelSeconds: 0)
             record(.unitFinished(unit, .earlierWork, result, timing, key), &effects)
         }

@@ -110,6 +110,8 @@ public struct Scheduler: Sendable {
             if let key {
                 known.insert(result, for: key, limit: settings.knownResultsMax)
                 unsettled += readyByKey.removeValue(forKey: key) ?? []
+                // Somebody may be computing it for another job.
+                if let other = keysUnderWay[key], other != unit { unsettled.append(other) }
             }
             setFinished(unit, executor, result, duration)
         case .unitFailed(let unit, let executor, _):

@@ -150,7 +150,9 @@ struct CheckedScheduler {
         }
         var violations: [String] = []
         let unit = plan.units[lease.unit.unit.position]
-        if finished.contains(lease.unit), !revived.contains(lease.unit) { violations.append("\(lease.unit) is leased and was finished") }
+        if finished.contains(lease.unit), !revived.contains(lease.unit) {
+            violations.append("\(lease.unit) is leased and was finished")
+        }
         if ended.contains(lease.unit.job) { violations.append("\(lease.unit) is leased and its job has ended") }
         if unit.isForWorker != isForWorker { violations.append("\(lease.unit) is leased to the wrong side") }
         if lease.attempt <= attempts[lease.unit] ?? Attempt(0) {

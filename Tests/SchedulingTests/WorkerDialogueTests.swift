@@ -120,9 +120,11 @@ import Testing
         #expect(
             effects
                 == .effects(
-                    records: [.unitFinished(
+                    records: [
+                        .unitFinished(
                             LeasedUnit.of(0).unit, .worker("stranger"), .named("job-1/0"), .short,
-                            try SmallJob().key(of: UnitIndex(0)))],
+                            try SmallJob().key(of: UnitIndex(0)))
+                    ],
                     orders: [.revoke("w1", .of(0))],
                     notices: [.lateResultUsed(LeasedUnit.of(0).unit, Attempt(7))],
                     deadline: .seconds(10)
@@ -271,8 +273,8 @@ import Testing
         _ = scheduler.handle(.workerJoined("big", WorkerCapacity(lanes: 3, memoryBytes: 1 << 40)))
         _ = scheduler.handle(.workerJoined("small", WorkerCapacity(lanes: 1, memoryBytes: 1 << 40)))
         let orders = try scheduler.submit(SmallJob(layers: 2)).orders
-        // 0/3 and 0/1 are equal and the first comes first; then 1/3 stands against 0/1, and so on. The last unit belongs
-        // to a layer that is at home with the small one, whose only lane is taken.
+        // 0/3 and 0/1 are equal and the first comes first; then 1/3 stands against 0/1, and so on. The last unit
+        // belongs to a layer that is at home with the small one, whose only lane is taken.
         #expect(
             orders == [
                 .lease("big", .of(0)), .lease("small", .of(2)), .lease("big", .of(1)), .lease("big", .of(3)),

@@ -8,8 +8,6 @@ struct Referee {
     let settings: SchedulerSettings
     var violations: [String] = []
     var cancelled: Set<JobID> = []
-    /// When something of each worker arrived last, in the world's time.
-    var lastHeard: [WorkerID: Int] = [:]
 
     // What is durable.
     var accepted: [JobID: JobHeader] = [:]
@@ -34,7 +32,11 @@ struct Referee {
     private var decidedOutcomes: Set<JobID> = []
     private var revived: Set<UnitReference> = []
     private var now = SchedulerInstant(sinceStart: .zero)
+    /// When the event at hand came, and when the last one of each worker, in the world's time.
     private var time = 0
+    private var lastHeard: [WorkerID: Int] = [:]
+    /// The failure at hand, when it is one of an attempt that its worker does not have any more.
+    private var supersededFailure: UnitReference?
 
     init(settings: SchedulerSettings) { self.settings = settings }
 
@@ -64,9 +66,12 @@ struct Referee {
         for status in scheduler.jobStatuses {
             let count = finished.count { $0.job == status.id }
             if status.finishedUnits != count {
-                violations.append("after a replay \(status.finishedUnits) of \(count) units of \(status.id) are finished")
+                violations.append(
+                    "after a replay \(status.finishedUnits) of \(count) units of \(status.id) are finished")
             }
-            if status.outcome != outcomes[status.id] { violations.append("\(status.id) has another outcome after a replay") }
+            if status.outcome != outcomes[status.id] {
+                violations.append("\(status.id) has another outcome after a replay")
+            }
         }
         if Set(scheduler.jobStatuses.map(\.id)) != Set(accepted.keys) { violations.append("a replay has other jobs") }
         settlesAt = SchedulerInstant(sinceStart: .zero).advanced(by: settings.workerTimeout)
@@ -77,6 +82,8 @@ struct Referee {
     mutating func willHandle(_ event: SchedulerEvent, at instant: SchedulerInstant, _ time: Int) {
         now = instant
         self.time = time
+        supersededFailure = nil
+        noteSign(event)
         switch event {
         case .workerJoined(let worker, let capacity):
             if capacities[worker] == nil {
@@ -96,9 +103,21 @@ struct Referee {
                 for blob in result.blobs { mayReturn[blob.digest] = now.advanced(by: settings.workerTimeout) }
             }
             given[worker]?[LeasedUnit(unit, attempt)] = nil
-        case .unitFailed(let unit, let attempt, .worker(let worker), _): given[worker]?[LeasedUnit(unit, attempt)] = nil
+        case .unitFailed(let unit, let attempt, .worker(let worker), _):
+            let lease = given[worker]?.removeValue(forKey: LeasedUnit(unit, attempt))
+            if lease == nil { supersededFailure = unit }
         case .workerDraining(let worker), .drainRequested(let worker):
             if capacities[worker] != nil { draining.insert(worker) }
+        default: break
+        }
+    }
+
+    private mutating func noteSign(_ event: SchedulerEvent) {
+        switch event {
+        case .workerJoined(let worker, _), .workerHeard(let worker), .workerProgressed(let worker, _),
+            .workerDraining(let worker), .unitStarted(_, _, let worker), .blobsHeld(let worker, _),
+            .unitFinished(_, _, .worker(let worker), _, _), .unitFailed(_, _, .worker(let worker), _):
+            lastHeard[worker] = time
         default: break
         }
     }
@@ -152,7 +171,8 @@ struct Referee {
         }
     }
 
-    /// Who is given up was silent, and not only out of the coordinator's hearing while its clock leapt or it stood still.
+    /// Who is given up was silent, and not only out of the coordinator's hearing while its clock leapt or it stood
+    /// still.
     private mutating func checkSilence(of worker: WorkerID) {
         let silence = Duration.milliseconds(time - (lastHeard[worker] ?? 0))
         if silence < settings.workerTimeout - .seconds(1) {
@@ -184,6 +204,7 @@ struct Referee {
         case .unitFailed(let unit, _, _):
             if decidedOutcomes.contains(unit.job) { violations.append("\(unit) fails behind its job's end") }
             if decided.contains(unit), !revived.contains(unit) { violations.append("\(unit) fails and was finished") }
+            if unit == supersededFailure { violations.append("a superseded attempt of \(unit) counts as failed") }
         case .jobEnded(let job, _):
             if !decidedOutcomes.insert(job).inserted { violations.append("\(job) ends twice") }
         }
@@ -192,7 +213,9 @@ struct Referee {
     mutating func didCommit(_ record: JournalRecord, _ jobs: [SimulatedJob], _ ids: [JobID]) {
         switch record {
         case .jobAccepted(let header):
-            if accepted.updateValue(header, forKey: header.id) != nil { violations.append("\(header.id) is accepted twice") }
+            if accepted.updateValue(header, forKey: header.id) != nil {
+                violations.append("\(header.id) is accepted twice")
+            }
         case .unitFinished(let unit, _, _, _, let key):
             finished.insert(unit)
             if key != nil { known.insert(content(unit, jobs, ids)) }

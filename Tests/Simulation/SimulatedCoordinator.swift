@@ -28,7 +28,8 @@ struct SimulatedCoordinator {
 
     // What a crash takes.
 
-    var pending: [SchedulerEvent] = []
+    /// What has happened and waits to be taken in, with the time of its coming.
+    var pending: [(event: SchedulerEvent, time: Int)] = []
     /// What was decided and waits for its facts to be durable.
     var batch: [SchedulerEffects] = []
     var isCommitting = false

@@ -167,7 +167,9 @@ struct SimulatedJob: Sendable {
 /// The files that all simulated jobs read: equal names are equal files, so that jobs share what is computed from them.
 enum SimulatedInputs {
     /// The shape's tasks.
-    static func tasks(of shape: SimulatedJob.Shape) -> [TaskName] { ["a", "b", "c", "d"].prefix(shape.tasks).map { $0 } }
+    static func tasks(of shape: SimulatedJob.Shape) -> [TaskName] {
+        ["a", "b", "c", "d"].prefix(shape.tasks).map { $0 }
+    }
 
     /// What the files hold.
     static func inventory(of shape: SimulatedJob.Shape) -> JobInventory {

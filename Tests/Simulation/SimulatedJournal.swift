@@ -20,7 +20,9 @@ struct RowJournal: SimulatedJournal {
     private(set) var rows: [JournalRow] = []
     let unwritten: [JournalRecord] = []
 
-    mutating func append(_ records: [JournalRecord]) throws { for record in records { rows.append(try JournalRow(record)) } }
+    mutating func append(_ records: [JournalRecord]) throws {
+        for record in records { rows.append(try JournalRow(record)) }
+    }
     mutating func write() {}
     mutating func reopen() throws -> [JournalRecord] {
         try rows.map { try JournalRow.record(kind: $0.kind.rawValue, body: $0.body) }

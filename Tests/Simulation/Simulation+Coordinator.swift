@@ -63,7 +63,7 @@ extension Simulation {
     // MARK: - Events in
 
     mutating func happen(_ event: SchedulerEvent) {
-        coordinator.pending.append(event)
+        coordinator.pending.append((event, time))
         scheduleTurn(after: 0)
     }
 
@@ -80,8 +80,8 @@ extension Simulation {
         let events = coordinator.pending
         coordinator.pending = []
         let now = coordinator.now(at: time)
-        for event in events {
-            referee.willHandle(event, at: now, time)
+        for (event, arrival) in events {
+            referee.willHandle(event, at: now, arrival)
             let effects = coordinator.scheduler.handle(event, at: now)
             log.note(time, "\(Self.line(of: event)) -> \(Self.line(of: effects))")
             referee.didHandle(event, effects, coordinator.scheduler, jobs, jobIDs)
@@ -162,7 +162,9 @@ extension Simulation {
             for notice in effects.notices { forgetLostWorker(notice) }
             for lease in effects.coordinatorWork { beginOwnWork(lease) }
             for blob in effects.unavailable {
-                for worker in coordinator.waiting.removeValue(forKey: blob) ?? [] { send(.unavailable(blob), to: worker) }
+                for worker in coordinator.waiting.removeValue(forKey: blob) ?? [] {
+                    send(.unavailable(blob), to: worker)
+                }
             }
             if effects.clearsStore { coordinator.store = [:] }
             for job in effects.endedJobs where coordinator.scheduler.status(of: job)?.outcome != .succeeded {
@@ -259,8 +261,10 @@ extension Simulation {
         _ unit: WorkUnit, of id: JobID, _ job: SimulatedJob, _ read: [BlobDigest], _ results: [UnitResult]
     ) {
         if let path = SimulatedJob.path(of: unit) {
-            coordinator.staging[id, default: [:]][path] = SimulatedJob.fileContent(of: unit, read: read, job.plan, results)
-        } else if case .coordinator(.publish) = unit.operation, let staged = coordinator.staging.removeValue(forKey: id) {
+            coordinator.staging[id, default: [:]][path] = SimulatedJob.fileContent(
+                of: unit, read: read, job.plan, results)
+        } else if case .coordinator(.publish) = unit.operation, let staged = coordinator.staging.removeValue(forKey: id)
+        {
             coordinator.published[id] = staged
         }
     }

@@ -63,7 +63,8 @@ extension Simulation {
         case 18: leapClock()
         case 19: if coordinator.isUp { coordinator.stalledUntil = time + roll(1000...40_000) }
         case 20 where chance(30): cancelJob()
-        default: withWorker { simulation, position in simulation.workers[position].storeCapacity = simulation.roll(1...6) }
+        default:
+            withWorker { simulation, position in simulation.workers[position].storeCapacity = simulation.roll(1...6) }
         }
     }
 

@@ -8,7 +8,6 @@ extension Simulation {
     mutating func receive(_ message: UpwardMessage, from worker: WorkerID) {
         guard coordinator.isUp else { return }
         log.note(time, "\(worker) says \(message)")
-        referee.lastHeard[worker] = time
         if case .hello(let connection, let capacity) = message { return welcome(worker, connection, capacity) }
         guard coordinator.connected[worker] != nil else {
             // It greeted an earlier life of this coordinator, or was given up: it shall greet again. What it has

@@ -32,7 +32,8 @@ extension Simulation {
 
     mutating func beat(_ position: Int) {
         guard workers[position].isAlive else { return }
-        actions.schedule(.beat(position), at: time + (workers[position].isWelcome ? roll(1500...3000) : roll(300...700)))
+        actions.schedule(
+            .beat(position), at: time + (workers[position].isWelcome ? roll(1500...3000) : roll(300...700)))
         guard workers[position].stalledUntil <= time else { return }
         guard workers[position].isWelcome else {
             let worker = workers[position]
@@ -75,7 +76,8 @@ extension Simulation {
                 return send(.failed(lease.lease, failure), from: position)
             }
             let worker = workers[position]
-            let isThere = worker.queue.contains { $0.lease == lease.lease }
+            let isThere =
+                worker.queue.contains { $0.lease == lease.lease }
                 || worker.computing.contains { $0.lease.lease == lease.lease }
             if !isThere { workers[position].queue.append(lease) }
             actions.schedule(.work(position), at: time)

@@ -44,7 +44,8 @@ import Testing
         for violation in simulation.referee.violations { Issue.record("SEED=\(seed): \(violation)") }
     }
 
-    /// In one process two dictionaries of equal contents already differ in their order; for two processes see README.md.
+    /// In one process two dictionaries of equal contents already differ in their order; for two processes see
+    /// README.md.
     @Test func `a seed gives the same events and the same answers each time`() async throws {
         for seed in Self.firstSeed..<Self.firstSeed + 3 where Self.onlySeed == nil {
             let first = try await Self.run(seed, keepsLog: true).log
@@ -55,7 +56,8 @@ import Testing
         }
     }
 
-    /// Every run encodes and decodes its records; every thirty-second one does so through the journal itself, in a file.
+    /// Every run encodes and decodes its records; every thirty-second one does so through the journal itself, in a
+    /// file.
     private static func run(_ seed: UInt64, keepsLog: Bool = false) async throws -> Simulation {
         guard seed % 32 == 0 else {
             var simulation = Simulation(seed: seed, journal: RowJournal(), keepsLog: keepsLog)

@@ -39,7 +39,8 @@ struct Bench {
             directory: directory, coordinator: coordinator, connection: connection,
             cache: try BlobCache(opening: FilePath(directory.appending("cache")), limit: cacheBytes),
             executor: try UnitExecutor(
-                number: 0, progress: LaneProgress(number: 0), metrics: WorkerMetrics(factory: NOOPMetricsHandler.instance)))
+                number: 0, progress: LaneProgress(number: 0),
+                metrics: WorkerMetrics(factory: NOOPMetricsHandler.instance)))
         async let serving: Void = coordinator.serve()
         async let receiving: Void = connection.receive()
         let result = await Result { () async throws in try await body(bench) }

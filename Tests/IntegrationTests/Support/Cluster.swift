@@ -52,10 +52,11 @@ final class Cluster {
     ) async throws {
         self.environment = environment
         directory = try TemporaryDirectory()
-        self.options = [
-            "--heartbeat", "\(workerTimeout / .milliseconds(5))".split(separator: ".")[0].description,
-            "--worker-timeout", "\(workerTimeout / .milliseconds(1))".split(separator: ".")[0].description,
-        ] + options
+        self.options =
+            [
+                "--heartbeat", "\(workerTimeout / .milliseconds(5))".split(separator: ".")[0].description,
+                "--worker-timeout", "\(workerTimeout / .milliseconds(1))".split(separator: ".")[0].description,
+            ] + options
         (coordinator, endpoint) = try await CoordinatorProgram.start(
             "tcp://127.0.0.1:0", self.options, name: "coordinator-0", launcher: launcher(directory),
             environment: environment, in: directory)
