@@ -33,7 +33,7 @@ final class ChaosRun {
     /// - Returns: What was done.
     /// - Throws: ``WaitError`` and requirements.
     func run() async throws -> ChaosCounts {
-        if cluster.lines.count > 1, let line = cluster.lines.last {
+        if let line = cluster.lines.last {
             let fault = schedule.nextCut()
             note("before the submission: \(fault)")
             line.suffer(fault)

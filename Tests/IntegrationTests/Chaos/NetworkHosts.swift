@@ -58,9 +58,6 @@ final class NetworkHosts {
     /// What starts a program on a host.
     func launcher(_ host: Int) -> [String] { [Self.tool, "netns", "exec", namespace(host)] }
 
-    /// The file that stands for a host's network.
-    func path(_ host: Int) -> String { "/run/netns/\(namespace(host))" }
-
     // MARK: - The network
 
     /// Takes the cable out of a host.

@@ -17,12 +17,12 @@ final class Socket: Sendable {
         return Socket(descriptor)
     }
 
-    /// Listens on a port that the kernel chose, of loopback or of every address.
+    /// Listens on a port of loopback that the kernel chose.
     ///
     /// - Throws: what the requirement throws when the kernel refuses.
-    static func listening(onEveryAddress: Bool = false) throws -> Socket {
+    static func listening() throws -> Socket {
         let socket = try stream()
-        let status = withAddress(onEveryAddress ? 0 : loopback, 0) { bind(socket.descriptor, $0, $1) }
+        let status = withLoopback(0) { bind(socket.descriptor, $0, $1) }
         try #require(status == 0 && listen(socket.descriptor, 64) == 0)
         return socket
     }
@@ -30,7 +30,7 @@ final class Socket: Sendable {
     /// Whether a program could listen on a port of loopback.
     static func isFree(_ port: UInt16) -> Bool {
         guard let socket = try? stream() else { return false }
-        return withAddress(loopback, port) { bind(socket.descriptor, $0, $1) } == 0
+        return withLoopback(port) { bind(socket.descriptor, $0, $1) } == 0
     }
 
     /// The port that a listening socket has.
@@ -46,7 +46,7 @@ final class Socket: Sendable {
     /// A connection to a port of loopback, or `nil` when nobody listens there.
     static func connected(to port: UInt16) -> Socket? {
         guard let socket = try? stream() else { return nil }
-        return withAddress(loopback, port) { connect(socket.descriptor, $0, $1) } == 0 ? socket : nil
+        return withLoopback(port) { connect(socket.descriptor, $0, $1) } == 0 ? socket : nil
     }
 
     /// Two ends of a pipe; what is written to the second can be read from the first.
@@ -107,14 +107,12 @@ final class Socket: Sendable {
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
     }
 
-    private static let loopback: UInt32 = 0x7F00_0001
-
-    private static func withAddress<Result>(
-        _ address: UInt32, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+    private static func withLoopback<Result>(
+        _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
     ) -> Result {
         let address = sockaddr_in(
             sin_family: sa_family_t(AF_INET), sin_port: port.bigEndian,
-            sin_addr: in_addr(s_addr: address.bigEndian), sin_zero: (0, 0, 0, 0, 0, 0, 0, 0))
+            sin_addr: in_addr(s_addr: UInt32(0x7F00_0001).bigEndian), sin_zero: (0, 0, 0, 0, 0, 0, 0, 0))
         return withUnsafePointer(to: address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 body($0, socklen_t(MemoryLayout<sockaddr_in>.size))

@@ -19,14 +19,13 @@ final class SupervisedCluster {
     let directory: TemporaryDirectory
     /// The coordinator, then the workers.
     let daemons: [SupervisedDaemon]
-    /// The workers' lines, then the clients'; between hosts one, from the workers to the coordinator's host.
+    /// The workers' lines, then the clients'.
     let lines: [UnreliableLine]
     let hosts: NetworkHosts?
-    private let port: UInt16
-    private let temporaries: TemporaryDirectory
-
     /// Where the coordinator listens.
-    var endpoint: String { "tcp://127.0.0.1:\(port)" }
+    let endpoint: String
+    private let keys: ClusterKeys?
+    private let temporaries: TemporaryDirectory
 
     /// What starts clients.
     private var launcher: [String] { hosts?.launcher(0) ?? [] }
@@ -37,20 +36,16 @@ final class SupervisedCluster {
     init(_ layout: Layout) async throws {
         directory = try TemporaryDirectory()
         temporaries = try TemporaryDirectory()
-        port = try Self.quietPort()
         hosts = layout.hosts
-        if let hosts = layout.hosts {
-            lines = [try UnreliableLine(to: port, on: (hosts, 0))]
-        } else {
-            lines = try layout.hasLines ? (0...layout.workers).map { [port] _ in try UnreliableLine(to: port) } : []
-        }
-        let process = Launch(directory: directory, environment: ["TMPDIR": temporaries.path])
-        let coordinator = process.coordinator(at: "tcp://127.0.0.1:\(port)", layout.hosts?.launcher(0) ?? [])
-        let workers = (0..<layout.workers).map { [lines, port] number in
-            // Workers that share a line are on hosts, of which the coordinator has the first.
-            let line = lines.count > 1 ? lines[number] : lines.first
-            let launcher = layout.hosts.map { $0.launcher(1 + number % ($0.count - 1)) } ?? []
-            return process.worker(number, line?.endpoint ?? "tcp://127.0.0.1:\(port)", launcher)
+        keys = layout.hosts == nil ? nil : try await ClusterKeys()
+        let port = try Self.quietPort()
+        endpoint = "tcp://\(layout.hosts?.address(0) ?? "127.0.0.1"):\(port)"
+        lines = try layout.hasLines ? (0...layout.workers).map { _ in try UnreliableLine(to: port) } : []
+        let launch = Launch(
+            directory: directory, keys: keys, hosts: layout.hosts, environment: ["TMPDIR": temporaries.path])
+        let coordinator = launch.coordinator(at: endpoint)
+        let workers = (0..<layout.workers).map { [lines, endpoint] number in
+            launch.worker(number, lines.isEmpty ? endpoint : lines[number].endpoint)
         }
         daemons = [coordinator] + workers
         for daemon in daemons { try daemon.start() }
@@ -60,24 +55,36 @@ final class SupervisedCluster {
     /// How daemons are started.
     private struct Launch {
         let directory: TemporaryDirectory
+        let keys: ClusterKeys?
+        let hosts: NetworkHosts?
         let environment: [String: String]
 
-        func coordinator(at endpoint: String, _ launcher: [String]) -> SupervisedDaemon {
+        /// What protects an endpoint between hosts; files are read and written where all tests have theirs.
+        private func protection(_ options: [String]?) -> [String] {
+            options.map { $0 + ["--root", FileManager.default.temporaryDirectory.path] } ?? []
+        }
+
+        func coordinator(at endpoint: String) -> SupervisedDaemon {
             let milliseconds = Int(SupervisedCluster.workerTimeout / .milliseconds(1))
+            let options =
+                ["--heartbeat", "\(milliseconds / 6)", "--worker-timeout", "\(milliseconds)"]
+                + protection(keys?.coordinatorOptions)
             return SupervisedDaemon("coordinator") { name in
                 try CoordinatorProgram.launch(
-                    endpoint, ["--heartbeat", "\(milliseconds / 6)", "--worker-timeout", "\(milliseconds)"],
-                    name: name, launcher: launcher, environment: environment, in: directory)
+                    endpoint, options, name: name, launcher: hosts?.launcher(0) ?? [], environment: environment,
+                    in: directory)
             }
         }
 
-        func worker(_ number: Int, _ endpoint: String, _ launcher: [String]) -> SupervisedDaemon {
+        func worker(_ number: Int, _ endpoint: String) -> SupervisedDaemon {
             let name = "worker-\(number + 1)"
+            // The coordinator has the first host.
+            let launcher = hosts.map { $0.launcher(1 + number % ($0.count - 1)) } ?? []
             let command =
                 launcher + [
                     Programs.daemon, "worker", "--coordinator", endpoint, "--name", name, "--lanes", "1", "--memory",
                     "1024", "--cache-directory", directory.appending("cache-\(name)"), "--end-with-input",
-                ]
+                ] + protection(keys?.workerOptions)
             return SupervisedDaemon(name) { name in
                 try RunningProgram(
                     command[0], Array(command.dropFirst()), name: name, in: directory, environment: environment)
@@ -97,12 +104,16 @@ final class SupervisedCluster {
 
     // MARK: - Questions
 
+    private func clientEnvironment(_ endpoint: String) -> [String: String] {
+        (keys?.clientEnvironment ?? [:]).merging(["KFACD_COORDINATOR": endpoint]) { $1 }
+    }
+
     /// Runs `kfacctl` with direct access to the coordinator.
     ///
     /// - Throws: ``WaitError`` when it does not end in time.
     func client(_ arguments: String...) async throws -> CommandResult {
         try await Client.run(
-            arguments, in: directory, environment: ["KFACD_COORDINATOR": endpoint], launcher: launcher)
+            arguments, in: directory, environment: clientEnvironment(endpoint), launcher: launcher)
     }
 
     /// Starts a `kfacctl` that the test's lines disturb.
@@ -112,7 +123,7 @@ final class SupervisedCluster {
         let command = launcher + [Programs.client] + arguments
         return try RunningProgram(
             command[0], Array(command.dropFirst()), name: name, in: directory,
-            environment: ["KFACD_COORDINATOR": lines.count > 1 ? lines[lines.count - 1].endpoint : endpoint])
+            environment: clientEnvironment(lines.last?.endpoint ?? endpoint))
     }
 
     /// The end of every log, for the message of a failed test.

@@ -1,7 +1,5 @@
-import Dispatch
 import Foundation
 import Synchronization
-import Testing
 
 /// A TCP line between programs that connect and one that listens, which breaks as the test says.
 ///
@@ -12,34 +10,18 @@ final class UnreliableLine: Sendable {
     private let orders = LineOrders()
     private let wakeup: Socket
 
-    /// Opens a line to a port of this machine, or of a host.
+    /// Opens a line to a port of this machine.
     ///
-    /// - Parameters:
-    ///   - port: The port of loopback where somebody listens.
-    ///   - host: The host, and its number; others reach the line at its address.
     /// - Throws: what the requirement throws when the kernel gives no socket.
-    init(to port: UInt16, on host: (hosts: NetworkHosts, number: Int)? = nil) throws {
+    init(to port: UInt16) throws {
+        let listener = try Socket.listening()
         let (sleeper, wakeup) = try Socket.pair()
-        let space = host.map { $0.hosts.path($0.number) }
-        let isOpened = DispatchSemaphore(value: 0)
+        self.wakeup = wakeup
+        endpoint = "tcp://127.0.0.1:\(listener.port)"
         Thread.detachNewThread { [orders] in
-            let listener: Socket
-            do {
-                if let space { try NetworkNamespace.enter(space) }
-                listener = try Socket.listening(onEveryAddress: space != nil)
-            } catch {
-                orders.open(.failure(error))
-                isOpened.signal()
-                return
-            }
-            orders.open(.success(listener.port))
-            isOpened.signal()
             let carrier = LineCarrier(listener: listener, sleeper: sleeper, target: port)
             while orders.direct(carrier) { carrier.turn() }
         }
-        isOpened.wait()
-        self.wakeup = wakeup
-        endpoint = "tcp://\(host.map { $0.hosts.address($0.number) } ?? "127.0.0.1"):\(try orders.openedPort())"
     }
 
     deinit {
@@ -68,7 +50,6 @@ final class UnreliableLine: Sendable {
 /// What the thread of a line is told, and what it tells.
 private final class LineOrders: Sendable {
     private struct State {
-        var port: Result<UInt16, any Error>?
         var faults: [LineFault] = []
         var isHealed = false
         var isClosed = false
@@ -76,10 +57,6 @@ private final class LineOrders: Sendable {
     }
 
     private let state = Mutex(State())
-
-    func open(_ port: Result<UInt16, any Error>) { state.withLock { $0.port = port } }
-
-    func openedPort() throws -> UInt16 { try #require(state.withLock { $0.port }).get() }
 
     func add(_ fault: LineFault) { state.withLock { $0.faults.append(fault) } }
 
