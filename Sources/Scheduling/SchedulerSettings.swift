@@ -3,7 +3,7 @@ public struct SchedulerSettings: Equatable, Sendable {
     /// A worker that was not heard for so long is lost.
     public var workerTimeout: Duration = .seconds(10)
     /// When the scheduler is asked so much later than it wanted, the coordinator was not running meanwhile.
-    public var absenceMin: Duration = .seconds(5)
+    public var absenceMin: Duration = .seconds(1)
     /// Units that a worker may hold beyond those that it computes, so that it never waits for an order.
     public var queuedUnitsPerWorker = 2
     /// Units that the coordinator works on at once.
