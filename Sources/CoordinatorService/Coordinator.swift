@@ -208,7 +208,7 @@ actor Coordinator {
                 scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
             }
             guard let lease = resolution.lease(leased) else {
-                let failure = UnitFailure(kind: .world, message: "a result that the unit depends on is missing")
+                let failure = UnitFailure(kind: .inputMissing, message: "a result that the unit depends on is missing")
                 happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
                 return
             }
@@ -242,14 +242,15 @@ actor Coordinator {
         jobs[task.job.id] != nil
     }
 
-    /// Takes in what became of an own unit; with the last one of a job that failed, its files go.
-    func finishOwn(_ task: CoordinatorTask, _ event: SchedulerEvent?) {
+    /// Takes in what became of an own unit, so that its lane is free; with the last one of a job that failed, its files
+    /// go.
+    func finishOwn(_ task: CoordinatorTask, _ events: [SchedulerEvent]) {
         ownUnits[task.job.id, default: 1] -= 1
         if ownUnits[task.job.id] == 0 {
             ownUnits[task.job.id] = nil
             abandoned.removeValue(forKey: task.job.id)?.discard()
         }
-        if let event { happen(event) }
+        events.forEach(happen)
     }
 
     private func end(_ id: JobID) {

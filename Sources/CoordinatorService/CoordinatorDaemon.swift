@@ -92,7 +92,7 @@ public struct CoordinatorDaemon: Service {
                 group.addTask {
                     for await task in coordinator.ownWork {
                         let isWanted = await coordinator.isStillWanted(task)
-                        await coordinator.finishOwn(task, isWanted ? await work.perform(task) : nil)
+                        await coordinator.finishOwn(task, isWanted ? await work.perform(task) : [task.unwanted])
                     }
                 }
             }

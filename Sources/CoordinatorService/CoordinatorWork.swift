@@ -14,6 +14,12 @@ struct CoordinatorTask: Sendable {
     /// Results of the job's units that are finished: those that this one depends on, at least.
     let results: @Sendable (UnitIndex) -> UnitResult?
     let executions: @Sendable (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
+
+    /// What is said of a unit whose job has ended before its turn came.
+    var unwanted: SchedulerEvent {
+        let failure = UnitFailure(kind: .world, message: "its job has ended")
+        return .unitFailed(lease.unit, lease.attempt, by: .coordinator, failure)
+    }
 }
 
 /// One lane of the coordinator's own work: files, and the streaming merge.
@@ -30,8 +36,8 @@ actor CoordinatorWork {
         self.build = build
     }
 
-    /// Does a unit and says what became of it.
-    func perform(_ task: CoordinatorTask) -> SchedulerEvent {
+    /// Does a unit and says what became of it, after what it found out about blobs.
+    func perform(_ task: CoordinatorTask) -> [SchedulerEvent] {
         let start = ContinuousClock.now
         do {
             guard case .coordinator(let operation) = task.unit.operation else {
@@ -39,11 +45,22 @@ actor CoordinatorWork {
             }
             let result = try run(operation, task)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
-            return .unitFinished(
-                task.lease.unit, task.lease.attempt, by: .coordinator, result,
-                UnitTiming(elapsedSeconds: seconds, kernelSeconds: 0))
+            let timing = UnitTiming(elapsedSeconds: seconds, kernelSeconds: 0)
+            return [.unitFinished(task.lease.unit, task.lease.attempt, by: .coordinator, result, timing)]
         } catch {
-            return .unitFailed(task.lease.unit, task.lease.attempt, by: .coordinator, failure(error, task))
+            let failed = SchedulerEvent.unitFailed(
+                task.lease.unit, task.lease.attempt, by: .coordinator, failure(error, task))
+            guard let blob = unreadableBlob(error) else { return [failed] }
+            _ = try? blobs.store.remove(blob)
+            return [.blobUnreadable(blob), failed]
+        }
+    }
+
+    /// The blob of the store that an error is about, where it is about one: it is collected or computed again.
+    private func unreadableBlob(_ error: any Error) -> BlobDigest? {
+        switch error {
+        case CoordinatorWorkError.damagedBlob(let digest), BlobStoreError.missing(_, let digest): digest
+        default: nil
         }
     }
 
@@ -77,7 +94,7 @@ actor CoordinatorWork {
         let kind: UnitFailure.Kind =
             switch error {
             case CoordinatorWorkError.badInput, CoordinatorWorkError.inputChanged: .badInput
-            case CoordinatorWorkError.damagedBlob, BlobStoreError.missing, BlobStoreError.truncated: .inputMissing
+            case CoordinatorWorkError.damagedBlob, BlobStoreError.missing: .inputMissing
             case let error where DiskSpace.isExhausted(error): .noSpace
             default: .world
             }

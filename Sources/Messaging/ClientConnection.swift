@@ -26,14 +26,21 @@ public actor ClientConnection {
             link: try await DealerLink.connect(to: endpoint, as: nil, keys: keys, linger: .zero, context: context))
     }
 
-    /// Ends a wait that is of no use: the coordinator will not let this side in.
-    private static func watchHandshakes(of link: DealerLink) async throws(MessagingError) {
+    /// Asks again when the connection breaks, and gives up when the keys do not fit.
+    private static func watch(_ link: DealerLink, askAgain: () async throws(MessagingError) -> Void)
+        async throws(MessagingError)
+    {
         var lost = 0
         for await event in link.channel.events {
             if let error = link.failure(after: event) { throw error }
-            // One may be lost when a coordinator ends; a wrong server key loses all of them.
-            if case .handshakeFailed(_, .connectionLost) = event { lost += 1 }
-            if lost == 3 { throw .handshakeFailed(endpoint: link.endpoint) }
+            switch event {
+            case .disconnected: try await askAgain()
+            case .handshakeFailed(_, .connectionLost):
+                // One may be lost when a coordinator ends; a wrong server key loses all of them.
+                lost += 1
+                if lost == 3 { throw .handshakeFailed(endpoint: link.endpoint) }
+            default: continue
+            }
         }
     }
 
@@ -66,20 +73,15 @@ public actor ClientConnection {
                     }
                 }
                 group.addTask {
-                    for await event in link.channel.events {
-                        guard case .disconnected = event else { continue }
+                    try? await Task.sleep(for: timeout)
+                    return nil
+                }
+                group.addTask {
+                    // The only reader of the link's events: whoever reads one takes it from all others.
+                    try await Self.watch(link) { () throws(MessagingError) in
                         try await link.send(.request(number, request))
                     }
                     // Closed or cancelled: the others tell which.
-                    try? await Task.sleep(for: timeout)
-                    return nil
-                }
-                group.addTask {
-                    try? await Task.sleep(for: timeout)
-                    return nil
-                }
-                group.addTask {
-                    try await Self.watchHandshakes(of: link)
                     try? await Task.sleep(for: timeout)
                     return nil
                 }
