@@ -35,8 +35,10 @@ public actor ClientConnection {
             if let error = link.failure(after: event) { throw error }
             switch event {
             case .disconnected: try await askAgain()
-            case .handshakeFailed(_, .connectionLost):
-                // One may be lost when a coordinator ends; a wrong server key loses all of them.
+            case .handshakeSucceeded: lost = 0
+            case .handshakeFailed(_, .connectionLost) where link.usesKeys:
+                // One may be lost when a coordinator ends; a wrong server key loses all of them. Without keys it is
+                // the network that breaks off, and may be better in a moment.
                 lost += 1
                 if lost == 3 { throw .handshakeFailed(endpoint: link.endpoint) }
             default: continue

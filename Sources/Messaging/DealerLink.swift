@@ -6,6 +6,8 @@ import ZeroMQ
 struct DealerLink: Sendable {
     let channel: MessageChannel
     let endpoint: String
+    /// Whether messages are protected by keys.
+    let usesKeys: Bool
 
     /// Starts to connect; the coordinator need not be there yet.
     ///
@@ -41,7 +43,7 @@ struct DealerLink: Sendable {
         do {
             let channel = try await MessageChannel.connect(
                 endpoint, context: context, options: options, limits: limits, name: "kfacd-dealer")
-            return DealerLink(channel: channel, endpoint: endpoint.description)
+            return DealerLink(channel: channel, endpoint: endpoint.description, usesKeys: keys != nil)
         } catch {
             throw .cannotOpen(endpoint: endpoint.description, cause: error.description)
         }

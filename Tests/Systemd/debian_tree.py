@@ -19,6 +19,7 @@ PACKAGES = (
     "libsqlite3-0",
     "libstdc++6",
     "libzmq5",
+    "procps",
     "systemd",
     "systemd-sysv",
 )
