@@ -39,20 +39,11 @@ extension JobPlan {
     ///
     /// Blobs that workers read of each other come on top, where the units of a layer do not all run on one worker.
     fileprivate var wireBytes: UInt64 {
-        units.filter { !$0.isForWorker }.reduce(0) { sum, unit in
-            guard case .coordinator(let operation) = unit.operation else { return sum }
-            let dimensions = blobs(readBy: unit).map { packedBytes(of: $0) }
-            if case .mergeCheckpoint = operation { return sum + mergedBlockBytes }
-            return dimensions.reduce(sum) { $0 &+ $1 }
-        }
+        units.filter { !$0.isForWorker }.flatMap { blobs(readBy: $0) }.reduce(0) { $0 &+ byteCount(of: $1) }
     }
 
-    /// Bytes of the parameters that workers merge.
-    private var mergedBlockBytes: UInt64 {
-        blockMerges.values.reduce(0) { $0 &+ units[$1.position].cost.outputBytes }
-    }
-
-    private func packedBytes(of output: UnitOutput) -> UInt64 {
+    /// An output's share of what its unit makes.
+    private func byteCount(of output: UnitOutput) -> UInt64 {
         let unit = units[output.unit.position]
         return unit.cost.outputBytes / UInt64(max(1, unit.blobCount))
     }

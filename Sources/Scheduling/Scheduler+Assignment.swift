@@ -93,9 +93,7 @@ extension Scheduler {
     private mutating func isStillReady(_ entry: ReadyQueue.Entry, _ effects: inout SchedulerEffects) -> Bool {
         let unit = entry.reference
         guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return false }
-        if let key = key(of: unit) {
-            if let other = keysUnderWay[key], other != unit { return false }
-        }
+        if let key = key(of: unit), let other = keysUnderWay[key], other != unit { return false }
         return checkInputs(of: unit, &effects) == .available
     }
 
