@@ -20,7 +20,13 @@ public struct SecretKeyPlace: Equatable, Sendable {
         }
         guard let credentials, !credentials.isEmpty else { return nil }
         let file = FilePath(credentials).appending("curve.secret")
-        guard (try? file.stat()) != nil else { return nil }
+        do throws(Errno) {
+            _ = try file.stat()
+        } catch .noSuchFileOrDirectory {
+            return nil
+        } catch {
+            // It is there, or may be: reading it says what is wrong.
+        }
         (self.file, guardian) = (file, .credentials)
     }
 

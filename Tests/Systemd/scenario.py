@@ -24,7 +24,6 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Checks kfacd's package and services on a real systemd.")
     parser.add_argument("--deb", type=Path, help="the package to test")
     parser.add_argument("--binaries", type=Path, help="make the package from programs that are built already")
-    parser.add_argument("--keys", action="store_true", help="also hand keys over as credentials: fails today")
     parser.add_argument("--slurm", action="store_true", help="check the batch script under Slurm instead")
     parser.add_argument("--keep", action="store_true", help="leave the tree of the Debian for a look")
     return parser.parse_args()
@@ -41,7 +40,7 @@ def package(options: argparse.Namespace) -> Path:
     return Path(result.stdout.splitlines()[-1])
 
 
-def check_services(report: Report, debian: BootedDebian, deb: Path, with_keys: bool) -> None:
+def check_services(report: Report, debian: BootedDebian, deb: Path) -> None:
     """Every check of the package and its services, each building on those before."""
     services = Services(debian)
     packaged, running, keys = PackageChecks(services, deb), ServiceChecks(services), KeyChecks(services)
@@ -62,9 +61,8 @@ def check_services(report: Report, debian: BootedDebian, deb: Path, with_keys: b
     report.check("watchdog bites a stalled process, not a busy one", running.watchdog)
     report.check("bad configuration: exit 2, no restart loop", running.bad_configuration)
     report.check("no keys, no endpoint for other machines: exit 2", keys.refusal)
-    if with_keys:
-        report.check("keys as credentials: a job runs, strangers stay out", keys.protected_run)
-        report.check("a key is revoked and granted again by a reload", keys.revocation)
+    report.check("keys as credentials: a job runs, strangers stay out", keys.protected_run)
+    report.check("a key is revoked and granted again by a reload", keys.revocation)
     report.check("back to loopback", keys.back_to_loopback)
     report.check("upgrade: restarts what runs, keeps configuration", packaged.upgrade)
     report.check("purge: leaves nothing", packaged.purge)
@@ -104,7 +102,7 @@ def main() -> int:
             if options.slurm:
                 check_slurm(report, debian, deb)
             else:
-                check_services(report, debian, deb, options.keys)
+                check_services(report, debian, deb)
     except Unavailable as reason:
         print(f"SKIPPED Tests/Systemd: {reason}")
         return SKIPPED
