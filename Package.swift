@@ -228,6 +228,12 @@ let package = Package(
         tests("KeysTests", ["Keys", "ZeroMQ", systemPackage]),
         tests(
             "MessagingTests", ["Messaging", "Keys", "WireProtocol", "Identifiers", "ZeroMQ", systemPackage]),
+        tests(
+            "CoordinatorServiceTests",
+            [
+                "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "BlobStore", "ZeroMQ",
+                systemPackage,
+            ]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),

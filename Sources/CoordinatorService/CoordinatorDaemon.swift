@@ -45,10 +45,13 @@ public struct CoordinatorDaemon: Service {
         let logger = logger
         let endpoint = try await CoordinatorEndpoint.bind(
             configuration.endpoint, context: try Context(), keys: configuration.keys,
-            claimPeriod: configuration.workerTimeout
-        ) { key in
-            logger.warning("an unknown key was refused", metadata: ["key": "\(key)"])
-        }
+            claimPeriod: configuration.workerTimeout,
+            onUnknownKey: { logger.warning("an unknown key was refused", metadata: ["key": "\($0)"]) },
+            onFlood: { host, byteCount in
+                logger.warning(
+                    "a peer sent bytes without end; its connection was ended",
+                    metadata: ["host": "\(host)", "bytes": "\(byteCount)"])
+            })
         let coordinator = Coordinator(
             configuration: configuration, endpoint: endpoint, store: store, journal: journal,
             supervision: supervision, logger: logger)

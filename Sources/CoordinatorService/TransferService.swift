@@ -10,6 +10,8 @@ import ZeroMQ
 /// Bytes to and from workers: ranges of input files and blobs out, blobs in; each transfer within its credit.
 ///
 /// Bounds: a peer may have ``transfersPerPeer`` transfers at once, each with at most its credit of chunks under way.
+/// All uploads together have the credit of ``UploadCredit``; downloads wait while what was sent to their peer is not
+/// taken (``CoordinatorEndpoint/hasRoom(for:)``).
 actor TransferService {
     /// Something about a transfer that a worker said.
     enum Request: Sendable {
@@ -37,10 +39,10 @@ actor TransferService {
     /// Transfers that a peer may have under way at once.
     static let transfersPerPeer = 256
 
-    private struct Key: Hashable {
-        let peer: RoutingIdentity
-        let transfer: UInt64
-    }
+    private typealias Key = UploadCredit<RoutingIdentity>.Key
+
+    /// How long downloads wait before they look again whether their peer has taken what it was sent.
+    private static let roomInterval: Duration = .milliseconds(20)
 
     private struct Outgoing {
         let source: RangeRequest.Source
@@ -61,6 +63,10 @@ actor TransferService {
     private let endpoint: CoordinatorEndpoint
     private var outgoing: [Key: Outgoing] = [:]
     private var incoming: [Key: Incoming] = [:]
+    private var uploadCredit = UploadCredit<RoutingIdentity>()
+    private var stalled: Set<Key> = []
+    private var isAwaitingRoom = false
+    private var sending: Set<Key> = []
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
@@ -96,8 +102,9 @@ actor TransferService {
             await append(payload, at: offset, Key(peer: peer, transfer: transfer))
         case .peerGone:
             outgoing = outgoing.filter { $0.key.peer != peer }
-            incoming = incoming.filter { $0.key.peer != peer }
+            for key in incoming.keys where key.peer == peer { end(key) }
         }
+        while let (key, chunks) = uploadCredit.next() { await sendCredit(chunks, key) }
     }
 
     // MARK: - Out
@@ -122,7 +129,15 @@ actor TransferService {
     }
 
     private func send(_ key: Key) async {
+        // One loop sends a transfer's chunks, or they could overtake each other; it sees credit that comes meanwhile.
+        guard sending.insert(key).inserted else { return }
+        defer { sending.remove(key) }
         while var transfer = outgoing[key], transfer.credit > 0, transfer.remaining > 0 {
+            guard endpoint.hasRoom(for: key.peer) else {
+                stalled.insert(key)
+                awaitRoom()
+                return
+            }
             let count = Int(min(transfer.remaining, UInt64(WireLimits.chunkBytes)))
             let frame: Frame
             do {
@@ -145,6 +160,22 @@ actor TransferService {
         }
     }
 
+    /// Goes on with what waits for its peers, again and again until nothing waits.
+    private func awaitRoom() {
+        guard !isAwaitingRoom else { return }
+        isAwaitingRoom = true
+        // Task because nobody waits for it: it ends when every peer has taken its bytes or is gone.
+        Task {
+            while !stalled.isEmpty {
+                try? await Task.sleep(for: Self.roomInterval)
+                let keys = stalled
+                stalled = []
+                for key in keys { await send(key) }
+            }
+            isAwaitingRoom = false
+        }
+    }
+
     private func read(
         _ source: RangeRequest.Source, _ file: SafetensorsFile?, at offset: Int, into bytes: inout MutableRawSpan
     ) throws {
@@ -161,7 +192,7 @@ actor TransferService {
     // MARK: - In
 
     private func accept(_ blob: BlobReference, _ key: Key) async {
-        incoming[key] = nil
+        end(key)
         if store.contains(blob.digest) {
             await endpoint.send(.coordinator(.uploadStored(transfer: key.transfer)), to: key.peer)
             await report(.stored(blob), key.peer)
@@ -183,6 +214,7 @@ actor TransferService {
 
     private func append(_ payload: Frame, at offset: UInt64, _ key: Key) async {
         guard let transfer = incoming[key] else { return }
+        uploadCredit.receive(from: key)
         let end = offset.addingReportingOverflow(UInt64(payload.byteCount))
         // A chunk from before a restart is none of this attempt's.
         guard offset == UInt64(transfer.writer.byteCount), !end.overflow, end.partialValue <= transfer.blob.byteCount
@@ -190,7 +222,7 @@ actor TransferService {
         do {
             try payload.withBytes { bytes throws in try transfer.writer.append(bytes) }
             if end.partialValue == transfer.blob.byteCount {
-                incoming[key] = nil
+                self.end(key)
                 _ = try transfer.writer.finish(expecting: transfer.blob.digest)
                 await endpoint.send(.coordinator(.uploadStored(transfer: key.transfer)), to: key.peer)
                 await report(.stored(transfer.blob), key.peer)
@@ -218,11 +250,22 @@ actor TransferService {
     }
 
     private func grant(_ key: Key, _ chunks: UInt32) async {
-        await endpoint.send(.coordinator(.uploadCredit(transfer: key.transfer, chunks: chunks)), to: key.peer)
+        await sendCredit(uploadCredit.ask(for: Int(chunks), of: key), key)
+    }
+
+    private func sendCredit(_ chunks: Int, _ key: Key) async {
+        guard chunks > 0 else { return }
+        await endpoint.send(.coordinator(.uploadCredit(transfer: key.transfer, chunks: UInt32(chunks))), to: key.peer)
+    }
+
+    /// Forgets an upload.
+    private func end(_ key: Key) {
+        incoming[key] = nil
+        uploadCredit.end(key)
     }
 
     private func refuse(_ key: Key, _ message: String) async {
-        incoming[key] = nil
+        end(key)
         await endpoint.send(.coordinator(.uploadFailure(transfer: key.transfer, message: message)), to: key.peer)
     }
 }

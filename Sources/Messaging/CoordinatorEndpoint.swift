@@ -5,9 +5,10 @@ public import ZeroMQ
 
 /// The coordinator's side: one router that all workers and clients talk to.
 ///
-/// Bounds for what a peer can make it hold: frames of ``WireLimits/messageBytesMax``, the receive high-water mark of
-/// messages until they are read, the send high-water mark for a peer that does not read. What is no message is refused;
-/// a peer that goes on loses its connection and is not listened to for a while.
+/// Bounds for what peers can make it hold, each and all together, stand in ``limits``: what they sent and was not read,
+/// also of messages that never end, and what was sent to them and they do not take. Who exceeds the first loses the
+/// connection, as does who takes nothing for half a minute; what exceeds the second is dropped. What is no message is
+/// refused; a peer that goes on loses its connection and is not listened to for a while.
 public final class CoordinatorEndpoint: Sendable {
     /// What came from a peer.
     public enum Arrival: Sendable {
@@ -28,22 +29,29 @@ public final class CoordinatorEndpoint: Sendable {
     private let channel: MessageChannel
     private let authenticator: CurveAuthenticator?
     private let access: PeerAccess?
+    private let onFlood: @Sendable (String, UInt64) -> Void
     private let conduct = Mutex(PeerConduct())
     private let refusals = Mutex(NewsFilter())
+    private let floods = Mutex(NewsFilter())
 
     /// Where it listens, with the port that the kernel chose.
     public var endpoint: Endpoint { channel.endpoint }
 
     /// What it takes from a peer, and holds for all of them.
-    package static let limits: ChannelLimits = {
+    public static let limits: ChannelLimits = {
         var limits = ChannelLimits()
         limits.outboundMessages = 4096
         limits.framesPerMessage = 2
         limits.messageBytes = WireLimits.messageBytesMax + 2 * WireLimits.chunkBytes
+        limits.unfinishedBytesPerConnection = 2 * WireLimits.requestBytesMax
         return limits
     }()
 
-    private init(channel: MessageChannel, authenticator: CurveAuthenticator?, access: PeerAccess?) {
+    private init(
+        channel: MessageChannel, authenticator: CurveAuthenticator?, access: PeerAccess?,
+        onFlood: @escaping @Sendable (String, UInt64) -> Void
+    ) {
+        self.onFlood = onFlood
         self.channel = channel
         self.authenticator = authenticator
         self.access = access
@@ -56,13 +64,17 @@ public final class CoordinatorEndpoint: Sendable {
     ///   - context: The process's context.
     ///   - keys: The coordinator's pair and who may connect; needed where other machines reach the endpoint.
     ///   - claimPeriod: How long a worker's name stays its own after its last message.
+    ///   - limits: What it takes from peers and holds for them.
     ///   - onUnknownKey: Told of a key that was refused, once a minute at most.
+    ///   - onFlood: Told of a host whose connection was ended because it sent so many bytes and no whole message,
+    ///     once a minute at most.
     /// - Returns: An endpoint that listens; until ``guardConnections()`` runs, nobody with keys gets in.
     /// - Throws: ``MessagingError/unprotectedEndpoint(endpoint:)`` for an endpoint that other machines reach,
     ///   ``MessagingError/cannotOpen(endpoint:cause:)`` when it is taken or not permitted.
     public static func bind(
         _ endpoint: Endpoint, context: Context, keys: CoordinatorKeys? = nil, claimPeriod: Duration = .seconds(10),
-        onUnknownKey: @escaping @Sendable (CurvePublicKey) -> Void = { _ in }
+        limits: ChannelLimits = limits, onUnknownKey: @escaping @Sendable (CurvePublicKey) -> Void = { _ in },
+        onFlood: @escaping @Sendable (String, UInt64) -> Void = { _, _ in }
     ) async throws(MessagingError) -> CoordinatorEndpoint {
         guard endpoint.isLocalOnly || keys != nil else {
             throw .unprotectedEndpoint(endpoint: endpoint.description)
@@ -71,7 +83,7 @@ public final class CoordinatorEndpoint: Sendable {
         // Many peers each hold little: credit bounds what is under way, this bounds what a dead peer leaves behind.
         options.sendHighWaterMark = 1024
         options.receiveHighWaterMark = 64
-        options.maximumFrameBytes = max(WireLimits.messageBytesMax, WireLimits.chunkBytes)
+        options.maximumFrameBytes = max(WireLimits.requestBytesMax, WireLimits.chunkBytes)
         // A peer that comes back under its name before the old connection is known to be dead takes it over.
         options.isRouterHandover = true
         options.isIPv6Enabled = endpoint.isIPv6
@@ -85,7 +97,7 @@ public final class CoordinatorEndpoint: Sendable {
                 endpoint, context: context, options: options, limits: limits, name: "kfacd-router")
             return CoordinatorEndpoint(
                 channel: channel, authenticator: authenticator,
-                access: keys.map { PeerAccess(keys: $0.authorized, claimPeriod: claimPeriod) })
+                access: keys.map { PeerAccess(keys: $0.authorized, claimPeriod: claimPeriod) }, onFlood: onFlood)
         } catch {
             throw .cannotOpen(endpoint: endpoint.description, cause: error.description)
         }
@@ -108,8 +120,13 @@ public final class CoordinatorEndpoint: Sendable {
 
     private func watchLimits() async {
         for await event in channel.events {
-            guard case .malformed(let peer?, _) = event else { continue }
-            conduct.withLock { $0.strike(peer, at: .now) }
+            switch event {
+            case .malformed(let peer?, _): conduct.withLock { $0.strike(peer, at: .now) }
+            case .flooded(let host, let byteCount):
+                guard floods.withLock({ $0.isNews(host, at: .now) }) else { break }
+                onFlood(host, byteCount)
+            default: break
+            }
         }
         // The endpoint is closed: what it received is still read by others, and they decide when all is over.
         while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
@@ -162,6 +179,16 @@ public final class CoordinatorEndpoint: Sendable {
     public func send(_ message: WireMessage, payload: Frame? = nil, to peer: RoutingIdentity) async {
         guard let message = try? Message(message, payload: payload, to: peer) else { return }
         try? await channel.send(message)
+    }
+
+    /// Bytes of one peer above which no more are read for it from disk, and of all peers above which only those get
+    /// more that have taken nearly all of theirs; both below the limits at which messages are dropped.
+    private static let (roomBytesPerPeer, roomBytes) = (64 << 20, 512 << 20)
+
+    /// Whether a peer takes what it is sent, so that more bytes may follow.
+    public func hasRoom(for peer: RoutingIdentity) -> Bool {
+        let held = channel.heldBytes(for: peer)
+        return held.peer <= (held.all <= Self.roomBytes ? Self.roomBytesPerPeer : WireLimits.chunkBytes)
     }
 
     /// What waits and what went over the socket.

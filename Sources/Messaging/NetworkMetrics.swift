@@ -15,8 +15,9 @@ public enum NetworkMetrics {
             "kfacd_network_dropped_messages_total",
             help: "Messages that were not sent because their peer was gone or took none.", kind: .counter),
         MetricFamily(
-            "kfacd_queue_bytes", help: "Bytes of messages that wait in a socket's queue.", kind: .gauge,
-            labels: ["direction"]),
+            "kfacd_queue_bytes",
+            help: "Bytes of messages that wait in a socket's queue, or (held) for their peers to take them.",
+            kind: .gauge, labels: ["direction"]),
         MetricFamily(
             "kfacd_queue_messages", help: "Messages that wait in a socket's queue.", kind: .gauge,
             labels: ["direction"]),
@@ -30,6 +31,7 @@ public enum NetworkMetrics {
             MetricSample("kfacd_network_dropped_messages_total", [], statistics.droppedMessages),
             MetricSample("kfacd_queue_bytes", ["transmit"], statistics.outboundBytes),
             MetricSample("kfacd_queue_bytes", ["receive"], statistics.inboundBytes),
+            MetricSample("kfacd_queue_bytes", ["held"], statistics.heldBytes),
             MetricSample("kfacd_queue_messages", ["transmit"], statistics.outboundMessages),
             MetricSample("kfacd_queue_messages", ["receive"], statistics.inboundMessages),
         ]

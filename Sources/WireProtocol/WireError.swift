@@ -27,6 +27,8 @@ public enum WireLimits {
     public static let version: UInt32 = 2
     /// Most bytes of a message's first frame.
     public static let messageBytesMax = 64 << 20
+    /// Most bytes of the first frame of what workers and clients send: the coordinator holds them for many peers.
+    public static let requestBytesMax = 16 << 20
     /// Bytes of a chunk of a transfer; the last one may be shorter.
     ///
     /// Measured: 1 MiB frames are the fastest on loopback.

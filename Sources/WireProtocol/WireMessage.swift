@@ -69,10 +69,18 @@ public enum WireMessage: Equatable, Sendable {
         } catch {
             throw .malformed("it cannot be encoded (\(error))")
         }
-        guard bytes.count <= WireLimits.messageBytesMax else {
-            throw .tooLarge(byteCount: bytes.count, byteCountMax: WireLimits.messageBytesMax)
+        guard bytes.count <= byteCountMax else {
+            throw .tooLarge(byteCount: bytes.count, byteCountMax: byteCountMax)
         }
         return bytes
+    }
+
+    /// How many bytes its first frame may have.
+    private var byteCountMax: Int {
+        switch self {
+        case .worker, .request: WireLimits.requestBytesMax
+        case .refusal, .coordinator, .reply: WireLimits.messageBytesMax
+        }
     }
 }
 

@@ -36,6 +36,7 @@ final class ChannelCore: Sendable {
     let outbound: OutboundQueue
     let inbound: Mailbox<InboundBuffer>
     let events: Mailbox<EventBuffer>
+    let held: HeldFrames
     private let control = Mutex(Control())
 
     init(role: ChannelRole, limits: ChannelLimits) throws(ZeroMQError) {
@@ -46,6 +47,7 @@ final class ChannelCore: Sendable {
         outbound = OutboundQueue(limits: limits) { wakeSignal.wake() }
         inbound = Mailbox(InboundBuffer(limits: limits)) { wakeSignal.wake() }
         events = Mailbox(EventBuffer(limits: limits)) {}
+        held = HeldFrames(limits: limits)
     }
 
     // MARK: - For users
@@ -105,6 +107,7 @@ final class ChannelCore: Sendable {
         statistics.inboundBytes = received.byteCount
         statistics.receivedMessages = received.receivedMessages
         statistics.isReceptionPaused = received.isPaused
+        statistics.heldBytes = held.byteCount
         control.withLock { control in
             statistics.sentMessages = control.sentMessages
             statistics.droppedMessages = control.droppedMessages

@@ -18,6 +18,25 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Bytes of one message, sent or received.
     public var messageBytes = 65 << 20
 
+    /// Bytes that libzmq holds for one peer of a router; messages above it are dropped, the first excepted.
+    public var heldBytesPerPeer = 256 << 20
+
+    /// Bytes that libzmq holds for all peers of a router; above it only peers for which nothing is held get a message.
+    public var heldBytes = 1 << 30
+
+    /// Bytes that one TCP connection to a router has sent of a message without its end; above it the connection ends.
+    ///
+    /// More than ``messageBytes`` and what a kernel keeps for a connection, or peers lose theirs for nothing.
+    public var unfinishedBytesPerConnection = 96 << 20
+
+    /// Bytes that one TCP connection to a router has sent and that are not delivered; above it the connection ends.
+    ///
+    /// More than the messages that may wait in libzmq, or peers lose their connection because the consumer is behind.
+    public var undeliveredBytesPerConnection = 256 << 20
+
+    /// Bytes that all of them have sent and that are not delivered; above it those end that sent the most.
+    public var undeliveredBytes = 1 << 30
+
     /// Events that wait for their consumer; the oldest give way.
     public var events = 256
 
@@ -39,6 +58,8 @@ public struct ChannelStatistics: Equatable, Sendable {
     public var inboundBytes = 0
     /// Whether reception is stopped because the consumer is behind.
     public var isReceptionPaused = false
+    /// Bytes handed to libzmq that it still holds; routers only.
+    public var heldBytes = 0
     /// Messages handed to libzmq since the start.
     public var sentMessages = 0
     /// Messages dropped instead: peers unknown or full.

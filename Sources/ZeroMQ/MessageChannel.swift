@@ -154,6 +154,9 @@ public final class MessageChannel: Sendable {
         throw Task.isCancelled ? .cancelled : .closed
     }
 
+    /// Bytes that libzmq holds for a peer of a router and has not handed to the kernel, and those for all peers.
+    public func heldBytes(for peer: RoutingIdentity) -> (peer: Int, all: Int) { core.held.counts(of: peer) }
+
     /// What the channel holds and has done.
     public var statistics: ChannelStatistics { core.statistics }
 

@@ -29,26 +29,33 @@ struct MonitorSocket: ~Copyable {
         unsafe socket.pollItem(events: ZMQ_POLLIN)
     }
 
-    /// The next event, or nil when none is there.
+    /// The next event and its value, of a connection that begins or ends its descriptor; nil when none is there.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the event is lost.
-    func next() throws(ZeroMQError) -> ChannelEvent? {
+    func next() throws(ZeroMQError) -> (event: ChannelEvent, value: Int32)? {
         while let first = try socket.receive() {
             guard first.hasMore, let second = try socket.receive() else { return nil }
             let endpoint = String(decoding: second.frame.copyBytes(), as: UTF8.self)
-            if let event = ChannelEvent(monitorFrame: first.frame.copyBytes(), endpoint: endpoint) { return event }
+            let bytes = first.frame.copyBytes()
+            if let event = ChannelEvent(monitorFrame: bytes, endpoint: endpoint) {
+                return (event, ChannelEvent.value(ofMonitorFrame: bytes))
+            }
         }
         return nil
     }
 }
 
 extension ChannelEvent {
+    /// The value of an event.
+    fileprivate static func value(ofMonitorFrame bytes: [UInt8]) -> Int32 {
+        Int32(bitPattern: bytes.dropFirst(2).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
+    }
+
     /// Reads libzmq's 6 bytes, a 16-bit event and a 32-bit value in the machine's byte order.
     init?(monitorFrame bytes: [UInt8], endpoint: String) {
         guard bytes.count == 6 else { return nil }
         let event = Int32(UInt16(littleEndian: UInt16(bytes[0]) | UInt16(bytes[1]) << 8))
-        let word = bytes[2...].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-        let value = Int32(bitPattern: word)
+        let value = Self.value(ofMonitorFrame: bytes)
         switch event {
         case ZMQ_EVENT_CONNECTED: self = .connected(endpoint: endpoint)
         case ZMQ_EVENT_CONNECT_RETRIED:

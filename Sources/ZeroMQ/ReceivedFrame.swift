@@ -31,32 +31,18 @@ final class ReceivedFrame: @unchecked Sendable {
         return user.isEmpty ? nil : user
     }
 
+    /// The descriptor of the connection that the frame came by; −1 when it came by none.
+    var descriptor: Int32 { unsafe zmq_msg_get(message, ZMQ_SRCFD) }
+
     /// Ends the TCP connection that the frame came by; its peer may connect again.
     ///
-    /// libzmq offers no such call for routers, but names the connection's descriptor. That may be closed by now, and
-    /// its number be another connection's: the address of the peer is compared, so that at worst the same machine has
-    /// to connect again.
+    /// libzmq offers no such call for routers, but names the connection's descriptor and the host it began with.
     func hangUp() {
-        let descriptor = unsafe zmq_msg_get(message, ZMQ_SRCFD)
-        guard descriptor >= 0, let text = unsafe zmq_msg_gets(message, "Peer-Address"),
-            unsafe Self.peerAddress(of: descriptor) == String(cString: text)
+        guard let connection = TCPConnection(descriptor: descriptor),
+            let host = unsafe zmq_msg_gets(message, "Peer-Address"),
+            unsafe connection.host == String(cString: host)
         else { return }
-        shutdown(descriptor, Int32(SHUT_RDWR))
-    }
-
-    private static func peerAddress(of descriptor: Int32) -> String? {
-        var address = sockaddr_storage()
-        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-        let isKnown = unsafe withUnsafeMutablePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                unsafe getpeername(descriptor, address, &size) == 0
-                    && [AF_INET, AF_INET6].contains(Int32(address.pointee.sa_family))
-                    && getnameinfo(address, size, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0
-            }
-        }
-        guard isKnown else { return nil }
-        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        connection.hangUp()
     }
 
     /// The bytes as a frame that keeps this object.
@@ -72,15 +58,17 @@ private func releaseOwner(_: UnsafeMutableRawPointer?, _ owner: UnsafeMutableRaw
     unsafe Unmanaged<AnyObject>.fromOpaque(owner).release()
 }
 
-extension zmq_msg_t {
-    /// Below this many bytes a copy costs less than libzmq's bookkeeping for shared memory.
-    private static let largestCopiedByteCount = 512
+extension Frame {
+    /// Whether libzmq shares the bytes: below this many a copy costs less than its bookkeeping for shared memory.
+    var isShared: Bool { byteCount > 512 }
+}
 
+extension zmq_msg_t {
     /// Makes a message of a frame's bytes; large ones are shared, and the frame's owner retained until libzmq is done.
     ///
     /// - Returns: false when libzmq has no memory; errno says so.
     mutating func initialize(sharing frame: Frame) -> Bool {
-        guard frame.byteCount > Self.largestCopiedByteCount else { return initialize(copying: frame) }
+        guard frame.isShared else { return initialize(copying: frame) }
         let owner = unsafe Unmanaged<AnyObject>.passRetained(frame.owner)
         // libzmq takes a pointer to mutable memory but only reads what it sends.
         let start = unsafe UnsafeMutableRawPointer(mutating: frame.unsafeBytes.baseAddress)

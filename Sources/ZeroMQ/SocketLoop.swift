@@ -8,10 +8,25 @@ struct SocketLoop: ~Copyable {
     /// How many messages move in one direction before the other gets its turn.
     private static let turnLength = 64
 
+    /// How often connections are asked for what they sent: a flood is as large as what comes in this time.
+    private static let settlingInterval: Duration = .milliseconds(100)
+
+    /// Why a turn of receiving ended.
+    private enum ReceptionEnd {
+        /// Others have to get their turn.
+        case longEnough
+        /// libzmq has no whole message.
+        case drained
+        /// The consumer is behind.
+        case paused
+    }
+
     private let socket: Socket
     private let monitor: MonitorSocket
     private let core: ChannelCore
     private let hasAuthenticator: Bool
+    private var reception: ReceptionGuard<TCPConnection>
+    private var receptionSettled = ContinuousClock.now
     // A dealer's queue is full: sleep until libzmq says it is not.
     private var isSendBlocked = false
 
@@ -37,6 +52,9 @@ struct SocketLoop: ~Copyable {
         self.monitor = monitor
         self.core = core
         hasAuthenticator = options.hasAuthenticator
+        reception = ReceptionGuard(
+            unfinishedBytesMax: core.limits.unfinishedBytesPerConnection,
+            connectionBytesMax: core.limits.undeliveredBytesPerConnection, bytesMax: core.limits.undeliveredBytes)
     }
 
     /// Runs until the channel is closed; the sockets are closed on return.
@@ -44,10 +62,12 @@ struct SocketLoop: ~Copyable {
         do throws(ZeroMQError) {
             while true {
                 let hasMoreToSend = try sendTurn()
-                let hasMoreToReceive = try receiveTurn()
+                // Before their messages, so that a connection is known when it delivers.
                 try reportEvents()
+                let end = try receiveTurn()
+                settleReception(isDrained: end == .drained)
                 if isFinished { break }
-                if !hasMoreToSend, !hasMoreToReceive { try sleep() }
+                if !hasMoreToSend, end != .longEnough { try sleep() }
             }
         } catch {
             core.events.append(.failed(error))
@@ -96,11 +116,14 @@ struct SocketLoop: ~Copyable {
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; part of the message may be handed over.
     private func send(_ message: Message) throws(ZeroMQError) -> Socket.SendOutcome {
-        if let identity = message.routingIdentity {
+        let identity = message.routingIdentity
+        if let identity {
+            guard core.held.hasRoom(for: message.byteCount, of: identity) else { return .wouldBlock }
             let outcome = try socket.send(Frame(identity.bytes), hasMore: true)
             guard outcome == .sent else { return outcome }
         }
         for (index, frame) in message.frames.enumerated() {
+            let frame = frame.isShared ? identity.map { core.held.counting(frame, for: $0) } ?? frame : frame
             let outcome = try socket.send(frame, hasMore: index + 1 < message.frames.count)
             guard outcome != .sent else { continue }
             // A connection that breaks in the middle of a message makes libzmq take back the frames before and swallow
@@ -115,19 +138,19 @@ struct SocketLoop: ~Copyable {
 
     // MARK: - Receiving
 
-    /// Takes messages while the consumer has room; true when it stopped before it had to.
+    /// Takes messages while the consumer has room.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; messages taken before are delivered.
-    private func receiveTurn() throws(ZeroMQError) -> Bool {
+    private mutating func receiveTurn() throws(ZeroMQError) -> ReceptionEnd {
         for _ in 0..<Self.turnLength {
-            if core.inbound.withBuffer({ $0.pauseIfFull() }) { return false }
-            guard let first = try socket.receive() else { return false }
+            if core.inbound.withBuffer({ $0.pauseIfFull() }) { return .paused }
+            guard let first = try socket.receive() else { return .drained }
             try receiveMessage(beginningWith: first)
         }
-        return true
+        return .longEnough
     }
 
-    private func receiveMessage(beginningWith first: ReceivedFrame) throws(ZeroMQError) {
+    private mutating func receiveMessage(beginningWith first: ReceivedFrame) throws(ZeroMQError) {
         var assembly = MessageAssembly(
             limits: core.limits,
             isIdentityFirst: core.role == .router,
@@ -142,6 +165,7 @@ struct SocketLoop: ~Copyable {
             assembly.append(frame)
         }
         core.countReceived(byteCount: assembly.byteCount)
+        if !reception.isEmpty { reception.deliver(assembly.byteCount, descriptor: frame.descriptor) }
         switch assembly.finish() {
         case .success(let message): core.inbound.append(message)
         case .failure(let problem):
@@ -150,9 +174,28 @@ struct SocketLoop: ~Copyable {
         }
     }
 
-    private func reportEvents() throws(ZeroMQError) {
-        while let event = try monitor.next() {
+    private mutating func reportEvents() throws(ZeroMQError) {
+        while let (event, value) = try monitor.next() {
             core.events.append(event)
+            switch event {
+            case .accepted:
+                guard let connection = TCPConnection(descriptor: value) else { break }
+                reception.begin(connection, descriptor: value)
+            case .disconnected, .closed: reception.end(descriptor: value)
+            default: break
+            }
+        }
+    }
+
+    /// Ends connections that make libzmq hold too much.
+    private mutating func settleReception(isDrained: Bool) {
+        guard !reception.isEmpty else { return }
+        let now = ContinuousClock.now
+        guard now - receptionSettled >= Self.settlingInterval else { return }
+        receptionSettled = now
+        for (connection, byteCount) in reception.settle(isDrained: isDrained, receivedBytes: \.receivedBytes) {
+            connection.hangUp()
+            core.events.append(.flooded(host: connection.host, byteCount: byteCount))
         }
     }
 
@@ -185,6 +228,13 @@ struct SocketLoop: ~Copyable {
 
     /// How long to sleep, −1 for until woken, or nil when there is work.
     private var sleepMilliseconds: Int? {
+        guard let milliseconds = sendSleepMilliseconds, !reception.isEmpty else { return sendSleepMilliseconds }
+        let settling = Int(Self.settlingInterval.wholeMilliseconds)
+        return milliseconds < 0 ? settling : min(milliseconds, settling)
+    }
+
+    /// The same, as far as sending and closing go.
+    private var sendSleepMilliseconds: Int? {
         let hasQueued = core.outbound.first != nil
         if hasQueued, !isSendBlocked { return nil }
         switch core.phase {

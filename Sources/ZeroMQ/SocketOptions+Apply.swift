@@ -18,6 +18,9 @@ extension SocketOptions {
         try socket.set(ZMQ_LINGER, "ZMQ_LINGER", to: linger.wholeMilliseconds)
         try socket.set(ZMQ_HANDSHAKE_IVL, "ZMQ_HANDSHAKE_IVL", to: handshakeInterval.wholeMilliseconds)
         try socket.set(ZMQ_IPV6, "ZMQ_IPV6", to: isIPv6Enabled || endpoint.isIPv6 ? 1 : 0)
+        if let unreadTimeout {
+            try socket.set(ZMQ_TCP_MAXRT, "ZMQ_TCP_MAXRT", to: unreadTimeout.wholeMilliseconds)
+        }
         try applyHeartbeat(to: socket)
         try applyKeepalive(to: socket)
         switch role {

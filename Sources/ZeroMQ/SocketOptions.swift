@@ -31,6 +31,11 @@ public struct SocketOptions: Sendable {
     /// Probing of idle TCP connections by the kernel, or nil to leave it off (`ZMQ_TCP_KEEPALIVE`).
     public var tcpKeepalive: TCPKeepalive? = TCPKeepalive()
 
+    /// How long a peer may leave unread what the kernel has for it before its TCP connection ends (`ZMQ_TCP_MAXRT`).
+    ///
+    /// Probes do not notice such a peer: its kernel answers them.
+    public var unreadTimeout: Duration? = .seconds(30)
+
     /// The first pause before connecting again (`ZMQ_RECONNECT_IVL`).
     public var reconnectInterval: Duration = .milliseconds(100)
 

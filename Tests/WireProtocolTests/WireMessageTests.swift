@@ -50,13 +50,13 @@ import Testing
     }
 
     @Test func `a message that a peer would refuse is not sent`() {
-        let text = String(repeating: "x", count: WireLimits.messageBytesMax)
+        let text = String(repeating: "x", count: WireLimits.requestBytesMax)
         let request = WireMessage.request(
             1,
             .submit(Submission(specText: text, specPath: "", overwrites: false))
         )
         let error = #expect(throws: WireError.self) { try request.encoded() }
-        #expect(error?.description.hasSuffix("bytes; at most 67108864 are allowed.") == true)
+        #expect(error?.description.hasSuffix("bytes; at most 16777216 are allowed.") == true)
     }
 
     // MARK: - Versions

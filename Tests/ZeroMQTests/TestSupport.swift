@@ -11,7 +11,7 @@ struct WaitEnded: Error, CustomStringConvertible {
 func waitUntil(_ awaited: String, _ condition: () -> Bool) async throws {
     while !condition() {
         guard !Task.isCancelled else { throw WaitEnded(awaited: awaited) }
-        await Task.yield()
+        try? await Task.sleep(for: .milliseconds(1))
     }
 }
 

@@ -1,0 +1,74 @@
+internal import Synchronization
+
+/// Bytes that were handed to libzmq and that it still holds, for each peer of a router.
+///
+/// libzmq's own bound counts messages (`ZMQ_SNDHWM`), and a message may be large. It lets go of a shared frame when the
+/// kernel has it, or when its peer is gone, and that is what is counted here. Frames small enough to be copied are not
+/// counted: the high-water mark bounds them.
+final class HeldFrames: Sendable {
+    private struct State {
+        var byPeer: [RoutingIdentity: Int] = [:]
+        var sum = 0
+    }
+
+    private let state = Mutex(State())
+    private let peerBytesMax: Int
+    private let bytesMax: Int
+
+    init(limits: ChannelLimits) {
+        peerBytesMax = limits.heldBytesPerPeer
+        bytesMax = limits.heldBytes
+    }
+
+    /// Whether a message may be handed over: a peer for which nothing is held can always have one.
+    func hasRoom(for byteCount: Int, of peer: RoutingIdentity) -> Bool {
+        state.withLock { state in
+            guard let held = state.byPeer[peer] else { return true }
+            return byteCount <= peerBytesMax - min(held, peerBytesMax)
+                && byteCount <= bytesMax - min(state.sum, bytesMax)
+        }
+    }
+
+    /// Bytes held for a peer, and for all.
+    func counts(of peer: RoutingIdentity) -> (peer: Int, all: Int) {
+        state.withLock { ($0.byPeer[peer] ?? 0, $0.sum) }
+    }
+
+    /// Bytes held for all peers.
+    var byteCount: Int { state.withLock { $0.sum } }
+
+    /// The frame, counted for a peer until nobody holds it any more.
+    func counting(_ frame: Frame, for peer: RoutingIdentity) -> Frame {
+        state.withLock { state in
+            state.byPeer[peer, default: 0] += frame.byteCount
+            state.sum += frame.byteCount
+        }
+        let owner = CountedOwner(of: frame, for: peer, in: self)
+        return unsafe Frame(owner: owner, unsafeBytes: frame.unsafeBytes)
+    }
+
+    fileprivate func release(_ byteCount: Int, of peer: RoutingIdentity) {
+        state.withLock { state in
+            state.sum -= byteCount
+            guard let held = state.byPeer[peer] else { return }
+            state.byPeer[peer] = held > byteCount ? held - byteCount : nil
+        }
+    }
+}
+
+/// Owns a frame's bytes for libzmq, and says when libzmq is done.
+private final class CountedOwner: Sendable {
+    private let frame: Frame
+    private let peer: RoutingIdentity
+    private let held: HeldFrames
+
+    init(of frame: Frame, for peer: RoutingIdentity, in held: HeldFrames) {
+        self.frame = frame
+        self.peer = peer
+        self.held = held
+    }
+
+    deinit {
+        held.release(frame.byteCount, of: peer)
+    }
+}

@@ -1,0 +1,106 @@
+import BlobStore
+import Identifiers
+import JobPlan
+import SystemPackage
+import TestSupport
+import Testing
+import WireProtocol
+import ZeroMQ
+
+@testable import CoordinatorService
+@testable import Messaging
+
+/// Transfers over real sockets, with a peer of the test's own.
+@Suite(.timeLimit(.minutes(2))) final class TransferServiceTests: Sendable {
+    private let directory: TemporaryDirectory
+    private let store: BlobStore
+    private let endpoint: CoordinatorEndpoint
+    private let transfers: TransferService
+    private let context: Context
+
+    init() async throws {
+        directory = try TemporaryDirectory()
+        store = try BlobStore(opening: FilePath(directory.path).appending("blobs"))
+        context = try Context()
+        endpoint = try await CoordinatorEndpoint.bind(try Endpoint("tcp://127.0.0.1:0"), context: context)
+        transfers = TransferService(store: store, endpoint: endpoint) { _, _ in }
+    }
+
+    /// A peer that takes one message at a time, and its name at the endpoint.
+    private func slowPeer() async throws -> (MessageChannel, RoutingIdentity) {
+        var options = SocketOptions()
+        options.receiveHighWaterMark = 1
+        var limits = ChannelLimits()
+        limits.inboundMessages = 1
+        let peer = try await MessageChannel.connect(
+            endpoint.endpoint, context: context, options: options, limits: limits)
+        try await peer.send(try Message(.request(1, .jobs)))
+        guard case .message(_, _, let identity)? = await endpoint.next() else { throw Unheard() }
+        return (peer, identity)
+    }
+
+    private struct Unheard: Error {}
+
+    @Test func `downloads wait while their peer does not take what it was sent, and lose nothing`() async throws {
+        let chunkCount = 8
+        let bytes = [UInt8](repeating: 9, count: chunkCount * WireLimits.chunkBytes)
+        let blob = try store.put(bytes.span.bytes)
+        let (peer, identity) = try await slowPeer()
+        // More than libzmq may hold for a peer before messages are dropped.
+        let transferCount = 50
+        for transfer in 0..<UInt64(transferCount) {
+            let range = RangeRequest(
+                transfer: transfer, source: .blob(blob), offset: 0, byteCount: UInt64(bytes.count),
+                credit: WireLimits.chunkCredit)
+            await transfers.handle(.range(range, nil), from: identity)
+        }
+        #expect(endpoint.statistics.heldBytes <= 128 << 20)
+        var received: [UInt64: UInt64] = [:]
+        for _ in 0..<transferCount * chunkCount {
+            let (message, payload) = try await peer.receive().decoded()
+            guard case .coordinator(.rangeChunk(let transfer, let offset)) = message else {
+                Issue.record("not a chunk: \(message)")
+                return
+            }
+            #expect(offset == received[transfer, default: 0])
+            received[transfer, default: 0] += UInt64(payload?.byteCount ?? 0)
+        }
+        #expect(received.count == transferCount)
+        #expect(received.values.allSatisfy { $0 == UInt64(bytes.count) })
+        #expect(endpoint.statistics.droppedMessages == 0)
+        await peer.close(flushingFor: .zero)
+        await endpoint.close()
+    }
+
+    @Test func `uploads of many peers share the credit, and each peer gets some`() async throws {
+        let blob = BlobReference(digest: BlobDigest(sha256: [UInt8](repeating: 3, count: 32)), byteCount: 64 << 20)
+        var peers: [MessageChannel] = []
+        let peerCount = 40
+        for number in 0..<peerCount {
+            var options = SocketOptions()
+            options.routingIdentity = try RoutingIdentity("worker-\(number)")
+            let peer = try await MessageChannel.connect(endpoint.endpoint, context: context, options: options)
+            try await peer.send(try Message(.request(1, .jobs)))
+            _ = await endpoint.next()
+            await transfers.handle(.offer(transfer: 1, blob), from: try RoutingIdentity("worker-\(number)"))
+            peers.append(peer)
+        }
+        var granted: [Int] = []
+        for peer in peers {
+            guard case .coordinator(.uploadCredit(1, let chunks)) = try await peer.receive().decoded().message else {
+                Issue.record("no credit")
+                return
+            }
+            granted.append(Int(chunks))
+        }
+        #expect(granted == (0..<peerCount).map { $0 < 32 ? 8 : 1 })
+        // Peers that leave make room for one that waits: the first for what was given beyond the bound.
+        for name in ["worker-0", "worker-1"] { await transfers.handle(.peerGone, from: try RoutingIdentity(name)) }
+        guard case .coordinator(.uploadCredit(1, 7)) = try await peers[32].receive().decoded().message else {
+            Issue.record("what waits does not follow")
+            return
+        }
+        for peer in peers { await peer.close(flushingFor: .zero) }
+        await endpoint.close()
+    }
+}

@@ -1,0 +1,75 @@
+import Foundation
+import Glibc
+import Testing
+
+/// A TCP connection of the test's own.
+final class RawConnection: Sendable {
+    /// A greeting of ZMTP 3.0 with the mechanism NULL.
+    ///
+    /// Source: rfc.zeromq.org/spec/23.
+    static let greeting: [UInt8] =
+        [0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 3, 0] + Array("NULL".utf8) + [UInt8](repeating: 0, count: 48)
+
+    private let descriptor: Int32
+
+    /// Connects and shakes hands as a dealer; nothing may be said before both sides have.
+    convenience init(dealerTo port: UInt16) throws {
+        try self.init(to: port)
+        try send(Self.greeting)
+        try skip(64)
+        let body = [5] + Array("READY".utf8) + [11] + Array("Socket-Type".utf8) + [0, 0, 0, 6] + Array("DEALER".utf8)
+        try send([4, UInt8(body.count)] + body)
+        try skip(1)
+        try skip(Int(skip(1)[0]))
+    }
+
+    init(to port: UInt16) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        var address = sockaddr_in(
+            sin_family: sa_family_t(AF_INET), sin_port: port.bigEndian,
+            sin_addr: in_addr(s_addr: UInt32(0x7f00_0001).bigEndian), sin_zero: (0, 0, 0, 0, 0, 0, 0, 0))
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(status == 0)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Sends bytes; that the other side has closed meanwhile is no failure.
+    func send(_ bytes: [UInt8]) throws {
+        let sent = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        try #require(sent == bytes.count || errno == EPIPE || errno == ECONNRESET)
+    }
+
+    @discardableResult
+    private func skip(_ count: Int) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        try #require(recv(descriptor, &bytes, count, Int32(MSG_WAITALL)) == count)
+        return bytes
+    }
+
+    /// Reads until the other side has closed; false when it has not within twenty seconds.
+    ///
+    /// On a thread of its own, since it blocks, and tests share few.
+    var isClosedByOther: Bool {
+        get async {
+            let (descriptor, done) = (descriptor, AsyncStream<Bool>.makeStream())
+            Thread.detachNewThread { done.continuation.yield(Self.isClosedByOther(descriptor)) }
+            return await done.stream.first { _ in true } ?? false
+        }
+    }
+
+    private static func isClosedByOther(_ descriptor: Int32) -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = recv(descriptor, &bytes, bytes.count, 0)
+            if count == 0 || count < 0 && errno == ECONNRESET { return true }
+            if count < 0 { return false }
+        }
+    }
+}
