@@ -102,17 +102,18 @@ extension Coordinator {
         return .accepted(id, isRunningAlready: status.outcome == nil)
     }
 
-    private func drain(_ worker: WorkerID) -> ClientReply {
-        guard workers[worker] != nil else {
-            let known = workers.keys.map(\.rawValue).sorted().joined(separator: ", ")
+    /// Drains the worker of a name, in full or without the part that makes a process's name unique.
+    private func drain(_ name: WorkerID) -> ClientReply {
+        let sameName = workers.keys.filter { $0.rawValue.hasPrefix("\(name)-") }
+        guard let worker = workers[name] != nil ? name : sameName.count == 1 ? sameName.first : nil else {
+            let known = (sameName.isEmpty ? Array(workers.keys) : sameName).map(\.rawValue).sorted()
+            let list = known.isEmpty ? "none" : known.joined(separator: ", ")
+            let problem =
+                sameName.isEmpty
+                ? "there is no such worker. Known workers: \(list)."
+                : "several workers have this name: \(list). Name one of them in full."
             return .failure(
-                RequestFailure(
-                    kind: .world,
-                    problems: [
-                        JobProblem(
-                            at: "\(worker)",
-                            "there is no such worker. Known workers: \(known.isEmpty ? "none" : known).")
-                    ]))
+                RequestFailure(kind: .badInput, problems: [JobProblem(at: "\(name)", problem)]))
         }
         happen(.drainRequested(worker))
         return .workers(workerReports.filter { $0.hello.worker == worker })

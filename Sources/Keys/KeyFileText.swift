@@ -32,8 +32,9 @@ struct KeyFileText {
             let words = line.split(whereSeparator: \.isWhitespace)
             guard let keyword = words.first, !line.drop(while: \.isWhitespace).hasPrefix("#") else { continue }
             guard words.count == 2 else {
+                let found = words.count == 1 ? "one word" : "\(words.count) words"
                 throw .malformedLine(
-                    file: file, line: index + 1, problem: "has \(words.count) words; expected a keyword and a value.")
+                    file: file, line: index + 1, problem: "has \(found); expected a keyword and a value.")
             }
             lines.append(Line(number: index + 1, keyword: String(keyword), value: String(words[1])))
         }

@@ -28,6 +28,8 @@ public enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The sentence for the person who must act.
     public var description: String {
         switch self {
+        case .callFailed(let file, _, .noSuchFileOrDirectory):
+            "\(file): there is no such file, or no such directory."
         case .callFailed(let file, let call, let code):
             "\(file): \(call) failed: \(code) (errno \(code.rawValue))."
         case .malformedLine(let file, let line, let problem):

@@ -39,7 +39,7 @@ struct DrainCommand: AsyncParsableCommand {
         commandName: "drain",
         abstract: "Lets a worker finish what it computes, and leave; what others need of its blobs is fetched first.")
 
-    @Argument(help: "The worker's name, as \"kfacctl workers\" shows it.")
+    @Argument(help: "The worker's name, as \"kfacctl workers\" shows it, or as it was started with --name.")
     var worker: String
 
     @OptionGroup var connection: ConnectionOptions
@@ -50,7 +50,8 @@ struct DrainCommand: AsyncParsableCommand {
                 return
             }
             let units = workers.first?.startedUnits ?? 0
-            Terminal.note("\(worker) drains; \(units) units are under way there")
+            let name = workers.first?.hello.worker.rawValue ?? worker
+            Terminal.note("\(name) drains; \(units) units are under way there")
         }
     }
 }

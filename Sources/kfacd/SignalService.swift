@@ -14,19 +14,23 @@ struct SignalService: Service {
     let stopLimit: Duration?
     let logger: Logger
 
+    /// Who signals a process and then its group, as timeout(1) does, means it once.
+    private static let echo: Duration = .milliseconds(250)
+
     func run() async throws {
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         await cancelWhenGracefulShutdown {
-            var isStopping = false
+            var stopping: ContinuousClock.Instant?
             for await signal in signals {
                 if signal == .sighup {
                     await notifier.reloading { await handlers.run() }
-                } else if isStopping {
+                } else if let begun = stopping {
+                    guard begun.duration(to: .now) > Self.echo else { continue }
                     logger.warning("ended by a second signal")
                     // 130, interrupted: what is under way is recovered like after a crash.
                     _exit(130)
                 } else {
-                    isStopping = true
+                    stopping = .now
                     stop()
                 }
             }

@@ -32,6 +32,32 @@ extension SerialDisturbanceTests {
             }
         }
 
+        @Test func `a signal that comes twice at once, as from timeout(1), means one drain`() async throws {
+            try await Cluster.with { cluster in
+                let worker = try cluster.startWorker("leaver")
+                try await eventually("the welcome", within: .seconds(20)) {
+                    cluster.coordinator.errors.contains("worker joined")
+                }
+                for _ in 0..<2 { worker.send(SIGTERM) }
+                #expect(try await worker.exitCode(within: .seconds(30)) == 0, "\(worker.logTail)")
+            }
+        }
+
+        @Test func `an operator drains a worker by its name, and is told of a name that nobody has`() async throws {
+            try await Cluster.with { cluster in
+                let leaver = try cluster.startWorker("leaver")
+                let job = try await cluster.submit(job)
+                try await cluster.waitForProgress(job, units: 4)
+                let wrong = try await cluster.client("drain", "lever")
+                #expect(wrong.exitCode == 2)
+                #expect(wrong.errors.contains("lever: there is no such worker. Known workers: leaver-"))
+                #expect(try await cluster.client("drain", "leaver").exitCode == 0)
+                #expect(try await leaver.exitCode(within: .seconds(60)) == 0, "\(leaver.logTail)")
+                try cluster.startWorker("heir")
+                try await cluster.waitForSuccess(job)
+            }
+        }
+
         @Test func `a second signal ends a worker at once`() async throws {
             try await Cluster.with { cluster in
                 let worker = try cluster.startWorker("stubborn", options: ["--drain-timeout", "600"])
@@ -46,6 +72,8 @@ extension SerialDisturbanceTests {
                 defer { cluster.coordinator.send(SIGCONT) }
                 worker.send(SIGTERM)
                 try await eventually("the drain", within: .seconds(10)) { worker.errors.contains("leaving") }
+                // Later than an echo of the first.
+                try await Task.sleep(for: .milliseconds(500))
                 worker.send(SIGTERM)
                 #expect(try await worker.exitCode(within: .seconds(10)) == 130, "\(worker.logTail)")
                 #expect(worker.errors.contains("ended by a second signal"))

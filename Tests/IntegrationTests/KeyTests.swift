@@ -108,7 +108,7 @@ extension SerialIntegrationTests {
                 coordinator.errors.contains("authorized keys could not be reloaded; the old ones stay")
             }
             #expect(
-                coordinator.errors.contains("authorized/bad.public:1: has 1 words; expected a keyword and a value."))
+                coordinator.errors.contains("authorized/bad.public:1: has one word; expected a keyword and a value."))
             #expect(try await cluster.workers(as: "ci").count == 1)
             for name in ["bad", "gpu", "ci"] { try cluster.directory.remove("authorized/\(name).public") }
             coordinator.send(SIGHUP)

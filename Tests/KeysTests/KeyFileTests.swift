@@ -117,7 +117,7 @@ import ZeroMQ
                 "\n\(serverSecret)\npublic \(serverPublic)\n",
                 .malformedLine(
                     file: place.appending("s.secret"), line: 2,
-                    problem: "has 1 words; expected a keyword and a value.")
+                    problem: "has one word; expected a keyword and a value.")
             ),
             (
                 "\(serverSecret) x\npublic \(serverPublic)\n",
