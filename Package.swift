@@ -29,6 +29,12 @@ let metrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-m
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let serviceLifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 
+/// The commit that a package is built from, for `kfacd_build_info`.
+///
+/// A build in a working copy has none: git is not asked, since a manifest is evaluated once and would go on naming an
+/// old one.
+let commit = Context.environment["KFACD_COMMIT"] ?? "unknown"
+
 /// A module of our own, with our settings.
 func module(
     _ name: String, _ dependencies: [Target.Dependency] = [], settings: [SwiftSetting] = swiftSettings,
@@ -83,6 +89,7 @@ let package = Package(
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CRowKernels"),
+        .target(name: "CBuildStamp", cSettings: [.define("KFACD_COMMIT", to: "\"\(commit)\"")]),
 
         // Level 1: wrappers and names.
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
@@ -184,7 +191,7 @@ let package = Package(
             dependencies: [
                 "CoordinatorService", "WorkerService", "Messaging", "Identifiers", "Telemetry", "ZeroMQ", "Systemd",
                 "Supervision", "PrometheusMetrics", "ControlGroups", "Settings", "StatusServer", "LinearAlgebra",
-                "FileAccess", "Keys", argumentParser, logging, serviceLifecycle, systemPackage,
+                "FileAccess", "Keys", "CBuildStamp", argumentParser, logging, serviceLifecycle, systemPackage,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swiftSettings),
@@ -256,8 +263,9 @@ let package = Package(
             [
                 "WorkerService", "BlobStore", "FileAccess", "JobPlan", "Messaging", "WireProtocol", "ZeroMQ",
                 "Safetensors",
-                "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", logging, metrics, serviceLifecycle,
-                systemPackage,
+                "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", "PrometheusMetrics", logging,
+                metrics,
+                serviceLifecycle, systemPackage,
             ]),
         tests(
             "WireProtocolTests",

@@ -9,8 +9,11 @@ import SystemPackage
 
 /// What a coordinator shows to whoever runs it.
 extension Coordinator {
-    /// Most running jobs that have a progress of their own among the metrics.
-    private static let jobsShownMax = 100
+    /// Most jobs that are named among the metrics: those that were submitted first of the running ones, and those that
+    /// succeeded last.
+    static let jobsShownMax = 50
+    /// What the units of further jobs are counted as.
+    private static let otherJobs = "other"
 
     /// Shows the jobs, the workers and the socket.
     nonisolated func show() {
@@ -26,36 +29,50 @@ extension Coordinator {
         return UnitStage(plan.units[unit.unit.position].operation)
     }
 
+    /// The samples that the unit of an event stands for, when it was computed from captures.
+    func sampleShare(of event: SchedulerEvent) -> SampleShare? {
+        guard case .unitFinished(let unit, _, _, _, _) = event else { return nil }
+        return jobs[unit.job]?.sampleShares[unit.unit]
+    }
+
     private var samples: [MetricSample] {
         let workers = settled.workerStatuses
-        let busy = workers.count { $0.leasedUnits > 0 }
+        let draining = workers.count(where: \.isDraining)
+        let busy = workers.count { !$0.isDraining && $0.leasedUnits > 0 }
         var samples = [
             MetricSample("kfacd_ready", [], supervision.readiness.reason == nil ? 1 : 0),
             MetricSample("kfacd_workers", ["busy"], busy),
-            MetricSample("kfacd_workers", ["idle"], workers.count - busy),
+            MetricSample("kfacd_workers", ["draining"], draining),
+            MetricSample("kfacd_workers", ["idle"], workers.count - busy - draining),
             MetricSample("kfacd_lanes", [], workers.reduce(0) { $0 + $1.capacity.lanes }),
         ]
         var states = ["running": 0, "succeeded": 0, "failed": 0, "cancelled": 0]
         let statuses = settled.jobStatuses
         for status in statuses { states[Self.state(of: status), default: 0] += 1 }
         samples += states.map { MetricSample("kfacd_jobs", [$0.key], $0.value) }
-        samples += statuses.filter { $0.outcome == nil }.prefix(Self.jobsShownMax).map {
-            MetricSample("kfacd_job_progress_ratio", [$0.id.rawValue], $0.fraction)
-        }
-        let counts = settled.unitCounts
-        for stage in UnitStage.allCases {
-            samples += Scheduler.UnitPlace.allCases.map { place in
-                MetricSample(
-                    "kfacd_units", [stage.rawValue, place.rawValue],
-                    counts[Scheduler.UnitGroup(stage: stage, place: place)] ?? 0)
-            }
+        let shown = statuses.filter { $0.outcome == nil }.prefix(Self.jobsShownMax)
+        samples += shown.map { MetricSample("kfacd_job_progress_ratio", [$0.id.rawValue], $0.fraction) }
+        samples += successes.map { MetricSample("kfacd_last_success_timestamp_seconds", [$0.job.rawValue], $0.at) }
+        samples += unitSamples(of: Set(shown.map(\.id)))
+        let factorBytes = settled.factorBytes
+        samples += FactorSide.allCases.map { side in
+            MetricSample("kfacd_factor_bytes", [side.rawValue], factorBytes[side] ?? 0)
         }
         let system = try? FileManager.default.attributesOfFileSystem(
             forPath: configuration.stateDirectory.string)
         if let free = system?[.systemFreeSize] as? NSNumber {
             samples.append(MetricSample("kfacd_state_free_bytes", [], free.uint64Value))
         }
-        return samples + NetworkMetrics.samples(endpoint.statistics)
+        return samples + NetworkMetrics.samples(router: endpoint.statistics)
+    }
+
+    private func unitSamples(of shown: Set<JobID>) -> [MetricSample] {
+        var counts: [[String]: Int] = [:]
+        for (group, count) in settled.unitCounts {
+            let job = shown.contains(group.job) ? group.job.rawValue : Self.otherJobs
+            counts[[job, group.stage.rawValue, group.place.rawValue], default: 0] += count
+        }
+        return counts.map { MetricSample("kfacd_units", $0.key, $0.value) }
     }
 
     private static func state(of status: Scheduler.JobStatus) -> String {

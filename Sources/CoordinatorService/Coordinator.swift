@@ -37,6 +37,10 @@ actor Coordinator {
     private var deadline: SchedulerInstant?
     private var submissions = 0
     private var acceptances: [JobID: CheckedContinuation<Bool, Never>] = [:]
+    /// When jobs succeeded, in seconds since 1970.
+    ///
+    /// Bound: the latest ``jobsShownMax``.
+    private(set) var successes: [(job: JobID, at: Double)] = []
     private var isClosed = false
     /// Units that the own lanes have in hand, by job: a job's files are removed only when none writes them any more.
     private var ownUnits: [JobID: Int] = [:]
@@ -98,7 +102,7 @@ actor Coordinator {
 
     /// Queues an event for the scheduler.
     func happen(_ event: SchedulerEvent) {
-        metrics.note(event, stage: stage(of: event))
+        metrics.note(event, stage: stage(of: event), share: sampleShare(of: event))
         pendingEvents.append(event)
         wakeSink.yield()
     }
@@ -257,7 +261,7 @@ actor Coordinator {
         guard let job = jobs.removeValue(forKey: id) else { return }
         let outcome = scheduler.status(of: id)?.outcome
         if outcome == .succeeded {
-            metrics.noteSuccess(at: Date.now.timeIntervalSince1970)
+            successes = successes.suffix(Self.jobsShownMax - 1) + [(id, Date.now.timeIntervalSince1970)]
         } else {
             if ownUnits[id, default: 0] == 0 { job.output.discard() } else { abandoned[id] = job.output }
         }

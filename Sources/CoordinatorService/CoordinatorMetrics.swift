@@ -1,4 +1,5 @@
 import CoreMetrics
+import Identifiers
 import JobPlan
 public import PrometheusMetrics
 import Scheduling
@@ -9,15 +10,22 @@ public struct CoordinatorMetrics: Sendable {
     public static let families: [MetricFamily] = [
         MetricFamily("kfacd_ready", help: "1 while the coordinator takes jobs.", kind: .gauge),
         MetricFamily(
-            "kfacd_workers", help: "Workers that are there, by whether they have a unit.", kind: .gauge,
+            "kfacd_workers", help: "Workers that are there: leaving, or else with a unit or without.", kind: .gauge,
             labels: ["state"]),
         MetricFamily("kfacd_lanes", help: "Lanes of all workers together.", kind: .gauge),
         MetricFamily("kfacd_jobs", help: "Jobs that the coordinator knows, by state.", kind: .gauge, labels: ["state"]),
         MetricFamily(
-            "kfacd_units", help: "Units of the jobs that run.", kind: .gauge, labels: ["stage", "state"]),
+            "kfacd_units", help: "Units of the jobs that run.", kind: .gauge, labels: ["job", "stage", "state"]),
         MetricFamily(
             "kfacd_job_progress_ratio", help: "Share of the planned cost of a running job that is done.",
             kind: .gauge, labels: ["job"]),
+        MetricFamily(
+            "kfacd_factor_bytes", help: "Bytes of the running jobs' factors that are there, by side.", kind: .gauge,
+            labels: ["kind"]),
+        MetricFamily(
+            "kfacd_examples_processed_total",
+            help: "Samples of captures that factors were computed from; each factor has an equal share of its task's.",
+            kind: .counter, labels: ["task"]),
         MetricFamily(
             "kfacd_unit_duration_seconds", help: "Time from a unit's beginning to its result, wherever computed.",
             kind: .histogram(buckets: MetricFamily.durationBuckets), labels: ["stage"]),
@@ -35,8 +43,8 @@ public struct CoordinatorMetrics: Sendable {
             "kfacd_result_mismatches_total", help: "Results that differ from an earlier one of the same unit.",
             kind: .counter),
         MetricFamily(
-            "kfacd_last_success_timestamp_seconds", help: "When a job last succeeded, since the start of the process.",
-            kind: .gauge),
+            "kfacd_last_success_timestamp_seconds", help: "When a job succeeded, of the latest since the start.",
+            kind: .gauge, labels: ["job"]),
         MetricFamily(
             "kfacd_state_free_bytes", help: "Free bytes in the file system of the state directory.", kind: .gauge),
     ]
@@ -45,17 +53,23 @@ public struct CoordinatorMetrics: Sendable {
 
     init(factory: any MetricsFactory) {
         self.factory = factory
+        // From zero on: of a series that begins with 1 nobody sees that it rose.
+        for kind in UnitFailure.Kind.allCases { failures(kind).increment(by: 0) }
     }
 
-    /// Counts what happened to a unit.
-    func note(_ event: SchedulerEvent, stage: UnitStage?) {
+    /// Counts what happened to a unit; one that was computed twice counts twice.
+    func note(_ event: SchedulerEvent, stage: UnitStage?, share: SampleShare?) {
         switch event {
         case .unitFinished(_, _, _, _, let timing):
             guard let stage else { return }
             Recorder(
                 label: "kfacd_unit_duration_seconds", dimensions: [("stage", stage.rawValue)], factory: factory
             ).record(timing.elapsedSeconds)
-        case .unitFailed(_, _, _, let failure): noteFailure(failure.kind)
+            guard let share else { return }
+            FloatingPointCounter(
+                label: "kfacd_examples_processed_total", dimensions: [("task", share.task.rawValue)], factory: factory
+            ).increment(by: share.samples)
+        case .unitFailed(_, _, _, let failure): failures(failure.kind).increment()
         default: break
         }
     }
@@ -65,7 +79,7 @@ public struct CoordinatorMetrics: Sendable {
         switch notice {
         case .workerLost(_, _, let units):
             Counter(label: "kfacd_workers_lost_total", factory: factory).increment()
-            for _ in 0..<units { noteFailure(.workerLost) }
+            failures(.workerLost).increment(by: units)
         case .leaseExpired:
             Counter(label: "kfacd_lease_expirations_total", factory: factory).increment()
         case .unitRevived: Counter(label: "kfacd_units_revived_total", factory: factory).increment()
@@ -74,12 +88,7 @@ public struct CoordinatorMetrics: Sendable {
         }
     }
 
-    /// Notes when a job succeeded, in seconds since 1970.
-    func noteSuccess(at seconds: Double) {
-        Meter(label: "kfacd_last_success_timestamp_seconds", factory: factory).set(seconds)
-    }
-
-    private func noteFailure(_ kind: UnitFailure.Kind) {
+    private func failures(_ kind: UnitFailure.Kind) -> Counter {
         let label =
             switch kind {
             case .badInput: "bad_input"
@@ -88,6 +97,6 @@ public struct CoordinatorMetrics: Sendable {
             case .noSpace: "no_space"
             case .inputMissing: "input_missing"
             }
-        Counter(label: "kfacd_unit_failures_total", dimensions: [("kind", label)], factory: factory).increment()
+        return Counter(label: "kfacd_unit_failures_total", dimensions: [("kind", label)], factory: factory)
     }
 }

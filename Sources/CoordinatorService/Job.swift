@@ -9,6 +9,8 @@ final class Job: Sendable {
     let inputs: JobInputs
     let output: OutputDirectory
     let fingerprint: BlobDigest
+    /// The samples that finished units stand for.
+    let sampleShares: [UnitIndex: SampleShare]
 
     init(id: JobID, plan: JobPlan, inputs: JobInputs, output: OutputDirectory, fingerprint: BlobDigest) {
         self.id = id
@@ -16,5 +18,6 @@ final class Job: Sendable {
         self.inputs = inputs
         self.output = output
         self.fingerprint = fingerprint
+        sampleShares = plan.sampleShares
     }
 }

@@ -1,3 +1,4 @@
+import Identifiers
 import Keys
 public import ZeroMQ
 
@@ -41,4 +42,11 @@ extension RoutingIdentity {
     public var name: String {
         String(description.split(separator: Self.separator, omittingEmptySubsequences: false)[0])
     }
+
+    /// What the peer's bytes are counted as: a worker by the name that outlives its process, all clients together,
+    /// since each connection of theirs is another.
+    var countedName: String { bytes.first == 0 ? Self.client : WorkerID(rawValue: name).lastingName }
+
+    /// The name of all clients.
+    static let client = "client"
 }

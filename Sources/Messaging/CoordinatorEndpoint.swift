@@ -94,7 +94,8 @@ public final class CoordinatorEndpoint: Sendable {
                 authenticator = try await options.protect(with: keys, context: context) { news.note($0) }
             }
             let channel = try await MessageChannel.bind(
-                endpoint, context: context, options: options, limits: limits, name: "kfacd-router")
+                endpoint, context: context, options: options, limits: limits, name: "kfacd-router"
+            ) { $0.countedName }
             return CoordinatorEndpoint(
                 channel: channel, authenticator: authenticator,
                 access: keys.map { PeerAccess(keys: $0.authorized, claimPeriod: claimPeriod) }, onFlood: onFlood)

@@ -28,7 +28,7 @@ struct DealerLink: Sendable {
         }
         var options = SocketOptions()
         if let keys {
-            options.routingIdentity = .unguessable(for: name ?? "client")
+            options.routingIdentity = .unguessable(for: name ?? RoutingIdentity.client)
             options.curve = .client(keys.pair, serverKey: keys.serverKey)
         } else {
             options.routingIdentity = name.flatMap { try? RoutingIdentity($0) }

@@ -6,34 +6,50 @@ public enum NetworkMetrics {
     /// The families of these metrics.
     public static let families: [MetricFamily] = [
         MetricFamily(
-            "kfacd_network_transmit_bytes_total", help: "Bytes of the frames sent to other daemons and clients.",
-            kind: .counter),
+            "kfacd_network_transmit_bytes_total", help: "Bytes of the frames sent, by worker; clients count as one.",
+            kind: .counter, labels: ["peer"]),
         MetricFamily(
-            "kfacd_network_receive_bytes_total", help: "Bytes of the frames received from other daemons and clients.",
-            kind: .counter),
+            "kfacd_network_receive_bytes_total", help: "Bytes of the frames received, by worker; clients count as one.",
+            kind: .counter, labels: ["peer"]),
         MetricFamily(
             "kfacd_network_dropped_messages_total",
             help: "Messages that were not sent because their peer was gone or took none.", kind: .counter),
         MetricFamily(
             "kfacd_queue_bytes",
             help: "Bytes of messages that wait in a socket's queue, or (held) for their peers to take them.",
-            kind: .gauge, labels: ["direction"]),
+            kind: .gauge, labels: ["socket", "direction"]),
         MetricFamily(
             "kfacd_queue_messages", help: "Messages that wait in a socket's queue.", kind: .gauge,
-            labels: ["direction"]),
+            labels: ["socket", "direction"]),
     ]
 
-    /// The numbers of a socket at one moment.
-    public static func samples(_ statistics: ChannelStatistics) -> [MetricSample] {
-        [
-            MetricSample("kfacd_network_transmit_bytes_total", [], statistics.sentBytes),
-            MetricSample("kfacd_network_receive_bytes_total", [], statistics.receivedBytes),
+    /// The numbers of a coordinator's router at one moment.
+    public static func samples(router statistics: ChannelStatistics) -> [MetricSample] {
+        samples("router", statistics, statistics.peers)
+    }
+
+    /// The numbers of a worker's dealer at one moment; the coordinator is its only peer.
+    public static func samples(dealer statistics: ChannelStatistics) -> [MetricSample] {
+        var coordinator = PeerTraffic()
+        (coordinator.sentBytes, coordinator.receivedBytes) = (statistics.sentBytes, statistics.receivedBytes)
+        return samples("dealer", statistics, ["coordinator": coordinator])
+    }
+
+    private static func samples(
+        _ socket: String, _ statistics: ChannelStatistics, _ peers: [String: PeerTraffic]
+    ) -> [MetricSample] {
+        peers.flatMap { name, traffic in
+            [
+                MetricSample("kfacd_network_transmit_bytes_total", [name], traffic.sentBytes),
+                MetricSample("kfacd_network_receive_bytes_total", [name], traffic.receivedBytes),
+            ]
+        } + [
             MetricSample("kfacd_network_dropped_messages_total", [], statistics.droppedMessages),
-            MetricSample("kfacd_queue_bytes", ["transmit"], statistics.outboundBytes),
-            MetricSample("kfacd_queue_bytes", ["receive"], statistics.inboundBytes),
-            MetricSample("kfacd_queue_bytes", ["held"], statistics.heldBytes),
-            MetricSample("kfacd_queue_messages", ["transmit"], statistics.outboundMessages),
-            MetricSample("kfacd_queue_messages", ["receive"], statistics.inboundMessages),
+            MetricSample("kfacd_queue_bytes", [socket, "transmit"], statistics.outboundBytes),
+            MetricSample("kfacd_queue_bytes", [socket, "receive"], statistics.inboundBytes),
+            MetricSample("kfacd_queue_bytes", [socket, "held"], statistics.heldBytes),
+            MetricSample("kfacd_queue_messages", [socket, "transmit"], statistics.outboundMessages),
+            MetricSample("kfacd_queue_messages", [socket, "receive"], statistics.inboundMessages),
         ]
     }
 }

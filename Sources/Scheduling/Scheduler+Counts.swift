@@ -1,4 +1,4 @@
-import Identifiers
+public import Identifiers
 public import JobPlan
 import OrderedCollections
 
@@ -18,21 +18,24 @@ extension Scheduler {
         case finished
     }
 
-    /// A kind of unit in a place.
+    /// A kind of unit of a job in a place.
     public struct UnitGroup: Hashable, Sendable {
+        /// The job.
+        public var job: JobID
         /// The kind.
         public var stage: UnitStage
         /// The place.
         public var place: UnitPlace
 
         /// Names a kind in a place.
-        public init(stage: UnitStage, place: UnitPlace) {
+        public init(job: JobID, stage: UnitStage, place: UnitPlace) {
+            self.job = job
             self.stage = stage
             self.place = place
         }
     }
 
-    /// The units of all running jobs, by kind and place; groups without a unit are absent.
+    /// The units of all running jobs, by job, kind and place; of the kinds that a job has every place is there.
     public var unitCounts: [UnitGroup: Int] {
         var counts: [UnitGroup: Int] = [:]
         for job in jobs.values where job.outcome == nil {
@@ -45,9 +48,33 @@ extension Scheduler {
                     case .resting: .resting
                     case .finished: .finished
                     }
-                counts[UnitGroup(stage: UnitStage(unit.operation), place: place), default: 0] += 1
+                let stage = UnitStage(unit.operation)
+                if counts[UnitGroup(job: job.header.id, stage: stage, place: place)] == nil {
+                    for place in UnitPlace.allCases {
+                        counts[UnitGroup(job: job.header.id, stage: stage, place: place)] = 0
+                    }
+                }
+                counts[UnitGroup(job: job.header.id, stage: stage, place: place), default: 0] += 1
             }
         }
         return counts
+    }
+
+    /// Bytes of the factors of all running jobs that are there, by side, as packed triangles; one that several layers
+    /// or jobs share counts once.
+    public var factorBytes: [FactorSide: UInt64] {
+        var bytes: [FactorSide: UInt64] = [:]
+        var seen: Set<BlobDigest> = []
+        for job in jobs.values where job.outcome == nil {
+            for (name, output) in job.plan.factorOutputs.values.joined() {
+                guard case .finished(let result) = job.states[output.unit.position],
+                    result.blobs.indices.contains(output.position)
+                else { continue }
+                let blob = result.blobs[output.position]
+                guard ledger.isAvailable(blob.digest), seen.insert(blob.digest).inserted else { continue }
+                bytes[name.side, default: 0] += blob.byteCount
+            }
+        }
+        return bytes
     }
 }

@@ -114,7 +114,7 @@ public struct UnitTiming: Hashable, Sendable, Codable {
 /// Why a unit could not be computed.
 public struct UnitFailure: Hashable, Sendable, Codable {
     /// What may be done about it.
-    public enum Kind: String, Hashable, Sendable, Codable {
+    public enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
         /// The input is wrong: the same everywhere, so the job ends.
         case badInput
         /// The world failed: another attempt may succeed.

@@ -27,7 +27,7 @@ struct FactorExecution {
             } catch {
                 throw located(error)
             }
-            scratch.kernelTime += ContinuousClock.now - start
+            scratch.kernels.note(.rankUpdate, since: start)
             // A unit that is no longer wanted is not finished.
             try input.progress.step()
         }

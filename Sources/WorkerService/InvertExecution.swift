@@ -34,7 +34,8 @@ struct InvertExecution {
             guard error.isBadInput else { throw error }
             throw UnitError.badInput("\(input.lease.title): \(error)")
         }
-        scratch.kernelTime += ContinuousClock.now - start
+        scratch.kernels.note(.inverse, since: start)
+        scratch.kernels.note(inverse.health)
         try input.progress.step()
         let measurements = inverse.health.measurements
         let matrix = inverse.intoInverse()

@@ -47,12 +47,14 @@ struct MergeBlockExecution {
             let start = ContinuousClock.now
             try merge.add(
                 delta: delta, inputFactor: inputFactor, gradientFactor: gradientFactor, lambda: task.lambda)
-            scratch.kernelTime += ContinuousClock.now - start
+            scratch.kernels.note(.product, since: start)
             try input.progress.step()
         }
         let start = ContinuousClock.now
         let merged = try merge.finish(damping: Damping(operation.damping.rule, operation.damping.value))
-        scratch.kernelTime += ContinuousClock.now - start
+        scratch.kernels.note(.solve, since: start)
+        scratch.kernels.note(merged.inputHealth)
+        scratch.kernels.note(merged.gradientHealth)
         try input.progress.step()
         measurements = merged.inputHealth.measurements.merging(merged.gradientHealth.measurements) { $0 + $1 }
         return try encode(base, merged.intoDelta())
@@ -69,10 +71,15 @@ struct MergeBlockExecution {
             }
             let block = try await input.factor(blob, dimension: base.columnCount)
             let delta = try await weightedTaskVector(task, base)
+            let start = ContinuousClock.now
             try merge.add(delta: delta, block: block, lambda: task.lambda)
+            scratch.kernels.note(.product, since: start)
             try input.progress.step()
         }
+        let start = ContinuousClock.now
         let merged = try merge.finish(damping: Damping(operation.damping.rule, operation.damping.value))
+        scratch.kernels.note(.solve, since: start)
+        scratch.kernels.note(merged.health)
         measurements = merged.health.measurements
         return try encode(base, merged.intoDelta())
     }

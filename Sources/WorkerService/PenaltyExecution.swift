@@ -25,7 +25,7 @@ struct PenaltyExecution {
                 let delta = try await reader.taskVector(checkpoint, base: base)
                 let start = ContinuousClock.now
                 values.append(try penalty.value(of: delta))
-                scratch.kernelTime += ContinuousClock.now - start
+                scratch.kernels.note(.product, since: start)
                 try input.progress.step()
             }
         case .full(let blob):
@@ -33,7 +33,9 @@ struct PenaltyExecution {
                 block: try await input.factor(blob, dimension: reader.shape.columns))
             for checkpoint in operation.checkpoints {
                 let delta = try await reader.taskVector(checkpoint, base: base)
+                let start = ContinuousClock.now
                 values.append(try penalty.value(of: delta.elements))
+                scratch.kernels.note(.product, since: start)
                 try input.progress.step()
             }
         }

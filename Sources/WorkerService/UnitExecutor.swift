@@ -27,11 +27,11 @@ actor UnitExecutor {
     /// Computes a unit; its blobs are in the cache, pinned, when it returns.
     ///
     /// - Parameter input: The unit and where its inputs lie.
-    /// - Returns: What became of it, the time in numeric kernels, and the time in all.
-    func execute(_ input: InputReader) async -> (outcome: UnitOutcome, kernels: Duration, elapsed: Duration) {
+    /// - Returns: What became of it, what its numeric kernels took and met, and the time in all.
+    func execute(_ input: InputReader) async -> (outcome: UnitOutcome, kernels: KernelNotes, elapsed: Duration) {
         let start = ContinuousClock.now
         var scratch = take()
-        scratch.kernelTime = .zero
+        scratch.kernels = KernelNotes()
         let outcome: UnitOutcome
         do {
             outcome = .computed(try await Self.compute(input.lease.operation, input, &scratch))
@@ -41,7 +41,7 @@ actor UnitExecutor {
             // What a unit left behind half done is not kept for the next.
             try? scratch.release()
         }
-        let kernels = scratch.kernelTime
+        let kernels = scratch.kernels
         self.scratch = scratch
         return (outcome, kernels, ContinuousClock.now - start)
     }

@@ -14,7 +14,7 @@ extension Worker {
             }
             samples.append(MetricSample("kfacd_queued_units", [], await parts.queue.count))
             samples.append(MetricSample("kfacd_ready", [], readiness.reason == nil ? 1 : 0))
-            return samples + NetworkMetrics.samples(parts.connection.statistics)
+            return samples + NetworkMetrics.samples(dealer: parts.connection.statistics)
         }
         supervision.describe {
             let count = progress.progress.count

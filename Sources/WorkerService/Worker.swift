@@ -193,7 +193,7 @@ public struct Worker: Service {
         let (outcome, kernels, elapsed) = await executor.execute(input)
         executor.progress.end()
         metrics.note(outcome, UnitStage(unit.lease.operation), elapsed: elapsed, kernels: kernels)
-        await report(outcome, kernels, elapsed, unit.name, parts.connection)
+        await report(outcome, kernels.time, elapsed, unit.name, parts.connection)
         // Outputs stay until they are reported: what the coordinator has not heard of it cannot miss.
         blobs.release()
         progress.end(counter)

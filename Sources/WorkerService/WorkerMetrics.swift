@@ -19,29 +19,38 @@ public struct WorkerMetrics: Sendable {
             "kfacd_unit_failures_total", help: "Units that could not be computed, by what is to blame.",
             kind: .counter, labels: ["kind"]),
         MetricFamily(
-            "kfacd_blas_seconds_total", help: "Time in numeric kernels.", kind: .counter, labels: ["stage"]),
+            "kfacd_blas_seconds_total", help: "Time in numeric kernels, by what they do.", kind: .counter,
+            labels: ["op"]),
         MetricFamily(
             "kfacd_cholesky_retries_total", help: "Factorizations that were tried again with more damping.",
             kind: .counter),
+        MetricFamily(
+            "kfacd_damping_applied_ratio",
+            help: "Damping of an inverted matrix in the end, as a multiple of what was asked for.",
+            kind: .histogram(buckets: dampingBuckets)),
         MetricFamily(
             "kfacd_nonfinite_rejected_total", help: "Units refused because their input holds NaN or infinity.",
             kind: .counter),
     ]
 
+    /// One is as it was asked for; the ladder climbs tenfold, from small damping with a large first step.
+    private static let dampingBuckets: [Double] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]
+
     private let factory: any MetricsFactory
 
     init(factory: any MetricsFactory) {
         self.factory = factory
+        // From zero on: of a series that begins with 1 nobody sees that it rose.
+        for fault in UnitFault.allCases { failures(fault).increment(by: 0) }
+        for kernel in NumericKernel.allCases { note(kernel, .zero) }
     }
 
     /// Counts what became of a unit.
-    func note(_ outcome: UnitOutcome, _ stage: UnitStage, elapsed: Duration, kernels: Duration) {
+    func note(_ outcome: UnitOutcome, _ stage: UnitStage, elapsed: Duration, kernels: KernelNotes) {
         switch outcome {
         case .computed(let result):
             noteFinished(stage, elapsed: elapsed, kernels: kernels, measurements: result.measurements)
-        case .failed(let fault, _):
-            Counter(label: "kfacd_unit_failures_total", dimensions: [("kind", fault.rawValue)], factory: factory)
-                .increment()
+        case .failed(let fault, _): failures(fault).increment()
         case .cancelled: break
         }
     }
@@ -52,14 +61,24 @@ public struct WorkerMetrics: Sendable {
     }
 
     private func noteFinished(
-        _ stage: UnitStage, elapsed: Duration, kernels: Duration, measurements: [MeasurementName: [Double]]
+        _ stage: UnitStage, elapsed: Duration, kernels: KernelNotes, measurements: [MeasurementName: [Double]]
     ) {
-        let dimensions = [("stage", stage.rawValue)]
-        Recorder(label: "kfacd_unit_duration_seconds", dimensions: dimensions, factory: factory)
-            .record(elapsed / .seconds(1))
-        FloatingPointCounter(label: "kfacd_blas_seconds_total", dimensions: dimensions, factory: factory)
-            .increment(by: kernels / .seconds(1))
+        Recorder(
+            label: "kfacd_unit_duration_seconds", dimensions: [("stage", stage.rawValue)], factory: factory
+        ).record(elapsed / .seconds(1))
+        for (kernel, time) in kernels.times { note(kernel, time) }
+        let damping = Recorder(label: "kfacd_damping_applied_ratio", factory: factory)
+        for ratio in kernels.dampingRatios { damping.record(ratio) }
         let retries = (measurements[.attempts] ?? []).reduce(0) { $0 + max(0, $1 - 1) }
         FloatingPointCounter(label: "kfacd_cholesky_retries_total", factory: factory).increment(by: retries)
+    }
+
+    private func failures(_ fault: UnitFault) -> Counter {
+        Counter(label: "kfacd_unit_failures_total", dimensions: [("kind", fault.rawValue)], factory: factory)
+    }
+
+    private func note(_ kernel: NumericKernel, _ time: Duration) {
+        FloatingPointCounter(label: "kfacd_blas_seconds_total", dimensions: [("op", kernel.rawValue)], factory: factory)
+            .increment(by: time / .seconds(1))
     }
 }

@@ -28,6 +28,13 @@ final class ChannelCore: Sendable {
         var droppedMessages = 0
         var sentBytes: UInt64 = 0
         var receivedBytes: UInt64 = 0
+        var peers: [String: PeerTraffic] = [:]
+
+        /// Counts for a peer; names beyond the limit share one.
+        mutating func count(_ name: String, limit: Int, _ change: (inout PeerTraffic) -> Void) {
+            let isKnown = peers[name] != nil || peers.count < limit - 1
+            change(&peers[isKnown ? name : ChannelLimits.otherPeers, default: PeerTraffic()])
+        }
     }
 
     let role: ChannelRole
@@ -38,9 +45,13 @@ final class ChannelCore: Sendable {
     let events: Mailbox<EventBuffer>
     let held: HeldFrames
     private let control = Mutex(Control())
+    private let peerName: MessageChannel.PeerNaming?
 
-    init(role: ChannelRole, limits: ChannelLimits) throws(ZeroMQError) {
+    init(
+        role: ChannelRole, limits: ChannelLimits, peerName: MessageChannel.PeerNaming?
+    ) throws(ZeroMQError) {
         let wakeSignal = try WakeSignal()
+        self.peerName = peerName
         self.role = role
         self.limits = limits
         self.wakeSignal = wakeSignal
@@ -113,6 +124,7 @@ final class ChannelCore: Sendable {
             statistics.droppedMessages = control.droppedMessages
             statistics.sentBytes = control.sentBytes
             statistics.receivedBytes = control.receivedBytes
+            statistics.peers = control.peers
         }
         return statistics
     }
@@ -121,15 +133,22 @@ final class ChannelCore: Sendable {
 
     var phase: Phase { control.withLock { $0.phase } }
 
-    func countSent(byteCount: Int) {
+    func countSent(byteCount: Int, to peer: RoutingIdentity?) {
+        let name = peer.flatMap { peerName?($0) }
         control.withLock { control in
             control.sentMessages += 1
             control.sentBytes &+= UInt64(byteCount)
+            if let name { control.count(name, limit: limits.countedPeers) { $0.sentBytes &+= UInt64(byteCount) } }
         }
     }
 
-    func countReceived(byteCount: Int) {
-        control.withLock { $0.receivedBytes &+= UInt64(clamping: byteCount) }
+    func countReceived(byteCount: Int, from peer: RoutingIdentity?) {
+        let name = peer.flatMap { peerName?($0) }
+        let byteCount = UInt64(clamping: byteCount)
+        control.withLock { control in
+            control.receivedBytes &+= byteCount
+            if let name { control.count(name, limit: limits.countedPeers) { $0.receivedBytes &+= byteCount } }
+        }
     }
 
     func countDropped() {

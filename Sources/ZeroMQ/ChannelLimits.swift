@@ -40,7 +40,24 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Events that wait for their consumer; the oldest give way.
     public var events = 256
 
+    /// Names of peers whose bytes are counted by themselves; what others send and are sent counts as ``otherPeers``.
+    public var countedPeers = 64
+
+    /// What the peers beyond ``countedPeers`` are counted as.
+    public static let otherPeers = "other"
+
     /// Makes the defaults.
+    public init() {}
+}
+
+/// What went to and came from a peer since the start of a channel.
+public struct PeerTraffic: Equatable, Sendable {
+    /// Bytes of the frames handed to libzmq.
+    public var sentBytes: UInt64 = 0
+    /// Bytes of the frames received, those of malformed messages too.
+    public var receivedBytes: UInt64 = 0
+
+    /// Nothing yet.
     public init() {}
 }
 
@@ -70,4 +87,6 @@ public struct ChannelStatistics: Equatable, Sendable {
     public var receivedBytes: UInt64 = 0
     /// Well-formed messages received since the start.
     public var receivedMessages = 0
+    /// The same bytes by peer, under the names that the channel's owner gives them; empty when it gives none.
+    public var peers: [String: PeerTraffic] = [:]
 }

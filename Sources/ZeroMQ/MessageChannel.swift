@@ -24,6 +24,11 @@ public final class MessageChannel: Sendable {
         core.beginClosing(flushDeadline: .now)
     }
 
+    /// Gives a router's peer the name under which its bytes are counted.
+    ///
+    /// Called on the channel's thread.
+    public typealias PeerNaming = @Sendable (RoutingIdentity) -> String
+
     // MARK: - Opening
 
     /// Opens a router, which talks to many peers by their identities, and binds it.
@@ -34,6 +39,7 @@ public final class MessageChannel: Sendable {
     ///   - options: of the socket.
     ///   - limits: of the queues and of what peers may send.
     ///   - name: of the thread, for debuggers; 15 bytes of it are shown.
+    ///   - peerName: the name under which a peer's bytes are counted; without it they are counted together only.
     /// - Returns: a channel that listens.
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)`` when the endpoint is taken, unknown or not permitted;
     ///   nothing is left open.
@@ -42,9 +48,11 @@ public final class MessageChannel: Sendable {
         context: Context,
         options: SocketOptions = SocketOptions(),
         limits: ChannelLimits = ChannelLimits(),
-        name: String = "zmq-router"
+        name: String = "zmq-router",
+        peerName: PeerNaming? = nil
     ) async throws(ZeroMQError) -> MessageChannel {
-        try await open(.router, endpoint, context: context, options: options, limits: limits, name: name)
+        let core = try ChannelCore(role: .router, limits: limits, peerName: peerName)
+        return try await open(core, endpoint, context: context, options: options, name: name)
     }
 
     /// Opens a dealer, which talks to one router, and starts to connect it.
@@ -68,18 +76,17 @@ public final class MessageChannel: Sendable {
         name: String = "zmq-dealer"
     ) async throws(ZeroMQError) -> MessageChannel {
         guard endpoint.isConnectable else { throw .endpointNotConnectable(endpoint.description) }
-        return try await open(.dealer, endpoint, context: context, options: options, limits: limits, name: name)
+        let core = try ChannelCore(role: .dealer, limits: limits, peerName: nil)
+        return try await open(core, endpoint, context: context, options: options, name: name)
     }
 
     private static func open(
-        _ role: ChannelRole,
+        _ core: ChannelCore,
         _ endpoint: Endpoint,
         context: Context,
         options: SocketOptions,
-        limits: ChannelLimits,
         name: String
     ) async throws(ZeroMQError) -> MessageChannel {
-        let core = try ChannelCore(role: role, limits: limits)
         let startedThread = Mutex<SocketThread?>(nil)
         let opened: Result<Endpoint, ZeroMQError> = await withCheckedContinuation { continuation in
             do throws(ZeroMQError) {

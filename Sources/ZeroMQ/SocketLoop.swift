@@ -95,8 +95,8 @@ struct SocketLoop: ~Copyable {
         for _ in 0..<Self.turnLength {
             guard let message = core.outbound.first else { return false }
             switch (try send(message), message.routingIdentity) {
-            case (.sent, _):
-                core.countSent(byteCount: message.byteCount)
+            case (.sent, let identity):
+                core.countSent(byteCount: message.byteCount, to: identity)
             case (.wouldBlock, let identity?):
                 core.countDropped()
                 core.events.append(.peerBlocked(identity, dropped: 1))
@@ -164,8 +164,8 @@ struct SocketLoop: ~Copyable {
             frame = next
             assembly.append(frame)
         }
-        core.countReceived(byteCount: assembly.byteCount)
         if !reception.isEmpty { reception.deliver(assembly.byteCount, descriptor: frame.descriptor) }
+        core.countReceived(byteCount: assembly.byteCount, from: assembly.routingIdentity)
         switch assembly.finish() {
         case .success(let message): core.inbound.append(message)
         case .failure(let problem):

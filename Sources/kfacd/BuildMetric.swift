@@ -1,3 +1,4 @@
+import CBuildStamp
 import LinearAlgebra
 import PrometheusMetrics
 import Telemetry
@@ -8,13 +9,16 @@ enum BuildMetric {
         [
             MetricFamily(
                 "kfacd_build_info", help: "Always 1; the labels tell what the program is.", kind: .gauge,
-                labels: ["version", "role", "blas"])
+                labels: ["version", "commit", "role", "blas"])
         ]
+
+    /// What the build said it was made from: a package knows, a build in a working copy is `unknown`.
+    private static let commit = String(cString: kfacd_build_commit())
 
     /// Adds the program and its process to the metrics.
     static func add(to registry: MetricRegistry, role: String) {
         registry.collect {
-            [MetricSample("kfacd_build_info", [Build.version, role, BLASEnvironment.configuration], 1)]
+            [MetricSample("kfacd_build_info", [Build.version, commit, role, BLASEnvironment.configuration], 1)]
                 + ProcessMetrics.current().samples
         }
     }
@@ -22,7 +26,7 @@ enum BuildMetric {
     /// The fields of the version page.
     static func version(role: String) -> [(name: String, value: String)] {
         [
-            ("version", Build.version), ("role", role), ("blas", BLASEnvironment.configuration),
+            ("version", Build.version), ("commit", commit), ("role", role), ("blas", BLASEnvironment.configuration),
             ("kernels", BLASEnvironment.kernels),
         ]
     }

@@ -124,10 +124,10 @@ struct WorkerCommand: AsyncParsableCommand {
             return nil
         }
         // A restarted worker is another one: what the coordinator expects of the old one is void.
-        let suffix = String(UInt32.random(in: .min ... .max), radix: 36)
+        let worker = WorkerID(name: name, process: getpid(), mark: .random(in: .min ... .max))
         return WorkerConfiguration(
-            coordinator: endpoint, worker: WorkerID(rawValue: "\(name)-\(getpid())-\(suffix)"), host: host,
-            lanes: lanes, memoryBytes: memory, greetingLimit: .seconds(patience), build: "kfacd \(Build.version)",
+            coordinator: endpoint, worker: worker, host: host, lanes: lanes, memoryBytes: memory,
+            greetingLimit: .seconds(patience), build: "kfacd \(Build.version)",
             // Made only when everything else can be.
             cacheDirectory: "", cacheBytes: 0, drainLimit: .seconds(drain))
     }

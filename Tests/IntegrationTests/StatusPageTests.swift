@@ -39,6 +39,7 @@ extension SerialIntegrationTests {
                     #expect(version.headers["content-type"] == "application/json")
                     let fields = try JSONSerialization.jsonObject(with: Data(version.body.utf8)) as? [String: String]
                     #expect(fields?["version"]?.isEmpty == false)
+                    #expect(fields?["commit"]?.isEmpty == false)
                     #expect(fields?["role"] == (port == ports.worker ? "worker" : "coordinator"))
                     #expect(try HTTPReply(get: "/nothing", port: port).status == 404)
                     expectLint(try HTTPReply(get: "/metrics", port: port))
@@ -49,7 +50,16 @@ extension SerialIntegrationTests {
                 expectLint(coordinator)
                 #expect(try value("kfacd_jobs{state=\"succeeded\"}", in: coordinator) == 1)
                 #expect(try value("kfacd_workers{state=\"idle\"}", in: coordinator) == 1)
-                #expect(try value("kfacd_last_success_timestamp_seconds", in: coordinator) > 1e9)
+                #expect(try value("kfacd_last_success_timestamp_seconds{job=\"\(job)\"}", in: coordinator) > 1e9)
+                #expect(try value("kfacd_workers{state=\"draining\"}", in: coordinator) == 0)
+                #expect(try value("kfacd_unit_failures_total{kind=\"world\"}", in: coordinator) == 0)
+                // No job runs any more: what is of running jobs is gone.
+                #expect(try value("kfacd_factor_bytes{kind=\"A\"}", in: coordinator) == 0)
+                #expect(!coordinator.body.contains("kfacd_units{"))
+                for task in SmallModel.taskNames {
+                    let samples = try value("kfacd_examples_processed_total{task=\"\(task)\"}", in: coordinator)
+                    #expect(abs(samples - Double(SmallModel.samples)) < 1e-9)
+                }
                 #expect(try value("kfacd_lease_expirations_total", in: coordinator) == 0)
                 let computed = try value("kfacd_unit_duration_seconds_count{stage=\"factor\"}", in: coordinator)
                 #expect(computed > 0)
@@ -57,10 +67,14 @@ extension SerialIntegrationTests {
                 let own = try HTTPReply(get: "/metrics", port: ports.worker)
                 expectLint(own)
                 #expect(try value("kfacd_unit_duration_seconds_count{stage=\"factor\"}", in: own) == computed)
-                #expect(try value("kfacd_blas_seconds_total{stage=\"factor\"}", in: own) > 0)
+                #expect(try value("kfacd_blas_seconds_total{op=\"rank_update\"}", in: own) > 0)
                 // What one sent the other received, but for what is on its way, and for clients.
-                let sent = try value("kfacd_network_transmit_bytes_total", in: own)
-                #expect(try value("kfacd_network_receive_bytes_total", in: coordinator) >= sent)
+                let sent = try value("kfacd_network_transmit_bytes_total{peer=\"coordinator\"}", in: own)
+                let received = "kfacd_network_receive_bytes_total{peer=\"observed\"}"
+                #expect(try value(received, in: coordinator) > 0)
+                // The coordinator's page is the older one.
+                #expect(try value(received, in: try HTTPReply(get: "/metrics", port: ports.coordinator)) >= sent)
+                #expect(try value("kfacd_network_receive_bytes_total{peer=\"client\"}", in: coordinator) > 0)
                 #expect(sent > 0)
                 #expect(try HTTPReply(get: "/", port: ports.worker).body.hasPrefix("0 units under way, 0 queued\n"))
             }

@@ -80,6 +80,38 @@ struct MessageChannelTests {
         }
     }
 
+    @Test func `bytes are counted by the names that a router's owner gives, and further peers as one`() async throws {
+        let context = try Context()
+        var limits = ChannelLimits()
+        limits.countedPeers = 3
+        let router = try await MessageChannel.bind(
+            Endpoint("tcp://127.0.0.1:0"), context: context, limits: limits
+        ) { "peer \($0)" }
+        for name in ["a", "b", "c", "d", "a"] {
+            var options = SocketOptions()
+            options.routingIdentity = try RoutingIdentity(name)
+            let dealer = try await MessageChannel.connect(router.endpoint, context: context, options: options)
+            try await dealer.send(Message([.number(1), .number(2, byteCount: 92)]))
+            let received = try await router.receive()
+            let identity = try #require(received.routingIdentity)
+            try await router.send(Message(to: identity, [.number(3, byteCount: 10)]))
+            _ = try await dealer.receive()
+            await dealer.close()
+            // A peer that comes back under its name is known only once the one before is gone.
+            _ = try await firstEvent(of: router, "the end of \(name)") {
+                if case .disconnected = $0 { true } else { false }
+            }
+        }
+        var once = PeerTraffic()
+        (once.sentBytes, once.receivedBytes) = (10, 100)
+        var twice = PeerTraffic()
+        (twice.sentBytes, twice.receivedBytes) = (20, 200)
+        #expect(router.statistics.peers == ["peer a": twice, "peer b": once, "other": twice])
+        #expect(router.statistics.sentBytes == 50)
+        #expect(router.statistics.receivedBytes == 500)
+        await router.close()
+    }
+
     @Test func `a frame of 64 MiB arrives whole`() async throws {
         let context = try Context()
         let router = try await MessageChannel.bind(Endpoint("tcp://127.0.0.1:0"), context: context)
