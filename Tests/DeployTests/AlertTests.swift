@@ -3,10 +3,12 @@ import Yams
 
 /// The alerts ask for metrics that exist, and the operator's guide has an answer to each.
 struct AlertTests {
+    private static let rules = "Deploy/prometheus/kfacd.rules.yaml"
+    private static let cases = "Deploy/prometheus/kfacd.rules.test.yaml"
     private let rules: [Node]
 
     init() throws {
-        let document = try #require(try DeployedFile("Deploy/prometheus/kfacd.rules.yaml").documents().first)
+        let document = try #require(try DeployedFile(Self.rules).documents().first)
         rules = try #require(document["groups"]?[0]?["rules"]?.sequence.map(Array.init))
     }
 
@@ -32,4 +34,30 @@ struct AlertTests {
             #expect(rule["annotations"]?["summary"]?.string?.isEmpty == false)
         }
     }
+
+    @Test func `every alert has cases in which it is due and in which it is not`() throws {
+        let document = try #require(try DeployedFile(Self.cases).documents().first)
+        let tests = try #require(
+            document["tests"]?.sequence.flatMap { $0.compactMap { $0["alert_rule_test"]?.sequence } })
+        for rule in rules {
+            let cases = tests.joined().filter { $0["alertname"] == rule["alert"] }
+            let numbers = cases.map { $0["exp_alerts"]?.sequence?.count }
+            #expect(numbers.contains(0) && numbers.contains { $0 ?? 0 > 0 }, "\(rule["alert"]?.string ?? "")")
+        }
+    }
+
+    @Test(.enabled(if: Promtool.isThere, Promtool.reason))
+    func `the rules are what Prometheus takes, and each alert is due when it should be`() throws {
+        for arguments in [["check", "rules", Self.rules], ["test", "rules", Self.cases]] {
+            let (status, output) = try OutsideProgram.run(["promtool"] + arguments)
+            #expect(status == 0, "\(output)")
+        }
+    }
+}
+
+/// Prometheus's own judge of rules.
+private enum Promtool {
+    static let reason: Comment = "there is no promtool (Debian: prometheus)"
+
+    static var isThere: Bool { (try? OutsideProgram.run(["promtool", "--version"]))?.status == 0 }
 }

@@ -111,17 +111,7 @@ private enum SchemaValidator {
 
     static func run(_ argument: String) throws -> (status: Int32, output: String) {
         guard let python = ProcessInfo.processInfo.environment["KFACD_PYTHON"] else { return (1, "") }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: python)
         let program = "import sys; from kubernetes_validate.__main__ import main; sys.exit(main())"
-        process.arguments = ["-c", program, "--strict", argument]
-        process.currentDirectoryURL = DeployedFile.root
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        try process.run()
-        let output = String(decoding: try pipe.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-        process.waitUntilExit()
-        return (process.terminationStatus, output)
+        return try OutsideProgram.run([python, "-c", program, "--strict", argument])
     }
 }
