@@ -37,6 +37,8 @@ struct Referee {
     private var lastHeard: [WorkerID: Int] = [:]
     /// The failure at hand, when it is one of an attempt that its worker does not have any more.
     private var supersededFailure: UnitReference?
+    /// The failure at hand, when it is the world's own affair: a full disk is waited for, a lost input made again.
+    private var excusedFailure: (unit: UnitReference, kind: UnitFailure.Kind)?
 
     init(settings: SchedulerSettings) { self.settings = settings }
 
@@ -83,6 +85,10 @@ struct Referee {
         now = instant
         self.time = time
         supersededFailure = nil
+        excusedFailure = nil
+        if case .unitFailed(let unit, _, _, let failure) = event, [.noSpace, .inputMissing].contains(failure.kind) {
+            excusedFailure = (unit, failure.kind)
+        }
         noteSign(event)
         switch event {
         case .workerJoined(let worker, let capacity):
@@ -205,7 +211,14 @@ struct Referee {
             if decidedOutcomes.contains(unit.job) { violations.append("\(unit) fails behind its job's end") }
             if decided.contains(unit), !revived.contains(unit) { violations.append("\(unit) fails and was finished") }
             if unit == supersededFailure { violations.append("a superseded attempt of \(unit) counts as failed") }
-        case .jobEnded(let job, _):
+            if let excusedFailure, excusedFailure.unit == unit {
+                violations.append("\(excusedFailure.kind) of \(unit) counts as a failure")
+            }
+        case .jobEnded(let job, let outcome):
+            // Room comes back, and what is missing is made again.
+            if case .failed(let failure) = outcome, [.noSpace, .inputMissing].contains(failure.kind) {
+                violations.append("\(job) has failed by \(failure.kind)")
+            }
             if !decidedOutcomes.insert(job).inserted { violations.append("\(job) ends twice") }
         }
     }
