@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 SWIFT ?= swift
-FORMATTED := Sources Tests Package.swift $(wildcard Benchmarks/Sources Benchmarks/Package.swift)
+FORMATTED := Sources Tests Package.swift \
+    $(wildcard Benchmarks/Sources Benchmarks/Package.swift Fuzz/Sources Fuzz/Package.swift)
 SCHEMA := Sources/WireProtocol/Schema
 GENERATED := Sources/WireProtocol/Generated
 PROTOBUF_CHECKOUT := .build/checkouts/swift-protobuf

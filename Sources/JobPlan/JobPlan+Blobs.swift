@@ -8,7 +8,8 @@ extension JobPlan {
         switch unit.operation {
         case .worker(let operation): operation.blobs
         case .coordinator(.assembleFactors(let task)): inBlockOrder(factorOutputs[task] ?? [:])
-        case .coordinator(.assembleRegularizer(let target)): regularizerSets(for: target).flatMap(inBlockOrder)
+        case .coordinator(.assembleRegularizer(let target)):
+            spec.regularizerSets(for: target, terms: regularizerTerms, factors: factorOutputs).flatMap(inBlockOrder)
         case .coordinator(.assembleInverses(let target)):
             inBlockOrder((inversions[target] ?? [:]).mapValues { UnitOutput($0) })
         case .coordinator(.mergeCheckpoint): mergedParameters
@@ -32,12 +33,6 @@ extension JobPlan {
         return named.map { UnitKey(of: $0, files: inventory.files) }
     }
 
-    /// The matrices of a target's regularizer file: a set a Kronecker product, or a set a task.
-    private func regularizerSets(for target: TargetName) -> [[FactorName: UnitOutput]] {
-        regularizerTerms[target]
-            ?? curvedTasks.filter { target.includes($0.name) }.map { factorOutputs[$0.name] ?? [:] }
-    }
-
     /// Block by block, so that the order does not depend on a dictionary's.
     private func inBlockOrder(_ outputs: [FactorName: UnitOutput]) -> [UnitOutput] {
         blocks.flatMap { block in
@@ -52,6 +47,23 @@ extension JobPlan {
                 blockMerges[block.name].map { UnitOutput($0, position) }
             }
         }
+    }
+}
+
+extension JobSpec {
+    /// The matrices of a target's regularizer file: a set a Kronecker product, or a set a task.
+    ///
+    /// - Parameters:
+    ///   - target: What the regularizer is for.
+    ///   - terms: The Kronecker products of the targets that are sums over tasks.
+    ///   - factors: Each task's factors.
+    /// - Returns: The sets, in the order of the file.
+    func regularizerSets(
+        for target: TargetName, terms: [TargetName: [[FactorName: UnitOutput]]],
+        factors: [TaskName: [FactorName: UnitOutput]]
+    ) -> [[FactorName: UnitOutput]] {
+        terms[target]
+            ?? tasks.filter { $0.hasCurvature && target.includes($0.name) }.map { factors[$0.name] ?? [:] }
     }
 }
 

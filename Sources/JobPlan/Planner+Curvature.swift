@@ -214,9 +214,10 @@ extension Planner {
         }
         for target in targets {
             if spec.outputs.contains(.regularizer) {
+                let sets = spec.regularizerSets(for: target, terms: regularizerTerms, factors: factorOutputs)
                 addFile(
-                    .assembleRegularizer(target), after: regularizerSources(for: target),
-                    title: "regularizer file of target \"\(target)\"", setCount: regularizerSets(for: target).count)
+                    .assembleRegularizer(target), after: Set(sets.flatMap { $0.values.map(\.unit) }).sorted(),
+                    title: "regularizer file of target \"\(target)\"", setCount: sets.count)
             }
             if spec.outputs.contains(.inverses) {
                 addFile(
@@ -224,16 +225,6 @@ extension Planner {
                     title: "inverses file of target \"\(target)\"")
             }
         }
-    }
-
-    /// The matrices of a target's regularizer file: a set a Kronecker product, or a set a task.
-    private func regularizerSets(for target: TargetName) -> [[FactorName: UnitOutput]] {
-        regularizerTerms[target]
-            ?? curvedTasks.filter { target.includes($0.name) }.map { factorOutputs[$0.name] ?? [:] }
-    }
-
-    private func regularizerSources(for target: TargetName) -> [UnitIndex] {
-        Set(regularizerSets(for: target).flatMap { $0.values.map(\.unit) }).sorted()
     }
 
     private mutating func addFile(

@@ -41,9 +41,12 @@ struct Repository {
 
     // MARK: - Files
 
-    private static let folders = ["Sources", "Tests", "Benchmarks", "Deploy", "Examples", ".ci"]
+    private static let folders = ["Sources", "Tests", "Benchmarks", "Fuzz", "Deploy", "Examples", ".ci"]
     /// Files of bytes, and files that tools write.
     private static let skippedExtensions: Set<String> = ["safetensors", "bin", "png", "sqlite", "resolved", "xz"]
+
+    /// Inputs for decoders: bytes under the names of their digests.
+    private static let skippedFolder = "Fuzz/Corpus/"
 
     private static func textPaths(under root: String) throws -> [String] {
         let files = FileManager.default
@@ -61,7 +64,8 @@ struct Repository {
         return paths.filter { path in
             let components = path.split(separator: "/")
             let isBuilt = components.contains { $0.hasPrefix(".build") || $0 == "__pycache__" || $0 == "out" }
-            return !isBuilt && !skippedExtensions.contains(URL(fileURLWithPath: path).pathExtension)
+            let isSkipped = skippedExtensions.contains(URL(fileURLWithPath: path).pathExtension)
+            return !isBuilt && !isSkipped && !path.hasPrefix(skippedFolder)
         }.sorted()
     }
 }
