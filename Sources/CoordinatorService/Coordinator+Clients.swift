@@ -104,7 +104,7 @@ extension Coordinator {
 
     /// Drains the worker of a name, in full or without the part that makes a process's name unique.
     private func drain(_ name: WorkerID) -> ClientReply {
-        let sameName = workers.keys.filter { $0.rawValue.hasPrefix("\(name)-") }
+        let sameName = workers.keys.filter { $0.lastingName == name.rawValue }
         guard let worker = workers[name] != nil ? name : sameName.count == 1 ? sameName.first : nil else {
             let known = (sameName.isEmpty ? Array(workers.keys) : sameName).map(\.rawValue).sorted()
             let list = known.isEmpty ? "none" : known.joined(separator: ", ")
