@@ -14,13 +14,6 @@ extension SerialIntegrationTests {
             #expect(problems.isEmpty, "\(problems)\n\(reply.body)")
         }
 
-        /// A number among metrics.
-        private func value(_ series: String, in reply: HTTPReply) throws -> Double {
-            let line = try #require(
-                reply.body.split(separator: "\n").first { $0.hasPrefix("\(series) ") }, "\(series)\n\(reply.body)")
-            return try #require(line.split(separator: " ").last.flatMap { Double($0) })
-        }
-
         @Test func `the pages of both daemons tell how a job went`() async throws {
             let model = try SmallModel()
             try await Cluster.with(environment: Self.pages) { cluster in
@@ -48,33 +41,33 @@ extension SerialIntegrationTests {
                 let status = try await cluster.waitForSuccess(job)
                 let coordinator = try HTTPReply(get: "/metrics", port: ports.coordinator)
                 expectLint(coordinator)
-                #expect(try value("kfacd_jobs{state=\"succeeded\"}", in: coordinator) == 1)
-                #expect(try value("kfacd_workers{state=\"idle\"}", in: coordinator) == 1)
-                #expect(try value("kfacd_last_success_timestamp_seconds{job=\"\(job)\"}", in: coordinator) > 1e9)
-                #expect(try value("kfacd_workers{state=\"draining\"}", in: coordinator) == 0)
-                #expect(try value("kfacd_unit_failures_total{kind=\"world\"}", in: coordinator) == 0)
+                #expect(try coordinator.value("kfacd_jobs{state=\"succeeded\"}") == 1)
+                #expect(try coordinator.value("kfacd_workers{state=\"idle\"}") == 1)
+                #expect(try coordinator.value("kfacd_last_success_timestamp_seconds{job=\"\(job)\"}") > 1e9)
+                #expect(try coordinator.value("kfacd_workers{state=\"draining\"}") == 0)
+                #expect(try coordinator.value("kfacd_unit_failures_total{kind=\"world\"}") == 0)
                 // No job runs any more: what is of running jobs is gone.
-                #expect(try value("kfacd_factor_bytes{kind=\"A\"}", in: coordinator) == 0)
+                #expect(try coordinator.value("kfacd_factor_bytes{kind=\"A\"}") == 0)
                 #expect(!coordinator.body.contains("kfacd_units{"))
                 for task in SmallModel.taskNames {
-                    let samples = try value("kfacd_examples_processed_total{task=\"\(task)\"}", in: coordinator)
+                    let samples = try coordinator.value("kfacd_examples_processed_total{task=\"\(task)\"}")
                     #expect(abs(samples - Double(SmallModel.samples)) < 1e-9)
                 }
-                #expect(try value("kfacd_lease_expirations_total", in: coordinator) == 0)
-                let computed = try value("kfacd_unit_duration_seconds_count{stage=\"factor\"}", in: coordinator)
+                #expect(try coordinator.value("kfacd_lease_expirations_total") == 0)
+                let computed = try coordinator.value("kfacd_unit_duration_seconds_count{stage=\"factor\"}")
                 #expect(computed > 0)
                 #expect(computed < Double(status.totalUnits))
                 let own = try HTTPReply(get: "/metrics", port: ports.worker)
                 expectLint(own)
-                #expect(try value("kfacd_unit_duration_seconds_count{stage=\"factor\"}", in: own) == computed)
-                #expect(try value("kfacd_blas_seconds_total{op=\"rank_update\"}", in: own) > 0)
+                #expect(try own.value("kfacd_unit_duration_seconds_count{stage=\"factor\"}") == computed)
+                #expect(try own.value("kfacd_blas_seconds_total{op=\"rank_update\"}") > 0)
                 // What one sent the other received, but for what is on its way, and for clients.
-                let sent = try value("kfacd_network_transmit_bytes_total{peer=\"coordinator\"}", in: own)
+                let sent = try own.value("kfacd_network_transmit_bytes_total{peer=\"coordinator\"}")
                 let received = "kfacd_network_receive_bytes_total{peer=\"observed\"}"
-                #expect(try value(received, in: coordinator) > 0)
+                #expect(try coordinator.value(received) > 0)
                 // The coordinator's page is the older one.
-                #expect(try value(received, in: try HTTPReply(get: "/metrics", port: ports.coordinator)) >= sent)
-                #expect(try value("kfacd_network_receive_bytes_total{peer=\"client\"}", in: coordinator) > 0)
+                #expect(try HTTPReply(get: "/metrics", port: ports.coordinator).value(received) >= sent)
+                #expect(try coordinator.value("kfacd_network_receive_bytes_total{peer=\"client\"}") > 0)
                 #expect(sent > 0)
                 #expect(try HTTPReply(get: "/", port: ports.worker).body.hasPrefix("0 units under way, 0 queued\n"))
             }

@@ -47,6 +47,24 @@ struct HTTPReply {
         self.headers = headers
         body = String(text[end.upperBound...])
     }
+
+    /// The number of a series, where the body is a page of metrics.
+    ///
+    /// - Throws: what the requirement throws when the page does not have the series.
+    func value(_ series: String) throws -> Double {
+        let line = try #require(
+            body.split(separator: "\n").first { $0.hasPrefix("\(series) ") }, "\(series)\n\(body)")
+        return try #require(line.split(separator: " ").last.flatMap { Double($0) })
+    }
+
+    /// The sum over a family's series, where the body is a page of metrics; 0 when there is none yet.
+    ///
+    /// - Throws: what the requirement throws when a line does not end in a number.
+    func sum(_ family: String) throws -> Double {
+        try body.split(separator: "\n").filter { $0.hasPrefix("\(family){") }.reduce(0) { sum, line in
+            sum + (try #require(line.split(separator: " ").last.flatMap { Double($0) }))
+        }
+    }
 }
 
 extension RunningProgram {

@@ -18,17 +18,28 @@ struct LargeModel: Sendable {
         /// Many units, each over in a moment.
         static let manyUnits = Size(
             layers: (0..<10).map { (96 + 16 * ($0 % 3), 96 + 32 * ($0 % 2)) }, samples: 512, positions: 8)
+
+        /// Factors that are large for the rows that they come from: no unit is worth the way to another worker.
+        static let fewRows = Size(
+            layers: [(192, 256), (256, 192), (128, 256), (256, 128)], samples: 48, positions: 4)
+
+        /// The dimensions of a task's factors: A with the bias's column and B of each layer, and the parameter's F.
+        var factorDimensions: [Int] {
+            layers.flatMap { [$0.inputs + 1, $0.outputs] } + [LargeModel.parameterWidth]
+        }
     }
 
-    private static let taskNames = ["alpha", "beta", "gamma"]
+    private static let parameterWidth = 256
 
     let directory: TemporaryDirectory
+    private let taskNames: [String]
 
     /// Writes the files.
     ///
     /// - Throws: what Foundation throws when one cannot be written.
-    init(_ size: Size = .fewUnits) throws {
+    init(_ size: Size = .fewUnits, tasks: [String] = ["alpha", "beta", "gamma"]) throws {
         directory = try TemporaryDirectory()
+        taskNames = tasks
         let layers = size.layers.enumerated().map { ("\($0.offset)", $0.element.inputs, $0.element.outputs) }
         let rows = size.samples * size.positions
         var random = SplitMix64(seed: 7)
@@ -49,10 +60,10 @@ struct LargeModel: Sendable {
             TensorFile(
                 layers.flatMap { name, inputs, outputs in
                     [window("\(name).weight", [outputs, inputs]), window("\(name).bias", [outputs])]
-                } + [window("norm.weight", [256])])
+                } + [window("norm.weight", [Self.parameterWidth])])
         }
         try checkpoint().write(to: directory.appending("base.safetensors"))
-        for task in Self.taskNames {
+        for task in taskNames {
             try checkpoint().write(to: directory.appending("\(task).safetensors"))
             let capture = TensorFile(
                 layers.flatMap { name, inputs, outputs in
@@ -60,7 +71,7 @@ struct LargeModel: Sendable {
                         window("\(name).input", [rows, inputs]),
                         window("\(name).output_grad", [rows, outputs]),
                     ]
-                } + [window("norm.weight.grad", [size.samples, 256])],
+                } + [window("norm.weight.grad", [size.samples, Self.parameterWidth])],
                 metadata: ["format": "kfacd.capture/1", "samples": "\(size.samples)"])
             try capture.write(to: directory.appending("inputs/\(task).safetensors"))
         }
@@ -74,9 +85,28 @@ struct LargeModel: Sendable {
     func writeJob(output: String) throws -> String {
         var job = JobFile(method: "kfac", output: output)
         job.curvature = ["damping: {rule: relative, value: 0.1}"]
-        job.tasks = Self.taskNames.map {
+        job.tasks = taskNames.map {
             JobFile.Task(model: "\($0).safetensors", captures: ["inputs/\($0).safetensors"])
         }
+        return try write(job)
+    }
+
+    /// Writes a job file of the first tasks, without their checkpoints: one regularizer, summed over all of them.
+    ///
+    /// - Parameters:
+    ///   - tasks: How many of the model's tasks.
+    ///   - outputs: What the job writes.
+    ///   - output: The output directory.
+    /// - Returns: The job file's path.
+    /// - Throws: what Foundation throws when it cannot be written.
+    func writeCurvatureJob(tasks: Int, outputs: [String], output: String) throws -> String {
+        var job = JobFile(outputs: outputs, output: output)
+        job.curvature = ["regularizer: {targets: all}"]
+        job.tasks = taskNames.prefix(tasks).map { JobFile.Task(name: $0, captures: ["inputs/\($0).safetensors"]) }
+        return try write(job)
+    }
+
+    private func write(_ job: JobFile) throws -> String {
         let path = directory.appending("job-\(UUID().uuidString).yaml")
         try job.write(to: path)
         return path

@@ -1,0 +1,123 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// What a further task costs real daemons: in bytes on the wire, and in units.
+    @Suite struct IncrementalRunTests {
+        private static let pages = ["KFACD_HTTP": "127.0.0.1:0"]
+        private static let size = LargeModel.Size.fewRows
+
+        private let model: LargeModel
+
+        init() throws { model = try LargeModel(Self.size, tasks: (1...9).map { "task-\($0)" }) }
+
+        /// A fresh output directory's path.
+        private func newOutput() -> String { model.directory.appending("out-\(UUID().uuidString)") }
+
+        // MARK: - The wire
+
+        /// Runs a job on two workers, and says how many bytes their coordinator, a new one, received meanwhile.
+        private func receivedBytes(tasks: Int, outputs: [String]) async throws -> Double {
+            let job = try model.writeCurvatureJob(tasks: tasks, outputs: outputs, output: newOutput())
+            var received = 0.0
+            try await Cluster.with(environment: Self.pages) { cluster in
+                for name in ["left", "right"] { try cluster.startWorker(name) }
+                try await cluster.waitForWorkers(2)
+                let port = try await cluster.coordinator.statusPort()
+                let series = "kfacd_network_receive_bytes_total"
+                let before = try HTTPReply(get: "/metrics", port: port).sum(series)
+                // One client to the job's end: each greeting of another would be counted too.
+                let run = try await cluster.client("submit", job, "--watch")
+                try #require(run.exitCode == 0, "\(run.errors)")
+                received = try HTTPReply(get: "/metrics", port: port).sum(series) - before
+            }
+            return received
+        }
+
+        @Test func `the bytes that the coordinator receives do not grow with the number of tasks`() async throws {
+            // A factor crosses as the lower triangle, in fp32.
+            let factors = Double(Self.size.factorDimensions.map { 4 * $0 * ($0 + 1) / 2 }.reduce(0, +))
+            var sums: [Int: Double] = [:]
+            for tasks in [2, 4, 8] {
+                sums[tasks] = try await receivedBytes(tasks: tasks, outputs: ["regularizer", "report"])
+            }
+            let (two, four, eight) = (try #require(sums[2]), try #require(sums[4]), try #require(sums[8]))
+            #expect(two >= factors)
+            for received in [two, four, eight] { #expect(received < 1.1 * factors, "\(sums)") }
+            #expect(eight < 1.1 * two)
+            // The control: the factors of every task are files here, so every one of them crosses.
+            for tasks in [2, 8] {
+                let received = try await receivedBytes(tasks: tasks, outputs: ["factors", "regularizer", "report"])
+                #expect(received >= Double(tasks + 1) * factors)
+            }
+        }
+
+        // MARK: - Units
+
+        /// What `kfacctl plan` says of each stage.
+        private func plannedUnits(_ cluster: Cluster, _ job: String) async throws -> [String: (all: Int, known: Int)] {
+            let result = try await cluster.client("plan", job, "--output", "json")
+            try #require(result.exitCode == 0, "\(result.errors)")
+            let stages = try #require(try result.json["stages"] as? [[String: Any]])
+            var units: [String: (all: Int, known: Int)] = [:]
+            for stage in stages {
+                units[try #require(stage["stage"] as? String)] = (
+                    try #require(stage["units"] as? Int), try #require(stage["known_units"] as? Int)
+                )
+            }
+            return units
+        }
+
+        /// How many units of each stage of workers were computed, as a daemon counts them.
+        private func computedUnits(port: UInt16) throws -> [String: Int] {
+            let page = try HTTPReply(get: "/metrics", port: port)
+            var units: [String: Int] = [:]
+            for stage in ["factor", "combine", "import", "accumulate", "invert", "penalty", "merge_block"] {
+                let series = "kfacd_unit_duration_seconds_count{stage=\"\(stage)\"}"
+                // A stage of which nothing was computed has no series yet.
+                if page.body.contains("\n\(series) ") { units[stage] = Int(try page.value(series)) }
+            }
+            #expect(try page.value("kfacd_units_revived_total") == 0)
+            return units
+        }
+
+        @Test func `a ninth task costs its own factors and the sums only, even after a restart`() async throws {
+            let outputs = ["factors", "regularizer", "inverses", "report"]
+            let (warm, cold) = (newOutput(), newOutput())
+            let eight = try model.writeCurvatureJob(tasks: 8, outputs: outputs, output: newOutput())
+            let nine = try model.writeCurvatureJob(tasks: 9, outputs: outputs, output: warm)
+            let factors = Self.size.factorDimensions.count
+            try await Cluster.with(environment: Self.pages) { cluster in
+                for name in ["left", "right"] { try cluster.startWorker(name) }
+                try await cluster.waitForWorkers(2)
+                try await cluster.waitForSuccess(try await cluster.submit(eight))
+                #expect(
+                    try computedUnits(port: try await cluster.coordinator.statusPort())
+                        == ["factor": 8 * factors, "accumulate": factors, "invert": factors])
+
+                // What it knows is in its journal; the blobs are on the workers, which find it again.
+                try await cluster.restartCoordinator()
+                try await cluster.waitForWorkers(2)
+                let plan = try await plannedUnits(cluster, nine)
+                #expect(plan["factor"]?.all == 9 * factors)
+                #expect(plan["factor"]?.known == 8 * factors)
+                for stage in ["accumulate", "invert"] {
+                    #expect(plan[stage]?.all == factors)
+                    #expect(plan[stage]?.known == 0)
+                }
+
+                try await cluster.waitForSuccess(try await cluster.submit(nine))
+                let computed = try computedUnits(port: try await cluster.coordinator.statusPort())
+                #expect(computed == ["factor": factors, "accumulate": factors, "invert": factors])
+                for (stage, count) in computed {
+                    let units = try #require(plan[stage])
+                    #expect(count == units.all - units.known, "\(stage)")
+                }
+            }
+            let job = try model.writeCurvatureJob(tasks: 9, outputs: outputs, output: cold)
+            try await Client.runJob(job, workers: 2, in: model.directory, options: ["--quiet"])
+            try requireSameBytes(warm, cold)
+        }
+    }
+}
