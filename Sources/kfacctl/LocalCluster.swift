@@ -12,6 +12,7 @@ final class LocalCluster: @unchecked Sendable {
     private let coordinator: Process
     private let coordinatorInput = Pipe()
     private var workers: [(process: Process, input: Pipe)] = []
+    /// All that the daemons keep: the coordinator's state, and below ``workerDirectory`` the workers' blobs.
     private let stateDirectory: String
     /// Where the coordinator listens.
     private(set) var endpoint = ""
@@ -23,7 +24,7 @@ final class LocalCluster: @unchecked Sendable {
     /// - Parameters:
     ///   - workerCount: How many workers.
     ///   - memoryMiB: Memory of each, or `nil` for an equal share of what is available.
-    ///   - stateParent: Where the coordinator's state is kept while the job runs.
+    ///   - stateParent: Where the coordinator's state and the workers' blobs are kept while the job runs.
     ///   - logLevel: What the daemons log.
     /// - Throws: ``CommandFailure`` when a daemon cannot be found or does not start.
     init(workerCount: Int, memoryMiB: UInt64?, stateParent: String, logLevel: String) async throws {
@@ -33,8 +34,9 @@ final class LocalCluster: @unchecked Sendable {
         let output = Pipe()
         coordinator.executableURL = program
         coordinator.arguments = [
-            "coordinator", "--bind", "tcp://127.0.0.1:0", "--state-directory", stateDirectory, "--heartbeat", "500",
-            "--worker-timeout", "5000", "--http", "off", "--log-level", logLevel, "--end-with-input",
+            "coordinator", "--bind", "tcp://127.0.0.1:0", "--state-directory", "\(stateDirectory)/coordinator",
+            "--heartbeat", "500", "--worker-timeout", "5000", "--http", "off", "--log-level", logLevel,
+            "--end-with-input",
         ]
         coordinator.environment = Self.environment
         coordinator.standardInput = coordinatorInput
@@ -45,6 +47,7 @@ final class LocalCluster: @unchecked Sendable {
         }
         endpoint = String(line.dropFirst(6))
         guard workerCount > 0 else { return }
+        try FileManager.default.createDirectory(atPath: workerDirectory, withIntermediateDirectories: true)
         let lanes = max(1, ProcessInfo.processInfo.activeProcessorCount / workerCount)
         let memory = memoryMiB ?? Self.availableMiB * 4 / 5 / UInt64(workerCount)
         for number in 1...workerCount {
@@ -57,6 +60,9 @@ final class LocalCluster: @unchecked Sendable {
         ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("KFACD_") && $0.key != "CREDENTIALS_DIRECTORY" }
     }
 
+    /// Where workers make what they keep for a while only.
+    private var workerDirectory: String { "\(stateDirectory)/workers" }
+
     private func startWorker(_ number: Int, lanes: Int, memoryMiB: UInt64, logLevel: String) throws {
         let process = Process()
         let input = Pipe()
@@ -65,8 +71,11 @@ final class LocalCluster: @unchecked Sendable {
             "worker", "--coordinator", endpoint, "--name", "worker-\(number)", "--lanes", "\(lanes)", "--memory",
             "\(memoryMiB)", "--http", "off", "--log-level", logLevel, "--end-with-input",
         ]
+        // A named cache would be kept, and brought to the disk at the end; a fresh one below TMPDIR is neither.
         // Idle threads of a pool that is never used would only cost memory.
-        process.environment = Self.environment.merging(["OPENBLAS_NUM_THREADS": "1"]) { $1 }
+        process.environment = Self.environment.merging(
+            ["TMPDIR": workerDirectory, "OPENBLAS_NUM_THREADS": "1"]
+        ) { $1 }
         process.standardInput = input
         process.standardOutput = FileHandle.nullDevice
         try process.run()
@@ -125,7 +134,7 @@ final class LocalCluster: @unchecked Sendable {
         }
     }
 
-    /// Ends all daemons and removes the coordinator's state.
+    /// Ends all daemons and removes what they kept.
     func stop() {
         for worker in workers { worker.input.fileHandleForWriting.closeFile() }
         // A worker in the middle of a unit is not waited for: nobody would take its result.

@@ -23,7 +23,7 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "Memory of each worker, in MiB; by default an equal share of four fifths of what is available.")
     var memory: UInt64?
 
-    @Option(help: "Directory for the coordinator's state while the job runs.")
+    @Option(help: "Directory for the coordinator's state and the workers' blobs while the job runs.")
     var stateDirectory = "/var/tmp"
 
     @Option(help: "What the daemons log: debug, info, notice, warning or error.")

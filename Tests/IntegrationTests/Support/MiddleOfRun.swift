@@ -7,6 +7,7 @@ struct MiddleOfRun {
     let client: RunningProgram
     private let model: LargeModel
     private let state: TemporaryDirectory
+    private let temporaries: TemporaryDirectory
     /// What the command lines of its processes, and of no others, mention: the state directory, the endpoint.
     private let marks: [String]
 
@@ -16,11 +17,12 @@ struct MiddleOfRun {
     init(workers: Int) async throws {
         model = try LargeModel()
         state = try TemporaryDirectory()
+        temporaries = try TemporaryDirectory()
         let output = model.directory.appending("out")
         let client = try RunningProgram(
             Programs.client,
             ["run", try model.writeJob(output: output), "--workers", "\(workers)", "--state-directory", state.path],
-            name: "run", in: model.directory)
+            name: "run", in: model.directory, environment: ["TMPDIR": temporaries.path])
         try await eventually("staged files", within: .seconds(30)) {
             guard client.isRunning else { throw WaitError(description: client.logTail) }
             return FileManager.default.fileExists(atPath: "\(output)/.kfacd-job-1")
@@ -42,9 +44,13 @@ struct MiddleOfRun {
         return found
     }
 
-    /// What is left in the output and the state directory.
+    /// What is left in the output and the state directory, and among temporary files.
     var leftovers: [String] {
         let output = model.directory.appending("out")
-        return ((try? state.names()) ?? []) + (FileManager.default.fileExists(atPath: output) ? [output] : [])
+        return ((try? state.names()) ?? []) + strays
+            + (FileManager.default.fileExists(atPath: output) ? [output] : [])
     }
+
+    /// What lies among temporary files, where a run that is killed cannot clean up either.
+    var strays: [String] { (try? temporaries.names()) ?? [] }
 }
