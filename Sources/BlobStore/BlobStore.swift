@@ -11,6 +11,8 @@ public import SystemPackage
 ///   opened, and removed if they are not what their name says.
 /// - `durable/ab/abcd…`: blobs that survive a power failure.
 ///
+/// The directories of two digits are made when a blob needs them: most stores live for one short job.
+///
 /// **Durability is in groups.** ``BlobWriter/finish(expecting:)`` does not call fsync: a blob alone is worthless to a
 /// coordinator before the journal names it, and an fsync a blob would make the disk the bottleneck. The coordinator
 /// calls ``makeDurable()`` once for all blobs of a journal transaction, BEFORE it commits the transaction; so a blob
@@ -21,6 +23,7 @@ public import SystemPackage
 public final class BlobStore: Sendable {
     /// The store's directory.
     public let directory: FilePath
+    private let layout: BlobStoreLayout
     private let lockFile: StoreFile
     private let contents: Mutex<Contents>
 
@@ -28,6 +31,9 @@ public final class BlobStore: Sendable {
         var byteCounts: [BlobDigest: Int] = [:]
         var pending: Set<BlobDigest> = []
         var byteCount = 0
+        /// Directories made in `durable/`, and how many of them, the first, have durable names.
+        var directoriesMade = 0
+        var directoriesDurable = 0
 
         mutating func insert(_ digest: BlobDigest, byteCount: Int, isPending: Bool) {
             byteCounts[digest] = byteCount
@@ -62,11 +68,10 @@ public final class BlobStore: Sendable {
             contents.insert(digest, byteCount: byteCount, isPending: true)
         }
         self.directory = directory
+        self.layout = layout
         self.lockFile = lockFile
         self.contents = Mutex(contents)
     }
-
-    private var layout: BlobStoreLayout { BlobStoreLayout(directory: directory) }
 
     // MARK: - Writing
 
@@ -96,12 +101,17 @@ public final class BlobStore: Sendable {
                 _ = try StoreDirectory.remove(incoming)
                 return
             }
-            try StoreDirectory.rename(incoming, to: layout.pending(digest))
+            // Not counted on: a power failure may take a pending blob with its directory.
+            var made = 0
+            try StoreDirectory.rename(
+                incoming, to: layout.pending(digest), in: layout.fan(of: digest, below: layout.pendingRoot),
+                countingMade: &made)
             contents.insert(digest, byteCount: byteCount, isPending: true)
         }
     }
 
-    /// Makes every blob finished so far survive a power failure, with one fsync a blob and one a directory.
+    /// Makes every blob finished so far survive a power failure, with one fsync a blob and one a directory, and one
+    /// more when directories were made.
     ///
     /// A blob that the disk refuses is removed, because a second fsync would report success for pages that are lost.
     ///
@@ -114,7 +124,7 @@ public final class BlobStore: Sendable {
             do throws(BlobStoreError) {
                 guard let blob = try openBlob(digest) else { continue }
                 try synchronizeOrRemove(blob.file, digest)
-                if try promote(digest) { moved.insert(layout.durable(digest).removingLastComponent()) }
+                if try promote(digest) { moved.insert(layout.fan(of: digest, below: layout.durableRoot)) }
             } catch {
                 firstError = firstError ?? error
             }
@@ -124,7 +134,18 @@ public final class BlobStore: Sendable {
                 firstError = firstError ?? error
             }
         }
+        do throws(BlobStoreError) { try synchronizeNewDirectories() } catch {
+            firstError = firstError ?? error
+        }
         if let firstError { throw firstError }
+    }
+
+    /// Also waits for those that another call made and has not made durable yet: a blob of this call may lie there.
+    private func synchronizeNewDirectories() throws(BlobStoreError) {
+        let (made, durable) = contents.withLock { ($0.directoriesMade, $0.directoriesDurable) }
+        guard made > durable else { return }
+        try StoreDirectory.synchronize(layout.durableRoot)
+        contents.withLock { $0.directoriesDurable = max($0.directoriesDurable, made) }
     }
 
     private func synchronizeOrRemove(_ file: borrowing StoreFile, _ digest: BlobDigest) throws(BlobStoreError) {
@@ -137,7 +158,9 @@ public final class BlobStore: Sendable {
     private func promote(_ digest: BlobDigest) throws(BlobStoreError) -> Bool {
         try contents.withLock { (contents: inout Contents) throws(BlobStoreError) in
             guard contents.pending.contains(digest) else { return false }
-            try StoreDirectory.rename(layout.pending(digest), to: layout.durable(digest))
+            try StoreDirectory.rename(
+                layout.pending(digest), to: layout.durable(digest),
+                in: layout.fan(of: digest, below: layout.durableRoot), countingMade: &contents.directoriesMade)
             contents.pending.remove(digest)
             return true
         }

@@ -4,57 +4,68 @@ public import Identifiers
 import SystemPackage
 
 /// Where a store keeps what: the names below its directory.
-struct BlobStoreLayout {
+struct BlobStoreLayout: Sendable {
     let directory: FilePath
+    /// The directory whose entries are the directories of ``durable(_:)``.
+    let durableRoot: FilePath
+    /// The same for ``pending(_:)``.
+    let pendingRoot: FilePath
+    private let incomingRoot: FilePath
 
-    private static let hexadecimalDigits = Array("0123456789abcdef")
+    private static let fanDigits = 2
+    private static let hexadecimalDigits = "0123456789abcdef"
 
-    func durable(_ digest: BlobDigest) -> FilePath { path(of: digest, in: "durable") }
-    func pending(_ digest: BlobDigest) -> FilePath { path(of: digest, in: "pending") }
+    init(directory: FilePath) {
+        self.directory = directory
+        durableRoot = directory.appending("durable")
+        pendingRoot = directory.appending("pending")
+        incomingRoot = directory.appending("incoming")
+    }
+
+    func durable(_ digest: BlobDigest) -> FilePath { Self.path(of: digest, below: durableRoot) }
+    func pending(_ digest: BlobDigest) -> FilePath { Self.path(of: digest, below: pendingRoot) }
 
     /// A new name for bytes whose digest is not known yet.
     func newIncoming() -> FilePath {
-        directory.appending("incoming").appending(String(UInt64.random(in: .min ... .max), radix: 16))
+        incomingRoot.appending(String(UInt64.random(in: .min ... .max), radix: 16))
     }
 
     /// Two hexadecimal digits spread the names over 256 directories, so that none grows beyond what file systems like.
-    private func path(of digest: BlobDigest, in part: FilePath.Component) -> FilePath {
+    ///
+    /// Each is made with the first blob that belongs there. The text is put together at once, since every step over a
+    /// path's components looks at all of them, and paths are wanted several times a blob.
+    private static func path(of digest: BlobDigest, below root: FilePath) -> FilePath {
         let name = digest.description
-        return directory.appending(part).appending(String(name.prefix(2))).appending(name)
+        return FilePath("\(root.string)/\(name.prefix(fanDigits))/\(name)")
     }
 
-    private static var fanOut: [String] {
-        hexadecimalDigits.flatMap { high in hexadecimalDigits.map { "\(high)\($0)" } }
+    /// The directory of a blob's file in one of the parts.
+    func fan(of digest: BlobDigest, below root: FilePath) -> FilePath {
+        FilePath("\(root.string)/\(digest.description.prefix(Self.fanDigits))")
     }
 
-    /// Makes all directories now and their names durable, so that no later step has to.
+    /// Makes the directories of each part, and durable what a process before this one made and could not tell any more.
     func createDirectories() throws(BlobStoreError) {
-        for part: FilePath.Component in ["incoming", "pending", "durable"] {
-            let path = directory.appending(part)
-            try StoreDirectory.create(path)
-            guard part != "incoming" else { continue }
-            for name in Self.fanOut { try StoreDirectory.create(path.appending(name)) }
-            try StoreDirectory.synchronize(path)
-        }
+        for path in [incomingRoot, pendingRoot, durableRoot] { try StoreDirectory.create(path) }
+        try StoreDirectory.synchronize(durableRoot)
         try StoreDirectory.synchronize(directory)
     }
 
     func removeIncoming() throws(BlobStoreError) {
-        let incoming = directory.appending("incoming")
-        for name in try StoreDirectory.names(in: incoming) {
-            _ = try StoreDirectory.remove(incoming.appending(name))
+        for name in try StoreDirectory.names(in: incomingRoot) {
+            _ = try StoreDirectory.remove(incomingRoot.appending(name))
         }
     }
 
     func durableBlobs() throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
-        try blobs(in: "durable")
+        try Self.blobs(below: durableRoot)
     }
 
     /// Blobs that were finished but not made durable before the store was last closed, hashed again; what does not
     /// match its name is removed.
     func verifiedPendingBlobs() throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
         var verified: [(digest: BlobDigest, byteCount: Int)] = []
-        for blob in try blobs(in: "pending") {
+        for blob in try Self.blobs(below: pendingRoot) {
             let file = try StoreFile(opening: pending(blob.digest), flags: O_RDONLY)
             if try file.digest() == blob.digest {
                 verified.append(blob)
@@ -65,10 +76,16 @@ struct BlobStoreLayout {
         return verified
     }
 
-    private func blobs(in part: FilePath.Component) throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
+    private static func isFan(_ name: String) -> Bool {
+        name.count == fanDigits && name.allSatisfy { hexadecimalDigits.contains($0) }
+    }
+
+    private static func blobs(
+        below root: FilePath
+    ) throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
         var blobs: [(digest: BlobDigest, byteCount: Int)] = []
-        for fan in Self.fanOut {
-            let path = directory.appending(part).appending(fan)
+        for fan in try StoreDirectory.names(in: root) where isFan(fan) {
+            let path = root.appending(fan)
             for name in try StoreDirectory.names(in: path) {
                 guard let digest = BlobDigest(hexadecimal: name), digest.description == name, name.hasPrefix(fan)
                 else { continue }

@@ -41,6 +41,20 @@ enum StoreDirectory {
         guard result == 0 else { throw callFailed("rename", destination) }
     }
 
+    /// Renames into a directory that is made, and counted, when it is missing.
+    static func rename(
+        _ source: FilePath, to destination: FilePath, in directory: @autoclosure () -> FilePath,
+        countingMade count: inout Int
+    ) throws(BlobStoreError) {
+        do throws(BlobStoreError) {
+            try rename(source, to: destination)
+        } catch .callFailed(_, _, .noSuchFileOrDirectory) {
+            try create(directory())
+            count += 1
+            try rename(source, to: destination)
+        }
+    }
+
     /// Removes a file; false if it was not there.
     static func remove(_ path: FilePath) throws(BlobStoreError) -> Bool {
         guard path.withPlatformString({ unlink($0) }) != 0 else { return true }

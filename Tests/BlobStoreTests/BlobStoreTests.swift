@@ -181,6 +181,34 @@ struct BlobStoreTests {
         #expect(try bytes(store, name, at: 2, count: 1) == Array("c".utf8))
     }
 
+    @Test func `directories are made with the first blob that needs them`() throws {
+        let names = { try FileManager.default.contentsOfDirectory(atPath: self.directory.appending($0)) }
+        let store = try BlobStore(opening: path)
+        #expect(try names("pending") == [])
+        #expect(try names("durable") == [])
+        let name = try store.put(Array("abc".utf8).span.bytes)
+        #expect(try names("pending") == ["ba"])
+        try store.makeDurable()
+        #expect(try names("durable") == ["ba"])
+        // One that somebody removed behind the store's back is made again, and its blob is gone.
+        try directory.remove("durable/ba")
+        #expect(throws: BlobStoreError.self) { try bytes(store, name, count: 3) }
+        try store.remove(name)
+        #expect(try store.put(Array("abc".utf8).span.bytes) == name)
+        try store.makeDurable()
+        #expect(try bytes(store, name, count: 3) == Array("abc".utf8))
+    }
+
+    @Test func `what is no directory of blobs is left alone`() throws {
+        do { _ = try BlobStore(opening: path) }
+        try directory.write([1], to: "durable/notes")
+        try directory.write([1], to: "pending/7")
+        let store = try BlobStore(opening: path)
+        #expect(store.digests == [])
+        #expect(try directory.read("durable/notes") == [1])
+        #expect(try directory.read("pending/7") == [1])
+    }
+
     @Test func `after a crash whole pending blobs are kept and damaged or unfinished ones removed`() throws {
         do {
             let store = try BlobStore(opening: path)
