@@ -37,16 +37,33 @@ struct WorkerHarness {
         let harness = WorkerHarness(coordinator: coordinator, worker: worker, directory: directory)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await coordinator.serve() }
-            group.addTask {
-                defer { Task { await coordinator.close() } }
-                try await worker.run()
-            }
             do {
-                try await harness.hello()
-                try await body(harness)
+                try await harness.accompany(body)
             } catch {
                 group.cancelAll()
+                await coordinator.close()
                 throw error
+            }
+            await coordinator.close()
+            try await group.waitForAll()
+        }
+    }
+
+    /// Runs the worker and the body to the end of both: the worker's last word may come when it has ended already.
+    private func accompany(_ body: @escaping @Sendable (WorkerHarness) async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                do {
+                    try await worker.run()
+                } catch {
+                    // Nothing more will come that the body could wait for.
+                    await coordinator.close()
+                    throw error
+                }
+            }
+            group.addTask {
+                try await hello()
+                try await body(self)
             }
             try await group.waitForAll()
         }
