@@ -231,7 +231,11 @@ actor Coordinator {
     }
 
     private func begin(_ lease: LeasedUnit) {
-        guard let job = jobs[lease.unit.job] else { return }
+        guard let job = jobs[lease.unit.job] else {
+            // The scheduler counts the lane as taken until it is told.
+            happen(CoordinatorTask.unwanted(lease))
+            return
+        }
         ownUnits[lease.unit.job, default: 0] += 1
         let state = scheduler
         ownWorkSink.yield(

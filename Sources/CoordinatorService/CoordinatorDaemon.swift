@@ -95,7 +95,8 @@ public struct CoordinatorDaemon: Service {
                 group.addTask {
                     for await task in coordinator.ownWork {
                         let isWanted = await coordinator.isStillWanted(task)
-                        await coordinator.finishOwn(task, isWanted ? await work.perform(task) : [task.unwanted])
+                        let events = isWanted ? await work.perform(task) : [CoordinatorTask.unwanted(task.lease)]
+                        await coordinator.finishOwn(task, events)
                     }
                 }
             }

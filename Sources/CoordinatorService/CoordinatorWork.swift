@@ -16,7 +16,7 @@ struct CoordinatorTask: Sendable {
     let executions: @Sendable (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
 
     /// What is said of a unit whose job has ended before its turn came.
-    var unwanted: SchedulerEvent {
+    static func unwanted(_ lease: LeasedUnit) -> SchedulerEvent {
         let failure = UnitFailure(kind: .world, message: "its job has ended")
         return .unitFailed(lease.unit, lease.attempt, by: .coordinator, failure)
     }
