@@ -304,17 +304,20 @@ actor Coordinator {
         var ended: Set<JobID> = []
         for case .jobEnded(let job, _) in records { ended.insert(job) }
         var lost: [JournalRecord] = []
-        for record in records {
+        var vanished: Set<JobID> = []
+        for (position, record) in records.enumerated() {
             switch record {
             case .jobAccepted(let header):
                 submissions = max(submissions, Int(header.id.rawValue.drop { !$0.isNumber }) ?? 0)
                 if let failure = resume(header, isEnded: ended.contains(header.id)) {
                     lost.append(.jobEnded(header.id, .failed(failure)))
                 }
-            case .unitFinished(let unit, _, _, _, _) where !isUsable(unit): continue
+            case .unitFinished(let unit, _, _, _, _) where !isUsable(unit, recordedAt: position):
+                vanished.insert(unit.job)
             default: scheduler.apply(record)
             }
         }
+        for job in vanished { renewStaging(of: job, after: records.count) }
         try await journal.append(lost)
         lost.forEach { scheduler.apply($0) }
         let running = scheduler.jobStatuses.filter { $0.outcome == nil }
@@ -363,12 +366,24 @@ actor Coordinator {
 
     /// Whether a journalled result can still be used.
     ///
-    /// Blobs may be anywhere, and are looked for when they are needed; files must be in the staging directory.
-    private func isUsable(_ unit: UnitReference) -> Bool {
+    /// Blobs may be anywhere, and are looked for when they are needed; files must be in the staging directory, and the
+    /// record must speak of this one.
+    private func isUsable(_ unit: UnitReference, recordedAt position: Int) -> Bool {
         guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else { return true }
         switch job.plan.units[unit.unit.position].operation {
         case .worker, .coordinator(.digestInputs): return true
-        case .coordinator: return DirectoryTree.exists(job.output.staging)
+        case .coordinator: return job.output.firstUsableRecord.map { position >= $0 } ?? false
+        }
+    }
+
+    /// Files are gone that the journal speaks of: so that it is not believed after another restart either.
+    private func renewStaging(of id: JobID, after recordCount: Int) {
+        guard let output = jobs[id]?.output, output.firstUsableRecord == nil else { return }
+        do {
+            try output.renew(after: recordCount)
+        } catch {
+            logger.error(
+                "the staging directory cannot be made", metadata: [LogKeys.job: "\(id)", LogKeys.cause: "\(error)"])
         }
     }
 }

@@ -1,4 +1,5 @@
 import FileAccess
+import Foundation
 import Identifiers
 import JobPlan
 import Safetensors
@@ -19,6 +20,8 @@ struct OutputDirectory: Sendable {
     private static let stagingPrefix = ".kfacd-"
     /// Stands in the staging directory once the earlier job's files are gone.
     private static let marker = ".publishing"
+    /// Stands in a staging directory that was made anew, because an earlier one vanished; holds a number of records.
+    private static let renewal = ".renewed"
     /// What a job may write: the only names that are ever replaced.
     private static let entries = ["factors", "regularizer", "inverses", "merged", "report.json"]
 
@@ -71,6 +74,25 @@ struct OutputDirectory: Sendable {
         return directory
     }
 
+    /// The records of the journal before this one speak of files that are not staged any more.
+    ///
+    /// Zero unless ``renew(after:)`` made the staging directory, `nil` when there is none.
+    var firstUsableRecord: Int? {
+        guard DirectoryTree.exists(staging) else { return nil }
+        guard let text = try? String(contentsOfFile: staging.appending(Self.renewal).string, encoding: .utf8) else {
+            return 0
+        }
+        return Int(text) ?? 0
+    }
+
+    /// Makes the staging directory anew and notes which records came before, for the next restart: by then some of the
+    /// files may be there again, and others not yet.
+    ///
+    /// - Throws: As ``stage(_:)``.
+    func renew(after recordCount: Int) throws {
+        try WholeFile.write(Array("\(recordCount)".utf8), to: try stage().appending(Self.renewal))
+    }
+
     /// Moves the staged files to their names; what an earlier job wrote there is removed first.
     ///
     /// After a crash it goes on where it stopped: once the marker stands, what is not staged any more was moved.
@@ -85,7 +107,7 @@ struct OutputDirectory: Sendable {
             for name in Self.entries { try DirectoryTree.remove(path.appending(name)) }
             try WholeFile.write([], to: marker)
         }
-        let staged = try WholeFile.names(in: staging).filter { $0 != Self.marker }
+        let staged = try WholeFile.names(in: staging).filter { $0 != Self.marker && $0 != Self.renewal }
         for name in staged.sorted(by: Self.publishedLast) {
             try DirectoryTree.move(staging.appending(name), to: path.appending(name))
         }

@@ -105,6 +105,28 @@ extension SerialDisturbanceTests {
             try requireReferenceBytes()
         }
 
+        /// The job's files that are written and not published yet.
+        private var stagedFiles: [String] {
+            OutputTree.paths(below: "\(output)/.kfacd-job-1").filter { $0.hasSuffix(".safetensors") }
+        }
+
+        @Test func `files that vanished are written again, whatever happens meanwhile`() async throws {
+            try await Cluster.with { cluster in
+                try cluster.startWorker("faithful")
+                let job = try await cluster.submit(job)
+                try await eventually("staged files", within: .seconds(60)) { stagedFiles.count >= 5 }
+                cluster.coordinator.send(SIGKILL)
+                _ = try await cluster.coordinator.exitCode(within: .seconds(10))
+                try FileManager.default.removeItem(atPath: "\(output)/.kfacd-job-1")
+                try await cluster.restartCoordinator()
+                // Again, when some of them are there: of the others the journal says that they were written, once.
+                try await eventually("staged files", within: .seconds(60)) { !stagedFiles.isEmpty }
+                try await cluster.restartCoordinator()
+                try await cluster.waitForSuccess(job)
+            }
+            try requireReferenceBytes()
+        }
+
         @Test func `daemons that are told to stop end at once, and the job goes on after them`() async throws {
             try await Cluster.with { cluster in
                 let leaver = try cluster.startWorker("leaver")
