@@ -12,7 +12,10 @@ final class NetworkHosts {
     static let arePossible: Bool = geteuid() == 0 && (try? NetworkHosts(count: 1)) != nil
 
     static let impairmentReason: Comment =
-        "needs network namespaces, tc, and a kernel with netem (CONFIG_NET_SCH_NETEM)"
+        """
+        needs network namespaces, tc, and a kernel with netem (CONFIG_NET_SCH_NETEM), or nft and a kernel with a token \
+        bucket (CONFIG_NET_SCH_TBF) and random numbers for rules (CONFIG_NFT_NUMGEN)
+        """
 
     /// Whether packets can be delayed and lost here.
     static let canBeImpaired: Bool =
@@ -70,18 +73,47 @@ final class NetworkHosts {
     /// - Throws: ``WaitError``.
     func join(_ host: Int) throws { try Self.ip("-n", bridge, "link", "set", port(host), "up") }
 
-    /// Delays every packet, by an amount that varies, and loses some.
+    /// Delays packets, by an amount that varies, and loses some.
+    ///
+    /// Without netem the delay is that of a slow line's queue, which is up to `delayMilliseconds` when it is full.
     ///
     /// - Throws: ``WaitError`` when the kernel cannot.
     func impair(delayMilliseconds: Int, lossPercent: Int) throws {
         for host in 0..<count {
-            try Self.ip(
-                "netns", "exec", bridge, "tc", "qdisc", "add", "dev", port(host), "root", "netem", "delay",
-                "\(delayMilliseconds)ms", "\(delayMilliseconds / 2)ms", "loss", "\(lossPercent)%")
+            do {
+                try onSwitch(
+                    "tc", "qdisc", "add", "dev", port(host), "root", "netem", "delay", "\(delayMilliseconds)ms",
+                    "\(delayMilliseconds / 2)ms", "loss", "\(lossPercent)%")
+            } catch {
+                try slow(host, delayMilliseconds: delayMilliseconds)
+                try lose(lossPercent, of: host)
+            }
         }
     }
 
-    private static func ip(_ arguments: String...) throws {
+    private func slow(_ host: Int, delayMilliseconds: Int) throws {
+        try onSwitch(
+            "tc", "qdisc", "add", "dev", port(host), "root", "tbf", "rate", "100mbit", "burst", "64kb", "latency",
+            "\(delayMilliseconds)ms")
+    }
+
+    /// Drops what comes in by a port at random.
+    private func lose(_ percent: Int, of host: Int) throws {
+        let port = port(host)
+        try onSwitch("nft", "add", "table", "netdev", "loss")
+        try onSwitch(
+            "nft", "add", "chain", "netdev", "loss", port,
+            "{ type filter hook ingress device \(port) priority 0 ; }")
+        try onSwitch("nft", "add", "rule", "netdev", "loss", port, "numgen random mod 100 < \(percent) drop")
+    }
+
+    private func onSwitch(_ command: String...) throws {
+        try Self.ip(["netns", "exec", bridge] + command)
+    }
+
+    private static func ip(_ arguments: String...) throws { try ip(arguments) }
+
+    private static func ip(_ arguments: [String]) throws {
         let process = Process()
         let errors = Pipe()
         process.executableURL = URL(fileURLWithPath: tool)
