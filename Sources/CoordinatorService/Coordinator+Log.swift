@@ -17,6 +17,23 @@ extension Coordinator {
         [LogKeys.worker: "\(worker)", LogKeys.cause: "\(reason)", "units": "\(units)"]
     }
 
+    /// Which unit a line is about: its job, its place in the plan, what it is, and its layer.
+    private func fields(_ unit: UnitReference) -> Logger.Metadata {
+        var fields: Logger.Metadata = [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)"]
+        if let plan = jobs[unit.job]?.plan, plan.units.indices.contains(unit.unit.position) {
+            let planned = plan.units[unit.unit.position]
+            fields[LogKeys.title] = "\(planned.title)"
+            if let group = planned.group { fields[LogKeys.layer] = "\(plan.blocks[group].name)" }
+        }
+        return fields
+    }
+
+    /// The same, with who has it and which attempt it is.
+    private func fields(_ leased: LeasedUnit, _ executor: UnitExecutorName) -> Logger.Metadata {
+        fields(leased.unit).merging([LogKeys.worker: "\(executor)", LogKeys.attempt: "\(leased.attempt)"]) { $1 }
+    }
+
+    /// Writes the line of a notice.
     func log(_ notice: SchedulerNotice) {
         switch notice {
         case .workerJoined(let worker): logger.notice("worker joined", metadata: [LogKeys.worker: "\(worker)"])
@@ -26,53 +43,40 @@ extension Coordinator {
         case .workerLost(let worker, let reason, let units):
             forget(worker)
             logger.warning("worker lost", metadata: departure(worker, reason, units))
-        case .unitRetried(let unit, let failure, let failures):
-            logger.warning(
-                "unit will be tried again",
-                metadata: [
-                    LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.cause: "\(failure.message)",
-                    "failures": "\(failures)",
-                ])
+        case .workerDraining(let worker): logger.notice("worker drains", metadata: [LogKeys.worker: "\(worker)"])
+        default: logUnit(notice)
+        }
+    }
+
+    private func logUnit(_ notice: SchedulerNotice) {
+        switch notice {
+        case .unitRetried(let unit, let executor, let failure, let failures):
+            let cause: Logger.Metadata = [LogKeys.cause: "\(failure.message)", "failures": "\(failures)"]
+            logger.warning("unit will be tried again", metadata: fields(unit, executor).merging(cause) { $1 })
         case .unitMoved(let unit, let from, let to):
-            logger.debug(
-                "unit moved",
-                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", "from": "\(from)", "to": "\(to)"])
-        case .lateResultUsed(let unit, let attempt):
-            logger.info(
-                "late result used",
-                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.attempt: "\(attempt)"])
+            logger.debug("unit moved", metadata: fields(unit).merging(["from": "\(from)", "to": "\(to)"]) { $1 })
+        case .lateResultUsed(let unit, let executor):
+            logger.info("late result used", metadata: fields(unit, executor))
         case .resultsDiffer(let unit, let executor):
             logger.error(
-                "two results of one unit differ; machines that must agree do not",
-                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.worker: "\(executor)"])
+                "two results of one unit differ; machines that must agree do not", metadata: fields(unit, executor))
         case .stragglerRepeated(let unit, let worker):
-            logger.info(
-                "a unit that takes long is computed a second time",
-                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.worker: "\(worker)"])
+            logger.info("a unit that takes long is computed a second time", metadata: fields(unit, .worker(worker)))
         case .leaseExpired(let unit, let worker, let wasUnderWay):
             logger.warning(
                 wasUnderWay ? "a unit made no progress; its lease ended" : "a lease was lost on its way",
-                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.worker: "\(worker)"])
-        case .unitRevived(let unit):
-            logger.info(
-                "a lost blob is computed again",
-                metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)"])
-        case .unitRestored(let unit):
-            logger.info(
-                "lost blobs are back", metadata: [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)"])
-        case .unitPaused(let unit, let reason):
+                metadata: fields(unit, .worker(worker)))
+        case .unitRevived(let unit): logger.info("a lost blob is computed again", metadata: fields(unit))
+        case .unitRestored(let unit): logger.info("lost blobs are back", metadata: fields(unit))
+        case .unitPaused(let unit, let executor, let reason):
             logger.warning(
                 "a unit waits for room on a disk",
-                metadata: [
-                    LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", LogKeys.cause: "\(reason)",
-                ])
-        case .workerDraining(let worker): logger.notice("worker drains", metadata: [LogKeys.worker: "\(worker)"])
+                metadata: fields(unit, executor).merging([LogKeys.cause: "\(reason)"]) { $1 })
         case .noWorkerFits(let unit, let memory):
             logger.warning(
                 "a unit waits for a worker with more memory",
-                metadata: [
-                    LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)", "needed_mib": "\(memory >> 20)",
-                ])
+                metadata: fields(unit).merging(["needed_mib": "\(memory >> 20)"]) { $1 })
+        case .workerJoined, .workerLeft, .workerLost, .workerDraining: break
         }
     }
 }

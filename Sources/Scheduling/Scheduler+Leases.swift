@@ -128,8 +128,9 @@ extension Scheduler {
                 // A unit that the worker no longer speaks of was lost on the way, there or back; one that it still
                 // computes is stuck.
                 let isStuck = lease.reportedAt.map { now < $0.advanced(by: settings.workerTimeout) } ?? false
-                effects.notices.append(.leaseExpired(unit, worker, wasUnderWay: isStuck))
-                effects.orders.append(.revoke(worker, LeasedUnit(unit, lease.attempt)))
+                let leased = LeasedUnit(unit, lease.attempt)
+                effects.notices.append(.leaseExpired(leased, worker, wasUnderWay: isStuck))
+                effects.orders.append(.revoke(worker, leased))
                 guard isStuck else {
                     // Somebody else may hear better.
                     roster.pause(worker, until: now.advanced(by: settings.pauseDelay))

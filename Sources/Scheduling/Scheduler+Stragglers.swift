@@ -16,7 +16,7 @@ extension Scheduler {
             let lease = newLease(of: job.plan.units[unit.unit.position].cost, attempt, at: now)
             roster.workers[idle]?.leases[unit] = lease
             effects.orders.append(.lease(idle, LeasedUnit(unit, attempt)))
-            effects.notices.append(.stragglerRepeated(unit, on: idle))
+            effects.notices.append(.stragglerRepeated(LeasedUnit(unit, attempt), on: idle))
         }
     }
 

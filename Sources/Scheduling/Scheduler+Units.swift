@@ -30,15 +30,17 @@ extension Scheduler {
         }
         dropLease(unit, attempt, executor)
         if let known = job.result(of: unit.unit) {
-            if !known.agrees(with: result) { effects.notices.append(.resultsDiffer(unit, executor)) }
+            if !known.agrees(with: result) {
+                effects.notices.append(.resultsDiffer(LeasedUnit(unit, attempt), by: executor))
+            }
             return
         }
         if let earlier = job.revived[unit.unit], !earlier.agrees(with: result) {
-            effects.notices.append(.resultsDiffer(unit, executor))
+            effects.notices.append(.resultsDiffer(LeasedUnit(unit, attempt), by: executor))
         }
         // Without all inputs the unit has no key: then somebody computed it before a coordinator's restart or the loss
         // of an input, and the result is as good.
-        if !wasHeld { effects.notices.append(.lateResultUsed(unit, attempt)) }
+        if !wasHeld { effects.notices.append(.lateResultUsed(LeasedUnit(unit, attempt), by: executor)) }
         revokeHolders(of: unit, &effects)
         record(.unitFinished(unit, executor, result, duration, key(of: unit)), &effects)
         if jobs[unit.job]?.unfinishedCount == 0 { end(unit.job, .succeeded, &effects) }
@@ -96,7 +98,7 @@ extension Scheduler {
             end(unit.job, .failed(UnitFailure(kind: failure.kind, message: message)), &effects)
             return
         }
-        effects.notices.append(.unitRetried(unit, failure, failures: count))
+        effects.notices.append(.unitRetried(LeasedUnit(unit, attempt), by: executor, failure, failures: count))
     }
 
     /// A disk is full: the unit waits, and nothing counts against it.
@@ -105,7 +107,7 @@ extension Scheduler {
         _ now: SchedulerInstant, _ effects: inout SchedulerEffects
     ) {
         giveBack(unit, executor, attempt)
-        effects.notices.append(.unitPaused(unit, reason: failure.message))
+        effects.notices.append(.unitPaused(LeasedUnit(unit, attempt), by: executor, reason: failure.message))
         jobs[unit.job]?.pauseReason = failure.message
         guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return }
         dequeue(unit)

@@ -63,23 +63,23 @@ public enum SchedulerNotice: Hashable, Sendable {
     /// A worker is gone; its units were taken back.
     case workerLost(WorkerID, reason: String, units: Int)
     /// A unit failed and will be tried again.
-    case unitRetried(UnitReference, UnitFailure, failures: Int)
+    case unitRetried(LeasedUnit, by: UnitExecutorName, UnitFailure, failures: Int)
     /// A queued unit moved to a worker that had nothing to do.
     case unitMoved(UnitReference, from: WorkerID, to: WorkerID)
     /// A result came for an attempt that had been superseded; it was the first, so it was used.
-    case lateResultUsed(UnitReference, Attempt)
+    case lateResultUsed(LeasedUnit, by: UnitExecutorName)
     /// A second result of a unit differs from the first: it was dropped. Machines that must agree do not.
-    case resultsDiffer(UnitReference, UnitExecutorName)
+    case resultsDiffer(LeasedUnit, by: UnitExecutorName)
     /// A unit that takes long is computed a second time, by a worker with nothing to do.
-    case stragglerRepeated(UnitReference, on: WorkerID)
+    case stragglerRepeated(LeasedUnit, on: WorkerID)
     /// A lease ended because its unit made no progress, or is not known to the worker that has it.
-    case leaseExpired(UnitReference, WorkerID, wasUnderWay: Bool)
+    case leaseExpired(LeasedUnit, WorkerID, wasUnderWay: Bool)
     /// A finished unit is computed again, because nobody has its blobs any more and they are needed.
     case unitRevived(UnitReference)
     /// The blobs of a unit that was to be computed again are back.
     case unitRestored(UnitReference)
     /// A unit waits for room on a disk.
-    case unitPaused(UnitReference, reason: String)
+    case unitPaused(LeasedUnit, by: UnitExecutorName, reason: String)
     /// A worker takes no new units.
     case workerDraining(WorkerID)
     /// A unit waits because no worker has the memory that it needs.

@@ -4,8 +4,10 @@ public enum LogKeys {
     public static let job = "job"
     /// The unit's position in the plan.
     public static let unit = "unit"
-    /// What the unit does.
+    /// What the unit does, with its layer's name.
     public static let title = "title"
+    /// The layer, or the parameter outside layers, that the unit is about.
+    public static let layer = "layer"
     /// Which lease of the unit.
     public static let attempt = "attempt"
     /// The worker.

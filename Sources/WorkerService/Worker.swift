@@ -193,34 +193,35 @@ public struct Worker: Service {
         let (outcome, kernels, elapsed) = await executor.execute(input)
         executor.progress.end()
         metrics.note(outcome, UnitStage(unit.lease.operation), elapsed: elapsed, kernels: kernels)
-        await report(outcome, kernels.time, elapsed, unit.name, parts.connection)
+        await report(outcome, kernels.time, elapsed, unit, parts.connection)
         // Outputs stay until they are reported: what the coordinator has not heard of it cannot miss.
         blobs.release()
         progress.end(counter)
     }
 
     private func report(
-        _ outcome: UnitOutcome, _ kernels: Duration, _ elapsed: Duration, _ name: LeasedUnitName,
+        _ outcome: UnitOutcome, _ kernels: Duration, _ elapsed: Duration, _ unit: BegunUnit,
         _ connection: WorkerConnection
     ) async {
         switch outcome {
         case .computed(let result):
             try? await connection.tellWhenWelcome(
-                .finished(name, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1)))
+                .finished(
+                    unit.name, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1)))
         case .failed(let fault, let message):
-            log(fault == .badInput ? "bad input" : "unit failed", name, message)
-            try? await connection.tellWhenWelcome(.failed(name, fault, message: message))
+            log(fault == .badInput ? "bad input" : "unit failed", unit, message)
+            try? await connection.tellWhenWelcome(.failed(unit.name, fault, message: message))
         case .cancelled: return
         }
     }
 
-    private func log(_ message: Logger.Message, _ name: LeasedUnitName, _ cause: String) {
+    private func log(_ message: Logger.Message, _ unit: BegunUnit, _ cause: String) {
         logger.warning(
             message,
             metadata: [
-                LogKeys.job: "\(name.unit.job)", LogKeys.unit: "\(name.unit.unit)",
-                LogKeys.attempt: "\(name.attempt)", LogKeys.worker: "\(configuration.worker)",
-                LogKeys.cause: "\(cause)",
+                LogKeys.job: "\(unit.name.unit.job)", LogKeys.unit: "\(unit.name.unit.unit)",
+                LogKeys.title: "\(unit.lease.title)", LogKeys.attempt: "\(unit.name.attempt)",
+                LogKeys.worker: "\(configuration.worker)", LogKeys.cause: "\(cause)",
             ])
     }
 }

@@ -36,6 +36,11 @@ struct CoordinatorCommand: AsyncParsableCommand {
 
     @OptionGroup var options: DaemonOptions
 
+    /// How long a file that is being written may hold up the end; the journal lets the next start write it anew.
+    ///
+    /// Below `TimeoutStopSec` of the service.
+    private static let stopLimit: Duration = .seconds(60)
+
     private static let keys =
         [
             SettingKey("bind", .text, default: .text("tcp://127.0.0.1:7733")),
@@ -78,7 +83,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
         }
         let process = DaemonProcess(
             settings: settings, threshold: threshold, logger: logger, supervision: supervision,
-            statusAddress: address, version: BuildMetric.version(role: "coordinator"), stopLimit: nil)
+            statusAddress: address, version: BuildMetric.version(role: "coordinator"),
+            stopLimit: Self.stopLimit)
         if let keys = configuration.keys {
             process.reloadHandlers.add { KeyReload(keys: keys.authorized, logger: logger).run() }
         }

@@ -18,8 +18,8 @@ struct DaemonProcess {
     let supervision: DaemonSupervision
     let statusAddress: StatusAddress?
     let version: [(name: String, value: String)]
-    /// How long the daemon may take to end before the process is ended under it, or `nil` for as long as it takes.
-    let stopLimit: Duration?
+    /// How long the daemon may take to end before the process is ended under it.
+    let stopLimit: Duration
     let reloadHandlers = ReloadHandlers()
 
     /// Runs a daemon until a signal, or until standard input is closed.

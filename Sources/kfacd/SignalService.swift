@@ -11,7 +11,7 @@ struct SignalService: Service {
     let notifier: ServiceNotifier
     let handlers: ReloadHandlers
     let shutdown: ShutdownTrigger
-    let stopLimit: Duration?
+    let stopLimit: Duration
     let logger: Logger
 
     /// Who signals a process and then its group, as timeout(1) does, means it once.
@@ -40,14 +40,13 @@ struct SignalService: Service {
     private func stop() {
         notifier.send(.stopping)
         let logger = logger
-        if let stopLimit {
-            notifier.send(.extendTimeout(stopLimit + .seconds(5)))
-            // A thread of its own, since the tasks may be what does not end; it ends with the process.
-            Thread.detachNewThread {
-                Thread.sleep(forTimeInterval: stopLimit / .seconds(1))
-                logger.warning("ended: a computation could not be interrupted; its unit was handed back")
-                _exit(0)
-            }
+        let stopLimit = stopLimit
+        notifier.send(.extendTimeout(stopLimit + .seconds(5)))
+        // A thread of its own, since the tasks may be what does not end; it ends with the process.
+        Thread.detachNewThread {
+            Thread.sleep(forTimeInterval: stopLimit / .seconds(1))
+            logger.warning("ended in the middle of a unit, which could not be interrupted; it is computed again")
+            _exit(0)
         }
         Task { await shutdown.fire() }
     }

@@ -22,7 +22,7 @@ struct PackageTests {
         #expect(unit.unitValue("StateDirectory") == "kfacd")
         #expect(unit.unitValue("ReadWritePaths") == "-/srv/kfacd")
         #expect(container.contains("/var/lib/kfacd /var/cache/kfacd /srv/kfacd"))
-        #expect(try DeployedFile("Deploy/debian/postrm").text.contains("rm -rf /var/lib/kfacd /var/cache/kfacd"))
+        #expect(try DeployedFile("Deploy/debian/postrm").text.contains("in /var/lib/kfacd /var/cache/kfacd;"))
     }
 
     @Test func `the batch script uses options that the programs have`() throws {

@@ -54,16 +54,17 @@ extension SchedulerNotice {
         case .workerJoined(let worker): "\(worker) joined"
         case .workerLost(let worker, let reason, let units): "\(worker) lost with \(units) units: \(reason)"
         case .workerLeft(let worker, let reason, let units): "\(worker) left with \(units) units: \(reason)"
-        case .unitRetried(let unit, let failure, let failures): "\(unit) failed \(failures) times: \(failure.line)"
+        case .unitRetried(let unit, _, let failure, let failures):
+            "\(unit.unit) failed \(failures) times: \(failure.line)"
         case .unitMoved(let unit, let from, let to): "\(unit) moved from \(from) to \(to)"
-        case .lateResultUsed(let unit, let attempt): "late result of \(unit)#\(attempt) used"
-        case .resultsDiffer(let unit, let executor): "\(executor) has another result of \(unit)"
-        case .stragglerRepeated(let unit, let worker): "\(unit) takes long and is repeated on \(worker)"
+        case .lateResultUsed(let unit, _): "late result of \(unit.line) used"
+        case .resultsDiffer(let unit, let executor): "\(executor) has another result of \(unit.unit)"
+        case .stragglerRepeated(let unit, let worker): "\(unit.unit) takes long and is repeated on \(worker)"
         case .leaseExpired(let unit, let worker, let wasUnderWay):
-            "\(worker) lost its lease of \(unit), \(wasUnderWay ? "which made no progress" : "of which it does not speak")"
+            "\(worker) lost its lease of \(unit.unit), \(wasUnderWay ? "which made no progress" : "of which it does not speak")"
         case .unitRevived(let unit): "\(unit) is computed again"
         case .unitRestored(let unit): "\(unit) need not be computed again"
-        case .unitPaused(let unit, let reason): "\(unit) pauses: \(reason)"
+        case .unitPaused(let unit, _, let reason): "\(unit.unit) pauses: \(reason)"
         case .workerDraining(let worker): "\(worker) takes nothing new"
         case .noWorkerFits(let unit, let bytes): "\(unit) needs \(bytes >> 20) MiB, which no worker has"
         }

@@ -56,7 +56,7 @@ import Testing
                     records: [.unitFailed(LeasedUnit.of(0).unit, .worker("w1"), failure)],
                     notices: [
                         .workerLost("w1", reason: "not heard for 10.0 seconds", units: 2),
-                        .unitRetried(LeasedUnit.of(0).unit, failure, failures: 1),
+                        .unitRetried(.of(0), by: .worker("w1"), failure, failures: 1),
                     ]
                 )
         )
@@ -139,7 +139,7 @@ import Testing
         #expect(
             scheduler.finish(.of(0), by: .worker("w2"), result: .named("other"))
                 == .effects(
-                    notices: [.resultsDiffer(LeasedUnit.of(0).unit, .worker("w2"))],
+                    notices: [.resultsDiffer(.of(0), by: .worker("w2"))],
                     deadline: .seconds(10)
                 )
         )
