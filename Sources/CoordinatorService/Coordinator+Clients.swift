@@ -21,8 +21,8 @@ extension Coordinator {
         switch request {
         case .submit(let submission): reply = await submit(submission)
         case .plan(let submission): reply = await plan(submission)
-        case .jobs: reply = .jobs(settled.jobStatuses.map(report))
-        case .status(let id): reply = settled.status(of: id).map { .jobs([report($0)]) } ?? unknown(id)
+        case .jobs: reply = .jobs(settled.all.map(report))
+        case .status(let id): reply = settled[id].map { .jobs([report($0)]) } ?? unknown(id)
         case .cancel(let id): reply = cancel(id)
         case .workers: reply = .workers(workerReports)
         case .drain(let worker): reply = drain(worker)
@@ -39,7 +39,7 @@ extension Coordinator {
         do throws(JobRefusal) {
             let id = nextJobID()
             let job = try await admitted(submission, as: id)
-            if let running = settled.runningJob(fingerprint: job.fingerprint) {
+            if let running = scheduler.runningJob(fingerprint: job.fingerprint), settled[running] != nil {
                 return .accepted(running, isRunningAlready: true)
             }
             if let other = jobs.values.first(where: { $0.output.path == job.output.path }) {
@@ -52,8 +52,8 @@ extension Coordinator {
             }
             let header = JobHeader(
                 id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,
-                overwrites: submission.overwrites, output: submission.output,
-                submittedAt: Date.now.timeIntervalSince1970)
+                overwrites: submission.overwrites, output: job.output.path.string,
+                submittedAt: Date.now.timeIntervalSince1970, unitCount: job.plan.units.count)
             // What an interrupted job of the same name left here is not this one's.
             job.output.discard()
             guard await accept(job, header: header) else {
@@ -71,7 +71,7 @@ extension Coordinator {
     private func plan(_ submission: Submission) async -> ClientReply {
         do throws(JobRefusal) {
             let plan = try await admitted(submission, as: "plan").plan
-            return .plan(PlanSummary(of: plan, known: settled.knownUnits(of: plan)))
+            return .plan(PlanSummary(of: plan, known: scheduler.knownUnits(of: plan)))
         } catch {
             return .failure(RequestFailure(kind: .badInput, problems: error.problems))
         }
@@ -91,13 +91,13 @@ extension Coordinator {
     /// Whether the very same job file runs already: then its own staging directory is no obstacle.
     private func isRunning(_ submission: Submission) -> Bool {
         jobs.keys.contains { id in
-            settled.header(of: id).map { $0.specText == submission.specText && $0.specPath == submission.specPath }
+            scheduler.header(of: id).map { $0.specText == submission.specText && $0.specPath == submission.specPath }
                 ?? false
         }
     }
 
     private func cancel(_ id: JobID) -> ClientReply {
-        guard let status = settled.status(of: id) else { return unknown(id) }
+        guard let status = settled[id] else { return unknown(id) }
         if status.outcome == nil { happen(.jobCancelled(id)) }
         return .accepted(id, isRunningAlready: status.outcome == nil)
     }
@@ -120,7 +120,7 @@ extension Coordinator {
     }
 
     private func unknown(_ id: JobID) -> ClientReply {
-        let known = settled.jobStatuses.map(\.id.rawValue).joined(separator: ", ")
+        let known = settled.all.map(\.id.rawValue).joined(separator: ", ")
         return .failure(
             RequestFailure(
                 kind: .unknownJob,
@@ -132,7 +132,7 @@ extension Coordinator {
     // MARK: - Telling
 
     private func report(_ status: Scheduler.JobStatus) -> JobReport {
-        let header = settled.header(of: status.id)
+        let header = scheduler.header(of: status.id)
         let state: JobReport.State
         var message = ""
         switch status.outcome {
@@ -148,18 +148,18 @@ extension Coordinator {
             job: status.id, specPath: header?.specPath ?? status.specPath, submittedAt: status.submittedAt,
             finishedUnits: status.finishedUnits, totalUnits: status.totalUnits, fraction: status.fraction,
             state: state, message: message, output: outputPath(of: status.id)?.string ?? "",
-            activity: settled.activity(of: status.id).first ?? "")
+            activity: scheduler.activity(of: status.id).first ?? "")
     }
 
     /// What a running job waits for, when nobody can go on with it.
     private func waiting(_ id: JobID) -> String {
         guard let largest = workers.values.map(\.hello.memoryBytes).max() else { return "waiting for a worker" }
-        guard let unit = settled.plan(of: id)?.largestWorkerUnit, unit.cost.memoryBytes > largest else { return "" }
+        guard let unit = scheduler.plan(of: id)?.largestWorkerUnit, unit.cost.memoryBytes > largest else { return "" }
         return "the \(unit.title) waits for a worker with \(unit.cost.memoryBytes >> 20) MiB of memory"
     }
 
     private var workerReports: [WorkerReport] {
-        settled.workerStatuses.compactMap { status in
+        scheduler.workerStatuses.compactMap { status in
             workers[status.id].map {
                 WorkerReport(
                     hello: $0.hello, leasedUnits: status.leasedUnits, startedUnits: status.startedUnits,
@@ -172,12 +172,17 @@ extension Coordinator {
     // MARK: - Outputs
 
     private func outputPath(of id: JobID) -> FilePath? {
-        guard let plan = settled.plan(of: id), let header = settled.header(of: id) else { return nil }
-        return JobPaths(specPath: header.specPath).absolute(header.output ?? plan.spec.output.value)
+        guard let header = scheduler.header(of: id) else { return nil }
+        let paths = JobPaths(specPath: header.specPath)
+        if let output = header.output { return paths.absolute(output) }
+        // A journal of an earlier version.
+        return JobSpec.reading(yaml: header.specText, fileName: header.specPath).spec.map {
+            paths.absolute($0.output.value)
+        }
     }
 
     private func outputs(of id: JobID) -> ClientReply {
-        guard let status = settled.status(of: id), let path = outputPath(of: id) else { return unknown(id) }
+        guard let status = settled[id], let path = outputPath(of: id) else { return unknown(id) }
         guard status.outcome == .succeeded else {
             return .failure(
                 RequestFailure(
@@ -190,7 +195,7 @@ extension Coordinator {
     private func outputRange(
         of id: JobID, _ path: String, _ offset: UInt64, _ byteCount: UInt64
     ) -> (ClientReply, Frame?) {
-        guard let directory = outputPath(of: id), settled.status(of: id)?.outcome == .succeeded,
+        guard let directory = outputPath(of: id), settled[id]?.outcome == .succeeded,
             // Only what the listing names: a client cannot walk out of the directory.
             DirectoryTree.files(below: directory).contains(where: { $0.path == path })
         else { return (unknown(id), nil) }

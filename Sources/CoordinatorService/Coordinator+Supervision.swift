@@ -36,7 +36,7 @@ extension Coordinator {
     }
 
     private var samples: [MetricSample] {
-        let workers = settled.workerStatuses
+        let workers = scheduler.workerStatuses
         let draining = workers.count(where: \.isDraining)
         let busy = workers.count { !$0.isDraining && $0.leasedUnits > 0 }
         var samples = [
@@ -47,14 +47,14 @@ extension Coordinator {
             MetricSample("kfacd_lanes", [], workers.reduce(0) { $0 + $1.capacity.lanes }),
         ]
         var states = ["running": 0, "succeeded": 0, "failed": 0, "cancelled": 0]
-        let statuses = settled.jobStatuses
+        let statuses = settled.all
         for status in statuses { states[Self.state(of: status), default: 0] += 1 }
         samples += states.map { MetricSample("kfacd_jobs", [$0.key], $0.value) }
         let shown = statuses.filter { $0.outcome == nil }.prefix(Self.jobsShownMax)
         samples += shown.map { MetricSample("kfacd_job_progress_ratio", [$0.id.rawValue], $0.fraction) }
         samples += successes.map { MetricSample("kfacd_last_success_timestamp_seconds", [$0.job.rawValue], $0.at) }
         samples += unitSamples(of: Set(shown.map(\.id)))
-        let factorBytes = settled.factorBytes
+        let factorBytes = scheduler.factorBytes
         samples += FactorSide.allCases.map { side in
             MetricSample("kfacd_factor_bytes", [side.rawValue], factorBytes[side] ?? 0)
         }
@@ -68,7 +68,7 @@ extension Coordinator {
 
     private func unitSamples(of shown: Set<JobID>) -> [MetricSample] {
         var counts: [[String]: Int] = [:]
-        for (group, count) in settled.unitCounts {
+        for (group, count) in scheduler.unitCounts {
             let job = shown.contains(group.job) ? group.job.rawValue : Self.otherJobs
             counts[[job, group.stage.rawValue, group.place.rawValue], default: 0] += count
         }
@@ -86,10 +86,10 @@ extension Coordinator {
 
     /// One line on what is going on: the job that was submitted first, how many there are besides, who works.
     private var statusLine: String {
-        let workers = settled.workerStatuses.count
+        let workers = scheduler.workerStatuses.count
         let crew = "\(workers) worker\(workers == 1 ? "" : "s")"
         if let reason = supervision.readiness.reason { return reason }
-        let running = settled.jobStatuses.filter { $0.outcome == nil }
+        let running = settled.running
         guard let first = running.first else { return "no job, \(crew)" }
         let others = running.count > 1 ? " and \(running.count - 1) more" : ""
         let percent = Int((first.fraction * 100).rounded(.down))

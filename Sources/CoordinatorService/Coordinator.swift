@@ -7,6 +7,7 @@ import Logging
 import Messaging
 import Scheduling
 import Supervision
+import SystemPackage
 import Telemetry
 import WireProtocol
 import ZeroMQ
@@ -29,11 +30,11 @@ actor Coordinator {
     private var lostTime = Duration.zero
 
     private(set) var scheduler: Scheduler
-    /// The scheduler as it was when its facts were last durable: what clients are told outlives a crash.
-    private(set) var settled: Scheduler
+    /// The jobs as they were when facts about them were last durable: what clients are told outlives a crash.
+    private(set) var settled = SettledJobs()
     var jobs: [JobID: Job] = [:]
     var workers: [WorkerID: ConnectedWorker] = [:]
-    private var pendingEvents: [SchedulerEvent] = []
+    private var pending = PendingEvents()
     private var deadline: SchedulerInstant?
     private var submissions = 0
     private var acceptances: [JobID: CheckedContinuation<Bool, Never>] = [:]
@@ -45,6 +46,7 @@ actor Coordinator {
     /// Units that the own lanes have in hand, by job: a job's files are removed only when none writes them any more.
     private var ownUnits: [JobID: Int] = [:]
     private var abandoned: [JobID: OutputDirectory] = [:]
+    private let removal: FileRemoval
     let admissionDesk: AdmissionDesk
     /// Requests of workers for blobs that are being collected from other workers, by blob.
     ///
@@ -90,7 +92,7 @@ actor Coordinator {
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout
         scheduler = Scheduler(settings: settings)
-        settled = scheduler
+        removal = FileRemoval(store: store, logger: logger)
         (wakeups, wakeSink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         (ownWork, ownWorkSink) = AsyncStream.makeStream(of: CoordinatorTask.self)
         (transfers, transferSink) = AsyncStream.makeStream(of: (TransferService.Request, RoutingIdentity).self)
@@ -103,21 +105,21 @@ actor Coordinator {
     /// Queues an event for the scheduler.
     func happen(_ event: SchedulerEvent) {
         metrics.note(event, stage: stage(of: event), share: sampleShare(of: event))
-        pendingEvents.append(event)
+        if !pending.append(event) {
+            logger.error("too much happens while the journal waits for its disk; an event is lost, as a message may be")
+        }
         wakeSink.yield()
     }
 
     /// Whether a worker has greeted, and the scheduler does not know it yet.
-    func isJoining(_ worker: WorkerID) -> Bool {
-        pendingEvents.contains { if case .workerJoined(worker, _) = $0 { true } else { false } }
-    }
+    func isJoining(_ worker: WorkerID) -> Bool { pending.isJoining(worker) }
 
     /// Handles events as they come, until cancelled.
     ///
     /// - Throws: `JobJournalError` when facts cannot be made durable: nothing may be acted on then.
     func handleEvents() async throws {
         for await _ in wakeups {
-            while !pendingEvents.isEmpty { try await handlePending() }
+            while !pending.isEmpty { try await handlePending() }
         }
     }
 
@@ -135,7 +137,11 @@ actor Coordinator {
             let pause = ContinuousClock.now - last - interval
             last = ContinuousClock.now
             if pause > .milliseconds(500) { lostTime += pause }
-            if let deadline, deadline <= now { happen(.deadlineReached) }
+            if let due = deadline, due <= now {
+                // Not twice for the same instant: the answer names the next one.
+                deadline = nil
+                happen(.deadlineReached)
+            }
         }
     }
 
@@ -150,15 +156,14 @@ actor Coordinator {
     }
 
     private func handlePending() async throws {
-        let events = pendingEvents
-        pendingEvents.removeAll()
         var all: [SchedulerEffects] = []
-        for event in events { all.append(scheduler.handle(event, at: now)) }
+        for event in pending.take() { all.append(scheduler.handle(event, at: now)) }
         deadline = all.last?.deadline
         let records = all.flatMap(\.records)
         // Nobody else asks the scheduler meanwhile to change, so what is settled below is what was committed.
         if !records.isEmpty { try await commitWhenThereIsRoom(records) }
-        settled = scheduler
+        for job in all.flatMap(\.endedJobs) { await end(job) }
+        settled.update(from: scheduler, hasEnded: all.contains { !$0.endedJobs.isEmpty })
         for case .jobAccepted(let header) in records {
             acceptances.removeValue(forKey: header.id)?.resume(returning: true)
         }
@@ -189,19 +194,10 @@ actor Coordinator {
         for order in effects.orders { await send(order) }
         for lease in effects.coordinatorWork { begin(lease) }
         for blob in effects.unavailable { await tellUnavailable(blob) }
-        for job in effects.endedJobs { end(job) }
-        if effects.clearsStore { clearStore() }
-    }
-
-    /// Blobs at the coordinator belong to running jobs; workers keep theirs for later ones.
-    private func clearStore() {
-        // A job that was accepted meanwhile may have collected something already; then the next end clears.
-        guard jobs.isEmpty else { return }
-        do {
-            _ = try store.removeAll(except: [])
-        } catch {
-            logger.warning("blobs could not be removed", metadata: [LogKeys.cause: "\(error)"])
-        }
+        // Blobs at the coordinator belong to running jobs; workers keep theirs for later ones. A job that was accepted
+        // meanwhile may have collected something already; then the next end clears.
+        await removal.remove(effects.unneeded)
+        if effects.clearsStore, jobs.isEmpty { await removal.clearStore() }
     }
 
     private func send(_ order: WorkerOrder) async {
@@ -252,22 +248,31 @@ actor Coordinator {
 
     /// Takes in what became of an own unit, so that its lane is free; with the last one of a job that failed, its files
     /// go.
-    func finishOwn(_ task: CoordinatorTask, _ events: [SchedulerEvent]) {
+    func finishOwn(_ task: CoordinatorTask, _ events: [SchedulerEvent]) async {
         ownUnits[task.job.id, default: 1] -= 1
         if ownUnits[task.job.id] == 0 {
             ownUnits[task.job.id] = nil
-            abandoned.removeValue(forKey: task.job.id)?.discard()
+            if let output = abandoned.removeValue(forKey: task.job.id) { await removal.discard(output) }
         }
         events.forEach(happen)
     }
 
-    private func end(_ id: JobID) {
+    /// Lets go of a job whose end is durable.
+    private func end(_ id: JobID) async {
         guard let job = jobs.removeValue(forKey: id) else { return }
         let outcome = scheduler.status(of: id)?.outcome
         if outcome == .succeeded {
             successes = successes.suffix(Self.jobsShownMax - 1) + [(id, Date.now.timeIntervalSince1970)]
+            await removal.removeStaging(of: job.output)
+        } else if ownUnits[id, default: 0] == 0 {
+            await removal.discard(job.output)
         } else {
-            if ownUnits[id, default: 0] == 0 { job.output.discard() } else { abandoned[id] = job.output }
+            abandoned[id] = job.output
+        }
+        do {
+            try await journal.trim(units: scheduler.settings.knownResultsMax, jobs: scheduler.settings.endedJobsMax)
+        } catch {
+            logger.warning("the journal could not be trimmed", metadata: [LogKeys.cause: "\(error)"])
         }
         logger.notice("job ended", metadata: [LogKeys.job: "\(id)", "outcome": "\(outcome.map { "\($0)" } ?? "?")"])
     }
@@ -301,27 +306,37 @@ actor Coordinator {
     /// - Throws: `JobJournalError` when the journal cannot be read or written.
     func resume() async throws {
         let records = try await journal.records()
-        var ended: Set<JobID> = []
-        for case .jobEnded(let job, _) in records { ended.insert(job) }
+        var outcomes: [JobID: JobOutcome] = [:]
+        var ended: [JobID] = []
+        for case .jobEnded(let job, let outcome, _) in records.lazy.map(\.record) {
+            outcomes[job] = outcome
+            ended.append(job)
+        }
         var lost: [JournalRecord] = []
         var vanished: Set<JobID> = []
-        for (position, record) in records.enumerated() {
+        for (row, record) in records {
             switch record {
             case .jobAccepted(let header):
                 submissions = max(submissions, Int(header.id.rawValue.drop { !$0.isNumber }) ?? 0)
-                if let failure = resume(header, isEnded: ended.contains(header.id)) {
-                    lost.append(.jobEnded(header.id, .failed(failure)))
+                if outcomes[header.id] != nil {
+                    scheduler.apply(record)
+                } else if let failure = await resume(header) {
+                    // Its end follows: nothing of its plan is needed.
+                    scheduler.apply(record)
+                    lost.append(.jobEnded(header.id, .failed(failure), finishedUnits: nil))
+                    outcomes[header.id] = .failed(failure)
+                    ended.append(header.id)
                 }
-            case .unitFinished(let unit, _, _, _, _) where !isUsable(unit, recordedAt: position):
+            case .unitFinished(let unit, _, _, _, _) where !isUsable(unit, recordedIn: row):
                 vanished.insert(unit.job)
             default: scheduler.apply(record)
             }
         }
-        for job in vanished { renewStaging(of: job, after: records.count) }
+        for job in vanished { renewStaging(of: job, after: records.last?.row ?? 0) }
         try await journal.append(lost)
         lost.forEach { scheduler.apply($0) }
-        let running = scheduler.jobStatuses.filter { $0.outcome == nil }
-        for status in running {
+        await removeRemains(of: ended.suffix(Self.remainsMax), outcomes)
+        for status in scheduler.runningStatuses {
             logger.notice(
                 "job resumed",
                 metadata: [
@@ -329,31 +344,47 @@ actor Coordinator {
                     "units": "\(status.totalUnits)",
                 ])
         }
-        if running.isEmpty { _ = try store.removeAll(except: []) }
-        settled = scheduler
+        if jobs.isEmpty { _ = try store.removeAll(except: []) }
+        settled.update(from: scheduler, hasEnded: true)
         let stored = store.digests.compactMap { digest in
             store.byteCount(of: digest).map { BlobReference(digest: digest, byteCount: UInt64($0)) }
         }
         happen(.restarted(stored: stored))
     }
 
-    /// Makes a job's plan anew; of one that has ended only the status is kept, so that no file stays open for it.
+    /// Jobs that ended last, of which a crash may have left files: earlier ones were looked at by an earlier start.
+    private static let remainsMax = 20
+
+    /// Removes what jobs had staged whose end is durable, but not the removal of their files.
+    private func removeRemains(of ended: ArraySlice<JobID>, _ outcomes: [JobID: JobOutcome]) async {
+        for id in ended {
+            guard let path = scheduler.header(of: id)?.output else { continue }
+            let output = OutputDirectory(path: FilePath(path), job: id, roots: configuration.roots)
+            guard output.isStaged else { continue }
+            if outcomes[id] == .succeeded {
+                await removal.removeStaging(of: output)
+            } else {
+                await removal.discard(output)
+            }
+        }
+    }
+
+    /// Makes a running job's plan anew.
     ///
-    /// - Returns: Why a job that should go on cannot.
-    private func resume(_ header: JobHeader, isEnded: Bool) -> UnitFailure? {
+    /// - Returns: Why the job cannot go on.
+    private func resume(_ header: JobHeader) async -> UnitFailure? {
         let submission = Submission(
             specText: header.specText, specPath: header.specPath, overwrites: header.overwrites, output: header.output)
         do {
-            let job = try JobAdmission.admit(submission, as: header.id, roots: configuration.roots, isResumption: true)
-            scheduler.apply(.jobAccepted(header), plan: job.plan)
-            if isEnded { return nil }
-            if job.fingerprint == header.fingerprint {
-                jobs[header.id] = job
-                return nil
+            let job = try await admissionDesk.admit(submission, as: header.id, isResumption: true)
+            guard job.fingerprint == header.fingerprint else {
+                return lostJob(header.id, "its input files, or the way in which jobs are planned, changed meanwhile")
             }
-            return lostJob(header.id, "its input files, or the way in which jobs are planned, changed meanwhile")
+            scheduler.apply(.jobAccepted(header), plan: job.plan)
+            jobs[header.id] = job
+            return nil
         } catch {
-            return isEnded ? nil : lostJob(header.id, "\(error)")
+            return lostJob(header.id, "\(error)")
         }
     }
 
@@ -368,19 +399,19 @@ actor Coordinator {
     ///
     /// Blobs may be anywhere, and are looked for when they are needed; files must be in the staging directory, and the
     /// record must speak of this one.
-    private func isUsable(_ unit: UnitReference, recordedAt position: Int) -> Bool {
+    private func isUsable(_ unit: UnitReference, recordedIn row: Int64) -> Bool {
         guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else { return true }
         switch job.plan.units[unit.unit.position].operation {
         case .worker, .coordinator(.digestInputs): return true
-        case .coordinator: return job.output.firstUsableRecord.map { position >= $0 } ?? false
+        case .coordinator: return job.output.lastUnusableRow.map { row > $0 } ?? false
         }
     }
 
     /// Files are gone that the journal speaks of: so that it is not believed after another restart either.
-    private func renewStaging(of id: JobID, after recordCount: Int) {
-        guard let output = jobs[id]?.output, output.firstUsableRecord == nil else { return }
+    private func renewStaging(of id: JobID, after row: Int64) {
+        guard let output = jobs[id]?.output, output.lastUnusableRow == nil else { return }
         do {
-            try output.renew(after: recordCount)
+            try output.renew(after: row)
         } catch {
             logger.error(
                 "the staging directory cannot be made", metadata: [LogKeys.job: "\(id)", LogKeys.cause: "\(error)"])

@@ -19,8 +19,8 @@ actor AdmissionDesk {
     /// Reads, looks and plans; nothing is written.
     ///
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
-    func admit(_ submission: Submission, as id: JobID) throws(JobRefusal) -> Job {
-        try JobAdmission.admit(submission, as: id, roots: roots)
+    func admit(_ submission: Submission, as id: JobID, isResumption: Bool = false) throws(JobRefusal) -> Job {
+        try JobAdmission.admit(submission, as: id, roots: roots, isResumption: isResumption)
     }
 }
 

@@ -20,7 +20,7 @@ struct OutputDirectory: Sendable {
     private static let stagingPrefix = ".kfacd-"
     /// Stands in the staging directory once the earlier job's files are gone.
     private static let marker = ".publishing"
-    /// Stands in a staging directory that was made anew, because an earlier one vanished; holds a number of records.
+    /// Stands in a staging directory that was made anew, because an earlier one vanished; holds a row's number.
     private static let renewal = ".renewed"
     /// What a job may write: the only names that are ever replaced.
     private static let entries = ["factors", "regularizer", "inverses", "merged", "report.json"]
@@ -62,40 +62,43 @@ struct OutputDirectory: Sendable {
     /// Makes a subdirectory of the staging directory, with all that lies above it; what a crash left half-written there
     /// is removed, since it would be published with the rest.
     ///
-    /// - Throws: `CocoaError` when it cannot be made, `SafetensorsError` when it cannot be read, `FileRootsError`
-    ///   when it would lie elsewhere.
+    /// - Throws: `SafetensorsError` when it cannot be made or read, `FileRootsError` when it would lie elsewhere.
     func stage(_ components: String...) throws -> FilePath {
         var directory = staging
         for component in components { directory = directory.appending(component) }
         try roots.requireInside(directory)
-        try DirectoryTree.create(directory)
+        try WholeFile.createDirectory(at: directory)
         try roots.requireInside(directory)
         try WholeFile.removeStalePartials(in: directory)
         return directory
     }
 
-    /// The records of the journal before this one speak of files that are not staged any more.
+    /// Whether there is a staging directory.
+    var isStaged: Bool { DirectoryTree.exists(staging) }
+
+    /// The rows of the journal up to this one speak of files that are not staged any more.
     ///
     /// Zero unless ``renew(after:)`` made the staging directory, `nil` when there is none.
-    var firstUsableRecord: Int? {
-        guard DirectoryTree.exists(staging) else { return nil }
+    var lastUnusableRow: Int64? {
+        guard isStaged else { return nil }
         guard let text = try? String(contentsOfFile: staging.appending(Self.renewal).string, encoding: .utf8) else {
             return 0
         }
-        return Int(text) ?? 0
+        return Int64(text) ?? 0
     }
 
-    /// Makes the staging directory anew and notes which records came before, for the next restart: by then some of the
+    /// Makes the staging directory anew and notes which rows came before, for the next restart: by then some of the
     /// files may be there again, and others not yet.
     ///
     /// - Throws: As ``stage(_:)``.
-    func renew(after recordCount: Int) throws {
-        try WholeFile.write(Array("\(recordCount)".utf8), to: try stage().appending(Self.renewal))
+    func renew(after row: Int64) throws {
+        try WholeFile.write(Array("\(row)".utf8), to: try stage().appending(Self.renewal))
     }
 
     /// Moves the staged files to their names; what an earlier job wrote there is removed first.
     ///
-    /// After a crash it goes on where it stopped: once the marker stands, what is not staged any more was moved.
+    /// After a crash it goes on where it stopped: once the marker stands, what is not staged any more was moved. The
+    /// marker stays until ``removeStaging()``, when it is durable that the job has ended.
     ///
     /// - Throws: `CocoaError` or `SafetensorsError` when a file cannot be moved; the others stay staged.
     func publish() throws {
@@ -111,12 +114,12 @@ struct OutputDirectory: Sendable {
         for name in staged.sorted(by: Self.publishedLast) {
             try DirectoryTree.move(staging.appending(name), to: path.appending(name))
         }
-        // Renamed before it is removed: a crash in between must not look like a job that staged nothing.
-        let emptied = path.appending(Self.stagingPrefix + "published")
-        try DirectoryTree.remove(emptied)
-        try DirectoryTree.move(staging, to: emptied)
         try DirectoryTree.synchronize(path)
-        try DirectoryTree.remove(emptied)
+    }
+
+    /// Removes the staging directory of a job whose files are published.
+    func removeStaging() {
+        try? DirectoryTree.remove(staging)
     }
 
     /// The report comes last: a directory with a report is complete.

@@ -78,6 +78,17 @@ public struct BlobDigest: Hashable, Sendable {
     }
 }
 
+extension BlobDigest: Comparable {
+    /// Orders by the digests as numbers, for lists that must not depend on a hashed collection.
+    public static func < (left: BlobDigest, right: BlobDigest) -> Bool {
+        let (a, b) = (left.words, right.words)
+        if a.0 != b.0 { return a.0 < b.0 }
+        if a.1 != b.1 { return a.1 < b.1 }
+        if a.2 != b.2 { return a.2 < b.2 }
+        return a.3 < b.3
+    }
+}
+
 extension BlobDigest: CustomStringConvertible {
     /// 64 lower-case hexadecimal digits.
     public var description: String {

@@ -1,4 +1,5 @@
 import GRDB
+import Glibc
 import JournalCoding
 import Lanes
 public import Scheduling
@@ -60,27 +61,82 @@ public actor JobJournal {
                         arguments: [row.job, row.kind.rawValue, row.body])
                 }
             }
-        } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
+        } catch let error as DatabaseError where isForLackOfRoom(error) {
             throw .diskFull(path: path)
         } catch {
             throw .cannotAppend(path: path, cause: "\(error)")
         }
     }
 
-    /// All facts, in the order in which they were recorded.
+    /// Whether a commit failed because the disk or the quota is full.
+    ///
+    /// SQLite says so only of a write that finds the disk full, not of an exhausted quota nor of what a later fsync
+    /// finds: then it is an I/O error, and whether there is room is tried with a file of our own.
+    private func isForLackOfRoom(_ error: DatabaseError) -> Bool {
+        switch error.resultCode {
+        case .SQLITE_FULL: return true
+        case .SQLITE_IOERR: break
+        default: return false
+        }
+        let probe = "\(path).probe"
+        let descriptor = open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { return errno == ENOSPC || errno == EDQUOT }
+        defer {
+            Glibc.close(descriptor)
+            unlink(probe)
+        }
+        let block = [UInt8](repeating: 0, count: 1 << 16)
+        guard write(descriptor, block, block.count) == block.count, fsync(descriptor) == 0 else {
+            return errno == ENOSPC || errno == EDQUOT
+        }
+        return false
+    }
+
+    /// Forgets what nobody will ask for: units of jobs that have ended, but for the latest, whose results later jobs may
+    /// use; and the oldest of these jobs themselves.
+    ///
+    /// - Parameters:
+    ///   - units: Records of units that are kept, those of running jobs aside.
+    ///   - jobs: Jobs that have ended and are kept.
+    /// - Throws: ``JobJournalError/diskFull(path:)`` or ``JobJournalError/cannotAppend(path:cause:)``; nothing was
+    ///   removed.
+    public func trim(units: Int, jobs: Int) throws(JobJournalError) {
+        let ended = "SELECT job FROM record WHERE kind = 'job_ended'"
+        do {
+            try database.write { database in
+                try database.execute(
+                    sql: """
+                        DELETE FROM record WHERE kind IN ('unit_finished', 'unit_failed') AND job IN (\(ended))
+                        AND id <= (SELECT id FROM record WHERE kind = 'unit_finished' ORDER BY id DESC LIMIT 1 OFFSET ?)
+                        """, arguments: [units])
+                try database.execute(
+                    sql: """
+                        DELETE FROM record WHERE kind IN ('job_accepted', 'job_ended', 'unit_failed')
+                        AND job IN (\(ended) ORDER BY id DESC LIMIT -1 OFFSET ?)
+                        """, arguments: [jobs])
+            }
+        } catch let error as DatabaseError where isForLackOfRoom(error) {
+            throw .diskFull(path: path)
+        } catch {
+            throw .cannotAppend(path: path, cause: "\(error)")
+        }
+    }
+
+    /// All facts, in the order in which they were recorded, with the numbers of their rows, which rise and are never
+    /// used again.
     ///
     /// - Throws: ``JobJournalError/unreadable(path:row:cause:)``.
-    public func records() throws(JobJournalError) -> [JournalRecord] {
+    public func records() throws(JobJournalError) -> [(row: Int64, record: JournalRecord)] {
         let stored: [Row]
         do {
             stored = try database.read { try Row.fetchAll($0, sql: "SELECT id, kind, body FROM record ORDER BY id") }
         } catch {
             throw .cannotOpen(path: path, cause: "\(error)")
         }
-        var records: [JournalRecord] = []
+        var records: [(row: Int64, record: JournalRecord)] = []
         for row in stored {
             do {
-                records.append(try JournalRow.record(kind: row["kind"], body: row["body"]))
+                records.append((row["id"], try JournalRow.record(kind: row["kind"], body: row["body"])))
             } catch {
                 throw .unreadable(path: path, row: row["id"], cause: "\(error)")
             }

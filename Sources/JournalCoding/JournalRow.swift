@@ -41,6 +41,7 @@ public struct JournalRow: Sendable {
     private struct Ended: Codable {
         var job: JobID
         var outcome: JobOutcome
+        var finishedUnits: Int?
     }
 
     /// Writes a fact down.
@@ -61,8 +62,9 @@ public struct JournalRow: Sendable {
         case .unitFailed(let unit, let executor, let failure):
             let value = Failed(unit: unit, executor: executor, failure: failure)
             (job, kind, body) = (unit.job.rawValue, .unitFailed, try encoder.encode(value))
-        case .jobEnded(let id, let outcome):
-            (job, kind, body) = (id.rawValue, .jobEnded, try encoder.encode(Ended(job: id, outcome: outcome)))
+        case .jobEnded(let id, let outcome, let finishedUnits):
+            let value = Ended(job: id, outcome: outcome, finishedUnits: finishedUnits)
+            (job, kind, body) = (id.rawValue, .jobEnded, try encoder.encode(value))
         }
     }
 
@@ -87,7 +89,7 @@ public struct JournalRow: Sendable {
             return .unitFailed(value.unit, value.executor, value.failure)
         case .jobEnded:
             let value = try decoder.decode(Ended.self, from: body)
-            return .jobEnded(value.job, value.outcome)
+            return .jobEnded(value.job, value.outcome, finishedUnits: value.finishedUnits)
         case nil: throw JournalRowError.unknownKind(kind)
         }
     }

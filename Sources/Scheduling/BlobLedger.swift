@@ -21,17 +21,24 @@ struct BlobLedger: Sendable {
     /// What the coordinator needs and does not have, in the order of the wishes.
     private(set) var wanted: OrderedSet<BlobDigest> = []
     /// Those of them that were asked for on behalf of a worker, which waits for the bytes.
-    private(set) var awaited: Set<BlobDigest> = []
+    private(set) var awaited: OrderedSet<BlobDigest> = []
     /// Those of them that were ordered from a worker.
     private(set) var collections: OrderedDictionary<BlobDigest, Collection> = [:]
     /// Those of them that wait for room on the coordinator's disk, until when.
     private(set) var paused: [BlobDigest: SchedulerInstant] = [:]
+    /// Those of them that a full disk held up, tried again meanwhile or not.
+    private var heldUp: Set<BlobDigest> = []
+    /// How many blobs have become unavailable so far.
+    private(set) var lossCount = 0
 
     /// Blobs that workers had which were lost, and until when they may come back with them; the earliest first.
     private var absences: [(until: SchedulerInstant, blobs: Set<BlobDigest>)] = []
 
     /// Whether anybody has a blob.
     func isAvailable(_ blob: BlobDigest) -> Bool { stored.contains(blob) || holders[blob] != nil }
+
+    /// Whether a full disk holds up something that is wanted.
+    var hasHeldUp: Bool { !heldUp.isEmpty }
 
     /// Whether a worker has a blob.
     func holds(_ worker: WorkerID, _ blob: BlobDigest) -> Bool { holdings[worker]?[blob] != nil }
@@ -46,7 +53,10 @@ struct BlobLedger: Sendable {
     mutating func remove(_ blob: BlobDigest, heldBy worker: WorkerID) {
         guard holdings[worker]?.removeValue(forKey: blob) != nil else { return }
         holders[blob]?.removeAll { $0 == worker }
-        if holders[blob]?.isEmpty == true { holders[blob] = nil }
+        if holders[blob]?.isEmpty == true {
+            holders[blob] = nil
+            lossCount += 1
+        }
         if collections[blob]?.worker == worker { collections[blob] = nil }
     }
 
@@ -75,15 +85,29 @@ struct BlobLedger: Sendable {
         forget(blob)
     }
 
-    mutating func unstore(_ blob: BlobDigest) { stored.remove(blob) }
+    mutating func unstore(_ blob: BlobDigest) {
+        if stored.remove(blob) != nil { lossCount += 1 }
+    }
 
-    mutating func clearStore() { stored.removeAll() }
+    mutating func clearStore() {
+        stored.removeAll()
+        lossCount += 1
+    }
+
+    /// Takes out of the store what is not in `kept`, and says what that was.
+    mutating func unstoreAll(except kept: Set<BlobDigest>) -> [BlobDigest] {
+        let unneeded = stored.subtracting(kept)
+        guard !unneeded.isEmpty else { return [] }
+        stored.subtract(unneeded)
+        lossCount += 1
+        return unneeded.sorted()
+    }
 
     /// Notes that the coordinator needs a blob; for a worker when `isAwaited`.
     mutating func want(_ blob: BlobDigest, isAwaited: Bool = false) {
         guard !stored.contains(blob) else { return }
         wanted.append(blob)
-        if isAwaited { awaited.insert(blob) }
+        if isAwaited { awaited.append(blob) }
     }
 
     /// A blob is no longer wanted.
@@ -92,6 +116,7 @@ struct BlobLedger: Sendable {
         awaited.remove(blob)
         collections[blob] = nil
         paused[blob] = nil
+        heldUp.remove(blob)
     }
 
     /// Forgets every wish that is not in `kept` and not a worker's.
@@ -108,7 +133,9 @@ struct BlobLedger: Sendable {
 
     mutating func pause(_ blob: BlobDigest, until instant: SchedulerInstant) {
         collections[blob] = nil
-        if wanted.contains(blob) { paused[blob] = instant }
+        guard wanted.contains(blob) else { return }
+        paused[blob] = instant
+        heldUp.insert(blob)
     }
 
     /// Lets what has waited long enough be collected again.

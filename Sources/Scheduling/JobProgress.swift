@@ -39,10 +39,15 @@ struct JobProgress: Sendable {
     var revived: [UnitIndex: UnitResult] = [:]
     /// Elapsed and nominal seconds of the finished units of each stage.
     var pace: [String: (elapsed: Double, nominal: Double)] = [:]
-    /// Why units rest, as the status tells it.
+    /// Why units rest, as the status tells it; until those that did are finished.
     var pauseReason: String?
-    var outcome: JobOutcome?
+    /// How often units that are not finished have rested: each time they do so longer.
+    var rests: [UnitIndex: Int] = [:]
     var unfinishedCount: Int
+    /// Planned cost of all units, and of those that are finished, in microseconds: whole numbers, so that the sum does
+    /// not depend on the order of the summands.
+    let plannedMicroseconds: Int
+    private(set) var finishedMicroseconds = 0
 
     /// The units that read each unit's outputs.
     let dependents: [[UnitIndex]]
@@ -50,6 +55,10 @@ struct JobProgress: Sendable {
     let ranks: [Double]
     /// Outputs that the coordinator reads, by the unit that makes them: the only ones that cross the network to it.
     let collected: [UnitIndex: Set<Int>]
+    /// The units of each group, by its number.
+    let members: [Int: [UnitIndex]]
+    /// The largest memory that a worker's unit takes, in bytes.
+    let largestMemory: UInt64
 
     init(header: JobHeader, plan: JobPlan, number: Int) {
         self.header = header
@@ -60,7 +69,9 @@ struct JobProgress: Sendable {
         unfinishedCount = plan.units.count
         var dependents: [[UnitIndex]] = Array(repeating: [], count: plan.units.count)
         var collected: [UnitIndex: Set<Int>] = [:]
+        var members: [Int: [UnitIndex]] = [:]
         for unit in plan.units {
+            if let group = unit.group { members[group, default: []].append(unit.index) }
             for dependency in unit.dependencies { dependents[dependency.position].append(unit.index) }
             guard !unit.isForWorker else { continue }
             for output in plan.blobs(readBy: unit) { collected[output.unit, default: []].insert(output.position) }
@@ -73,6 +84,14 @@ struct JobProgress: Sendable {
         self.dependents = dependents
         self.ranks = ranks
         self.collected = collected
+        self.members = members
+        largestMemory = plan.units.lazy.filter(\.isForWorker).map(\.cost.memoryBytes).max() ?? 0
+        plannedMicroseconds = plan.units.reduce(0) { $0 + $1.cost.microseconds }
+    }
+
+    /// Share of the planned cost that is done, from 0 to 1.
+    var fraction: Double {
+        plannedMicroseconds > 0 ? Double(finishedMicroseconds) / Double(plannedMicroseconds) : 1
     }
 
     func isFinished(_ unit: UnitIndex) -> Bool {
@@ -111,7 +130,9 @@ struct JobProgress: Sendable {
         }
         states[unit.position] = .finished(result)
         revived[unit] = nil
+        rests[unit] = nil
         unfinishedCount -= 1
+        finishedMicroseconds += plan.units[unit.position].cost.microseconds
         return dependents[unit.position].filter { dependent in
             guard case .waiting(let count) = states[dependent.position] else { return false }
             states[dependent.position] = count == 1 ? .ready : .waiting(dependencies: count - 1)
@@ -128,6 +149,7 @@ struct JobProgress: Sendable {
         states[unit.position] = .waiting(dependencies: 0)
         states[unit.position] = openState(of: unit)
         unfinishedCount += 1
+        finishedMicroseconds -= plan.units[unit.position].cost.microseconds
         return dependents[unit.position].filter { dependent in
             switch states[dependent.position] {
             case .waiting(let count):
@@ -160,4 +182,9 @@ struct JobProgress: Sendable {
         let all = failures[unit] ?? []
         return all.count >= failuresMax && (Set(all).count >= 2 || !hasOtherWorker)
     }
+}
+
+extension UnitCost {
+    /// The nominal duration, at most eleven days: a header may claim any dimension.
+    fileprivate var microseconds: Int { Int(min(nominalSeconds, 1e6) * 1e6) }
 }

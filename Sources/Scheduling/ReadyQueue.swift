@@ -12,6 +12,8 @@ struct ReadyQueue: Equatable, Sendable {
         var reference: UnitReference
         /// The unit's group within its job.
         var group: Int?
+        /// The memory that the unit takes.
+        var memoryBytes: UInt64
 
         static func < (left: Entry, right: Entry) -> Bool {
             if left.jobNumber != right.jobNumber { return left.jobNumber < right.jobNumber }
@@ -27,6 +29,11 @@ struct ReadyQueue: Equatable, Sendable {
         let place = position(of: entry)
         guard place == entries.count || entries[place] != entry else { return }
         entries.insert(entry, at: place)
+    }
+
+    /// Puts many units in their places, of which none is there yet.
+    mutating func insert(contentsOf new: [Entry]) {
+        entries = (entries + new).sorted()
     }
 
     /// Takes a unit out; does nothing when it is not there.

@@ -19,15 +19,18 @@ extension Scheduler {
         for entry in coordinatorQueue.entries where coordinatorLeases.count < settings.coordinatorLanes {
             let unit = entry.reference
             // What was looked at may wait again, because another entry's input is made anew.
-            guard jobs[unit.job]?.states[unit.unit.position] == .ready,
-                checkInputs(of: unit, &effects) == .available
+            guard let job = jobs[unit.job], job.states[unit.unit.position] == .ready, !isKnownToWait(unit),
+                checkInputs(of: unit, revivals: settings.revivalsForFilesMax - job.revived.count, &effects)
+                    == .available
             else { continue }
-            let inputs = jobs[unit.job]?.inputs(of: unit.unit) ?? []
+            let inputs = job.inputs(of: unit.unit) ?? []
             let missing = inputs.filter { !ledger.stored.contains($0.blob.digest) }
-            guard missing.isEmpty else {
+            if let first = missing.first {
                 for input in missing { ledger.want(input.blob.digest) }
+                awaitedByFiles[unit] = (first.blob.digest, ledger.lossCount)
                 continue
             }
+            awaitedByFiles[unit] = nil
             coordinatorQueue.remove(entry)
             let lease = LeasedUnit(unit, lease(unit, to: .coordinator))
             coordinatorLeases.insert(lease)
@@ -35,17 +38,34 @@ extension Scheduler {
         }
     }
 
+    /// Whether a file's blobs were all looked at, one was missing, and nothing has changed for it: a file may be made
+    /// of thousands of blobs, and every one of them that comes is an event.
+    private func isKnownToWait(_ unit: UnitReference) -> Bool {
+        guard let (blob, losses) = awaitedByFiles[unit] else { return false }
+        return losses == ledger.lossCount && ledger.wanted.contains(blob)
+    }
+
     private mutating func assignWorkerUnits(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
-        var isProgressing = true
-        while isProgressing {
-            isProgressing = false
-            for worker in workersByLoad() {
-                guard let entry = nextUnit(for: worker, &effects) else { continue }
+        // Who found nothing is asked again only when all others have found nothing either: a home that was given a unit
+        // meanwhile may have become busy, so that another worker may help it.
+        var empty: Set<WorkerID> = []
+        while true {
+            let asked = workersByLoad().filter { !empty.contains($0) }
+            var hasGiven = false
+            for worker in asked {
+                guard let entry = nextUnit(for: worker, &effects) else {
+                    empty.insert(worker)
+                    continue
+                }
                 workerQueues.remove(entry)
                 give(entry.reference, to: worker, now, &effects)
-                isProgressing = true
+                hasGiven = true
                 break
             }
+            if hasGiven { continue }
+            // A round in which everybody was asked, and nobody found anything.
+            guard asked.count < workersByLoad().count else { break }
+            empty = []
         }
         noteUnitsThatFitNobody(&effects)
     }
@@ -69,24 +89,20 @@ extension Scheduler {
     /// The unit that a worker should take next: of a layer that is at home there, of one without a home, or one that
     /// its home has no lane for.
     private mutating func nextUnit(for worker: WorkerID, _ effects: inout SchedulerEffects) -> ReadyQueue.Entry? {
-        if let entry = firstFitting(workerQueues.homed[worker]?.entries ?? [], worker, &effects) { return entry }
-        for entry in workerQueues.unhomed.entries where fits(entry.reference, worker) {
+        guard let room = roster.workers[worker]?.freeMemory else { return nil }
+        for entry in workerQueues.homed[worker]?.entries ?? [] where fits(entry, room, worker) {
+            if isStillReady(entry, &effects) { return entry }
+        }
+        for entry in workerQueues.unhomed.entries where fits(entry, room, worker) {
+            // Settled by an entry before it.
+            if let home = workerQueues.home(of: entry), home != worker { continue }
             guard isStillReady(entry, &effects) else { continue }
-            guard let group = workerQueues.group(of: entry) else { return entry }
+            guard let group = workerQueues.group(of: entry), workerQueues.homes[group] == nil else { return entry }
             let home = holder(of: group) ?? worker
             workerQueues.settle(group, at: home)
             if home == worker { return entry }
         }
-        return unitOfAnotherHome(for: worker, &effects)
-    }
-
-    private mutating func firstFitting(
-        _ entries: [ReadyQueue.Entry], _ worker: WorkerID, _ effects: inout SchedulerEffects
-    ) -> ReadyQueue.Entry? {
-        for entry in entries where fits(entry.reference, worker) {
-            if isStillReady(entry, &effects) { return entry }
-        }
-        return nil
+        return unitOfAnotherHome(for: worker, room, &effects)
     }
 
     /// Whether a queued unit can be leased now; its inputs may be lost, or another job may be computing the same.
@@ -94,20 +110,21 @@ extension Scheduler {
         let unit = entry.reference
         guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return false }
         if let key = key(of: unit), let other = keysUnderWay[key], other != unit { return false }
-        return checkInputs(of: unit, &effects) == .available
+        if hasInputs(unit) { return true }
+        return checkInputs(of: unit, revivals: revivalsAllowed(for: unit), &effects) == .available
     }
 
-    private func fits(_ unit: UnitReference, _ worker: WorkerID) -> Bool {
-        guard let state = roster.workers[worker], let job = jobs[unit.job] else { return false }
-        return state.fits(job.plan.units[unit.unit.position].cost.memoryBytes) && mayTry(unit, worker)
+    /// Whether a worker with so much memory left may be given a unit.
+    private func fits(_ entry: ReadyQueue.Entry, _ room: UInt64, _ worker: WorkerID) -> Bool {
+        entry.memoryBytes <= room && mayTry(entry.reference, worker)
     }
 
     /// The worker that has most bytes of what a group's units have made, where there is one.
     private func holder(of group: WorkQueues.Group) -> WorkerID? {
         guard let job = jobs[group.job] else { return nil }
         var bytes: OrderedDictionary<WorkerID, UInt64> = [:]
-        for unit in job.plan.units where unit.group == group.number {
-            for blob in job.result(of: unit.index)?.blobs ?? [] {
+        for unit in job.members[group.number] ?? [] {
+            for blob in job.result(of: unit)?.blobs ?? [] {
                 for worker in ledger.holders[blob.digest] ?? [] where roster.workers[worker]?.isDraining == false {
                     bytes[worker, default: 0] &+= blob.byteCount
                 }
@@ -119,13 +136,13 @@ extension Scheduler {
     /// A unit of another worker's layer: one that its home cannot compute, else the largest of the most urgent ones
     /// that is worth its way, when its home has no lane free and this worker has.
     private mutating func unitOfAnotherHome(
-        for worker: WorkerID, _ effects: inout SchedulerEffects
+        for worker: WorkerID, _ room: UInt64, _ effects: inout SchedulerEffects
     ) -> ReadyQueue.Entry? {
         let isIdle = roster.workers[worker]?.hasFreeLane == true
         var best: (entry: ReadyQueue.Entry, seconds: Double)?
-        for (home, queue) in workerQueues.homed where home != worker {
+        for (home, queue) in workerQueues.homed where home != worker && !queue.entries.isEmpty {
             let isBusy = roster.workers[home]?.hasFreeLane == false
-            for entry in queue.entries.prefix(64) where fits(entry.reference, worker) {
+            for entry in queue.entries.prefix(16) where fits(entry, room, worker) {
                 guard let job = jobs[entry.reference.job] else { continue }
                 if !canTake(entry.reference, home), isStillReady(entry, &effects) { return entry }
                 let seconds = job.plan.units[entry.reference.unit.position].cost.nominalSeconds
@@ -225,14 +242,14 @@ extension Scheduler {
         return best
     }
 
-    private func noteUnitsThatFitNobody(_ effects: inout SchedulerEffects) {
+    /// Tells of each job once which unit waits for a larger worker, and again when the largest worker is another.
+    private mutating func noteUnitsThatFitNobody(_ effects: inout SchedulerEffects) {
         guard let largest = roster.workers.values.map(\.capacity.memoryBytes).max() else { return }
-        for entry in workerQueues.unhomed.entries {
-            guard let memory = jobs[entry.reference.job]?.plan.units[entry.reference.unit.position].cost.memoryBytes,
-                memory > largest
-            else { continue }
-            effects.notices.append(.noWorkerFits(entry.reference, memoryBytes: memory))
-            return
+        for (id, job) in jobs where job.largestMemory > largest && unfitTold[id] != largest {
+            let waiting = workerQueues.unhomed.entries.first { $0.reference.job == id && $0.memoryBytes > largest }
+            guard let waiting else { continue }
+            unfitTold[id] = largest
+            effects.notices.append(.noWorkerFits(waiting.reference, memoryBytes: waiting.memoryBytes))
         }
     }
 }

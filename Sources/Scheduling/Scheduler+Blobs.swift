@@ -5,6 +5,7 @@ import OrderedCollections
 /// Blobs: who has them, which cross to the coordinator, and which have to be made again.
 extension Scheduler {
     mutating func noteBlobs(_ event: SchedulerEvent, _ now: SchedulerInstant) {
+        rescueIsDue = true
         switch event {
         case .blobsHeld(let worker, let blobs):
             guard roster.workers[worker] != nil else { return }
@@ -26,7 +27,7 @@ extension Scheduler {
             ledger.cancelCollection(of: blob)
         case .collectionPaused(let blob, let reason):
             ledger.pause(blob, until: now.advanced(by: settings.pauseDelay))
-            for job in jobs.keys where jobs[job]?.outcome == nil { jobs[job]?.pauseReason = reason }
+            for job in jobs.keys { jobs[job]?.pauseReason = reason }
         default: break
         }
     }
@@ -47,26 +48,36 @@ extension Scheduler {
     /// Orders from workers what the coordinator wants, within each worker's bound.
     mutating func collectBlobs(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         guard !ledger.wanted.isEmpty else { return }
-        var underWay: [WorkerID: Int] = [:]
-        for collection in ledger.collections.values { underWay[collection.worker, default: 0] += 1 }
-        var unobtainable: [BlobDigest] = []
-        for blob in ledger.wanted where ledger.collections[blob] == nil && ledger.paused[blob] == nil {
-            guard let holders = ledger.holders[blob] else {
-                unobtainable.append(blob)
-                continue
-            }
-            // The least busy of those that have it; the first of equals.
-            let worker = holders.min { underWay[$0, default: 0] < underWay[$1, default: 0] }
-            guard let worker, underWay[worker, default: 0] < settings.collectionsPerWorker else { continue }
-            underWay[worker, default: 0] += 1
-            ledger.begin(blob, from: worker, at: now)
-            effects.orders.append(.collect(worker, blob))
-        }
-        for blob in unobtainable where ledger.awaited.contains(blob) {
+        for blob in ledger.awaited where ledger.holders[blob] == nil && ledger.collections[blob] == nil
+            && ledger.paused[blob] == nil
+        {
             // Whoever waits for it gives its unit back; the unit's inputs are looked at before it is leased again.
             ledger.forget(blob)
             effects.unavailable.append(blob)
         }
+        var underWay: [WorkerID: Int] = [:]
+        for collection in ledger.collections.values { underWay[collection.worker, default: 0] += 1 }
+        // First what a lane waits for; files can wait.
+        for blob in ledger.awaited { order(blob, &underWay, now, &effects) }
+        let most = settings.collectionsPerWorker * roster.workers.count
+        for blob in ledger.wanted {
+            guard ledger.collections.count < most else { return }
+            order(blob, &underWay, now, &effects)
+        }
+    }
+
+    /// Orders a blob from the least busy of those that have it, the first of equals.
+    private mutating func order(
+        _ blob: BlobDigest, _ underWay: inout [WorkerID: Int], _ now: SchedulerInstant,
+        _ effects: inout SchedulerEffects
+    ) {
+        guard ledger.collections[blob] == nil, ledger.paused[blob] == nil,
+            let worker = ledger.holders[blob]?.min(by: { underWay[$0, default: 0] < underWay[$1, default: 0] }),
+            underWay[worker, default: 0] < settings.collectionsPerWorker
+        else { return }
+        underWay[worker, default: 0] += 1
+        ledger.begin(blob, from: worker, at: now)
+        effects.orders.append(.collect(worker, blob))
     }
 
     /// Whether a unit's inputs can be had now.
@@ -80,14 +91,40 @@ extension Scheduler {
     }
 
     /// Looks whether somebody has every blob that a unit reads; what nobody has is made again.
-    mutating func checkInputs(of unit: UnitReference, _ effects: inout SchedulerEffects) -> InputState {
+    ///
+    /// - Parameters:
+    ///   - unit: The unit.
+    ///   - revivals: How many units may be opened again for it; `unsettled` is the answer when it is none.
+    ///   - effects: What is to be done.
+    mutating func checkInputs(
+        of unit: UnitReference, revivals: Int, _ effects: inout SchedulerEffects
+    ) -> InputState {
         guard let job = jobs[unit.job], let inputs = job.inputs(of: unit.unit) else { return .unsettled }
         let missing = inputs.filter { !ledger.isAvailable($0.blob.digest) }
         guard !missing.isEmpty else { return .available }
         let lost = missing.filter { !ledger.mayReturn($0.blob.digest) }
-        guard blobsSettleAt == nil, !lost.isEmpty else { return .unsettled }
-        for input in lost { revive(UnitReference(job: unit.job, unit: input.output.unit), &effects) }
+        guard blobsSettleAt == nil, !lost.isEmpty, revivals > 0 else { return .unsettled }
+        for input in lost.prefix(revivals) {
+            revive(UnitReference(job: unit.job, unit: input.output.unit), &effects)
+        }
         return .revived
+    }
+
+    /// How many units may be opened again for a worker's unit whose inputs are lost.
+    ///
+    /// At each home those for one unit at a time: were the inputs of all its units made again together, a store that
+    /// does not hold them all would evict the first before they are read, for ever.
+    func revivalsAllowed(for unit: UnitReference) -> Int {
+        guard let job = jobs[unit.job] else { return 0 }
+        // Who is made again itself needs its own inputs.
+        if job.revived[unit.unit] != nil { return .max }
+        let home = workerQueues.home(of: entry(for: unit))
+        let isBusy = jobs.contains { id, job in
+            job.revived.keys.contains {
+                workerQueues.home(of: entry(for: UnitReference(job: id, unit: $0))) == home
+            }
+        }
+        return isBusy ? 0 : .max
     }
 
     /// Whether somebody has every blob that a unit reads.
@@ -110,7 +147,7 @@ extension Scheduler {
 
     /// Blobs came back, maybe those that units are to make again.
     mutating func lookAtRevivedUnits() {
-        for (id, job) in jobs where job.outcome == nil {
+        for (id, job) in jobs {
             unsettled += job.revived.keys.sorted().map { UnitReference(job: id, unit: $0) }
         }
     }

@@ -38,7 +38,7 @@ extension Scheduler {
     /// The units of all running jobs, by job, kind and place; of the kinds that a job has every place is there.
     public var unitCounts: [UnitGroup: Int] {
         var counts: [UnitGroup: Int] = [:]
-        for job in jobs.values where job.outcome == nil {
+        for job in jobs.values {
             for unit in job.plan.units {
                 let place: UnitPlace =
                     switch job.states[unit.index.position] {
@@ -65,14 +65,15 @@ extension Scheduler {
     public var factorBytes: [FactorSide: UInt64] {
         var bytes: [FactorSide: UInt64] = [:]
         var seen: Set<BlobDigest> = []
-        for job in jobs.values where job.outcome == nil {
+        for job in jobs.values {
             for (name, output) in job.plan.factorOutputs.values.joined() {
                 guard case .finished(let result) = job.states[output.unit.position],
                     result.blobs.indices.contains(output.position)
                 else { continue }
                 let blob = result.blobs[output.position]
                 guard ledger.isAvailable(blob.digest), seen.insert(blob.digest).inserted else { continue }
-                bytes[name.side, default: 0] += blob.byteCount
+                // Sizes are what workers say.
+                bytes[name.side] = (bytes[name.side] ?? 0).addingReportingOverflow(blob.byteCount).partialValue
             }
         }
         return bytes

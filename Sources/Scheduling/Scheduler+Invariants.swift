@@ -50,24 +50,22 @@ extension Scheduler {
                 violations.append("\(reference) waits for \(count) units, \(missing) are missing")
             case .ready where missing > 0:
                 violations.append("\(reference) is ready, but \(missing) units are missing")
-            case .ready where job.outcome == nil && !queued.contains(reference):
+            case .ready where !queued.contains(reference):
                 violations.append("\(reference) is ready and in no queue")
-            case .leased(.worker, _) where job.outcome == nil && !leased.contains(reference):
+            case .leased(.worker, _) where !leased.contains(reference):
                 violations.append("\(reference) is leased and nobody has it")
             case .leased(.coordinator, let attempt)
-            where job.outcome == nil && !coordinatorLeases.contains(LeasedUnit(reference, attempt)):
+            where !coordinatorLeases.contains(LeasedUnit(reference, attempt)):
                 violations.append("\(reference) is leased and the coordinator does not have it")
-            case .resting where job.outcome == nil && !resting.contains(reference):
+            case .resting where !resting.contains(reference):
                 violations.append("\(reference) rests and is not woken")
-            case .ready where job.outcome != nil && queued.contains(reference):
-                violations.append("\(reference) is in a queue, but its job has ended")
             default: break
             }
         }
         if job.unfinishedCount != job.plan.units.count(where: { !job.isFinished($0.index) }) {
             violations.append("\(id) miscounts its unfinished units")
         }
-        if job.unfinishedCount == 0, job.outcome == nil { violations.append("\(id) is done and has not ended") }
+        if job.unfinishedCount == 0 { violations.append("\(id) is done and has not ended") }
         return violations
     }
 }

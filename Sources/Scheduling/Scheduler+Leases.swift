@@ -93,7 +93,7 @@ extension Scheduler {
 
     /// Whether a result of a unit would be used, whoever brings it.
     private func isStillWanted(_ unit: UnitReference) -> Bool {
-        guard let job = jobs[unit.job], job.outcome == nil, job.states.indices.contains(unit.unit.position) else {
+        guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else {
             return false
         }
         return !job.isFinished(unit.unit)
@@ -118,13 +118,31 @@ extension Scheduler {
         }.min()
     }
 
+    /// Whether it is not the unit's fault, nor its worker's, that it does not come forward: an input has still to be
+    /// collected from somebody else, or other units have all lanes.
+    private func waitsForOthers(
+        _ unit: UnitReference, _ lease: WorkerRoster.Lease, _ worker: WorkerRoster.Worker, _ now: SchedulerInstant
+    ) -> Bool {
+        let inputs = jobs[unit.job]?.inputs(of: unit.unit) ?? []
+        if inputs.contains(where: { ledger.awaited.contains($0.blob.digest) }) { return true }
+        guard !lease.hasStarted else { return false }
+        let underWay = worker.leases.values.count {
+            $0.hasStarted && now < $0.renewedAt.advanced(by: patience(with: $0))
+        }
+        return underWay >= worker.capacity.lanes
+    }
+
     /// Ends leases whose units do not come forward, though their workers are heard.
     mutating func expireLeases(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for (worker, state) in roster.workers {
             for (unit, lease) in state.leases
             where lease.renewedAt.advanced(by: patience(with: lease)) <= now
-                && holds(unit, .worker(worker), lease.attempt) && jobs[unit.job]?.outcome == nil
+                && holds(unit, .worker(worker), lease.attempt)
             {
+                guard !waitsForOthers(unit, lease, state, now) else {
+                    roster.workers[worker]?.leases[unit]?.renewedAt = now
+                    continue
+                }
                 // A unit that the worker no longer speaks of was lost on the way, there or back; one that it still
                 // computes is stuck.
                 let isStuck = lease.reportedAt.map { now < $0.advanced(by: settings.workerTimeout) } ?? false

@@ -42,27 +42,34 @@ extension Scheduler {
         public var isDraining: Bool
     }
 
-    /// All jobs, in the order of their submission.
-    public var jobStatuses: [JobStatus] { jobs.keys.compactMap(status(of:)) }
+    /// All jobs that run, and the latest of those that have ended, in the order of their submission.
+    public var jobStatuses: [JobStatus] {
+        let all = ended.map { ($0.value.number, $0.key) } + jobs.map { ($0.value.number, $0.key) }
+        return all.sorted { $0.0 < $1.0 }.compactMap { status(of: $0.1) }
+    }
+
+    /// The jobs that run, in the order of their submission.
+    public var runningStatuses: [JobStatus] { jobs.keys.compactMap(status(of:)) }
 
     /// A job's progress, or `nil` for an unknown job.
     public func status(of id: JobID) -> JobStatus? {
-        guard let job = jobs[id] else { return nil }
-        var done = 0.0
-        var total = 0.0
-        for unit in job.plan.units {
-            total += unit.cost.nominalSeconds
-            if job.isFinished(unit.index) { done += unit.cost.nominalSeconds }
+        if let job = jobs[id] {
+            return JobStatus(
+                id: id, specPath: job.header.specPath, submittedAt: job.header.submittedAt,
+                finishedUnits: job.plan.units.count - job.unfinishedCount, totalUnits: job.plan.units.count,
+                fraction: job.fraction, outcome: nil, pauseReason: job.pauseReason)
         }
-        return JobStatus(
-            id: id, specPath: job.header.specPath, submittedAt: job.header.submittedAt,
-            finishedUnits: job.plan.units.count - job.unfinishedCount, totalUnits: job.plan.units.count,
-            fraction: total > 0 ? done / total : 1, outcome: job.outcome, pauseReason: job.pauseReason)
+        return ended[id].map { job in
+            JobStatus(
+                id: id, specPath: job.header.specPath, submittedAt: job.header.submittedAt,
+                finishedUnits: job.finishedUnits, totalUnits: job.totalUnits, fraction: job.fraction,
+                outcome: job.outcome, pauseReason: nil)
+        }
     }
 
     /// What is being computed of a job, by the units' titles, the most urgent first.
     public func activity(of id: JobID) -> [String] {
-        guard let job = jobs[id], job.outcome == nil else { return [] }
+        guard let job = jobs[id] else { return [] }
         return job.plan.units.filter {
             if case .leased = job.states[$0.index.position] { true } else { false }
         }.map(\.title)
@@ -104,16 +111,16 @@ extension Scheduler {
 
     /// The running job with this fingerprint: the same job submitted again.
     public func runningJob(fingerprint: BlobDigest) -> JobID? {
-        jobs.values.first { $0.outcome == nil && $0.header.fingerprint == fingerprint }?.header.id
+        jobs.values.first { $0.header.fingerprint == fingerprint }?.header.id
     }
 
     /// A job's header.
-    public func header(of job: JobID) -> JobHeader? { jobs[job]?.header }
+    public func header(of job: JobID) -> JobHeader? { jobs[job]?.header ?? ended[job]?.header }
 
-    /// A job's plan.
+    /// A running job's plan.
     public func plan(of job: JobID) -> JobPlan? { jobs[job]?.plan }
 
-    /// A finished unit's result.
+    /// A finished unit's result, of a job that runs.
     public func result(of unit: UnitReference) -> UnitResult? {
         guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position),
             case .finished(let result) = job.states[unit.unit.position]
@@ -121,7 +128,7 @@ extension Scheduler {
         return result
     }
 
-    /// Who computed a unit and how long it took, once it is finished.
+    /// Who computed a unit of a running job and how long it took, once it is finished.
     public func execution(of unit: UnitReference) -> (executor: UnitExecutorName, timing: UnitTiming)? {
         guard let job = jobs[unit.job], let executor = job.executors[unit.unit],
             let duration = job.durations[unit.unit]

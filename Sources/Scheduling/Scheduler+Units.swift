@@ -16,12 +16,13 @@ extension Scheduler {
             // A stranger: it is told to greet, and then offers them.
             ledger.expect(result.blobs.map(\.digest), until: now.advanced(by: settings.workerTimeout))
         }
-        guard let job = jobs[unit.job], job.outcome == nil, job.plan.units.indices.contains(unit.unit.position)
-        else {
+        guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else {
             dropLease(unit, attempt, executor)
             return
         }
         let planned = job.plan.units[unit.unit.position]
+        // Files are the coordinator's own: nobody else can have written one.
+        guard planned.isForWorker == (executor != .coordinator) else { return }
         guard !planned.isForWorker || result.blobs.count == planned.blobCount else {
             let failure = UnitFailure(
                 kind: .world, message: "the result has \(result.blobs.count) blobs, which is not what was asked for")
@@ -43,6 +44,7 @@ extension Scheduler {
         if !wasHeld { effects.notices.append(.lateResultUsed(LeasedUnit(unit, attempt), by: executor)) }
         revokeHolders(of: unit, &effects)
         record(.unitFinished(unit, executor, result, duration, key(of: unit)), &effects)
+        rescueBlobs(of: unit, result)
         if jobs[unit.job]?.unfinishedCount == 0 { end(unit.job, .succeeded, &effects) }
     }
 
@@ -52,7 +54,7 @@ extension Scheduler {
     ) {
         let isCurrent = holds(unit, executor, attempt)
         // A superseded attempt's failure says nothing about the attempt that runs now.
-        guard isCurrent, jobs[unit.job]?.outcome == nil else {
+        guard isCurrent else {
             dropLease(unit, attempt, executor)
             return
         }
@@ -64,7 +66,7 @@ extension Scheduler {
         _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
         _ now: SchedulerInstant, _ effects: inout SchedulerEffects
     ) {
-        guard let progress = jobs[unit.job], progress.outcome == nil else { return }
+        guard let progress = jobs[unit.job] else { return }
         switch failure.kind {
         case .inputMissing:
             giveBack(unit, executor, attempt)
@@ -109,9 +111,13 @@ extension Scheduler {
         giveBack(unit, executor, attempt)
         effects.notices.append(.unitPaused(LeasedUnit(unit, attempt), by: executor, reason: failure.message))
         jobs[unit.job]?.pauseReason = failure.message
+        let rests = jobs[unit.job]?.rests[unit.unit] ?? 0
+        jobs[unit.job]?.rests[unit.unit] = rests + 1
         guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return }
         dequeue(unit)
-        jobs[unit.job]?.states[unit.unit.position] = .resting(until: now.advanced(by: settings.pauseDelay))
+        // Longer each time: a large file that does not fit is not written again and again.
+        let delay = settings.pauseDelay * (1 << min(rests, settings.pauseDoublingsMax))
+        jobs[unit.job]?.states[unit.unit.position] = .resting(until: now.advanced(by: delay))
         resting.append(unit)
     }
 
@@ -173,7 +179,7 @@ extension Scheduler {
     /// Finishes the units whose results are known from earlier work, one after the other.
     mutating func settleKnownUnits(_ effects: inout SchedulerEffects) {
         while let unit = unsettled.popLast() {
-            guard let job = jobs[unit.job], job.outcome == nil, !job.isFinished(unit.unit) else { continue }
+            guard let job = jobs[unit.job], !job.isFinished(unit.unit) else { continue }
             if let earlier = job.revived[unit.unit] {
                 restore(unit, earlier, &effects)
                 continue
@@ -186,6 +192,7 @@ extension Scheduler {
                 continue
             }
             revokeHolders(of: unit, &effects)
+            rescueIsDue = true
             let timing = UnitTiming(elapsedSeconds: 0, kernelSeconds: 0)
             record(.unitFinished(unit, .earlierWork, result, timing, key), &effects)
         }
@@ -203,13 +210,18 @@ extension Scheduler {
 
     mutating func enqueueReadyUnits(of job: JobID) {
         guard let progress = jobs[job] else { return }
-        for unit in progress.plan.units where progress.states[unit.index.position] == .ready {
-            enqueue(UnitReference(job: job, unit: unit.index))
+        let ready = progress.plan.units.filter { progress.states[$0.index.position] == .ready }
+        // Together, since they may be a hundred thousand.
+        let entries = ready.filter(\.isForWorker).map { entry(for: UnitReference(job: job, unit: $0.index)) }
+        workerQueues.insert(ofNewJob: entries)
+        unsettled += entries.map(\.reference)
+        for unit in ready where !unit.isForWorker {
+            coordinatorQueue.insert(entry(for: UnitReference(job: job, unit: unit.index)))
         }
     }
 
     mutating func enqueue(_ unit: UnitReference) {
-        guard let job = jobs[unit.job], job.outcome == nil, job.states[unit.unit.position] == .ready else { return }
+        guard let job = jobs[unit.job], job.states[unit.unit.position] == .ready else { return }
         if job.plan.units[unit.unit.position].isForWorker {
             workerQueues.insert(entry(for: unit))
             unsettled.append(unit)
@@ -225,8 +237,10 @@ extension Scheduler {
     }
 
     func entry(for unit: UnitReference) -> ReadyQueue.Entry {
-        ReadyQueue.Entry(
-            jobNumber: jobs[unit.job]?.number ?? 0, rank: jobs[unit.job]?.ranks[unit.unit.position] ?? 0,
-            reference: unit, group: jobs[unit.job]?.plan.units[unit.unit.position].group)
+        let job = jobs[unit.job]
+        let planned = job?.plan.units[unit.unit.position]
+        return ReadyQueue.Entry(
+            jobNumber: job?.number ?? 0, rank: job?.ranks[unit.unit.position] ?? 0, reference: unit,
+            group: planned?.group, memoryBytes: planned?.cost.memoryBytes ?? 0)
     }
 }

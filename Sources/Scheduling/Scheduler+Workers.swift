@@ -31,6 +31,7 @@ extension Scheduler {
         _ effects: inout SchedulerEffects
     ) {
         guard let lost = roster.workers.removeValue(forKey: worker) else { return }
+        rescueIsDue = true
         let units = lost.leases.count
         effects.notices.append(
             isFarewell
@@ -65,6 +66,7 @@ extension Scheduler {
         }
         guard !state.isDraining else { return }
         roster.workers[worker]?.isDraining = true
+        rescueIsDue = true
         effects.notices.append(.workerDraining(worker))
         if !isConfirmed {
             effects.orders.append(.drain(worker))
@@ -79,8 +81,23 @@ extension Scheduler {
 
     /// Wants at the coordinator what only leaving workers have and running jobs still read.
     mutating func rescueBlobsOfLeavingWorkers() {
+        guard rescueIsDue else { return }
+        rescueIsDue = false
         guard roster.workers.values.contains(where: \.isDraining) else { return }
         for blob in blobsStillRead where isHeldByLeavingWorkersOnly(blob) { ledger.want(blob) }
+    }
+
+    /// The same for a result that has just come: all units need not be looked at for it.
+    mutating func rescueBlobs(of unit: UnitReference, _ result: UnitResult) {
+        guard let job = jobs[unit.job], result.blobs.contains(where: { isHeldByLeavingWorkersOnly($0.digest) })
+        else { return }
+        for dependent in job.dependents[unit.unit.position] where !job.isFinished(dependent) {
+            for output in job.plan.blobs(readBy: job.plan.units[dependent.position])
+            where output.unit == unit.unit && result.blobs.indices.contains(output.position) {
+                let blob = result.blobs[output.position].digest
+                if isHeldByLeavingWorkersOnly(blob) { ledger.want(blob) }
+            }
+        }
     }
 
     private func isHeldByLeavingWorkersOnly(_ blob: BlobDigest) -> Bool {
@@ -89,9 +106,9 @@ extension Scheduler {
     }
 
     /// The blobs that unfinished units of running jobs read, without those that are not made yet.
-    private var blobsStillRead: OrderedSet<BlobDigest> {
+    var blobsStillRead: OrderedSet<BlobDigest> {
         var blobs: OrderedSet<BlobDigest> = []
-        for job in jobs.values where job.outcome == nil {
+        for job in jobs.values {
             for unit in job.plan.units where !job.isFinished(unit.index) {
                 for output in job.plan.blobs(readBy: unit) {
                     guard let made = job.result(of: output.unit)?.blobs, made.indices.contains(output.position) else {

@@ -9,8 +9,16 @@ import OrderedCollections
 /// of a hashed collection: the same events give the same effects in every process.
 /// Source: DESIGN section 5 (schedule) and 6 (guarantees).
 public struct Scheduler: Sendable {
-    let settings: SchedulerSettings
+    /// The limits that it keeps.
+    public let settings: SchedulerSettings
+    /// The jobs that run.
     var jobs: OrderedDictionary<JobID, JobProgress> = [:]
+    /// Those that have ended, the oldest first.
+    ///
+    /// Bound: ``SchedulerSettings/endedJobsMax``.
+    var ended: OrderedDictionary<JobID, EndedJob> = [:]
+    /// Jobs of the journal whose end is still to be read.
+    private var unplanned: [JobID: UnplannedJob] = [:]
     var known = KnownResults()
     var roster = WorkerRoster()
     var ledger = BlobLedger()
@@ -27,6 +35,13 @@ public struct Scheduler: Sendable {
     var blobsSettleAt: SchedulerInstant?
     /// Units that are ready and whose keys were not looked up yet.
     var unsettled: [UnitReference] = []
+    /// Whether blobs that only leaving workers have may be needed and not be wanted yet.
+    var rescueIsDue = false
+    /// For files that wait for their blobs: one that is missing, and how many blobs had been lost when all were looked
+    /// at.
+    var awaitedByFiles: [UnitReference: (blob: BlobDigest, losses: Int)] = [:]
+    /// The memory of the largest worker when it was told that a job's unit fits none.
+    var unfitTold: [JobID: UInt64] = [:]
     private var acceptedJobCount = 0
     /// The instant that was named last as the one at which to ask again, on the coordinator's clock.
     private var deadline: SchedulerInstant?
@@ -70,12 +85,18 @@ public struct Scheduler: Sendable {
         case .restarted(let stored): restart(stored, now)
         case .deadlineReached: passDeadline(now, &effects)
         }
-        repeat {
-            settleKnownUnits(&effects)
-            assignWork(now, &effects)
-        } while !unsettled.isEmpty
-        rescueBlobsOfLeavingWorkers()
-        collectBlobs(now, &effects)
+        if event.isSignOfLife {
+            // The most frequent events by far: they free no lane and bring no blob, but time passes with them.
+            repeatStragglers(now, &effects)
+        } else {
+            repeat {
+                settleKnownUnits(&effects)
+                assignWork(now, &effects)
+            } while !unsettled.isEmpty
+            rescueBlobsOfLeavingWorkers()
+            collectBlobs(now, &effects)
+            endPauses()
+        }
         dismissDrainedWorkers(now, &effects)
         deadline = nextDeadline()?.advanced(by: unattended)
         effects.deadline = deadline
@@ -98,14 +119,18 @@ public struct Scheduler: Sendable {
     ///
     /// - Parameters:
     ///   - record: The fact; of facts about jobs that were not accepted only results with a key are remembered.
-    ///   - plan: The plan of an accepted job, made anew from its header.
+    ///   - plan: The plan of an accepted job, made anew from its header; `nil` when it has ended according to a later
+    ///     record.
     public mutating func apply(_ record: JournalRecord, plan: JobPlan? = nil) {
         switch record {
         case .jobAccepted(let header):
-            guard let plan else { return }
-            jobs[header.id] = JobProgress(header: header, plan: plan, number: acceptedJobCount)
+            if let plan {
+                jobs[header.id] = JobProgress(header: header, plan: plan, number: acceptedJobCount)
+                enqueueReadyUnits(of: header.id)
+            } else {
+                unplanned[header.id] = UnplannedJob(header: header, number: acceptedJobCount)
+            }
             acceptedJobCount += 1
-            enqueueReadyUnits(of: header.id)
         case .unitFinished(let unit, let executor, let result, let duration, let key):
             if let key {
                 known.insert(result, for: key, limit: settings.knownResultsMax)
@@ -113,19 +138,31 @@ public struct Scheduler: Sendable {
                 // Somebody may be computing it for another job.
                 if let other = keysUnderWay[key], other != unit { unsettled.append(other) }
             }
+            unplanned[unit.job]?.finished.insert(unit.unit)
             setFinished(unit, executor, result, duration)
         case .unitFailed(let unit, let executor, _):
             jobs[unit.job]?.failures[unit.unit, default: []].append(executor)
-        case .jobEnded(let job, let outcome):
-            jobs[job]?.outcome = outcome
-            jobs[job]?.pauseReason = nil
+        case .jobEnded(let job, let outcome, let finishedUnits):
+            retire(job, outcome, finishedUnits)
             workerQueues.removeAll(of: job)
             coordinatorQueue.removeAll(of: job)
             resting.removeAll { $0.job == job }
             unsettled.removeAll { $0.job == job }
             keysUnderWay = keysUnderWay.filter { $0.value.job != job }
             readyByKey = readyByKey.mapValues { $0.filter { $0.job != job } }.filter { !$0.value.isEmpty }
+            awaitedByFiles = awaitedByFiles.filter { $0.key.job != job }
         }
+    }
+
+    /// Keeps of a job only what may be asked about it.
+    private mutating func retire(_ id: JobID, _ outcome: JobOutcome, _ finishedUnits: Int?) {
+        if let job = jobs.removeValue(forKey: id) {
+            ended[id] = EndedJob(job, outcome)
+        } else if let job = unplanned.removeValue(forKey: id) {
+            ended[id] = EndedJob(job, outcome, finishedUnits: finishedUnits)
+        }
+        unfitTold[id] = nil
+        if ended.count > settings.endedJobsMax { ended.removeFirst() }
     }
 
     mutating func record(_ record: JournalRecord, plan: JobPlan? = nil, _ effects: inout SchedulerEffects) {
@@ -136,13 +173,14 @@ public struct Scheduler: Sendable {
     // MARK: - Jobs
 
     private mutating func submit(_ header: JobHeader, _ plan: JobPlan, _ effects: inout SchedulerEffects) {
-        guard jobs[header.id] == nil else { return }
+        guard jobs[header.id] == nil, ended[header.id] == nil else { return }
         record(.jobAccepted(header), plan: plan, &effects)
     }
 
     mutating func end(_ job: JobID, _ outcome: JobOutcome, _ effects: inout SchedulerEffects) {
-        guard let progress = jobs[job], progress.outcome == nil else { return }
-        record(.jobEnded(job, outcome), &effects)
+        guard let progress = jobs[job] else { return }
+        let finishedUnits = progress.plan.units.count - progress.unfinishedCount
+        record(.jobEnded(job, outcome, finishedUnits: finishedUnits), &effects)
         effects.endedJobs.append(job)
         for (worker, state) in roster.workers {
             for (unit, lease) in state.leases where unit.job == job {
@@ -150,12 +188,14 @@ public struct Scheduler: Sendable {
                 roster.workers[worker]?.leases[unit] = nil
             }
         }
-        jobs[job]?.twins = [:]
-        let running = jobs.values.filter { $0.outcome == nil }
-        ledger.forgetWishes(except: Set(running.flatMap { neededFiles(of: $0) }))
-        if running.isEmpty {
+        ledger.forgetWishes(except: Set(jobs.values.flatMap { neededFiles(of: $0) }))
+        rescueIsDue = true
+        if jobs.isEmpty {
             ledger.clearStore()
             effects.clearsStore = true
+        } else {
+            // Before all jobs have ended the disk may be full of what the first have left.
+            effects.unneeded += ledger.unstoreAll(except: Set(blobsStillRead))
         }
     }
 
@@ -164,7 +204,8 @@ public struct Scheduler: Sendable {
         for blob in stored { ledger.store(blob.digest) }
         blobsSettleAt = now.advanced(by: settings.workerTimeout)
         // The facts were folded without knowing what became of the files that their blobs were for.
-        ledger.forgetWishes(except: Set(jobs.values.filter { $0.outcome == nil }.flatMap { neededFiles(of: $0) }))
+        ledger.forgetWishes(except: Set(jobs.values.flatMap { neededFiles(of: $0) }))
+        rescueIsDue = true
     }
 
     // MARK: - Time
@@ -183,9 +224,13 @@ public struct Scheduler: Sendable {
             jobs[unit.job]?.states[unit.unit.position] = .ready
             enqueue(unit)
         }
-        for job in jobs.keys where jobs[job]?.pauseReason != nil {
-            let isResting = resting.contains { $0.job == job } || !ledger.paused.isEmpty
-            if !isResting { jobs[job]?.pauseReason = nil }
+    }
+
+    /// A job is paused until what a full disk held up is done: that it is tried again says nothing yet.
+    private mutating func endPauses() {
+        guard !ledger.hasHeldUp else { return }
+        for job in jobs.keys where jobs[job]?.pauseReason != nil && jobs[job]?.rests.isEmpty == true {
+            jobs[job]?.pauseReason = nil
         }
     }
 

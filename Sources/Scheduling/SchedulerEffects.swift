@@ -15,6 +15,8 @@ public struct SchedulerEffects: Equatable, Sendable {
     public var unavailable: [BlobDigest] = []
     /// Whether no running job needs the coordinator's store any more, so that it can be emptied.
     public var clearsStore = false
+    /// Blobs of the coordinator's store that no running job needs any more.
+    public var unneeded: [BlobDigest] = []
     /// Jobs that ended with this event: their watchers are told, their scratch files removed.
     public var endedJobs: [JobID] = []
     /// What the log should tell.
@@ -99,8 +101,8 @@ public enum JournalRecord: Hashable, Sendable {
     case unitFinished(UnitReference, UnitExecutorName, UnitResult, UnitTiming, UnitKey?)
     /// A unit failed.
     case unitFailed(UnitReference, UnitExecutorName, UnitFailure)
-    /// A job ended.
-    case jobEnded(JobID, JobOutcome)
+    /// A job ended, after so many units; `nil` in a journal of an earlier version.
+    case jobEnded(JobID, JobOutcome, finishedUnits: Int?)
 }
 
 /// What is needed to take a job up again after a restart.
@@ -115,15 +117,17 @@ public struct JobHeader: Hashable, Sendable, Codable {
     public var specPath: String
     /// Whether an output directory that is not empty may be replaced.
     public var overwrites: Bool
-    /// Absolute path of an output directory in place of the job file's own.
+    /// Absolute path of the output directory; `nil` in a journal of an earlier version for the job file's own.
     public var output: String?
     /// When the job was submitted, in seconds since 1970.
     public var submittedAt: Double
+    /// How many units its plan has; `nil` in a journal of an earlier version.
+    public var unitCount: Int?
 
     /// Collects what is needed to take a job up again.
     public init(
         id: JobID, fingerprint: BlobDigest, specText: String, specPath: String, overwrites: Bool,
-        output: String? = nil, submittedAt: Double
+        output: String? = nil, submittedAt: Double, unitCount: Int? = nil
     ) {
         self.id = id
         self.fingerprint = fingerprint
@@ -132,6 +136,7 @@ public struct JobHeader: Hashable, Sendable, Codable {
         self.overwrites = overwrites
         self.output = output
         self.submittedAt = submittedAt
+        self.unitCount = unitCount
     }
 }
 

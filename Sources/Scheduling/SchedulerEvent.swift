@@ -45,6 +45,14 @@ public enum SchedulerEvent: Sendable {
     case restarted(stored: [BlobReference])
     /// The instant that ``SchedulerEffects/deadline`` named has come.
     case deadlineReached
+
+    /// Whether it only says that somebody is there and goes on with what it has.
+    var isSignOfLife: Bool {
+        switch self {
+        case .workerHeard, .workerProgressed, .unitStarted: true
+        default: false
+        }
+    }
 }
 
 /// Who computed a unit.

@@ -24,8 +24,15 @@ public struct SchedulerSettings: Equatable, Sendable {
     public var collectionTimeout: Duration = .seconds(60)
     /// Collections from one worker that are under way at once.
     public var collectionsPerWorker = 16
-    /// After a full disk, how long to wait before trying again.
+    /// After a full disk, how long to wait before trying again; doubled each time, up to ``pauseDoublingsMax`` times.
     public var pauseDelay: Duration = .seconds(2)
+    /// How often that is doubled: 2 s become a minute.
+    public var pauseDoublingsMax = 5
+    /// Units of a job that are made again for the coordinator's files at once: their blobs must fit the workers' stores
+    /// until they are collected.
+    public var revivalsForFilesMax = 16
+    /// Jobs that have ended and can still be asked about; the oldest are forgotten.
+    public var endedJobsMax = 1000
     /// Results that are remembered for later jobs; the oldest are forgotten.
     public var knownResultsMax = 200_000
 

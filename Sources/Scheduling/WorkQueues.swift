@@ -29,6 +29,9 @@ struct WorkQueues: Equatable, Sendable {
         }
     }
 
+    /// Takes in the units of a job that has just come, whose groups have no home yet.
+    mutating func insert(ofNewJob entries: [ReadyQueue.Entry]) { unhomed.insert(contentsOf: entries) }
+
     mutating func remove(_ entry: ReadyQueue.Entry) {
         if let home = home(of: entry) { homed[home]?.remove(entry) } else { unhomed.remove(entry) }
     }

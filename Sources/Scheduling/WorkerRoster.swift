@@ -38,11 +38,11 @@ struct WorkerRoster: Sendable {
 
         var leasedMemory: UInt64 { leases.values.reduce(0) { $0 + $1.memoryBytes } }
 
+        /// Memory that its units leave.
+        var freeMemory: UInt64 { capacity.memoryBytes - min(leasedMemory, capacity.memoryBytes) }
+
         /// Whether a unit of this size may be added without exceeding the worker's memory.
-        func fits(_ memoryBytes: UInt64) -> Bool {
-            let (sum, overflow) = leasedMemory.addingReportingOverflow(memoryBytes)
-            return !overflow && sum <= capacity.memoryBytes
-        }
+        func fits(_ memoryBytes: UInt64) -> Bool { memoryBytes <= freeMemory }
 
         /// Whether it may be given units.
         var takesUnits: Bool { !isDraining && pausedUntil == nil }

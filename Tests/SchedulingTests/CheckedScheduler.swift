@@ -52,6 +52,7 @@ struct CheckedScheduler {
         for case .unitRevived(let unit) in effects.notices { revived.insert(unit) }
         for case .unitRestored(let unit) in effects.notices { revived.remove(unit) }
         if effects.clearsStore { stored = [] }
+        stored.removeAll { effects.unneeded.contains($0.digest) }
         for order in effects.orders { violations += check(order) }
         for lease in effects.coordinatorWork { violations += check(lease, isForWorker: false) }
         if effects.endedJobs.contains(where: { !ended.contains($0) }) {
@@ -133,7 +134,7 @@ struct CheckedScheduler {
         case .unitFailed(let unit, _, _):
             let isFinished = finished.contains(unit) && !revived.contains(unit)
             return isFinished || ended.contains(unit.job) ? ["\(unit) is recorded as failed too late"] : []
-        case .jobEnded(let job, _): return ended.insert(job).inserted ? [] : ["\(job) ends twice"]
+        case .jobEnded(let job, _, _): return ended.insert(job).inserted ? [] : ["\(job) ends twice"]
         }
     }
 

@@ -7,6 +7,7 @@ extension SchedulerEffects {
     var lines: [String] {
         records.map(\.line) + orders.map(\.line) + coordinatorWork.map { "coordinator: compute \($0.line)" }
             + unavailable.map { "not to be had: \($0.name)" } + (clearsStore ? ["store: cleared"] : [])
+            + unneeded.map { "store: remove \($0.name)" }
             + endedJobs.map { "ended: \($0)" } + notices.map { "notice: \($0.line)" }
     }
 }
@@ -25,9 +26,9 @@ extension JournalRecord {
                 + result.blobs.map { " \($0.digest.name)" }.joined()
         case .unitFailed(let unit, let executor, let failure):
             "record: \(unit) failed by \(executor): \(failure.line)"
-        case .jobEnded(let job, .succeeded): "record: \(job) succeeded"
-        case .jobEnded(let job, .cancelled): "record: \(job) cancelled"
-        case .jobEnded(let job, .failed(let failure)): "record: \(job) failed: \(failure.line)"
+        case .jobEnded(let job, .succeeded, _): "record: \(job) succeeded"
+        case .jobEnded(let job, .cancelled, _): "record: \(job) cancelled"
+        case .jobEnded(let job, .failed(let failure), _): "record: \(job) failed: \(failure.line)"
         }
     }
 }

@@ -125,7 +125,7 @@ extension CheckedScheduler {
         #expect(
             scheduler.finish(.of(3), by: .coordinator)
                 == .effects(
-                    records: [finished(3, by: .coordinator), .jobEnded("job-1", .succeeded)],
+                    records: [finished(3, by: .coordinator), .jobEnded("job-1", .succeeded, finishedUnits: 4)],
                     clearsStore: true,
                     endedJobs: ["job-1"],
                     deadline: .seconds(10)
@@ -148,7 +148,7 @@ extension CheckedScheduler {
                 == .effects(
                     records: [
                         .unitFailed(LeasedUnit.of(0).unit, .worker("w1"), failure),
-                        .jobEnded("job-1", .failed(failure)),
+                        .jobEnded("job-1", .failed(failure), finishedUnits: 0),
                     ],
                     orders: [.revoke("w2", .of(1, attempt: 2))],
                     clearsStore: true,
@@ -185,7 +185,7 @@ extension CheckedScheduler {
             "factor file of task \"a\": gave up after 3 failures, the last on coordinator: disk full "
             + "(the unit needs 64 MiB of memory)"
         #expect(
-            effects.records.last == .jobEnded("job-1", .failed(UnitFailure(kind: .world, message: message)))
+            effects.records.last == .jobEnded("job-1", .failed(UnitFailure(kind: .world, message: message)), finishedUnits: 0)
         )
     }
 
@@ -194,7 +194,7 @@ extension CheckedScheduler {
         #expect(
             scheduler.handle(.jobCancelled("job-1"))
                 == .effects(
-                    records: [.jobEnded("job-1", .cancelled)],
+                    records: [.jobEnded("job-1", .cancelled, finishedUnits: 0)],
                     orders: [.revoke("w1", .of(0)), .revoke("w2", .of(1, attempt: 2))],
                     clearsStore: true,
                     endedJobs: ["job-1"],

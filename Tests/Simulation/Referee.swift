@@ -137,6 +137,7 @@ struct Referee {
         for record in effects.records { check(decided: record, jobs, ids) }
         for notice in effects.notices { check(notice, jobs, ids) }
         if effects.clearsStore { stored = [] }
+        stored.subtract(effects.unneeded)
         for order in effects.orders { check(order, scheduler, jobs, ids) }
         for lease in effects.coordinatorWork { checkDependencies(lease, jobs, ids) }
     }
@@ -214,7 +215,7 @@ struct Referee {
             if let excusedFailure, excusedFailure.unit == unit {
                 violations.append("\(excusedFailure.kind) of \(unit) counts as a failure")
             }
-        case .jobEnded(let job, let outcome):
+        case .jobEnded(let job, let outcome, _):
             // Room comes back, and what is missing is made again.
             if case .failed(let failure) = outcome, [.noSpace, .inputMissing].contains(failure.kind) {
                 violations.append("\(job) has failed by \(failure.kind)")
@@ -233,7 +234,7 @@ struct Referee {
             finished.insert(unit)
             if key != nil { known.insert(content(unit, jobs, ids)) }
         case .unitFailed(let unit, let executor, let failure): failures[unit, default: []].append((executor, failure))
-        case .jobEnded(let job, let outcome): outcomes[job] = outcome
+        case .jobEnded(let job, let outcome, _): outcomes[job] = outcome
         }
     }
 

@@ -106,6 +106,7 @@ extension Simulation {
         var parts = effects.records.map { "\($0)" } + effects.orders.map { "\($0)" }
         parts += effects.coordinatorWork.map { "compute \($0.unit) #\($0.attempt)" }
         parts += effects.unavailable.map { "unavailable \($0)" } + (effects.clearsStore ? ["clear the store"] : [])
+        parts += effects.unneeded.map { "remove \($0)" }
         parts += effects.notices.map { "\($0)" }
         return "[\(parts.joined(separator: ", "))] until \(effects.deadline?.sinceStart ?? .zero)"
     }
@@ -167,6 +168,7 @@ extension Simulation {
                 }
             }
             if effects.clearsStore { coordinator.store = [:] }
+            for blob in effects.unneeded { coordinator.store[blob] = nil }
             for job in effects.endedJobs where coordinator.scheduler.status(of: job)?.outcome != .succeeded {
                 coordinator.staging[job] = nil
             }

@@ -1,0 +1,43 @@
+import BlobStore
+import Identifiers
+import Lanes
+import Logging
+import Telemetry
+
+/// Removes what jobs leave, on a thread that may wait for the disk.
+///
+/// Whoever asks waits, so that what is told afterwards holds; a failure costs room and is logged.
+actor FileRemoval {
+    private let lane = Lane("kfacd.removal")
+    private let store: BlobStore
+    private let logger: Logger
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
+
+    init(store: BlobStore, logger: Logger) {
+        self.store = store
+        self.logger = logger
+    }
+
+    /// Removes the files of a job that did not succeed.
+    func discard(_ output: OutputDirectory) { output.discard() }
+
+    /// Removes the empty staging directory of a job whose files are published.
+    func removeStaging(of output: OutputDirectory) { output.removeStaging() }
+
+    /// Removes blobs that no running job needs.
+    func remove(_ blobs: [BlobDigest]) {
+        for blob in blobs { attempt { try store.remove(blob) } }
+    }
+
+    /// Removes all blobs.
+    func clearStore() { attempt { try store.removeAll(except: []) } }
+
+    private func attempt(_ remove: () throws -> Void) {
+        do {
+            try remove()
+        } catch {
+            logger.warning("blobs could not be removed", metadata: [LogKeys.cause: "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,59 @@
+import Identifiers
+import Scheduling
+
+/// What has happened and was not handled yet, since the journal commits what was before.
+///
+/// A commit may wait for hours when the disk is full. Of signs of life, which go on meanwhile, each worker's latest is
+/// kept; anything else is answered by orders that do not leave before the commit, so that it does not go on for long.
+/// Bound: ``eventsMax``.
+struct PendingEvents {
+    /// Events kept, signs of life aside.
+    static let eventsMax = 100_000
+    /// Events handled at once: others get their turn in between.
+    static let batchMax = 1000
+
+    private var events: [SchedulerEvent] = []
+    private var heard: Set<WorkerID> = []
+    private var progress: [WorkerID: [UnitSteps]] = [:]
+    /// In which order workers were heard first.
+    private var signs: [WorkerID] = []
+
+    var isEmpty: Bool { events.isEmpty && signs.isEmpty }
+
+    /// Adds an event.
+    ///
+    /// - Returns: Whether there was room for it.
+    mutating func append(_ event: SchedulerEvent) -> Bool {
+        switch event {
+        case .workerHeard(let worker): if heard.insert(worker).inserted { noteSign(of: worker) }
+        case .workerProgressed(let worker, let steps):
+            if progress.updateValue(steps, forKey: worker) == nil { noteSign(of: worker) }
+        default:
+            guard events.count < Self.eventsMax else { return false }
+            events.append(event)
+        }
+        return true
+    }
+
+    private mutating func noteSign(of worker: WorkerID) {
+        if heard.contains(worker) != (progress[worker] != nil) { signs.append(worker) }
+    }
+
+    /// Takes the first events out: signs of life before all others, so that nobody is given up who was heard.
+    mutating func take() -> [SchedulerEvent] {
+        var taken: [SchedulerEvent] = []
+        for worker in signs {
+            if let steps = progress[worker] { taken.append(.workerProgressed(worker, steps)) }
+            if heard.contains(worker) { taken.append(.workerHeard(worker)) }
+        }
+        (heard, progress, signs) = ([], [:], [])
+        taken += events.prefix(Self.batchMax)
+        events.removeFirst(min(events.count, Self.batchMax))
+        return taken
+    }
+
+    /// Whether a worker's greeting is among them.
+    func isJoining(_ worker: WorkerID) -> Bool {
+        events.contains { if case .workerJoined(worker, _) = $0 { true } else { false } }
+    }
+}
