@@ -131,7 +131,8 @@ extension Coordinator {
 
     // MARK: - Telling
 
-    private func report(_ status: Scheduler.JobStatus) -> JobReport {
+    /// A job, as clients and the status page see it.
+    func report(_ status: Scheduler.JobStatus) -> JobReport {
         let header = settled.header(of: status.id)
         let state: JobReport.State
         var message = ""
@@ -158,7 +159,8 @@ extension Coordinator {
         return "the \(unit.title) waits for a worker with \(unit.cost.memoryBytes >> 20) MiB of memory"
     }
 
-    private var workerReports: [WorkerReport] {
+    /// The workers, as clients and the status page see them.
+    var workerReports: [WorkerReport] {
         settled.workerStatuses.compactMap { status in
             workers[status.id].map {
                 WorkerReport(

@@ -26,4 +26,16 @@ import Testing
         supervision.describe { "12/48 units" }
         #expect(await supervision.status == "12/48 units")
     }
+
+    @Test func `tables come from whoever has them, and hold no more rows than they may`() async {
+        let supervision = DaemonSupervision()
+        #expect(await supervision.tables.isEmpty)
+        supervision.tabulate {
+            [StatusTable("Jobs", columns: ["job"], of: Array(1...5), limit: 3) { [.text("job-\($0)")] }]
+        }
+        let tables = await supervision.tables
+        #expect(tables.map(\.rows) == [[[.text("job-1")], [.text("job-2")], [.text("job-3")]]])
+        #expect(tables.map(\.hiddenRows) == [2])
+        #expect(StatusTable("Jobs", columns: ["job"], of: [1], limit: 3) { [.number("\($0)")] }.hiddenRows == 0)
+    }
 }
