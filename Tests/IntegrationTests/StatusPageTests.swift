@@ -87,8 +87,8 @@ extension SerialIntegrationTests {
                 try expectOverview(
                     "coordinator",
                     [
-                        "<p class=\"status\">no job, 1 worker</p>", "<td>\(job)</td>", "<td>succeeded</td>", "<td>observed",
-                        units, done, "<td>idle</td>",
+                        "<p class=\"status\">no job, 1 worker</p>", "<td>\(job)</td>", "<td>succeeded</td>", units,
+                        done, "<td>observed", "<td>idle</td>",
                     ], port: ports.coordinator)
                 try expectOverview(
                     "worker",
