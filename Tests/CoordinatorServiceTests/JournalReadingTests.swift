@@ -14,9 +14,14 @@ import ZeroMQ
 
 /// How a coordinator shows that it takes up its journal.
 @Suite(.timeLimit(.minutes(2))) struct JournalReadingTests {
+    private let directory: TemporaryDirectory
+
+    init() throws {
+        directory = try TemporaryDirectory()
+    }
+
     @Test func `readiness says how far the reading is, and the status says the same until there is more`() async throws
     {
-        let directory = try TemporaryDirectory()
         let journal = try JobJournal(path: directory.appending("journal.sqlite"))
         try await journal.append((0..<4500).map { .jobEnded(JobID(rawValue: "job-\($0)"), .cancelled) })
         let supervision = DaemonSupervision(families: CoordinatorMetrics.families)

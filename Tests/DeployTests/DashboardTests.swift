@@ -21,8 +21,10 @@ struct DashboardTests {
     }
 
     private let dashboard: Dashboard
+    private let directory: TemporaryDirectory
 
     init() throws {
+        directory = try TemporaryDirectory()
         let text = try DeployedFile("Deploy/prometheus/kfacd.dashboard.json").text
         dashboard = try JSONDecoder().decode(Dashboard.self, from: Data(text.utf8))
     }
@@ -55,7 +57,6 @@ struct DashboardTests {
             // Grafana puts a span of time there.
             ["record": "panel:\(number)", "expr": expression.replacing("$__rate_interval", with: "5m")]
         }
-        let directory = try TemporaryDirectory()
         // YAML holds JSON.
         let file: [String: Any] = ["groups": [["name": "dashboard", "rules": rules] as [String: Any]]]
         let path = try directory.write(Array(try JSONSerialization.data(withJSONObject: file)), to: "rules.yaml")

@@ -41,18 +41,19 @@ import Testing
         let table = StatusTable("Jobs", columns: ["job", "units", "progress"], of: ["a", "b", "c"], limit: 2) {
             [.text($0), .number("3/7"), .share(0.4299)]
         }
-        let row =
+        let rest =
             "<td class=\"number\">3/7</td>"
-            + "<td class=\"number\"><progress max=\"100\" value=\"42\"></progress> 42 %</td></tr>\n"
+            + "<td class=\"number\"><progress max=\"100\" value=\"42\"></progress> 42 %</td>"
         let expected = """
             <h2>Jobs</h2>
             <table>
             <tr><th scope="col">job</th><th scope="col">units</th><th scope="col">progress</th></tr>
-
+            <tr><td>a</td>\(rest)</tr>
+            <tr><td>b</td>\(rest)</tr>
+            </table>
+            <p>and 1 more</p>
             """
-        #expect(
-            page(tables: [table]).contains(
-                expected + "<tr><td>a</td>" + row + "<tr><td>b</td>" + row + "</table>\n<p>and 1 more</p>"))
+        #expect(page(tables: [table]).contains(expected))
     }
 
     @Test func `a table without rows says so`() {
