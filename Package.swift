@@ -116,7 +116,7 @@ let package = Package(
         module(
             "StatusServer",
             [
-                .product(name: "Hummingbird", package: "hummingbird"),
+                "Supervision", .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"), logging, serviceLifecycle,
             ]),
@@ -228,7 +228,7 @@ let package = Package(
         tests("PrometheusMetricsTests", ["PrometheusMetrics", metrics]),
         tests("SupervisionTests", ["Supervision", "PrometheusMetrics"]),
         tests("SettingsTests", ["Settings"]),
-        tests("StatusServerTests", ["StatusServer"]),
+        tests("StatusServerTests", ["StatusServer", "Supervision", logging]),
         tests("TelemetryTests", ["Telemetry", logging]),
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("FileAccessTests", ["FileAccess", "Safetensors", systemPackage]),
@@ -238,8 +238,8 @@ let package = Package(
         tests(
             "CoordinatorServiceTests",
             [
-                "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "BlobStore", "ZeroMQ",
-                systemPackage,
+                "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "JobJournal", "Scheduling",
+                "Supervision", "BlobStore", "ZeroMQ", systemPackage, logging,
             ]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),

@@ -131,8 +131,8 @@ extension Coordinator {
 
     // MARK: - Telling
 
-    private func report(_ status: Scheduler.JobStatus) -> JobReport {
-        let header = scheduler.header(of: status.id)
+    /// A job, as clients and the status page see it.
+    func report(_ status: Scheduler.JobStatus) -> JobReport {
         let state: JobReport.State
         var message = ""
         switch status.outcome {
@@ -145,7 +145,7 @@ extension Coordinator {
             (state, message) = (failure.kind == .badInput ? .badInput : .failed, failure.message)
         }
         return JobReport(
-            job: status.id, specPath: header?.specPath ?? status.specPath, submittedAt: status.submittedAt,
+            job: status.id, specPath: status.specPath, submittedAt: status.submittedAt,
             finishedUnits: status.finishedUnits, totalUnits: status.totalUnits, fraction: status.fraction,
             state: state, message: message, output: outputPath(of: status.id)?.string ?? "",
             activity: scheduler.activity(of: status.id).first ?? "")
@@ -158,7 +158,8 @@ extension Coordinator {
         return "the \(unit.title) waits for a worker with \(unit.cost.memoryBytes >> 20) MiB of memory"
     }
 
-    private var workerReports: [WorkerReport] {
+    /// The workers, as clients and the status page see them.
+    var workerReports: [WorkerReport] {
         scheduler.workerStatuses.compactMap { status in
             workers[status.id].map {
                 WorkerReport(

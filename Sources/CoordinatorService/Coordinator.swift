@@ -301,7 +301,12 @@ actor Coordinator {
         return JobID(rawValue: "job-\(submissions)")
     }
 
+    /// How many records of the journal are taken up between two signs of how far that is.
+    private static let recordsBetweenSigns = 2000
+
     /// Takes up the jobs of the journal: results that are durable are not computed again.
+    ///
+    /// While that takes, readiness says how far it is.
     ///
     /// - Throws: `JobJournalError` when the journal cannot be read or written.
     func resume() async throws {
@@ -314,7 +319,12 @@ actor Coordinator {
         }
         var lost: [JournalRecord] = []
         var vanished: Set<JobID> = []
-        for (row, record) in records {
+        for (position, (row, record)) in records.enumerated() {
+            if position.isMultiple(of: Self.recordsBetweenSigns) {
+                supervision.readiness.clear("reading the journal: \(position) of \(records.count) records")
+                // Whoever asks for metrics meanwhile is answered.
+                await Task.yield()
+            }
             switch record {
             case .jobAccepted(let header):
                 submissions = max(submissions, Int(header.id.rawValue.drop { !$0.isNumber }) ?? 0)

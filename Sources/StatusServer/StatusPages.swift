@@ -23,12 +23,18 @@ enum StatusPages {
             return response(metrics, contentType: contentType)
         }
         router.get("/") { _, _ in
-            let lines =
-                [await source.status()] + source.version.map { "\($0.name): \($0.value)" }
-                + ["", "/healthz  /readyz  /version  /metrics"]
-            return text(lines.joined(separator: "\n"))
+            response(await overview(of: source).html, contentType: "text/html; charset=utf-8")
         }
         return router
+    }
+
+    /// What the page for people shows; of a daemon that is not well only that, since what stands still does not answer.
+    private static func overview(of source: StatusSource) async -> OverviewPage {
+        let problems = source.healthProblems()
+        let isWell = problems.isEmpty
+        return OverviewPage(
+            status: isWell ? await source.status() : "not well", notReady: source.notReady(),
+            healthProblems: problems, version: source.version, tables: isWell ? await source.tables() : [])
     }
 
     private static func text(
@@ -41,7 +47,11 @@ enum StatusPages {
         _ body: String, status: HTTPResponse.Status = .ok, contentType: String
     ) -> Response {
         Response(
-            status: status, headers: [.contentType: contentType, .cacheControl: "no-store"],
+            status: status,
+            headers: [
+                .contentType: contentType, .cacheControl: "no-store", .xContentTypeOptions: "nosniff",
+                .contentSecurityPolicy: OverviewPage.contentPolicy,
+            ],
             body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
     }
 }

@@ -5,16 +5,18 @@ public import Logging
 internal import NIOCore
 public import ServiceLifecycle
 
-/// Serves health, readiness, version and metrics over HTTP.
+/// Serves health, readiness, version, metrics and a page for people over HTTP.
 ///
-/// The pages change nothing and tell no file's content, but names of jobs: on another address than loopback they are
-/// for a network that is trusted. Bound: ``connectionsMax`` connections at once.
+/// The pages change nothing and tell no file's content, but names of jobs, files and workers: on another address than
+/// loopback they are for a network that is trusted. Bound: ``connectionsMax`` connections at once; one that asks
+/// nothing is ended, so that silent ones do not keep others out.
 public struct StatusServer: Service {
     /// Most connections at once; further ones wait in the kernel's queue.
     public static let connectionsMax = 32
 
     private let address: StatusAddress
     private let source: StatusSource
+    private let idleTimeout: Duration
     private let logger: Logger
     private let onListening: @Sendable (StatusAddress) -> Void
 
@@ -23,14 +25,16 @@ public struct StatusServer: Service {
     /// - Parameters:
     ///   - address: Where it listens.
     ///   - source: What it shows.
+    ///   - idleTimeout: A connection may be without a whole request for so long.
     ///   - logger: For what goes wrong.
     ///   - onListening: Called once it listens, with the port that the kernel chose.
     public init(
-        address: StatusAddress, source: StatusSource, logger: Logger,
+        address: StatusAddress, source: StatusSource, idleTimeout: Duration = .seconds(15), logger: Logger,
         onListening: @escaping @Sendable (StatusAddress) -> Void
     ) {
         self.address = address
         self.source = source
+        self.idleTimeout = idleTimeout
         self.logger = logger
         self.onListening = onListening
     }
@@ -46,6 +50,7 @@ public struct StatusServer: Service {
         let onListening = onListening
         let application = Application(
             router: StatusPages.router(source),
+            server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: TimeAmount(idleTimeout))),
             configuration: ApplicationConfiguration(
                 address: .hostname(address.host, port: address.port), serverName: "kfacd",
                 availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionsMax)),

@@ -1,3 +1,5 @@
+public import Supervision
+
 /// What the status pages show; asked anew for every request.
 public struct StatusSource: Sendable {
     /// What is wrong with the daemon, one sentence each; nothing when it is well.
@@ -10,18 +12,21 @@ public struct StatusSource: Sendable {
     public var metrics: @Sendable () async -> (text: String, contentType: String)
     /// One line on what the daemon does.
     public var status: @Sendable () async -> String
+    /// What it does and has, in tables.
+    public var tables: @Sendable () async -> [StatusTable]
 
     /// Collects what the pages show.
     public init(
         version: [(name: String, value: String)], healthProblems: @escaping @Sendable () -> [String],
         notReady: @escaping @Sendable () -> String?,
         metrics: @escaping @Sendable () async -> (text: String, contentType: String),
-        status: @escaping @Sendable () async -> String
+        status: @escaping @Sendable () async -> String, tables: @escaping @Sendable () async -> [StatusTable]
     ) {
         self.version = version
         self.healthProblems = healthProblems
         self.notReady = notReady
         self.metrics = metrics
         self.status = status
+        self.tables = tables
     }
 }

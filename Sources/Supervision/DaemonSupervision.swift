@@ -1,7 +1,8 @@
 public import PrometheusMetrics
 internal import Synchronization
 
-/// What a daemon shows to whoever runs it: its health, its readiness, its metrics, a line on what it does.
+/// What a daemon shows to whoever runs it: its health, its readiness, its metrics, a line and
+/// tables on what it does.
 ///
 /// The daemon's loops write; the service manager, probes and Prometheus read.
 public final class DaemonSupervision: Sendable {
@@ -13,6 +14,7 @@ public final class DaemonSupervision: Sendable {
     public let metrics: MetricRegistry
 
     private let statusSource = Mutex<@Sendable () async -> String>({ "starting" })
+    private let tableSource = Mutex<@Sendable () async -> [StatusTable]>({ [] })
 
     /// Begins to watch.
     ///
@@ -29,5 +31,15 @@ public final class DaemonSupervision: Sendable {
     /// One line on what the daemon does.
     public var status: String {
         get async { await statusSource.withLock { $0 }() }
+    }
+
+    /// Says where the tables come from.
+    public func tabulate(by source: @escaping @Sendable () async -> [StatusTable]) {
+        tableSource.withLock { $0 = source }
+    }
+
+    /// What the daemon does and has, in tables; none before somebody says where they come from.
+    public var tables: [StatusTable] {
+        get async { await tableSource.withLock { $0 }() }
     }
 }

@@ -43,7 +43,8 @@ public final class LaneProgress: HealthCheck {
         var lastProgress: ContinuousClock.Instant
     }
 
-    private let number: Int
+    /// Which lane it is.
+    public let number: Int
     private let unit = Mutex<Unit?>(nil)
 
     /// Watches a lane.
@@ -76,10 +77,13 @@ public final class LaneProgress: HealthCheck {
     }
 
     /// What the lane does.
-    public var activity: Activity {
+    public var activity: Activity { current.activity }
+
+    /// What the lane does, and with which unit.
+    public var current: (activity: Activity, title: String?) {
         unit.withLock { unit in
-            guard let unit else { return .idle }
-            return unit.read().isWaiting ? .waiting : .computing
+            guard let unit else { return (.idle, nil) }
+            return (unit.read().isWaiting ? .waiting : .computing, unit.title)
         }
     }
 

@@ -6,7 +6,20 @@
 ///
 /// `JOURNAL_STREAM` is inherited by children whose standard error leads elsewhere, so its device and inode are compared
 /// with those of the descriptor. Source: systemd.exec(5).
-enum JournalStream {
+public enum JournalStream {
+    /// What a program writes to standard error of an error that no logger tells, such as one in its configuration.
+    ///
+    /// - Parameter text: One line or several.
+    /// - Returns: The text, each line with the priority of an error where standard error is the journal's.
+    public static func errorText(_ text: String) -> String {
+        isStandardError ? withErrorPriority(text) : text
+    }
+
+    /// A text with syslog(3)'s priority of an error before each line: the journal takes every line for an entry.
+    static func withErrorPriority(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { "<3>\($0)" }.joined(separator: "\n")
+    }
+
     /// Whether this process's standard error is the journal's.
     static let isStandardError: Bool = {
         guard let variable = getenv("JOURNAL_STREAM") else { return false }

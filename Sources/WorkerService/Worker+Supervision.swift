@@ -22,6 +22,17 @@ extension Worker {
             if let reason = readiness.reason { return "\(reason), \(units)" }
             return "\(units), \(await parts.queue.count) queued"
         }
+        supervision.tabulate { [Self.table(of: lanes)] }
+    }
+
+    /// Most lanes that the status page shows.
+    private static let lanesShownMax = 200
+
+    private static func table(of lanes: [LaneProgress]) -> StatusTable {
+        StatusTable("Lanes", columns: ["lane", "activity", "unit"], of: lanes, limit: lanesShownMax) { lane in
+            let current = lane.current
+            return [.number("\(lane.number)"), .text(current.activity.rawValue), .text(current.title ?? "")]
+        }
     }
 
     /// Asks the connection regularly whether it is there, so that its silence would be noticed.

@@ -25,13 +25,13 @@ extension Kfacd {
                 try command.run()
             }
         } catch let failure as UsageFailure {
-            print("Error: \(failure)", to: &StandardError.stream)
+            print(JournalStream.errorText("Error: \(failure)"), to: &StandardError.stream)
             exit(withError: ExitCode(2))
         } catch {
             let code = exitCode(for: error)
             guard code == .validationFailure else { exit(withError: error) }
             // DESIGN section 1: 2 is bad usage, where the parser would exit with 64.
-            print(fullMessage(for: error), to: &StandardError.stream)
+            print(JournalStream.errorText(fullMessage(for: error)), to: &StandardError.stream)
             exit(withError: ExitCode(2))
         }
     }

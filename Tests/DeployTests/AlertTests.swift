@@ -13,8 +13,7 @@ struct AlertTests {
     }
 
     @Test func `every metric of an alert is one of the daemons'`() throws {
-        let declared = Set(
-            try DeployedFile.sources(below: "Sources").flatMap { $0.matches(/MetricFamily\(\s*"(kfacd_[a-z_]+)"/) })
+        let declared = try DeclaredMetrics.names()
         #expect(declared.contains("kfacd_workers"))
         let expressions = rules.compactMap { $0["expr"]?.string }
         #expect(expressions.count == rules.count)
@@ -56,7 +55,7 @@ struct AlertTests {
 }
 
 /// Prometheus's own judge of rules.
-private enum Promtool {
+enum Promtool {
     static let reason: Comment = "there is no promtool (Debian: prometheus)"
 
     static var isThere: Bool { (try? OutsideProgram.run(["promtool", "--version"]))?.status == 0 }

@@ -36,6 +36,13 @@ struct DeployedFile {
     func documents() throws -> [Node] { try Array(compose_all(yaml: text)) }
 }
 
+/// The metrics of the daemons, as their sources declare them.
+enum DeclaredMetrics {
+    static func names() throws -> Set<String> {
+        Set(try DeployedFile.sources(below: "Sources").flatMap { $0.matches(/MetricFamily\(\s*"(kfacd_[a-z_]+)"/) })
+    }
+}
+
 /// The settings of the daemons, as their sources declare them.
 struct DeclaredSettings {
     let coordinator: Set<String>

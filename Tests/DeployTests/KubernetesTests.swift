@@ -94,6 +94,27 @@ struct KubernetesTests {
         }
     }
 
+    /// Not one of the files above: the schemas of Kubernetes do not hold what an operator brings along.
+    @Test func `each monitor finds the pods of one daemon, under the name by which the alerts know it`() throws {
+        let monitors = try DeployedFile("Deploy/kubernetes/monitoring/podmonitor.yaml").documents()
+        #expect(monitors.compactMap { $0["metadata"]?["name"]?.string } == pods.map(\.name))
+        for (monitor, owner) in zip(monitors, pods) {
+            #expect(monitor["apiVersion"]?.string == "monitoring.coreos.com/v1")
+            #expect(monitor["kind"]?.string == "PodMonitor")
+            let labels = try #require(monitor["spec"]?["selector"]?["matchLabels"])
+            #expect(labels == owner.pod["metadata"]?["labels"])
+            let endpoint = try #require(monitor["spec"]?["podMetricsEndpoints"]?[0])
+            let port = try #require(endpoint["port"]?.string)
+            #expect(texts(owner.pod["spec"]?["containers"]?[0]?["ports"], "name").contains(port))
+            #expect(endpoint["path"]?.string == "/metrics")
+            let relabeling = try #require(endpoint["relabelings"]?[0])
+            #expect(relabeling["targetLabel"]?.string == "job")
+            #expect(relabeling["replacement"]?.string == owner.name)
+        }
+        let asked = try DeployedFile("Deploy/prometheus/kfacd.rules.yaml").matches(/job="([a-z-]+)"/)
+        #expect(Set(asked) == Set(pods.map(\.name)))
+    }
+
     @Test(.enabled(if: SchemaValidator.isThere, SchemaValidator.reason))
     func `the manifests are what the schemas of Kubernetes ask for`() throws {
         for file in Self.files {

@@ -40,10 +40,36 @@ struct PackageTests {
         }
     }
 
-    @Test(arguments: [
-        "Deploy/slurm/kfacd.sbatch", "Deploy/debian/build", "Deploy/debian/postinst", "Deploy/debian/prerm",
-        "Deploy/debian/postrm", "Tests/Systemd/run", "Tests/Systemd/boot",
-    ])
+    /// Every shell script of the project.
+    private static let scripts = [
+        ".ci/run", "Deploy/debian/build", "Deploy/debian/postinst", "Deploy/debian/postrm", "Deploy/debian/prerm",
+        "Deploy/install-dependencies", "Deploy/quickstart", "Deploy/slurm/kfacd.sbatch", "Deploy/test",
+        "Examples/eight-tasks/unpack", "Fuzz/run", "Tests/Systemd/boot", "Tests/Systemd/run",
+    ]
+
+    @Test(.enabled(if: Git.isThere, Git.reason))
+    func `every shell script that git keeps is among those that are checked`() throws {
+        let (status, output) = try OutsideProgram.run(["git", "grep", "-l", "-E", "-e", "^#!.*[/ ](ba|da)?sh$"])
+        #expect(status == 0, "\(output)")
+        #expect(output.split(separator: "\n").map(String.init).sorted() == Self.scripts.sorted())
+    }
+
+    @Test(.enabled(if: Git.isThere, Git.reason))
+    func `the container's build leaves out nothing that git keeps, or its commit would be a dirty one`() throws {
+        let (status, output) = try OutsideProgram.run([
+            "git", "ls-files", "--cached", "--ignored", "--exclude-from=.dockerignore",
+        ])
+        #expect(status == 0)
+        #expect(output.isEmpty)
+    }
+
+    @Test(.enabled(if: Shellcheck.isThere, Shellcheck.reason), arguments: scripts)
+    func `shellcheck finds nothing in a script`(path: String) throws {
+        let (status, output) = try OutsideProgram.run(["shellcheck", path])
+        #expect(status == 0, "\(output)")
+    }
+
+    @Test(arguments: scripts)
     func `a script has no mistake of syntax, and may be executed where it must`(path: String) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/bash")
@@ -54,4 +80,18 @@ struct PackageTests {
         let isMaintainerScript = path.hasPrefix("Deploy/debian/p")
         #expect(isMaintainerScript || FileManager.default.isExecutableFile(atPath: process.arguments?.last ?? ""))
     }
+}
+
+/// The judge of shell scripts.
+private enum Shellcheck {
+    static let reason: Comment = "there is no shellcheck (Debian: shellcheck)"
+
+    static var isThere: Bool { (try? OutsideProgram.run(["shellcheck", "--version"]))?.status == 0 }
+}
+
+/// What knows which files are the project's, when these are a working copy.
+private enum Git {
+    static let reason: Comment = "this is no working copy of git"
+
+    static var isThere: Bool { (try? OutsideProgram.run(["git", "ls-files"]))?.status == 0 }
 }

@@ -14,6 +14,19 @@ extension SerialIntegrationTests {
             #expect(problems.isEmpty, "\(problems)\n\(reply.body)")
         }
 
+        /// The page for people, which a browser may read and nothing else.
+        private func expectOverview(_ role: String, _ parts: [String], port: UInt16) throws {
+            let page = try HTTPReply(get: "/", port: port)
+            #expect(page.status == 200)
+            #expect(page.headers["content-type"] == "text/html; charset=utf-8")
+            #expect(page.headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'")
+            #expect(page.headers["x-content-type-options"] == "nosniff")
+            #expect(page.body.hasPrefix("<!DOCTYPE html>\n"))
+            for part in parts + ["<h1>kfacd \(role)</h1>", "<p>Ready: yes</p>", "<p>Healthy: yes</p>"] {
+                #expect(page.body.contains(part), "\(part)\n\(page.body)")
+            }
+        }
+
         @Test func `the pages of both daemons tell how a job went`() async throws {
             let model = try SmallModel()
             try await Cluster.with(environment: Self.pages) { cluster in
@@ -69,7 +82,18 @@ extension SerialIntegrationTests {
                 #expect(try HTTPReply(get: "/metrics", port: ports.coordinator).value(received) >= sent)
                 #expect(try coordinator.value("kfacd_network_receive_bytes_total{peer=\"client\"}") > 0)
                 #expect(sent > 0)
-                #expect(try HTTPReply(get: "/", port: ports.worker).body.hasPrefix("0 units under way, 0 queued\n"))
+                let units = "<td class=\"number\">\(status.totalUnits)/\(status.totalUnits)</td>"
+                let done = "<progress max=\"100\" value=\"100\"></progress> 100 %"
+                try expectOverview(
+                    "coordinator",
+                    [
+                        "<p class=\"status\">no job, 1 worker</p>", "<td>\(job)</td>", "<td>succeeded</td>", units,
+                        done, "<td>observed", "<td>idle</td>",
+                    ], port: ports.coordinator)
+                try expectOverview(
+                    "worker",
+                    ["<p class=\"status\">0 units under way, 0 queued</p>", "<h2>Lanes</h2>", "<td>idle</td>"],
+                    port: ports.worker)
             }
         }
 

@@ -33,7 +33,8 @@ import Testing
         #expect(lane.activity == .idle)
         let reading = Mutex(LaneProgress.Reading(steps: 3, isWaiting: true))
         lane.begin("factor", stageSeconds: 0, at: start) { reading.withLock { $0 } }
-        #expect(lane.activity == .waiting)
+        #expect(lane.current.activity == .waiting)
+        #expect(lane.current.title == "factor")
         #expect(lane.problem(at: start + .seconds(1_000_000)) == nil)
         reading.withLock { $0.isWaiting = false }
         #expect(lane.activity == .computing)

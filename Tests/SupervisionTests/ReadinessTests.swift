@@ -26,4 +26,19 @@ import Testing
         supervision.describe { "12/48 units" }
         #expect(await supervision.status == "12/48 units")
     }
+
+    @Test func `tables come from whoever has them, and hold no more rows than they may`() async {
+        let supervision = DaemonSupervision()
+        #expect(await supervision.tables.isEmpty)
+        supervision.tabulate {
+            [StatusTable("Jobs", columns: ["job"], of: Array(1...5), limit: 3) { [.text("job-\($0)")] }]
+        }
+        let tables = await supervision.tables
+        let rows: [[StatusTable.Cell]] = [[.text("job-1")], [.text("job-2")], [.text("job-3")]]
+        #expect(tables.count == 1)
+        #expect(tables.first?.rows == rows)
+        #expect(tables.first?.hiddenRows == 2)
+        let small = StatusTable("Jobs", columns: ["job"], of: [1], limit: 3) { [.number("\($0)")] }
+        #expect(small.hiddenRows == 0)
+    }
 }

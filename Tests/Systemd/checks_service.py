@@ -178,6 +178,9 @@ class ServiceChecks:
             assert self.services.shown(COORDINATOR, "ExecMainStatus") == BAD_CONFIGURATION
             assert self.services.shown(COORDINATOR, "NRestarts") == "0", "it is started again and again."
             sentence = self.services.wait_for_message(COORDINATOR, ".*nowhere.*", since)
+            entries = self.services.journal(COORDINATOR, since)
+            told = [entry["PRIORITY"] for entry in entries if "nowhere" in f"{entry.get('MESSAGE')}"]
+            assert set(told) == {"3"}, f"not an error to journald, but of priority {told}."
         finally:
             file.write_text(good)
         self.services.systemctl("reset-failed", COORDINATOR)

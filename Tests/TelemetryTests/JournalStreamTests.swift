@@ -22,6 +22,12 @@ import Testing
         #expect(!JournalStream.isStream(text, descriptor: STDERR_FILENO))
     }
 
+    @Test func `every line of an error has its priority in the journal, and none elsewhere`() {
+        #expect(JournalStream.withErrorPriority("Error: one\ntwo\n\nthree") == "<3>Error: one\n<3>two\n<3>\n<3>three")
+        #expect(JournalStream.withErrorPriority("") == "<3>")
+        if !JournalStream.isStandardError { #expect(JournalStream.errorText("a\nb") == "a\nb") }
+    }
+
     @Test func `a level that changes is every logger's, but for one that has its own`() {
         let threshold = LogThreshold(.notice)
         let logger = LogSetup.logger("a", threshold: threshold)

@@ -1,0 +1,50 @@
+import BlobStore
+import Identifiers
+import JobJournal
+import Logging
+import Messaging
+import Scheduling
+import Supervision
+import SystemPackage
+import TestSupport
+import Testing
+import ZeroMQ
+
+@testable import CoordinatorService
+
+/// How a coordinator shows that it takes up its journal.
+@Suite(.timeLimit(.minutes(2))) struct JournalReadingTests {
+    private let directory: TemporaryDirectory
+
+    init() throws {
+        directory = try TemporaryDirectory()
+    }
+
+    @Test func `readiness says how far the reading is, and the status says the same until there is more`() async throws
+    {
+        let journal = try JobJournal(path: directory.appending("journal.sqlite"))
+        try await journal.append((0..<4500).map { .jobEnded(JobID(rawValue: "job-\($0)"), .cancelled) })
+        let supervision = DaemonSupervision(families: CoordinatorMetrics.families)
+        let endpoint = try await CoordinatorEndpoint.bind(try Endpoint("tcp://127.0.0.1:0"), context: try Context())
+        let coordinator = Coordinator(
+            configuration: CoordinatorConfiguration(
+                endpoint: endpoint.endpoint, stateDirectory: FilePath(directory.path),
+                heartbeatInterval: .seconds(1), workerTimeout: .seconds(10), build: "test"),
+            endpoint: endpoint, store: try BlobStore(opening: FilePath(directory.path).appending("blobs")),
+            journal: journal, supervision: supervision,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        coordinator.show()
+        #expect(await supervision.status == "starting")
+        try await coordinator.resume()
+        // What was said last: nothing was said of the records after the last full two thousand.
+        #expect(supervision.readiness.reason == "reading the journal: 4000 of 4500 records")
+        #expect(await supervision.status == "reading the journal: 4000 of 4500 records")
+        #expect(await supervision.tables.isEmpty)
+        supervision.readiness.set()
+        #expect(await supervision.status == "no job, 0 workers")
+        #expect(await supervision.tables.map(\.title) == ["Jobs", "Workers"])
+        await coordinator.close()
+        await endpoint.close()
+        try await journal.close()
+    }
+}

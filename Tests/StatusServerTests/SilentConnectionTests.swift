@@ -1,0 +1,94 @@
+import Foundation
+import Glibc
+import Logging
+import Testing
+
+@testable import StatusServer
+
+/// The server over real sockets, with clients that do not do what clients should.
+@Suite(.timeLimit(.minutes(2))) struct SilentConnectionTests {
+    @Test func `connections that ask nothing are ended, and the pages answer others`() async throws {
+        let (addresses, sink) = AsyncStream.makeStream(of: StatusAddress.self)
+        let source = StatusSource(
+            version: [("version", "1")], healthProblems: { [] }, notReady: { nil }, metrics: { ("", "text/plain") },
+            status: { "no job" }, tables: { [] })
+        let server = StatusServer(
+            address: try StatusAddress("127.0.0.1:0"), source: source, idleTimeout: .seconds(1),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        ) { sink.yield($0) }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.run() }
+            let address = await addresses.first { _ in true }
+            let port = try #require(address).port
+            let (reply, silence) = try await Self.onThread {
+                // As many as the server takes at once: whoever comes next waits in the kernel's queue.
+                let silent = try (0..<StatusServer.connectionsMax).map { _ in try PlainConnection(to: port) }
+                let other = try PlainConnection(to: port)
+                try other.send("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                return (try other.untilEnd(), try silent.map { try $0.untilEnd() })
+            }
+            #expect(reply.hasPrefix("HTTP/1.1 200 "))
+            #expect(reply.hasSuffix("\r\n\r\nok\n"))
+            #expect(silence.allSatisfy(\.isEmpty))
+            group.cancelAll()
+        }
+    }
+
+    /// Runs what waits for sockets where it keeps no thread from the server.
+    private static func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value
+    {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
+        }
+    }
+}
+
+/// A connection to a port of this machine.
+private final class PlainConnection {
+    private let descriptor: Int32
+
+    /// What is wrong, thrown since a thread of its own belongs to no test.
+    struct Failure: Error {
+        let reason: String
+    }
+
+    init(to port: Int) throws {
+        let opened = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        descriptor = opened
+        // Far more than the server is given: who waits so long has found the mistake.
+        var limit = timeval(tv_sec: 30, tv_usec: 0)
+        setsockopt(opened, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(opened, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard status == 0 else { throw Failure(reason: "nobody listens at port \(port)") }
+    }
+
+    deinit { close(descriptor) }
+
+    func send(_ text: String) throws {
+        let bytes = Array(text.utf8)
+        guard Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
+            throw Failure(reason: "the request cannot be sent")
+        }
+    }
+
+    /// What comes until the other side ends the connection.
+    func untilEnd() throws -> String {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 14)
+        while true {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            guard count >= 0 else { throw Failure(reason: "the server neither answers nor ends the connection") }
+            guard count > 0 else { break }
+            bytes += buffer.prefix(count)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
