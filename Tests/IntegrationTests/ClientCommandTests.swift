@@ -30,6 +30,25 @@ extension SerialIntegrationTests {
             }
         }
 
+        @Test func `a file that cannot get its name is an error, and nothing of it is left`() async throws {
+            try await Cluster.with { cluster in
+                try cluster.startWorker("worker")
+                let job = try await cluster.submit(model.jobPath)
+                try await cluster.waitForSuccess(job)
+                let copy = model.directory.appending("copy")
+                // A directory is where the report belongs: no file can replace it.
+                try FileManager.default.createDirectory(
+                    atPath: "\(copy)/report.json", withIntermediateDirectories: true)
+                let fetched = try await cluster.client("fetch", job, copy)
+                #expect(fetched.exitCode == 1)
+                #expect(
+                    fetched.errors.hasSuffix(
+                        "error: \(copy)/report.json: what was fetched cannot get this name: Is a directory.\n"),
+                    "\(fetched.errors)")
+                #expect(!OutputTree.paths(below: copy).contains { $0.hasSuffix(".partial") })
+            }
+        }
+
         @Test func `the same job again is the running one, and another may not share its output`() async throws {
             try await Cluster.with { cluster in
                 // No worker is there, so that the job runs until one is.
