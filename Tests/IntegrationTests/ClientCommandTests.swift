@@ -73,9 +73,11 @@ extension SerialIntegrationTests {
                 let output = large.directory.appending("out")
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(try large.writeJob(output: output))
-                try await cluster.waitForProgress(job, units: 5)
+                try await cluster.holdWorkers(job, units: 5)
                 let cancelled = try await cluster.client("cancel", job)
                 try #require(cancelled.exitCode == 0, "\(cancelled.errors)")
+                // What it was at comes to an end when nobody wants it any more.
+                cluster.resumeWorkers()
                 try await eventually("the end of \(job)", within: .seconds(20)) {
                     try await cluster.status(job).state == "cancelled"
                 }
