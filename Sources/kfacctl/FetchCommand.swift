@@ -1,7 +1,9 @@
 import ArgumentParser
 import Console
 import Foundation
+import Glibc
 import Identifiers
+import Safetensors
 import SystemPackage
 import WireProtocol
 import ZeroMQ
@@ -41,8 +43,7 @@ struct FetchCommand: AsyncParsableCommand {
         let partial = target.deletingLastPathComponent()
             .appendingPathComponent(".\(target.lastPathComponent).partial")
         do {
-            try FileManager.default.createDirectory(
-                at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try WholeFile.createDirectory(at: FilePath(target.deletingLastPathComponent().path))
             _ = FileManager.default.createFile(atPath: partial.path, contents: nil)
             let handle = try FileHandle(forWritingTo: partial)
             defer { try? handle.close() }
@@ -57,10 +58,29 @@ struct FetchCommand: AsyncParsableCommand {
                 offset += UInt64(bytes.count)
             }
             try handle.synchronize()
-            _ = rename(partial.path, target.path)
+            try publish(FilePath(partial.path), as: FilePath(target.path))
         } catch {
             try? FileManager.default.removeItem(at: partial)
             throw error
+        }
+    }
+
+    /// Gives a file, whose content is durable, its name, and makes the name durable: what was told to be fetched is
+    /// there after a crash.
+    private func publish(_ partial: FilePath, as target: FilePath) throws {
+        guard rename(partial.string, target.string) == 0 else {
+            let cause = Errno(rawValue: errno)
+            throw CommandFailure(.failed, "\(target): what was fetched cannot get this name: \(cause).")
+        }
+        let directory = target.removingLastComponent()
+        do {
+            let descriptor = try FileDescriptor.open(directory, .readOnly)
+            try descriptor.closeAfter {
+                guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
+            }
+        } catch {
+            throw CommandFailure(
+                .failed, "\(directory): the name of \(target) in it cannot be made durable: \(error).")
         }
     }
 }

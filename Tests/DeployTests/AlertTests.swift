@@ -2,6 +2,7 @@ import Testing
 import Yams
 
 /// The alerts ask for metrics that exist, and the operator's guide has an answer to each.
+@Suite(.timeLimit(.minutes(2)))
 struct AlertTests {
     private static let rules = "Deploy/prometheus/kfacd.rules.yaml"
     private static let cases = "Deploy/prometheus/kfacd.rules.test.yaml"

@@ -3,6 +3,7 @@ import Testing
 import Yams
 
 /// The manifests agree with each other, with the package and with the programs.
+@Suite(.timeLimit(.minutes(2)))
 struct KubernetesTests {
     private static let files = ["volumes", "coordinator", "worker", "network"].map { "Deploy/kubernetes/\($0).yaml" }
     private let documents: [Node]

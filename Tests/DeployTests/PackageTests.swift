@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 /// The package, the container and the batch script use what the project has.
+@Suite(.timeLimit(.minutes(2)))
 struct PackageTests {
     @Test func `the container builds with the packages of install-dependencies, and runs what the package holds`()
         throws

@@ -30,6 +30,25 @@ extension SerialIntegrationTests {
             }
         }
 
+        @Test func `a file that cannot get its name is an error, and nothing of it is left`() async throws {
+            try await Cluster.with { cluster in
+                try cluster.startWorker("worker")
+                let job = try await cluster.submit(model.jobPath)
+                try await cluster.waitForSuccess(job)
+                let copy = model.directory.appending("copy")
+                // A directory is where the report belongs: no file can replace it.
+                try FileManager.default.createDirectory(
+                    atPath: "\(copy)/report.json", withIntermediateDirectories: true)
+                let fetched = try await cluster.client("fetch", job, copy)
+                #expect(fetched.exitCode == 1)
+                #expect(
+                    fetched.errors.hasSuffix(
+                        "error: \(copy)/report.json: what was fetched cannot get this name: Is a directory.\n"),
+                    "\(fetched.errors)")
+                #expect(!OutputTree.paths(below: copy).contains { $0.hasSuffix(".partial") })
+            }
+        }
+
         @Test func `the same job again is the running one, and another may not share its output`() async throws {
             try await Cluster.with { cluster in
                 // No worker is there, so that the job runs until one is.
@@ -54,9 +73,11 @@ extension SerialIntegrationTests {
                 let output = large.directory.appending("out")
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(try large.writeJob(output: output))
-                try await cluster.waitForProgress(job, units: 5)
+                try await cluster.holdWorkers(job, units: 5)
                 let cancelled = try await cluster.client("cancel", job)
                 try #require(cancelled.exitCode == 0, "\(cancelled.errors)")
+                // What it was at comes to an end when nobody wants it any more.
+                cluster.resumeWorkers()
                 try await eventually("the end of \(job)", within: .seconds(20)) {
                     try await cluster.status(job).state == "cancelled"
                 }

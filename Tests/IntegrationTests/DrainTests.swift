@@ -4,7 +4,7 @@ import Testing
 
 extension SerialDisturbanceTests {
     /// How a worker leaves when it is told to stop.
-    @Suite struct DrainTests {
+    @Suite(.timeLimit(.minutes(10))) struct DrainTests {
         private let model: LargeModel
         private let output: String
         private let job: String
@@ -19,8 +19,9 @@ extension SerialDisturbanceTests {
             try await Cluster.with { cluster in
                 let leaver = try cluster.startWorker("leaver", options: ["--drain-timeout", "60"])
                 let job = try await cluster.submit(job)
-                try await cluster.waitForProgress(job, units: 4)
+                try await cluster.holdWorkers(job, units: 4)
                 leaver.send(SIGTERM)
+                cluster.resumeWorkers()
                 #expect(try await leaver.exitCode(within: .seconds(30)) == 0, "\(leaver.logTail)")
                 #expect(leaver.errors.contains("leaving"), "\(leaver.logTail)")
                 try await eventually("the farewell", within: .seconds(10)) {
@@ -47,7 +48,8 @@ extension SerialDisturbanceTests {
             try await Cluster.with { cluster in
                 let leaver = try cluster.startWorker("leaver")
                 let job = try await cluster.submit(job)
-                try await cluster.waitForProgress(job, units: 4)
+                try await cluster.holdWorkers(job, units: 4)
+                cluster.resumeWorkers()
                 let wrong = try await cluster.client("drain", "lever")
                 #expect(wrong.exitCode == 2)
                 #expect(wrong.errors.contains("lever: there is no such worker. Known workers: leaver-"))

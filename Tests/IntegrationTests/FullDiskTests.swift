@@ -4,7 +4,7 @@ import Testing
 
 extension SerialDisturbanceTests {
     /// DESIGN section 6, guarantee 6: a full disk delays a job, and nothing is lost by it.
-    @Suite(.referenceRun(.manyUnits)) struct FullDiskTests {
+    @Suite(.referenceRun(.manyUnits), .timeLimit(.minutes(10))) struct FullDiskTests {
         private let reference: ReferenceRun
         private let output: String
         private let job: String
@@ -24,9 +24,11 @@ extension SerialDisturbanceTests {
             try await Cluster.with(launcher: launcher) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)
-                try await cluster.waitForProgress(job, units: 12)
+                // Nothing is finished while the disk gets full.
+                try await cluster.holdWorkers(job, units: 12)
                 let state = cluster.directory.appending("state")
                 let ballast = try SmallDisk.fill(state, of: cluster.coordinator)
+                cluster.resumeWorkers()
                 var paused: Cluster.JobStatus?
                 try await eventually("the pause of \(job)", within: .seconds(30)) {
                     let status = try await cluster.status(job)

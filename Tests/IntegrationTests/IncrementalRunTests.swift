@@ -82,6 +82,12 @@ extension SerialIntegrationTests {
             return units
         }
 
+        /// How many blobs each worker holds, as far as the coordinator knows.
+        private func heldBlobs(_ cluster: Cluster) async throws -> [String: Int] {
+            let workers = try await cluster.workerStatuses()
+            return Dictionary(uniqueKeysWithValues: workers.map { ($0.name, $0.heldBlobs) })
+        }
+
         @Test func `a ninth task costs its own factors and the sums only, even after a restart`() async throws {
             let outputs = ["factors", "regularizer", "inverses", "report"]
             let (warm, cold) = (newOutput(), newOutput())
@@ -96,9 +102,15 @@ extension SerialIntegrationTests {
                     try computedUnits(port: try await cluster.coordinator.statusPort())
                         == ["factor": 8 * factors, "accumulate": factors, "invert": factors])
 
-                // What it knows is in its journal; the blobs are on the workers, which find it again.
+                // What it knows is in its journal; the blobs are on the workers, which find it again, and say what they
+                // hold after they were welcomed.
+                let held = try await heldBlobs(cluster)
+                try #require(held.values.reduce(0, +) > 0)
                 try await cluster.restartCoordinator()
-                try await cluster.waitForWorkers(2)
+                try await eventually("all that the workers hold", within: .seconds(30)) {
+                    let found = try await heldBlobs(cluster)
+                    return found.count == held.count && held.allSatisfy { found[$0.key, default: 0] >= $0.value }
+                }
                 let plan = try await plannedUnits(cluster, nine)
                 #expect(plan["factor"]?.all == 9 * factors)
                 #expect(plan["factor"]?.known == 8 * factors)

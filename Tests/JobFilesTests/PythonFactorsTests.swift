@@ -7,6 +7,7 @@ import TestSupport
 import Testing
 
 /// Our factor files read by numpy, and captures of numpy read by us.
+@Suite(.timeLimit(.minutes(2)))
 struct PythonFactorsTests {
     /// The interpreter: `KFACD_PYTHON`, else `python3`.
     static let interpreter = ProcessInfo.processInfo.environment["KFACD_PYTHON"] ?? "python3"

@@ -4,6 +4,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
+@Suite(.timeLimit(.minutes(2)))
 struct DaemonProgramTests {
     private let directory: TemporaryDirectory
 
@@ -61,7 +62,10 @@ struct DaemonProgramTests {
         let program = try program("trap 'exit 130' TERM; touch '\(began)'; while :; do sleep 0.01; done")
         let job = job
         let task = Task { await message { () async throws(LaboratoryError) in try await program.run(job) } }
-        while !FileManager.default.fileExists(atPath: began) { await Task.yield() }
+        // Whether it began or not, it must not outlive the test.
+        defer { task.cancel() }
+        // Ends with the suite's time limit, which cancels the sleep.
+        while !FileManager.default.fileExists(atPath: began) { try await Task.sleep(for: .milliseconds(5)) }
         task.cancel()
         #expect(await task.value == "interrupted.")
     }

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 /// Files of ours read by the reference implementation, and the other way round.
+@Suite(.timeLimit(.minutes(2)))
 struct PythonInteroperabilityTests {
     /// The interpreter: `KFACD_PYTHON`, else `python3`.
     static let interpreter = ProcessInfo.processInfo.environment["KFACD_PYTHON"] ?? "python3"

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Systemd
 
-@Suite struct ServiceNotifierTests {
+@Suite(.timeLimit(.minutes(2))) struct ServiceNotifierTests {
     private let directory: TemporaryDirectory
     private let manager: NotificationListener
     private let notifier: ServiceNotifier

@@ -7,6 +7,7 @@ import WireProtocol
 @testable import WorkerService
 
 /// What waits in a worker: units and wishes.
+@Suite(.timeLimit(.minutes(2)))
 struct QueueTests {
     private func digest(_ number: UInt8) -> BlobDigest { BlobDigest(hashing: [number].span.bytes) }
 

@@ -30,7 +30,7 @@ final class SupervisedCluster {
     /// What starts clients.
     private var launcher: [String] { hosts?.launcher(0) ?? [] }
 
-    /// Starts the daemons and waits until the coordinator listens.
+    /// Starts the coordinator and waits until it listens.
     ///
     /// - Throws: ``WaitError`` when it does not get ready.
     init(_ layout: Layout) async throws {
@@ -38,18 +38,28 @@ final class SupervisedCluster {
         temporaries = try TemporaryDirectory()
         hosts = layout.hosts
         keys = layout.hosts == nil ? nil : try await ClusterKeys()
-        let port = try Self.quietPort()
-        endpoint = "tcp://\(layout.hosts?.address(0) ?? "127.0.0.1"):\(port)"
-        lines = try layout.hasLines ? (0...layout.workers).map { _ in try UnreliableLine(to: port) } : []
         let launch = Launch(
             directory: directory, keys: keys, hosts: layout.hosts, environment: ["TMPDIR": temporaries.path])
-        let coordinator = launch.coordinator(at: endpoint)
+        let host = layout.hosts?.address(0) ?? "127.0.0.1"
+        let (coordinator, port) = try await QuietPort.with { port -> (SupervisedDaemon, UInt16) in
+            let coordinator = launch.coordinator(at: "tcp://\(host):\(port)")
+            try coordinator.start()
+            _ = try await CoordinatorProgram.endpoint(of: coordinator.programs[0])
+            return (coordinator, port)
+        }
+        endpoint = "tcp://\(host):\(port)"
+        lines = try layout.hasLines ? (0...layout.workers).map { _ in try UnreliableLine(to: port) } : []
         let workers = (0..<layout.workers).map { [lines, endpoint] number in
             launch.worker(number, lines.isEmpty ? endpoint : lines[number].endpoint)
         }
         daemons = [coordinator] + workers
-        for daemon in daemons { try daemon.start() }
-        _ = try await CoordinatorProgram.endpoint(of: coordinator.programs[0])
+    }
+
+    /// Starts the workers; until then no job gets on.
+    ///
+    /// - Throws: what Foundation throws when one cannot be started.
+    func startWorkers() throws {
+        for worker in daemons.dropFirst() { try worker.start() }
     }
 
     /// How daemons are started.
@@ -90,16 +100,6 @@ final class SupervisedCluster {
                     command[0], Array(command.dropFirst()), name: name, in: directory, environment: environment)
             }
         }
-    }
-
-    /// A port that is free, and that the kernel gives to nobody who asks for any: it must stay free while the
-    /// coordinator is down.
-    private static func quietPort() throws -> UInt16 {
-        for _ in 0..<100 {
-            let port = UInt16.random(in: 20_000..<30_000)
-            if Socket.isFree(port) { return port }
-        }
-        throw WaitError(description: "no port between 20000 and 30000 is free")
     }
 
     // MARK: - Questions

@@ -23,6 +23,7 @@ final class Cluster {
     struct WorkerStatus {
         let name: String
         let finishedUnits: Int
+        let heldBlobs: Int
     }
 
     /// Starts a coordinator and runs a body; when that throws, the log of every daemon is in the test's messages.
@@ -57,9 +58,12 @@ final class Cluster {
                 "--heartbeat", "\(workerTimeout / .milliseconds(5))".split(separator: ".")[0].description,
                 "--worker-timeout", "\(workerTimeout / .milliseconds(1))".split(separator: ".")[0].description,
             ] + options
-        (coordinator, endpoint) = try await CoordinatorProgram.start(
-            "tcp://127.0.0.1:0", self.options, name: "coordinator-0", launcher: launcher(directory),
-            environment: environment, in: directory)
+        let (allOptions, place, command) = (self.options, self.directory, launcher(self.directory))
+        (coordinator, endpoint) = try await QuietPort.with { port in
+            try await CoordinatorProgram.start(
+                "tcp://127.0.0.1:\(port)", allOptions, name: "coordinator-0", launcher: command,
+                environment: environment, in: place)
+        }
     }
 
     // MARK: - Daemons
@@ -146,25 +150,45 @@ final class Cluster {
         return try #require(try result.json["workers"] as? [[String: Any]]).map { worker in
             WorkerStatus(
                 name: try #require(worker["worker"] as? String),
-                finishedUnits: try #require(worker["finished_units"] as? Int))
+                finishedUnits: try #require(worker["finished_units"] as? Int),
+                heldBlobs: try #require(worker["held_blobs"] as? Int))
         }
     }
 
-    /// Waits until a part of a job is done, while it still runs.
+    // MARK: - Jobs
+
+    /// Lets the workers compute until a part of a job is done, and leaves them stopped in the middle of the rest: the
+    /// job cannot be over before the test goes on.
+    ///
+    /// They are stopped for every look. Between two looks they run for a quarter of the time that they had until then,
+    /// so that they do little more than is asked of them on a slow machine as on a fast one.
     ///
     /// - Throws: ``WaitError`` when that does not happen, or the job is over before it was seen.
     @discardableResult
-    func waitForProgress(_ job: String, units: Int) async throws -> JobStatus {
+    func holdWorkers(_ job: String, units: Int) async throws -> JobStatus {
         var last: JobStatus?
-        try await eventually("\(units) finished units of \(job)", within: .seconds(60)) {
+        // A worker takes longer than the first turn to start.
+        var (turn, sum) = (Duration.milliseconds(100), Duration.zero)
+        try await eventually("\(units) finished units of \(job)", within: .seconds(120)) {
+            for worker in self.workers { try await worker.stop() }
             let status = try await self.status(job)
             last = status
             guard status.state == "running" else {
                 throw WaitError(description: "\(job) was over (\(status.state) \(status.message)) before it was seen")
             }
-            return status.finishedUnits >= units
+            guard status.finishedUnits < units else { return true }
+            self.resumeWorkers()
+            try await Task.sleep(for: turn)
+            sum += turn
+            turn = max(turn, sum / 4)
+            return false
         }
         return try #require(last)
+    }
+
+    /// Lets the workers go on that were held.
+    func resumeWorkers() {
+        for worker in workers { worker.resume() }
     }
 
     /// Waits for a job's success.

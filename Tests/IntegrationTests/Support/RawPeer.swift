@@ -77,7 +77,15 @@ final class RawPeer {
     ///
     /// - Throws: what the requirement throws when the connection is gone.
     func send(_ frame: [UInt8]) throws {
-        try write([0, UInt8(frame.count)] + frame)
+        try #require(offer(frame), "the connection is gone")
+    }
+
+    /// Sends a message of one short frame, to a peer that may have hung up.
+    ///
+    /// - Returns: False when the connection is gone.
+    func offer(_ frame: [UInt8]) -> Bool {
+        let bytes = [0, UInt8(frame.count)] + frame
+        return Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count
     }
 
     /// The first frame of the next message; commands are passed over.

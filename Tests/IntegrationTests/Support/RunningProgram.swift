@@ -72,6 +72,33 @@ final class RunningProgram {
         if process.isRunning { kill(process.processIdentifier, signal) }
     }
 
+    /// Stops the process where it is, and waits until it stands still: a signal is sent in a moment, but a thread that
+    /// the kernel is busy for goes on until that is done.
+    ///
+    /// - Throws: ``WaitError`` when it goes on all the same.
+    func stop() async throws {
+        send(SIGSTOP)
+        try await eventually("the standstill of \(description)", within: .seconds(20)) {
+            !self.isRunning || self.standsStill
+        }
+    }
+
+    /// Lets a stopped process go on.
+    func resume() { send(SIGCONT) }
+
+    /// Whether none of the process's threads runs, by field 3 of their `/proc/<number>/stat`; the one before it, the
+    /// command, may hold blanks and ends with a bracket.
+    private var standsStill: Bool {
+        let threads = "/proc/\(number)/task"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: threads)) ?? []
+        return names.allSatisfy { name in
+            // A thread that has ended meanwhile does not run.
+            guard let data = FileManager.default.contents(atPath: "\(threads)/\(name)/stat") else { return true }
+            let fields = String(decoding: data, as: UTF8.self).split(separator: ")").last?.split(separator: " ") ?? []
+            return fields.first.map { ["T", "Z", "X"].contains(String($0)) } ?? true
+        }
+    }
+
     /// Waits for the end of the process.
     ///
     /// - Returns: The exit code, or 128 and the number of the signal that ended it.
