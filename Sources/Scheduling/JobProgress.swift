@@ -44,10 +44,10 @@ struct JobProgress: Sendable {
     /// How often units that are not finished have rested: each time they do so longer.
     var rests: [UnitIndex: Int] = [:]
     var unfinishedCount: Int
-    /// Planned cost of all units, and of those that are finished, in microseconds: whole numbers, so that the sum does
+    /// Planned cost of all units, and of those that are finished, in nanoseconds: whole numbers, so that the sum does
     /// not depend on the order of the summands.
-    let plannedMicroseconds: Int
-    private(set) var finishedMicroseconds = 0
+    let plannedNanoseconds: Int
+    private(set) var finishedNanoseconds = 0
 
     /// The units that read each unit's outputs.
     let dependents: [[UnitIndex]]
@@ -86,12 +86,12 @@ struct JobProgress: Sendable {
         self.collected = collected
         self.members = members
         largestMemory = plan.units.lazy.filter(\.isForWorker).map(\.cost.memoryBytes).max() ?? 0
-        plannedMicroseconds = plan.units.reduce(0) { $0 + $1.cost.microseconds }
+        plannedNanoseconds = plan.units.reduce(0) { $0 &+ $1.cost.nanoseconds }
     }
 
     /// Share of the planned cost that is done, from 0 to 1.
     var fraction: Double {
-        plannedMicroseconds > 0 ? Double(finishedMicroseconds) / Double(plannedMicroseconds) : 1
+        plannedNanoseconds > 0 ? Double(finishedNanoseconds) / Double(plannedNanoseconds) : 1
     }
 
     func isFinished(_ unit: UnitIndex) -> Bool {
@@ -132,7 +132,7 @@ struct JobProgress: Sendable {
         revived[unit] = nil
         rests[unit] = nil
         unfinishedCount -= 1
-        finishedMicroseconds += plan.units[unit.position].cost.microseconds
+        finishedNanoseconds &+= plan.units[unit.position].cost.nanoseconds
         return dependents[unit.position].filter { dependent in
             guard case .waiting(let count) = states[dependent.position] else { return false }
             states[dependent.position] = count == 1 ? .ready : .waiting(dependencies: count - 1)
@@ -149,7 +149,7 @@ struct JobProgress: Sendable {
         states[unit.position] = .waiting(dependencies: 0)
         states[unit.position] = openState(of: unit)
         unfinishedCount += 1
-        finishedMicroseconds -= plan.units[unit.position].cost.microseconds
+        finishedNanoseconds &-= plan.units[unit.position].cost.nanoseconds
         return dependents[unit.position].filter { dependent in
             switch states[dependent.position] {
             case .waiting(let count):
@@ -185,6 +185,6 @@ struct JobProgress: Sendable {
 }
 
 extension UnitCost {
-    /// The nominal duration, at most eleven days: a header may claim any dimension.
-    fileprivate var microseconds: Int { Int(min(nominalSeconds, 1e6) * 1e6) }
+    /// The nominal duration, at most a day: a header may claim any dimension.
+    fileprivate var nanoseconds: Int { Int((min(nominalSeconds, 86_400) * 1e9).rounded()) }
 }

@@ -54,6 +54,6 @@ struct FileJournal: SimulatedJournal {
     mutating func reopen() async throws -> [JournalRecord] {
         try await journal.close()
         journal = try JobJournal(path: path)
-        return try await journal.records()
+        return try await journal.records().map(\.record)
     }
 }
