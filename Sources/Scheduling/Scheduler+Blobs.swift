@@ -48,7 +48,8 @@ extension Scheduler {
     /// Orders from workers what the coordinator wants, within each worker's bound.
     mutating func collectBlobs(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         guard !ledger.wanted.isEmpty else { return }
-        for blob in ledger.awaited where ledger.holders[blob] == nil && ledger.collections[blob] == nil
+        for blob in ledger.awaited
+        where ledger.holders[blob] == nil && ledger.collections[blob] == nil
             && ledger.paused[blob] == nil
         {
             // Whoever waits for it gives its unit back; the unit's inputs are looked at before it is leased again.

@@ -32,6 +32,21 @@ extension Scheduler {
             violations.append("\(unit) is in a queue and not ready")
         }
         if Set(queued).count != queued.count { violations.append("a unit is in a queue twice") }
+        for lease in coordinatorLeases where jobs[lease.unit.job] != nil {
+            if !holds(lease.unit, .coordinator, lease.attempt) {
+                violations.append("the coordinator has \(lease.unit), whose state does not say so")
+            }
+        }
+        for (key, unit) in keysUnderWay where !leased.keys.contains(unit) {
+            violations.append("\(unit) holds key \(key) and nobody computes it")
+        }
+        for unit in resting where jobs[unit.job] == nil { violations.append("\(unit) rests and its job has ended") }
+        if jobs.isEmpty, !workerQueues.isEmpty || !coordinatorQueue.entries.isEmpty || !unsettled.isEmpty {
+            violations.append("units wait, and no job runs")
+        }
+        if jobs.isEmpty, !readyByKey.isEmpty || !awaitedByFiles.isEmpty || !unfitTold.isEmpty {
+            violations.append("something is remembered of jobs that have ended")
+        }
         for (id, job) in jobs {
             violations += violatedInvariants(of: id, job, leased: Set(leased.keys), queued: Set(queued))
         }
@@ -52,8 +67,9 @@ extension Scheduler {
                 violations.append("\(reference) is ready, but \(missing) units are missing")
             case .ready where !queued.contains(reference):
                 violations.append("\(reference) is ready and in no queue")
-            case .leased(.worker, _) where !leased.contains(reference):
-                violations.append("\(reference) is leased and nobody has it")
+            case .leased(.worker(let worker), let attempt)
+            where roster.workers[worker]?.leases[reference]?.attempt != attempt:
+                violations.append("\(reference) is leased to \(worker), who does not have it")
             case .leased(.coordinator, let attempt)
             where !coordinatorLeases.contains(LeasedUnit(reference, attempt)):
                 violations.append("\(reference) is leased and the coordinator does not have it")
@@ -61,6 +77,12 @@ extension Scheduler {
                 violations.append("\(reference) rests and is not woken")
             default: break
             }
+        }
+        for (unit, twin) in job.twins
+        where roster.workers[twin.worker]?.leases[
+            UnitReference(job: id, unit: unit)]?.attempt != twin.attempt
+        {
+            violations.append("\(id)/\(unit) has a second lease that \(twin.worker) does not have")
         }
         if job.unfinishedCount != job.plan.units.count(where: { !job.isFinished($0.index) }) {
             violations.append("\(id) miscounts its unfinished units")

@@ -85,6 +85,7 @@ extension Simulation {
             let effects = coordinator.scheduler.handle(event, at: now)
             log.note(time, "\(Self.line(of: event)) -> \(Self.line(of: effects))")
             referee.didHandle(event, effects, coordinator.scheduler, jobs, jobIDs)
+            for record in effects.records { checkPatience(record) }
             coordinator.batch.append(effects)
             coordinator.deadline = effects.deadline
         }
@@ -95,6 +96,19 @@ extension Simulation {
             actions.schedule(.commit(life: coordinator.life), at: time + duration)
         } else {
             performBatch()
+        }
+    }
+
+    /// A worker that waits for a blob that the coordinator has still to collect has done nothing wrong.
+    private mutating func checkPatience(_ record: JournalRecord) {
+        guard case .unitFailed(let unit, .worker(let id), let failure) = record, failure.kind == .workerLost,
+            let position = positions[id], coordinator.connected[id] != nil,
+            coordinator.scheduler.workerStatuses.contains(where: { $0.id == id })
+        else { return }
+        for computation in workers[position].computing where computation.lease.lease.unit == unit {
+            for blob in computation.missing.keys where coordinator.waiting[blob]?.contains(id) == true {
+                referee.violations.append("\(id) waits for \(blob), and \(unit) counts as failed")
+            }
         }
     }
 

@@ -27,7 +27,9 @@ struct FaultProfile {
             values[Int.random(in: values.indices, using: &random)]
         }
         let isKind = Int.random(in: 0..<12, using: &random) == 0
-        calmAt = isKind ? 0 : Int.random(in: 10...60, using: &random) * 1000
+        // Some disks stay full for longer than any unit may go without progress.
+        let isLong = Int.random(in: 0..<8, using: &random) == 0
+        calmAt = isKind ? 0 : Int.random(in: isLong ? 120...400 : 10...60, using: &random) * 1000
         count = isKind ? 0 : Int.random(in: 0...14, using: &random)
         loss = isKind ? 0 : draw([0, 0, 1, 3, 10], &random)
         duplication = isKind ? 0 : draw([0, 0, 2, 10], &random)
@@ -57,7 +59,7 @@ extension Simulation {
         case 12: crashPoint = .beforeCommit
         case 13: crashPoint = .afterCommit
         case 14: crashPoint = .between
-        case 15: coordinator.diskFullUntil = time + roll(1000...30_000)
+        case 15: coordinator.diskFullUntil = time + (chance(70) ? roll(1000...30_000) : roll(60_000...300_000))
         case 16: damageCoordinatorStore()
         case 17: loseStaging()
         case 18: leapClock()
@@ -78,8 +80,15 @@ extension Simulation {
             workers[position].cutUpUntil = 0
             workers[position].cutDownUntil = 0
             workers[position].diskFullUntil = 0
-            workers[position].storeCapacity = .max
+            // A store need not hold more than a few units at once.
+            workers[position].storeCapacity = chance(70) ? .max : roomForUnits
         }
+    }
+
+    /// Blobs of the largest units that a worker with three lanes may compute at once.
+    private var roomForUnits: Int {
+        let sizes = jobs.flatMap { job in job.plan.units.map { job.plan.blobs(readBy: $0).count + $0.blobCount } }
+        return 3 * (sizes.max() ?? 1)
     }
 
     private mutating func withWorker(_ act: (inout Simulation, Int) -> Void) {

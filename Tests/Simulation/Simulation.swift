@@ -60,7 +60,7 @@ struct Simulation {
     /// Lets everything happen until all jobs have ended, and checks what came of them.
     mutating func run() async throws {
         while referee.violations.isEmpty, !isOver {
-            guard stepCount < 8000, let (instant, action) = actions.next() else {
+            guard stepCount < 30_000, let (instant, action) = actions.next() else {
                 let unfinished = coordinator.scheduler.jobStatuses.filter { $0.outcome == nil }
                 referee.violations.append(
                     "not all jobs have ended after \(stepCount) steps and \(time / 1000) seconds: "
