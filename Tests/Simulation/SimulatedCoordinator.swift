@@ -18,6 +18,11 @@ struct SimulatedCoordinator {
     /// The process is stopped until then; what arrives waits.
     var stalledUntil = 0
     var diskFullUntil = 0
+    /// There is no room for blobs and files until then, but for the journal.
+    var storeFullUntil = 0
+
+    /// Whether a blob or a file can be written.
+    func hasRoom(at time: Int) -> Bool { max(diskFullUntil, storeFullUntil) <= time }
 
     // What a crash leaves.
 

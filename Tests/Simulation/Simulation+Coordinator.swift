@@ -53,7 +53,7 @@ extension Simulation {
         let old = coordinator
         coordinator = SimulatedCoordinator(settings: old.settings)
         coordinator.life = old.life + 1
-        coordinator.diskFullUntil = old.diskFullUntil
+        (coordinator.diskFullUntil, coordinator.storeFullUntil) = (old.diskFullUntil, old.storeFullUntil)
         (coordinator.store, coordinator.staging, coordinator.published) = (old.store, old.staging, old.published)
         crashPoint = nil
         referee.noteCrash()
@@ -252,7 +252,7 @@ extension Simulation {
         guard coordinator.scheduler.status(of: lease.unit.job)?.outcome == nil else {
             return happen(failed(.world, "its job has ended"))
         }
-        guard coordinator.diskFullUntil <= time else { return happen(failed(.noSpace, "the disk is full")) }
+        guard coordinator.hasRoom(at: time) else { return happen(failed(.noSpace, "the disk is full")) }
         if unsound.contains(job.contents[unit.index.position]) { return happen(failed(.badInput, Self.badInput)) }
         if poison.contains(job.contents[unit.index.position]) { return happen(failed(.world, Self.poison)) }
         var read: [BlobDigest] = []

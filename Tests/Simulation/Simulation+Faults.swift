@@ -59,7 +59,7 @@ extension Simulation {
         case 12: crashPoint = .beforeCommit
         case 13: crashPoint = .afterCommit
         case 14: crashPoint = .between
-        case 15: coordinator.diskFullUntil = time + (chance(70) ? roll(1000...30_000) : roll(60_000...300_000))
+        case 15: fillDisk()
         case 16: damageCoordinatorStore()
         case 17: loseStaging()
         case 18: leapClock()
@@ -75,7 +75,7 @@ extension Simulation {
         isCalm = true
         crashPoint = nil
         log.note(time, "calm")
-        coordinator.diskFullUntil = 0
+        (coordinator.diskFullUntil, coordinator.storeFullUntil) = (0, 0)
         for position in workers.indices {
             workers[position].cutUpUntil = 0
             workers[position].cutDownUntil = 0
@@ -96,6 +96,11 @@ extension Simulation {
         guard let position = alive.randomElement(using: &random) else { return }
         log.note(time, "a fault at \(workers[position].id)")
         act(&self, position)
+    }
+
+    private mutating func fillDisk() {
+        let until = time + (chance(60) ? roll(1000...30_000) : roll(60_000...300_000))
+        if chance(50) { coordinator.diskFullUntil = until } else { coordinator.storeFullUntil = until }
     }
 
     private mutating func cut() {

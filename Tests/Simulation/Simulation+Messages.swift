@@ -58,7 +58,7 @@ extension Simulation {
             send(.discard(blob.digest), to: worker)
             return happen(.collectionFailed(blob.digest, from: worker))
         }
-        guard coordinator.diskFullUntil <= time else {
+        guard coordinator.hasRoom(at: time) else {
             return happen(.collectionPaused(blob.digest, reason: "the disk is full"))
         }
         coordinator.store[blob.digest] = SimulatedWorker.Blob(byteCount: blob.byteCount)
