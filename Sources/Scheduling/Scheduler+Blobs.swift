@@ -138,6 +138,8 @@ extension Scheduler {
     private mutating func revive(_ unit: UnitReference, _ effects: inout SchedulerEffects) {
         guard let job = jobs[unit.job], job.isFinished(unit.unit) else { return }
         effects.notices.append(.unitRevived(unit))
+        // It reads again what nobody did.
+        rescueIsDue = true
         for dependent in jobs[unit.job]?.revive(unit.unit) ?? [] {
             let reference = UnitReference(job: unit.job, unit: dependent)
             dequeue(reference)

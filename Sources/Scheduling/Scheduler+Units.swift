@@ -11,6 +11,7 @@ extension Scheduler {
         let wasHeld = holds(unit, executor, attempt)
         if case .worker(let worker) = executor, roster.workers[worker] != nil {
             for blob in result.blobs { ledger.add(blob, heldBy: worker) }
+            if roster.workers[worker]?.isDraining == true { rescueIsDue = true }
             lookAtRevivedUnits()
         } else {
             // A stranger: it is told to greet, and then offers them.
@@ -44,7 +45,6 @@ extension Scheduler {
         if !wasHeld { effects.notices.append(.lateResultUsed(LeasedUnit(unit, attempt), by: executor)) }
         revokeHolders(of: unit, &effects)
         record(.unitFinished(unit, executor, result, duration, key(of: unit)), &effects)
-        rescueBlobs(of: unit, result)
         if jobs[unit.job]?.unfinishedCount == 0 { end(unit.job, .succeeded, &effects) }
     }
 

@@ -87,19 +87,6 @@ extension Scheduler {
         for blob in blobsStillRead where isHeldByLeavingWorkersOnly(blob) { ledger.want(blob) }
     }
 
-    /// The same for a result that has just come: all units need not be looked at for it.
-    mutating func rescueBlobs(of unit: UnitReference, _ result: UnitResult) {
-        guard let job = jobs[unit.job], result.blobs.contains(where: { isHeldByLeavingWorkersOnly($0.digest) })
-        else { return }
-        for dependent in job.dependents[unit.unit.position] where !job.isFinished(dependent) {
-            for output in job.plan.blobs(readBy: job.plan.units[dependent.position])
-            where output.unit == unit.unit && result.blobs.indices.contains(output.position) {
-                let blob = result.blobs[output.position].digest
-                if isHeldByLeavingWorkersOnly(blob) { ledger.want(blob) }
-            }
-        }
-    }
-
     private func isHeldByLeavingWorkersOnly(_ blob: BlobDigest) -> Bool {
         guard let holders = ledger.holders[blob], !ledger.stored.contains(blob) else { return false }
         return holders.allSatisfy { roster.workers[$0]?.isDraining == true }

@@ -135,9 +135,10 @@ struct Referee {
         note(scheduler.violatedInvariants(), "after \(event)")
         // What a result makes ready may be looked at and be found lost in the same breath, not the other way round.
         for record in effects.records { check(decided: record, jobs, ids) }
+        // Before units are looked at whose blobs these may be.
+        stored.subtract(effects.unneeded)
         for notice in effects.notices { check(notice, jobs, ids) }
         if effects.clearsStore { stored = [] }
-        stored.subtract(effects.unneeded)
         for order in effects.orders { check(order, scheduler, jobs, ids) }
         for lease in effects.coordinatorWork { checkDependencies(lease, jobs, ids) }
     }
