@@ -58,6 +58,7 @@ extension Scheduler {
                     continue
                 }
                 workerQueues.remove(entry)
+                releaseReservation(of: entry.reference)
                 give(entry.reference, to: worker, now, &effects)
                 hasGiven = true
                 break
@@ -89,11 +90,41 @@ extension Scheduler {
     /// The unit that a worker should take next: of a layer that is at home there, of one without a home, or one that
     /// its home has no lane for.
     private mutating func nextUnit(for worker: WorkerID, _ effects: inout SchedulerEffects) -> ReadyQueue.Entry? {
-        guard let room = roster.workers[worker]?.freeMemory else { return nil }
-        for entry in workerQueues.homed[worker]?.entries ?? [] where fits(entry, room, worker) {
-            if isStillReady(entry, &effects) { return entry }
+        guard let state = roster.workers[worker] else { return nil }
+        if let entry = reservedEntry(for: worker) {
+            // It gets nothing else until this fits.
+            return entry.memoryBytes <= state.freeMemory && isStillReady(entry, &effects) ? entry : nil
         }
-        for entry in workerQueues.unhomed.entries where fits(entry, room, worker) {
+        var passed: ReadyQueue.Entry?
+        let entry = ownUnit(for: worker, state, &passed, &effects)
+        if let passed, entry != nil, isPassedOverTooOften(passed, by: worker) { return nil }
+        return entry ?? unitOfAnotherHome(for: worker, state.freeMemory, &effects)
+    }
+
+    /// The first unit of a layer that is at home at a worker, or of one without a home, that fits there now.
+    ///
+    /// - Parameters:
+    ///   - worker: The worker.
+    ///   - state: What it holds.
+    ///   - passed: The first unit before it that would fit, were the worker's units done.
+    ///   - effects: What is to be done.
+    /// - Returns: The unit, or `nil` when there is none.
+    private mutating func ownUnit(
+        for worker: WorkerID, _ state: WorkerRoster.Worker, _ passed: inout ReadyQueue.Entry?,
+        _ effects: inout SchedulerEffects
+    ) -> ReadyQueue.Entry? {
+        let room = state.freeMemory
+        for entry in workerQueues.homed[worker]?.entries ?? [] {
+            if fits(entry, room, worker), isStillReady(entry, &effects) { return entry }
+            if passed == nil, entry.memoryBytes > room, fits(entry, state.capacity.memoryBytes, worker) {
+                passed = entry
+            }
+        }
+        for entry in workerQueues.unhomed.entries {
+            guard fits(entry, room, worker) else {
+                if passed == nil, fits(entry, state.capacity.memoryBytes, worker) { passed = entry }
+                continue
+            }
             // Settled by an entry before it.
             if let home = workerQueues.home(of: entry), home != worker { continue }
             guard isStillReady(entry, &effects) else { continue }
@@ -102,7 +133,7 @@ extension Scheduler {
             workerQueues.settle(group, at: home)
             if home == worker { return entry }
         }
-        return unitOfAnotherHome(for: worker, room, &effects)
+        return nil
     }
 
     /// Whether a queued unit can be leased now; its inputs may be lost, or another job may be computing the same.
@@ -213,7 +244,7 @@ extension Scheduler {
 
     /// Moves the largest queued units of busy workers to those that have lanes with nothing to do.
     private mutating func moveQueuedUnits(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
-        for idle in roster.workers.keys {
+        for idle in roster.workers.keys where reservations[idle] == nil {
             while let state = roster.workers[idle], state.hasFreeLane,
                 let (victim, unit, lease) = largestQueuedUnit(for: idle, state)
             {

@@ -97,6 +97,7 @@ extension Scheduler {
     ///   - unit: The unit.
     ///   - revivals: How many units may be opened again for it; `unsettled` is the answer when it is none.
     ///   - effects: What is to be done.
+    /// - Returns: Whether it can be computed now.
     mutating func checkInputs(
         of unit: UnitReference, revivals: Int, _ effects: inout SchedulerEffects
     ) -> InputState {

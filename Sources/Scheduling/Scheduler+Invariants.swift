@@ -44,6 +44,10 @@ extension Scheduler {
         if jobs.isEmpty, !workerQueues.isEmpty || !coordinatorQueue.entries.isEmpty || !unsettled.isEmpty {
             violations.append("units wait, and no job runs")
         }
+        for (worker, unit) in reservations
+        where roster.workers[worker] == nil || jobs[unit.job]?.states[unit.unit.position] != .ready {
+            violations.append("\(worker) is kept for \(unit), which does not wait")
+        }
         if jobs.isEmpty, !readyByKey.isEmpty || !awaitedByFiles.isEmpty || !unfitTold.isEmpty {
             violations.append("something is remembered of jobs that have ended")
         }

@@ -234,6 +234,7 @@ extension Scheduler {
         let entry = entry(for: unit)
         workerQueues.remove(entry)
         coordinatorQueue.remove(entry)
+        releaseReservation(of: unit)
     }
 
     func entry(for unit: UnitReference) -> ReadyQueue.Entry {

@@ -32,6 +32,7 @@ extension Scheduler {
     ) {
         guard let lost = roster.workers.removeValue(forKey: worker) else { return }
         rescueIsDue = true
+        reservations[worker] = nil
         let units = lost.leases.count
         effects.notices.append(
             isFarewell
@@ -66,6 +67,7 @@ extension Scheduler {
         }
         guard !state.isDraining else { return }
         roster.workers[worker]?.isDraining = true
+        reservations[worker] = nil
         rescueIsDue = true
         effects.notices.append(.workerDraining(worker))
         if !isConfirmed {

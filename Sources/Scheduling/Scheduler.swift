@@ -40,6 +40,9 @@ public struct Scheduler: Sendable {
     /// For files that wait for their blobs: one that is missing, and how many blobs had been lost when all were looked
     /// at.
     var awaitedByFiles: [UnitReference: (blob: BlobDigest, losses: Int)] = [:]
+    /// How often units were passed over that did not fit, and the workers that are kept for some of them.
+    var passes: [UnitReference: Int] = [:]
+    var reservations: [WorkerID: UnitReference] = [:]
     /// The memory of the largest worker when it was told that a job's unit fits none.
     var unfitTold: [JobID: UInt64] = [:]
     private var acceptedJobCount = 0
@@ -151,6 +154,7 @@ public struct Scheduler: Sendable {
             keysUnderWay = keysUnderWay.filter { $0.value.job != job }
             readyByKey = readyByKey.mapValues { $0.filter { $0.job != job } }.filter { !$0.value.isEmpty }
             awaitedByFiles = awaitedByFiles.filter { $0.key.job != job }
+            for unit in passes.keys where unit.job == job { releaseReservation(of: unit) }
         }
     }
 

@@ -31,6 +31,8 @@ public struct SchedulerSettings: Equatable, Sendable {
     /// Units of a job that are made again for the coordinator's files at once: their blobs must fit the workers' stores
     /// until they are collected.
     public var revivalsForFilesMax = 16
+    /// How many units may go past one that does not fit a worker's memory at the moment.
+    public var passesMax = 16
     /// Jobs that have ended and can still be asked about; the oldest are forgotten.
     public var endedJobsMax = 1000
     /// Results that are remembered for later jobs; the oldest are forgotten.

@@ -24,9 +24,19 @@ enum Interruption {
 }
 
 extension CoordinatorClient {
-    /// The jobs that run.
-    func runningJobs() async throws -> [JobID] {
+    /// The jobs that have not ended.
+    private func jobsUnderWay() async throws -> [JobID] {
         guard case .jobs(let jobs) = try await ask(.jobs).reply else { return [] }
-        return jobs.filter { $0.state == .running }.map(\.job)
+        return jobs.filter(\.state.isUnderWay).map(\.job)
+    }
+
+    /// Cancels all jobs and waits until they have ended, but not for long: what a full disk keeps the coordinator from
+    /// recording does not come to its end.
+    func cancelAll() async throws {
+        for job in try await jobsUnderWay() { _ = try await ask(.cancel(job)) }
+        let deadline = ContinuousClock.now + .seconds(2)
+        while try await !jobsUnderWay().isEmpty, ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(20))
+        }
     }
 }

@@ -43,17 +43,18 @@ struct RunCommand: AsyncParsableCommand {
         let submission = try Submission(file: job, overwrites: overwrite, output: output)
         let ready = Mutex<CoordinatorClient?>(nil)
         let report = try await Interruption.watched {
+            let staged = Mutex<StagedFiles?>(nil)
             let (cluster, client) = try await start()
+            // Last of all, when nobody is left who could write there, or take the job up again.
+            defer { staged.withLock { $0?.remove() } }
             defer { cluster.stop() }
             ready.withLock { $0 = client }
-            let report = try await follow(submission, client, cluster)
+            let report = try await follow(submission, client, cluster) { files in staged.withLock { $0 = files } }
             await client.close()
             return report
         } onInterruption: {
             // The daemons are about to end; what was staged goes with the job.
-            guard let client = ready.withLock({ $0 }) else { return }
-            for job in try await client.runningJobs() { _ = try await client.ask(.cancel(job)) }
-            try await Task.sleep(for: .milliseconds(300))
+            try await ready.withLock({ $0 })?.cancelAll()
         }
         try report.requireSuccess()
         guard !quiet else { return }
@@ -62,16 +63,17 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     private func follow(
-        _ submission: Submission, _ client: CoordinatorClient, _ cluster: LocalCluster
+        _ submission: Submission, _ client: CoordinatorClient, _ cluster: LocalCluster,
+        onStaging: @Sendable (StagedFiles) -> Void
     ) async throws -> JobReport {
         let (id, _) = try await client.submit(submission)
-        let output = try await client.status(id).output
+        onStaging(StagedFiles(output: try await client.status(id).output, job: id))
         do {
             return try await cluster.whileRunning {
                 try await ProgressDisplay(client: client, isQuiet: quiet).follow(id)
             }
         } catch {
-            await abandon(id, output: output, client, cluster)
+            if cluster.hasCoordinator { try? await client.cancelAll() }
             throw error
         }
     }
@@ -94,17 +96,19 @@ struct RunCommand: AsyncParsableCommand {
             throw error
         }
     }
+}
 
-    /// Leaves nothing of a job that cannot go on: the coordinator removes its files, or this program in its place.
-    private func abandon(_ job: JobID, output: String, _ client: CoordinatorClient, _ cluster: LocalCluster) async {
-        if cluster.hasCoordinator {
-            _ = try? await client.ask(.cancel(job))
-            try? await Task.sleep(for: .milliseconds(300))
-            return
-        }
-        // The private coordinator is gone with its state: nobody will take the job up again.
+/// What a job has staged in its output directory: nothing, when its coordinator saw it end.
+private struct StagedFiles: Sendable {
+    let output: String
+    let job: JobID
+
+    /// Removes it; the output directory too, when nothing else is in it.
+    func remove() {
         let files = FileManager.default
-        try? files.removeItem(atPath: "\(output)/.kfacd-\(job)")
+        let path = "\(output)/.kfacd-\(job)"
+        guard files.fileExists(atPath: path) else { return }
+        try? files.removeItem(atPath: path)
         if let left = try? files.contentsOfDirectory(atPath: output), left.isEmpty {
             try? files.removeItem(atPath: output)
         }

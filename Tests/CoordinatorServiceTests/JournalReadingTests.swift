@@ -23,7 +23,8 @@ import ZeroMQ
     @Test func `readiness says how far the reading is, and the status says the same until there is more`() async throws
     {
         let journal = try JobJournal(path: directory.appending("journal.sqlite"))
-        try await journal.append((0..<4500).map { .jobEnded(JobID(rawValue: "job-\($0)"), .cancelled, finishedUnits: nil) })
+        let ends = (0..<4500).map { JournalRecord.jobEnded(JobID(rawValue: "job-\($0)"), .cancelled, finishedUnits: 1) }
+        try await journal.append(ends)
         let supervision = DaemonSupervision(families: CoordinatorMetrics.families)
         let endpoint = try await CoordinatorEndpoint.bind(try Endpoint("tcp://127.0.0.1:0"), context: try Context())
         let coordinator = Coordinator(

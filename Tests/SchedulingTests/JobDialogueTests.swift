@@ -184,9 +184,8 @@ extension CheckedScheduler {
         let message =
             "factor file of task \"a\": gave up after 3 failures, the last on coordinator: disk full "
             + "(the unit needs 64 MiB of memory)"
-        #expect(
-            effects.records.last == .jobEnded("job-1", .failed(UnitFailure(kind: .world, message: message)), finishedUnits: 2)
-        )
+        let failure = UnitFailure(kind: .world, message: message)
+        #expect(effects.records.last == .jobEnded("job-1", .failed(failure), finishedUnits: 2))
     }
 
     @Test func `a job that is cancelled takes its units back`() throws {

@@ -1,0 +1,36 @@
+import Identifiers
+import JobPlan
+
+/// Units that need much memory: smaller ones go past them while they do not fit, but not for ever.
+///
+/// A worker that is filled again and again by small units never has room for a large one, however urgent that is. After
+/// ``SchedulerSettings/passesMax`` units went past it one worker is kept for it, and takes nothing else until it fits.
+extension Scheduler {
+    /// Counts that a unit was passed over, and keeps the worker for it when that was too often.
+    ///
+    /// - Returns: Whether the worker is kept now.
+    mutating func isPassedOverTooOften(_ entry: ReadyQueue.Entry, by worker: WorkerID) -> Bool {
+        passes[entry.reference, default: 0] += 1
+        guard passes[entry.reference] ?? 0 > settings.passesMax, !reservations.values.contains(entry.reference) else {
+            return false
+        }
+        reservations[worker] = entry.reference
+        return true
+    }
+
+    /// The unit that a worker is kept for, as long as it waits for it.
+    mutating func reservedEntry(for worker: WorkerID) -> ReadyQueue.Entry? {
+        guard let unit = reservations[worker] else { return nil }
+        // Who cannot have it now for another reason than memory is kept for nothing.
+        let canWait = hasInputs(unit) && mayTry(unit, worker)
+        if canWait, jobs[unit.job]?.states[unit.unit.position] == .ready { return entry(for: unit) }
+        releaseReservation(of: unit)
+        return nil
+    }
+
+    /// A unit waits no more.
+    mutating func releaseReservation(of unit: UnitReference) {
+        guard passes.removeValue(forKey: unit) != nil else { return }
+        for (worker, reserved) in reservations where reserved == unit { reservations[worker] = nil }
+    }
+}
