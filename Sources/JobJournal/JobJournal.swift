@@ -92,8 +92,8 @@ public actor JobJournal {
         return false
     }
 
-    /// Forgets what nobody will ask for: units of jobs that have ended, but for the latest, whose results later jobs may
-    /// use; and the oldest of these jobs themselves.
+    /// Forgets what nobody will ask for: units of jobs that have ended, but for the latest, whose results later jobs
+    /// may use; and the oldest of these jobs themselves.
     ///
     /// - Parameters:
     ///   - units: Records of units that are kept, those of running jobs aside.

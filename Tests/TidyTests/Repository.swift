@@ -52,7 +52,9 @@ struct Repository {
         let files = FileManager.default
         var paths = try files.contentsOfDirectory(atPath: root).filter { name in
             var isFolder: ObjCBool = false
-            return files.fileExists(atPath: "\(root)/\(name)", isDirectory: &isFolder) && !isFolder.boolValue
+            // Of a second work tree `.git` is a file, and git's own.
+            return name != ".git" && files.fileExists(atPath: "\(root)/\(name)", isDirectory: &isFolder)
+                && !isFolder.boolValue
         }
         for folder in folders where files.fileExists(atPath: "\(root)/\(folder)") {
             let inside = try files.subpathsOfDirectory(atPath: "\(root)/\(folder)")
