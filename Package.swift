@@ -239,8 +239,9 @@ let package = Package(
             "CoordinatorServiceTests",
             [
                 "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "JobJournal", "Scheduling",
-                "Supervision", "BlobStore", "ZeroMQ", systemPackage, logging,
+                "Supervision", "BlobStore", "FileAccess", "ZeroMQ", systemPackage, logging,
             ]),
+        tests("JobJournalTests", ["JobJournal", "Scheduling", "JobPlan", "Identifiers"]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),

@@ -1,0 +1,209 @@
+import Identifiers
+import JobPlan
+import Scheduling
+import Testing
+
+/// What a scheduler that runs for months must not gather, and whom it must not forget.
+struct LongRunTests {
+    private static let MiB: UInt64 = 1 << 20
+
+    // MARK: - Jobs that have ended
+
+    @Test func `of a job that has ended a summary is kept, also when the journal is read without its plan`() throws {
+        var scheduler = try CheckedScheduler.running()
+        _ = scheduler.finish(.of(0), by: .worker("w1"))
+        _ = scheduler.handle(.jobCancelled("job-1"))
+        let status = try #require(scheduler.scheduler.status(of: "job-1"))
+        #expect(status.outcome == .cancelled)
+        #expect(status.finishedUnits == 1)
+        #expect(status.totalUnits == 4)
+        #expect(scheduler.scheduler.plan(of: "job-1") == nil)
+        #expect(scheduler.scheduler.result(of: LeasedUnit.of(0).unit) == nil)
+        #expect(scheduler.scheduler.header(of: "job-1")?.specPath == "/jobs/job-1.yaml")
+
+        var fresh = Scheduler()
+        for record in scheduler.journal {
+            guard case .jobAccepted(var header) = record else {
+                fresh.apply(record)
+                continue
+            }
+            header.unitCount = 4
+            fresh.apply(.jobAccepted(header))
+        }
+        let replayed = try #require(fresh.status(of: "job-1"))
+        #expect(replayed.outcome == .cancelled)
+        #expect(replayed.finishedUnits == 1)
+        #expect(replayed.totalUnits == 4)
+        #expect(fresh.violatedInvariants() == [])
+    }
+
+    @Test func `a journal that does not say how many units were finished is counted`() {
+        var scheduler = Scheduler()
+        let header = SmallJob().header
+        scheduler.apply(.jobAccepted(header))
+        for unit in [0, 1, 1] {
+            scheduler.apply(
+                .unitFinished(LeasedUnit.of(unit).unit, .worker("w1"), .named("\(unit)"), .short, nil))
+        }
+        scheduler.apply(.jobEnded("job-1", .succeeded, finishedUnits: nil))
+        #expect(scheduler.status(of: "job-1")?.finishedUnits == 2)
+        #expect(scheduler.status(of: "job-1")?.fraction == 1)
+    }
+
+    @Test func `the oldest jobs that have ended are forgotten, those that run are not`() throws {
+        var settings = SchedulerSettings()
+        settings.endedJobsMax = 2
+        var scheduler = CheckedScheduler(settings: settings)
+        _ = try scheduler.submit(SmallJob(id: "runs"))
+        for number in 1...4 {
+            let id = JobID(rawValue: "job-\(number)")
+            _ = try scheduler.submit(SmallJob(id: id))
+            _ = scheduler.handle(.jobCancelled(id))
+        }
+        #expect(scheduler.scheduler.jobStatuses.map(\.id) == ["runs", "job-3", "job-4"])
+    }
+
+    // MARK: - The coordinator's store
+
+    @Test func `blobs that no running job reads leave the store with the job that ends`() throws {
+        var scheduler = CheckedScheduler()
+        _ = try scheduler.submit(SmallJob(id: "first"))
+        _ = try scheduler.submit(SmallJob(id: "second"))
+        _ = scheduler.handle(.workerJoined("w1", WorkerCapacity(lanes: 4, memoryBytes: 1 << 30)))
+        for job in ["first", "second"] as [JobID] {
+            _ = scheduler.finish(.of(0, job: job), by: .worker("w1"))
+            _ = scheduler.store(.of(0, job: job))
+        }
+        let effects = scheduler.handle(.jobCancelled("first"))
+        #expect(effects.unneeded == [.named("first/0")])
+        #expect(!effects.clearsStore)
+        #expect(scheduler.handle(.jobCancelled("second")).clearsStore)
+    }
+
+    // MARK: - Waiting
+
+    /// One worker's factor is asked of the coordinator by another, whose unit then waits for a full disk.
+    @Test func `a unit that waits for a blob which the coordinator has still to collect keeps its lease`() throws {
+        var scheduler = CheckedScheduler()
+        _ = try scheduler.submit(SmallJob(tasks: 2, outputs: ["regularizer"]))
+        _ = scheduler.handle(.workerJoined("w1", WorkerCapacity(lanes: 4, memoryBytes: 1 << 30)))
+        for unit in 0...3 { _ = scheduler.finish(.of(unit), by: .worker("w1")) }
+        // The sums of the layer are under way where its factors are; one asks for a factor that is not there any more.
+        let sum = LeasedUnit.of(4)
+        _ = scheduler.start(sum, by: "w1")
+        _ = scheduler.handle(.blobWanted(.named("job-1/0")))
+        for _ in 0..<40 {
+            scheduler.advance(by: .seconds(5))
+            _ = scheduler.handle(.collectionPaused(.named("job-1/0"), reason: "the disk is full"))
+            let effects = scheduler.handle(.workerProgressed("w1", [UnitSteps(sum.unit, sum.attempt, steps: 0)]))
+            #expect(effects.records == [])
+            #expect(scheduler.handle(.deadlineReached).records == [])
+        }
+        #expect(scheduler.scheduler.status(of: "job-1")?.pauseReason == "the disk is full")
+        // Once it is there the unit has to come forward again.
+        _ = scheduler.store(.of(0))
+        #expect(scheduler.scheduler.status(of: "job-1")?.pauseReason == nil)
+        var records: [JournalRecord] = []
+        for _ in 0..<40 where records.isEmpty {
+            scheduler.advance(by: .seconds(5))
+            _ = scheduler.handle(.workerProgressed("w1", [UnitSteps(sum.unit, sum.attempt, steps: 0)]))
+            records = scheduler.handle(.deadlineReached).records
+        }
+        guard case .unitFailed(sum.unit, .worker("w1"), let failure)? = records.first else {
+            Issue.record("the unit's lease does not end: \(records)")
+            return
+        }
+        #expect(failure.kind == .workerLost)
+    }
+
+    @Test func `units behind one that computes for long keep their leases`() throws {
+        var scheduler = try CheckedScheduler.running()
+        let first = LeasedUnit.of(0)
+        _ = scheduler.start(first, by: "w1")
+        for step in 1...40 {
+            scheduler.advance(by: .seconds(5))
+            _ = scheduler.handle(
+                .workerProgressed("w1", [UnitSteps(first.unit, first.attempt, steps: UInt64(step))]))
+            #expect(scheduler.handle(.deadlineReached).notices == [])
+        }
+    }
+
+    @Test func `a unit that rests for a full disk rests longer each time, and its job is paused meanwhile`() throws {
+        var scheduler = try CheckedScheduler.running()
+        var attempt = 1
+        for seconds in [2, 4, 8, 16, 32, 64, 64] {
+            _ = scheduler.fail(.of(0, attempt: attempt), by: .worker("w1"), kind: .noSpace, "the disk is full")
+            var waited = 0
+            while scheduler.scheduler.unitCounts.contains(where: { $0.key.place == .resting && $0.value > 0 }) {
+                scheduler.advance(by: .seconds(1))
+                waited += 1
+                _ = scheduler.handle(.workerHeard("w1"))
+                _ = scheduler.handle(.deadlineReached)
+            }
+            #expect(waited == seconds)
+            // Its worker rests too, longer than the unit.
+            scheduler.advance(by: .seconds(4))
+            _ = scheduler.handle(.workerHeard("w1"))
+            _ = scheduler.handle(.deadlineReached)
+            #expect(scheduler.scheduler.status(of: "job-1")?.pauseReason == "the disk is full")
+            attempt += 1
+        }
+        _ = scheduler.finish(.of(0, attempt: attempt), by: .worker("w1"))
+        #expect(scheduler.scheduler.status(of: "job-1")?.pauseReason == nil)
+    }
+
+    // MARK: - Memory
+
+    @Test func `that a unit fits no worker is told once, and again when the largest worker is another`() throws {
+        var scheduler = CheckedScheduler()
+        _ = try scheduler.submit(SmallJob(dimension: 4096))
+        func notices(_ effects: SchedulerEffects) -> Int {
+            effects.notices.count { if case .noWorkerFits = $0 { true } else { false } }
+        }
+        #expect(notices(scheduler.handle(.workerJoined("w1", WorkerCapacity(lanes: 1, memoryBytes: Self.MiB)))) == 1)
+        #expect(notices(scheduler.handle(.blobsDropped("w1", []))) == 0)
+        #expect(
+            notices(scheduler.handle(.workerJoined("w2", WorkerCapacity(lanes: 1, memoryBytes: 2 * Self.MiB)))) == 1)
+    }
+
+    /// The wide job's units need all of the worker's memory, which a narrow one is always part of.
+    @Test func `a large unit is not passed over by small ones for ever`() throws {
+        var settings = SchedulerSettings()
+        settings.passesMax = 3
+        var scheduler = CheckedScheduler(settings: settings)
+        let wide = SmallJob(id: "wide", dimension: 4096)
+        let memory = try wide.plan().units[0].cost.memoryBytes
+        let narrow = SmallJob(id: "narrow", layers: 20)
+        _ = try scheduler.submit(narrow)
+        _ = scheduler.handle(.workerJoined("w1", WorkerCapacity(lanes: 1, memoryBytes: memory)))
+        _ = try scheduler.submit(wide)
+        var order: [JobID] = []
+        var unit = 0
+        while order.count < 40, unit < 40 {
+            let effects = scheduler.finish(.of(unit, job: "narrow"), by: .worker("w1"))
+            for case .lease(_, let lease) in effects.orders { order.append(lease.unit.job) }
+            unit += 1
+            if order.contains("wide") { break }
+        }
+        #expect(order.contains("wide"))
+        #expect(order.count < 12)
+    }
+
+    // MARK: - What workers say
+
+    @Test func `a worker cannot finish what only the coordinator does`() throws {
+        var scheduler = try CheckedScheduler.running()
+        let effects = scheduler.finish(.of(3), by: .worker("w1"), result: UnitResult())
+        #expect(effects.records == [])
+        #expect(scheduler.scheduler.status(of: "job-1")?.finishedUnits == 0)
+    }
+
+    @Test func `sizes that nobody can have do not end the counting`() throws {
+        var scheduler = try CheckedScheduler.running()
+        for unit in 0...1 {
+            let blob = BlobReference(digest: .named("\(unit)"), byteCount: .max / 2 + 1)
+            _ = scheduler.finish(.of(unit), by: .worker("w1"), result: UnitResult(blobs: [blob]))
+        }
+        #expect(scheduler.scheduler.factorBytes.count == 2)
+    }
+}
