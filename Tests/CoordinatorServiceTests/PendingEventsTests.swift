@@ -22,7 +22,8 @@ struct PendingEventsTests {
         let events = pending.take()
         #expect(pending.isEmpty)
         guard events.count == 4, case .workerProgressed("w1", let first) = events[0],
-            case .workerHeard("w1") = events[1], case .workerProgressed("w2", _) = events[2], case .workerHeard("w2") = events[3]
+            case .workerHeard("w1") = events[1], case .workerProgressed("w2", _) = events[2],
+            case .workerHeard("w2") = events[3]
         else {
             Issue.record("\(events)")
             return
