@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import OrderedCollections
 
 /// Units that need much memory: smaller ones go past them while they do not fit, but not for ever.
 ///

@@ -1,5 +1,6 @@
 import FileAccess
 import Foundation
+import Identifiers
 import SystemPackage
 import TestSupport
 import Testing
