@@ -1,4 +1,5 @@
 import Identifiers
+import JobPlan
 import Logging
 import Scheduling
 import Telemetry
