@@ -21,7 +21,8 @@ extension Coordinator {
             await endpoint.send(.coordinator(.unknownWorker), to: peer)
             // What it has finished meanwhile is still worth having.
             if case .finished(let name, let result, let elapsed, let kernels) = message {
-                finish(name, by: WorkerID(rawValue: peer.name), result, elapsed, kernels)
+                let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
+                earlyResults.keep(.init(peer: peer, unit: name, result: result, timing: timing))
             }
             return
         }
@@ -34,7 +35,8 @@ extension Coordinator {
         case .started(let name): happen(.unitStarted(name.unit, name.attempt, by: worker))
         case .finished(let name, let result, let elapsed, let kernels):
             workers[worker]?.finishedUnits += 1
-            finish(name, by: worker, result, elapsed, kernels)
+            let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
+            happen(.unitFinished(name.unit, name.attempt, by: .worker(worker), result, timing))
         case .failed(let name, let fault, let message):
             let failure = UnitFailure(kind: UnitFailure.Kind(fault), message: message)
             happen(.unitFailed(name.unit, name.attempt, by: .worker(worker), failure))
@@ -65,8 +67,14 @@ extension Coordinator {
         happen(.workerHeard(worker))
     }
 
+    /// Takes in a greeting: of two connections that greet as one worker, the later is the worker's.
     private func welcome(_ hello: WorkerHello, _ peer: RoutingIdentity) async {
-        let isNewConnection = workers[hello.worker].map { $0.hello.connection != hello.connection } ?? false
+        let former = workers[hello.worker]
+        let isNewConnection = former.map { $0.identity != peer || $0.hello.connection != hello.connection } ?? false
+        if let old = former?.identity, old != peer {
+            forgetRequests(of: old)
+            transferSink.yield((.peerGone, old))
+        }
         workers[hello.worker] = ConnectedWorker(
             identity: peer, hello: hello, finishedUnits: workers[hello.worker]?.finishedUnits ?? 0)
         await endpoint.send(
@@ -77,6 +85,11 @@ extension Coordinator {
         if isNewConnection { happen(.workerLeft(hello.worker, reason: "its connection broke")) }
         let capacity = WorkerCapacity(lanes: hello.lanes, memoryBytes: hello.memoryBytes)
         happen(.workerJoined(hello.worker, capacity))
+        for early in earlyResults.take(from: peer) {
+            workers[hello.worker]?.finishedUnits += 1
+            let (unit, worker) = (early.unit, UnitExecutorName.worker(hello.worker))
+            happen(.unitFinished(unit.unit, unit.attempt, by: worker, early.result, early.timing))
+        }
     }
 
     /// Ends what is under way with a peer whose message was refused: its units go to others, its transfers end.
@@ -87,15 +100,6 @@ extension Coordinator {
 
     private func worker(at peer: RoutingIdentity) -> WorkerID? {
         workers.first { $0.value.identity == peer }?.key
-    }
-
-    private func finish(
-        _ name: LeasedUnitName, by worker: WorkerID, _ result: UnitResult, _ elapsed: Double, _ kernels: Double
-    ) {
-        happen(
-            .unitFinished(
-                name.unit, name.attempt, by: .worker(worker), result,
-                UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)))
     }
 
     // MARK: - Blobs

@@ -50,6 +50,7 @@ actor Coordinator {
     ///
     /// Bound: each worker's limit of transfers.
     var waitingRanges: [BlobDigest: [(range: RangeRequest, peer: RoutingIdentity)]] = [:]
+    var earlyResults = EarlyResults()
     /// Why the journal cannot be written at the moment: everything waits for room on the disk.
     private(set) var journalPause: String?
 

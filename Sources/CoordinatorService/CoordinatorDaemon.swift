@@ -49,7 +49,7 @@ public struct CoordinatorDaemon: Service {
             onUnknownKey: { logger.warning("an unknown key was refused", metadata: ["key": "\($0)"]) },
             onFlood: { host, byteCount in
                 logger.warning(
-                    "a peer sent bytes without end; its connection was ended",
+                    "a peer sent more than is held for it; its connection was ended",
                     metadata: ["host": "\(host)", "bytes": "\(byteCount)"])
             })
         let coordinator = Coordinator(
@@ -159,7 +159,7 @@ public struct CoordinatorDaemon: Service {
                 await coordinator.dismiss(peer)
                 guard refusal.isNews else { continue }
                 logger.warning(
-                    "a message was refused", metadata: ["peer": "\(peer.name)", LogKeys.cause: "\(refusal)"])
+                    "a message was refused", metadata: ["peer": "\(endpoint.name(of: peer))", LogKeys.cause: "\(refusal)"])
             }
         }
     }

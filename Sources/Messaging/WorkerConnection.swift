@@ -73,7 +73,7 @@ public actor WorkerConnection {
         to endpoint: Endpoint, hello: WorkerHello, keys: PeerKeys? = nil, context: Context
     ) async throws(MessagingError) -> WorkerConnection {
         let link = try await DealerLink.connect(
-            to: endpoint, as: hello.worker.rawValue, keys: keys, linger: .seconds(1), context: context)
+            to: endpoint, keys: keys, linger: .seconds(1), context: context)
         return WorkerConnection(link: link, hello: hello)
     }
 

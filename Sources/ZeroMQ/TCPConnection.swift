@@ -2,8 +2,8 @@ internal import Glibc
 
 /// A TCP connection of a socket, which libzmq owns and names by its descriptor only.
 ///
-/// The descriptor may be closed by now, and its number be another connection's. So the peer's address is remembered,
-/// and compared before anything is done: at worst the same machine has to connect again.
+/// The descriptor may be closed by now, and its number be another connection's. So the peer's address and port are
+/// remembered from when the connection began, and compared before anything is done.
 struct TCPConnection: Equatable {
     let descriptor: Int32
     /// The peer's address, without its port.

@@ -171,4 +171,109 @@ import ZeroMQ
         guardian.cancel()
         await endpoint.close()
     }
+
+    @Test func `what waits for the reader is bounded, and who exceeds it loses the connection`() async throws {
+        let (floods, sink) = AsyncStream.makeStream(of: UInt64.self)
+        var limits = CoordinatorEndpoint.limits
+        limits.inboundMessagesPerPeer = 100
+        let endpoint = try await CoordinatorEndpoint.bind(
+            try Endpoint("tcp://127.0.0.1:0"), context: context, limits: limits,
+            onFlood: { _, byteCount in sink.yield(byteCount) })
+        let guardian = Task { try await endpoint.guardConnections() }
+        let peer = try RawConnection(dealerTo: try #require(endpoint.endpoint.port))
+        for _ in 0..<200 { try peer.send([0, 3, 0xff, 0xff, 0xff]) }
+        #expect(try #require(await floods.first { _ in true }) == 303)
+        #expect(await peer.isClosedByOther)
+        #expect(endpoint.statistics.inboundMessages == 100)
+        guardian.cancel()
+        await endpoint.close()
+    }
+
+    @Test func `connections that leave messages behind and end are bounded together`() async throws {
+        var limits = CoordinatorEndpoint.limits
+        limits.inboundBytes = 8 << 20
+        let endpoint = try await CoordinatorEndpoint.bind(
+            try Endpoint("tcp://127.0.0.1:0"), context: context, limits: limits)
+        let message = [2, 0, 0, 0, 0, 0, 0x10, 0, 0] + [UInt8](repeating: 7, count: 1 << 20)
+        for _ in 0..<20 {
+            let peer = try RawConnection(dealerTo: try #require(endpoint.endpoint.port))
+            for _ in 0..<3 { try peer.send(message) }
+            #expect(endpoint.statistics.inboundBytes <= 8 << 20)
+        }
+        let client = try await MessageChannel.connect(endpoint.endpoint, context: context)
+        try await client.send(try Message(.request(3, .jobs)))
+        while case .refused? = await endpoint.next() { continue }
+        await client.close(flushingFor: .zero)
+        await endpoint.close()
+    }
+}
+
+/// Connections that break while a router is behind with them: libzmq must not end the process (its issue 4364).
+@Suite(.timeLimit(.minutes(2))) struct BrokenConnectionTests {
+    private static let message: [UInt8] = [0, 3, 0xff, 0xff, 0xff]
+
+    private let router: MessageChannel
+    private let context: Context
+    private let port: UInt16
+
+    init() async throws {
+        context = try Context()
+        var options = CoordinatorEndpoint.options
+        // Each probe of a connection that is in a bad state would be the end.
+        options.heartbeatInterval = .milliseconds(20)
+        router = try await MessageChannel.bind(
+            try Endpoint("tcp://127.0.0.1:0"), context: context, options: options, limits: CoordinatorEndpoint.limits)
+        port = try #require(router.endpoint.port)
+    }
+
+    /// Expects that connections end as such, and that a dealer is heard after that.
+    private func expectService(afterTheEndOf count: Int) async throws {
+        var ended = 0
+        for await event in router.events {
+            if case .disconnected = event { ended += 1 }
+            if ended == count { break }
+        }
+        let dealer = try await MessageChannel.connect(router.endpoint, context: context)
+        try await dealer.send(Message(["heard"]))
+        while try await router.receive().frames != ["heard"] { continue }
+        await dealer.close(flushingFor: .zero)
+        await router.close()
+    }
+
+    @Test func `a peer that is reset while its messages wait to be read ends nothing but its connection`()
+        async throws
+    {
+        do {
+            let peer = try RawConnection(dealerTo: port)
+            for _ in 0..<300 { try peer.send(Self.message) }
+            peer.resetWhenClosed()
+        }
+        try await expectService(afterTheEndOf: 1)
+    }
+
+    @Test func `a probe among the messages of a peer that is reset ends nothing but its connection`() async throws {
+        do {
+            let peer = try RawConnection(dealerTo: port)
+            let messages = [[UInt8]](repeating: Self.message, count: 65).flatMap { $0 }
+            try peer.send(messages + RawConnection.ping + Self.message)
+            peer.resetWhenClosed()
+        }
+        try await expectService(afterTheEndOf: 1)
+    }
+
+    @Test(arguments: ["", "w1"])
+    func `late words of a connection that another came to replace end nothing`(name: String) async throws {
+        var old: RawConnection? = try RawConnection(dealerTo: port, named: name)
+        try old?.send(Self.message)
+        let identity = try await router.receive().routingIdentity
+        var new: RawConnection? = try RawConnection(dealerTo: port, named: name)
+        try new?.send(Self.message)
+        if name.isEmpty { #expect(try await router.receive().routingIdentity != identity) }
+        try old?.send(Self.message)
+        // Only the first is heard under the name: nobody takes it over.
+        #expect(try await router.receive().routingIdentity == identity)
+        old = nil
+        new = nil
+        try await expectService(afterTheEndOf: 2)
+    }
 }
