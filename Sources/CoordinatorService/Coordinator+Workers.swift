@@ -45,18 +45,29 @@ extension Coordinator {
         case .held(let blobs): happen(.blobsHeld(worker, blobs))
         case .dropped(let blobs): happen(.blobsDropped(worker, blobs))
         case .collectFailure(let blob, let message): failCollection(of: blob, from: worker, message)
-        case .rangeRequest(let range): request(range, from: peer)
+        case .rangeRequest(let range): await request(range, from: peer)
         case .rangeCredit(let transfer, let chunks):
-            transferSink.yield((.credit(transfer: transfer, chunks: chunks), peer))
+            await pass(.credit(transfer: transfer, chunks: chunks), from: peer)
         case .uploadOffer(let transfer, let blob):
             // Only what was asked for: a worker cannot fill the disk.
             let request: TransferService.Request =
                 scheduler.isWanted(blob.digest)
                 ? .offer(transfer: transfer, blob) : .unwanted(transfer: transfer, blob.digest)
-            transferSink.yield((request, peer))
+            await pass(request, from: peer)
         case .uploadChunk(let transfer, let offset):
-            if let payload { transferSink.yield((.chunk(transfer: transfer, offset: offset, payload), peer)) }
+            if let payload { await pass(.chunk(transfer: transfer, offset: offset, payload), from: peer) }
         }
+    }
+
+    /// Passes on what a peer said of its transfers; one that says more than they can need is not talked to any more.
+    private func pass(_ request: TransferService.Request, from peer: RoutingIdentity) async {
+        guard !transfers.add(request, from: peer) else { return }
+        let sentence = "more was said of transfers than their credit allows; is it a worker of this version?"
+        logger.warning(
+            "a worker's connection was ended",
+            metadata: [LogKeys.worker: "\(endpoint.name(of: peer))", LogKeys.cause: "\(sentence)"])
+        await endpoint.end(peer, because: sentence)
+        dismiss(peer)
     }
 
     /// Any message is a sign of life; a busy transfer is noted a few times a second.
@@ -73,7 +84,7 @@ extension Coordinator {
         let isNewConnection = former.map { $0.identity != peer || $0.hello.connection != hello.connection } ?? false
         if let old = former?.identity, old != peer {
             forgetRequests(of: old)
-            transferSink.yield((.peerGone, old))
+            transfers.tell(.peerGone, about: old)
         }
         workers[hello.worker] = ConnectedWorker(
             identity: peer, hello: hello, finishedUnits: workers[hello.worker]?.finishedUnits ?? 0)
@@ -95,7 +106,7 @@ extension Coordinator {
     /// Ends what is under way with a peer whose message was refused: its units go to others, its transfers end.
     func dismiss(_ peer: RoutingIdentity) {
         if let worker = worker(at: peer) { happen(.workerLeft(worker, reason: "its message was refused")) }
-        transferSink.yield((.peerGone, peer))
+        transfers.tell(.peerGone, about: peer)
     }
 
     private func worker(at peer: RoutingIdentity) -> WorkerID? {
@@ -105,18 +116,18 @@ extension Coordinator {
     // MARK: - Blobs
 
     /// Sends bytes that the coordinator has; a blob that another worker has is collected first.
-    private func request(_ range: RangeRequest, from peer: RoutingIdentity) {
+    private func request(_ range: RangeRequest, from peer: RoutingIdentity) async {
         if case .blob(let digest) = range.source, !store.contains(digest) {
             let waiting = waitingRanges.values.reduce(0) { $0 + $1.count { $0.peer == peer } }
             guard waiting < TransferService.transfersPerPeer else {
-                transferSink.yield((.refusal(transfer: range.transfer, "too many requests at once"), peer))
+                await pass(.refusal(transfer: range.transfer, "too many requests at once"), from: peer)
                 return
             }
             waitingRanges[digest, default: []].append((range, peer))
             happen(.blobWanted(digest))
             return
         }
-        transferSink.yield((.range(range, inputFile(range.source)), peer))
+        await pass(.range(range, inputFile(range.source)), from: peer)
     }
 
     /// Nobody has a blob that workers wait for: their units are given back, and the blob is made again.
@@ -133,7 +144,7 @@ extension Coordinator {
         case .stored(let blob):
             happen(.blobStored(blob))
             for (range, waiter) in waitingRanges.removeValue(forKey: blob.digest) ?? [] {
-                transferSink.yield((.range(range, nil), waiter))
+                transfers.tell(.range(range, nil), about: waiter)
             }
         case .damaged(let blob):
             guard let worker = worker(at: peer) else { return }

@@ -62,10 +62,7 @@ actor Coordinator {
     nonisolated let ownWork: AsyncStream<CoordinatorTask>
     private let ownWorkSink: AsyncStream<CoordinatorTask>.Continuation
     /// What concerns transfers.
-    ///
-    /// Bound: the credit of all transfers, and their limit for each peer.
-    nonisolated let transfers: AsyncStream<(TransferService.Request, RoutingIdentity)>
-    let transferSink: AsyncStream<(TransferService.Request, RoutingIdentity)>.Continuation
+    nonisolated let transfers = TransferQueue()
 
     /// A worker that greeted.
     struct ConnectedWorker {
@@ -94,7 +91,6 @@ actor Coordinator {
         settled = scheduler
         (wakeups, wakeSink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         (ownWork, ownWorkSink) = AsyncStream.makeStream(of: CoordinatorTask.self)
-        (transfers, transferSink) = AsyncStream.makeStream(of: (TransferService.Request, RoutingIdentity).self)
     }
 
     private var now: SchedulerInstant { SchedulerInstant(sinceStart: ContinuousClock.now - start - lostTime) }
@@ -147,7 +143,7 @@ actor Coordinator {
         acceptances.removeAll()
         wakeSink.finish()
         ownWorkSink.finish()
-        transferSink.finish()
+        transfers.finish()
     }
 
     private func handlePending() async throws {

@@ -88,8 +88,12 @@ public struct CoordinatorDaemon: Service {
             group.addTask { try await coordinator.handleEvents() }
             group.addTask { await coordinator.watchDeadlines(actorPulse) }
             group.addTask {
-                for await (request, peer) in coordinator.transfers { await transfers.handle(request, from: peer) }
+                for await entry in coordinator.transfers.entries {
+                    await transfers.handle(entry.request, from: entry.peer)
+                    coordinator.transfers.end(entry)
+                }
             }
+            group.addTask { await transfers.watchUploads() }
             for number in 0..<SchedulerSettings().coordinatorLanes {
                 let work = CoordinatorWork(number: number, store: store, build: build)
                 group.addTask {

@@ -156,8 +156,11 @@ public final class CoordinatorEndpoint: Sendable {
                 received.hangUp()
                 continue
             }
-            do {
+            do throws(WireError) {
                 let (message, payload) = try received.decoded()
+                if let byteCount = payload?.byteCount, byteCount > WireLimits.chunkBytes {
+                    throw .tooLarge(byteCount: byteCount, byteCountMax: WireLimits.chunkBytes)
+                }
                 if let objection = access?.objection(to: message, from: peer, user: received.authenticatedUser) {
                     return await refuse(message, of: peer, objection)
                 }
