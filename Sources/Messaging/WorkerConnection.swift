@@ -216,6 +216,25 @@ public actor WorkerConnection {
         try await tell(message)
     }
 
+    /// Says what a unit's results are; where they are too many for a message, that it failed, on any worker.
+    ///
+    /// - Returns: Why it failed, or `nil`.
+    /// - Throws: ``MessagingError/closed(endpoint:)`` when the connection, or the task, ends before it is said.
+    public func tellFinished(
+        _ unit: LeasedUnitName, _ result: UnitResult, elapsedSeconds: Double, kernelSeconds: Double
+    ) async throws(MessagingError) -> String? {
+        do {
+            try await tellWhenWelcome(
+                .finished(unit, result, elapsedSeconds: elapsedSeconds, kernelSeconds: kernelSeconds))
+            return nil
+        } catch {
+            guard case .transferFailed(_, let message) = error else { throw error }
+            let sentence = "the unit's results cannot be sent: \(message)"
+            try await tellWhenWelcome(.failed(unit, .badInput, message: sentence))
+            return sentence
+        }
+    }
+
     private func wakeWelcomeWaiters() {
         let waiters = welcomeWaiters
         welcomeWaiters = []
