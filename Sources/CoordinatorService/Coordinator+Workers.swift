@@ -10,6 +10,9 @@ import ZeroMQ
 
 /// What workers say.
 extension Coordinator {
+    /// Blobs of a worker that the scheduler is told of.
+    private static let toldBlobsMax = 1 << 19
+
     /// Takes in a worker's message.
     func handle(_ message: WorkerMessage, payload: Frame?, from peer: RoutingIdentity) async {
         if case .hello(let hello) = message {
@@ -42,11 +45,17 @@ extension Coordinator {
             happen(.unitFailed(name.unit, name.attempt, by: .worker(worker), failure))
         case .goodbye(let reason): happen(.workerLeft(worker, reason: reason))
         case .draining: happen(.workerDraining(worker))
-        case .held(let blobs): happen(.blobsHeld(worker, blobs))
-        case .dropped(let blobs): happen(.blobsDropped(worker, blobs))
-        case .collectFailure(let blob, let message): failCollection(of: blob, from: worker, message)
+        case .held(let blobs): note(held: blobs, by: worker)
+        case .dropped(let blobs):
+            workers[worker]?.toldBlobs -= min(blobs.count, workers[worker]?.toldBlobs ?? 0)
+            happen(.blobsDropped(worker, blobs))
+        case .collectFailure(let blob, let message):
+            await pass(.abandoned(blob), from: peer)
+            failCollection(of: blob, from: worker, message)
         case .rangeRequest(let range): await request(range, from: peer)
         case .rangeCredit(let transfer, let chunks):
+            // The rest is not wanted: also where nothing of it was sent yet, since the blob is still being collected.
+            if chunks == 0 { forgetRequests(of: peer) { $0.transfer == transfer } }
             await pass(.credit(transfer: transfer, chunks: chunks), from: peer)
         case .uploadOffer(let transfer, let blob):
             // Only what was asked for: a worker cannot fill the disk.
@@ -62,12 +71,28 @@ extension Coordinator {
     /// Passes on what a peer said of its transfers; one that says more than they can need is not talked to any more.
     private func pass(_ request: TransferService.Request, from peer: RoutingIdentity) async {
         guard !transfers.add(request, from: peer) else { return }
-        let sentence = "more was said of transfers than their credit allows; is it a worker of this version?"
+        await end(peer, because: "more was said of transfers than their credit allows; is it a worker of this version?")
+    }
+
+    /// Ends the conversation with a worker that does not keep to the protocol.
+    private func end(_ peer: RoutingIdentity, because sentence: String) async {
         logger.warning(
             "a worker's connection was ended",
             metadata: [LogKeys.worker: "\(endpoint.name(of: peer))", LogKeys.cause: "\(sentence)"])
         await endpoint.end(peer, because: sentence)
         dismiss(peer)
+    }
+
+    /// Notes blobs that a worker has; beyond the bound they are of no use to others.
+    private func note(held blobs: [BlobReference], by worker: WorkerID) {
+        let told = (workers[worker]?.toldBlobs ?? 0) + blobs.count
+        guard told <= Self.toldBlobsMax else {
+            logger.warning(
+                "a worker tells of more blobs than are remembered", metadata: [LogKeys.worker: "\(worker)"])
+            return
+        }
+        workers[worker]?.toldBlobs = told
+        happen(.blobsHeld(worker, blobs))
     }
 
     /// Any message is a sign of life; a busy transfer is noted a few times a second.
@@ -80,6 +105,10 @@ extension Coordinator {
 
     /// Takes in a greeting: of two connections that greet as one worker, the later is the worker's.
     private func welcome(_ hello: WorkerHello, _ peer: RoutingIdentity) async {
+        if let other = worker(at: peer), other != hello.worker {
+            await end(peer, because: "it greeted as \(other), and then as \(hello.worker); a connection has one name")
+            return
+        }
         let former = workers[hello.worker]
         let isNewConnection = former.map { $0.identity != peer || $0.hello.connection != hello.connection } ?? false
         if let old = former?.identity, old != peer {
@@ -166,10 +195,10 @@ extension Coordinator {
         happen(.collectionFailed(blob, from: worker))
     }
 
-    /// Forgets what a worker waits for that is gone.
-    func forgetRequests(of peer: RoutingIdentity) {
+    /// Forgets what a worker waits for that is gone, or what of it is not wanted any more.
+    func forgetRequests(of peer: RoutingIdentity, where isForgotten: (RangeRequest) -> Bool = { _ in true }) {
         for blob in waitingRanges.keys {
-            waitingRanges[blob]?.removeAll { $0.peer == peer }
+            waitingRanges[blob]?.removeAll { $0.peer == peer && isForgotten($0.range) }
             if waitingRanges[blob]?.isEmpty == true { waitingRanges[blob] = nil }
         }
     }

@@ -69,6 +69,8 @@ actor Coordinator {
         let identity: RoutingIdentity
         let hello: WorkerHello
         var finishedUnits = 0
+        /// Blobs that it told of, without those that it took back.
+        var toldBlobs = 0
         var lastSign = ContinuousClock.now - .seconds(1)
     }
 

@@ -5,8 +5,8 @@ import ZeroMQ
 
 /// Results that came by a connection whose worker has not greeted yet.
 ///
-/// When a connection breaks, what was queued for it goes over the next one, before the greeting. Whose such a result is,
-/// and so where its blobs lie, the greeting tells.
+/// When a connection breaks, what was queued for it goes over the next one, before the greeting. Whose such a result
+/// is, and so where its blobs lie, the greeting tells.
 /// Bound: ``countMax`` results of at most ``numbersMax`` blobs and measured numbers; others are computed again.
 struct EarlyResults {
     /// What became of a unit.

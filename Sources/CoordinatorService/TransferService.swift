@@ -23,6 +23,8 @@ actor TransferService {
         /// A request that is not served.
         case refusal(transfer: UInt64, String)
         case chunk(transfer: UInt64, offset: UInt64, Frame)
+        /// A blob whose upload the peer does not go on with.
+        case abandoned(BlobDigest)
         case peerGone
     }
 
@@ -105,6 +107,8 @@ actor TransferService {
         case .refusal(let transfer, let message): await fail(Key(peer: peer, transfer: transfer), message)
         case .chunk(let transfer, let offset, let payload):
             await append(payload, at: offset, Key(peer: peer, transfer: transfer))
+        case .abandoned(let digest):
+            for key in incoming.keys where key.peer == peer && incoming[key]?.blob.digest == digest { end(key) }
         case .peerGone:
             outgoing = outgoing.filter { $0.key.peer != peer }
             for key in incoming.keys where key.peer == peer { end(key) }

@@ -53,8 +53,8 @@ public final class CoordinatorEndpoint: Sendable {
 
     /// How its socket behaves, keys aside.
     ///
-    /// Messages that were received wait in the channel only, never in libzmq: it would stop to read from their peer, and
-    /// when such a connection breaks it ends the process (libzmq issue 4364).
+    /// Messages that were received wait in the channel only, never in libzmq: it would stop to read from their peer,
+    /// and when such a connection breaks it ends the process (libzmq issue 4364).
     static let options: SocketOptions = {
         var options = SocketOptions()
         // Many peers each hold little: credit bounds what is under way, this bounds what a dead peer leaves behind.

@@ -1,8 +1,8 @@
 /// Received messages that wait for the consumer, bounded in number and bytes: for each peer, and together.
 ///
 /// The socket's thread asks ``makeRoom(for:)`` before it appends: whoever exceeds a bound loses its connection. Where
-/// libzmq's queue is bounded too, it asks ``pauseIfFull()`` before it receives instead. That pause ends when half of the
-/// room is free, so that a slow consumer does not wake the thread for every message.
+/// libzmq's queue is bounded too, it asks ``pauseIfFull()`` before it receives instead. That pause ends when half of
+/// the room is free, so that a slow consumer does not wake the thread for every message.
 struct InboundBuffer: MailboxBuffer {
     /// Messages of one peer.
     private struct Share {

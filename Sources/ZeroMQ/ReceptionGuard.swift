@@ -1,9 +1,9 @@
 /// How much a router's connections make libzmq hold, by what the kernel received and what was delivered.
 ///
-/// libzmq bounds each frame's size (`ZMQ_MAXMSGSIZE`), but neither the number of frames of a message that never ends nor
-/// what comes while the socket's thread does other things. What a connection received and did not deliver as messages is
-/// therefore counted here; connections above a limit are to be ended. One that ended needs no account: all that it had
-/// delivered is taken before another is accepted.
+/// libzmq bounds each frame's size (`ZMQ_MAXMSGSIZE`), but neither the number of frames of a message that never ends
+/// nor what comes while the socket's thread does other things. What a connection received and did not deliver as
+/// messages is therefore counted here; connections above a limit are to be ended. One that ended needs no account: what
+/// it left as messages is taken before another is accepted.
 ///
 /// A state machine without clock and sockets: the socket's thread tells it what happens and asks from time to time.
 package struct ReceptionGuard<Connection: Equatable> {

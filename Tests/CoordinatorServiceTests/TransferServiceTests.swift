@@ -110,6 +110,20 @@ import ZeroMQ
         await endpoint.close()
     }
 
+    @Test func `an upload that its peer gives up gives its credit back`() async throws {
+        let (peer, identity) = try await peer("failing")
+        let offers = UInt64(UploadCredit<RoutingIdentity>.chunksMax / Int(WireLimits.chunkCredit))
+        for transfer in 0...offers {
+            await transfers.handle(.offer(transfer: transfer, blob(UInt8(transfer))), from: identity)
+        }
+        for transfer in 0..<offers { #expect(try await next(peer) == .uploadCredit(transfer: transfer, chunks: 8)) }
+        await transfers.handle(.abandoned(blob(0).digest), from: try RoutingIdentity("another"))
+        await transfers.handle(.abandoned(blob(0).digest), from: identity)
+        #expect(try await next(peer) == .uploadCredit(transfer: offers, chunks: 8))
+        await peer.close(flushingFor: .zero)
+        await endpoint.close()
+    }
+
     @Test func `an upload of which nothing comes ends, and gives its credit back`() async throws {
         let (silent, silentIdentity) = try await peer("silent")
         await transfers.handle(.offer(transfer: 1, blob(1)), from: silentIdentity)
