@@ -239,7 +239,7 @@ let package = Package(
             "CoordinatorServiceTests",
             [
                 "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "BlobStore", "ZeroMQ",
-                "JobJournal", "Scheduling", "Supervision", systemPackage, logging,
+                "JobJournal", "Scheduling", "Supervision", "FileAccess", systemPackage, logging,
             ]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),

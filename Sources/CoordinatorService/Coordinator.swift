@@ -46,6 +46,7 @@ actor Coordinator {
     private var ownUnits: [JobID: Int] = [:]
     private var abandoned: [JobID: OutputDirectory] = [:]
     let admissionDesk: AdmissionDesk
+    let outputDesk: OutputDesk
     /// Requests of workers for blobs that are being collected from other workers, by blob.
     ///
     /// Bound: each worker's limit of transfers.
@@ -87,6 +88,7 @@ actor Coordinator {
         self.supervision = supervision
         metrics = CoordinatorMetrics(factory: supervision.metrics)
         admissionDesk = AdmissionDesk(roots: configuration.roots)
+        outputDesk = OutputDesk(roots: configuration.roots)
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout
         scheduler = Scheduler(settings: settings)

@@ -219,6 +219,25 @@ public final class CoordinatorEndpoint: Sendable {
         return held.peer <= (held.all <= Self.roomBytes ? Self.roomBytesPerPeer : WireLimits.chunkBytes)
     }
 
+    /// Bytes of a client, and of all clients, above which no more are read for it: workers' room is not theirs.
+    private static let (bytesPerClient, clientBytes) = (4 << 20, 128 << 20)
+
+    /// Whether a client takes what it is sent, and other clients do too, so that more bytes may follow.
+    public func roomForClient(_ peer: RoutingIdentity) -> ClientRoom {
+        if channel.heldBytes(for: peer).peer > Self.bytesPerClient { return .notTaken }
+        return channel.heldBytes { !names.isWorker($0) } > Self.clientBytes ? .crowded : .free
+    }
+
+    /// Whether a client may be sent more bytes.
+    public enum ClientRoom: Sendable {
+        /// It may.
+        case free
+        /// It does not take what it was sent.
+        case notTaken
+        /// Too much is on its way to other clients; that may be better in a moment.
+        case crowded
+    }
+
     /// What waits and what went over the socket.
     public var statistics: ChannelStatistics { channel.statistics }
 

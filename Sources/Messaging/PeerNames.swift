@@ -26,6 +26,11 @@ final class PeerNames: Sendable {
         }
     }
 
+    /// Whether a connection greeted as a worker.
+    func isWorker(_ peer: RoutingIdentity) -> Bool {
+        state.withLock { $0.workers[peer] } != nil
+    }
+
     /// What a peer's bytes are counted as: a worker by the name that outlives its process.
     func countedName(of peer: RoutingIdentity) -> String {
         state.withLock { $0.workers[peer] }?.lastingName ?? Self.client

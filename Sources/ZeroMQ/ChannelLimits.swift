@@ -29,8 +29,11 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Bytes that libzmq holds for one peer of a router; messages above it are dropped, the first excepted.
     public var heldBytesPerPeer = 256 << 20
 
-    /// Bytes that libzmq holds for all peers of a router; above it only peers for which nothing is held get a message.
+    /// Bytes that libzmq holds for all peers of a router; above it a peer gets what ``heldBytesAlways`` has room for.
     public var heldBytes = 1 << 30
+
+    /// Bytes that libzmq holds for a peer of a router whatever is held for others: nobody can silence it.
+    public var heldBytesAlways = 8 << 20
 
     /// Bytes that one TCP connection to a router has sent of a message without its end; above it the connection ends.
     ///

@@ -164,6 +164,11 @@ public final class MessageChannel: Sendable {
     /// Bytes that libzmq holds for a peer of a router and has not handed to the kernel, and those for all peers.
     public func heldBytes(for peer: RoutingIdentity) -> (peer: Int, all: Int) { core.held.counts(of: peer) }
 
+    /// Bytes that libzmq holds for some peers of a router and has not handed to the kernel.
+    public func heldBytes(where isCounted: (RoutingIdentity) -> Bool) -> Int {
+        core.held.byteCount(where: isCounted)
+    }
+
     /// What the channel holds and has done.
     public var statistics: ChannelStatistics { core.statistics }
 

@@ -127,7 +127,8 @@ struct SocketLoop: ~Copyable {
     private func send(_ message: Message) throws(ZeroMQError) -> Socket.SendOutcome {
         let identity = message.routingIdentity
         if let identity {
-            guard core.held.hasRoom(for: message.byteCount, of: identity) else { return .wouldBlock }
+            let sharedBytes = message.frames.reduce(0) { $0 + ($1.isShared ? $1.byteCount : 0) }
+            guard core.held.hasRoom(for: sharedBytes, of: identity) else { return .wouldBlock }
             let outcome = try socket.send(Frame(identity.bytes), hasMore: true)
             guard outcome == .sent else { return outcome }
         }

@@ -137,6 +137,26 @@ import ZeroMQ
         await endpoint.close()
     }
 
+    @Test func `a client that does not take what it is sent gets no more of a file until it is gone`() async throws {
+        var peer: RawConnection? = try RawConnection(dealerTo: port)
+        let request = try WireMessage.request(1, .jobs).encoded()
+        try peer?.send([0, UInt8(request.count)] + request)
+        guard case .message(_, _, let identity) = await endpoint.next() else {
+            Issue.record("the request was not taken in")
+            return
+        }
+        let other = try RoutingIdentity("other")
+        let chunk = Frame([UInt8](repeating: 7, count: 1 << 20))
+        for _ in 0..<250 { await endpoint.send(.reply(1, .outputChunk(offset: 0)), payload: chunk, to: identity) }
+        while endpoint.statistics.sentMessages < 250 { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(endpoint.roomForClient(identity) == .notTaken)
+        #expect(endpoint.roomForClient(other) == .crowded)
+        peer = nil
+        while endpoint.statistics.heldBytes > 0 { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(endpoint.roomForClient(other) == .free)
+        await endpoint.close()
+    }
+
     @Test func `a message without end costs its sender the connection at a bound, and others are served`()
         async throws
     {

@@ -97,6 +97,26 @@ struct QueueTests {
         #expect(buffer.byteCount == 101)
     }
 
+    @Test func `each peer has a share whatever is held for others`() throws {
+        var limits = ChannelLimits()
+        (limits.heldBytes, limits.heldBytesPerPeer, limits.heldBytesAlways) = (10, 8, 4)
+        let held = HeldFrames(limits: limits)
+        let (first, second, third) = (
+            try RoutingIdentity("first"), try RoutingIdentity("second"), try RoutingIdentity("third")
+        )
+        let frames = [first, second].map { held.counting("12345", for: $0) }
+        #expect(held.byteCount == 10)
+        #expect(!held.hasRoom(for: 1, of: first))
+        // What is copied is not held, and the first message of a peer may have any size.
+        #expect(held.hasRoom(for: 0, of: first))
+        #expect(held.hasRoom(for: 100, of: third))
+        let small = held.counting("1", for: third)
+        #expect(held.hasRoom(for: 3, of: third))
+        #expect(!held.hasRoom(for: 4, of: third))
+        #expect(held.byteCount { $0 != first } == 6)
+        withExtendedLifetime((frames, small)) {}
+    }
+
     /// Appends a message if there is room, and says who lost the connection for it.
     private func offer(_ message: Message, to buffer: inout InboundBuffer) -> [RoutingIdentity?] {
         let (isAdmitted, overruns) = buffer.makeRoom(for: message)
