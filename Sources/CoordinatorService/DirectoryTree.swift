@@ -53,7 +53,10 @@ enum DirectoryTree {
 
     /// The files below a directory, as paths within it, sorted; with their sizes.
     ///
-    /// - Parameter isIncluded: Of the components of a path: whether it is looked at.
+    /// - Parameters:
+    ///   - path: The directory.
+    ///   - isIncluded: Of the components of a path within it: whether it is looked at.
+    /// - Returns: Paths and sizes in bytes.
     static func files(
         below path: FilePath, where isIncluded: (FilePath.ComponentView) -> Bool
     ) -> [(path: String, byteCount: UInt64)] {

@@ -17,7 +17,7 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Messages of one peer of a router that wait for the consumer; above it the peer's connection ends.
     public var inboundMessagesPerPeer = 4096
 
-    /// Their bytes; the same. One message waits whatever its size.
+    /// Their bytes; the same, but one message waits whatever its size.
     public var inboundBytesPerPeer = 128 << 20
 
     /// Frames of one message, sent or received, without the identity frame.

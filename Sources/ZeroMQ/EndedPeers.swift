@@ -5,7 +5,7 @@
 struct EndedPeers {
     static let countMax = 4096
 
-    /// By name; a dealer's only peer has none. The value is nil for a connection that is not known, or not by TCP.
+    /// By name, of which a dealer's only peer has none; nil for a connection that is not known, or not by TCP.
     private var connections: [RoutingIdentity?: TCPConnection?] = [:]
     private var order = RingQueue<RoutingIdentity?>()
 

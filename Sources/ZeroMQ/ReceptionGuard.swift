@@ -33,7 +33,10 @@ package struct ReceptionGuard<Connection: Equatable> {
 
     /// A connection stands; it takes over the descriptor of one that ended.
     ///
-    /// - Parameter receivedBytes: What the kernel received on it before its messages are counted.
+    /// - Parameters:
+    ///   - connection: The connection.
+    ///   - descriptor: Its descriptor.
+    ///   - receivedBytes: What the kernel received on it before its messages are counted.
     package mutating func begin(_ connection: Connection, descriptor: Int32, receivedBytes: UInt64 = 0) {
         accounts[descriptor] = Account(connection: connection, delivered: receivedBytes)
     }
