@@ -48,6 +48,10 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Bytes that all of them have sent and that are not delivered; above it those end that sent the most.
     public var undeliveredBytes = 1 << 30
 
+    /// Bytes that a host's connections to a router sent within an hour without a message being delivered of them; above
+    /// it the host is not let in for the rest of the hour.
+    public var undeliverableBytesPerHost = 512 << 20
+
     /// Events that wait for their consumer; the oldest give way.
     public var events = 256
 

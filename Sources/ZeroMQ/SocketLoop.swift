@@ -34,6 +34,7 @@ struct SocketLoop: ~Copyable {
     /// A dealer's connection.
     private var ownConnection: TCPConnection?
     private var reception: ReceptionGuard<TCPConnection>
+    private var silent: SilentConnections
     private var receptionSettled = ContinuousClock.now
     // A dealer's queue is full: sleep until libzmq says it is not.
     private var isSendBlocked = false
@@ -61,6 +62,7 @@ struct SocketLoop: ~Copyable {
         self.core = core
         hasAuthenticator = options.hasAuthenticator
         isReceptionBounded = options.receiveHighWaterMark != nil
+        silent = SilentConnections(bytesPerHostMax: core.limits.undeliverableBytesPerHost)
         reception = ReceptionGuard(
             unfinishedBytesMax: core.limits.unfinishedBytesPerConnection,
             connectionBytesMax: core.limits.undeliveredBytesPerConnection, bytesMax: core.limits.undeliveredBytes)
@@ -178,7 +180,11 @@ struct SocketLoop: ~Copyable {
             frame.connection = connection
             assembly.append(frame)
         }
-        if !reception.isEmpty { reception.deliver(assembly.byteCount, descriptor: frame.descriptor) }
+        if isWatching {
+            let descriptor = frame.descriptor
+            reception.deliver(assembly.byteCount, descriptor: descriptor)
+            silent.deliver(descriptor: descriptor)
+        }
         core.countReceived(byteCount: assembly.byteCount, from: assembly.routingIdentity)
         switch assembly.finish() {
         case .success(let message): admit(message)
@@ -224,9 +230,16 @@ struct SocketLoop: ~Copyable {
                 guard let connection = TCPConnection(descriptor: value) else { break }
                 // The number may have been that of a connection that ended: what it left is not this one's.
                 try drain()
+                guard !silent.isBanned(connection.host, at: .now) else {
+                    connection.hangUp()
+                    break
+                }
+                silent.begin(connection, at: .now)
                 reception.begin(connection, descriptor: value, receivedBytes: connection.receivedBytes ?? 0)
             case .connected: ownConnection = TCPConnection(descriptor: value)
-            case .disconnected, .closed: reception.end(descriptor: value)
+            case .disconnected, .closed:
+                reception.end(descriptor: value)
+                silent.end(descriptor: value)
             default: break
             }
         }
@@ -241,7 +254,7 @@ struct SocketLoop: ~Copyable {
 
     /// Ends connections that make libzmq hold too much.
     private mutating func settleReception(isDrained: Bool) {
-        guard !reception.isEmpty else { return }
+        guard isWatching else { return }
         let now = ContinuousClock.now
         guard now - receptionSettled >= Self.settlingInterval else { return }
         receptionSettled = now
@@ -249,7 +262,14 @@ struct SocketLoop: ~Copyable {
             connection.hangUp()
             core.events.append(.flooded(host: connection.host, byteCount: byteCount))
         }
+        guard isDrained else { return }
+        for (host, byteCount) in silent.settle(at: now) {
+            core.events.append(.flooded(host: host, byteCount: byteCount))
+        }
     }
+
+    /// Whether connections are looked after: a router has some.
+    private var isWatching: Bool { !reception.isEmpty || !silent.isEmpty }
 
     // MARK: - Sleeping
 
@@ -280,7 +300,7 @@ struct SocketLoop: ~Copyable {
 
     /// How long to sleep, −1 for until woken, or nil when there is work.
     private var sleepMilliseconds: Int? {
-        guard let milliseconds = sendSleepMilliseconds, !reception.isEmpty else { return sendSleepMilliseconds }
+        guard let milliseconds = sendSleepMilliseconds, isWatching else { return sendSleepMilliseconds }
         let settling = Int(Self.settlingInterval.wholeMilliseconds)
         return milliseconds < 0 ? settling : min(milliseconds, settling)
     }

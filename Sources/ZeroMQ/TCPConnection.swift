@@ -21,7 +21,10 @@ struct TCPConnection: Equatable {
     /// Bytes that the kernel has taken in on this connection, read by libzmq or not; `nil` when it is gone.
     ///
     /// Source: `tcpi_bytes_received` (RFC 4898, tcpEStatsAppHCThruOctetsReceived) in linux/tcp.h.
-    var receivedBytes: UInt64? {
+    var receivedBytes: UInt64? { Self.receivedBytes(of: descriptor) }
+
+    /// The same, of a connection's descriptor.
+    static func receivedBytes(of descriptor: Int32) -> UInt64? {
         // By its place, which the kernel keeps: glibc's declaration of the structure ends before it.
         let offset = 128
         var information = [UInt8](repeating: 0, count: offset + MemoryLayout<UInt64>.size)

@@ -209,6 +209,38 @@ import ZeroMQ
         await endpoint.close()
     }
 
+    @Test func `a host that leaves behind what nobody can be given is not let in for a while`() async throws {
+        let (floods, sink) = AsyncStream.makeStream(of: UInt64.self)
+        var limits = CoordinatorEndpoint.limits
+        limits.undeliverableBytesPerHost = 4 << 20
+        let endpoint = try await CoordinatorEndpoint.bind(
+            try Endpoint("tcp://127.0.0.1:0"), context: context, limits: limits,
+            onFlood: { _, byteCount in sink.yield(byteCount) })
+        let guardian = Task { try await endpoint.guardConnections() }
+        let port = try #require(endpoint.endpoint.port)
+        let holder = try RawConnection(dealerTo: port, named: "taken")
+        try holder.send([0, 3, 0xff, 0xff, 0xff])
+        guard case .refused? = await endpoint.next() else {
+            Issue.record("the first of the name is not heard")
+            return
+        }
+        do {
+            let claimants = try (0..<5).map { _ in try RawConnection(dealerTo: port, named: "taken") }
+            let message = [2, 0, 0, 0, 0, 0, 0x10, 0, 0] + [UInt8](repeating: 7, count: 1 << 20)
+            for claimant in claimants { try claimant.send(message) }
+        }
+        #expect(try #require(await floods.first { _ in true }) > 4 << 20)
+        #expect(await (try RawConnection(to: port)).isClosedByOther)
+        // Who was in stays in.
+        try holder.send([0, 3, 0xff, 0xff, 0xff])
+        guard case .refused? = await endpoint.next() else {
+            Issue.record("the first of the name is not heard any more")
+            return
+        }
+        guardian.cancel()
+        await endpoint.close()
+    }
+
     @Test func `connections that leave messages behind and end are bounded together`() async throws {
         var limits = CoordinatorEndpoint.limits
         limits.inboundBytes = 8 << 20
