@@ -47,7 +47,8 @@ extension Coordinator {
         case .draining: happen(.workerDraining(worker))
         case .held(let blobs): note(held: blobs, by: worker)
         case .dropped(let blobs):
-            workers[worker]?.toldBlobs -= min(blobs.count, workers[worker]?.toldBlobs ?? 0)
+            let told = workers[worker]?.toldBlobs ?? 0
+            workers[worker]?.toldBlobs = max(told - blobs.count, 0)
             happen(.blobsDropped(worker, blobs))
         case .collectFailure(let blob, let message):
             await pass(.abandoned(blob), from: peer)
@@ -85,14 +86,14 @@ extension Coordinator {
 
     /// Notes blobs that a worker has; beyond the bound they are of no use to others.
     private func note(held blobs: [BlobReference], by worker: WorkerID) {
-        let told = (workers[worker]?.toldBlobs ?? 0) + blobs.count
-        guard told <= Self.toldBlobsMax else {
+        let before = workers[worker]?.toldBlobs ?? 0
+        workers[worker]?.toldBlobs = min(before + blobs.count, Self.toldBlobsMax + 1)
+        if before + blobs.count <= Self.toldBlobsMax {
+            happen(.blobsHeld(worker, blobs))
+        } else if before <= Self.toldBlobsMax {
             logger.warning(
                 "a worker tells of more blobs than are remembered", metadata: [LogKeys.worker: "\(worker)"])
-            return
         }
-        workers[worker]?.toldBlobs = told
-        happen(.blobsHeld(worker, blobs))
     }
 
     /// Any message is a sign of life; a busy transfer is noted a few times a second.
@@ -116,7 +117,8 @@ extension Coordinator {
             transfers.tell(.peerGone, about: old)
         }
         workers[hello.worker] = ConnectedWorker(
-            identity: peer, hello: hello, finishedUnits: workers[hello.worker]?.finishedUnits ?? 0)
+            identity: peer, hello: hello, finishedUnits: former?.finishedUnits ?? 0,
+            toldBlobs: isNewConnection ? 0 : former?.toldBlobs ?? 0)
         await endpoint.send(
             .coordinator(
                 .welcome(coordinator: configuration.build, heartbeatInterval: configuration.heartbeatInterval)),

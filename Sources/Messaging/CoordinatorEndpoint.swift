@@ -42,6 +42,9 @@ public final class CoordinatorEndpoint: Sendable {
     public var endpoint: Endpoint { channel.endpoint }
 
     /// What it takes from a peer, and holds for all of them.
+    ///
+    /// Who keeps to the protocol has less waiting than the bounds of a peer, however long nobody reads: transfers have
+    /// credit, a client awaits its answers, and signs of life are one or two a second.
     public static let limits: ChannelLimits = {
         var limits = ChannelLimits()
         limits.outboundMessages = 4096

@@ -89,6 +89,23 @@ import ZeroMQ
         await endpoint.close()
     }
 
+    @Test func `so many blobs of a worker are remembered, also when it greets again`() async throws {
+        let peer = try RoutingIdentity("peer")
+        let blobs = [BlobReference](
+            repeating: BlobReference(digest: blob, byteCount: 1), count: WireLimits.blobsPerMessage)
+        await coordinator.handle(hello("w"), payload: nil, from: peer)
+        for _ in 0..<52 { await coordinator.handle(.held(blobs), payload: nil, from: peer) }
+        #expect(await coordinator.workers["w"]?.toldBlobs == 520_000)
+        await coordinator.handle(.dropped([blob]), payload: nil, from: peer)
+        await coordinator.handle(hello("w"), payload: nil, from: peer)
+        #expect(await coordinator.workers["w"]?.toldBlobs == 519_999)
+        await coordinator.handle(.held(blobs), payload: nil, from: peer)
+        #expect(await coordinator.workers["w"]?.toldBlobs == 524_289)
+        await coordinator.handle(hello("w"), payload: nil, from: try RoutingIdentity("another"))
+        #expect(await coordinator.workers["w"]?.toldBlobs == 0)
+        await endpoint.close()
+    }
+
     @Test func `chunks without credit fill no memory, and their sender is not talked to any more`() async throws {
         let (channel, peer) = try await worker()
         await coordinator.handle(hello("w"), payload: nil, from: peer)
