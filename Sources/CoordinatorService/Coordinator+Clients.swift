@@ -1,4 +1,3 @@
-import FileAccess
 import Foundation
 import Identifiers
 import JobPlan
@@ -11,9 +10,6 @@ import ZeroMQ
 
 /// What clients ask.
 extension Coordinator {
-    /// Most bytes of an output file in one reply.
-    private static let outputChunkBytes: UInt64 = 4 << 20
-
     /// Answers a client.
     func answer(_ request: ClientRequest, number: UInt64, to peer: RoutingIdentity) async {
         var payload: Frame?
@@ -26,9 +22,9 @@ extension Coordinator {
         case .cancel(let id): reply = cancel(id)
         case .workers: reply = .workers(workerReports)
         case .drain(let worker): reply = drain(worker)
-        case .outputs(let id): reply = outputs(of: id)
+        case .outputs(let id): reply = await outputs(of: id)
         case .outputRange(let id, let path, let offset, let byteCount):
-            (reply, payload) = outputRange(of: id, path, offset, byteCount)
+            (reply, payload) = await outputRange(of: id, path, offset, byteCount, for: peer)
         }
         await endpoint.send(.reply(number, reply), payload: payload, to: peer)
     }
@@ -182,39 +178,46 @@ extension Coordinator {
         }
     }
 
-    private func outputs(of id: JobID) -> ClientReply {
+    private func outputs(of id: JobID) async -> ClientReply {
         guard let status = settled[id], let path = outputPath(of: id) else { return unknown(id) }
         guard status.outcome == .succeeded else {
-            return .failure(
-                RequestFailure(
-                    kind: .world,
-                    problems: [JobProblem(at: "\(id)", "the job has no outputs: it did not succeed (yet).")]))
+            return failure(at: "\(id)", "the job has no outputs: it did not succeed (yet).")
         }
-        return .outputs(DirectoryTree.files(below: path).map { OutputFile(path: $0.path, byteCount: $0.byteCount) })
+        return .outputs(await outputDesk.files(in: path))
     }
 
     private func outputRange(
-        of id: JobID, _ path: String, _ offset: UInt64, _ byteCount: UInt64
-    ) -> (ClientReply, Frame?) {
-        guard let directory = outputPath(of: id), settled[id]?.outcome == .succeeded,
-            // Only what the listing names: a client cannot walk out of the directory.
-            DirectoryTree.files(below: directory).contains(where: { $0.path == path })
-        else { return (unknown(id), nil) }
-        do {
-            let file = directory.appending(FilePath(path).components)
-            let descriptor = try configuration.roots.open(file)
-            let bytes = try descriptor.closeAfter {
-                var bytes = [UInt8](repeating: 0, count: Int(min(byteCount, Self.outputChunkBytes)))
-                let count = try bytes.withUnsafeMutableBytes {
-                    try descriptor.read(fromAbsoluteOffset: Int64(clamping: offset), into: $0)
-                }
-                return Array(bytes.prefix(count))
-            }
-            return (.outputChunk(offset: offset), Frame(bytes))
-        } catch {
-            let problem = JobProblem(at: path, "the file cannot be read: \(error).")
-            return (.failure(RequestFailure(kind: .world, problems: [problem])), nil)
+        of id: JobID, _ path: String, _ offset: UInt64, _ byteCount: UInt64, for peer: RoutingIdentity
+    ) async -> (ClientReply, Frame?) {
+        guard let directory = outputPath(of: id), settled[id]?.outcome == .succeeded else {
+            return (unknown(id), nil)
         }
+        guard await awaitRoom(for: peer) else {
+            return (failure(at: path, "too much is on its way already, here or to others; ask again later."), nil)
+        }
+        do {
+            let bytes = try await outputDesk.bytes(of: path, in: directory, offset: offset, byteCount: byteCount)
+            guard let bytes else { return (failure(at: path, "the job \(id) has no such file."), nil) }
+            return (.outputChunk(offset: offset), bytes)
+        } catch {
+            return (failure(at: path, "the file cannot be read: \(error)."), nil)
+        }
+    }
+
+    /// Waits a few seconds until bytes may be sent to a client; not for one that does not take what it was sent.
+    private func awaitRoom(for peer: RoutingIdentity) async -> Bool {
+        for _ in 0..<100 {
+            switch endpoint.roomForClient(peer) {
+            case .free: return true
+            case .notTaken: return false
+            case .crowded: try? await Task.sleep(for: .milliseconds(50))
+            }
+        }
+        return false
+    }
+
+    private func failure(at place: String, _ problem: String) -> ClientReply {
+        .failure(RequestFailure(kind: .world, problems: [JobProblem(at: place, problem)]))
     }
 }
 

@@ -11,7 +11,7 @@ extension Coordinator {
         guard !scheduler.workerStatuses.contains(where: { $0.id == worker }), !isJoining(worker) else { return }
         guard let peer = workers.removeValue(forKey: worker)?.identity else { return }
         forgetRequests(of: peer)
-        transferSink.yield((.peerGone, peer))
+        transfers.tell(.peerGone, about: peer)
     }
 
     private func departure(_ worker: WorkerID, _ reason: String, _ units: Int) -> Logger.Metadata {

@@ -10,6 +10,9 @@ import ZeroMQ
 
 /// What workers say.
 extension Coordinator {
+    /// Blobs of a worker that the scheduler is told of.
+    private static let toldBlobsMax = 1 << 19
+
     /// Takes in a worker's message.
     func handle(_ message: WorkerMessage, payload: Frame?, from peer: RoutingIdentity) async {
         if case .hello(let hello) = message {
@@ -21,7 +24,8 @@ extension Coordinator {
             await endpoint.send(.coordinator(.unknownWorker), to: peer)
             // What it has finished meanwhile is still worth having.
             if case .finished(let name, let result, let elapsed, let kernels) = message {
-                finish(name, by: WorkerID(rawValue: peer.name), result, elapsed, kernels)
+                let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
+                earlyResults.keep(.init(peer: peer, unit: name, result: result, timing: timing))
             }
             return
         }
@@ -34,26 +38,61 @@ extension Coordinator {
         case .started(let name): happen(.unitStarted(name.unit, name.attempt, by: worker))
         case .finished(let name, let result, let elapsed, let kernels):
             workers[worker]?.finishedUnits += 1
-            finish(name, by: worker, result, elapsed, kernels)
+            let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
+            happen(.unitFinished(name.unit, name.attempt, by: .worker(worker), result, timing))
         case .failed(let name, let fault, let message):
             let failure = UnitFailure(kind: UnitFailure.Kind(fault), message: message)
             happen(.unitFailed(name.unit, name.attempt, by: .worker(worker), failure))
         case .goodbye(let reason): happen(.workerLeft(worker, reason: reason))
         case .draining: happen(.workerDraining(worker))
-        case .held(let blobs): happen(.blobsHeld(worker, blobs))
-        case .dropped(let blobs): happen(.blobsDropped(worker, blobs))
-        case .collectFailure(let blob, let message): failCollection(of: blob, from: worker, message)
-        case .rangeRequest(let range): request(range, from: peer)
+        case .held(let blobs): note(held: blobs, by: worker)
+        case .dropped(let blobs):
+            let told = workers[worker]?.toldBlobs ?? 0
+            workers[worker]?.toldBlobs = max(told - blobs.count, 0)
+            happen(.blobsDropped(worker, blobs))
+        case .collectFailure(let blob, let message):
+            await pass(.abandoned(blob), from: peer)
+            failCollection(of: blob, from: worker, message)
+        case .rangeRequest(let range): await request(range, from: peer)
         case .rangeCredit(let transfer, let chunks):
-            transferSink.yield((.credit(transfer: transfer, chunks: chunks), peer))
+            // The rest is not wanted: also where nothing of it was sent yet, since the blob is still being collected.
+            if chunks == 0 { forgetRequests(of: peer) { $0.transfer == transfer } }
+            await pass(.credit(transfer: transfer, chunks: chunks), from: peer)
         case .uploadOffer(let transfer, let blob):
             // Only what was asked for: a worker cannot fill the disk.
             let request: TransferService.Request =
                 scheduler.isWanted(blob.digest)
                 ? .offer(transfer: transfer, blob) : .unwanted(transfer: transfer, blob.digest)
-            transferSink.yield((request, peer))
+            await pass(request, from: peer)
         case .uploadChunk(let transfer, let offset):
-            if let payload { transferSink.yield((.chunk(transfer: transfer, offset: offset, payload), peer)) }
+            if let payload { await pass(.chunk(transfer: transfer, offset: offset, payload), from: peer) }
+        }
+    }
+
+    /// Passes on what a peer said of its transfers; one that says more than they can need is not talked to any more.
+    private func pass(_ request: TransferService.Request, from peer: RoutingIdentity) async {
+        guard !transfers.add(request, from: peer) else { return }
+        await end(peer, because: "more was said of transfers than their credit allows; is it a worker of this version?")
+    }
+
+    /// Ends the conversation with a worker that does not keep to the protocol.
+    private func end(_ peer: RoutingIdentity, because sentence: String) async {
+        logger.warning(
+            "a worker's connection was ended",
+            metadata: [LogKeys.worker: "\(endpoint.name(of: peer))", LogKeys.cause: "\(sentence)"])
+        await endpoint.end(peer, because: sentence)
+        dismiss(peer)
+    }
+
+    /// Notes blobs that a worker has; beyond the bound they are of no use to others.
+    private func note(held blobs: [BlobReference], by worker: WorkerID) {
+        let before = workers[worker]?.toldBlobs ?? 0
+        workers[worker]?.toldBlobs = min(before + blobs.count, Self.toldBlobsMax + 1)
+        if before + blobs.count <= Self.toldBlobsMax {
+            happen(.blobsHeld(worker, blobs))
+        } else if before <= Self.toldBlobsMax {
+            logger.warning(
+                "a worker tells of more blobs than are remembered", metadata: [LogKeys.worker: "\(worker)"])
         }
     }
 
@@ -65,10 +104,21 @@ extension Coordinator {
         happen(.workerHeard(worker))
     }
 
+    /// Takes in a greeting: of two connections that greet as one worker, the later is the worker's.
     private func welcome(_ hello: WorkerHello, _ peer: RoutingIdentity) async {
-        let isNewConnection = workers[hello.worker].map { $0.hello.connection != hello.connection } ?? false
+        if let other = worker(at: peer), other != hello.worker {
+            await end(peer, because: "it greeted as \(other), and then as \(hello.worker); a connection has one name")
+            return
+        }
+        let former = workers[hello.worker]
+        let isNewConnection = former.map { $0.identity != peer || $0.hello.connection != hello.connection } ?? false
+        if let old = former?.identity, old != peer {
+            forgetRequests(of: old)
+            transfers.tell(.peerGone, about: old)
+        }
         workers[hello.worker] = ConnectedWorker(
-            identity: peer, hello: hello, finishedUnits: workers[hello.worker]?.finishedUnits ?? 0)
+            identity: peer, hello: hello, finishedUnits: former?.finishedUnits ?? 0,
+            toldBlobs: isNewConnection ? 0 : former?.toldBlobs ?? 0)
         await endpoint.send(
             .coordinator(
                 .welcome(coordinator: configuration.build, heartbeatInterval: configuration.heartbeatInterval)),
@@ -77,42 +127,38 @@ extension Coordinator {
         if isNewConnection { happen(.workerLeft(hello.worker, reason: "its connection broke")) }
         let capacity = WorkerCapacity(lanes: hello.lanes, memoryBytes: hello.memoryBytes)
         happen(.workerJoined(hello.worker, capacity))
+        for early in earlyResults.take(from: peer) {
+            workers[hello.worker]?.finishedUnits += 1
+            let (unit, worker) = (early.unit, UnitExecutorName.worker(hello.worker))
+            happen(.unitFinished(unit.unit, unit.attempt, by: worker, early.result, early.timing))
+        }
     }
 
     /// Ends what is under way with a peer whose message was refused: its units go to others, its transfers end.
     func dismiss(_ peer: RoutingIdentity) {
         if let worker = worker(at: peer) { happen(.workerLeft(worker, reason: "its message was refused")) }
-        transferSink.yield((.peerGone, peer))
+        transfers.tell(.peerGone, about: peer)
     }
 
     private func worker(at peer: RoutingIdentity) -> WorkerID? {
         workers.first { $0.value.identity == peer }?.key
     }
 
-    private func finish(
-        _ name: LeasedUnitName, by worker: WorkerID, _ result: UnitResult, _ elapsed: Double, _ kernels: Double
-    ) {
-        happen(
-            .unitFinished(
-                name.unit, name.attempt, by: .worker(worker), result,
-                UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)))
-    }
-
     // MARK: - Blobs
 
     /// Sends bytes that the coordinator has; a blob that another worker has is collected first.
-    private func request(_ range: RangeRequest, from peer: RoutingIdentity) {
+    private func request(_ range: RangeRequest, from peer: RoutingIdentity) async {
         if case .blob(let digest) = range.source, !store.contains(digest) {
             let waiting = waitingRanges.values.reduce(0) { $0 + $1.count { $0.peer == peer } }
             guard waiting < TransferService.transfersPerPeer else {
-                transferSink.yield((.refusal(transfer: range.transfer, "too many requests at once"), peer))
+                await pass(.refusal(transfer: range.transfer, "too many requests at once"), from: peer)
                 return
             }
             waitingRanges[digest, default: []].append((range, peer))
             happen(.blobWanted(digest))
             return
         }
-        transferSink.yield((.range(range, inputFile(range.source)), peer))
+        await pass(.range(range, inputFile(range.source)), from: peer)
     }
 
     /// Nobody has a blob that workers wait for: their units are given back, and the blob is made again.
@@ -129,7 +175,7 @@ extension Coordinator {
         case .stored(let blob):
             happen(.blobStored(blob))
             for (range, waiter) in waitingRanges.removeValue(forKey: blob.digest) ?? [] {
-                transferSink.yield((.range(range, nil), waiter))
+                transfers.tell(.range(range, nil), about: waiter)
             }
         case .damaged(let blob):
             guard let worker = worker(at: peer) else { return }
@@ -151,10 +197,10 @@ extension Coordinator {
         happen(.collectionFailed(blob, from: worker))
     }
 
-    /// Forgets what a worker waits for that is gone.
-    func forgetRequests(of peer: RoutingIdentity) {
+    /// Forgets what a worker waits for that is gone, or what of it is not wanted any more.
+    func forgetRequests(of peer: RoutingIdentity, where isForgotten: (RangeRequest) -> Bool = { _ in true }) {
         for blob in waitingRanges.keys {
-            waitingRanges[blob]?.removeAll { $0.peer == peer }
+            waitingRanges[blob]?.removeAll { $0.peer == peer && isForgotten($0.range) }
             if waitingRanges[blob]?.isEmpty == true { waitingRanges[blob] = nil }
         }
     }

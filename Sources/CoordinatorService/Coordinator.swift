@@ -48,10 +48,12 @@ actor Coordinator {
     private var abandoned: [JobID: OutputDirectory] = [:]
     private let removal: FileRemoval
     let admissionDesk: AdmissionDesk
+    let outputDesk: OutputDesk
     /// Requests of workers for blobs that are being collected from other workers, by blob.
     ///
     /// Bound: each worker's limit of transfers.
     var waitingRanges: [BlobDigest: [(range: RangeRequest, peer: RoutingIdentity)]] = [:]
+    var earlyResults = EarlyResults()
     /// Why the journal cannot be written at the moment: everything waits for room on the disk.
     private(set) var journalPause: String?
 
@@ -63,16 +65,15 @@ actor Coordinator {
     nonisolated let ownWork: AsyncStream<CoordinatorTask>
     private let ownWorkSink: AsyncStream<CoordinatorTask>.Continuation
     /// What concerns transfers.
-    ///
-    /// Bound: the credit of all transfers, and their limit for each peer.
-    nonisolated let transfers: AsyncStream<(TransferService.Request, RoutingIdentity)>
-    let transferSink: AsyncStream<(TransferService.Request, RoutingIdentity)>.Continuation
+    nonisolated let transfers = TransferQueue()
 
     /// A worker that greeted.
     struct ConnectedWorker {
         let identity: RoutingIdentity
         let hello: WorkerHello
         var finishedUnits = 0
+        /// Blobs that it told of, without those that it took back.
+        var toldBlobs = 0
         var lastSign = ContinuousClock.now - .seconds(1)
     }
 
@@ -89,13 +90,13 @@ actor Coordinator {
         self.supervision = supervision
         metrics = CoordinatorMetrics(factory: supervision.metrics)
         admissionDesk = AdmissionDesk(roots: configuration.roots)
+        outputDesk = OutputDesk(roots: configuration.roots)
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout
         scheduler = Scheduler(settings: settings)
         removal = FileRemoval(store: store, logger: logger)
         (wakeups, wakeSink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         (ownWork, ownWorkSink) = AsyncStream.makeStream(of: CoordinatorTask.self)
-        (transfers, transferSink) = AsyncStream.makeStream(of: (TransferService.Request, RoutingIdentity).self)
     }
 
     private var now: SchedulerInstant { SchedulerInstant(sinceStart: ContinuousClock.now - start - lostTime) }
@@ -152,7 +153,7 @@ actor Coordinator {
         acceptances.removeAll()
         wakeSink.finish()
         ownWorkSink.finish()
-        transferSink.finish()
+        transfers.finish()
     }
 
     private func handlePending() async throws {

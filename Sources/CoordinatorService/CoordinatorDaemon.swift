@@ -49,7 +49,7 @@ public struct CoordinatorDaemon: Service {
             onUnknownKey: { logger.warning("an unknown key was refused", metadata: ["key": "\($0)"]) },
             onFlood: { host, byteCount in
                 logger.warning(
-                    "a peer sent bytes without end; its connection was ended",
+                    "a peer sent more than is held for it; its connection was ended",
                     metadata: ["host": "\(host)", "bytes": "\(byteCount)"])
             })
         let coordinator = Coordinator(
@@ -88,8 +88,12 @@ public struct CoordinatorDaemon: Service {
             group.addTask { try await coordinator.handleEvents() }
             group.addTask { await coordinator.watchDeadlines(actorPulse) }
             group.addTask {
-                for await (request, peer) in coordinator.transfers { await transfers.handle(request, from: peer) }
+                for await entry in coordinator.transfers.entries {
+                    await transfers.handle(entry.request, from: entry.peer)
+                    coordinator.transfers.end(entry)
+                }
             }
+            group.addTask { await transfers.watchUploads() }
             for number in 0..<SchedulerSettings().coordinatorLanes {
                 let work = CoordinatorWork(number: number, store: store, build: build)
                 group.addTask {
@@ -101,19 +105,19 @@ public struct CoordinatorDaemon: Service {
                 }
             }
             // Bound: a client that asks more while so many questions wait is not answered.
-            // Submissions read files and may take long: other questions do not wait behind them.
-            let (questions, questionSink) = AsyncStream.makeStream(
-                of: Question.self, bufferingPolicy: .bufferingOldest(256))
-            let (submissions, submissionSink) = AsyncStream.makeStream(
-                of: Question.self, bufferingPolicy: .bufferingOldest(256))
-            for stream in [questions, submissions] {
+            // Submissions and outputs take files to be read and may take long: other questions do not wait behind them.
+            var sinks: [QuestionKind: AsyncStream<Question>.Continuation] = [:]
+            for kind in QuestionKind.allCases {
+                let (questions, sink) = AsyncStream.makeStream(
+                    of: Question.self, bufferingPolicy: .bufferingOldest(256))
+                sinks[kind] = sink
                 group.addTask {
-                    for await question in stream {
+                    for await question in questions {
                         await coordinator.answer(question.request, number: question.number, to: question.peer)
                     }
                 }
             }
-            group.addTask { await receive(coordinator, endpoint, receptionPulse, questionSink, submissionSink) }
+            group.addTask { [sinks] in await receive(coordinator, endpoint, receptionPulse, sinks) }
             do {
                 // The first loop that ends is the reception, when the endpoint is closed, or one that failed.
                 try await group.next()
@@ -134,14 +138,28 @@ public struct CoordinatorDaemon: Service {
         let peer: RoutingIdentity
     }
 
+    /// Questions that are answered one after the other.
+    private enum QuestionKind: CaseIterable {
+        /// What needs no file.
+        case state
+        case submission
+        case output
+
+        init(_ request: ClientRequest) {
+            self =
+                switch request {
+                case .submit, .plan: .submission
+                case .outputs, .outputRange: .output
+                case .jobs, .status, .workers, .cancel, .drain: .state
+                }
+        }
+    }
+
     private func receive(
         _ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ pulse: LoopPulse,
-        _ questions: AsyncStream<Question>.Continuation, _ submissions: AsyncStream<Question>.Continuation
+        _ sinks: [QuestionKind: AsyncStream<Question>.Continuation]
     ) async {
-        defer {
-            questions.finish()
-            submissions.finish()
-        }
+        defer { sinks.values.forEach { $0.finish() } }
         while let arrival = await endpoint.next() {
             pulse.beginTurn()
             defer { pulse.endTurn() }
@@ -149,17 +167,14 @@ public struct CoordinatorDaemon: Service {
             case .message(.worker(let message), let payload, let peer):
                 await coordinator.handle(message, payload: payload, from: peer)
             case .message(.request(let number, let request), _, let peer):
-                let question = Question(request: request, number: number, peer: peer)
-                switch request {
-                case .submit, .plan: submissions.yield(question)
-                default: questions.yield(question)
-                }
+                sinks[QuestionKind(request)]?.yield(Question(request: request, number: number, peer: peer))
             case .message: break
             case .refused(let peer, let refusal):
                 await coordinator.dismiss(peer)
                 guard refusal.isNews else { continue }
                 logger.warning(
-                    "a message was refused", metadata: ["peer": "\(peer.name)", LogKeys.cause: "\(refusal)"])
+                    "a message was refused",
+                    metadata: ["peer": "\(endpoint.name(of: peer))", LogKeys.cause: "\(refusal)"])
             }
         }
     }

@@ -52,14 +52,27 @@ enum DirectoryTree {
     }
 
     /// The files below a directory, as paths within it, sorted; with their sizes.
-    static func files(below path: FilePath) -> [(path: String, byteCount: UInt64)] {
+    ///
+    /// - Parameters:
+    ///   - path: The directory.
+    ///   - isIncluded: Of the components of a path within it: whether it is looked at.
+    /// - Returns: Paths and sizes in bytes.
+    static func files(
+        below path: FilePath, where isIncluded: (FilePath.ComponentView) -> Bool
+    ) -> [(path: String, byteCount: UInt64)] {
         guard let walk = FileManager.default.enumerator(atPath: path.string) else { return [] }
-        return walk.compactMap { $0 as? String }.sorted().compactMap { name in
-            let attributes = try? FileManager.default.attributesOfItem(atPath: path.appending(name).string)
-            guard let attributes, attributes[.type] as? FileAttributeType == .typeRegular,
-                let size = attributes[.size] as? UInt64
-            else { return nil }
+        let names = walk.compactMap { $0 as? String }.filter { isIncluded(FilePath($0).components) }
+        return names.sorted().compactMap { name in
+            guard case (.typeRegular, let size)? = kind(of: path.appending(name)) else { return nil }
             return (name, size)
         }
+    }
+
+    /// What lies at a path, links not followed, and its size; `nil` when nothing does.
+    static func kind(of path: FilePath) -> (type: FileAttributeType, byteCount: UInt64)? {
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path.string),
+            let type = attributes[.type] as? FileAttributeType, let size = attributes[.size] as? UInt64
+        else { return nil }
+        return (type, size)
     }
 }

@@ -17,7 +17,7 @@ struct OutputDirectory: Sendable {
     /// Where it may lie: links may have changed since the job was taken in.
     private let roots: FileRoots
 
-    private static let stagingPrefix = ".kfacd-"
+    static let stagingPrefix = ".kfacd-"
     /// Stands in the staging directory once the earlier job's files are gone.
     private static let marker = ".publishing"
     /// Stands in a staging directory that was made anew, because an earlier one vanished; holds a row's number.

@@ -23,6 +23,8 @@ actor TransferService {
         /// A request that is not served.
         case refusal(transfer: UInt64, String)
         case chunk(transfer: UInt64, offset: UInt64, Frame)
+        /// A blob whose upload the peer does not go on with.
+        case abandoned(BlobDigest)
         case peerGone
     }
 
@@ -56,7 +58,12 @@ actor TransferService {
         let blob: BlobReference
         let writer: BlobWriter
         var chunksUntilCredit: UInt32
+        /// How often it was looked at since its last chunk, while there might have been one.
+        var silentLooks = 0
     }
+
+    /// How often uploads are looked at, and after how many times in silence one ends: two minutes.
+    private static let (lookInterval, silentLooksMax) = (Duration.seconds(10), 12)
 
     private let lane = Lane("kfacd.transfers")
     private let store: BlobStore
@@ -100,6 +107,8 @@ actor TransferService {
         case .refusal(let transfer, let message): await fail(Key(peer: peer, transfer: transfer), message)
         case .chunk(let transfer, let offset, let payload):
             await append(payload, at: offset, Key(peer: peer, transfer: transfer))
+        case .abandoned(let digest):
+            for key in incoming.keys where key.peer == peer && incoming[key]?.blob.digest == digest { end(key) }
         case .peerGone:
             outgoing = outgoing.filter { $0.key.peer != peer }
             for key in incoming.keys where key.peer == peer { end(key) }
@@ -214,11 +223,16 @@ actor TransferService {
 
     private func append(_ payload: Frame, at offset: UInt64, _ key: Key) async {
         guard let transfer = incoming[key] else { return }
-        uploadCredit.receive(from: key)
         let end = offset.addingReportingOverflow(UInt64(payload.byteCount))
         // A chunk from before a restart is none of this attempt's.
         guard offset == UInt64(transfer.writer.byteCount), !end.overflow, end.partialValue <= transfer.blob.byteCount
         else { return }
+        // A chunk that was not asked for is not written: credit is what bounds the disk's queue.
+        guard uploadCredit.receive(from: key) else {
+            await pause(key, "its worker sent more of it than it was asked for")
+            return
+        }
+        incoming[key]?.silentLooks = 0
         do {
             try payload.withBytes { bytes throws in try transfer.writer.append(bytes) }
             if end.partialValue == transfer.blob.byteCount {
@@ -247,6 +261,30 @@ actor TransferService {
         } else {
             incoming[key]?.chunksUntilCredit -= 1
         }
+    }
+
+    /// Ends uploads of which nothing comes, again and again, until cancelled: they hold credit that others wait for.
+    func watchUploads() async {
+        while (try? await Task.sleep(for: Self.lookInterval)) != nil { await lookAtUploads() }
+    }
+
+    /// Ends the uploads that were silent too often when they were looked at.
+    ///
+    /// Looks are counted, not time: while the process does not run nobody can be heard.
+    func lookAtUploads() async {
+        for key in incoming.keys where uploadCredit.isGranted(key) {
+            let looks = (incoming[key]?.silentLooks ?? 0) + 1
+            incoming[key]?.silentLooks = looks
+            if looks > Self.silentLooksMax { await pause(key, "its worker sends nothing of it") }
+        }
+        while let (key, chunks) = uploadCredit.next() { await sendCredit(chunks, key) }
+    }
+
+    /// Ends an upload that its peer does not go on with as it should; the blob is collected again later.
+    private func pause(_ key: Key, _ reason: String) async {
+        guard let blob = incoming[key]?.blob.digest else { return }
+        await report(.paused(blob, reason: "blob \(blob): \(reason)"), key.peer)
+        await refuse(key, reason)
     }
 
     private func grant(_ key: Key, _ chunks: UInt32) async {

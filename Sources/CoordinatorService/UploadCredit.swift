@@ -37,10 +37,18 @@ struct UploadCredit<Peer: Hashable> {
         return atOnce
     }
 
-    /// A chunk came; one that nobody granted changes nothing.
-    mutating func receive(from key: Key) {
-        giveBack(min(1, granted[key] ?? 0), of: key)
+    /// A chunk came.
+    ///
+    /// - Returns: Whether it was granted; one that was not changes nothing.
+    @discardableResult
+    mutating func receive(from key: Key) -> Bool {
+        guard granted[key] != nil else { return false }
+        giveBack(1, of: key)
+        return true
     }
+
+    /// Whether a peer may send a chunk.
+    func isGranted(_ key: Key) -> Bool { granted[key] != nil }
 
     /// An upload is over, whatever of its credit was used.
     mutating func end(_ key: Key) {

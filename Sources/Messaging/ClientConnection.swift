@@ -23,7 +23,7 @@ public actor ClientConnection {
         to endpoint: Endpoint, keys: PeerKeys? = nil, context: Context
     ) async throws(MessagingError) -> ClientConnection {
         ClientConnection(
-            link: try await DealerLink.connect(to: endpoint, as: nil, keys: keys, linger: .zero, context: context))
+            link: try await DealerLink.connect(to: endpoint, keys: keys, linger: .zero, context: context))
     }
 
     /// Asks again when the connection breaks, and gives up when the keys do not fit.

@@ -8,7 +8,10 @@ public import ZeroMQ
 /// Bounds for what peers can make it hold, each and all together, stand in ``limits``: what they sent and was not read,
 /// also of messages that never end, and what was sent to them and they do not take. Who exceeds the first loses the
 /// connection, as does who takes nothing for half a minute; what exceeds the second is dropped. What is no message is
-/// refused; a peer that goes on loses its connection and is not listened to for a while.
+/// refused; a peer that goes on loses its connection.
+///
+/// A peer is a connection: the router names each, and never two alike. So nothing that is sent to a worker can reach
+/// somebody who claims its name; who a connection belongs to, its greeting says.
 public final class CoordinatorEndpoint: Sendable {
     /// What came from a peer.
     public enum Arrival: Sendable {
@@ -29,6 +32,7 @@ public final class CoordinatorEndpoint: Sendable {
     private let channel: MessageChannel
     private let authenticator: CurveAuthenticator?
     private let access: PeerAccess?
+    private let names: PeerNames
     private let onFlood: @Sendable (String, UInt64) -> Void
     private let conduct = Mutex(PeerConduct())
     private let refusals = Mutex(NewsFilter())
@@ -38,6 +42,9 @@ public final class CoordinatorEndpoint: Sendable {
     public var endpoint: Endpoint { channel.endpoint }
 
     /// What it takes from a peer, and holds for all of them.
+    ///
+    /// Who keeps to the protocol has less waiting than the bounds of a peer, however long nobody reads: transfers have
+    /// credit, a client awaits its answers, and signs of life are one or two a second.
     public static let limits: ChannelLimits = {
         var limits = ChannelLimits()
         limits.outboundMessages = 4096
@@ -47,14 +54,28 @@ public final class CoordinatorEndpoint: Sendable {
         return limits
     }()
 
+    /// How its socket behaves, keys aside.
+    ///
+    /// Messages that were received wait in the channel only, never in libzmq: it would stop to read from their peer,
+    /// and when such a connection breaks it ends the process (libzmq issue 4364).
+    static let options: SocketOptions = {
+        var options = SocketOptions()
+        // Many peers each hold little: credit bounds what is under way, this bounds what a dead peer leaves behind.
+        options.sendHighWaterMark = 1024
+        options.receiveHighWaterMark = nil
+        options.maximumFrameBytes = max(WireLimits.requestBytesMax, WireLimits.chunkBytes)
+        return options
+    }()
+
     private init(
-        channel: MessageChannel, authenticator: CurveAuthenticator?, access: PeerAccess?,
+        channel: MessageChannel, authenticator: CurveAuthenticator?, access: PeerAccess?, names: PeerNames,
         onFlood: @escaping @Sendable (String, UInt64) -> Void
     ) {
         self.onFlood = onFlood
         self.channel = channel
         self.authenticator = authenticator
         self.access = access
+        self.names = names
     }
 
     /// Listens at an endpoint.
@@ -66,8 +87,8 @@ public final class CoordinatorEndpoint: Sendable {
     ///   - claimPeriod: How long a worker's name stays its own after its last message.
     ///   - limits: What it takes from peers and holds for them.
     ///   - onUnknownKey: Told of a key that was refused, once a minute at most.
-    ///   - onFlood: Told of a host whose connection was ended because it sent so many bytes and no whole message,
-    ///     once a minute at most.
+    ///   - onFlood: Told of a host whose connection was ended because it sent more bytes than are held for it, once a
+    ///     minute at most.
     /// - Returns: An endpoint that listens; until ``guardConnections()`` runs, nobody with keys gets in.
     /// - Throws: ``MessagingError/unprotectedEndpoint(endpoint:)`` for an endpoint that other machines reach,
     ///   ``MessagingError/cannotOpen(endpoint:cause:)`` when it is taken or not permitted.
@@ -79,14 +100,9 @@ public final class CoordinatorEndpoint: Sendable {
         guard endpoint.isLocalOnly || keys != nil else {
             throw .unprotectedEndpoint(endpoint: endpoint.description)
         }
-        var options = SocketOptions()
-        // Many peers each hold little: credit bounds what is under way, this bounds what a dead peer leaves behind.
-        options.sendHighWaterMark = 1024
-        options.receiveHighWaterMark = 64
-        options.maximumFrameBytes = max(WireLimits.requestBytesMax, WireLimits.chunkBytes)
-        // A peer that comes back under its name before the old connection is known to be dead takes it over.
-        options.isRouterHandover = true
+        var options = options
         options.isIPv6Enabled = endpoint.isIPv6
+        let names = PeerNames()
         do {
             var authenticator: CurveAuthenticator?
             if let keys {
@@ -95,10 +111,11 @@ public final class CoordinatorEndpoint: Sendable {
             }
             let channel = try await MessageChannel.bind(
                 endpoint, context: context, options: options, limits: limits, name: "kfacd-router"
-            ) { $0.countedName }
+            ) { names.countedName(of: $0) }
             return CoordinatorEndpoint(
                 channel: channel, authenticator: authenticator,
-                access: keys.map { PeerAccess(keys: $0.authorized, claimPeriod: claimPeriod) }, onFlood: onFlood)
+                access: keys.map { PeerAccess(keys: $0.authorized, claimPeriod: claimPeriod) }, names: names,
+                onFlood: onFlood)
         } catch {
             throw .cannotOpen(endpoint: endpoint.description, cause: error.description)
         }
@@ -142,12 +159,16 @@ public final class CoordinatorEndpoint: Sendable {
                 received.hangUp()
                 continue
             }
-            do {
+            do throws(WireError) {
                 let (message, payload) = try received.decoded()
-                guard let access,
-                    let objection = access.objection(to: message, from: peer, user: received.authenticatedUser)
-                else { return .message(message, payload: payload, from: peer) }
-                return await refuse(message, of: peer, objection)
+                if let byteCount = payload?.byteCount, byteCount > WireLimits.chunkBytes {
+                    throw .tooLarge(byteCount: byteCount, byteCountMax: WireLimits.chunkBytes)
+                }
+                if let objection = access?.objection(to: message, from: peer, user: received.authenticatedUser) {
+                    return await refuse(message, of: peer, objection)
+                }
+                if case .worker(.hello(let hello)) = message { names.note(hello.worker, at: peer) }
+                return .message(message, payload: payload, from: peer)
             } catch {
                 conduct.withLock { $0.strike(peer, at: .now) }
                 await send(.refusal(PeerRefusal(message: error.description)), to: peer)
@@ -176,6 +197,15 @@ public final class CoordinatorEndpoint: Sendable {
             isNews: refusals.withLock { $0.isNews("\(peer)", at: .now) })
     }
 
+    /// Tells a peer why it is not talked to any more; with its next message it loses the connection.
+    public func end(_ peer: RoutingIdentity, because sentence: String) async {
+        await send(.refusal(PeerRefusal(message: sentence)), to: peer)
+        conduct.withLock { $0.ban(peer, at: .now) }
+    }
+
+    /// What the log calls a peer.
+    public func name(of peer: RoutingIdentity) -> String { names.name(of: peer) }
+
     /// Queues a message to a peer; what cannot be delivered is dropped and shows as a peer that is not heard.
     public func send(_ message: WireMessage, payload: Frame? = nil, to peer: RoutingIdentity) async {
         guard let message = try? Message(message, payload: payload, to: peer) else { return }
@@ -190,6 +220,25 @@ public final class CoordinatorEndpoint: Sendable {
     public func hasRoom(for peer: RoutingIdentity) -> Bool {
         let held = channel.heldBytes(for: peer)
         return held.peer <= (held.all <= Self.roomBytes ? Self.roomBytesPerPeer : WireLimits.chunkBytes)
+    }
+
+    /// Bytes of a client, and of all clients, above which no more are read for it: workers' room is not theirs.
+    private static let (bytesPerClient, clientBytes) = (4 << 20, 128 << 20)
+
+    /// Whether a client takes what it is sent, and other clients do too, so that more bytes may follow.
+    public func roomForClient(_ peer: RoutingIdentity) -> ClientRoom {
+        if channel.heldBytes(for: peer).peer > Self.bytesPerClient { return .notTaken }
+        return channel.heldBytes { !names.isWorker($0) } > Self.clientBytes ? .crowded : .free
+    }
+
+    /// Whether a client may be sent more bytes.
+    public enum ClientRoom: Sendable {
+        /// It may.
+        case free
+        /// It does not take what it was sent.
+        case notTaken
+        /// Too much is on its way to other clients; that may be better in a moment.
+        case crowded
     }
 
     /// What waits and what went over the socket.

@@ -13,7 +13,6 @@ struct DealerLink: Sendable {
     ///
     /// - Parameters:
     ///   - endpoint: Where the coordinator listens.
-    ///   - name: The name under which the coordinator answers, or `nil` for one of its choice.
     ///   - keys: This side's key and the coordinator's; needed for a coordinator on another machine.
     ///   - linger: How long the last words may take to leave after closing.
     ///   - context: The process's context.
@@ -21,18 +20,13 @@ struct DealerLink: Sendable {
     /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)`` for an address that cannot be one,
     ///   ``MessagingError/unprotectedConnection(endpoint:)`` without keys.
     static func connect(
-        to endpoint: Endpoint, as name: String?, keys: PeerKeys?, linger: Duration, context: Context
+        to endpoint: Endpoint, keys: PeerKeys?, linger: Duration, context: Context
     ) async throws(MessagingError) -> DealerLink {
         guard endpoint.isLocalOnly || keys != nil else {
             throw .unprotectedConnection(endpoint: endpoint.description)
         }
         var options = SocketOptions()
-        if let keys {
-            options.routingIdentity = .unguessable(for: name ?? RoutingIdentity.client)
-            options.curve = .client(keys.pair, serverKey: keys.serverKey)
-        } else {
-            options.routingIdentity = name.flatMap { try? RoutingIdentity($0) }
-        }
+        if let keys { options.curve = .client(keys.pair, serverKey: keys.serverKey) }
         options.linger = linger
         options.isIPv6Enabled = endpoint.isIPv6
         options.reconnectInterval = .milliseconds(50)

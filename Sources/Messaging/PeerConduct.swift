@@ -2,7 +2,7 @@ import ZeroMQ
 
 /// Which peers are not listened to for a while, because what they said was no message.
 ///
-/// Such a peer loses its connection; what it sends under its name on the next one is dropped unread.
+/// Such a peer loses its connection; what comes of it all the same is dropped unread.
 /// Bound: ``peerCountMax`` peers; the one that behaved longest is forgotten for a new one.
 struct PeerConduct {
     private struct Record {
@@ -26,6 +26,11 @@ struct PeerConduct {
             return false
         }
         return record.strikes >= Self.strikesMax
+    }
+
+    /// Notes that a peer is not to be listened to, whatever it says.
+    mutating func ban(_ peer: RoutingIdentity, at now: ContinuousClock.Instant) {
+        for _ in 0..<Self.strikesMax { strike(peer, at: now) }
     }
 
     /// Notes that a peer said something that is no message.

@@ -73,7 +73,7 @@ public actor WorkerConnection {
         to endpoint: Endpoint, hello: WorkerHello, keys: PeerKeys? = nil, context: Context
     ) async throws(MessagingError) -> WorkerConnection {
         let link = try await DealerLink.connect(
-            to: endpoint, as: hello.worker.rawValue, keys: keys, linger: .seconds(1), context: context)
+            to: endpoint, keys: keys, linger: .seconds(1), context: context)
         return WorkerConnection(link: link, hello: hello)
     }
 
@@ -214,6 +214,25 @@ public actor WorkerConnection {
             }
         }
         try await tell(message)
+    }
+
+    /// Says what a unit's results are; where they are too many for a message, that it failed, on any worker.
+    ///
+    /// - Returns: Why it failed, or `nil`.
+    /// - Throws: ``MessagingError/closed(endpoint:)`` when the connection, or the task, ends before it is said.
+    public func tellFinished(
+        _ unit: LeasedUnitName, _ result: UnitResult, elapsedSeconds: Double, kernelSeconds: Double
+    ) async throws(MessagingError) -> String? {
+        do {
+            try await tellWhenWelcome(
+                .finished(unit, result, elapsedSeconds: elapsedSeconds, kernelSeconds: kernelSeconds))
+            return nil
+        } catch {
+            guard case .transferFailed(_, let message) = error else { throw error }
+            let sentence = "the unit's results cannot be sent: \(message)"
+            try await tellWhenWelcome(.failed(unit, .badInput, message: sentence))
+            return sentence
+        }
     }
 
     private func wakeWelcomeWaiters() {

@@ -205,9 +205,9 @@ public struct Worker: Service {
     ) async {
         switch outcome {
         case .computed(let result):
-            try? await connection.tellWhenWelcome(
-                .finished(
-                    unit.name, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1)))
+            let problem = try? await connection.tellFinished(
+                unit.name, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1))
+            if let problem = problem.flatMap({ $0 }) { log("unit failed", unit, problem) }
         case .failed(let fault, let message):
             log(fault == .badInput ? "bad input" : "unit failed", unit, message)
             try? await connection.tellWhenWelcome(.failed(unit.name, fault, message: message))

@@ -27,7 +27,7 @@ public enum ChannelEvent: Equatable, Sendable {
     case peerBlocked(RoutingIdentity, dropped: Int)
     /// A received message broke a limit and was dropped, and its connection ended; only a router knows the sender.
     case malformed(RoutingIdentity?, MalformedMessage)
-    /// A router's peer sent more than is taken without ending its message, and its connection ended.
+    /// A peer sent more than is held for it, and its connection ended.
     case flooded(host: String, byteCount: UInt64)
     /// So many older events were dropped because nobody read them.
     case eventsDropped(Int)

@@ -6,11 +6,19 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Their bytes; one message is accepted into an empty queue whatever its size.
     public var outboundBytes = 64 << 20
 
-    /// Messages that wait for the consumer; at this number the channel stops receiving.
-    public var inboundMessages = 64
+    /// Messages that wait for the consumer; above it the peer with the most of them loses its connection, and they go.
+    ///
+    /// With ``SocketOptions/receiveHighWaterMark`` the channel stops receiving instead, at this number.
+    public var inboundMessages = 1 << 18
 
-    /// Their bytes; the channel stops receiving after the message that reaches it.
-    public var inboundBytes = 64 << 20
+    /// Their bytes; the same, but the channel stops receiving after the message that reaches it.
+    public var inboundBytes = 1 << 30
+
+    /// Messages of one peer of a router that wait for the consumer; above it the peer's connection ends.
+    public var inboundMessagesPerPeer = 4096
+
+    /// Their bytes; the same, but one message waits whatever its size.
+    public var inboundBytesPerPeer = 128 << 20
 
     /// Frames of one message, sent or received, without the identity frame.
     public var framesPerMessage = 8
@@ -21,8 +29,11 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Bytes that libzmq holds for one peer of a router; messages above it are dropped, the first excepted.
     public var heldBytesPerPeer = 256 << 20
 
-    /// Bytes that libzmq holds for all peers of a router; above it only peers for which nothing is held get a message.
+    /// Bytes that libzmq holds for all peers of a router; above it a peer gets what ``heldBytesAlways`` has room for.
     public var heldBytes = 1 << 30
+
+    /// Bytes that libzmq holds for a peer of a router whatever is held for others: nobody can silence it.
+    public var heldBytesAlways = 8 << 20
 
     /// Bytes that one TCP connection to a router has sent of a message without its end; above it the connection ends.
     ///
@@ -31,11 +42,15 @@ public struct ChannelLimits: Equatable, Sendable {
 
     /// Bytes that one TCP connection to a router has sent and that are not delivered; above it the connection ends.
     ///
-    /// More than the messages that may wait in libzmq, or peers lose their connection because the consumer is behind.
+    /// More than comes while the channel's thread does other things, or peers lose their connection for nothing.
     public var undeliveredBytesPerConnection = 256 << 20
 
     /// Bytes that all of them have sent and that are not delivered; above it those end that sent the most.
     public var undeliveredBytes = 1 << 30
+
+    /// Bytes that a host's connections to a router sent within an hour without a message being delivered of them; above
+    /// it the host is not let in for the rest of the hour.
+    public var undeliverableBytesPerHost = 512 << 20
 
     /// Events that wait for their consumer; the oldest give way.
     public var events = 256

@@ -14,16 +14,19 @@ final class HeldFrames: Sendable {
     private let state = Mutex(State())
     private let peerBytesMax: Int
     private let bytesMax: Int
+    private let peerBytesAlways: Int
 
     init(limits: ChannelLimits) {
         peerBytesMax = limits.heldBytesPerPeer
         bytesMax = limits.heldBytes
+        peerBytesAlways = limits.heldBytesAlways
     }
 
-    /// Whether a message may be handed over: a peer for which nothing is held can always have one.
+    /// Whether so many shared bytes may be handed over: a peer for which nothing is held can always have a message.
     func hasRoom(for byteCount: Int, of peer: RoutingIdentity) -> Bool {
         state.withLock { state in
-            guard let held = state.byPeer[peer] else { return true }
+            guard byteCount > 0, let held = state.byPeer[peer] else { return true }
+            if byteCount <= peerBytesAlways - min(held, peerBytesAlways) { return true }
             return byteCount <= peerBytesMax - min(held, peerBytesMax)
                 && byteCount <= bytesMax - min(state.sum, bytesMax)
         }
@@ -32,6 +35,11 @@ final class HeldFrames: Sendable {
     /// Bytes held for a peer, and for all.
     func counts(of peer: RoutingIdentity) -> (peer: Int, all: Int) {
         state.withLock { ($0.byPeer[peer] ?? 0, $0.sum) }
+    }
+
+    /// Bytes held for some of the peers.
+    func byteCount(where isCounted: (RoutingIdentity) -> Bool) -> Int {
+        state.withLock { state in state.byPeer.reduce(0) { $0 + (isCounted($1.key) ? $1.value : 0) } }
     }
 
     /// Bytes held for all peers.

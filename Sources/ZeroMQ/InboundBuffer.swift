@@ -1,19 +1,39 @@
-/// Received messages that wait for the consumer, bounded in number and bytes.
+/// Received messages that wait for the consumer, bounded in number and bytes: for each peer, and together.
 ///
-/// The socket's thread asks ``pauseIfFull()`` before it receives. The pause ends when half of the room is free, so that
-/// a slow consumer does not wake the thread for every message.
+/// The socket's thread asks ``makeRoom(for:)`` before it appends: whoever exceeds a bound loses its connection. Where
+/// libzmq's queue is bounded too, it asks ``pauseIfFull()`` before it receives instead. That pause ends when half of
+/// the room is free, so that a slow consumer does not wake the thread for every message.
 struct InboundBuffer: MailboxBuffer {
+    /// Messages of one peer.
+    private struct Share {
+        var messageCount = 0
+        var byteCount = 0
+    }
+
+    /// Who has to lose the connection, so that the bounds hold.
+    struct Overrun {
+        /// Bytes that waited, and those that were to wait.
+        let byteCount: Int
+        /// One of the peer's messages.
+        let message: Message
+    }
+
     private var messages = RingQueue<Message>()
     private(set) var byteCount = 0
     private(set) var receivedMessages = 0
     private(set) var isPaused = false
     private var hasRoomSignal = false
+    private var shares: [RoutingIdentity: Share] = [:]
     private let messagesMax: Int
     private let bytesMax: Int
+    private let messagesPerPeerMax: Int
+    private let bytesPerPeerMax: Int
 
     init(limits: ChannelLimits) {
         messagesMax = max(limits.inboundMessages, 1)
         bytesMax = max(limits.inboundBytes, 1)
+        messagesPerPeerMax = max(limits.inboundMessagesPerPeer, 1)
+        bytesPerPeerMax = max(limits.inboundBytesPerPeer, 1)
     }
 
     var messageCount: Int { messages.count }
@@ -22,11 +42,19 @@ struct InboundBuffer: MailboxBuffer {
         messages.append(message)
         byteCount += message.byteCount
         receivedMessages += 1
+        guard let peer = message.routingIdentity else { return }
+        shares[peer, default: Share()].messageCount += 1
+        shares[peer, default: Share()].byteCount += message.byteCount
     }
 
     mutating func popFirst() -> Message? {
         guard let message = messages.popFirst() else { return nil }
         byteCount -= message.byteCount
+        if let peer = message.routingIdentity, var share = shares[peer] {
+            share.messageCount -= 1
+            share.byteCount -= message.byteCount
+            shares[peer] = share.messageCount > 0 ? share : nil
+        }
         if isPaused, messages.count <= messagesMax / 2, byteCount <= bytesMax / 2 {
             isPaused = false
             hasRoomSignal = true
@@ -43,5 +71,44 @@ struct InboundBuffer: MailboxBuffer {
     mutating func pauseIfFull() -> Bool {
         if messages.count >= messagesMax || byteCount >= bytesMax { isPaused = true }
         return isPaused
+    }
+
+    // MARK: - Bounds without a pause
+
+    /// Makes room for a message that came, at the cost of whoever takes too much.
+    ///
+    /// - Returns: Whether the message may be appended, and who loses the connection: its sender when it exceeds its own
+    ///   bound, and its message is not to be appended then; above the bound of all the peer that has the most waiting,
+    ///   whose messages are removed.
+    mutating func makeRoom(for message: Message) -> (isAdmitted: Bool, overruns: [Overrun]) {
+        let share = message.routingIdentity.flatMap { shares[$0] } ?? Share()
+        let (ownCount, ownBytes) = (share.messageCount + 1, share.byteCount + message.byteCount)
+        let refusal = Overrun(byteCount: ownBytes, message: message)
+        if share.messageCount > 0, ownCount > messagesPerPeerMax || ownBytes > bytesPerPeerMax {
+            return (false, [refusal])
+        }
+        var overruns: [Overrun] = []
+        while messages.count > 0, messages.count >= messagesMax || byteCount + message.byteCount > bytesMax {
+            let isCrowded = messages.count >= messagesMax
+            let largest = shares.max { left, right in
+                isCrowded
+                    ? left.value.messageCount < right.value.messageCount
+                    : left.value.byteCount < right.value.byteCount
+            }
+            guard let (peer, most) = largest,
+                isCrowded ? most.messageCount >= ownCount : most.byteCount >= ownBytes,
+                let overrun = removeAll(of: peer)
+            else { return (false, overruns + [refusal]) }
+            overruns.append(overrun)
+            if peer == message.routingIdentity { return (false, overruns) }
+        }
+        return (true, overruns)
+    }
+
+    private mutating func removeAll(of peer: RoutingIdentity) -> Overrun? {
+        let removed = messages.removeAll { $0.routingIdentity == peer }
+        guard let share = shares.removeValue(forKey: peer), let last = removed.last else { return nil }
+        byteCount -= share.byteCount
+        return Overrun(byteCount: share.byteCount, message: last)
     }
 }

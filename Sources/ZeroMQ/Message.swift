@@ -21,8 +21,11 @@ public struct Message: Equatable, Sendable {
     ///
     /// It may connect again. Nothing happens to a message that was not received, or came by other means than TCP.
     public func hangUp() {
-        (frames.first?.owner as? ReceivedFrame)?.hangUp()
+        connection?.hangUp()
     }
+
+    /// The TCP connection that a received message came by, when it was known.
+    var connection: TCPConnection? { (frames.first?.owner as? ReceivedFrame)?.connection }
 
     /// The sum of the frames' sizes.
     public var byteCount: Int {

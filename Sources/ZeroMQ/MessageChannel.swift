@@ -3,8 +3,8 @@ internal import Synchronization
 /// A socket of messages for asynchronous code.
 ///
 /// One thread of its own makes, polls, uses and closes the socket, since libzmq's sockets belong to one thread.
-/// Messages to be sent wait in a bounded queue, received ones in another; a consumer that is behind stops reception,
-/// and so, by way of the high-water marks, the peers. What can be lost is reported on ``events``.
+/// Messages to be sent wait in a bounded queue, received ones in another; when a consumer is so far behind that the
+/// second is full, the peer that filled it loses its connection. What can be lost is reported on ``events``.
 ///
 /// Use ``close(flushingFor:)`` to end a channel. One that is merely dropped stops too, without sending what is queued.
 public final class MessageChannel: Sendable {
@@ -163,6 +163,11 @@ public final class MessageChannel: Sendable {
 
     /// Bytes that libzmq holds for a peer of a router and has not handed to the kernel, and those for all peers.
     public func heldBytes(for peer: RoutingIdentity) -> (peer: Int, all: Int) { core.held.counts(of: peer) }
+
+    /// Bytes that libzmq holds for some peers of a router and has not handed to the kernel.
+    public func heldBytes(where isCounted: (RoutingIdentity) -> Bool) -> Int {
+        core.held.byteCount(where: isCounted)
+    }
 
     /// What the channel holds and has done.
     public var statistics: ChannelStatistics { core.statistics }

@@ -7,6 +7,9 @@ final class ReceivedFrame: @unchecked Sendable {
     // @unchecked Sendable because the socket's thread fills it before anyone else sees it; then it is only read.
     let message: UnsafeMutablePointer<zmq_msg_t>
 
+    /// The connection that the frame came by, as the socket's thread knew it; nil when it did not.
+    var connection: TCPConnection?
+
     init() throws(ZeroMQError) {
         // On the heap, since small messages hold their bytes within the structure, whose address must not change.
         unsafe message = .allocate(capacity: 1)
@@ -33,17 +36,6 @@ final class ReceivedFrame: @unchecked Sendable {
 
     /// The descriptor of the connection that the frame came by; −1 when it came by none.
     var descriptor: Int32 { unsafe zmq_msg_get(message, ZMQ_SRCFD) }
-
-    /// Ends the TCP connection that the frame came by; its peer may connect again.
-    ///
-    /// libzmq offers no such call for routers, but names the connection's descriptor and the host it began with.
-    func hangUp() {
-        guard let connection = TCPConnection(descriptor: descriptor),
-            let host = unsafe zmq_msg_gets(message, "Peer-Address"),
-            unsafe connection.host == String(cString: host)
-        else { return }
-        connection.hangUp()
-    }
 
     /// The bytes as a frame that keeps this object.
     var frame: Frame {

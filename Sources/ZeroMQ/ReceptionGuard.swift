@@ -1,8 +1,9 @@
 /// How much a router's connections make libzmq hold, by what the kernel received and what was delivered.
 ///
-/// libzmq bounds the messages it holds for each connection (`ZMQ_RCVHWM`) and each frame's size (`ZMQ_MAXMSGSIZE`), but
-/// neither the number of frames of a message that never ends nor the sum over all connections. What a connection
-/// received and did not deliver as messages is therefore counted here; connections above a limit are to be ended.
+/// libzmq bounds each frame's size (`ZMQ_MAXMSGSIZE`), but neither the number of frames of a message that never ends
+/// nor what comes while the socket's thread does other things. What a connection received and did not deliver as
+/// messages is therefore counted here; connections above a limit are to be ended. One that ended needs no account: what
+/// it left as messages is taken before another is accepted.
 ///
 /// A state machine without clock and sockets: the socket's thread tells it what happens and asks from time to time.
 package struct ReceptionGuard<Connection: Equatable> {
@@ -31,9 +32,17 @@ package struct ReceptionGuard<Connection: Equatable> {
     package var isEmpty: Bool { accounts.isEmpty }
 
     /// A connection stands; it takes over the descriptor of one that ended.
-    package mutating func begin(_ connection: Connection, descriptor: Int32) {
-        accounts[descriptor] = Account(connection: connection)
+    ///
+    /// - Parameters:
+    ///   - connection: The connection.
+    ///   - descriptor: Its descriptor.
+    ///   - receivedBytes: What the kernel received on it before its messages are counted.
+    package mutating func begin(_ connection: Connection, descriptor: Int32, receivedBytes: UInt64 = 0) {
+        accounts[descriptor] = Account(connection: connection, delivered: receivedBytes)
     }
+
+    /// The connection that has a descriptor, if it is looked after.
+    package func connection(at descriptor: Int32) -> Connection? { accounts[descriptor]?.connection }
 
     /// A connection ended.
     package mutating func end(descriptor: Int32) {

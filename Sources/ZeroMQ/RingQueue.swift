@@ -38,6 +38,17 @@ struct RingQueue<Element> {
         self = RingQueue()
     }
 
+    /// Removes the elements that fit, and returns them; the others keep their order.
+    mutating func removeAll(where isRemoved: (Element) -> Bool) -> [Element] {
+        var kept = RingQueue()
+        var removed: [Element] = []
+        while let element = popFirst() {
+            if isRemoved(element) { removed.append(element) } else { kept.append(element) }
+        }
+        self = kept
+        return removed
+    }
+
     private mutating func grow() {
         var larger: [Element?] = []
         larger.reserveCapacity(max(8, slots.count * 2))

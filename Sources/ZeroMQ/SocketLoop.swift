@@ -8,6 +8,9 @@ struct SocketLoop: ~Copyable {
     /// How many messages move in one direction before the other gets its turn.
     private static let turnLength = 64
 
+    /// How many turns of receiving go before a new connection at most.
+    private static let drainTurns = 64
+
     /// How often connections are asked for what they sent: a flood is as large as what comes in this time.
     private static let settlingInterval: Duration = .milliseconds(100)
 
@@ -17,7 +20,7 @@ struct SocketLoop: ~Copyable {
         case longEnough
         /// libzmq has no whole message.
         case drained
-        /// The consumer is behind.
+        /// The consumer is behind, and libzmq's queue is bounded.
         case paused
     }
 
@@ -25,7 +28,13 @@ struct SocketLoop: ~Copyable {
     private let monitor: MonitorSocket
     private let core: ChannelCore
     private let hasAuthenticator: Bool
+    /// Whether libzmq stops reading from a peer whose messages are not taken.
+    private let isReceptionBounded: Bool
+    private var ended = EndedPeers()
+    /// A dealer's connection.
+    private var ownConnection: TCPConnection?
     private var reception: ReceptionGuard<TCPConnection>
+    private var silent: SilentConnections
     private var receptionSettled = ContinuousClock.now
     // A dealer's queue is full: sleep until libzmq says it is not.
     private var isSendBlocked = false
@@ -52,6 +61,8 @@ struct SocketLoop: ~Copyable {
         self.monitor = monitor
         self.core = core
         hasAuthenticator = options.hasAuthenticator
+        isReceptionBounded = options.receiveHighWaterMark != nil
+        silent = SilentConnections(bytesPerHostMax: core.limits.undeliverableBytesPerHost)
         reception = ReceptionGuard(
             unfinishedBytesMax: core.limits.unfinishedBytesPerConnection,
             connectionBytesMax: core.limits.undeliveredBytesPerConnection, bytesMax: core.limits.undeliveredBytes)
@@ -118,7 +129,8 @@ struct SocketLoop: ~Copyable {
     private func send(_ message: Message) throws(ZeroMQError) -> Socket.SendOutcome {
         let identity = message.routingIdentity
         if let identity {
-            guard core.held.hasRoom(for: message.byteCount, of: identity) else { return .wouldBlock }
+            let sharedBytes = message.frames.reduce(0) { $0 + ($1.isShared ? $1.byteCount : 0) }
+            guard core.held.hasRoom(for: sharedBytes, of: identity) else { return .wouldBlock }
             let outcome = try socket.send(Frame(identity.bytes), hasMore: true)
             guard outcome == .sent else { return outcome }
         }
@@ -138,12 +150,12 @@ struct SocketLoop: ~Copyable {
 
     // MARK: - Receiving
 
-    /// Takes messages while the consumer has room.
+    /// Takes messages, where libzmq's queue is bounded while the consumer has room.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; messages taken before are delivered.
     private mutating func receiveTurn() throws(ZeroMQError) -> ReceptionEnd {
         for _ in 0..<Self.turnLength {
-            if core.inbound.withBuffer({ $0.pauseIfFull() }) { return .paused }
+            if isReceptionBounded, core.inbound.withBuffer({ $0.pauseIfFull() }) { return .paused }
             guard let first = try socket.receive() else { return .drained }
             try receiveMessage(beginningWith: first)
         }
@@ -157,21 +169,57 @@ struct SocketLoop: ~Copyable {
             hasAuthenticator: hasAuthenticator
         )
         var frame = first
+        var connection = connection(of: first)
+        frame.connection = connection
         assembly.append(frame)
         while frame.hasMore {
             // libzmq delivers a message whole, so the next frame is there.
             guard let next = try socket.receive() else { break }
             frame = next
+            if connection == nil { connection = self.connection(of: frame) }
+            frame.connection = connection
             assembly.append(frame)
         }
-        if !reception.isEmpty { reception.deliver(assembly.byteCount, descriptor: frame.descriptor) }
+        if isWatching {
+            let descriptor = frame.descriptor
+            reception.deliver(assembly.byteCount, descriptor: descriptor)
+            silent.deliver(descriptor: descriptor)
+        }
         core.countReceived(byteCount: assembly.byteCount, from: assembly.routingIdentity)
         switch assembly.finish() {
-        case .success(let message): core.inbound.append(message)
+        case .success(let message): admit(message)
         case .failure(let problem):
-            frame.hangUp()
+            connection?.hangUp()
             core.events.append(.malformed(assembly.routingIdentity, problem.reason))
         }
+    }
+
+    /// The TCP connection that a frame came by, if it still stands.
+    private func connection(of frame: ReceivedFrame) -> TCPConnection? {
+        switch core.role {
+        case .router: reception.isEmpty ? nil : reception.connection(at: frame.descriptor)
+        case .dealer: ownConnection
+        }
+    }
+
+    /// Keeps a message for the consumer, unless that takes more than its peer, or all of them, may.
+    private mutating func admit(_ message: Message) {
+        guard !isReceptionBounded else {
+            core.inbound.append(message)
+            return
+        }
+        guard !ended.contains(message.routingIdentity, message.connection) else {
+            message.hangUp()
+            return
+        }
+        let (isAdmitted, overruns) = core.inbound.withBuffer { $0.makeRoom(for: message) }
+        for overrun in overruns {
+            overrun.message.hangUp()
+            ended.insert(overrun.message.routingIdentity, overrun.message.connection)
+            let host = overrun.message.connection?.host ?? "?"
+            core.events.append(.flooded(host: host, byteCount: UInt64(overrun.byteCount)))
+        }
+        if isAdmitted { core.inbound.append(message) }
     }
 
     private mutating func reportEvents() throws(ZeroMQError) {
@@ -180,16 +228,33 @@ struct SocketLoop: ~Copyable {
             switch event {
             case .accepted:
                 guard let connection = TCPConnection(descriptor: value) else { break }
-                reception.begin(connection, descriptor: value)
-            case .disconnected, .closed: reception.end(descriptor: value)
+                // The number may have been that of a connection that ended: what it left is not this one's.
+                try drain()
+                guard !silent.isBanned(connection.host, at: .now) else {
+                    connection.hangUp()
+                    break
+                }
+                silent.begin(connection, at: .now)
+                reception.begin(connection, descriptor: value, receivedBytes: connection.receivedBytes ?? 0)
+            case .connected: ownConnection = TCPConnection(descriptor: value)
+            case .disconnected, .closed:
+                reception.end(descriptor: value)
+                silent.end(descriptor: value)
             default: break
             }
         }
     }
 
+    /// Takes all that libzmq has, or, from peers that never end, a good deal of it.
+    private mutating func drain() throws(ZeroMQError) {
+        for _ in 0..<Self.drainTurns {
+            guard case .longEnough = try receiveTurn() else { return }
+        }
+    }
+
     /// Ends connections that make libzmq hold too much.
     private mutating func settleReception(isDrained: Bool) {
-        guard !reception.isEmpty else { return }
+        guard isWatching else { return }
         let now = ContinuousClock.now
         guard now - receptionSettled >= Self.settlingInterval else { return }
         receptionSettled = now
@@ -197,7 +262,14 @@ struct SocketLoop: ~Copyable {
             connection.hangUp()
             core.events.append(.flooded(host: connection.host, byteCount: byteCount))
         }
+        guard isDrained else { return }
+        for (host, byteCount) in silent.settle(at: now) {
+            core.events.append(.flooded(host: host, byteCount: byteCount))
+        }
     }
+
+    /// Whether connections are looked after: a router has some.
+    private var isWatching: Bool { !reception.isEmpty || !silent.isEmpty }
 
     // MARK: - Sleeping
 
@@ -209,7 +281,7 @@ struct SocketLoop: ~Copyable {
         defer { core.wakeSignal.didSleep() }
         // Only now, announced as asleep, look a last time: what comes later will wake us.
         guard let milliseconds = sleepMilliseconds else { return }
-        let canReceive = !core.inbound.withBuffer { $0.pauseIfFull() }
+        let canReceive = !isReceptionBounded || !core.inbound.withBuffer { $0.pauseIfFull() }
         let events = (canReceive ? ZMQ_POLLIN : 0) | (isSendBlocked ? ZMQ_POLLOUT : 0)
         var items = unsafe [
             socket.pollItem(events: events),
@@ -228,7 +300,7 @@ struct SocketLoop: ~Copyable {
 
     /// How long to sleep, −1 for until woken, or nil when there is work.
     private var sleepMilliseconds: Int? {
-        guard let milliseconds = sendSleepMilliseconds, !reception.isEmpty else { return sendSleepMilliseconds }
+        guard let milliseconds = sendSleepMilliseconds, isWatching else { return sendSleepMilliseconds }
         let settling = Int(Self.settlingInterval.wholeMilliseconds)
         return milliseconds < 0 ? settling : min(milliseconds, settling)
     }

@@ -11,9 +11,9 @@ extension SocketOptions {
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)`` with the option; those before it are set.
     func apply(to socket: borrowing Socket, role: ChannelRole, endpoint: Endpoint) throws(ZeroMQError) {
-        // 0 would mean without limit.
+        // 0 means without limit.
         try socket.set(ZMQ_SNDHWM, "ZMQ_SNDHWM", to: Int32(clamping: max(sendHighWaterMark, 1)))
-        try socket.set(ZMQ_RCVHWM, "ZMQ_RCVHWM", to: Int32(clamping: max(receiveHighWaterMark, 1)))
+        try socket.set(ZMQ_RCVHWM, "ZMQ_RCVHWM", to: Int32(clamping: receiveHighWaterMark.map { max($0, 1) } ?? 0))
         try socket.set(ZMQ_MAXMSGSIZE, "ZMQ_MAXMSGSIZE", toWide: maximumWireFrameBytes)
         try socket.set(ZMQ_LINGER, "ZMQ_LINGER", to: linger.wholeMilliseconds)
         try socket.set(ZMQ_HANDSHAKE_IVL, "ZMQ_HANDSHAKE_IVL", to: handshakeInterval.wholeMilliseconds)
@@ -49,7 +49,9 @@ extension SocketOptions {
     private func applyRouterOptions(to socket: borrowing Socket) throws(ZeroMQError) {
         // Not a choice of the user: without it libzmq drops messages for unknown or full peers in silence.
         try socket.set(ZMQ_ROUTER_MANDATORY, "ZMQ_ROUTER_MANDATORY", to: 1)
-        try socket.set(ZMQ_ROUTER_HANDOVER, "ZMQ_ROUTER_HANDOVER", to: isRouterHandover ? 1 : 0)
+        // Nor this: a connection whose name another takes over is not read any more, and if it then breaks libzmq ends
+        // the process (issue 4364).
+        try socket.set(ZMQ_ROUTER_HANDOVER, "ZMQ_ROUTER_HANDOVER", to: 0)
     }
 
     private func applyDealerOptions(to socket: borrowing Socket) throws(ZeroMQError) {

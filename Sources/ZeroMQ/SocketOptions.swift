@@ -7,8 +7,12 @@ public struct SocketOptions: Sendable {
     /// A message counts once, whatever its size: credit in the protocol bounds the bytes.
     public var sendHighWaterMark = 256
 
-    /// Messages libzmq holds from one peer before it stops reading from it (`ZMQ_RCVHWM`), at least 1.
-    public var receiveHighWaterMark = 256
+    /// Messages libzmq holds from one peer before it stops reading from it (`ZMQ_RCVHWM`), or nil for no such number.
+    ///
+    /// Without one the channel takes everything as it comes, and ends connections that exceed ``ChannelLimits``. With
+    /// one a consumer that is behind stops its peers, but a connection that breaks while libzmq does not read it ends
+    /// the process (libzmq issue 4364): only for peers in the same process.
+    public var receiveHighWaterMark: Int?
 
     /// The largest frame taken from a peer, in bytes; a larger one ends the connection (`ZMQ_MAXMSGSIZE`).
     public var maximumFrameBytes = 64 << 20
@@ -46,9 +50,6 @@ public struct SocketOptions: Sendable {
     ///
     /// False queues them for the connection to come and keeps them when it breaks.
     public var isImmediate = false
-
-    /// Whether a new connection takes over the identity of an older one (`ZMQ_ROUTER_HANDOVER`); routers only.
-    public var isRouterHandover = false
 
     /// The identity a dealer gives to the router, or nil for one the router makes up (`ZMQ_ROUTING_ID`).
     public var routingIdentity: RoutingIdentity?

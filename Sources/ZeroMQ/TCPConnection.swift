@@ -2,8 +2,8 @@ internal import Glibc
 
 /// A TCP connection of a socket, which libzmq owns and names by its descriptor only.
 ///
-/// The descriptor may be closed by now, and its number be another connection's. So the peer's address is remembered,
-/// and compared before anything is done: at worst the same machine has to connect again.
+/// The descriptor may be closed by now, and its number be another connection's. So the peer's address and port are
+/// remembered from when the connection began, and compared before anything is done.
 struct TCPConnection: Equatable {
     let descriptor: Int32
     /// The peer's address, without its port.
@@ -21,7 +21,10 @@ struct TCPConnection: Equatable {
     /// Bytes that the kernel has taken in on this connection, read by libzmq or not; `nil` when it is gone.
     ///
     /// Source: `tcpi_bytes_received` (RFC 4898, tcpEStatsAppHCThruOctetsReceived) in linux/tcp.h.
-    var receivedBytes: UInt64? {
+    var receivedBytes: UInt64? { Self.receivedBytes(of: descriptor) }
+
+    /// The same, of a connection's descriptor.
+    static func receivedBytes(of descriptor: Int32) -> UInt64? {
         // By its place, which the kernel keeps: glibc's declaration of the structure ends before it.
         let offset = 128
         var information = [UInt8](repeating: 0, count: offset + MemoryLayout<UInt64>.size)

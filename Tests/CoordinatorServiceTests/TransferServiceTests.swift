@@ -1,6 +1,7 @@
 import BlobStore
 import Identifiers
 import JobPlan
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -17,13 +18,16 @@ import ZeroMQ
     private let endpoint: CoordinatorEndpoint
     private let transfers: TransferService
     private let context: Context
+    private let outcomes: OutcomeList
 
     init() async throws {
         directory = try TemporaryDirectory()
         store = try BlobStore(opening: FilePath(directory.path).appending("blobs"))
         context = try Context()
         endpoint = try await CoordinatorEndpoint.bind(try Endpoint("tcp://127.0.0.1:0"), context: context)
-        transfers = TransferService(store: store, endpoint: endpoint) { _, _ in }
+        let outcomes = OutcomeList()
+        self.outcomes = outcomes
+        transfers = TransferService(store: store, endpoint: endpoint) { outcome, _ in outcomes.add(outcome) }
     }
 
     /// A peer that takes one message at a time, and its name at the endpoint.
@@ -72,6 +76,70 @@ import ZeroMQ
         await endpoint.close()
     }
 
+    /// A peer whose messages go to the endpoint, and its name there.
+    private func peer(_ name: String) async throws -> (MessageChannel, RoutingIdentity) {
+        var options = SocketOptions()
+        options.routingIdentity = try RoutingIdentity(name)
+        let peer = try await MessageChannel.connect(endpoint.endpoint, context: context, options: options)
+        try await peer.send(try Message(.request(1, .jobs)))
+        guard case .message(_, _, let identity)? = await endpoint.next() else { throw Unheard() }
+        return (peer, identity)
+    }
+
+    private func next(_ peer: MessageChannel) async throws -> CoordinatorMessage {
+        guard case .coordinator(let message) = try await peer.receive().decoded().message else { throw Unheard() }
+        return message
+    }
+
+    private func blob(_ number: UInt8) -> BlobReference {
+        BlobReference(digest: BlobDigest(sha256: [UInt8](repeating: number, count: 32)), byteCount: 64 << 20)
+    }
+
+    @Test func `a chunk that nobody asked for is not written, and ends the upload`() async throws {
+        let (peer, identity) = try await peer("eager")
+        let offers = UInt64(UploadCredit<RoutingIdentity>.chunksMax / Int(WireLimits.chunkCredit))
+        for transfer in 0...offers {
+            await transfers.handle(.offer(transfer: transfer, blob(UInt8(transfer))), from: identity)
+        }
+        for transfer in 0..<offers { #expect(try await next(peer) == .uploadCredit(transfer: transfer, chunks: 8)) }
+        await transfers.handle(.chunk(transfer: offers, offset: 0, "unasked"), from: identity)
+        let reason = "its worker sent more of it than it was asked for"
+        #expect(try await next(peer) == .uploadFailure(transfer: offers, message: reason))
+        #expect(outcomes.reasons == ["blob \(blob(UInt8(offers)).digest): \(reason)"])
+        await peer.close(flushingFor: .zero)
+        await endpoint.close()
+    }
+
+    @Test func `an upload that its peer gives up gives its credit back`() async throws {
+        let (peer, identity) = try await peer("failing")
+        let offers = UInt64(UploadCredit<RoutingIdentity>.chunksMax / Int(WireLimits.chunkCredit))
+        for transfer in 0...offers {
+            await transfers.handle(.offer(transfer: transfer, blob(UInt8(transfer))), from: identity)
+        }
+        for transfer in 0..<offers { #expect(try await next(peer) == .uploadCredit(transfer: transfer, chunks: 8)) }
+        await transfers.handle(.abandoned(blob(0).digest), from: try RoutingIdentity("another"))
+        await transfers.handle(.abandoned(blob(0).digest), from: identity)
+        #expect(try await next(peer) == .uploadCredit(transfer: offers, chunks: 8))
+        await peer.close(flushingFor: .zero)
+        await endpoint.close()
+    }
+
+    @Test func `an upload of which nothing comes ends, and gives its credit back`() async throws {
+        let (silent, silentIdentity) = try await peer("silent")
+        await transfers.handle(.offer(transfer: 1, blob(1)), from: silentIdentity)
+        #expect(try await next(silent) == .uploadCredit(transfer: 1, chunks: 8))
+        for _ in 0..<12 { await transfers.lookAtUploads() }
+        await transfers.handle(.chunk(transfer: 1, offset: 0, "a sign of life"), from: silentIdentity)
+        for _ in 0..<12 { await transfers.lookAtUploads() }
+        #expect(outcomes.reasons.isEmpty)
+        await transfers.lookAtUploads()
+        let reason = "its worker sends nothing of it"
+        #expect(try await next(silent) == .uploadFailure(transfer: 1, message: reason))
+        #expect(outcomes.reasons == ["blob \(blob(1).digest): \(reason)"])
+        await silent.close(flushingFor: .zero)
+        await endpoint.close()
+    }
+
     @Test func `uploads of many peers share the credit, and each peer gets some`() async throws {
         let blob = BlobReference(digest: BlobDigest(sha256: [UInt8](repeating: 3, count: 32)), byteCount: 64 << 20)
         var peers: [MessageChannel] = []
@@ -102,5 +170,19 @@ import ZeroMQ
         }
         for peer in peers { await peer.close(flushingFor: .zero) }
         await endpoint.close()
+    }
+}
+
+/// What became of uploads.
+private final class OutcomeList: Sendable {
+    private let outcomes = Mutex<[TransferService.UploadOutcome]>([])
+
+    func add(_ outcome: TransferService.UploadOutcome) {
+        outcomes.withLock { $0.append(outcome) }
+    }
+
+    /// Why some are to be sent again.
+    var reasons: [String] {
+        outcomes.withLock { $0 }.compactMap { if case .paused(_, let reason) = $0 { reason } else { nil } }
     }
 }

@@ -137,6 +137,26 @@ import ZeroMQ
         await endpoint.close()
     }
 
+    @Test func `a client that does not take what it is sent gets no more of a file until it is gone`() async throws {
+        var peer: RawConnection? = try RawConnection(dealerTo: port)
+        let request = try WireMessage.request(1, .jobs).encoded()
+        try peer?.send([0, UInt8(request.count)] + request)
+        guard case .message(_, _, let identity) = await endpoint.next() else {
+            Issue.record("the request was not taken in")
+            return
+        }
+        let other = try RoutingIdentity("other")
+        let chunk = Frame([UInt8](repeating: 7, count: 1 << 20))
+        for _ in 0..<250 { await endpoint.send(.reply(1, .outputChunk(offset: 0)), payload: chunk, to: identity) }
+        while endpoint.statistics.sentMessages < 250 { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(endpoint.roomForClient(identity) == .notTaken)
+        #expect(endpoint.roomForClient(other) == .crowded)
+        peer = nil
+        while endpoint.statistics.heldBytes > 0 { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(endpoint.roomForClient(other) == .free)
+        await endpoint.close()
+    }
+
     @Test func `a message without end costs its sender the connection at a bound, and others are served`()
         async throws
     {
@@ -170,5 +190,145 @@ import ZeroMQ
         await client.close(flushingFor: .zero)
         guardian.cancel()
         await endpoint.close()
+    }
+
+    @Test func `what waits for the reader is bounded, and who exceeds it loses the connection`() async throws {
+        let (floods, sink) = AsyncStream.makeStream(of: UInt64.self)
+        var limits = CoordinatorEndpoint.limits
+        limits.inboundMessagesPerPeer = 100
+        let endpoint = try await CoordinatorEndpoint.bind(
+            try Endpoint("tcp://127.0.0.1:0"), context: context, limits: limits,
+            onFlood: { _, byteCount in sink.yield(byteCount) })
+        let guardian = Task { try await endpoint.guardConnections() }
+        let peer = try RawConnection(dealerTo: try #require(endpoint.endpoint.port))
+        for _ in 0..<200 { try peer.send([0, 3, 0xff, 0xff, 0xff]) }
+        #expect(try #require(await floods.first { _ in true }) == 303)
+        #expect(await peer.isClosedByOther)
+        #expect(endpoint.statistics.inboundMessages == 100)
+        guardian.cancel()
+        await endpoint.close()
+    }
+
+    @Test func `a host that leaves behind what nobody can be given is not let in for a while`() async throws {
+        let (floods, sink) = AsyncStream.makeStream(of: UInt64.self)
+        var limits = CoordinatorEndpoint.limits
+        limits.undeliverableBytesPerHost = 4 << 20
+        let endpoint = try await CoordinatorEndpoint.bind(
+            try Endpoint("tcp://127.0.0.1:0"), context: context, limits: limits,
+            onFlood: { _, byteCount in sink.yield(byteCount) })
+        let guardian = Task { try await endpoint.guardConnections() }
+        let port = try #require(endpoint.endpoint.port)
+        let holder = try RawConnection(dealerTo: port, named: "taken")
+        try holder.send([0, 3, 0xff, 0xff, 0xff])
+        guard case .refused? = await endpoint.next() else {
+            Issue.record("the first of the name is not heard")
+            return
+        }
+        do {
+            let claimants = try (0..<5).map { _ in try RawConnection(dealerTo: port, named: "taken") }
+            let message = [2, 0, 0, 0, 0, 0, 0x10, 0, 0] + [UInt8](repeating: 7, count: 1 << 20)
+            for claimant in claimants { try claimant.send(message) }
+        }
+        #expect(try #require(await floods.first { _ in true }) > 4 << 20)
+        #expect(await (try RawConnection(to: port)).isClosedByOther)
+        // Who was in stays in.
+        try holder.send([0, 3, 0xff, 0xff, 0xff])
+        guard case .refused? = await endpoint.next() else {
+            Issue.record("the first of the name is not heard any more")
+            return
+        }
+        guardian.cancel()
+        await endpoint.close()
+    }
+
+    @Test func `connections that leave messages behind and end are bounded together`() async throws {
+        var limits = CoordinatorEndpoint.limits
+        limits.inboundBytes = 8 << 20
+        let endpoint = try await CoordinatorEndpoint.bind(
+            try Endpoint("tcp://127.0.0.1:0"), context: context, limits: limits)
+        let message = [2, 0, 0, 0, 0, 0, 0x10, 0, 0] + [UInt8](repeating: 7, count: 1 << 20)
+        for _ in 0..<20 {
+            let peer = try RawConnection(dealerTo: try #require(endpoint.endpoint.port))
+            for _ in 0..<3 { try peer.send(message) }
+            #expect(endpoint.statistics.inboundBytes <= 8 << 20)
+        }
+        let client = try await MessageChannel.connect(endpoint.endpoint, context: context)
+        try await client.send(try Message(.request(3, .jobs)))
+        while case .refused? = await endpoint.next() { continue }
+        await client.close(flushingFor: .zero)
+        await endpoint.close()
+    }
+}
+
+/// Connections that break while a router is behind with them: libzmq must not end the process (its issue 4364).
+@Suite(.timeLimit(.minutes(2))) struct BrokenConnectionTests {
+    private static let message: [UInt8] = [0, 3, 0xff, 0xff, 0xff]
+
+    private let router: MessageChannel
+    private let context: Context
+    private let port: UInt16
+
+    init() async throws {
+        context = try Context()
+        var options = CoordinatorEndpoint.options
+        // Each probe of a connection that is in a bad state would be the end.
+        options.heartbeatInterval = .milliseconds(20)
+        router = try await MessageChannel.bind(
+            try Endpoint("tcp://127.0.0.1:0"), context: context, options: options, limits: CoordinatorEndpoint.limits)
+        port = try #require(router.endpoint.port)
+    }
+
+    /// Expects that connections end as such, and that a dealer is heard after that.
+    private func expectService(afterTheEndOf count: Int) async throws {
+        var ended = 0
+        for await event in router.events {
+            if case .disconnected = event { ended += 1 }
+            if ended == count { break }
+        }
+        let dealer = try await MessageChannel.connect(router.endpoint, context: context)
+        try await dealer.send(Message(["heard"]))
+        while try await router.receive().frames != ["heard"] { continue }
+        await dealer.close(flushingFor: .zero)
+        await router.close()
+    }
+
+    @Test func `a peer that is reset while its messages wait to be read ends nothing but its connection`()
+        async throws
+    {
+        do {
+            let peer = try RawConnection(dealerTo: port)
+            for _ in 0..<300 { try peer.send(Self.message) }
+            // By now libzmq has read them, or does not read any more.
+            while router.statistics.receivedMessages < 64 { try await Task.sleep(for: .milliseconds(5)) }
+            peer.resetWhenClosed()
+        }
+        try await expectService(afterTheEndOf: 1)
+    }
+
+    @Test func `a probe among the messages of a peer that is reset ends nothing but its connection`() async throws {
+        do {
+            let peer = try RawConnection(dealerTo: port)
+            // Wherever libzmq stops to read, a probe comes next.
+            try peer.send([[UInt8]](repeating: Self.message + RawConnection.ping, count: 400).flatMap { $0 })
+            while router.statistics.receivedMessages < 64 { try await Task.sleep(for: .milliseconds(5)) }
+            peer.resetWhenClosed()
+        }
+        try await expectService(afterTheEndOf: 1)
+    }
+
+    @Test(arguments: ["", "w1"])
+    func `late words of a connection that another came to replace end nothing`(name: String) async throws {
+        var old: RawConnection? = try RawConnection(dealerTo: port, named: name)
+        try old?.send(Self.message)
+        let identity = try await router.receive().routingIdentity
+        var new: RawConnection? = try RawConnection(dealerTo: port, named: name)
+        try new?.send(Self.message)
+        if name.isEmpty { #expect(try await router.receive().routingIdentity != identity) }
+        try old?.send(Self.message)
+        // Only the first is heard under the name: nobody takes it over.
+        #expect(try await router.receive().routingIdentity == identity)
+        old = nil
+        new = nil
+        try await expectService(afterTheEndOf: 2)
     }
 }

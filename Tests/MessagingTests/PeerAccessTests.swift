@@ -115,10 +115,12 @@ import ZeroMQ
         #expect(taken == [false, true])
     }
 
-    @Test func `an identity cannot be guessed from a name, and tells it`() throws {
-        let (one, other) = (RoutingIdentity.unguessable(for: "w-1"), RoutingIdentity.unguessable(for: "w-1"))
-        #expect(one != other)
-        #expect(one?.name == "w-1")
-        #expect(try RoutingIdentity("plain").name == "plain")
+    @Test func `a connection is called what its worker said, and what is forgotten is a client`() throws {
+        let names = PeerNames()
+        let peers = try (0...PeerNames.countMax).map { try RoutingIdentity("connection-\($0)") }
+        for (number, peer) in peers.enumerated() { names.note(WorkerID(rawValue: "w\(number)"), at: peer) }
+        #expect(names.name(of: peers[1]) == "w1")
+        #expect(names.name(of: peers[0]) == "client connection-0")
+        #expect(names.countedName(of: peers[0]) == "client")
     }
 }

@@ -12,12 +12,17 @@ final class RawConnection: Sendable {
 
     private let descriptor: Int32
 
-    /// Connects and shakes hands as a dealer; nothing may be said before both sides have.
-    convenience init(dealerTo port: UInt16) throws {
+    /// Asks for a sign of life, as ZMTP 3.1 does.
+    static let ping: [UInt8] = [4, 7, 4] + Array("PING".utf8) + [0, 0]
+
+    /// Connects and shakes hands as a dealer, with a name of its own if it has one; nothing may be said before both
+    /// sides have.
+    convenience init(dealerTo port: UInt16, named name: String = "") throws {
         try self.init(to: port)
         try send(Self.greeting)
         try skip(64)
-        let body = [5] + Array("READY".utf8) + [11] + Array("Socket-Type".utf8) + [0, 0, 0, 6] + Array("DEALER".utf8)
+        let ready = [5] + Array("READY".utf8) + [11] + Array("Socket-Type".utf8) + [0, 0, 0, 6] + Array("DEALER".utf8)
+        let body = ready + [8] + Array("Identity".utf8) + [0, 0, 0, UInt8(name.utf8.count)] + Array(name.utf8)
         try send([4, UInt8(body.count)] + body)
         try skip(1)
         try skip(Int(skip(1)[0]))
@@ -39,6 +44,12 @@ final class RawConnection: Sendable {
     }
 
     deinit { close(descriptor) }
+
+    /// Has the connection end by a reset, not in peace.
+    func resetWhenClosed() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
+    }
 
     /// Sends bytes; that the other side has closed meanwhile is no failure.
     func send(_ bytes: [UInt8]) throws {

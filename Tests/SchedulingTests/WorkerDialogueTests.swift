@@ -126,7 +126,7 @@ import Testing
                             try SmallJob().key(of: UnitIndex(0)))
                     ],
                     orders: [.revoke("w1", .of(0))],
-                    notices: [.lateResultUsed(LeasedUnit(LeasedUnit.of(0).unit, Attempt(7)), by: .worker("stranger"))],
+                    notices: [.lateResultUsed(.of(0, attempt: 7), by: .worker("stranger"))],
                     deadline: .seconds(10)
                 )
         )

@@ -112,6 +112,27 @@ struct MessageChannelTests {
         await router.close()
     }
 
+    @Test func `hanging up on who has gone leaves a later connection of the same number alone`() async throws {
+        let context = try Context()
+        let router = try await MessageChannel.bind(Endpoint("tcp://127.0.0.1:0"), context: context)
+        let first = try await MessageChannel.connect(router.endpoint, context: context)
+        try await first.send(Message(["first"]))
+        let left = try await router.receive()
+        await first.close()
+        _ = try await firstEvent(of: router, "the end") { if case .disconnected = $0 { true } else { false } }
+        // The kernel gives the lowest free number: most likely that of the one before.
+        let second = try await MessageChannel.connect(router.endpoint, context: context)
+        try await second.send(Message(["second"]))
+        let received = try await router.receive()
+        left.hangUp()
+        try await router.send(Message(to: received.routingIdentity, ["still there"]))
+        #expect(try await second.receive().frames == ["still there"])
+        received.hangUp()
+        _ = try await firstEvent(of: router, "the end") { if case .disconnected = $0 { true } else { false } }
+        await second.close()
+        await router.close()
+    }
+
     @Test func `a frame of 64 MiB arrives whole`() async throws {
         let context = try Context()
         let router = try await MessageChannel.bind(Endpoint("tcp://127.0.0.1:0"), context: context)

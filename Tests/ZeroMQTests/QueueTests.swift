@@ -50,6 +50,91 @@ struct QueueTests {
         #expect(!pausesWhenEmpty)
     }
 
+    @Test func `a peer that has too many messages waiting is refused the next one, and keeps those`() throws {
+        var limits = ChannelLimits()
+        limits.inboundMessagesPerPeer = 2
+        limits.inboundBytesPerPeer = 10
+        var buffer = InboundBuffer(limits: limits)
+        let (many, large) = (try RoutingIdentity("many"), try RoutingIdentity("large"))
+        #expect(offer(Message(to: many, ["x"]), to: &buffer) == [])
+        #expect(offer(Message(to: many, ["x"]), to: &buffer) == [])
+        #expect(offer(Message(to: many, ["x"]), to: &buffer) == [many])
+        // The first may have any size.
+        #expect(offer(Message(to: large, ["0123456789a"]), to: &buffer) == [])
+        #expect(offer(Message(to: large, [""]), to: &buffer) == [large])
+        #expect(buffer.messageCount == 3)
+        while buffer.popFirst() != nil { continue }
+        #expect(offer(Message(to: many, ["x"]), to: &buffer) == [])
+        #expect(offer(Message(to: large, ["x"]), to: &buffer) == [])
+    }
+
+    @Test func `above the bound of all, the peer with the most bytes loses what waits`() throws {
+        var limits = ChannelLimits()
+        limits.inboundBytes = 10
+        var buffer = InboundBuffer(limits: limits)
+        let (small, large) = (try RoutingIdentity("small"), try RoutingIdentity("large"))
+        for frame: Frame in ["12", "345"] { #expect(offer(Message(to: large, [frame]), to: &buffer) == []) }
+        #expect(offer(Message(to: small, ["123"]), to: &buffer) == [])
+        #expect(offer(Message(to: small, ["12"]), to: &buffer) == [])
+        #expect(buffer.byteCount == 10)
+        #expect(offer(Message(to: small, [""]), to: &buffer) == [])
+        // As many as the sender would have: it is the other that goes.
+        #expect(offer(Message(to: try RoutingIdentity("third"), ["1"]), to: &buffer).count == 1)
+        #expect(buffer.byteCount <= 10)
+        let fourth = try RoutingIdentity("fourth")
+        #expect(offer(Message(to: fourth, ["0123456789a"]), to: &buffer) == [fourth])
+    }
+
+    @Test func `above the number of all messages, the peer with the most of them loses what waits`() throws {
+        var limits = ChannelLimits()
+        limits.inboundMessages = 4
+        var buffer = InboundBuffer(limits: limits)
+        let (few, many) = (try RoutingIdentity("few"), try RoutingIdentity("many"))
+        for _ in 0..<3 { #expect(offer(Message(to: many, ["x"]), to: &buffer) == []) }
+        #expect(offer(Message(to: few, [Frame([UInt8](repeating: 1, count: 100))]), to: &buffer) == [])
+        #expect(offer(Message(to: few, ["x"]), to: &buffer) == [many])
+        #expect(buffer.messageCount == 2)
+        #expect(buffer.byteCount == 101)
+    }
+
+    @Test func `each peer has a share whatever is held for others`() throws {
+        var limits = ChannelLimits()
+        (limits.heldBytes, limits.heldBytesPerPeer, limits.heldBytesAlways) = (10, 8, 4)
+        let held = HeldFrames(limits: limits)
+        let (first, second, third) = (
+            try RoutingIdentity("first"), try RoutingIdentity("second"), try RoutingIdentity("third")
+        )
+        let frames = [first, second].map { held.counting("12345", for: $0) }
+        #expect(held.byteCount == 10)
+        #expect(!held.hasRoom(for: 1, of: first))
+        // What is copied is not held, and the first message of a peer may have any size.
+        #expect(held.hasRoom(for: 0, of: first))
+        #expect(held.hasRoom(for: 100, of: third))
+        let small = held.counting("1", for: third)
+        #expect(held.hasRoom(for: 3, of: third))
+        #expect(!held.hasRoom(for: 4, of: third))
+        #expect(held.byteCount { $0 != first } == 6)
+        withExtendedLifetime((frames, small)) {}
+    }
+
+    /// Appends a message if there is room, and says who lost the connection for it.
+    private func offer(_ message: Message, to buffer: inout InboundBuffer) -> [RoutingIdentity?] {
+        let (isAdmitted, overruns) = buffer.makeRoom(for: message)
+        if isAdmitted { buffer.append(message) }
+        return overruns.map(\.message.routingIdentity)
+    }
+
+    @Test func `what an ended connection still delivers is known, and another of its name is not`() throws {
+        let peer = try RoutingIdentity("peer")
+        var ended = EndedPeers()
+        #expect(!ended.contains(peer, nil))
+        ended.insert(peer, nil)
+        #expect(ended.contains(peer, nil))
+        #expect(!ended.contains(nil, nil))
+        for number in 0..<EndedPeers.countMax { ended.insert(try RoutingIdentity("other-\(number)"), nil) }
+        #expect(!ended.contains(peer, nil))
+    }
+
     @Test func `old events give way and are counted`() throws {
         var limits = ChannelLimits()
         limits.events = 2

@@ -1,0 +1,95 @@
+import Synchronization
+import WireProtocol
+import ZeroMQ
+
+/// The way from what workers say to the ``TransferService``, which may be busy with a slow disk.
+///
+/// Bounds: ``requestsPerPeer`` requests and ``bytesPerPeer`` of chunks of each peer, more than its transfers and their
+/// credit allow; above ``bytesMax`` of all, only peers with less than ``bytesAlways`` get any further.
+final class TransferQueue: Sendable {
+    /// A request on its way.
+    struct Entry: Sendable {
+        let request: TransferService.Request
+        let peer: RoutingIdentity
+        /// Whether it counts as the peer's.
+        fileprivate let isPeers: Bool
+    }
+
+    private struct Share {
+        var requests = 0
+        var bytes = 0
+    }
+
+    private struct State {
+        var shares: [RoutingIdentity: Share] = [:]
+        var bytes = 0
+    }
+
+    /// Each of a peer's transfers has its request, and credit for as many chunks as are under way.
+    static let requestsPerPeer = 2 * TransferService.transfersPerPeer * Int(WireLimits.chunkCredit)
+    static let bytesPerPeer = 64 << 20
+    static let bytesMax = 2 * UploadCredit<RoutingIdentity>.chunksMax * WireLimits.chunkBytes
+    static let bytesAlways = Int(WireLimits.chunkCredit) * WireLimits.chunkBytes
+
+    /// What waits, in the order in which it came.
+    let entries: AsyncStream<Entry>
+    private let sink: AsyncStream<Entry>.Continuation
+    private let state = Mutex(State())
+
+    init() {
+        (entries, sink) = AsyncStream.makeStream(of: Entry.self)
+    }
+
+    /// Puts what a peer said behind the rest.
+    ///
+    /// - Returns: Whether there was room for it.
+    func add(_ request: TransferService.Request, from peer: RoutingIdentity) -> Bool {
+        let byteCount = request.byteCount
+        let hasRoom = state.withLock { state in
+            var share = state.shares[peer] ?? Share()
+            share.requests += 1
+            share.bytes += byteCount
+            let isCrowded = state.bytes + byteCount > Self.bytesMax
+            guard share.requests <= Self.requestsPerPeer,
+                share.bytes <= (isCrowded ? Self.bytesAlways : Self.bytesPerPeer)
+            else { return false }
+            state.shares[peer] = share
+            state.bytes += byteCount
+            return true
+        }
+        guard hasRoom else { return false }
+        sink.yield(Entry(request: request, peer: peer, isPeers: true))
+        return true
+    }
+
+    /// Puts what the coordinator itself decided about a peer's transfers behind the rest.
+    ///
+    /// Bound: what is decided of requests that wait elsewhere, whose number is bounded there.
+    func tell(_ request: TransferService.Request, about peer: RoutingIdentity) {
+        sink.yield(Entry(request: request, peer: peer, isPeers: false))
+    }
+
+    /// Notes that an entry is done.
+    func end(_ entry: Entry) {
+        guard entry.isPeers else { return }
+        state.withLock { state in
+            guard var share = state.shares[entry.peer] else { return }
+            share.requests -= 1
+            share.bytes -= entry.request.byteCount
+            state.bytes -= entry.request.byteCount
+            state.shares[entry.peer] = share.requests > 0 ? share : nil
+        }
+    }
+
+    /// Takes no more.
+    func finish() {
+        sink.finish()
+    }
+}
+
+extension TransferService.Request {
+    /// Bytes that the request holds.
+    fileprivate var byteCount: Int {
+        if case .chunk(_, _, let payload) = self { payload.byteCount } else { 0 }
+    }
+}

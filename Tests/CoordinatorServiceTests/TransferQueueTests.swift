@@ -1,0 +1,47 @@
+import Testing
+import WireProtocol
+import ZeroMQ
+
+@testable import CoordinatorService
+
+struct TransferQueueTests {
+    private let queue = TransferQueue()
+    private let chunk = TransferService.Request.chunk(
+        transfer: 1, offset: 0, Frame([UInt8](repeating: 0, count: WireLimits.chunkBytes)))
+
+    @Test func `a peer has room for so many requests, and again when they are done`() async throws {
+        let (busy, other) = (try RoutingIdentity("busy"), try RoutingIdentity("other"))
+        let request = TransferService.Request.credit(transfer: 1, chunks: 1)
+        for _ in 0..<TransferQueue.requestsPerPeer { try #require(queue.add(request, from: busy)) }
+        #expect(!queue.add(request, from: busy))
+        #expect(queue.add(request, from: other))
+        // What the coordinator itself decides is never refused, and counts for nobody.
+        queue.tell(.peerGone, about: busy)
+        try await end(1)
+        #expect(queue.add(request, from: busy))
+        #expect(!queue.add(request, from: busy))
+    }
+
+    @Test func `a peer has room for so many bytes, and above the bound of all for its credit only`() async throws {
+        let chunks = TransferQueue.bytesPerPeer / WireLimits.chunkBytes
+        for number in 0..<TransferQueue.bytesMax / TransferQueue.bytesPerPeer {
+            let peer = try RoutingIdentity("busy-\(number)")
+            for _ in 0..<chunks { try #require(queue.add(chunk, from: peer)) }
+            #expect(!queue.add(chunk, from: peer))
+        }
+        let late = try RoutingIdentity("late")
+        for _ in 0..<Int(WireLimits.chunkCredit) { #expect(queue.add(chunk, from: late)) }
+        #expect(!queue.add(chunk, from: late))
+        try await end(Int(WireLimits.chunkCredit) + 1)
+        #expect(queue.add(chunk, from: late))
+    }
+
+    private func end(_ count: Int) async throws {
+        var ended = 0
+        for await entry in queue.entries where ended < count {
+            queue.end(entry)
+            ended += 1
+            if ended == count { break }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+import BlobStore
+import Identifiers
+import JobJournal
+import JobPlan
+import Logging
+import Scheduling
+import Supervision
+import SystemPackage
+import TestSupport
+import Testing
+import WireProtocol
+import ZeroMQ
+
+@testable import CoordinatorService
+@testable import Messaging
+
+/// What a coordinator makes of what workers say, and what it ends.
+@Suite(.timeLimit(.minutes(1))) final class WorkerConversationTests: Sendable {
+    private let directory: TemporaryDirectory
+    private let endpoint: CoordinatorEndpoint
+    private let coordinator: Coordinator
+    private let context: Context
+    private let blob = BlobDigest(sha256: [UInt8](repeating: 3, count: 32))
+
+    init() async throws {
+        directory = try TemporaryDirectory()
+        context = try Context()
+        let state = FilePath(directory.path)
+        endpoint = try await CoordinatorEndpoint.bind(try Endpoint("tcp://127.0.0.1:0"), context: context)
+        coordinator = Coordinator(
+            configuration: CoordinatorConfiguration(
+                endpoint: endpoint.endpoint, stateDirectory: state, heartbeatInterval: .seconds(1),
+                workerTimeout: .seconds(10), build: "test"),
+            endpoint: endpoint, store: try BlobStore(opening: state.appending("blobs")),
+            journal: try JobJournal(path: state.appending("journal.sqlite").string),
+            supervision: DaemonSupervision(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
+
+    private func hello(_ worker: WorkerID) -> WorkerMessage {
+        .hello(
+            WorkerHello(worker: worker, host: "host", lanes: 1, memoryBytes: 1, kernelSet: "kernels", build: "test"))
+    }
+
+    private func request(_ transfer: UInt64) -> WorkerMessage {
+        .rangeRequest(RangeRequest(transfer: transfer, source: .blob(blob), offset: 0, byteCount: 1, credit: 8))
+    }
+
+    /// The transfers that wait until a blob is collected.
+    private var waiting: [UInt64] {
+        get async { await coordinator.waitingRanges.values.flatMap { $0 }.map(\.range.transfer).sorted() }
+    }
+
+    @Test func `what a worker does not wait for any more is not sent when it comes`() async throws {
+        let peer = try RoutingIdentity("peer")
+        await coordinator.handle(hello("w"), payload: nil, from: peer)
+        for transfer: UInt64 in 1...3 { await coordinator.handle(request(transfer), payload: nil, from: peer) }
+        #expect(await waiting == [1, 2, 3])
+        await coordinator.handle(.rangeCredit(transfer: 2, chunks: 0), payload: nil, from: peer)
+        #expect(await waiting == [1, 3])
+        await coordinator.handle(.rangeCredit(transfer: 1, chunks: 1), payload: nil, from: peer)
+        #expect(await waiting == [1, 3])
+        await endpoint.close()
+    }
+
+    @Test func `a worker that comes back on another connection leaves nothing waiting on the old one`() async throws {
+        let (old, new) = (try RoutingIdentity("old"), try RoutingIdentity("new"))
+        await coordinator.handle(hello("w"), payload: nil, from: old)
+        await coordinator.handle(request(1), payload: nil, from: old)
+        await coordinator.handle(hello("w"), payload: nil, from: new)
+        #expect(await waiting == [])
+        #expect(await coordinator.workers["w"]?.identity == new)
+        for await entry in coordinator.transfers.entries {
+            guard case .peerGone = entry.request else { continue }
+            #expect(entry.peer == old)
+            break
+        }
+        await endpoint.close()
+    }
+
+    @Test func `a connection that greets under a second name is ended`() async throws {
+        let (channel, peer) = try await worker()
+        await coordinator.handle(hello("one"), payload: nil, from: peer)
+        await coordinator.handle(hello("other"), payload: nil, from: peer)
+        #expect(await coordinator.workers.keys.sorted { $0.rawValue < $1.rawValue } == ["one"])
+        #expect(
+            try await refusal(of: channel)
+                == "it greeted as one, and then as other; a connection has one name")
+        await channel.close(flushingFor: .zero)
+        await endpoint.close()
+    }
+
+    @Test func `so many blobs of a worker are remembered, also when it greets again`() async throws {
+        let peer = try RoutingIdentity("peer")
+        let blobs = [BlobReference](
+            repeating: BlobReference(digest: blob, byteCount: 1), count: WireLimits.blobsPerMessage)
+        await coordinator.handle(hello("w"), payload: nil, from: peer)
+        for _ in 0..<52 { await coordinator.handle(.held(blobs), payload: nil, from: peer) }
+        #expect(await coordinator.workers["w"]?.toldBlobs == 520_000)
+        await coordinator.handle(.dropped([blob]), payload: nil, from: peer)
+        await coordinator.handle(hello("w"), payload: nil, from: peer)
+        #expect(await coordinator.workers["w"]?.toldBlobs == 519_999)
+        await coordinator.handle(.held(blobs), payload: nil, from: peer)
+        #expect(await coordinator.workers["w"]?.toldBlobs == 524_289)
+        await coordinator.handle(hello("w"), payload: nil, from: try RoutingIdentity("another"))
+        #expect(await coordinator.workers["w"]?.toldBlobs == 0)
+        await endpoint.close()
+    }
+
+    @Test func `chunks without credit fill no memory, and their sender is not talked to any more`() async throws {
+        let (channel, peer) = try await worker()
+        await coordinator.handle(hello("w"), payload: nil, from: peer)
+        let chunk = Frame([UInt8](repeating: 0, count: WireLimits.chunkBytes))
+        for number in 0...UInt64(TransferQueue.bytesPerPeer / WireLimits.chunkBytes) {
+            await coordinator.handle(.uploadChunk(transfer: 1, offset: number << 20), payload: chunk, from: peer)
+        }
+        #expect(
+            try await refusal(of: channel)
+                == "more was said of transfers than their credit allows; is it a worker of this version?")
+        await channel.close(flushingFor: .zero)
+        await endpoint.close()
+    }
+
+    @Test func `results that come before their worker greets are kept, a bounded number of them`() throws {
+        let (peer, other) = (try RoutingIdentity("peer"), try RoutingIdentity("other"))
+        var results = EarlyResults()
+        func keep(_ number: Int, from peer: RoutingIdentity, numbers: Int = 1) {
+            results.keep(
+                .init(
+                    peer: peer,
+                    unit: LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(number)), Attempt(1)),
+                    result: UnitResult(measurements: [.trace: [Double](repeating: 0, count: numbers)]),
+                    timing: UnitTiming(elapsedSeconds: 1, kernelSeconds: 1)))
+        }
+        keep(0, from: other)
+        keep(1, from: peer, numbers: EarlyResults.numbersMax + 1)
+        for number in 2...EarlyResults.countMax + 1 { keep(number, from: peer) }
+        #expect(results.take(from: other).isEmpty)
+        let units = results.take(from: peer).map(\.unit.unit.unit.position)
+        #expect(units == Array(2...EarlyResults.countMax + 1))
+        #expect(results.take(from: peer).isEmpty)
+    }
+
+    /// A connection of the test's own, and its name at the endpoint.
+    private func worker() async throws -> (MessageChannel, RoutingIdentity) {
+        let channel = try await MessageChannel.connect(endpoint.endpoint, context: context)
+        try await channel.send(try Message(.request(1, .jobs)))
+        guard case .message(_, _, let peer)? = await endpoint.next() else { throw Unheard() }
+        return (channel, peer)
+    }
+
+    /// Why the coordinator does not talk to a peer; what it said before is passed over.
+    private func refusal(of channel: MessageChannel) async throws -> String {
+        while true {
+            if case .refusal(let refusal) = try await channel.receive().decoded().message { return refusal.message }
+        }
+    }
+
+    private struct Unheard: Error {}
+}
