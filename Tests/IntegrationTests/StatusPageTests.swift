@@ -27,6 +27,22 @@ extension SerialIntegrationTests {
             }
         }
 
+        private func expectPages(port: UInt16, role: String) throws {
+            for path in ["/healthz", "/readyz"] {
+                let reply = try HTTPReply(get: path, port: port)
+                #expect(reply.status == 200)
+                #expect(reply.body == "ok\n")
+            }
+            let version = try HTTPReply(get: "/version", port: port)
+            #expect(version.headers["content-type"] == "application/json")
+            let fields = try JSONSerialization.jsonObject(with: Data(version.body.utf8)) as? [String: String]
+            #expect(fields?["version"]?.isEmpty == false)
+            #expect(fields?["commit"]?.isEmpty == false)
+            #expect(fields?["role"] == role)
+            #expect(try HTTPReply(get: "/nothing", port: port).status == 404)
+            expectLint(try HTTPReply(get: "/metrics", port: port))
+        }
+
         @Test func `the pages of both daemons tell how a job went`() async throws {
             let model = try SmallModel()
             try await Cluster.with(environment: Self.pages) { cluster in
@@ -35,21 +51,8 @@ extension SerialIntegrationTests {
                     coordinator: try await cluster.coordinator.statusPort(), worker: try await worker.statusPort()
                 )
                 try await cluster.waitForWorkers(1)
-                for port in [ports.coordinator, ports.worker] {
-                    for path in ["/healthz", "/readyz"] {
-                        let reply = try HTTPReply(get: path, port: port)
-                        #expect(reply.status == 200)
-                        #expect(reply.body == "ok\n")
-                    }
-                    let version = try HTTPReply(get: "/version", port: port)
-                    #expect(version.headers["content-type"] == "application/json")
-                    let fields = try JSONSerialization.jsonObject(with: Data(version.body.utf8)) as? [String: String]
-                    #expect(fields?["version"]?.isEmpty == false)
-                    #expect(fields?["commit"]?.isEmpty == false)
-                    #expect(fields?["role"] == (port == ports.worker ? "worker" : "coordinator"))
-                    #expect(try HTTPReply(get: "/nothing", port: port).status == 404)
-                    expectLint(try HTTPReply(get: "/metrics", port: port))
-                }
+                try expectPages(port: ports.coordinator, role: "coordinator")
+                try expectPages(port: ports.worker, role: "worker")
                 let job = try await cluster.submit(model.jobPath)
                 let status = try await cluster.waitForSuccess(job)
                 let coordinator = try HTTPReply(get: "/metrics", port: ports.coordinator)
