@@ -43,6 +43,7 @@ extension SerialIntegrationTests {
                 sums[tasks] = try await receivedBytes(tasks: tasks, outputs: ["regularizer", "report"])
             }
             let (two, four, eight) = (try #require(sums[2]), try #require(sums[4]), try #require(sums[8]))
+            print("bytes that the coordinator received: \(Int(two)), \(Int(four)), \(Int(eight)) for 2, 4, 8 tasks")
             #expect(two >= factors)
             for received in [two, four, eight] { #expect(received < 1.1 * factors, "\(sums)") }
             #expect(eight < 1.1 * two)
