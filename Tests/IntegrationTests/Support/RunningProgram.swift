@@ -42,13 +42,17 @@ final class RunningProgram {
         variables["KFACD_HTTP"] = "off"
         process.environment = variables.merging(environment) { $1 }
         process.standardInput = input
-        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: outputPath))
-        process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: errorPath))
+        let files = try [outputPath, errorPath].map { try FileHandle(forWritingTo: URL(fileURLWithPath: $0)) }
+        (process.standardOutput, process.standardError) = (files[0], files[1])
+        // The program has its own; ours would stay open with a `Process`, which may outlive this object, and with some
+        // 1360 open descriptors Foundation starts no process any more: it reads beyond the end of their list.
+        defer { for file in files { try? file.close() } }
         try process.run()
     }
 
     deinit {
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        try? input.fileHandleForWriting.close()
     }
 
     var isRunning: Bool { process.isRunning }
