@@ -49,7 +49,8 @@ extension Coordinator {
             let header = JobHeader(
                 id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,
                 overwrites: submission.overwrites, output: job.output.path.string,
-                submittedAt: Date.now.timeIntervalSince1970, unitCount: job.plan.units.count)
+                submittedAt: Date.now.timeIntervalSince1970, unitCount: job.plan.units.count,
+                attemptMark: .random(in: 1..<Attempt.markCount))
             // What an interrupted job of the same name left here is not this one's.
             job.output.discard()
             guard await accept(job, header: header) else {

@@ -21,8 +21,7 @@ public enum JobJournalError: Error, Equatable, Sendable, CustomStringConvertible
                 + "on by itself then."
         case .unreadable(let path, let row, let cause):
             "\(path): record \(row) cannot be read: \(cause). It was written by another version, or is damaged; "
-                + "restore the state directory, or start with an empty one. Restart the workers then: what they still compute "
-                + "belongs to jobs that this coordinator does not know."
+                + "restore the state directory, or start with an empty one."
         }
     }
 }

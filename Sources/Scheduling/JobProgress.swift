@@ -65,7 +65,8 @@ struct JobProgress: Sendable {
         self.plan = plan
         self.number = number
         states = plan.units.map { $0.dependencies.isEmpty ? .ready : .waiting(dependencies: $0.dependencies.count) }
-        attempts = Array(repeating: Attempt(0), count: plan.units.count)
+        let first = Attempt(beforeFirstWithMark: header.attemptMark ?? 0)
+        attempts = Array(repeating: first, count: plan.units.count)
         unfinishedCount = plan.units.count
         var dependents: [[UnitIndex]] = Array(repeating: [], count: plan.units.count)
         var collected: [UnitIndex: Set<Int>] = [:]
@@ -119,6 +120,12 @@ struct JobProgress: Sendable {
     func openState(of unit: UnitIndex) -> UnitState {
         let missing = plan.units[unit.position].dependencies.count { !isFinished($0) }
         return missing == 0 ? .ready : .waiting(dependencies: missing)
+    }
+
+    /// Whether an attempt of a unit was given for this job, in this life of the coordinator or an earlier one.
+    func hasGiven(_ attempt: Attempt, of unit: UnitIndex) -> Bool {
+        let before = Attempt(beforeFirstWithMark: header.attemptMark ?? 0)
+        return attempt.mark == before.mark || before < attempt && attempt <= attempts[unit.position]
     }
 
     /// Marks a unit as finished and returns the units that became ready by it.

@@ -22,8 +22,9 @@ extension Scheduler {
             return
         }
         let planned = job.plan.units[unit.unit.position]
-        // Files are the coordinator's own: nobody else can have written one.
-        guard planned.isForWorker == (executor != .coordinator) else { return }
+        // Files are the coordinator's own: nobody else can have written one. And a job of the same name may have been
+        // another's, before the state was restored or emptied.
+        guard planned.isForWorker == (executor != .coordinator), job.hasGiven(attempt, of: unit.unit) else { return }
         guard !planned.isForWorker || result.blobs.count == planned.blobCount else {
             let failure = UnitFailure(
                 kind: .world, message: "the result has \(result.blobs.count) blobs, which is not what was asked for")

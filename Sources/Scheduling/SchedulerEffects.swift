@@ -123,11 +123,13 @@ public struct JobHeader: Hashable, Sendable, Codable {
     public var submittedAt: Double
     /// How many units its plan has; `nil` in a journal of an earlier version.
     public var unitCount: Int?
+    /// The mark of its attempts, by chance; `nil` for none.
+    public var attemptMark: Int?
 
     /// Collects what is needed to take a job up again.
     public init(
         id: JobID, fingerprint: BlobDigest, specText: String, specPath: String, overwrites: Bool,
-        output: String? = nil, submittedAt: Double, unitCount: Int? = nil
+        output: String? = nil, submittedAt: Double, unitCount: Int? = nil, attemptMark: Int? = nil
     ) {
         self.id = id
         self.fingerprint = fingerprint
@@ -137,6 +139,7 @@ public struct JobHeader: Hashable, Sendable, Codable {
         self.output = output
         self.submittedAt = submittedAt
         self.unitCount = unitCount
+        self.attemptMark = attemptMark
     }
 }
 

@@ -200,6 +200,26 @@ struct LongRunTests {
 
     // MARK: - What workers say
 
+    /// The state was restored from a backup, or emptied, and a worker still computes for a job that was given since.
+    @Test func `a result for another job of the same name is not taken`() throws {
+        var scheduler = CheckedScheduler()
+        let job = SmallJob()
+        var header = job.header
+        header.attemptMark = 77
+        _ = scheduler.handle(.jobSubmitted(header, try job.plan()))
+        let orders = scheduler.handle(.workerJoined("w1", .ordinary)).orders
+        let first = Attempt(beforeFirstWithMark: 77).next
+        #expect(orders.first == .lease("w1", LeasedUnit(LeasedUnit.of(0).unit, first)))
+        #expect("\(first)" == "1")
+        for strange in [Attempt(1), Attempt(beforeFirstWithMark: 76).next, Attempt(beforeFirstWithMark: 78).next] {
+            let lease = LeasedUnit(LeasedUnit.of(0).unit, strange)
+            #expect(scheduler.finish(lease, by: .worker("w2"), result: .named("strange")).records == [])
+        }
+        // Of an earlier life of this coordinator.
+        let late = LeasedUnit(LeasedUnit.of(0).unit, first.next.next.next)
+        #expect(scheduler.finish(late, by: .worker("w2")).records.count == 1)
+    }
+
     @Test func `a worker cannot finish what only the coordinator does`() throws {
         var scheduler = try CheckedScheduler.running()
         let effects = scheduler.finish(.of(3), by: .worker("w1"), result: UnitResult())
