@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Glibc
 
 /// Where a worker keeps its blobs.
 struct CacheDirectory {
@@ -11,8 +12,9 @@ struct CacheDirectory {
     /// Takes a directory that a user named, or makes a fresh one.
     init(path: String?) throws {
         guard let path else {
-            let fresh = FileManager.default.temporaryDirectory.appendingPathComponent(
-                "kfacd-worker-\(UUID().uuidString)")
+            let parent = FileManager.default.temporaryDirectory
+            Self.removeAbandoned(in: parent)
+            let fresh = parent.appendingPathComponent("\(Self.prefix)\(UUID().uuidString)")
             try FileManager.default.createDirectory(
                 at: fresh, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
             self.path = fresh.path
@@ -26,6 +28,24 @@ struct CacheDirectory {
         }
         self.path = path
         isTemporary = false
+    }
+
+    private static let prefix = "kfacd-worker-"
+
+    /// Removes what workers left that were killed: a store that is in use has its lock held.
+    ///
+    /// What cannot be looked at, such as another user's, stays.
+    private static func removeAbandoned(in parent: URL) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: parent.path)) ?? []
+        for name in names where name.hasPrefix(prefix) {
+            let path = parent.appendingPathComponent(name).path
+            let lock = open("\(path)/lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW)
+            // Without a lock it is another worker's that has just begun.
+            guard lock >= 0 else { continue }
+            defer { Glibc.close(lock) }
+            guard flock(lock, LOCK_EX | LOCK_NB) == 0 else { continue }
+            try? FileManager.default.removeItem(atPath: path)
+        }
     }
 
     /// A quarter of the file system, or half of what is free there, whichever is less.
