@@ -27,8 +27,8 @@ class ServiceChecks:
         for service in SERVICES:
             assert self.services.state(service) == "active", f"{service} is not active."
         self.services.wait_for_workers()
-        status = wait_until("a status line", lambda: self.services.shown(COORDINATOR, "StatusText"), 30)
-        return f'"{status}"'
+        wait_until("a status line", lambda: "worker" in self.services.shown(COORDINATOR, "StatusText"), 30)
+        return f'"{self.services.shown(COORDINATOR, "StatusText")}"'
 
     def sandbox(self) -> None:
         """What the units promise holds for the processes that run."""
