@@ -169,17 +169,20 @@ actor Coordinator {
             acceptances.removeValue(forKey: header.id)?.resume(returning: true)
         }
         for effects in all { await perform(effects) }
+        if all.contains(where: { !$0.endedJobs.isEmpty }) { await trimJournal() }
     }
 
     /// Makes facts durable; while the disk is full, waits: nothing is acted on that is not recorded.
     private func commitWhenThereIsRoom(_ records: [JournalRecord]) async throws {
-        while !isClosed {
+        while true {
             do {
                 try await durableRecord.commit(records)
                 if journalPause != nil { logger.notice("the journal is written again; work goes on") }
                 journalPause = nil
                 return
             } catch  where DiskSpace.isExhausted(error) {
+                // The end is not to be waited for; what is not recorded is done again after the next start.
+                if isClosed { throw CancellationError() }
                 if journalPause == nil { logger.error("paused", metadata: [LogKeys.cause: "\(error)"]) }
                 journalPause = "\(error)"
                 try await Task.sleep(for: .seconds(1))
@@ -270,12 +273,15 @@ actor Coordinator {
         } else {
             abandoned[id] = job.output
         }
+        logger.notice("job ended", metadata: [LogKeys.job: "\(id)", "outcome": "\(outcome.map { "\($0)" } ?? "?")"])
+    }
+
+    private func trimJournal() async {
         do {
             try await journal.trim(units: scheduler.settings.knownResultsMax, jobs: scheduler.settings.endedJobsMax)
         } catch {
             logger.warning("the journal could not be trimmed", metadata: [LogKeys.cause: "\(error)"])
         }
-        logger.notice("job ended", metadata: [LogKeys.job: "\(id)", "outcome": "\(outcome.map { "\($0)" } ?? "?")"])
     }
 
     // MARK: - Jobs

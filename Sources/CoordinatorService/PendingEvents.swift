@@ -29,10 +29,19 @@ struct PendingEvents {
         case .workerProgressed(let worker, let steps):
             if progress.updateValue(steps, forKey: worker) == nil { noteSign(of: worker) }
         default:
-            guard events.count < Self.eventsMax else { return false }
+            guard events.count < Self.eventsMax || isNeverRepeated(event) else { return false }
             events.append(event)
         }
         return true
+    }
+
+    /// Whether nobody would say it again: these few are bounded where they come from.
+    private func isNeverRepeated(_ event: SchedulerEvent) -> Bool {
+        switch event {
+        case .jobSubmitted, .workerJoined, .workerLeft, .restarted: true
+        case .unitFinished(_, _, .coordinator, _, _), .unitFailed(_, _, .coordinator, _): true
+        default: false
+        }
     }
 
     private mutating func noteSign(of worker: WorkerID) {

@@ -43,6 +43,10 @@ public actor JobJournal {
                 table.column("body", .blob).notNull()
             }
         }
+        migrator.registerMigration("2: ended jobs") { database in
+            try database.execute(sql: "CREATE INDEX record_ended ON record (id) WHERE kind = 'job_ended'")
+            try database.execute(sql: "CREATE INDEX record_finished ON record (id) WHERE kind = 'unit_finished'")
+        }
         return migrator
     }
 

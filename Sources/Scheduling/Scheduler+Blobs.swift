@@ -123,10 +123,24 @@ extension Scheduler {
         let home = workerQueues.home(of: entry(for: unit))
         let isBusy = jobs.contains { id, job in
             job.revived.keys.contains {
-                workerQueues.home(of: entry(for: UnitReference(job: id, unit: $0))) == home
+                let other = UnitReference(job: id, unit: $0)
+                return workerQueues.home(of: entry(for: other)) == home && isBeingMade(other)
             }
         }
         return isBusy ? 0 : .max
+    }
+
+    /// Whether a unit that is made again is under way, or will be as soon as a worker has room.
+    ///
+    /// One that fits nobody must not hold up others. Behind one that waits stands another, which does not.
+    private func isBeingMade(_ unit: UnitReference) -> Bool {
+        guard let job = jobs[unit.job] else { return false }
+        let memory = job.plan.units[unit.unit.position].cost.memoryBytes
+        return switch job.states[unit.unit.position] {
+        case .leased: true
+        case .ready: roster.workers.values.contains { !$0.isDraining && memory <= $0.capacity.memoryBytes }
+        case .waiting, .resting, .finished: false
+        }
     }
 
     /// Whether somebody has every blob that a unit reads.

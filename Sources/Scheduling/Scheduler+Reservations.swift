@@ -11,6 +11,7 @@ extension Scheduler {
     ///
     /// - Returns: Whether the worker is kept now.
     mutating func isPassedOverTooOften(_ entry: ReadyQueue.Entry, by worker: WorkerID) -> Bool {
+        guard !isComputedForAnother(entry.reference) else { return false }
         passes[entry.reference, default: 0] += 1
         guard passes[entry.reference] ?? 0 > settings.passesMax, !reservations.values.contains(entry.reference) else {
             return false
@@ -23,10 +24,16 @@ extension Scheduler {
     mutating func reservedEntry(for worker: WorkerID) -> ReadyQueue.Entry? {
         guard let unit = reservations[worker] else { return nil }
         // Who cannot have it now for another reason than memory is kept for nothing.
-        let canWait = hasInputs(unit) && mayTry(unit, worker)
+        let canWait = hasInputs(unit) && mayTry(unit, worker) && !isComputedForAnother(unit)
         if canWait, jobs[unit.job]?.states[unit.unit.position] == .ready { return entry(for: unit) }
         releaseReservation(of: unit)
         return nil
+    }
+
+    /// Whether the same is under way for another job, whose result will be this one's too.
+    private mutating func isComputedForAnother(_ unit: UnitReference) -> Bool {
+        guard let key = key(of: unit), let other = keysUnderWay[key] else { return false }
+        return other != unit
     }
 
     /// A unit waits no more.

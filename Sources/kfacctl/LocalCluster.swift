@@ -143,6 +143,10 @@ final class LocalCluster: @unchecked Sendable {
         for worker in workers where worker.process.isRunning { kill(worker.process.processIdentifier, SIGKILL) }
         for worker in workers { worker.process.waitUntilExit() }
         coordinatorInput.fileHandleForWriting.closeFile()
+        // Nor is a coordinator in the middle of a file, which nobody would go on with.
+        let end = Date.now.addingTimeInterval(5)
+        while Date.now < end, coordinator.isRunning { usleep(10_000) }
+        if coordinator.isRunning { kill(coordinator.processIdentifier, SIGKILL) }
         coordinator.waitUntilExit()
         try? FileManager.default.removeItem(atPath: stateDirectory)
     }

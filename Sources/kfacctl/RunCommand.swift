@@ -50,6 +50,8 @@ struct RunCommand: AsyncParsableCommand {
             defer { cluster.stop() }
             ready.withLock { $0 = client }
             let report = try await follow(submission, client, cluster) { files in staged.withLock { $0 = files } }
+            // Then nothing is staged any more, but perhaps by another job of this name, in another run.
+            if report.state == .succeeded { staged.withLock { $0 = nil } }
             await client.close()
             return report
         } onInterruption: {
@@ -67,8 +69,8 @@ struct RunCommand: AsyncParsableCommand {
         onStaging: @Sendable (StagedFiles) -> Void
     ) async throws -> JobReport {
         let (id, _) = try await client.submit(submission)
-        onStaging(StagedFiles(output: try await client.status(id).output, job: id))
         do {
+            onStaging(StagedFiles(output: try await client.status(id).output, job: id))
             return try await cluster.whileRunning {
                 try await ProgressDisplay(client: client, isQuiet: quiet).follow(id)
             }

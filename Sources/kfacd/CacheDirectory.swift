@@ -31,19 +31,25 @@ struct CacheDirectory {
     }
 
     private static let prefix = "kfacd-worker-"
+    /// Seconds after which a directory whose lock nobody holds was left.
+    private static let ageMin = 10
 
     /// Removes what workers left that were killed: a store that is in use has its lock held.
     ///
-    /// What cannot be looked at, such as another user's, stays.
+    /// Only what belongs to this user alone is touched, since anybody may put something there, and nothing that was
+    /// made just now, whose lock may be about to be taken.
     private static func removeAbandoned(in parent: URL) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: parent.path)) ?? []
         for name in names where name.hasPrefix(prefix) {
             let path = parent.appendingPathComponent(name).path
             let lock = open("\(path)/lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW)
-            // Without a lock it is another worker's that has just begun.
             guard lock >= 0 else { continue }
             defer { Glibc.close(lock) }
-            guard flock(lock, LOCK_EX | LOCK_NB) == 0 else { continue }
+            var (directory, file) = (stat(), stat())
+            guard lstat(path, &directory) == 0, fstat(lock, &file) == 0, directory.st_mode & S_IFMT == S_IFDIR,
+                directory.st_mode & 0o077 == 0, directory.st_uid == geteuid(), file.st_uid == geteuid(),
+                file.st_mtim.tv_sec + ageMin < time(nil), flock(lock, LOCK_EX | LOCK_NB) == 0
+            else { continue }
             try? FileManager.default.removeItem(atPath: path)
         }
     }

@@ -55,7 +55,12 @@ struct DaemonProcess {
                 successTerminationBehavior: .gracefullyShutdownGroup))
         let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: logger))
         shutdown.connect { await group.triggerGracefulShutdown() }
-        if settings.truth("end-with-input") { InputWatcher.watch { await group.triggerGracefulShutdown() } }
+        if settings.truth("end-with-input") {
+            InputWatcher.watch {
+                StopLimit.begin(stopLimit, logger)
+                await group.triggerGracefulShutdown()
+            }
+        }
         do {
             try await group.run()
         } catch {

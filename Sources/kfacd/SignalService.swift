@@ -39,16 +39,22 @@ struct SignalService: Service {
 
     private func stop() {
         notifier.send(.stopping)
-        let logger = logger
-        let stopLimit = stopLimit
         notifier.send(.extendTimeout(stopLimit + .seconds(5)))
-        // A thread of its own, since the tasks may be what does not end; it ends with the process.
+        StopLimit.begin(stopLimit, logger)
+        Task { await shutdown.fire() }
+    }
+}
+
+/// The end of a daemon that does not end in order.
+enum StopLimit {
+    /// Ends the process after so long; the thread ends with it.
+    static func begin(_ limit: Duration, _ logger: Logger) {
+        // A thread of its own, since the tasks may be what does not end.
         Thread.detachNewThread {
-            Thread.sleep(forTimeInterval: stopLimit / .seconds(1))
+            Thread.sleep(forTimeInterval: limit / .seconds(1))
             logger.warning("ended in the middle of a unit, which could not be interrupted; it is computed again")
             _exit(0)
         }
-        Task { await shutdown.fire() }
     }
 }
 
