@@ -116,6 +116,14 @@ struct JobProgress: Sendable {
         return inputs
     }
 
+    /// The blobs that a unit which somebody computes reads, also those that are made again meanwhile.
+    func blobsInUse(by unit: UnitIndex) -> [BlobDigest] {
+        plan.blobs(readBy: plan.units[unit.position]).compactMap { output in
+            let blobs = (result(of: output.unit) ?? revived[output.unit])?.blobs ?? []
+            return blobs.indices.contains(output.position) ? blobs[output.position].digest : nil
+        }
+    }
+
     /// The state of a unit that nobody has: an input that was lost meanwhile has to be made again first.
     func openState(of unit: UnitIndex) -> UnitState {
         let missing = plan.units[unit.position].dependencies.count { !isFinished($0) }

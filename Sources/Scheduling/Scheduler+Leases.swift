@@ -123,8 +123,8 @@ extension Scheduler {
     private func waitsForOthers(
         _ unit: UnitReference, _ lease: WorkerRoster.Lease, _ worker: WorkerRoster.Worker, _ now: SchedulerInstant
     ) -> Bool {
-        let inputs = jobs[unit.job]?.inputs(of: unit.unit) ?? []
-        if inputs.contains(where: { ledger.awaited.contains($0.blob.digest) }) { return true }
+        let inputs = jobs[unit.job]?.blobsInUse(by: unit.unit) ?? []
+        if inputs.contains(where: ledger.awaited.contains) { return true }
         guard !lease.hasStarted else { return false }
         let underWay = worker.leases.values.count {
             $0.hasStarted && now < $0.renewedAt.advanced(by: patience(with: $0))
