@@ -163,13 +163,14 @@ actor Coordinator {
         let records = all.flatMap(\.records)
         // Nobody else asks the scheduler meanwhile to change, so what is settled below is what was committed.
         if !records.isEmpty { try await commitWhenThereIsRoom(records) }
-        for job in all.flatMap(\.endedJobs) { await end(job) }
-        settled.update(from: scheduler, hasEnded: all.contains { !$0.endedJobs.isEmpty })
+        let ended = all.flatMap(\.endedJobs)
+        for job in ended { await end(job) }
+        settled.update(from: scheduler, hasEnded: !ended.isEmpty)
         for case .jobAccepted(let header) in records {
             acceptances.removeValue(forKey: header.id)?.resume(returning: true)
         }
         for effects in all { await perform(effects) }
-        if all.contains(where: { !$0.endedJobs.isEmpty }) { await trimJournal() }
+        if !ended.isEmpty { await trimJournal() }
     }
 
     /// Makes facts durable; while the disk is full, waits: nothing is acted on that is not recorded.

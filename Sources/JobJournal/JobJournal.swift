@@ -56,15 +56,19 @@ public actor JobJournal {
     ///   recorded.
     public func append(_ records: [JournalRecord]) throws(JobJournalError) {
         guard !records.isEmpty else { return }
-        do {
-            let rows = try records.map { try JournalRow($0) }
-            try database.write { database in
-                for row in rows {
-                    try database.execute(
-                        sql: "INSERT INTO record (job, kind, body) VALUES (?, ?, ?)",
-                        arguments: [row.job, row.kind.rawValue, row.body])
-                }
+        try write { database in
+            for row in try records.map({ try JournalRow($0) }) {
+                try database.execute(
+                    sql: "INSERT INTO record (job, kind, body) VALUES (?, ?, ?)",
+                    arguments: [row.job, row.kind.rawValue, row.body])
             }
+        }
+    }
+
+    /// Changes the database in one transaction.
+    private func write(_ change: (Database) throws -> Void) throws(JobJournalError) {
+        do {
+            try database.write(change)
         } catch let error as DatabaseError where isForLackOfRoom(error) {
             throw .diskFull(path: path)
         } catch {
@@ -90,7 +94,7 @@ public actor JobJournal {
             unlink(probe)
         }
         let block = [UInt8](repeating: 0, count: 1 << 16)
-        guard write(descriptor, block, block.count) == block.count, fsync(descriptor) == 0 else {
+        guard Glibc.write(descriptor, block, block.count) == block.count, fsync(descriptor) == 0 else {
             return errno == ENOSPC || errno == EDQUOT
         }
         return false
@@ -106,23 +110,17 @@ public actor JobJournal {
     ///   removed.
     public func trim(units: Int, jobs: Int) throws(JobJournalError) {
         let ended = "SELECT job FROM record WHERE kind = 'job_ended'"
-        do {
-            try database.write { database in
-                try database.execute(
-                    sql: """
-                        DELETE FROM record WHERE kind IN ('unit_finished', 'unit_failed') AND job IN (\(ended))
-                        AND id <= (SELECT id FROM record WHERE kind = 'unit_finished' ORDER BY id DESC LIMIT 1 OFFSET ?)
-                        """, arguments: [units])
-                try database.execute(
-                    sql: """
-                        DELETE FROM record WHERE kind IN ('job_accepted', 'job_ended', 'unit_failed')
-                        AND job IN (\(ended) ORDER BY id DESC LIMIT -1 OFFSET ?)
-                        """, arguments: [jobs])
-            }
-        } catch let error as DatabaseError where isForLackOfRoom(error) {
-            throw .diskFull(path: path)
-        } catch {
-            throw .cannotAppend(path: path, cause: "\(error)")
+        try write { database in
+            try database.execute(
+                sql: """
+                    DELETE FROM record WHERE kind IN ('unit_finished', 'unit_failed') AND job IN (\(ended))
+                    AND id <= (SELECT id FROM record WHERE kind = 'unit_finished' ORDER BY id DESC LIMIT 1 OFFSET ?)
+                    """, arguments: [units])
+            try database.execute(
+                sql: """
+                    DELETE FROM record WHERE kind IN ('job_accepted', 'job_ended', 'unit_failed')
+                    AND job IN (\(ended) ORDER BY id DESC LIMIT -1 OFFSET ?)
+                    """, arguments: [jobs])
         }
     }
 

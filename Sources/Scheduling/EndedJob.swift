@@ -6,31 +6,26 @@ struct EndedJob: Equatable, Sendable {
     let header: JobHeader
     /// Position in the order of acceptance.
     let number: Int
-    let finishedUnits: Int
-    let totalUnits: Int
-    /// Share of the planned cost that was done, from 0 to 1.
-    let fraction: Double
-    let outcome: JobOutcome
+    let status: Scheduler.JobStatus
 
     /// What is left of a job.
     init(_ job: JobProgress, _ outcome: JobOutcome) {
         header = job.header
         number = job.number
-        totalUnits = job.plan.units.count
-        finishedUnits = totalUnits - job.unfinishedCount
-        fraction = job.fraction
-        self.outcome = outcome
+        var status = job.status
+        (status.outcome, status.pauseReason) = (outcome, nil)
+        self.status = status
     }
 
     /// What the journal tells of a job whose plan nobody needs any more.
     init(_ job: UnplannedJob, _ outcome: JobOutcome, finishedUnits: Int?) {
         header = job.header
         number = job.number
-        self.finishedUnits = finishedUnits ?? job.finished.count
-        totalUnits =
-            outcome == .succeeded ? self.finishedUnits : max(job.header.unitCount ?? 0, self.finishedUnits)
-        fraction = totalUnits > 0 ? Double(self.finishedUnits) / Double(totalUnits) : 1
-        self.outcome = outcome
+        let finished = finishedUnits ?? job.finished.count
+        let total = outcome == .succeeded ? finished : max(job.header.unitCount ?? 0, finished)
+        status = Scheduler.JobStatus(
+            id: header.id, specPath: header.specPath, submittedAt: header.submittedAt, finishedUnits: finished,
+            totalUnits: total, fraction: total > 0 ? Double(finished) / Double(total) : 1, outcome: outcome)
     }
 }
 

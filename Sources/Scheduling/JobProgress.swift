@@ -86,13 +86,17 @@ struct JobProgress: Sendable {
         self.ranks = ranks
         self.collected = collected
         self.members = members
-        largestMemory = plan.units.lazy.filter(\.isForWorker).map(\.cost.memoryBytes).max() ?? 0
+        largestMemory = plan.largestWorkerUnit?.cost.memoryBytes ?? 0
         plannedNanoseconds = plan.units.reduce(0) { $0 &+ $1.cost.nanoseconds }
     }
 
-    /// Share of the planned cost that is done, from 0 to 1.
-    var fraction: Double {
-        plannedNanoseconds > 0 ? Double(finishedNanoseconds) / Double(plannedNanoseconds) : 1
+    /// How far it has come.
+    var status: Scheduler.JobStatus {
+        Scheduler.JobStatus(
+            id: header.id, specPath: header.specPath, submittedAt: header.submittedAt,
+            finishedUnits: plan.units.count - unfinishedCount, totalUnits: plan.units.count,
+            fraction: plannedNanoseconds > 0 ? Double(finishedNanoseconds) / Double(plannedNanoseconds) : 1,
+            outcome: nil, pauseReason: pauseReason)
     }
 
     func isFinished(_ unit: UnitIndex) -> Bool {

@@ -140,7 +140,7 @@ extension Scheduler {
     private mutating func isStillReady(_ entry: ReadyQueue.Entry, _ effects: inout SchedulerEffects) -> Bool {
         let unit = entry.reference
         guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return false }
-        if let key = key(of: unit), let other = keysUnderWay[key], other != unit { return false }
+        if isComputedForAnother(unit) { return false }
         if hasInputs(unit) { return true }
         return checkInputs(of: unit, revivals: revivalsAllowed(for: unit), &effects) == .available
     }

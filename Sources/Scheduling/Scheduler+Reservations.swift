@@ -31,7 +31,7 @@ extension Scheduler {
     }
 
     /// Whether the same is under way for another job, whose result will be this one's too.
-    private mutating func isComputedForAnother(_ unit: UnitReference) -> Bool {
+    mutating func isComputedForAnother(_ unit: UnitReference) -> Bool {
         guard let key = key(of: unit), let other = keysUnderWay[key] else { return false }
         return other != unit
     }

@@ -44,28 +44,15 @@ extension Scheduler {
 
     /// All jobs that run, and the latest of those that have ended, in the order of their submission.
     public var jobStatuses: [JobStatus] {
-        let all = ended.map { ($0.value.number, $0.key) } + jobs.map { ($0.value.number, $0.key) }
-        return all.sorted { $0.0 < $1.0 }.compactMap { status(of: $0.1) }
+        let all = ended.values.map { ($0.number, $0.status) } + jobs.values.map { ($0.number, $0.status) }
+        return all.sorted { $0.0 < $1.0 }.map(\.1)
     }
 
     /// The jobs that run, in the order of their submission.
-    public var runningStatuses: [JobStatus] { jobs.keys.compactMap(status(of:)) }
+    public var runningStatuses: [JobStatus] { jobs.values.map(\.status) }
 
     /// A job's progress, or `nil` for an unknown job.
-    public func status(of id: JobID) -> JobStatus? {
-        if let job = jobs[id] {
-            return JobStatus(
-                id: id, specPath: job.header.specPath, submittedAt: job.header.submittedAt,
-                finishedUnits: job.plan.units.count - job.unfinishedCount, totalUnits: job.plan.units.count,
-                fraction: job.fraction, outcome: nil, pauseReason: job.pauseReason)
-        }
-        return ended[id].map { job in
-            JobStatus(
-                id: id, specPath: job.header.specPath, submittedAt: job.header.submittedAt,
-                finishedUnits: job.finishedUnits, totalUnits: job.totalUnits, fraction: job.fraction,
-                outcome: job.outcome, pauseReason: nil)
-        }
-    }
+    public func status(of id: JobID) -> JobStatus? { jobs[id]?.status ?? ended[id]?.status }
 
     /// What is being computed of a job, by the units' titles, the most urgent first.
     public func activity(of id: JobID) -> [String] {
