@@ -17,7 +17,7 @@ extension Coordinator {
         switch request {
         case .submit(let submission): reply = await submit(submission)
         case .plan(let submission): reply = await plan(submission)
-        case .jobs: reply = .jobs(settled.all.map(report))
+        case .jobs: reply = .jobs(settled.all.map(briefReport))
         case .status(let id): reply = settled[id].map { .jobs([report($0)]) } ?? unknown(id)
         case .cancel(let id): reply = cancel(id)
         case .workers: reply = .workers(workerReports)
@@ -26,7 +26,7 @@ extension Coordinator {
         case .outputRange(let id, let path, let offset, let byteCount):
             (reply, payload) = await outputRange(of: id, path, offset, byteCount, for: peer)
         }
-        await endpoint.send(.reply(number, reply), payload: payload, to: peer)
+        await endpoint.send(.reply(number, reply.fitted), payload: payload, to: peer)
     }
 
     // MARK: - Submitting
@@ -104,7 +104,7 @@ extension Coordinator {
         let sameName = workers.keys.filter { $0.lastingName == name.rawValue }
         guard let worker = workers[name] != nil ? name : sameName.count == 1 ? sameName.first : nil else {
             let known = (sameName.isEmpty ? Array(workers.keys) : sameName).map(\.rawValue).sorted()
-            let list = known.isEmpty ? "none" : known.joined(separator: ", ")
+            let list = known.isEmpty ? "none" : known.listed()
             let problem =
                 sameName.isEmpty
                 ? "there is no such worker. Known workers: \(list)."
@@ -117,7 +117,8 @@ extension Coordinator {
     }
 
     private func unknown(_ id: JobID) -> ClientReply {
-        let known = settled.all.map(\.id.rawValue).joined(separator: ", ")
+        // Those that are most likely meant: the latest.
+        let known = settled.all.reversed().map(\.id.rawValue).listed()
         return .failure(
             RequestFailure(
                 kind: .unknownJob,
@@ -146,6 +147,13 @@ extension Coordinator {
             finishedUnits: status.finishedUnits, totalUnits: status.totalUnits, fraction: status.fraction,
             state: state, message: message, output: outputPath(of: status.id)?.string ?? "",
             activity: scheduler.activity(of: status.id).first ?? "")
+    }
+
+    /// The same for a list of jobs, of which many may have failed with long messages.
+    private func briefReport(_ status: Scheduler.JobStatus) -> JobReport {
+        var report = report(status)
+        report.message = report.message.excerpt
+        return report
     }
 
     /// What a running job waits for, when nobody can go on with it.

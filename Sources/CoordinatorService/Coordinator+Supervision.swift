@@ -75,7 +75,9 @@ extension Coordinator {
         if let free = system?[.systemFreeSize] as? NSNumber {
             samples.append(MetricSample("kfacd_state_free_bytes", [], free.uint64Value))
         }
-        return samples + NetworkMetrics.samples(router: endpoint.statistics)
+        return samples
+            + NetworkMetrics.samples(
+                router: endpoint.statistics, unsendable: endpoint.unsendableMessages)
     }
 
     private func unitSamples(of shown: Set<JobID>) -> [MetricSample] {

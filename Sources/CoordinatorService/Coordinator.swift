@@ -217,7 +217,14 @@ actor Coordinator {
                 happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
                 return
             }
-            await endpoint.send(.coordinator(.lease(lease)), to: peer)
+            guard await endpoint.send(.coordinator(.lease(lease)), to: peer) else {
+                let failure = UnitFailure(
+                    kind: .badInput,
+                    message: "the unit reads too many pieces of files to be handed out in one message. Write its input "
+                        + "into fewer, larger files.")
+                happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
+                return
+            }
         case .revoke(let worker, let leased):
             guard let peer = workers[worker]?.identity else { return }
             await endpoint.send(.coordinator(.revoke(LeasedUnitName(leased.unit, leased.attempt))), to: peer)

@@ -51,6 +51,10 @@ public struct CoordinatorDaemon: Service {
                 logger.warning(
                     "a peer sent more than is held for it; its connection was ended",
                     metadata: ["host": "\(host)", "bytes": "\(byteCount)"])
+            },
+            onUnsendable: { peer, error in
+                logger.error(
+                    "a message was too large to be sent", metadata: ["peer": "\(peer)", LogKeys.cause: "\(error)"])
             })
         let coordinator = Coordinator(
             configuration: configuration, endpoint: endpoint, store: store, journal: journal,

@@ -9,7 +9,7 @@ extension JobFileError {
         switch self {
         case .safetensors(let error): error.description
         case .linearAlgebra(let file, let error): "\(file): \(error)"
-        case .several(let errors): errors.map(\.description).joined(separator: "\n")
+        case .several(let errors): errors.lazy.map(\.description).cutLines
         case .noFiles: "captures: no file is named; expected at least one. Correct the pattern or the path."
         case .rowsOutside(let tensor, let rows, let rowCount):
             "tensor \"\(tensor)\" has \(rowCount) rows; rows \(rows.lowerBound) to \(rows.upperBound) are not all in it."

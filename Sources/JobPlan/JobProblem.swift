@@ -1,3 +1,5 @@
+import Identifiers
+
 /// One thing that is wrong with a job, written for the person who must mend it.
 ///
 /// Sentence: where: what is wrong; what was expected. What to do. All problems of a job are reported together.
@@ -7,10 +9,10 @@ public struct JobProblem: Hashable, Sendable, Codable, CustomStringConvertible {
     /// What is wrong, what was expected and what to do, in whole sentences.
     public let message: String
 
-    /// States what is wrong at a place.
+    /// States what is wrong at a place; both are made printable.
     public init(at location: String, _ message: String) {
-        self.location = location
-        self.message = message
+        self.location = location.sentence
+        self.message = message.sentence
     }
 
     /// `where: what`.
@@ -19,14 +21,16 @@ public struct JobProblem: Hashable, Sendable, Codable, CustomStringConvertible {
 
 /// The reason why a job was not accepted: everything that is wrong with it.
 public struct JobRefusal: Error, Equatable, Sendable, CustomStringConvertible {
-    /// The problems, in the order of the job file.
+    /// The problems, in the order of the job file, cut by `CutList`.
     public let problems: [JobProblem]
 
     /// Collects the problems of one job.
     public init(problems: [JobProblem]) {
-        self.problems = problems
+        self.problems = CutList(problems) { $0.message }.elements { words, last in
+            JobProblem(at: last?.location ?? "the job", words)
+        }
     }
 
     /// A line a problem.
-    public var description: String { problems.map(\.description).joined(separator: "\n") }
+    public var description: String { problems.lazy.map(\.description).cutLines }
 }

@@ -53,7 +53,7 @@ public actor ClientConnection {
     ///
     /// - Parameters:
     ///   - request: What to ask.
-    ///   - timeout: How long to wait.
+    ///   - timeout: How long to wait, for all of it together: connecting, sending, the answer.
     /// - Returns: The reply, with the bytes that belong to it.
     /// - Throws: ``MessagingError/unreachable(endpoint:waited:)`` when no answer comes in time,
     ///   ``MessagingError/refused(endpoint:message:)`` for a peer of another version,
@@ -65,12 +65,13 @@ public actor ClientConnection {
         requests += 1
         let number = requests
         let link = link
-        try await link.send(.request(number, request))
         do {
             return try await withThrowingTaskGroup(of: (ClientReply, Frame?)?.self) { group in
                 group.addTask {
+                    // Within the time too: a queue may be full, or a connection never stand.
+                    try await link.send(.request(number, request))
                     while true {
-                        let (message, payload) = try await link.receive()
+                        let (message, payload) = try await link.receive(isStrict: true)
                         if case .reply(number, let reply) = message { return (reply, payload) }
                     }
                 }

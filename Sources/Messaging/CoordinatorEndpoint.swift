@@ -34,6 +34,9 @@ public final class CoordinatorEndpoint: Sendable {
     private let access: PeerAccess?
     private let names: PeerNames
     private let onFlood: @Sendable (String, UInt64) -> Void
+    private let onUnsendable: @Sendable (String, WireError) -> Void
+    /// Messages that were too large to be sent.
+    private let unsendable = Mutex<UInt64>(0)
     private let conduct = Mutex(PeerConduct())
     private let refusals = Mutex(NewsFilter())
     private let floods = Mutex(NewsFilter())
@@ -69,9 +72,11 @@ public final class CoordinatorEndpoint: Sendable {
 
     private init(
         channel: MessageChannel, authenticator: CurveAuthenticator?, access: PeerAccess?, names: PeerNames,
-        onFlood: @escaping @Sendable (String, UInt64) -> Void
+        onFlood: @escaping @Sendable (String, UInt64) -> Void,
+        onUnsendable: @escaping @Sendable (String, WireError) -> Void
     ) {
         self.onFlood = onFlood
+        self.onUnsendable = onUnsendable
         self.channel = channel
         self.authenticator = authenticator
         self.access = access
@@ -89,13 +94,15 @@ public final class CoordinatorEndpoint: Sendable {
     ///   - onUnknownKey: Told of a key that was refused, once a minute at most.
     ///   - onFlood: Told of a host whose connection was ended because it sent more bytes than are held for it, once a
     ///     minute at most.
+    ///   - onUnsendable: Told of each message that was too large to be sent, and to whom.
     /// - Returns: An endpoint that listens; until ``guardConnections()`` runs, nobody with keys gets in.
     /// - Throws: ``MessagingError/unprotectedEndpoint(endpoint:)`` for an endpoint that other machines reach,
     ///   ``MessagingError/cannotOpen(endpoint:cause:)`` when it is taken or not permitted.
     public static func bind(
         _ endpoint: Endpoint, context: Context, keys: CoordinatorKeys? = nil, claimPeriod: Duration = .seconds(10),
         limits: ChannelLimits = limits, onUnknownKey: @escaping @Sendable (CurvePublicKey) -> Void = { _ in },
-        onFlood: @escaping @Sendable (String, UInt64) -> Void = { _, _ in }
+        onFlood: @escaping @Sendable (String, UInt64) -> Void = { _, _ in },
+        onUnsendable: @escaping @Sendable (String, WireError) -> Void = { _, _ in }
     ) async throws(MessagingError) -> CoordinatorEndpoint {
         guard endpoint.isLocalOnly || keys != nil else {
             throw .unprotectedEndpoint(endpoint: endpoint.description)
@@ -115,7 +122,7 @@ public final class CoordinatorEndpoint: Sendable {
             return CoordinatorEndpoint(
                 channel: channel, authenticator: authenticator,
                 access: keys.map { PeerAccess(keys: $0.authorized, claimPeriod: claimPeriod) }, names: names,
-                onFlood: onFlood)
+                onFlood: onFlood, onUnsendable: onUnsendable)
         } catch {
             throw .cannotOpen(endpoint: endpoint.description, cause: error.description)
         }
@@ -207,9 +214,28 @@ public final class CoordinatorEndpoint: Sendable {
     public func name(of peer: RoutingIdentity) -> String { names.name(of: peer) }
 
     /// Queues a message to a peer; what cannot be delivered is dropped and shows as a peer that is not heard.
-    public func send(_ message: WireMessage, payload: Frame? = nil, to peer: RoutingIdentity) async {
-        guard let message = try? Message(message, payload: payload, to: peer) else { return }
-        try? await channel.send(message)
+    ///
+    /// A message that is too large to be one is told to whoever watches; in the place of an answer the peer is told so.
+    ///
+    /// - Returns: False for a message that is too large.
+    @discardableResult
+    public func send(_ message: WireMessage, payload: Frame? = nil, to peer: RoutingIdentity) async -> Bool {
+        do throws(WireError) {
+            let frames = try Message(message, payload: payload, to: peer)
+            try? await channel.send(frames)
+            return true
+        } catch {
+            unsendable.withLock { $0 += 1 }
+            onUnsendable(name(of: peer), error)
+            if case .reply(let number, _) = message {
+                let failure = RequestFailure(
+                    kind: .world, at: "the coordinator", "the answer is too large: \(error) Ask for less.")
+                if let frames = try? Message(.reply(number, .failure(failure)), to: peer) {
+                    try? await channel.send(frames)
+                }
+            }
+            return false
+        }
     }
 
     /// Bytes of one peer above which no more are read for it from disk, and of all peers above which only those get
@@ -243,6 +269,9 @@ public final class CoordinatorEndpoint: Sendable {
 
     /// What waits and what went over the socket.
     public var statistics: ChannelStatistics { channel.statistics }
+
+    /// How many messages were too large to be sent.
+    public var unsendableMessages: UInt64 { unsendable.withLock { $0 } }
 
     /// Sends what is queued and closes.
     public func close() async {

@@ -76,9 +76,11 @@ struct DealerLink: Sendable {
 
     /// Waits for the next message; what is none is passed over.
     ///
-    /// - Throws: ``MessagingError/closed(endpoint:)`` when this side has closed,
-    ///   ``MessagingError/refused(endpoint:message:)`` when the coordinator does not talk to it.
-    func receive() async throws(MessagingError) -> (message: WireMessage, payload: Frame?) {
+    /// - Parameter isStrict: Whether what is none ends the wait: for whoever waits for this one answer.
+    /// - Returns: The message, and the bytes that belong to it.
+    /// - Throws: ``MessagingError/transferFailed(what:message:)`` for what is no message, if asked to;
+    ///   ``MessagingError/closed(endpoint:)`` when this side has closed, ``MessagingError/refused(endpoint:message:)`` when the coordinator does not talk to it.
+    func receive(isStrict: Bool = false) async throws(MessagingError) -> (message: WireMessage, payload: Frame?) {
         while true {
             guard let received = try? await channel.receive() else { throw .closed(endpoint: endpoint) }
             do {
@@ -91,6 +93,7 @@ struct DealerLink: Sendable {
                 throw error
             } catch let error as WireError {
                 if case .versionMismatch = error { throw .refused(endpoint: endpoint, message: error.description) }
+                if isStrict { throw .transferFailed(what: endpoint, message: error.description) }
             } catch {
                 continue
             }

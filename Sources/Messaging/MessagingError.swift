@@ -12,6 +12,8 @@ public enum MessagingError: Error, Equatable, Sendable, CustomStringConvertible 
     case handshakeFailed(endpoint: String)
     /// Nobody answered at the address.
     case unreachable(endpoint: String, waited: Duration)
+    /// The coordinator is there, but has not said what it makes of a job.
+    case admissionTooLong(endpoint: String, waited: Duration)
     /// The peer refuses to talk.
     case refused(endpoint: String, message: String)
     /// The connection was closed by this side.
@@ -41,6 +43,10 @@ public enum MessagingError: Error, Equatable, Sendable, CustomStringConvertible 
         case .unreachable(let endpoint, let waited):
             "no coordinator answered at \(endpoint) within \(waited). Check the address, and that "
                 + "\"kfacd coordinator\" runs there."
+        case .admissionTooLong(let endpoint, let waited):
+            "the coordinator at \(endpoint) did not finish to check the job within \(waited). It reads the headers of all "
+                + "files, and the whole base where captures name its digest: give --timeout more seconds, or look at its "
+                + "status page."
         case .refused(let endpoint, let message):
             "the coordinator at \(endpoint) refuses to talk: \(message)"
         case .closed(let endpoint):

@@ -13,7 +13,8 @@ public enum NetworkMetrics {
             kind: .counter, labels: ["peer"]),
         MetricFamily(
             "kfacd_network_dropped_messages_total",
-            help: "Messages that were not sent because their peer was gone or took none.", kind: .counter),
+            help: "Messages that were not sent: their peer was gone or took none, or they were too large.",
+            kind: .counter),
         MetricFamily(
             "kfacd_queue_bytes",
             help: "Bytes of messages that wait in a socket's queue, or (held) for their peers to take them.",
@@ -24,8 +25,13 @@ public enum NetworkMetrics {
     ]
 
     /// The numbers of a coordinator's router at one moment.
-    public static func samples(router statistics: ChannelStatistics) -> [MetricSample] {
-        samples("router", statistics, statistics.peers)
+    ///
+    /// - Parameters:
+    ///   - statistics: What the socket counts.
+    ///   - unsendable: Messages that it never got, since they were too large.
+    /// - Returns: A sample a number.
+    public static func samples(router statistics: ChannelStatistics, unsendable: UInt64 = 0) -> [MetricSample] {
+        samples("router", statistics, statistics.peers, unsendable: unsendable)
     }
 
     /// The numbers of a worker's dealer at one moment; the coordinator is its only peer.
@@ -36,7 +42,7 @@ public enum NetworkMetrics {
     }
 
     private static func samples(
-        _ socket: String, _ statistics: ChannelStatistics, _ peers: [String: PeerTraffic]
+        _ socket: String, _ statistics: ChannelStatistics, _ peers: [String: PeerTraffic], unsendable: UInt64 = 0
     ) -> [MetricSample] {
         peers.flatMap { name, traffic in
             [
@@ -44,7 +50,7 @@ public enum NetworkMetrics {
                 MetricSample("kfacd_network_receive_bytes_total", [name], traffic.receivedBytes),
             ]
         } + [
-            MetricSample("kfacd_network_dropped_messages_total", [], statistics.droppedMessages),
+            MetricSample("kfacd_network_dropped_messages_total", [], UInt64(statistics.droppedMessages) + unsendable),
             MetricSample("kfacd_queue_bytes", [socket, "transmit"], statistics.outboundBytes),
             MetricSample("kfacd_queue_bytes", [socket, "receive"], statistics.inboundBytes),
             MetricSample("kfacd_queue_bytes", [socket, "held"], statistics.heldBytes),

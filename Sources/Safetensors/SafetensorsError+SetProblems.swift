@@ -1,3 +1,5 @@
+import Identifiers
+
 extension SafetensorsError {
     /// Why a directory or its index is not a complete set of shards.
     public enum SetProblem: Equatable, Sendable, CustomStringConvertible {
@@ -51,8 +53,7 @@ extension SafetensorsError {
         }
 
         private static func list(_ names: [String]) -> String {
-            let shown = names.prefix(4).map { "\"\($0)\"" }.joined(separator: ", ")
-            return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
+            names.lazy.map { "\"\($0)\"" }.listed(limit: 4)
         }
     }
 

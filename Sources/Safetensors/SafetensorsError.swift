@@ -75,7 +75,7 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
         case .writing(let file, let name, let problem):
             "\(file): tensor \"\(name.excerpt)\" \(problem)"
         case .several(let errors):
-            errors.map(\.description).joined(separator: "\n")
+            errors.lazy.map(\.description).cutLines
         }
     }
 

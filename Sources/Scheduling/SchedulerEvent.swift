@@ -143,7 +143,7 @@ public struct UnitFailure: Hashable, Sendable, Codable {
     /// States why a unit could not be computed.
     public init(kind: Kind, message: String) {
         self.kind = kind
-        self.message = message
+        self.message = message.cutMessage
     }
 }
 

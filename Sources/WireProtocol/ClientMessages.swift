@@ -114,8 +114,16 @@ public enum ClientReply: Equatable, Sendable {
     case outputs([OutputFile])
     /// Bytes of a file; they are the second frame.
     case outputChunk(offset: UInt64)
+    /// The first or latest items of a list that is too long for a message, and how many there are besides.
+    indirect case cut(ClientReply, further: Int)
 
     init(_ wire: WireClientReply) throws(WireError) {
+        guard wire.further == 0 else {
+            var list = wire
+            list.further = 0
+            self = .cut(try ClientReply(list), further: try count(wire.further, "a number of further items"))
+            return
+        }
         switch wire.body {
         case .failure(let failure): self = .failure(try RequestFailure(failure))
         case .accepted(let accepted):
@@ -157,6 +165,9 @@ public enum ClientReply: Equatable, Sendable {
                 return wire
             }
         case .outputChunk(let offset): wire.outputChunkOffset = offset
+        case .cut(let list, let further):
+            wire = list.wire
+            wire.further = UInt64(further)
         }
         return wire
     }
@@ -193,7 +204,7 @@ public struct RequestFailure: Error, Equatable, Sendable, CustomStringConvertibl
     }
 
     /// A line a problem.
-    public var description: String { problems.map(\.description).joined(separator: "\n") }
+    public var description: String { problems.lazy.map(\.description).cutLines }
 
     init(_ wire: WireRequestFailure) throws(WireError) {
         self.init(

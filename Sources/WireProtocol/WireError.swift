@@ -2,6 +2,8 @@
 public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The frame is larger than a message may be, in bytes.
     case tooLarge(byteCount: Int, byteCountMax: Int)
+    /// The frame has more than ``WireLimits/fieldsMax`` fields.
+    case tooManyFields
     /// The peer speaks another version of the protocol.
     case versionMismatch(found: UInt32, supported: UInt32)
     /// The bytes, or a value in them, are not what the schema allows.
@@ -12,6 +14,8 @@ public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .tooLarge(let count, let most):
             "the message has \(count) bytes; at most \(most) are allowed."
+        case .tooManyFields:
+            "the message is malformed: it has more than \(WireLimits.fieldsMax) fields."
         case .versionMismatch(let found, let supported):
             "the peer speaks protocol version \(found), this program speaks version \(supported). "
                 + "Install the same version of kfacd on both sides."

@@ -21,7 +21,7 @@ public enum WireMessage: Equatable, Sendable {
         guard bytes.count <= WireLimits.messageBytesMax else {
             throw .tooLarge(byteCount: bytes.count, byteCountMax: WireLimits.messageBytesMax)
         }
-        guard FieldBudget.allows(bytes) else { throw .malformed("it has more than \(WireLimits.fieldsMax) fields") }
+        guard FieldBudget.allows(bytes) else { throw .tooManyFields }
         let envelope: WireEnvelope
         do {
             envelope = try WireEnvelope(serializedBytes: bytes)
@@ -46,7 +46,8 @@ public enum WireMessage: Equatable, Sendable {
 
     /// The bytes of the message's first frame.
     ///
-    /// - Throws: ``WireError/tooLarge(byteCount:byteCountMax:)`` when a peer would refuse it.
+    /// - Throws: ``WireError/tooLarge(byteCount:byteCountMax:)`` or ``WireError/tooManyFields`` when a peer would refuse
+    ///   it.
     public func encoded() throws(WireError) -> [UInt8] {
         var envelope = WireEnvelope()
         envelope.version = WireLimits.version
@@ -72,6 +73,8 @@ public enum WireMessage: Equatable, Sendable {
         guard bytes.count <= byteCountMax else {
             throw .tooLarge(byteCount: bytes.count, byteCountMax: byteCountMax)
         }
+        // Every field takes two bytes; what the peer would not take in is the sender's to say.
+        guard bytes.count <= 2 * WireLimits.fieldsMax || FieldBudget.allows(bytes) else { throw .tooManyFields }
         return bytes
     }
 

@@ -26,6 +26,8 @@ struct CommandFailure: Error {
         // A coordinator that refuses to talk was reached: it is the installation that is wrong.
         case .refused, .keyRefused, .handshakeFailed, .unprotectedConnection:
             self.init(.badInput, error.description)
+        // What came, or was to be sent, is no message.
+        case .transferFailed: self.init(.failed, error.description)
         default:
             self.init(.unreachable, error.description)
         }

@@ -58,7 +58,7 @@ struct CompareCommand: ParsableCommand {
         do {
             return try SafetensorsSet(opening: FilePath(path))
         } catch {
-            throw CommandFailure(.badInput, error.all.map(\.description).joined(separator: "\n"))
+            throw CommandFailure(.badInput, error.description)
         }
     }
 

@@ -11,14 +11,15 @@ struct ConnectionOptions: ParsableArguments {
     @Option(help: "Where the coordinator listens (KFACD_COORDINATOR).")
     var coordinator = ProcessInfo.processInfo.environment["KFACD_COORDINATOR"] ?? "tcp://127.0.0.1:7733"
 
-    @Option(help: "Seconds to wait for an answer.")
-    var timeout: UInt32 = 10
+    @Option(help: ArgumentHelp(RequestPatience.help))
+    var timeout: UInt32?
 
     @OptionGroup(title: "Keys") var keys: ClientKeyOptions
 
     /// Connects, works, and closes.
     func withClient<Result>(_ body: (CoordinatorClient) async throws -> Result) async throws -> Result {
-        let client = try await CoordinatorClient(endpoint: coordinator, keys: keys, timeout: .seconds(Int64(timeout)))
+        let client = try await CoordinatorClient(
+            endpoint: coordinator, keys: keys, patience: RequestPatience(seconds: timeout))
         do {
             let result = try await body(client)
             await client.close()
@@ -35,12 +36,28 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case table, json
 }
 
+/// How long a client waits for answers; no request waits longer.
+struct RequestPatience {
+    static let help = "Seconds to wait for an answer; by default 10, and 600 for the check of a job file."
+
+    /// For an answer that needs no files.
+    let word: Duration
+    /// For the check of a job: headers are read for it, and sometimes a whole base.
+    let admission: Duration
+
+    /// Waits as long as the user said, for any answer.
+    init(seconds: UInt32? = nil) {
+        word = .seconds(Int64(seconds ?? 10))
+        admission = .seconds(Int64(seconds ?? 600))
+    }
+}
+
 /// A conversation with a coordinator, with the errors of a command.
 struct CoordinatorClient: Sendable {
     private let connection: ClientConnection
-    private let timeout: Duration
+    private let patience: RequestPatience
 
-    init(endpoint: String, keys: ClientKeyOptions?, timeout: Duration) async throws {
+    init(endpoint: String, keys: ClientKeyOptions?, patience: RequestPatience) async throws {
         let address: Endpoint
         do {
             address = try Endpoint(endpoint)
@@ -54,7 +71,7 @@ struct CoordinatorClient: Sendable {
         } catch {
             throw CommandFailure(error)
         }
-        self.timeout = timeout
+        self.patience = patience
     }
 
     func close() async {
@@ -65,20 +82,38 @@ struct CoordinatorClient: Sendable {
     func ask(_ request: ClientRequest) async throws -> (reply: ClientReply, payload: Frame?) {
         let answer: (reply: ClientReply, payload: Frame?)
         do throws(MessagingError) {
-            // Admission reads headers, and sometimes a whole base: it may take longer than a word.
-            let patience: Duration =
-                switch request {
-                case .submit, .plan: max(timeout, .seconds(600))
-                default: timeout
-                }
-            if case .submit = request { _ = try await connection.ask(.workers, timeout: timeout) }
-            if case .plan = request { _ = try await connection.ask(.workers, timeout: timeout) }
-            answer = try await connection.ask(request, timeout: patience)
+            switch request {
+            case .submit, .plan: answer = try await askForAdmission(request)
+            default: answer = try await connection.ask(request, timeout: patience.word)
+            }
         } catch {
             throw CommandFailure(error)
         }
-        if case .failure(let failure) = answer.reply { throw CommandFailure(failure) }
-        return answer
+        switch answer.reply {
+        case .failure(let failure): throw CommandFailure(failure)
+        case .cut(.outputs, let further):
+            throw CommandFailure(
+                .failed,
+                "the job has \(further) files more than one answer holds. Copy its output directory instead.")
+        case .cut(let list, let further):
+            Terminal.note("and \(further) more, which one answer does not hold")
+            return (list, answer.payload)
+        default: return answer
+        }
+    }
+
+    /// Asks what may take long to answer; that nobody is there is found out sooner.
+    private func askForAdmission(
+        _ request: ClientRequest
+    ) async throws(MessagingError) -> (reply: ClientReply, payload: Frame?) {
+        let start = ContinuousClock.now
+        _ = try await connection.ask(.workers, timeout: patience.word)
+        do {
+            let left = patience.admission - (ContinuousClock.now - start)
+            return try await connection.ask(request, timeout: max(left, .zero))
+        } catch .unreachable(let endpoint, _) {
+            throw .admissionTooLong(endpoint: endpoint, waited: patience.admission)
+        }
     }
 
     /// Submits a job.

@@ -21,7 +21,7 @@ struct InspectCommand: ParsableCommand {
         do {
             description = try JobFileDescription(of: FilePath(file))
         } catch {
-            throw CommandFailure(.badInput, error.all.map(\.description).joined(separator: "\n"))
+            throw CommandFailure(.badInput, error.description)
         }
         guard output == .table else {
             try JSONOutput.print(

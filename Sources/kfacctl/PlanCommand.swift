@@ -15,8 +15,8 @@ struct PlanCommand: AsyncParsableCommand {
     @Option(help: "Ask this coordinator, which knows its workers' memory; by default a private one is started.")
     var coordinator: String?
 
-    @Option(help: "Seconds to wait for an answer.")
-    var timeout: UInt32 = 10
+    @Option(help: ArgumentHelp(RequestPatience.help))
+    var timeout: UInt32?
 
     @OptionGroup(title: "Keys") var keys: ClientKeyOptions
 
@@ -38,7 +38,7 @@ struct PlanCommand: AsyncParsableCommand {
         }
         defer { cluster?.stop() }
         let client = try await CoordinatorClient(
-            endpoint: endpoint, keys: cluster == nil ? keys : nil, timeout: .seconds(Int64(timeout)))
+            endpoint: endpoint, keys: cluster == nil ? keys : nil, patience: RequestPatience(seconds: timeout))
         guard case .plan(let plan) = try await client.ask(.plan(submission)).reply else { return }
         await client.close()
         try show(plan)

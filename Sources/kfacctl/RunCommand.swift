@@ -87,7 +87,7 @@ struct RunCommand: AsyncParsableCommand {
             workerCount: workerCount, memoryMiB: memory, stateParent: stateDirectory, logLevel: logLevel)
         do {
             try Task.checkCancellation()
-            let client = try await CoordinatorClient(endpoint: cluster.endpoint, keys: nil, timeout: .seconds(10))
+            let client = try await CoordinatorClient(endpoint: cluster.endpoint, keys: nil, patience: RequestPatience())
             if !quiet {
                 Terminal.note("coordinator at \(cluster.endpoint), \(workerCount) worker\(workerCount == 1 ? "" : "s")")
             }

@@ -1751,6 +1751,9 @@ nonisolated struct WireClientReply: Sendable {
     set {body = .outputChunkOffset(newValue)}
   }
 
+  /// Items of a list that it does not hold, since a message has its bounds.
+  var further: UInt64 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -5119,7 +5122,7 @@ nonisolated extension WireOutputRange: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireClientReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientReply"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{1}accepted\0\u{1}plan\0\u{1}jobs\0\u{1}workers\0\u{1}outputs\0\u{3}output_chunk_offset\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{1}accepted\0\u{1}plan\0\u{1}jobs\0\u{1}workers\0\u{1}outputs\0\u{3}output_chunk_offset\0\u{1}further\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5214,6 +5217,7 @@ nonisolated extension WireClientReply: SwiftProtobuf.Message, SwiftProtobuf._Mes
           self.body = .outputChunkOffset(v)
         }
       }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.further) }()
       default: break
       }
     }
@@ -5258,12 +5262,16 @@ nonisolated extension WireClientReply: SwiftProtobuf.Message, SwiftProtobuf._Mes
     }()
     case nil: break
     }
+    if self.further != 0 {
+      try visitor.visitSingularUInt64Field(value: self.further, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireClientReply, rhs: WireClientReply) -> Bool {
     if lhs.request != rhs.request {return false}
     if lhs.body != rhs.body {return false}
+    if lhs.further != rhs.further {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

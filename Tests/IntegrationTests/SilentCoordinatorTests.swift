@@ -1,0 +1,49 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// Coordinators that take connections and do not answer: no command waits longer than it was told to.
+    @Suite struct SilentCoordinatorTests {
+        private static let commands: [[String]] = [
+            ["plan", "job.yaml"], ["submit", "job.yaml"], ["submit", "job.yaml", "--watch"], ["jobs"],
+            ["status", "job-1"], ["watch", "job-1"], ["fetch", "job-1", "fetched"], ["workers"], ["cancel", "job-1"],
+            ["drain", "worker"],
+        ]
+
+        @Test(arguments: [false, true]) func `every command ends at its timeout, and says so`(shakesHands: Bool)
+            async throws
+        {
+            let directory = try TemporaryDirectory()
+            try directory.write(Array("merge_method: kfac\n".utf8), to: "job.yaml")
+            let listener = try RawPeer.Listener()
+            let peers = SilentPeers(listener)
+            if shakesHands { peers.shakeHands() }
+            defer { withExtendedLifetime(peers) {} }
+            for command in Self.commands {
+                let start = ContinuousClock.now
+                let result = try await Client.run(
+                    command + ["--timeout", "1", "--coordinator", "tcp://127.0.0.1:\(listener.port)"], in: directory,
+                    within: .seconds(30))
+                #expect(result.exitCode == 3, "\(command): \(result.errors)")
+                #expect(result.errors.contains("within 1.0 seconds"), "\(command): \(result.errors)")
+                #expect(ContinuousClock.now - start < .seconds(20), "\(command)")
+            }
+        }
+    }
+}
+
+/// Shakes hands with whoever connects, on a thread of its own, and says no more.
+private final class SilentPeers: @unchecked Sendable {
+    // Unchecked: the listener and the peers are used on the thread only, once it runs.
+    private let listener: RawPeer.Listener
+    private var peers: [RawPeer] = []
+
+    init(_ listener: RawPeer.Listener) { self.listener = listener }
+
+    func shakeHands() {
+        Thread.detachNewThread { [weak self] in
+            while let self, let peer = try? self.listener.accept() { self.peers.append(peer) }
+        }
+    }
+}
