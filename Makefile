@@ -41,8 +41,8 @@ format: ## Format every file in place.
 	$(SWIFT) format --in-place --recursive $(FORMATTED)
 
 .PHONY: bench
-bench: ## Measure on this machine; keep it idle meanwhile.
-	$(SWIFT) run --configuration release --package-path Benchmarks
+bench: release ## Measure on this machine; keep it idle meanwhile. Options: make bench OPTIONS="--only lab"
+	$(SWIFT) run --configuration release --package-path Benchmarks Benchmarks $(OPTIONS)
 
 .PHONY: quickstart
 quickstart: ## Install what is missing, build, and merge eight tasks.

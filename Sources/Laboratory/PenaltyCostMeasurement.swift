@@ -15,14 +15,19 @@ public enum PenaltyCostMeasurement {
         public fileprivate(set) var perTaskMicroseconds = Double.infinity
     }
 
-    private static let taskCounts = [2, 4, 8, 16, 32, 64]
-    private static let repetitions = 15
+    /// What the figures show.
+    public static let taskCounts = [2, 4, 8, 16, 32, 64]
 
     /// Times the gradient for a model.
     ///
-    /// - Parameter base: The model whose layers the factors have; factors are synthetic, their values do not matter.
+    /// - Parameters:
+    ///   - base: The model whose layers the factors have; factors are synthetic, their values do not matter.
+    ///   - taskCounts: The numbers of tasks, each at least 2.
+    ///   - repetitions: How often each is timed.
     /// - Returns: One entry for each number of tasks, the best of several repetitions, interleaved.
-    public static func run(_ base: BaseModel) -> [Cost] {
+    public static func run(
+        _ base: BaseModel, taskCounts: [Int] = taskCounts, repetitions: Int = 15
+    ) -> [Cost] {
         // The factors of the tasks that a penalty sums: all but the one that is trained.
         let perTask = taskCounts.map { CurvaturePenalty.synthetic(base.layout, taskCount: $0 - 1) }
         let accumulated = perTask.map { $0.accumulated(termCount: 1) }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import LinearAlgebra
 
 /// Measures, in one run: each stage of kfacd beside the plain routine that bounds it.
@@ -6,36 +7,64 @@ import LinearAlgebra
 struct Benchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kfacd-benchmarks",
-        abstract: "Measures kfacd beside plain BLAS, LAPACK and memcpy on this machine, all in one run.")
+        abstract: "Measures kfacd beside plain BLAS, LAPACK and memcpy on this machine, all in one run.",
+        discussion: "Run it from the top of the repository, where `make bench` does.")
 
     @Option(help: "Directory for generated captures and outputs; the cluster job needs 13 GB.")
     var directory = "/var/tmp/kfacd-benchmarks"
 
-    @Option(help: "The directory of the release builds of kfacd and kfacctl.")
-    var binaries = "../.build/release"
+    @Option(help: "The directory of the builds of kfacd and kfacctl.")
+    var binaries = ".build/release"
 
     @Option(help: "The bundled eight tasks.")
-    var example = "../Examples/eight-tasks"
+    var example = "Examples/eight-tasks"
 
     @Option(help: "A Python that has torch, for the comparison of training steps.")
     var torchPython: String?
 
     @Option(help: "Which measurements: factor, inverse, merge, cluster, lab.")
-    var only: [String] = ["factor", "inverse", "merge", "cluster", "lab"]
+    var only: [Measured] = Measured.allCases
 
-    @Option(help: "Rows of a capture in the cluster job, for each of its 8 tasks.")
-    var rows = 6400
+    @Option(help: "Rows of a capture in the cluster job, for each of its 8 tasks; 6400, or 200 with --small.")
+    var rows: Int?
+
+    @Flag(help: "Sizes of seconds and megabytes: whether everything runs, not how fast.")
+    var small = false
+
+    func validate() throws {
+        let programs = only.contains(.merge) || only.contains(.cluster) ? ["kfacd", "kfacctl"] : []
+        for program in programs where !FileManager.default.isExecutableFile(atPath: "\(binaries)/\(program)") {
+            throw ValidationError(
+                "there is no program \(binaries)/\(program). Build it with \"make release\" and run this from the top of "
+                    + "the repository, or name the directory with --binaries.")
+        }
+        let base = "\(example)/base.safetensors"
+        if only.contains(.lab), !FileManager.default.fileExists(atPath: base) {
+            throw ValidationError("there is no \(base). Run this from the top of the repository, or use --example.")
+        }
+        if let rows, rows < 50 { throw ValidationError("--rows is \(rows); expected at least 50.") }
+    }
 
     func run() async throws {
         BLASEnvironment.setThreadCount(1)
         print("kernels \(BLASEnvironment.kernels), \(BLASEnvironment.configuration)")
+        let size: MeasuredSize = small ? .small : .full
         let directory = try WorkDirectory(directory)
-        if only.contains("factor") { try FactorStage(directory: directory).measure() }
-        if only.contains("inverse") { try InverseStage().measure() }
-        if only.contains("merge") { try MergeStage(directory: directory, binaries: binaries).measure() }
-        if only.contains("cluster") {
-            try ClusterJob(directory: directory, binaries: binaries, rows: rows).measure()
+        if only.contains(.factor) { try FactorStage(directory: directory, captures: size.captures).measure() }
+        if only.contains(.inverse) { try InverseStage(dimensions: size.inverses).measure() }
+        if only.contains(.merge) {
+            try MergeStage(directory: directory, binaries: binaries, size: size).measure()
         }
-        if only.contains("lab") { try await LabStage(example: example, python: torchPython).measure() }
+        if only.contains(.cluster) {
+            try ClusterJob(directory: directory, binaries: binaries, size: size, rows: rows ?? size.rows).measure()
+        }
+        if only.contains(.lab) {
+            try await LabStage(example: example, python: torchPython, size: size).measure()
+        }
     }
+}
+
+/// What can be measured by itself.
+enum Measured: String, CaseIterable, ExpressibleByArgument {
+    case factor, inverse, merge, cluster, lab
 }

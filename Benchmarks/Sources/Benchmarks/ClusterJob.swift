@@ -4,19 +4,29 @@ import Foundation
 import Safetensors
 import SystemPackage
 
-/// A two-worker job over the layers of two ViT-B blocks and eight tasks: wall time against the sum of its kernels.
+/// A two-worker job over the layers of two blocks (of ViT-B at full size) and eight tasks:
+/// wall time against the sum of its kernels.
 struct ClusterJob {
     private static let tasks = 8
-    private static let layers = [("qkv", 768, 2304), ("proj", 768, 768), ("fc1", 768, 3072), ("fc2", 3072, 768)]
     let directory: WorkDirectory
     let binaries: String
+    let size: MeasuredSize
     let rows: Int
+
+    private var layers: [(name: String, inputs: Int, outputs: Int)] {
+        let width = size.width
+        return [
+            ("qkv", width, 3 * width), ("proj", width, width), ("fc1", width, 4 * width), ("fc2", 4 * width, width),
+        ]
+    }
 
     func measure() throws {
         try generate()
         let plain = plainRate()
-        print("\nplain ssyrk on two threads, d = 3072, 4096 rows at a time: \(fixed(plain, 0)) useful GF/s")
-        print("\ncluster: two workers of one lane, \(Self.tasks) tasks × \(rows) rows, two ViT-B blocks")
+        print(
+            "\nplain ssyrk on two threads, d = \(4 * size.width), 4096 rows at a time: \(fixed(plain, 0)) useful GF/s")
+        print(
+            "\ncluster: two workers of one lane, \(Self.tasks) tasks × \(rows) rows, two blocks of width \(size.width)")
         try measure("factors only", outputs: "[factors, report]")
         try measure("factors only, inputs named by their headers", outputs: "[factors, report]", digests: "header")
         try measure("factors, regularizers, inverses", outputs: "[factors, regularizer, inverses, report]")
@@ -52,7 +62,7 @@ struct ClusterJob {
 
     /// What two threads of plain `ssyrk` reach together, now: some machines' two cores are one.
     private func plainRate() -> Double {
-        let (dimension, rows, repetitions) = (3072, 4096, 6)
+        let (dimension, rows, repetitions) = (4 * size.width, 4096, 6)
         let elapsed = seconds {
             DispatchQueue.concurrentPerform(iterations: 2) { _ in
                 let source = [Float](repeating: 0.5, count: rows * dimension)
@@ -69,8 +79,8 @@ struct ClusterJob {
 
     /// d²·rows over all factors.
     private var work: Double {
-        let perBlock = Self.layers.reduce(0.0) { sum, layer in
-            sum + Double((layer.1 + 1) * (layer.1 + 1)) + Double(layer.2 * layer.2)
+        let perBlock = layers.reduce(0.0) { sum, layer in
+            sum + Double((layer.inputs + 1) * (layer.inputs + 1)) + Double(layer.outputs * layer.outputs)
         }
         return 2 * perBlock * Double(Self.tasks * rows)
     }
@@ -80,7 +90,7 @@ struct ClusterJob {
         var base: [TensorDescription] = []
         var captures: [TensorDescription] = []
         for block in 0..<2 {
-            for (name, inputs, outputs) in Self.layers {
+            for (name, inputs, outputs) in layers {
                 let layer = "blocks.\(block).\(name)"
                 base.append(TensorDescription(name: "\(layer).weight", dataType: .float32, shape: [outputs, inputs]))
                 base.append(TensorDescription(name: "\(layer).bias", dataType: .float32, shape: [outputs]))

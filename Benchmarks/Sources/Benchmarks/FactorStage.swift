@@ -8,10 +8,11 @@ import SystemPackage
 struct FactorStage {
     private static let chunkRows = 4096
     let directory: WorkDirectory
+    let captures: [(dimension: Int, rows: Int)]
 
     func measure() throws {
         print("\nfactor stage, one thread: safetensors capture → factor, against plain ssyrk; useful GF/s = d²·rows/s")
-        for (dimension, rows) in [(64, 1 << 19), (192, 1 << 18), (768, 1 << 16), (3072, 1 << 14)] {
+        for (dimension, rows) in captures {
             try measure(dimension, rows)
         }
     }

@@ -4,9 +4,11 @@ import LinearAlgebra
 
 /// A packed factor → its damped inverse with its health row, beside plain `dpotrf` + `dpotri`.
 struct InverseStage {
+    let dimensions: [Int]
+
     func measure() throws {
         print("\ninverse, one thread, fp64: packed factor → packed damped inverse, against dpotrf + dpotri")
-        for dimension in [768, 3072] { try measure(dimension) }
+        for dimension in dimensions { try measure(dimension) }
     }
 
     private func measure(_ dimension: Int) throws {

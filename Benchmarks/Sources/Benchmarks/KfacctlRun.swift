@@ -27,7 +27,9 @@ struct KfacctlRun {
                 usleep(20_000)
             }
         }
-        guard process.terminationStatus == 0 else { fatalError("the job failed with \(process.terminationStatus)") }
+        guard process.terminationStatus == 0 else {
+            throw MeasuredJobFailure(job: job, exitStatus: process.terminationStatus)
+        }
         // A job that does not name the report among its outputs has none.
         let report =
             try FileManager.default.contents(atPath: "\(output)/report.json").map {
@@ -50,4 +52,12 @@ struct KfacctlRun {
             return (String(words[1]), kibibytes >> 10)
         }
     }
+}
+
+/// A job that was to be measured and failed; `kfacctl` has said why.
+struct MeasuredJobFailure: Error, CustomStringConvertible {
+    let job: String
+    let exitStatus: Int32
+
+    var description: String { "kfacctl run \(job) ended with exit code \(exitStatus); its message is above." }
 }

@@ -4,8 +4,10 @@ import SystemPackage
 
 /// The lab: the penalty's cost against the number of tasks, and a linearised training step beside PyTorch's.
 struct LabStage {
+    private static let script = "Benchmarks/linearized_step.py"
     let example: String
     let python: String?
+    let size: MeasuredSize
 
     func measure() async throws {
         let base = try BaseModel(opening: FilePath(example).appending("base.safetensors"))
@@ -16,7 +18,7 @@ struct LabStage {
     /// The accumulated form is one term whatever the number of tasks; the per-task form has a term for each other task.
     private func penalty(_ base: BaseModel) {
         print("\npenalty and its gradient, one thread, microseconds")
-        let costs = PenaltyCostMeasurement.run(base)
+        let costs = PenaltyCostMeasurement.run(base, taskCounts: size.penaltyTasks, repetitions: size.penaltyRuns)
         for cost in costs {
             print(
                 "  \(cost.taskCount) tasks: accumulated \(fixed(cost.accumulatedMicroseconds, 0)), optimal rank 2",
@@ -28,11 +30,11 @@ struct LabStage {
 
     /// Forward at θ0, J τ, cross-entropy, Jᵀ u and AdamW, for batches of 64.
     private func step(_ base: BaseModel) async throws {
-        print("\nlinearised training step, batch 64, milliseconds (least of runs of 50 steps)")
+        print("\nlinearised training step, batch 64, milliseconds (least of \(size.runs) runs of \(size.steps) steps)")
         for threads in [1, 2] {
             var ours = Double.infinity
             var theirs = Double.infinity
-            for _ in 0..<3 {
+            for _ in 0..<size.runs {
                 ours = min(ours, try await ourStep(base, threads: threads))
                 if let python { theirs = min(theirs, try theirStep(python, threads: threads)) }
             }
@@ -43,7 +45,7 @@ struct LabStage {
     }
 
     private func ourStep(_ base: BaseModel, threads: Int) async throws -> Double {
-        let (sampleCount, classCount, stepCount) = (64, 32, 50)
+        let (sampleCount, classCount, stepCount) = (64, 32, size.steps)
         let shape = base.layout.shape
         var random = SeededRandom(seed: 0, purpose: "benchmark")
         let images = (0..<sampleCount * 28 * 28).map { _ in UInt8.random(in: 0...255, using: &random) }
@@ -63,13 +65,15 @@ struct LabStage {
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: python)
-        process.arguments = ["linearized_step.py", "--threads", "\(threads)", "--steps", "50"]
+        process.arguments = [Self.script, "--threads", "\(threads)", "--steps", "\(size.steps)"]
         process.standardOutput = output
         try process.run()
         let data = output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         let line = try JSONSerialization.jsonObject(with: data) as? [String: Any]
-        guard let best = line?["milliseconds"] as? Double else { throw MeasurementFailure(program: python) }
+        guard let best = line?["milliseconds"] as? Double else {
+            throw MeasurementFailure(program: python, script: Self.script)
+        }
         return best
     }
 }
@@ -77,6 +81,7 @@ struct LabStage {
 /// A program beside ours that gave no number.
 struct MeasurementFailure: Error, CustomStringConvertible {
     let program: String
+    let script: String
 
-    var description: String { "\(program) linearized_step.py gave no result: has it torch installed?" }
+    var description: String { "\(program) \(script) gave no result: has it torch installed?" }
 }

@@ -36,16 +36,19 @@ struct WorkDirectory {
 
 /// Numbers that look like activations: drawn once, cut differently for each tensor.
 final class RandomNumbers {
-    private var values: [Float]
+    private let values: [UInt32]
 
-    init(count: Int = 1 << 22) {
+    /// Numbers from -1 to 1, as F32, or two BF16 in the place of one F32.
+    init(count: Int = 1 << 22, areBFloat16: Bool = false) {
         var state: UInt64 = 0x9E37_79B9_7F4A_7C15
-        values = (0..<count).map { _ in
+        func next() -> UInt32 {
             state ^= state << 13
             state ^= state >> 7
             state ^= state << 17
-            return Float(Int32(truncatingIfNeeded: state >> 32)) * 0x1p-31
+            return (Float(Int32(truncatingIfNeeded: state >> 32)) * 0x1p-31).bitPattern
         }
+        // The upper half of an F32 is a BF16.
+        values = (0..<count).map { _ in areBFloat16 ? next() >> 16 | next() & 0xFFFF_0000 : next() }
     }
 
     /// Calls `body` with consecutive pieces that make up `byteCount` bytes, starting at a place that `seed` chooses.

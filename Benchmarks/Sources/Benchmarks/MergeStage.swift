@@ -5,13 +5,13 @@ import SystemPackage
 /// Task arithmetic over a base and eight checkpoints, through the whole system, beside memcpy of the same bytes.
 struct MergeStage {
     private static let tasks = 8
-    private static let tensors = 24
     let directory: WorkDirectory
     let binaries: String
+    let size: MeasuredSize
 
     func measure() throws {
-        let shape = [2048, 4096]
-        let layout = (0..<Self.tensors).map {
+        let shape = size.mergedShape
+        let layout = (0..<size.mergedTensors).map {
             TensorDescription(name: "layer.\($0).weight", dataType: .bfloat16, shape: shape)
         }
         let files = ModelFiles(directory: directory)
@@ -24,7 +24,7 @@ struct MergeStage {
         job += "outputs: [merged]\noutput: out\n"
         let path = directory.file("merge/job.yaml")
         try job.write(toFile: path, atomically: true, encoding: .utf8)
-        let modelBytes = Double(Self.tensors * shape[0] * shape[1] * 2)
+        let modelBytes = Double(size.mergedTensors * shape[0] * shape[1] * 2)
         let bytes = modelBytes * Double(Self.tasks + 2)
         let copy = copyRate()
         let outcome = try KfacctlRun(binaries: binaries).run(path, workers: 1, output: directory.file("merge/out"))
@@ -36,7 +36,7 @@ struct MergeStage {
 
     /// Bytes read and written a second by two threads of memcpy.
     private func copyRate() -> Double {
-        let count = 512 << 20
+        let count = size.copiedBytes
         let source = [UInt8](repeating: 1, count: count)
         var target = [UInt8](repeating: 0, count: count)
         return source.withUnsafeBytes { source in

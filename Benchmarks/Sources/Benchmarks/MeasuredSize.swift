@@ -1,0 +1,34 @@
+import Laboratory
+
+/// How large the measured work is.
+struct MeasuredSize {
+    /// Columns and rows of the captures whose factors are timed.
+    let captures: [(dimension: Int, rows: Int)]
+    /// Dimensions of the inverses.
+    let inverses: [Int]
+    /// Tensors of a merged checkpoint, and their shape.
+    let mergedTensors: Int
+    let mergedShape: [Int]
+    /// Bytes that memcpy moves.
+    let copiedBytes: Int
+    /// Width of the cluster job's transformer blocks, and rows of a capture.
+    let width: Int
+    let rows: Int
+    /// Numbers of tasks that a penalty sums, and how often each is timed.
+    let penaltyTasks: [Int]
+    let penaltyRuns: Int
+    /// Training steps of a run, and runs.
+    let steps: Int
+    let runs: Int
+
+    /// What README and the documents quote.
+    static let full = MeasuredSize(
+        captures: [(64, 1 << 19), (192, 1 << 18), (768, 1 << 16), (3072, 1 << 14)], inverses: [768, 3072],
+        mergedTensors: 24, mergedShape: [2048, 4096], copiedBytes: 512 << 20, width: 768, rows: 6400,
+        penaltyTasks: PenaltyCostMeasurement.taskCounts, penaltyRuns: 15, steps: 50, runs: 3)
+
+    /// Enough to see that everything runs.
+    static let small = MeasuredSize(
+        captures: [(64, 8192), (192, 4096)], inverses: [96], mergedTensors: 2, mergedShape: [256, 256],
+        copiedBytes: 8 << 20, width: 48, rows: 200, penaltyTasks: [2, 4], penaltyRuns: 1, steps: 2, runs: 1)
+}
