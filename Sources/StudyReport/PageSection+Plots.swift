@@ -1,24 +1,8 @@
 extension PageSection {
     /// Accuracy over α, one line for each method.
     static func alphaSweep(_ tables: StudyTables) -> PageSection? {
-        let series = tables.additionSeries.filter { Set($0.rows.compactMap(\.alpha)).count > 1 }
-        let lines = series.enumerated().map { index, series in
-            LinePlot.Line(name: series.legend, label: series.label, style: .at(index), points: sweep(series))
-        }
-        let plot = LinePlot(
-            title: "Accuracy over the scale α of the summed task vectors",
-            description: "One line for each of \(lines.count) methods; the table of task addition has the numbers at "
-                + "α = 1 and at the best α.",
-            xLabel: "scale α of the summed task vectors",
-            yLabel: "accuracy, %",
-            lines: lines,
-            reference: tables.zeroShot.flatMap { $0.mean.isFinite ? $0 : nil }.map {
-                .init(label: "zero-shot \(NumberText.fixed($0.mean))", value: $0.mean)
-            },
-            xMark: 1,
-            yBounds: 0...100
-        )
-        guard !lines.isEmpty, let picture = plot.picture else { return nil }
+        let plot = LinePlot.alphaSweep(tables)
+        guard let picture = plot.picture else { return nil }
         let caption =
             "Mean accuracy over the tasks for one common α; bands are ± one sample standard deviation over the seeds. "
             + "A method needs no tuning when its line is high and flat around α = 1. Each point is a measured α; "
@@ -28,13 +12,6 @@ extension PageSection {
             title: "Sensitivity to α",
             content: [figure([.tag("div", ["class": "plot"], [picture]), plot.legend], caption: caption)]
         )
-    }
-
-    private static func sweep(_ series: StudySeries) -> [LinePlot.Point] {
-        let byAlpha = Dictionary(grouping: series.rows.filter { $0.alpha != nil }) { $0.alpha ?? 1 }
-        return byAlpha.sorted { $0.key < $1.key }.compactMap { alpha, rows in
-            SeedStatistics(over: rows, \.accuracy).map { .init(x: alpha, y: $0.mean, spread: $0.deviation) }
-        }
     }
 
     /// Time of one evaluation of the penalty over the number of tasks.

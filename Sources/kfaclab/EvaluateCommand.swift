@@ -37,6 +37,9 @@ struct EvaluateCommand: Experiment {
     @Option(help: "Also write the rows to this file, as JSON.")
     var output: String?
 
+    @Option(help: "Also draw accuracy over α to this SVG file; needs several --alpha.")
+    var picture: String?
+
     @Option(
         help: """
             Measure everything and write results.json, figures.json and results.html to this directory: α from 0 to 3 \
@@ -59,6 +62,9 @@ struct EvaluateCommand: Experiment {
             throw ValidationError("--report measures every α and negation; leave --alpha and --negation out.")
         }
         guard alpha.allSatisfy(\.isFinite) else { throw ValidationError("--alpha must be finite numbers.") }
+        if picture != nil, sets.isEmpty || Set(alpha).count < 2 && report == nil {
+            throw ValidationError("--picture draws over α: give --vectors and at least two values of --alpha.")
+        }
         if let pair, pair.values.count != 2 || report == nil {
             throw ValidationError("--pair names two tasks, and belongs to --report.")
         }
@@ -108,6 +114,10 @@ struct EvaluateCommand: Experiment {
             let file = FilePath(output)
             try StudyDirectory(file.removingLastComponent()).write(
                 Array(try ResultsFile.encode(rows).utf8), to: file)
+        }
+        if let picture, let svg = AlphaSweep(rows: rows).svg {
+            let file = FilePath(picture)
+            try StudyDirectory(file.removingLastComponent()).write(Array(svg.utf8), to: file)
         }
         if let report {
             let description = StudyDescription(
