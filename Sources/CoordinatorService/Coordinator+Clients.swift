@@ -5,6 +5,7 @@ import Messaging
 import Safetensors
 import Scheduling
 import SystemPackage
+import Telemetry
 import WireProtocol
 import ZeroMQ
 
@@ -23,6 +24,7 @@ extension Coordinator {
         case .workers: reply = .workers(workerReports)
         case .drain(let worker): reply = drain(worker)
         case .outputs(let id): reply = await outputs(of: id)
+        case .log(let id, let number): reply = log(of: id, after: number)
         case .outputRange(let id, let path, let offset, let byteCount):
             (reply, payload) = await outputRange(of: id, path, offset, byteCount, for: peer)
         }
@@ -173,6 +175,17 @@ extension Coordinator {
                     isDraining: status.isDraining)
             }
         }
+    }
+
+    /// What was logged about a job since this process began.
+    private func log(of id: JobID, after number: UInt64) -> ClientReply {
+        guard let status = settled[id] else { return unknown(id) }
+        // The end first: its line is written after it is settled.
+        let hasEnded = status.outcome != nil && !jobs.keys.contains(id)
+        let lines = history.book.lines(of: id.rawValue, after: number).map {
+            JobLogLine(number: $0.number, time: $0.time, level: "\($0.level)", text: $0.text)
+        }
+        return .log(lines, isComplete: hasEnded)
     }
 
     // MARK: - Outputs

@@ -34,6 +34,19 @@ extension Coordinator {
         fields(leased.unit).merging([LogKeys.worker: "\(executor)", LogKeys.attempt: "\(leased.attempt)"]) { $1 }
     }
 
+    /// Tells of each tenth that a job has come further.
+    func logProgress(hasEnded: Bool) {
+        if hasEnded { history.times.keep(Set(settled.all.map(\.id))) }
+        for (status, tenths) in history.newTenths(of: settled.running) {
+            logger.info(
+                "job progresses",
+                metadata: [
+                    LogKeys.job: "\(status.id)", "percent": "\(10 * tenths)",
+                    "units": "\(status.finishedUnits)/\(status.totalUnits)",
+                ])
+        }
+    }
+
     /// Writes the line of a notice.
     func log(_ notice: SchedulerNotice) {
         switch notice {

@@ -13,8 +13,6 @@ extension Coordinator {
     /// Most jobs that are named among the metrics: those that were submitted first of the running ones, and those that
     /// succeeded last; and most that the status page shows.
     static let jobsShownMax = 50
-    /// Most workers that the status page shows.
-    private static let workersShownMax = 200
     /// What the units of further jobs are counted as.
     private static let otherJobs = "other"
 
@@ -27,9 +25,9 @@ extension Coordinator {
             if let reason = supervision.readiness.reason { return reason }
             return await self.statusLine
         }
-        supervision.tabulate {
+        supervision.show {
             guard supervision.readiness.hasBeenSet else { return [] }
-            return await [self.jobTable, self.workerTable]
+            return await self.overview
         }
     }
 
@@ -107,38 +105,5 @@ extension Coordinator {
         let others = running.count > 1 ? " and \(running.count - 1) more" : ""
         let percent = Int((first.fraction * 100).rounded(.down))
         return "\(first.id): \(first.finishedUnits)/\(first.totalUnits) units, \(percent) %\(others), \(crew)"
-    }
-
-    /// The jobs that run in the order of their submission, then the others, those that were submitted last first.
-    private var jobTable: StatusTable {
-        let statuses = settled.all
-        let ordered = statuses.filter { $0.outcome == nil } + statuses.filter { $0.outcome != nil }.reversed()
-        return StatusTable(
-            "Jobs", columns: ["job", "job file", "state", "units", "progress", "message"], of: ordered,
-            limit: Self.jobsShownMax
-        ) { status in
-            let job = report(status)
-            return [
-                .text(job.job.rawValue), .text(job.specPath), .text(job.state.rawValue),
-                .number("\(job.finishedUnits)/\(job.totalUnits)"), .share(job.fraction),
-                .text(job.message.isEmpty ? job.activity : job.message),
-            ]
-        }
-    }
-
-    private var workerTable: StatusTable {
-        StatusTable(
-            "Workers", columns: ["worker", "state", "lanes", "memory", "running", "queued", "finished", "holds"],
-            of: workerReports, limit: Self.workersShownMax
-        ) { worker in
-            [
-                .text(worker.hello.worker.rawValue),
-                .text(worker.isDraining ? "draining" : worker.leasedUnits > 0 ? "busy" : "idle"),
-                .number("\(worker.hello.lanes)"), .number("\(worker.hello.memoryBytes >> 20) MiB"),
-                .number("\(worker.startedUnits)"), .number("\(worker.leasedUnits - worker.startedUnits)"),
-                .number("\(worker.finishedUnits)"),
-                .number("\(worker.heldBlobs) blobs, \(worker.heldBytes >> 20) MiB"),
-            ]
-        }
     }
 }

@@ -4,6 +4,7 @@ import JobPlan
 import Logging
 import Messaging
 import Scheduling
+import Supervision
 import Telemetry
 import WireProtocol
 import ZeroMQ
@@ -37,7 +38,7 @@ extension Coordinator {
             if !steps.isEmpty { happen(.workerProgressed(worker, steps)) }
         case .started(let name): happen(.unitStarted(name.unit, name.attempt, by: worker))
         case .finished(let name, let result, let elapsed, let kernels):
-            workers[worker]?.finishedUnits += 1
+            countFinishedUnit(of: worker)
             let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
             happen(.unitFinished(name.unit, name.attempt, by: .worker(worker), result, timing))
         case .failed(let name, let fault, let message):
@@ -118,6 +119,7 @@ extension Coordinator {
         }
         workers[hello.worker] = ConnectedWorker(
             identity: peer, hello: hello, finishedUnits: former?.finishedUnits ?? 0,
+            rate: former?.rate ?? MinuteCounts(minutes: Self.rateMinutes),
             toldBlobs: isNewConnection ? 0 : former?.toldBlobs ?? 0)
         await endpoint.send(
             .coordinator(
@@ -128,7 +130,7 @@ extension Coordinator {
         let capacity = WorkerCapacity(lanes: hello.lanes, memoryBytes: hello.memoryBytes)
         happen(.workerJoined(hello.worker, capacity))
         for early in earlyResults.take(from: peer) {
-            workers[hello.worker]?.finishedUnits += 1
+            countFinishedUnit(of: hello.worker)
             let (unit, worker) = (early.unit, UnitExecutorName.worker(hello.worker))
             happen(.unitFinished(unit.unit, unit.attempt, by: worker, early.result, early.timing))
         }

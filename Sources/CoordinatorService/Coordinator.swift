@@ -38,6 +38,7 @@ actor Coordinator {
     private var deadline: SchedulerInstant?
     private var submissions = 0
     private var acceptances: [JobID: CheckedContinuation<Bool, Never>] = [:]
+    var history: RecentHistory
     /// When jobs succeeded, in seconds since 1970.
     ///
     /// Bound: the latest ``jobsShownMax``.
@@ -72,6 +73,8 @@ actor Coordinator {
         let identity: RoutingIdentity
         let hello: WorkerHello
         var finishedUnits = 0
+        /// Units that it finished in the last minutes.
+        var rate = MinuteCounts(minutes: Coordinator.rateMinutes)
         /// Blobs that it told of, without those that it took back.
         var toldBlobs = 0
         var lastSign = ContinuousClock.now - .seconds(1)
@@ -79,7 +82,7 @@ actor Coordinator {
 
     init(
         configuration: CoordinatorConfiguration, endpoint: CoordinatorEndpoint, store: BlobStore, journal: JobJournal,
-        supervision: DaemonSupervision, logger: Logger
+        supervision: DaemonSupervision, logger: Logger, book: LogBook = LogBook()
     ) {
         self.configuration = configuration
         self.endpoint = endpoint
@@ -87,6 +90,7 @@ actor Coordinator {
         self.journal = journal
         durableRecord = DurableRecord(store: store, journal: journal)
         self.logger = logger
+        history = RecentHistory(book: book)
         self.supervision = supervision
         metrics = CoordinatorMetrics(factory: supervision.metrics)
         admissionDesk = AdmissionDesk(roots: configuration.roots)
@@ -106,6 +110,7 @@ actor Coordinator {
     /// Queues an event for the scheduler.
     func happen(_ event: SchedulerEvent) {
         metrics.note(event, stage: stage(of: event), share: sampleShare(of: event))
+        history.note(event)
         if !pending.append(event) {
             logger.error("too much happens while the journal waits for its disk; an event is lost, as a message may be")
         }
@@ -166,6 +171,7 @@ actor Coordinator {
         let ended = all.flatMap(\.endedJobs)
         for job in ended { await end(job) }
         settled.update(from: scheduler, hasEnded: !ended.isEmpty)
+        logProgress(hasEnded: !ended.isEmpty)
         for case .jobAccepted(let header) in records {
             acceptances.removeValue(forKey: header.id)?.resume(returning: true)
         }
@@ -273,6 +279,7 @@ actor Coordinator {
     private func end(_ id: JobID) async {
         guard let job = jobs.removeValue(forKey: id) else { return }
         let outcome = scheduler.status(of: id)?.outcome
+        history.times.end(id)
         if outcome == .succeeded {
             successes = successes.suffix(Self.jobsShownMax - 1) + [(id, Date.now.timeIntervalSince1970)]
             await removal.removeStaging(of: job.output)
@@ -300,6 +307,7 @@ actor Coordinator {
     func accept(_ job: Job, header: JobHeader) async -> Bool {
         guard !isClosed, jobs[job.id] == nil else { return false }
         jobs[job.id] = job
+        history.times.begin(job.id)
         happen(.jobSubmitted(header, job.plan))
         guard await withCheckedContinuation({ acceptances[job.id] = $0 }) else { return false }
         logger.notice(
@@ -407,6 +415,7 @@ actor Coordinator {
             }
             scheduler.apply(.jobAccepted(header), plan: job.plan)
             jobs[header.id] = job
+            history.times.begin(header.id, after: .seconds(Date.now.timeIntervalSince1970 - header.submittedAt))
             return nil
         } catch {
             return lostJob(header.id, "\(error)")

@@ -6,7 +6,7 @@ import Scheduling
 public import ServiceLifecycle
 public import Supervision
 import SystemPackage
-import Telemetry
+public import Telemetry
 import WireProtocol
 public import ZeroMQ
 
@@ -15,6 +15,7 @@ public struct CoordinatorDaemon: Service {
     private let configuration: CoordinatorConfiguration
     private let supervision: DaemonSupervision
     private let logger: Logger
+    private let book: LogBook
     private let onReady: @Sendable (Endpoint) -> Void
 
     /// Prepares a coordinator.
@@ -23,14 +24,16 @@ public struct CoordinatorDaemon: Service {
     ///   - configuration: How it runs.
     ///   - supervision: Shows how it fares.
     ///   - logger: For its log lines.
+    ///   - book: Where the logger keeps them, for clients and the status page.
     ///   - onReady: Called once it listens, with the port that the kernel chose.
     public init(
         configuration: CoordinatorConfiguration, supervision: DaemonSupervision, logger: Logger,
-        onReady: @escaping @Sendable (Endpoint) -> Void
+        book: LogBook = LogBook(), onReady: @escaping @Sendable (Endpoint) -> Void
     ) {
         self.configuration = configuration
         self.supervision = supervision
         self.logger = logger
+        self.book = book
         self.onReady = onReady
     }
 
@@ -58,7 +61,7 @@ public struct CoordinatorDaemon: Service {
             })
         let coordinator = Coordinator(
             configuration: configuration, endpoint: endpoint, store: store, journal: journal,
-            supervision: supervision, logger: logger)
+            supervision: supervision, logger: logger, book: book)
         coordinator.show()
         supervision.readiness.clear("reading the journal")
         try await coordinator.resume()
@@ -154,7 +157,7 @@ public struct CoordinatorDaemon: Service {
                 switch request {
                 case .submit, .plan: .submission
                 case .outputs, .outputRange: .output
-                case .jobs, .status, .workers, .cancel, .drain: .state
+                case .jobs, .status, .workers, .cancel, .drain, .log: .state
                 }
         }
     }

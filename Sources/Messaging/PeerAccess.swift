@@ -52,7 +52,7 @@ final class PeerAccess: Sendable {
             case .submit: ("submitting", .submitter)
             case .cancel: ("cancelling", .submitter)
             case .drain: ("draining", .submitter)
-            case .plan, .jobs, .status, .workers, .outputs, .outputRange: ("asking", .reader)
+            case .plan, .jobs, .status, .workers, .outputs, .outputRange, .log: ("asking", .reader)
             }
         case .refusal, .coordinator, .reply: nil
         }

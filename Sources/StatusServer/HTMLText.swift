@@ -1,5 +1,8 @@
 /// Texts as HTML, whatever they hold: in elements and in quoted attributes.
 enum HTMLText {
+    /// Most characters of a text: a message may be as long as whoever wrote it liked.
+    static let charactersMax = 500
+
     static func escaped(_ text: String) -> String {
         var result = ""
         for character in text.unicodeScalars {
@@ -16,5 +19,12 @@ enum HTMLText {
             }
         }
         return result
+    }
+
+    /// The text's beginning.
+    static func shortened(_ text: String, to limit: Int = charactersMax) -> String {
+        let kept = text.unicodeScalars.prefix(limit)
+        let isWhole = kept.endIndex == text.unicodeScalars.endIndex
+        return String(String.UnicodeScalarView(kept)) + (isWhole ? "" : "…")
     }
 }

@@ -34,7 +34,7 @@ enum StatusPages {
         let isWell = problems.isEmpty
         return OverviewPage(
             status: isWell ? await source.status() : "not well", notReady: source.notReady(),
-            healthProblems: problems, version: source.version, tables: isWell ? await source.tables() : [])
+            healthProblems: problems, version: source.version, sections: isWell ? await source.sections() : [])
     }
 
     private static func text(

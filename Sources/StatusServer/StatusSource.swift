@@ -12,21 +12,21 @@ public struct StatusSource: Sendable {
     public var metrics: @Sendable () async -> (text: String, contentType: String)
     /// One line on what the daemon does.
     public var status: @Sendable () async -> String
-    /// What it does and has, in tables.
-    public var tables: @Sendable () async -> [StatusTable]
+    /// What it does and has.
+    public var sections: @Sendable () async -> [StatusSection]
 
     /// Collects what the pages show.
     public init(
         version: [(name: String, value: String)], healthProblems: @escaping @Sendable () -> [String],
         notReady: @escaping @Sendable () -> String?,
         metrics: @escaping @Sendable () async -> (text: String, contentType: String),
-        status: @escaping @Sendable () async -> String, tables: @escaping @Sendable () async -> [StatusTable]
+        status: @escaping @Sendable () async -> String, sections: @escaping @Sendable () async -> [StatusSection]
     ) {
         self.version = version
         self.healthProblems = healthProblems
         self.notReady = notReady
         self.metrics = metrics
         self.status = status
-        self.tables = tables
+        self.sections = sections
     }
 }

@@ -1,8 +1,8 @@
 public import PrometheusMetrics
 internal import Synchronization
 
-/// What a daemon shows to whoever runs it: its health, its readiness, its metrics, a line and
-/// tables on what it does.
+/// What a daemon shows to whoever runs it: its health, its readiness, its metrics, a line, tables and
+/// pictures on what it does.
 ///
 /// The daemon's loops write; the service manager, probes and Prometheus read.
 public final class DaemonSupervision: Sendable {
@@ -14,7 +14,7 @@ public final class DaemonSupervision: Sendable {
     public let metrics: MetricRegistry
 
     private let statusSource = Mutex<@Sendable () async -> String>({ "starting" })
-    private let tableSource = Mutex<@Sendable () async -> [StatusTable]>({ [] })
+    private let sectionSource = Mutex<@Sendable () async -> [StatusSection]>({ [] })
 
     /// Begins to watch.
     ///
@@ -33,13 +33,13 @@ public final class DaemonSupervision: Sendable {
         get async { await statusSource.withLock { $0 }() }
     }
 
-    /// Says where the tables come from.
-    public func tabulate(by source: @escaping @Sendable () async -> [StatusTable]) {
-        tableSource.withLock { $0 = source }
+    /// Says where the tables and pictures come from.
+    public func show(by source: @escaping @Sendable () async -> [StatusSection]) {
+        sectionSource.withLock { $0 = source }
     }
 
-    /// What the daemon does and has, in tables; none before somebody says where they come from.
-    public var tables: [StatusTable] {
-        get async { await tableSource.withLock { $0 }() }
+    /// What the daemon does and has; nothing before somebody says where it comes from.
+    public var sections: [StatusSection] {
+        get async { await sectionSource.withLock { $0 }() }
     }
 }

@@ -8,6 +8,39 @@ public struct StatusTable: Equatable, Sendable {
         case number(String)
         /// How much is done, from 0 to 1.
         case share(Double)
+        /// A word that says how something fares, and how that is to be taken.
+        case state(String, Mood)
+        /// How far each stage of something is, in the order of the work.
+        case stages([Stage])
+    }
+
+    /// How a state is to be taken.
+    public enum Mood: String, Equatable, Sendable {
+        /// Something goes on.
+        case active
+        /// It ended well.
+        case good
+        /// Somebody should look.
+        case bad
+        /// Nothing goes on.
+        case idle
+    }
+
+    /// How far a stage is.
+    public struct Stage: Equatable, Sendable {
+        /// What is done in it.
+        public var name: String
+        /// Units that are finished.
+        public var finished: Int
+        /// All units.
+        public var total: Int
+
+        /// States how far a stage is.
+        public init(name: String, finished: Int, total: Int) {
+            self.name = name
+            self.finished = finished
+            self.total = total
+        }
     }
 
     /// What it is about.

@@ -12,21 +12,31 @@ import Synchronization
 public struct LineLogHandler: LogHandler {
     /// Fields of every line.
     public var metadata: Logger.Metadata = [:]
-    /// Lines below this level are dropped.
+    /// Lines below this level are dropped: what is written, and what the book keeps.
     public var logLevel: Logger.Level {
-        get { ownLevel ?? threshold.level }
+        get { book == nil ? writtenLevel : min(writtenLevel, Self.keptLevel) }
         set { ownLevel = newValue }
     }
 
+    private var writtenLevel: Logger.Level { ownLevel ?? threshold.level }
+    /// Whoever asks about a job wants more than the journal is to be filled with.
+    private static let keptLevel = Logger.Level.info
+
     private let threshold: LogThreshold
+    private let book: LogBook?
     private var ownLevel: Logger.Level?
     private let isUnderJournald: Bool
     /// Keeps lines of several threads apart.
     private static let output = Mutex<Void>(())
 
     /// Writes lines of at least a level, which may change while the program runs.
-    public init(threshold: LogThreshold) {
+    ///
+    /// - Parameters:
+    ///   - threshold: The level.
+    ///   - book: Keeps lines in memory, those of the level `info` whatever is written.
+    public init(threshold: LogThreshold, book: LogBook? = nil) {
         self.threshold = threshold
+        self.book = book
         isUnderJournald = JournalStream.isStandardError
     }
 
@@ -38,13 +48,17 @@ public struct LineLogHandler: LogHandler {
 
     /// Writes one line.
     public func log(event: LogEvent) {
-        var line = isUnderJournald ? "<\(event.level.journalPriority)>" : "\(Self.timestamp()) \(event.level) "
-        line += Self.escaped(event.message.description)
+        var text = Self.escaped(event.message.description)
         let fields = metadata.merging(event.metadata ?? [:]) { $1 }
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
-            line += " \(key)=\(Self.quoted("\(value)"))"
+            text += " \(key)=\(Self.quoted("\(value)"))"
         }
-        line += "\n"
+        let time = Self.timestamp()
+        if event.level >= Self.keptLevel {
+            book?.note(event.level, at: time, text, job: fields[LogKeys.job].map { "\($0)" })
+        }
+        guard event.level >= writtenLevel else { return }
+        let line = (isUnderJournald ? "<\(event.level.journalPriority)>" : "\(time) \(event.level) ") + text + "\n"
         Self.output.withLock { _ in
             var bytes = Array(line.utf8)[...]
             while !bytes.isEmpty {

@@ -17,8 +17,9 @@ public enum LogSetup {
     /// - Parameters:
     ///   - label: The program's name.
     ///   - threshold: Lines below its level are dropped; it may change while the program runs.
+    ///   - book: Keeps the latest lines in memory.
     /// - Returns: The logger; nothing global is changed, so that tests may make several.
-    public static func logger(_ label: String, threshold: LogThreshold) -> Logger {
-        Logger(label: label) { _ in LineLogHandler(threshold: threshold) }
+    public static func logger(_ label: String, threshold: LogThreshold, book: LogBook? = nil) -> Logger {
+        Logger(label: label) { _ in LineLogHandler(threshold: threshold, book: book) }
     }
 }

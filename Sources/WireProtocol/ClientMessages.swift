@@ -21,6 +21,8 @@ public enum ClientRequest: Equatable, Sendable {
     case outputs(JobID)
     /// Send bytes of one of them.
     case outputRange(JobID, path: String, offset: UInt64, byteCount: UInt64)
+    /// Tell what was logged about a job, behind a line.
+    case log(JobID, after: UInt64)
 
     init(_ wire: WireClientRequest) throws(WireError) {
         switch wire.body {
@@ -38,6 +40,7 @@ public enum ClientRequest: Equatable, Sendable {
             }
             self = .outputRange(
                 JobID(rawValue: range.job), path: range.path, offset: range.offset, byteCount: range.byteCount)
+        case .log(let log): self = .log(JobID(rawValue: log.job), after: log.after)
         case nil: throw .malformed("a request has no body")
         }
     }
@@ -58,6 +61,9 @@ public enum ClientRequest: Equatable, Sendable {
             wire.outputRange.path = path
             wire.outputRange.offset = offset
             wire.outputRange.byteCount = byteCount
+        case .log(let job, let number):
+            wire.log.job = job.rawValue
+            wire.log.after = number
         }
         return wire
     }
@@ -116,6 +122,8 @@ public enum ClientReply: Equatable, Sendable {
     case outputChunk(offset: UInt64)
     /// The first or latest items of a list that is too long for a message, and how many there are besides.
     indirect case cut(ClientReply, further: Int)
+    /// What was logged about a job; whether it has ended, so that nothing follows.
+    case log([JobLogLine], isComplete: Bool)
 
     init(_ wire: WireClientReply) throws(WireError) {
         guard wire.further == 0 else {
@@ -138,6 +146,9 @@ public enum ClientReply: Equatable, Sendable {
         case .outputs(let outputs):
             self = .outputs(outputs.files.map { OutputFile(path: $0.path, byteCount: $0.byteCount) })
         case .outputChunkOffset(let offset): self = .outputChunk(offset: offset)
+        case .log(let log):
+            let lines = try list(log.lines, "the list of log lines") { line throws(WireError) in JobLogLine(line) }
+            self = .log(lines, isComplete: log.isComplete)
         case nil: throw .malformed("a reply has no body")
         }
     }
@@ -168,6 +179,9 @@ public enum ClientReply: Equatable, Sendable {
         case .cut(let list, let further):
             wire = list.wire
             wire.further = UInt64(further)
+        case .log(let lines, let isComplete):
+            wire.log.lines = lines.map(\.wire)
+            wire.log.isComplete = isComplete
         }
         return wire
     }

@@ -22,7 +22,7 @@ extension Worker {
             if let reason = readiness.reason { return "\(reason), \(units)" }
             return "\(units), \(await parts.queue.count) queued"
         }
-        supervision.tabulate { [Self.table(of: lanes)] }
+        supervision.show { [.table(Self.table(of: lanes))] }
     }
 
     /// Most lanes that the status page shows.
@@ -31,7 +31,10 @@ extension Worker {
     private static func table(of lanes: [LaneProgress]) -> StatusTable {
         StatusTable("Lanes", columns: ["lane", "activity", "unit"], of: lanes, limit: lanesShownMax) { lane in
             let current = lane.current
-            return [.number("\(lane.number)"), .text(current.activity.rawValue), .text(current.title ?? "")]
+            let mood: StatusTable.Mood = current.activity == .idle ? .idle : .active
+            return [
+                .number("\(lane.number)"), .state(current.activity.rawValue, mood), .text(current.title ?? ""),
+            ]
         }
     }
 

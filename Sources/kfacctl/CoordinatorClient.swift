@@ -132,6 +132,15 @@ struct CoordinatorClient: Sendable {
         return report
     }
 
+    /// What was logged about a job behind a line, and whether nothing follows.
+    func log(_ job: JobID, after number: UInt64) async throws -> (lines: [JobLogLine], isComplete: Bool) {
+        guard case .log(let lines, let isComplete) = try await ask(.log(job, after: number)).reply else {
+            throw CommandFailure(
+                .failed, "the coordinator answered a question for the log of \(job) with something else")
+        }
+        return (lines, isComplete)
+    }
+
     /// The workers.
     func workers() async throws -> [WorkerReport] {
         guard case .workers(let workers) = try await ask(.workers).reply else { return [] }

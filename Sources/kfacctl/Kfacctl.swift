@@ -11,8 +11,8 @@ struct Kfacctl: AsyncParsableCommand {
         version: Build.version,
         subcommands: [
             RunCommand.self, PlanCommand.self, SubmitCommand.self, JobsCommand.self, StatusCommand.self,
-            WatchCommand.self, CancelCommand.self, WorkersCommand.self, DrainCommand.self, FetchCommand.self,
-            InspectCommand.self, CompareCommand.self, KeygenCommand.self,
+            WatchCommand.self, LogsCommand.self, CancelCommand.self, WorkersCommand.self, DrainCommand.self,
+            FetchCommand.self, InspectCommand.self, CompareCommand.self, KeygenCommand.self,
         ])
 
     static func main() async {

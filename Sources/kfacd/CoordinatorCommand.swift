@@ -72,12 +72,15 @@ struct CoordinatorCommand: AsyncParsableCommand {
         guard var configuration = planned else { return }
         let protection = try ProtectionSettings(settings).coordinator(at: configuration.endpoint)
         (configuration.keys, configuration.roots) = (protection.keys, protection.roots)
-        let logger = LogSetup.logger("kfacd-coordinator", threshold: threshold)
+        let book = LogBook()
+        let logger = LogSetup.logger("kfacd-coordinator", threshold: threshold, book: book)
         let supervision = DaemonSupervision(
             families: BuildMetric.families + CoordinatorMetrics.families + NetworkMetrics.families
                 + ProcessMetrics.families)
         BuildMetric.add(to: supervision.metrics, role: "coordinator")
-        let daemon = CoordinatorDaemon(configuration: configuration, supervision: supervision, logger: logger) {
+        let daemon = CoordinatorDaemon(
+            configuration: configuration, supervision: supervision, logger: logger, book: book
+        ) {
             // One line on standard output tells a parent process where to connect.
             FileHandle.standardOutput.write(Data("ready \($0)\n".utf8))
         }

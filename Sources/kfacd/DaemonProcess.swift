@@ -87,7 +87,7 @@ struct DaemonProcess {
             version: version, healthProblems: { supervision.health.problems() },
             notReady: { supervision.readiness.reason },
             metrics: { (await supervision.metrics.exposition(), ExpositionText.contentType) },
-            status: { await supervision.status }, tables: { await supervision.tables })
+            status: { await supervision.status }, sections: { await supervision.sections })
         if !address.isLoopback {
             logger.warning(
                 "anybody who reaches the status pages can read them", metadata: [LogKeys.endpoint: "http://\(address)"])

@@ -40,10 +40,12 @@ import ZeroMQ
         // What was said last: nothing was said of the records after the last full two thousand.
         #expect(supervision.readiness.reason == "reading the journal: 4000 of 4500 records")
         #expect(await supervision.status == "reading the journal: 4000 of 4500 records")
-        #expect(await supervision.tables.isEmpty)
+        #expect(await supervision.sections.isEmpty)
         supervision.readiness.set()
         #expect(await supervision.status == "no job, 0 workers")
-        #expect(await supervision.tables.map(\.title) == ["Jobs", "Workers"])
+        let sections = await supervision.sections
+        let tables = sections.compactMap { section in if case .table(let table) = section { table.title } else { nil } }
+        #expect(tables == ["Jobs", "Workers", "Recent warnings", "Ended jobs"])
         await coordinator.close()
         await endpoint.close()
         try await journal.close()

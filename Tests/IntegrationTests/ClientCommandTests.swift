@@ -30,6 +30,27 @@ extension SerialIntegrationTests {
             }
         }
 
+        @Test func `what was logged about a job is printed, followed to its end, and told of no other`() async throws {
+            try await Cluster.with { cluster in
+                let job = try await cluster.submit(model.jobPath)
+                let begun = try await cluster.client("logs", job)
+                #expect(begun.exitCode == 0)
+                #expect(begun.output.contains("job accepted job=\(job) "))
+                try cluster.startWorker("worker")
+                let followed = try await cluster.client("logs", job, "--follow")
+                #expect(followed.exitCode == 0)
+                #expect(followed.output.hasPrefix(begun.output))
+                #expect(followed.output.contains(" job progresses job=\(job) "))
+                #expect(followed.output.split(separator: "\n").last?.contains(" job ended job=\(job) ") == true)
+                #expect(!followed.output.contains("worker joined"))
+                let lines = try await cluster.client("logs", job, "--output", "json").json["lines"] as? [[String: Any]]
+                #expect(lines?.count == followed.output.split(separator: "\n").count)
+                let unknown = try await cluster.client("logs", "job-7")
+                #expect(unknown.exitCode == 2)
+                #expect(unknown.errors.contains("there is no such job"))
+            }
+        }
+
         @Test func `a file that cannot get its name is an error, and nothing of it is left`() async throws {
             try await Cluster.with { cluster in
                 try cluster.startWorker("worker")

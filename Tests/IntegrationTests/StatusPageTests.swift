@@ -22,7 +22,8 @@ extension SerialIntegrationTests {
             #expect(page.headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'")
             #expect(page.headers["x-content-type-options"] == "nosniff")
             #expect(page.body.hasPrefix("<!DOCTYPE html>\n"))
-            for part in parts + ["<h1>kfacd \(role)</h1>", "<p>Ready: yes</p>", "<p>Healthy: yes</p>"] {
+            let judgements = ["Ready", "Healthy"].map { "<p class=\"state good\">\($0)</p>" }
+            for part in parts + judgements + ["<h1>kfacd \(role)</h1>"] {
                 #expect(page.body.contains(part), "\(part)\n\(page.body)")
             }
         }
@@ -87,17 +88,21 @@ extension SerialIntegrationTests {
                     try HTTPReply(get: "/metrics", port: ports.coordinator).value(received) >= sent - greetingBytes)
                 #expect(try coordinator.value("kfacd_network_receive_bytes_total{peer=\"client\"}") > 0)
                 #expect(sent > 0)
-                let units = "<td class=\"number\">\(status.totalUnits)/\(status.totalUnits)</td>"
-                let done = "<progress max=\"100\" value=\"100\"></progress> 100 %"
+                let units = "<div>\(status.totalUnits)/\(status.totalUnits)</div>"
                 try expectOverview(
                     "coordinator",
                     [
-                        "<p class=\"status\">no job, 1 worker</p>", "<td>\(job)</td>", "<td>succeeded</td>", units,
-                        done, "<td>observed", "<td>idle</td>",
+                        "<p class=\"status\">no job, 1 worker</p>", "<h2>Ended jobs</h2>", "<div>\(job)</div>",
+                        "<span class=\"state good\">succeeded</span>", units, "<div>observed",
+                        "<span class=\"state idle\">idle</span>", "<h2>Recent warnings</h2>",
+                        "units in the last 60 minutes",
                     ], port: ports.coordinator)
                 try expectOverview(
                     "worker",
-                    ["<p class=\"status\">0 units under way, 0 queued</p>", "<h2>Lanes</h2>", "<td>idle</td>"],
+                    [
+                        "<p class=\"status\">0 units under way, 0 queued</p>", "<h2>Lanes</h2>",
+                        "<span class=\"state idle\">idle</span>",
+                    ],
                     port: ports.worker)
             }
         }

@@ -48,7 +48,7 @@ import ZeroMQ
     @Test func `each role may do its own, and a submitter also read`() throws {
         let questions: [ClientRequest] = [
             .jobs, .status("job-1"), .workers, .plan(submission), .outputs("job-1"),
-            .outputRange("job-1", path: "report.json", offset: 0, byteCount: 1),
+            .outputRange("job-1", path: "report.json", offset: 0, byteCount: 1), .log("job-1", after: 0),
         ]
         for question in questions {
             for name in ["boss", "ci", "gpu2"] { #expect(try objection(to: .request(1, question), from: name) == nil) }

@@ -11,7 +11,7 @@ import Testing
         let (addresses, sink) = AsyncStream.makeStream(of: StatusAddress.self)
         let source = StatusSource(
             version: [("version", "1")], healthProblems: { [] }, notReady: { nil }, metrics: { ("", "text/plain") },
-            status: { "no job" }, tables: { [] })
+            status: { "no job" }, sections: { [] })
         let server = StatusServer(
             address: try StatusAddress("127.0.0.1:0"), source: source, idleTimeout: .seconds(1),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

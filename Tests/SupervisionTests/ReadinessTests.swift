@@ -29,11 +29,13 @@ import Testing
 
     @Test func `tables come from whoever has them, and hold no more rows than they may`() async {
         let supervision = DaemonSupervision()
-        #expect(await supervision.tables.isEmpty)
-        supervision.tabulate {
-            [StatusTable("Jobs", columns: ["job"], of: Array(1...5), limit: 3) { [.text("job-\($0)")] }]
+        #expect(await supervision.sections.isEmpty)
+        supervision.show {
+            [.table(StatusTable("Jobs", columns: ["job"], of: Array(1...5), limit: 3) { [.text("job-\($0)")] })]
         }
-        let tables = await supervision.tables
+        let tables = await supervision.sections.compactMap { section in
+            if case .table(let table) = section { table } else { nil }
+        }
         let rows: [[StatusTable.Cell]] = [[.text("job-1")], [.text("job-2")], [.text("job-3")]]
         #expect(tables.count == 1)
         #expect(tables.first?.rows == rows)

@@ -231,7 +231,7 @@ enum WireMessages {
         ("submit", .submit(submission)), ("plan", .plan(submission)),
         ("submit elsewhere", .submit(submissionElsewhere)), ("jobs", .jobs), ("status", .status("job-1")),
         ("cancel", .cancel("job-1")), ("workers", .workers), ("drain", .drain("node3-4711")),
-        ("outputs", .outputs("job-1")),
+        ("outputs", .outputs("job-1")), ("log", .log("job-1", after: 7)),
         ("output range", .outputRange("job-1", path: "merged/model.safetensors", offset: .max - 5, byteCount: 5)),
     ]
 
@@ -300,5 +300,12 @@ enum WireMessages {
         ("jobs", .jobs([job, otherJob])), ("no jobs", .jobs([])), ("workers", .workers([workerReport])),
         ("outputs", .outputs([OutputFile(path: "report.json", byteCount: 9), OutputFile(path: "", byteCount: 0)])),
         ("output chunk", .outputChunk(offset: 1 << 40)), ("some jobs of many", .cut(.jobs([job]), further: 7)),
+        ("output chunk", .outputChunk(offset: 1 << 40)),
+        (
+            "log",
+            .log(
+                [JobLogLine(number: 8, time: "2026-11-24T09:00:00.000Z", level: "warning", text: "a lease ended")],
+                isComplete: true)
+        ),
     ]
 }

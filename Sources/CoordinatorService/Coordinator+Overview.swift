@@ -1,0 +1,143 @@
+import Identifiers
+import JobPlan
+import Logging
+import Scheduling
+import Supervision
+import Telemetry
+import WireProtocol
+
+/// The page that an operator keeps open.
+extension Coordinator {
+    /// Most workers that the page shows.
+    private static let workersShownMax = 200
+    /// Most running jobs whose layers are drawn, and most columns of a picture.
+    private static let gridsMax = 3
+    private static let gridColumnsMax = 96
+    /// Most warnings that the page shows.
+    private static let warningsShownMax = 20
+    /// Minutes over which a worker's rate is taken.
+    static let rateMinutes = 10
+
+    /// What the page shows: what runs, who works, what went wrong, what has ended.
+    var overview: [StatusSection] {
+        let running = settled.running
+        let grids = running.prefix(Self.gridsMax).compactMap { grid(of: $0.id) }
+        return [.table(runningTable(running))] + grids.map(StatusSection.grid) + [
+            .table(workerTable),
+            .history(
+                StatusHistory(
+                    "Units finished, by minute", unit: "units",
+                    counts: history.throughput.counts(at: history.sinceStart))),
+            .table(warningTable), .table(endedTable),
+        ]
+    }
+
+    // MARK: - Jobs
+
+    private func runningTable(_ statuses: [Scheduler.JobStatus]) -> StatusTable {
+        StatusTable(
+            "Jobs", columns: ["job", "job file", "state", "done", "stages", "elapsed", "left", "what"], of: statuses,
+            limit: Self.jobsShownMax
+        ) { status in
+            let job = report(status)
+            return [
+                .text(job.job.rawValue), .text(job.specPath), .state(job.state.rawValue, Self.mood(of: job.state)),
+                .share(job.fraction), .stages(scheduler.stages(of: status.id).map(Self.stage)),
+                .number(elapsed(status.id)),
+                .number(scheduler.remainingSeconds(of: status.id).map { StatusText.about(seconds: $0) } ?? "–"),
+                .text(job.message.isEmpty ? job.activity : job.message),
+            ]
+        }
+    }
+
+    /// The latest first.
+    private var endedTable: StatusTable {
+        StatusTable(
+            "Ended jobs", columns: ["job", "job file", "result", "took", "units", "cause or output"],
+            of: settled.all.filter { $0.outcome != nil }.reversed(), limit: Self.jobsShownMax
+        ) { status in
+            let job = report(status)
+            return [
+                .text(job.job.rawValue), .text(job.specPath), .state(job.state.rawValue, Self.mood(of: job.state)),
+                .number(elapsed(status.id)), .number("\(job.finishedUnits)/\(job.totalUnits)"),
+                .text(job.state == .succeeded ? job.output : job.message),
+            ]
+        }
+    }
+
+    private func elapsed(_ job: JobID) -> String {
+        history.times.elapsed(job).map { StatusText.exactly($0) } ?? "–"
+    }
+
+    private static func stage(_ count: Scheduler.StageCount) -> StatusTable.Stage {
+        StatusTable.Stage(name: name(of: count.stage), finished: count.finished, total: count.total)
+    }
+
+    private static func name(of stage: UnitStage) -> String {
+        String(stage.rawValue.map { $0 == "_" ? " " : $0 })
+    }
+
+    private static func mood(of state: JobReport.State) -> StatusTable.Mood {
+        switch state {
+        case .running: .active
+        case .succeeded: .good
+        case .paused, .failed, .badInput: .bad
+        case .cancelled: .idle
+        }
+    }
+
+    /// A job's layers and how far each is in the stages that work on layers.
+    private func grid(of id: JobID) -> StatusGrid? {
+        guard let plan = scheduler.plan(of: id), !plan.blocks.isEmpty else { return nil }
+        let cells = scheduler.layerCounts(of: id)
+        let stages = scheduler.stages(of: id).map(\.stage).filter { cells[$0] != nil }
+        guard !stages.isEmpty else { return nil }
+        return StatusGrid(
+            "Layers of \(id)", stages: stages.map(Self.name), names: plan.blocks.map(\.name),
+            limit: Self.gridColumnsMax
+        ) { stage, layer in
+            let count = cells[stages[stage]]?[layer]
+            return StatusGrid.Cell(
+                finished: count?.finished ?? 0, total: count?.total ?? 0, isActive: count?.isActive ?? false)
+        }
+    }
+
+    // MARK: - Workers
+
+    private var workerTable: StatusTable {
+        StatusTable(
+            "Workers",
+            columns: ["worker", "host", "state", "lanes", "units/min", "finished", "memory", "kernels", "holds"],
+            of: workerReports, limit: Self.workersShownMax
+        ) { worker in
+            let (state, mood): (String, StatusTable.Mood) =
+                worker.isDraining ? ("draining", .bad) : worker.leasedUnits > 0 ? ("busy", .active) : ("idle", .idle)
+            let rate = workers[worker.hello.worker]?.rate.perMinute(at: history.sinceStart) ?? 0
+            return [
+                .text(worker.hello.worker.rawValue), .text(worker.hello.host), .state(state, mood),
+                .number("\(worker.startedUnits) of \(worker.hello.lanes) busy"),
+                .number("\((rate * 10).rounded() / 10)"), .number("\(worker.finishedUnits)"),
+                .number("\(worker.hello.memoryBytes >> 20) MiB"), .text(worker.hello.kernelSet),
+                .number("\(worker.heldBlobs) blobs, \(worker.heldBytes >> 20) MiB"),
+            ]
+        }
+    }
+
+    /// A worker finished a unit.
+    func countFinishedUnit(of worker: WorkerID) {
+        workers[worker]?.finishedUnits += 1
+        workers[worker]?.rate.add(at: history.sinceStart)
+    }
+
+    // MARK: - Warnings
+
+    /// The latest first.
+    private var warningTable: StatusTable {
+        StatusTable(
+            "Recent warnings", columns: ["time", "level", "message"], of: history.book.warnings.reversed(),
+            limit: Self.warningsShownMax
+        ) { entry in
+            [.text(entry.time), .state("\(entry.level)", entry.level >= .error ? .bad : .idle), .text(entry.text)]
+        }
+    }
+}
