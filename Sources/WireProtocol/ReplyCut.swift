@@ -17,6 +17,10 @@ extension ClientReply {
         case .outputs(let files):
             let kept = Self.fittingCount(files.lazy.map { 4 + $0.path.utf8.count / 2 })
             return cut(.outputs(Array(files.prefix(kept))), files.count - kept)
+        case .log(let lines, let isComplete):
+            // Whoever wants the rest asks for what lies behind the last line.
+            let kept = Self.fittingCount(lines.lazy.map(\.fieldsMax))
+            return .log(Array(lines.prefix(kept)), isComplete: isComplete && kept == lines.count)
         default: return self
         }
     }
@@ -34,6 +38,12 @@ extension ClientReply {
             count += 1
         }
         return count
+    }
+}
+
+extension JobLogLine {
+    fileprivate var fieldsMax: Int {
+        8 + [time, level, text].reduce(0) { $0 + $1.utf8.count / 2 }
     }
 }
 

@@ -30,24 +30,24 @@ struct LogsCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withClient { client in
-            var last: UInt64 = 0
+            var (last, all): (UInt64, [JobLogLine]) = (0, [])
             while true {
                 let (lines, isComplete) = try await client.log(JobID(rawValue: job), after: last)
-                try show(lines)
                 last = lines.last?.number ?? last
-                guard follow, !isComplete else { return }
-                try await Task.sleep(for: .seconds(1))
+                if output == .table { show(lines) } else { all += lines }
+                if isComplete || lines.isEmpty && !follow { break }
+                if lines.isEmpty { try await Task.sleep(for: .seconds(1)) }
             }
+            if output == .json { try printJSON(all) }
         }
     }
 
-    private func show(_ lines: [JobLogLine]) throws {
-        guard output == .table else {
-            try JSONOutput.print(
-                "lines",
-                lines.map { ["number": $0.number, "time": $0.time, "level": $0.level, "text": $0.text] })
-            return
-        }
+    private func printJSON(_ lines: [JobLogLine]) throws {
+        try JSONOutput.print(
+            "lines", lines.map { ["number": $0.number, "time": $0.time, "level": $0.level, "text": $0.text] })
+    }
+
+    private func show(_ lines: [JobLogLine]) {
         for line in lines { Terminal.print("\(line.time) \(line.level) \(line.text)") }
     }
 }
