@@ -198,8 +198,8 @@ let package = Package(
         .executableTarget(
             name: "kfacctl",
             dependencies: [
-                "Identifiers", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra", "Telemetry",
-                "Console", "Keys", "ZeroMQ", argumentParser, systemPackage,
+                "Identifiers", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra",
+                "Telemetry", "Console", "Keys", "ZeroMQ", argumentParser, systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(

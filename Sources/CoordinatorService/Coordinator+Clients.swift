@@ -36,7 +36,7 @@ extension Coordinator {
             let id = nextJobID()
             let job = try await admitted(submission, as: id)
             if let running = scheduler.runningJob(fingerprint: job.fingerprint), settled[running] != nil {
-                return .accepted(running, isRunningAlready: true)
+                return .accepted(running, isRunningAlready: true, notices: job.plan.notices)
             }
             if let other = jobs.values.first(where: { $0.output.path == job.output.path }) {
                 throw JobRefusal(problems: [
@@ -59,7 +59,7 @@ extension Coordinator {
                         kind: .world,
                         problems: [JobProblem(at: "\(id)", "the coordinator is about to stop; nothing was queued.")]))
             }
-            return .accepted(id, isRunningAlready: false)
+            return .accepted(id, isRunningAlready: false, notices: job.plan.notices)
         } catch {
             return .failure(RequestFailure(kind: .badInput, problems: error.problems))
         }

@@ -42,12 +42,14 @@ enum JobAdmission {
         let (read, formProblems) = JobSpec.reading(
             yaml: submission.specText, fileName: path.lastComponent?.string ?? submission.specPath,
             output: submission.output)
-        guard let spec = read else { throw JobRefusal(problems: formProblems) }
+        guard let written = read else { throw JobRefusal(problems: formProblems) }
         let paths = JobPaths(specPath: submission.specPath)
-        let outputPath = paths.absolute(spec.output.value)
-        var reader = InventoryReader(spec: spec, paths: paths, roots: roots)
+        let outputPath = paths.absolute(written.output.value)
+        var reader = InventoryReader(spec: written, paths: paths, roots: roots)
         reader.read()
-        var problems = formProblems + reader.problems
+        var inventory = reader.inventory
+        let (spec, baseProblems) = written.settlingListedBase(in: &inventory)
+        var problems = formProblems + reader.problems + baseProblems
         do throws(FileRootsError) {
             try roots.requireInside(outputPath)
         } catch {
@@ -62,15 +64,15 @@ enum JobAdmission {
         }
         guard let base = reader.base else { throw JobRefusal(problems: problems) }
         // What the files say of each other is said with the rest, unless it would only echo what was misread.
-        if formProblems.isEmpty, reader.inventory.isComplete(for: spec) {
-            problems += spec.problems(against: reader.inventory)
+        if formProblems.isEmpty, inventory.isComplete(for: spec) {
+            problems += spec.problems(against: inventory)
         }
         guard problems.isEmpty else { throw JobRefusal(problems: problems) }
         return Job(
-            id: id, plan: try JobPlan(spec: spec, inventory: reader.inventory),
+            id: id, plan: try JobPlan(spec: spec, inventory: inventory),
             inputs: JobInputs(files: reader.openFiles, base: base),
             output: OutputDirectory(path: outputPath, job: id, roots: roots),
-            fingerprint: reader.inventory.fingerprint(specText: submission.specText, output: outputPath.string))
+            fingerprint: inventory.fingerprint(specText: submission.specText, output: outputPath.string))
     }
 
     /// What forbids to run a job on these workers: a unit that is too large for every one of them.

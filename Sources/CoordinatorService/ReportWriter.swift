@@ -33,6 +33,7 @@ struct ReportWriter {
             .init("interference", interference),
             .init("penalties", penalties),
             .init("merge", merge),
+            .init("notices", .array(plan.notices.map { .string($0.description) })),
             .init("run", runDescription),
         ])
         let bytes = Array((report.text(indent: 2) + "\n").utf8)
@@ -61,7 +62,7 @@ struct ReportWriter {
         let curvature = plan.spec.curvature
         return .object([
             .init("merge_method", .string(plan.spec.method.rawValue)),
-            .init("normalize", .bool(plan.spec.averages)),
+            .init("normalize", normalize),
             .init("dtype", plan.spec.outputType.map { .string($0.rawValue) } ?? .null),
             .init("normalization", .string(curvature.normalization.rawValue)),
             .init("exact_probes", .bool(curvature.hasExactProbes)),
@@ -74,6 +75,15 @@ struct ReportWriter {
             .init("regularizer", regularizer),
             .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) })),
         ])
+    }
+
+    /// Whether weights are divided by their sum; null where that depends on the tensor.
+    private var normalize: JSONValue {
+        switch plan.spec.parameters.normalize {
+        case nil: .bool(plan.spec.method.averages)
+        case .scalar(let value): .bool(value != 0)
+        case .gradient, .filtered: .null
+        }
     }
 
     private var regularizer: JSONValue {

@@ -103,7 +103,7 @@ public enum ClientReply: Equatable, Sendable {
     /// It cannot be done.
     case failure(RequestFailure)
     /// The job runs.
-    case accepted(JobID, isRunningAlready: Bool)
+    case accepted(JobID, isRunningAlready: Bool, notices: [JobNotice] = [])
     /// What a job would take.
     case plan(PlanSummary)
     /// The jobs.
@@ -127,7 +127,9 @@ public enum ClientReply: Equatable, Sendable {
         switch wire.body {
         case .failure(let failure): self = .failure(try RequestFailure(failure))
         case .accepted(let accepted):
-            self = .accepted(JobID(rawValue: accepted.job), isRunningAlready: accepted.isRunningAlready)
+            self = .accepted(
+                JobID(rawValue: accepted.job), isRunningAlready: accepted.isRunningAlready,
+                notices: accepted.notices.map { JobNotice(at: $0.location, $0.message) })
         case .plan(let plan): self = .plan(try PlanSummary(plan))
         case .jobs(let jobs):
             self = .jobs(try list(jobs.jobs, "the list of jobs") { job throws(WireError) in try JobReport(job) })
@@ -146,7 +148,8 @@ public enum ClientReply: Equatable, Sendable {
         var wire = WireClientReply()
         switch self {
         case .failure(let failure): wire.failure = failure.wire
-        case .accepted(let job, let isRunningAlready):
+        case .accepted(let job, let isRunningAlready, let notices):
+            wire.accepted.notices = notices.map(\.wire)
             wire.accepted.job = job.rawValue
             wire.accepted.isRunningAlready = isRunningAlready
         case .plan(let plan): wire.plan = plan.wire
@@ -169,6 +172,15 @@ public enum ClientReply: Equatable, Sendable {
             wire = list.wire
             wire.further = UInt64(further)
         }
+        return wire
+    }
+}
+
+extension JobNotice {
+    var wire: WireProblem {
+        var wire = WireProblem()
+        wire.location = location
+        wire.message = message
         return wire
     }
 }
