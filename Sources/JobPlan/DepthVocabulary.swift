@@ -14,7 +14,8 @@ enum DepthVocabulary {
     /// Whole words that would be taken for the other side by a part of them, or that are too short for parts.
     private static let behind: Set<String> = [
         "cls", "embed_out", "fc", "fc_norm", "last_layer", "ln_f", "ln_final", "logit_bias", "logit_scale", "norm",
-        "norm_f", "output", "output_layer", "proj", "project_out", "qa_outputs", "score", "to_logits", "text_projection",
+        "norm_f", "output", "output_layer", "proj", "project_out", "qa_outputs", "score", "to_logits",
+        "text_projection",
         "visual_projection",
     ]
     private static let before: Set<String> = [

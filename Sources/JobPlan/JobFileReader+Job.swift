@@ -55,7 +55,8 @@ extension JobFileReader {
             method: method ?? .taskArithmetic, baseModel: base, tasks: tasks, listedBase: models?.base,
             parameters: parameters, outputType: finalType, curvature: curvature,
             outputs: outputs
-                ?? defaultOutputs(models?.entries ?? [], asksForRegularizer: entries["kfac"]?.mapping?["regularizer"] != nil),
+                ?? defaultOutputs(
+                    models?.entries ?? [], asksForRegularizer: entries["kfac"]?.mapping?["regularizer"] != nil),
             output: output, fileName: fileName, notices: notices)
     }
 

@@ -1,3 +1,5 @@
+import Identifiers
+
 /// Something that a person should know of a job, and that does not stop it.
 ///
 /// Shown by `plan`, `submit` and `run`, and written to the report. What stops a job is a ``JobProblem``.
@@ -7,23 +9,21 @@ public struct JobNotice: Hashable, Sendable, Codable, CustomStringConvertible {
     /// What is so, and what to do when it is not what was meant, in whole sentences.
     public let message: String
 
-    /// States what is so at a place.
+    /// States what is so at a place; both are made printable.
     public init(at location: String, _ message: String) {
-        self.location = location
-        self.message = message
+        self.location = location.sentence
+        self.message = message.sentence
     }
 
     /// `where: what`.
     public var description: String { "\(location): \(message)" }
 
-    /// Most notices of a job that are shown.
-    static let shown = 100
-
-    /// The first notices, each once, and how many more there are.
-    static func limited(_ notices: [JobNotice], fileName: String) -> [JobNotice] {
+    /// Each notice once, cut by `CutList`.
+    static func limited(_ notices: [JobNotice]) -> [JobNotice] {
         var seen: Set<JobNotice> = []
         let distinct = notices.filter { seen.insert($0).inserted }
-        guard distinct.count > shown else { return distinct }
-        return distinct.prefix(shown) + [JobNotice(at: fileName, "there are \(distinct.count - shown) more notices.")]
+        return CutList(distinct) { $0.message }.elements { words, last in
+            JobNotice(at: last?.location ?? "the job", words)
+        }
     }
 }

@@ -52,7 +52,8 @@ extension JobSpec {
             JobProblem(
                 at: listedBase.location,
                 "the merge method \"kfac\" needs the factors of every merged model, but the base, which is listed here, "
-                    + "has neither \"captures\" nor \"factors\". Remove the entry: a base without factors cannot count.")
+                    + "has neither \"captures\" nor \"factors\". Remove the entry: a base without factors cannot count."
+            )
         ]
     }
 }

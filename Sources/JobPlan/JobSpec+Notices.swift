@@ -10,8 +10,7 @@ extension JobSpec {
         let settings = MergeSettings(spec: self, base: inventory.base)
         return JobNotice.limited(
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
-                + depthNotices(inventory, settings),
-            fileName: fileName)
+                + depthNotices(inventory, settings))
     }
 
     // MARK: - The base among the models
@@ -44,7 +43,8 @@ extension JobSpec {
             found.append(
                 JobNotice(
                     at: fileName,
-                    "\"lambda\" has no effect under \"linear\", as in mergekit. Remove it, or use \"weighted_average\"."))
+                    "\"lambda\" has no effect under \"linear\", as in mergekit. Remove it, or use \"weighted_average\"."
+                ))
         }
         guard method == .taskArithmetic, parameters.normalize != nil else { return found }
         let cancelled = inventory.base.tensors.keys.sorted().first { tensor in

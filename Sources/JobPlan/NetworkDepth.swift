@@ -2,8 +2,8 @@
 ///
 /// A block is numbered by a path component (`model.layers.7.mlp.up_proj.weight` → 7). Every stack of blocks
 /// (`encoder.block`, `decoder.block`, `visual.blocks`) is a depth of its own: t = number / (blocks − 1), 1 for a stack
-/// of one block. What stands before the blocks (embeddings) has t = 0, what stands behind them (the last norm, the head)
-/// has t = 1. Source: mergekit's value grammar.
+/// of one block. What stands before the blocks (embeddings) has t = 0, what stands behind them (norm, head) has t = 1.
+/// Source: mergekit's value grammar.
 public struct NetworkDepth: Equatable, Sendable {
     /// Where a tensor stands.
     public enum Place: Equatable, Sendable {

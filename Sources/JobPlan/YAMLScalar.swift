@@ -1,6 +1,6 @@
 import Yams
 
-/// What a plain scalar means in YAML 1.1, which mergekit reads (PyYAML): `yes` is a truth, `017` is octal, `1:30` is 90.
+/// What a plain scalar means in YAML 1.1, which mergekit reads (PyYAML): `yes` is a truth, `017` is 15, `1:30` is 90.
 ///
 /// Source: yaml.org/type (bool, int, float, null) as PyYAML's resolver implements them.
 enum YAMLScalar: Equatable {

@@ -45,12 +45,14 @@ extension SerialIntegrationTests {
                 4.7, 5.625, 5.625, 5.625, 5.625, 4.7),
             Case(arithmetic + models + "parameters: {lambda: 0.5}\n", 2.85),
             Case(
-                arithmetic + models + "parameters: {lambda: [1, 2, 4]}\n", 4.7, 4.7, 7.166667, 10.866667, 15.8, 7.166667),
+                arithmetic + models + "parameters: {lambda: [1, 2, 4]}\n", 4.7, 4.7, 7.166667, 10.866667, 15.8, 7.166667
+            ),
             Case(
                 arithmetic + models + "parameters: {lambda: [{filter: mlp, value: [1, 2]}, {value: 3}]}\n",
                 12.1, 4.7, 5.933333, 7.166667, 8.4, 12.1),
             Case(
-                arithmetic + "models: [{model: a, parameters: {weight: 0.5, lambda: 9, normalize: true, density: 0.3}}]\n",
+                arithmetic
+                    + "models: [{model: a, parameters: {weight: 0.5, lambda: 9, normalize: true, density: 0.3}}]\n",
                 2),
             Case(
                 arithmetic + "models:\n- {model: b, parameters: {weight: 7}}\n- {model: a, parameters: {weight: 0.5}}\n"

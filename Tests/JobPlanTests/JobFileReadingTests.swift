@@ -160,7 +160,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("float64", ElementType.f64), ("torch.float16", .f16), ("float32", .f32), ("float16", .f16), ("bfloat16", .bf16),
+        ("float64", ElementType.f64), ("torch.float16", .f16), ("float32", .f32), ("float16", .f16),
+        ("bfloat16", .bf16),
     ])
     func `element types have mergekit's words`(word: String, type: ElementType) throws {
         #expect(try JobFileText(rest: ["dtype: \(word)"]).spec().outputType == type)

@@ -44,7 +44,8 @@ import Testing
     }
 
     @Test func `an entry whose files are the base's is the base, and stays a task where it has curvature`() throws {
-        let spec = try JobFileText(models: ["- model: ./base", "- {model: b2, captures: c}", "- model: models/a"]).spec()
+        let spec = try JobFileText(models: ["- model: ./base", "- {model: b2, captures: c}", "- model: models/a"])
+            .spec()
         var inventory = model.inventory(for: spec)
         inventory.baseTasks = ["base"]
         var settled = spec.settlingListedBase(in: &inventory)

@@ -94,7 +94,8 @@ import Testing
 
     @Test func `gradients say which tensors behind the blocks take their last value`() throws {
         let text = JobFileText(models: ["- {model: models/a, parameters: {weight: [0, 1]}}"])
-        let base = CheckpointInventory.of(["embed", "layers.0.w", "layers.1.w", "norm.weight", "x.w"].map { ($0, [2]) })
+        let base = CheckpointInventory.of(
+            ["embed", "layers.0.w", "layers.1.w", "norm.weight", "x.w"].map { ($0, [2]) })
         let notices = try text.spec().allNotices(against: JobInventory(base: base))
         #expect(
             notices.map(\.description) == [
