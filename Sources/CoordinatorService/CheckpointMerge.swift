@@ -4,6 +4,7 @@ import Identifiers
 import JobFiles
 import JobPlan
 import LinearAlgebra
+import Publication
 import Safetensors
 import Scheduling
 import Synchronization

@@ -1,10 +1,13 @@
 import Foundation
 import Identifiers
 import JobPlan
+import Logging
 import Messaging
+import Publication
 import Safetensors
 import Scheduling
 import SystemPackage
+import Telemetry
 import WireProtocol
 import ZeroMQ
 
@@ -38,26 +41,23 @@ extension Coordinator {
             if let running = scheduler.runningJob(fingerprint: job.fingerprint), settled[running] != nil {
                 return .accepted(running, isRunningAlready: true, notices: job.plan.notices)
             }
-            if let other = jobs.values.first(where: { $0.output.path == job.output.path }) {
-                throw JobRefusal(problems: [
-                    JobProblem(
-                        at: job.plan.spec.output.location,
-                        "the output directory \(job.output.path) is that of \(other.id), which is running. Choose "
-                            + "another, or wait.")
-                ])
-            }
+            try await admissionDesk.claimOutput(of: job)
             let header = JobHeader(
                 id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,
                 overwrites: submission.overwrites, output: job.output.path.string,
                 submittedAt: Date.now.timeIntervalSince1970, unitCount: job.plan.units.count,
                 attemptMark: .random(in: 1..<Attempt.markCount))
-            // What an interrupted job of the same name left here is not this one's.
-            job.output.discard()
             guard await accept(job, header: header) else {
+                job.output.discard()
                 return .failure(
                     RequestFailure(
                         kind: .world,
                         problems: [JobProblem(at: "\(id)", "the coordinator is about to stop; nothing was queued.")]))
+            }
+            if let shortage = job.shortage {
+                logger.warning(
+                    "the outputs do not fit at the moment; the job waits when the disk is full",
+                    metadata: [LogKeys.job: "\(id)", LogKeys.cause: "\(shortage)"])
             }
             return .accepted(id, isRunningAlready: false, notices: job.plan.notices)
         } catch {
@@ -192,7 +192,11 @@ extension Coordinator {
         guard status.outcome == .succeeded else {
             return failure(at: "\(id)", "the job has no outputs: it did not succeed (yet).")
         }
-        return .outputs(await outputDesk.files(in: path))
+        do {
+            return .outputs(try await outputDesk.files(of: id, by: owner.coordinator, in: path))
+        } catch {
+            return failure(at: "\(id)", "\(error)")
+        }
     }
 
     private func outputRange(

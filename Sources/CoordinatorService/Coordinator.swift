@@ -5,6 +5,7 @@ import JobJournal
 import JobPlan
 import Logging
 import Messaging
+import Publication
 import Scheduling
 import Supervision
 import SystemPackage
@@ -18,6 +19,8 @@ import ZeroMQ
 /// Source: DESIGN section 5 and 6.
 actor Coordinator {
     let configuration: CoordinatorConfiguration
+    /// Who it is among those that publish files.
+    let owner: ClaimOwner
     let endpoint: CoordinatorEndpoint
     let store: BlobStore
     private let journal: JobJournal
@@ -79,9 +82,10 @@ actor Coordinator {
 
     init(
         configuration: CoordinatorConfiguration, endpoint: CoordinatorEndpoint, store: BlobStore, journal: JobJournal,
-        supervision: DaemonSupervision, logger: Logger
+        owner: ClaimOwner, supervision: DaemonSupervision, logger: Logger
     ) {
         self.configuration = configuration
+        self.owner = owner
         self.endpoint = endpoint
         self.store = store
         self.journal = journal
@@ -89,7 +93,7 @@ actor Coordinator {
         self.logger = logger
         self.supervision = supervision
         metrics = CoordinatorMetrics(factory: supervision.metrics)
-        admissionDesk = AdmissionDesk(roots: configuration.roots)
+        admissionDesk = AdmissionDesk(roots: configuration.roots, owner: owner)
         outputDesk = OutputDesk(roots: configuration.roots)
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout
@@ -384,7 +388,8 @@ actor Coordinator {
     private func removeRemains(of ended: ArraySlice<JobID>, _ outcomes: [JobID: JobOutcome]) async {
         for id in ended {
             guard let path = scheduler.header(of: id)?.output else { continue }
-            let output = OutputDirectory(path: FilePath(path), job: id, roots: configuration.roots)
+            let output = OutputDirectory(
+                path: FilePath(path), job: id.rawValue, owner: owner, overwrites: false, roots: configuration.roots)
             guard output.isStaged else { continue }
             if outcomes[id] == .succeeded {
                 await removal.removeStaging(of: output)
@@ -405,6 +410,7 @@ actor Coordinator {
             guard job.fingerprint == header.fingerprint else {
                 return lostJob(header.id, "its input files, or the way in which jobs are planned, changed meanwhile")
             }
+            try await admissionDesk.claimOutput(of: job)
             scheduler.apply(.jobAccepted(header), plan: job.plan)
             jobs[header.id] = job
             return nil

@@ -2,6 +2,7 @@ import FileAccess
 import Identifiers
 import JobPlan
 import Lanes
+import Publication
 import SystemPackage
 import WireProtocol
 
@@ -9,9 +10,11 @@ import WireProtocol
 actor AdmissionDesk {
     private let lane = Lane("kfacd.admission")
     private let roots: FileRoots
+    private let owner: ClaimOwner
 
-    init(roots: FileRoots) {
+    init(roots: FileRoots, owner: ClaimOwner) {
         self.roots = roots
+        self.owner = owner
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
@@ -20,7 +23,18 @@ actor AdmissionDesk {
     ///
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     func admit(_ submission: Submission, as id: JobID, isResumption: Bool = false) throws(JobRefusal) -> Job {
-        try JobAdmission.admit(submission, as: id, roots: roots, isResumption: isResumption)
+        try JobAdmission.admit(submission, as: id, roots: roots, owner: owner, isResumption: isResumption)
+    }
+
+    /// Takes a job's output directory for it: the first thing that is written.
+    ///
+    /// - Throws: `JobRefusal` with who has it, or what keeps it from being written to; nothing was made then.
+    func claimOutput(of job: Job) throws(JobRefusal) {
+        do throws(PublicationError) {
+            try job.output.claim()
+        } catch {
+            throw JobRefusal(problems: [JobProblem(at: job.plan.spec.output.location, error.description)])
+        }
     }
 }
 
@@ -32,11 +46,12 @@ enum JobAdmission {
     ///   - submission: The job file, and what may be done with the output directory.
     ///   - id: The job's name.
     ///   - roots: Where its files may lie, and its output.
+    ///   - owner: Who publishes its output.
     ///   - isResumption: Whether the job runs already, so that its own output is no obstacle.
     /// - Returns: The job, planned, with its files open.
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     static func admit(
-        _ submission: Submission, as id: JobID, roots: FileRoots, isResumption: Bool = false
+        _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, isResumption: Bool = false
     ) throws(JobRefusal) -> Job {
         let path = FilePath(submission.specPath)
         let (read, formProblems) = JobSpec.reading(
@@ -56,22 +71,30 @@ enum JobAdmission {
             throw JobRefusal(
                 problems: problems + [JobProblem(at: "\(spec.output.location) (output)", error.description)])
         }
-        if !isResumption,
-            let problem = OutputDirectory.problem(
-                at: outputPath, written: spec.output, overwrites: submission.overwrites)
-        {
-            problems.append(problem)
+        let output = OutputDirectory(
+            path: outputPath, job: id.rawValue, owner: owner, overwrites: submission.overwrites, roots: roots)
+        let inputs = OutputOverlap.inputs(of: spec, at: submission.specPath, paths, reader.inventory)
+        if let problem = OutputOverlap.problem(of: outputPath, inputs: inputs) {
+            // Before anything that is there is looked at: all of it may be an input.
+            throw JobRefusal(problems: problems + [JobProblem(at: spec.output.location, problem)])
         }
-        guard let base = reader.base else { throw JobRefusal(problems: problems) }
+        guard let base = reader.base else {
+            problems += output.problems(publishing: []).map { JobProblem(at: spec.output.location, $0) }
+            throw JobRefusal(problems: problems)
+        }
         // What the files say of each other is said with the rest, unless it would only echo what was misread.
         if formProblems.isEmpty, inventory.isComplete(for: spec) {
             problems += spec.problems(against: inventory)
         }
-        guard problems.isEmpty else { throw JobRefusal(problems: problems) }
+        let plan: JobPlan? = problems.isEmpty ? try JobPlan(spec: spec, inventory: inventory) : nil
+        let planned = plan.map { PlannedOutputs.files(of: $0, base: base) } ?? []
+        if !isResumption {
+            problems += output.problems(publishing: planned).map { JobProblem(at: spec.output.location, $0) }
+        }
+        guard let plan, problems.isEmpty else { throw JobRefusal(problems: problems) }
         return Job(
-            id: id, plan: try JobPlan(spec: spec, inventory: inventory),
-            inputs: JobInputs(files: reader.openFiles, base: base),
-            output: OutputDirectory(path: outputPath, job: id, roots: roots),
+            id: id, plan: plan, inputs: JobInputs(files: reader.openFiles, base: base), output: output,
+            shortage: isResumption ? nil : output.shortage(publishing: planned),
             fingerprint: inventory.fingerprint(specText: submission.specText, output: outputPath.string))
     }
 

@@ -1,7 +1,9 @@
 import Identifiers
+import JobFiles
 import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import Publication
 import Safetensors
 import Scheduling
 import SystemPackage
@@ -279,6 +281,7 @@ struct ReportWriter {
         return .object([
             .init("method", .string(plan.spec.method.rawValue)),
             .init("merged_by_task_arithmetic", .array(others.map { .string($0) })),
+            .init("files", .ofCompanions(CompanionFiles(besides: job.inputs.base))),
             .init("health", .object(health)),
         ])
     }
@@ -318,6 +321,15 @@ struct ReportWriter {
 }
 
 extension JSONValue {
+    /// The files that go with a merged checkpoint, and those that do not.
+    static func ofCompanions(_ files: CompanionFiles) -> JSONValue {
+        func list(_ names: [String]) -> JSONValue { .array(names.map { .string($0) }) }
+        return .object([
+            .init("copied", list(files.copied)), .init("left_out", list(files.leftOut)),
+            .init("not_followed", list(files.notFollowed)),
+        ])
+    }
+
     /// A number, or null for what JSON cannot say.
     static func of(_ value: Double) -> JSONValue {
         value.isFinite ? .number("\(value)") : .null
