@@ -28,6 +28,7 @@ actor OutputDesk {
     ///   - job: The job.
     ///   - coordinator: Who knows it by this name.
     ///   - directory: Its output directory.
+    /// - Returns: Paths and sizes, the list first.
     /// - Throws: ``OutputDeskError`` when the list, or a file that it names, is not there or not as it was;
     ///   `PublicationError` when the list cannot be read.
     func files(of job: JobID, by coordinator: String, in directory: FilePath) throws -> [OutputFile] {

@@ -30,6 +30,7 @@ public enum WriteAccess {
     /// - Parameters:
     ///   - directory: The directory; a link stands for what it leads to.
     ///   - longest: What will be written below it with the longest names: paths within it.
+    /// - Returns: The first reason.
     public static func obstacle(toUsing directory: FilePath, for longest: [String] = []) -> WriteObstacle? {
         var place = directory
         var missing: [String] = []
@@ -59,6 +60,7 @@ public enum WriteAccess {
     /// Why a file cannot be written whole, beside its name and then under it, or `nil`.
     ///
     /// - Parameter file: What is there is replaced; the directories above it are made.
+    /// - Returns: The first reason.
     public static func obstacle(toWritingFile file: FilePath) -> WriteObstacle? {
         let directory = file.removingLastComponent()
         if let status = kind(of: file), status == S_IFDIR { return .isDirectory(path: file) }
@@ -90,6 +92,7 @@ public enum WriteAccess {
     /// - Parameters:
     ///   - files: The files, all at once.
     ///   - directory: Where; its nearest ancestor that exists counts.
+    /// - Returns: The first reason.
     public static func obstacle(toHolding files: [PlannedFile], in directory: FilePath) -> WriteObstacle? {
         guard let place = nearest(directory), let status = room(at: place) else { return nil }
         if let file = files.max(by: { $0.byteCount < $1.byteCount }),

@@ -1,10 +1,11 @@
 /// The modules that Python code imports from beside itself, found as Hugging Face's loader finds them: line by line.
 enum PythonImports {
-    /// Paths of modules without their ending, within the model's directory.
+    /// Paths of imported modules without their ending, within the model's directory.
     ///
     /// - Parameters:
     ///   - bytes: The code.
     ///   - path: Where it lies; imports are relative to its directory.
+    /// - Returns: What may be modules; some are names within them.
     static func relative(in bytes: [UInt8], of path: String) -> [String] {
         let package = path.split(separator: "/").dropLast().map(String.init)
         return String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline).flatMap { line in

@@ -22,6 +22,7 @@ public enum DirectoryTree {
         for directory in missing.reversed() {
             guard directory.withPlatformString({ mkdir($0, 0o777) }) != 0 else {
                 made.append(directory)
+                try? synchronize(directory.removingLastComponent())
                 continue
             }
             let code = Errno(rawValue: errno)

@@ -10,6 +10,8 @@ enum FormatVersion {
     /// - Parameters:
     ///   - file: The file.
     ///   - format: The latest format that is known.
+    ///   - byteLimit: The most bytes that the file may have.
+    /// - Returns: The value, of that format or an earlier one.
     /// - Throws: ``PublicationError/newerVersion(file:found:known:)``, ``PublicationError/malformed(file:problem:)`` or
     ///   ``PublicationError/file(_:)``.
     static func read(_ file: FilePath, format: String, byteLimit: Int) throws(PublicationError) -> JSONValue {

@@ -32,6 +32,7 @@ final class OutputClaim: Sendable {
     /// - Parameters:
     ///   - directory: It must exist.
     ///   - wanted: Who takes it.
+    /// - Returns: The claim; it is held until it is released, or nobody refers to it any more.
     /// - Throws: ``PublicationError/held(path:holder:)`` with the name of who has it, or what keeps the file from
     ///   being written; the directory is as it was then.
     static func take(_ directory: FilePath, for wanted: ClaimRecord) throws(PublicationError) -> OutputClaim {
@@ -139,7 +140,8 @@ final class OutputClaim: Sendable {
     private static func requireGone(
         _ found: ClaimRecord, _ wanted: ClaimRecord, isLocked: Bool, _ directory: FilePath
     ) throws(PublicationError) {
-        if found.isOf(wanted) { return }
+        // Another job of the same coordinator that nobody holds: it was never taken in, or its end was lost.
+        if found.isOf(wanted) || (isLocked && found.owner.coordinator == wanted.owner.coordinator) { return }
         let isGone =
             isLocked
             ? found.isOfThisKernel || LockReach.isComplete(at: directory)

@@ -88,6 +88,7 @@ struct OutputContents {
     /// What forbids to publish here: the rest of a sentence that begins with the directory, for each reason.
     ///
     /// - Parameter overwrites: Whether an earlier job's files may be replaced.
+    /// - Returns: Nothing when all of it may be replaced.
     func reasons(overwrites: Bool) -> [String] {
         guard !present.isEmpty else { return [] }
         guard overwrites else { return [Self.notEmpty(present)] }

@@ -81,6 +81,7 @@ public final class OutputDirectory: Sendable {
     /// How much room lacks at the moment, in words; `nil` when there is enough.
     ///
     /// - Parameter files: What will be published.
+    /// - Returns: A sentence.
     public func shortage(publishing files: [PlannedFile]) -> String? {
         WriteAccess.shortage(of: files, in: path)?.description
     }
@@ -176,7 +177,9 @@ public final class OutputDirectory: Sendable {
     ///
     /// - Throws: ``PublicationError`` when it cannot be made or read, `FileRootsError` when it would lie elsewhere.
     public func stage(_ components: String...) throws -> FilePath {
-        try stage(at: FilePath(root: nil, components.map { FilePath.Component($0) ?? "_" }))
+        var path = FilePath("")
+        for component in components { path.append(component) }
+        return try stage(at: path)
     }
 
     /// Makes a subdirectory of the staging directory, by its path within it.
@@ -250,7 +253,7 @@ public final class OutputDirectory: Sendable {
             try Publishing(path: path, staging: staging, journal: journal, way: way, onStep: onStep)
                 .run(isContinued: known != nil)
         } catch {
-            throw error.code == nil || WriteFailure.isLasting(error)
+            throw WriteFailure.isLasting(error)
                 ? PublicationError.kept(staging: staging, cause: error.description) : error
         }
         try DirectoryTree.synchronize(staging)

@@ -34,14 +34,20 @@ struct DaemonProgramTests {
 
     @Test func `a success leaves the job file and no log`() async throws {
         try await program("echo fine").run(job)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.appending("out")).sorted() == ["first", "first.yaml"])
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: directory.appending("out")).sorted() == [
+                "first", "first.yaml",
+            ])
     }
 
     @Test func `a failure carries the code and all that the program said`() async throws {
         let program = try program("echo out; echo 'error: no layer' >&2; exit 2")
         let found = await message { () async throws(LaboratoryError) in try await program.run(job) }
         #expect(found == "\(program.path) ended with code 2:\nout\nerror: no layer")
-        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.appending("out")).sorted() == ["first", "first.yaml"])
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: directory.appending("out")).sorted() == [
+                "first", "first.yaml",
+            ])
     }
 
     @Test func `a program that a signal ends has the code of shells`() async throws {
