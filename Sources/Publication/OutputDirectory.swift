@@ -145,12 +145,9 @@ public final class OutputDirectory: Sendable {
                 try? DirectoryTree.remove(other)
                 continue
             }
-            // All of it is there: it failed to be published, and is kept.
-            let isWhole = journal.manifest.files.allSatisfy {
-                FileStatus(of: other.pushing(FilePath($0.path)))?.byteCount == $0.byteCount
-            }
             let publishing = Publishing(path: path, staging: other, journal: journal)
-            if isWhole, try !publishing.isDone() { continue }
+            // It failed to be published, and is kept, unless names have changed already.
+            guard try !publishing.isWhole(), try publishing.hasBegun() else { continue }
             try publishing.run(isContinued: true)
             _ = publishing.removeReplaced()
             isChanged = true
@@ -241,17 +238,19 @@ public final class OutputDirectory: Sendable {
     ) throws {
         guard isStaged else { throw PublicationError.vanished(staging: staging) }
         try roots.requireInside(staging)
-        let known = try PublicationJournal(in: staging)
-        let journal: PublicationJournal
-        if let known {
-            journal = known
-        } else {
+        var publishing: Publishing?
+        if let known = try PublicationJournal(in: staging) {
+            let earlier = Publishing(path: path, staging: staging, journal: known, way: way, onStep: onStep)
+            // An attempt that was taken back begins anew, with another look at what is in the way.
+            if try !earlier.isWhole() { publishing = earlier }
+        }
+        let isContinued = publishing != nil
+        if publishing == nil {
             try WholeFile.removeStalePartials(in: staging)
-            journal = try begin()
+            publishing = Publishing(path: path, staging: staging, journal: try begin(), way: way, onStep: onStep)
         }
         do throws(PublicationError) {
-            try Publishing(path: path, staging: staging, journal: journal, way: way, onStep: onStep)
-                .run(isContinued: known != nil)
+            try publishing?.run(isContinued: isContinued)
         } catch {
             throw WriteFailure.isLasting(error)
                 ? PublicationError.kept(staging: staging, cause: error.description) : error

@@ -45,6 +45,23 @@ struct Publishing {
         return journal.dropped.allSatisfy { !DirectoryTree.exists(path.appending($0)) }
     }
 
+    /// Whether all new files are still staged: no name has changed, or all were given back.
+    func isWhole() throws(PublicationError) -> Bool {
+        for file in journal.manifest.files {
+            let place = staging.pushing(FilePath(file.path))
+            guard let status = FileStatus(of: place), status.kind == .file, status.byteCount == file.byteCount,
+                try FileDigest.text(ofFileAt: place) == file.digest
+            else { return false }
+        }
+        return true
+    }
+
+    /// Whether new files stand under some of their names.
+    func hasBegun() throws(PublicationError) -> Bool {
+        for name in journal.placed where try isPlaced(name) { return true }
+        return false
+    }
+
     /// Gives the names back to what stood there; what cannot be is left.
     func takeBack() {
         for name in journal.dropped where !DirectoryTree.exists(path.appending(name)) {
