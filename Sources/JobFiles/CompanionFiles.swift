@@ -185,12 +185,23 @@ public struct CompanionFiles: Equatable, Sendable {
         takePython([module], from: name, isCertain: isCertain)
     }
 
+    /// The files that make the directories above a module packages.
+    private func packages(of module: String) -> [String] {
+        var place = FilePath(module).removingLastComponent()
+        var found: [String] = []
+        while !place.isEmpty {
+            found.append(place.appending("__init__.py").string)
+            place.removeLastComponent()
+        }
+        return found.filter { exists(FilePath($0)) }
+    }
+
     private mutating func takePython(_ modules: [String], from name: String, isCertain: Bool) {
         var open = modules.map { (module: $0, origin: name, isCertain: isCertain) }
         while let (module, origin, isCertain) = open.popLast() {
             let candidates = ["\(module).py", "\(module)/__init__.py"].filter { exists(FilePath($0)) }
             if candidates.isEmpty, isCertain { note("\(origin) names \(module).py, which is not there.") }
-            for path in candidates where !wanted.contains(path) {
+            for path in candidates + (candidates.isEmpty ? [] : packages(of: module)) where !wanted.contains(path) {
                 want(path, from: origin)
                 guard wanted.contains(path), let bytes = text(path) else { continue }
                 for imported in PythonImports.relative(in: bytes, of: path) {

@@ -59,12 +59,13 @@ struct CompanionFilesTests {
             name: #"{"auto_map": {"A": "modeling_x.X", "T": ["tokenization_x.T", null], "R": "org/repo--far.F"}}"#,
             "modeling_x.py": "import torch\nfrom .layers.block import (Block,\n    Other)\nfrom . import extra as e\n",
             "tokenization_x.py": "", "extra.py": "", "layers/block.py": "from ..common import c\n",
-            "layers/unused.py": "", "common.py": "", "far.py": "", "train.py": "",
+            "layers/unused.py": "", "layers/__init__.py": "", "common.py": "", "far.py": "", "train.py": "",
         ])
         #expect(
             try files().copied
                 == [
-                    "common.py", name, "extra.py", "layers/block.py", "modeling_x.py", "tokenization_x.py",
+                    "common.py", name, "extra.py", "layers/__init__.py", "layers/block.py", "modeling_x.py",
+                    "tokenization_x.py",
                 ].sorted())
         #expect(try files().leftOut == ["far.py", "train.py"])
         #expect(try files().notFollowed == [])
