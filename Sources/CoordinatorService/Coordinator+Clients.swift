@@ -1,13 +1,11 @@
 import Foundation
 import Identifiers
 import JobPlan
-import Logging
 import Messaging
 import Publication
 import Safetensors
 import Scheduling
 import SystemPackage
-import Telemetry
 import WireProtocol
 import ZeroMQ
 
@@ -54,12 +52,12 @@ extension Coordinator {
                         kind: .world,
                         problems: [JobProblem(at: "\(id)", "the coordinator is about to stop; nothing was queued.")]))
             }
-            if let shortage = job.shortage {
-                logger.warning(
-                    "the outputs do not fit at the moment; the job waits when the disk is full",
-                    metadata: [LogKeys.job: "\(id)", LogKeys.cause: "\(shortage)"])
+            let shortage = job.shortage.map {
+                JobNotice(
+                    at: job.plan.spec.output.location,
+                    "the outputs do not fit at the moment: \($0) The job waits when the disk is full.")
             }
-            return .accepted(id, isRunningAlready: false, notices: job.plan.notices)
+            return .accepted(id, isRunningAlready: false, notices: job.plan.notices + [shortage].compactMap { $0 })
         } catch {
             return .failure(RequestFailure(kind: .badInput, problems: error.problems))
         }

@@ -1,8 +1,10 @@
 import FileAccess
 import Identifiers
+import JobFiles
 import JobPlan
 import Lanes
 import Publication
+import Safetensors
 import SystemPackage
 import WireProtocol
 
@@ -73,7 +75,7 @@ enum JobAdmission {
         }
         let output = OutputDirectory(
             path: outputPath, job: id.rawValue, owner: owner, overwrites: submission.overwrites, roots: roots)
-        let inputs = OutputOverlap.inputs(of: spec, at: submission.specPath, paths, reader.inventory)
+        let inputs = OutputOverlap.inputs(of: written, at: submission.specPath, paths, reader.inventory)
         if let problem = OutputOverlap.problem(of: outputPath, inputs: inputs) {
             // Before anything that is there is looked at: all of it may be an input.
             throw JobRefusal(problems: problems + [JobProblem(at: spec.output.location, problem)])
@@ -86,6 +88,7 @@ enum JobAdmission {
         if formProblems.isEmpty, inventory.isComplete(for: spec) {
             problems += spec.problems(against: inventory)
         }
+        inventory.notices += companionNotices(of: spec, base)
         let plan: JobPlan? = problems.isEmpty ? try JobPlan(spec: spec, inventory: inventory) : nil
         let planned = plan.map { PlannedOutputs.files(of: $0, base: base) } ?? []
         if !isResumption {
@@ -96,6 +99,16 @@ enum JobAdmission {
             id: id, plan: plan, inputs: JobInputs(files: reader.openFiles, base: base), output: output,
             shortage: isResumption ? nil : output.shortage(publishing: planned),
             fingerprint: inventory.fingerprint(specText: submission.specText, output: outputPath.string))
+    }
+
+    /// What lies beside the base and does not go with the merged checkpoint.
+    private static func companionNotices(of spec: JobSpec, _ base: SafetensorsSet) -> [JobNotice] {
+        guard spec.outputs.contains(.merged) else { return [] }
+        let files = CompanionFiles(besides: base)
+        let shown = files.leftOut.prefix(10).joined(separator: ", ")
+        let rest = files.leftOut.count > 10 ? " and \(files.leftOut.count - 10) more" : ""
+        let left = files.leftOut.isEmpty ? [] : ["not copied from the base to merged/: \(shown)\(rest)."]
+        return (left + files.notFollowed.prefix(5)).map { JobNotice(at: spec.baseModel.location, $0) }
     }
 
     /// What forbids to run a job on these workers: a unit that is too large for every one of them.

@@ -67,11 +67,7 @@ struct ReportTables {
             return nil
         }
         let copied = found["copied"] ?? []
-        var lines: [String] = []
-        if !copied.isEmpty { lines.append("files copied from the base to merged/: \(list(copied))") }
-        if let left = found["left_out"], !left.isEmpty { lines.append("not copied: \(list(left))") }
-        lines += (found["not_followed"] ?? []).prefix(5).map { "notice: \($0)" }
-        return lines.isEmpty ? nil : lines.joined(separator: "\n")
+        return copied.isEmpty ? nil : "files copied from the base to merged/: \(list(copied))"
     }
 
     /// The first few names, and how many more there are.
