@@ -42,11 +42,6 @@ struct WriteAccessTests {
         }
     }
 
-    @Test func `a file system that takes no files says so`() {
-        // Not even root makes files there.
-        #expect(WriteAccess.obstacle(toUsing: "/proc/kfacd-test/x")?.description.contains("/proc") == true)
-    }
-
     @Test func `names count in bytes, with what a file is called while it is written`() {
         let name = String(repeating: "ä", count: 120)
         #expect(WriteAccess.obstacle(toUsing: path.appending(name)) == nil)
