@@ -152,8 +152,11 @@ public struct StudyDirectory: Sendable {
         try StudyDirectory(file.removingLastComponent()).requireWritable([file.lastComponent?.string ?? ""])
     }
 
-    /// Removes what can be computed again.
-    func remove(_ file: FilePath) { try? FileManager.default.removeItem(atPath: file.string) }
+    /// Removes files that can be computed again, and their directory when nothing else is in it.
+    func remove(_ names: [String], in directory: FilePath) {
+        for name in names { try? FileManager.default.removeItem(atPath: directory.appending(name).string) }
+        _ = directory.withPlatformString { rmdir($0) }
+    }
 }
 
 /// What a stage of a study measured.
