@@ -11,7 +11,7 @@ public enum WriteAccess {
 
     /// Lets a write beyond the process's limit of a file's size fail, where it would end the process.
     public static func survivingSizeLimit() {
-        _ = unsafe signal(SIGXFSZ, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
     }
 
     // MARK: - Directories and files
