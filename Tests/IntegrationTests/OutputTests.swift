@@ -18,8 +18,9 @@ extension SerialIntegrationTests {
             model.job.method = "weighted_average"
             try model.job.write(to: other)
             let arguments = ["--workers", "1", "--quiet", "--state-directory", model.directory.path]
-            async let first = Client.run(["run", model.jobPath] + arguments, in: model.directory)
-            async let second = Client.run(["run", other] + arguments, in: model.directory)
+            let (directory, path) = (model.directory, model.jobPath)
+            async let first = Client.run(["run", path] + arguments, in: directory)
+            async let second = Client.run(["run", other] + arguments, in: directory)
             let results = try await [first, second]
             #expect(results.map(\.exitCode).sorted() == [0, 2], "\(results.map(\.errors))")
             let refused = try #require(results.first { $0.exitCode == 2 })
