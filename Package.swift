@@ -89,12 +89,13 @@ let package = Package(
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CRowKernels"),
+        .systemLibrary(name: "CSystemCalls"),
         .target(name: "CBuildStamp", cSettings: [.define("KFACD_COMMIT", to: "\"\(commit)\"")]),
 
         // Level 1: wrappers and names.
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
         module("LinearAlgebra", ["COpenBLAS"], settings: wrapperSettings),
-        module("FileAccess", [systemPackage], settings: wrapperSettings),
+        module("FileAccess", ["CSystemCalls", systemPackage], settings: wrapperSettings),
         module("Identifiers"),
         module("Safetensors", ["Identifiers", "FileAccess", crypto, systemPackage], settings: wrapperSettings),
         module("Spelling"),
@@ -124,6 +125,7 @@ let package = Package(
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["LinearAlgebra"]),
         module("BlobStore", ["Identifiers", crypto, systemPackage]),
+        module("Publication", ["CSystemCalls", "FileAccess", "Safetensors", systemPackage]),
         module("JobFiles", ["Identifiers", "FileAccess", "Safetensors", "LinearAlgebra", systemPackage]),
         module("Keys", ["ZeroMQ", "FileAccess", systemPackage]),
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
@@ -157,7 +159,8 @@ let package = Package(
         module(
             "Study",
             [
-                "Identifiers", "Laboratory", "StudyReport", "ReferenceModel", "LinearAlgebra", "Safetensors",
+                "Identifiers", "FileAccess", "Laboratory", "StudyReport", "ReferenceModel", "LinearAlgebra",
+                "Safetensors",
                 systemPackage,
             ]),
 
@@ -174,7 +177,8 @@ let package = Package(
             [
                 "Identifiers", "Scheduling", "JobPlan", "JobJournal", "Messaging", "WireProtocol", "BlobStore",
                 "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
-                "Supervision", "PrometheusMetrics", "FileAccess", "Keys", "ZeroMQ", systemPackage, logging, metrics,
+                "Publication", "Supervision", "PrometheusMetrics", "FileAccess", "Keys", "ZeroMQ", systemPackage,
+                logging, metrics,
                 serviceLifecycle,
             ]),
         module(
@@ -198,14 +202,16 @@ let package = Package(
         .executableTarget(
             name: "kfacctl",
             dependencies: [
-                "Identifiers", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra", "Telemetry",
-                "Console", "Keys", "ZeroMQ", argumentParser, systemPackage,
+                "Identifiers", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra",
+                "Telemetry", "Console", "Keys", "ZeroMQ", "Publication", "FileAccess", argumentParser, crypto,
+                systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "kfaclab",
             dependencies: [
-                "Study", "StudyReport", "Laboratory", "LinearAlgebra", "Safetensors", "Console", "Telemetry",
+                "Study", "StudyReport", "Laboratory", "LinearAlgebra", "Safetensors", "FileAccess", "Console",
+                "Telemetry",
                 argumentParser, systemPackage,
             ],
             swiftSettings: swiftSettings),
@@ -239,8 +245,9 @@ let package = Package(
             "CoordinatorServiceTests",
             [
                 "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "JobJournal", "Scheduling",
-                "Supervision", "BlobStore", "FileAccess", "ZeroMQ", systemPackage, logging,
+                "Supervision", "BlobStore", "FileAccess", "ZeroMQ", "Publication", systemPackage, logging,
             ]),
+        tests("PublicationTests", ["Publication", "FileAccess", "Safetensors", systemPackage]),
         tests("JobJournalTests", ["JobJournal", "Scheduling", "JobPlan", "Identifiers"]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),

@@ -4,6 +4,7 @@ import Identifiers
 import JobFiles
 import JobPlan
 import LinearAlgebra
+import Publication
 import Safetensors
 import Scheduling
 import Synchronization
@@ -34,6 +35,12 @@ struct CheckpointMerge: Sendable {
         let type: ElementType
         let outputType: ElementType
         let scale: Double
+        /// Whether the tasks' vectors are added to the base; else the tasks themselves are summed.
+        let startsAtBase: Bool
+        /// The weight with which the base itself counts, where it does.
+        let baseWeight: Double?
+        /// Whether weights are divided by their sum.
+        let divides: Bool
     }
 
     /// Merges every tensor and publishes the checkpoint into the staging directory.
@@ -86,10 +93,12 @@ struct CheckpointMerge: Sendable {
             else { return nil }
             return (own, type, settings.weight(of: task, tensor: tensor.name))
         }
-        guard !tasks.isEmpty else { return nil }
+        let baseWeight = settings.baseWeight(tensor: tensor.name)
+        guard !tasks.isEmpty || baseWeight != nil else { return nil }
         return Operands(
             name: tensor.name, base: tensor, tasks: tasks, type: type, outputType: plan.spec.outputType ?? type,
-            scale: settings.scale(tensor: tensor.name))
+            scale: settings.scale(tensor: tensor.name), startsAtBase: plan.spec.method != .linear,
+            baseWeight: baseWeight, divides: settings.divides(tensor: tensor.name))
     }
 
     // MARK: - Merging
@@ -117,11 +126,10 @@ struct CheckpointMerge: Sendable {
         var merge = try ElementwiseMerge(capacity: Self.rangeElements, precision: precision)
         var bytes = [UInt8](repeating: 0, count: Self.rangeElements * 8)
         var output = [UInt8](repeating: 0, count: Self.rangeElements * operands.outputType.byteCount)
-        let method: MergeMethod = plan.spec.averages ? .weightedAverage : .taskArithmetic
+        let method: MergeMethod = operands.divides ? .weightedAverage : .taskArithmetic
         for range in ranges {
             let elements = range * Self.rangeElements..<min((range + 1) * Self.rangeElements, count)
-            let size = try read(operands.base.slice, operands.type, elements, into: &bytes)
-            try merge.begin(base: bytes.span.bytes.extracting(first: size), type: operands.type)
+            try begin(&merge, operands, elements, &bytes)
             for task in operands.tasks {
                 let size = try read(task.tensor.slice, task.type, elements, into: &bytes)
                 try merge.add(bytes.span.bytes.extracting(first: size), type: task.type, weight: task.weight)
@@ -134,6 +142,24 @@ struct CheckpointMerge: Sendable {
             try writer.write(
                 output.span.bytes.extracting(first: written), to: operands.name,
                 at: elements.lowerBound * operands.outputType.byteCount)
+        }
+    }
+
+    /// Starts a range at the base, or at nothing; the base's own weight counts either way.
+    private func begin(
+        _ merge: inout ElementwiseMerge, _ operands: Operands, _ elements: Range<Int>, _ bytes: inout [UInt8]
+    ) throws {
+        guard operands.startsAtBase || operands.baseWeight != nil else {
+            return try merge.begin(elements: elements.count)
+        }
+        let size = try read(operands.base.slice, operands.type, elements, into: &bytes)
+        let base = bytes.span.bytes.extracting(first: size)
+        if operands.startsAtBase {
+            try merge.begin(base: base, type: operands.type)
+            if let weight = operands.baseWeight { try merge.addBase(weight: weight) }
+        } else if let weight = operands.baseWeight {
+            try merge.begin(elements: elements.count)
+            try merge.add(base, type: operands.type, weight: weight)
         }
     }
 

@@ -2,6 +2,7 @@ import Foundation
 import Identifiers
 import JobPlan
 import Messaging
+import Publication
 import Safetensors
 import Scheduling
 import SystemPackage
@@ -38,30 +39,27 @@ extension Coordinator {
             let id = nextJobID()
             let job = try await admitted(submission, as: id)
             if let running = scheduler.runningJob(fingerprint: job.fingerprint), settled[running] != nil {
-                return .accepted(running, isRunningAlready: true)
+                return .accepted(running, isRunningAlready: true, notices: job.plan.notices)
             }
-            if let other = jobs.values.first(where: { $0.output.path == job.output.path }) {
-                throw JobRefusal(problems: [
-                    JobProblem(
-                        at: job.plan.spec.output.location,
-                        "the output directory \(job.output.path) is that of \(other.id), which is running. Choose "
-                            + "another, or wait.")
-                ])
-            }
+            try await admissionDesk.claimOutput(of: job)
             let header = JobHeader(
                 id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,
                 overwrites: submission.overwrites, output: job.output.path.string,
                 submittedAt: Date.now.timeIntervalSince1970, unitCount: job.plan.units.count,
                 attemptMark: .random(in: 1..<Attempt.markCount))
-            // What an interrupted job of the same name left here is not this one's.
-            job.output.discard()
             guard await accept(job, header: header) else {
+                job.output.discard()
                 return .failure(
                     RequestFailure(
                         kind: .world,
                         problems: [JobProblem(at: "\(id)", "the coordinator is about to stop; nothing was queued.")]))
             }
-            return .accepted(id, isRunningAlready: false)
+            let shortage = job.shortage.map {
+                JobNotice(
+                    at: job.plan.spec.output.location,
+                    "the outputs do not fit at the moment: \($0) The job waits when the disk is full.")
+            }
+            return .accepted(id, isRunningAlready: false, notices: job.plan.notices + [shortage].compactMap { $0 })
         } catch {
             return .failure(RequestFailure(kind: .badInput, problems: error.problems))
         }
@@ -205,7 +203,11 @@ extension Coordinator {
         guard status.outcome == .succeeded else {
             return failure(at: "\(id)", "the job has no outputs: it did not succeed (yet).")
         }
-        return .outputs(await outputDesk.files(in: path))
+        do {
+            return .outputs(try await outputDesk.files(of: id, by: owner.coordinator, in: path))
+        } catch {
+            return failure(at: "\(id)", "\(error)")
+        }
     }
 
     private func outputRange(

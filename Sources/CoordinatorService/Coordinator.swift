@@ -5,6 +5,7 @@ import JobJournal
 import JobPlan
 import Logging
 import Messaging
+import Publication
 import Scheduling
 import Supervision
 import SystemPackage
@@ -18,6 +19,8 @@ import ZeroMQ
 /// Source: DESIGN section 5 and 6.
 actor Coordinator {
     let configuration: CoordinatorConfiguration
+    /// Who it is among those that publish files.
+    let owner: ClaimOwner
     let endpoint: CoordinatorEndpoint
     let store: BlobStore
     private let journal: JobJournal
@@ -82,9 +85,10 @@ actor Coordinator {
 
     init(
         configuration: CoordinatorConfiguration, endpoint: CoordinatorEndpoint, store: BlobStore, journal: JobJournal,
-        supervision: DaemonSupervision, logger: Logger, book: LogBook = LogBook()
+        owner: ClaimOwner, supervision: DaemonSupervision, logger: Logger, book: LogBook = LogBook()
     ) {
         self.configuration = configuration
+        self.owner = owner
         self.endpoint = endpoint
         self.store = store
         self.journal = journal
@@ -93,7 +97,7 @@ actor Coordinator {
         history = RecentHistory(book: book)
         self.supervision = supervision
         metrics = CoordinatorMetrics(factory: supervision.metrics)
-        admissionDesk = AdmissionDesk(roots: configuration.roots)
+        admissionDesk = AdmissionDesk(roots: configuration.roots, owner: owner)
         outputDesk = OutputDesk(roots: configuration.roots)
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout
@@ -392,7 +396,8 @@ actor Coordinator {
     private func removeRemains(of ended: ArraySlice<JobID>, _ outcomes: [JobID: JobOutcome]) async {
         for id in ended {
             guard let path = scheduler.header(of: id)?.output else { continue }
-            let output = OutputDirectory(path: FilePath(path), job: id, roots: configuration.roots)
+            let output = OutputDirectory(
+                path: FilePath(path), job: id.rawValue, owner: owner, overwrites: false, roots: configuration.roots)
             guard output.isStaged else { continue }
             if outcomes[id] == .succeeded {
                 await removal.removeStaging(of: output)
@@ -413,6 +418,7 @@ actor Coordinator {
             guard job.fingerprint == header.fingerprint else {
                 return lostJob(header.id, "its input files, or the way in which jobs are planned, changed meanwhile")
             }
+            try await admissionDesk.claimOutput(of: job)
             scheduler.apply(.jobAccepted(header), plan: job.plan)
             jobs[header.id] = job
             history.times.begin(header.id, after: .seconds(Date.now.timeIntervalSince1970 - header.submittedAt))
@@ -427,28 +433,5 @@ actor Coordinator {
             "a job of the journal cannot go on", metadata: [LogKeys.job: "\(job)", LogKeys.cause: "\(reason)"])
         return UnitFailure(
             kind: .badInput, message: "the job cannot go on after a restart: \(reason). Submit it again.")
-    }
-
-    /// Whether a journalled result can still be used.
-    ///
-    /// Blobs may be anywhere, and are looked for when they are needed; files must be in the staging directory, and the
-    /// record must speak of this one.
-    private func isUsable(_ unit: UnitReference, recordedIn row: Int64) -> Bool {
-        guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else { return true }
-        switch job.plan.units[unit.unit.position].operation {
-        case .worker, .coordinator(.digestInputs): return true
-        case .coordinator: return job.output.lastUnusableRow.map { row > $0 } ?? false
-        }
-    }
-
-    /// Files are gone that the journal speaks of: so that it is not believed after another restart either.
-    private func renewStaging(of id: JobID, after row: Int64) {
-        guard let output = jobs[id]?.output, output.lastUnusableRow == nil else { return }
-        do {
-            try output.renew(after: row)
-        } catch {
-            logger.error(
-                "the staging directory cannot be made", metadata: [LogKeys.job: "\(id)", LogKeys.cause: "\(error)"])
-        }
     }
 }

@@ -19,6 +19,8 @@ public struct CoordinatorConfiguration: Sendable {
     public var build: String
     /// Its keys and those of its peers; without them only this machine reaches it.
     public var keys: CoordinatorKeys?
+    /// Whether it may be started again with its state, and then goes on with its jobs.
+    public var isLasting = true
     /// Where files may be read and outputs written.
     public var roots = FileRoots.unlimited
 

@@ -2,6 +2,8 @@ import BlobStore
 import JobJournal
 public import Logging
 import Messaging
+import Publication
+import Safetensors
 import Scheduling
 public import ServiceLifecycle
 public import Supervision
@@ -42,7 +44,8 @@ public struct CoordinatorDaemon: Service {
     /// - Throws: `MessagingError` when it cannot listen, `JobJournalError` or `BlobStoreError` when its state cannot be
     ///   opened or no longer be written.
     public func run() async throws {
-        try DirectoryTree.create(configuration.stateDirectory)
+        try WholeFile.createDirectory(at: configuration.stateDirectory)
+        let identity = try CoordinatorIdentity.open(in: configuration.stateDirectory)
         let store = try BlobStore(opening: configuration.stateDirectory.appending("blobs"))
         let journal = try JobJournal(path: configuration.stateDirectory.appending("journal.sqlite").string)
         let logger = logger
@@ -61,6 +64,9 @@ public struct CoordinatorDaemon: Service {
             })
         let coordinator = Coordinator(
             configuration: configuration, endpoint: endpoint, store: store, journal: journal,
+            owner: ClaimOwner(
+                coordinator: identity,
+                stateDirectory: configuration.isLasting ? configuration.stateDirectory.string : ""),
             supervision: supervision, logger: logger, book: book)
         coordinator.show()
         supervision.readiness.clear("reading the journal")

@@ -3,6 +3,7 @@ import Identifiers
 import JobPlan
 import KroneckerFactors
 import Lanes
+import Publication
 import Safetensors
 import Scheduling
 
@@ -94,6 +95,7 @@ actor CoordinatorWork {
         let kind: UnitFailure.Kind =
             switch error {
             case CoordinatorWorkError.badInput, CoordinatorWorkError.inputChanged: .badInput
+            case let error where DiskSpace.isRefused(error): .badInput
             case CoordinatorWorkError.damagedBlob, BlobStoreError.missing: .inputMissing
             case let error where DiskSpace.isExhausted(error): .noSpace
             default: .world

@@ -3,6 +3,7 @@ import JobFiles
 import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import Publication
 import Safetensors
 import Scheduling
 import SystemPackage

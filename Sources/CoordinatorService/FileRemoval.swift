@@ -2,6 +2,8 @@ import BlobStore
 import Identifiers
 import Lanes
 import Logging
+import Publication
+import SystemPackage
 import Telemetry
 
 /// Removes what jobs leave, on a thread that may wait for the disk.
@@ -20,10 +22,20 @@ actor FileRemoval {
     }
 
     /// Removes the files of a job that did not succeed.
-    func discard(_ output: OutputDirectory) { output.discard() }
+    func discard(_ output: OutputDirectory) {
+        guard let kept = output.discard() else { return }
+        logger.warning("what was computed and could not be published is kept", metadata: ["directory": "\(kept)"])
+    }
 
-    /// Removes the empty staging directory of a job whose files are published.
-    func removeStaging(of output: OutputDirectory) { output.removeStaging() }
+    /// Removes the staging directory of a job whose files are published, with what they replaced.
+    func removeStaging(of output: OutputDirectory) {
+        let left = output.removeStaging()
+        guard !left.isEmpty else { return }
+        let names = left.prefix(5).map(\.string).joined(separator: ", ")
+        logger.warning(
+            "files in the place of the new ones could not be removed, or are of no job; they are kept",
+            metadata: ["files": "\(names)\(left.count > 5 ? " and \(left.count - 5) more" : "")"])
+    }
 
     /// Removes blobs that no running job needs.
     func remove(_ blobs: [BlobDigest]) {

@@ -49,6 +49,12 @@ struct InventoryReader {
         let path = paths.absolute(model.value)
         guard let set = openSet(path, for: model, what: "model") else { return }
         inventory.checkpoints[task.name] = checkpoint(set, at: path, role: "checkpoint of task \"\(task.name)\"")
+        if let base, Self.isSame(set, base) { inventory.baseTasks.insert(task.name) }
+    }
+
+    /// Whether two checkpoints are the same files, however their paths are written; a copy is not the same.
+    private static func isSame(_ set: SafetensorsSet, _ other: SafetensorsSet) -> Bool {
+        set.files.map { JobPaths.resolved($0.path) } == other.files.map { JobPaths.resolved($0.path) }
     }
 
     private mutating func openSet(_ path: FilePath, for written: Located<String>, what: String) -> SafetensorsSet? {

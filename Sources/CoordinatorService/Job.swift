@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import Publication
 import SystemPackage
 
 /// A job that was taken in: its plan, its open files and its output directory.
@@ -9,14 +10,20 @@ final class Job: Sendable {
     let inputs: JobInputs
     let output: OutputDirectory
     let fingerprint: BlobDigest
+    /// What room the outputs lack at the moment, in words.
+    let shortage: String?
     /// The samples that finished units stand for.
     let sampleShares: [UnitIndex: SampleShare]
 
-    init(id: JobID, plan: JobPlan, inputs: JobInputs, output: OutputDirectory, fingerprint: BlobDigest) {
+    init(
+        id: JobID, plan: JobPlan, inputs: JobInputs, output: OutputDirectory, shortage: String? = nil,
+        fingerprint: BlobDigest
+    ) {
         self.id = id
         self.plan = plan
         self.inputs = inputs
         self.output = output
+        self.shortage = shortage
         self.fingerprint = fingerprint
         sampleShares = plan.sampleShares
     }

@@ -1,7 +1,10 @@
 import FileAccess
 import Identifiers
+import JobFiles
 import JobPlan
 import Lanes
+import Publication
+import Safetensors
 import SystemPackage
 import WireProtocol
 
@@ -9,9 +12,11 @@ import WireProtocol
 actor AdmissionDesk {
     private let lane = Lane("kfacd.admission")
     private let roots: FileRoots
+    private let owner: ClaimOwner
 
-    init(roots: FileRoots) {
+    init(roots: FileRoots, owner: ClaimOwner) {
         self.roots = roots
+        self.owner = owner
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
@@ -20,7 +25,18 @@ actor AdmissionDesk {
     ///
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     func admit(_ submission: Submission, as id: JobID, isResumption: Bool = false) throws(JobRefusal) -> Job {
-        try JobAdmission.admit(submission, as: id, roots: roots, isResumption: isResumption)
+        try JobAdmission.admit(submission, as: id, roots: roots, owner: owner, isResumption: isResumption)
+    }
+
+    /// Takes a job's output directory for it: the first thing that is written.
+    ///
+    /// - Throws: `JobRefusal` with who has it, or what keeps it from being written to; nothing was made then.
+    func claimOutput(of job: Job) throws(JobRefusal) {
+        do throws(PublicationError) {
+            try job.output.claim()
+        } catch {
+            throw JobRefusal(problems: [JobProblem(at: job.plan.spec.output.location, error.description)])
+        }
     }
 }
 
@@ -32,45 +48,67 @@ enum JobAdmission {
     ///   - submission: The job file, and what may be done with the output directory.
     ///   - id: The job's name.
     ///   - roots: Where its files may lie, and its output.
+    ///   - owner: Who publishes its output.
     ///   - isResumption: Whether the job runs already, so that its own output is no obstacle.
     /// - Returns: The job, planned, with its files open.
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     static func admit(
-        _ submission: Submission, as id: JobID, roots: FileRoots, isResumption: Bool = false
+        _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, isResumption: Bool = false
     ) throws(JobRefusal) -> Job {
         let path = FilePath(submission.specPath)
         let (read, formProblems) = JobSpec.reading(
             yaml: submission.specText, fileName: path.lastComponent?.string ?? submission.specPath,
             output: submission.output)
-        guard let spec = read else { throw JobRefusal(problems: formProblems) }
+        guard let written = read else { throw JobRefusal(problems: formProblems) }
         let paths = JobPaths(specPath: submission.specPath)
-        let outputPath = paths.absolute(spec.output.value)
-        var reader = InventoryReader(spec: spec, paths: paths, roots: roots)
+        let outputPath = paths.absolute(written.output.value)
+        var reader = InventoryReader(spec: written, paths: paths, roots: roots)
         reader.read()
-        var problems = formProblems + reader.problems
+        var inventory = reader.inventory
+        let (spec, baseProblems) = written.settlingListedBase(in: &inventory)
+        var problems = formProblems + reader.problems + baseProblems
         do throws(FileRootsError) {
             try roots.requireInside(outputPath)
         } catch {
             throw JobRefusal(
                 problems: problems + [JobProblem(at: "\(spec.output.location) (output)", error.description)])
         }
-        if !isResumption,
-            let problem = OutputDirectory.problem(
-                at: outputPath, written: spec.output, overwrites: submission.overwrites)
-        {
-            problems.append(problem)
+        let output = OutputDirectory(
+            path: outputPath, job: id.rawValue, owner: owner, overwrites: submission.overwrites, roots: roots)
+        let inputs = OutputOverlap.inputs(of: written, at: submission.specPath, paths, reader.inventory)
+        if let problem = OutputOverlap.problem(of: outputPath, inputs: inputs) {
+            // Before anything that is there is looked at: all of it may be an input.
+            throw JobRefusal(problems: problems + [JobProblem(at: spec.output.location, problem)])
         }
-        guard let base = reader.base else { throw JobRefusal(problems: problems) }
+        guard let base = reader.base else {
+            problems += output.problems(publishing: []).map { JobProblem(at: spec.output.location, $0) }
+            throw JobRefusal(problems: problems)
+        }
         // What the files say of each other is said with the rest, unless it would only echo what was misread.
-        if formProblems.isEmpty, reader.inventory.isComplete(for: spec) {
-            problems += spec.problems(against: reader.inventory)
+        if formProblems.isEmpty, inventory.isComplete(for: spec) {
+            problems += spec.problems(against: inventory)
         }
-        guard problems.isEmpty else { throw JobRefusal(problems: problems) }
+        inventory.notices += companionNotices(of: spec, base)
+        let plan: JobPlan? = problems.isEmpty ? try JobPlan(spec: spec, inventory: inventory) : nil
+        let planned = plan.map { PlannedOutputs.files(of: $0, base: base) } ?? []
+        if !isResumption {
+            problems += output.problems(publishing: planned).map { JobProblem(at: spec.output.location, $0) }
+        }
+        guard let plan, problems.isEmpty else { throw JobRefusal(problems: problems) }
         return Job(
-            id: id, plan: try JobPlan(spec: spec, inventory: reader.inventory),
-            inputs: JobInputs(files: reader.openFiles, base: base),
-            output: OutputDirectory(path: outputPath, job: id, roots: roots),
-            fingerprint: reader.inventory.fingerprint(specText: submission.specText, output: outputPath.string))
+            id: id, plan: plan, inputs: JobInputs(files: reader.openFiles, base: base), output: output,
+            shortage: isResumption ? nil : output.shortage(publishing: planned),
+            fingerprint: inventory.fingerprint(specText: submission.specText, output: outputPath.string))
+    }
+
+    /// What lies beside the base and does not go with the merged checkpoint.
+    private static func companionNotices(of spec: JobSpec, _ base: SafetensorsSet) -> [JobNotice] {
+        guard spec.outputs.contains(.merged) else { return [] }
+        let files = CompanionFiles(besides: base)
+        let shown = files.leftOut.prefix(10).joined(separator: ", ")
+        let rest = files.leftOut.count > 10 ? " and \(files.leftOut.count - 10) more" : ""
+        let left = files.leftOut.isEmpty ? [] : ["not copied from the base to merged/: \(shown)\(rest)."]
+        return (left + files.notFollowed.prefix(5)).map { JobNotice(at: spec.baseModel.location, $0) }
     }
 
     /// What forbids to run a job on these workers: a unit that is too large for every one of them.

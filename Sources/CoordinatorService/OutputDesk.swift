@@ -1,11 +1,14 @@
 import FileAccess
-import Foundation
+import Identifiers
 import Lanes
+import Publication
 import SystemPackage
 import WireProtocol
 import ZeroMQ
 
 /// Lists and reads the files of finished jobs, on a thread of its own, since disks may be slow and trees large.
+///
+/// What a job made is told by the list that it published, not by what lies there.
 actor OutputDesk {
     /// Most bytes of a file in one reply.
     private static let chunkBytes: UInt64 = 4 << 20
@@ -19,21 +22,47 @@ actor OutputDesk {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
-    /// The files below an output directory, without those that a job is still writing.
-    func files(in directory: FilePath) -> [OutputFile] {
-        DirectoryTree.files(below: directory, where: Self.isPublished).map {
-            OutputFile(path: $0.path, byteCount: $0.byteCount)
+    /// The files that a job published, and the list of them, which holds their digests.
+    ///
+    /// - Parameters:
+    ///   - job: The job.
+    ///   - coordinator: Who knows it by this name.
+    ///   - directory: Its output directory.
+    /// - Returns: Paths and sizes, the list first.
+    /// - Throws: ``OutputDeskError`` when the list, or a file that it names, is not there or not as it was;
+    ///   `PublicationError` when the list cannot be read.
+    func files(of job: JobID, by coordinator: String, in directory: FilePath) throws -> [OutputFile] {
+        guard let manifest = try OutputManifest(in: directory),
+            let list = Self.status(of: OutputManifest.fileName, in: directory)
+        else { throw OutputDeskError.noList(directory) }
+        guard manifest.job == job.rawValue, manifest.coordinator == coordinator else {
+            throw OutputDeskError.replaced(directory, by: manifest.job, of: manifest.coordinator)
         }
+        var missing: [String] = []
+        var changed: [String] = []
+        for file in manifest.files {
+            if let status = Self.status(of: file.path, in: directory) {
+                if status.byteCount != file.byteCount { changed.append(file.path) }
+            } else {
+                missing.append(file.path)
+            }
+        }
+        guard missing.isEmpty, changed.isEmpty else {
+            throw OutputDeskError.incomplete(directory, missing: missing, changed: changed)
+        }
+        return [OutputFile(path: OutputManifest.fileName, byteCount: list.byteCount)]
+            + manifest.files.map { OutputFile(path: $0.path, byteCount: $0.byteCount) }
     }
 
-    /// Some bytes of a file that ``files(in:)`` names, or `nil` for another: a client cannot walk out of the directory.
+    /// Some bytes of a file below an output directory, or `nil` when there is none of that path: a client cannot walk
+    /// out of the directory, nor into what a job is still writing.
     ///
     /// - Throws: `FileRootsError` or `Errno` when it cannot be read.
     func bytes(
         of path: String, in directory: FilePath, offset: UInt64, byteCount: UInt64
     ) throws -> Frame? {
-        guard let file = Self.file(path, in: directory) else { return nil }
-        let descriptor = try roots.open(file)
+        guard Self.status(of: path, in: directory) != nil else { return nil }
+        let descriptor = try roots.open(directory.pushing(FilePath(path)))
         return try descriptor.closeAfter {
             var bytes = [UInt8](repeating: 0, count: Int(min(byteCount, Self.chunkBytes)))
             let count = try bytes.withUnsafeMutableBytes {
@@ -43,23 +72,47 @@ actor OutputDesk {
         }
     }
 
-    /// Where a file lies that is one, below real directories only, as the listing would find it.
-    private static func file(_ path: String, in directory: FilePath) -> FilePath? {
-        let relative = FilePath(path)
-        guard relative.isRelative, relative.string == path, isPublished(relative.components),
-            relative.components.allSatisfy({ $0.kind == .regular })
-        else { return nil }
+    /// A file below real directories only; `nil` for what is none.
+    private static func status(of path: String, in directory: FilePath) -> FileStatus? {
+        guard path == OutputManifest.fileName || OutputManifest.isInside(path) else { return nil }
         var place = directory
-        for (index, component) in relative.components.enumerated() {
+        var status: FileStatus?
+        let components = FilePath(path).components
+        for (index, component) in components.enumerated() {
             place.append(component)
-            let expected: FileAttributeType = index + 1 < relative.components.count ? .typeDirectory : .typeRegular
-            guard DirectoryTree.kind(of: place)?.type == expected else { return nil }
+            status = FileStatus(of: place)
+            guard status?.kind == (index + 1 < components.count ? .directory : .file) else { return nil }
         }
-        return relative.isEmpty ? nil : place
+        return status
+    }
+}
+
+/// Why the files of a job cannot be given out.
+enum OutputDeskError: Error, Equatable, CustomStringConvertible {
+    /// Nothing says what the job wrote.
+    case noList(FilePath)
+    /// Another job's files stand there.
+    case replaced(FilePath, by: String, of: String)
+    /// Files are gone, or not as they were.
+    case incomplete(FilePath, missing: [String], changed: [String])
+
+    var description: String {
+        switch self {
+        case .noList(let directory):
+            "the outputs are gone: \(directory) holds no \(OutputManifest.fileName), which lists what the job wrote. They "
+                + "were removed, or written by an earlier version, which made no list. Run the job again."
+        case .replaced(let directory, let job, let coordinator):
+            "the outputs are gone: \(directory) holds those of \(job) of the coordinator \(coordinator). Run the job again "
+                + "with another output directory."
+        case .incomplete(let directory, let missing, let changed):
+            [(missing, "missing"), (changed, "changed since the job wrote them")].filter { !$0.0.isEmpty }
+                .map { names, what in "\(Self.list(names)) in \(directory): \(what)." }.joined(separator: " ")
+                + " Run the job again."
+        }
     }
 
-    /// Whether a path is none of a staging directory.
-    private static func isPublished(_ components: FilePath.ComponentView) -> Bool {
-        !components.contains { $0.string.hasPrefix(OutputDirectory.stagingPrefix) }
+    private static func list(_ names: [String]) -> String {
+        let shown = names.prefix(5).joined(separator: ", ")
+        return names.count > 5 ? "\(shown) and \(names.count - 5) more" : shown
     }
 }

@@ -30,7 +30,8 @@ extension PlanSummary {
         self.init(
             stages: order.compactMap { stages[$0] }, largestUnit: plan.largestWorkerUnit?.title ?? "",
             layers: linear, parameters: plan.blocks.count - linear, tasks: plan.spec.tasks.count,
-            wireBytes: plan.wireBytes, diskBytes: plan.diskBytes, regularizer: plan.regularizerForm)
+            wireBytes: plan.wireBytes, diskBytes: plan.diskBytes, regularizer: plan.regularizerForm,
+            notices: plan.notices)
     }
 }
 

@@ -1,7 +1,9 @@
 import Identifiers
+import JobFiles
 import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import Publication
 import Safetensors
 import Scheduling
 import SystemPackage
@@ -33,6 +35,7 @@ struct ReportWriter {
             .init("interference", interference),
             .init("penalties", penalties),
             .init("merge", merge),
+            .init("notices", .array(plan.notices.map { .string($0.description) })),
             .init("run", runDescription),
         ])
         let bytes = Array((report.text(indent: 2) + "\n").utf8)
@@ -61,7 +64,7 @@ struct ReportWriter {
         let curvature = plan.spec.curvature
         return .object([
             .init("merge_method", .string(plan.spec.method.rawValue)),
-            .init("normalize", .bool(plan.spec.averages)),
+            .init("normalize", normalize),
             .init("dtype", plan.spec.outputType.map { .string($0.rawValue) } ?? .null),
             .init("normalization", .string(curvature.normalization.rawValue)),
             .init("exact_probes", .bool(curvature.hasExactProbes)),
@@ -74,6 +77,15 @@ struct ReportWriter {
             .init("regularizer", regularizer),
             .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) })),
         ])
+    }
+
+    /// Whether weights are divided by their sum; null where that depends on the tensor.
+    private var normalize: JSONValue {
+        switch plan.spec.parameters.normalize {
+        case nil: .bool(plan.spec.method.averages)
+        case .scalar(let value): .bool(value != 0)
+        case .gradient, .filtered: .null
+        }
     }
 
     private var regularizer: JSONValue {
@@ -269,6 +281,7 @@ struct ReportWriter {
         return .object([
             .init("method", .string(plan.spec.method.rawValue)),
             .init("merged_by_task_arithmetic", .array(others.map { .string($0) })),
+            .init("files", .ofCompanions(CompanionFiles(besides: job.inputs.base))),
             .init("health", .object(health)),
         ])
     }
@@ -308,6 +321,15 @@ struct ReportWriter {
 }
 
 extension JSONValue {
+    /// The files that go with a merged checkpoint, and those that do not.
+    static func ofCompanions(_ files: CompanionFiles) -> JSONValue {
+        func list(_ names: [String]) -> JSONValue { .array(names.map { .string($0) }) }
+        return .object([
+            .init("copied", list(files.copied)), .init("left_out", list(files.leftOut)),
+            .init("not_followed", list(files.notFollowed)),
+        ])
+    }
+
     /// A number, or null for what JSON cannot say.
     static func of(_ value: Double) -> JSONValue {
         value.isFinite ? .number("\(value)") : .null

@@ -15,10 +15,6 @@ public final class CheckpointWriter: Sendable {
 
     /// The largest `config.json` that is read whole.
     private static let configByteLimit = 16 << 20
-    /// Tokenizer files that are not JSON; JSON files are copied whatever their name.
-    static let tokenizerFiles: Set<String> = [
-        "chat_template.jinja", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "vocab.txt",
-    ]
 
     /// Begins a model.
     ///
@@ -65,7 +61,7 @@ public final class CheckpointWriter: Sendable {
         }
     }
 
-    /// Copies configuration and tokenizer files from the base's directory, then publishes the tensors and the index.
+    /// Copies the ``CompanionFiles`` from the base's directory, then publishes the tensors and the index.
     ///
     /// - Throws: ``JobFileError``, with every tensor that is not complete; files copied before the failure stay.
     public func finish() throws(JobFileError) {
@@ -80,23 +76,18 @@ public final class CheckpointWriter: Sendable {
     }
 
     private func copyCompanions() throws(JobFileError) {
-        // A base given as a file says nothing about what lies beside it.
-        guard let names = try? WholeFile.names(in: base.path, within: base.roots) else { return }
-        for name in names where Self.isCompanion(name) {
-            let (source, destination) = (base.path.appending(name), directory.appending(name))
+        for name in CompanionFiles(besides: base).copied {
+            let path = FilePath(name)
+            let (source, destination) = (base.path.pushing(path), directory.pushing(path))
             if name == "config.json", let dataType {
                 try writeConfig(from: source, to: destination, dataType)
-            } else {
-                try wrapping { () throws(SafetensorsError) in
-                    try WholeFile.copy(from: source, to: destination, within: base.roots)
-                }
+                continue
+            }
+            try wrapping { () throws(SafetensorsError) in
+                if path.components.count > 1 { try WholeFile.createDirectory(at: destination.removingLastComponent()) }
+                try WholeFile.copy(from: source, to: destination, within: base.roots)
             }
         }
-    }
-
-    private static func isCompanion(_ name: String) -> Bool {
-        tokenizerFiles.contains(name)
-            || (name.hasSuffix(".json") && !name.hasSuffix(".index.json") && name.first != ".")
     }
 
     private func writeConfig(from source: FilePath, to destination: FilePath, _ type: TensorDataType)

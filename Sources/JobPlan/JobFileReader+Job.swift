@@ -18,33 +18,57 @@ extension JobFileReader {
         "tokenizer": "The base's tokenizer is copied; merging vocabularies is not offered.",
     ]
 
+    /// mergekit's keys that may be null, which is the same as leaving them out.
+    private static let nullableJobKeys: Set<String> = [
+        "base_model", "parameters", "dtype", "out_dtype", "tokenizer_source",
+    ]
+
+    /// Parameters of mergekit's other methods: those that are offered here ignore them there too.
+    private static let ineffectiveParameters: Set<String> = [
+        "density", "epsilon", "filter_wise", "gamma", "max_iter", "nuslerp_flatten", "nuslerp_row_wise", "rescale",
+        "select_topk", "t", "tol", "tukey_fence",
+    ]
+
     /// Reads the whole file; `nil` when something without which there is no job is missing.
     mutating func readJob(_ root: Node) -> JobSpec? {
-        let entries = entries(root, of: "the job", keys: Self.jobKeys, unsupported: Self.unsupportedJobKeys)
+        let entries = entries(
+            root, of: "the job", keys: Self.jobKeys, unsupported: Self.unsupportedJobKeys,
+            nullable: Self.nullableJobKeys)
         let method = required("merge_method", in: entries, root) {
-            // mergekit calls the weighted average `linear`.
-            $0.word($1, "merge_method", as: MergeMethod.self, aliases: ["linear": MergeMethod.weightedAverage.rawValue])
+            $0.word($1, "merge_method", as: MergeMethod.self)
         }
-        let base = required("base_model", in: entries, root) { $0.text($1, "base_model") }
+        let base = readBase(entries, root, method)
         let output =
             output.map { Located($0, at: "--output") }
             ?? required("output", in: entries, root) { $0.text($1, "output") }
-        let tasks = required("models", in: entries, root) { $0.readTasks($1, base: base?.value) } ?? []
-        checkTokenizerSource(entries["tokenizer_source"])
+        let models = required("models", in: entries, root) { $0.readModels($1, base: base?.value) }
+        let tasks = models?.tasks ?? []
+        checkTokenizerSource(entries["tokenizer_source"], base: base?.value)
         let curvature = entries["kfac"].map { readCurvature($0) } ?? CurvatureSpec()
         let outputs = entries["outputs"].map { readOutputs($0) }
         let parameters = entries["parameters"].map { readParameters($0, isGlobal: true) } ?? MergeParameters()
         let outputType = readElementType(entries["dtype"], "dtype")
         let finalType = readElementType(entries["out_dtype"], "out_dtype") ?? outputType
-        guard let base, let output else { return nil }
+        guard let base = base ?? models?.first, let output else { return nil }
         return JobSpec(
             // A method that cannot be read is a problem already; the files can be looked at without it.
-            method: method ?? .taskArithmetic, baseModel: base, tasks: tasks, parameters: parameters,
-            outputType: finalType,
-            curvature: curvature,
+            method: method ?? .taskArithmetic, baseModel: base, tasks: tasks, listedBase: models?.base,
+            parameters: parameters, outputType: finalType, curvature: curvature,
             outputs: outputs
-                ?? defaultOutputs(tasks, asksForRegularizer: entries["kfac"]?.mapping?["regularizer"] != nil),
-            output: output, fileName: fileName)
+                ?? defaultOutputs(
+                    models?.entries ?? [], asksForRegularizer: entries["kfac"]?.mapping?["regularizer"] != nil),
+            output: output, fileName: fileName, notices: notices)
+    }
+
+    /// The base; under `linear` without curvature there need not be one, and the first model gives the layout.
+    private mutating func readBase(
+        _ entries: [String: Node], _ root: Node, _ method: MergeMethod?
+    ) -> Located<String>? {
+        if entries["base_model"] == nil, method == .linear, case .sequence(let models)? = entries["models"] {
+            let curved = models.first { $0.mapping?["captures"] != nil || $0.mapping?["factors"] != nil }
+            if curved == nil, entries["kfac"] == nil { return nil }
+        }
+        return required("base_model", in: entries, root) { $0.text($1, "base_model") }
     }
 
     private mutating func required<Value>(
@@ -58,41 +82,50 @@ extension JobFileReader {
         return read(&self, node)
     }
 
-    private mutating func readTasks(_ node: Node, base: String?) -> [TaskSpec] {
+    /// What "models" lists.
+    private struct Models {
+        var tasks: [TaskSpec] = []
+        /// The base's own entry, when its path is that of the base, or when there is no other base.
+        var base: TaskSpec?
+        /// The path of the first entry.
+        var first: Located<String>?
+
+        var entries: [TaskSpec] { tasks + (base.map { [$0] } ?? []) }
+    }
+
+    /// Reads the models; without a base the first is the base, in the sense that its layout is kept.
+    private mutating func readModels(_ node: Node, base: String?) -> Models? {
         guard case .sequence(let items) = node, !items.isEmpty else {
             report(node, "\"models\" must be a list of at least one model entry.")
-            return []
+            return nil
         }
         guard items.count <= JobFileLimits.tasks else {
             report(node, "\"models\" has \(items.count) entries; at most \(JobFileLimits.tasks) are allowed.")
-            return []
+            return nil
         }
-        var tasks: [TaskSpec] = []
-        var hasUnreadableEntry = false
+        var models = Models()
         for item in items {
-            guard let task = readTask(item) else {
-                hasUnreadableEntry = true
+            guard let task = readTask(item) else { continue }
+            models.first = models.first ?? task.model
+            let isBase = task.model != nil && task.model?.value == (base ?? models.first?.value)
+            if isBase, !task.hasCurvature, models.base == nil {
+                models.base = task
                 continue
             }
-            // mergekit files may list the base among the models; it is not a task.
-            guard task.model == nil || task.model?.value != base || task.hasCurvature else { continue }
-            if let earlier = tasks.first(where: { $0.name == task.name }) {
+            if let earlier = models.tasks.first(where: { $0.name == task.name }) {
                 report(
                     item,
                     "two tasks are named \"\(task.name)\"; the other stands at \(earlier.location). "
                         + "Give one of them another \"name\".")
             }
-            tasks.append(task)
+            models.tasks.append(task)
         }
-        if tasks.isEmpty, !hasUnreadableEntry {
-            report(node, "\"models\" lists only the base; expected at least one task.")
-        }
-        return tasks
+        return models
     }
 
     private mutating func readTask(_ node: Node) -> TaskSpec? {
         let keys = ["model", "name", "captures", "factors", "curvature_weight", "parameters"]
-        let entries = entries(node, of: "a model entry", keys: keys)
+        let entries = entries(node, of: "a model entry", keys: keys, nullable: ["parameters"])
         let model = entries["model"].flatMap { text($0, "model") }
         guard let name = readTaskName(entries["name"], model: model, entry: node) else { return nil }
         let task = TaskSpec(
@@ -139,16 +172,21 @@ extension JobFileReader {
     private mutating func readParameters(_ node: Node, isGlobal: Bool) -> MergeParameters {
         // `int8_mask` only chose mergekit's scratch memory: it never changed a result, so it is accepted.
         let keys = isGlobal ? ["weight", "normalize", "lambda", "int8_mask"] : ["weight"]
-        let entries = entries(node, of: isGlobal ? "\"parameters\"" : "a model's \"parameters\"", keys: keys)
+        let entries = entries(
+            node, of: isGlobal ? "\"parameters\"" : "a model's \"parameters\"", keys: keys, nullable: Set(keys),
+            // mergekit reads these of the job's parameters only.
+            ineffective: Self.ineffectiveParameters.union(isGlobal ? [] : ["normalize", "lambda", "int8_mask"]))
         return MergeParameters(
-            weight: entries["weight"].flatMap { isNull($0) ? nil : setting($0, "weight") },
-            normalize: entries["normalize"].flatMap { truth($0, "normalize") },
-            lambda: entries["lambda"].flatMap { isNull($0) ? nil : setting($0, "lambda") })
+            weight: entries["weight"].flatMap { setting($0, "weight") },
+            normalize: entries["normalize"].flatMap { truthSetting($0, "normalize") },
+            lambda: entries["lambda"].flatMap { setting($0, "lambda") })
     }
 
     private mutating func readElementType(_ node: Node?, _ key: String) -> ElementType? {
         guard let node, let word = text(node, key) else { return nil }
-        guard let type = ElementType(jobFileWord: word.value) else {
+        // PyTorch's own name, which mergekit takes too.
+        let name = word.value.hasPrefix("torch.") ? String(word.value.dropFirst(6)) : word.value
+        guard let type = ElementType(jobFileWord: name) else {
             let words = ElementType.jobFileWords
             report(
                 node,
@@ -159,8 +197,9 @@ extension JobFileReader {
         return type
     }
 
-    private mutating func checkTokenizerSource(_ node: Node?) {
-        guard let node, let source = text(node, "tokenizer_source"), source.value != "base" else { return }
+    private mutating func checkTokenizerSource(_ node: Node?, base: String?) {
+        guard let node, let source = text(node, "tokenizer_source"), source.value != "base", source.value != base
+        else { return }
         report(node, "\"tokenizer_source\" can only be \"base\": the base's tokenizer is copied.")
     }
 

@@ -8,6 +8,8 @@ struct JobFileReader {
     /// Path of an output directory in place of the file's own.
     let output: String?
     private var problems: [JobProblem] = []
+    /// What a person should know of the file.
+    private(set) var notices: [JobNotice] = []
     private var furtherProblems = 0
 
     init(fileName: String, output: String? = nil) {
@@ -47,23 +49,33 @@ struct JobFileReader {
     ///   - what: What the mapping describes, for messages: `a model entry`.
     ///   - keys: The keys that are understood.
     ///   - unsupported: Keys of mergekit that are refused by name, with what to do instead.
+    ///   - nullable: The keys of mergekit whose null is the same as leaving them out.
+    ///   - ineffective: Keys of mergekit that change nothing here, as there: they are noted and left out.
     /// - Returns: The entries by key.
     mutating func entries(
-        _ node: Node, of what: String, keys: [String], unsupported: [String: String] = [:]
+        _ node: Node, of what: String, keys: [String], unsupported: [String: String] = [:],
+        nullable: Set<String> = [], ineffective: Set<String> = []
     ) -> [String: Node] {
         guard case .mapping(let mapping) = node else {
             report(node, "\(what) must be a mapping of keys to values.")
             return [:]
         }
         var entries: [String: Node] = [:]
-        for (keyNode, value) in mapping {
+        for (keyNode, value) in merged(mapping, of: what) {
             guard case .scalar(let key) = keyNode else {
                 report(keyNode, "a key of \(what) must be a plain word.")
                 continue
             }
             if keys.contains(key.string) {
-                entries[key.string] = value
+                if !isNull(value) || !nullable.contains(key.string) { entries[key.string] = value }
+            } else if ineffective.contains(key.string) {
+                notices.append(
+                    JobNotice(
+                        at: location(of: keyNode),
+                        "\"\(key.string)\" has no effect in \(what), as in mergekit. Remove it."))
             } else if let advice = unsupported[key.string] {
+                // Absent for mergekit, and so for us.
+                if isNull(value) || value.sequence?.isEmpty ?? false { continue }
                 report(keyNode, "\"\(key.string)\" is not supported in \(what). \(advice)")
             } else {
                 report(
@@ -75,10 +87,34 @@ struct JobFileReader {
         return entries
     }
 
+    /// The pairs of a mapping with those of its merge keys (`<<: *other`), which give way to its own.
+    ///
+    /// Source: yaml.org/type/merge.
+    private mutating func merged(_ mapping: Node.Mapping, of what: String) -> [(key: Node, value: Node)] {
+        var own: [(key: Node, value: Node)] = []
+        var inherited: [(key: Node, value: Node)] = []
+        for (key, value) in mapping {
+            guard case .scalar(let scalar) = key, scalar.style == .plain, scalar.string == "<<" else {
+                own.append((key, value))
+                continue
+            }
+            for source in value.sequence.map(Array.init) ?? [value] {
+                guard case .mapping(let other) = source else {
+                    report(source, "a merge key (\"<<\") in \(what) must name a mapping, or a list of mappings.")
+                    continue
+                }
+                inherited += merged(other, of: what)
+            }
+        }
+        guard !inherited.isEmpty else { return own }
+        var seen = Set(own.compactMap(\.key.scalar?.string))
+        return own + inherited.filter { pair in pair.key.scalar.map { seen.insert($0.string).inserted } ?? true }
+    }
+
     /// Whether the node says nothing: `null`, `~` or empty.
     func isNull(_ node: Node) -> Bool {
         guard case .scalar(let scalar) = node else { return false }
-        return scalar.style == .plain && ["", "~", "null", "Null", "NULL"].contains(scalar.string)
+        return YAMLScalar(scalar) == .null
     }
 
     /// A text that is not empty.
@@ -103,22 +139,34 @@ struct JobFileReader {
             report(node, "\"\(key)\" must be a finite number.")
             return nil
         }
+        checkNotation(of: node, key)
         return value
+    }
+
+    /// Refuses notations of YAML 1.1 that hardly anybody means: `017` is 15, and `1:30` is 90.
+    private mutating func checkNotation(of node: Node, _ key: String) {
+        guard case .scalar(let scalar) = node, case .foreignNumber(let value) = YAMLScalar(scalar) else { return }
+        let meant = value.rounded() == value && abs(value) < 1e15 ? "\(Int(value))" : "\(value)"
+        report(
+            node,
+            "\"\(key)\" is \(scalar.string.excerpt), which YAML 1.1 reads as \(meant). Write \(meant), or the decimal "
+                + "number that you mean.")
     }
 
     /// A whole number of at least 1.
     mutating func count(_ node: Node, _ key: String) -> Located<Int>? {
-        guard case .scalar(let scalar) = node, let value = Int(scalar.string), value >= 1 else {
+        guard case .scalar(let scalar) = node, case .number(let number) = YAMLScalar(scalar),
+            let value = Int(exactly: number), value >= 1
+        else {
             report(node, "\"\(key)\" must be a whole number of at least 1.")
             return nil
         }
         return Located(value, at: location(of: node))
     }
 
-    /// `true` or `false`.
+    /// `true` or `false`, also in YAML 1.1's other words (`yes`, `off`) and as 1 and 0.
     mutating func truth(_ node: Node, _ key: String) -> Bool? {
-        guard case .scalar(let scalar) = node, let value = ["true": true, "false": false][scalar.string.lowercased()]
-        else {
+        guard case .scalar(let scalar) = node, let value = YAMLScalar(scalar).truth else {
             report(node, "\"\(key)\" must be true or false.")
             return nil
         }
@@ -143,6 +191,12 @@ struct JobFileReader {
         return value
     }
 
+    /// A truth in mergekit's value grammar: the same everywhere, or filtered.
+    mutating func truthSetting(_ node: Node, _ key: String) -> ParameterSetting? {
+        guard case .sequence = node else { return truth(node, key).map { .scalar($0 ? 1 : 0) } }
+        return setting(node, key)
+    }
+
     /// A parameter in mergekit's value grammar.
     mutating func setting(_ node: Node, _ key: String) -> ParameterSetting? {
         guard case .sequence(let items) = node, case .mapping = items.first else {
@@ -161,7 +215,10 @@ struct JobFileReader {
     }
 
     private mutating func numbers(_ node: Node, _ key: String, expected: String) -> ParameterSetting? {
-        if let value = finiteNumber(node) { return .scalar(value) }
+        if let value = finiteNumber(node) {
+            checkNotation(of: node, key)
+            return .scalar(value)
+        }
         guard case .sequence(let items) = node, !items.isEmpty else {
             report(node, "\"\(key)\" must be \(expected).")
             return nil
@@ -171,7 +228,7 @@ struct JobFileReader {
     }
 
     private func finiteNumber(_ node: Node) -> Double? {
-        guard case .scalar(let scalar) = node, let value = Double(scalar.string), value.isFinite else { return nil }
-        return value
+        guard case .scalar(let scalar) = node else { return nil }
+        return YAMLScalar(scalar).number
     }
 }

@@ -14,6 +14,10 @@ public struct JobInventory: Equatable, Sendable {
     public var captures: [TaskName: CaptureInventory]
     /// The finished factor sets of the tasks that bring them.
     public var factorSets: [TaskName: FactorSetInventory]
+    /// The tasks whose checkpoint is the base itself, however its path is written.
+    public var baseTasks: Set<TaskName> = []
+    /// What the reading of the files found that a person should know.
+    public var notices: [JobNotice] = []
 
     /// Collects what was read.
     public init(

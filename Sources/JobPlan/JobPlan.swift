@@ -6,7 +6,7 @@ public import Identifiers
 /// Source: DESIGN section 5.
 public struct JobPlan: Equatable, Sendable {
     /// Rises whenever the same job would be planned differently: a journal's results name units by their position.
-    static let version = 2
+    static let version = 3
 
     /// What was asked for.
     public let spec: JobSpec
@@ -37,6 +37,8 @@ public struct JobPlan: Equatable, Sendable {
     public let blockMerges: [String: UnitIndex]
     /// The regularizers to form, in the order of every accumulation's blobs.
     public let targets: [TargetName]
+    /// What a person should know of the job, and that does not stop it.
+    public let notices: [JobNotice]
 
     /// Plans a job that has been validated.
     ///
@@ -65,6 +67,7 @@ public struct JobPlan: Equatable, Sendable {
         regularizerPenalties = planner.regularizerPenalties
         blockMerges = planner.blockMerges
         targets = planner.targets
+        notices = spec.allNotices(against: inventory)
     }
 
     /// The tasks with curvature, in the job's order.

@@ -35,7 +35,7 @@ extension JobSpec {
                     at: fileName,
                     "the output \"\(output.rawValue)\" needs curvature, but no task has \"captures\" or \"factors\"."))
         }
-        if outputs.contains(.merged), merged.isEmpty {
+        if outputs.contains(.merged), !mergesAnything, listedBase == nil {
             problems.append(JobProblem(at: fileName, "the output \"merged\" needs a task with a \"model\"."))
         }
         if outputs.contains(.merged), method.needsFactors {
@@ -47,7 +47,7 @@ extension JobSpec {
                             + "\"\(task.name)\" has neither \"captures\" nor \"factors\"."))
             }
         }
-        return problems + inverseProblems()
+        return problems + listedBaseProblems() + inverseProblems()
     }
 
     /// A sum of Kronecker products has no inverse of that form.
@@ -119,11 +119,10 @@ extension JobSpec {
     }
 
     private func weightProblems(_ inventory: JobInventory) -> [JobProblem] {
-        let merged = tasks.filter { $0.model != nil }
-        guard outputs.contains(.merged), averages, !merged.isEmpty else { return [] }
+        guard outputs.contains(.merged), mergesAnything else { return [] }
         let settings = MergeSettings(spec: self, base: inventory.base)
         let cancelled = inventory.base.tensors.keys.sorted().first { tensor in
-            abs(merged.reduce(0) { $0 + settings.weight(of: $1, tensor: tensor) }) < 1e-6
+            settings.divides(tensor: tensor) && abs(settings.weightSum(tensor: tensor)) < 1e-6
         }
         guard let cancelled else { return [] }
         return [

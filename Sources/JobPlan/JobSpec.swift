@@ -9,10 +9,13 @@ public import TaskArithmetic
 public struct JobSpec: Equatable, Sendable {
     /// The merge method, by its name in the file.
     public var method: MergeMethod
-    /// Path of the base checkpoint θ_0, as written.
+    /// Path of the base checkpoint θ_0, as written; under `linear` without a base that of the first model, whose layout
+    /// the merge then has.
     public var baseModel: Located<String>
     /// The tasks, in the file's order, which is the order of every sum.
     public var tasks: [TaskSpec]
+    /// The base's own entry among the models, which is no task: under methods that average it counts with its weight.
+    public var listedBase: TaskSpec?
     /// Parameters for all tasks (`weight`, `normalize`, `lambda`).
     public var parameters: MergeParameters
     /// Element type of the merged checkpoint; the base's, tensor by tensor, when absent.
@@ -25,6 +28,8 @@ public struct JobSpec: Equatable, Sendable {
     public var output: Located<String>
     /// Name of the job file, for messages.
     public var fileName: String
+    /// What the reading of the file found that a person should know.
+    public var notices: [JobNotice] = []
 }
 
 /// A value and where in the job file it stands.
@@ -66,13 +71,15 @@ public struct TaskSpec: Equatable, Sendable {
 public struct MergeParameters: Equatable, Sendable {
     /// Factor of the task vector; negative for negation.
     public var weight: ParameterSetting?
-    /// Whether weights are divided by their sum.
-    public var normalize: Bool?
+    /// Whether weights are divided by their sum: any value but 0.
+    public var normalize: ParameterSetting?
     /// The paper's α, mergekit's `lambda`.
     public var lambda: ParameterSetting?
 
     /// Parameters that the file does not set.
-    public init(weight: ParameterSetting? = nil, normalize: Bool? = nil, lambda: ParameterSetting? = nil) {
+    public init(
+        weight: ParameterSetting? = nil, normalize: ParameterSetting? = nil, lambda: ParameterSetting? = nil
+    ) {
         self.weight = weight
         self.normalize = normalize
         self.lambda = lambda

@@ -6,28 +6,65 @@ import TaskArithmetic
 /// Source: mergekit's value grammar.
 public struct MergeSettings: Sendable {
     private let spec: JobSpec
+    private let base: CheckpointInventory
     private let depth: NetworkDepth
 
     /// Prepares the evaluation for the tensors of a base.
     public init(spec: JobSpec, base: CheckpointInventory) {
         self.spec = spec
-        depth = NetworkDepth(tensors: base.tensors.keys)
+        self.base = base
+        depth = NetworkDepth(base: base)
     }
 
     /// w_t of a tensor: the model's own, else the job's, else 1.
     public func weight(of task: TaskSpec, tensor: String) -> Double {
-        let place = depth.depth(of: tensor)
-        return task.parameters.weight?.value(tensor: tensor, depth: place)
-            ?? spec.parameters.weight?.value(tensor: tensor, depth: place) ?? 1
+        value(task.parameters.weight, tensor) ?? value(spec.parameters.weight, tensor) ?? 1
     }
 
-    /// α of a tensor, mergekit's `lambda`; 1 unless given.
+    /// w_0 of a tensor, with which the base itself counts in an average; `nil` when it does not count.
+    ///
+    /// It counts when it is listed among the models; and under `linear`, as in mergekit, also when it is not, if the
+    /// job's parameters give a weight to every model.
+    public func baseWeight(tensor: String) -> Double? {
+        guard spec.method != .taskArithmetic else { return nil }
+        if let listed = spec.listedBase { return weight(of: listed, tensor: tensor) }
+        return spec.method == .linear ? value(spec.parameters.weight, tensor) : nil
+    }
+
+    /// α of a tensor, mergekit's `lambda`; 1 unless given, and always 1 under `linear`, which has none.
     public func scale(tensor: String) -> Double {
-        spec.parameters.lambda?.value(tensor: tensor, depth: depth.depth(of: tensor)) ?? 1
+        spec.method == .linear ? 1 : value(spec.parameters.lambda, tensor) ?? 1
     }
-}
 
-extension JobSpec {
-    /// Whether weights are divided by their sum: as `normalize` says, else as the method does.
-    public var averages: Bool { parameters.normalize ?? (method == .weightedAverage) }
+    /// Whether a tensor's weights are to be divided by their sum: as `normalize` says, else as the method does.
+    public func averages(tensor: String) -> Bool {
+        value(spec.parameters.normalize, tensor).map { $0 != 0 } ?? spec.method.averages
+    }
+
+    /// Whether a tensor's weights are divided by their sum: under task arithmetic not when they cancel.
+    public func divides(tensor: String) -> Bool {
+        guard averages(tensor: tensor) else { return false }
+        // mergekit's own border.
+        return spec.method != .taskArithmetic || abs(weightSum(tensor: tensor)) >= 1e-8
+    }
+
+    /// Σ w_t over the merged tasks, and the base where it counts.
+    func weightSum(tensor: String) -> Double {
+        spec.tasks.filter { $0.model != nil }
+            .reduce(baseWeight(tensor: tensor) ?? 0) { $0 + weight(of: $1, tensor: tensor) }
+    }
+
+    /// The tensors outside the blocks that gradients give their last value, and those whose place is unknown.
+    var placesOutsideBlocks: (behind: [String], unknown: [String]) {
+        let names = base.tensors.keys.filter { base.tensors[$0]?.floatingType != nil }.sorted()
+        return (
+            names.filter { depth.place(of: $0) == .behind }, names.filter { depth.place(of: $0) == .unknown }
+        )
+    }
+
+    private func value(_ setting: ParameterSetting?, _ tensor: String) -> Double? {
+        guard let setting else { return nil }
+        if case .scalar(let value) = setting { return value }
+        return setting.value(tensor: tensor, depth: depth.depth(of: tensor))
+    }
 }

@@ -1,33 +1,131 @@
-/// Where tensors lie in the depth of a network, told from the names alone.
+/// Where tensors lie in the depth of a network, told from their names and their order in the base.
 ///
-/// The block number is the first path component that is a number (`model.layers.7.mlp.up_proj.weight` → 7).
-/// t = number / (blocks − 1), 1 for a network of one block; tensors before and after the blocks have t = 0.
+/// A block is numbered by a path component (`model.layers.7.mlp.up_proj.weight` → 7). Every stack of blocks
+/// (`encoder.block`, `decoder.block`, `visual.blocks`) is a depth of its own: t = number / (blocks − 1), 1 for a stack
+/// of one block. What stands before the blocks (embeddings) has t = 0, what stands behind them (norm, head) has t = 1.
 /// Source: mergekit's value grammar.
 public struct NetworkDepth: Equatable, Sendable {
-    private let lastBlock: [String: Int]
-
-    /// Counts the blocks of a network from its tensors' names.
-    public init(tensors: some Sequence<String>) {
-        var lastBlock: [String: Int] = [:]
-        for tensor in tensors {
-            guard let (prefix, block) = Self.block(of: tensor) else { continue }
-            lastBlock[prefix] = max(lastBlock[prefix] ?? 0, block)
-        }
-        self.lastBlock = lastBlock
+    /// Where a tensor stands.
+    public enum Place: Equatable, Sendable {
+        /// In a block, at t.
+        case block(Double)
+        /// Before the blocks of its stack.
+        case before
+        /// Behind the blocks of its stack.
+        case behind
+        /// Outside the blocks; neither name nor order tells where.
+        case unknown
     }
 
-    /// The tensor's place from 0 (first block, or outside the blocks) to 1 (last block).
+    private let stacks: [String: BlockStack]
+    /// The position of each tensor in the base's files; empty when they are only sorted by name.
+    private let order: [String: Int]
+
+    /// Finds the stacks of a base.
+    public init(base: CheckpointInventory) {
+        let tensors = base.shards.flatMap(\.tensors)
+        order =
+            Self.isSorted(tensors)
+            ? [:] : Dictionary(tensors.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        stacks = BlockStack.find(in: tensors.map(\.name))
+    }
+
+    /// The tensor's t, from 0 to 1.
     public func depth(of tensor: String) -> Double {
-        guard let (prefix, block) = Self.block(of: tensor), let last = lastBlock[prefix] else { return 0 }
-        return last == 0 ? 1 : Double(block) / Double(last)
+        switch place(of: tensor) {
+        case .block(let t): t
+        case .before, .unknown: 0
+        case .behind: 1
+        }
     }
 
-    private static func block(of tensor: String) -> (prefix: String, block: Int)? {
-        var prefix: [Substring] = []
-        for component in tensor.split(separator: ".", omittingEmptySubsequences: false) {
-            if let number = Int(component), number >= 0 { return (prefix.joined(separator: "."), number) }
-            prefix.append(component)
+    /// Where the tensor stands; the stacks of the nearest enclosing module decide.
+    public func place(of tensor: String) -> Place {
+        let components = tensor.split(separator: ".", omittingEmptySubsequences: false)
+        if let (prefix, block) = BlockStack.block(of: components, in: stacks), let stack = stacks[prefix] {
+            return .block(stack.last == 0 ? 1 : Double(block) / Double(stack.last))
+        }
+        let enclosing = stacks.values.filter { components.starts(with: $0.module) }
+        let depth = enclosing.map(\.module.count).max() ?? 0
+        let around = enclosing.isEmpty ? Array(stacks.values) : enclosing.filter { $0.module.count == depth }
+        for component in components.dropFirst(depth) {
+            if let place = DepthVocabulary.place(of: component.lowercased()) { return place }
+        }
+        return placeByOrder(tensor, around)
+    }
+
+    private func placeByOrder(_ tensor: String, _ around: [BlockStack]) -> Place {
+        guard let position = order[tensor] else { return .unknown }
+        let ends = around.compactMap { stack in stack.lastTensor.flatMap { order[$0] } }
+        guard !ends.isEmpty else { return .unknown }
+        return ends.contains { $0 < position } ? .behind : .before
+    }
+
+    /// Whether the files hold the tensors by name, as writers do that sort them: such an order tells nothing.
+    private static func isSorted(_ tensors: [TensorInventory]) -> Bool {
+        // Some writers sort within each element type.
+        Dictionary(grouping: tensors, by: \.elementType).values.allSatisfy { group in
+            zip(group, group.dropFirst()).allSatisfy { $0.name < $1.name }
+        }
+    }
+}
+
+/// Numbered blocks under one name.
+struct BlockStack: Equatable, Sendable {
+    /// The path of the module that holds the list of blocks.
+    var module: [Substring]
+    /// The last block's number.
+    var last: Int
+    /// The tensor of the stack that stands last in the base.
+    var lastTensor: String?
+
+    /// What lists of blocks are called in common architectures.
+    private static let names: Set<Substring> = [
+        "block", "blocks", "h", "layer", "layers", "resblocks", "stages", "decoder_layers", "encoder_layers",
+    ]
+
+    /// The stack and the number of the block that a name stands in.
+    static func block(of components: [Substring], in stacks: [String: BlockStack]) -> (prefix: String, block: Int)? {
+        for (position, component) in components.enumerated() {
+            guard let number = number(component) else { continue }
+            let prefix = components[..<position].joined(separator: ".")
+            if stacks[prefix] != nil { return (prefix, number) }
         }
         return nil
+    }
+
+    /// The stacks among tensors, by their blocks' common name.
+    static func find(in tensors: [String]) -> [String: BlockStack] {
+        var lists: [String: [Int: Set<String>]] = [:]
+        for tensor in tensors {
+            let components = tensor.split(separator: ".", omittingEmptySubsequences: false)
+            for (position, component) in components.enumerated() {
+                guard let number = number(component) else { continue }
+                let prefix = components[..<position].joined(separator: ".")
+                lists[prefix, default: [:]][number, default: []].insert(
+                    components[(position + 1)...].joined(separator: "."))
+            }
+        }
+        var stacks: [String: BlockStack] = [:]
+        for (prefix, blocks) in lists where isStack(prefix, blocks) {
+            let components = prefix.split(separator: ".", omittingEmptySubsequences: false)
+            stacks[prefix] = BlockStack(module: Array(components.dropLast()), last: blocks.keys.max() ?? 0)
+        }
+        for tensor in tensors {
+            let components = tensor.split(separator: ".", omittingEmptySubsequences: false)
+            if let (prefix, _) = block(of: components, in: stacks) { stacks[prefix]?.lastTensor = tensor }
+        }
+        return stacks
+    }
+
+    /// Whether numbered modules are blocks, and not the parts of a head (`classifier.0`, `classifier.3`).
+    private static func isStack(_ prefix: String, _ blocks: [Int: Set<String>]) -> Bool {
+        if let name = prefix.split(separator: ".").last, names.contains(name) { return true }
+        guard blocks.count > 1, let first = blocks[0], let last = blocks[blocks.count - 1] else { return false }
+        return !prefix.isEmpty && 2 * first.intersection(last).count >= max(first.count, last.count)
+    }
+
+    private static func number(_ component: Substring) -> Int? {
+        component.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(component) : nil
     }
 }

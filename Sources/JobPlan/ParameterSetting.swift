@@ -40,6 +40,15 @@ public indirect enum ParameterSetting: Equatable, Sendable {
         }
     }
 
+    /// Whether the value depends on the depth.
+    var isGradient: Bool {
+        switch self {
+        case .scalar: false
+        case .gradient(let values): values.count > 1
+        case .filtered(let cases): cases.contains { $0.value?.isGradient ?? false }
+        }
+    }
+
     private static func interpolate(_ values: [Double], at depth: Double) -> Double? {
         guard let last = values.last else { return nil }
         let position = depth * Double(values.count - 1)

@@ -6,8 +6,11 @@ import TaskArithmetic
 extension Planner {
     /// Plans the merged checkpoint: blocks with factors on workers, files by the coordinator.
     mutating func planMerge() {
-        guard spec.outputs.contains(.merged), !mergedTasks.isEmpty else { return }
-        if spec.method == .kfac { blocks.forEach { planBlockMerge($0) } }
+        guard spec.outputs.contains(.merged), spec.mergesAnything else { return }
+        if spec.method == .kfac {
+            let settings = MergeSettings(spec: spec, base: inventory.base)
+            blocks.forEach { planBlockMerge($0, settings) }
+        }
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
         _ = add(
             .coordinator(.mergeCheckpoint), after: blockMerges.values.sorted(),
@@ -15,9 +18,8 @@ extension Planner {
             title: "merged checkpoint")
     }
 
-    private mutating func planBlockMerge(_ block: CurvatureBlock) {
+    private mutating func planBlockMerge(_ block: CurvatureBlock, _ settings: MergeSettings) {
         let names = block.parameters
-        let settings = MergeSettings(spec: spec, base: inventory.base)
         let total = mergedTasks.reduce(0) { $0 + inventory.curvatureWeight(of: $1.name, in: spec) }
         let tasks = mergedTasks.compactMap { task -> MergeBlockOperation<UnitOutput>.Task? in
             guard let checkpoint = inventory.checkpoints[task.name],

@@ -112,7 +112,7 @@ public struct CurvatureJob: Equatable, Sendable {
     public var regularizer: Regularizer
     /// What is written.
     public var outputs: Set<Output>
-    /// Receives the outputs, and the job file `job.yaml`.
+    /// Receives the outputs; the job file stands beside it, since an output holds no input.
     public var directory: FilePath
 
     /// A job.
@@ -144,7 +144,9 @@ public struct CurvatureJob: Equatable, Sendable {
     // MARK: - Where the outputs are
 
     /// The job file.
-    public var jobFile: FilePath { directory.appending("job.yaml") }
+    public var jobFile: FilePath {
+        directory.removingLastComponent().appending("\(directory.lastComponent?.string ?? "job").yaml")
+    }
     /// The report.
     public var report: FilePath { directory.appending("report.json") }
     /// The merged checkpoint of a base that is a single file.

@@ -46,7 +46,7 @@ public struct DaemonProgram: Equatable, Sendable {
         try reading { () throws(SafetensorsError) in try WholeFile.write(Array(job.text.utf8), to: job.jobFile) }
         try await run(
             ["run", job.jobFile.string, "--workers", "\(workerCount)", "--overwrite", "--quiet"],
-            log: job.directory.appending("kfacctl.log"))
+            log: FilePath("\(job.jobFile).log"))
     }
 
     /// Runs the program, its output in a file that is removed at the end.

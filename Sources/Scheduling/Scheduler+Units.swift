@@ -95,9 +95,10 @@ extension Scheduler {
         }
         let count = jobs[unit.job]?.failures[unit.unit]?.count ?? 0
         guard !isGivenUp else {
+            // A worker that vanishes may have been killed for its memory; nothing else has to do with it.
+            let note = failure.kind == .workerLost ? " (the unit needs \(memory >> 20) MiB of memory)" : ""
             let message =
-                "\(title): gave up after \(count) failures, the last on \(executor): \(failure.message) "
-                + "(the unit needs \(memory >> 20) MiB of memory)"
+                "\(title): gave up after \(count) failures, the last on \(executor): \(failure.message)\(note)"
             end(unit.job, .failed(UnitFailure(kind: failure.kind, message: message)), &effects)
             return
         }

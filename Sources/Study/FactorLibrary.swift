@@ -36,7 +36,7 @@ actor FactorLibrary {
             try await writeCaptures(source, seed: seed, to: captures)
             try await daemon.run(job)
             // The rows are large and the factors say what is needed of them.
-            directory.remove(captures)
+            directory.remove(inputs.taskNames.map { "\($0).safetensors" }, in: captures)
         }
         return Dictionary(uniqueKeysWithValues: inputs.taskNames.map { ($0, job.factors(of: $0)) })
     }

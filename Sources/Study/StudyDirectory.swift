@@ -1,3 +1,4 @@
+import FileAccess
 import Foundation
 public import Laboratory
 import Safetensors
@@ -131,19 +132,31 @@ public struct StudyDirectory: Sendable {
         }
     }
 
-    /// Makes the directory, and finds out whether files can be written there.
+    /// Finds out before the work whether files can be written there; nothing is made.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)`` or ``Laboratory/LaboratoryError/usage(_:)``.
-    public func requireWritable() throws(LaboratoryError) {
-        try makeDirectory(path)
+    /// - Parameter names: The files that will be written, as paths within it.
+    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` with what keeps them from being written.
+    public func requireWritable(_ names: [String] = []) throws(LaboratoryError) {
         let place = path.isEmpty ? FilePath(".") : path
-        guard FileManager.default.isWritableFile(atPath: place.string) else {
-            throw .usage("\(place): nothing can be written there. Give another --output.")
-        }
+        let obstacle =
+            WriteAccess.obstacle(toUsing: place)
+            ?? names.lazy.compactMap { WriteAccess.obstacle(toWritingFile: place.pushing(FilePath($0))) }.first
+        guard let obstacle else { return }
+        throw .usage("\(place): \(obstacle) Give another place.")
     }
 
-    /// Removes what can be computed again.
-    func remove(_ file: FilePath) { try? FileManager.default.removeItem(atPath: file.string) }
+    /// Finds out before the work whether a file can be written, beside what it replaces; nothing is made.
+    ///
+    /// - Throws: As ``requireWritable(_:)``.
+    public static func requireWritable(file: FilePath) throws(LaboratoryError) {
+        try StudyDirectory(file.removingLastComponent()).requireWritable([file.lastComponent?.string ?? ""])
+    }
+
+    /// Removes files that can be computed again, and their directory when nothing else is in it.
+    func remove(_ names: [String], in directory: FilePath) {
+        for name in names { try? FileManager.default.removeItem(atPath: directory.appending(name).string) }
+        _ = directory.withPlatformString { rmdir($0) }
+    }
 }
 
 /// What a stage of a study measured.

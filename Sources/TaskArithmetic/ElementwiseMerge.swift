@@ -72,6 +72,30 @@ public struct ElementwiseMerge: ~Copyable, Sendable {
         count = elements
     }
 
+    /// Starts a range without a base, as if θ_0 were zero: tasks then add `w_t θ_t`.
+    ///
+    /// - Parameter elements: The range's elements.
+    /// - Throws: ``TaskArithmeticError/rangeExceedsCapacity(elements:capacity:)``; the range is then empty.
+    public mutating func begin(elements: Int) throws(TaskArithmeticError) {
+        (count, weightSum, taskCount) = (0, 0, 0)
+        guard elements <= capacity else { throw .rangeExceedsCapacity(elements: elements, capacity: capacity) }
+        switch precision {
+        case .single: single.beginAtZero(count: elements)
+        case .double: double.beginAtZero(count: elements)
+        }
+        count = elements
+    }
+
+    /// Counts the base itself among the tasks: its vector is zero, its weight is not.
+    ///
+    /// - Parameter weight: w_0.
+    /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``.
+    public mutating func addBase(weight: Double) throws(TaskArithmeticError) {
+        guard weight.isFinite else { throw .weightNotFinite(name: "weight", value: weight) }
+        weightSum += weight
+        taskCount += 1
+    }
+
     /// Adds one task: `sum += w_t (θ_t − θ_0)`.
     ///
     /// - Parameters:

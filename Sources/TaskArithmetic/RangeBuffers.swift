@@ -14,6 +14,15 @@ struct RangeBuffers<Scalar: MatrixScalar>: ~Copyable, Sendable {
 }
 
 extension RangeBuffers where Scalar == Float {
+    mutating func beginAtZero(count: Int) {
+        base.withMutablePrefix(count) { span in
+            for index in span.indices { span[index] = 0 }
+        }
+        sum.withMutablePrefix(count) { span in
+            for index in span.indices { span[index] = 0 }
+        }
+    }
+
     mutating func begin(base bytes: RawSpan, type: ElementType, count: Int) throws(LinearAlgebraError) {
         try base.withMutablePrefix(count) { (span: inout MutableSpan<Float>) throws(LinearAlgebraError) in
             try type.decode(bytes, into: &span)
@@ -61,6 +70,15 @@ extension RangeBuffers where Scalar == Float {
 }
 
 extension RangeBuffers where Scalar == Double {
+    mutating func beginAtZero(count: Int) {
+        base.withMutablePrefix(count) { span in
+            for index in span.indices { span[index] = 0 }
+        }
+        sum.withMutablePrefix(count) { span in
+            for index in span.indices { span[index] = 0 }
+        }
+    }
+
     mutating func begin(base bytes: RawSpan, type: ElementType, count: Int) throws(LinearAlgebraError) {
         try base.withMutablePrefix(count) { (span: inout MutableSpan<Double>) throws(LinearAlgebraError) in
             try type.decode(bytes, into: &span)

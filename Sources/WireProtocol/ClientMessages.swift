@@ -109,7 +109,7 @@ public enum ClientReply: Equatable, Sendable {
     /// It cannot be done.
     case failure(RequestFailure)
     /// The job runs.
-    case accepted(JobID, isRunningAlready: Bool)
+    case accepted(JobID, isRunningAlready: Bool, notices: [JobNotice] = [])
     /// What a job would take.
     case plan(PlanSummary)
     /// The jobs.
@@ -135,7 +135,9 @@ public enum ClientReply: Equatable, Sendable {
         switch wire.body {
         case .failure(let failure): self = .failure(try RequestFailure(failure))
         case .accepted(let accepted):
-            self = .accepted(JobID(rawValue: accepted.job), isRunningAlready: accepted.isRunningAlready)
+            self = .accepted(
+                JobID(rawValue: accepted.job), isRunningAlready: accepted.isRunningAlready,
+                notices: accepted.notices.map { JobNotice(at: $0.location, $0.message) })
         case .plan(let plan): self = .plan(try PlanSummary(plan))
         case .jobs(let jobs):
             self = .jobs(try list(jobs.jobs, "the list of jobs") { job throws(WireError) in try JobReport(job) })
@@ -157,7 +159,8 @@ public enum ClientReply: Equatable, Sendable {
         var wire = WireClientReply()
         switch self {
         case .failure(let failure): wire.failure = failure.wire
-        case .accepted(let job, let isRunningAlready):
+        case .accepted(let job, let isRunningAlready, let notices):
+            wire.accepted.notices = notices.map(\.wire)
             wire.accepted.job = job.rawValue
             wire.accepted.isRunningAlready = isRunningAlready
         case .plan(let plan): wire.plan = plan.wire
@@ -183,6 +186,15 @@ public enum ClientReply: Equatable, Sendable {
             wire.log.lines = lines.map(\.wire)
             wire.log.isComplete = isComplete
         }
+        return wire
+    }
+}
+
+extension JobNotice {
+    var wire: WireProblem {
+        var wire = WireProblem()
+        wire.location = location
+        wire.message = message
         return wire
     }
 }

@@ -1,4 +1,5 @@
 public import Identifiers
+public import JobPlan
 
 /// A job, as clients see it.
 public struct JobReport: Equatable, Sendable {
@@ -194,12 +195,15 @@ public struct PlanSummary: Equatable, Sendable {
     public var diskBytes: UInt64
     /// Form of the regularizers, with the rank where it has one; empty when the job makes none.
     public var regularizer: String
+    /// What a person should know of the job.
+    public var notices: [JobNotice]
 
     /// Sums up a plan.
     public init(
         stages: [Stage], largestUnit: String, layers: Int, parameters: Int, tasks: Int, wireBytes: UInt64,
-        diskBytes: UInt64, regularizer: String
+        diskBytes: UInt64, regularizer: String, notices: [JobNotice] = []
     ) {
+        self.notices = notices
         self.stages = stages
         self.largestUnit = largestUnit
         self.layers = layers
@@ -222,7 +226,7 @@ public struct PlanSummary: Equatable, Sendable {
             largestUnit: wire.largestUnit, layers: try count(wire.layers, "a number of layers"),
             parameters: try count(wire.parameters, "a number of parameters"),
             tasks: try count(wire.tasks, "a number of tasks"), wireBytes: wire.wireBytes, diskBytes: wire.diskBytes,
-            regularizer: wire.regularizer)
+            regularizer: wire.regularizer, notices: wire.notices.map { JobNotice(at: $0.location, $0.message) })
     }
 
     var wire: WirePlanSummary {
@@ -245,6 +249,7 @@ public struct PlanSummary: Equatable, Sendable {
         wire.wireBytes = wireBytes
         wire.diskBytes = diskBytes
         wire.regularizer = regularizer
+        wire.notices = notices.map(\.wire)
         return wire
     }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Console
 import Foundation
 import Identifiers
+import JobPlan
 import Messaging
 import WireProtocol
 import ZeroMQ
@@ -116,11 +117,12 @@ struct CoordinatorClient: Sendable {
         }
     }
 
-    /// Submits a job.
+    /// Submits a job, and shows what a person should know of it.
     func submit(_ submission: Submission) async throws -> (job: JobID, isRunningAlready: Bool) {
-        guard case .accepted(let job, let isRunning) = try await ask(.submit(submission)).reply else {
+        guard case .accepted(let job, let isRunning, let notices) = try await ask(.submit(submission)).reply else {
             throw CommandFailure(.failed, "the coordinator answered a submission with something else")
         }
+        Terminal.note(notices)
         return (job, isRunning)
     }
 
@@ -145,6 +147,13 @@ struct CoordinatorClient: Sendable {
     func workers() async throws -> [WorkerReport] {
         guard case .workers(let workers) = try await ask(.workers).reply else { return [] }
         return workers
+    }
+}
+
+extension Terminal {
+    /// Shows what a person should know of a job, a line each on standard error.
+    static func note(_ notices: [JobNotice]) {
+        for notice in notices { note("note: \(notice)") }
     }
 }
 

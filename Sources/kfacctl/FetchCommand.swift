@@ -1,8 +1,10 @@
 import ArgumentParser
 import Console
+import Crypto
+import FileAccess
 import Foundation
-import Glibc
 import Identifiers
+import Publication
 import Safetensors
 import SystemPackage
 import WireProtocol
@@ -11,76 +13,175 @@ import ZeroMQ
 /// `kfacctl fetch`.
 struct FetchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "fetch", abstract: "Downloads the outputs of a finished job.")
+        commandName: "fetch", abstract: "Downloads the outputs of a finished job.",
+        discussion: """
+            All files get their names together, when every one of them has the digest that the job's list has. Other \
+            files in the directory are left alone; those of an earlier fetch are replaced as long as nobody changed them.
+            """)
 
     @Argument(help: "The job's name.")
     var job: String
 
-    @Argument(help: "The directory to write to; files of the same names are replaced.")
+    @Argument(help: "The directory to write to; it is made when it is not there.")
     var directory: String
+
+    @Flag(help: "Replace the files of another job that were fetched to the directory or written there.")
+    var overwrite = false
 
     @OptionGroup var connection: ConnectionOptions
 
     func run() async throws {
+        let id = JobID(rawValue: job)
+        let target = FetchTarget(directory: FilePath(URL(fileURLWithPath: directory).standardizedFileURL.path))
+        // Before anything is asked for: what is fetched needs a place.
+        try target.requireUsable()
         try await connection.withClient { client in
-            let id = JobID(rawValue: job)
             guard case .outputs(let files) = try await client.ask(.outputs(id)).reply else { return }
-            for file in files {
-                try await fetch(file, of: id, client)
-                Terminal.note("\(file.path)  \(Quantity.bytes(file.byteCount))")
-            }
+            let source = FetchSource(job: id, client: client)
+            let list = try await source.list(files)
+            let output = try target.output(for: list, overwrites: overwrite)
+            try await output.fetch(list, from: source)
+            for file in list.files { Terminal.note("\(file.path)  \(Quantity.bytes(file.byteCount))") }
         }
     }
+}
 
-    /// Writes beside the name and renames, so that a file that exists is whole.
-    private func fetch(_ file: OutputFile, of job: JobID, _ client: CoordinatorClient) async throws {
-        let path = FilePath(file.path)
-        // A coordinator is no reason to write outside the directory.
-        guard path.isRelative, path.isLexicallyNormal, !path.components.contains("..") else {
-            throw CommandFailure(.failed, "the coordinator names the file \"\(file.path)\", which lies outside.")
-        }
-        let target = URL(fileURLWithPath: directory).appendingPathComponent(file.path)
-        let partial = target.deletingLastPathComponent()
-            .appendingPathComponent(".\(target.lastPathComponent).partial")
-        do {
-            try WholeFile.createDirectory(at: FilePath(target.deletingLastPathComponent().path))
-            _ = FileManager.default.createFile(atPath: partial.path, contents: nil)
-            let handle = try FileHandle(forWritingTo: partial)
-            defer { try? handle.close() }
-            var offset: UInt64 = 0
-            while offset < file.byteCount {
-                let request = ClientRequest.outputRange(
-                    job, path: file.path, offset: offset, byteCount: file.byteCount - offset)
-                guard let bytes = try await client.ask(request).payload?.copyBytes(), !bytes.isEmpty else {
-                    throw CommandFailure(.failed, "\(file.path): the coordinator sent no bytes at \(offset).")
-                }
-                try handle.write(contentsOf: bytes)
-                offset += UInt64(bytes.count)
-            }
-            try handle.synchronize()
-            try publish(FilePath(partial.path), as: FilePath(target.path))
-        } catch {
-            try? FileManager.default.removeItem(at: partial)
-            throw error
-        }
-    }
+/// The files of a job at the coordinator.
+private struct FetchSource {
+    let job: JobID
+    let client: CoordinatorClient
 
-    /// Gives a file, whose content is durable, its name, and makes the name durable: what was told to be fetched is
-    /// there after a crash.
-    private func publish(_ partial: FilePath, as target: FilePath) throws {
-        guard rename(partial.string, target.string) == 0 else {
-            let cause = Errno(rawValue: errno)
-            throw CommandFailure(.failed, "\(target): what was fetched cannot get this name: \(cause).")
-        }
-        let directory = target.removingLastComponent()
-        do {
-            let descriptor = try FileDescriptor.open(directory, .readOnly)
-            try descriptor.closeAfter {
-                guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
-            }
-        } catch {
+    /// The list that the job published.
+    func list(_ files: [OutputFile]) async throws -> OutputManifest {
+        guard let entry = files.first(where: { $0.path == OutputManifest.fileName }) else {
             throw CommandFailure(
-                .failed, "\(directory): the name of \(target) in it cannot be made durable: \(error).")
+                .failed,
+                "\(job): the coordinator gives no list of the outputs (\(OutputManifest.fileName)); it is of an "
+                    + "earlier version. Update it.")
+        }
+        var bytes: [UInt8] = []
+        try await read(entry.path, byteCount: entry.byteCount) { chunk in bytes += chunk }
+        let list: OutputManifest
+        do {
+            // Paths in it that lead out of the directory are refused with the rest.
+            list = try OutputManifest(parsing: bytes, file: FilePath(entry.path))
+        } catch {
+            throw CommandFailure(.failed, error.description)
+        }
+        let offered = Set(files.map(\.path))
+        let missing = list.files.map(\.path).filter { !offered.contains($0) }
+        guard missing.isEmpty else {
+            throw CommandFailure(.failed, "\(job): the coordinator lacks \(missing[0]) and \(missing.count - 1) more.")
+        }
+        return list
+    }
+
+    /// Reads a file in order.
+    func read(_ path: String, byteCount: UInt64, _ take: ([UInt8]) throws -> Void) async throws {
+        var offset: UInt64 = 0
+        while offset < byteCount {
+            let request = ClientRequest.outputRange(job, path: path, offset: offset, byteCount: byteCount - offset)
+            guard let bytes = try await client.ask(request).payload?.copyBytes(), !bytes.isEmpty else {
+                throw CommandFailure(
+                    .failed,
+                    "\(path): the coordinator sent no bytes at \(offset); the file is shorter than its list says.")
+            }
+            guard UInt64(bytes.count) <= byteCount - offset else {
+                throw CommandFailure(.failed, "\(path): the coordinator sent more bytes than its list says.")
+            }
+            try take(bytes)
+            offset += UInt64(bytes.count)
+        }
+    }
+}
+
+/// Where files are fetched to.
+private struct FetchTarget {
+    let directory: FilePath
+
+    /// Refuses a place that cannot be written to, whatever comes.
+    func requireUsable() throws {
+        guard let obstacle = WriteAccess.obstacle(toUsing: directory) else { return }
+        throw CommandFailure(.badInput, "\(directory): cannot be written to: \(obstacle) Choose another directory.")
+    }
+
+    /// The directory, held for what is fetched.
+    func output(for list: OutputManifest, overwrites: Bool) throws -> OutputDirectory {
+        do throws(PublicationError) {
+            if let known = try OutputManifest(in: directory), !overwrites,
+                known.job != list.job || known.coordinator != list.coordinator
+            {
+                throw .inTheWay(
+                    path: directory,
+                    reasons: [
+                        "holds the files of \(known.job) of the coordinator \(known.coordinator). Choose another, or allow "
+                            + "it with --overwrite."
+                    ])
+            }
+            let output = OutputDirectory(
+                path: directory, job: list.job,
+                owner: ClaimOwner(coordinator: list.coordinator, stateDirectory: ""), overwrites: true,
+                roots: .unlimited)
+            let planned = list.files.map { PlannedFile(path: $0.path, byteCount: $0.byteCount) }
+            let problems =
+                output.problems(publishing: planned) + [output.shortage(publishing: planned)].compactMap { $0 }
+            guard problems.isEmpty else { throw .refused(problems) }
+            try output.claim()
+            return output
+        } catch {
+            throw CommandFailure(.badInput, error.description)
+        }
+    }
+}
+
+extension OutputDirectory {
+    /// Downloads files, and gives them their names when all are there.
+    fileprivate func fetch(_ list: OutputManifest, from source: FetchSource) async throws {
+        do {
+            // An earlier fetch of the same job ended when all was there.
+            if !isBegun {
+                for file in list.files { try await fetch(file, from: source) }
+            }
+            try publish()
+        } catch {
+            let kept = discard()
+            if let failure = error as? CommandFailure { throw failure }
+            throw CommandFailure(.failed, "\(error)\(kept.map { " What was fetched is kept in \($0)." } ?? "")")
+        }
+        let left = removeStaging()
+        guard let first = left.first else { return }
+        Terminal.note(
+            "warning: \(first)\(left.count > 1 ? " and \(left.count - 1) more" : "") could not be removed, or is of no "
+                + "job; it is kept.")
+    }
+
+    private func fetch(_ file: OutputManifest.File, from source: FetchSource) async throws {
+        let path = FilePath(file.path)
+        let place = try stage(at: path.removingLastComponent()).appending(path.lastComponent?.string ?? "")
+        let descriptor = try FileDescriptor.open(
+            place, .writeOnly, options: [.create, .truncate, .closeOnExec],
+            permissions: [
+                .ownerReadWrite, .groupReadWrite, .otherReadWrite,
+            ])
+        defer { try? descriptor.close() }
+        var hash = SHA256()
+        try await source.read(file.path, byteCount: file.byteCount) { bytes in
+            hash.update(data: bytes)
+            do {
+                try descriptor.writeAll(bytes)
+            } catch {
+                throw CommandFailure(.failed, "\(place): cannot be written: \(error).")
+            }
+        }
+        let digest = hash.finalize().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        guard digest == file.digest else {
+            throw CommandFailure(
+                .failed,
+                "\(file.path): is not what the job wrote: its SHA-256 is \(digest), its list says "
+                    + "\(file.digest). Run the job again.")
+        }
+        guard fsync(descriptor.rawValue) == 0 else {
+            throw CommandFailure(.failed, "\(place): cannot be made durable: \(Errno(rawValue: errno)).")
         }
     }
 }

@@ -64,7 +64,8 @@ struct CancelCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withClient { client in
-            guard case .accepted(_, let wasRunning) = try await client.ask(.cancel(JobID(rawValue: job))).reply else {
+            guard case .accepted(_, let wasRunning, _) = try await client.ask(.cancel(JobID(rawValue: job))).reply
+            else {
                 return
             }
             Terminal.note(wasRunning ? "\(job) is cancelled" : "\(job) had ended already")

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import FileAccess
 import Telemetry
 
 /// The client: runs jobs on this machine or on a cluster, and shows what they did.
@@ -16,6 +17,7 @@ struct Kfacctl: AsyncParsableCommand {
         ])
 
     static func main() async {
+        WriteAccess.survivingSizeLimit()
         do {
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -1,5 +1,7 @@
 import Console
 import Foundation
+import Publication
+import SystemPackage
 import WireProtocol
 
 /// A coordinator and workers on this machine: the same programs that run on a cluster, over loopback.
@@ -94,6 +96,11 @@ final class LocalCluster: @unchecked Sendable {
             }
             try await Task.sleep(for: .milliseconds(10))
         }
+    }
+
+    /// The coordinator's name among those that publish files; it is there once the coordinator listens.
+    var coordinatorName: String {
+        CoordinatorIdentity.read(in: FilePath("\(stateDirectory)/coordinator")) ?? ""
     }
 
     /// Whether the coordinator runs.

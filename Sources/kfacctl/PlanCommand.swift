@@ -41,6 +41,7 @@ struct PlanCommand: AsyncParsableCommand {
             endpoint: endpoint, keys: cluster == nil ? keys : nil, patience: RequestPatience(seconds: timeout))
         guard case .plan(let plan) = try await client.ask(.plan(submission)).reply else { return }
         await client.close()
+        Terminal.note(plan.notices)
         try show(plan)
     }
 

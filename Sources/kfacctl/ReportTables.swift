@@ -14,7 +14,7 @@ struct ReportTables {
 
     /// All tables that the report has something for.
     var text: String {
-        [summary, interference, accumulation, optimal].compactMap { $0 }.joined(separator: "\n\n")
+        [summary, interference, accumulation, optimal, files].compactMap { $0 }.joined(separator: "\n\n")
     }
 
     private var layers: [[String: Any]] { report["layers"] as? [[String: Any]] ?? [] }
@@ -59,6 +59,21 @@ struct ReportTables {
             "distance of the optimal regularizer of rank \(options?["rank"] as? Int ?? 1) from the per-task form (eq. 7), "
                 + "over the targets\n\($0)"
         }
+    }
+
+    /// What went with the merged checkpoint; nil when nothing lies beside the base.
+    private var files: String? {
+        guard let merge = report["merge"] as? [String: Any], let found = merge["files"] as? [String: [String]] else {
+            return nil
+        }
+        let copied = found["copied"] ?? []
+        return copied.isEmpty ? nil : "files copied from the base to merged/: \(list(copied))"
+    }
+
+    /// The first few names, and how many more there are.
+    private func list(_ names: [String]) -> String {
+        let shown = names.prefix(10).joined(separator: ", ")
+        return names.count > 10 ? "\(shown) and \(names.count - 10) more" : shown
     }
 
     /// A row a layer; nil when none has an error of that name.

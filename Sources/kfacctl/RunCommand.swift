@@ -1,9 +1,12 @@
 import ArgumentParser
 import Console
 import Dispatch
+import FileAccess
 import Foundation
 import Identifiers
+import Publication
 import Synchronization
+import SystemPackage
 import WireProtocol
 
 /// `kfacctl run`: a coordinator and workers on this machine, one job, and the end of them.
@@ -43,10 +46,10 @@ struct RunCommand: AsyncParsableCommand {
         let submission = try Submission(file: job, overwrites: overwrite, output: output)
         let ready = Mutex<CoordinatorClient?>(nil)
         let report = try await Interruption.watched {
-            let staged = Mutex<StagedFiles?>(nil)
+            let staged = Mutex<OutputDirectory?>(nil)
             let (cluster, client) = try await start()
             // Last of all, when nobody is left who could write there, or take the job up again.
-            defer { staged.withLock { $0?.remove() } }
+            defer { _ = staged.withLock { $0?.discardRemains() } }
             defer { cluster.stop() }
             ready.withLock { $0 = client }
             let report = try await follow(submission, client, cluster) { files in staged.withLock { $0 = files } }
@@ -66,11 +69,16 @@ struct RunCommand: AsyncParsableCommand {
 
     private func follow(
         _ submission: Submission, _ client: CoordinatorClient, _ cluster: LocalCluster,
-        onStaging: @Sendable (StagedFiles) -> Void
+        onStaging: @Sendable (OutputDirectory) -> Void
     ) async throws -> JobReport {
         let (id, _) = try await client.submit(submission)
         do {
-            onStaging(StagedFiles(output: try await client.status(id).output, job: id))
+            let path = FilePath(try await client.status(id).output)
+            onStaging(
+                OutputDirectory(
+                    path: path, job: id.rawValue,
+                    owner: ClaimOwner(coordinator: cluster.coordinatorName, stateDirectory: ""), overwrites: false,
+                    roots: .unlimited))
             return try await cluster.whileRunning {
                 try await ProgressDisplay(client: client, isQuiet: quiet).follow(id)
             }
@@ -96,23 +104,6 @@ struct RunCommand: AsyncParsableCommand {
         } catch {
             cluster.stop()
             throw error
-        }
-    }
-}
-
-/// What a job has staged in its output directory: nothing, when its coordinator saw it end.
-private struct StagedFiles: Sendable {
-    let output: String
-    let job: JobID
-
-    /// Removes it; the output directory too, when nothing else is in it.
-    func remove() {
-        let files = FileManager.default
-        let path = "\(output)/.kfacd-\(job)"
-        guard files.fileExists(atPath: path) else { return }
-        try? files.removeItem(atPath: path)
-        if let left = try? files.contentsOfDirectory(atPath: output), left.isEmpty {
-            try? files.removeItem(atPath: output)
         }
     }
 }

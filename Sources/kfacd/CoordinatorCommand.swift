@@ -72,6 +72,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
         guard var configuration = planned else { return }
         let protection = try ProtectionSettings(settings).coordinator(at: configuration.endpoint)
         (configuration.keys, configuration.roots) = (protection.keys, protection.roots)
+        // One that ends with its parent belongs to a single run.
+        configuration.isLasting = !settings.truth("end-with-input")
         let book = LogBook()
         let logger = LogSetup.logger("kfacd-coordinator", threshold: threshold, book: book)
         let supervision = DaemonSupervision(

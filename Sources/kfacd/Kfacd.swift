@@ -1,4 +1,5 @@
 import ArgumentParser
+import FileAccess
 import Telemetry
 
 /// The daemon: a coordinator or a worker.
@@ -10,6 +11,7 @@ struct Kfacd: AsyncParsableCommand {
         version: Build.version, subcommands: [CoordinatorCommand.self, WorkerCommand.self])
 
     static func main() async {
+        WriteAccess.survivingSizeLimit()
         await exiting { try parseAsRoot() }
     }
 }

@@ -40,11 +40,13 @@ struct CaptureCommand: Experiment {
     }
 
     func perform() async throws {
+        let directory = StudyDirectory(FilePath(output))
+        try directory.requireWritable(tasks.map { "\($0).safetensors" })
         let inputs = try StudyInputs(lab.directory(), tasks: tasks.isEmpty ? nil : tasks, splits: [.train])
+        try directory.requireWritable(inputs.train.map { "\($0.name).safetensors" })
         let settings = CaptureSettings(
             sampleCount: samples, probes: exact ? .exact : .sampled(probes ?? 1), seed: seed)
         let recorder = CaptureRecorder(base: inputs.base, team: lab.team(for: inputs.base), settings: settings)
-        let directory = StudyDirectory(FilePath(output))
         try directory.makeDirectory(directory.path)
         for task in inputs.train {
             let chosen = settings.samples(of: task.name, in: task.labels.count)

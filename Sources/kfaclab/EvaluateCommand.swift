@@ -74,6 +74,10 @@ struct EvaluateCommand: Experiment {
     }
 
     func perform() async throws {
+        if let output { try StudyDirectory.requireWritable(file: FilePath(output)) }
+        if let report {
+            try StudyDirectory(FilePath(report)).requireWritable([ResultsFile.name, FiguresFile.name, "results.html"])
+        }
         let inputs = try StudyInputs(lab.directory(), splits: report == nil ? [.test] : [.validation, .test])
         let vectors = try sets.map { try VectorSet(reading: $0, inputs) }
         let merged = try merges.map { ($0.name, try inputs.base.taskVector(of: $0.checkpoint)) }

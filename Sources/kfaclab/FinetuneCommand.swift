@@ -91,6 +91,8 @@ struct FinetuneCommand: Experiment {
     }
 
     func perform() async throws {
+        // Before the work: it is lost if it has no place.
+        try StudyDirectory.requireWritable(file: FilePath(output))
         let inputs = try StudyInputs(lab.directory(), splits: [.train, .test])
         let team = lab.team(for: inputs.base)
         let own = try inputs.index(of: task)
@@ -102,8 +104,7 @@ struct FinetuneCommand: Experiment {
                 penaltyInterval: every),
             penalty: try await trainingPenalty(inputs, own, team), seed: seed)
         let file = FilePath(output)
-        // Before the work: it is lost if it has no place.
-        try StudyDirectory(file.removingLastComponent()).requireWritable()
+        try StudyDirectory(file.removingLastComponent()).makeDirectory(file.removingLastComponent())
         let stepCount = steps
         defer { if Terminal.isInteractive { Terminal.note("") } }
         let trained = try await training.run(on: team) { step in

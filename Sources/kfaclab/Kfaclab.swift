@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import FileAccess
 import Laboratory
 import LinearAlgebra
 import Safetensors
@@ -16,6 +17,7 @@ struct Kfaclab: AsyncParsableCommand {
         subcommands: [CaptureCommand.self, FinetuneCommand.self, EvaluateCommand.self, ReproduceCommand.self])
 
     static func main() async {
+        WriteAccess.survivingSizeLimit()
         // Passes run beside each other on threads of their own.
         BLASEnvironment.setThreadCount(1)
         do {

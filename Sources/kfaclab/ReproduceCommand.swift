@@ -37,6 +37,7 @@ struct ReproduceCommand: Experiment {
     }
 
     func perform() async throws {
+        try StudyDirectory(FilePath(output)).requireWritable([ResultsFile.name, FiguresFile.name, "results.html"])
         let inputs = try StudyInputs(lab.directory())
         let study = try Study(
             inputs, directory: FilePath(output),

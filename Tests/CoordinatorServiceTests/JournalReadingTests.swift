@@ -3,6 +3,7 @@ import Identifiers
 import JobJournal
 import Logging
 import Messaging
+import Publication
 import Scheduling
 import Supervision
 import SystemPackage
@@ -32,7 +33,7 @@ import ZeroMQ
                 endpoint: endpoint.endpoint, stateDirectory: FilePath(directory.path),
                 heartbeatInterval: .seconds(1), workerTimeout: .seconds(10), build: "test"),
             endpoint: endpoint, store: try BlobStore(opening: FilePath(directory.path).appending("blobs")),
-            journal: journal, supervision: supervision,
+            journal: journal, owner: ClaimOwner(coordinator: "c", stateDirectory: ""), supervision: supervision,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         coordinator.show()
         #expect(await supervision.status == "starting")

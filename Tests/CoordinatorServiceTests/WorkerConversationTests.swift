@@ -3,6 +3,7 @@ import Identifiers
 import JobJournal
 import JobPlan
 import Logging
+import Publication
 import Scheduling
 import Supervision
 import SystemPackage
@@ -33,7 +34,8 @@ import ZeroMQ
                 workerTimeout: .seconds(10), build: "test"),
             endpoint: endpoint, store: try BlobStore(opening: state.appending("blobs")),
             journal: try JobJournal(path: state.appending("journal.sqlite").string),
-            supervision: DaemonSupervision(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            owner: ClaimOwner(coordinator: "c", stateDirectory: ""), supervision: DaemonSupervision(),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     private func hello(_ worker: WorkerID) -> WorkerMessage {

@@ -113,8 +113,8 @@ extension SerialDisturbanceTests {
 
         /// The job's files that are written and not published yet; none once their publication began.
         private var stagedFiles: [String] {
-            let files = OutputTree.paths(below: "\(output)/.kfacd-job-1")
-            return files.contains(".publishing") ? [] : files.filter { $0.hasSuffix(".safetensors") }
+            let files = OutputTree.staging(of: "job-1", in: output).map(OutputTree.paths) ?? []
+            return files.contains(".publication.json") ? [] : files.filter { $0.hasSuffix(".safetensors") }
         }
 
         @Test func `files that vanished are written again, whatever happens meanwhile`() async throws {
@@ -124,7 +124,8 @@ extension SerialDisturbanceTests {
                 guard try await haltCoordinator(cluster, job, when: { stagedFiles.count >= 5 }) else { return false }
                 cluster.coordinator.send(SIGKILL)
                 _ = try await cluster.coordinator.exitCode(within: .seconds(10))
-                try FileManager.default.removeItem(atPath: "\(output)/.kfacd-job-1")
+                try FileManager.default.removeItem(
+                    atPath: try #require(OutputTree.staging(of: "job-1", in: output)))
                 try await cluster.restartCoordinator()
                 // Again, when some of them are there: of the others the journal says that they were written, once.
                 guard try await haltCoordinator(cluster, job, when: { !stagedFiles.isEmpty }) else { return false }

@@ -77,8 +77,8 @@ import Testing
         let text = JobFileText(method: start + start)
         #expect(
             problems(in: text.yaml) == [
-                "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, weighted_average, kfac, not "
-                    + "\"\(start)…\"."
+                "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, linear, weighted_average, kfac, "
+                    + "not \"\(start)…\"."
             ])
     }
 }

@@ -51,7 +51,7 @@ import Testing
         #expect(spec.outputType == .bf16)
         #expect(spec.outputs == Set(JobOutput.allCases))
         #expect(
-            spec.parameters == MergeParameters(weight: .scalar(2), normalize: true, lambda: .scalar(0.25))
+            spec.parameters == MergeParameters(weight: .scalar(2), normalize: .scalar(1), lambda: .scalar(0.25))
         )
 
         #expect(spec.tasks.map(\.name) == ["satellite", "controls", "other"])
@@ -103,7 +103,7 @@ import Testing
     @Test func `what a mergekit file leaves out has mergekit's defaults and ours`() throws {
         let spec = try JobFileText().spec()
         #expect(spec.parameters == MergeParameters())
-        #expect(!spec.averages)
+        #expect(!spec.method.averages)
         #expect(spec.outputType == nil)
         #expect(spec.outputs == [.merged, .report])
         #expect(spec.tasks.map(\.name) == ["a", "b"])
@@ -117,12 +117,16 @@ import Testing
         #expect(spec.curvature.layers == nil)
     }
 
-    @Test func `mergekit's linear is the weighted average, which divides by the weights' sum`() throws {
-        let spec = try JobFileText(method: "linear").spec()
-        #expect(spec.method == .weightedAverage)
-        #expect(spec.averages)
-        #expect(try !JobFileText(method: "linear", rest: ["parameters: {normalize: false}"]).spec().averages)
-        #expect(try JobFileText(rest: ["parameters: {normalize: true}"]).spec().averages)
+    @Test func `linear is mergekit's and averages unless told otherwise`() throws {
+        #expect(try JobFileText(method: "linear").spec().method == .linear)
+        #expect(MergeMethod.linear.averages)
+        let base = CheckpointInventory.of([("w", [1])])
+        func averages(_ method: String, _ rest: [String]) throws -> Bool {
+            MergeSettings(spec: try JobFileText(method: method, rest: rest).spec(), base: base).averages(tensor: "w")
+        }
+        #expect(try averages("linear", []))
+        #expect(try !averages("linear", ["parameters: {normalize: false}"]))
+        #expect(try averages("task_arithmetic", ["parameters: {normalize: true}"]))
     }
 
     @Test func `the base among the models is no task`() throws {
@@ -156,7 +160,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("float64", ElementType.f64), ("float32", .f32), ("float16", .f16), ("bfloat16", .bf16),
+        ("float64", ElementType.f64), ("torch.float16", .f16), ("float32", .f32), ("float16", .f16),
+        ("bfloat16", .bf16),
     ])
     func `element types have mergekit's words`(word: String, type: ElementType) throws {
         #expect(try JobFileText(rest: ["dtype: \(word)"]).spec().outputType == type)

@@ -242,6 +242,27 @@ import Testing
 
     // MARK: - What was asked for
 
+    /// As in mergekit, where the divisor is then 1.
+    @Test func `task arithmetic does not divide by weights that cancel, and says so`() throws {
+        let models = ["- {model: a, parameters: {weight: 1}}", "- {model: b, parameters: {weight: -1}}"]
+        let spec = try JobFileText(models: models, rest: ["parameters: {normalize: true}"]).spec()
+        let inventory = model.inventory(for: spec)
+        #expect(spec.problems(against: inventory) == [])
+        #expect(
+            spec.allNotices(against: inventory).map(\.description) == [
+                "job.yaml: the weights of tensor \"embed.weight\" sum to zero, so they are not divided by their sum, as "
+                    + "in mergekit."
+            ])
+    }
+
+    @Test(arguments: ["task_arithmetic", "weighted_average"])
+    func `a list of the base alone is refused`(method: String) throws {
+        #expect(
+            try problems(models: ["- model: models/base"], method: method) == [
+                "job.yaml:4:5: \"models\" lists only the base; expected at least one task."
+            ])
+    }
+
     @Test func `outputs of curvature need curvature`() throws {
         #expect(
             try problems(models: ["- model: a", "- model: b"], rest: ["outputs: [inverses, regularizer, factors]"]) == [
@@ -362,7 +383,7 @@ import Testing
             "job.yaml: the weights of tensor \"embed.weight\" sum to zero, so they cannot be divided by their sum. "
             + "For negation use \"merge_method: task_arithmetic\" without \"normalize\"."
         #expect(try problems(models: models, method: "linear") == [message])
-        #expect(try problems(models: models, rest: ["parameters: {normalize: true}"]) == [message])
+        #expect(try problems(models: models, method: "weighted_average") == [message])
         #expect(try problems(models: models) == [])
         #expect(try problems(models: models, rest: ["outputs: [report]"], method: "linear") == [])
     }

@@ -25,38 +25,3 @@ import Testing
         #expect(!Glob(pattern).matches(String(repeating: "a", count: 2000)))
     }
 }
-
-@Suite struct NetworkDepthTests {
-    @Test func `blocks lie evenly from the first to the last`() {
-        let depth = NetworkDepth(tensors: (0..<5).map { "model.layers.\($0).mlp.weight" })
-        #expect((0..<5).map { depth.depth(of: "model.layers.\($0).norm.bias") } == [0, 0.25, 0.5, 0.75, 1])
-    }
-
-    @Test func `a network of one block lies at its end`() {
-        #expect(NetworkDepth(tensors: ["blocks.0.fc.weight"]).depth(of: "blocks.0.fc.weight") == 1)
-    }
-
-    @Test func `tensors before and after the blocks lie at the start`() {
-        let depth = NetworkDepth(tensors: ["embed.weight", "blocks.0.fc.weight", "blocks.1.fc.weight", "head.weight"])
-        #expect(depth.depth(of: "embed.weight") == 0)
-        #expect(depth.depth(of: "head.weight") == 0)
-        #expect(depth.depth(of: "elsewhere.1.weight") == 0)
-    }
-
-    @Test func `two towers are counted apart`() {
-        let depth = NetworkDepth(tensors: ["vision.layers.0.w", "vision.layers.4.w", "text.layers.2.w"])
-        #expect(depth.depth(of: "vision.layers.2.w") == 0.5)
-        #expect(depth.depth(of: "text.layers.2.w") == 1)
-    }
-
-    @Test func `the first number of a name is its block`() {
-        let depth = NetworkDepth(tensors: ["layers.0.experts.7.w", "layers.1.experts.7.w"])
-        #expect(depth.depth(of: "layers.0.experts.7.w") == 0)
-        #expect(depth.depth(of: "layers.1.experts.0.w") == 1)
-    }
-
-    @Test func `numbers too large to be blocks are names`() {
-        let name = "layers.99999999999999999999.w"
-        #expect(NetworkDepth(tensors: [name]).depth(of: name) == 0)
-    }
-}

@@ -23,7 +23,7 @@ struct CurvatureJobTests {
     @Test func `the job file says what the job is`() {
         #expect(
             Self.job.text == """
-                # Written by kfaclab; kfacctl run "/out/first/job.yaml" runs it.
+                # Written by kfaclab; kfacctl run "/out/first.yaml" runs it.
                 merge_method: kfac
                 base_model: "/models/base.safetensors"
                 models:
@@ -119,7 +119,7 @@ struct CurvatureJobTests {
     }
 
     @Test func `outputs stand where the daemon writes them`() {
-        #expect(Self.job.jobFile == "/out/first/job.yaml")
+        #expect(Self.job.jobFile == "/out/first.yaml")
         #expect(Self.job.report == "/out/first/report.json")
         #expect(Self.job.merged == "/out/first/merged/model.safetensors")
         #expect(Self.job.factors(of: "greek") == "/out/first/factors/greek")

@@ -29,19 +29,25 @@ struct DaemonProgramTests {
         try await program.run(job, workerCount: 3)
         let text = String(decoding: try directory.read("arguments"), as: UTF8.self)
         #expect(text == "run \(job.jobFile) --workers 3 --overwrite --quiet\n")
-        #expect(String(decoding: try directory.read("out/first/job.yaml"), as: UTF8.self) == job.text)
+        #expect(String(decoding: try directory.read("out/first.yaml"), as: UTF8.self) == job.text)
     }
 
     @Test func `a success leaves the job file and no log`() async throws {
         try await program("echo fine").run(job)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: job.directory.string) == ["job.yaml"])
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: directory.appending("out")).sorted() == [
+                "first", "first.yaml",
+            ])
     }
 
     @Test func `a failure carries the code and all that the program said`() async throws {
         let program = try program("echo out; echo 'error: no layer' >&2; exit 2")
         let found = await message { () async throws(LaboratoryError) in try await program.run(job) }
         #expect(found == "\(program.path) ended with code 2:\nout\nerror: no layer")
-        #expect(try FileManager.default.contentsOfDirectory(atPath: job.directory.string) == ["job.yaml"])
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: directory.appending("out")).sorted() == [
+                "first", "first.yaml",
+            ])
     }
 
     @Test func `a program that a signal ends has the code of shells`() async throws {

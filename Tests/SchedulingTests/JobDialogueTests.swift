@@ -182,8 +182,7 @@ extension CheckedScheduler {
         )
         let effects = scheduler.fail(.of(2, attempt: 3), by: .coordinator, "disk full")
         let message =
-            "factor file of task \"a\": gave up after 3 failures, the last on coordinator: disk full "
-            + "(the unit needs 64 MiB of memory)"
+            "factor file of task \"a\": gave up after 3 failures, the last on coordinator: disk full"
         let failure = UnitFailure(kind: .world, message: message)
         #expect(effects.records.last == .jobEnded("job-1", .failed(failure), finishedUnits: 2))
     }

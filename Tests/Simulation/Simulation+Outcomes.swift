@@ -51,9 +51,10 @@ extension Simulation {
         return job.plan.units.contains { unit in
             let failures = referee.failures[UnitReference(job: id, unit: unit.index)] ?? []
             guard failures.count >= coordinator.settings.failuresMax, let last = failures.last else { return false }
+            let memory = " (the unit needs \(unit.cost.memoryBytes >> 20) MiB of memory)"
             let message =
                 "\(unit.title): gave up after \(failures.count) failures, the last on \(last.executor): "
-                + "\(last.failure.message) (the unit needs \(unit.cost.memoryBytes >> 20) MiB of memory)"
+                + "\(last.failure.message)\(last.failure.kind == .workerLost ? memory : "")"
             return failure.message == message && failure.kind == last.failure.kind
         }
     }

@@ -49,6 +49,34 @@ struct ElementwiseMergeTests {
         return (0..<count).map { _ in Double(Int(random.next() % 17) - 8) / 8 }
     }
 
+    /// Σ w θ / Σ w, where a base of 1e30 would swallow every task.
+    @Test(arguments: [MergePrecision.single, .double])
+    func `without a base tasks are summed as they are`(precision: MergePrecision) throws {
+        var merge = try ElementwiseMerge(capacity: 2, precision: precision)
+        let (first, second) = (try bytes([1, -2], .f32), try bytes([3, 6], .f32))
+        try merge.begin(elements: 2)
+        try merge.add(first.span.bytes, type: .f32, weight: 1)
+        try merge.add(second.span.bytes, type: .f32, weight: 3)
+        var output = [UInt8](repeating: 0, count: 8)
+        var span = output.mutableSpan
+        var raw = span.mutableBytes
+        try merge.finish(method: .weightedAverage, into: &raw, type: .f32)
+        #expect(try values(output, .f32) == [2.5, 4])
+    }
+
+    @Test func `the base counts with its weight`() throws {
+        var merge = try ElementwiseMerge(capacity: 1, precision: .single)
+        let (base, task) = (try bytes([2], .f32), try bytes([6], .f32))
+        try merge.begin(base: base.span.bytes, type: .f32)
+        try merge.addBase(weight: 3)
+        try merge.add(task.span.bytes, type: .f32, weight: 1)
+        var output = [UInt8](repeating: 0, count: 4)
+        var span = output.mutableSpan
+        var raw = span.mutableBytes
+        try merge.finish(method: .weightedAverage, into: &raw, type: .f32)
+        #expect(try values(output, .f32) == [3])
+    }
+
     @Test(arguments: ElementType.allCases, ElementType.allCases)
     func `task arithmetic over any mix of types`(base: ElementType, task: ElementType) throws {
         let origin = grid(37, seed: 1)
@@ -132,6 +160,14 @@ struct ElementwiseMergeTests {
                 try $0.add(two.span.bytes, type: .f32, weight: .infinity)
             } == "the weight is inf; expected a finite number."
         )
+        #expect(
+            try message { try $0.begin(elements: 3) }
+                == "a range of 3 elements; expected at most the 2 that the merge was made for.")
+        #expect(
+            try message {
+                try $0.begin(elements: 2)
+                try $0.addBase(weight: .nan)
+            } == "the weight is nan; expected a finite number.")
         let empty = try message { merge in
             try merge.begin(base: two.span.bytes, type: .f32)
             var span = output.mutableSpan

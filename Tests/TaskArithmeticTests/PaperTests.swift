@@ -161,7 +161,7 @@ struct PaperTests {
     }
 
     @Test func `the methods carry the names of job files`() {
-        #expect(MergeMethod.allCases.map(\.rawValue) == ["task_arithmetic", "weighted_average", "kfac"])
-        #expect(MergeMethod.allCases.map(\.needsFactors) == [false, false, true])
+        #expect(MergeMethod.allCases.map(\.rawValue) == ["task_arithmetic", "linear", "weighted_average", "kfac"])
+        #expect(MergeMethod.allCases.map(\.needsFactors) == [false, false, false, true])
     }
 }

@@ -272,7 +272,7 @@ enum WireMessages {
             )
         ),
         ("unknown job", .failure(RequestFailure(kind: .unknownJob, problems: []))),
-        ("accepted", .accepted("job-1", isRunningAlready: true)),
+        ("accepted", .accepted("job-1", isRunningAlready: true, notices: [JobNotice(at: "job.yaml:4:5", "x.")])),
         (
             "plan",
             .plan(

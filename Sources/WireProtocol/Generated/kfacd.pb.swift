@@ -1874,6 +1874,9 @@ nonisolated struct WireAccepted: Sendable {
 
   var isRunningAlready: Bool = false
 
+  /// What a person should know of the job, and that does not stop it.
+  var notices: [WireProblem] = []
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1925,6 +1928,9 @@ nonisolated struct WirePlanSummary: Sendable {
 
   /// Form and rank of the regularizers; empty when the job makes none.
   var regularizer: String = String()
+
+  /// What a person should know of the job, and that does not stop it.
+  var notices: [WireProblem] = []
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -5563,7 +5569,7 @@ nonisolated extension WireProblem: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireAccepted: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Accepted"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}is_running_already\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}is_running_already\0\u{1}notices\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5573,6 +5579,7 @@ nonisolated extension WireAccepted: SwiftProtobuf.Message, SwiftProtobuf._Messag
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.job) }()
       case 2: try { try decoder.decodeSingularBoolField(value: &self.isRunningAlready) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.notices) }()
       default: break
       }
     }
@@ -5585,12 +5592,16 @@ nonisolated extension WireAccepted: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.isRunningAlready != false {
       try visitor.visitSingularBoolField(value: self.isRunningAlready, fieldNumber: 2)
     }
+    if !self.notices.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.notices, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireAccepted, rhs: WireAccepted) -> Bool {
     if lhs.job != rhs.job {return false}
     if lhs.isRunningAlready != rhs.isRunningAlready {return false}
+    if lhs.notices != rhs.notices {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5658,7 +5669,7 @@ nonisolated extension WirePlanStage: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WirePlanSummary: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".PlanSummary"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stages\0\u{3}largest_unit\0\u{1}layers\0\u{1}parameters\0\u{1}tasks\0\u{3}wire_bytes\0\u{3}disk_bytes\0\u{1}regularizer\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stages\0\u{3}largest_unit\0\u{1}layers\0\u{1}parameters\0\u{1}tasks\0\u{3}wire_bytes\0\u{3}disk_bytes\0\u{1}regularizer\0\u{1}notices\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5674,6 +5685,7 @@ nonisolated extension WirePlanSummary: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.wireBytes) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.diskBytes) }()
       case 8: try { try decoder.decodeSingularStringField(value: &self.regularizer) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.notices) }()
       default: break
       }
     }
@@ -5704,6 +5716,9 @@ nonisolated extension WirePlanSummary: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if !self.regularizer.isEmpty {
       try visitor.visitSingularStringField(value: self.regularizer, fieldNumber: 8)
     }
+    if !self.notices.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.notices, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5716,6 +5731,7 @@ nonisolated extension WirePlanSummary: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.wireBytes != rhs.wireBytes {return false}
     if lhs.diskBytes != rhs.diskBytes {return false}
     if lhs.regularizer != rhs.regularizer {return false}
+    if lhs.notices != rhs.notices {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

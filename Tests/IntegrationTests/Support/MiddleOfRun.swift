@@ -25,7 +25,7 @@ struct MiddleOfRun {
             name: "run", in: model.directory, environment: ["TMPDIR": temporaries.path])
         try await eventually("staged files", within: .seconds(30)) {
             guard client.isRunning else { throw WaitError(description: client.logTail) }
-            return FileManager.default.fileExists(atPath: "\(output)/.kfacd-job-1")
+            return OutputTree.staging(of: "job-1", in: output) != nil
         }
         let address = try #require(client.errors.split(separator: " ").first { $0.hasPrefix("tcp://127.0.0.1:") })
         self.client = client

@@ -30,10 +30,20 @@ struct OutputTree: Equatable {
         return try JSONSerialization.data(withJSONObject: members, options: [.sortedKeys])
     }
 
-    /// The files below a directory, hidden ones included; none when there is no such directory.
+    /// Where a job's files wait until all are written; `nil` when there is no such directory.
+    static func staging(of job: String, in output: String) -> String? {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: output)) ?? []
+        return names.first { $0.hasPrefix(".kfacd-\(job)-") }.map { "\(output)/\($0)" }
+    }
+
+    /// The list of a job's files, which says when they were published and by whom.
+    private static let manifest = ".kfacd-manifest.json"
+
+    /// The files below a directory, hidden ones included but for the list; none when there is no such directory.
     static func paths(below directory: String) -> [String] {
         let names = FileManager.default.enumerator(atPath: directory)?.compactMap { $0 as? String } ?? []
         return names.filter { name in
+            guard name != manifest else { return false }
             var isDirectory: ObjCBool = false
             return FileManager.default.fileExists(atPath: "\(directory)/\(name)", isDirectory: &isDirectory)
                 && !isDirectory.boolValue

@@ -1,0 +1,31 @@
+// System calls that the Swift overlay of the C library hides.
+
+#ifndef KFACD_SYSTEM_CALLS_H
+#define KFACD_SYSTEM_CALLS_H
+
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/// renameat2(2) with absolute paths or paths from the working directory.
+///
+/// Returns 0, or -1 with errno.
+static inline int kfacd_rename(const char *from, const char *to, unsigned int flags) {
+    // AT_FDCWD is -100 on every architecture.
+    return (int)syscall(SYS_renameat2, -100, from, -100, to, flags);
+}
+
+/// RENAME_NOREPLACE: what is there is not replaced.
+static const unsigned int kfacd_rename_no_replace = 1u;
+
+/// RENAME_EXCHANGE: both names exist before, and afterwards stand for each other's file.
+static const unsigned int kfacd_rename_exchange = 2u;
+
+/// The type of the file system at a path as statfs(2) tells it, 0 when it does not.
+static inline unsigned long long kfacd_file_system_type(const char *path) {
+    struct statfs status;
+    // Some architectures extend the sign of the field's 32 bits.
+    return statfs(path, &status) == 0 ? (unsigned int)status.f_type : 0;
+}
+
+#endif

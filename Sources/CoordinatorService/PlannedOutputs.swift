@@ -1,0 +1,58 @@
+import FileAccess
+import Identifiers
+import JobPlan
+import LinearAlgebra
+import Safetensors
+
+/// The files that a job will publish, with about their sizes: known before the work, so that a place that can never
+/// hold them is refused before it.
+enum PlannedOutputs {
+    /// The files of a plan; what is written beside tensors (headers, copies, the report) is not counted.
+    static func files(of plan: JobPlan, base: SafetensorsSet) -> [PlannedFile] {
+        let curvature = plan.spec.curvature
+        func matrices(_ blocks: [CurvatureBlock]) -> UInt64 {
+            blocks.flatMap(\.factors).reduce(0) { sum, factor in
+                let dimension = UInt64(factor.dimension)
+                return sum + 4
+                    * (curvature.storesPackedTriangles ? dimension * (dimension + 1) / 2 : dimension * dimension)
+            }
+        }
+        var files: [PlannedFile] = []
+        let outputs = plan.spec.outputs
+        let bytes = matrices(plan.blocks)
+        if outputs.contains(.factors) {
+            files += plan.curvedTasks.map { file("factors", $0.name.rawValue, bytes) }
+        }
+        if outputs.contains(.regularizer) {
+            files += plan.targets.map { target in
+                let tasks = plan.curvedTasks.filter { target.includes($0.name) }.count
+                let copies = curvature.regularizer.form == .perTask ? UInt64(tasks) : 1
+                return file("regularizer", target.description, bytes * copies)
+            }
+        }
+        if outputs.contains(.inverses) {
+            files += plan.targets.map { file("inverses", $0.description, bytes) }
+        }
+        if outputs.contains(.merged) { files += merged(plan, base) }
+        return files + [PlannedFile(path: "report.json", byteCount: 0)]
+    }
+
+    private static func file(_ kind: String, _ name: String, _ byteCount: UInt64) -> PlannedFile {
+        PlannedFile(path: "\(kind)/\(name)/\(kind).safetensors", byteCount: byteCount)
+    }
+
+    /// The merged checkpoint in the layout of its base.
+    private static func merged(_ plan: JobPlan, _ base: SafetensorsSet) -> [PlannedFile] {
+        let type = plan.spec.outputType
+        return base.layout.shards.map { shard in
+            let byteCount = shard.tensors.reduce(UInt64(0)) { sum, tensor in
+                let own = UInt64(tensor.byteCount ?? 0)
+                guard let type, let floating = plan.inventory.base.tensors[tensor.name], floating.floatingType != nil
+                else { return sum + own }
+                return sum + UInt64(floating.elementCount * type.byteCount)
+            }
+            let name = base.layout.indexName == nil ? "model.safetensors" : shard.fileName
+            return PlannedFile(path: "merged/\(name)", byteCount: byteCount)
+        }
+    }
+}

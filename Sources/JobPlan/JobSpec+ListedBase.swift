@@ -1,0 +1,59 @@
+import Identifiers
+import TaskArithmetic
+
+/// The base among the models: mergekit files may list it, and under methods that average it counts with its weight.
+extension JobSpec {
+    /// Whether there is anything to merge: a task's checkpoint, or under `linear` the base alone.
+    public var mergesAnything: Bool {
+        tasks.contains { $0.model != nil } || (method == .linear && listedBase != nil)
+    }
+
+    /// The same job with every entry that is the base itself known as such, however its path is written.
+    ///
+    /// The base with captures or factors stays a task of the regularizer, and under `kfac`, which needs its factors, of
+    /// the merge too.
+    ///
+    /// - Parameter inventory: What the files hold; the checkpoints of such entries leave it.
+    /// - Returns: The job, and the problems of entries that list the base more than once.
+    public func settlingListedBase(in inventory: inout JobInventory) -> (spec: JobSpec, problems: [JobProblem]) {
+        var spec = self
+        var problems: [JobProblem] = []
+        for task in tasks where inventory.baseTasks.contains(task.name) && !(method == .kfac && task.hasCurvature) {
+            if let listed = spec.listedBase {
+                problems.append(
+                    JobProblem(
+                        at: task.location,
+                        "this entry is the base, which is listed at \(listed.location) already. Remove one of them."))
+            }
+            spec.listedBase = spec.listedBase ?? task
+            inventory.checkpoints[task.name] = nil
+            guard let position = spec.tasks.firstIndex(where: { $0.name == task.name }) else { continue }
+            if task.hasCurvature {
+                spec.tasks[position].model = nil
+            } else {
+                spec.tasks.remove(at: position)
+            }
+        }
+        return (spec, problems)
+    }
+
+    /// What forbids to merge with the base among the models.
+    func listedBaseProblems() -> [JobProblem] {
+        guard let listedBase, outputs.contains(.merged) else { return [] }
+        if tasks.isEmpty, method != .linear {
+            return [
+                JobProblem(
+                    at: listedBase.location,
+                    "\"models\" lists only the base; expected at least one task.")
+            ]
+        }
+        guard method == .kfac else { return [] }
+        return [
+            JobProblem(
+                at: listedBase.location,
+                "the merge method \"kfac\" needs the factors of every merged model, but the base, which is listed here, "
+                    + "has neither \"captures\" nor \"factors\". Remove the entry: a base without factors cannot count."
+            )
+        ]
+    }
+}

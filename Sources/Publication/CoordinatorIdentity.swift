@@ -1,0 +1,40 @@
+import Safetensors
+public import SystemPackage
+
+/// The lasting name of a coordinator, which tells its jobs from those of others: `coordinator.json` in its state
+/// directory, of the format `kfacd.coordinator/1`.
+public enum CoordinatorIdentity {
+    static let fileName = "coordinator.json"
+    static let format = "kfacd.coordinator/1"
+
+    /// The name that is kept in a state directory, made by chance when there is none yet.
+    ///
+    /// - Throws: ``PublicationError``; nothing is written then.
+    public static func open(in directory: FilePath) throws(PublicationError) -> String {
+        let file = directory.appending(fileName)
+        if FileStatus(of: file) != nil {
+            let value = try FormatVersion.read(file, format: format, byteLimit: 1 << 16)
+            guard let name = value["id"]?.stringValue, isUsable(name) else {
+                throw .malformed(file: file, problem: "\"id\" is missing or not what it should be.")
+            }
+            return name
+        }
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        let name = String(repeating: "0", count: 16 - digits.count) + digits
+        let text = JSONValue.object([.init("format", .string(format)), .init("id", .string(name))]).text(indent: 2)
+        try writing { () throws(SafetensorsError) in try WholeFile.write(Array((text + "\n").utf8), to: file) }
+        return name
+    }
+
+    /// The name that is kept in a state directory, or `nil` when none can be read.
+    public static func read(in directory: FilePath) -> String? {
+        let value = try? FormatVersion.read(directory.appending(fileName), format: format, byteLimit: 1 << 16)
+        return value?["id"]?.stringValue
+    }
+
+    /// It becomes part of file names.
+    private static func isUsable(_ name: String) -> Bool {
+        (1...64).contains(name.utf8.count)
+            && name.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x7a).contains($0) }
+    }
+}

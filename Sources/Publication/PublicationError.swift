@@ -1,0 +1,73 @@
+public import Safetensors
+public import SystemPackage
+
+/// Why files do not get their names in an output directory.
+///
+/// Sentence: what is wrong; what to do.
+public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Another job holds the directory; `holder` names it.
+    case held(path: FilePath, holder: String)
+    /// What stands there may not be replaced: the rest of a sentence for each reason.
+    case inTheWay(path: FilePath, reasons: [String])
+    /// The directory cannot be used: a sentence for each reason.
+    case refused([String])
+    /// The files are whole and did not get their names; they are kept.
+    case kept(staging: FilePath, cause: String)
+    /// What was staged is not there any more.
+    case vanished(staging: FilePath)
+    /// A file of ours is of a later version of its format.
+    case newerVersion(file: FilePath, found: String, known: String)
+    /// A file of ours is not what it should be.
+    case malformed(file: FilePath, problem: String)
+    /// A system call failed; `call` names it and `code` carries the kernel's reason.
+    case callFailed(path: FilePath, call: String, code: Errno)
+    /// A file cannot be read or written.
+    case file(SafetensorsError)
+
+    /// The sentence for the person who must act.
+    public var description: String {
+        switch self {
+        case .held(let path, let holder):
+            "the output directory \(path) is that of \(holder)"
+        case .inTheWay(let path, let reasons):
+            reasons.map { "the output directory \(path) \($0)" }.joined(separator: " ")
+        case .refused(let problems): problems.joined(separator: "\n")
+        case .kept(let staging, let cause):
+            "the files are computed, but cannot be published: \(cause) What was computed is kept in \(staging); "
+                + "submit the job again when the cause is mended, or move the files from there."
+        case .vanished(let staging):
+            "\(staging): the files that were written there are gone, so that nothing can be published. Submit the job "
+                + "again."
+        case .newerVersion(let file, let found, let known):
+            "\(file): is of version \"\(found)\"; this program knows \"\(known)\". Use the newer kfacd, or another "
+                + "directory."
+        case .malformed(let file, let problem):
+            "\(file): \(problem) It was changed by somebody else. Restore it, or choose another directory."
+        case .callFailed(let path, let call, let code):
+            "\(path): \(call) failed: \(code) (errno \(code.rawValue))."
+        case .file(let error):
+            error.description
+        }
+    }
+
+    /// The kernel's reason, where a call failed.
+    public var code: Errno? {
+        switch self {
+        case .callFailed(_, _, let code): code
+        case .file(let error):
+            error.all.lazy.compactMap { error -> Errno? in
+                switch error {
+                case .callFailed(_, _, let code): code
+                case .diskFull: .noSpace
+                default: nil
+                }
+            }.first
+        default: nil
+        }
+    }
+}
+
+/// Does something with files; what fails is said in the words of this module.
+func writing<Value>(_ body: () throws(SafetensorsError) -> Value) throws(PublicationError) -> Value {
+    do { return try body() } catch { throw .file(error) }
+}

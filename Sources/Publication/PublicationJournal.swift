@@ -1,0 +1,63 @@
+import Safetensors
+import SystemPackage
+
+/// What a publication is about to do, written before the first name changes: `.publication.json` in the staging
+/// directory, of the format `kfacd.publication/1`.
+///
+/// With it a publication that was interrupted, at whatever step, is finished or taken back: what stands under a name is
+/// told by its content, which the list of the new files holds.
+struct PublicationJournal: Equatable {
+    static let fileName = ".publication.json"
+    static let format = "kfacd.publication/1"
+
+    /// The list of the new files.
+    let manifest: OutputManifest
+    /// The list of the files that they replace.
+    let replaced: OutputManifest?
+
+    /// The names that get new files, in this order: the report comes after the files, and the list last.
+    var placed: [String] {
+        manifest.entries.sorted { Self.rank($0) < Self.rank($1) } + [OutputManifest.fileName]
+    }
+
+    /// The names of the earlier job that the new one has nothing for.
+    var dropped: [String] { (replaced?.entries ?? []).subtracting(manifest.entries).sorted() }
+
+    private static func rank(_ name: String) -> String { (name.hasPrefix("report.") ? "1" : "0") + name }
+
+    init(manifest: OutputManifest, replaced: OutputManifest?) {
+        self.manifest = manifest
+        self.replaced = replaced
+    }
+
+    /// The journal of a staging directory; `nil` when its publication has not begun.
+    ///
+    /// - Throws: ``PublicationError`` when it cannot be read.
+    init?(in staging: FilePath) throws(PublicationError) {
+        let file = staging.appending(Self.fileName)
+        guard FileStatus(of: file) != nil else { return nil }
+        let value = try FormatVersion.read(file, format: Self.format, byteLimit: 2 * OutputManifest.byteLimit)
+        guard let manifest = value["manifest"] else {
+            throw .malformed(file: file, problem: "\"manifest\" is missing.")
+        }
+        self.manifest = try OutputManifest(manifest, file: file)
+        if let earlier = value["replaced"], earlier != .null {
+            replaced = try OutputManifest(earlier, file: file)
+        } else {
+            replaced = nil
+        }
+    }
+
+    /// Makes it durable.
+    ///
+    /// - Throws: ``PublicationError/file(_:)``; there is none then.
+    func write(to staging: FilePath) throws(PublicationError) {
+        let value = JSONValue.object([
+            .init("format", .string(Self.format)), .init("manifest", manifest.value),
+            .init("replaced", replaced?.value ?? .null),
+        ])
+        try writing { () throws(SafetensorsError) in
+            try WholeFile.write(Array(value.text(indent: 2).utf8), to: staging.appending(Self.fileName))
+        }
+    }
+}

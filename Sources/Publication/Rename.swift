@@ -1,0 +1,76 @@
+import CSystemCalls
+import Glibc
+import SystemPackage
+
+/// Names that change hands on one file system, and never replace what nobody looked at.
+enum Rename {
+    /// How two names are exchanged: by the kernel in one step, or, where a file system cannot, in three.
+    enum Exchange: Sendable { case atomic, steps }
+
+    /// Gives a file or directory a name that is free.
+    ///
+    /// - Throws: ``PublicationError/callFailed(path:call:code:)``; nothing has moved then.
+    static func move(_ source: FilePath, to destination: FilePath) throws(PublicationError) {
+        if call(source, destination, kfacd_rename_no_replace) == 0 { return }
+        let code = Errno(rawValue: errno)
+        guard isUnsupported(code) else { throw .callFailed(path: destination, call: "rename", code: code) }
+        guard FileStatus(of: destination) == nil else {
+            throw .callFailed(path: destination, call: "rename", code: .fileExists)
+        }
+        try plain(source, destination)
+    }
+
+    /// Exchanges what two names stand for.
+    ///
+    /// Where the file system cannot do it in one step (NFS, FAT), `aside` holds the old one for a moment; a crash
+    /// then leaves it there, and ``settle(_:aside:)`` goes on.
+    ///
+    /// - Throws: ``PublicationError/callFailed(path:call:code:)``; both names are as they were.
+    static func exchange(
+        _ new: FilePath, with old: FilePath, aside: FilePath, by way: Exchange = .atomic
+    ) throws(PublicationError) {
+        if way == .atomic {
+            if call(new, old, kfacd_rename_exchange) == 0 { return }
+            let code = Errno(rawValue: errno)
+            guard isUnsupported(code) else { throw .callFailed(path: old, call: "rename", code: code) }
+        }
+        let isFile = FileStatus(of: old)?.kind == .file && FileStatus(of: new)?.kind == .file
+        // A file is at no moment without a name: a second one, which the new file then takes from it.
+        let isLinked =
+            isFile
+            && old.withPlatformString { from in aside.withPlatformString { to in link(from, to) } } == 0
+        if !isLinked { try plain(old, aside) }
+        do throws(PublicationError) {
+            try plain(new, old)
+        } catch {
+            if isLinked {
+                _ = aside.withPlatformString { unlink($0) }
+            } else {
+                try plain(aside, old)
+            }
+            throw error
+        }
+        settle(new, aside: aside)
+    }
+
+    /// Gives what was set aside its place, when a crash came in between.
+    static func settle(_ place: FilePath, aside: FilePath) {
+        guard FileStatus(of: aside) != nil, FileStatus(of: place) == nil else { return }
+        try? plain(aside, place)
+    }
+
+    private static func plain(_ source: FilePath, _ destination: FilePath) throws(PublicationError) {
+        let result = source.withPlatformString { from in destination.withPlatformString { to in rename(from, to) } }
+        guard result == 0 else {
+            throw .callFailed(path: destination, call: "rename", code: Errno(rawValue: errno))
+        }
+    }
+
+    private static func call(_ source: FilePath, _ destination: FilePath, _ flags: UInt32) -> Int32 {
+        source.withPlatformString { from in destination.withPlatformString { to in kfacd_rename(from, to, flags) } }
+    }
+
+    private static func isUnsupported(_ code: Errno) -> Bool {
+        [.invalidArgument, .noFunction, .notSupportedOnSocket, .notSupported].contains(code)
+    }
+}
