@@ -175,7 +175,7 @@ let package = Package(
                 "Identifiers", "Scheduling", "JobPlan", "JobJournal", "Messaging", "WireProtocol", "BlobStore",
                 "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
                 "Supervision", "PrometheusMetrics", "FileAccess", "Keys", "ZeroMQ", systemPackage, logging, metrics,
-                serviceLifecycle,
+                serviceLifecycle, .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         module(
             "WorkerService",
@@ -239,7 +239,7 @@ let package = Package(
             "CoordinatorServiceTests",
             [
                 "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "JobJournal", "Scheduling",
-                "Supervision", "BlobStore", "FileAccess", "ZeroMQ", systemPackage, logging,
+                "Supervision", "PrometheusMetrics", "BlobStore", "FileAccess", "ZeroMQ", systemPackage, logging,
             ]),
         tests("JobJournalTests", ["JobJournal", "Scheduling", "JobPlan", "Identifiers"]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
@@ -289,6 +289,8 @@ let package = Package(
             "StudyTests",
             ["Study", "StudyReport", "Laboratory", "ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage]),
         tests("FuzzCorpusTests", ["FuzzEntries"]),
-        tests("IntegrationTests", ["kfacd", "kfacctl", "kfaclab"]),
+        tests(
+            "IntegrationTests",
+            ["kfacd", "kfacctl", "kfaclab", "Identifiers", "JobPlan", "WireProtocol", "ZeroMQ"]),
     ]
 )

@@ -24,7 +24,7 @@ actor Coordinator {
     private let durableRecord: DurableRecord
     let logger: Logger
     let supervision: DaemonSupervision
-    private let metrics: CoordinatorMetrics
+    let metrics: CoordinatorMetrics
     private let start = ContinuousClock.now
     /// Time since then in which the process did not run.
     private var lostTime = Duration.zero
@@ -54,6 +54,8 @@ actor Coordinator {
     /// Bound: each worker's limit of transfers.
     var waitingRanges: [BlobDigest: [(range: RangeRequest, peer: RoutingIdentity)]] = [:]
     var earlyResults = EarlyResults()
+    /// What workers' words are judged by.
+    var conduct = WorkerConduct()
     /// Why the journal cannot be written at the moment: everything waits for room on the disk.
     private(set) var journalPause: String?
 
@@ -66,16 +68,6 @@ actor Coordinator {
     private let ownWorkSink: AsyncStream<CoordinatorTask>.Continuation
     /// What concerns transfers.
     nonisolated let transfers = TransferQueue()
-
-    /// A worker that greeted.
-    struct ConnectedWorker {
-        let identity: RoutingIdentity
-        let hello: WorkerHello
-        var finishedUnits = 0
-        /// Blobs that it told of, without those that it took back.
-        var toldBlobs = 0
-        var lastSign = ContinuousClock.now - .seconds(1)
-    }
 
     init(
         configuration: CoordinatorConfiguration, endpoint: CoordinatorEndpoint, store: BlobStore, journal: JobJournal,
@@ -217,6 +209,7 @@ actor Coordinator {
                 happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
                 return
             }
+            conduct.given.give(LeasedUnitName(leased.unit, leased.attempt), to: worker)
             guard await endpoint.send(.coordinator(.lease(lease)), to: peer) else {
                 let failure = UnitFailure(
                     kind: .badInput,
@@ -228,7 +221,9 @@ actor Coordinator {
         case .revoke(let worker, let leased):
             guard let peer = workers[worker]?.identity else { return }
             await endpoint.send(.coordinator(.revoke(LeasedUnitName(leased.unit, leased.attempt))), to: peer)
-        case .collect(let worker, let blob): await tell(worker, .collect(blob))
+        case .collect(let worker, let blob):
+            conduct.given.ask(for: blob, of: worker)
+            await tell(worker, .collect(blob))
         case .drain(let worker): await tell(worker, .drain)
         case .dismiss(let worker): await tell(worker, .dismiss)
         }
@@ -272,6 +267,7 @@ actor Coordinator {
     /// Lets go of a job whose end is durable.
     private func end(_ id: JobID) async {
         guard let job = jobs.removeValue(forKey: id) else { return }
+        conduct.resumedJobs.remove(id)
         let outcome = scheduler.status(of: id)?.outcome
         if outcome == .succeeded {
             successes = successes.suffix(Self.jobsShownMax - 1) + [(id, Date.now.timeIntervalSince1970)]
@@ -407,6 +403,7 @@ actor Coordinator {
             }
             scheduler.apply(.jobAccepted(header), plan: job.plan)
             jobs[header.id] = job
+            conduct.resumedJobs.insert(header.id)
             return nil
         } catch {
             return lostJob(header.id, "\(error)")
