@@ -178,8 +178,8 @@ let package = Package(
                 "Identifiers", "Scheduling", "JobPlan", "JobJournal", "Messaging", "WireProtocol", "BlobStore",
                 "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
                 "Publication", "Supervision", "PrometheusMetrics", "FileAccess", "Keys", "ZeroMQ", systemPackage,
-                logging, metrics,
-                serviceLifecycle,
+                logging, metrics, serviceLifecycle,
+                .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         module(
             "WorkerService",
@@ -245,7 +245,8 @@ let package = Package(
             "CoordinatorServiceTests",
             [
                 "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "JobJournal", "Scheduling",
-                "Supervision", "BlobStore", "FileAccess", "ZeroMQ", "Publication", systemPackage, logging,
+                "Supervision", "PrometheusMetrics", "BlobStore", "FileAccess", "ZeroMQ", "Publication", systemPackage,
+                logging,
             ]),
         tests("PublicationTests", ["Publication", "FileAccess", "Safetensors", systemPackage]),
         tests("JobJournalTests", ["JobJournal", "Scheduling", "JobPlan", "Identifiers"]),
@@ -296,6 +297,8 @@ let package = Package(
             "StudyTests",
             ["Study", "StudyReport", "Laboratory", "ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage]),
         tests("FuzzCorpusTests", ["FuzzEntries"]),
-        tests("IntegrationTests", ["kfacd", "kfacctl", "kfaclab"]),
+        tests(
+            "IntegrationTests",
+            ["kfacd", "kfacctl", "kfaclab", "Identifiers", "JobPlan", "WireProtocol", "ZeroMQ"]),
     ]
 )

@@ -3,12 +3,19 @@
 
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 // libzmq's stable API; ZMQ_BUILD_DRAFT_API stays undefined, since Debian's library is built without it.
 #include <zmq.h>
 
 // The Glibc module lacks <sys/eventfd.h>, and its flags are an enum and macros at once, which Swift cannot import.
 static inline int czeromq_eventfd(void) {
     return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+// ioctl(2) is variadic, which Swift cannot call. How many bytes wait to be read from a socket; −1 when it is none.
+static inline int czeromq_unread_bytes(int descriptor) {
+    int count = 0;
+    return ioctl(descriptor, FIONREAD, &count) == 0 ? count : -1;
 }
 
 // The Glibc module is compiled without _GNU_SOURCE, which hides this function (pthread_setname_np(3)).

@@ -99,7 +99,9 @@ extension Coordinator {
     /// One line on what is going on: the job that was submitted first, how many there are besides, who works.
     private var statusLine: String {
         let workers = scheduler.workerStatuses.count
-        let crew = "\(workers) worker\(workers == 1 ? "" : "s")"
+        let unheard = endpoint.recentUnheardConnections
+        let strangers = unheard > 0 ? ", \(unheard) connections ended unheard in the last minute" : ""
+        let crew = "\(workers) worker\(workers == 1 ? "" : "s")\(strangers)"
         let running = settled.running
         guard let first = running.first else { return "no job, \(crew)" }
         let others = running.count > 1 ? " and \(running.count - 1) more" : ""

@@ -23,6 +23,7 @@ extension Coordinator {
         guard let worker = worker(at: peer) else {
             // It greeted an earlier life of this coordinator, or was given up: it shall greet again.
             await endpoint.send(.coordinator(.unknownWorker), to: peer)
+            conduct.noteEarlyWord(of: peer)
             // What it has finished meanwhile is still worth having.
             if case .finished(let name, let result, let elapsed, let kernels) = message {
                 let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
@@ -33,15 +34,14 @@ extension Coordinator {
         noteSign(of: worker)
         switch message {
         case .hello: break
-        case .heartbeat(_, let progress):
-            let steps = progress.map { UnitSteps($0.unit.unit, $0.unit.attempt, steps: $0.steps) }
-            if !steps.isEmpty { happen(.workerProgressed(worker, steps)) }
-        case .started(let name): happen(.unitStarted(name.unit, name.attempt, by: worker))
+        case .heartbeat(let name, let progress): await note(progress, of: name, by: worker, peer)
+        case .started(let name):
+            if await accepts(name, from: worker, peer) { happen(.unitStarted(name.unit, name.attempt, by: worker)) }
         case .finished(let name, let result, let elapsed, let kernels):
-            countFinishedUnit(of: worker)
             let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
-            happen(.unitFinished(name.unit, name.attempt, by: .worker(worker), result, timing))
+            await finish(name, result, timing, by: worker, peer)
         case .failed(let name, let fault, let message):
+            guard await accepts(name, from: worker, peer) else { return }
             let failure = UnitFailure(kind: UnitFailure.Kind(fault), message: message)
             happen(.unitFailed(name.unit, name.attempt, by: .worker(worker), failure))
         case .goodbye(let reason): happen(.workerLeft(worker, reason: reason))
@@ -52,9 +52,11 @@ extension Coordinator {
             workers[worker]?.toldBlobs = max(told - blobs.count, 0)
             happen(.blobsDropped(worker, blobs))
         case .collectFailure(let blob, let message):
+            guard await accepts(blob, from: worker, peer) else { return }
             await pass(.abandoned(blob), from: peer)
             failCollection(of: blob, from: worker, message)
-        case .rangeRequest(let range): await request(range, from: peer)
+        case .rangeRequest(let range):
+            if await accepts(range, from: worker, peer) { await request(range, from: peer) }
         case .rangeCredit(let transfer, let chunks):
             // The rest is not wanted: also where nothing of it was sent yet, since the blob is still being collected.
             if chunks == 0 { forgetRequests(of: peer) { $0.transfer == transfer } }
@@ -62,7 +64,7 @@ extension Coordinator {
         case .uploadOffer(let transfer, let blob):
             // Only what was asked for: a worker cannot fill the disk.
             let request: TransferService.Request =
-                scheduler.isWanted(blob.digest)
+                await accepts(blob.digest, from: worker, peer) && scheduler.isWanted(blob.digest)
                 ? .offer(transfer: transfer, blob) : .unwanted(transfer: transfer, blob.digest)
             await pass(request, from: peer)
         case .uploadChunk(let transfer, let offset):
@@ -71,13 +73,13 @@ extension Coordinator {
     }
 
     /// Passes on what a peer said of its transfers; one that says more than they can need is not talked to any more.
-    private func pass(_ request: TransferService.Request, from peer: RoutingIdentity) async {
+    func pass(_ request: TransferService.Request, from peer: RoutingIdentity) async {
         guard !transfers.add(request, from: peer) else { return }
         await end(peer, because: "more was said of transfers than their credit allows; is it a worker of this version?")
     }
 
     /// Ends the conversation with a worker that does not keep to the protocol.
-    private func end(_ peer: RoutingIdentity, because sentence: String) async {
+    func end(_ peer: RoutingIdentity, because sentence: String) async {
         logger.warning(
             "a worker's connection was ended",
             metadata: [LogKeys.worker: "\(endpoint.name(of: peer))", LogKeys.cause: "\(sentence)"])
@@ -120,7 +122,10 @@ extension Coordinator {
         workers[hello.worker] = ConnectedWorker(
             identity: peer, hello: hello, finishedUnits: former?.finishedUnits ?? 0,
             rate: former?.rate ?? MinuteCounts(minutes: Self.rateMinutes),
-            toldBlobs: isNewConnection ? 0 : former?.toldBlobs ?? 0)
+            toldBlobs: isNewConnection ? 0 : former?.toldBlobs ?? 0,
+            refusedWords: former?.identity == peer ? former?.refusedWords ?? 0 : 0)
+        let isReturn = conduct.takeEarlyWord(of: peer) || hello.connection > 0
+        conduct.given.greet(hello.worker, lanes: hello.lanes, isReturn: isReturn)
         await endpoint.send(
             .coordinator(
                 .welcome(coordinator: configuration.build, heartbeatInterval: configuration.heartbeatInterval)),
@@ -130,9 +135,7 @@ extension Coordinator {
         let capacity = WorkerCapacity(lanes: hello.lanes, memoryBytes: hello.memoryBytes)
         happen(.workerJoined(hello.worker, capacity))
         for early in earlyResults.take(from: peer) {
-            countFinishedUnit(of: hello.worker)
-            let (unit, worker) = (early.unit, UnitExecutorName.worker(hello.worker))
-            happen(.unitFinished(unit.unit, unit.attempt, by: worker, early.result, early.timing))
+            await finish(early.unit, early.result, early.timing, by: hello.worker, peer)
         }
     }
 

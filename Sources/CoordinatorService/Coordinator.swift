@@ -27,7 +27,7 @@ actor Coordinator {
     private let durableRecord: DurableRecord
     let logger: Logger
     let supervision: DaemonSupervision
-    private let metrics: CoordinatorMetrics
+    let metrics: CoordinatorMetrics
     private let start = ContinuousClock.now
     /// Time since then in which the process did not run.
     private var lostTime = Duration.zero
@@ -58,6 +58,8 @@ actor Coordinator {
     /// Bound: each worker's limit of transfers.
     var waitingRanges: [BlobDigest: [(range: RangeRequest, peer: RoutingIdentity)]] = [:]
     var earlyResults = EarlyResults()
+    /// What workers' words are judged by.
+    var conduct = WorkerConduct()
     /// Why the journal cannot be written at the moment: everything waits for room on the disk.
     private(set) var journalPause: String?
 
@@ -70,18 +72,6 @@ actor Coordinator {
     private let ownWorkSink: AsyncStream<CoordinatorTask>.Continuation
     /// What concerns transfers.
     nonisolated let transfers = TransferQueue()
-
-    /// A worker that greeted.
-    struct ConnectedWorker {
-        let identity: RoutingIdentity
-        let hello: WorkerHello
-        var finishedUnits = 0
-        /// Units that it finished in the last minutes.
-        var rate = MinuteCounts(minutes: Coordinator.rateMinutes)
-        /// Blobs that it told of, without those that it took back.
-        var toldBlobs = 0
-        var lastSign = ContinuousClock.now - .seconds(1)
-    }
 
     init(
         configuration: CoordinatorConfiguration, endpoint: CoordinatorEndpoint, store: BlobStore, journal: JobJournal,
@@ -227,6 +217,7 @@ actor Coordinator {
                 happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
                 return
             }
+            conduct.given.give(LeasedUnitName(leased.unit, leased.attempt), to: worker)
             guard await endpoint.send(.coordinator(.lease(lease)), to: peer) else {
                 let failure = UnitFailure(
                     kind: .badInput,
@@ -238,7 +229,9 @@ actor Coordinator {
         case .revoke(let worker, let leased):
             guard let peer = workers[worker]?.identity else { return }
             await endpoint.send(.coordinator(.revoke(LeasedUnitName(leased.unit, leased.attempt))), to: peer)
-        case .collect(let worker, let blob): await tell(worker, .collect(blob))
+        case .collect(let worker, let blob):
+            conduct.given.ask(for: blob, of: worker)
+            await tell(worker, .collect(blob))
         case .drain(let worker): await tell(worker, .drain)
         case .dismiss(let worker): await tell(worker, .dismiss)
         }
@@ -282,6 +275,7 @@ actor Coordinator {
     /// Lets go of a job whose end is durable.
     private func end(_ id: JobID) async {
         guard let job = jobs.removeValue(forKey: id) else { return }
+        conduct.resumedJobs.remove(id)
         let outcome = scheduler.status(of: id)?.outcome
         history.times.end(id)
         if outcome == .succeeded {
@@ -421,6 +415,7 @@ actor Coordinator {
             try await admissionDesk.claimOutput(of: job)
             scheduler.apply(.jobAccepted(header), plan: job.plan)
             jobs[header.id] = job
+            conduct.resumedJobs.insert(header.id)
             history.times.begin(header.id, after: .seconds(Date.now.timeIntervalSince1970 - header.submittedAt))
             return nil
         } catch {

@@ -61,6 +61,16 @@ public struct CoordinatorDaemon: Service {
             onUnsendable: { peer, error in
                 logger.error(
                     "a message was too large to be sent", metadata: ["peer": "\(peer)", LogKeys.cause: "\(error)"])
+            },
+            onUnheard: { report in
+                logger.warning(
+                    "connections ended before anything was heard by them, since the last such line",
+                    metadata: ["count": "\(report.count)", LogKeys.cause: "\(report)"])
+            },
+            onRenewal: { byteCount in
+                logger.warning(
+                    "all connections are made anew: some claimed the names of others, and what they sent is let go",
+                    metadata: ["bytes": "\(byteCount)"])
             })
         let coordinator = Coordinator(
             configuration: configuration, endpoint: endpoint, store: store, journal: journal,

@@ -43,6 +43,10 @@ public struct CoordinatorMetrics: Sendable {
             "kfacd_result_mismatches_total", help: "Results that differ from an earlier one of the same unit.",
             kind: .counter),
         MetricFamily(
+            "kfacd_refused_words_total",
+            help: "Words of workers that cannot be right, by what they are about: a unit, blob, range, result or name.",
+            kind: .counter, labels: ["about"]),
+        MetricFamily(
             "kfacd_last_success_timestamp_seconds", help: "When a job succeeded, of the latest since the start.",
             kind: .gauge, labels: ["job"]),
         MetricFamily(
@@ -55,6 +59,14 @@ public struct CoordinatorMetrics: Sendable {
         self.factory = factory
         // From zero on: of a series that begins with 1 nobody sees that it rose.
         for kind in UnitFailure.Kind.allCases { failures(kind).increment(by: 0) }
+        for word in RefusedWord.allCases { refusals(word).increment(by: 0) }
+    }
+
+    /// Counts a word of a worker that was refused.
+    func note(_ word: RefusedWord) { refusals(word).increment() }
+
+    private func refusals(_ word: RefusedWord) -> Counter {
+        Counter(label: "kfacd_refused_words_total", dimensions: [("about", word.rawValue)], factory: factory)
     }
 
     /// Counts what happened to a unit; one that was computed twice counts twice.

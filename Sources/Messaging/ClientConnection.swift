@@ -30,7 +30,7 @@ public actor ClientConnection {
     private static func watch(_ link: DealerLink, askAgain: () async throws(MessagingError) -> Void)
         async throws(MessagingError)
     {
-        var lost = 0
+        var (lost, firstLoss) = (0, ContinuousClock.now)
         for await event in link.channel.events {
             if let error = link.failure(after: event) { throw error }
             switch event {
@@ -39,8 +39,12 @@ public actor ClientConnection {
             case .handshakeFailed(_, .connectionLost) where link.usesKeys:
                 // One may be lost when a coordinator ends; a wrong server key loses all of them. Without keys it is
                 // the network that breaks off, and may be better in a moment.
+                if lost == 0 { firstLoss = .now }
                 lost += 1
-                if lost == 3 { throw .handshakeFailed(endpoint: link.endpoint) }
+                // A coordinator with too many connections loses some, too, and has room in a moment.
+                if lost >= 3, ContinuousClock.now - firstLoss >= .seconds(2) {
+                    throw .handshakeFailed(endpoint: link.endpoint)
+                }
             default: continue
             }
         }

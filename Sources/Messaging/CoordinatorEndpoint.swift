@@ -37,6 +37,8 @@ public final class CoordinatorEndpoint: Sendable {
     private let onUnsendable: @Sendable (String, WireError) -> Void
     /// Messages that were too large to be sent.
     private let unsendable = Mutex<UInt64>(0)
+    private let onRenewal: @Sendable (UInt64) -> Void
+    private let unheard: UnheardNews
     private let conduct = Mutex(PeerConduct())
     private let refusals = Mutex(NewsFilter())
     private let floods = Mutex(NewsFilter())
@@ -53,6 +55,7 @@ public final class CoordinatorEndpoint: Sendable {
         limits.outboundMessages = 4096
         limits.framesPerMessage = 2
         limits.messageBytes = WireLimits.messageBytesMax + 2 * WireLimits.chunkBytes
+        limits.receivedMessageBytes = WireLimits.requestBytesMax + 2 * WireLimits.chunkBytes
         limits.unfinishedBytesPerConnection = 2 * WireLimits.requestBytesMax
         return limits
     }()
@@ -66,16 +69,16 @@ public final class CoordinatorEndpoint: Sendable {
         // Many peers each hold little: credit bounds what is under way, this bounds what a dead peer leaves behind.
         options.sendHighWaterMark = 1024
         options.receiveHighWaterMark = nil
-        options.maximumFrameBytes = max(WireLimits.requestBytesMax, WireLimits.chunkBytes)
         return options
     }()
 
     private init(
         channel: MessageChannel, authenticator: CurveAuthenticator?, access: PeerAccess?, names: PeerNames,
         onFlood: @escaping @Sendable (String, UInt64) -> Void,
-        onUnsendable: @escaping @Sendable (String, WireError) -> Void
+        onUnsendable: @escaping @Sendable (String, WireError) -> Void, onRenewal: @escaping @Sendable (UInt64) -> Void,
+        unheard: UnheardNews
     ) {
-        self.onFlood = onFlood
+        (self.onFlood, self.onRenewal, self.unheard) = (onFlood, onRenewal, unheard)
         self.onUnsendable = onUnsendable
         self.channel = channel
         self.authenticator = authenticator
@@ -95,6 +98,9 @@ public final class CoordinatorEndpoint: Sendable {
     ///   - onFlood: Told of a host whose connection was ended because it sent more bytes than are held for it, once a
     ///     minute at most.
     ///   - onUnsendable: Told of each message that was too large to be sent, and to whom.
+    ///   - onUnheard: Told of connections that ended before a message came by them, so before a key was proved where
+    ///     keys are asked for: once a minute at most, all since the last time.
+    ///   - onRenewal: Told that all connections were ended, since some that claimed taken names had left so many bytes.
     /// - Returns: An endpoint that listens; until ``guardConnections()`` runs, nobody with keys gets in.
     /// - Throws: ``MessagingError/unprotectedEndpoint(endpoint:)`` for an endpoint that other machines reach,
     ///   ``MessagingError/cannotOpen(endpoint:cause:)`` when it is taken or not permitted.
@@ -102,7 +108,9 @@ public final class CoordinatorEndpoint: Sendable {
         _ endpoint: Endpoint, context: Context, keys: CoordinatorKeys? = nil, claimPeriod: Duration = .seconds(10),
         limits: ChannelLimits = limits, onUnknownKey: @escaping @Sendable (CurvePublicKey) -> Void = { _ in },
         onFlood: @escaping @Sendable (String, UInt64) -> Void = { _, _ in },
-        onUnsendable: @escaping @Sendable (String, WireError) -> Void = { _, _ in }
+        onUnsendable: @escaping @Sendable (String, WireError) -> Void = { _, _ in },
+        onUnheard: @escaping @Sendable (UnheardConnectionsReport) -> Void = { _ in },
+        onRenewal: @escaping @Sendable (UInt64) -> Void = { _ in }
     ) async throws(MessagingError) -> CoordinatorEndpoint {
         guard endpoint.isLocalOnly || keys != nil else {
             throw .unprotectedEndpoint(endpoint: endpoint.description)
@@ -122,7 +130,8 @@ public final class CoordinatorEndpoint: Sendable {
             return CoordinatorEndpoint(
                 channel: channel, authenticator: authenticator,
                 access: keys.map { PeerAccess(keys: $0.authorized, claimPeriod: claimPeriod) }, names: names,
-                onFlood: onFlood, onUnsendable: onUnsendable)
+                onFlood: onFlood, onUnsendable: onUnsendable, onRenewal: onRenewal,
+                unheard: UnheardNews(tell: onUnheard))
         } catch {
             throw .cannotOpen(endpoint: endpoint.description, cause: error.description)
         }
@@ -136,6 +145,7 @@ public final class CoordinatorEndpoint: Sendable {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 if let authenticator { group.addTask { try await authenticator.run() } }
                 group.addTask { await self.watchLimits() }
+                group.addTask { await self.watchUnheard() }
                 try await group.waitForAll()
             }
         } catch {
@@ -150,12 +160,23 @@ public final class CoordinatorEndpoint: Sendable {
             case .flooded(let host, let byteCount):
                 guard floods.withLock({ $0.isNews(host, at: .now) }) else { break }
                 onFlood(host, byteCount)
+            case .renewed(let byteCount): onRenewal(byteCount)
             default: break
             }
         }
         // The endpoint is closed: what it received is still read by others, and they decide when all is over.
         while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
     }
+
+    private func watchUnheard() async {
+        while !Task.isCancelled {
+            unheard.note(channel.takeUnheardConnections(), at: .now)
+            try? await Task.sleep(for: .seconds(1))
+        }
+    }
+
+    /// Connections of the last minute that ended before a message came by them.
+    public var recentUnheardConnections: Int { unheard.recentCount(at: .now) }
 
     // MARK: - Messages
 

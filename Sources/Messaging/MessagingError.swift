@@ -38,8 +38,9 @@ public enum MessagingError: Error, Equatable, Sendable, CustomStringConvertible 
             "the coordinator at \(endpoint) does not know this key. Put its public file, with a role, into the "
                 + "coordinator's directory of authorized keys, and reload the coordinator."
         case .handshakeFailed(let endpoint):
-            "the coordinator at \(endpoint) breaks off before anything is said. Check that --server-key is its public "
-                + "key, and that keys are given on both sides or on neither."
+            "the coordinator at \(endpoint) breaks off before anything is said, time and again. Either the keys do "
+                + "not fit: check that --server-key is its public key, and that keys are given on both sides or on "
+                + "neither. Or it has too many connections: then its log says how many ended unheard."
         case .unreachable(let endpoint, let waited):
             "no coordinator answered at \(endpoint) within \(waited). Check the address, and that "
                 + "\"kfacd coordinator\" runs there."

@@ -22,6 +22,19 @@ public enum NetworkMetrics {
         MetricFamily(
             "kfacd_queue_messages", help: "Messages that wait in a socket's queue.", kind: .gauge,
             labels: ["socket", "direction"]),
+        MetricFamily(
+            "kfacd_connections",
+            help: "Connections to the coordinator: heard, or unheard as long as no message has come by them.",
+            kind: .gauge, labels: ["state"]),
+        MetricFamily(
+            "kfacd_unheard_connections_total",
+            help: "Connections that ended before a message came by them, so before a key was proved, by what ended "
+                + "them: failed (the handshake, or their peer), crowded (too many), excessive (bytes), silent.",
+            kind: .counter, labels: ["end"]),
+        MetricFamily(
+            "kfacd_socket_renewals_total",
+            help: "How often all connections were ended, since some that claimed taken names had left too much.",
+            kind: .counter),
     ]
 
     /// The numbers of a coordinator's router at one moment.
@@ -32,6 +45,14 @@ public enum NetworkMetrics {
     /// - Returns: A sample a number.
     public static func samples(router statistics: ChannelStatistics, unsendable: UInt64 = 0) -> [MetricSample] {
         samples("router", statistics, statistics.peers, unsendable: unsendable)
+            + UnheardEnd.allCases.map { end in
+                MetricSample("kfacd_unheard_connections_total", [end.rawValue], statistics.unheardEnds[end] ?? 0)
+            } + [
+                MetricSample(
+                    "kfacd_connections", ["heard"], max(statistics.connections - statistics.unheardConnections, 0)),
+                MetricSample("kfacd_connections", ["unheard"], statistics.unheardConnections),
+                MetricSample("kfacd_socket_renewals_total", [], statistics.renewals),
+            ]
     }
 
     /// The numbers of a worker's dealer at one moment; the coordinator is its only peer.

@@ -17,6 +17,18 @@ func word<Word: RawRepresentable<String>>(_ text: String, _ what: String) throws
     return word
 }
 
+/// A duration in seconds.
+func seconds(_ value: Double) throws(WireError) -> Double {
+    guard value >= 0, value <= 1e10 else { throw .malformed("a duration is \(value) seconds") }
+    return value
+}
+
+/// What a peer says to people: it may send any length, but not have any shown.
+func sentence(_ text: String) -> String {
+    guard text.utf8.count > 10_000 else { return text.printableLines }
+    return String(String.UnicodeScalarView(text.unicodeScalars.prefix(10_000))).printableLines + "…"
+}
+
 /// A digest of 64 hexadecimal digits.
 func digest(_ text: String) throws(WireError) -> BlobDigest {
     guard let digest = BlobDigest(hexadecimal: text) else {

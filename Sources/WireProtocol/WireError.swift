@@ -28,14 +28,13 @@ public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
 /// The limits and the version of the protocol.
 public enum WireLimits {
     /// The version that this program speaks.
-    public static let version: UInt32 = 2
+    public static let version: UInt32 = 3
     /// Most bytes of a message's first frame.
     public static let messageBytesMax = 64 << 20
     /// Most bytes of the first frame of what workers and clients send: the coordinator holds them for many peers.
     public static let requestBytesMax = 16 << 20
     /// Bytes of a chunk of a transfer; the last one may be shorter.
     ///
-    /// Measured: 1 MiB frames are the fastest on loopback.
     public static let chunkBytes = 1 << 20
     /// Chunks that may be under way in one transfer before credit must come.
     public static let chunkCredit: UInt32 = 8

@@ -197,23 +197,24 @@ extension WorkerMessage {
         case .finished(let finished):
             self = .finished(
                 try LeasedUnitName(finished.unit), try UnitResult(finished.result),
-                elapsedSeconds: finished.elapsedSeconds, kernelSeconds: finished.kernelSeconds)
+                elapsedSeconds: try seconds(finished.elapsedSeconds),
+                kernelSeconds: try seconds(finished.kernelSeconds))
         case .failed(let failed):
             self = .failed(
-                try LeasedUnitName(failed.unit), try word(failed.kind, "a fault"), message: failed.message)
+                try LeasedUnitName(failed.unit), try word(failed.kind, "a fault"), message: sentence(failed.message))
         case .rangeRequest(let request): self = .rangeRequest(try RangeRequest(request))
         case .rangeCredit(let credit): self = .rangeCredit(transfer: credit.transfer, chunks: credit.chunks)
         case .uploadOffer(let offer):
             self = .uploadOffer(transfer: offer.transfer, try BlobReference(offer.blob))
         case .uploadChunk(let chunk): self = .uploadChunk(transfer: chunk.transfer, offset: chunk.offset)
-        case .goodbye(let goodbye): self = .goodbye(reason: goodbye.reason)
+        case .goodbye(let goodbye): self = .goodbye(reason: sentence(goodbye.reason))
         case .held(let held):
             self = .held(
                 try list(held.blobs, "the list of blobs") { blob throws(WireError) in try BlobReference(blob) })
         case .dropped(let dropped): self = .dropped(try list(dropped.digests, "the list of blobs", digest))
         case .collectFailure(let failure):
-            self = .collectFailure(try digest(failure.blob), message: failure.message)
-        case .draining(let draining): self = .draining(reason: draining.reason)
+            self = .collectFailure(try digest(failure.blob), message: sentence(failure.message))
+        case .draining(let draining): self = .draining(reason: sentence(draining.reason))
         case nil: throw .malformed("a worker's message has no body")
         }
     }
@@ -266,6 +267,13 @@ extension WorkerHello {
     init(_ wire: WireWorkerHello) throws(WireError) {
         guard !wire.worker.isEmpty, wire.worker.utf8.count <= 200, wire.host.utf8.count <= 300 else {
             throw .malformed("a worker's name is empty or too long")
+        }
+        let texts = [wire.worker, wire.host, wire.kernelSet, wire.build]
+        guard texts.allSatisfy({ $0.utf8.count <= 1000 && $0 == $0.printable }) else {
+            throw .malformed("a worker's name, or what it says of itself, is too long or cannot be printed")
+        }
+        guard wire.memoryBytes <= UInt64(WireLimits.elementsMax) else {
+            throw .malformed("a worker's memory is \(wire.memoryBytes) bytes")
         }
         let lanes = try count(wire.lanes, "the number of lanes", most: 4096)
         guard lanes > 0 else { throw .malformed("a worker has no lanes") }

@@ -29,6 +29,12 @@ final class ChannelCore: Sendable {
         var sentBytes: UInt64 = 0
         var receivedBytes: UInt64 = 0
         var peers: [String: PeerTraffic] = [:]
+        var connections = 0
+        var unheardConnections = 0
+        var unheardEnds: [UnheardEnd: Int] = [:]
+        var renewals = 0
+        /// Since they were asked for last.
+        var recentEnds = UnheardConnectionsReport()
 
         /// Counts for a peer; names beyond the limit share one.
         mutating func count(_ name: String, limit: Int, _ change: (inout PeerTraffic) -> Void) {
@@ -125,8 +131,20 @@ final class ChannelCore: Sendable {
             statistics.sentBytes = control.sentBytes
             statistics.receivedBytes = control.receivedBytes
             statistics.peers = control.peers
+            statistics.connections = control.connections
+            statistics.unheardConnections = control.unheardConnections
+            statistics.unheardEnds = control.unheardEnds
+            statistics.renewals = control.renewals
         }
         return statistics
+    }
+
+    /// Connections that ended before a message came by them, since they were asked for last.
+    func takeRecentEnds() -> UnheardConnectionsReport {
+        control.withLock { control in
+            defer { control.recentEnds = UnheardConnectionsReport() }
+            return control.recentEnds
+        }
     }
 
     // MARK: - For the socket's thread
@@ -149,6 +167,21 @@ final class ChannelCore: Sendable {
             control.receivedBytes &+= byteCount
             if let name { control.count(name, limit: limits.countedPeers) { $0.receivedBytes &+= byteCount } }
         }
+    }
+
+    func countUnheard(from host: String, _ end: UnheardEnd) {
+        control.withLock { control in
+            control.unheardEnds[end, default: 0] += 1
+            control.recentEnds.add(host, end)
+        }
+    }
+
+    func setConnections(all: Int, unheard: Int) {
+        control.withLock { ($0.connections, $0.unheardConnections) = (all, unheard) }
+    }
+
+    func countRenewal() {
+        control.withLock { $0.renewals += 1 }
     }
 
     func countDropped() {

@@ -8,8 +8,6 @@ public enum ChannelEvent: Equatable, Sendable {
     case connectRetried(endpoint: String, after: Duration)
     /// A peer connected to the bound `endpoint`; the handshake follows.
     case accepted(endpoint: String)
-    /// A peer could not be accepted, for example because the process has no file descriptors left.
-    case acceptFailed(endpoint: String, errorNumber: Int32)
     /// The endpoint could not be bound.
     case bindFailed(endpoint: String, errorNumber: Int32)
     /// Both sides have agreed on the protocol and, with CURVE, know each other's keys.
@@ -27,6 +25,9 @@ public enum ChannelEvent: Equatable, Sendable {
     case peerBlocked(RoutingIdentity, dropped: Int)
     /// A received message broke a limit and was dropped, and its connection ended; only a router knows the sender.
     case malformed(RoutingIdentity?, MalformedMessage)
+    /// The router made its socket anew, and its peers connect again: connections that claimed taken names had left so
+    /// many bytes in the old one.
+    case renewed(byteCount: UInt64)
     /// A peer sent more than is held for it, and its connection ended.
     case flooded(host: String, byteCount: UInt64)
     /// So many older events were dropped because nobody read them.

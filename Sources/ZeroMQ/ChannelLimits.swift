@@ -26,6 +26,9 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Bytes of one message, sent or received.
     public var messageBytes = 65 << 20
 
+    /// Bytes of one received message, where that is less than ``messageBytes``.
+    public var receivedMessageBytes = Int.max
+
     /// Bytes that libzmq holds for one peer of a router; messages above it are dropped, the first excepted.
     public var heldBytesPerPeer = 256 << 20
 
@@ -48,9 +51,26 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Bytes that all of them have sent and that are not delivered; above it those end that sent the most.
     public var undeliveredBytes = 1 << 30
 
-    /// Bytes that a host's connections to a router sent within an hour without a message being delivered of them; above
-    /// it the host is not let in for the rest of the hour.
-    public var undeliverableBytesPerHost = 512 << 20
+    /// Connections to a router by which no message has come yet; above it the host with the most loses its oldest.
+    ///
+    /// Fewer where the process may not open many files: see ``ConnectionRoom``.
+    public var unheardConnections = 1024
+
+    /// Connections to a router; above it those end by which no message has come yet, or the newest.
+    public var connections = 16_384
+
+    /// Bytes that a connection to a router may send before it has proved a key, where keys are asked for.
+    ///
+    /// A handshake takes less than 1000. What comes until it is looked at is bounded by
+    /// ``SocketOptions/maximumFrameBytes``.
+    public var handshakeBytes = 4096
+
+    /// How long a connection to a router may take to its first message.
+    public var firstMessageTime: Duration = .seconds(30)
+
+    /// Bytes that libzmq may keep of connections that claimed a taken name; above it the router makes its socket anew,
+    /// and all peers connect again.
+    public var undeliverableBytes = 512 << 20
 
     /// Events that wait for their consumer; the oldest give way.
     public var events = 256
@@ -102,6 +122,14 @@ public struct ChannelStatistics: Equatable, Sendable {
     public var receivedBytes: UInt64 = 0
     /// Well-formed messages received since the start.
     public var receivedMessages = 0
+    /// Connections to a router that stand.
+    public var connections = 0
+    /// Of these, those by which no message has come yet.
+    public var unheardConnections = 0
+    /// Connections to a router that ended before a message came by them, since the start.
+    public var unheardEnds: [UnheardEnd: Int] = [:]
+    /// How often a router made its socket anew.
+    public var renewals = 0
     /// The same bytes by peer, under the names that the channel's owner gives them; empty when it gives none.
     public var peers: [String: PeerTraffic] = [:]
 }

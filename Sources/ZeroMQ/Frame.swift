@@ -25,6 +25,12 @@ public struct Frame: @unchecked Sendable {
         unsafe self.init(owner: block, unsafeBytes: UnsafeRawBufferPointer(block.bytes))
     }
 
+    /// Copies the bytes of several frames, one after the other.
+    init(joining frames: [Frame]) {
+        let block = ByteBlock(joining: frames)
+        unsafe self.init(owner: block, unsafeBytes: UnsafeRawBufferPointer(block.bytes))
+    }
+
     /// Takes a payload over, without a copy.
     public init(_ payload: consuming PayloadBuffer) {
         let block = payload.block

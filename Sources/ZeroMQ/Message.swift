@@ -1,5 +1,5 @@
 /// What is sent and received as a whole: one or more frames.
-public struct Message: Equatable, Sendable {
+public struct Message: Sendable {
     /// The peer: set on what a router receives, needed on what it sends; nil on a dealer.
     public var routingIdentity: RoutingIdentity?
 
@@ -17,18 +17,26 @@ public struct Message: Equatable, Sendable {
         self.frames = frames
     }
 
-    /// Ends the TCP connection that a received message came by: for a peer that does not keep to the protocol.
+    /// Ends the connection that a received message came by: for a peer that does not keep to the protocol.
     ///
-    /// It may connect again. Nothing happens to a message that was not received, or came by other means than TCP.
+    /// It may connect again. Nothing happens to a message that was not received, or came within this process.
     public func hangUp() {
         connection?.hangUp()
     }
 
-    /// The TCP connection that a received message came by, when it was known.
-    var connection: TCPConnection? { (frames.first?.owner as? ReceivedFrame)?.connection }
+    /// The connection that a received message came by, when it was known.
+    var connection: PeerConnection?
 
     /// The sum of the frames' sizes.
     public var byteCount: Int {
         frames.reduce(0) { $0 + $1.byteCount }
+    }
+}
+
+extension Message: Equatable {
+    /// Whether two messages say the same to or from the same peer, by whatever connection.
+    public static func == (left: Message, right: Message) -> Bool {
+        left.routingIdentity == right.routingIdentity && left.frames == right.frames
+            && left.authenticatedUser == right.authenticatedUser
     }
 }

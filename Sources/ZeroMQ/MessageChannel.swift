@@ -172,6 +172,9 @@ public final class MessageChannel: Sendable {
     /// What the channel holds and has done.
     public var statistics: ChannelStatistics { core.statistics }
 
+    /// Connections to a router that ended before a message came by them, since this was asked for last.
+    public func takeUnheardConnections() -> UnheardConnectionsReport { core.takeRecentEnds() }
+
     // MARK: - Closing
 
     /// Hands what is queued to libzmq, closes the socket and waits for the end of the thread.

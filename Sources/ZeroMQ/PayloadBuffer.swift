@@ -65,6 +65,18 @@ final class ByteBlock: @unchecked Sendable {
         unsafe source.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
     }
 
+    /// Copies the bytes of several frames, one after the other.
+    init(joining frames: [Frame]) {
+        unsafe bytes = .allocate(byteCount: frames.reduce(0) { $0 + $1.byteCount }, alignment: 16)
+        var place = 0
+        for frame in frames {
+            let end = place + frame.byteCount
+            unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[place..<end]).copyMemory(from: frame.unsafeBytes)
+            extendLifetime(frame.owner)
+            place = end
+        }
+    }
+
     /// Lends the bytes for writing; unsafe because other holders of the block may be reading.
     ///
     /// - Throws: what `body` throws; what it had written stays.

@@ -7,9 +7,6 @@ final class ReceivedFrame: @unchecked Sendable {
     // @unchecked Sendable because the socket's thread fills it before anyone else sees it; then it is only read.
     let message: UnsafeMutablePointer<zmq_msg_t>
 
-    /// The connection that the frame came by, as the socket's thread knew it; nil when it did not.
-    var connection: TCPConnection?
-
     init() throws(ZeroMQError) {
         // On the heap, since small messages hold their bytes within the structure, whose address must not change.
         unsafe message = .allocate(capacity: 1)

@@ -31,6 +31,9 @@ package struct ReceptionGuard<Connection: Equatable> {
     /// Whether there is nothing to look after.
     package var isEmpty: Bool { accounts.isEmpty }
 
+    /// How many connections are looked after.
+    package var count: Int { accounts.count }
+
     /// A connection stands; it takes over the descriptor of one that ended.
     ///
     /// - Parameters:

@@ -24,17 +24,26 @@ struct SocketLoop: ~Copyable {
         case paused
     }
 
-    private let socket: Socket
-    private let monitor: MonitorSocket
+    /// How many events are looked at before others get their turn.
+    private static let eventTurnLength = 1024
+
+    /// How long a router waits for its port when it makes its socket anew, and how often it tries.
+    private static let (rebindPause, rebindCount) = (timespec(tv_sec: 0, tv_nsec: 10_000_000), 1000)
+
+    private var socket: Socket
+    private var monitor: MonitorSocket
+    private let context: Context
+    private let options: SocketOptions
+    private let pieces: FramePieces
     private let core: ChannelCore
-    private let hasAuthenticator: Bool
     /// Whether libzmq stops reading from a peer whose messages are not taken.
     private let isReceptionBounded: Bool
     private var ended = EndedPeers()
     /// A dealer's connection.
-    private var ownConnection: TCPConnection?
-    private var reception: ReceptionGuard<TCPConnection>
-    private var silent: SilentConnections
+    private var ownConnection: PeerConnection?
+    private var reception: ReceptionGuard<PeerConnection>
+    private var unheard: UnheardConnections<DescriptorWitness>
+    private let room: ConnectionRoom
     private var receptionSettled = ContinuousClock.now
     // A dealer's queue is full: sleep until libzmq says it is not.
     private var isSendBlocked = false
@@ -60,12 +69,28 @@ struct SocketLoop: ~Copyable {
         self.socket = socket
         self.monitor = monitor
         self.core = core
-        hasAuthenticator = options.hasAuthenticator
+        self.context = context
+        self.options = options
+        pieces = FramePieces(byteCount: options.maximumFrameBytes)
         isReceptionBounded = options.receiveHighWaterMark != nil
-        silent = SilentConnections(bytesPerHostMax: core.limits.undeliverableBytesPerHost)
-        reception = ReceptionGuard(
-            unfinishedBytesMax: core.limits.unfinishedBytesPerConnection,
-            connectionBytesMax: core.limits.undeliveredBytesPerConnection, bytesMax: core.limits.undeliveredBytes)
+        room = ConnectionRoom(limits: core.limits)
+        unheard = Self.unheardConnections(core.limits, room, options)
+        reception = Self.receptionGuard(core.limits)
+    }
+
+    private static func receptionGuard(_ limits: ChannelLimits) -> ReceptionGuard<PeerConnection> {
+        ReceptionGuard(
+            unfinishedBytesMax: limits.unfinishedBytesPerConnection,
+            connectionBytesMax: limits.undeliveredBytesPerConnection, bytesMax: limits.undeliveredBytes)
+    }
+
+    private static func unheardConnections(
+        _ limits: ChannelLimits, _ room: ConnectionRoom, _ options: SocketOptions
+    ) -> UnheardConnections<DescriptorWitness> {
+        UnheardConnections(
+            bounds: .init(
+                count: room.unheard, handshakeBytes: UInt64(max(limits.handshakeBytes, 0)),
+                silence: limits.firstMessageTime, needsKeys: options.hasAuthenticator))
     }
 
     /// Runs until the channel is closed; the sockets are closed on return.
@@ -76,7 +101,7 @@ struct SocketLoop: ~Copyable {
                 // Before their messages, so that a connection is known when it delivers.
                 try reportEvents()
                 let end = try receiveTurn()
-                settleReception(isDrained: end == .drained)
+                try settleReception(isDrained: end == .drained)
                 if isFinished { break }
                 if !hasMoreToSend, end != .longEnough { try sleep() }
             }
@@ -134,14 +159,15 @@ struct SocketLoop: ~Copyable {
             let outcome = try socket.send(Frame(identity.bytes), hasMore: true)
             guard outcome == .sent else { return outcome }
         }
-        for (index, frame) in message.frames.enumerated() {
+        let frames = pieces.split(message.frames)
+        for (index, frame) in frames.enumerated() {
             let frame = frame.isShared ? identity.map { core.held.counting(frame, for: $0) } ?? frame : frame
-            let outcome = try socket.send(frame, hasMore: index + 1 < message.frames.count)
+            let outcome = try socket.send(frame, hasMore: index + 1 < frames.count)
             guard outcome != .sent else { continue }
             // A connection that breaks in the middle of a message makes libzmq take back the frames before and swallow
             // the rest up to the last; after that the message can be sent anew (lb.cpp, sendpipe).
-            for (laterIndex, later) in message.frames.enumerated() where index > 0 && laterIndex > index {
-                _ = try socket.send(later, hasMore: laterIndex + 1 < message.frames.count)
+            for (laterIndex, later) in frames.enumerated() where index > 0 && laterIndex > index {
+                _ = try socket.send(later, hasMore: laterIndex + 1 < frames.count)
             }
             return outcome
         }
@@ -166,36 +192,37 @@ struct SocketLoop: ~Copyable {
         var assembly = MessageAssembly(
             limits: core.limits,
             isIdentityFirst: core.role == .router,
-            hasAuthenticator: hasAuthenticator
+            hasAuthenticator: options.hasAuthenticator,
+            pieceBytes: options.maximumFrameBytes
         )
         var frame = first
         var connection = connection(of: first)
-        frame.connection = connection
         assembly.append(frame)
         while frame.hasMore {
             // libzmq delivers a message whole, so the next frame is there.
             guard let next = try socket.receive() else { break }
             frame = next
             if connection == nil { connection = self.connection(of: frame) }
-            frame.connection = connection
             assembly.append(frame)
         }
         if isWatching {
             let descriptor = frame.descriptor
             reception.deliver(assembly.byteCount, descriptor: descriptor)
-            silent.deliver(descriptor: descriptor)
+            unheard.deliver(descriptor: descriptor)
         }
         core.countReceived(byteCount: assembly.byteCount, from: assembly.routingIdentity)
         switch assembly.finish() {
-        case .success(let message): admit(message)
+        case .success(var message):
+            message.connection = connection
+            admit(message)
         case .failure(let problem):
             connection?.hangUp()
             core.events.append(.malformed(assembly.routingIdentity, problem.reason))
         }
     }
 
-    /// The TCP connection that a frame came by, if it still stands.
-    private func connection(of frame: ReceivedFrame) -> TCPConnection? {
+    /// The connection that a frame came by, if it still stands.
+    private func connection(of frame: ReceivedFrame) -> PeerConnection? {
         switch core.role {
         case .router: reception.isEmpty ? nil : reception.connection(at: frame.descriptor)
         case .dealer: ownConnection
@@ -223,26 +250,46 @@ struct SocketLoop: ~Copyable {
     }
 
     private mutating func reportEvents() throws(ZeroMQError) {
-        while let (event, value) = try monitor.next() {
+        for _ in 0..<Self.eventTurnLength {
+            guard let (event, value) = try monitor.next() else { return }
             core.events.append(event)
             switch event {
-            case .accepted:
-                guard let connection = TCPConnection(descriptor: value) else { break }
-                // The number may have been that of a connection that ended: what it left is not this one's.
-                try drain()
-                guard !silent.isBanned(connection.host, at: .now) else {
-                    connection.hangUp()
-                    break
-                }
-                silent.begin(connection, at: .now)
-                reception.begin(connection, descriptor: value, receivedBytes: connection.receivedBytes ?? 0)
-            case .connected: ownConnection = TCPConnection(descriptor: value)
+            case .accepted: try takeIn(descriptor: value)
+            case .connected: ownConnection = PeerConnection(descriptor: value)
             case .disconnected, .closed:
                 reception.end(descriptor: value)
-                silent.end(descriptor: value)
+                unheard.end(descriptor: value)
             default: break
             }
+            core.setConnections(all: reception.count, unheard: unheard.count)
         }
+    }
+
+    /// Looks after a connection that was accepted.
+    private mutating func takeIn(descriptor: Int32) throws(ZeroMQError) {
+        // By now it may be over, and the number be that of another file of this process.
+        guard let connection = PeerConnection(descriptor: descriptor), connection.isMade(to: endpoint) else {
+            core.countUnheard(from: "an address that was gone at once", .failed)
+            return
+        }
+        // The number may have been that of a connection that ended: what it left is not this one's.
+        try drain()
+        reception.begin(connection, descriptor: descriptor, receivedBytes: connection.receivedBytes ?? 0)
+        guard let witness = DescriptorWitness(of: connection) else {
+            reception.end(descriptor: descriptor)
+            guard PeerConnection(descriptor: descriptor) == connection else {
+                core.countUnheard(from: connection.host, .failed)
+                return
+            }
+            // No descriptor is left for it, and then none for anything else.
+            connection.hangUp()
+            core.countUnheard(from: connection.host, .crowded)
+            return
+        }
+        if let end = unheard.begin(witness, descriptor: descriptor, at: .now) {
+            core.countUnheard(from: end.host, end.1)
+        }
+        if reception.count > room.all { unheard.makeRoom() }
     }
 
     /// Takes all that libzmq has, or, from peers that never end, a good deal of it.
@@ -252,8 +299,8 @@ struct SocketLoop: ~Copyable {
         }
     }
 
-    /// Ends connections that make libzmq hold too much.
-    private mutating func settleReception(isDrained: Bool) {
+    /// Ends connections that make libzmq hold too much, or that say nothing.
+    private mutating func settleReception(isDrained: Bool) throws(ZeroMQError) {
         guard isWatching else { return }
         let now = ContinuousClock.now
         guard now - receptionSettled >= Self.settlingInterval else { return }
@@ -262,14 +309,38 @@ struct SocketLoop: ~Copyable {
             connection.hangUp()
             core.events.append(.flooded(host: connection.host, byteCount: byteCount))
         }
-        guard isDrained else { return }
-        for (host, byteCount) in silent.settle(at: now) {
-            core.events.append(.flooded(host: host, byteCount: byteCount))
-        }
+        for (host, end) in unheard.settle(at: now, isDrained: isDrained) { core.countUnheard(from: host, end) }
+        core.setConnections(all: reception.count, unheard: unheard.count)
+        if unheard.leftBytes > UInt64(max(core.limits.undeliverableBytes, 0)) { try renewSocket() }
     }
 
     /// Whether connections are looked after: a router has some.
-    private var isWatching: Bool { !reception.isEmpty || !silent.isEmpty }
+    private var isWatching: Bool { !reception.isEmpty || !unheard.isEmpty }
+
+    /// Makes the router's socket anew, since nothing else makes libzmq forget what connections left in it that claimed
+    /// a taken name. All peers connect again, as if the network had broken.
+    ///
+    /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the channel cannot go on.
+    private mutating func renewSocket() throws(ZeroMQError) {
+        core.events.append(.renewed(byteCount: unheard.leftBytes))
+        core.countRenewal()
+        socket.stopMonitor()
+        socket = try Socket(.router, in: context)
+        try options.apply(to: socket, role: .router, endpoint: endpoint)
+        monitor = try MonitorSocket(watching: socket, in: context)
+        (ended, reception) = (EndedPeers(), Self.receptionGuard(core.limits))
+        unheard = Self.unheardConnections(core.limits, room, options)
+        for attempt in 1...Self.rebindCount {
+            do throws(ZeroMQError) {
+                return try socket.bind(to: endpoint.description)
+            } catch {
+                // libzmq closes the old socket's port in the background.
+                guard case .callFailed(_, EADDRINUSE) = error, attempt < Self.rebindCount else { throw error }
+            }
+            var pause = Self.rebindPause
+            unsafe nanosleep(&pause, nil)
+        }
+    }
 
     // MARK: - Sleeping
 

@@ -3,6 +3,7 @@ import Identifiers
 import JobJournal
 import JobPlan
 import Logging
+import PrometheusMetrics
 import Publication
 import Scheduling
 import Supervision
@@ -21,6 +22,7 @@ import ZeroMQ
     private let endpoint: CoordinatorEndpoint
     private let coordinator: Coordinator
     private let context: Context
+    private let supervision = DaemonSupervision(families: CoordinatorMetrics.families)
     private let blob = BlobDigest(sha256: [UInt8](repeating: 3, count: 32))
 
     init() async throws {
@@ -34,13 +36,16 @@ import ZeroMQ
                 workerTimeout: .seconds(10), build: "test"),
             endpoint: endpoint, store: try BlobStore(opening: state.appending("blobs")),
             journal: try JobJournal(path: state.appending("journal.sqlite").string),
-            owner: ClaimOwner(coordinator: "c", stateDirectory: ""), supervision: DaemonSupervision(),
+            owner: ClaimOwner(coordinator: "c", stateDirectory: ""), supervision: supervision,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
-    private func hello(_ worker: WorkerID) -> WorkerMessage {
+    /// The greeting of a worker, by default of one that has had a connection before.
+    private func hello(_ worker: WorkerID, connection: UInt32 = 1) -> WorkerMessage {
         .hello(
-            WorkerHello(worker: worker, host: "host", lanes: 1, memoryBytes: 1, kernelSet: "kernels", build: "test"))
+            WorkerHello(
+                worker: worker, host: "host", lanes: 1, memoryBytes: 1, kernelSet: "kernels", build: "test",
+                connection: connection))
     }
 
     private func request(_ transfer: UInt64) -> WorkerMessage {
@@ -119,6 +124,72 @@ import ZeroMQ
             try await refusal(of: channel)
                 == "more was said of transfers than their credit allows; is it a worker of this version?")
         await channel.close(flushingFor: .zero)
+        await endpoint.close()
+    }
+
+    // MARK: - Words that cannot be right
+
+    private func unit(_ number: Int) -> LeasedUnitName {
+        LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(number)), Attempt(1))
+    }
+
+    /// Words about what a worker was not given, by what they are counted as.
+    private static let forgeries: [(about: String, message: @Sendable (LeasedUnitName, BlobDigest) -> WorkerMessage)] =
+        [
+            ("unit", { name, _ in .started(name) }),
+            ("unit", { name, _ in .finished(name, UnitResult(), elapsedSeconds: 1, kernelSeconds: 1) }),
+            ("unit", { name, _ in .failed(name, .badInput, message: "no") }),
+            ("unit", { name, _ in .heartbeat("w", [UnitProgress(unit: name, steps: 1)]) }),
+            ("name", { _, _ in .heartbeat("other", []) }),
+            ("blob", { _, blob in .uploadOffer(transfer: 1, BlobReference(digest: blob, byteCount: 1)) }),
+            ("blob", { _, blob in .collectFailure(blob, message: "no") }),
+            (
+                "range",
+                { _, blob in
+                    .rangeRequest(RangeRequest(transfer: 1, source: .blob(blob), offset: 0, byteCount: 1, credit: 8))
+                }
+            ),
+            (
+                "range",
+                { name, _ in
+                    .rangeRequest(
+                        RangeRequest(
+                            transfer: 1, source: .inputFile(name.unit.job, 0), offset: 0, byteCount: 1, credit: 8))
+                }
+            ),
+        ]
+
+    @Test(arguments: forgeries.indices)
+    func `a word about what was never given is counted, and the third ends the connection`(index: Int) async throws {
+        let (about, forged) = Self.forgeries[index]
+        let (channel, peer) = try await worker()
+        await coordinator.handle(hello("w", connection: 0), payload: nil, from: peer)
+        for number in 0..<2 { await coordinator.handle(forged(unit(number), blob), payload: nil, from: peer) }
+        #expect(await coordinator.workers["w"]?.refusedWords == 2)
+        // Another greeting of the same connection is no new beginning.
+        await coordinator.handle(hello("w", connection: 0), payload: nil, from: peer)
+        await coordinator.handle(forged(unit(2), blob), payload: nil, from: peer)
+        #expect(try await refusal(of: channel).hasSuffix("; is it a worker of this coordinator?"))
+        let metrics = await supervision.metrics.exposition()
+        #expect(metrics.contains("kfacd_refused_words_total{about=\"\(about)\"} 3"))
+        await channel.close(flushingFor: .zero)
+        await endpoint.close()
+    }
+
+    @Test func `words from before a restart are dropped, and cost nothing`() async throws {
+        for (worker, connection): (WorkerID, UInt32) in [("returned", 1), ("early", 0)] {
+            let peer = try RoutingIdentity(worker.rawValue)
+            if connection == 0 { await coordinator.handle(.started(unit(0)), payload: nil, from: peer) }
+            await coordinator.handle(hello(worker, connection: connection), payload: nil, from: peer)
+            for number in 0..<100 {
+                let result = UnitResult(blobs: [BlobReference(digest: blob, byteCount: 1)])
+                await coordinator.handle(
+                    .finished(unit(number), result, elapsedSeconds: 1, kernelSeconds: 1), payload: nil, from: peer)
+                await coordinator.handle(
+                    .heartbeat(worker, [UnitProgress(unit: unit(number), steps: 1)]), payload: nil, from: peer)
+            }
+            #expect(await coordinator.workers[worker]?.refusedWords == 0)
+        }
         await endpoint.close()
     }
 

@@ -85,8 +85,10 @@ extension SerialIntegrationTests {
             #expect(wrong.exitCode == 2)
             #expect(
                 wrong.errors
-                    == "error: the coordinator at \(endpoint) breaks off before anything is said. Check that --server-key "
-                    + "is its public key, and that keys are given on both sides or on neither.\n")
+                    == "error: the coordinator at \(endpoint) breaks off before anything is said, time and again. "
+                    + "Either the keys do not fit: check that --server-key is its public key, and that keys are given "
+                    + "on both sides or on neither. Or it has too many connections: then its log says how many ended "
+                    + "unheard.\n")
             // The known key is answered, so the log has by now what there was to log.
             #expect(try await cluster.client("ci", "jobs").exitCode == 0)
             let lines = coordinator.errors.split(separator: "\n").filter { $0.contains("an unknown key was refused") }

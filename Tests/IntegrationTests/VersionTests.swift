@@ -15,7 +15,7 @@ extension SerialIntegrationTests {
                 try peer.send(Self.otherVersion)
                 let answer = String(decoding: try peer.receive(), as: UTF8.self)
                 #expect(answer.contains("protocol version 9"), "\(answer)")
-                #expect(answer.contains("version 2"), "\(answer)")
+                #expect(answer.contains("version 3"), "\(answer)")
                 #expect(try await cluster.workerStatuses().isEmpty)
             }
         }
@@ -51,7 +51,7 @@ extension SerialIntegrationTests {
             try peer.send(Self.otherVersion)
             let code = try await program.exitCode(within: .seconds(20))
             #expect(code == (kind == "client" ? 2 : 1), "\(program.logTail)")
-            #expect(program.errors.contains("protocol version 9, this program speaks version 2"), "\(program.logTail)")
+            #expect(program.errors.contains("protocol version 9, this program speaks version 3"), "\(program.logTail)")
         }
     }
 }

@@ -60,7 +60,7 @@ import ZeroMQ
     @Test func `a frame that announces more than is allowed costs the connection before a byte of it comes`()
         async throws
     {
-        for size: UInt64 in [UInt64(WireLimits.requestBytesMax) + 1, 1 << 40, .max >> 1, .max] {
+        for size: UInt64 in [(64 << 10) + 1, 1 << 40, .max >> 1, .max] {
             let peer = try RawConnection(dealerTo: port)
             try peer.send([2] + (0..<8).reversed().map { UInt8(truncatingIfNeeded: size >> (8 * UInt64($0))) })
             #expect(await peer.isClosedByOther, "\(size)")
@@ -209,13 +209,14 @@ import ZeroMQ
         await endpoint.close()
     }
 
-    @Test func `a host that leaves behind what nobody can be given is not let in for a while`() async throws {
-        let (floods, sink) = AsyncStream.makeStream(of: UInt64.self)
+    @Test func `what connections that claim a taken name leave behind is let go at a bound, and nobody is kept out`()
+        async throws
+    {
+        let (renewals, sink) = AsyncStream.makeStream(of: UInt64.self)
         var limits = CoordinatorEndpoint.limits
-        limits.undeliverableBytesPerHost = 4 << 20
+        limits.undeliverableBytes = 4 << 20
         let endpoint = try await CoordinatorEndpoint.bind(
-            try Endpoint("tcp://127.0.0.1:0"), context: context, limits: limits,
-            onFlood: { _, byteCount in sink.yield(byteCount) })
+            try Endpoint("tcp://127.0.0.1:0"), context: context, limits: limits, onRenewal: { sink.yield($0) })
         let guardian = Task { try await endpoint.guardConnections() }
         let port = try #require(endpoint.endpoint.port)
         let holder = try RawConnection(dealerTo: port, named: "taken")
@@ -224,19 +225,27 @@ import ZeroMQ
             Issue.record("the first of the name is not heard")
             return
         }
+        let honest = try await MessageChannel.connect(endpoint.endpoint, context: context)
         do {
             let claimants = try (0..<5).map { _ in try RawConnection(dealerTo: port, named: "taken") }
-            let message = [2, 0, 0, 0, 0, 0, 0x10, 0, 0] + [UInt8](repeating: 7, count: 1 << 20)
-            for claimant in claimants { try claimant.send(message) }
+            for claimant in claimants { try claimant.send(RawConnection.message(byteCount: 1 << 20)) }
         }
-        #expect(try #require(await floods.first { _ in true }) > 4 << 20)
-        #expect(await (try RawConnection(to: port)).isClosedByOther)
-        // Who was in stays in.
-        try holder.send([0, 3, 0xff, 0xff, 0xff])
-        guard case .refused? = await endpoint.next() else {
-            Issue.record("the first of the name is not heard any more")
+        #expect(try #require(await renewals.first { _ in true }) > 4 << 20)
+        #expect(await holder.isClosedByOther)
+        #expect(endpoint.statistics.renewals == 1)
+        // Who was connected connects again, and who comes from the same address is heard.
+        try await honest.send(try Message(.request(1, .jobs)))
+        guard case .message(.request(1, .jobs), _, _)? = await endpoint.next() else {
+            Issue.record("who was connected is not heard any more")
             return
         }
+        let newcomer = try RawConnection(dealerTo: port, named: "taken")
+        try newcomer.send([0, 3, 0xff, 0xff, 0xff])
+        guard case .refused? = await endpoint.next() else {
+            Issue.record("who comes from the same address is not heard")
+            return
+        }
+        await honest.close(flushingFor: .zero)
         guardian.cancel()
         await endpoint.close()
     }
@@ -246,7 +255,7 @@ import ZeroMQ
         limits.inboundBytes = 8 << 20
         let endpoint = try await CoordinatorEndpoint.bind(
             try Endpoint("tcp://127.0.0.1:0"), context: context, limits: limits)
-        let message = [2, 0, 0, 0, 0, 0, 0x10, 0, 0] + [UInt8](repeating: 7, count: 1 << 20)
+        let message = RawConnection.message(byteCount: 1 << 20)
         for _ in 0..<20 {
             let peer = try RawConnection(dealerTo: try #require(endpoint.endpoint.port))
             for _ in 0..<3 { try peer.send(message) }

@@ -28,6 +28,17 @@ final class RawConnection: Sendable {
         try skip(Int(skip(1)[0]))
     }
 
+    /// A message of one frame, in pieces of 64 KiB and a last one.
+    static func message(byteCount: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for start in stride(from: 0, to: byteCount, by: 64 << 10) {
+            let count = min(byteCount - start, 64 << 10)
+            bytes += [start + count < byteCount ? 3 : 2] + (0..<8).reversed().map { UInt8(count >> (8 * $0) & 0xff) }
+            bytes += [UInt8](repeating: 7, count: count)
+        }
+        return bytes
+    }
+
     init(to port: UInt16) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var limit = timeval(tv_sec: 20, tv_usec: 0)
@@ -55,6 +66,11 @@ final class RawConnection: Sendable {
     func send(_ bytes: [UInt8]) throws {
         let sent = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
         try #require(sent == bytes.count || errno == EPIPE || errno == ECONNRESET)
+    }
+
+    /// Sends as much as the other side takes before it closes.
+    func offer(_ bytes: [UInt8]) {
+        _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }
 
     @discardableResult

@@ -1,0 +1,150 @@
+import Identifiers
+import JobPlan
+import Logging
+import Messaging
+import Scheduling
+import Telemetry
+import WireProtocol
+import ZeroMQ
+
+/// Words of workers that cannot be right: they have no effect, are counted, and cost the connection at the third.
+///
+/// Late words can be right, and are judged by the scheduler: see ``GivenLeases``.
+extension Coordinator {
+    // MARK: - Units
+
+    /// Whether a worker's word about a unit has an effect; one that cannot be right is refused.
+    func accepts(_ unit: LeasedUnitName, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
+        switch verdict(on: unit, of: worker) {
+        case .given: return true
+        case .outdated: return false
+        case .forged:
+            await refuse(.unit, of: worker, peer, "\(unit.sentenceSubject) was never given to it")
+            return false
+        }
+    }
+
+    /// Takes in how far units are; entries about what the worker was not given are one word, however many they are.
+    func note(
+        _ progress: [UnitProgress], of name: WorkerID, by worker: WorkerID, _ peer: RoutingIdentity
+    ) async {
+        guard name == worker else {
+            await refuse(.name, of: worker, peer, "it speaks in the name of \(name.rawValue.excerpt.printable)")
+            return
+        }
+        var (steps, forged): ([UnitSteps], LeasedUnitName?) = ([], nil)
+        for entry in progress {
+            switch verdict(on: entry.unit, of: worker) {
+            case .given: steps.append(UnitSteps(entry.unit.unit, entry.unit.attempt, steps: entry.steps))
+            case .outdated: break
+            case .forged: forged = entry.unit
+            }
+        }
+        if !steps.isEmpty { happen(.workerProgressed(worker, steps)) }
+        if let forged { await refuse(.unit, of: worker, peer, "\(forged.sentenceSubject) was never given to it") }
+    }
+
+    /// Takes in that a unit is finished, when the worker was given it and the result fits.
+    func finish(
+        _ unit: LeasedUnitName, _ result: UnitResult, _ timing: UnitTiming, by worker: WorkerID, _ peer: RoutingIdentity
+    ) async {
+        guard await accepts(unit, from: worker, peer) else { return }
+        if let problem = misfit(of: result, unit.unit) {
+            happen(
+                .unitFailed(
+                    unit.unit, unit.attempt, by: .worker(worker),
+                    UnitFailure(kind: .world, message: "the result \(problem), which is not what was asked for")))
+            await refuse(.result, of: worker, peer, "its result of \(unit.sentenceSubject) \(problem)")
+            return
+        }
+        if let name = result.nonFiniteMeasurement {
+            // Our own arithmetic, maybe: no fault of the worker's, and yet nothing to go on with.
+            let failure = UnitFailure(kind: .world, message: "the measured \(name.rawValue) is not finite")
+            happen(.unitFailed(unit.unit, unit.attempt, by: .worker(worker), failure))
+            return
+        }
+        countFinishedUnit(of: worker)
+        happen(.unitFinished(unit.unit, unit.attempt, by: .worker(worker), result, timing))
+    }
+
+    private func verdict(on unit: LeasedUnitName, of worker: WorkerID) -> GivenLeases.Verdict {
+        conduct.given.judge(
+            unit, of: worker, isPossible: scheduler.hasGiven(unit.attempt, of: unit.unit),
+            isResumed: conduct.resumedJobs.contains(unit.unit.job))
+    }
+
+    /// What of a result is not as the plan says.
+    private func misfit(of result: UnitResult, _ unit: UnitReference) -> String? {
+        guard let units = jobs[unit.job]?.plan.units, units.indices.contains(unit.unit.position) else { return nil }
+        let planned = units[unit.unit.position]
+        guard planned.isForWorker else { return "is of a unit that is no worker's" }
+        guard result.blobs.count == planned.blobCount else {
+            return "has \(result.blobs.count) blobs instead of \(planned.blobCount)"
+        }
+        // The plan counts payload; formats and wider types take some times as much.
+        let most = 4 * min(planned.cost.outputBytes, UInt64(1) << 56) + UInt64(planned.blobCount) << 20
+        guard result.blobs.allSatisfy({ $0.byteCount <= most }) else { return "has a blob of more than \(most) bytes" }
+        return nil
+    }
+
+    // MARK: - Blobs and ranges
+
+    /// Whether a worker's word about a blob that it is to send has an effect.
+    func accepts(_ blob: BlobDigest, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
+        if conduct.given.wasAsked(for: blob, of: worker) { return true }
+        await refuse(.blob, of: worker, peer, "it was never asked for blob \(blob)")
+        return false
+    }
+
+    /// Whether a worker may have the bytes that it asks for: those of what it was given.
+    func accepts(_ range: RangeRequest, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
+        var job: JobID?
+        if case .inputFile(let id, _) = range.source { job = id }
+        if conduct.given.mayRead(of: job, worker) { return true }
+        await pass(.refusal(transfer: range.transfer, "nothing was given to this worker that reads it"), from: peer)
+        let what = job.map { "files of the job \($0.rawValue.excerpt.printable)" } ?? "blobs"
+        await refuse(.range, of: worker, peer, "it was given nothing that reads \(what)")
+        return false
+    }
+
+    // MARK: - Refusing
+
+    /// Words of one connection that could not be right, at which it ends.
+    private static let refusedWordsMax = 3
+
+    private func refuse(
+        _ word: RefusedWord, of worker: WorkerID, _ peer: RoutingIdentity, _ sentence: String
+    ) async {
+        metrics.note(word)
+        workers[worker]?.refusedWords += 1
+        let line = conduct.log.note(at: .now)
+        guard workers[worker]?.refusedWords ?? 0 < Self.refusedWordsMax else {
+            await end(peer, because: "\(sentence); is it a worker of this coordinator?")
+            return
+        }
+        switch line {
+        case .told:
+            logger.warning(
+                "a worker's word was refused",
+                metadata: [LogKeys.worker: "\(worker)", LogKeys.cause: "\(sentence)"])
+        case .last: logger.warning("more words of workers were refused; the others of this minute are only counted")
+        case .untold: break
+        }
+    }
+}
+
+extension LeasedUnitName {
+    /// The unit and its attempt in a sentence.
+    fileprivate var sentenceSubject: String {
+        "unit \(unit.unit.position) of \(unit.job.rawValue.excerpt.printable), attempt \(attempt),"
+    }
+}
+
+extension UnitResult {
+    /// A measurement that others compute with and that is no number; estimates may be unknown.
+    fileprivate var nonFiniteMeasurement: MeasurementName? {
+        [MeasurementName.trace, .innerProducts].first { name in
+            measurements[name]?.contains { !$0.isFinite } ?? false
+        }
+    }
+}

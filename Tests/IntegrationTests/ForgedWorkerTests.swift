@@ -1,0 +1,64 @@
+import Identifiers
+import JobPlan
+import TestSupport
+import Testing
+import WireProtocol
+import ZeroMQ
+
+extension SerialDisturbanceTests {
+    /// A worker that speaks of units that others were given, over a real socket, while they compute a job.
+    @Suite(.timeLimit(.minutes(10))) struct ForgedWorkerTests {
+        private let model: LargeModel
+        private let output: String
+        private let job: String
+
+        init() throws {
+            model = try LargeModel()
+            output = model.directory.appending("out")
+            job = try model.writeJob(output: output)
+        }
+
+        /// Greets as a worker, says something of units one after the other, and waits for its dismissal.
+        private func forge(
+            _ cluster: Cluster, memory: UInt64 = 1, _ message: (UnitIndex) -> WorkerMessage
+        ) async throws -> String {
+            let channel = try await MessageChannel.connect(try Endpoint(cluster.endpoint), context: try Context())
+            let hello = WorkerHello(
+                worker: "forger-1-a", host: "host", lanes: 1, memoryBytes: memory, kernelSet: "kernels", build: "test")
+            try await channel.send(Message([Frame(try WireMessage.worker(.hello(hello)).encoded())]))
+            for number in 0..<3 {
+                let word = WireMessage.worker(message(UnitIndex(number)))
+                try await channel.send(Message([Frame(try word.encoded())]))
+            }
+            while true {
+                let answer = try await channel.receive()
+                if case .refusal(let refusal) = try WireMessage(decoding: answer.frames[0].copyBytes()) {
+                    await channel.close(flushingFor: .zero)
+                    return refusal.message
+                }
+            }
+        }
+
+        @Test func `changes nothing, is ended at its third word, and the job ends as without it`() async throws {
+            try await Cluster.with { cluster in
+                try cluster.startWorker("honest")
+                let job = try await cluster.submit(job)
+                try await cluster.holdWorkers(job, units: 4)
+                let blob = BlobReference(digest: BlobDigest(sha256: [UInt8](repeating: 3, count: 32)), byteCount: 64)
+                let name = { LeasedUnitName(UnitReference(job: JobID(rawValue: job), unit: $0), Attempt(1)) }
+                let finished = try await forge(cluster) {
+                    .finished(
+                        name($0), UnitResult(blobs: [blob], measurements: [.trace: [1]]), elapsedSeconds: 1,
+                        kernelSeconds: 1)
+                }
+                #expect(finished.contains("was never given to it"), "\(finished)")
+                let failed = try await forge(cluster) { .failed(name($0), .badInput, message: "forged") }
+                #expect(failed.contains("was never given to it"), "\(failed)")
+                cluster.resumeWorkers()
+                try await cluster.waitForSuccess(job)
+                #expect(!cluster.coordinator.errors.contains("differ"), "\(cluster.coordinator.logTail)")
+                #expect(cluster.coordinator.errors.contains("a worker's word was refused"))
+            }
+        }
+    }
+}
