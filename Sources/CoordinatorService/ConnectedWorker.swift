@@ -1,5 +1,5 @@
-import WireProtocol
 import Supervision
+import WireProtocol
 import ZeroMQ
 
 /// A worker that greeted.
