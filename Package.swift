@@ -102,7 +102,7 @@ let package = Package(
         module("Lanes"),
         module("Console"),
         module("RowKernels", ["CRowKernels"], settings: wrapperSettings),
-        module("StudyReport"),
+        module("StudyReport", ["Identifiers"]),
         module("Systemd", settings: wrapperSettings),
         module("ControlGroups"),
         module("PrometheusMetrics", [metrics]),
@@ -125,7 +125,7 @@ let package = Package(
         module("KroneckerFactors", ["LinearAlgebra"]),
         module("BlobStore", ["Identifiers", crypto, systemPackage]),
         module("JobFiles", ["Identifiers", "FileAccess", "Safetensors", "LinearAlgebra", systemPackage]),
-        module("Keys", ["ZeroMQ", "FileAccess", systemPackage]),
+        module("Keys", ["Identifiers", "ZeroMQ", "FileAccess", systemPackage]),
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
 
         // Level 3: the merge, and the plan, which is written in the words of the mathematics.
@@ -166,7 +166,10 @@ let package = Package(
         module("JournalCoding", ["Identifiers", "JobPlan", "Scheduling"]),
         module(
             "JobJournal",
-            ["JournalCoding", "Scheduling", "Lanes", .product(name: "GRDB", package: "GRDB.swift")]),
+            [
+                "Identifiers", "JournalCoding", "Scheduling", "Lanes", crypto,
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ]),
 
         // Level 6: what carries the decisions out.
         module(
@@ -232,7 +235,7 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", logging]),
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("FileAccessTests", ["FileAccess", "Safetensors", systemPackage]),
-        tests("KeysTests", ["Keys", "ZeroMQ", systemPackage]),
+        tests("KeysTests", ["Keys", "Identifiers", "ZeroMQ", systemPackage]),
         tests(
             "MessagingTests", ["Messaging", "Keys", "WireProtocol", "Identifiers", "ZeroMQ", systemPackage]),
         tests(
@@ -241,7 +244,9 @@ let package = Package(
                 "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "JobJournal", "Scheduling",
                 "Supervision", "BlobStore", "FileAccess", "ZeroMQ", systemPackage, logging,
             ]),
-        tests("JobJournalTests", ["JobJournal", "Scheduling", "JobPlan", "Identifiers"]),
+        tests(
+            "JobJournalTests",
+            ["JobJournal", "Scheduling", "JobPlan", "Identifiers", .product(name: "GRDB", package: "GRDB.swift")]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
@@ -284,7 +289,7 @@ let package = Package(
                 "Laboratory", "ReferenceModel", "JobFiles", "JobPlan", "KroneckerFactors", "TaskArithmetic",
                 "Safetensors", "LinearAlgebra", "Identifiers", systemPackage,
             ]),
-        tests("StudyReportTests", ["StudyReport"]),
+        tests("StudyReportTests", ["StudyReport", "Identifiers"]),
         tests(
             "StudyTests",
             ["Study", "StudyReport", "Laboratory", "ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage]),
