@@ -325,6 +325,10 @@ actor Coordinator {
     ///
     /// - Throws: `JobJournalError` when the journal cannot be read or written.
     func resume() async throws {
+        for finding in journal.findings {
+            logger.error("the journal is not what was left", metadata: [LogKeys.cause: "\(finding)"])
+        }
+        submissions = await journal.lastJobNumber
         let records = try await journal.records()
         var outcomes: [JobID: JobOutcome] = [:]
         var ended: [JobID] = []
@@ -352,7 +356,7 @@ actor Coordinator {
                     outcomes[header.id] = .failed(failure)
                     ended.append(header.id)
                 }
-            case .unitFinished(let unit, _, _, _, _) where !isUsable(unit, recordedIn: row):
+            case .unitFinished(let unit, _, let result, _, _) where !isUsable(unit, result, recordedIn: row):
                 vanished.insert(unit.job)
             default: scheduler.apply(record)
             }
@@ -423,12 +427,13 @@ actor Coordinator {
     /// Whether a journalled result can still be used.
     ///
     /// Blobs may be anywhere, and are looked for when they are needed; files must be in the staging directory, and the
-    /// record must speak of this one.
-    private func isUsable(_ unit: UnitReference, recordedIn row: Int64) -> Bool {
+    /// record must speak of this one and name their digests, by which they are proved before they are published.
+    private func isUsable(_ unit: UnitReference, _ result: UnitResult, recordedIn row: Int64) -> Bool {
         guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else { return true }
         switch job.plan.units[unit.unit.position].operation {
         case .worker, .coordinator(.digestInputs): return true
-        case .coordinator: return job.output.lastUnusableRow.map { row > $0 } ?? false
+        case .coordinator(.publish): return job.output.lastUnusableRow.map { row > $0 } ?? false
+        case .coordinator: return !result.blobs.isEmpty && (job.output.lastUnusableRow.map { row > $0 } ?? false)
         }
     }
 

@@ -42,6 +42,16 @@ public struct CoordinatorDaemon: Service {
         try DirectoryTree.create(configuration.stateDirectory)
         let store = try BlobStore(opening: configuration.stateDirectory.appending("blobs"))
         let journal = try JobJournal(path: configuration.stateDirectory.appending("journal.sqlite").string)
+        if await journal.isNew, !store.digests.isEmpty {
+            logger.error(
+                "the journal is not what was left",
+                metadata: [
+                    LogKeys.cause: """
+                    \(configuration.stateDirectory): there are blobs of \(store.bytesInUse) bytes, and no journal: it \
+                    was removed, and the jobs that it spoke of are lost. Submit them again.
+                    """
+                ])
+        }
         let logger = logger
         let endpoint = try await CoordinatorEndpoint.bind(
             configuration.endpoint, context: try Context(), keys: configuration.keys,
@@ -98,6 +108,7 @@ public struct CoordinatorDaemon: Service {
                 }
             }
             group.addTask { await transfers.watchUploads() }
+            group.addTask { for await loss in store.losses { await coordinator.note(loss) } }
             for number in 0..<SchedulerSettings().coordinatorLanes {
                 let work = CoordinatorWork(number: number, store: store, build: build)
                 group.addTask {

@@ -73,6 +73,9 @@ struct OutputDirectory: Sendable {
         return directory
     }
 
+    /// Whether files have begun to be moved to their names.
+    var isPublishing: Bool { DirectoryTree.exists(staging.appending(Self.marker)) }
+
     /// Whether there is a staging directory.
     var isStaged: Bool { DirectoryTree.exists(staging) }
 
