@@ -325,9 +325,6 @@ actor Coordinator {
     ///
     /// - Throws: `JobJournalError` when the journal cannot be read or written.
     func resume() async throws {
-        for finding in journal.findings {
-            logger.error("the journal is not what was left", metadata: [LogKeys.cause: "\(finding)"])
-        }
         submissions = await journal.lastJobNumber
         let records = try await journal.records()
         var outcomes: [JobID: JobOutcome] = [:]

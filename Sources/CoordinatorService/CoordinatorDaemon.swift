@@ -42,16 +42,7 @@ public struct CoordinatorDaemon: Service {
         try DirectoryTree.create(configuration.stateDirectory)
         let store = try BlobStore(opening: configuration.stateDirectory.appending("blobs"))
         let journal = try JobJournal(path: configuration.stateDirectory.appending("journal.sqlite").string)
-        if await journal.isNew, !store.digests.isEmpty {
-            logger.error(
-                "the journal is not what was left",
-                metadata: [
-                    LogKeys.cause: """
-                    \(configuration.stateDirectory): there are blobs of \(store.bytesInUse) bytes, and no journal: it \
-                    was removed, and the jobs that it spoke of are lost. Submit them again.
-                    """
-                ])
-        }
+        await tell(of: journal, store)
         let logger = logger
         let endpoint = try await CoordinatorEndpoint.bind(
             configuration.endpoint, context: try Context(), keys: configuration.keys,
@@ -88,6 +79,19 @@ public struct CoordinatorDaemon: Service {
             throw error
         }
         try await journal.close()
+    }
+
+    /// Says what is wrong with the state directory, before anything is done with it.
+    private func tell(of journal: JobJournal, _ store: BlobStore) async {
+        var causes = journal.findings.map(\.description)
+        if await journal.isNew, !store.digests.isEmpty {
+            causes.append(
+                "\(configuration.stateDirectory): there are blobs of \(store.bytesInUse) bytes, and no journal: it was "
+                    + "removed, and the jobs that it spoke of are lost. Submit them again.")
+        }
+        for cause in causes {
+            logger.error("the journal is not what was left", metadata: [LogKeys.cause: "\(cause)"])
+        }
     }
 
     private func serve(_ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ store: BlobStore) async throws {
