@@ -289,7 +289,7 @@ let package = Package(
                 "Laboratory", "ReferenceModel", "JobFiles", "JobPlan", "KroneckerFactors", "TaskArithmetic",
                 "Safetensors", "LinearAlgebra", "Identifiers", systemPackage,
             ]),
-        tests("StudyReportTests", ["StudyReport", "Identifiers"]),
+        tests("StudyReportTests", ["StudyReport"]),
         tests(
             "StudyTests",
             ["Study", "StudyReport", "Laboratory", "ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage]),

@@ -12,9 +12,9 @@ public import SystemPackage
 /// - `durable/ab/abcd…`: blobs that survive a power failure.
 /// - `format`: the version of this layout.
 ///
-/// **What lies on the disk is not believed.** A blob that turns out to be damaged, cut, unreadable or gone is removed as
-/// soon as that shows, and told in ``losses``: it counts as never stored. What is read through ``blob(_:)`` is hashed in
-/// the same pass.
+/// **What lies on the disk is not believed.** A blob that turns out to be damaged, cut, unreadable or gone is removed
+/// as soon as that shows, and told in ``losses``: it counts as never stored. What is read through
+/// ``blob(_:byteCount:)`` is hashed in the same pass.
 ///
 /// The directories of two digits are made when a blob needs them: most stores live for one short job.
 ///
@@ -245,8 +245,8 @@ public final class BlobStore: Sendable {
 
     /// A blob to be read in one pass that proves it.
     ///
-    /// - Throws: ``BlobStoreError/missing(directory:digest:)``, or ``BlobStoreError/lost(_:)`` when the file has not the
-    ///   size that is expected.
+    /// - Throws: ``BlobStoreError/missing(directory:digest:)``, or ``BlobStoreError/lost(_:)`` when the file has not
+    ///   the size that is expected.
     public func blob(_ digest: BlobDigest, byteCount: Int) throws(BlobStoreError) -> VerifiedBlob {
         guard let found = self.byteCount(of: digest) else { throw .missing(directory: directory, digest: digest) }
         if found != byteCount, try verify(digest) == true {

@@ -11,8 +11,8 @@ public import Scheduling
 /// SQLite in WAL mode with `synchronous = FULL`: when ``append(_:)`` returns, the facts survive the loss of power.
 ///
 /// What lies on the disk is not believed: every record has a digest beside it, and a witness beside the journal tells
-/// how far it had come (``JournalWitness``). A journal that is damaged, cut or another's is set aside when it is opened;
-/// what it still proves goes on in a new one, and ``findings`` says what was wrong.
+/// how far it had come (``JournalWitness``). A journal that is damaged, cut or another's is set aside when it is
+/// opened; what it still proves goes on in a new one, and ``findings`` says what was wrong.
 /// Source: DESIGN section 6, guarantee 2.
 public actor JobJournal {
     private let lane = Lane("kfacd.journal")

@@ -34,8 +34,8 @@ struct JournalInspection {
 
     /// Looks at a journal without changing it.
     ///
-    /// - Throws: ``JobJournalError/format(path:_:)`` for one of a later version, ``JobJournalError/cannotOpen(path:cause:)``
-    ///   when the system does not let it be read.
+    /// - Throws: ``JobJournalError/format(path:_:)`` for one of a later version,
+    ///   ``JobJournalError/cannotOpen(path:cause:)`` when the system does not let it be read.
     init(path: String, expectedLastRow: Int64) throws(JobJournalError) {
         guard let size = Self.byteCount(path), size > 0 else {
             return

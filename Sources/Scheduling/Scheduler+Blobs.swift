@@ -173,7 +173,7 @@ extension Scheduler {
         enqueue(unit)
     }
 
-    /// Files of a job that runs are not what was written: they are made again, from blobs that may have to be made again.
+    /// Files of a job that runs are not what was written: they are made again, from blobs that may be lost too.
     mutating func loseFiles(of unit: UnitReference, _ reason: String, _ effects: inout SchedulerEffects) {
         guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position),
             !job.plan.units[unit.unit.position].isForWorker, job.isFinished(unit.unit)

@@ -10,8 +10,8 @@ import ZeroMQ
 /// The blobs of one unit: those that it reads and those that it makes stay in the cache until ``release()``.
 ///
 /// A blob is read from the cache where it is there, else fetched into it from the coordinator. Whatever is read is
-/// hashed in the same pass, and nothing is kept that was made of it before the pass has proved it: on a disk that lies, a
-/// unit fails, and says so before it says anything about the numbers.
+/// hashed in the same pass, and nothing is kept that was made of it before the pass has proved it: on a disk that lies,
+/// a unit fails, and says so before it says anything about the numbers.
 final class UnitBlobs: Sendable {
     /// Bytes read at a time, so that progress shows.
     private static let pieceBytes = 16 << 20
