@@ -103,7 +103,7 @@ let package = Package(
         module("Lanes"),
         module("Console"),
         module("RowKernels", ["CRowKernels"], settings: wrapperSettings),
-        module("StudyReport"),
+        module("StudyReport", ["Identifiers"]),
         module("Systemd", settings: wrapperSettings),
         module("ControlGroups"),
         module("PrometheusMetrics", [metrics]),
@@ -127,7 +127,7 @@ let package = Package(
         module("BlobStore", ["Identifiers", crypto, systemPackage]),
         module("Publication", ["CSystemCalls", "FileAccess", "Safetensors", systemPackage]),
         module("JobFiles", ["Identifiers", "FileAccess", "Safetensors", "LinearAlgebra", systemPackage]),
-        module("Keys", ["ZeroMQ", "FileAccess", systemPackage]),
+        module("Keys", ["Identifiers", "ZeroMQ", "FileAccess", systemPackage]),
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
 
         // Level 3: the merge, and the plan, which is written in the words of the mathematics.
@@ -169,7 +169,10 @@ let package = Package(
         module("JournalCoding", ["Identifiers", "JobPlan", "Scheduling"]),
         module(
             "JobJournal",
-            ["JournalCoding", "Scheduling", "Lanes", .product(name: "GRDB", package: "GRDB.swift")]),
+            [
+                "Identifiers", "JournalCoding", "Scheduling", "Lanes", crypto,
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ]),
 
         // Level 6: what carries the decisions out.
         module(
@@ -238,7 +241,7 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", logging]),
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("FileAccessTests", ["FileAccess", "Safetensors", systemPackage]),
-        tests("KeysTests", ["Keys", "ZeroMQ", systemPackage]),
+        tests("KeysTests", ["Keys", "Identifiers", "ZeroMQ", systemPackage]),
         tests(
             "MessagingTests", ["Messaging", "Keys", "WireProtocol", "Identifiers", "ZeroMQ", systemPackage]),
         tests(
@@ -249,7 +252,9 @@ let package = Package(
                 logging,
             ]),
         tests("PublicationTests", ["Publication", "FileAccess", "Safetensors", systemPackage]),
-        tests("JobJournalTests", ["JobJournal", "Scheduling", "JobPlan", "Identifiers"]),
+        tests(
+            "JobJournalTests",
+            ["JobJournal", "Scheduling", "JobPlan", "Identifiers", .product(name: "GRDB", package: "GRDB.swift")]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),

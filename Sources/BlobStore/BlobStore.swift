@@ -10,6 +10,11 @@ public import SystemPackage
 /// - `pending/ab/abcd…`: whole blobs that a power failure may still damage. They are hashed again when the store is
 ///   opened, and removed if they are not what their name says.
 /// - `durable/ab/abcd…`: blobs that survive a power failure.
+/// - `format`: the version of this layout.
+///
+/// **What lies on the disk is not believed.** A blob that turns out to be damaged, cut, unreadable or gone is removed
+/// as soon as that shows, and told in ``losses``: it counts as never stored. What is read through
+/// ``blob(_:byteCount:)`` is hashed in the same pass.
 ///
 /// The directories of two digits are made when a blob needs them: most stores live for one short job.
 ///
@@ -23,6 +28,13 @@ public import SystemPackage
 public final class BlobStore: Sendable {
     /// The store's directory.
     public let directory: FilePath
+    /// The blobs that were lost: one element each, those of the opening included.
+    ///
+    /// Bound: the latest ``lossesMax`` that nobody has taken.
+    public let losses: AsyncStream<BlobLoss>
+    private static let lossesMax = 4096
+
+    private let lossSink: AsyncStream<BlobLoss>.Continuation
     private let layout: BlobStoreLayout
     private let lockFile: StoreFile
     private let contents: Mutex<Contents>
@@ -49,8 +61,11 @@ public final class BlobStore: Sendable {
 
     /// Opens a store, makes its directories where they are missing, and removes what a crash left unfinished.
     ///
-    /// - Throws: ``BlobStoreError/inUse(directory:)`` if another process has it open, or the failed call; blobs in the
-    ///   store are kept.
+    /// What cannot be read is lost, and no reason not to open.
+    ///
+    /// - Throws: ``BlobStoreError/inUse(directory:)`` if another process has it open,
+    ///   ``BlobStoreError/format(directory:_:)`` if another version made it, or the failed call; blobs in the store are
+    ///   kept.
     public init(opening directory: FilePath) throws(BlobStoreError) {
         let layout = BlobStoreLayout(directory: directory)
         try layout.createDirectories()
@@ -59,14 +74,20 @@ public final class BlobStore: Sendable {
             if errno == EWOULDBLOCK { throw .inUse(directory: directory) }
             throw callFailed("flock", lockFile.path)
         }
+        try layout.claimFormat()
         try layout.removeIncoming()
         var contents = Contents()
-        for (digest, byteCount) in try layout.durableBlobs() {
+        var lost: [BlobLoss] = []
+        for (digest, byteCount) in try layout.durableBlobs(&lost) {
             contents.insert(digest, byteCount: byteCount, isPending: false)
         }
-        for (digest, byteCount) in try layout.verifiedPendingBlobs() where contents.byteCounts[digest] == nil {
+        for (digest, byteCount) in try layout.verifiedPendingBlobs(&lost) where contents.byteCounts[digest] == nil {
             contents.insert(digest, byteCount: byteCount, isPending: true)
         }
+        let (losses, lossSink) = AsyncStream.makeStream(
+            of: BlobLoss.self, bufferingPolicy: .bufferingNewest(Self.lossesMax))
+        for loss in lost { lossSink.yield(loss) }
+        (self.losses, self.lossSink) = (losses, lossSink)
         self.directory = directory
         self.layout = layout
         self.lockFile = lockFile
@@ -103,9 +124,15 @@ public final class BlobStore: Sendable {
             }
             // Not counted on: a power failure may take a pending blob with its directory.
             var made = 0
-            try StoreDirectory.rename(
-                incoming, to: layout.pending(digest), in: layout.fan(of: digest, below: layout.pendingRoot),
-                countingMade: &made)
+            let (destination, fan) = (layout.pending(digest), layout.fan(of: digest, below: layout.pendingRoot))
+            do throws(BlobStoreError) {
+                try StoreDirectory.rename(incoming, to: destination, in: fan, countingMade: &made)
+            } catch {
+                // Something else may have taken the name, or that of its directory.
+                if StoreDirectory.byteCount(ofFileAt: fan) != nil { StoreDirectory.discard(fan) }
+                StoreDirectory.discard(destination)
+                try StoreDirectory.rename(incoming, to: destination, in: fan, countingMade: &made)
+            }
             contents.insert(digest, byteCount: byteCount, isPending: true)
         }
     }
@@ -113,7 +140,8 @@ public final class BlobStore: Sendable {
     /// Makes every blob finished so far survive a power failure, with one fsync a blob and one a directory, and one
     /// more when directories were made.
     ///
-    /// A blob that the disk refuses is removed, because a second fsync would report success for pages that are lost.
+    /// A blob that the disk refuses is lost, because a second fsync would report success for pages that are lost; so is
+    /// one that is gone. Neither is a failure: what speaks of a blob does not promise its bytes.
     ///
     /// - Throws: ``BlobStoreError``, the first failure; the other blobs are durable, or will be with the next call.
     public func makeDurable() throws(BlobStoreError) {
@@ -123,10 +151,18 @@ public final class BlobStore: Sendable {
         for digest in group {
             do throws(BlobStoreError) {
                 guard let blob = try openBlob(digest) else { continue }
-                try synchronizeOrRemove(blob.file, digest)
+                try blob.file.synchronize()
                 if try promote(digest) { moved.insert(layout.fan(of: digest, below: layout.durableRoot)) }
+            } catch .lost {
+                continue
             } catch {
-                firstError = firstError ?? error
+                switch error {
+                case .callFailed(_, let call, let code): _ = lose(digest, .unreadable(call: call, code: code))
+                case .diskFull(_, let call):
+                    _ = lose(digest, .unreadable(call: call, code: .noSpace))
+                    firstError = firstError ?? error
+                default: firstError = firstError ?? error
+                }
             }
         }
         for directory in moved {
@@ -146,13 +182,6 @@ public final class BlobStore: Sendable {
         guard made > durable else { return }
         try StoreDirectory.synchronize(layout.durableRoot)
         contents.withLock { $0.directoriesDurable = max($0.directoriesDurable, made) }
-    }
-
-    private func synchronizeOrRemove(_ file: borrowing StoreFile, _ digest: BlobDigest) throws(BlobStoreError) {
-        do throws(BlobStoreError) { try file.synchronize() } catch {
-            _ = try? remove(digest)
-            throw error
-        }
     }
 
     private func promote(_ digest: BlobDigest) throws(BlobStoreError) -> Bool {
@@ -192,21 +221,44 @@ public final class BlobStore: Sendable {
     /// Where a blob lies, for messages; nil if the store does not hold it.
     public func path(of digest: BlobDigest) -> FilePath? {
         contents.withLock { contents in
-            guard contents.byteCounts[digest] != nil else { return nil }
-            return contents.pending.contains(digest) ? layout.pending(digest) : layout.durable(digest)
+            contents.byteCounts[digest] == nil ? nil : path(of: digest, contents)
         }
+    }
+
+    private func path(of digest: BlobDigest, _ contents: borrowing Contents) -> FilePath {
+        contents.pending.contains(digest) ? layout.pending(digest) : layout.durable(digest)
     }
 
     /// Bytes that are free on the store's file system for this process.
     ///
     /// - Throws: ``BlobStoreError/callFailed(path:call:code:)``.
     public func freeByteCount() throws(BlobStoreError) -> UInt64 {
-        try StoreDirectory.freeByteCount(directory)
+        try StoreDirectory.byteCounts(directory).free
     }
 
-    /// Fills `destination` with a blob's bytes from `offset` on.
+    /// The bytes of the store's file system: all of them, and those that are free for this process.
     ///
-    /// - Throws: ``BlobStoreError/missing(directory:digest:)``,
+    /// - Throws: ``BlobStoreError/callFailed(path:call:code:)``.
+    public func fileSystemByteCounts() throws(BlobStoreError) -> (total: UInt64, free: UInt64) {
+        try StoreDirectory.byteCounts(directory)
+    }
+
+    /// A blob to be read in one pass that proves it.
+    ///
+    /// - Throws: ``BlobStoreError/missing(directory:digest:)``, or ``BlobStoreError/lost(_:)`` when the file has not
+    ///   the size that is expected.
+    public func blob(_ digest: BlobDigest, byteCount: Int) throws(BlobStoreError) -> VerifiedBlob {
+        guard let found = self.byteCount(of: digest) else { throw .missing(directory: directory, digest: digest) }
+        if found != byteCount, try verify(digest) == true {
+            throw .rangeOutside(digest: digest, start: 0, count: byteCount, byteCount: found)
+        }
+        return VerifiedBlob(digest, byteCount: byteCount, in: self)
+    }
+
+    /// Fills `destination` with a blob's bytes from `offset` on, as they are on the disk; ``blob(_:byteCount:)`` reads
+    /// bytes that are proved.
+    ///
+    /// - Throws: ``BlobStoreError/missing(directory:digest:)``, ``BlobStoreError/lost(_:)``,
     ///   ``BlobStoreError/rangeOutside(digest:start:count:byteCount:)`` or the failed call; `destination` then holds a
     ///   prefix of the bytes.
     public func read(
@@ -219,22 +271,32 @@ public final class BlobStore: Sendable {
         guard offset >= 0, offset <= byteCount, count <= byteCount - offset else {
             throw .rangeOutside(digest: digest, start: offset, count: count, byteCount: byteCount)
         }
-        let read = try blob.file.read(at: offset, into: &destination)
-        guard read == count else { throw .truncated(path: blob.file.path, expected: byteCount, found: offset + read) }
+        let read: Int
+        do throws(BlobStoreError) { read = try blob.file.read(at: offset, into: &destination) } catch {
+            throw lossOrFailure(of: digest, error)
+        }
+        guard read == count else { throw lose(digest, .size(expected: byteCount, found: offset + read)) }
     }
 
-    /// Hashes a blob's bytes anew, as they are on the disk now.
+    /// Hashes a blob's bytes anew, as they are on the disk now; one that is damaged is lost.
     ///
     /// - Parameters:
     ///   - digest: The blob.
     ///   - goesOn: Asked after every block; false ends the hashing.
-    /// - Returns: What the bytes are; `digest` itself unless they were damaged. Nil when `goesOn` ended it.
-    /// - Throws: ``BlobStoreError/missing(directory:digest:)`` or the failed call.
-    public func computedDigest(
-        of digest: BlobDigest, while goesOn: () -> Bool = { true }
-    ) throws(BlobStoreError) -> BlobDigest? {
+    /// - Returns: True; nil when `goesOn` ended it.
+    /// - Throws: ``BlobStoreError/missing(directory:digest:)``, ``BlobStoreError/lost(_:)`` or the failed call.
+    @discardableResult
+    public func verify(
+        _ digest: BlobDigest, while goesOn: () -> Bool = { true }
+    ) throws(BlobStoreError) -> Bool? {
         guard let blob = try openBlob(digest) else { throw .missing(directory: directory, digest: digest) }
-        return try blob.file.digest(while: goesOn)
+        let found: BlobDigest?
+        do throws(BlobStoreError) { found = try blob.file.digest(while: goesOn) } catch {
+            throw lossOrFailure(of: digest, error)
+        }
+        guard let found else { return nil }
+        guard found == digest else { throw lose(digest, .otherBytes(found: found)) }
+        return true
     }
 
     private struct OpenBlob: ~Copyable {
@@ -244,11 +306,40 @@ public final class BlobStore: Sendable {
 
     /// Opens under the lock, so that the name cannot move between the look and the open.
     private func openBlob(_ digest: BlobDigest) throws(BlobStoreError) -> OpenBlob? {
-        try contents.withLock { (contents: inout Contents) throws(BlobStoreError) -> OpenBlob? in
-            guard let byteCount = contents.byteCounts[digest] else { return nil }
-            let path = contents.pending.contains(digest) ? layout.pending(digest) : layout.durable(digest)
-            return OpenBlob(file: try StoreFile(opening: path, flags: O_RDONLY), byteCount: byteCount)
+        do throws(BlobStoreError) {
+            return try contents.withLock { (contents: inout Contents) throws(BlobStoreError) -> OpenBlob? in
+                guard let byteCount = contents.byteCounts[digest] else { return nil }
+                let file = try StoreFile(opening: path(of: digest, contents), flags: O_RDONLY)
+                return OpenBlob(file: file, byteCount: byteCount)
+            }
+        } catch {
+            throw lossOrFailure(of: digest, error)
         }
+    }
+
+    // MARK: - Losses
+
+    /// What a failure to read a blob means: that the blob is lost, or something that is not its fault.
+    private func lossOrFailure(of digest: BlobDigest, _ error: BlobStoreError) -> BlobStoreError {
+        guard case .callFailed(_, let call, let code) = error, let fault = BlobLoss.Fault(call: call, code: code) else {
+            return error
+        }
+        return lose(digest, fault)
+    }
+
+    /// Removes a blob that is not what its name says, tells of it, and gives the error for whoever met it.
+    func lose(_ digest: BlobDigest, _ fault: BlobLoss.Fault) -> BlobStoreError {
+        let place = contents.withLock { (contents: inout Contents) -> FilePath? in
+            guard contents.byteCounts[digest] != nil else { return nil }
+            let file = path(of: digest, contents)
+            StoreDirectory.discard(file)
+            contents.remove(digest)
+            return file
+        }
+        guard let place else { return .missing(directory: directory, digest: digest) }
+        let loss = BlobLoss(digest, at: place, fault)
+        lossSink.yield(loss)
+        return .lost(loss)
     }
 
     // MARK: - Removing
@@ -262,8 +353,12 @@ public final class BlobStore: Sendable {
     public func remove(_ digest: BlobDigest) throws(BlobStoreError) -> Bool {
         try contents.withLock { (contents: inout Contents) throws(BlobStoreError) in
             guard contents.byteCounts[digest] != nil else { return false }
-            let isPending = contents.pending.contains(digest)
-            _ = try StoreDirectory.remove(isPending ? layout.pending(digest) : layout.durable(digest))
+            let file = path(of: digest, contents)
+            do throws(BlobStoreError) { _ = try StoreDirectory.remove(file) } catch {
+                // No file of ours: something else has taken the name.
+                StoreDirectory.discard(file)
+                guard !StoreDirectory.exists(file) else { throw error }
+            }
             contents.remove(digest)
             return true
         }

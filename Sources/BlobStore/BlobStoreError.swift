@@ -15,8 +15,19 @@ public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible 
     case digestMismatch(directory: FilePath, expected: BlobDigest, found: BlobDigest)
     /// A read outside a blob.
     case rangeOutside(digest: BlobDigest, start: Int, count: Int, byteCount: Int)
-    /// A file of the store ended while it was being read.
-    case truncated(path: FilePath, expected: Int, found: Int)
+    /// A blob of the store cannot be read any more; it was removed.
+    case lost(BlobLoss)
+    /// The directory is the store of another version, or of another program.
+    case format(directory: FilePath, FormatProblem)
+
+    /// The blob that is not to be had, where the error is about one: it has to be made or fetched again.
+    public var lostBlob: BlobDigest? {
+        switch self {
+        case .lost(let loss): loss.digest
+        case .missing(_, let digest): digest
+        case .inUse, .callFailed, .diskFull, .digestMismatch, .rangeOutside, .format: nil
+        }
+    }
 
     /// The sentence for the user.
     public var description: String {
@@ -34,16 +45,16 @@ public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible 
             "\(directory): the bytes received have the digest \(found); expected \(expected). Fetch them again."
         case .rangeOutside(let digest, let start, let count, let byteCount):
             "blob \(digest): has \(byteCount) bytes; \(count) bytes from byte \(start) on are not all in it."
-        case .truncated(let path, let expected, let found):
-            "\(path): is truncated: it has \(found) bytes; expected \(expected). Remove it and fetch it again."
+        case .lost(let loss): loss.description
+        case .format(let directory, let problem): "\(directory): the directory of blobs \(problem)"
         }
     }
 
     /// Whether the same call may succeed later without a change to its arguments: room was made, the blob came back.
     public var isRetriable: Bool {
         switch self {
-        case .inUse, .callFailed, .diskFull, .missing, .digestMismatch, .truncated: true
-        case .rangeOutside: false
+        case .inUse, .callFailed, .diskFull, .missing, .digestMismatch, .lost: true
+        case .rangeOutside, .format: false
         }
     }
 }

@@ -45,55 +45,132 @@ struct BlobStoreLayout: Sendable {
     }
 
     /// Makes the directories of each part, and durable what a process before this one made and could not tell any more.
+    ///
+    /// Something else that has the name of one of them is set aside.
     func createDirectories() throws(BlobStoreError) {
-        for path in [incomingRoot, pendingRoot, durableRoot] { try StoreDirectory.create(path) }
+        for path in [incomingRoot, pendingRoot, durableRoot] {
+            try StoreDirectory.create(path)
+            if StoreDirectory.byteCount(ofFileAt: path) != nil {
+                _ = StoreDirectory.setAside(path)
+                try StoreDirectory.create(path)
+            }
+        }
         try StoreDirectory.synchronize(durableRoot)
         try StoreDirectory.synchronize(directory)
     }
 
-    func removeIncoming() throws(BlobStoreError) {
-        for name in try StoreDirectory.names(in: incomingRoot) {
-            _ = try StoreDirectory.remove(incomingRoot.appending(name))
+    /// Refuses a directory of another version; states this one's where none is stated, or where it is damaged: blobs
+    /// prove themselves.
+    ///
+    /// - Throws: ``BlobStoreError/format(directory:_:)`` or the failed call.
+    func claimFormat() throws(BlobStoreError) {
+        let path = directory.appending("format")
+        switch FormatVersion.blobs.problem(with: statedFormat(at: path)) {
+        case nil: return
+        case .newer(let found, let expected): throw .format(directory: directory, .newer(found, expected: expected))
+        case .older(let found, let expected): throw .format(directory: directory, .older(found, expected: expected))
+        case .otherFormat(let found, let expected):
+            throw .format(directory: directory, .otherFormat(found, expected: expected))
+        case .missing, .malformed: break
         }
+        StoreDirectory.discard(path)
+        let written = directory.appending("format.written")
+        StoreDirectory.discard(written)
+        do throws(BlobStoreError) {
+            let file = try StoreFile(opening: written, flags: O_WRONLY | O_CREAT | O_TRUNC)
+            try file.write(Array("\(FormatVersion.blobs)\n".utf8).span.bytes, at: 0)
+        } catch .diskFull {
+            // Room may come; the next opening states it.
+            StoreDirectory.discard(written)
+            return
+        }
+        try StoreDirectory.rename(written, to: path)
     }
 
-    func durableBlobs() throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
-        try Self.blobs(below: durableRoot)
+    private func statedFormat(at path: FilePath) -> String? {
+        guard let file = try? StoreFile(opening: path, flags: O_RDONLY) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: 100)
+        let count: Int
+        do {
+            var span = bytes.mutableSpan
+            var raw = span.mutableBytes
+            count = (try? file.read(at: 0, into: &raw)) ?? 0
+        }
+        return String(decoding: bytes.prefix(count).prefix { $0 != 0x0A }, as: UTF8.self)
+    }
+
+    func removeIncoming() throws(BlobStoreError) {
+        for name in try StoreDirectory.names(in: incomingRoot) { StoreDirectory.discard(incomingRoot.appending(name)) }
+    }
+
+    func durableBlobs(_ lost: inout [BlobLoss]) throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
+        try Self.blobs(below: durableRoot, &lost)
     }
 
     /// Blobs that were finished but not made durable before the store was last closed, hashed again; what does not
     /// match its name is removed.
-    func verifiedPendingBlobs() throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
+    ///
+    /// Not a loss of the disk's: a power failure may have taken their bytes.
+    func verifiedPendingBlobs(
+        _ lost: inout [BlobLoss]
+    ) throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
         var verified: [(digest: BlobDigest, byteCount: Int)] = []
-        for blob in try Self.blobs(below: pendingRoot) {
-            let file = try StoreFile(opening: pending(blob.digest), flags: O_RDONLY)
-            if try file.digest() == blob.digest {
+        for blob in try Self.blobs(below: pendingRoot, &lost) {
+            if try digest(ofFileAt: pending(blob.digest)) == blob.digest {
                 verified.append(blob)
             } else {
-                _ = try StoreDirectory.remove(pending(blob.digest))
+                StoreDirectory.discard(pending(blob.digest))
             }
         }
         return verified
+    }
+
+    /// `nil` for a file that cannot be read.
+    private func digest(ofFileAt path: FilePath) throws(BlobStoreError) -> BlobDigest? {
+        do throws(BlobStoreError) {
+            return try StoreFile(opening: path, flags: O_RDONLY).digest()
+        } catch .callFailed(_, let call, let code) where BlobLoss.Fault(call: call, code: code) != nil {
+            return nil
+        }
     }
 
     private static func isFan(_ name: String) -> Bool {
         name.count == fanDigits && name.allSatisfy { hexadecimalDigits.contains($0) }
     }
 
+    /// The blobs of one part, from their names and sizes; what cannot be one, though it is named so, is removed.
     private static func blobs(
-        below root: FilePath
+        below root: FilePath, _ lost: inout [BlobLoss]
     ) throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
         var blobs: [(digest: BlobDigest, byteCount: Int)] = []
         for fan in try StoreDirectory.names(in: root) where isFan(fan) {
             let path = root.appending(fan)
-            for name in try StoreDirectory.names(in: path) {
+            for name in try names(in: path, &lost) {
                 guard let digest = BlobDigest(hexadecimal: name), digest.description == name, name.hasPrefix(fan)
                 else { continue }
-                let byteCount = try StoreFile(opening: path.appending(name), flags: O_RDONLY).byteCount()
+                let file = path.appending(name)
+                guard let byteCount = StoreDirectory.byteCount(ofFileAt: file) else {
+                    StoreDirectory.discard(file)
+                    lost.append(BlobLoss(digest, at: file, .noFile))
+                    continue
+                }
                 blobs.append((digest, byteCount))
             }
         }
         return blobs
+    }
+
+    /// The names in a directory of blobs; one that cannot be read is set aside, and its blobs are lost.
+    private static func names(in path: FilePath, _ lost: inout [BlobLoss]) throws(BlobStoreError) -> [String] {
+        do throws(BlobStoreError) {
+            return try StoreDirectory.names(in: path)
+        } catch .callFailed(_, let call, let code) {
+            guard let fault = BlobLoss.Fault(call: call, code: code), StoreDirectory.setAside(path) != nil else {
+                throw .callFailed(path: path, call: call, code: code)
+            }
+            lost.append(BlobLoss(nil, at: path, fault))
+            return []
+        }
     }
 }
 

@@ -62,16 +62,52 @@ enum StoreDirectory {
         return false
     }
 
+    /// Whether something has a name, whatever it is.
+    static func exists(_ path: FilePath) -> Bool {
+        var status = stat()
+        return path.withPlatformString { lstat($0, &status) } == 0
+    }
+
+    /// The size of a regular file; `nil` for anything else.
+    static func byteCount(ofFileAt path: FilePath) -> Int? {
+        var status = stat()
+        guard path.withPlatformString({ lstat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            return nil
+        }
+        return Int(status.st_size)
+    }
+
+    /// Removes whatever has a name of ours, a directory with all that is in it; what cannot be removed gets another
+    /// name, so that it is in nobody's way.
+    static func discard(_ path: FilePath) {
+        if path.withPlatformString({ unlink($0) }) == 0 || errno == ENOENT { return }
+        for name in (try? names(in: path)) ?? [] { discard(path.appending(name)) }
+        if path.withPlatformString({ rmdir($0) }) == 0 { return }
+        _ = setAside(path)
+    }
+
+    /// Renames what cannot be read, within its directory.
+    ///
+    /// - Returns: Its new name, or `nil` when that failed too.
+    static func setAside(_ path: FilePath) -> FilePath? {
+        let mark = String(UInt32.random(in: .min ... .max), radix: 16)
+        let aside = FilePath("\(path.string).damaged-\(mark)")
+        return (try? rename(path, to: aside)) == nil ? nil : aside
+    }
+
     /// Makes the names in a directory durable.
     static func synchronize(_ path: FilePath) throws(BlobStoreError) {
         try StoreFile(opening: path, flags: O_RDONLY | O_DIRECTORY).synchronize()
     }
 
-    /// Bytes that are free for this process on the file system of a directory.
-    static func freeByteCount(_ path: FilePath) throws(BlobStoreError) -> UInt64 {
+    /// The bytes of the file system of a directory, and those that are free for this process.
+    static func byteCounts(_ path: FilePath) throws(BlobStoreError) -> (total: UInt64, free: UInt64) {
         var status = statvfs()
         guard path.withPlatformString({ statvfs($0, &status) }) == 0 else { throw callFailed("statvfs", path) }
-        let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
-        return overflow ? .max : bytes
+        func bytes(_ blocks: UInt) -> UInt64 {
+            let (bytes, overflow) = UInt64(blocks).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+            return overflow ? .max : bytes
+        }
+        return (bytes(status.f_blocks), bytes(status.f_bavail))
     }
 }

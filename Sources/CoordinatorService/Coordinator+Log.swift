@@ -86,6 +86,14 @@ extension Coordinator {
             logger.warning(
                 "a unit waits for room on a disk",
                 metadata: fields(unit, executor).merging([LogKeys.cause: "\(reason)"]) { $1 })
+        case .inputsLost(let unit, let executor, let reason):
+            logger.warning(
+                "an input of a unit was lost; it is made again",
+                metadata: fields(unit, executor).merging([LogKeys.cause: "\(reason)"]) { $1 })
+        case .filesLost(let unit, let reason):
+            logger.warning(
+                "staged files are damaged; they are written again",
+                metadata: fields(unit).merging([LogKeys.cause: "\(reason)"]) { $1 })
         case .noWorkerFits(let unit, let memory):
             logger.warning(
                 "a unit waits for a worker with more memory",

@@ -9,12 +9,13 @@ extension Coordinator {
     /// Whether a journalled result can still be used.
     ///
     /// Blobs may be anywhere, and are looked for when they are needed; files must be in the staging directory, and the
-    /// record must speak of this one.
-    func isUsable(_ unit: UnitReference, recordedIn row: Int64) -> Bool {
+    /// record must speak of this one and name their digests, by which they are proved before they are published.
+    func isUsable(_ unit: UnitReference, _ result: UnitResult, recordedIn row: Int64) -> Bool {
         guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else { return true }
         switch job.plan.units[unit.unit.position].operation {
         case .worker, .coordinator(.digestInputs): return true
-        case .coordinator: return job.output.lastUnusableRow.map { row > $0 } ?? false
+        case .coordinator(.publish): return job.output.lastUnusableRow.map { row > $0 } ?? false
+        case .coordinator: return !result.blobs.isEmpty && (job.output.lastUnusableRow.map { row > $0 } ?? false)
         }
     }
 

@@ -166,6 +166,13 @@ extension Coordinator {
         await pass(.range(range, inputFile(range.source)), from: peer)
     }
 
+    /// A blob of the store is lost: it is collected or computed again when somebody needs it.
+    func note(_ loss: BlobLoss) {
+        logger.warning("a blob of the store was lost", metadata: [LogKeys.cause: "\(loss)"])
+        // It may have come again meanwhile.
+        if let digest = loss.digest, !store.contains(digest) { happen(.blobUnreadable(digest)) }
+    }
+
     /// Nobody has a blob that workers wait for: their units are given back, and the blob is made again.
     func tellUnavailable(_ blob: BlobDigest) async {
         for (range, peer) in waitingRanges.removeValue(forKey: blob) ?? [] {

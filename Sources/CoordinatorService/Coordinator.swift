@@ -331,6 +331,7 @@ actor Coordinator {
     ///
     /// - Throws: `JobJournalError` when the journal cannot be read or written.
     func resume() async throws {
+        submissions = await journal.lastJobNumber
         let records = try await journal.records()
         var outcomes: [JobID: JobOutcome] = [:]
         var ended: [JobID] = []
@@ -358,7 +359,7 @@ actor Coordinator {
                     outcomes[header.id] = .failed(failure)
                     ended.append(header.id)
                 }
-            case .unitFinished(let unit, _, _, _, _) where !isUsable(unit, recordedIn: row):
+            case .unitFinished(let unit, _, let result, _, _) where !isUsable(unit, result, recordedIn: row):
                 vanished.insert(unit.job)
             default: scheduler.apply(record)
             }

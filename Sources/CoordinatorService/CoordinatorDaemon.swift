@@ -48,6 +48,7 @@ public struct CoordinatorDaemon: Service {
         let identity = try CoordinatorIdentity.open(in: configuration.stateDirectory)
         let store = try BlobStore(opening: configuration.stateDirectory.appending("blobs"))
         let journal = try JobJournal(path: configuration.stateDirectory.appending("journal.sqlite").string)
+        await tell(of: journal, store)
         let logger = logger
         let endpoint = try await CoordinatorEndpoint.bind(
             configuration.endpoint, context: try Context(), keys: configuration.keys,
@@ -99,6 +100,19 @@ public struct CoordinatorDaemon: Service {
         try await journal.close()
     }
 
+    /// Says what is wrong with the state directory, before anything is done with it.
+    private func tell(of journal: JobJournal, _ store: BlobStore) async {
+        var causes = journal.findings.map(\.description)
+        if await journal.isNew, !store.digests.isEmpty {
+            causes.append(
+                "\(configuration.stateDirectory): there are blobs of \(store.bytesInUse) bytes, and no journal: it was "
+                    + "removed, and the jobs that it spoke of are lost. Submit them again.")
+        }
+        for cause in causes {
+            logger.error("the journal is not what was left", metadata: [LogKeys.cause: "\(cause)"])
+        }
+    }
+
     private func serve(_ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ store: BlobStore) async throws {
         let transfers = TransferService(store: store, endpoint: endpoint) { await coordinator.handle($0, from: $1) }
         let build = configuration.build
@@ -117,6 +131,7 @@ public struct CoordinatorDaemon: Service {
                 }
             }
             group.addTask { await transfers.watchUploads() }
+            group.addTask { for await loss in store.losses { await coordinator.note(loss) } }
             for number in 0..<SchedulerSettings().coordinatorLanes {
                 let work = CoordinatorWork(number: number, store: store, build: build)
                 group.addTask {

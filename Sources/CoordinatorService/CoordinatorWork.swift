@@ -51,18 +51,32 @@ actor CoordinatorWork {
         } catch {
             let failed = SchedulerEvent.unitFailed(
                 task.lease.unit, task.lease.attempt, by: .coordinator, failure(error, task))
-            guard let blob = unreadableBlob(error) else { return [failed] }
-            _ = try? blobs.store.remove(blob)
-            return [.blobUnreadable(blob), failed]
+            return losses(error, task) + [failed]
         }
     }
 
-    /// The blob of the store that an error is about, where it is about one: it is collected or computed again.
-    private func unreadableBlob(_ error: any Error) -> BlobDigest? {
-        switch error {
-        case CoordinatorWorkError.damagedBlob(let digest), BlobStoreError.missing(_, let digest): digest
-        default: nil
+    /// What an error says about blobs and files that are lost, before it is said that the unit failed.
+    ///
+    /// When one blob is lost, all that the unit reads are looked at: were they found one by one, each would cost an
+    /// attempt.
+    private func losses(_ error: any Error, _ task: CoordinatorTask) -> [SchedulerEvent] {
+        if case CoordinatorWorkError.damagedFiles(let damages) = error {
+            return damages.map {
+                .filesLost(UnitReference(job: task.lease.unit.job, unit: $0.unit), reason: "\($0)")
+            }
         }
+        guard let first = (error as? BlobStoreError)?.lostBlob else { return [] }
+        var lost: Set<BlobDigest> = [first]
+        for output in task.job.plan.blobs(readBy: task.unit) {
+            guard let blobs = task.results(output.unit)?.blobs, blobs.indices.contains(output.position) else {
+                continue
+            }
+            let digest = blobs[output.position].digest
+            do { try self.blobs.store.verify(digest) } catch {
+                if let digest = error.lostBlob { lost.insert(digest) }
+            }
+        }
+        return lost.sorted().map { .blobUnreadable($0) }
     }
 
     private func run(_ operation: CoordinatorOperation, _ task: CoordinatorTask) throws -> UnitResult {
@@ -70,7 +84,7 @@ actor CoordinatorWork {
         case .digestInputs: return try InputDigestsWork.run(task.job)
         default:
             try write(operation, task)
-            return UnitResult()
+            return UnitResult(blobs: try StagedFiles.digests(of: operation, in: task.job.output))
         }
     }
 
@@ -86,7 +100,12 @@ actor CoordinatorWork {
         case .writeReport:
             for file in task.job.inputs.files { try InputDigestsWork.requireUnchanged(file) }
             try ReportWriter(job: task.job, build: build, result: task.results, execution: task.executions).run()
-        case .publish: try task.job.output.publish()
+        case .publish:
+            let output = task.job.output
+            // Once it has begun the output's own list proves what is staged: what it replaces stands there too.
+            let damages = output.isBegun ? [] : StagedFiles(job: task.job, result: task.results).damages()
+            guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
+            try output.publish()
         case .digestInputs: break
         }
     }
@@ -96,7 +115,8 @@ actor CoordinatorWork {
             switch error {
             case CoordinatorWorkError.badInput, CoordinatorWorkError.inputChanged: .badInput
             case let error where DiskSpace.isRefused(error): .badInput
-            case CoordinatorWorkError.damagedBlob, BlobStoreError.missing: .inputMissing
+            case CoordinatorWorkError.damagedFiles: .inputMissing
+            case let error as BlobStoreError where error.lostBlob != nil: .inputMissing
             case let error where DiskSpace.isExhausted(error): .noSpace
             default: .world
             }

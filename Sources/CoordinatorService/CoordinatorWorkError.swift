@@ -8,8 +8,8 @@ enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
     case inputChanged(path: String)
     /// A unit's result is not there.
     case missingResult(String)
-    /// A blob in the coordinator's store is not what its name says.
-    case damagedBlob(BlobDigest)
+    /// Files in the staging directory are not as they were written.
+    case damagedFiles([StagedFiles.Damage])
 
     var description: String {
         switch self {
@@ -17,8 +17,9 @@ enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
         case .inputChanged(let path):
             "\(path): the file has changed since the job was submitted; results would mix two states of it. Submit the "
                 + "job again."
-        case .damagedBlob(let digest):
-            "blob \(digest) is damaged in the coordinator's store. It is collected or computed again; check the disk."
+        case .damagedFiles(let damages):
+            damages.prefix(10).map(\.description).joined(separator: " ")
+                + (damages.count > 10 ? " And \(damages.count - 10) more." : "")
         case .missingResult(let what): "the result \"\(what)\" is missing in the blob store."
         }
     }

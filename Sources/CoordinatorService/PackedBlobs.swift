@@ -9,15 +9,12 @@ struct PackedBlobs: Sendable {
 
     /// Reads a packed fp32 matrix.
     ///
-    /// - Throws: ``CoordinatorWorkError/damagedBlob(_:)`` when the bytes are not what the blob's name says,
-    ///   `BlobStoreError`, `LinearAlgebraError`.
+    /// - Throws: `BlobStoreError`, also when the bytes are not what the blob's name says; `LinearAlgebraError`.
     func matrix(_ blob: BlobReference, dimension: Int) throws -> PackedSymmetricMatrix<Float> {
         var matrix = try PackedSymmetricMatrix<Float>(dimension: dimension)
-        try matrix.withMutableBytes { bytes throws in try store.read(blob.digest, into: &bytes) }
-        // Hashed once more before it goes into a file: it may have lain here through restarts and a failing disk.
-        guard matrix.withBytes({ BlobDigest(hashing: $0) }) == blob.digest else {
-            throw CoordinatorWorkError.damagedBlob(blob.digest)
-        }
+        let source = try store.blob(blob.digest, byteCount: Int(clamping: blob.byteCount))
+        try matrix.withMutableBytes { bytes throws in try source.read(at: 0, into: &bytes) }
+        try source.verify()
         return matrix
     }
 }

@@ -27,7 +27,7 @@ struct ReportWriter {
     /// - Throws: `SafetensorsError` when it cannot be written, `KroneckerFactorsError` for weights that cannot be.
     func run() throws {
         let report = JSONValue.object([
-            .init("format", .string("kfacd.report/1")),
+            .init("format", .string(FormatVersion.report.description)),
             .init("inputs", .array(inputs)),
             .init("options", options),
             .init("tasks", .array(tasks)),

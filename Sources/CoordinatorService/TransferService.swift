@@ -47,8 +47,7 @@ actor TransferService {
     private static let roomInterval: Duration = .milliseconds(20)
 
     private struct Outgoing {
-        let source: RangeRequest.Source
-        let file: SafetensorsFile?
+        let source: OutgoingBytes
         var offset: UInt64
         var remaining: UInt64
         var credit: UInt32
@@ -120,20 +119,21 @@ actor TransferService {
 
     private func begin(_ range: RangeRequest, _ file: SafetensorsFile?, _ peer: RoutingIdentity) async {
         let key = Key(peer: peer, transfer: range.transfer)
-        let available: UInt64?
-        switch range.source {
-        case .inputFile: available = file.map { UInt64($0.identity.byteCount) }
-        case .blob(let digest): available = store.byteCount(of: digest).map(UInt64.init)
-        }
-        guard let available, range.offset + range.byteCount <= available,
-            outgoing.keys.count(where: { $0.peer == peer }) < Self.transfersPerPeer
-        else {
-            await fail(key, "there are no bytes \(range.offset)..<\(range.offset + range.byteCount) of \(range.source)")
+        do {
+            guard outgoing.keys.count(where: { $0.peer == peer }) < Self.transfersPerPeer,
+                let source = try OutgoingBytes(range, file, store)
+            else {
+                let end = range.offset.addingReportingOverflow(range.byteCount).partialValue
+                await fail(key, "there are no bytes \(range.offset)..<\(end) of \(range.source)")
+                return
+            }
+            outgoing[key] = Outgoing(
+                source: source, offset: range.offset, remaining: range.byteCount,
+                credit: min(range.credit, 4 * WireLimits.chunkCredit))
+        } catch {
+            await fail(key, "\(error)")
             return
         }
-        outgoing[key] = Outgoing(
-            source: range.source, file: file, offset: range.offset, remaining: range.byteCount,
-            credit: min(range.credit, 4 * WireLimits.chunkCredit))
         await send(key)
     }
 
@@ -152,7 +152,7 @@ actor TransferService {
             do {
                 var buffer = try PayloadBuffer(byteCount: count)
                 try buffer.withMutableBytes { bytes throws in
-                    try read(transfer.source, transfer.file, at: Int(transfer.offset), into: &bytes)
+                    try transfer.source.read(at: Int(transfer.offset), into: &bytes)
                 }
                 frame = Frame(buffer)
             } catch {
@@ -182,15 +182,6 @@ actor TransferService {
                 for key in keys { await send(key) }
             }
             isAwaitingRoom = false
-        }
-    }
-
-    private func read(
-        _ source: RangeRequest.Source, _ file: SafetensorsFile?, at offset: Int, into bytes: inout MutableRawSpan
-    ) throws {
-        switch source {
-        case .inputFile: try file?.read(fromFileOffset: offset, into: &bytes)
-        case .blob(let digest): try store.read(digest, at: offset, into: &bytes)
         }
     }
 

@@ -44,7 +44,7 @@ public struct CaptureMetadata: Equatable, Sendable {
     /// The metadata's strings, as a file holds them.
     public var strings: [String: String] {
         var strings = [
-            MetadataKey.format: "kfacd.capture/1",
+            MetadataKey.format: FormatVersion.capture.description,
             MetadataKey.samples: String(sampleCount),
             MetadataKey.probes: String(probeCount),
         ]

@@ -81,7 +81,7 @@ public struct FactorsMetadata: Equatable, Sendable {
     /// The metadata's strings, as a file holds them.
     public var strings: [String: String] {
         var strings = [
-            MetadataKey.format: "kfacd.factors/1",
+            MetadataKey.format: FormatVersion.factors.description,
             MetadataKey.damping: "none",
             MetadataKey.bias: JSONValue.sortedObject(hasBias, JSONValue.bool).text(),
         ]

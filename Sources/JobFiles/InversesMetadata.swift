@@ -40,7 +40,7 @@ public struct InversesMetadata: Equatable, Sendable {
     /// The metadata's strings, as a file holds them.
     public var strings: [String: String] {
         var strings = [
-            MetadataKey.format: "kfacd.inverses/1",
+            MetadataKey.format: FormatVersion.inverses.description,
             MetadataKey.target: target,
             MetadataKey.damping: dampingRule,
             MetadataKey.dampingUsed: JSONValue.sortedObject(dampingUsed) { .number(String($0)) }.text(),

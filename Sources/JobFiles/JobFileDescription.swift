@@ -59,8 +59,9 @@ public struct JobFileDescription: Equatable, Sendable {
     }
 
     private static func kind(of set: SafetensorsSet) -> JobFileKind {
-        if let format = set.metadata[MetadataKey.format],
-            let kind = JobFileKind.allCases.first(where: { $0.format == format })
+        // Whatever its version: to say what a file is, its name is enough.
+        if let format = set.metadata[MetadataKey.format].flatMap({ FormatVersion($0) }),
+            let kind = JobFileKind.allCases.first(where: { $0.format?.name == format.name })
         {
             return kind
         }

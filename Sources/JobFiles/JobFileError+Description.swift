@@ -21,8 +21,7 @@ extension JobFileError {
 
     private var metadataDescription: String {
         switch self {
-        case .wrongFormat(let file, let expected, let found):
-            "\(file): metadata \"\(MetadataKey.format)\" is \"\(found)\"; expected \"\(expected)\". Name another file."
+        case .wrongFormat(let file, let problem): "\(file): \(problem)"
         case .metadataMissing(let file, let key, let expected):
             "\(file): metadata \"\(key)\" is missing; expected \(expected). Write the file again with it."
         case .metadataInvalid(let file, let key, let text, let expected):

@@ -12,7 +12,7 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Memory or shapes of a matrix that was read into or written from.
     case linearAlgebra(file: FilePath, LinearAlgebraError)
     /// `format` names another kind or version.
-    case wrongFormat(file: FilePath, expected: String, found: String)
+    case wrongFormat(file: FilePath, FormatProblem)
     /// A metadata value without which the file cannot be used.
     case metadataMissing(file: FilePath, key: String, expected: String)
     /// A metadata value of another kind.

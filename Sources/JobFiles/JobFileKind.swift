@@ -1,3 +1,5 @@
+public import Identifiers
+
 /// The kinds of file that a job reads and writes, all of them safetensors.
 ///
 /// Source: DESIGN section 3.
@@ -14,8 +16,14 @@ public enum JobFileKind: String, CaseIterable, Sendable {
     case checkpoint
 
     /// What stands under `format` in the metadata; nil for checkpoints, whose metadata is the base's.
-    public var format: String? {
-        self == .checkpoint ? nil : "kfacd.\(rawValue)/1"
+    public var format: FormatVersion? {
+        switch self {
+        case .capture: .capture
+        case .factors: .factors
+        case .regularizer: .regularizer
+        case .inverses: .inverses
+        case .checkpoint: nil
+        }
     }
 
     /// The name of a file of the kind without its extension: `factors` for `factors.safetensors`.

@@ -10,8 +10,8 @@ struct MetadataReader {
 
     /// Refuses a `format` other than the kind's; files of other programs may have none.
     func requireFormat(_ kind: JobFileKind) throws(JobFileError) {
-        guard let found = metadata[MetadataKey.format], let expected = kind.format, found != expected else { return }
-        throw .wrongFormat(file: file, expected: expected, found: found)
+        guard let found = metadata[MetadataKey.format], let problem = kind.format?.problem(with: found) else { return }
+        throw .wrongFormat(file: file, problem)
     }
 
     func required(_ key: String, _ expected: String) throws(JobFileError) -> String {

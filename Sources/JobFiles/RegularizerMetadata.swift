@@ -74,7 +74,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
     /// The metadata's strings, as a file holds them.
     public var strings: [String: String] {
         var strings = [
-            MetadataKey.format: "kfacd.regularizer/1",
+            MetadataKey.format: FormatVersion.regularizer.description,
             MetadataKey.target: target,
             MetadataKey.form: form,
             MetadataKey.scale: scale,

@@ -1,5 +1,7 @@
+import Foundation
 import GRDB
 import Glibc
+import Identifiers
 import JournalCoding
 import Lanes
 public import Scheduling
@@ -7,30 +9,86 @@ public import Scheduling
 /// The durable record of what has happened: facts are appended, never changed, and replayed after a restart.
 ///
 /// SQLite in WAL mode with `synchronous = FULL`: when ``append(_:)`` returns, the facts survive the loss of power.
+///
+/// What lies on the disk is not believed: every record has a digest beside it, and a witness beside the journal tells
+/// how far it had come (``JournalWitness``). A journal that is damaged, cut or another's is set aside when it is
+/// opened; what it still proves goes on in a new one, and ``findings`` says what was wrong.
 /// Source: DESIGN section 6, guarantee 2.
 public actor JobJournal {
     private let lane = Lane("kfacd.journal")
     private let path: String
     private let database: DatabaseQueue
+    /// What was found wrong when it was opened; empty when it was what had been left.
+    public nonisolated let findings: [JournalFinding]
+    private var witness: JournalWitness
+    private var witnessedAt = ContinuousClock.now
+    /// How often the witness is written while no job begins or ends.
+    private static let witnessInterval = Duration.seconds(1)
 
     /// Runs on a thread of its own, since a commit waits for the disk.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
-    /// Opens a journal, making it when it does not exist.
+    /// Opens a journal, making it when it does not exist, and mending it when it is damaged (``findings``).
     ///
     /// - Parameter path: The database file.
-    /// - Throws: ``JobJournalError/cannotOpen(path:cause:)``.
+    /// - Throws: ``JobJournalError/cannotOpen(path:cause:)``, ``JobJournalError/format(path:_:)`` for one of another
+    ///   version.
     public init(path: String) throws(JobJournalError) {
         self.path = path
+        let repair = try JournalRepair(path: path)
+        findings = repair.findings
         do {
             var configuration = Configuration()
             configuration.journalMode = .wal
             configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
             database = try DatabaseQueue(path: path, configuration: configuration)
             try Self.migrations.migrate(database)
+            witness = try database.write { try Self.begin($0, after: repair) }
         } catch {
             throw .cannotOpen(path: path, cause: "\(error)")
         }
+        _ = witness.write(besides: path)
+    }
+
+    /// Takes over what a repair has kept, and states version and generation.
+    private static func begin(_ database: Database, after repair: JournalRepair) throws -> JournalWitness {
+        for row in repair.rows ?? [] {
+            try database.execute(
+                sql: "INSERT INTO record (id, job, kind, body, \"check\") VALUES (?, ?, ?, ?, ?)",
+                arguments: [row.id, row.job, row.kind, row.body, row.check])
+        }
+        if repair.rows != nil {
+            try database.execute(sql: "DELETE FROM sqlite_sequence WHERE name = 'record'")
+            try database.execute(
+                sql: "INSERT INTO sqlite_sequence (name, seq) VALUES ('record', ?)", arguments: [repair.lastRow])
+        }
+        let generation = repair.generation ?? UUID().uuidString
+        // Written only when it changes: a journal that is whole opens on a full disk too.
+        let stated = [("format", "\(FormatVersion.journal)"), ("generation", generation)]
+        for (name, value) in stated {
+            let found = try String.fetchOne(database, sql: "SELECT value FROM state WHERE name = ?", arguments: [name])
+            guard found != value else { continue }
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO state (name, value) VALUES (?, ?)", arguments: [name, value])
+        }
+        let bodies = try Data.fetchAll(
+            database,
+            sql: """
+                SELECT body FROM record WHERE kind = 'job_accepted'
+                AND job NOT IN (SELECT job FROM record WHERE kind = 'job_ended') ORDER BY id
+                """)
+        let jobs = bodies.compactMap { body -> JournalWitness.Job? in
+            guard case .jobAccepted(let header)? = try? JournalRow.record(kind: "job_accepted", body: body) else {
+                return nil
+            }
+            return JournalWitness.Job(header)
+        }
+        return JournalWitness(
+            generation: generation, lastRow: try lastRow(database), jobs: Array(jobs.prefix(JournalWitness.jobsMax)))
+    }
+
+    private static func lastRow(_ database: Database) throws -> Int64 {
+        try Int64.fetchOne(database, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'record'") ?? 0
     }
 
     private static var migrations: DatabaseMigrator {
@@ -47,6 +105,13 @@ public actor JobJournal {
             try database.execute(sql: "CREATE INDEX record_ended ON record (id) WHERE kind = 'job_ended'")
             try database.execute(sql: "CREATE INDEX record_finished ON record (id) WHERE kind = 'unit_finished'")
         }
+        migrator.registerMigration("3: checks") { database in
+            try database.alter(table: "record") { $0.add(column: "check", .blob) }
+            try database.create(table: "state") { table in
+                table.primaryKey("name", .text)
+                table.column("value", .text).notNull()
+            }
+        }
         return migrator
     }
 
@@ -56,13 +121,37 @@ public actor JobJournal {
     ///   recorded.
     public func append(_ records: [JournalRecord]) throws(JobJournalError) {
         guard !records.isEmpty else { return }
+        var last: Int64 = 0
         try write { database in
             for row in try records.map({ try JournalRow($0) }) {
+                let check = JournalCheck.of(job: row.job, kind: row.kind.rawValue, body: row.body)
                 try database.execute(
-                    sql: "INSERT INTO record (job, kind, body) VALUES (?, ?, ?)",
-                    arguments: [row.job, row.kind.rawValue, row.body])
+                    sql: "INSERT INTO record (job, kind, body, \"check\") VALUES (?, ?, ?, ?)",
+                    arguments: [row.job, row.kind.rawValue, row.body, check])
+            }
+            last = database.lastInsertedRowID
+        }
+        testify(to: records, upTo: last)
+    }
+
+    /// Lets the witness tell of records that are durable.
+    private func testify(to records: [JournalRecord], upTo last: Int64) {
+        witness.lastRow = last
+        var isUrgent = false
+        for record in records {
+            switch record {
+            case .jobAccepted(let header):
+                isUrgent = true
+                if witness.jobs.count < JournalWitness.jobsMax { witness.jobs.append(.init(header)) }
+            case .jobEnded(let job, _, _):
+                isUrgent = true
+                witness.jobs.removeAll { $0.id == job.rawValue }
+            case .unitFinished, .unitFailed: break
             }
         }
+        guard isUrgent || ContinuousClock.now - witnessedAt >= Self.witnessInterval else { return }
+        // One that cannot be written lags behind: less of a loss is seen then, and the next commit tries again.
+        if witness.write(besides: path) { witnessedAt = ContinuousClock.now }
     }
 
     /// Changes the database in one transaction.
@@ -124,6 +213,18 @@ public actor JobJournal {
         }
     }
 
+    /// Whether it holds nothing and never did.
+    public var isNew: Bool { witness.lastRow == 0 && findings.isEmpty }
+
+    /// The greatest number that a job of this journal has had, also one whose records are lost; jobs are named
+    /// `job-N`.
+    public var lastJobNumber: Int {
+        let lost = findings.map { finding in
+            if case .jobLost(let job, _, _) = finding { Int(job.drop { !$0.isNumber }) ?? 0 } else { 0 }
+        }
+        return lost.max() ?? 0
+    }
+
     /// All facts, in the order in which they were recorded, with the numbers of their rows, which rise and are never
     /// used again.
     ///
@@ -150,6 +251,7 @@ public actor JobJournal {
     ///
     /// - Throws: ``JobJournalError/cannotOpen(path:cause:)`` when SQLite refuses.
     public func close() throws(JobJournalError) {
+        _ = witness.write(besides: path)
         do {
             try database.close()
         } catch {

@@ -1,3 +1,5 @@
+public import Identifiers
+
 /// Why the journal cannot be used.
 public enum JobJournalError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The database cannot be opened.
@@ -6,6 +8,8 @@ public enum JobJournalError: Error, Equatable, Sendable, CustomStringConvertible
     case cannotAppend(path: String, cause: String)
     /// Facts could not be made durable because the disk or the quota is full; none of them was.
     case diskFull(path: String)
+    /// The journal, or what stands beside it, was written by another version.
+    case format(path: String, FormatProblem)
     /// A stored fact cannot be read.
     case unreadable(path: String, row: Int64, cause: String)
 
@@ -19,6 +23,7 @@ public enum JobJournalError: Error, Equatable, Sendable, CustomStringConvertible
         case .diskFull(let path):
             "\(path): the journal cannot be written: no space is left on the disk or in the quota. Make room: work goes "
                 + "on by itself then."
+        case .format(let path, let problem): "\(path): the journal \(problem)"
         case .unreadable(let path, let row, let cause):
             "\(path): record \(row) cannot be read: \(cause). It was written by another version, or is damaged; "
                 + "restore the state directory, or start with an empty one."

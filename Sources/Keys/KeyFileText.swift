@@ -1,3 +1,4 @@
+import Identifiers
 import SystemPackage
 
 /// The lines of a key file: a keyword and a value each; blank lines and lines that begin with `#` are for people.
@@ -38,7 +39,11 @@ struct KeyFileText {
             }
             lines.append(Line(number: index + 1, keyword: String(keyword), value: String(words[1])))
         }
-        self.lines = lines
+        self.lines = lines.filter { $0.keyword != "format" }
+        // Files of the first version state none.
+        for line in lines where line.keyword == "format" {
+            if let problem = FormatVersion.key.problem(with: line.value) { throw .otherFormat(file: file, problem) }
+        }
     }
 
     /// The value of a keyword that must stand there once.

@@ -1,3 +1,4 @@
+public import Identifiers
 public import SystemPackage
 
 /// Why keys cannot be read, written or used; contents of key files never appear.
@@ -6,6 +7,8 @@ public enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
     case callFailed(file: FilePath, call: String, code: Errno)
     /// A line of a key file, counted from 1, is not what it must be.
     case malformedLine(file: FilePath, line: Int, problem: String)
+    /// A key file of another version.
+    case otherFormat(file: FilePath, FormatProblem)
     /// A key file lacks a line.
     case missingLine(file: FilePath, expected: String)
     /// The public key of a secret file does not belong to its secret key.
@@ -28,6 +31,7 @@ public enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The sentence for the person who must act.
     public var description: String {
         switch self {
+        case .otherFormat(let file, let problem): "\(file): the key file \(problem)"
         case .callFailed(let file, _, .noSuchFileOrDirectory):
             "\(file): there is no such file, or no such directory."
         case .callFailed(let file, let call, let code):

@@ -1,3 +1,4 @@
+import Identifiers
 public import SystemPackage
 public import ZeroMQ
 
@@ -46,6 +47,7 @@ public enum SecretKeyFile {
     static func text(of pair: CurveKeyPair, name: String) -> String {
         """
         # kfacd secret key "\(name)". Whoever reads it can be \(name): keep it where it is used, mode 0600.
+        format \(FormatVersion.key)
         secret \(pair.secretKey.exposedZ85)
         public \(pair.publicKey)
 
@@ -97,6 +99,7 @@ public enum PublicKeyFile {
     static func text(of key: CurvePublicKey, name: String, roles: [Role]) -> String {
         """
         # kfacd public key "\(name)". It may be given to anybody.
+        format \(FormatVersion.key)
         public \(key)
 
         """ + roles.map { "role \($0.rawValue)\n" }.joined()

@@ -1,4 +1,5 @@
 import Foundation
+import Identifiers
 import Safetensors
 public import SystemPackage
 
@@ -36,8 +37,8 @@ public struct CurvatureReport: Equatable, Sendable {
         let root = try Laboratory.reading { () throws(SafetensorsError) in
             try JSONValue(parsing: Array(bytes), file: path)
         }
-        guard root["format"]?.stringValue == "kfacd.report/1" else {
-            throw .invalidReport(file: path, problem: "is no report of kfacd (format \"kfacd.report/1\")")
+        if let problem = FormatVersion.report.problem(with: root["format"]?.stringValue) {
+            throw .otherFormat(file: path, problem)
         }
         interference = try Self.interference(root["interference"] ?? .null, path)
         accumulationErrors = Self.errors("accumulation_error", of: root)

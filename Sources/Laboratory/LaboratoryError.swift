@@ -1,3 +1,4 @@
+public import Identifiers
 public import JobFiles
 public import ReferenceModel
 public import Safetensors
@@ -31,6 +32,8 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
     case diverged(task: String, step: Int, stepCount: Int, learningRate: Double, beta: Double)
     /// A capture that cannot be made.
     case invalidCapture(task: String, problem: String)
+    /// A file that another version wrote.
+    case otherFormat(file: FilePath, FormatProblem)
     /// A report of the daemon that lacks what the study needs.
     case invalidReport(file: FilePath, problem: String)
     /// A program that ended with an error.
@@ -72,6 +75,7 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
             "task \(task): the loss is not finite at step \(step) of \(stepCount). Lower the learning rate "
                 + "(\(learningRate))\(beta > 0 ? " or β (\(beta))" : "")."
         case .invalidCapture(let task, let problem): "task \(task): \(problem)."
+        case .otherFormat(let file, let problem): "\(file): \(problem)"
         case .invalidReport(let file, let problem): "\(file): \(problem)."
         case .programFailed(let program, let code, let output):
             "\(program) ended with code \(code):\n\(output)"

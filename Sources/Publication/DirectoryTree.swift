@@ -45,7 +45,7 @@ public enum DirectoryTree {
     ///
     /// - Throws: ``PublicationError/callFailed(path:call:code:)`` of the first thing that cannot be removed; the others
     ///   are gone.
-    static func remove(_ path: FilePath) throws(PublicationError) {
+    public static func remove(_ path: FilePath) throws(PublicationError) {
         guard let status = FileStatus(of: path) else { return }
         var failure: PublicationError?
         if status.kind == .directory {
@@ -74,7 +74,7 @@ public enum DirectoryTree {
     }
 
     /// Everything below a directory, links not followed: paths within it, sorted, parents before children.
-    static func entries(below directory: FilePath) -> [(path: String, status: FileStatus)] {
+    public static func entries(below directory: FilePath) -> [(path: String, status: FileStatus)] {
         var found: [(path: String, status: FileStatus)] = []
         var open = [FilePath("")]
         while let place = open.popLast() {

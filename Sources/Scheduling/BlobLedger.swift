@@ -28,6 +28,11 @@ struct BlobLedger: Sendable {
     private(set) var paused: [BlobDigest: SchedulerInstant] = [:]
     /// Those of them that a full disk held up, tried again meanwhile or not.
     private var heldUp: Set<BlobDigest> = []
+    /// How often the collection of blobs that are not stored has failed because their worker did not have them, or not
+    /// as they were.
+    ///
+    /// Bound: blobs that running jobs want; emptied when none runs.
+    private(set) var failedCollections: [BlobDigest: Int] = [:]
     /// How many blobs have become unavailable so far.
     private(set) var lossCount = 0
 
@@ -82,6 +87,7 @@ struct BlobLedger: Sendable {
 
     mutating func store(_ blob: BlobDigest) {
         stored.insert(blob)
+        failedCollections[blob] = nil
         forget(blob)
     }
 
@@ -91,6 +97,7 @@ struct BlobLedger: Sendable {
 
     mutating func clearStore() {
         stored.removeAll()
+        failedCollections.removeAll()
         lossCount += 1
     }
 
@@ -128,8 +135,12 @@ struct BlobLedger: Sendable {
         collections[blob] = Collection(worker: worker, since: now)
     }
 
-    /// A collection did not succeed; it is ordered again with the next opportunity.
-    mutating func cancelCollection(of blob: BlobDigest) { collections[blob] = nil }
+    /// A collection did not succeed: the worker does not have the blob, or not as it was.
+    mutating func failCollection(of blob: BlobDigest, from worker: WorkerID) {
+        remove(blob, heldBy: worker)
+        collections[blob] = nil
+        failedCollections[blob, default: 0] += 1
+    }
 
     mutating func pause(_ blob: BlobDigest, until instant: SchedulerInstant) {
         collections[blob] = nil

@@ -12,7 +12,8 @@ struct JobProgress: Sendable {
         /// Somebody has it.
         /// Can transition to: `ready`, `waiting` (failed, lost), `leased` (moved), `resting`, `finished`.
         case leased(UnitExecutorName, Attempt)
-        /// It waits for room on a disk. Can transition to: `ready`, `finished` (late result).
+        /// It waits for room on a disk, or after its inputs were lost.
+        /// Can transition to: `ready`, `waiting` (an input is lost), `finished` (late result).
         case resting(until: SchedulerInstant)
         /// Its result is known. Can transition to: `ready`, `waiting` (its blobs are lost, and needed).
         case finished(UnitResult)
@@ -43,6 +44,10 @@ struct JobProgress: Sendable {
     var pauseReason: String?
     /// How often units that are not finished have rested: each time they do so longer.
     var rests: [UnitIndex: Int] = [:]
+    /// How often units that are not finished were given back because an input was lost while they had it.
+    var inputLosses: [UnitIndex: Int] = [:]
+    /// How often files that units had written were found damaged.
+    var damages: [UnitIndex: Int] = [:]
     var unfinishedCount: Int
     /// Planned cost of all units, and of those that are finished, in nanoseconds: whole numbers, so that the sum does
     /// not depend on the order of the summands.
@@ -150,6 +155,7 @@ struct JobProgress: Sendable {
         states[unit.position] = .finished(result)
         revived[unit] = nil
         rests[unit] = nil
+        inputLosses[unit] = nil
         unfinishedCount -= 1
         finishedNanoseconds &+= plan.units[unit.position].cost.nanoseconds
         return dependents[unit.position].filter { dependent in

@@ -97,7 +97,9 @@ extension Scheduler {
         }
         var passed: ReadyQueue.Entry?
         let entry = ownUnit(for: worker, state, &passed, &effects)
-        if let passed, entry != nil, isPassedOverTooOften(passed, by: worker) { return nil }
+        if let passed, jobs[passed.reference.job] != nil, entry != nil, isPassedOverTooOften(passed, by: worker) {
+            return nil
+        }
         return entry ?? unitOfAnotherHome(for: worker, state.freeMemory, &effects)
     }
 

@@ -23,8 +23,7 @@ extension Scheduler {
             lookAtRevivedUnits()
         case .blobUnreadable(let blob): ledger.unstore(blob)
         case .collectionFailed(let blob, let worker):
-            ledger.remove(blob, heldBy: worker)
-            ledger.cancelCollection(of: blob)
+            ledger.failCollection(of: blob, from: worker)
         case .collectionPaused(let blob, let reason):
             ledger.pause(blob, until: now.advanced(by: settings.pauseDelay))
             for job in jobs.keys { jobs[job]?.pauseReason = reason }
@@ -151,8 +150,19 @@ extension Scheduler {
 
     /// Lets a finished unit be computed again: its lineage is the plan.
     private mutating func revive(_ unit: UnitReference, _ effects: inout SchedulerEffects) {
-        guard let job = jobs[unit.job], job.isFinished(unit.unit) else { return }
+        guard let job = jobs[unit.job], let result = job.result(of: unit.unit) else { return }
+        let failures = result.blobs.map { ledger.failedCollections[$0.digest] ?? 0 }.max() ?? 0
+        guard failures < settings.inputLossesMax else {
+            let message =
+                "\(job.plan.units[unit.unit.position].title): gave up after what it makes was lost or damaged \(failures) "
+                + "times before it came from its worker. Check the disks of the workers' caches."
+            return end(unit.job, .failed(UnitFailure(kind: .inputMissing, message: message)), &effects)
+        }
         effects.notices.append(.unitRevived(unit))
+        reopen(unit)
+    }
+
+    private mutating func reopen(_ unit: UnitReference) {
         // It reads again what nobody did.
         rescueIsDue = true
         for dependent in jobs[unit.job]?.revive(unit.unit) ?? [] {
@@ -161,6 +171,26 @@ extension Scheduler {
             resting.remove(reference)
         }
         enqueue(unit)
+    }
+
+    /// Files of a job that runs are not what was written: they are made again, from blobs that may be lost too.
+    mutating func loseFiles(of unit: UnitReference, _ reason: String, _ effects: inout SchedulerEffects) {
+        guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position),
+            !job.plan.units[unit.unit.position].isForWorker, job.isFinished(unit.unit)
+        else { return }
+        let count = (job.damages[unit.unit] ?? 0) + 1
+        jobs[unit.job]?.damages[unit.unit] = count
+        effects.notices.append(.filesLost(unit, reason: reason))
+        guard count < settings.damagesMax else {
+            let message =
+                "\(job.plan.units[unit.unit.position].title): gave up after its files were damaged \(count) times: "
+                + "\(reason) Check the disk of the output directory."
+            end(unit.job, .failed(UnitFailure(kind: .inputMissing, message: message)), &effects)
+            return
+        }
+        reopen(unit)
+        // Nobody can bring back what was written.
+        jobs[unit.job]?.revived[unit.unit] = nil
     }
 
     /// Blobs came back, maybe those that units are to make again.

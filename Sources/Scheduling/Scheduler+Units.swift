@@ -70,7 +70,7 @@ extension Scheduler {
         guard let progress = jobs[unit.job] else { return }
         switch failure.kind {
         case .inputMissing:
-            giveBack(unit, executor, attempt)
+            waitForInputs(unit, executor, attempt, failure, now, &effects)
             return
         case .noSpace:
             if case .worker(let worker) = executor {
@@ -105,6 +105,41 @@ extension Scheduler {
         effects.notices.append(.unitRetried(LeasedUnit(unit, attempt), by: executor, failure, failures: count))
     }
 
+    /// An input was lost while somebody had the unit: that is nobody's failure, but not for ever.
+    ///
+    /// The first time the unit is ready at once, as it is later when the loss is known, so that the input is made again
+    /// before it; otherwise, and when that was in vain a few times, it waits longer each time, so that a disk that
+    /// loses everything is not worn out by it.
+    private mutating func waitForInputs(
+        _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
+        _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+    ) {
+        giveBack(unit, executor, attempt)
+        guard let job = jobs[unit.job] else { return }
+        let count = (job.inputLosses[unit.unit] ?? 0) + 1
+        jobs[unit.job]?.inputLosses[unit.unit] = count
+        effects.notices.append(.inputsLost(LeasedUnit(unit, attempt), by: executor, reason: failure.message))
+        guard count < settings.inputLossesMax else {
+            let title = job.plan.units[unit.unit.position].title
+            let message =
+                "\(title): gave up after its inputs were lost \(count) times, the last on \(executor): "
+                + "\(failure.message) Check the disks of the coordinator's state and of the workers' caches."
+            end(unit.job, .failed(UnitFailure(kind: .inputMissing, message: message)), &effects)
+            return
+        }
+        guard count > 1, hasInputs(unit) || count > 3 else { return }
+        postpone(unit, doublings: count - 2, now)
+    }
+
+    /// Lets a unit that nobody has wait before it is given to somebody again, longer each time.
+    private mutating func postpone(_ unit: UnitReference, doublings: Int, _ now: SchedulerInstant) {
+        guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return }
+        dequeue(unit)
+        let delay = settings.pauseDelay * (1 << min(doublings, settings.pauseDoublingsMax))
+        jobs[unit.job]?.states[unit.unit.position] = .resting(until: now.advanced(by: delay))
+        resting.append(unit)
+    }
+
     /// A disk is full: the unit waits, and nothing counts against it.
     private mutating func rest(
         _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
@@ -115,12 +150,8 @@ extension Scheduler {
         jobs[unit.job]?.pauseReason = failure.message
         let rests = jobs[unit.job]?.rests[unit.unit] ?? 0
         jobs[unit.job]?.rests[unit.unit] = rests + 1
-        guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return }
-        dequeue(unit)
         // Longer each time: a large file that does not fit is not written again and again.
-        let delay = settings.pauseDelay * (1 << min(rests, settings.pauseDoublingsMax))
-        jobs[unit.job]?.states[unit.unit.position] = .resting(until: now.advanced(by: delay))
-        resting.append(unit)
+        postpone(unit, doublings: rests, now)
     }
 
     private func hasWorkerWithoutFailure(of unit: UnitReference, besides executor: UnitExecutorName) -> Bool {

@@ -85,6 +85,7 @@ public struct Scheduler: Sendable {
             fail(unit, attempt, executor, failure, now, &effects)
         case .blobsHeld, .blobsDropped, .blobWanted, .blobStored, .blobUnreadable, .collectionFailed, .collectionPaused:
             noteBlobs(event, now)
+        case .filesLost(let unit, let reason): loseFiles(of: unit, reason, &effects)
         case .restarted(let stored): restart(stored, now)
         case .deadlineReached: passDeadline(now, &effects)
         }

@@ -82,6 +82,10 @@ public enum SchedulerNotice: Hashable, Sendable {
     case unitRestored(UnitReference)
     /// A unit waits for room on a disk.
     case unitPaused(LeasedUnit, by: UnitExecutorName, reason: String)
+    /// A unit was given back because an input was lost.
+    case inputsLost(LeasedUnit, by: UnitExecutorName, reason: String)
+    /// Files that the coordinator had written are not as it wrote them; they are written again.
+    case filesLost(UnitReference, reason: String)
     /// A worker takes no new units.
     case workerDraining(WorkerID)
     /// A unit waits because no worker has the memory that it needs.

@@ -37,6 +37,8 @@ public enum SchedulerEvent: Sendable {
     case blobStored(BlobReference)
     /// A blob can no longer be read from the coordinator's store.
     case blobUnreadable(BlobDigest)
+    /// Files that a unit of the coordinator's had written before a job's publication are not as it wrote them.
+    case filesLost(UnitReference, reason: String)
     /// A blob that was collected from a worker did not come: the worker does not have it, or another of that name.
     case collectionFailed(BlobDigest, from: WorkerID)
     /// A blob could not be stored, since the coordinator's disk is full; it is collected again later.

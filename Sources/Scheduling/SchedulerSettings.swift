@@ -28,6 +28,12 @@ public struct SchedulerSettings: Equatable, Sendable {
     public var pauseDelay: Duration = .seconds(2)
     /// How often that is doubled: 2 s become a minute.
     public var pauseDoublingsMax = 5
+    /// How often a unit may find that an input was lost while it had it: then the job ends.
+    ///
+    /// Its disks cannot be relied on. Between two attempts it waits as it does for a full disk.
+    public var inputLossesMax = 10
+    /// How often the files of a unit may be found damaged before they are published: then the job ends.
+    public var damagesMax = 6
     /// Units of a job that are made again for the coordinator's files at once: their blobs must fit the workers' stores
     /// until they are collected.
     public var revivalsForFilesMax = 16

@@ -1,5 +1,6 @@
 import FileAccess
 import Foundation
+import Identifiers
 public import Laboratory
 import Safetensors
 public import StudyReport
@@ -44,6 +45,11 @@ public struct StudyDirectory: Sendable {
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
             positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+        // Before the rest is looked at, which another version may write differently.
+        let stated = (try? decoder.decode(Stated.self, from: bytes))?.format
+        if let problem = stated.flatMap({ FormatVersion.stage.problem(with: $0) }) {
+            throw .otherFormat(file: stage(name), problem)
+        }
         do { return try decoder.decode(StageResult.self, from: bytes) } catch {
             throw .usage("\(stage(name)): no result of a study's stage. Remove it to compute it again.")
         }
@@ -79,6 +85,11 @@ public struct StudyDirectory: Sendable {
     ///   other settings; nothing is changed then.
     func claim(_ settings: [String: String]) throws(LaboratoryError) {
         if let bytes = FileManager.default.contents(atPath: settingsFile.string) {
+            if let stated = (try? JSONDecoder().decode(Stated.self, from: bytes))?.format,
+                let problem = FormatVersion.study.problem(with: stated)
+            {
+                throw .otherFormat(file: settingsFile, problem)
+            }
             let found = (try? JSONDecoder().decode([String: String].self, from: bytes)) ?? [:]
             // What a reader knows first, the long definitions of methods after it.
             let order = settings.sorted {
@@ -95,7 +106,8 @@ public struct StudyDirectory: Sendable {
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        guard let bytes = try? encoder.encode(settings) else { return }
+        let stated = settings.merging(["format": FormatVersion.study.description]) { $1 }
+        guard let bytes = try? encoder.encode(stated) else { return }
         try write(Array(bytes), to: settingsFile)
     }
 
@@ -159,8 +171,15 @@ public struct StudyDirectory: Sendable {
     }
 }
 
+/// The format that a file of a study states.
+private struct Stated: Decodable {
+    var format: String?
+}
+
 /// What a stage of a study measured.
 struct StageResult: Codable, Sendable {
+    /// Stages of the first version state none.
+    var format: String? = FormatVersion.stage.description
     var rows: [StudyRow] = []
     var disentanglement: [DisentanglementMap] = []
     var interference: [InterferenceMatrix] = []

@@ -1,6 +1,7 @@
 import FoundationEssentials
+import Identifiers
 
-/// `results.json`: a list of rows, one for each measurement.
+/// `results.json`: the format, and under `rows` a list, one row for each measurement.
 public enum ResultsFile {
     /// The file's name.
     public static let name = "results.json"
@@ -12,14 +13,33 @@ public enum ResultsFile {
     ///
     /// - Throws: ``StudyReportError/unwritable(file:problem:)``; nothing was written.
     public static func encode(_ rows: [StudyRow]) throws(StudyReportError) -> String {
-        try JSONText.encode(rows.map(\.roundedForFile), file: name)
+        let stated = Stated(format: FormatVersion.results.description, rows: rows.map(\.roundedForFile))
+        return try JSONText.encode(stated, file: name)
     }
 
-    /// The rows that ``encode(_:)`` wrote.
+    /// The rows that ``encode(_:)`` wrote, or that an earlier version wrote: a list and nothing else.
     ///
-    /// - Throws: ``StudyReportError/unreadable(file:place:problem:)`` with the place of the first problem.
+    /// - Throws: ``StudyReportError/unreadable(file:place:problem:)`` with the place of the first problem,
+    ///   ``StudyReportError/otherFormat(file:_:)`` for a later version's.
     public static func decode(_ text: String) throws(StudyReportError) -> [StudyRow] {
-        try JSONText.decode([StudyRow].self, from: text, file: name)
+        guard text.drop(while: \.isWhitespace).first == "{" else {
+            return try JSONText.decode([StudyRow].self, from: text, file: name)
+        }
+        // Before the rows are looked at, which another version may write differently.
+        let stated = try JSONText.decode(Format.self, from: text, file: name)
+        if let problem = FormatVersion.results.problem(with: stated.format) {
+            throw .otherFormat(file: name, problem)
+        }
+        return try JSONText.decode(Stated.self, from: text, file: name).rows
+    }
+
+    private struct Stated: Codable {
+        var format: String
+        var rows: [StudyRow]
+    }
+
+    private struct Format: Codable {
+        var format: String?
     }
 }
 

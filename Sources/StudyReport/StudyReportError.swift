@@ -1,7 +1,11 @@
+public import Identifiers
+
 /// Why a file of results could not be written or read.
 public enum StudyReportError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The file's text is not what this module writes.
     case unreadable(file: String, place: String, problem: String)
+    /// Another version wrote the file.
+    case otherFormat(file: String, FormatProblem)
     /// The values could not be written as JSON.
     case unwritable(file: String, problem: String)
 
@@ -10,6 +14,7 @@ public enum StudyReportError: Error, Equatable, Sendable, CustomStringConvertibl
         switch self {
         case .unreadable(let file, let place, let problem):
             "\(file): \(place.isEmpty ? "" : place + ": ")\(problem); expected what kfaclab writes. Reproduce it."
+        case .otherFormat(let file, let problem): "\(file): \(problem)"
         case .unwritable(let file, let problem):
             "\(file): cannot be written as JSON: \(problem); expected numbers and text. Report this as a defect."
         }

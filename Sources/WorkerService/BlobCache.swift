@@ -17,8 +17,8 @@ import SystemPackage
 final class BlobCache: Sendable {
     /// Where the blobs lie.
     let directory: FilePath
-    /// Most bytes of blobs, those that are being written included.
-    let limit: UInt64
+    /// What says how many bytes of blobs there may be.
+    private let rule: CacheLimit
     /// An element whenever blobs came or went since the last ``takeChanges()``.
     let changes: AsyncStream<Void>
 
@@ -36,6 +36,8 @@ final class BlobCache: Sendable {
         var entries: [BlobDigest: Entry] = [:]
         var heldBytes: UInt64 = 0
         var reservedBytes: UInt64 = 0
+        /// Most bytes of blobs, those that are being written included.
+        var limit: UInt64 = 0
         /// Counts uses: the order is what matters, not the time.
         var clock: UInt64 = 0
         var changed: Set<BlobDigest> = []
@@ -60,17 +62,16 @@ final class BlobCache: Sendable {
     ///
     /// - Parameters:
     ///   - directory: Where; made if it is not there.
-    ///   - limit: Most bytes of blobs.
+    ///   - rule: What says how many bytes of blobs there may be.
     /// - Throws: ``BlobCacheError/store(_:)``, for example when another worker uses the directory.
-    init(opening directory: FilePath, limit: UInt64) throws(BlobCacheError) {
+    init(opening directory: FilePath, limit rule: CacheLimit) throws(BlobCacheError) {
         do {
             store = try BlobStore(opening: directory)
         } catch {
             throw .store(error)
         }
         self.directory = directory
-        // So that sums of sizes cannot overflow.
-        self.limit = min(limit, UInt64(Int.max) / 2)
+        self.rule = rule
         (changes, changeSink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         var initial = State()
         for (digest, byteCount) in store.blobs {
@@ -79,8 +80,23 @@ final class BlobCache: Sendable {
         }
         state = Mutex(initial)
         state.withLock { state in
-            if state.heldBytes > self.limit { evict(state.heldBytes - self.limit, from: &state) }
+            renewLimit(&state)
+            if state.heldBytes > state.limit { evict(state.heldBytes - state.limit, from: &state) }
         }
+    }
+
+    /// Most bytes of blobs, those that are being written included.
+    var limit: UInt64 { state.withLock(\.limit) }
+
+    /// The blobs that were lost on the disk, for the log.
+    var losses: AsyncStream<BlobLoss> { store.losses }
+
+    /// Asks the disk again how much may be kept; never less than before, since a disk that fills up makes blobs give
+    /// way one by one.
+    private func renewLimit(_ state: inout State) {
+        guard let bytes = try? store.fileSystemByteCounts() else { return }
+        state.limit = max(
+            state.limit, rule.byteCount(total: bytes.total, free: bytes.free, held: state.heldBytes))
     }
 
     // MARK: - What is there
@@ -95,9 +111,14 @@ final class BlobCache: Sendable {
     /// Bytes of all blobs, without what is being written.
     var heldBytes: UInt64 { state.withLock { $0.heldBytes } }
 
-    /// Keeps a blob until ``unpin(_:)``; false when it is not there with that size.
+    /// Keeps a blob until ``unpin(_:)``; false when it is not there.
+    ///
+    /// One of another size cannot be what its name says, and is discarded.
     func pin(_ blob: BlobReference) -> Bool {
-        state.withLock { state in
+        if let found = state.withLock({ $0.entries[blob.digest]?.byteCount }), found != blob.byteCount {
+            discard([blob.digest])
+        }
+        return state.withLock { state in
             guard state.entries[blob.digest]?.byteCount == blob.byteCount else { return false }
             state.use(blob.digest, pinning: true)
             return true
@@ -143,25 +164,20 @@ final class BlobCache: Sendable {
         }
     }
 
-    /// Hashes a blob's bytes as they are on the disk; nil when `goesOn` ended it.
+    /// A blob to be read in one pass that proves it.
     ///
     /// - Throws: ``BlobCacheError/lost(_:)`` when the blob is gone.
-    func computedDigest(
-        of digest: BlobDigest, while goesOn: () -> Bool
-    ) throws(BlobCacheError) -> BlobDigest? {
+    func blob(_ blob: BlobReference) throws(BlobCacheError) -> VerifiedBlob {
         do {
-            return try store.computedDigest(of: digest, while: goesOn)
+            return try store.blob(blob.digest, byteCount: Int(clamping: blob.byteCount))
         } catch {
-            throw noteLoss(of: digest, error)
+            throw noteLoss(of: blob.digest, error)
         }
     }
 
-    private func noteLoss(of digest: BlobDigest, _ error: BlobStoreError) -> BlobCacheError {
-        switch error {
-        case .missing, .truncated, .rangeOutside, .callFailed(_, "pread", _): break
-        case .callFailed(_, "open", let code) where code == .noSuchFileOrDirectory: break
-        default: return .store(error)
-        }
+    /// What a failure to read a blob means: one that is lost goes, which ``takeChanges()`` then tells.
+    func noteLoss(of digest: BlobDigest, _ error: BlobStoreError) -> BlobCacheError {
+        guard error.lostBlob != nil else { return .store(error) }
         discard([digest])
         return .lost(error)
     }
@@ -197,8 +213,9 @@ final class BlobCache: Sendable {
     /// Sets bytes aside, and evicts what they displace.
     func reserve(_ byteCount: UInt64) throws(BlobCacheError) {
         try state.withLock { (state: inout State) throws(BlobCacheError) in
-            guard byteCount <= limit else { throw noSpace(byteCount, state) }
-            let most = limit - byteCount
+            if state.bytes.addingReportingOverflow(byteCount).partialValue > state.limit { renewLimit(&state) }
+            guard byteCount <= state.limit else { throw noSpace(byteCount, state) }
+            let most = state.limit - byteCount
             if state.bytes > most {
                 // Nothing is evicted in vain.
                 guard state.bytesInUse <= most else { throw noSpace(byteCount, state) }
@@ -247,7 +264,7 @@ final class BlobCache: Sendable {
 
     private func noSpace(_ needed: UInt64, _ state: State) -> BlobCacheError {
         .noSpace(
-            directory: directory, needed: needed, limit: limit, inUse: state.bytesInUse,
+            directory: directory, needed: needed, limit: state.limit, inUse: state.bytesInUse,
             free: (try? store.freeByteCount()) ?? 0)
     }
 
@@ -293,18 +310,21 @@ final class BlobCache: Sendable {
 
     // MARK: - Durability
 
-    /// Makes all blobs survive a power failure.
+    /// Makes all blobs survive a power failure; what the disk refuses is lost.
     ///
-    /// - Throws: ``BlobCacheError/store(_:)``; blobs that the disk refused are gone.
+    /// - Throws: ``BlobCacheError/store(_:)``.
     func makeDurable() throws(BlobCacheError) {
-        do {
-            try store.makeDurable()
-        } catch {
-            state.withLock { state in
-                for digest in Array(state.entries.keys) where !store.contains(digest) { state.forget(digest) }
-            }
-            changeSink.yield()
-            throw .store(error)
+        defer { forgetLost() }
+        do { try store.makeDurable() } catch { throw .store(error) }
+    }
+
+    /// Forgets what the store has lost.
+    private func forgetLost() {
+        let hasForgotten = state.withLock { state in
+            let lost = state.entries.keys.filter { !store.contains($0) }
+            for digest in lost { state.forget(digest) }
+            return !lost.isEmpty
         }
+        if hasForgotten { changeSink.yield() }
     }
 }

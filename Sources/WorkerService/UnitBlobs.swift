@@ -9,8 +9,9 @@ import ZeroMQ
 
 /// The blobs of one unit: those that it reads and those that it makes stay in the cache until ``release()``.
 ///
-/// A blob is read from the cache where it is there, else fetched into it from the coordinator. Whatever is read was
-/// checked against its digest before: on a disk that lies, a unit fails rather than computing on.
+/// A blob is read from the cache where it is there, else fetched into it from the coordinator. Whatever is read is
+/// hashed in the same pass, and nothing is kept that was made of it before the pass has proved it: on a disk that lies,
+/// a unit fails, and says so before it says anything about the numbers.
 final class UnitBlobs: Sendable {
     /// Bytes read at a time, so that progress shows.
     private static let pieceBytes = 16 << 20
@@ -21,6 +22,8 @@ final class UnitBlobs: Sendable {
     private let connection: WorkerConnection
     private let turns: FetchTurns
     private let pinned = Mutex<[BlobDigest]>([])
+    /// The blobs that are read, each with the pass over it.
+    private let inputs = Mutex<[BlobDigest: VerifiedBlob]>([:])
 
     init(cache: BlobCache, connection: WorkerConnection, turns: FetchTurns, progress: UnitProgressCounter) {
         self.cache = cache
@@ -44,49 +47,98 @@ final class UnitBlobs: Sendable {
 
     // MARK: - Inputs
 
-    /// Brings blobs here, one after the other, and checks them, so that ``read(_:at:into:)`` can read their ranges.
+    /// Brings blobs here, one after the other, so that ``read(_:at:into:)`` can read their ranges.
     ///
-    /// - Throws: ``UnitError/inputMissing(_:)`` for a blob that cannot be had or is damaged, ``BlobCacheError`` when
-    ///   there is no room for it.
+    /// - Throws: ``UnitError/inputMissing(_:)`` for a blob that cannot be had, ``BlobCacheError`` when there is no room
+    ///   for it.
     func prepare(_ blobs: [LeasedBlob]) async throws {
-        var seen: Set<BlobReference> = []
-        for blob in blobs where seen.insert(blob.reference).inserted {
-            // What was fetched just now was hashed on its way.
-            if try await obtain(blob.reference) { try check(blob.reference) }
+        for blob in blobs where inputs.withLock({ $0[blob.reference.digest] == nil }) {
+            try await obtain(blob.reference)
+            try open(blob.reference)
+        }
+    }
+
+    private func open(_ blob: BlobReference) throws {
+        do {
+            let input = try cache.blob(blob)
+            inputs.withLock { $0[blob.digest] = input }
+        } catch {
+            guard case .lost(let cause) = error else { throw error }
+            throw lost(blob.digest, cause)
         }
     }
 
     /// Reads a packed factor whole.
     ///
     /// - Throws: ``UnitError/malformedLease(_:)`` when its size is not that of the dimension, and what
-    ///   ``prepare(_:)`` throws.
+    ///   ``prepare(_:)`` and ``read(_:at:into:)`` throw.
     func matrix(_ blob: LeasedBlob, dimension: Int) async throws -> PackedSymmetricMatrix<Float> {
         try requireTriangle(blob, of: Float.self, dimension: dimension)
         var matrix = try PackedSymmetricMatrix<Float>(dimension: dimension)
-        _ = try await obtain(blob.reference)
+        try await prepare([blob])
         try matrix.withMutableBytes { bytes throws in
             for start in stride(from: 0, to: bytes.byteCount, by: Self.pieceBytes) {
                 var piece = bytes._mutatingExtracting(start..<min(start + Self.pieceBytes, bytes.byteCount))
                 try read(blob.reference.digest, at: start, into: &piece)
             }
         }
-        guard matrix.withBytes({ BlobDigest(hashing: $0) }) == blob.reference.digest else {
-            throw damaged(blob.reference.digest)
-        }
-        try progress.step()
         return matrix
     }
 
     /// Fills `destination` with bytes of a blob that ``prepare(_:)`` has brought here.
     ///
-    /// - Throws: ``UnitError/inputMissing(_:)`` when it is gone meanwhile.
+    /// Ranges are read in their order, all of them: with the last it is known whether they were the blob's.
+    ///
+    /// - Throws: ``UnitError/inputMissing(_:)`` when it is gone meanwhile, or is found to be damaged.
     func read(_ digest: BlobDigest, at offset: Int, into destination: inout MutableRawSpan) throws {
+        guard let input = inputs.withLock({ $0[digest] }) else {
+            preconditionFailure("blob \(digest) was read before it was prepared")
+        }
         do {
-            try cache.read(digest, at: offset, into: &destination)
-        } catch .lost(let error) {
-            throw UnitError.inputMissing("blob \(digest) was lost: \(error)")
+            try input.read(at: offset, into: &destination)
+        } catch {
+            throw lost(digest, error)
         }
         try progress.step()
+    }
+
+    /// Notes that a blob is lost, where that is what an error says.
+    private func lost(_ digest: BlobDigest, _ error: BlobStoreError) -> any Error {
+        switch cache.noteLoss(of: digest, error) {
+        case .lost(let error):
+            inputs.withLock { $0[digest] = nil }
+            return UnitError.inputMissing("blob \(digest) was lost: \(error)")
+        case let other: return other
+        }
+    }
+
+    private func requireProved(_ input: VerifiedBlob) throws {
+        let isProved: Bool
+        do {
+            isProved = try input.verify { (try? progress.step()) != nil }
+        } catch {
+            throw lost(input.digest, error)
+        }
+        guard isProved else { throw CancellationError() }
+    }
+
+    /// Looks whether inputs that are not what their names say explain why a unit failed, and removes all of those: were
+    /// they found one by one, each would cost an attempt.
+    ///
+    /// - Returns: What to say instead of the failure; `nil` when the inputs are not to blame, or it says so itself.
+    func lossBehind(_ failure: any Error) -> UnitError? {
+        var losses: [any Error] = []
+        if case UnitError.inputMissing = failure { losses.append(failure) }
+        for input in inputs.withLock({ Array($0.values) }) {
+            do {
+                try requireProved(input)
+            } catch {
+                if error is CancellationError { return nil }
+                if case UnitError.inputMissing = error { losses.append(error) }
+            }
+        }
+        guard let first = losses.first else { return nil }
+        return .inputMissing("\(first)" + (losses.count > 1 ? " So were \(losses.count - 1) other inputs." : ""))
     }
 
     /// Refuses a lease whose blob is no packed triangle of a dimension.
@@ -99,15 +151,15 @@ final class UnitBlobs: Sendable {
         }
     }
 
-    /// Pins a blob, fetching it where it is not here; true when its bytes lay on the disk and must be checked.
-    private func obtain(_ blob: BlobReference) async throws -> Bool {
+    /// Pins a blob, fetching it where it is not here.
+    private func obtain(_ blob: BlobReference) async throws {
         progress.setWaiting(true)
         defer { progress.setWaiting(false) }
         while true {
             try Task.checkCancellation()
             if cache.pin(blob) {
                 keepPinned(blob.digest)
-                return true
+                return
             }
             guard await turns.begin(blob.digest) else { continue }
             do {
@@ -117,7 +169,7 @@ final class UnitBlobs: Sendable {
                 throw error
             }
             await turns.end(blob.digest)
-            return false
+            return
         }
     }
 
@@ -139,25 +191,6 @@ final class UnitBlobs: Sendable {
         }
     }
 
-    private func check(_ blob: BlobReference) throws {
-        let found: BlobDigest?
-        do {
-            found = try cache.computedDigest(of: blob.digest) { (try? progress.step()) != nil }
-        } catch .lost(let error) {
-            throw UnitError.inputMissing("blob \(blob.digest) was lost: \(error)")
-        }
-        guard let found else { throw CancellationError() }
-        guard found == blob.digest else { throw damaged(blob.digest) }
-    }
-
-    /// Removes a blob whose bytes are not what its name says.
-    private func damaged(_ digest: BlobDigest) -> UnitError {
-        let path = cache.path(of: digest)
-        cache.discard([digest])
-        return .inputMissing(
-            "\(path): the file of blob \(digest) is damaged: its bytes have another digest; it was removed")
-    }
-
     // MARK: - Outputs
 
     /// Begins an output whose bytes come in parts.
@@ -167,10 +200,11 @@ final class UnitBlobs: Sendable {
         try cache.beginWrite(byteCount: byteCount)
     }
 
-    /// Ends an output.
+    /// Ends an output, once everything that was read for it is proved.
     ///
-    /// - Throws: ``BlobCacheError``.
+    /// - Throws: ``BlobCacheError``, ``UnitError/inputMissing(_:)`` for an input that is not what its name says.
     func finish(_ writer: CacheWriter) throws -> BlobReference {
+        for input in inputs.withLock({ Array($0.values) }) { try requireProved(input) }
         let blob = try writer.finish()
         keepPinned(blob.digest)
         return blob

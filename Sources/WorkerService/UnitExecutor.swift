@@ -36,14 +36,23 @@ actor UnitExecutor {
         do {
             outcome = .computed(try await Self.compute(input.lease.operation, input, &scratch))
         } catch {
-            if case UnitError.nonFinite = error { metrics.noteNonFinite() }
-            outcome = Self.outcome(of: error, input.lease)
+            // Damaged bytes look like bad numbers.
+            let cause: any Error = Self.mayBeOfDamage(error) ? input.blobs.lossBehind(error) ?? error : error
+            if case UnitError.nonFinite = cause { metrics.noteNonFinite() }
+            outcome = Self.outcome(of: cause, input.lease)
             // What a unit left behind half done is not kept for the next.
             try? scratch.release()
         }
         let kernels = scratch.kernels
         self.scratch = scratch
         return (outcome, kernels, ContinuousClock.now - start)
+    }
+
+    /// Whether an error may come of inputs that are not what their names say.
+    private static func mayBeOfDamage(_ error: any Error) -> Bool {
+        if Task.isCancelled || error is CancellationError { return false }
+        if case BlobCacheError.noSpace = error { return false }
+        return true
     }
 
     /// Sorts an error by what may help.

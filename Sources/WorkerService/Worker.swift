@@ -50,7 +50,7 @@ public struct Worker: Service {
                 "lanes": "\(configuration.lanes)", "memory_mib": "\(configuration.memoryBytes >> 20)",
                 "blas": "\(BLASEnvironment.configuration)",
             ])
-        let cache = try BlobCache(opening: configuration.cacheDirectory, limit: configuration.cacheBytes)
+        let cache = try BlobCache(opening: configuration.cacheDirectory, limit: configuration.cacheLimit)
         let context = try Context()
         let connection = try await WorkerConnection.connect(
             to: configuration.coordinator, hello: hello, keys: configuration.keys, context: context)
@@ -95,6 +95,7 @@ public struct Worker: Service {
             group.addTask { try await untilCancelled { try await connection.watchConnection() } }
             group.addTask { await untilCancelled { await parts.uploads.run() } }
             group.addTask { await untilCancelled { await parts.holdings.tellChanges() } }
+            group.addTask { await untilCancelled { await logLosses(of: parts.cache) } }
             if configuration.keepsCache {
                 group.addTask { await untilCancelled { await parts.durability.run() } }
             }
@@ -160,6 +161,12 @@ public struct Worker: Service {
             case .drain: farewell.begin("the coordinator takes the worker out of service")
             case .dismiss: farewell.dismiss()
             }
+        }
+    }
+
+    private func logLosses(of cache: BlobCache) async {
+        for await loss in cache.losses {
+            logger.warning("a blob was lost", metadata: [LogKeys.cause: "\(loss)"])
         }
     }
 

@@ -23,7 +23,7 @@ public struct WorkerConfiguration: Sendable {
     /// Where the worker keeps its blobs; no other worker may use the same directory.
     public var cacheDirectory: FilePath
     /// Most bytes of blobs there.
-    public var cacheBytes: UInt64
+    public var cacheLimit: CacheLimit
     /// Whether the directory outlives the process, so that its blobs are to survive a power failure.
     public var keepsCache: Bool
     /// How long a worker that was told to stop waits for the coordinator to collect what it still wants.
@@ -36,7 +36,7 @@ public struct WorkerConfiguration: Sendable {
     /// Collects how a worker runs.
     public init(
         coordinator: Endpoint, worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64,
-        greetingLimit: Duration, build: String, cacheDirectory: FilePath, cacheBytes: UInt64,
+        greetingLimit: Duration, build: String, cacheDirectory: FilePath, cacheLimit: CacheLimit,
         keepsCache: Bool = true, drainLimit: Duration = .seconds(90)
     ) {
         self.coordinator = coordinator
@@ -47,7 +47,7 @@ public struct WorkerConfiguration: Sendable {
         self.greetingLimit = greetingLimit
         self.build = build
         self.cacheDirectory = cacheDirectory
-        self.cacheBytes = cacheBytes
+        self.cacheLimit = cacheLimit
         self.keepsCache = keepsCache
         self.drainLimit = drainLimit
     }

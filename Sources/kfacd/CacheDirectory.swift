@@ -54,16 +54,6 @@ struct CacheDirectory {
         }
     }
 
-    /// A quarter of the file system, or half of what is free there, whichever is less.
-    var defaultByteCount: UInt64 {
-        get throws {
-            let attributes = try FileManager.default.attributesOfFileSystem(forPath: path)
-            guard let size = attributes[.systemSize] as? NSNumber, let free = attributes[.systemFreeSize] as? NSNumber
-            else { throw ValidationError("the size of \(path) is not known; give --cache-size.") }
-            return min(size.uint64Value / 4, free.uint64Value / 2)
-        }
-    }
-
     /// Removes a directory that nobody will use again.
     func removeIfTemporary() {
         if isTemporary { try? FileManager.default.removeItem(atPath: path) }

@@ -93,7 +93,7 @@ struct WorkerCommand: AsyncParsableCommand {
         let directory = try CacheDirectory(path: settings.text("cache-directory"))
         defer { directory.removeIfTemporary() }
         configuration.cacheDirectory = FilePath(directory.path)
-        configuration.cacheBytes = try cacheSize.map { UInt64($0) << 20 } ?? directory.defaultByteCount
+        configuration.cacheLimit = cacheSize.map { .bytes(UInt64($0) << 20) } ?? .share
         configuration.keepsCache = !directory.isTemporary
         let logger = LogSetup.logger("kfacd-worker", threshold: threshold)
         let supervision = DaemonSupervision(
@@ -129,6 +129,6 @@ struct WorkerCommand: AsyncParsableCommand {
             coordinator: endpoint, worker: worker, host: host, lanes: lanes, memoryBytes: memory,
             greetingLimit: .seconds(patience), build: "kfacd \(Build.version)",
             // Made only when everything else can be.
-            cacheDirectory: "", cacheBytes: 0, drainLimit: .seconds(drain))
+            cacheDirectory: "", cacheLimit: .share, drainLimit: .seconds(drain))
     }
 }

@@ -44,5 +44,23 @@ extension SerialDisturbanceTests {
             }
             try requireSameBytes(output, reference.outputPath)
         }
+
+        @Test(.enabled(if: SmallDisk.isPossible, SmallDisk.reason))
+        func `a worker whose disk was full when it began works when there is room`() async throws {
+            let directory = try TemporaryDirectory()
+            let cache = directory.appending("cache")
+            try await Cluster.with { cluster in
+                let launcher = SmallDisk.launcher(for: cache, mebibytes: 256, ballast: (256 << 10) - 256)
+                let worker = try cluster.startWorker(
+                    "worker", launcher: launcher, options: ["--cache-directory", cache])
+                let job = try await cluster.submit(job)
+                try await eventually("the pause of \(job)", within: .seconds(30)) {
+                    try await cluster.status(job).state == "paused"
+                }
+                try FileManager.default.removeItem(at: SmallDisk.ballast(cache, of: worker))
+                try await cluster.waitForSuccess(job)
+            }
+            try requireSameBytes(output, reference.outputPath)
+        }
     }
 }

@@ -15,7 +15,8 @@ extension SerialIntegrationTests {
 
         private func rows(_ path: String) throws -> [[String: Any]] {
             let data = try Data(contentsOf: URL(fileURLWithPath: lab.directory.appending(path)))
-            return try #require(try JSONSerialization.jsonObject(with: data) as? [[String: Any]])
+            let file = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            return try #require(file["rows"] as? [[String: Any]])
         }
 
         // MARK: - Captures, regularizers, fine-tuning

@@ -35,8 +35,8 @@ struct CaptureErrorTests {
     @Test func `another format is refused`() throws {
         #expect(
             try message(["samples": "2", "format": "kfacd.capture/2"], pair)
-                == "c.safetensors: metadata \"format\" is \"kfacd.capture/2\"; expected \"kfacd.capture/1\". "
-                + "Name another file."
+                == "c.safetensors: is of the format \"kfacd.capture/2\", which a later version of kfacd wrote; this one "
+                + "reads \"kfacd.capture/1\". Use the version that wrote it, or a later one."
         )
     }
 

@@ -25,7 +25,7 @@ struct CurvatureErrorTests {
     @Test func `another format is refused`() throws {
         #expect(
             try message([], ["format": "kfacd.inverses/1"])
-                == "f.safetensors: metadata \"format\" is \"kfacd.inverses/1\"; expected \"kfacd.factors/1\". "
+                == "f.safetensors: is of the format \"kfacd.inverses/1\"; expected \"kfacd.factors/1\". "
                 + "Name another file."
         )
     }

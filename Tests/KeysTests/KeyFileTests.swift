@@ -1,4 +1,5 @@
 import Foundation
+import Identifiers
 import Keys
 import SystemPackage
 import TestSupport
@@ -7,15 +8,15 @@ import ZeroMQ
 
 /// Key files: what is written, and what is refused when it is read.
 @Suite struct KeyFileTests {
-    private let directory: TemporaryDirectory
-    private let place: FilePath
+    let directory: TemporaryDirectory
+    let place: FilePath
 
     init() throws {
         directory = try TemporaryDirectory()
         place = FilePath(directory.path)
     }
 
-    private func write(_ text: String, to name: String, mode: Int = 0o600) throws -> FilePath {
+    func write(_ text: String, to name: String, mode: Int = 0o600) throws -> FilePath {
         try directory.write(Array(text.utf8), to: name)
         try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: directory.appending(name))
         return place.appending(name)
@@ -27,7 +28,7 @@ import ZeroMQ
     }
 
     // Source: zmq_curve(7) and the test vectors of libzmq's own manual page.
-    private let serverPublic = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
+    let serverPublic = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
     private let serverSecret = "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"
 
     @Test func `a pair is written for its owner alone and read back`() throws {
@@ -203,5 +204,23 @@ import ZeroMQ
             (.unavailable(cause: "x"), "keys cannot be made: x. Install a libzmq with CURVE."),
         ]
         for (error, text) in expected { #expect(error.description == text) }
+    }
+}
+
+extension KeyFileTests {
+    @Test func `a key file states its version, and one that states none is of the first`() throws {
+        let writer = try KeyPairWriter(name: "stated", in: place)
+        _ = try writer.writeFreshPair(roles: [])
+        for name in ["stated.secret", "stated.public"] {
+            #expect(String(decoding: try directory.read(name), as: UTF8.self).contains("\nformat kfacd.key/1\n"))
+        }
+        let file = try write("public \(serverPublic)\n", to: "p.public")
+        #expect(try PublicKeyFile.read(file).description == serverPublic)
+    }
+
+    @Test func `a key file of a later version is refused with both versions`() throws {
+        let file = try write("format kfacd.key/2\npublic \(serverPublic)\n", to: "p.public")
+        let problem = FormatProblem.newer(FormatVersion("kfacd.key", 2), expected: .key)
+        #expect(throws: KeysError.otherFormat(file: file, problem)) { try PublicKeyFile.read(file) }
     }
 }

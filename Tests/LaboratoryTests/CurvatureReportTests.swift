@@ -48,7 +48,10 @@ struct CurvatureReportTests {
 
     @Test func `another format is refused`() throws {
         let path = try path(#"{"format": "kfacd.report/2"}"#)
-        #expect(refusal(path) == "\(path): is no report of kfacd (format \"kfacd.report/1\").")
+        #expect(
+            refusal(path)
+                == "\(path): is of the format \"kfacd.report/2\", which a later version of kfacd wrote; this one reads "
+                + "\"kfacd.report/1\". Use the version that wrote it, or a later one.")
     }
 
     @Test func `a matrix of another shape is refused`() throws {

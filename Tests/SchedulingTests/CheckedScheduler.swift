@@ -50,6 +50,7 @@ struct CheckedScheduler {
         var violations = scheduler.violatedInvariants()
         for record in effects.records { violations += check(record) }
         for case .unitRevived(let unit) in effects.notices { revived.insert(unit) }
+        for case .filesLost(let unit, _) in effects.notices { revived.insert(unit) }
         for case .unitRestored(let unit) in effects.notices { revived.remove(unit) }
         if effects.clearsStore { stored = [] }
         stored.removeAll { effects.unneeded.contains($0.digest) }

@@ -66,6 +66,8 @@ extension SchedulerNotice {
         case .unitRevived(let unit): "\(unit) is computed again"
         case .unitRestored(let unit): "\(unit) need not be computed again"
         case .unitPaused(let unit, _, let reason): "\(unit.unit) pauses: \(reason)"
+        case .inputsLost(let unit, _, let reason): "\(unit.unit) lost an input: \(reason)"
+        case .filesLost(let unit, let reason): "\(unit) lost its files: \(reason)"
         case .workerDraining(let worker): "\(worker) takes nothing new"
         case .noWorkerFits(let unit, let bytes): "\(unit) needs \(bytes >> 20) MiB, which no worker has"
         }

@@ -170,6 +170,8 @@ struct Referee {
             let isHasty = missing.allSatisfy { now < mayReturn[$0] ?? now || now < settlesAt }
             if isHasty, !missing.isEmpty { violations.append("\(unit) is computed again before its blobs may be back") }
             revived.insert(unit)
+        case .filesLost(let unit, _):
+            if decided.remove(unit) == nil { violations.append("\(unit) had no files to lose") }
         case .unitRestored(let unit):
             if !result(unit, jobs, ids).blobs.map(\.digest).allSatisfy(isAvailable) {
                 violations.append("\(unit) is restored, though its blobs are not there")

@@ -29,6 +29,8 @@ struct SimulatedCoordinator {
     /// Blobs by name, and whether their bytes are damaged.
     var store: OrderedDictionary<BlobDigest, SimulatedWorker.Blob> = [:]
     var staging: [JobID: [String: [BlobDigest]]] = [:]
+    /// Staged files that are not as they were written.
+    var damagedFiles: [JobID: Set<String>] = [:]
     var published: [JobID: [String: [BlobDigest]]] = [:]
 
     // What a crash takes.

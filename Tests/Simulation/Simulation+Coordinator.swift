@@ -55,6 +55,7 @@ extension Simulation {
         coordinator.life = old.life + 1
         (coordinator.diskFullUntil, coordinator.storeFullUntil) = (old.diskFullUntil, old.storeFullUntil)
         (coordinator.store, coordinator.staging, coordinator.published) = (old.store, old.staging, old.published)
+        coordinator.damagedFiles = old.damagedFiles
         crashPoint = nil
         referee.noteCrash()
         actions.schedule(.startCoordinator, at: time + roll(100...6000))
@@ -268,15 +269,35 @@ extension Simulation {
             }
             read.append(blob)
         }
+        if case .coordinator(.publish) = unit.operation, reportDamagedFiles(of: lease.unit.job, job) {
+            return happen(failed(.inputMissing, "staged files are damaged"))
+        }
         write(unit, of: lease.unit.job, job, read, results)
         let timing = UnitTiming(elapsedSeconds: 1, kernelSeconds: 0)
         happen(.unitFinished(lease.unit, lease.attempt, by: .coordinator, UnitResult(), timing))
+    }
+
+    /// Before files are published they are read once more.
+    ///
+    /// - Returns: Whether some were not as they were written.
+    private mutating func reportDamagedFiles(of id: JobID, _ job: SimulatedJob) -> Bool {
+        let damaged = coordinator.damagedFiles.removeValue(forKey: id) ?? []
+        var isDamaged = false
+        for unit in job.plan.units {
+            guard let path = SimulatedJob.path(of: unit), damaged.contains(path),
+                coordinator.staging[id]?.removeValue(forKey: path) != nil
+            else { continue }
+            isDamaged = true
+            happen(.filesLost(UnitReference(job: id, unit: unit.index), reason: "\(path) is damaged"))
+        }
+        return isDamaged
     }
 
     private mutating func write(
         _ unit: WorkUnit, of id: JobID, _ job: SimulatedJob, _ read: [BlobDigest], _ results: [UnitResult]
     ) {
         if let path = SimulatedJob.path(of: unit) {
+            coordinator.damagedFiles[id]?.remove(path)
             coordinator.staging[id, default: [:]][path] = SimulatedJob.fileContent(
                 of: unit, read: read, job.plan, results)
         } else if case .coordinator(.publish) = unit.operation, let staged = coordinator.staging.removeValue(forKey: id)

@@ -45,7 +45,7 @@ struct FaultProfile {
 /// Faults of every kind.
 extension Simulation {
     mutating func injectFault() {
-        switch roll(0...21) {
+        switch roll(0...22) {
         case 0, 1: withWorker { $0.endWorker($1, keepsStore: $0.chance(60)) }
         case 2: withWorker { $0.workers[$1].stalledUntil = $0.time + $0.roll(1000...30_000) }
         case 3, 4: cut()
@@ -63,6 +63,7 @@ extension Simulation {
         case 16: damageCoordinatorStore()
         case 17: loseStaging()
         case 18: leapClock()
+        case 21: damageStaging()
         case 19: if coordinator.isUp { coordinator.stalledUntil = time + roll(1000...40_000) }
         case 20 where chance(30): cancelJob()
         default:
@@ -141,6 +142,15 @@ extension Simulation {
     private mutating func damageCoordinatorStore() {
         guard let blob = coordinator.store.keys.randomElement(using: &random) else { return }
         if chance(50) { coordinator.store[blob]?.isDamaged = true } else { coordinator.store[blob] = nil }
+    }
+
+    /// A file that was written and is not published yet is not as it was written any more.
+    private mutating func damageStaging() {
+        guard let job = coordinator.staging.keys.sorted().randomElement(using: &random),
+            let path = coordinator.staging[job]?.keys.sorted().randomElement(using: &random)
+        else { return }
+        coordinator.damagedFiles[job, default: []].insert(path)
+        log.note(time, "\(path) of \(job) is damaged")
     }
 
     /// Somebody removes the staging directory of a running job while the coordinator is down.

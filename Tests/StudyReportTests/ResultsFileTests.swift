@@ -17,22 +17,25 @@ struct ResultsFileTests {
         )
         #expect(
             try ResultsFile.encode([row]) == """
-                [
-                  {
-                    "accuracy" : 66.0123,
-                    "alpha" : 0.1,
-                    "beta" : 1e-05,
-                    "is_best_alpha" : true,
-                    "method" : "tak-accumulated",
-                    "normalized_accuracy" : 95.5,
-                    "per_task" : {
-                      "a" : 0.3,
-                      "b/c" : 50
-                    },
-                    "regime" : "addition",
-                    "seed" : 2
-                  }
-                ]
+                {
+                  "format" : "kfaclab.results/1",
+                  "rows" : [
+                    {
+                      "accuracy" : 66.0123,
+                      "alpha" : 0.1,
+                      "beta" : 1e-05,
+                      "is_best_alpha" : true,
+                      "method" : "tak-accumulated",
+                      "normalized_accuracy" : 95.5,
+                      "per_task" : {
+                        "a" : 0.3,
+                        "b/c" : 50
+                      },
+                      "regime" : "addition",
+                      "seed" : 2
+                    }
+                  ]
+                }
 
                 """
         )
@@ -46,6 +49,24 @@ struct ResultsFileTests {
     @Test func `reading and writing again changes nothing`() throws {
         let text = try ResultsFile.encode(SampleStudy.rows)
         #expect(try ResultsFile.encode(ResultsFile.decode(text)) == text)
+    }
+
+    @Test func `rows of an earlier version, which stated none, are read`() throws {
+        let text = try ResultsFile.encode(SampleStudy.rows)
+        let start = try #require(text.firstIndex(of: "["))
+        let end = try #require(text.lastIndex(of: "]"))
+        #expect(try ResultsFile.decode(String(text[start...end])) == SampleStudy.rows.map(\.roundedForFile))
+    }
+
+    @Test func `rows of a later version are refused with both versions`() {
+        #expect(
+            refusal("{\"format\": \"kfaclab.results/2\", \"lines\": []}")
+                == "results.json: is of the format \"kfaclab.results/2\", which a later version of kfacd wrote; this one "
+                + "reads \"kfaclab.results/1\". Use the version that wrote it, or a later one.")
+        #expect(
+            refusal("{\"rows\": []}")
+                == "results.json: states no format; expected \"kfaclab.results/1\". It is damaged, or no file of kfacd."
+        )
     }
 
     @Test func `every regime is written as one word`() {

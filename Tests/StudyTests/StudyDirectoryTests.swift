@@ -114,6 +114,29 @@ struct StudyDirectoryTests {
         #expect(directory.finishedSeeds.sorted() == [1, 1, 12])
     }
 
+    // MARK: - Versions
+
+    private let newer = "which a later version of kfacd wrote; this one reads"
+
+    @Test func `a stage of a later version is refused, one that states none is of the first`() throws {
+        try directory.keep(result, ofStage: "seed1.m")
+        #expect(
+            String(decoding: try temporary.read("deep/study/stages/seed1.m.json"), as: UTF8.self).contains(
+                "kfaclab.stage"))
+        let earlier = #"{"rows": [], "disentanglement": [], "interference": [], "localisation": [], "penaltyCost": []}"#
+        try temporary.write(Array(earlier.utf8), to: "deep/study/stages/seed1.m.json")
+        #expect(try directory.result(ofStage: "seed1.m")?.rows == [])
+        try temporary.write(Array(#"{"format": "kfaclab.stage/2"}"#.utf8), to: "deep/study/stages/seed1.m.json")
+        let found = message { () throws(LaboratoryError) in _ = try directory.result(ofStage: "seed1.m") }
+        #expect(found.contains("is of the format \"kfaclab.stage/2\", \(newer) \"kfaclab.stage/1\""), "\(found)")
+    }
+
+    @Test func `a study of a later version is refused`() throws {
+        try temporary.write(Array(#"{"format": "kfaclab.study/2", "steps": "3"}"#.utf8), to: "deep/study/study.json")
+        let found = message { () throws(LaboratoryError) in try directory.claim(settings) }
+        #expect(found.contains("is of the format \"kfaclab.study/2\", \(newer) \"kfaclab.study/1\""), "\(found)")
+    }
+
     // MARK: - Files
 
     @Test func `every vector, factor directory and merge has a place of its own`() {

@@ -37,7 +37,7 @@ struct Bench {
             context: context)
         let bench = Bench(
             directory: directory, coordinator: coordinator, connection: connection,
-            cache: try BlobCache(opening: FilePath(directory.appending("cache")), limit: cacheBytes),
+            cache: try BlobCache(opening: FilePath(directory.appending("cache")), limit: .bytes(cacheBytes)),
             executor: try UnitExecutor(
                 number: 0, progress: LaneProgress(number: 0),
                 metrics: WorkerMetrics(factory: NOOPMetricsHandler.instance)))

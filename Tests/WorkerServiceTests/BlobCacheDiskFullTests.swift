@@ -40,7 +40,7 @@ struct BlobCacheDiskFullTests {
         let directory = try TemporaryDirectory()
         try #require(Self.mount(directory.path))
         defer { _ = Self.run("umount", "--lazy", directory.path) }
-        let cache = try BlobCache(opening: FilePath(directory.path), limit: 1 << 30)
+        let cache = try BlobCache(opening: FilePath(directory.path), limit: .bytes(1 << 30))
         let idle = try write(1, mebibytes: 3, to: cache)
         let kept = try write(2, mebibytes: 3, to: cache)
         cache.unpin(idle.digest)
@@ -54,7 +54,7 @@ struct BlobCacheDiskFullTests {
         let directory = try TemporaryDirectory()
         try #require(Self.mount(directory.path))
         defer { _ = Self.run("umount", "--lazy", directory.path) }
-        let cache = try BlobCache(opening: FilePath(directory.path), limit: 1 << 30)
+        let cache = try BlobCache(opening: FilePath(directory.path), limit: .bytes(1 << 30))
         let kept = try write(1, mebibytes: 4, to: cache)
         var failure: BlobCacheError?
         do throws(BlobCacheError) { _ = try write(2, mebibytes: 6, to: cache) } catch { failure = error }
@@ -67,5 +67,27 @@ struct BlobCacheDiskFullTests {
         #expect(cache.held == [kept])
         // The dropped writer has made room again.
         _ = try write(3, mebibytes: 2, to: cache)
+    }
+
+    /// Whose limit nobody named: half of what is free when it is opened, which is nothing here.
+    @Test(.enabled(if: canMount, "mounting a tmpfs needs root"))
+    func `a cache that was opened on a full disk grows when there is room`() throws {
+        let directory = try TemporaryDirectory()
+        try #require(Self.mount(directory.path))
+        defer { _ = Self.run("umount", "--lazy", directory.path) }
+        let ballast = URL(fileURLWithPath: directory.appending("ballast"))
+        // Room for the directories of the store, and for no blob.
+        try Data(count: (8 << 20) - (64 << 10)).write(to: ballast)
+        let cache = try BlobCache(opening: FilePath(directory.appending("cache")), limit: .share)
+        var failure: BlobCacheError?
+        do throws(BlobCacheError) { _ = try write(1, mebibytes: 1, to: cache) } catch { failure = error }
+        guard case .noSpace = failure else {
+            Issue.record("expected no space, found \(String(describing: failure))")
+            return
+        }
+        try FileManager.default.removeItem(at: ballast)
+        let blob = try write(1, mebibytes: 1, to: cache)
+        #expect(cache.held == [blob])
+        #expect(cache.limit == 2 << 20)
     }
 }

@@ -15,7 +15,7 @@ struct BlobCacheTests {
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func cache() throws -> BlobCache { try BlobCache(opening: path, limit: 100) }
+    private func cache() throws -> BlobCache { try BlobCache(opening: path, limit: .bytes(100)) }
 
     /// A blob of 30 bytes, pinned.
     private func put(_ value: UInt8, _ cache: BlobCache, count: Int = 30) throws -> BlobReference {
@@ -150,7 +150,7 @@ struct BlobCacheTests {
         var raw = span.mutableBytes
         var lost: BlobCacheError?
         do throws(BlobCacheError) { try cache.read(blob.digest, at: 0, into: &raw) } catch { lost = error }
-        guard case .lost(.truncated(_, 30, 0)) = lost else {
+        guard case .lost(.lost(let loss)) = lost, loss.fault == .size(expected: 30, found: 0) else {
             Issue.record("expected the loss, found \(String(describing: lost))")
             return
         }
@@ -164,8 +164,8 @@ struct BlobCacheTests {
             blobs = try [1, 2, 3].map { try put($0, cache) }
             try cache.makeDurable()
         }
-        #expect(try Set(BlobCache(opening: path, limit: 100).held) == Set(blobs))
-        #expect(try BlobCache(opening: path, limit: 60).held.count == 2)
+        #expect(try Set(BlobCache(opening: path, limit: .bytes(100)).held) == Set(blobs))
+        #expect(try BlobCache(opening: path, limit: .bytes(60)).held.count == 2)
     }
 
     @Test func `a directory belongs to one worker`() throws {

@@ -32,7 +32,7 @@ struct WorkerHarness {
             configuration: WorkerConfiguration(
                 coordinator: coordinator.endpoint, worker: "worker-1", host: "test", lanes: 1, memoryBytes: 1 << 30,
                 greetingLimit: .seconds(30), build: "test", cacheDirectory: FilePath(directory.appending("cache")),
-                cacheBytes: cacheBytes, keepsCache: false, drainLimit: drainLimit),
+                cacheLimit: .bytes(cacheBytes), keepsCache: false, drainLimit: drainLimit),
             supervision: DaemonSupervision(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let harness = WorkerHarness(coordinator: coordinator, worker: worker, directory: directory)
         try await withThrowingTaskGroup(of: Void.self) { group in

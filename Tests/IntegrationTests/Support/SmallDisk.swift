@@ -19,10 +19,18 @@ enum SmallDisk {
         return process.terminationStatus == 0
     }()
 
-    /// What starts a program that finds an empty small disk at a path; it is gone with the program.
-    static func launcher(for path: String, mebibytes: Int) -> [String] {
-        let script = "mkdir -p \"$0\" && mount -t tmpfs -o size=\(mebibytes)m tmpfs \"$0\" && exec \"$@\""
+    /// What starts a program that finds a small disk at a path; it is gone with the program.
+    ///
+    /// The disk is empty, or as full as a `ballast` in it makes it.
+    static func launcher(for path: String, mebibytes: Int, ballast kibibytes: Int = 0) -> [String] {
+        let fill = kibibytes == 0 ? "" : "head -c \(kibibytes)K /dev/zero > \"$0/ballast\" && "
+        let script = "mkdir -p \"$0\" && mount -t tmpfs -o size=\(mebibytes)m tmpfs \"$0\" && \(fill)exec \"$@\""
         return ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, path]
+    }
+
+    /// What takes up the room of a disk that a program sees at a path; removing it makes room.
+    static func ballast(_ path: String, of program: RunningProgram) -> URL {
+        URL(fileURLWithPath: "/proc/\(program.number)/root\(path)/ballast")
     }
 
     /// Fills the disk that a program sees at a path, to the last byte.
@@ -30,7 +38,7 @@ enum SmallDisk {
     /// - Returns: What takes up the room; removing it makes room.
     /// - Throws: what Foundation throws when no file can be made.
     static func fill(_ path: String, of program: RunningProgram) throws -> URL {
-        let ballast = URL(fileURLWithPath: "/proc/\(program.number)/root\(path)/ballast")
+        let ballast = ballast(path, of: program)
         try Data().write(to: ballast)
         let file = try FileHandle(forWritingTo: ballast)
         defer { try? file.close() }

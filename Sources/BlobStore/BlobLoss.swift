@@ -1,0 +1,65 @@
+public import Identifiers
+public import SystemPackage
+
+/// A blob of a store whose bytes cannot be had any more.
+///
+/// The store has removed it when this is told: whoever needs the bytes makes or fetches them again.
+public struct BlobLoss: Error, Equatable, Sendable, CustomStringConvertible {
+    /// How a loss shows.
+    public enum Fault: Equatable, Sendable {
+        /// The file is gone.
+        case vanished
+        /// Something that is no file has its name.
+        case noFile
+        /// The file has another size.
+        case size(expected: Int, found: Int)
+        /// The bytes are not those that the name stands for.
+        case otherBytes(found: BlobDigest)
+        /// The system refuses to read the file.
+        case unreadable(call: String, code: Errno)
+    }
+
+    /// The blob; `nil` for a directory of blobs, whose names are not known.
+    public let digest: BlobDigest?
+    /// Where it lay.
+    public let path: FilePath
+    /// How the loss showed.
+    public let fault: Fault
+
+    init(_ digest: BlobDigest?, at path: FilePath, _ fault: Fault) {
+        self.digest = digest
+        self.path = path
+        self.fault = fault
+    }
+
+    /// The sentence for the log.
+    public var description: String {
+        let what = digest == nil ? "the directory of blobs" : "the blob"
+        return switch fault {
+        case .vanished: "\(path): \(what) is gone. It is made again when it is needed."
+        case .noFile: "\(path): \(what) is no file any more; it was removed, and is made again when it is needed."
+        case .size(let expected, let found):
+            "\(path): \(what) has \(found) bytes; expected \(expected). It was removed, and is made again when it is "
+                + "needed. Check the disk."
+        case .otherBytes(let found):
+            "\(path): \(what) is damaged: its bytes have the digest \(found). It was removed, and is made again when it "
+                + "is needed. Check the disk."
+        case .unreadable(let call, let code):
+            "\(path): \(what) cannot be read: \(call) failed: \(code). It was set aside, and is made again when it is "
+                + "needed. Check the disk and the permissions."
+        }
+    }
+}
+
+extension BlobLoss.Fault {
+    /// How a failed call shows that a file is lost; `nil` where the process or the machine is to blame.
+    init?(call: String, code: Errno) {
+        switch code {
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .interrupted, .resourceTemporarilyUnavailable:
+            return nil
+        case .noSuchFileOrDirectory: self = .vanished
+        case .isDirectory, .notDirectory: self = .noFile
+        default: self = .unreadable(call: call, code: code)
+        }
+    }
+}

@@ -1,0 +1,44 @@
+/// What a journal found out about itself when it was opened, and an operator should know.
+public enum JournalFinding: Equatable, Sendable, CustomStringConvertible {
+    /// The database was damaged; what could be read was taken over into a new one.
+    case damaged(path: String, cause: String, aside: String?, rowsKept: Int)
+    /// Rows were not what was written, and were left out.
+    case rowsDamaged(path: String, rows: [Int64], aside: String?)
+    /// The last rows that were written are missing.
+    case tailLost(path: String, lastRow: Int64, expected: Int64, aside: String?)
+    /// The database is another coordinator's, or another program's; it was set aside.
+    case foreign(path: String, aside: String?)
+    /// What stood beside the journal was damaged or missing; it was made anew, and a loss before it cannot be seen.
+    case witnessLost(path: String)
+    /// A job was accepted and ran, and nothing else is known of it.
+    case jobLost(job: String, spec: String, output: String?)
+
+    /// The sentence for the operator.
+    public var description: String {
+        switch self {
+        case .damaged(let path, let cause, let aside, let kept):
+            "\(path): the journal is damaged: \(cause). \(kept) records could be read and are used; what is missing is "
+                + "computed again.\(Self.told(aside)) Check the disk."
+        case .rowsDamaged(let path, let rows, let aside):
+            "\(path): \(rows.count) records of the journal are not what was written ("
+                + rows.prefix(10).map(String.init).joined(separator: ", ") + (rows.count > 10 ? ", …" : "")
+                + "); they are left out.\(Self.told(aside)) Check the disk."
+        case .tailLost(let path, let last, let expected, let aside):
+            "\(path): the journal ends with record \(last), and had come to record \(expected): its end is lost, as when "
+                + "its -wal file is removed. What the rest says is used.\(Self.told(aside))"
+        case .foreign(let path, let aside):
+            "\(path): the file is not the journal that was kept here, but another's.\(Self.told(aside)) A new journal was "
+                + "begun. To use that one after all, give it a state directory of its own."
+        case .witnessLost(let path):
+            "\(path): what tells how far the journal had come is damaged or missing; it was written anew. Whether the "
+                + "journal is whole cannot be told this time."
+        case .jobLost(let job, let spec, let output):
+            "\(job) (\(spec)\(output.map { ", output \($0)" } ?? "")) was accepted, and is lost with the journal's "
+                + "records. Submit it again."
+        }
+    }
+
+    private static func told(_ aside: String?) -> String {
+        aside.map { " The file was kept as \($0)." } ?? ""
+    }
+}

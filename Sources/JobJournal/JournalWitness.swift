@@ -1,0 +1,105 @@
+import Crypto
+import Foundation
+import Glibc
+import Identifiers
+import JournalCoding
+import Scheduling
+
+/// What stands beside the journal and tells how far it had come: the loss of the journal's end shows by it.
+///
+/// Two lines: JSON, and its SHA-256. It is written after a commit and never before, with every job that begins or ends
+/// and at most once a second otherwise; so it may lag behind the journal, and is never ahead of it.
+struct JournalWitness: Codable, Equatable {
+    /// A job that ran.
+    struct Job: Codable, Equatable {
+        var id: String
+        var spec: String
+        var output: String?
+    }
+
+    /// Jobs that are named: the first of those that run.
+    static let jobsMax = 1000
+
+    var format = FormatVersion.journalWitness.description
+    /// The journal that it speaks of.
+    var generation: String
+    /// The number of the last row.
+    var lastRow: Int64
+    /// Jobs that were accepted and had not ended.
+    var jobs: [Job]
+
+    /// What a witness file is worth.
+    enum Reading: Equatable {
+        case absent
+        case valid(JournalWitness)
+        case damaged
+    }
+
+    static func path(besides journal: String) -> String {
+        URL(fileURLWithPath: journal).deletingPathExtension().path + ".witness"
+    }
+
+    /// Reads the witness of a journal.
+    ///
+    /// - Throws: ``JobJournalError/format(path:_:)`` for one that another version wrote.
+    static func read(besides journal: String) throws(JobJournalError) -> Reading {
+        let path = path(besides: journal)
+        guard access(path, F_OK) == 0 else { return .absent }
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return .damaged }
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.count == 3, digest(of: String(lines[0])) == lines[1] else { return .damaged }
+        let body = Data(lines[0].utf8)
+        // Before the rest is looked at, which another version may write differently.
+        guard let stated = try? JSONDecoder().decode([String: AnyText].self, from: body)["format"]?.text else {
+            return .damaged
+        }
+        if let problem = FormatVersion.journalWitness.problem(with: stated) {
+            throw .format(path: path, problem)
+        }
+        guard let witness = try? JSONDecoder().decode(JournalWitness.self, from: body) else { return .damaged }
+        return .valid(witness)
+    }
+
+    /// Replaces the witness of a journal.
+    ///
+    /// - Returns: Whether it is durable; the old one stands otherwise.
+    func write(besides journal: String) -> Bool {
+        let path = Self.path(besides: journal)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let body = (try? encoder.encode(self)).map({ String(decoding: $0, as: UTF8.self) }) else { return false }
+        let bytes = Array("\(body)\n\(Self.digest(of: body))\n".utf8)
+        let written = "\(path).written"
+        let descriptor = open(written, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { return false }
+        let isWritten = Glibc.write(descriptor, bytes, bytes.count) == bytes.count && fsync(descriptor) == 0
+        Glibc.close(descriptor)
+        guard isWritten, rename(written, path) == 0 else {
+            unlink(written)
+            return false
+        }
+        return true
+    }
+
+    private static func digest(of text: String) -> String {
+        SHA256.hash(data: Data(text.utf8)).map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.count == 1 ? "0\(digits)" : digits
+        }.joined()
+    }
+
+    /// A member of any type, of which only text is read.
+    private struct AnyText: Decodable {
+        let text: String?
+
+        init(from decoder: any Decoder) throws {
+            text = try? decoder.singleValueContainer().decode(String.self)
+        }
+    }
+}
+
+extension JournalWitness.Job {
+    init(_ header: JobHeader) {
+        self.init(id: header.id.rawValue, spec: header.specPath, output: header.output)
+    }
+}

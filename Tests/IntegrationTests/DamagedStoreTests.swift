@@ -1,0 +1,154 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialDisturbanceTests {
+    /// Whatever becomes of the bytes that are kept, the files are the same to the byte, or the job says why not.
+    @Suite(.referenceRun, .timeLimit(.minutes(10))) struct DamagedStoreTests {
+        private let reference: ReferenceRun
+        private let output: String
+        private let job: String
+
+        init() throws {
+            reference = try #require(ReferenceRun.current)
+            output = reference.model.directory.appending("out-\(UUID().uuidString)")
+            job = try reference.model.writeJob(output: output)
+        }
+
+        /// The ways in which files stop being what was written.
+        enum Damage: CaseIterable {
+            case flipped, cut, removed, replaced
+
+            func inflict(on file: String) throws {
+                let url = URL(fileURLWithPath: file)
+                switch self {
+                case .flipped:
+                    var data = try Data(contentsOf: url)
+                    guard !data.isEmpty else { return }
+                    data[data.count / 2] ^= 0x10
+                    // In place, as a disk does it.
+                    let handle = try FileHandle(forWritingTo: url)
+                    defer { try? handle.close() }
+                    try handle.write(contentsOf: data)
+                case .cut:
+                    let handle = try FileHandle(forWritingTo: url)
+                    defer { try? handle.close() }
+                    try handle.truncate(atOffset: handle.seekToEnd() / 2)
+                case .removed: try FileManager.default.removeItem(at: url)
+                case .replaced:
+                    try FileManager.default.removeItem(at: url)
+                    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
+                }
+            }
+        }
+
+        /// Damages every blob below a directory.
+        ///
+        /// - Returns: How many those were.
+        private func damageBlobs(_ damage: Damage, below directory: String) throws -> Int {
+            let blobs = OutputTree.paths(below: directory).filter {
+                $0.hasPrefix("durable/") || $0.hasPrefix("pending/")
+            }
+            for blob in blobs { try damage.inflict(on: "\(directory)/\(blob)") }
+            return blobs.count
+        }
+
+        private func requireReferenceBytes() throws {
+            try requireSameBytes(output, reference.outputPath)
+            try FileManager.default.removeItem(atPath: output)
+        }
+
+        @Test(arguments: Damage.allCases)
+        func `blobs that are damaged while the coordinator is down are made again`(damage: Damage) async throws {
+            try await Cluster.with { cluster in
+                try cluster.startWorker("worker")
+                let job = try await cluster.submit(job)
+                try await cluster.holdWorkers(job, units: 12)
+                cluster.coordinator.send(SIGKILL)
+                _ = try await cluster.coordinator.exitCode(within: .seconds(10))
+                let count = try damageBlobs(damage, below: cluster.directory.appending("state/blobs"))
+                try #require(count > 0)
+                cluster.resumeWorkers()
+                try await cluster.restartCoordinator()
+                try await cluster.waitForSuccess(job)
+                #expect(!cluster.coordinator.errors.contains("two results"))
+            }
+            try requireReferenceBytes()
+        }
+
+        @Test(arguments: Damage.allCases)
+        func `blobs that are damaged under a coordinator that runs are made again`(damage: Damage) async throws {
+            try await Cluster.with { cluster in
+                let worker = try cluster.startWorker("worker")
+                let job = try await cluster.submit(job)
+                try await cluster.holdWorkers(job, units: 12)
+                _ = try damageBlobs(damage, below: cluster.directory.appending("state/blobs"))
+                // Nobody else has what they held.
+                worker.send(SIGKILL)
+                _ = try await worker.exitCode(within: .seconds(10))
+                try cluster.startWorker("heir")
+                try await cluster.waitForSuccess(job)
+            }
+            try requireReferenceBytes()
+        }
+
+        @Test(arguments: Damage.allCases)
+        func `blobs that are damaged in a worker's cache are made again`(damage: Damage) async throws {
+            let cache = try TemporaryDirectory()
+            try await Cluster.with { cluster in
+                let worker = try cluster.startWorker("worker", options: ["--cache-directory", cache.path])
+                let job = try await cluster.submit(job)
+                try await cluster.holdWorkers(job, units: 12)
+                let count = try damageBlobs(damage, below: cache.path)
+                try #require(count > 0)
+                cluster.resumeWorkers()
+                try await cluster.waitForSuccess(job)
+                #expect(worker.isRunning)
+            }
+            try requireReferenceBytes()
+        }
+
+        /// The job's files that are written and not published yet.
+        private var stagedFiles: [String] {
+            OutputTree.paths(below: "\(output)/.kfacd-job-1").filter { $0.hasSuffix(".safetensors") }
+        }
+
+        @Test(arguments: Damage.allCases)
+        func `files that are damaged before they are published are written again`(damage: Damage) async throws {
+            try await Cluster.with { cluster in
+                try cluster.startWorker("worker")
+                let job = try await cluster.submit(job)
+                var units = 12
+                while stagedFiles.isEmpty {
+                    let status = try await cluster.holdWorkers(job, units: units)
+                    units = status.finishedUnits + 1
+                    try await Task.sleep(for: .milliseconds(200))
+                    if stagedFiles.isEmpty { cluster.resumeWorkers() }
+                }
+                for file in stagedFiles { try damage.inflict(on: "\(output)/.kfacd-job-1/\(file)") }
+                cluster.resumeWorkers()
+                try await cluster.waitForSuccess(job)
+                #expect(cluster.coordinator.errors.contains("staged files are damaged"))
+            }
+            try requireReferenceBytes()
+        }
+
+        @Test func `a journal that lost its end says so and names the job`() async throws {
+            try await Cluster.with { cluster in
+                try cluster.startWorker("worker")
+                let job = try await cluster.submit(job)
+                try await cluster.holdWorkers(job, units: 12)
+                cluster.coordinator.send(SIGKILL)
+                _ = try await cluster.coordinator.exitCode(within: .seconds(10))
+                let journal = cluster.directory.appending("state/journal.sqlite")
+                try FileManager.default.removeItem(atPath: "\(journal)-wal")
+                try await cluster.restartCoordinator()
+                let log = cluster.coordinator.errors
+                #expect(log.contains("its end is lost"), "\(log)")
+                #expect(log.contains("\(job) ("), "\(log)")
+                #expect(log.contains("Submit it again."), "\(log)")
+                #expect(FileManager.default.fileExists(atPath: "\(journal).damaged-1"))
+            }
+        }
+    }
+}
