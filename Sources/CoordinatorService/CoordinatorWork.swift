@@ -3,8 +3,10 @@ import Identifiers
 import JobPlan
 import KroneckerFactors
 import Lanes
+import Logging
 import Safetensors
 import Scheduling
+import Telemetry
 
 /// A unit of the coordinator's own with everything that it reads.
 struct CoordinatorTask: Sendable {
@@ -27,13 +29,15 @@ actor CoordinatorWork {
     private let lane: Lane
     private let blobs: PackedBlobs
     private let build: String
+    private let logger: Logger
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
-    init(number: Int, store: BlobStore, build: String) {
+    init(number: Int, store: BlobStore, build: String, logger: Logger) {
         lane = Lane("kfacd.coordinator.\(number)")
         blobs = PackedBlobs(store: store)
         self.build = build
+        self.logger = logger
     }
 
     /// Does a unit and says what became of it, after what it found out about blobs.
@@ -85,7 +89,11 @@ actor CoordinatorWork {
         case .writeReport:
             for file in task.job.inputs.files { try InputDigestsWork.requireUnchanged(file) }
             try ReportWriter(job: task.job, build: build, result: task.results, execution: task.executions).run()
-        case .publish: try task.job.output.publish()
+        case .publish:
+            try task.job.output.publish()
+            for warning in DampingWarnings(plan: task.job.plan, result: task.results).sentences {
+                logger.warning("\(warning)", metadata: [LogKeys.job: "\(task.lease.unit.job)"])
+            }
         case .digestInputs: break
         }
     }

@@ -28,7 +28,7 @@ public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
 /// The limits and the version of the protocol.
 public enum WireLimits {
     /// The version that this program speaks.
-    public static let version: UInt32 = 2
+    public static let version: UInt32 = 3
     /// Most bytes of a message's first frame.
     public static let messageBytesMax = 64 << 20
     /// Most bytes of the first frame of what workers and clients send: the coordinator holds them for many peers.
