@@ -53,10 +53,11 @@ struct CheckpointMerge: Sendable {
             provenance: provenance)
         let merged = mergedBlobs()
         let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
+        let shares = TaskShares(spec: plan.spec, inventory: plan.inventory)
         for tensor in plan.inventory.base.shards.flatMap(\.tensors) {
             if let blob = merged[tensor.name] {
                 try copy(blob, to: tensor.name, writer)
-            } else if let operands = operands(of: tensor, settings) {
+            } else if let operands = operands(of: tensor, settings, shares) {
                 try merge(operands, writer)
             } else {
                 try copy(tensor, writer)
@@ -67,11 +68,13 @@ struct CheckpointMerge: Sendable {
 
     /// How the checkpoint came about: the job without its paths, which differ from machine to machine.
     private var provenance: String {
-        JSONValue.object([
+        var members: [JSONValue.Member] = [
             .init("method", .string(plan.spec.method.rawValue)),
             .init("tasks", .array(plan.mergedTasks.map { .string($0.name.rawValue) })),
             .init("format", .string(FormatVersion.checkpoint.description)),
-        ]).text()
+        ]
+        if plan.spec.method.needsFactors { members.append(.init("damping", plan.spec.curvature.damping.description)) }
+        return JSONValue.object(members).text()
     }
 
     /// The parameters that workers merged, by name.
@@ -84,14 +87,16 @@ struct CheckpointMerge: Sendable {
         return merged
     }
 
-    private func operands(of tensor: TensorInventory, _ settings: MergeSettings) -> Operands? {
+    private func operands(
+        of tensor: TensorInventory, _ settings: MergeSettings, _ shares: TaskShares
+    ) -> Operands? {
         // Tensors that are no floating-point numbers are the base's.
         guard let type = tensor.floatingType else { return nil }
         let tasks = plan.mergedTasks.compactMap {
             task -> (tensor: TensorInventory, type: ElementType, weight: Double)? in
             guard let own = plan.inventory.checkpoints[task.name]?.tensors[tensor.name], let type = own.floatingType
             else { return nil }
-            return (own, type, settings.weight(of: task, tensor: tensor.name))
+            return (own, type, shares.share(of: task.name) * settings.weight(of: task, tensor: tensor.name))
         }
         let baseWeight = settings.baseWeight(tensor: tensor.name)
         guard !tasks.isEmpty || baseWeight != nil else { return nil }
@@ -122,7 +127,10 @@ struct CheckpointMerge: Sendable {
     private func mergeRanges(
         _ operands: Operands, _ ranges: StrideTo<Int>, _ count: Int, _ writer: CheckpointWriter
     ) throws {
-        let precision = MergePrecision(operands: [operands.type, operands.outputType] + operands.tasks.map(\.type))
+        // Shares are no whole numbers: in fp64, the mean of equal values still rounds to them.
+        let precision =
+            plan.spec.method.needsFactors
+            ? .double : MergePrecision(operands: [operands.type, operands.outputType] + operands.tasks.map(\.type))
         var merge = try ElementwiseMerge(capacity: Self.rangeElements, precision: precision)
         var bytes = [UInt8](repeating: 0, count: Self.rangeElements * 8)
         var output = [UInt8](repeating: 0, count: Self.rangeElements * operands.outputType.byteCount)

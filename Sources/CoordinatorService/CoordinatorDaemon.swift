@@ -133,7 +133,7 @@ public struct CoordinatorDaemon: Service {
             group.addTask { await transfers.watchUploads() }
             group.addTask { for await loss in store.losses { await coordinator.note(loss) } }
             for number in 0..<SchedulerSettings().coordinatorLanes {
-                let work = CoordinatorWork(number: number, store: store, build: build)
+                let work = CoordinatorWork(number: number, store: store, build: build, logger: logger)
                 group.addTask {
                     for await task in coordinator.ownWork {
                         let isWanted = await coordinator.isStillWanted(task)

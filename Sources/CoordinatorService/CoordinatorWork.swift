@@ -3,9 +3,11 @@ import Identifiers
 import JobPlan
 import KroneckerFactors
 import Lanes
+import Logging
 import Publication
 import Safetensors
 import Scheduling
+import Telemetry
 
 /// A unit of the coordinator's own with everything that it reads.
 struct CoordinatorTask: Sendable {
@@ -28,13 +30,15 @@ actor CoordinatorWork {
     private let lane: Lane
     private let blobs: PackedBlobs
     private let build: String
+    private let logger: Logger
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
-    init(number: Int, store: BlobStore, build: String) {
+    init(number: Int, store: BlobStore, build: String, logger: Logger) {
         lane = Lane("kfacd.coordinator.\(number)")
         blobs = PackedBlobs(store: store)
         self.build = build
+        self.logger = logger
     }
 
     /// Does a unit and says what became of it, after what it found out about blobs.
@@ -106,6 +110,9 @@ actor CoordinatorWork {
             let damages = output.isBegun ? [] : StagedFiles(job: task.job, result: task.results).damages()
             guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
             try output.publish()
+            for warning in DampingWarnings(plan: task.job.plan, result: task.results).sentences {
+                logger.warning("\(warning)", metadata: [LogKeys.job: "\(task.lease.unit.job)"])
+            }
         case .digestInputs: break
         }
     }

@@ -78,13 +78,15 @@ struct CurvatureAssembly {
     func writeInverses(for target: TargetName) throws {
         let units = plan.inversions[target] ?? [:]
         let sources = try self.sources(of: plan.blocks, isInverse: true) { name in units[name].map { UnitOutput($0) } }
-        var used: [String: Double] = [:]
+        var (asked, used): ([String: Double], [String: Double]) = ([:], [:])
         for (name, unit) in units {
-            used[name.description] = result(unit)?.measurements[.damping]?.first
+            asked[name.description] = result(unit)?.measurements[.damping]?.first
+            used[name.description] = result(unit)?.measurements[.dampingUsed]?.first
         }
+        let damping = plan.spec.curvature.damping
         let metadata = InversesMetadata(
-            target: target.description, dampingRule: plan.spec.curvature.damping.rule.rawValue, dampingUsed: used,
-            baseDigest: try job.inputs.baseDigest())
+            target: target.description, dampingRule: damping.rule.rawValue, dampingValue: damping.value,
+            dampingAsked: asked, dampingUsed: used, baseDigest: try job.inputs.baseDigest())
         try write(
             .inverses, to: try job.output.stage("inverses", target.description), metadata: metadata.strings,
             sources: sources)

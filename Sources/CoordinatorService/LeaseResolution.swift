@@ -33,10 +33,7 @@ struct LeaseResolution {
         guard let result = result(output.unit), result.blobs.indices.contains(output.position) else {
             throw .missingResult(job.plan.units[output.unit.position].title)
         }
-        let traces = result.measurements[.trace] ?? []
-        return LeasedBlob(
-            reference: result.blobs[output.position],
-            trace: traces.indices.contains(output.position) ? traces[output.position] : nil)
+        return LeasedBlob(reference: result.blobs[output.position])
     }
 
     /// An operation on sums in the optimal form with the inner products that another unit has measured.

@@ -36,6 +36,7 @@ struct ReportWriter {
             .init("penalties", penalties),
             .init("merge", merge),
             .init("notices", .array(plan.notices.map { .string($0.description) })),
+            .init("warnings", .array(DampingWarnings(plan: plan, result: result).sentences.map { .string($0) })),
             .init("run", runDescription),
         ])
         let bytes = Array((report.text(indent: 2) + "\n").utf8)
@@ -68,12 +69,7 @@ struct ReportWriter {
             .init("dtype", plan.spec.outputType.map { .string($0.rawValue) } ?? .null),
             .init("normalization", .string(curvature.normalization.rawValue)),
             .init("exact_probes", .bool(curvature.hasExactProbes)),
-            .init(
-                "damping",
-                .object([
-                    .init("rule", .string(curvature.damping.rule.rawValue)),
-                    .init("value", .of(curvature.damping.value)),
-                ])),
+            .init("damping", curvature.damping.description),
             .init("regularizer", regularizer),
             .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) })),
         ])
@@ -278,12 +274,16 @@ struct ReportWriter {
                         .init(name.rawValue, .array(values.map(JSONValue.of)))
                     }))
         }
-        return .object([
-            .init("method", .string(plan.spec.method.rawValue)),
-            .init("merged_by_task_arithmetic", .array(others.map { .string($0) })),
-            .init("files", .ofCompanions(CompanionFiles(besides: job.inputs.base))),
-            .init("health", .object(health)),
-        ])
+        let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
+        let lists = Dictionary(grouping: others) { settings.elementwiseRule(tensor: $0) }
+        let rules = ElementwiseRule.allCases.compactMap { rule -> JSONValue.Member? in
+            lists[rule].map { names in .init(rule.reportKey, .array(names.map { .string($0) })) }
+        }
+        return .object(
+            [.init("method", .string(plan.spec.method.rawValue))] + rules + [
+                .init("files", .ofCompanions(CompanionFiles(besides: job.inputs.base))),
+                .init("health", .object(health)),
+            ])
     }
 
     // MARK: - How it went
@@ -317,6 +317,13 @@ struct ReportWriter {
                 "units_by_executor",
                 .object(workers.sorted { $0.key < $1.key }.map { .init($0.key, .number("\($0.value)")) })),
         ])
+    }
+}
+
+extension DampingSpec {
+    /// The rule and its γ, as reports and checkpoints state them.
+    var description: JSONValue {
+        .object([.init("rule", .string(rule.rawValue)), .init("value", .of(value))])
     }
 }
 

@@ -10,15 +10,24 @@ public struct InversesMetadata: Equatable, Sendable {
     public var target: String
     /// `pi`, `relative` or `absolute`.
     public var dampingRule: String
-    /// The damping that succeeded, by layer or parameter; it may have climbed above what was asked for.
+    /// γ of the rule; absent in older files.
+    public var dampingValue: Double?
+    /// The damping that the rule asks for, by factor; empty in older files.
+    public var dampingAsked: [String: Double]
+    /// The damping that succeeded, by factor; it may have climbed above what was asked for.
     public var dampingUsed: [String: Double]
     /// SHA-256 of the base checkpoint, if the file says so.
     public var baseDigest: BlobDigest?
 
     /// Describes a set of inverses.
-    public init(target: String, dampingRule: String, dampingUsed: [String: Double], baseDigest: BlobDigest? = nil) {
+    public init(
+        target: String, dampingRule: String, dampingValue: Double? = nil, dampingAsked: [String: Double] = [:],
+        dampingUsed: [String: Double], baseDigest: BlobDigest? = nil
+    ) {
         self.target = target
         self.dampingRule = dampingRule
+        self.dampingValue = dampingValue
+        self.dampingAsked = dampingAsked
         self.dampingUsed = dampingUsed
         self.baseDigest = baseDigest
     }
@@ -32,6 +41,8 @@ public struct InversesMetadata: Equatable, Sendable {
         let expected = "an object of numbers by layer"
         self.target = try reader.required(MetadataKey.target, "a task's name or \"all\"")
         self.dampingRule = try reader.required(MetadataKey.damping, "\"pi\", \"relative\" or \"absolute\"")
+        self.dampingValue = try reader.number(MetadataKey.dampingValue)
+        self.dampingAsked = try reader.object(MetadataKey.dampingAsked, expected, \.finiteNumber) ?? [:]
         _ = try reader.required(MetadataKey.dampingUsed, expected)
         self.dampingUsed = try reader.object(MetadataKey.dampingUsed, expected, \.finiteNumber) ?? [:]
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
@@ -45,6 +56,10 @@ public struct InversesMetadata: Equatable, Sendable {
             MetadataKey.damping: dampingRule,
             MetadataKey.dampingUsed: JSONValue.sortedObject(dampingUsed) { .number(String($0)) }.text(),
         ]
+        strings[MetadataKey.dampingValue] = dampingValue.map { String($0) }
+        if !dampingAsked.isEmpty {
+            strings[MetadataKey.dampingAsked] = JSONValue.sortedObject(dampingAsked) { .number(String($0)) }.text()
+        }
         strings[MetadataKey.baseDigest] = baseDigest?.description
         return strings
     }

@@ -57,7 +57,11 @@ public enum MetadataKey {
     public static let weight = "weight"
     /// `none` in factor files; in inverses the rule.
     public static let damping = "damping"
-    /// Object: the damping used, by layer or parameter.
+    /// γ of that rule.
+    public static let dampingValue = "damping_value"
+    /// Object: the damping that the rule asks for, by factor.
+    public static let dampingAsked = "damping_asked"
+    /// Object: the damping used, by factor.
     public static let dampingUsed = "damping_used"
     /// `full` or `packed`.
     public static let storage = "storage"

@@ -35,7 +35,16 @@ extension JobFileReader {
         var damping = DampingSpec()
         let entries = entries(node, of: "\"damping\"", keys: ["rule", "value"])
         if let rule = entries["rule"].flatMap({ word($0, "rule", as: DampingRule.self) }) { damping.rule = rule }
-        if let value = entries["value"].flatMap({ number($0, "value") }) { damping.value = value }
+        if let written = entries["value"] {
+            if let value = number(written, "value") { damping.value = value }
+        } else if let value = damping.rule.defaultValue {
+            damping.value = value
+        } else {
+            report(
+                node,
+                "the damping rule \"\(damping.rule.rawValue)\" needs a \"value\", which has the unit of the factors. "
+                    + "Write one, or use the rule \"relative\", whose value has none.")
+        }
         if damping.value < 0 {
             report(node, "the damping value is \(damping.value); expected a number of at least 0.")
         }

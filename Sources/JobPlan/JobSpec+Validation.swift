@@ -121,8 +121,9 @@ extension JobSpec {
     private func weightProblems(_ inventory: JobInventory) -> [JobProblem] {
         guard outputs.contains(.merged), mergesAnything else { return [] }
         let settings = MergeSettings(spec: self, base: inventory.base)
+        let shares = TaskShares(spec: self, inventory: inventory)
         let cancelled = inventory.base.tensors.keys.sorted().first { tensor in
-            settings.divides(tensor: tensor) && abs(settings.weightSum(tensor: tensor)) < 1e-6
+            settings.divides(tensor: tensor) && abs(settings.weightSum(tensor: tensor, shares: shares)) < 1e-6
         }
         guard let cancelled else { return [] }
         return [

@@ -108,6 +108,8 @@ public struct CurvatureSpec: Equatable, Sendable {
 
 /// How strongly, and relative to what, a factor's diagonal is raised before it is inverted.
 ///
+/// The default carries no unit: gradients or inputs in another unit change no merge.
+///
 /// Source: DESIGN section 2.4.
 public struct DampingSpec: Equatable, Sendable {
     /// What the value is relative to.
@@ -116,7 +118,7 @@ public struct DampingSpec: Equatable, Sendable {
     public var value: Double
 
     /// Damps by a rule and its γ.
-    public init(rule: DampingRule = .pi, value: Double = 1.0e-3) {
+    public init(rule: DampingRule = .relative, value: Double = 0.1) {
         self.rule = rule
         self.value = value
     }

@@ -48,10 +48,18 @@ public struct MergeSettings: Sendable {
         return spec.method != .taskArithmetic || abs(weightSum(tensor: tensor)) >= 1e-8
     }
 
-    /// Σ w_t over the merged tasks, and the base where it counts.
-    func weightSum(tensor: String) -> Double {
+    /// Σ w_t over the merged tasks, and the base where it counts; with shares Σ λ_t w_t.
+    func weightSum(tensor: String, shares: TaskShares? = nil) -> Double {
         spec.tasks.filter { $0.model != nil }
-            .reduce(baseWeight(tensor: tensor) ?? 0) { $0 + weight(of: $1, tensor: tensor) }
+            .reduce(baseWeight(tensor: tensor) ?? 0) {
+                $0 + (shares?.share(of: $1.name) ?? 1) * weight(of: $1, tensor: tensor)
+            }
+    }
+
+    /// How a tensor without factors is merged.
+    public func elementwiseRule(tensor: String) -> ElementwiseRule {
+        if spec.method.needsFactors || divides(tensor: tensor) { return .weightedMean }
+        return spec.method == .linear ? .weightedSum : .taskArithmetic
     }
 
     /// The tensors outside the blocks that gradients give their last value, and those whose place is unknown.

@@ -140,18 +140,14 @@ extension Planner {
 
     private mutating func planInversion(for target: TargetName) {
         for block in blocks {
-            for (position, (side, dimension)) in block.factors.enumerated() {
+            for (side, dimension) in block.factors {
                 let name = FactorName(owner: block.name, side: side)
                 guard let factor = regularizerTerms[target]?.first?[name] else { continue }
-                let partner = block.factors.count == 2 ? block.factors[1 - position] : nil
                 let operation = InvertOperation(
-                    factor: factor, dimension: dimension,
-                    partner: partner.flatMap {
-                        regularizerTerms[target]?.first?[FactorName(owner: block.name, side: $0.side)]
-                    },
-                    partnerDimension: partner?.dimension ?? 0, damping: spec.curvature.damping)
+                    factor: factor, dimension: dimension, isFullBlock: block.factors.count == 1,
+                    damping: spec.curvature.damping)
                 inversions[target, default: [:]][name] = add(
-                    .worker(.invert(operation)), after: [factor.unit] + (operation.partner.map { [$0.unit] } ?? []),
+                    .worker(.invert(operation)), after: [factor.unit],
                     cost: .inversion(dimension: dimension),
                     title: "inverse of \"\(name)\" for target \"\(target)\"", block: block.name)
             }

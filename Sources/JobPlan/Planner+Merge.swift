@@ -9,7 +9,8 @@ extension Planner {
         guard spec.outputs.contains(.merged), spec.mergesAnything else { return }
         if spec.method == .kfac {
             let settings = MergeSettings(spec: spec, base: inventory.base)
-            blocks.forEach { planBlockMerge($0, settings) }
+            let shares = TaskShares(spec: spec, inventory: inventory)
+            blocks.forEach { planBlockMerge($0, settings, shares) }
         }
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
         _ = add(
@@ -18,17 +19,19 @@ extension Planner {
             title: "merged checkpoint")
     }
 
-    private mutating func planBlockMerge(_ block: CurvatureBlock, _ settings: MergeSettings) {
+    private mutating func planBlockMerge(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) {
         let names = block.parameters
-        let total = mergedTasks.reduce(0) { $0 + inventory.curvatureWeight(of: $1.name, in: spec) }
+        // `normalize` divides the whole mean by what its weights sum to.
+        let divisor = settings.divides(tensor: names[0]) ? settings.weightSum(tensor: names[0], shares: shares) : 1
         let tasks = mergedTasks.compactMap { task -> MergeBlockOperation<UnitOutput>.Task? in
             guard let checkpoint = inventory.checkpoints[task.name],
                 let factors = factors(
                     block, from: { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] })
             else { return nil }
             return MergeBlockOperation.Task(
-                parameters: parameters(block, in: checkpoint), weight: settings.weight(of: task, tensor: names[0]),
-                lambda: inventory.curvatureWeight(of: task.name, in: spec) / total, factors: factors)
+                parameters: parameters(block, in: checkpoint),
+                weight: settings.weight(of: task, tensor: names[0]) / divisor, lambda: shares.share(of: task.name),
+                factors: factors)
         }
         let base = parameters(block, in: inventory.base)
         let operation = MergeBlockOperation(

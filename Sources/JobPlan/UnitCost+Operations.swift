@@ -91,15 +91,20 @@ extension UnitCost {
                 .saturatingSum(streamingBytes))
     }
 
-    /// The `kfac` merge: two products a task, then two solves; sums and one task's factors as fp64 squares.
+    /// The `kfac` merge: two products a task, two solves and one product more, which counts as much as two at most.
+    ///
+    /// At its peak, while the products are made: both means as fp64 triangles, the smaller one's factorization and the
+    /// square of the side that is multiplied with, and one task's factors; θ_0, a task vector, its product and three
+    /// sums. A layer's factors are read twice.
     static func blockMerge(block: CurvatureBlock, tasks: Int) -> UnitCost {
         let (matrix, squares, packed, products) = shape(of: block)
+        let passes: UInt64 = block.factors.count == 2 ? 2 : 1
         return UnitCost(
-            multiplyAdds: 2 * Double(tasks + 1) * products,
-            inputBytes: packed.saturatingProduct(UInt64(tasks))
+            multiplyAdds: 2 * Double(tasks + 2) * products,
+            inputBytes: packed.saturatingProduct(UInt64(tasks) * passes)
                 .saturatingSum(matrix.saturatingProduct(UInt64(tasks + 1) * 4)),
             outputBytes: matrix.saturatingProduct(4),
-            memoryBytes: squares.saturatingProduct(2).saturatingSum(packed)
+            memoryBytes: squares.saturatingSum(packed.saturatingProduct(3))
                 .saturatingSum(matrix.saturatingProduct(6 * 8)).saturatingSum(streamingBytes))
     }
 

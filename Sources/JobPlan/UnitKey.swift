@@ -78,9 +78,8 @@ private struct KeyText {
             absorb(operation.exclusions) { $0.absorb($1 ?? -1) }
         case .accumulateOptimal(let operation): absorb(operation)
         case .invert(let operation):
-            absorb("invert \(operation.dimension) \(operation.partnerDimension)")
+            absorb("invert \(operation.isFullBlock ? "block" : "side") \(operation.dimension)")
             absorb(operation.factor)
-            absorb(operation.partner.map { [$0] } ?? []) { $0.absorb($1) }
             absorb(operation.damping)
         case .penalty(let operation):
             absorb("penalty")
@@ -114,7 +113,7 @@ private struct KeyText {
     }
 
     private mutating func absorb(_ operation: MergeBlockOperation<BlobDigest>) {
-        absorb("merge")
+        absorb("merge damped on both sides")
         absorb(operation.block)
         absorb(operation.base)
         absorb(operation.scale)

@@ -48,14 +48,22 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case smallestEigenvalue = "smallest_eigenvalue"
     /// Of an inverse: largest eigenvalue, when known.
     case largestEigenvalue = "largest_eigenvalue"
-    /// Of an inverse: what was added to the diagonal in the end.
+    /// Of an inverse: what was to be added to the diagonal. The rows of a merge hold A's number, then B's.
     case damping
+    /// Of an inverse: what was added to the diagonal in the end.
+    case dampingUsed = "damping_used"
+    /// Of an inverse: the mean of the factor's eigenvalues, without damping.
+    case meanEigenvalue = "mean_eigenvalue"
     /// Of an inverse: how many factorisations were tried.
     case attempts
     /// Of an inverse: coordinates with a zero diagonal.
     case pinned
     /// Of an inverse: 1 when eigenvalues had to be clamped.
     case clamped
+    /// Of a merge: the norm of the block's merged vector.
+    case mergedNorm = "merged_norm"
+    /// Of a merge: the norm of the weighted mean of the same task vectors.
+    case meanNorm = "mean_norm"
     /// Of a penalty: tr(B Δ A Δᵀ) or δᵀ F δ for each task vector.
     case penalties
     /// Of an accumulated factor: ⟨X_s, X_t⟩ over tasks, row by row.

@@ -115,19 +115,16 @@ public struct InvertOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
     public var factor: Blob
     /// Its dimension.
     public var dimension: Int
-    /// The other side of the same layer, whose trace the π rule needs; none for a full block.
-    public var partner: Blob?
-    /// The partner's dimension, 0 without one.
-    public var partnerDimension: Int
+    /// Whether it is a full block, and not one side of a layer.
+    public var isFullBlock: Bool
     /// How to damp.
     public var damping: DampingSpec
 
     /// Describes an inversion.
-    public init(factor: Blob, dimension: Int, partner: Blob?, partnerDimension: Int, damping: DampingSpec) {
+    public init(factor: Blob, dimension: Int, isFullBlock: Bool, damping: DampingSpec) {
         self.factor = factor
         self.dimension = dimension
-        self.partner = partner
-        self.partnerDimension = partnerDimension
+        self.isFullBlock = isFullBlock
         self.damping = damping
     }
 
@@ -135,8 +132,7 @@ public struct InvertOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
         _ name: (Blob) throws(Failure) -> Other
     ) throws(Failure) -> InvertOperation<Other> {
         InvertOperation<Other>(
-            factor: try name(factor), dimension: dimension, partner: try mapOptional(partner, name),
-            partnerDimension: partnerDimension, damping: damping)
+            factor: try name(factor), dimension: dimension, isFullBlock: isFullBlock, damping: damping)
     }
 }
 
@@ -268,12 +264,4 @@ public struct MergeBlockOperation<Blob: Equatable & Sendable>: Equatable, Sendab
         return MergeBlockOperation<Other>(
             block: block, base: base, tasks: mapped, scale: scale, damping: damping, outputTypes: outputTypes)
     }
-}
-
-/// `Optional.map` with a typed throw, which the standard library's lacks for closures that are not escaping values.
-private func mapOptional<Value, Other, Failure: Error>(
-    _ value: Value?, _ transform: (Value) throws(Failure) -> Other
-) throws(Failure) -> Other? {
-    guard let value else { return nil }
-    return try transform(value)
 }

@@ -39,6 +39,27 @@ extension DampedFactorization {
         }
     }
 
+    /// Sets the lines of pinned coordinates to zero: rows for ``LinearAlgebra/ProductSide/left``, columns for right.
+    ///
+    /// For a change that M proposes: where M says nothing, nothing is to change.
+    ///
+    /// - Parameters:
+    ///   - matrix: As ``solve(_:on:)`` takes it; of another shape, it stays as it is.
+    ///   - side: Where M stands.
+    public borrowing func clearPinned(in matrix: inout Matrix<Double>, on side: ProductSide) {
+        let (rows, columns) = (matrix.rowCount, matrix.columnCount)
+        guard (side == .left ? rows : columns) == dimension else { return }
+        matrix.withMutableSpan { elements in
+            for coordinate in pinned {
+                if side == .left {
+                    for index in coordinate * columns..<(coordinate + 1) * columns { elements[index] = 0 }
+                } else {
+                    for row in 0..<rows { elements[row * columns + coordinate] = 0 }
+                }
+            }
+        }
+    }
+
     /// Row (left) or column (right) of a coordinate; empty when the shape does not fit, which the solver then reports.
     private func line(_ coordinate: Int, of matrix: borrowing Matrix<Double>, on side: ProductSide) -> [Double] {
         switch side {

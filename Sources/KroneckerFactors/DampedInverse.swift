@@ -13,7 +13,7 @@ public struct DampedInverse: ~Copyable, Sendable {
     ///
     /// - Parameters:
     ///   - factor: M, packed. Not changed.
-    ///   - damping: ε ≥ 0, from ``Damping/amounts(input:gradient:)``.
+    ///   - damping: ε ≥ 0, from ``Damping/amount(side:)``.
     ///   - ladder: What to try when the factorisation fails.
     /// - Throws: ``KroneckerFactorsError/exceedsStorage(row:)`` when the inverse does not fit fp32, or what
     ///   ``DampedFactorization/init(of:damping:ladder:)`` throws.

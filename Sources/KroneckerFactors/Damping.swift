@@ -1,11 +1,23 @@
 /// How much of the identity is added to a factor before it is inverted.
 public enum DampingRule: String, CaseIterable, Sendable {
-    /// A + π√γ·I and B + √γ/π·I with π² = (tr A/dim A)/(tr B/dim B): Martens & Grosse 2015, §6.3.
+    /// A + π√γ'·I and B + √γ'/π·I with π² = ā/b̄ and γ' = γ·ā·b̄, ā and b̄ the sides' mean eigenvalues: Martens & Grosse
+    /// 2015, §6.3, with γ as a share of the curvature's own size. That is √γ times the mean eigenvalue of each side.
     case pi
     /// γ times the mean eigenvalue of each side.
     case relative
-    /// γ itself, on each side.
+    /// γ itself, on each side: the only rule with a unit, that of the factors.
     case absolute
+
+    /// The γ of a job that names the rule alone; nil for ``absolute``, since a number with a unit fits no two models.
+    ///
+    /// Those of ``pi`` and ``relative`` damp layers alike.
+    public var defaultValue: Double? {
+        switch self {
+        case .pi: 0.01
+        case .relative: 0.1
+        case .absolute: nil
+        }
+    }
 }
 
 /// A factor's size as the damping rules see it.
@@ -40,31 +52,24 @@ public struct Damping: Equatable, Sendable {
         self.value = value
     }
 
-    /// What is added to the diagonals of a layer's two factors.
+    /// What is added to the diagonal of one of a layer's two factors.
     ///
-    /// With `pi`, a side without trace leaves π undefined; both sides then get √γ.
+    /// Gradients or inputs in another unit change ``DampingRule/pi`` and ``DampingRule/relative`` as they change the
+    /// factor, so that nothing but the unit of the result changes.
     ///
-    /// - Parameters:
-    ///   - input: The scale of A.
-    ///   - gradient: The scale of B.
-    /// - Returns: The amounts for A and B.
-    public func amounts(input: FactorScale, gradient: FactorScale) -> (input: Double, gradient: Double) {
+    /// - Parameter side: The scale of the factor.
+    /// - Returns: At least 0; 0 for a factor of zeros, unless the rule is ``DampingRule/absolute``.
+    public func amount(side: FactorScale) -> Double {
         switch rule {
-        case .absolute:
-            return (value, value)
-        case .relative:
-            return (value * max(0, input.meanEigenvalue), value * max(0, gradient.meanEigenvalue))
-        case .pi:
-            let ratio = (input.meanEigenvalue / gradient.meanEigenvalue).squareRoot()
-            let pi = ratio > 0 && ratio.isFinite ? ratio : 1
-            return (pi * value.squareRoot(), value.squareRoot() / pi)
+        case .absolute: value
+        case .relative: value * max(0, side.meanEigenvalue)
+        case .pi: value.squareRoot() * max(0, side.meanEigenvalue)
         }
     }
 
-    /// What is added to the diagonal of a full block F, which has no second side to balance: γ for `pi` and
-    /// `absolute`.
+    /// What is added to the diagonal of a full block F: a share of its mean eigenvalue as `pi` takes it of B ⊗ A.
     public func amount(fullBlock: FactorScale) -> Double {
-        rule == .relative ? value * max(0, fullBlock.meanEigenvalue) : value
+        rule == .absolute ? value : value * max(0, fullBlock.meanEigenvalue)
     }
 }
 

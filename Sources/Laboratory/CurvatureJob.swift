@@ -128,7 +128,7 @@ public struct CurvatureJob: Equatable, Sendable {
     ///   - directory: Receives the outputs; those of an earlier job there are replaced.
     public init(
         baseModel: FilePath, models: [Model], method: Method = .taskArithmetic, normalization: String = "expand",
-        damping: Double = 1e-2, regularizer: Regularizer = Regularizer(),
+        damping: Double = 0.1, regularizer: Regularizer = Regularizer(),
         outputs: Set<Output> = [.factors, .regularizer, .report], directory: FilePath
     ) {
         self.baseModel = baseModel

@@ -71,6 +71,26 @@ extension PackedSymmetricMatrix {
         return square
     }
 
+    /// The lower triangle of `self − mean` as a square in fp64; the upper stays zero.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal dimensions, or
+    ///   ``LinearAlgebraError/outOfMemory(byteCount:)``.
+    @specialized(where Scalar == Float)
+    @specialized(where Scalar == Double)
+    public func unpackedLower(
+        minus mean: borrowing PackedSymmetricMatrix<Double>
+    ) throws(LinearAlgebraError) -> Matrix<Double> {
+        try requireLength("the side of a subtracted mean", expected: dimension, found: mean.dimension)
+        let square = try Matrix<Double>(rows: dimension, columns: dimension)
+        for row in 0..<dimension {
+            let offset = PackedTriangle.offset(ofRow: row)
+            let source = unsafe storage.base + offset
+            let subtrahend = unsafe mean.storage.base + offset
+            let target = unsafe square.storage.base + row * dimension
+            for column in 0...row { unsafe target[column] = Double(source[column]) - subtrahend[column] }
+        }
+        return square
+    }
+
     /// The first row of the lower triangle that holds NaN or infinity; nil when all elements are finite.
     @specialized(where Scalar == Float)
     @specialized(where Scalar == Double)

@@ -7,7 +7,7 @@ import SystemPackage
 /// A factor job is done once for each seed and source; every form of regularizer is a further job on its factors.
 actor FactorLibrary {
     /// γ of the K-FAC merge, relative to the mean eigenvalue.
-    static let mergeDamping = 1e-2
+    static let mergeDamping = 0.1
 
     private let inputs: StudyInputs
     private let directory: StudyDirectory

@@ -1,32 +1,41 @@
 public import KroneckerFactors
 public import LinearAlgebra
 
-/// Merges a one-dimensional parameter under the tasks' full blocks: δ = (Σ λ_t F_t + εI)⁻¹ Σ λ_t F_t δ_t, in fp64.
+/// Merges a one-dimensional parameter under the tasks' full blocks, in fp64:
+/// δ = (F̄+γI)⁻¹ Σ λ_t (F_t+γI) δ_t with F̄ = Σ λ_t F_t and γ the damping of F̄.
+///
+/// It is computed as m + (F̄+γI)⁻¹ (Σ λ_t F_t δ_t − F̄ m) with the weighted mean m = Σ λ_t δ_t: the same vector, in whose
+/// sums γ does not occur. Elements without curvature in any task keep m.
 public struct FullBlockMerge: ~Copyable, Sendable {
     /// Tasks added so far.
     public private(set) var taskCount = 0
+    private var mean: Matrix<Double>
     private var weighted: Matrix<Double>
     private var blockSum: PackedSymmetricMatrix<Double>
 
     /// Empty sums for a parameter of `count` elements.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for an impossible shape or short memory.
     public init(count: Int) throws(TaskArithmeticError) {
+        let mean = try carryingErrors { () throws(LinearAlgebraError) in
+            try Matrix<Double>(rows: 1, columns: count)
+        }
         let weighted = try carryingErrors { () throws(LinearAlgebraError) in
             try Matrix<Double>(rows: 1, columns: count)
         }
         let blockSum = try carryingErrors { () throws(LinearAlgebraError) in
             try PackedSymmetricMatrix<Double>(dimension: count)
         }
+        self.mean = mean
         self.weighted = weighted
         self.blockSum = blockSum
     }
 
-    /// Adds one task: Σ λ_t F_t δ_t, Σ λ_t F_t.
+    /// Adds one task: Σ λ_t F_t δ_t, Σ λ_t F_t, Σ λ_t δ_t.
     ///
     /// - Parameters:
     ///   - delta: δ_t, `[1, d]`.
     ///   - block: F_t, packed.
-    ///   - lambda: λ_t.
+    ///   - lambda: λ_t; the λ of all tasks sum to 1.
     /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
     ///   when the shapes differ from the parameter's; the sums are then unchanged.
     public mutating func add(
@@ -37,8 +46,10 @@ public struct FullBlockMerge: ~Copyable, Sendable {
         guard lambda.isFinite else { throw .weightNotFinite(name: "weight λ", value: lambda) }
         do {
             let square = try block.unpackedLower()
+            // It checks all shapes: nothing behind it fails.
             try weighted.addSymmetricProduct(square, on: .right, of: delta, scale: lambda)
             try blockSum.add(block, times: lambda)
+            try mean.add(delta, times: lambda)
         } catch {
             throw .linearAlgebra(error)
         }
@@ -48,10 +59,11 @@ public struct FullBlockMerge: ~Copyable, Sendable {
     /// Solves for δ.
     ///
     /// - Parameters:
-    ///   - damping: Applied to Σ λ_t F_t.
+    ///   - damping: Applied to Σ λ_t F_t, and with it to every F_t.
     ///   - ladder: What to try when the block is still not positive definite.
     /// - Returns: δ, `[1, d]`, with the health of the block.
-    /// - Throws: ``TaskArithmeticError/noTasks``, ``TaskArithmeticError/kroneckerFactors(_:)``; the sums are gone.
+    /// - Throws: ``TaskArithmeticError/noTasks``, ``TaskArithmeticError/kroneckerFactors(_:)``, or
+    ///   ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short; the sums are gone.
     public consuming func finish(
         damping: Damping,
         ladder: DampingLadder = .standard
@@ -60,12 +72,27 @@ public struct FullBlockMerge: ~Copyable, Sendable {
         let amount = damping.amount(
             fullBlock: FactorScale(trace: blockSum.trace, dimension: blockSum.dimension)
         )
+        try subtractMean()
+        let health: FactorHealth
         do {
             let block = try DampedFactorization(of: blockSum, damping: amount, ladder: ladder)
             try block.solve(&weighted, on: .right)
-            return MergedParameter(delta: weighted, health: block.health)
+            block.clearPinned(in: &weighted, on: .right)
+            health = block.health
         } catch {
             throw .kroneckerFactors(error)
+        }
+        let norms = try MergedNorms(adding: weighted, to: &mean)
+        return MergedParameter(delta: mean, health: health, norms: norms)
+    }
+
+    /// What F̄ makes of the mean is not to be added to it.
+    private mutating func subtractMean() throws(TaskArithmeticError) {
+        do {
+            let square = try blockSum.unpackedLower()
+            try weighted.addSymmetricProduct(square, on: .right, of: mean, scale: -1)
+        } catch {
+            throw .linearAlgebra(error)
         }
     }
 }
@@ -76,6 +103,8 @@ public struct MergedParameter: ~Copyable, Sendable {
     public let delta: Matrix<Double>
     /// How inverting the block went.
     public let health: FactorHealth
+    /// What became of the task vectors' norm.
+    public let norms: MergedNorms
 
     /// Gives the vector away.
     public consuming func intoDelta() -> Matrix<Double> { delta }

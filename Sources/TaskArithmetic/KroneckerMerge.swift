@@ -1,98 +1,170 @@
 public import KroneckerFactors
 public import LinearAlgebra
 
-/// Merges one layer's task vectors in closed form under their Kronecker factors, streaming over the tasks.
+/// Merges one layer's task vectors in closed form under their Kronecker factors, streaming over the tasks twice: the
+/// means of the factors first (``KroneckerMeans``), then the products.
 ///
-/// Δ = B̄⁻¹ (Σ λ_t B_t Δ_t A_t) Ā⁻¹ with B̄ = 1/T Σ B_t and Ā = Σ λ_t A_t minimises
-/// Σ λ_t tr(B_t(Δ − Δ_t)A_t(Δ − Δ_t)ᵀ) under eq. 8's accumulation. Tasks that live in disjoint subspaces keep their
-/// full vectors as the damping goes to 0; identical factors give the weighted mean. All in fp64.
+/// Δ = (B̄+γ_B I)⁻¹ (Σ λ_t (B_t+γ_B I) Δ_t (A_t+γ_A I)) (Ā+γ_A I)⁻¹, γ_A and γ_B the damping of Ā and B̄, minimises
+/// Σ λ_t tr(B_t(Δ − Δ_t)A_t(Δ − Δ_t)ᵀ) under eq. 8's accumulation. It is computed as what it differs by from the
+/// weighted mean M = Σ λ_t Δ_t. With X the smaller side and Y the other (here on the right), hats for damped means:
+///
+///     Δ = M + X̂⁻¹ (V + W Ŷ⁻¹),   V = Σ λ_t (X_t+γ_X I) Δ_t − X̂ M,   W = Σ λ_t (X_t+γ_X I) Δ_t (Y_t − Ȳ)
+///
+/// That is the same matrix, and three things follow. The damping of the numerator is that of the denominators wherever
+/// the ladder ends: γ_X is final before the products, and γ_Y does not occur in them. Equal factors give M itself.
+/// And a coordinate without curvature in any task (a dead input, a dead output, a side of zeros) keeps M, whatever the
+/// damping, none included. All in fp64.
 public struct KroneckerMerge: ~Copyable, Sendable {
-    /// Tasks added so far.
-    public private(set) var taskCount = 0
-    private var weighted: Matrix<Double>
-    private var inputSum: PackedSymmetricMatrix<Double>
-    private var gradientSum: PackedSymmetricMatrix<Double>
+    private let lambdas: [Double]
+    private let damping: Damping
+    private let ladder: DampingLadder
+    private let means: KroneckerMeans.Sides
+    /// X̂, made invertible before the products; being the smaller side, its triangle is what waits meanwhile.
+    private let near: DampedFactorization
+    private var addedCount = 0
+    /// M.
+    private var mean: Matrix<Double>
+    /// Σ λ_t (X_t+γ_X I) Δ_t.
+    private var nearSum: Matrix<Double>
+    /// W.
+    private var farSum: Matrix<Double>
 
-    /// Empty sums for one layer.
+    /// Begins the products.
     ///
     /// - Parameters:
-    ///   - outputCount: d_out.
-    ///   - inputCount: d_in, or d_in + 1 with the bias last.
-    /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for an impossible shape or short memory.
-    public init(outputCount: Int, inputCount: Int) throws(TaskArithmeticError) {
-        let weighted = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: outputCount, columns: inputCount)
-        }
-        let inputSum = try carryingErrors { () throws(LinearAlgebraError) in
-            try PackedSymmetricMatrix<Double>(dimension: inputCount)
-        }
-        let gradientSum = try carryingErrors { () throws(LinearAlgebraError) in
-            try PackedSymmetricMatrix<Double>(dimension: outputCount)
-        }
-        self.weighted = weighted
-        self.inputSum = inputSum
-        self.gradientSum = gradientSum
+    ///   - means: Of all tasks.
+    ///   - damping: Applied to Ā and B̄, and with them to every A_t and B_t.
+    ///   - ladder: What to try when a side is still not positive definite.
+    /// - Throws: ``TaskArithmeticError/noTasks``, ``TaskArithmeticError/kroneckerFactors(_:)``, or
+    ///   ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short; the means are gone.
+    /// - Complexity: min(d_out, d_in)³/3 multiply-adds.
+    public init(
+        means: consuming KroneckerMeans,
+        damping: Damping,
+        ladder: DampingLadder = .standard
+    ) throws(TaskArithmeticError) {
+        let lambdas = means.lambdas
+        let sides = try means.intoSides()
+        let (rows, columns) = (sides.outputCount, sides.inputCount)
+        let near = try Self.factorized(sides.near, damping, ladder)
+        let mean = try Self.zeros(rows, columns)
+        let nearSum = try Self.zeros(rows, columns)
+        let farSum = try Self.zeros(rows, columns)
+        self.lambdas = lambdas
+        self.damping = damping
+        self.ladder = ladder
+        self.means = sides
+        self.near = near
+        self.mean = mean
+        self.nearSum = nearSum
+        self.farSum = farSum
     }
 
-    /// Adds one task: Σ λ_t B_t Δ_t A_t, Σ B_t, Σ λ_t A_t.
+    /// Adds one task's products.
     ///
     /// - Parameters:
     ///   - delta: Δ_t = [ΔW, Δb], `[d_out, d_in(+1)]`.
     ///   - inputFactor: A_t, packed.
-    ///   - gradientFactor: B_t, packed.
-    ///   - lambda: λ_t; the λ of all tasks sum to 1.
-    /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
-    ///   when the shapes differ from the layer's or memory is short; the sums are then unchanged.
-    /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds; d_out² + d_in² + 2·d_out·d_in fp64.
+    ///   - gradientFactor: B_t, packed. Both as they were added to the means, in the same order of tasks.
+    /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when the shapes differ from the layer's or memory is short;
+    ///   the sums are of no use then.
+    /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds; max(d_out, d_in)² + d_out·d_in fp64.
     public mutating func add(
         delta: borrowing Matrix<Double>,
         inputFactor: borrowing PackedSymmetricMatrix<Float>,
-        gradientFactor: borrowing PackedSymmetricMatrix<Float>,
-        lambda: Double
+        gradientFactor: borrowing PackedSymmetricMatrix<Float>
     ) throws(TaskArithmeticError) {
-        guard lambda.isFinite else { throw .weightNotFinite(name: "weight λ", value: lambda) }
+        precondition(addedCount < lambdas.count, "a merge whose means are of \(lambdas.count) tasks got another one")
+        let lambda = lambdas[addedCount]
         do {
-            let gradient = try gradientFactor.unpackedLower()
-            let input = try inputFactor.unpackedLower()
-            var left = try Matrix<Double>(rows: delta.rowCount, columns: delta.columnCount)
-            try left.addSymmetricProduct(gradient, on: .left, of: delta, scale: lambda)
-            // The last step that can fail comes first: it checks the shapes against the sums'.
-            try weighted.addSymmetricProduct(input, on: .right, of: left)
-            try inputSum.add(inputFactor, times: lambda)
-            try gradientSum.add(gradientFactor, times: 1)
+            switch means.nearSide {
+            case .left: try add(delta, near: gradientFactor, far: inputFactor, lambda)
+            case .right: try add(delta, near: inputFactor, far: gradientFactor, lambda)
+            }
         } catch {
             throw .linearAlgebra(error)
         }
-        taskCount += 1
+        addedCount += 1
+    }
+
+    private mutating func add(
+        _ delta: borrowing Matrix<Double>, near nearFactor: borrowing PackedSymmetricMatrix<Float>,
+        far farFactor: borrowing PackedSymmetricMatrix<Float>, _ lambda: Double
+    ) throws(LinearAlgebraError) {
+        let product = try nearProduct(delta, nearFactor, lambda)
+        let deviation = try farFactor.unpackedLower(minus: means.far)
+        try farSum.addSymmetricProduct(deviation, on: means.farSide, of: product)
+        try nearSum.add(product)
+        try mean.add(delta, times: lambda)
+    }
+
+    /// λ_t (X_t+γ_X I) Δ_t.
+    private func nearProduct(
+        _ delta: borrowing Matrix<Double>, _ factor: borrowing PackedSymmetricMatrix<Float>, _ lambda: Double
+    ) throws(LinearAlgebraError) -> Matrix<Double> {
+        var damped = try factor.unpackedLower()
+        damped.addToDiagonal(near.health.damping)
+        var product = try Matrix<Double>(rows: delta.rowCount, columns: delta.columnCount)
+        try product.addSymmetricProduct(damped, on: means.nearSide, of: delta, scale: lambda)
+        return product
     }
 
     /// Solves for Δ.
     ///
-    /// - Parameters:
-    ///   - damping: Applied to Ā and B̄.
-    ///   - ladder: What to try when a side is still not positive definite.
     /// - Returns: Δ with the health of both sides.
-    /// - Throws: ``TaskArithmeticError/noTasks``, ``TaskArithmeticError/kroneckerFactors(_:)``; the sums are gone.
-    /// - Complexity: (d_out³ + d_in³)/3 + d_out·d_in·(d_out + d_in) multiply-adds.
-    public consuming func finish(
-        damping: Damping,
-        ladder: DampingLadder = .standard
-    ) throws(TaskArithmeticError) -> MergedLayer {
-        guard taskCount > 0 else { throw .noTasks }
-        gradientSum.multiply(by: 1 / Double(taskCount))
-        let amounts = damping.amounts(
-            input: FactorScale(trace: inputSum.trace, dimension: inputSum.dimension),
-            gradient: FactorScale(trace: gradientSum.trace, dimension: gradientSum.dimension)
-        )
+    /// - Throws: ``TaskArithmeticError/kroneckerFactors(_:)``, or ``TaskArithmeticError/linearAlgebra(_:)`` when memory
+    ///   is short; the sums are gone.
+    /// - Complexity: max(d_out, d_in)³/3 + d_out·d_in·(d_out + d_in + min(d_out, d_in)) multiply-adds.
+    public consuming func finish() throws(TaskArithmeticError) -> MergedLayer {
+        precondition(addedCount == lambdas.count, "a merge of \(lambdas.count) tasks got \(addedCount) of them")
+        try subtractMean()
+        let far = try Self.factorized(means.far, damping, ladder)
+        try Self.solve(&farSum, far, on: means.farSide)
+        try carryingErrors { () throws(LinearAlgebraError) in try nearSum.add(farSum) }
+        try Self.solve(&nearSum, near, on: means.nearSide)
+        near.clearPinned(in: &nearSum, on: means.nearSide)
+        far.clearPinned(in: &nearSum, on: means.farSide)
+        let norms = try MergedNorms(adding: nearSum, to: &mean)
+        let isNearLeft = means.nearSide == .left
+        return MergedLayer(
+            delta: mean, inputHealth: isNearLeft ? far.health : near.health,
+            gradientHealth: isNearLeft ? near.health : far.health, norms: norms)
+    }
+
+    private static func solve(
+        _ matrix: inout Matrix<Double>, _ factor: borrowing DampedFactorization, on side: ProductSide
+    ) throws(TaskArithmeticError) {
         do {
-            let input = try DampedFactorization(of: inputSum, damping: amounts.input, ladder: ladder)
-            try input.solve(&weighted, on: .right)
-            let gradient = try DampedFactorization(of: gradientSum, damping: amounts.gradient, ladder: ladder)
-            try gradient.solve(&weighted, on: .left)
-            return MergedLayer(delta: weighted, inputHealth: input.health, gradientHealth: gradient.health)
+            try factor.solve(&matrix, on: side)
         } catch {
             throw .kroneckerFactors(error)
         }
+    }
+
+    /// Makes ``nearSum`` V.
+    private mutating func subtractMean() throws(TaskArithmeticError) {
+        do {
+            var damped = try means.near.unpackedLower()
+            damped.addToDiagonal(near.health.damping)
+            try nearSum.addSymmetricProduct(damped, on: means.nearSide, of: mean, scale: -1)
+        } catch {
+            throw .linearAlgebra(error)
+        }
+    }
+
+    private static func factorized(
+        _ factor: borrowing PackedSymmetricMatrix<Double>, _ damping: Damping, _ ladder: DampingLadder
+    ) throws(TaskArithmeticError) -> DampedFactorization {
+        let amount = damping.amount(side: FactorScale(trace: factor.trace, dimension: factor.dimension))
+        do {
+            return try DampedFactorization(of: factor, damping: amount, ladder: ladder)
+        } catch {
+            throw .kroneckerFactors(error)
+        }
+    }
+
+    private static func zeros(_ rows: Int, _ columns: Int) throws(TaskArithmeticError) -> Matrix<Double> {
+        try carryingErrors { () throws(LinearAlgebraError) in try Matrix<Double>(rows: rows, columns: columns) }
     }
 }
 
@@ -104,6 +176,8 @@ public struct MergedLayer: ~Copyable, Sendable {
     public let inputHealth: FactorHealth
     /// How inverting B̄ went.
     public let gradientHealth: FactorHealth
+    /// What became of the task vectors' norm.
+    public let norms: MergedNorms
 
     /// Gives the vector away.
     public consuming func intoDelta() -> Matrix<Double> { delta }

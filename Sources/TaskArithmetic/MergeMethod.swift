@@ -6,12 +6,13 @@ public enum MergeMethod: String, CaseIterable, Sendable {
     case linear
     /// Δ = Σ w_t Δ_t / Σ w_t.
     case weightedAverage = "weighted_average"
-    /// Δ = B̄⁻¹ (Σ λ_t B_t Δ_t A_t) Ā⁻¹: the closed form under accumulated Kronecker factors.
+    /// Δ = (B̄+γ_B I)⁻¹ (Σ λ_t (B_t+γ_B I) Δ_t (A_t+γ_A I)) (Ā+γ_A I)⁻¹: the closed form under accumulated Kronecker
+    /// factors, damped on both sides.
     case kfac
 
     /// Whether weights are divided by their sum when the job does not say.
     public var averages: Bool { self == .linear || self == .weightedAverage }
 
-    /// Whether the method needs every task's factors; parameters without factors are then merged by task arithmetic.
+    /// Whether the method needs every task's factors; parameters without factors then take the weighted mean.
     public var needsFactors: Bool { self == .kfac }
 }

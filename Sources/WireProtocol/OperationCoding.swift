@@ -91,16 +91,14 @@ extension InvertOperation where Blob == LeasedBlob {
     init(_ wire: WireInvertOperation) throws(WireError) {
         self.init(
             factor: try LeasedBlob(wire.factor), dimension: try count(wire.dimension, "a dimension"),
-            partner: wire.hasPartner ? try LeasedBlob(wire.partner) : nil,
-            partnerDimension: try count(wire.partnerDimension, "a dimension"), damping: try DampingSpec(wire.damping))
+            isFullBlock: wire.isFullBlock, damping: try DampingSpec(wire.damping))
     }
 
     var wire: WireInvertOperation {
         var wire = WireInvertOperation()
         wire.factor = factor.wire
         wire.dimension = UInt32(dimension)
-        if let partner { wire.partner = partner.wire }
-        wire.partnerDimension = UInt32(partnerDimension)
+        wire.isFullBlock = isFullBlock
         wire.damping = damping.wire
         return wire
     }

@@ -31,24 +31,17 @@ public struct UnitLease: Equatable, Sendable {
 public struct LeasedBlob: Hashable, Sendable {
     /// The blob.
     public var reference: BlobReference
-    /// The trace of the factor in it, where it was measured.
-    public var trace: Double?
 
     /// Names a blob that a unit reads.
-    public init(reference: BlobReference, trace: Double? = nil) {
+    public init(reference: BlobReference) {
         self.reference = reference
-        self.trace = trace
     }
 
     init(_ wire: WireBlob) throws(WireError) {
-        self.init(reference: try BlobReference(wire), trace: wire.hasTrace ? wire.trace : nil)
+        self.init(reference: try BlobReference(wire))
     }
 
-    var wire: WireBlob {
-        var wire = reference.wire
-        if let trace { wire.trace = trace }
-        return wire
-    }
+    var wire: WireBlob { reference.wire }
 }
 
 /// An input file, with what tells whether the file that a worker sees at its path is the same.

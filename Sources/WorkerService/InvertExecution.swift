@@ -16,17 +16,7 @@ struct InvertExecution {
         let start = ContinuousClock.now
         let scale = FactorScale(trace: factor.trace, dimension: operation.dimension)
         let damping = try Damping(operation.damping.rule, operation.damping.value)
-        let amount: Double
-        if let partner = operation.partner {
-            guard let trace = partner.trace else { throw UnitError.malformedLease("the other side's trace is missing") }
-            // The rule treats both sides alike: the first amount belongs to whichever stands first.
-            amount =
-                damping.amounts(
-                    input: scale, gradient: FactorScale(trace: trace, dimension: operation.partnerDimension)
-                ).input
-        } else {
-            amount = damping.amount(fullBlock: scale)
-        }
+        let amount = operation.isFullBlock ? damping.amount(fullBlock: scale) : damping.amount(side: scale)
         let inverse: DampedInverse
         do {
             inverse = try DampedInverse(of: factor, damping: amount)
@@ -48,7 +38,8 @@ extension FactorHealth {
     /// The health row in the words of the report.
     var measurements: [MeasurementName: [Double]] {
         var measurements: [MeasurementName: [Double]] = [
-            .damping: [damping], .attempts: [Double(attempts)], .pinned: [Double(pinnedCount)],
+            .damping: [requestedDamping], .dampingUsed: [damping], .meanEigenvalue: [meanDiagonal],
+            .attempts: [Double(attempts)], .pinned: [Double(pinnedCount)],
             .clamped: [remedy == .clampedEigenvalues ? 1 : 0],
         ]
         // What is unknown stays away: NaN would make two equal results differ.

@@ -5,6 +5,9 @@ import TaskArithmetic
 import WireProtocol
 
 /// The `kfac` merge of one block: task by task in, merged parameters out.
+///
+/// A layer's factors are read twice, for their means and for the products: that takes less time than a third product
+/// a task, and less memory than three more sums.
 struct MergeBlockExecution {
     let operation: MergeBlockOperation<LeasedBlob>
     let input: InputReader
@@ -36,28 +39,52 @@ struct MergeBlockExecution {
         _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch,
         _ measurements: inout [MeasurementName: [Double]]
     ) async throws -> [BlobReference] {
-        var merge = try KroneckerMerge(outputCount: base.rowCount, inputCount: base.columnCount)
+        var merge = try await begin(base, &scratch)
         for task in operation.tasks {
-            guard case .kronecker(let inputBlob, let gradientBlob) = task.factors else {
-                throw UnitError.malformedLease("a layer has a full block")
-            }
-            let inputFactor = try await input.factor(inputBlob, dimension: base.columnCount)
-            let gradientFactor = try await input.factor(gradientBlob, dimension: base.rowCount)
+            let (inputFactor, gradientFactor) = try factors(of: task)
+            let input = try await self.input.factor(inputFactor, dimension: base.columnCount)
+            let gradient = try await self.input.factor(gradientFactor, dimension: base.rowCount)
             let delta = try await weightedTaskVector(task, base)
             let start = ContinuousClock.now
-            try merge.add(
-                delta: delta, inputFactor: inputFactor, gradientFactor: gradientFactor, lambda: task.lambda)
+            try merge.add(delta: delta, inputFactor: input, gradientFactor: gradient)
             scratch.kernels.note(.product, since: start)
-            try input.progress.step()
+            try self.input.progress.step()
         }
         let start = ContinuousClock.now
-        let merged = try merge.finish(damping: Damping(operation.damping.rule, operation.damping.value))
+        let merged = try merge.finish()
         scratch.kernels.note(.solve, since: start)
         scratch.kernels.note(merged.inputHealth)
         scratch.kernels.note(merged.gradientHealth)
         try input.progress.step()
         measurements = merged.inputHealth.measurements.merging(merged.gradientHealth.measurements) { $0 + $1 }
+            .merging(merged.norms.measurements) { $1 }
         return try encode(base, merged.intoDelta())
+    }
+
+    /// The means of all tasks' factors, and the first of them made invertible.
+    private func begin(_ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch) async throws -> KroneckerMerge {
+        var means = try KroneckerMeans(outputCount: base.rowCount, inputCount: base.columnCount)
+        for task in operation.tasks {
+            let (inputFactor, gradientFactor) = try factors(of: task)
+            let input = try await self.input.factor(inputFactor, dimension: base.columnCount)
+            let gradient = try await self.input.factor(gradientFactor, dimension: base.rowCount)
+            try means.add(inputFactor: input, gradientFactor: gradient, lambda: task.lambda)
+        }
+        let start = ContinuousClock.now
+        let damping = try Damping(operation.damping.rule, operation.damping.value)
+        let merge = try KroneckerMerge(means: means, damping: damping)
+        scratch.kernels.note(.solve, since: start)
+        try input.progress.step()
+        return merge
+    }
+
+    private func factors(
+        of task: MergeBlockOperation<LeasedBlob>.Task
+    ) throws -> (input: LeasedBlob, gradient: LeasedBlob) {
+        guard case .kronecker(let input, let gradient) = task.factors else {
+            throw UnitError.malformedLease("a layer has a full block")
+        }
+        return (input, gradient)
     }
 
     private func mergeParameter(
@@ -80,7 +107,7 @@ struct MergeBlockExecution {
         let merged = try merge.finish(damping: Damping(operation.damping.rule, operation.damping.value))
         scratch.kernels.note(.solve, since: start)
         scratch.kernels.note(merged.health)
-        measurements = merged.health.measurements
+        measurements = merged.health.measurements.merging(merged.norms.measurements) { $1 }
         return try encode(base, merged.intoDelta())
     }
 
@@ -142,4 +169,9 @@ struct MergeBlockExecution {
         }
         return try input.blobs.store(bytes.span.bytes)
     }
+}
+
+extension MergedNorms {
+    /// The norms in the words of the report.
+    var measurements: [MeasurementName: [Double]] { [.mergedNorm: [merged], .meanNorm: [mean]] }
 }

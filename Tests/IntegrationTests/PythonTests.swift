@@ -65,8 +65,11 @@ extension SerialIntegrationTests {
                 result["norm.weight.F"] = s.T @ s / (N * M)
                 return result
 
+            def damped(matrix, mean):
+                return matrix + gamma * np.trace(mean) / len(mean) * np.eye(len(mean))
+
             def damped_inverse(matrix):
-                return np.linalg.inv(matrix + gamma * np.trace(matrix) / len(matrix) * np.eye(len(matrix)))
+                return np.linalg.inv(damped(matrix, matrix))
 
             def summed(sets):
                 weight = lambda name: 1 if name.endswith(".B") else 1 / len(sets)
@@ -102,15 +105,18 @@ extension SerialIntegrationTests {
 
             total, merged = summed([known[t] for t in tasks]), dict(base)
             for layer in layers:
-                pull = lambda t: known[t][layer + ".B"] @ block(vectors[t], layer) @ known[t][layer + ".A"]
+                A, B = total[layer + ".A"], total[layer + ".B"] / 3
+                side = lambda t, name, mean: damped(known[t][layer + name], mean)
+                pull = lambda t: side(t, ".B", B) @ block(vectors[t], layer) @ side(t, ".A", A)
                 right = sum(pull(t) for t in tasks) / 3
-                delta = damped_inverse(total[layer + ".B"] / 3) @ right @ damped_inverse(total[layer + ".A"])
+                delta = damped_inverse(B) @ right @ damped_inverse(A)
                 width = base[layer + ".weight"].shape[1]
                 merged[layer + ".weight"] = base[layer + ".weight"] + delta[:, :width]
                 if biased[layer]: merged[layer + ".bias"] = base[layer + ".bias"] + delta[:, width]
-            right = sum(known[t]["norm.weight.F"] @ vectors[t]["norm.weight"] for t in tasks) / 3
-            merged["norm.weight"] = base["norm.weight"] + damped_inverse(total["norm.weight.F"]) @ right
-            merged["embed.weight"] = base["embed.weight"] + sum(v["embed.weight"] for v in vectors.values())
+            F = total["norm.weight.F"]
+            right = sum(damped(known[t]["norm.weight.F"], F) @ vectors[t]["norm.weight"] for t in tasks) / 3
+            merged["norm.weight"] = base["norm.weight"] + damped_inverse(F) @ right
+            merged["embed.weight"] = base["embed.weight"] + sum(v["embed.weight"] for v in vectors.values()) / 3
             path = f"{out}/merged/model.safetensors"
             check(path, merged, 1e-4)
             assert (load_file(path)["steps"] == load_file(f"{root}/base.safetensors")["steps"]).all()

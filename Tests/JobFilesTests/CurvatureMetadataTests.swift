@@ -86,6 +86,12 @@ struct CurvatureMetadataTests {
         let metadata = InversesMetadata(target: "all", dampingRule: "pi", dampingUsed: ["l": 1e-5], baseDigest: digest)
         #expect(metadata.strings["damping_used"] == #"{"l":1e-05}"#)
         #expect(try InversesMetadata(parsing: metadata.strings, file: "f") == metadata)
+        let raised = InversesMetadata(
+            target: "t", dampingRule: "relative", dampingValue: 0.25, dampingAsked: ["l.A": 0],
+            dampingUsed: ["l.A": 0.5])
+        #expect(raised.strings["damping_value"] == "0.25")
+        #expect(raised.strings["damping_asked"] == #"{"l.A":0.0}"#)
+        #expect(try InversesMetadata(parsing: raised.strings, file: "f") == raised)
     }
 
     @Test(

@@ -250,6 +250,11 @@ import Testing
         ),
         ("kfac: {damping: {value: inf}}", "job.yaml:6:25: \"value\" must be a finite number."),
         (
+            "kfac: {damping: {rule: absolute}}",
+            "job.yaml:6:17: the damping rule \"absolute\" needs a \"value\", which has the unit of the factors. Write one, "
+                + "or use the rule \"relative\", whose value has none."
+        ),
+        (
             "kfac: {damping: {value: -0.5}}",
             "job.yaml:6:17: the damping value is -0.5; expected a number of at least 0."
         ),

@@ -109,12 +109,23 @@ import Testing
         #expect(spec.tasks.map(\.name) == ["a", "b"])
         #expect(spec.curvature == CurvatureSpec())
         #expect(spec.curvature.normalization == .tak)
-        #expect(spec.curvature.damping == DampingSpec(rule: .pi, value: 1.0e-3))
+        #expect(spec.curvature.damping == DampingSpec(rule: .relative, value: 0.1))
         #expect(spec.curvature.regularizer == RegularizerSpec())
         #expect(spec.curvature.regularizer.targets == .leaveOneOut)
         #expect(spec.curvature.measuresInterference)
         #expect(spec.curvature.inputDigests == .content)
         #expect(spec.curvature.layers == nil)
+    }
+
+    @Test(arguments: [
+        ("{value: 0.3}", DampingRule.relative, 0.3), ("{rule: relative}", .relative, 0.1), ("{rule: pi}", .pi, 0.01),
+        ("{rule: pi, value: 0.3}", .pi, 0.3), ("{rule: absolute, value: 1e-3}", .absolute, 1e-3),
+        ("{}", .relative, 0.1),
+    ])
+    func `what a damping leaves out has a default without a unit`(text: String, rule: DampingRule, value: Double) throws
+    {
+        let spec = try JobFileText(rest: ["kfac: {damping: \(text)}"]).spec()
+        #expect(spec.curvature.damping == DampingSpec(rule: rule, value: value))
     }
 
     @Test func `linear is mergekit's and averages unless told otherwise`() throws {

@@ -61,10 +61,10 @@ import Testing
         #expect(
             costs["merge of \"fc\""]
                 == UnitCost(
-                    multiplyAdds: 2 * 3 * 120,
-                    inputBytes: 2 * 84 + 3 * 60,
+                    multiplyAdds: 2 * 4 * 120,
+                    inputBytes: 2 * 2 * 84 + 3 * 60,
                     outputBytes: 60,
-                    memoryBytes: streaming + 2 * (8 * 25 + 8 * 9) + 84 + 6 * 15 * 8
+                    memoryBytes: streaming + (8 * 25 + 8 * 9) + 3 * 84 + 6 * 15 * 8
                 )
         )
         // The base holds 3·4 + 3 + 5·4 elements; both checkpoints are read beside it.

@@ -59,13 +59,13 @@ struct UnitKeyTests {
             UnitKey(
                 of: .invert(
                     InvertOperation(
-                        factor: Self.digest(1), dimension: 4, partner: nil, partnerDimension: 0,
+                        factor: Self.digest(1), dimension: 4, isFullBlock: false,
                         damping: DampingSpec(rule: .absolute, value: 1))),
                 files: []),
             UnitKey(
                 of: .invert(
                     InvertOperation(
-                        factor: Self.digest(1), dimension: 4, partner: Self.digest(2), partnerDimension: 3,
+                        factor: Self.digest(1), dimension: 4, isFullBlock: true,
                         damping: DampingSpec(rule: .absolute, value: 1))),
                 files: []),
             UnitKey(

@@ -239,25 +239,39 @@ struct PaperTests {
         expectClose(perTask, expected, relative: 1e-12)
     }
 
-    /// DESIGN 2.4, Martens & Grosse 2015, §6.3: π balances the sides; both amounts multiply to γ.
+    /// DESIGN 2.4, Martens & Grosse 2015, §6.3, with γ as a share of ā·b̄: A + π√(γāb̄)·I and B + √(γāb̄)/π·I, π² = ā/b̄.
     @Test func `the pi rule balances the two sides`() throws {
+        let (input, gradient) = (FactorScale(trace: 8, dimension: 2), FactorScale(trace: 3, dimension: 3))
+        let pi = (input.meanEigenvalue / gradient.meanEigenvalue).squareRoot()
+        let root = (0.01 * input.meanEigenvalue * gradient.meanEigenvalue).squareRoot()
         let damping = try Damping(.pi, 0.01)
-        let amounts = damping.amounts(
-            input: FactorScale(trace: 8, dimension: 2),
-            gradient: FactorScale(trace: 3, dimension: 3)
-        )
-        expectClose([amounts.input, amounts.gradient], [0.2, 0.05], relative: 1e-15)
-        let dead = damping.amounts(
-            input: FactorScale(trace: 0, dimension: 2),
-            gradient: FactorScale(trace: 3, dimension: 3)
-        )
-        expectClose([dead.input, dead.gradient], [0.1, 0.1], relative: 1e-15)
-        let relative = try Damping(.relative, 0.01).amounts(
-            input: FactorScale(trace: 8, dimension: 2),
-            gradient: FactorScale(trace: 3, dimension: 3)
-        )
-        expectClose([relative.input, relative.gradient], [0.04, 0.01], relative: 1e-15)
-        #expect(try Damping(.absolute, 0.5).amount(fullBlock: FactorScale(trace: 8, dimension: 2)) == 0.5)
-        #expect(try Damping(.relative, 0.5).amount(fullBlock: FactorScale(trace: 8, dimension: 2)) == 2)
+        expectClose(
+            [damping.amount(side: input), damping.amount(side: gradient)], [pi * root, root / pi], relative: 1e-15)
+        #expect(damping.amount(side: FactorScale(trace: 0, dimension: 2)) == 0)
+        expectClose(damping.amount(fullBlock: gradient), 0.01, relative: 1e-15)
+    }
+
+    @Test func `relative damping is a share of the mean eigenvalue, absolute damping is what it is`() throws {
+        let scale = FactorScale(trace: 8, dimension: 2)
+        expectClose(try Damping(.relative, 0.01).amount(side: scale), 0.04, relative: 1e-15)
+        #expect(try Damping(.relative, 0.5).amount(fullBlock: scale) == 2)
+        #expect(try Damping(.absolute, 0.5).amount(side: scale) == 0.5)
+        #expect(try Damping(.absolute, 0.5).amount(fullBlock: scale) == 0.5)
+    }
+
+    /// DESIGN 2.4: a default carries no unit.
+    @Test(arguments: DampingRule.allCases)
+    func `a rule with a default value damps in the unit of the factor`(rule: DampingRule) throws {
+        guard let value = rule.defaultValue else {
+            #expect(rule == .absolute)
+            return
+        }
+        let damping = try Damping(rule, value)
+        for unit in [1e-30, 1e-8, 1e8] {
+            let scaled = FactorScale(trace: 3 * unit, dimension: 2)
+            let plain = FactorScale(trace: 3, dimension: 2)
+            expectClose(damping.amount(side: scaled), unit * damping.amount(side: plain), relative: 1e-14)
+            expectClose(damping.amount(fullBlock: scaled), unit * damping.amount(fullBlock: plain), relative: 1e-14)
+        }
     }
 }

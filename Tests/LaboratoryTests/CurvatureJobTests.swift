@@ -36,7 +36,7 @@ struct CurvatureJobTests {
                     model: "/models/hebrew.safetensors"
                 kfac:
                   normalization: expand
-                  damping: {rule: relative, value: 0.01}
+                  damping: {rule: relative, value: 0.1}
                   regularizer: {form: per_task, scale: mean, targets: ["greek"]}
                 outputs: [regularizer, merged, report]
                 output: "/out/first"
@@ -53,7 +53,7 @@ struct CurvatureJobTests {
         #expect(spec.tasks[1].factors?.value == "/first/factors/greek")
         #expect(!spec.tasks[2].hasCurvature)
         #expect(spec.curvature.normalization == .expand)
-        #expect(spec.curvature.damping == DampingSpec(rule: .relative, value: 0.01))
+        #expect(spec.curvature.damping == DampingSpec(rule: .relative, value: 0.1))
         #expect(spec.curvature.regularizer.form == .perTask)
         #expect(spec.curvature.regularizer.scale == .mean)
         #expect(spec.outputs == [.regularizer, .merged, .report])

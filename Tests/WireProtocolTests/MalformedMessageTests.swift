@@ -238,8 +238,7 @@ import Testing
     private static let inversion = InvertOperation(
         factor: WireMessages.blob(1),
         dimension: 3,
-        partner: nil,
-        partnerDimension: 0,
+        isFullBlock: true,
         damping: DampingSpec()
     )
     private static let penalty = PenaltyOperation(

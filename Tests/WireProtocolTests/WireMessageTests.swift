@@ -63,19 +63,20 @@ import Testing
 
     @Test func `a peer of another version is told both versions`() throws {
         var envelope = WireEnvelope()
-        envelope.version = 4
+        envelope.version = WireLimits.version + 1
         envelope.worker.heartbeat.worker = "w"
         let bytes: [UInt8] = try envelope.serializedBytes()
         let error = #expect(throws: WireError.self) { try WireMessage(decoding: bytes) }
         #expect(
             error?.description
-                == "the peer speaks protocol version 4, this program speaks version 3. Install the same version of kfacd "
-                + "on both sides."
+                == "the peer speaks protocol version \(WireLimits.version + 1), this program speaks version "
+                + "\(WireLimits.version). Install the same version of kfacd on both sides."
         )
     }
 
     @Test func `an empty frame is of no version`() {
-        #expect(throws: WireError.versionMismatch(found: 0, supported: 3)) { try WireMessage(decoding: []) }
+        let expected = WireError.versionMismatch(found: 0, supported: WireLimits.version)
+        #expect(throws: expected) { try WireMessage(decoding: []) }
     }
 
     @Test(arguments: [0, 3, UInt32.max])
@@ -92,15 +93,18 @@ import Testing
     }
 
     @Test func `a later version's message with fields that are not known here is told its version`() throws {
-        // version = 4, then field 99 of a body that this version does not have.
-        let bytes: [UInt8] = [0x08, 0x04, 0x9a, 0x06, 0x03, 0x01, 0x02, 0x03]
-        #expect(throws: WireError.versionMismatch(found: 4, supported: 3)) { try WireMessage(decoding: bytes) }
+        // The version, then field 99 of a body that this version does not have.
+        let later = WireLimits.version + 1
+        let bytes: [UInt8] = [0x08, UInt8(later), 0x9a, 0x06, 0x03, 0x01, 0x02, 0x03]
+        #expect(throws: WireError.versionMismatch(found: later, supported: WireLimits.version)) {
+            try WireMessage(decoding: bytes)
+        }
     }
 
     /// The bytes that peers of all versions must understand for ever; the first field is the sender's version.
     @Test func `a refusal's bytes never change`() throws {
         let bytes = try WireMessage.refusal(PeerRefusal(supportedVersion: 1, message: "no")).encoded()
-        #expect(bytes == [0x08, 0x03, 0x12, 0x06, 0x08, 0x01, 0x12, 0x02, 0x6e, 0x6f])
+        #expect(bytes == [0x08, UInt8(WireLimits.version), 0x12, 0x06, 0x08, 0x01, 0x12, 0x02, 0x6e, 0x6f])
     }
 
     // MARK: - Hostile bytes

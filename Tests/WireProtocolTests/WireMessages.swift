@@ -32,8 +32,8 @@ enum WireMessages {
         return digest
     }
 
-    static func blob(_ byte: UInt8, trace: Double? = nil) -> LeasedBlob {
-        LeasedBlob(reference: BlobReference(digest: digest(byte), byteCount: UInt64(byte) << 33), trace: trace)
+    static func blob(_ byte: UInt8) -> LeasedBlob {
+        LeasedBlob(reference: BlobReference(digest: digest(byte), byteCount: UInt64(byte) << 33))
     }
 
     // MARK: - Workers
@@ -150,22 +150,20 @@ enum WireMessages {
             "invert",
             .invert(
                 InvertOperation(
-                    factor: blob(4, trace: 2.5),
+                    factor: blob(4),
                     dimension: 769,
-                    partner: blob(5, trace: 0),
-                    partnerDimension: 3072,
+                    isFullBlock: false,
                     damping: DampingSpec(rule: .relative, value: 1e-3)
                 )
             )
         ),
         (
-            "invert alone",
+            "invert a block",
             .invert(
                 InvertOperation(
                     factor: blob(4),
                     dimension: 1 << 31,
-                    partner: nil,
-                    partnerDimension: 0,
+                    isFullBlock: true,
                     damping: DampingSpec(rule: .absolute, value: 0)
                 )
             )

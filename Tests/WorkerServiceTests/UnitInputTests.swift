@@ -24,7 +24,7 @@ struct UnitInputTests {
     private func inverse(_ blob: LeasedBlob) -> WorkerOperation<LeasedBlob> {
         .invert(
             InvertOperation(
-                factor: blob, dimension: 2, partner: nil, partnerDimension: 0,
+                factor: blob, dimension: 2, isFullBlock: true,
                 damping: DampingSpec(rule: .absolute, value: 0)))
     }
 

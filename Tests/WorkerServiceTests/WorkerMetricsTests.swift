@@ -19,7 +19,7 @@ struct WorkerMetricsTests {
         try await Bench.run { bench in
             let operation = WorkerOperation.invert(
                 InvertOperation(
-                    factor: try bench.put(factor), dimension: 2, partner: nil, partnerDimension: 0,
+                    factor: try bench.put(factor), dimension: 2, isFullBlock: true,
                     damping: DampingSpec(rule: .absolute, value: damping)))
             let input = bench.input(operation)
             let (outcome, kernels, elapsed) = await bench.executor.execute(input)

@@ -494,20 +494,9 @@ nonisolated struct WireBlob: Sendable {
 
   var byteCount: UInt64 = 0
 
-  var trace: Double {
-    get {_trace ?? 0}
-    set {_trace = newValue}
-  }
-  /// Returns true if `trace` has been explicitly set.
-  var hasTrace: Bool {self._trace != nil}
-  /// Clears the value of `trace`. Subsequent reads from it will return its default value.
-  mutating func clearTrace() {self._trace = nil}
-
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
-
-  fileprivate var _trace: Double? = nil
 }
 
 /// Bytes that the coordinator can read: of an input file of a job, or of a blob.
@@ -831,97 +820,88 @@ nonisolated struct WireUploadStored: Sendable {
   init() {}
 }
 
-nonisolated struct WireUnitLease: @unchecked Sendable {
+nonisolated struct WireUnitLease: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   var unit: WireUnitName {
-    get {_storage._unit ?? WireUnitName()}
-    set {_uniqueStorage()._unit = newValue}
+    get {_unit ?? WireUnitName()}
+    set {_unit = newValue}
   }
   /// Returns true if `unit` has been explicitly set.
-  var hasUnit: Bool {_storage._unit != nil}
+  var hasUnit: Bool {self._unit != nil}
   /// Clears the value of `unit`. Subsequent reads from it will return its default value.
-  mutating func clearUnit() {_uniqueStorage()._unit = nil}
+  mutating func clearUnit() {self._unit = nil}
 
-  var title: String {
-    get {_storage._title}
-    set {_uniqueStorage()._title = newValue}
-  }
+  var title: String = String()
 
-  var files: [WireInputFile] {
-    get {_storage._files}
-    set {_uniqueStorage()._files = newValue}
-  }
+  var files: [WireInputFile] = []
 
-  var operation: OneOf_Operation? {
-    get {return _storage._operation}
-    set {_uniqueStorage()._operation = newValue}
-  }
+  var operation: WireUnitLease.OneOf_Operation? = nil
 
   var factor: WireFactorOperation {
     get {
-      if case .factor(let v)? = _storage._operation {return v}
+      if case .factor(let v)? = operation {return v}
       return WireFactorOperation()
     }
-    set {_uniqueStorage()._operation = .factor(newValue)}
+    set {operation = .factor(newValue)}
   }
 
   var invert: WireInvertOperation {
     get {
-      if case .invert(let v)? = _storage._operation {return v}
+      if case .invert(let v)? = operation {return v}
       return WireInvertOperation()
     }
-    set {_uniqueStorage()._operation = .invert(newValue)}
+    set {operation = .invert(newValue)}
   }
 
   var penalty: WirePenaltyOperation {
     get {
-      if case .penalty(let v)? = _storage._operation {return v}
+      if case .penalty(let v)? = operation {return v}
       return WirePenaltyOperation()
     }
-    set {_uniqueStorage()._operation = .penalty(newValue)}
+    set {operation = .penalty(newValue)}
   }
 
   var mergeBlock: WireMergeBlockOperation {
     get {
-      if case .mergeBlock(let v)? = _storage._operation {return v}
+      if case .mergeBlock(let v)? = operation {return v}
       return WireMergeBlockOperation()
     }
-    set {_uniqueStorage()._operation = .mergeBlock(newValue)}
+    set {operation = .mergeBlock(newValue)}
   }
 
   var importFactor: WireImportOperation {
     get {
-      if case .importFactor(let v)? = _storage._operation {return v}
+      if case .importFactor(let v)? = operation {return v}
       return WireImportOperation()
     }
-    set {_uniqueStorage()._operation = .importFactor(newValue)}
+    set {operation = .importFactor(newValue)}
   }
 
   var combine: WireCombineOperation {
     get {
-      if case .combine(let v)? = _storage._operation {return v}
+      if case .combine(let v)? = operation {return v}
       return WireCombineOperation()
     }
-    set {_uniqueStorage()._operation = .combine(newValue)}
+    set {operation = .combine(newValue)}
   }
 
   var accumulate: WireAccumulateOperation {
     get {
-      if case .accumulate(let v)? = _storage._operation {return v}
+      if case .accumulate(let v)? = operation {return v}
       return WireAccumulateOperation()
     }
-    set {_uniqueStorage()._operation = .accumulate(newValue)}
+    set {operation = .accumulate(newValue)}
   }
 
   var accumulateOptimal: WireOptimalAccumulateOperation {
     get {
-      if case .accumulateOptimal(let v)? = _storage._operation {return v}
+      if case .accumulateOptimal(let v)? = operation {return v}
       return WireOptimalAccumulateOperation()
     }
-    set {_uniqueStorage()._operation = .accumulateOptimal(newValue)}
+    set {operation = .accumulateOptimal(newValue)}
   }
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -940,7 +920,7 @@ nonisolated struct WireUnitLease: @unchecked Sendable {
 
   init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _unit: WireUnitName? = nil
 }
 
 nonisolated struct WireInputFile: Sendable {
@@ -1214,17 +1194,6 @@ nonisolated struct WireInvertOperation: Sendable {
 
   var dimension: UInt32 = 0
 
-  var partner: WireBlob {
-    get {_partner ?? WireBlob()}
-    set {_partner = newValue}
-  }
-  /// Returns true if `partner` has been explicitly set.
-  var hasPartner: Bool {self._partner != nil}
-  /// Clears the value of `partner`. Subsequent reads from it will return its default value.
-  mutating func clearPartner() {self._partner = nil}
-
-  var partnerDimension: UInt32 = 0
-
   var damping: WireDamping {
     get {_damping ?? WireDamping()}
     set {_damping = newValue}
@@ -1234,12 +1203,13 @@ nonisolated struct WireInvertOperation: Sendable {
   /// Clears the value of `damping`. Subsequent reads from it will return its default value.
   mutating func clearDamping() {self._damping = nil}
 
+  var isFullBlock: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
   fileprivate var _factor: WireBlob? = nil
-  fileprivate var _partner: WireBlob? = nil
   fileprivate var _damping: WireDamping? = nil
 }
 
@@ -2976,7 +2946,7 @@ nonisolated extension WireUnitFailed: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireBlob: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Blob"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{3}byte_count\0\u{1}trace\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{3}byte_count\0\u{c}\u{3}\u{1}")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2986,33 +2956,24 @@ nonisolated extension WireBlob: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.digest) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.byteCount) }()
-      case 3: try { try decoder.decodeSingularDoubleField(value: &self._trace) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.digest.isEmpty {
       try visitor.visitSingularStringField(value: self.digest, fieldNumber: 1)
     }
     if self.byteCount != 0 {
       try visitor.visitSingularUInt64Field(value: self.byteCount, fieldNumber: 2)
     }
-    try { if let v = self._trace {
-      try visitor.visitSingularDoubleField(value: v, fieldNumber: 3)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireBlob, rhs: WireBlob) -> Bool {
     if lhs.digest != rhs.digest {return false}
     if lhs.byteCount != rhs.byteCount {return false}
-    if lhs._trace != rhs._trace {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3654,223 +3615,181 @@ nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._Messa
   static let protoMessageName: String = _protobuf_package + ".UnitLease"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}title\0\u{1}files\0\u{1}factor\0\u{1}invert\0\u{1}penalty\0\u{3}merge_block\0\u{3}import_factor\0\u{1}combine\0\u{1}accumulate\0\u{3}accumulate_optimal\0")
 
-  fileprivate class _StorageClass {
-    var _unit: WireUnitName? = nil
-    var _title: String = String()
-    var _files: [WireInputFile] = []
-    var _operation: WireUnitLease.OneOf_Operation?
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _unit = source._unit
-      _title = source._title
-      _files = source._files
-      _operation = source._operation
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
-
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._unit) }()
-        case 2: try { try decoder.decodeSingularStringField(value: &_storage._title) }()
-        case 3: try { try decoder.decodeRepeatedMessageField(value: &_storage._files) }()
-        case 4: try {
-          var v: WireFactorOperation?
-          var hadOneofValue = false
-          if let current = _storage._operation {
-            hadOneofValue = true
-            if case .factor(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._operation = .factor(v)
-          }
-        }()
-        case 5: try {
-          var v: WireInvertOperation?
-          var hadOneofValue = false
-          if let current = _storage._operation {
-            hadOneofValue = true
-            if case .invert(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._operation = .invert(v)
-          }
-        }()
-        case 6: try {
-          var v: WirePenaltyOperation?
-          var hadOneofValue = false
-          if let current = _storage._operation {
-            hadOneofValue = true
-            if case .penalty(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._operation = .penalty(v)
-          }
-        }()
-        case 7: try {
-          var v: WireMergeBlockOperation?
-          var hadOneofValue = false
-          if let current = _storage._operation {
-            hadOneofValue = true
-            if case .mergeBlock(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._operation = .mergeBlock(v)
-          }
-        }()
-        case 8: try {
-          var v: WireImportOperation?
-          var hadOneofValue = false
-          if let current = _storage._operation {
-            hadOneofValue = true
-            if case .importFactor(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._operation = .importFactor(v)
-          }
-        }()
-        case 9: try {
-          var v: WireCombineOperation?
-          var hadOneofValue = false
-          if let current = _storage._operation {
-            hadOneofValue = true
-            if case .combine(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._operation = .combine(v)
-          }
-        }()
-        case 10: try {
-          var v: WireAccumulateOperation?
-          var hadOneofValue = false
-          if let current = _storage._operation {
-            hadOneofValue = true
-            if case .accumulate(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._operation = .accumulate(v)
-          }
-        }()
-        case 11: try {
-          var v: WireOptimalAccumulateOperation?
-          var hadOneofValue = false
-          if let current = _storage._operation {
-            hadOneofValue = true
-            if case .accumulateOptimal(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._operation = .accumulateOptimal(v)
-          }
-        }()
-        default: break
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._unit) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.title) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.files) }()
+      case 4: try {
+        var v: WireFactorOperation?
+        var hadOneofValue = false
+        if let current = self.operation {
+          hadOneofValue = true
+          if case .factor(let m) = current {v = m}
         }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.operation = .factor(v)
+        }
+      }()
+      case 5: try {
+        var v: WireInvertOperation?
+        var hadOneofValue = false
+        if let current = self.operation {
+          hadOneofValue = true
+          if case .invert(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.operation = .invert(v)
+        }
+      }()
+      case 6: try {
+        var v: WirePenaltyOperation?
+        var hadOneofValue = false
+        if let current = self.operation {
+          hadOneofValue = true
+          if case .penalty(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.operation = .penalty(v)
+        }
+      }()
+      case 7: try {
+        var v: WireMergeBlockOperation?
+        var hadOneofValue = false
+        if let current = self.operation {
+          hadOneofValue = true
+          if case .mergeBlock(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.operation = .mergeBlock(v)
+        }
+      }()
+      case 8: try {
+        var v: WireImportOperation?
+        var hadOneofValue = false
+        if let current = self.operation {
+          hadOneofValue = true
+          if case .importFactor(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.operation = .importFactor(v)
+        }
+      }()
+      case 9: try {
+        var v: WireCombineOperation?
+        var hadOneofValue = false
+        if let current = self.operation {
+          hadOneofValue = true
+          if case .combine(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.operation = .combine(v)
+        }
+      }()
+      case 10: try {
+        var v: WireAccumulateOperation?
+        var hadOneofValue = false
+        if let current = self.operation {
+          hadOneofValue = true
+          if case .accumulate(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.operation = .accumulate(v)
+        }
+      }()
+      case 11: try {
+        var v: WireOptimalAccumulateOperation?
+        var hadOneofValue = false
+        if let current = self.operation {
+          hadOneofValue = true
+          if case .accumulateOptimal(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.operation = .accumulateOptimal(v)
+        }
+      }()
+      default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      try { if let v = _storage._unit {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-      } }()
-      if !_storage._title.isEmpty {
-        try visitor.visitSingularStringField(value: _storage._title, fieldNumber: 2)
-      }
-      if !_storage._files.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._files, fieldNumber: 3)
-      }
-      switch _storage._operation {
-      case .factor?: try {
-        guard case .factor(let v)? = _storage._operation else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-      }()
-      case .invert?: try {
-        guard case .invert(let v)? = _storage._operation else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-      }()
-      case .penalty?: try {
-        guard case .penalty(let v)? = _storage._operation else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
-      }()
-      case .mergeBlock?: try {
-        guard case .mergeBlock(let v)? = _storage._operation else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
-      }()
-      case .importFactor?: try {
-        guard case .importFactor(let v)? = _storage._operation else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
-      }()
-      case .combine?: try {
-        guard case .combine(let v)? = _storage._operation else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
-      }()
-      case .accumulate?: try {
-        guard case .accumulate(let v)? = _storage._operation else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-      }()
-      case .accumulateOptimal?: try {
-        guard case .accumulateOptimal(let v)? = _storage._operation else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-      }()
-      case nil: break
-      }
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._unit {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.title.isEmpty {
+      try visitor.visitSingularStringField(value: self.title, fieldNumber: 2)
+    }
+    if !self.files.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.files, fieldNumber: 3)
+    }
+    switch self.operation {
+    case .factor?: try {
+      guard case .factor(let v)? = self.operation else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .invert?: try {
+      guard case .invert(let v)? = self.operation else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case .penalty?: try {
+      guard case .penalty(let v)? = self.operation else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    }()
+    case .mergeBlock?: try {
+      guard case .mergeBlock(let v)? = self.operation else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    }()
+    case .importFactor?: try {
+      guard case .importFactor(let v)? = self.operation else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    }()
+    case .combine?: try {
+      guard case .combine(let v)? = self.operation else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    }()
+    case .accumulate?: try {
+      guard case .accumulate(let v)? = self.operation else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .accumulateOptimal?: try {
+      guard case .accumulateOptimal(let v)? = self.operation else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireUnitLease, rhs: WireUnitLease) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._unit != rhs_storage._unit {return false}
-        if _storage._title != rhs_storage._title {return false}
-        if _storage._files != rhs_storage._files {return false}
-        if _storage._operation != rhs_storage._operation {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs._unit != rhs._unit {return false}
+    if lhs.title != rhs.title {return false}
+    if lhs.files != rhs.files {return false}
+    if lhs.operation != rhs.operation {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4398,7 +4317,7 @@ nonisolated extension WireDamping: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireInvertOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".InvertOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}factor\0\u{1}dimension\0\u{1}partner\0\u{3}partner_dimension\0\u{1}damping\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}factor\0\u{1}dimension\0\u{2}\u{3}damping\0\u{3}is_full_block\0\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4408,9 +4327,8 @@ nonisolated extension WireInvertOperation: SwiftProtobuf.Message, SwiftProtobuf.
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._factor) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._partner) }()
-      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.partnerDimension) }()
       case 5: try { try decoder.decodeSingularMessageField(value: &self._damping) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.isFullBlock) }()
       default: break
       }
     }
@@ -4427,24 +4345,20 @@ nonisolated extension WireInvertOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if self.dimension != 0 {
       try visitor.visitSingularUInt32Field(value: self.dimension, fieldNumber: 2)
     }
-    try { if let v = self._partner {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    } }()
-    if self.partnerDimension != 0 {
-      try visitor.visitSingularUInt32Field(value: self.partnerDimension, fieldNumber: 4)
-    }
     try { if let v = self._damping {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
     } }()
+    if self.isFullBlock != false {
+      try visitor.visitSingularBoolField(value: self.isFullBlock, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireInvertOperation, rhs: WireInvertOperation) -> Bool {
     if lhs._factor != rhs._factor {return false}
     if lhs.dimension != rhs.dimension {return false}
-    if lhs._partner != rhs._partner {return false}
-    if lhs.partnerDimension != rhs.partnerDimension {return false}
     if lhs._damping != rhs._damping {return false}
+    if lhs.isFullBlock != rhs.isFullBlock {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

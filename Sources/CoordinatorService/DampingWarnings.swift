@@ -1,0 +1,131 @@
+import Foundation
+import Identifiers
+import JobPlan
+
+/// What a person should know of a job's damping and of what its merge made of the task vectors: at most one sentence a
+/// kind, each with at most ten names.
+///
+/// Source: DESIGN section 2.4 and 2.5.
+struct DampingWarnings {
+    private static let namesMax = 10
+    /// A merged vector shorter than this share of the mean of its task vectors is told of.
+    private static let keptNormMin = 0.9
+
+    let plan: JobPlan
+    /// A finished unit's result.
+    let result: (UnitIndex) -> UnitResult?
+
+    /// A factor that was damped, and how.
+    private struct DampedFactor {
+        let name: String
+        let requested: Double
+        let used: Double
+        let meanEigenvalue: Double
+        let isClamped: Bool
+
+        /// Without curvature every amount is larger than the mean eigenvalue, and none matters.
+        var exceedsMeanEigenvalue: Bool { meanEigenvalue > 0 && used > meanEigenvalue }
+        var isRaised: Bool { used > requested || isClamped }
+    }
+
+    /// The sentences; empty when there is nothing to tell.
+    var sentences: [String] {
+        let factors = damped
+        return [
+            excess(factors.filter(\.exceedsMeanEigenvalue), of: factors.count),
+            raised(factors.filter(\.isRaised), of: factors.count), shortened, flat,
+        ].compactMap { $0 }
+    }
+
+    // MARK: - The sentences
+
+    private func excess(_ factors: [DampedFactor], of count: Int) -> String? {
+        list(factors) { "\($0.name) (\(Self.rounded($0.used / $0.meanEigenvalue)) times)" }.map {
+            "the damping of \(factors.count) of \(count) factors exceeds their mean eigenvalue: \($0). There it decides "
+                + "more than the factors do; lower \"damping\", or use the rule \"relative\"."
+        }
+    }
+
+    private func raised(_ factors: [DampedFactor], of count: Int) -> String? {
+        list(factors) { "\($0.name) (\(Self.rounded($0.requested)) to \(Self.rounded($0.used)))" }.map {
+            "the damping of \(factors.count) of \(count) factors was raised above what was asked for, since they could not "
+                + "be inverted with that: \($0). Ask for more, or capture more samples."
+        }
+    }
+
+    private var shortened: String? {
+        let shorter = merges.filter { $0.mean > 0 && $0.merged < Self.keptNormMin * $0.mean }
+        return list(shorter) { "\($0.name) (\(Self.rounded(100 * $0.merged / $0.mean)) %)" }.map {
+            "the merged vectors of \(shorter.count) of \(merges.count) layers and parameters have less than nine tenths of "
+                + "the norm of their task vectors' weighted mean: \($0). Their tasks contradict each other there, or the "
+                + "damping is unsuitable."
+        }
+    }
+
+    private var flat: String? {
+        let flat = merges.filter(\.isFlat)
+        return list(flat, \.name).map {
+            "\(flat.count) of \(merges.count) layers and parameters have no curvature in any task, and take the weighted "
+                + "mean: \($0). Check that their gradients were captured."
+        }
+    }
+
+    /// The first items, and how many more there are; nil for none.
+    private func list<Item>(_ items: [Item], _ text: (Item) -> String) -> String? {
+        guard !items.isEmpty else { return nil }
+        let more = items.count - Self.namesMax
+        return items.prefix(Self.namesMax).map(text).joined(separator: ", ") + (more > 0 ? " and \(more) more" : "")
+    }
+
+    private static func rounded(_ value: Double) -> String { String(format: "%.3g", value) }
+
+    // MARK: - What was measured
+
+    /// A block's merge.
+    private struct BlockMerge {
+        let name: String
+        let merged: Double
+        let mean: Double
+        /// Whether a side of the block is zero in every task.
+        let isFlat: Bool
+    }
+
+    private var merges: [BlockMerge] {
+        plan.blocks.compactMap { block in
+            guard let found = plan.blockMerges[block.name].flatMap(result)?.measurements,
+                let merged = found[.mergedNorm]?.first, let mean = found[.meanNorm]?.first
+            else { return nil }
+            return BlockMerge(
+                name: block.name.excerpt, merged: merged, mean: mean,
+                isFlat: (found[.meanEigenvalue] ?? []).contains(0))
+        }
+    }
+
+    private var damped: [DampedFactor] {
+        plan.blocks.flatMap { block in
+            let sides = block.factors.map(\.side)
+            let merged = plan.blockMerges[block.name].flatMap(result)?.measurements ?? [:]
+            let merge = sides.enumerated().compactMap { position, side in
+                factor("\(FactorName(owner: block.name, side: side))", merged, at: position)
+            }
+            let inverses = plan.inversions.sorted { $0.key < $1.key }.flatMap { target, units in
+                sides.compactMap { side in
+                    let name = FactorName(owner: block.name, side: side)
+                    return factor("\(name) for \(target)", units[name].flatMap(result)?.measurements ?? [:], at: 0)
+                }
+            }
+            return merge + inverses
+        }
+    }
+
+    /// One factor of a row of measurements, which holds the sides in the order of the block's.
+    private func factor(_ name: String, _ found: [MeasurementName: [Double]], at position: Int) -> DampedFactor? {
+        guard let requested = found[.damping], let used = found[.dampingUsed], let mean = found[.meanEigenvalue],
+            let clamped = found[.clamped],
+            [requested, used, mean, clamped].allSatisfy({ $0.indices.contains(position) })
+        else { return nil }
+        return DampedFactor(
+            name: name.excerpt, requested: requested[position], used: used[position], meanEigenvalue: mean[position],
+            isClamped: clamped[position] == 1)
+    }
+}

@@ -1,0 +1,73 @@
+public import LinearAlgebra
+
+/// What one layer's merge stands on, summed over the tasks before any product: Ā = Σ λ_t A_t and B̄ = 1/T Σ B_t.
+///
+/// The sums are fp64.
+public struct KroneckerMeans: ~Copyable, Sendable {
+    /// λ_t of the tasks added so far.
+    public private(set) var lambdas: [Double] = []
+    private(set) var input: PackedSymmetricMatrix<Double>
+    private(set) var gradient: PackedSymmetricMatrix<Double>
+
+    /// Empty sums for one layer.
+    ///
+    /// - Parameters:
+    ///   - outputCount: d_out.
+    ///   - inputCount: d_in, or d_in + 1 with the bias last.
+    /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for an impossible shape or short memory.
+    public init(outputCount: Int, inputCount: Int) throws(TaskArithmeticError) {
+        let input = try carryingErrors { () throws(LinearAlgebraError) in
+            try PackedSymmetricMatrix<Double>(dimension: inputCount)
+        }
+        let gradient = try carryingErrors { () throws(LinearAlgebraError) in
+            try PackedSymmetricMatrix<Double>(dimension: outputCount)
+        }
+        self.input = input
+        self.gradient = gradient
+    }
+
+    /// Adds one task's factors.
+    ///
+    /// - Parameters:
+    ///   - inputFactor: A_t, packed.
+    ///   - gradientFactor: B_t, packed.
+    ///   - lambda: λ_t; the λ of all tasks sum to 1.
+    /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
+    ///   when the shapes differ from the layer's; the sums are of no use then.
+    public mutating func add(
+        inputFactor: borrowing PackedSymmetricMatrix<Float>,
+        gradientFactor: borrowing PackedSymmetricMatrix<Float>,
+        lambda: Double
+    ) throws(TaskArithmeticError) {
+        guard lambda.isFinite else { throw .weightNotFinite(name: "weight λ", value: lambda) }
+        do {
+            try input.add(inputFactor, times: lambda)
+            try gradient.add(gradientFactor, times: 1)
+        } catch {
+            throw .linearAlgebra(error)
+        }
+        lambdas.append(lambda)
+    }
+
+    /// Gives the means away, the smaller one as the near side.
+    ///
+    /// - Throws: ``TaskArithmeticError/noTasks``.
+    consuming func intoSides() throws(TaskArithmeticError) -> Sides {
+        guard !lambdas.isEmpty else { throw .noTasks }
+        gradient.multiply(by: 1 / Double(lambdas.count))
+        if gradient.dimension <= input.dimension { return Sides(nearSide: .left, near: gradient, far: input) }
+        return Sides(nearSide: .right, near: input, far: gradient)
+    }
+
+    /// Both means, by where they stand.
+    struct Sides: ~Copyable, Sendable {
+        /// Where the smaller mean stands: left of Δ for B̄, right of it for Ā.
+        let nearSide: ProductSide
+        let near: PackedSymmetricMatrix<Double>
+        let far: PackedSymmetricMatrix<Double>
+
+        var farSide: ProductSide { nearSide == .left ? .right : .left }
+        var outputCount: Int { nearSide == .left ? near.dimension : far.dimension }
+        var inputCount: Int { nearSide == .left ? far.dimension : near.dimension }
+    }
+}

@@ -1,0 +1,20 @@
+import LinearAlgebra
+
+/// The norm of a merged vector beside that of the weighted mean of the same task vectors.
+public struct MergedNorms: Equatable, Sendable {
+    /// ‖Δ‖.
+    public let merged: Double
+    /// ‖Σ λ_t Δ_t‖.
+    public let mean: Double
+
+    /// Adds to a mean what factors change about it, and measures both.
+    init(adding change: borrowing Matrix<Double>, to vector: inout Matrix<Double>) throws(TaskArithmeticError) {
+        do {
+            mean = try vector.frobeniusNorm()
+            try vector.add(change)
+            merged = try vector.frobeniusNorm()
+        } catch {
+            throw .linearAlgebra(error)
+        }
+    }
+}
