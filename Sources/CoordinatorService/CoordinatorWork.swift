@@ -67,6 +67,8 @@ actor CoordinatorWork {
     private func run(_ operation: CoordinatorOperation, _ task: CoordinatorTask) throws -> UnitResult {
         switch operation {
         case .digestInputs: return try InputDigestsWork.run(task.job)
+        case .mergeCheckpoint:
+            return try CheckpointMerge(job: task.job, store: blobs.store, result: task.results).run()
         default:
             try write(operation, task)
             return UnitResult()
@@ -80,13 +82,11 @@ actor CoordinatorWork {
         case .assembleFactors(let name): try assembly.writeFactors(of: name)
         case .assembleRegularizer(let target): try assembly.writeRegularizer(for: target)
         case .assembleInverses(let target): try assembly.writeInverses(for: target)
-        case .mergeCheckpoint:
-            try CheckpointMerge(job: task.job, store: blobs.store, result: task.results).run()
         case .writeReport:
             for file in task.job.inputs.files { try InputDigestsWork.requireUnchanged(file) }
             try ReportWriter(job: task.job, build: build, result: task.results, execution: task.executions).run()
         case .publish: try task.job.output.publish()
-        case .digestInputs: break
+        case .digestInputs, .mergeCheckpoint: break
         }
     }
 

@@ -77,7 +77,10 @@ struct InventoryReader {
                         slice: slice(of: tensor, in: file, index: index))
                 })
         }
-        return CheckpointInventory(location: path.string, shards: shards)
+        let description = ModelDescription(of: path, within: roots)
+        return CheckpointInventory(
+            location: path.string, shards: shards, isQuantized: description.isQuantized,
+            modelType: description.modelType)
     }
 
     private func slice(of tensor: TensorInfo, in file: SafetensorsFile, index: Int) -> FileSlice {

@@ -20,16 +20,20 @@ extension Planner {
 
     private mutating func planBlockMerge(_ block: CurvatureBlock, _ settings: MergeSettings) {
         let names = block.parameters
-        let total = mergedTasks.reduce(0) { $0 + inventory.curvatureWeight(of: $1.name, in: spec) }
-        let tasks = mergedTasks.compactMap { task -> MergeBlockOperation<UnitOutput>.Task? in
+        // A model of weight 0 contributes nothing: neither its parameters nor its curvature are read.
+        let weighted = mergedTasks.map { (task: $0, weight: settings.weight(of: $0, tensor: names[0])) }
+            .filter { $0.weight != 0 }
+        let total = weighted.reduce(0) { $0 + inventory.curvatureWeight(of: $1.task.name, in: spec) }
+        let tasks = weighted.compactMap { task, weight -> MergeBlockOperation<UnitOutput>.Task? in
             guard let checkpoint = inventory.checkpoints[task.name],
                 let factors = factors(
                     block, from: { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] })
             else { return nil }
             return MergeBlockOperation.Task(
-                parameters: parameters(block, in: checkpoint), weight: settings.weight(of: task, tensor: names[0]),
+                parameters: parameters(block, in: checkpoint), weight: weight,
                 lambda: inventory.curvatureWeight(of: task.name, in: spec) / total, factors: factors)
         }
+        guard !tasks.isEmpty else { return }
         let base = parameters(block, in: inventory.base)
         let operation = MergeBlockOperation(
             block: block, base: base, tasks: tasks, scale: settings.scale(tensor: names[0]),
