@@ -40,6 +40,9 @@ struct InventoryReader {
             readFactors(of: task)
         }
         compareBaseDigests()
+        let repeated = RepeatedRows(inventory: inventory, files: openFiles, tasks: spec.tasks.map(\.name))
+        problems += repeated.problems
+        inventory.notices += repeated.notices
     }
 
     // MARK: - Checkpoints

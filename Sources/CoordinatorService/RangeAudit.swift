@@ -15,7 +15,8 @@ struct RangeAudit {
 
     /// The base and the models: 0 for the base, else the task's position + 1.
     private var checkpoints: [(place: Int, tensor: TensorInventory, type: ElementType)] {
-        [(0, operands.base, operands.type)] + operands.models.map { ($0.position + 1, $0.tensor, $0.type) }
+        (operands.readsBase ? [(0, operands.base, operands.type)] : [])
+            + operands.models.map { ($0.position + 1, $0.tensor, $0.type) }
     }
 
     /// Computes a range anew, in fp64, where a difference beyond fp32 may come back into range.
@@ -125,13 +126,12 @@ struct RangeAudit {
         var wide = try ElementwiseMerge(capacity: elements.count, precision: .double)
         var bytes = RangeBytes()
         try bytes.read(operands.base, operands.type, elements, merge.job)
-        try wide.begin(base: bytes.bytes.span.bytes.extracting(first: bytes.byteCount), type: operands.type)
+        try merge.begin(&wide, bytes, elements.count)
         for model in operands.models {
             try bytes.read(model.tensor, model.type, elements, merge.job)
             try wide.add(
                 bytes.bytes.span.bytes.extracting(first: bytes.byteCount), type: model.type, weight: model.weight)
         }
-        if operands.models.isEmpty { try wide.add(RawSpan(), type: operands.type, weight: 0) }
         var values = [Double](repeating: 0, count: elements.count)
         do {
             var span = values.mutableSpan

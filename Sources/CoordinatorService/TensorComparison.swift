@@ -54,6 +54,15 @@ struct TensorComparison: Sendable {
         return false
     }
 
+    /// Some of a tensor's bytes.
+    ///
+    /// - Throws: `SafetensorsError` when they cannot be read.
+    func bytes(of tensor: TensorInventory, _ range: Range<Int>) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        try read(tensor, range, into: &bytes)
+        return bytes
+    }
+
     private func read(_ tensor: TensorInventory, _ range: Range<Int>, into bytes: inout [UInt8]) throws {
         if bytes.count != range.count { bytes = [UInt8](repeating: 0, count: range.count) }
         var span = bytes.mutableSpan

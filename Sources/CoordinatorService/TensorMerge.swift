@@ -33,6 +33,15 @@ struct TensorMerge: Sendable {
         let models: [Model]
         let outputType: ElementType
         let scale: Double
+        /// Whether the models' vectors are added to the base; else the models themselves are summed.
+        let startsAtBase: Bool
+        /// The weight with which the base itself counts, where it does.
+        let baseWeight: Double?
+        /// Whether weights are divided by their sum.
+        let divides: Bool
+
+        /// Whether the base's values enter the result.
+        var readsBase: Bool { startsAtBase || (baseWeight ?? 0) != 0 }
 
         /// The types of all operands and of the result.
         var types: [ElementType] { [type, outputType] + models.map(\.type) }
@@ -48,7 +57,7 @@ struct TensorMerge: Sendable {
         var nonFinite: [Int: Int] = [:]
     }
 
-    var method: MergeMethod { job.plan.spec.averages ? .weightedAverage : .taskArithmetic }
+    var method: MergeMethod { operands.divides ? .weightedAverage : .taskArithmetic }
 
     /// Merges the tensor into the checkpoint.
     ///
@@ -80,6 +89,19 @@ struct TensorMerge: Sendable {
             state: found.isChanged ? .changed : .unchanged, differing: found.differing, nonFinite: found.nonFinite)
     }
 
+    /// Starts a range at the base, or at nothing; the base's own weight counts either way.
+    func begin(_ merge: inout ElementwiseMerge, _ base: RangeBytes, _ count: Int) throws {
+        let bytes = base.bytes.span.bytes.extracting(first: base.byteCount)
+        if operands.startsAtBase {
+            try merge.begin(base: bytes, type: operands.type)
+            // With every weight 0 nothing is added; the base may still change its type.
+            try merge.addBase(weight: operands.baseWeight ?? 0)
+        } else {
+            try merge.begin(elements: count)
+            if let weight = operands.baseWeight { try merge.add(bytes, type: operands.type, weight: weight) }
+        }
+    }
+
     private func mergeRanges(_ ranges: StrideTo<Int>, _ count: Int, _ writer: CheckpointWriter) throws -> Findings {
         var merge = try ElementwiseMerge(
             capacity: Self.rangeElements, precision: MergePrecision(operands: operands.types))
@@ -89,7 +111,7 @@ struct TensorMerge: Sendable {
         for range in ranges {
             let elements = range * Self.rangeElements..<min((range + 1) * Self.rangeElements, count)
             try base.read(operands.base, operands.type, elements, job)
-            try merge.begin(base: base.bytes.span.bytes.extracting(first: base.byteCount), type: operands.type)
+            try begin(&merge, base, elements.count)
             for model in operands.models {
                 try bytes.read(model.tensor, model.type, elements, job)
                 if !found.differing.contains(model.position), bytes.differs(from: base) {
@@ -98,8 +120,6 @@ struct TensorMerge: Sendable {
                 try merge.add(
                     bytes.bytes.span.bytes.extracting(first: bytes.byteCount), type: model.type, weight: model.weight)
             }
-            // With every weight 0 nothing is added; the base may still change its type.
-            if operands.models.isEmpty { try merge.add(RawSpan(), type: operands.type, weight: 0) }
             let written = elements.count * operands.outputType.byteCount
             var span = output.mutableSpan
             var raw = span.mutableBytes

@@ -1,4 +1,5 @@
 import Foundation
+import LinearAlgebra
 
 /// The tables that a finished run prints, from its report.
 struct ReportTables {
@@ -107,8 +108,8 @@ struct ReportTables {
         var table = TextTable(["LAYER", "LEAST", "LARGEST"])
         for (name, values) in errors {
             table.add([
-                name, "\(Quantity.rounded(100 * (values.min() ?? 0), 1)) %",
-                "\(Quantity.rounded(100 * (values.max() ?? 0), 1)) %",
+                name, "\(Quantity.rounded(100 * (values.smallest() ?? 0), 1)) %",
+                "\(Quantity.rounded(100 * (values.largest() ?? 0), 1)) %",
             ])
         }
         return table.text
