@@ -92,6 +92,34 @@ typedef _Float16 kfacd_half8 __attribute__((vector_size(16)));
 // Adds eight lanes pairwise: the order of a sum is fixed, whatever the processor.
 #define KFACD_SUM_LANES(l) (((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7])))
 
+typedef uint16_t kfacd_uint16x16 __attribute__((vector_size(32)));
+typedef uint64_t kfacd_uint64x4 __attribute__((vector_size(32)));
+
+// Defines a search for elements whose exponent bits are all set, which are the infinities and NaN of every IEEE type:
+// `*found` becomes 1 when there is one, else 0. `source` need not be aligned.
+#define KFACD_NONFINITE(name, scalar, vector, lanes) \
+    KFACD_DISPATCHED(name, (const void *source, size_t count, scalar exponent, int *found), \
+                     (source, count, exponent, found), { \
+        const char *bytes = (const char *)source; \
+        vector any = {0}; \
+        size_t i = 0; \
+        for (; i + lanes <= count; i += lanes) { \
+            KFACD_LOAD(vector, bits, bytes + sizeof(scalar) * i); \
+            any |= (vector)((bits & exponent) == exponent); \
+        } \
+        scalar flags = 0; \
+        for (size_t lane = 0; lane < lanes; lane++) flags |= any[lane]; \
+        for (; i < count; i++) { \
+            KFACD_LOAD(scalar, bits, bytes + sizeof(scalar) * i); \
+            if ((bits & exponent) == exponent) flags = 1; \
+        } \
+        *found = flags != 0; \
+    })
+
+KFACD_NONFINITE(kfacd_find_nonfinite_16, uint16_t, kfacd_uint16x16, 16)
+KFACD_NONFINITE(kfacd_find_nonfinite_32, uint32_t, kfacd_uint32x8, 8)
+KFACD_NONFINITE(kfacd_find_nonfinite_64, uint64_t, kfacd_uint64x4, 4)
+
 // float16 → float32, exact. `source` need not be aligned.
 KFACD_DISPATCHED(kfacd_float16_to_float32, (const void *source, float *restrict destination, size_t count),
                  (source, destination, count), {

@@ -1,5 +1,4 @@
 import BlobStore
-import Dispatch
 import Identifiers
 import JobFiles
 import JobPlan
@@ -7,7 +6,6 @@ import LinearAlgebra
 import Publication
 import Safetensors
 import Scheduling
-import Synchronization
 import SystemPackage
 import TaskArithmetic
 
@@ -15,38 +13,20 @@ import TaskArithmetic
 ///
 /// Source: DESIGN section 2.5 and 2.6.
 struct CheckpointMerge: Sendable {
-    /// Elements of a range: with its operands it stays in the second-level cache.
-    private static let rangeElements = 32_768
-    /// Threads that share the ranges of a tensor; each element is computed alone, so they change no bit.
-    private static let threads = 2
-
     let job: Job
     let store: BlobStore
     /// A finished unit's result.
     let result: @Sendable (UnitIndex) -> UnitResult?
 
     private var plan: JobPlan { job.plan }
-
-    /// What one tensor is merged from.
-    private struct Operands: Sendable {
-        let name: String
-        let base: TensorInventory
-        let tasks: [(tensor: TensorInventory, type: ElementType, weight: Double)]
-        let type: ElementType
-        let outputType: ElementType
-        let scale: Double
-        /// Whether the tasks' vectors are added to the base; else the tasks themselves are summed.
-        let startsAtBase: Bool
-        /// The weight with which the base itself counts, where it does.
-        let baseWeight: Double?
-        /// Whether weights are divided by their sum.
-        let divides: Bool
-    }
+    private var comparison: TensorComparison { TensorComparison(files: job.inputs.files) }
 
     /// Merges every tensor and publishes the checkpoint into the staging directory.
     ///
-    /// - Throws: `JobFileError`, `SafetensorsError`, `TaskArithmeticError`; no checkpoint exists then.
-    func run() throws {
+    /// - Returns: What became of every tensor.
+    /// - Throws: `CoordinatorWorkError.badInput` for tensors that cannot be merged, `JobFileError`, `SafetensorsError`,
+    ///   `TaskArithmeticError`; no checkpoint exists then.
+    func run() throws -> UnitResult {
         let outputType = plan.spec.outputType.flatMap { TensorDataType(rawValue: $0.rawValue) }
         let writer = try CheckpointWriter(
             directory: try job.output.stage("merged"), base: job.inputs.base, dataType: outputType,
@@ -54,16 +34,21 @@ struct CheckpointMerge: Sendable {
         let merged = mergedBlobs()
         let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
         let shares = TaskShares(spec: plan.spec, inventory: plan.inventory)
+        let kinds = plan.inventory.tensorKinds
+        var tensors = MergedTensors()
         for tensor in plan.inventory.base.shards.flatMap(\.tensors) {
             if let blob = merged[tensor.name] {
-                try copy(blob, to: tensor.name, writer)
-            } else if let operands = operands(of: tensor, settings, shares) {
-                try merge(operands, writer)
+                tensors.tensors.append(try copy(blob, to: tensor, writer, settings))
+            } else if case .summed(let type) = kinds.kind(of: tensor) {
+                let merge = TensorMerge(job: job, operands: operands(of: tensor, type, settings, shares))
+                tensors.tensors.append(try merge.run(writer))
             } else {
-                try copy(tensor, writer)
+                let isWeight = kinds.kind(of: tensor) == .encoded
+                tensors.tensors.append(try copy(tensor, isWeight: isWeight, writer, settings))
             }
         }
         try writer.finish()
+        return UnitResult(measurements: tensors.measurements(taskCount: plan.mergedTasks.count))
     }
 
     /// How the checkpoint came about: the job without its paths, which differ from machine to machine.
@@ -87,119 +72,75 @@ struct CheckpointMerge: Sendable {
         return merged
     }
 
+    /// The models that take part in a tensor: a model of weight 0 is not read, so that nothing in it matters.
+    private func participants(
+        in tensor: TensorInventory, _ settings: MergeSettings
+    ) -> [(position: Int, task: TaskSpec, own: TensorInventory, weight: Double)] {
+        plan.mergedTasks.enumerated().compactMap { position, task in
+            let weight = settings.weight(of: task, tensor: tensor.name)
+            guard weight != 0, let own = plan.inventory.checkpoints[task.name]?.tensors[tensor.name] else { return nil }
+            return (position, task, own, weight)
+        }
+    }
+
     private func operands(
-        of tensor: TensorInventory, _ settings: MergeSettings, _ shares: TaskShares
-    ) -> Operands? {
-        // Tensors that are no floating-point numbers are the base's.
-        guard let type = tensor.floatingType else { return nil }
-        let tasks = plan.mergedTasks.compactMap {
-            task -> (tensor: TensorInventory, type: ElementType, weight: Double)? in
-            guard let own = plan.inventory.checkpoints[task.name]?.tensors[tensor.name], let type = own.floatingType
-            else { return nil }
-            return (own, type, shares.share(of: task.name) * settings.weight(of: task, tensor: tensor.name))
-        }
-        let baseWeight = settings.baseWeight(tensor: tensor.name)
-        guard !tasks.isEmpty || baseWeight != nil else { return nil }
-        return Operands(
-            name: tensor.name, base: tensor, tasks: tasks, type: type, outputType: plan.spec.outputType ?? type,
-            scale: settings.scale(tensor: tensor.name), startsAtBase: plan.spec.method != .linear,
-            baseWeight: baseWeight, divides: settings.divides(tensor: tensor.name))
-    }
-
-    // MARK: - Merging
-
-    private func merge(_ operands: Operands, _ writer: CheckpointWriter) throws {
-        let count = operands.base.elementCount
-        let rangeCount = (count + Self.rangeElements - 1) / Self.rangeElements
-        guard rangeCount > 0 else { return }
-        let failure = Mutex<(any Error)?>(nil)
-        let threads = min(Self.threads, rangeCount)
-        DispatchQueue.concurrentPerform(iterations: threads) { thread in
-            do {
-                try mergeRanges(operands, stride(from: thread, to: rangeCount, by: threads), count, writer)
-            } catch {
-                failure.withLock { $0 = $0 ?? error }
-            }
-        }
-        if let error = failure.withLock({ $0 }) { throw error }
-    }
-
-    private func mergeRanges(
-        _ operands: Operands, _ ranges: StrideTo<Int>, _ count: Int, _ writer: CheckpointWriter
-    ) throws {
-        // Shares are no whole numbers: in fp64, the mean of equal values still rounds to them.
-        let precision =
-            plan.spec.method.needsFactors
-            ? .double : MergePrecision(operands: [operands.type, operands.outputType] + operands.tasks.map(\.type))
-        var merge = try ElementwiseMerge(capacity: Self.rangeElements, precision: precision)
-        var bytes = [UInt8](repeating: 0, count: Self.rangeElements * 8)
-        var output = [UInt8](repeating: 0, count: Self.rangeElements * operands.outputType.byteCount)
-        let method: MergeMethod = operands.divides ? .weightedAverage : .taskArithmetic
-        for range in ranges {
-            let elements = range * Self.rangeElements..<min((range + 1) * Self.rangeElements, count)
-            try begin(&merge, operands, elements, &bytes)
-            for task in operands.tasks {
-                let size = try read(task.tensor.slice, task.type, elements, into: &bytes)
-                try merge.add(bytes.span.bytes.extracting(first: size), type: task.type, weight: task.weight)
-            }
-            let written = elements.count * operands.outputType.byteCount
-            var span = output.mutableSpan
-            var raw = span.mutableBytes
-            var target = raw._mutatingExtracting(first: written)
-            try merge.finish(method: method, alpha: operands.scale, into: &target, type: operands.outputType)
-            try writer.write(
-                output.span.bytes.extracting(first: written), to: operands.name,
-                at: elements.lowerBound * operands.outputType.byteCount)
-        }
-    }
-
-    /// Starts a range at the base, or at nothing; the base's own weight counts either way.
-    private func begin(
-        _ merge: inout ElementwiseMerge, _ operands: Operands, _ elements: Range<Int>, _ bytes: inout [UInt8]
-    ) throws {
-        guard operands.startsAtBase || operands.baseWeight != nil else {
-            return try merge.begin(elements: elements.count)
-        }
-        let size = try read(operands.base.slice, operands.type, elements, into: &bytes)
-        let base = bytes.span.bytes.extracting(first: size)
-        if operands.startsAtBase {
-            try merge.begin(base: base, type: operands.type)
-            if let weight = operands.baseWeight { try merge.addBase(weight: weight) }
-        } else if let weight = operands.baseWeight {
-            try merge.begin(elements: elements.count)
-            try merge.add(base, type: operands.type, weight: weight)
-        }
-    }
-
-    /// Reads some elements of a tensor and says how many bytes they have.
-    private func read(
-        _ slice: FileSlice, _ type: ElementType, _ elements: Range<Int>, into bytes: inout [UInt8]
-    ) throws -> Int {
-        let count = elements.count * type.byteCount
-        var span = bytes.mutableSpan
-        var raw = span.mutableBytes
-        var target = raw._mutatingExtracting(first: count)
-        try job.inputs.files[slice.file].read(
-            fromFileOffset: Int(slice.offset) + elements.lowerBound * type.byteCount, into: &target)
-        return count
+        of tensor: TensorInventory, _ type: ElementType, _ settings: MergeSettings, _ shares: TaskShares
+    ) -> TensorMerge.Operands {
+        let participants = participants(in: tensor, settings)
+        let names = participants.map(\.task.name)
+        return TensorMerge.Operands(
+            base: tensor, type: type,
+            models: participants.compactMap { position, task, own, weight in
+                own.floatingType.map {
+                    let share = shares.share(of: task.name, among: names)
+                    return TensorMerge.Operands.Model(
+                        position: position, tensor: own, type: $0, weight: share * weight)
+                }
+            },
+            outputType: plan.spec.outputType ?? type, scale: settings.scale(tensor: tensor.name),
+            startsAtBase: plan.spec.method != .linear, baseWeight: settings.baseWeight(tensor: tensor.name),
+            divides: settings.divides(tensor: tensor.name), needsDouble: plan.spec.method.needsFactors)
     }
 
     // MARK: - Copying
 
-    private func copy(_ tensor: TensorInventory, _ writer: CheckpointWriter) throws {
+    /// Copies the base's tensor, after a look at what the models have in its place.
+    private func copy(
+        _ tensor: TensorInventory, isWeight: Bool, _ writer: CheckpointWriter, _ settings: MergeSettings
+    ) throws -> MergedTensors.Tensor {
+        var state = MergedTensors.Tensor(state: .copied)
+        for (position, task, own, _) in participants(in: tensor, settings)
+        where try comparison.differ(tensor, own) {
+            guard !isWeight else {
+                let location = plan.inventory.checkpoints[task.name]?.location ?? ""
+                throw CoordinatorWorkError.badInput(
+                    "\(location): \(EncodedWeights.message([tensor], task: task.name))")
+            }
+            state.differing.insert(position)
+        }
         try copy(byteCount: Int(tensor.slice.byteCount), to: tensor.name, writer) { offset, target throws in
             try job.inputs.files[tensor.slice.file].read(
                 fromFileOffset: Int(tensor.slice.offset) + offset, into: &target)
         }
+        return state
     }
 
-    private func copy(_ blob: BlobReference, to name: String, _ writer: CheckpointWriter) throws {
+    /// Copies what a worker merged.
+    private func copy(
+        _ blob: BlobReference, to tensor: TensorInventory, _ writer: CheckpointWriter, _ settings: MergeSettings
+    ) throws -> MergedTensors.Tensor {
+        var state = MergedTensors.Tensor(state: .unchanged)
+        for (position, _, own, _) in participants(in: tensor, settings) where try comparison.differ(tensor, own) {
+            state.differing.insert(position)
+        }
+        if !state.differing.isEmpty { state.state = .changed }
         // Hashed on its way: nothing is published when the last range shows that the blob is damaged.
         let source = try store.blob(blob.digest, byteCount: Int(clamping: blob.byteCount))
-        try copy(byteCount: source.byteCount, to: name, writer) { offset, target throws in
+        try copy(byteCount: source.byteCount, to: tensor.name, writer) { offset, target throws in
             try source.read(at: offset, into: &target)
         }
         try source.verify()
+        return state
     }
 
     private func copy(

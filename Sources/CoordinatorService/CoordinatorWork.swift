@@ -86,6 +86,10 @@ actor CoordinatorWork {
     private func run(_ operation: CoordinatorOperation, _ task: CoordinatorTask) throws -> UnitResult {
         switch operation {
         case .digestInputs: return try InputDigestsWork.run(task.job)
+        case .mergeCheckpoint:
+            var merged = try CheckpointMerge(job: task.job, store: blobs.store, result: task.results).run()
+            merged.blobs = try StagedFiles.digests(of: operation, in: task.job.output)
+            return merged
         default:
             try write(operation, task)
             return UnitResult(blobs: try StagedFiles.digests(of: operation, in: task.job.output))
@@ -99,8 +103,6 @@ actor CoordinatorWork {
         case .assembleFactors(let name): try assembly.writeFactors(of: name)
         case .assembleRegularizer(let target): try assembly.writeRegularizer(for: target)
         case .assembleInverses(let target): try assembly.writeInverses(for: target)
-        case .mergeCheckpoint:
-            try CheckpointMerge(job: task.job, store: blobs.store, result: task.results).run()
         case .writeReport:
             for file in task.job.inputs.files { try InputDigestsWork.requireUnchanged(file) }
             try ReportWriter(job: task.job, build: build, result: task.results, execution: task.executions).run()
@@ -113,7 +115,7 @@ actor CoordinatorWork {
             for warning in DampingWarnings(plan: task.job.plan, result: task.results).sentences {
                 logger.warning("\(warning)", metadata: [LogKeys.job: "\(task.lease.unit.job)"])
             }
-        case .digestInputs: break
+        case .digestInputs, .mergeCheckpoint: break
         }
     }
 

@@ -40,6 +40,9 @@ struct InventoryReader {
             readFactors(of: task)
         }
         compareBaseDigests()
+        let repeated = RepeatedRows(inventory: inventory, files: openFiles, tasks: spec.tasks.map(\.name))
+        problems += repeated.problems
+        inventory.notices += repeated.notices
     }
 
     // MARK: - Checkpoints
@@ -77,7 +80,10 @@ struct InventoryReader {
                         slice: slice(of: tensor, in: file, index: index))
                 })
         }
-        return CheckpointInventory(location: path.string, shards: shards)
+        let description = ModelDescription(of: path, within: roots)
+        return CheckpointInventory(
+            location: path.string, shards: shards, isQuantized: description.isQuantized,
+            modelType: description.modelType)
     }
 
     private func slice(of tensor: TensorInfo, in file: SafetensorsFile, index: Int) -> FileSlice {

@@ -87,6 +87,10 @@ enum JobAdmission {
         // What the files say of each other is said with the rest, unless it would only echo what was misread.
         if formProblems.isEmpty, inventory.isComplete(for: spec) {
             problems += spec.problems(against: inventory)
+            if problems.isEmpty {
+                let comparison = TensorComparison(files: reader.openFiles)
+                problems += EncodedWeights(spec: spec, inventory: inventory, comparison: comparison).problems()
+            }
         }
         inventory.notices += companionNotices(of: spec, base)
         let plan: JobPlan? = problems.isEmpty ? try JobPlan(spec: spec, inventory: inventory) : nil

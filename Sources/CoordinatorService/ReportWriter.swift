@@ -34,7 +34,7 @@ struct ReportWriter {
             .init("layers", .array(try layers)),
             .init("interference", interference),
             .init("penalties", penalties),
-            .init("merge", merge),
+            .init("merge", MergeReport(job: job, result: result).json),
             .init("notices", .array(plan.notices.map { .string($0.description) })),
             .init("warnings", .array(DampingWarnings(plan: plan, result: result).sentences.map { .string($0) })),
             .init("run", runDescription),
@@ -67,6 +67,7 @@ struct ReportWriter {
             .init("merge_method", .string(plan.spec.method.rawValue)),
             .init("normalize", normalize),
             .init("dtype", plan.spec.outputType.map { .string($0.rawValue) } ?? .null),
+            .init("non_finite", .string(plan.spec.nonFinite.rawValue)),
             .init("normalization", .string(curvature.normalization.rawValue)),
             .init("exact_probes", .bool(curvature.hasExactProbes)),
             .init("damping", curvature.damping.description),
@@ -258,32 +259,6 @@ struct ReportWriter {
             sum += plan.curvatureWeight(of: other) / total * values[vector]
         }
         return sum
-    }
-
-    private var merge: JSONValue {
-        guard plan.spec.outputs.contains(.merged) else { return .null }
-        let withFactors = Set(plan.blockMerges.keys)
-        let covered = Set(plan.blocks.filter { withFactors.contains($0.name) }.flatMap(\.parameters))
-        let others = plan.inventory.base.tensors.keys.filter { !covered.contains($0) }.sorted()
-        let health = plan.blocks.compactMap { block -> JSONValue.Member? in
-            guard let unit = plan.blockMerges[block.name], let found = result(unit)?.measurements else { return nil }
-            return .init(
-                block.name,
-                .object(
-                    found.sorted { $0.key.rawValue < $1.key.rawValue }.map { name, values in
-                        .init(name.rawValue, .array(values.map(JSONValue.of)))
-                    }))
-        }
-        let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
-        let lists = Dictionary(grouping: others) { settings.elementwiseRule(tensor: $0) }
-        let rules = ElementwiseRule.allCases.compactMap { rule -> JSONValue.Member? in
-            lists[rule].map { names in .init(rule.reportKey, .array(names.map { .string($0) })) }
-        }
-        return .object(
-            [.init("method", .string(plan.spec.method.rawValue))] + rules + [
-                .init("files", .ofCompanions(CompanionFiles(besides: job.inputs.base))),
-                .init("health", .object(health)),
-            ])
     }
 
     // MARK: - How it went

@@ -5,22 +5,18 @@ import Safetensors
 extension CurvatureSet {
     /// Bytes of rows read at a time from a full square.
     private static let blockByteCount = 8 << 20
-    /// Pairs of mirrored elements that are compared in a full square; each costs two small reads.
-    private static let comparedPairCount = 64
-    /// How far mirrored elements may lie apart, relative to the larger one: other programs sum the two in another
-    /// order.
-    private static let symmetryTolerance = 1.0e-3
-
     /// Reads a matrix in fp32; an F64 matrix is rounded to nearest even.
     ///
-    /// - Throws: ``JobFileError``: no such matrix, one that is not symmetric, or a failed read.
+    /// - Throws: ``JobFileError``: no such matrix, one that is not symmetric and positive semi-definite, or a failed
+    ///   read.
     public func readFloat(_ name: CurvatureTensorName) throws(JobFileError) -> PackedSymmetricMatrix<Float> {
         try read(name) { type, bytes, target throws(LinearAlgebraError) in try type.decode(bytes, into: &target) }
     }
 
     /// Reads a matrix in fp64, exactly.
     ///
-    /// - Throws: ``JobFileError``: no such matrix, one that is not symmetric, or a failed read.
+    /// - Throws: ``JobFileError``: no such matrix, one that is not symmetric and positive semi-definite, or a failed
+    ///   read.
     public func readDouble(_ name: CurvatureTensorName) throws(JobFileError) -> PackedSymmetricMatrix<Double> {
         try read(name) { type, bytes, target throws(LinearAlgebraError) in try type.decode(bytes, into: &target) }
     }
@@ -35,9 +31,11 @@ extension CurvatureSet {
         guard let entry = self[name], let file = tensors[name.name]?.file else {
             throw .missingTensor(file: tensors.path, tensor: name.name)
         }
-        if entry.storage == .full { try compareMirroredElements(of: entry, in: file) }
         var matrix = try wrapping(entry.file) { () throws(LinearAlgebraError) in
             try PackedSymmetricMatrix<Scalar>(dimension: entry.dimension)
+        }
+        var square = try wrapping(entry.file) { () throws(LinearAlgebraError) in
+            try Matrix<Double>(rows: entry.dimension, columns: entry.dimension)
         }
         let size = entry.elementType.byteCount
         let rowByteCount = entry.dimension * size
@@ -55,8 +53,12 @@ extension CurvatureSet {
                 let rowStart = (isFull ? row * entry.dimension : PackedTriangle.offset(ofRow: row)) * size - start
                 let source = block.span.bytes.extracting(rowStart..<rowStart + (row + 1) * size)
                 try store(source, row, entry, into: &matrix, decode)
+                let whole = block.span.bytes.extracting(
+                    rowStart..<rowStart + (isFull ? entry.dimension : row + 1) * size)
+                try store(whole, row, entry, into: &square)
             }
         }
+        try requireFactor(square, entry)
         return matrix
     }
 
@@ -91,61 +93,28 @@ extension CurvatureSet {
         } catch { throw .linearAlgebra(file: entry.file, error) }
     }
 
-    // MARK: - Symmetry
+    // MARK: - What every matrix here is
 
-    /// Compares elements spread over the square with their mirrors, among them the corner.
-    private func compareMirroredElements(of entry: Entry, in file: SafetensorsFile) throws(JobFileError) {
-        let dimension = entry.dimension
-        guard dimension > 1 else { return }
-        for pair in 0..<Self.comparedPairCount {
-            // Row from the last downwards in even steps, column by a step that has no factor in common with most n.
-            let row = dimension - 1 - pair * (dimension - 1) / Self.comparedPairCount
-            let column = pair * 7919 % row
-            let value = try element(row, column, of: entry, in: file)
-            let mirrored = try element(column, row, of: entry, in: file)
-            let difference = (value - mirrored).magnitude
-            // NaN is no asymmetry here: it is reported, with its row, where values are checked.
-            if difference > Self.symmetryTolerance * max(value.magnitude, mirrored.magnitude), difference > 1.0e-30 {
-                let scale = try diagonalScale(row, column, of: entry, in: file)
-                guard difference > 1.0e-5 * scale else { continue }
-                throw .notSymmetric(
-                    file: entry.file,
-                    tensor: entry.name.name,
-                    row: row,
-                    column: column,
-                    value: value,
-                    mirrored: mirrored
-                )
+    /// Both triangles of a square, the lower of a packed matrix, for the check.
+    private func store(
+        _ source: RawSpan, _ row: Int, _ entry: Entry, into square: inout Matrix<Double>
+    ) throws(JobFileError) {
+        do throws(LinearAlgebraError) {
+            try square.withMutableSpan { (span: inout MutableSpan<Double>) throws(LinearAlgebraError) in
+                let start = row * entry.dimension
+                let count = source.byteCount / entry.elementType.byteCount
+                var target = span._mutatingExtracting(start..<start + count)
+                try entry.elementType.decode(source, into: &target)
             }
-        }
+        } catch { throw .linearAlgebra(file: entry.file, error) }
     }
 
-    /// √(m_rr · m_cc), beside which rounding errors of an element are small even when the element is near 0.
-    private func diagonalScale(
-        _ row: Int,
-        _ column: Int,
-        of entry: Entry,
-        in file: SafetensorsFile
-    ) throws(JobFileError) -> Double {
-        let product = try element(row, row, of: entry, in: file) * element(column, column, of: entry, in: file)
-        return product.magnitude.squareRoot()
-    }
-
-    private func element(
-        _ row: Int,
-        _ column: Int,
-        of entry: Entry,
-        in file: SafetensorsFile
-    ) throws(JobFileError) -> Double {
-        let size = entry.elementType.byteCount
-        let bytes = try wrapping { () throws(SafetensorsError) in
-            try file.bytes(of: entry.name.name, at: (row * entry.dimension + column) * size, count: size)
-        }
-        var value = [0.0]
-        try wrapping(entry.file) { () throws(LinearAlgebraError) in
-            var target = value.mutableSpan
-            try entry.elementType.decode(bytes.span.bytes, into: &target)
-        }
-        return value[0]
+    /// Factors, regularizers and inverses are all symmetric and positive semi-definite.
+    private func requireFactor(_ square: consuming Matrix<Double>, _ entry: Entry) throws(JobFileError) {
+        let flaw: FactorFlaw?
+        do throws(LinearAlgebraError) {
+            flaw = try SemidefiniteCheck.flaw(in: square, readsBothTriangles: entry.storage == .full)
+        } catch { throw .linearAlgebra(file: entry.file, error) }
+        if let flaw { throw .noFactor(file: entry.file, tensor: entry.name.name, flaw) }
     }
 }

@@ -6,8 +6,8 @@ public import SystemPackage
 
 /// An open factor, regularizer or inverse file, or a sharded set of them.
 ///
-/// The matrices are checked for shape and type when the set is opened, and for symmetry, on a sample of elements, when
-/// they are read.
+/// The matrices are checked for shape and type when the set is opened; when they are read, for NaN and infinity, for
+/// symmetry in every element, and for negative eigenvalues.
 public final class CurvatureSet: Sendable {
     /// A matrix of the set.
     public struct Entry: Equatable, Sendable {

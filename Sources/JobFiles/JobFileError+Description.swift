@@ -14,7 +14,7 @@ extension JobFileError {
         case .rowsOutside(let tensor, let rows, let rowCount):
             "tensor \"\(tensor)\" has \(rowCount) rows; rows \(rows.lowerBound) to \(rows.upperBound) are not all in it."
         case .wrongFormat, .metadataMissing, .metadataInvalid, .zeroSamples: metadataDescription
-        case .unknownTensor, .missingTensor, .shape, .dataType, .notSymmetric: tensorDescription
+        case .unknownTensor, .missingTensor, .shape, .dataType, .noFactor: tensorDescription
         case .partnerMissing, .rowsPerSample, .gradientRows, .parameterRows, .differs: captureDescription
         }
     }
@@ -42,9 +42,7 @@ extension JobFileError {
             "\(file): tensor \"\(tensor)\" has the shape \(shape); expected \(expected)."
         case .dataType(let file, let tensor, let found, let expected):
             "\(file): tensor \"\(tensor)\" holds \(found.rawValue); expected \(expected)."
-        case .notSymmetric(let file, let tensor, let row, let column, let value, let mirrored):
-            "\(file): tensor \"\(tensor)\" is \(value) at (\(row), \(column)) but \(mirrored) at (\(column), \(row)); "
-                + "expected a symmetric matrix."
+        case .noFactor(let file, let tensor, let flaw): "\(file): tensor \"\(tensor)\": \(flaw)"
         default: ""
         }
     }

@@ -41,8 +41,8 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case differs(file: FilePath, other: FilePath, subject: String, found: String, expected: String)
     /// Rows that the captured tensor does not have.
     case rowsOutside(tensor: String, rows: Range<Int>, rowCount: Int)
-    /// A matrix that should be symmetric and is not at this element.
-    case notSymmetric(file: FilePath, tensor: String, row: Int, column: Int, value: Double, mirrored: Double)
+    /// A matrix that is not finite, symmetric and positive semi-definite.
+    case noFactor(file: FilePath, tensor: String, FactorFlaw)
     /// Two or more of the above, all that were found.
     case several([JobFileError])
 

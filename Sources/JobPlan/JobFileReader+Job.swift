@@ -8,7 +8,7 @@ import Yams
 extension JobFileReader {
     private static let jobKeys = [
         "merge_method", "base_model", "models", "parameters", "dtype", "out_dtype", "tokenizer_source", "kfac",
-        "outputs", "output",
+        "outputs", "output", "non_finite",
     ]
 
     private static let unsupportedJobKeys = [
@@ -49,11 +49,13 @@ extension JobFileReader {
         let parameters = entries["parameters"].map { readParameters($0, isGlobal: true) } ?? MergeParameters()
         let outputType = readElementType(entries["dtype"], "dtype")
         let finalType = readElementType(entries["out_dtype"], "out_dtype") ?? outputType
+        let nonFinite = entries["non_finite"].flatMap { word($0, "non_finite", as: NonFiniteValues.self) }
         guard let base = base ?? models?.first, let output else { return nil }
         return JobSpec(
             // A method that cannot be read is a problem already; the files can be looked at without it.
             method: method ?? .taskArithmetic, baseModel: base, tasks: tasks, listedBase: models?.base,
-            parameters: parameters, outputType: finalType, curvature: curvature,
+            parameters: parameters, outputType: finalType, nonFinite: nonFinite ?? .refuse,
+            curvature: curvature,
             outputs: outputs
                 ?? defaultOutputs(
                     models?.entries ?? [], asksForRegularizer: entries["kfac"]?.mapping?["regularizer"] != nil),

@@ -19,6 +19,9 @@ public struct JobInventory: Equatable, Sendable {
     /// What the reading of the files found that a person should know.
     public var notices: [JobNotice] = []
 
+    /// The kinds of the checkpoints' tensors.
+    public var tensorKinds: TensorKinds { TensorKinds([base] + checkpoints.values) }
+
     /// Collects what was read.
     public init(
         files: [InputFile] = [], base: CheckpointInventory = CheckpointInventory(location: "", shards: []),
@@ -123,11 +126,17 @@ public struct CheckpointInventory: Equatable, Sendable {
     public var shards: [Shard]
     /// The tensors by name.
     public let tensors: [String: TensorInventory]
+    /// Whether the model says that its weights are quantised.
+    public var isQuantized: Bool
+    /// Which architecture the model says it is.
+    public var modelType: String?
 
     /// Collects the shards of a checkpoint.
-    public init(location: String, shards: [Shard]) {
+    public init(location: String, shards: [Shard], isQuantized: Bool = false, modelType: String? = nil) {
         self.location = location
         self.shards = shards
+        self.isQuantized = isQuantized
+        self.modelType = modelType
         tensors = Dictionary(
             shards.flatMap(\.tensors).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     }

@@ -10,7 +10,9 @@ extension JobSpec {
     /// Source: DESIGN section 1, "validation happens at submit, before any work".
     public func problems(against inventory: JobInventory) -> [JobProblem] {
         let selection = CurvatureSelection(spec: self, inventory: inventory)
-        var problems = outputProblems(inventory) + targetProblems() + weightProblems(inventory) + selection.problems
+        var problems =
+            outputProblems(inventory) + targetProblems() + weightProblems(inventory) + selection.problems
+            + layoutProblems(selection.blocks, inventory.base) + curvatureWeightProblems(inventory)
         for task in tasks {
             if let checkpoint = inventory.checkpoints[task.name] {
                 problems += checkpointProblems(of: task, checkpoint, against: inventory.base)

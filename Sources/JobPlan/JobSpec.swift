@@ -20,6 +20,8 @@ public struct JobSpec: Equatable, Sendable {
     public var parameters: MergeParameters
     /// Element type of the merged checkpoint; the base's, tensor by tensor, when absent.
     public var outputType: ElementType?
+    /// Whether NaN and infinity in checkpoints are merged as they are, and counted, rather than refused.
+    public var nonFinite = NonFiniteValues.refuse
     /// What concerns the curvature.
     public var curvature: CurvatureSpec
     /// What to write.
@@ -165,6 +167,14 @@ public struct RegularizerSpec: Equatable, Sendable {
         case .perTask: nil
         }
     }
+}
+
+/// What becomes of NaN and infinity in checkpoints.
+public enum NonFiniteValues: String, Equatable, Sendable, Codable, CaseIterable {
+    /// They are an error that names file, tensor and element.
+    case refuse
+    /// They pass through sums as IEEE 754 says, and are counted in the report.
+    case allow
 }
 
 /// What a job can write.

@@ -50,10 +50,12 @@ public struct MergeSettings: Sendable {
 
     /// Σ w_t over the merged tasks, and the base where it counts; with shares Σ λ_t w_t.
     func weightSum(tensor: String, shares: TaskShares? = nil) -> Double {
-        spec.tasks.filter { $0.model != nil }
-            .reduce(baseWeight(tensor: tensor) ?? 0) {
-                $0 + (shares?.share(of: $1.name) ?? 1) * weight(of: $1, tensor: tensor)
-            }
+        let weighted = spec.tasks.filter { $0.model != nil }
+            .map { (name: $0.name, weight: weight(of: $0, tensor: tensor)) }.filter { $0.weight != 0 }
+        let participants = weighted.map(\.name)
+        return weighted.reduce(baseWeight(tensor: tensor) ?? 0) {
+            $0 + (shares?.share(of: $1.name, among: participants) ?? 1) * $1.weight
+        }
     }
 
     /// How a tensor without factors is merged.

@@ -130,7 +130,7 @@ extension Planner {
                                     name: name.description, dimension: factor.dimension,
                                     elementType: factor.elementType, isPacked: factor.isPacked, slice: factor.slice))),
                         after: [],
-                        cost: .streaming(inputBytes: factor.slice.byteCount, outputBytes: .packed(dimension), rows: 1),
+                        cost: .factorImport(inputBytes: factor.slice.byteCount, dimension: dimension),
                         title: "import of factor \"\(name)\" of task \"\(task)\"", block: block.name))
             }
         }

@@ -21,18 +21,22 @@ extension Planner {
 
     private mutating func planBlockMerge(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) {
         let names = block.parameters
+        // A model of weight 0 contributes nothing: neither its parameters nor its curvature are read.
+        let weighted = mergedTasks.map { (task: $0, weight: settings.weight(of: $0, tensor: names[0])) }
+            .filter { $0.weight != 0 }
+        let participants = weighted.map(\.task.name)
         // `normalize` divides the whole mean by what its weights sum to.
         let divisor = settings.divides(tensor: names[0]) ? settings.weightSum(tensor: names[0], shares: shares) : 1
-        let tasks = mergedTasks.compactMap { task -> MergeBlockOperation<UnitOutput>.Task? in
+        let tasks = weighted.compactMap { task, weight -> MergeBlockOperation<UnitOutput>.Task? in
             guard let checkpoint = inventory.checkpoints[task.name],
                 let factors = factors(
                     block, from: { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] })
             else { return nil }
             return MergeBlockOperation.Task(
-                parameters: parameters(block, in: checkpoint),
-                weight: settings.weight(of: task, tensor: names[0]) / divisor, lambda: shares.share(of: task.name),
-                factors: factors)
+                parameters: parameters(block, in: checkpoint), weight: weight / divisor,
+                lambda: shares.share(of: task.name, among: participants), factors: factors)
         }
+        guard !tasks.isEmpty else { return }
         let base = parameters(block, in: inventory.base)
         let operation = MergeBlockOperation(
             block: block, base: base, tasks: tasks, scale: settings.scale(tensor: names[0]),

@@ -81,6 +81,14 @@ extension UnitCost {
             outputBytes: .packed(dimension), memoryBytes: UInt64(clamping: memory).saturatingSum(streamingBytes))
     }
 
+    /// A finished factor: a Cholesky factorization in fp64, n³/3 multiply-adds that count double, is its proof.
+    static func factorImport(inputBytes: UInt64, dimension: Int) -> UnitCost {
+        UnitCost(
+            multiplyAdds: 2 / 3 * Double(dimension) * Double(dimension) * Double(dimension), inputBytes: inputBytes,
+            outputBytes: .packed(dimension),
+            memoryBytes: UInt64.squareDouble(dimension).saturatingSum(streamingBytes))
+    }
+
     /// Penalties: two products a task vector, with both factors as fp64 squares.
     static func penalty(block: CurvatureBlock, taskVectors: Int) -> UnitCost {
         let (matrix, squares, packed, products) = shape(of: block)

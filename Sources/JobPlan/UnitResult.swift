@@ -74,4 +74,11 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case coefficients
     /// Of optimal sums: for each target the share of the per-task form's norm that they miss.
     case relativeError = "relative_error"
+    /// Of a merged checkpoint: for each tensor of the base what became of it.
+    case tensorStates = "tensor_states"
+    /// Of a merged checkpoint: for each task, in words of 48 bits, whether its tensor differs from the base's.
+    case differingTensors = "differing_tensors"
+    /// Of a merged checkpoint: tensor, checkpoint (0 for the base, else the task's position + 1) and number of its NaN
+    /// and infinities, one after the other.
+    case nonFinite = "non_finite"
 }

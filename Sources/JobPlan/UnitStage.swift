@@ -71,7 +71,8 @@ extension WorkerOperation {
             let dimension = Double(operation.dimension)
             return dimension * dimension * Double(min(operation.chunkRows, operation.rows)) / 1e11
         // These stream, and count every range.
-        case .importFactor, .combine, .accumulate, .accumulateOptimal: return 0
+        case .combine, .accumulate, .accumulateOptimal: return 0
+        case .importFactor(let operation): return factorization(operation.dimension)
         case .invert(let operation): return factorization(operation.dimension)
         case .penalty(let operation): return factorization(operation.block.factors.map(\.dimension).max() ?? 0)
         case .mergeBlock(let operation):

@@ -157,7 +157,7 @@ extension DampedFactorization {
             throw .linearAlgebra(error)
         }
         let damping = max(health.requestedDamping, ladder.firstStep * summary.meanMagnitude)
-        let damped = eigen.values.map { max($0, 0) + damping / scale }
+        let damped = eigen.values.map { $0.clampedToZero + damping / scale }
         health.attempts += 1
         health.remedy = .clampedEigenvalues
         health.damping = damping

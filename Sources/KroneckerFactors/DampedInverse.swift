@@ -61,7 +61,8 @@ public struct DampedInverse: ~Copyable, Sendable {
         // An inverse is positive definite: no element is larger than the largest on the diagonal.
         if let row = packed.diagonal.firstIndex(where: { !$0.isFinite }) { throw .exceedsStorage(row: row) }
         let freeCount = Double(packed.dimension - pinned.count)
-        health.rankEstimate = min(freeCount, max(0, freeCount - health.damping * freeTrace))
+        let rank = (freeCount - health.damping * freeTrace).clampedToZero
+        health.rankEstimate = rank > freeCount ? freeCount : rank
         return DampedInverse(inverse: packed, health: health)
     }
 

@@ -18,6 +18,9 @@ public struct FactorAccumulation: ~Copyable, Sendable {
     /// Captured rows added so far, before any reduction.
     public private(set) var rowCount = 0
 
+    /// The largest magnitude of rows while their squares left next to nothing; nil as soon as they left something.
+    private var faintMagnitude: Double? = 0
+
     private var sum: PackedSymmetricMatrix<Double>
     private var columnSums: Matrix<Double>
 
@@ -93,9 +96,12 @@ public struct FactorAccumulation: ~Copyable, Sendable {
     /// - Parameter divisor: From ``FactorNormalization/divisor(of:counts:)``.
     /// - Returns: The packed factor.
     /// - Throws: ``KroneckerFactorsError/noRows``, ``KroneckerFactorsError/exceedsStorage(row:)`` or
-    ///   ``KroneckerFactorsError/linearAlgebra(_:)``; the sum is gone.
+    ///   ``KroneckerFactorsError/linearAlgebra(_:)``, or ``KroneckerFactorsError/squaresVanish(rows:largest:)`` for
+    ///   rows that are not zero, but leave nothing in fp32; the sum is gone.
     public consuming func finish(divisor: Double) throws(KroneckerFactorsError) -> PackedSymmetricMatrix<Float> {
         guard rowCount > 0 else { throw .noRows }
+        try requireSquares()
+        let (rows, columns) = (rowCount, columnCount)
         let total = finishPartial()
         let dimension = total.dimension
         var factor = try carryingErrors { () throws(LinearAlgebraError) in
@@ -106,7 +112,23 @@ public struct FactorAccumulation: ~Copyable, Sendable {
                 try PartialSums.normalize(sums, divisor: divisor, firstElement: 0, into: &destination)
             }
         }
+        // Division, too, may leave nothing of a sum.
+        let largest = (0..<columns).map { total[$0, $0] }.largest() ?? 0
+        let stored = (0..<columns).map { factor[$0, $0] }.largest() ?? 0
+        guard largest == 0 || stored >= Float.leastNormalMagnitude else {
+            throw .squaresVanish(rows: rows, largest: (largest / Double(rows)).squareRoot())
+        }
         return factor
+    }
+
+    /// Refuses rows that are not zero, but whose squares leave nothing in fp32.
+    ///
+    /// - Throws: ``KroneckerFactorsError/squaresVanish(rows:largest:)``.
+    public func requireSquares() throws(KroneckerFactorsError) {
+        guard let largest = faintMagnitude, largest > 0,
+            largest * largest < Double(Float.leastNormalMagnitude)
+        else { return }
+        throw .squaresVanish(rows: rowCount, largest: largest)
     }
 
     /// The sum itself, for a factor whose rows are shared among several units; see ``PartialSums``.
@@ -127,10 +149,29 @@ public struct FactorAccumulation: ~Copyable, Sendable {
         with product: inout SymmetricProduct
     ) throws(LinearAlgebraError) {
         try product.add(rows: rows, of: matrix, to: &sum)
+        noteFaintness(rows: rows, of: matrix)
         guard appendsOne else { return }
         try columnSums.withMutableSpan { (sums: inout MutableSpan<Double>) throws(LinearAlgebraError) in
             try addColumnSums(ofRows: rows, of: matrix, to: &sums)
         }
+    }
+
+    /// Looks at the diagonal after each chunk, and at the rows only as long as it shows next to nothing.
+    private mutating func noteFaintness(rows: Range<Int>, of matrix: borrowing Matrix<Float>) {
+        guard let known = faintMagnitude else { return }
+        let floor = Double(Float.leastNormalMagnitude) * Double(rows.count)
+        guard !(0..<columnCount).contains(where: { sum[$0, $0] >= floor && floor > 0 }) else {
+            faintMagnitude = nil
+            return
+        }
+        var largest = known
+        matrix.withSpan { elements in
+            for index in rows.lowerBound * columnCount..<rows.upperBound * columnCount {
+                let magnitude = Double(elements[index].magnitude)
+                if magnitude > largest { largest = magnitude }
+            }
+        }
+        faintMagnitude = largest
     }
 
     private mutating func addReduced(

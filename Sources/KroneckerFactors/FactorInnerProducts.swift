@@ -82,7 +82,8 @@ public enum AccumulationError {
             inputSquares += lambdas[first] * inputRow
         }
         let norms = exactSquares * gradientSquares * inputSquares
-        guard norms > 0 else { return 0 }
-        return max(0, 1 - cross * cross / norms).squareRoot()
+        // NaN is no zero.
+        guard norms != 0 else { return 0 }
+        return (1 - cross * cross / norms).clampedToZero.squareRoot()
     }
 }

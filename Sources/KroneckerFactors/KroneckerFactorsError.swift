@@ -22,8 +22,12 @@ public enum KroneckerFactorsError: Error, Equatable, Sendable {
     case invalidDamping(value: Double)
     /// A stored factor with NaN or infinity in this row.
     case factorNotFinite(row: Int)
-    /// A result whose diagonal does not fit fp32, in which factors are stored.
+    /// A result with an element in this row that does not fit fp32, in which factors are stored.
     case exceedsStorage(row: Int)
+    /// Rows of values whose squares all vanish in fp32, or all but vanish; the largest magnitude of them.
+    case squaresVanish(rows: Int, largest: Double)
+    /// Inner products of two tasks' factors that are not finite.
+    case productNotFinite(first: Int, second: Int)
     /// A failure of storage, shape or BLAS.
     case linearAlgebra(LinearAlgebraError)
 }
@@ -52,8 +56,14 @@ extension KroneckerFactorsError: CustomStringConvertible {
         case .factorNotFinite(let row):
             "row \(row) of the factor holds NaN or infinity; expected finite values. Compute the factor again."
         case .exceedsStorage(let row):
-            "the diagonal element of row \(row) does not fit fp32; expected a magnitude below 3.4e38. Raise the damping "
+            "an element of row \(row) does not fit fp32; expected a magnitude below 3.4e38. Raise the damping "
                 + "of an inverse; scale the capture of a factor down."
+        case .squaresVanish(let rows, let largest):
+            "the squares of all \(rows) rows vanish in fp32: the largest magnitude is \(largest); expected one above "
+                + "1e-19. Scale the captures up, those of all tasks by one factor: \(1 / largest) makes the largest 1."
+        case .productNotFinite(let first, let second):
+            "the inner product of the factors of the tasks \(first) and \(second) is not finite; expected finite factors. "
+                + "Compute them again."
         case .linearAlgebra(let error):
             error.description
         }

@@ -1,3 +1,5 @@
+import LinearAlgebra
+
 /// The inner products of factors scaled to norm 1.
 ///
 /// Non-negative, since the factors are positive semi-definite, with ones on the diagonal: whatever the magnitudes of
@@ -14,7 +16,7 @@ struct UnitGram: Sendable {
             for second in tasks.indices {
                 let product = products[tasks[first], tasks[second]] / norms[first] / norms[second]
                 // Rounding can leave a product of nearly orthogonal factors below zero.
-                elements.append(first == second ? 1 : max(0, product))
+                elements.append(first == second ? 1 : product.clampedToZero)
             }
         }
     }
@@ -95,7 +97,7 @@ struct NonNegativeFit: Sendable {
         for first in weights.indices {
             for second in weights.indices { sum += gradients[first, second] * dot(residual[second], images[first]) }
         }
-        return max(0, sum)
+        return sum.clampedToZero
     }
 
     /// The same by the differences of three sums, which is faster by the number of tasks: good enough to descend by,
@@ -107,7 +109,7 @@ struct NonNegativeFit: Sendable {
             for task in weights.indices { sum -= 2 * weights[task] * image.gradient[task] * image.input[task] }
             for other in images { sum += dot(term.gradient, other.gradient) * dot(term.input, other.input) }
         }
-        return max(0, sum)
+        return sum.clampedToZero
     }
 
     private func unit(_ task: Int, times value: Double = 1) -> [Double] {
@@ -146,7 +148,7 @@ extension NonNegativeFit {
             }
         }
         for _ in 0..<30 {
-            let largest = step.reduce(0) { max($0, $1.max() ?? 0) }
+            let largest = step.joined().largest() ?? 0
             let scaled = step.map { $0.map { $0 / largest } }
             step = scaled.map { row in
                 var product = [Double](repeating: 0, count: count)
@@ -157,7 +159,7 @@ extension NonNegativeFit {
             }
         }
         let input = step.map { dot($0, weights) }
-        let largest = input.max() ?? 1
+        let largest = input.largest() ?? 1
         var terms = [Term(gradient: unit(0, times: 0), input: input.map { $0 / largest })]
         refit(0, of: &terms)
         return terms[0]
@@ -198,7 +200,7 @@ extension NonNegativeFit {
         var slope = gram.times(vector.indices.map { vector[$0] - best[$0] })
         for _ in 0..<Self.coordinateSweeps {
             for index in vector.indices {
-                let value = max(0, vector[index] - slope[index])
+                let value = (vector[index] - slope[index]).clampedToZero
                 let change = value - vector[index]
                 guard change != 0 else { continue }
                 vector[index] = value

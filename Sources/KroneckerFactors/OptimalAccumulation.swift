@@ -1,3 +1,5 @@
+import LinearAlgebra
+
 /// The best sum of a few Kronecker products for the per-task form of one layer, from inner products of the factors.
 ///
 /// The per-task form (eq. 7) is G = Σ λ_t B_t ⊗ A_t, whose storage and cost grow with the number of tasks. Equation 8
@@ -39,7 +41,8 @@ public struct OptimalAccumulation: Equatable, Sendable {
     ///   - rank: The number of terms; from T' on the error is 0.
     ///   - scale: `mean` approximates G itself; `paper` multiplies every B by T', so that a strength that was tuned for
     ///     equation 8 in the same scale carries over.
-    /// - Throws: ``KroneckerFactorsError/invalidCount(name:value:)`` for a rank below 1.
+    /// - Throws: ``KroneckerFactorsError/invalidCount(name:value:)`` for a rank below 1,
+    ///   ``KroneckerFactorsError/productNotFinite(first:second:)``.
     public init(
         gradients: FactorInnerProducts,
         inputs: FactorInnerProducts,
@@ -48,12 +51,13 @@ public struct OptimalAccumulation: Equatable, Sendable {
         scale: RegularizerScale
     ) throws(KroneckerFactorsError) {
         guard rank >= 1 else { throw .invalidCount(name: "Kronecker products", value: rank) }
+        try requireFinite(gradients, inputs, lambdas)
         // A task whose factors are zero on one side adds nothing to G.
         let tasks = lambdas.indices.filter { lambdas[$0] > 0 && inputs[$0, $0] > 0 && gradients[$0, $0] > 0 }
         let inputNorms = tasks.map { inputs[$0, $0].squareRoot() }
         let gradientNorms = tasks.map { gradients[$0, $0].squareRoot() }
         let magnitudes = tasks.indices.map { lambdas[tasks[$0]] * inputNorms[$0] * gradientNorms[$0] }
-        let largest = magnitudes.max() ?? 0
+        let largest = magnitudes.largest() ?? 0
         let fit = NonNegativeFit(
             gradients: UnitGram(gradients, of: tasks, norms: gradientNorms),
             inputs: UnitGram(inputs, of: tasks, norms: inputNorms),
@@ -75,5 +79,17 @@ public struct OptimalAccumulation: Equatable, Sendable {
             return Term(gradientCoefficients: y, inputCoefficients: x)
         }
         relativeError = fit.wholeSquare > 0 ? (fit.squaredError(solution) / fit.wholeSquare).squareRoot() : 0
+    }
+}
+
+/// A product that is NaN compares as neither positive nor negative: its task would be left out without a word.
+private func requireFinite(
+    _ gradients: FactorInnerProducts, _ inputs: FactorInnerProducts, _ lambdas: [Double]
+) throws(KroneckerFactorsError) {
+    for first in lambdas.indices {
+        for second in lambdas.indices
+        where !(gradients[first, second].isFinite && inputs[first, second].isFinite && lambdas[first].isFinite) {
+            throw .productNotFinite(first: first, second: second)
+        }
     }
 }

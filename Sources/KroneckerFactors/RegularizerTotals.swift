@@ -40,6 +40,7 @@ public struct RegularizerTotals: ~Copyable, Sendable {
 
     /// Writes `scale · total`, rounded once to fp32: the factor of all added tasks.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` for another length; nothing is written then.
+    ///   ``KroneckerFactorsError/exceedsStorage(row:)`` when an element does not fit fp32, after it was written.
     public func write(scale: Double, into destination: inout MutableSpan<Float>) throws(KroneckerFactorsError) {
         do {
             try total.withSpan { (total: Span<Double>) throws(LinearAlgebraError) in
@@ -48,6 +49,7 @@ public struct RegularizerTotals: ~Copyable, Sendable {
         } catch {
             throw .linearAlgebra(error)
         }
+        try requireFinite(destination.span)
     }
 
     /// Writes `scale · (total − coefficient · own)`, rounded once to fp32: the factor without one target.
@@ -58,7 +60,7 @@ public struct RegularizerTotals: ~Copyable, Sendable {
     ///   - scale: From ``RegularizerWeights/scale(of:excluding:)``.
     ///   - destination: `[count]`.
     ///   - certificate: The target's certificate, which collects all ranges.
-    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` for another length; nothing is written then.
+    /// - Throws: As ``write(scale:into:)``.
     public mutating func writeRemainder(
         without own: Span<Float>,
         times coefficient: Double,
@@ -85,6 +87,13 @@ public struct RegularizerTotals: ~Copyable, Sendable {
         } catch {
             throw .linearAlgebra(error)
         }
+        try requireFinite(destination.span)
+    }
+
+    /// A sum over tasks may go beyond fp32, in which it is stored, though no task's factor does.
+    private func requireFinite(_ elements: Span<Float>) throws(KroneckerFactorsError) {
+        guard let place = ElementType.f32.firstNonFinite(in: elements.bytes) else { return }
+        throw .exceedsStorage(row: PackedTriangle.row(containing: firstElement + place))
     }
 
     /// The same for every target, so it is kept until the next task is added.

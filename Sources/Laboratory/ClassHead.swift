@@ -63,12 +63,15 @@ public struct ClassHead: Equatable, Sendable {
     /// The class with the largest logit of each sample.
     ///
     /// - Parameter features: `[samples, features]`.
-    /// - Returns: One class a sample; of equal logits the first.
+    /// - Returns: One class a sample, of equal logits the first; -1, which is no class, where a logit is NaN: a
+    ///   comparison with it would choose one by its place.
     public func classes(of features: [Float]) -> [Int] {
         let samples = features.count / featureWidth
         var logits = [Float](repeating: 0, count: samples * classCount)
         self.logits(of: features, samples: samples, into: &logits)
         return (0..<samples).map { sample in
+            let own = logits[sample * classCount..<(sample + 1) * classCount]
+            guard !own.contains(where: \.isNaN) else { return -1 }
             var best = 0
             for index in 1..<max(1, classCount)
             where logits[sample * classCount + index] > logits[sample * classCount + best] { best = index }

@@ -81,7 +81,13 @@ private struct CurvatureFile {
         guard metadata.form == "per_task" else { return 1 }
         guard let lambda = metadata.lambda[String(prefix.dropLast())] else {
             throw .curvatureMismatch(
-                file: path, tensor: prefix, problem: "has no λ in the metadata. Compute the regularizer again")
+                file: path, tensor: prefix,
+                problem: "has no λ in the metadata. Compute the regularizer again")
+        }
+        guard lambda >= 0, Float(lambda).isFinite else {
+            throw .curvatureMismatch(
+                file: path, tensor: prefix,
+                problem: "has the λ \(lambda) in the metadata; expected 0 to 1. Compute the regularizer again")
         }
         return Float(lambda)
     }
@@ -121,10 +127,9 @@ private struct CurvatureFile {
             do throws(LinearAlgebraError) { elements = try matrix.unpacked().elements } catch {
                 throw JobFileError.linearAlgebra(file: path, error)
             }
+        } catch .noFactor(let file, let tensor, .nonFinite(let row, let column)) {
+            throw .notFinite(file: file, tensor: tensor, element: row * length + column)
         } catch { throw .jobFile(error) }
-        if let place = elements.firstIndex(where: { !$0.isFinite }) {
-            throw .notFinite(file: path, tensor: name.name, element: place)
-        }
         return elements
     }
 }

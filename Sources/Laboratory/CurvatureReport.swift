@@ -62,7 +62,7 @@ public struct CurvatureReport: Equatable, Sendable {
         var errors: [String: [String: Double]] = [:]
         for layer in root["layers"]?.elements ?? [] {
             guard let name = layer["name"]?.stringValue, let members = layer[key]?.members else { continue }
-            for member in members { errors[name, default: [:]][member.key] = member.value.double }
+            for member in members { errors[name, default: [:]][member.key] = member.value.double ?? .nan }
         }
         return errors
     }

@@ -100,12 +100,9 @@ public struct CholeskyFactor: ~Copyable, Sendable {
     /// factor n of it; the estimate costs ten sweeps over L.
     public borrowing func pivotsSuggestGoodCondition() -> Bool {
         guard dimension > 0 else { return true }
-        var (smallest, largest) = (Double.infinity, 0.0)
-        for row in 0..<dimension {
-            let pivot = unsafe lower.storage.base[row * (dimension + 1)]
-            smallest = min(smallest, pivot)
-            largest = max(largest, pivot)
-        }
+        let pivots = (0..<dimension).map { unsafe lower.storage.base[$0 * (dimension + 1)] }
+        guard let smallest = pivots.smallest(), let largest = pivots.largest() else { return true }
+        // False for NaN.
         return (largest / smallest) * (largest / smallest) < 1e8
     }
 }
@@ -124,6 +121,6 @@ extension Matrix where Scalar == Double {
                 unsafe base[row] += beside + elements[row].magnitude
             }
         }
-        return sums.max() ?? 0
+        return sums.largest() ?? 0
     }
 }

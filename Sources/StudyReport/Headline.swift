@@ -20,7 +20,7 @@ struct Headline {
     private var best: Markup? {
         let dataFree = tables.additionSeries.filter { !$0.method.needsOtherTasksData && $0.method.id != "linear" }
         let measured = dataFree.compactMap { series in accuracy(of: series).map { (series, $0) } }
-        return measured.max { $0.1.mean < $1.1.mean }.map { series, statistics in
+        return measured.filter(\.1.mean.isFinite).max { $0.1.mean < $1.1.mean }.map { series, statistics in
             tile(statistics, "the best sum at α = 1 without data of other tasks: \(series.legend)")
         }
     }

@@ -96,10 +96,10 @@ public struct ElementwiseMerge: ~Copyable, Sendable {
         taskCount += 1
     }
 
-    /// Adds one task: `sum += w_t (θ_t − θ_0)`.
+    /// Adds one task: `sum += w_t (θ_t − θ_0)`; with the weight 0 nothing, whatever the checkpoint holds.
     ///
     /// - Parameters:
-    ///   - checkpoint: The range's bytes of θ_t, of any alignment.
+    ///   - checkpoint: The range's bytes of θ_t, of any alignment; not read when the weight is 0.
     ///   - type: Their element type.
     ///   - weight: w_t; negative for negation.
     /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
@@ -110,6 +110,10 @@ public struct ElementwiseMerge: ~Copyable, Sendable {
         weight: Double
     ) throws(TaskArithmeticError) {
         guard weight.isFinite else { throw .weightNotFinite(name: "weight", value: weight) }
+        guard weight != 0 else {
+            taskCount += 1
+            return
+        }
         do {
             switch precision {
             case .single: try single.add(checkpoint, type: type, weight: weight, count: count)

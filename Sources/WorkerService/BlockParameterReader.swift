@@ -19,17 +19,18 @@ struct BlockParameterReader {
 
     /// Reads θ of a block from one checkpoint.
     ///
-    /// - Throws: ``UnitError`` when the lease's sizes contradict the block's, or what reading throws.
+    /// - Throws: ``UnitError/nonFinite(_:)`` for NaN or infinity in a parameter, ``UnitError/malformedLease(_:)`` when
+    ///   the lease's sizes contradict the block's, or what reading throws.
     func read(_ sources: BlockParameters) async throws -> Matrix<Double> {
         guard sources.count == block.parameters.count else {
             throw UnitError.malformedLease("\"\(block.name)\" has \(sources.count) parameters")
         }
         var matrix = try Matrix<Double>(rows: shape.rows, columns: shape.columns)
         switch block.kind {
-        case .full: try await read(sources[0], rows: 1, columns: shape.columns, into: &matrix, at: 0)
+        case .full: try await read(0, of: sources, rows: 1, columns: shape.columns, into: &matrix, at: 0)
         case .linear(let outputs, let inputs, let hasBias):
-            try await read(sources[0], rows: outputs, columns: inputs, into: &matrix, at: 0)
-            if hasBias { try await read(sources[1], rows: outputs, columns: 1, into: &matrix, at: inputs) }
+            try await read(0, of: sources, rows: outputs, columns: inputs, into: &matrix, at: 0)
+            if hasBias { try await read(1, of: sources, rows: outputs, columns: 1, into: &matrix, at: inputs) }
         }
         return matrix
     }
@@ -47,8 +48,10 @@ struct BlockParameterReader {
 
     /// Reads a tensor of `[rows, columns]` into the matrix's columns from `column` on, some rows at a time.
     private func read(
-        _ source: TensorSource, rows: Int, columns: Int, into matrix: inout Matrix<Double>, at column: Int
+        _ parameter: Int, of sources: BlockParameters, rows: Int, columns: Int, into matrix: inout Matrix<Double>,
+        at column: Int
     ) async throws {
+        let source = sources[parameter]
         let rowBytes = columns * source.elementType.byteCount
         guard source.slice.byteCount == UInt64(rows) * UInt64(rowBytes) else {
             throw UnitError.malformedLease("a parameter of \"\(block.name)\" has \(source.slice.byteCount) bytes")
@@ -62,6 +65,9 @@ struct BlockParameterReader {
                 file: source.slice.file, offset: source.slice.offset + UInt64(first * rowBytes),
                 byteCount: UInt64(count * rowBytes))
             try await input.read(slice, into: &raw)
+            if let position = source.elementType.firstNonFinite(in: raw.span.bytes) {
+                throw nonFinite(parameter, source, element: first * columns + position)
+            }
             try matrix.withMutableSpan { span throws in
                 for row in 0..<count {
                     let start = (first + row) * width + column
@@ -71,5 +77,13 @@ struct BlockParameterReader {
                 }
             }
         }
+    }
+
+    /// One such value would spread over the whole block, so no option lets it pass.
+    private func nonFinite(_ parameter: Int, _ source: TensorSource, element: Int) -> UnitError {
+        let place = "\(input.path(of: source.slice.file)): tensor \"\(block.parameters[parameter])\""
+        return .nonFinite(
+            "\(place) holds NaN or infinity, first in element \(element); expected finite values where factors are used. "
+                + "Save the model again, or leave \"\(block.name)\" out with \"layers\".")
     }
 }

@@ -33,6 +33,7 @@ struct FactorExecution {
         }
         scratch.giveBackChunk(chunk)
         guard let divisor = operation.divisor else {
+            do { try sum.requireSquares() } catch { throw located(error) }
             let partial = sum.finishPartial()
             return UnitResult(blobs: [try partial.withBytes { bytes throws in try input.blobs.store(bytes) }])
         }
@@ -88,6 +89,11 @@ struct FactorExecution {
             return UnitError.badInput(
                 "\(path): tensor \"\(operation.tensor)\": the squares of column \(column) overflow float32, the largest "
                     + "value stands in row \(rowInFile). Scale the capture down.")
+        case .squaresVanish(let rows, let largest):
+            return UnitError.badInput(
+                "\(place(ofRow: 0).path): tensor \"\(operation.tensor)\": the squares of all \(rows) rows vanish in "
+                    + "float32: the largest magnitude is \(largest); expected one above 1e-19. Scale the captures up, those "
+                    + "of all tasks by one factor: \(1 / largest) makes the largest 1.")
         default:
             return UnitError.badInput("\(place(ofRow: 0).path): tensor \"\(operation.tensor)\": \(error)")
         }

@@ -10,14 +10,16 @@ struct ImportExecution {
     let operation: ImportOperation
     let input: InputReader
 
-    /// Reads some rows at a time; of a square only the lower triangle is kept.
+    /// Reads some rows at a time, both triangles of a square, and proves that they are a factor's.
     ///
-    /// - Throws: ``UnitError/badInput(_:)`` for a factor that holds NaN or infinity, or what reading throws.
+    /// - Throws: ``UnitError/nonFinite(_:)`` or ``UnitError/badInput(_:)`` for what is no factor, or what reading
+    ///   throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
         try checkSlice()
         let writer = try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: operation.dimension))
+        var square = try Matrix<Double>(rows: operation.dimension, columns: operation.dimension)
         var row = try Matrix<Float>(rows: 1, columns: operation.dimension)
-        var trace = 0.0
+        var (trace, largest, isZero) = (0.0, Float(0), true)
         var first = 0
         while first < operation.dimension {
             let rows = rows(from: first)
@@ -27,32 +29,73 @@ struct ImportExecution {
                 byteCount: UInt64(byteOffset(ofRow: rows.upperBound) - start))
             try await input.read(slice, into: &scratch.raw)
             for index in rows {
-                trace += try append(index, at: byteOffset(ofRow: index) - start, of: scratch.raw, &row, writer)
+                try decode(index, at: byteOffset(ofRow: index) - start, of: scratch.raw, into: &square)
+                let diagonal = try append(index, of: square, &row, writer)
+                trace += Double(diagonal)
+                if diagonal > largest { largest = diagonal }
+                isZero = isZero && square[index, index] == 0
             }
             first = rows.upperBound
+        }
+        let start = ContinuousClock.now
+        if let flaw = try SemidefiniteCheck.flaw(in: square, readsBothTriangles: !operation.isPacked) {
+            throw error(flaw)
+        }
+        scratch.kernels.note(.solve, since: start)
+        guard isZero || largest >= Float.leastNormalMagnitude else {
+            throw UnitError.badInput(
+                "\(place)vanishes in fp32: its largest diagonal element is \(largest). Scale the factors of all tasks up."
+            )
         }
         return UnitResult(blobs: [try input.blobs.finish(writer)], measurements: [.trace: [trace]])
     }
 
-    /// Decodes a row's part of the lower triangle and appends it; gives the diagonal element.
-    private func append(
-        _ index: Int, at offset: Int, of raw: [UInt8], _ row: inout Matrix<Float>, _ writer: CacheWriter
-    ) throws -> Double {
-        let count = index + 1
-        try row.withMutablePrefix(count) { span throws in
+    /// Decodes a row: the whole of a square's, a triangle's up to the diagonal.
+    private func decode(
+        _ index: Int, at offset: Int, of raw: [UInt8], into square: inout Matrix<Double>
+    ) throws {
+        let count = operation.isPacked ? index + 1 : operation.dimension
+        let start = index * operation.dimension
+        try square.withMutableSpan { span throws in
+            var target = span._mutatingExtracting(start..<start + count)
             try operation.elementType.decode(
-                raw.span.bytes.extracting(offset..<offset + count * operation.elementType.byteCount), into: &span)
+                raw.span.bytes.extracting(offset..<offset + count * operation.elementType.byteCount), into: &target)
+        }
+    }
+
+    /// Appends a row's part of the lower triangle in fp32; gives the diagonal element.
+    private func append(
+        _ index: Int, of square: borrowing Matrix<Double>, _ row: inout Matrix<Float>, _ writer: CacheWriter
+    ) throws -> Float {
+        let (count, start) = (index + 1, index * operation.dimension)
+        let overflow: Int? = square.withSpan { square in
+            row.withMutablePrefix(count) { row in
+                var overflow: Int?
+                for column in 0..<count {
+                    let value = square[start + column]
+                    row[column] = Float(value)
+                    // NaN and infinity themselves are told with the matrix's other flaws.
+                    if !row[column].isFinite, value.isFinite { overflow = column }
+                }
+                return overflow
+            }
+        }
+        if let overflow {
+            throw UnitError.badInput(
+                "\(place)the element (\(index), \(overflow)) is beyond fp32, in which factors are stored. Scale the "
+                    + "factors of all tasks down.")
         }
         return try row.withSpan { span throws in
-            let elements = span.extracting(first: count)
-            for column in elements.indices where !elements[column].isFinite {
-                throw UnitError.badInput(
-                    "\(input.path(of: operation.slice.file)): \(input.lease.title): row \(index) holds NaN or infinity; "
-                        + "expected finite values. Compute the factor again.")
-            }
-            try writer.append(elements.bytes)
-            return Double(elements[index])
+            try writer.append(span.extracting(first: count).bytes)
+            return span[index]
         }
+    }
+
+    private var place: String { "\(input.path(of: operation.slice.file)): \(input.lease.title): " }
+
+    private func error(_ flaw: FactorFlaw) -> UnitError {
+        if case .nonFinite = flaw { return .nonFinite(place + flaw.description) }
+        return .badInput(place + flaw.description)
     }
 
     /// Where a row begins within the tensor; for the row behind the last, where the tensor ends.

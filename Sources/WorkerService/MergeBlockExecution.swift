@@ -167,7 +167,28 @@ struct MergeBlockExecution {
                     values.extracting(start + columns.lowerBound..<start + columns.upperBound), into: &part)
             }
         }
+        if let overflow = overflow(bytes.span.bytes, of: matrix, columns: columns, as: type) {
+            let name = operation.block.parameters[columns.lowerBound == 0 ? 0 : 1]
+            throw UnitError.badInput("tensor \"\(name)\" of the merged checkpoint: \(overflow)")
+        }
         return try input.blobs.store(bytes.span.bytes)
+    }
+
+    /// The merged values that their type cannot hold.
+    private func overflow(
+        _ bytes: RawSpan, of matrix: borrowing Matrix<Double>, columns: Range<Int>, as type: ElementType
+    ) -> RangeOverflow? {
+        let positions = type.nonFinitePositions(in: bytes)
+        guard let first = positions.first else { return nil }
+        let width = matrix.columnCount
+        let magnitudes = matrix.withSpan { values in
+            positions.map { position in
+                let (row, column) = position.quotientAndRemainder(dividingBy: columns.count)
+                return values[row * width + columns.lowerBound + column].magnitude
+            }
+        }
+        return RangeOverflow(
+            count: positions.count, firstIndex: first, magnitude: magnitudes.largest() ?? .nan, type: type)
     }
 }
 

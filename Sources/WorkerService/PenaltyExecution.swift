@@ -42,7 +42,8 @@ struct PenaltyExecution {
         if let position = values.firstIndex(where: { !$0.isFinite }) {
             let file = operation.checkpoints[position].first.map { input.path(of: $0.slice.file) } ?? "checkpoint"
             throw UnitError.nonFinite(
-                "\(file): \"\(operation.block.name)\" holds NaN or infinity; expected finite parameters.")
+                "\(file): the penalty of \"\(operation.block.name)\" overflows fp64, though its parameters are finite; "
+                    + "expected parameters near the base's. Check the checkpoint, or write \"interference: false\".")
         }
         return UnitResult(measurements: [.penalties: values])
     }

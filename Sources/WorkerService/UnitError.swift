@@ -25,7 +25,9 @@ extension KroneckerFactorsError {
     /// Whether the error lies in the numbers of the input, so that every worker would meet it.
     var isBadInput: Bool {
         switch self {
-        case .nonFinite, .squareOverflow, .noRows, .rowsNotDivisible, .factorNotFinite, .exceedsStorage: true
+        case .nonFinite, .squareOverflow, .noRows, .rowsNotDivisible, .factorNotFinite, .exceedsStorage, .squaresVanish,
+            .productNotFinite:
+            true
         default: false
         }
     }

@@ -64,6 +64,8 @@ actor UnitExecutor {
             return .failed(.badInput, message: message)
         case UnitError.inputMissing(let message):
             return .failed(.inputMissing, message: "\(lease.title): \(message)")
+        case let error as KroneckerFactorsError where error.isBadInput:
+            return .failed(.badInput, message: "\(lease.title): \(error)")
         case BlobCacheError.noSpace: return .failed(.noSpace, message: "\(lease.title): \(error)")
         default: return .failed(.world, message: "\(lease.title): \(error)")
         }

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Console
-import LinearAlgebra
+import Identifiers
 import Safetensors
 import SystemPackage
 
@@ -22,15 +22,25 @@ struct CompareCommand: ParsableCommand {
     @Option(help: "Exit with 1 when any tensor differs by more.")
     var tolerance: Double?
 
+    @Flag(help: "REFERENCE holds only some of FILE's tensors: the others are no difference.")
+    var subset = false
+
     @Flag(name: .shortAndLong, help: "Print only the largest difference.")
     var summary = false
+
+    func validate() throws {
+        // Every comparison with NaN is false: a gate that is never closed.
+        if let tolerance, !(tolerance >= 0 && tolerance.isFinite) {
+            throw ValidationError("--tolerance must be a number of at least 0.")
+        }
+    }
 
     func run() throws {
         let file = try open(file)
         let reference = try open(reference)
-        let base = try base.map(open)
+        let measure = TensorMeasure(file: file, reference: reference, base: try base.map(open))
         var table = TextTable(["TENSOR", "SHAPE", "DIFFERENCE"])
-        var worst: (name: String, difference: Double) = ("", 0)
+        var differences: [(name: String, difference: TensorDifference)] = []
         for tensor in reference.tensors {
             guard let found = file[tensor.name] else {
                 throw CommandFailure(.badInput, "\(self.file): tensor \"\(tensor.name)\" of the reference is missing.")
@@ -40,18 +50,45 @@ struct CompareCommand: ParsableCommand {
                     .badInput,
                     "\(self.file): tensor \"\(tensor.name)\" is \(found.tensor.shape), the reference \(tensor.shape).")
             }
-            let difference = try difference(tensor.name, file, reference, base)
-            // The negation lets NaN count as the worst.
-            if !(difference <= worst.difference) { worst = (tensor.name, difference) }
-            table.add([tensor.name, "\(tensor.shape)", Quantity.scientific(difference)])
+            let difference = try measure.difference(tensor.name)
+            differences.append((tensor.name, difference))
+            table.add([tensor.name, "\(tensor.shape)", difference.text])
         }
+        let extra = file.tensors.filter { reference[$0.name] == nil }
+        for tensor in extra { table.add([tensor.name, "\(tensor.shape)", "not in REFERENCE"]) }
         if !summary { Terminal.print(table.text) }
-        Terminal.print(
-            "\(reference.tensors.count) tensors, largest relative difference "
-                + "\(Quantity.scientific(worst.difference)) (\(worst.name))")
-        if let tolerance, !(worst.difference <= tolerance) {
-            throw CommandFailure(.failed, "\"\(worst.name)\" differs by more than \(tolerance).")
+        try conclude(differences, extra: extra.map(\.name))
+    }
+
+    /// Says how the comparison ended, and fails where something is beyond the tolerance.
+    private func conclude(_ differences: [(name: String, difference: TensorDifference)], extra: [String]) throws {
+        let worst = differences.max { $0.difference.magnitude < $1.difference.magnitude }
+        let largest = worst.map { $0.difference.magnitude == 0 ? "0" : $0.difference.text } ?? "0"
+        Terminal.print("\(differences.count) tensors, largest difference \(largest) (\(worst?.name ?? ""))")
+        if !extra.isEmpty { Terminal.print("\(extra.count) more tensors are not in REFERENCE: \(list(extra))") }
+        let notFinite = differences.filter { if case .notFinite = $0.difference { true } else { false } }
+        if let first = notFinite.first {
+            throw CommandFailure(
+                .failed,
+                "\(notFinite.count) tensors hold NaN or infinity, which differ from everything: "
+                    + "\(list(notFinite.map(\.name))) (\(first.difference.text)).")
         }
+        guard let tolerance else { return }
+        let beyond = differences.filter { !($0.difference.magnitude <= tolerance) }.map(\.name)
+        guard beyond.isEmpty else {
+            throw CommandFailure(.failed, "\(list(beyond)): \(beyond.count) tensors differ by more than \(tolerance).")
+        }
+        guard extra.isEmpty || subset else {
+            throw CommandFailure(
+                .failed,
+                "\(self.file) holds tensors that REFERENCE does not: \(list(extra)). Add --subset if that is meant.")
+        }
+    }
+
+    /// The first of some names, with the number of the others.
+    private func list(_ names: [String]) -> String {
+        let shown = names.prefix(3).map { "\"\($0.excerpt)\"" }.joined(separator: ", ")
+        return names.count > 3 ? "\(shown) and \(names.count - 3) more" : shown
     }
 
     private func open(_ path: String) throws -> SafetensorsSet {
@@ -60,30 +97,5 @@ struct CompareCommand: ParsableCommand {
         } catch {
             throw CommandFailure(.badInput, error.description)
         }
-    }
-
-    private func difference(
-        _ name: String, _ file: SafetensorsSet, _ reference: SafetensorsSet, _ base: SafetensorsSet?
-    ) throws -> Double {
-        var values = try elements(name, of: file)
-        if let base { values = zip(values, try elements(name, of: base)).map { $0 - $1 } }
-        var (distance, norm) = (0.0, 0.0)
-        for (value, expected) in zip(values, try elements(name, of: reference)) {
-            distance += (value - expected) * (value - expected)
-            norm += expected * expected
-        }
-        guard distance > 0 else { return distance == 0 ? 0 : .nan }
-        return (distance / norm).squareRoot()
-    }
-
-    private func elements(_ name: String, of set: SafetensorsSet) throws -> [Double] {
-        guard let (file, tensor) = set[name], let type = ElementType(rawValue: tensor.dataType.rawValue) else {
-            throw CommandFailure(.badInput, "\(set.path): tensor \"\(name)\" is missing or no floating-point tensor.")
-        }
-        let bytes = try file.bytes(of: name, count: tensor.byteCount)
-        var values = [Double](repeating: 0, count: tensor.byteCount / type.byteCount)
-        var span = values.mutableSpan
-        try type.decode(bytes.span.bytes, into: &span)
-        return values
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import LinearAlgebra
 
 /// The tables that a finished run prints, from its report.
 struct ReportTables {
@@ -14,7 +15,7 @@ struct ReportTables {
 
     /// All tables that the report has something for.
     var text: String {
-        [summary, interference, accumulation, optimal, files].compactMap { $0 }.joined(separator: "\n\n")
+        [summary, merged, interference, accumulation, optimal, files].compactMap { $0 }.joined(separator: "\n\n")
     }
 
     private var layers: [[String: Any]] { report["layers"] as? [[String: Any]] ?? [] }
@@ -32,6 +33,41 @@ struct ReportTables {
         }
         let tasks = (report["tasks"] as? [Any])?.count ?? 0
         return "what was computed (\(tasks) tasks, \(layers.count) layers and parameters with factors)\n" + table.text
+    }
+
+    /// What became of the checkpoint's tensors, and what a user should know of.
+    private var merged: String? {
+        guard let merge = report["merge"] as? [String: Any], let tensors = merge["tensors"] as? [String: Any] else {
+            return nil
+        }
+        func count(_ key: String) -> Int { (tensors[key] as? [Any])?.count ?? 0 }
+        var lines = [
+            "merged checkpoint: \(count("changed")) tensors changed, \(count("unchanged")) unchanged, "
+                + "\(count("copied")) copied from the base"
+        ]
+        if let models = merge["differing_tensors_by_model"] as? [String: Int], !models.isEmpty {
+            let named = models.sorted { $0.key < $1.key }.prefix(8).map { "\($0.key) \($0.value)" }
+            let more = models.count > named.count ? ", …" : ""
+            lines.append("tensors that differ from the base's: " + named.joined(separator: ", ") + more)
+        }
+        if let differing = tensors["differing"] as? [String: [String]], !differing.isEmpty {
+            let named = differing.sorted { $0.key < $1.key }.prefix(3).map { "\($0.key) (\(list($0.value)))" }
+            let more = differing.count > named.count ? ", …" : ""
+            lines.append(
+                "note: \(differing.count) buffer\(differing.count == 1 ? " keeps" : "s keep") the base's values where "
+                    + "models have others: " + named.joined(separator: ", ") + more)
+        }
+        if let found = merge["non_finite"] as? [String: [String: Int]], !found.isEmpty {
+            let counts = found.sorted { $0.key < $1.key }.prefix(8).map { checkpoint, tensors in
+                "\(checkpoint) \(tensors.values.reduce(0, +)) in \(tensors.count) tensors"
+            }
+            lines.append("note: NaN and infinities were merged as they are: " + counts.joined(separator: ", "))
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private func list(_ names: [String]) -> String {
+        names.prefix(3).joined(separator: ", ") + (names.count > 3 ? ", …" : "")
     }
 
     private var interference: String? {
@@ -87,8 +123,8 @@ struct ReportTables {
         var table = TextTable(["LAYER", "LEAST", "LARGEST"])
         for (name, values) in errors {
             table.add([
-                name, "\(Quantity.rounded(100 * (values.min() ?? 0), 1)) %",
-                "\(Quantity.rounded(100 * (values.max() ?? 0), 1)) %",
+                name, "\(Quantity.rounded(100 * (values.smallest() ?? 0), 1)) %",
+                "\(Quantity.rounded(100 * (values.largest() ?? 0), 1)) %",
             ])
         }
         return table.text

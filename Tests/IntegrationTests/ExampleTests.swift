@@ -41,8 +41,8 @@ extension SerialIntegrationTests {
 
         private func compareMerge(_ method: String, tolerance: String) async throws {
             try await compare(
-                "merged/model.safetensors", "merge.\(method).safetensors", "--tolerance", tolerance, "--base",
-                "\(Self.example)/base.safetensors")
+                "merged/model.safetensors", "merge.\(method).safetensors", "--tolerance", tolerance, "--subset",
+                "--base", "\(Self.example)/base.safetensors")
         }
 
         private func object(_ path: String) throws -> [String: Any] {

@@ -76,8 +76,26 @@ struct CurvatureErrorTests {
         let set = try CurvatureSet(opening: path, as: .factors)
         #expect(
             errorMessage { () throws(JobFileError) in _ = try set.readFloat(.init(owner: "p", side: .full)) }
-                == "\(path): tensor \"p.F\" is 3.0 at (1, 0) but 2.0 at (0, 1); expected a symmetric matrix."
+                == "\(path): tensor \"p.F\": is 3.0 at (1, 0) but 2.0 at (0, 1); expected a symmetric matrix. Store both "
+                + "triangles, or compute the factor again."
         )
+    }
+
+    @Test(
+        arguments: [
+            ([-1, 0, 0, 1], "the diagonal element of row 0 is -1.0; expected a sum of squares"),
+            (
+                [1, 2, 2, 1],
+                "has an eigenvalue below −1e-05 of its trace (2.0); expected a positive semi-definite matrix."
+            ),
+            ([1, 0, .nan, 1], "row 1 holds NaN or infinity, first in column 0; expected finite values."),
+            ([0, 1, 1, 0], "has an eigenvalue below −1e-05 of its trace (0.0)"),
+        ] as [([Float], String)])
+    func `a matrix that is no sum of squares is refused`(elements: [Float], problem: String) throws {
+        let path = try directory.write("f.safetensors", [:], [TestTensor("p.F", [2, 2]) { elements[$0] }])
+        let set = try CurvatureSet(opening: path, as: .factors)
+        let message = errorMessage { () throws(JobFileError) in _ = try set.readFloat(.init(owner: "p", side: .full)) }
+        #expect(message?.hasPrefix("\(path): tensor \"p.F\": \(problem)") == true, "\(message ?? "nothing")")
     }
 
     @Test func `rounding differences between the triangles are no asymmetry`() throws {

@@ -17,9 +17,13 @@ struct CurvatureSetTests {
     private let factorB = CurvatureTensorName(owner: "b.fc", side: .gradient)
     private let block = CurvatureTensorName(owner: "b.ln.weight", side: .full)
 
-    /// The symmetric matrix with element 1000 · max(i, j) + min(i, j).
+    /// A positive definite matrix whose elements tell where they stand.
+    private func element(_ row: Int, _ column: Int) -> Float {
+        row == column ? Float(100_000 + row) : Float((7 * max(row, column) + min(row, column)) % 8)
+    }
+
     private func matrix(_ dimension: Int) throws -> PackedSymmetricMatrix<Float> {
-        let elements = (0..<dimension).flatMap { row in (0...row).map { Float(1000 * row + $0) } }
+        let elements = (0..<dimension).flatMap { row in (0...row).map { element(row, $0) } }
         return try PackedSymmetricMatrix(dimension: dimension, elements: elements)
     }
 
@@ -77,11 +81,11 @@ struct CurvatureSetTests {
         try write(.full)
         let file = try SafetensorsFile(opening: path.appending("factors.safetensors"))
         #expect(file.header["b.fc.A"]?.shape == [3, 3])
-        let expected: [Float] = [0, 1000, 2000, 1000, 1001, 2001, 2000, 2001, 2002]
+        let expected: [Float] = [100_000, 7, 6, 7, 100_001, 7, 6, 7, 100_002]
         #expect(try file.bytes(of: "b.fc.A", count: 36) == expected.flatMap { littleEndian($0.bitPattern) })
         let set = try CurvatureSet(opening: path, as: .factors)
-        #expect(try set.readFloat(factorA).elements == [0, 1000, 1001, 2000, 2001, 2002])
-        #expect(try set.readDouble(factorB).elements == [0, 1000, 1001])
+        #expect(try set.readFloat(factorA).elements == [100_000, 7, 100_001, 6, 7, 100_002])
+        #expect(try set.readDouble(factorB).elements == [100_000, 7, 100_001])
         #expect(set.entries.map(\.dimension) == [3, 2, 1])
         #expect(set[block]?.storage == .full)
         let metadata = try FactorsMetadata(parsing: set.tensors.metadata, file: path)
@@ -98,8 +102,8 @@ struct CurvatureSetTests {
         #expect(set.tensors.metadata["storage"] == "packed")
         #expect(set.tensors["b.fc.A"]?.tensor.shape == [6])
         #expect(set.entries.map(\.dimension) == [3, 2, 1])
-        #expect(try set.readFloat(factorA).elements == [0, 1000, 1001, 2000, 2001, 2002])
-        #expect(try set.readDouble(block).elements == [0])
+        #expect(try set.readFloat(factorA).elements == [100_000, 7, 100_001, 6, 7, 100_002])
+        #expect(try set.readDouble(block).elements == [100_000])
     }
 
     @Test func `a large set is sharded with an index`() throws {
@@ -111,7 +115,7 @@ struct CurvatureSetTests {
             ]
         )
         let set = try CurvatureSet(opening: path, as: .factors)
-        #expect(try set.readFloat(factorB).elements == [0, 1000, 1001])
+        #expect(try set.readFloat(factorB).elements == [100_000, 7, 100_001])
     }
 
     @Test func `row blocks meet without a seam`() throws {
@@ -128,7 +132,7 @@ struct CurvatureSetTests {
         try writer.finish()
         let file = try SafetensorsFile(opening: path.appending("regularizer.safetensors"))
         for (row, column) in [(0, 0), (0, 1499), (1398, 7), (1399, 1499), (1499, 1398), (700, 701)] {
-            let expected = Float(1000 * max(row, column) + min(row, column))
+            let expected = element(row, column)
             #expect(
                 try file.bytes(of: "p.F", at: 4 * (row * dimension + column), count: 4)
                     == littleEndian(expected.bitPattern)
@@ -139,7 +143,7 @@ struct CurvatureSetTests {
     }
 
     @Test func `F64 factors of another program are read`() throws {
-        let values: [Double] = [1, 2, 2, 1e-300]
+        let values: [Double] = [1, 0, 0, 1e-300]
         let bytes = values.flatMap { littleEndian($0.bitPattern) }
         let tensors = ["l.A", "l.B"].map { TensorDescription(name: $0, dataType: .float64, shape: [2, 2]) }
         let file = path.appending("f.safetensors")
@@ -147,8 +151,8 @@ struct CurvatureSetTests {
         for tensor in tensors { try writer.write(bytes.span.bytes, to: tensor.name) }
         try writer.finish()
         let set = try CurvatureSet(opening: file, as: .factors)
-        #expect(try set.readDouble(.init(owner: "l", side: .input)).elements == [1, 2, 1e-300])
-        #expect(try set.readFloat(.init(owner: "l", side: .gradient)).elements == [1, 2, 0])
+        #expect(try set.readDouble(.init(owner: "l", side: .input)).elements == [1, 0, 1e-300])
+        #expect(try set.readFloat(.init(owner: "l", side: .gradient)).elements == [1, 0, 0])
         #expect(try FactorsMetadata(parsing: set.tensors.metadata, file: file).sampleCounts == .all(128))
     }
 

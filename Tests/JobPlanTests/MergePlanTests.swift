@@ -62,7 +62,7 @@ import Testing
                     ]),
                 model: Self.model)
             let shares = TaskShares(spec: plan.spec, inventory: plan.inventory)
-            #expect(["a", "b"].map { shares.share(of: $0) } == expected)
+            #expect(["a", "b"].map { shares.share(of: $0, among: ["a", "b"]) } == expected)
         }
     }
 }

@@ -24,7 +24,13 @@ struct CurvaturePenaltyReadingTests {
         } + model.base.layout.vectors.map { .init(.init(owner: $0.name, side: .full), dimension: $0.count) }
     }
 
-    /// Writes a regularizer whose matrices hold, packed, 0, 1, 2, … times a number of their place.
+    /// An element of the matrix at a place, positive definite by its diagonal.
+    private func element(_ place: Int, row: Int, column: Int) -> Float {
+        Float(place + 1) * (Float(row * (row + 1) / 2 + column) + (row == column ? 1e6 : 0))
+    }
+
+    /// Writes a regularizer whose matrices hold, packed, 0, 1, 2, … times a number of their place, and more on the
+    /// diagonal.
     private func write(
         _ entries: [CurvatureWriter.Entry], form: String = "accumulated", lambda: [String: Double] = [:],
         base: BlobDigest? = nil, tasks: [String] = ["a", "b"], hasBase: Bool = true, scale: Float = 1
@@ -37,7 +43,10 @@ struct CurvaturePenaltyReadingTests {
             metadata: metadata.strings)
         for (place, entry) in entries.enumerated() {
             let count = entry.dimension * (entry.dimension + 1) / 2
-            let elements = (0..<count).map { scale * Float(place + 1) * Float($0) }
+            let elements = (0..<entry.dimension).flatMap { row in
+                (0...row).map { scale * element(place, row: row, column: $0) }
+            }
+            #expect(elements.count == count)
             try writer.write(
                 PackedSymmetricMatrix<Float>(dimension: entry.dimension, elements: elements), to: entry.name)
         }
@@ -50,7 +59,7 @@ struct CurvaturePenaltyReadingTests {
         (0..<dimension * dimension).map { index in
             let (row, column) = index.quotientAndRemainder(dividingBy: dimension)
             let (low, high) = (min(row, column), max(row, column))
-            return Float(place + 1) * Float(high * (high + 1) / 2 + low)
+            return element(place, row: high, column: low)
         }
     }
 

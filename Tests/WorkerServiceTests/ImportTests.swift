@@ -61,11 +61,15 @@ struct ImportTests {
 
     @Test(arguments: Layout.all) func `the lower triangle becomes a packed factor`(_ layout: Layout) async throws {
         try await Bench.run { bench in
-            let (operation, files) = try factor(bench, layout, dimension: 3) { Double($0 + 1) / Double($1 + 1) }
+            let (operation, files) = try factor(bench, layout, dimension: 3) { $0 == $1 ? 4 : Double($0 + $1) }
             let result = try await bench.result(.importFactor(operation), files: files)
-            #expect(try bench.elements(result.blobs[0]) == [1, 2, 1, 3, 1.5, 1])
-            #expect(result.measurements == [.trace: [3]])
+            #expect(try bench.elements(result.blobs[0]) == [4, 1, 4, 2, 3, 4])
+            #expect(result.measurements == [.trace: [12]])
         }
+    }
+
+    private func element(_ row: Int, _ column: Int) -> Float {
+        row == column ? 1e5 : Float((7 * max(row, column) + min(row, column)) % 8)
     }
 
     @Test(arguments: [true, false])
@@ -73,11 +77,11 @@ struct ImportTests {
         try await Bench.run { bench in
             // 1100² fp32 are 4.8 MB: two pieces.
             let layout = Layout(type: .f32, isPacked: false, isVisible: isVisible)
-            let (operation, files) = try factor(bench, layout, dimension: 1100) { Double($0 * 2048 + $1) }
+            let (operation, files) = try factor(bench, layout, dimension: 1100) { Double(element($0, $1)) }
             let result = try await bench.result(.importFactor(operation), files: files)
-            let expected = (0..<1100).flatMap { row in (0...row).map { Float(row * 2048 + $0) } }
+            let expected = (0..<1100).flatMap { row in (0...row).map { element(row, $0) } }
             #expect(try bench.elements(result.blobs[0]) == expected)
-            #expect(result.measurements == [.trace: [2049.0 * 1099 * 550]])
+            #expect(result.measurements == [.trace: [1.1e8]])
         }
     }
 
@@ -87,17 +91,61 @@ struct ImportTests {
             let (fault, message) = try await bench.fault(.importFactor(operation), files: files)
             #expect(fault == .badInput)
             #expect(
-                message == "\(try #require(files[3]).path): the unit: row 2 holds NaN or infinity; expected finite "
-                    + "values. Compute the factor again.")
+                message == "\(try #require(files[3]).path): the unit: row 2 holds NaN or infinity, first in column "
+                    + "1; expected finite values. Compute the factor again.")
         }
     }
 
-    @Test func `what stands above the diagonal is not looked at`() async throws {
+    /// A matrix that is no factor, and what is said of it.
+    struct Flawed: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let elements: [Double]
+        let problem: String
+
+        static let all = [
+            Flawed(
+                testDescription: "NaN above the diagonal", elements: [1, .nan, 0, 1],
+                problem: "row 0 holds NaN or infinity, first in column 1"),
+            Flawed(
+                testDescription: "infinity", elements: [1, 0, .infinity, 1],
+                problem: "row 1 holds NaN or infinity, first in column 0"),
+            Flawed(
+                testDescription: "the upper triangle only", elements: [1, 0.5, 0, 1],
+                problem: "is 0.0 at (1, 0) but 0.5 at (0, 1); expected a symmetric matrix. Store both triangles"),
+            Flawed(
+                testDescription: "the lower triangle only", elements: [1, 0, 0.5, 1],
+                problem: "is 0.5 at (1, 0) but 0.0 at (0, 1)"),
+            Flawed(
+                testDescription: "negative definite", elements: [-1, 0, 0, -1],
+                problem: "the diagonal element of row 0 is -1.0"),
+            Flawed(
+                testDescription: "indefinite", elements: [1, 1.01, 1.01, 1],
+                problem: "has an eigenvalue below −1e-05 of its trace (2.0)"),
+            Flawed(
+                testDescription: "beyond fp32", elements: [1e39, 0, 0, 1],
+                problem: "the element (0, 0) is beyond fp32"),
+            Flawed(testDescription: "below fp32", elements: [1e-45, 0, 0, 1e-45], problem: "vanishes in fp32"),
+        ]
+    }
+
+    @Test(arguments: Flawed.all) func `what is no factor is refused before it is used`(flawed: Flawed) async throws {
         try await Bench.run { bench in
-            let layout = Layout(type: .f32, isPacked: false, isVisible: true)
-            let (operation, files) = try factor(bench, layout, dimension: 2) { $1 > $0 ? .nan : 1 }
+            let layout = Layout(type: .f64, isPacked: false, isVisible: true)
+            let (operation, files) = try factor(bench, layout, dimension: 2) { flawed.elements[$0 * 2 + $1] }
+            let (fault, message) = try await bench.fault(.importFactor(operation), files: files)
+            #expect(fault == .badInput)
+            #expect(message.hasPrefix("\(try #require(files[3]).path): the unit: \(flawed.problem)"), "\(message)")
+        }
+    }
+
+    @Test func `rounding below zero and between the triangles is none of these`() async throws {
+        try await Bench.run { bench in
+            let layout = Layout(type: .f64, isPacked: false, isVisible: true)
+            let (operation, files) = try factor(bench, layout, dimension: 2) {
+                [1, 1 + 1e-7, 1 + 2e-7, 1][$0 * 2 + $1]
+            }
             let result = try await bench.result(.importFactor(operation), files: files)
-            #expect(try bench.elements(result.blobs[0]) == [1, 1, 1])
+            #expect(try bench.elements(result.blobs[0]).count == 3)
         }
     }
 

@@ -9,12 +9,18 @@ struct Tensor {
         case float16 = "F16"
         case bfloat16 = "BF16"
         case int64 = "I64"
+        case int32 = "I32"
+        case uint8 = "U8"
+        case bool = "BOOL"
+        case float8 = "F8_E4M3"
+        case complex64 = "C64"
 
         var byteCount: Int {
             switch self {
-            case .float64, .int64: 8
-            case .float32: 4
+            case .float64, .int64, .complex64: 8
+            case .float32, .int32: 4
             case .float16, .bfloat16: 2
+            case .uint8, .bool, .float8: 1
             }
         }
     }
@@ -43,6 +49,8 @@ struct Tensor {
         case .float16: elements(of: UInt16.self).map { Double(Float(half: $0)) }
         case .bfloat16: elements(of: UInt16.self).map { Double(Float(bitPattern: UInt32($0) << 16)) }
         case .int64: elements(of: Int64.self).map(Double.init)
+        case .int32: elements(of: Int32.self).map(Double.init)
+        case .uint8, .bool, .float8, .complex64: bytes.map(Double.init)
         }
     }
 
@@ -53,7 +61,7 @@ struct Tensor {
         case .float16: return half(floats.map(\.halfBits), type)
         case .bfloat16: return half(floats.map(\.bfloat16Bits), type)
         case .float64: return Tensor(name, type, shape, bytes: values.withUnsafeBytes { Data($0) })
-        case .float32, .int64: return Tensor(name, shape, floats)
+        case .float32, .int64, .int32, .uint8, .bool, .float8, .complex64: return Tensor(name, shape, floats)
         }
     }
 

@@ -1,0 +1,95 @@
+import Identifiers
+import JobFiles
+import JobPlan
+import Safetensors
+import TaskArithmetic
+
+/// The report's row about the merged checkpoint.
+struct MergeReport {
+    let job: Job
+    /// A finished unit's result.
+    let result: @Sendable (UnitIndex) -> UnitResult?
+
+    private var plan: JobPlan { job.plan }
+
+    /// What was merged, how, and what was not; null for a job without a merge.
+    var json: JSONValue {
+        guard plan.spec.outputs.contains(.merged) else { return .null }
+        var members: [JSONValue.Member] = [.init("method", .string(plan.spec.method.rawValue))]
+        if let merged { members += rows(of: merged) }
+        members.append(.init("files", .ofCompanions(CompanionFiles(besides: job.inputs.base))))
+        return .object(members + [.init("health", .object(health))])
+    }
+
+    private var merged: MergedTensors? {
+        guard let unit = plan.units.first(where: { $0.operation == .coordinator(.mergeCheckpoint) }),
+            let measured = result(unit.index)?.measurements
+        else { return nil }
+        return MergedTensors(measured, taskCount: plan.mergedTasks.count)
+    }
+
+    /// The base's tensors with what became of each, by name.
+    private func tensors(of merged: MergedTensors) -> [(name: String, tensor: MergedTensors.Tensor)] {
+        let names = plan.inventory.base.shards.flatMap(\.tensors).map(\.name)
+        return zip(names, merged.tensors).map { ($0, $1) }.sorted { $0.name < $1.name }
+    }
+
+    private func rows(of merged: MergedTensors) -> [JSONValue.Member] {
+        let tensors = tensors(of: merged)
+        let withFactors = Set(plan.blockMerges.keys)
+        let covered = Set(plan.blocks.filter { withFactors.contains($0.name) }.flatMap(\.parameters))
+        func names(_ state: MergedTensors.State, _ isWanted: (String) -> Bool = { _ in true }) -> JSONValue {
+            .array(tensors.filter { $0.tensor.state == state && isWanted($0.name) }.map { .string($0.name) })
+        }
+        let tasks = plan.mergedTasks.map(\.name.rawValue)
+        let differing = tensors.filter { $0.tensor.state == .copied && !$0.tensor.differing.isEmpty }.map {
+            name, tensor in
+            JSONValue.Member(name, .array(tensor.differing.sorted().map { .string(tasks[$0]) }))
+        }
+        let models = tasks.enumerated().map { position, name in
+            JSONValue.Member(
+                name, .number("\(tensors.count { $0.tensor.differing.contains(position) })"))
+        }
+        let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
+        let byRule = ElementwiseRule.allCases.map { rule in
+            JSONValue.Member(
+                rule.reportKey,
+                names(.changed) { !covered.contains($0) && settings.elementwiseRule(tensor: $0) == rule })
+        }
+        return byRule + [
+            .init("merged_with_factors", names(.changed, covered.contains)),
+            .init(
+                "tensors",
+                .object([
+                    .init("changed", names(.changed)), .init("unchanged", names(.unchanged)),
+                    .init("copied", names(.copied)),
+                    // Of those that were copied: the models whose values were not taken.
+                    .init("differing", .object(differing)),
+                ])),
+            .init("differing_tensors_by_model", .object(models)),
+            .init("non_finite", .object(nonFinite(tensors))),
+        ]
+    }
+
+    /// NaN and infinities that were read, by checkpoint and tensor.
+    private func nonFinite(_ tensors: [(name: String, tensor: MergedTensors.Tensor)]) -> [JSONValue.Member] {
+        ([("base", 0)] + plan.mergedTasks.enumerated().map { ($1.name.rawValue, $0 + 1) }).compactMap { name, place in
+            let counts = tensors.compactMap { tensor, found in
+                found.nonFinite[place].map { JSONValue.Member(tensor, .number("\($0)")) }
+            }
+            return counts.isEmpty ? nil : .init(name, .object(counts))
+        }
+    }
+
+    private var health: [JSONValue.Member] {
+        plan.blocks.compactMap { block in
+            guard let unit = plan.blockMerges[block.name], let found = result(unit)?.measurements else { return nil }
+            return .init(
+                block.name,
+                .object(
+                    found.sorted { $0.key.rawValue < $1.key.rawValue }.map { name, values in
+                        .init(name.rawValue, .array(values.map(JSONValue.of)))
+                    }))
+        }
+    }
+}

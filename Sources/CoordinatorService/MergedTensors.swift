@@ -1,0 +1,76 @@
+import JobPlan
+
+/// What became of every tensor of a merged checkpoint.
+struct MergedTensors: Equatable, Sendable {
+    /// What became of one tensor.
+    enum State: Int, Sendable {
+        /// Merged, and another than the base's.
+        case changed
+        /// Merged, and the base's: no model differs, or their differences cancel or round away.
+        case unchanged
+        /// The base's, since it is no tensor that can be summed.
+        case copied
+    }
+
+    /// One tensor.
+    struct Tensor: Equatable, Sendable {
+        /// What became of it.
+        var state: State
+        /// The positions of the tasks whose tensor differs from the base's; those of weight 0 are not looked at.
+        var differing: Set<Int> = []
+        /// How many NaN and infinities were read, by checkpoint: 0 for the base, else the task's position + 1.
+        var nonFinite: [Int: Int] = [:]
+    }
+
+    /// The tensors, in the order of the base's files.
+    var tensors: [Tensor] = []
+
+    /// Bits of a double that a set of tensors uses at a time: they are numbers in journals and on the wire.
+    private static let wordBits = 48
+}
+
+// MARK: - As a unit's measurements
+
+extension MergedTensors {
+    /// The measurements that a unit's result carries.
+    func measurements(taskCount: Int) -> [MeasurementName: [Double]] {
+        var words: [Double] = []
+        for task in 0..<taskCount {
+            for first in stride(from: 0, to: tensors.count, by: Self.wordBits) {
+                let chunk = tensors[first..<min(first + Self.wordBits, tensors.count)]
+                words.append(
+                    chunk.reversed().reduce(0) { $0 * 2 + ($1.differing.contains(task) ? 1 : 0) })
+            }
+        }
+        let counts = tensors.enumerated().flatMap { position, tensor in
+            tensor.nonFinite.sorted { $0.key < $1.key }.flatMap {
+                [Double(position), Double($0.key), Double($0.value)]
+            }
+        }
+        return [
+            .tensorStates: tensors.map { Double($0.state.rawValue) }, .differingTensors: words, .nonFinite: counts,
+        ]
+    }
+
+    /// Reads what ``measurements(taskCount:)`` wrote; nil for anything else.
+    init?(_ measurements: [MeasurementName: [Double]], taskCount: Int) {
+        guard let states = measurements[.tensorStates], let words = measurements[.differingTensors] else { return nil }
+        let wordCount = (states.count + Self.wordBits - 1) / Self.wordBits
+        guard words.count == wordCount * taskCount else { return nil }
+        for value in states {
+            guard let state = Int(exactly: value).flatMap(State.init(rawValue:)) else { return nil }
+            tensors.append(Tensor(state: state))
+        }
+        for task in 0..<taskCount {
+            for position in tensors.indices {
+                let word = words[task * wordCount + position / Self.wordBits]
+                guard let bits = UInt64(exactly: word) else { return nil }
+                if bits >> UInt64(position % Self.wordBits) & 1 == 1 { tensors[position].differing.insert(task) }
+            }
+        }
+        let counts = (measurements[.nonFinite] ?? []).map { Int(exactly: $0) ?? -1 }
+        for first in stride(from: 0, to: counts.count - 2, by: 3) where tensors.indices.contains(counts[first]) {
+            tensors[counts[first]].nonFinite[counts[first + 1]] = counts[first + 2]
+        }
+    }
+}

@@ -1,0 +1,143 @@
+import JobPlan
+import LinearAlgebra
+import Safetensors
+import TaskArithmetic
+
+/// What stands behind a merged value that is not finite: an operand, or finite operands beyond a type's range.
+struct RangeAudit {
+    /// A range that cannot be written; ``error()`` then looks at the whole tensor for the sentence about it.
+    struct Flaw: Error {}
+
+    let merge: TensorMerge
+
+    private var operands: TensorMerge.Operands { merge.operands }
+    private var allowsNonFinite: Bool { merge.job.plan.spec.nonFinite == .allow }
+
+    /// The base and the models: 0 for the base, else the task's position + 1.
+    private var checkpoints: [(place: Int, tensor: TensorInventory, type: ElementType)] {
+        (operands.readsBase ? [(0, operands.base, operands.type)] : [])
+            + operands.models.map { ($0.position + 1, $0.tensor, $0.type) }
+    }
+
+    /// Computes a range anew, in fp64, where a difference beyond fp32 may come back into range.
+    ///
+    /// - Parameters:
+    ///   - elements: The range.
+    ///   - target: Receives the merged bytes.
+    /// - Returns: How many NaN and infinities each checkpoint holds in the range.
+    /// - Throws: ``Flaw`` for values that may not be written, or what reading throws.
+    func settle(_ elements: Range<Int>, into target: inout MutableRawSpan) throws -> [Int: Int] {
+        var counts: [Int: Int] = [:]
+        var tainted: Set<Int> = []
+        for checkpoint in checkpoints {
+            let positions = try nonFinitePositions(in: checkpoint, elements)
+            if !positions.isEmpty { counts[checkpoint.place] = positions.count }
+            tainted.formUnion(positions)
+        }
+        guard tainted.isEmpty || allowsNonFinite else { throw Flaw() }
+        try values(of: elements) { values throws in try operands.outputType.encode(values, into: &target) }
+        guard operands.outputType.nonFinitePositions(in: target.bytes).allSatisfy(tainted.contains) else {
+            throw Flaw()
+        }
+        return counts
+    }
+
+    /// What is wrong with the whole tensor, for a person.
+    ///
+    /// - Throws: What reading throws.
+    func error() throws -> CoordinatorWorkError {
+        if !allowsNonFinite {
+            for checkpoint in checkpoints {
+                if let message = try nonFiniteMessage(checkpoint) { return .badInput(message) }
+            }
+        }
+        let name = operands.base.name
+        guard let overflow = try overflow() else {
+            return .badInput("tensor \"\(name)\" changed while it was merged. Submit the job again.")
+        }
+        return .badInput("tensor \"\(name)\" of the merged checkpoint: \(overflow)")
+    }
+
+    // MARK: - Operands
+
+    private func nonFinitePositions(
+        in checkpoint: (place: Int, tensor: TensorInventory, type: ElementType), _ elements: Range<Int>
+    ) throws -> [Int] {
+        var bytes = RangeBytes()
+        try bytes.read(checkpoint.tensor, checkpoint.type, elements, merge.job)
+        return checkpoint.type.nonFinitePositions(in: bytes.bytes.span.bytes.extracting(first: bytes.byteCount))
+    }
+
+    private func nonFiniteMessage(
+        _ checkpoint: (place: Int, tensor: TensorInventory, type: ElementType)
+    ) throws -> String? {
+        var (count, first): (Int, Int?) = (0, nil)
+        for elements in ranges {
+            let positions = try nonFinitePositions(in: checkpoint, elements)
+            count += positions.count
+            first = first ?? positions.first.map { elements.lowerBound + $0 }
+        }
+        guard let first else { return nil }
+        let path = merge.job.inputs.files[checkpoint.tensor.slice.file].path
+        return "\(path): tensor \"\(checkpoint.tensor.name)\" holds NaN or infinity in \(count) of "
+            + "\(checkpoint.tensor.elementCount) elements, first in element \(first); expected finite values. Save the "
+            + "model again, give it the weight 0 there, or write \"non_finite: allow\" to merge them as they are."
+    }
+
+    // MARK: - Results
+
+    /// The finite results that the output's type cannot hold.
+    private func overflow() throws -> RangeOverflow? {
+        var overflow: RangeOverflow?
+        var bytes = [UInt8](repeating: 0, count: TensorMerge.rangeElements * operands.outputType.byteCount)
+        for elements in ranges {
+            var tainted: Set<Int> = []
+            for checkpoint in checkpoints { tainted.formUnion(try nonFinitePositions(in: checkpoint, elements)) }
+            try values(of: elements) { values throws in
+                var span = bytes.mutableSpan
+                var raw = span.mutableBytes
+                var target = raw._mutatingExtracting(first: elements.count * operands.outputType.byteCount)
+                try operands.outputType.encode(values, into: &target)
+                for position in operands.outputType.nonFinitePositions(in: target.bytes)
+                where !tainted.contains(position) {
+                    let known =
+                        overflow
+                        ?? RangeOverflow(
+                            count: 0, firstIndex: elements.lowerBound + position, magnitude: 0,
+                            type: operands.outputType)
+                    overflow = RangeOverflow(
+                        count: known.count + 1, firstIndex: known.firstIndex,
+                        magnitude: [known.magnitude, values[position].magnitude].largest() ?? .nan, type: known.type)
+                }
+            }
+        }
+        return overflow
+    }
+
+    private var ranges: [Range<Int>] {
+        let count = operands.base.elementCount
+        return stride(from: 0, to: count, by: TensorMerge.rangeElements).map {
+            $0..<min($0 + TensorMerge.rangeElements, count)
+        }
+    }
+
+    /// Lends a range's merged values in fp64.
+    private func values(of elements: Range<Int>, _ body: (Span<Double>) throws -> Void) throws {
+        var wide = try ElementwiseMerge(capacity: elements.count, precision: .double)
+        var bytes = RangeBytes()
+        try bytes.read(operands.base, operands.type, elements, merge.job)
+        try merge.begin(&wide, bytes, elements.count)
+        for model in operands.models {
+            try bytes.read(model.tensor, model.type, elements, merge.job)
+            try wide.add(
+                bytes.bytes.span.bytes.extracting(first: bytes.byteCount), type: model.type, weight: model.weight)
+        }
+        var values = [Double](repeating: 0, count: elements.count)
+        do {
+            var span = values.mutableSpan
+            var target = span.mutableBytes
+            try wide.finish(method: merge.method, alpha: operands.scale, into: &target, type: .f64)
+        }
+        try body(values.span)
+    }
+}

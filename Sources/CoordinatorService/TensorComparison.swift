@@ -1,0 +1,84 @@
+import Glibc
+import JobPlan
+import Safetensors
+
+/// Whether tensors of two checkpoints hold the same bytes: compared piece by piece, up to the first difference.
+struct TensorComparison: Sendable {
+    /// Bytes compared at a time, and at first: most tensors that differ do so at once.
+    private static let pieceBytes = 1 << 20
+    private static let firstBytes = 1 << 16
+    /// Bytes of a sample.
+    private static let sampleBytes = 4096
+
+    /// The files that the tensors' slices refer to.
+    let files: [SafetensorsFile]
+
+    /// Whether two tensors differ, in type, in shape or in any byte.
+    ///
+    /// - Throws: `SafetensorsError` when bytes cannot be read.
+    func differ(_ left: TensorInventory, _ right: TensorInventory) throws -> Bool {
+        try differ(left, right) { byteCount in
+            let first = min(Self.firstBytes, byteCount)
+            return [0..<first]
+                + stride(from: first, to: byteCount, by: Self.pieceBytes).map {
+                    $0..<min($0 + Self.pieceBytes, byteCount)
+                }
+        }
+    }
+
+    /// Whether two tensors differ at their ends or in the middle: cheap, and enough for nearly all that differ at all.
+    ///
+    /// - Throws: `SafetensorsError` when bytes cannot be read.
+    func samplesDiffer(_ left: TensorInventory, _ right: TensorInventory) throws -> Bool {
+        try differ(left, right) { byteCount in
+            [0, byteCount / 2, max(0, byteCount - Self.sampleBytes)].map {
+                $0..<min($0 + Self.sampleBytes, byteCount)
+            }
+        }
+    }
+
+    private func differ(
+        _ left: TensorInventory, _ right: TensorInventory, pieces: (Int) -> [Range<Int>]
+    ) throws -> Bool {
+        guard left.elementType == right.elementType, left.shape == right.shape,
+            left.slice.byteCount == right.slice.byteCount
+        else { return true }
+        // One tensor under two names, or one file for two tasks.
+        guard left.slice != right.slice else { return false }
+        var bytes: (left: [UInt8], right: [UInt8]) = ([], [])
+        for piece in pieces(Int(left.slice.byteCount)) where !piece.isEmpty {
+            try read(left, piece, into: &bytes.left)
+            try read(right, piece, into: &bytes.right)
+            if !Self.areEqual(bytes.left.span.bytes, bytes.right.span.bytes) { return true }
+        }
+        return false
+    }
+
+    /// Some of a tensor's bytes.
+    ///
+    /// - Throws: `SafetensorsError` when they cannot be read.
+    func bytes(of tensor: TensorInventory, _ range: Range<Int>) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        try read(tensor, range, into: &bytes)
+        return bytes
+    }
+
+    private func read(_ tensor: TensorInventory, _ range: Range<Int>, into bytes: inout [UInt8]) throws {
+        if bytes.count != range.count { bytes = [UInt8](repeating: 0, count: range.count) }
+        var span = bytes.mutableSpan
+        var raw = span.mutableBytes
+        try files[tensor.slice.file].read(
+            fromFileOffset: Int(tensor.slice.offset) + range.lowerBound, into: &raw)
+    }
+
+    /// Whether two ranges hold the same bytes.
+    static func areEqual(_ left: RawSpan, _ right: RawSpan) -> Bool {
+        guard left.byteCount == right.byteCount else { return false }
+        return unsafe left.withUnsafeBytes { left in
+            unsafe right.withUnsafeBytes { right in
+                guard let first = left.baseAddress, let second = right.baseAddress else { return true }
+                return unsafe memcmp(first, second, left.count) == 0
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+import Dispatch
+import JobFiles
+import JobPlan
+import LinearAlgebra
+import Safetensors
+import Synchronization
+import TaskArithmetic
+
+/// Merges one tensor element by element, range by range, and finds on the way whether the values are finite.
+///
+/// Only results are looked at, while they lie in the cache: a NaN or an infinity in any operand reaches them, since
+/// models of weight 0 are not read at all. Where one is found, ``RangeAudit`` says whether an operand holds it or
+/// finite values went beyond a type's range.
+struct TensorMerge: Sendable {
+    /// Elements of a range: with its operands it stays in the second-level cache.
+    static let rangeElements = 32_768
+    /// Threads that share the ranges of a tensor; each element is computed alone, so they change no bit.
+    private static let threads = 2
+
+    /// What one tensor is merged from.
+    struct Operands: Sendable {
+        /// A model that takes part.
+        struct Model: Sendable {
+            /// Position of the task among the merged ones.
+            let position: Int
+            let tensor: TensorInventory
+            let type: ElementType
+            let weight: Double
+        }
+
+        let base: TensorInventory
+        let type: ElementType
+        let models: [Model]
+        let outputType: ElementType
+        let scale: Double
+        /// Whether the models' vectors are added to the base; else the models themselves are summed.
+        let startsAtBase: Bool
+        /// The weight with which the base itself counts, where it does.
+        let baseWeight: Double?
+        /// Whether weights are divided by their sum.
+        let divides: Bool
+        /// Shares are no whole numbers: in fp64, the mean of equal values still rounds to them.
+        let needsDouble: Bool
+
+        /// Whether the base's values enter the result.
+        var readsBase: Bool { startsAtBase || (baseWeight ?? 0) != 0 }
+
+        /// The types of all operands and of the result.
+        var types: [ElementType] { [type, outputType] + models.map(\.type) }
+    }
+
+    let job: Job
+    let operands: Operands
+
+    /// What a thread found in its ranges.
+    private struct Findings {
+        var isChanged = false
+        var differing: Set<Int> = []
+        var nonFinite: [Int: Int] = [:]
+    }
+
+    var method: MergeMethod { operands.divides ? .weightedAverage : .taskArithmetic }
+
+    /// Merges the tensor into the checkpoint.
+    ///
+    /// - Returns: What became of it.
+    /// - Throws: `CoordinatorWorkError.badInput` for values that are not finite or that the output's type cannot hold,
+    ///   `JobFileError`, `SafetensorsError`, `TaskArithmeticError`.
+    func run(_ writer: CheckpointWriter) throws -> MergedTensors.Tensor {
+        let count = operands.base.elementCount
+        let rangeCount = (count + Self.rangeElements - 1) / Self.rangeElements
+        guard rangeCount > 0 else { return MergedTensors.Tensor(state: .unchanged) }
+        let outcome = Mutex<(findings: Findings, failure: (any Error)?)>((Findings(), nil))
+        let threads = min(Self.threads, rangeCount)
+        DispatchQueue.concurrentPerform(iterations: threads) { thread in
+            do {
+                let found = try mergeRanges(stride(from: thread, to: rangeCount, by: threads), count, writer)
+                outcome.withLock { outcome in
+                    outcome.findings.isChanged = outcome.findings.isChanged || found.isChanged
+                    outcome.findings.differing.formUnion(found.differing)
+                    outcome.findings.nonFinite.merge(found.nonFinite, uniquingKeysWith: +)
+                }
+            } catch {
+                outcome.withLock { $0.failure = $0.failure ?? error }
+            }
+        }
+        let (found, failure) = outcome.withLock { $0 }
+        if failure is RangeAudit.Flaw { throw try RangeAudit(merge: self).error() }
+        if let failure { throw failure }
+        return MergedTensors.Tensor(
+            state: found.isChanged ? .changed : .unchanged, differing: found.differing, nonFinite: found.nonFinite)
+    }
+
+    /// Starts a range at the base, or at nothing; the base's own weight counts either way.
+    func begin(_ merge: inout ElementwiseMerge, _ base: RangeBytes, _ count: Int) throws {
+        let bytes = base.bytes.span.bytes.extracting(first: base.byteCount)
+        if operands.startsAtBase {
+            try merge.begin(base: bytes, type: operands.type)
+            // With every weight 0 nothing is added; the base may still change its type.
+            try merge.addBase(weight: operands.baseWeight ?? 0)
+        } else {
+            try merge.begin(elements: count)
+            if let weight = operands.baseWeight { try merge.add(bytes, type: operands.type, weight: weight) }
+        }
+    }
+
+    private func mergeRanges(_ ranges: StrideTo<Int>, _ count: Int, _ writer: CheckpointWriter) throws -> Findings {
+        let precision = operands.needsDouble ? .double : MergePrecision(operands: operands.types)
+        var merge = try ElementwiseMerge(capacity: Self.rangeElements, precision: precision)
+        var (base, bytes) = (RangeBytes(), RangeBytes())
+        var output = [UInt8](repeating: 0, count: Self.rangeElements * operands.outputType.byteCount)
+        var found = Findings()
+        for range in ranges {
+            let elements = range * Self.rangeElements..<min((range + 1) * Self.rangeElements, count)
+            try base.read(operands.base, operands.type, elements, job)
+            try begin(&merge, base, elements.count)
+            for model in operands.models {
+                try bytes.read(model.tensor, model.type, elements, job)
+                if !found.differing.contains(model.position), bytes.differs(from: base) {
+                    found.differing.insert(model.position)
+                }
+                try merge.add(
+                    bytes.bytes.span.bytes.extracting(first: bytes.byteCount), type: model.type, weight: model.weight)
+            }
+            let written = elements.count * operands.outputType.byteCount
+            var span = output.mutableSpan
+            var raw = span.mutableBytes
+            var target = raw._mutatingExtracting(first: written)
+            try merge.finish(method: method, alpha: operands.scale, into: &target, type: operands.outputType)
+            if operands.outputType.firstNonFinite(in: target.bytes) != nil {
+                let counts = try RangeAudit(merge: self).settle(elements, into: &target)
+                found.nonFinite.merge(counts, uniquingKeysWith: +)
+            }
+            if !found.isChanged { found.isChanged = try base.differs(fromMerged: target.bytes, operands.outputType) }
+            try writer.write(
+                target.bytes, to: operands.base.name, at: elements.lowerBound * operands.outputType.byteCount)
+        }
+        return found
+    }
+}
+
+/// The bytes of one tensor in one range, with their type.
+struct RangeBytes {
+    /// A buffer for the largest range; the first ``byteCount`` bytes are the range's.
+    private(set) var bytes = [UInt8](repeating: 0, count: TensorMerge.rangeElements * 8)
+    private(set) var byteCount = 0
+    private var type = ElementType.f32
+
+    /// Reads some elements of a tensor.
+    mutating func read(
+        _ tensor: TensorInventory, _ type: ElementType, _ elements: Range<Int>, _ job: Job
+    ) throws {
+        let count = elements.count * type.byteCount
+        (byteCount, self.type) = (count, type)
+        var span = bytes.mutableSpan
+        var raw = span.mutableBytes
+        var target = raw._mutatingExtracting(first: count)
+        try job.inputs.files[tensor.slice.file].read(
+            fromFileOffset: Int(tensor.slice.offset) + elements.lowerBound * type.byteCount, into: &target)
+    }
+
+    /// Whether any value is another than the other range's.
+    func differs(from other: RangeBytes) -> Bool {
+        guard type == other.type else { return values != other.values }
+        return !TensorComparison.areEqual(
+            bytes.span.bytes.extracting(first: byteCount), other.bytes.span.bytes.extracting(first: other.byteCount))
+    }
+
+    /// Whether a merged range is another than these values are in its type.
+    func differs(fromMerged merged: RawSpan, _ mergedType: ElementType) throws -> Bool {
+        guard mergedType != type else {
+            return !TensorComparison.areEqual(bytes.span.bytes.extracting(first: byteCount), merged)
+        }
+        var converted = [UInt8](repeating: 0, count: merged.byteCount)
+        var span = converted.mutableSpan
+        var target = span.mutableBytes
+        try mergedType.encode(values.span, into: &target)
+        return !TensorComparison.areEqual(target.bytes, merged)
+    }
+
+    private var values: [Double] {
+        var values = [Double](repeating: 0, count: byteCount / type.byteCount)
+        var target = values.mutableSpan
+        // The sizes agree by construction.
+        try? type.decode(bytes.span.bytes.extracting(first: byteCount), into: &target)
+        return values
+    }
+}

@@ -1,0 +1,27 @@
+import Identifiers
+
+extension JobSpec {
+    /// The most samples that a file can be believed to have: beyond it counts are no exact numbers any more.
+    private static var samplesMax: Int { 1 << 53 }
+
+    /// λ_t = w_t / Σ w_s: weights whose sum overflows would leave no task any share.
+    func curvatureWeightProblems(_ inventory: JobInventory) -> [JobProblem] {
+        let curved = tasks.filter(\.hasCurvature)
+        var problems = curved.compactMap { task -> JobProblem? in
+            let samples = inventory.samples(of: task.name)
+            guard samples > Self.samplesMax else { return nil }
+            return JobProblem(
+                at: task.location,
+                "the curvature of task \"\(task.name)\" is of \(samples) samples; expected at most \(Self.samplesMax). "
+                    + "Correct \"samples\" in the file's metadata.")
+        }
+        let weights = curved.map { inventory.curvatureWeight(of: $0.name, in: self) }
+        guard let largest = weights.max(), !weights.reduce(0, +).isFinite else { return problems }
+        problems.append(
+            JobProblem(
+                at: fileName,
+                "the \"curvature_weight\"s of the tasks sum to more than fp64 holds; the largest is \(largest). Divide them "
+                    + "all by one number: only their ratios count."))
+        return problems
+    }
+}

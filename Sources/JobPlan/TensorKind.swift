@@ -1,0 +1,78 @@
+public import LinearAlgebra
+
+/// What a merge can do with a tensor.
+public enum TensorKind: Equatable, Sendable {
+    /// Numbers that are summed.
+    case summed(ElementType)
+    /// Weights in a form that cannot be summed: eight-bit and smaller floats, complex numbers, packed integers. Where
+    /// models differ in one, copying the base's would lose what they learnt.
+    case encoded
+    /// No weight: a counter, a mask, an index. The base's is copied.
+    case buffer
+}
+
+/// Tells the kinds of a job's tensors, from their types and names and from what the models say of themselves.
+///
+/// Integers are packed weights where a model says that it is quantised (`quantization_config`), where scales, zeros or
+/// a quantiser's tables stand beside them, or where they bear a weight's name.
+public struct TensorKinds: Sendable {
+    private let isQuantized: Bool
+    /// Modules, and tensors, that a quantiser's tensors belong to.
+    private let owners: Set<String>
+
+    /// The last parts of names of what quantisers put beside packed weights (GPTQ, AWQ, bitsandbytes, HQQ, AQLM,
+    /// compressed-tensors, torchao, QuIP#).
+    private static let companions: Set<String> = [
+        "scales", "weight_scale", "weight_scale_inv", "scale_inv", "qscales", "scale_and_zero", "scales_and_zeros",
+        "weight_global_scale", "zeros", "qzeros", "zero_point", "weight_zero_point", "absmax", "quant_map",
+        "nested_absmax", "nested_quant_map", "quant_state", "SCB", "CB", "g_idx", "codebook", "codebooks", "lut",
+        "weight_packed", "qweight",
+    ]
+    /// The last parts of names that integers bear when they are weights.
+    private static let weights: Set<String> = [
+        "weight", "qweight", "weight_packed", "packed_weight", "qweight_packed", "W_q", "Qidxs", "codes",
+        "in_proj_weight",
+    ]
+    /// Types that no quantiser packs weights in, unless its other tensors stand beside them.
+    private static let counters: Set<String> = ["I64", "BOOL"]
+    private static let integers: Set<String> = ["U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64", "BOOL"]
+
+    /// Looks at the names of all checkpoints of a job.
+    public init(_ checkpoints: some Sequence<CheckpointInventory>) {
+        var isQuantized = false
+        var owners: Set<String> = []
+        for checkpoint in checkpoints {
+            isQuantized = isQuantized || checkpoint.isQuantized
+            for name in checkpoint.tensors.keys { owners.formUnion(Self.owners(ofCompanion: name)) }
+        }
+        self.isQuantized = isQuantized
+        self.owners = owners
+    }
+
+    /// The kind of a tensor, which is that of every model's tensor of the name.
+    public func kind(of tensor: TensorInventory) -> TensorKind {
+        if let type = tensor.floatingType { return .summed(type) }
+        guard Self.integers.contains(tensor.elementType) else { return .encoded }
+        guard tensor.elementType != "BOOL" else { return .buffer }
+        let (module, last) = Self.split(tensor.name)
+        let isPacked =
+            Self.weights.contains(last) || Self.companions.contains(last) || owners.contains(tensor.name)
+            || (owners.contains(module) && last != "num_batches_tracked")
+            || (isQuantized && !Self.counters.contains(tensor.elementType) && tensor.elementCount > 1)
+        return isPacked ? .encoded : .buffer
+    }
+
+    /// What a quantiser's tensor belongs to: `a.weight` and `a` for `a.weight.absmax`, `a` for `a.scales`.
+    private static func owners(ofCompanion name: String) -> [String] {
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard let place = parts.lastIndex(where: { companions.contains(String($0)) }), place > 0 else { return [] }
+        let owner = parts[..<place].joined(separator: ".")
+        let (module, last) = split(owner)
+        return weights.contains(last) ? [owner, module] : [owner]
+    }
+
+    private static func split(_ name: String) -> (module: String, last: String) {
+        guard let dot = name.lastIndex(of: ".") else { return ("", name) }
+        return (String(name[..<dot]), String(name[name.index(after: dot)...]))
+    }
+}

@@ -1,0 +1,143 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// Tensors that no merge can sum: refused where a model would lose weights, else copied and listed as copied.
+    @Suite struct UnsummableTensorTests {
+        private let model: SmallModel
+
+        init() throws {
+            model = try SmallModel()
+            model.job.outputs = ["merged", "report"]
+            model.job.tasks = [JobFile.Task(model: "checkpoints/alpha.safetensors")]
+        }
+
+        /// A tensor that the test adds to the base and to a model.
+        struct Weight: CustomTestStringConvertible, Sendable {
+            let name: String
+            let type: Tensor.ElementType
+            var beside: String?
+            var testDescription: String { "\(name) \(type.rawValue)" }
+
+            static let encoded = [
+                Weight(name: "head.weight", type: .float8), Weight(name: "head.weight", type: .complex64),
+                Weight(name: "head.qweight", type: .int32), Weight(name: "head.weight", type: .uint8),
+                Weight(name: "head.data", type: .int32, beside: "head.scales"),
+                Weight(name: "head.packed", type: .uint8, beside: "head.packed.absmax"),
+            ]
+            static let buffers = [
+                Weight(name: "norm.steps", type: .int64), Weight(name: "attention.mask", type: .bool),
+                Weight(name: "sampler.state", type: .uint8), Weight(name: "position_ids", type: .int32),
+            ]
+        }
+
+        private func add(_ weight: Weight, base: UInt8, model own: UInt8) throws {
+            func tensor(_ value: UInt8) -> Tensor {
+                let count = 4 * weight.type.byteCount
+                return Tensor(weight.name, weight.type, [2, 2], bytes: Data(repeating: value, count: count))
+            }
+            model.base.tensors.append(tensor(base))
+            model.checkpoints["alpha"]?.tensors.append(tensor(own))
+            if let beside = weight.beside {
+                model.base.tensors.append(Tensor(beside, [1], [1]))
+                model.checkpoints["alpha"]?.tensors.append(Tensor(beside, [1], [1]))
+            }
+            try model.write()
+        }
+
+        private func report() async throws -> [String: Any] {
+            let output = try await model.run()
+            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
+            let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            return try #require(report["merge"] as? [String: Any])
+        }
+
+        @Test(arguments: Weight.encoded) func `weights that cannot be summed and differ are refused by name`(
+            weight: Weight
+        ) async throws {
+            try add(weight, base: 1, model: 0)
+            try await model.expectRefusal(
+                "the tensor \"\(weight.name)\" holds weights of task \"alpha\" as \(weight.type.rawValue)",
+                "Dequantise the base and the models")
+        }
+
+        @Test func `with a quantization_config integers are weights whatever their name`() async throws {
+            try add(Weight(name: "head.stored", type: .uint8), base: 1, model: 0)
+            try model.base.write(to: model.directory.appending("b/model.safetensors"))
+            try Data(#"{"quantization_config": {"quant_method": "x"}}"#.utf8).write(
+                to: URL(fileURLWithPath: model.directory.appending("b/config.json")))
+            model.job.base = "b"
+            try model.write()
+            try await model.expectRefusal("the tensor \"head.stored\" holds weights of task \"alpha\" as U8")
+        }
+
+        @Test(arguments: Weight.encoded) func `equal ones are copied and listed as copied`(weight: Weight) async throws
+        {
+            try add(weight, base: 1, model: 1)
+            let merge = try await report()
+            let tensors = try #require(merge["tensors"] as? [String: Any])
+            #expect((tensors["copied"] as? [String])?.contains(weight.name) == true)
+            #expect((merge["merged_by_task_arithmetic"] as? [String])?.contains(weight.name) == false)
+            #expect((tensors["differing"] as? [String: Any])?.isEmpty == true)
+        }
+
+        @Test func `a model of weight 0 may hold any weights there`() async throws {
+            try add(Weight(name: "head.weight", type: .float8), base: 1, model: 0)
+            model.job.tasks[0].others = [
+                "parameters: {weight: [{filter: head, value: 0}, {value: 1}]}"
+            ]
+            try model.write()
+            _ = try await report()
+        }
+
+        @Test(arguments: Weight.buffers) func `buffers that differ keep the base's values and are counted`(
+            weight: Weight
+        ) async throws {
+            try add(weight, base: 1, model: 0)
+            model.job.tasks.append(JobFile.Task(model: "checkpoints/beta.safetensors"))
+            let own = try #require(model.base.tensors.first { $0.name == weight.name })
+            model.checkpoints["beta"]?.tensors.append(own)
+            try model.write()
+            let result = try await Client.run(
+                ["run", model.jobPath, "--workers", "1", "--state-directory", model.directory.path],
+                in: model.directory)
+            #expect(result.exitCode == 0, "\(result.errors)")
+            #expect(result.output.contains("2 copied from the base"))
+            #expect(
+                result.output.contains(
+                    "note: 1 buffer keeps the base's values where models have others: \(weight.name) (alpha)"))
+            let data = try Data(contentsOf: URL(fileURLWithPath: "\(model.outputPath)/report.json"))
+            let whole = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let merge = try #require(whole["merge"] as? [String: Any])
+            let tensors = try #require(merge["tensors"] as? [String: Any])
+            #expect(tensors["differing"] as? [String: [String]] == [weight.name: ["alpha"]])
+            #expect(Set(tensors["copied"] as? [String] ?? []) == [weight.name, "steps"])
+            #expect((merge["merged_by_task_arithmetic"] as? [String])?.contains(weight.name) == false)
+            let merged = try TensorFile(reading: "\(model.outputPath)/merged/model.safetensors")
+            #expect(try merged.tensor(weight.name).bytes == own.bytes)
+        }
+
+        @Test func `the report tells changed tensors from unchanged ones, empty ones and scalars included`()
+            async throws
+        {
+            let same = try #require(model.base.tensors.first { $0.name == "norm.weight" })
+            model.checkpoints["alpha"]?.tensors.removeAll { $0.name == "norm.weight" }
+            model.checkpoints["alpha"]?.tensors.append(same)
+            for name in ["empty", "scalar"] {
+                let shape = name == "empty" ? [0, 3] : []
+                let values: [Float] = name == "empty" ? [] : [2]
+                model.base.tensors.append(Tensor(name, shape, values))
+                model.checkpoints["alpha"]?.tensors.append(Tensor(name, shape, values.map { $0 + 1 }))
+            }
+            try model.write()
+            let merge = try await report()
+            let tensors = try #require(merge["tensors"] as? [String: Any])
+            let changed = Set(model.base.tensors.map(\.name)).subtracting(["norm.weight", "empty", "steps"])
+            #expect(tensors["changed"] as? [String] == changed.sorted())
+            #expect(tensors["unchanged"] as? [String] == ["empty", "norm.weight"])
+            #expect(tensors["copied"] as? [String] == ["steps"])
+            #expect(merge["differing_tensors_by_model"] as? [String: Int] == ["alpha": changed.count])
+        }
+    }
+}
