@@ -48,6 +48,12 @@ actor Coordinator {
     private var abandoned: [JobID: OutputDirectory] = [:]
     private let removal: FileRemoval
     let admissionDesk: AdmissionDesk
+    /// Job files that are being checked, by client and request.
+    ///
+    /// Bound: that of the questions that wait.
+    var checks: [RoutingIdentity: [UInt64: Task<ClientReply, Never>]] = [:]
+    /// Whether a job that was checked is being accepted, and which others wait for that.
+    var acceptanceTurns: [CheckedContinuation<Void, Never>]?
     let outputDesk: OutputDesk
     /// Requests of workers for blobs that are being collected from other workers, by blob.
     ///
@@ -345,7 +351,7 @@ actor Coordinator {
                 submissions = max(submissions, Int(header.id.rawValue.drop { !$0.isNumber }) ?? 0)
                 if outcomes[header.id] != nil {
                     scheduler.apply(record)
-                } else if let failure = await resume(header) {
+                } else if let failure = try await resume(header) {
                     // Its end follows: nothing of its plan is needed.
                     scheduler.apply(record)
                     lost.append(.jobEnded(header.id, .failed(failure), finishedUnits: nil))
@@ -397,10 +403,11 @@ actor Coordinator {
     /// Makes a running job's plan anew.
     ///
     /// - Returns: Why the job cannot go on.
-    private func resume(_ header: JobHeader) async -> UnitFailure? {
+    /// - Throws: `CancellationError` when the process is to end: the job stays as it is.
+    private func resume(_ header: JobHeader) async throws(CancellationError) -> UnitFailure? {
         let submission = Submission(
             specText: header.specText, specPath: header.specPath, overwrites: header.overwrites, output: header.output)
-        do {
+        do throws(JobRefusal) {
             let job = try await admissionDesk.admit(submission, as: header.id, isResumption: true)
             guard job.fingerprint == header.fingerprint else {
                 return lostJob(header.id, "its input files, or the way in which jobs are planned, changed meanwhile")
@@ -409,37 +416,8 @@ actor Coordinator {
             jobs[header.id] = job
             return nil
         } catch {
+            guard !Task.isCancelled else { throw CancellationError() }
             return lostJob(header.id, "\(error)")
-        }
-    }
-
-    private func lostJob(_ job: JobID, _ reason: String) -> UnitFailure {
-        logger.error(
-            "a job of the journal cannot go on", metadata: [LogKeys.job: "\(job)", LogKeys.cause: "\(reason)"])
-        return UnitFailure(
-            kind: .badInput, message: "the job cannot go on after a restart: \(reason). Submit it again.")
-    }
-
-    /// Whether a journalled result can still be used.
-    ///
-    /// Blobs may be anywhere, and are looked for when they are needed; files must be in the staging directory, and the
-    /// record must speak of this one.
-    private func isUsable(_ unit: UnitReference, recordedIn row: Int64) -> Bool {
-        guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else { return true }
-        switch job.plan.units[unit.unit.position].operation {
-        case .worker, .coordinator(.digestInputs): return true
-        case .coordinator: return job.output.lastUnusableRow.map { row > $0 } ?? false
-        }
-    }
-
-    /// Files are gone that the journal speaks of: so that it is not believed after another restart either.
-    private func renewStaging(of id: JobID, after row: Int64) {
-        guard let output = jobs[id]?.output, output.lastUnusableRow == nil else { return }
-        do {
-            try output.renew(after: row)
-        } catch {
-            logger.error(
-                "the staging directory cannot be made", metadata: [LogKeys.job: "\(id)", LogKeys.cause: "\(error)"])
         }
     }
 }

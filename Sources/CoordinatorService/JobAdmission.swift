@@ -1,28 +1,8 @@
 import FileAccess
 import Identifiers
 import JobPlan
-import Lanes
 import SystemPackage
 import WireProtocol
-
-/// Admits jobs on a thread of its own, since headers, and sometimes a whole base, are read for it.
-actor AdmissionDesk {
-    private let lane = Lane("kfacd.admission")
-    private let roots: FileRoots
-
-    init(roots: FileRoots) {
-        self.roots = roots
-    }
-
-    nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
-
-    /// Reads, looks and plans; nothing is written.
-    ///
-    /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
-    func admit(_ submission: Submission, as id: JobID, isResumption: Bool = false) throws(JobRefusal) -> Job {
-        try JobAdmission.admit(submission, as: id, roots: roots, isResumption: isResumption)
-    }
-}
 
 /// From a job file's text to a job that can run, or to everything that is wrong with it.
 enum JobAdmission {
@@ -33,10 +13,12 @@ enum JobAdmission {
     ///   - id: The job's name.
     ///   - roots: Where its files may lie, and its output.
     ///   - isResumption: Whether the job runs already, so that its own output is no obstacle.
+    ///   - progress: Where it is told how far the check is.
     /// - Returns: The job, planned, with its files open.
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     static func admit(
-        _ submission: Submission, as id: JobID, roots: FileRoots, isResumption: Bool = false
+        _ submission: Submission, as id: JobID, roots: FileRoots, isResumption: Bool = false,
+        progress: AdmissionProgress = AdmissionProgress()
     ) throws(JobRefusal) -> Job {
         let path = FilePath(submission.specPath)
         let (read, formProblems) = JobSpec.reading(
@@ -45,8 +27,10 @@ enum JobAdmission {
         guard let written = read else { throw JobRefusal(problems: formProblems) }
         let paths = JobPaths(specPath: submission.specPath)
         let outputPath = paths.absolute(written.output.value)
-        var reader = InventoryReader(spec: written, paths: paths, roots: roots)
+        var reader = InventoryReader(spec: written, paths: paths, roots: roots, progress: progress)
         reader.read()
+        guard !Task.isCancelled else { throw JobRefusal(interruption: "the check was ended") }
+        progress.note("is being planned")
         var inventory = reader.inventory
         let (spec, baseProblems) = written.settlingListedBase(in: &inventory)
         var problems = formProblems + reader.problems + baseProblems
@@ -63,8 +47,9 @@ enum JobAdmission {
             problems.append(problem)
         }
         guard let base = reader.base else { throw JobRefusal(problems: problems) }
-        // What the files say of each other is said with the rest, unless it would only echo what was misread.
-        if formProblems.isEmpty, inventory.isComplete(for: spec) {
+        // What the files say of each other is said with the rest, unless it would only echo what was misread. Where
+        // nothing else is wrong the plan says it.
+        if formProblems.isEmpty, !problems.isEmpty, inventory.isComplete(for: spec) {
             problems += spec.problems(against: inventory)
         }
         guard problems.isEmpty else { throw JobRefusal(problems: problems) }

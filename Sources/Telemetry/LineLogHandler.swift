@@ -1,3 +1,4 @@
+import Identifiers
 public import Logging
 import Synchronization
 
@@ -39,7 +40,8 @@ public struct LineLogHandler: LogHandler {
     /// Writes one line.
     public func log(event: LogEvent) {
         var line = isUnderJournald ? "<\(event.level.journalPriority)>" : "\(Self.timestamp()) \(event.level) "
-        line += Self.escaped(event.message.description)
+        // A line stays a line whatever a peer's message holds.
+        line += event.message.description.printable
         let fields = metadata.merging(event.metadata ?? [:]) { $1 }
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
             line += " \(key)=\(Self.quoted("\(value)"))"
@@ -69,14 +71,8 @@ public struct LineLogHandler: LogHandler {
         return "\(date)T\(time).\(pad(now.tv_nsec / 1_000_000, 3))Z"
     }
 
-    /// A line stays a line whatever a peer's message holds.
-    private static func escaped(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0.value < 32 }) else { return text }
-        return text.unicodeScalars.map { $0.value < 32 ? "\\u{\(String($0.value, radix: 16))}" : String($0) }.joined()
-    }
-
     private static func quoted(_ text: String) -> String {
-        let escaped = escaped(text)
+        let escaped = text.printable
         guard escaped.isEmpty || escaped.contains(where: { $0 == " " || $0 == "\"" || $0 == "=" }) else {
             return escaped
         }

@@ -114,6 +114,8 @@ public enum ClientReply: Equatable, Sendable {
     case outputs([OutputFile])
     /// Bytes of a file; they are the second frame.
     case outputChunk(offset: UInt64)
+    /// Not the answer yet, but what is being done for it.
+    case progress(String)
     /// The first or latest items of a list that is too long for a message, and how many there are besides.
     indirect case cut(ClientReply, further: Int)
 
@@ -140,6 +142,7 @@ public enum ClientReply: Equatable, Sendable {
         case .outputs(let outputs):
             self = .outputs(outputs.files.map { OutputFile(path: $0.path, byteCount: $0.byteCount) })
         case .outputChunkOffset(let offset): self = .outputChunk(offset: offset)
+        case .progress(let text): self = .progress(text)
         case nil: throw .malformed("a reply has no body")
         }
     }
@@ -168,6 +171,7 @@ public enum ClientReply: Equatable, Sendable {
                 return wire
             }
         case .outputChunk(let offset): wire.outputChunkOffset = offset
+        case .progress(let text): wire.progress = text
         case .cut(let list, let further):
             wire = list.wire
             wire.further = UInt64(further)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import FileAccess
 import Telemetry
 
 /// The client: runs jobs on this machine or on a cluster, and shows what they did.
@@ -16,7 +17,9 @@ struct Kfacctl: AsyncParsableCommand {
         ])
 
     static func main() async {
+        DescriptorLimit.raise()
         do {
+            if let problem = DescriptorLimit.problem { throw CommandFailure(.badInput, problem) }
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FileAccess
 import Telemetry
 
 /// The daemon: a coordinator or a worker.
@@ -17,7 +18,9 @@ struct Kfacd: AsyncParsableCommand {
 extension Kfacd {
     /// Runs a command; bad usage and failures end the process with the exit codes of the README.
     static func exiting(_ parse: () throws -> any ParsableCommand) async {
+        DescriptorLimit.raise()
         do {
+            if let problem = DescriptorLimit.problem { throw UsageFailure(problem) }
             var command = try parse()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
