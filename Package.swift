@@ -99,9 +99,9 @@ let package = Package(
         module("Identifiers"),
         module("Safetensors", ["Identifiers", "FileAccess", crypto, systemPackage], settings: wrapperSettings),
         module("Spelling"),
-        module("Telemetry", [logging]),
+        module("Telemetry", ["Identifiers", logging]),
         module("Lanes"),
-        module("Console"),
+        module("Console", ["Identifiers"]),
         module("RowKernels", ["CRowKernels"], settings: wrapperSettings),
         module("StudyReport", ["Identifiers"]),
         module("Systemd", settings: wrapperSettings),
@@ -111,13 +111,14 @@ let package = Package(
         module(
             "Settings",
             [
-                "Spelling", .product(name: "Configuration", package: "swift-configuration"),
+                "FileAccess", "Spelling", systemPackage,
+                .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Yams", package: "Yams"),
             ]),
         module(
             "StatusServer",
             [
-                "Supervision", .product(name: "Hummingbird", package: "hummingbird"),
+                "Identifiers", "Supervision", .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"), logging, serviceLifecycle,
             ]),
@@ -258,7 +259,7 @@ let package = Package(
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
-        tests("SafetensorsTests", ["Safetensors", systemPackage]),
+        tests("SafetensorsTests", ["Safetensors", "FileAccess", systemPackage]),
         tests("BlobStoreTests", ["BlobStore", "Identifiers", systemPackage, crypto]),
         tests("JobFilesTests", ["JobFiles", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
         tests("JobPlanTests", ["JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic"]),

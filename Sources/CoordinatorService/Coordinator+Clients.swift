@@ -17,8 +17,10 @@ extension Coordinator {
         var payload: Frame?
         let reply: ClientReply
         switch request {
-        case .submit(let submission): reply = await submit(submission)
-        case .plan(let submission): reply = await plan(submission)
+        case .submit(let submission):
+            reply = await checking(for: peer, number) { await self.submit(submission, for: $0, $1) }
+        case .plan(let submission):
+            reply = await checking(for: peer, number) { await self.plan(submission, for: $0, $1) }
         case .jobs: reply = .jobs(settled.all.map(briefReport))
         case .status(let id): reply = settled[id].map { .jobs([report($0)]) } ?? unknown(id)
         case .cancel(let id): reply = cancel(id)
@@ -30,67 +32,6 @@ extension Coordinator {
             (reply, payload) = await outputRange(of: id, path, offset, byteCount, for: peer)
         }
         await endpoint.send(.reply(number, reply.fitted), payload: payload, to: peer)
-    }
-
-    // MARK: - Submitting
-
-    private func submit(_ submission: Submission) async -> ClientReply {
-        do throws(JobRefusal) {
-            let id = nextJobID()
-            let job = try await admitted(submission, as: id)
-            if let running = scheduler.runningJob(fingerprint: job.fingerprint), settled[running] != nil {
-                return .accepted(running, isRunningAlready: true, notices: job.plan.notices)
-            }
-            try await admissionDesk.claimOutput(of: job)
-            let header = JobHeader(
-                id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,
-                overwrites: submission.overwrites, output: job.output.path.string,
-                submittedAt: Date.now.timeIntervalSince1970, unitCount: job.plan.units.count,
-                attemptMark: .random(in: 1..<Attempt.markCount))
-            guard await accept(job, header: header) else {
-                job.output.discard()
-                return .failure(
-                    RequestFailure(
-                        kind: .world,
-                        problems: [JobProblem(at: "\(id)", "the coordinator is about to stop; nothing was queued.")]))
-            }
-            let shortage = job.shortage.map {
-                JobNotice(
-                    at: job.plan.spec.output.location,
-                    "the outputs do not fit at the moment: \($0) The job waits when the disk is full.")
-            }
-            return .accepted(id, isRunningAlready: false, notices: job.plan.notices + [shortage].compactMap { $0 })
-        } catch {
-            return .failure(RequestFailure(kind: .badInput, problems: error.problems))
-        }
-    }
-
-    private func plan(_ submission: Submission) async -> ClientReply {
-        do throws(JobRefusal) {
-            let plan = try await admitted(submission, as: "plan").plan
-            return .plan(PlanSummary(of: plan, known: scheduler.knownUnits(of: plan)))
-        } catch {
-            return .failure(RequestFailure(kind: .badInput, problems: error.problems))
-        }
-    }
-
-    private func admitted(_ submission: Submission, as id: JobID) async throws(JobRefusal) -> Job {
-        var submission = submission
-        submission.overwrites = submission.overwrites || isRunning(submission)
-        let job = try await admissionDesk.admit(submission, as: id)
-        let memories = workers.values.map(\.hello.memoryBytes)
-        if let problem = JobAdmission.memoryProblem(of: job.plan, workerMemories: memories) {
-            throw JobRefusal(problems: [problem])
-        }
-        return job
-    }
-
-    /// Whether the very same job file runs already: then its own staging directory is no obstacle.
-    private func isRunning(_ submission: Submission) -> Bool {
-        jobs.keys.contains { id in
-            scheduler.header(of: id).map { $0.specText == submission.specText && $0.specPath == submission.specPath }
-                ?? false
-        }
     }
 
     private func cancel(_ id: JobID) -> ClientReply {

@@ -52,6 +52,12 @@ actor Coordinator {
     private var abandoned: [JobID: OutputDirectory] = [:]
     private let removal: FileRemoval
     let admissionDesk: AdmissionDesk
+    /// Job files that are being checked, by client and request.
+    ///
+    /// Bound: that of the questions that wait.
+    var checks: [RoutingIdentity: [UInt64: Task<ClientReply, Never>]] = [:]
+    /// Whether a job that was checked is being accepted, and which others wait for that.
+    var acceptanceTurns: [CheckedContinuation<Void, Never>]?
     let outputDesk: OutputDesk
     /// Requests of workers for blobs that are being collected from other workers, by blob.
     ///
@@ -352,7 +358,7 @@ actor Coordinator {
                 submissions = max(submissions, Int(header.id.rawValue.drop { !$0.isNumber }) ?? 0)
                 if outcomes[header.id] != nil {
                     scheduler.apply(record)
-                } else if let failure = await resume(header) {
+                } else if let failure = try await resume(header) {
                     // Its end follows: nothing of its plan is needed.
                     scheduler.apply(record)
                     lost.append(.jobEnded(header.id, .failed(failure), finishedUnits: nil))
@@ -405,10 +411,11 @@ actor Coordinator {
     /// Makes a running job's plan anew.
     ///
     /// - Returns: Why the job cannot go on.
-    private func resume(_ header: JobHeader) async -> UnitFailure? {
+    /// - Throws: `CancellationError` when the process is to end: the job stays as it is.
+    private func resume(_ header: JobHeader) async throws(CancellationError) -> UnitFailure? {
         let submission = Submission(
             specText: header.specText, specPath: header.specPath, overwrites: header.overwrites, output: header.output)
-        do {
+        do throws(JobRefusal) {
             let job = try await admissionDesk.admit(submission, as: header.id, isResumption: true)
             guard job.fingerprint == header.fingerprint else {
                 return lostJob(header.id, "its input files, or the way in which jobs are planned, changed meanwhile")
@@ -420,14 +427,8 @@ actor Coordinator {
             history.times.begin(header.id, after: .seconds(Date.now.timeIntervalSince1970 - header.submittedAt))
             return nil
         } catch {
+            guard !Task.isCancelled else { throw CancellationError() }
             return lostJob(header.id, "\(error)")
         }
-    }
-
-    private func lostJob(_ job: JobID, _ reason: String) -> UnitFailure {
-        logger.error(
-            "a job of the journal cannot go on", metadata: [LogKeys.job: "\(job)", LogKeys.cause: "\(reason)"])
-        return UnitFailure(
-            kind: .badInput, message: "the job cannot go on after a restart: \(reason). Submit it again.")
     }
 }

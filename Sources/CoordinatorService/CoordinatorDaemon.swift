@@ -81,7 +81,13 @@ public struct CoordinatorDaemon: Service {
             supervision: supervision, logger: logger, book: book)
         coordinator.show()
         supervision.readiness.clear("reading the journal")
-        try await coordinator.resume()
+        do {
+            try await cancelWhenGracefulShutdown { try await coordinator.resume() }
+        } catch is CancellationError {
+            // The process ends before it was ready; nothing was lost.
+            await endpoint.close()
+            return
+        }
         logger.notice("listening", metadata: [LogKeys.endpoint: "\(endpoint.endpoint)"])
         supervision.readiness.set()
         onReady(endpoint.endpoint)
@@ -120,6 +126,7 @@ public struct CoordinatorDaemon: Service {
         let receptionPulse = LoopPulse("the reception of messages", limit: .seconds(120))
         supervision.health.watch(actorPulse)
         supervision.health.watch(receptionPulse)
+        supervision.health.watch(coordinator.admissionDesk.pulse)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await endpoint.guardConnections() }
             group.addTask { try await coordinator.handleEvents() }
@@ -132,6 +139,9 @@ public struct CoordinatorDaemon: Service {
             }
             group.addTask { await transfers.watchUploads() }
             group.addTask { for await loss in store.losses { await coordinator.note(loss) } }
+            group.addTask {
+                for await peer in endpoint.unreachablePeers { await coordinator.endChecks(of: peer) }
+            }
             for number in 0..<SchedulerSettings().coordinatorLanes {
                 let work = CoordinatorWork(number: number, store: store, build: build, logger: logger)
                 group.addTask {
@@ -142,16 +152,22 @@ public struct CoordinatorDaemon: Service {
                     }
                 }
             }
-            // Bound: a client that asks more while so many questions wait is not answered.
+            // Bound: a client that asks more while so many questions wait is told so.
             // Submissions and outputs take files to be read and may take long: other questions do not wait behind them.
+            // Submissions do not wait for each other either, but at the desk that admits them.
             var sinks: [QuestionKind: AsyncStream<Question>.Continuation] = [:]
             for kind in QuestionKind.allCases {
                 let (questions, sink) = AsyncStream.makeStream(
                     of: Question.self, bufferingPolicy: .bufferingOldest(256))
                 sinks[kind] = sink
                 group.addTask {
-                    for await question in questions {
-                        await coordinator.answer(question.request, number: question.number, to: question.peer)
+                    guard kind == .submission else {
+                        for await question in questions { await coordinator.answer(question) }
+                        return
+                    }
+                    await withDiscardingTaskGroup { answers in
+                        for await question in questions { answers.addTask { await coordinator.answer(question) } }
+                        answers.cancelAll()
                     }
                 }
             }
@@ -170,7 +186,7 @@ public struct CoordinatorDaemon: Service {
     }
 
     /// What a client asked.
-    private struct Question: Sendable {
+    fileprivate struct Question: Sendable {
         let request: ClientRequest
         let number: UInt64
         let peer: RoutingIdentity
@@ -205,7 +221,11 @@ public struct CoordinatorDaemon: Service {
             case .message(.worker(let message), let payload, let peer):
                 await coordinator.handle(message, payload: payload, from: peer)
             case .message(.request(let number, let request), _, let peer):
-                sinks[QuestionKind(request)]?.yield(Question(request: request, number: number, peer: peer))
+                let question = Question(request: request, number: number, peer: peer)
+                guard case .dropped? = sinks[QuestionKind(request)]?.yield(question) else { continue }
+                let failure = RequestFailure(
+                    kind: .world, at: "the coordinator", "too many questions wait to be answered; ask again later.")
+                await endpoint.send(.reply(number, .failure(failure)), to: peer)
             case .message: break
             case .refused(let peer, let refusal):
                 await coordinator.dismiss(peer)
@@ -215,5 +235,12 @@ public struct CoordinatorDaemon: Service {
                     metadata: ["peer": "\(endpoint.name(of: peer))", LogKeys.cause: "\(refusal)"])
             }
         }
+    }
+}
+
+extension Coordinator {
+    /// Answers a question.
+    fileprivate func answer(_ question: CoordinatorDaemon.Question) async {
+        await answer(question.request, number: question.number, to: question.peer)
     }
 }

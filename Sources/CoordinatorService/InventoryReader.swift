@@ -14,6 +14,8 @@ struct InventoryReader {
     private let spec: JobSpec
     private let paths: JobPaths
     private let roots: FileRoots
+    private let progress: AdmissionProgress
+    private var search: FileSearch
     private(set) var problems: [JobProblem] = []
     private(set) var inventory = JobInventory()
     private(set) var base: SafetensorsSet?
@@ -21,20 +23,27 @@ struct InventoryReader {
     /// Base digests that captures and factor sets name, to be compared once the base's is known.
     private var namedBaseDigests: [(place: String, digest: BlobDigest)] = []
 
-    init(spec: JobSpec, paths: JobPaths, roots: FileRoots) {
+    init(spec: JobSpec, paths: JobPaths, roots: FileRoots, progress: AdmissionProgress) {
         self.spec = spec
         self.paths = paths
         self.roots = roots
+        self.progress = progress
+        search = FileSearch(roots: roots)
     }
 
     /// Reads everything; afterwards ``problems`` is empty when the job's files can be used.
+    ///
+    /// When the task is cancelled it ends between two files.
     mutating func read() {
+        progress.note("reads the headers of the base")
         let basePath = paths.absolute(spec.baseModel.value)
         if let set = openSet(basePath, for: spec.baseModel, what: "base_model") {
             base = set
             inventory.base = checkpoint(set, at: basePath, role: "base")
         }
-        for task in spec.tasks {
+        for (index, task) in spec.tasks.enumerated() {
+            guard !Task.isCancelled else { return }
+            progress.note("reads the headers of task \(index + 1) of \(spec.tasks.count)")
             readCheckpoint(of: task)
             readCaptures(of: task)
             readFactors(of: task)
@@ -97,6 +106,7 @@ struct InventoryReader {
     private mutating func readCaptures(of task: TaskSpec) {
         guard !task.captures.isEmpty else { return }
         var files: [FilePath] = []
+        var known: Set<FilePath> = []
         for pattern in task.captures {
             let matches = matches(pattern)
             if let matches, matches.isEmpty {
@@ -106,7 +116,7 @@ struct InventoryReader {
                         "the pattern \"\(pattern.value)\" of task \"\(task.name)\" matches no file; it was looked up as "
                             + "\(paths.absolute(pattern.value)). Correct it, or capture the task first."))
             }
-            files += (matches ?? []).filter { !files.contains($0) }
+            files += (matches ?? []).filter { known.insert($0).inserted }
         }
         guard !files.isEmpty else { return }
         do {
@@ -120,8 +130,9 @@ struct InventoryReader {
     /// The files of a pattern; `nil`, and a problem, when it would look for files outside of the roots.
     private mutating func matches(_ pattern: Located<String>) -> [FilePath]? {
         do {
-            try roots.requireInside(paths.searched(pattern.value))
-            return paths.matches(pattern.value)
+            return try search.files(of: paths.absolute(pattern.value))
+        } catch .cancelled {
+            return nil
         } catch {
             report([error.description], at: pattern, key: "captures")
             return nil
@@ -139,7 +150,10 @@ struct InventoryReader {
         }
         if let digest = set.baseDigest { namedBaseDigests.append((set.files[0].path.string, digest)) }
         checkSampleCounts(set, task)
-        let shared = SharedRows.find(in: set)
+        let shared = SharedRows.find(in: set) { [progress] index in
+            guard index.isMultiple(of: 1000) else { return }
+            progress.note("is looked at: layer \(index) of \(set.layers.count) of task \"\(task.name)\"")
+        }
         var layers: [LayerName: CaptureInventory.Layer] = [:]
         for layer in set.layers {
             layers[layer.name] = CaptureInventory.Layer(
@@ -196,7 +210,7 @@ struct InventoryReader {
     /// A job's own output directory holds `factors.safetensors`, or shards with their index.
     private func factorFile(_ path: FilePath) -> FilePath {
         let inside = path.appending("factors.safetensors")
-        return (try? SafetensorsFile(opening: inside, within: roots)) != nil ? inside : path
+        return (try? roots.kind(of: inside)) == .file ? inside : path
     }
 
     private mutating func factorSet(
@@ -238,7 +252,8 @@ struct InventoryReader {
 
     /// Reading the base costs a pass over it, so that is done only when a file names the base that it belongs to.
     private mutating func compareBaseDigests() {
-        guard !namedBaseDigests.isEmpty, let base else { return }
+        guard !namedBaseDigests.isEmpty, !Task.isCancelled, let base else { return }
+        progress.note("reads the whole base for its digest")
         guard let found = try? JobInputs(files: [], base: base).baseDigest() else { return }
         for (place, expected) in namedBaseDigests where expected != found {
             problems.append(

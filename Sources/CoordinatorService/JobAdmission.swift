@@ -2,43 +2,10 @@ import FileAccess
 import Identifiers
 import JobFiles
 import JobPlan
-import Lanes
 import Publication
 import Safetensors
 import SystemPackage
 import WireProtocol
-
-/// Admits jobs on a thread of its own, since headers, and sometimes a whole base, are read for it.
-actor AdmissionDesk {
-    private let lane = Lane("kfacd.admission")
-    private let roots: FileRoots
-    private let owner: ClaimOwner
-
-    init(roots: FileRoots, owner: ClaimOwner) {
-        self.roots = roots
-        self.owner = owner
-    }
-
-    nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
-
-    /// Reads, looks and plans; nothing is written.
-    ///
-    /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
-    func admit(_ submission: Submission, as id: JobID, isResumption: Bool = false) throws(JobRefusal) -> Job {
-        try JobAdmission.admit(submission, as: id, roots: roots, owner: owner, isResumption: isResumption)
-    }
-
-    /// Takes a job's output directory for it: the first thing that is written.
-    ///
-    /// - Throws: `JobRefusal` with who has it, or what keeps it from being written to; nothing was made then.
-    func claimOutput(of job: Job) throws(JobRefusal) {
-        do throws(PublicationError) {
-            try job.output.claim()
-        } catch {
-            throw JobRefusal(problems: [JobProblem(at: job.plan.spec.output.location, error.description)])
-        }
-    }
-}
 
 /// From a job file's text to a job that can run, or to everything that is wrong with it.
 enum JobAdmission {
@@ -50,10 +17,12 @@ enum JobAdmission {
     ///   - roots: Where its files may lie, and its output.
     ///   - owner: Who publishes its output.
     ///   - isResumption: Whether the job runs already, so that its own output is no obstacle.
+    ///   - progress: Where it is told how far the check is.
     /// - Returns: The job, planned, with its files open.
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     static func admit(
-        _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, isResumption: Bool = false
+        _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, isResumption: Bool = false,
+        progress: AdmissionProgress = AdmissionProgress()
     ) throws(JobRefusal) -> Job {
         let path = FilePath(submission.specPath)
         let (read, formProblems) = JobSpec.reading(
@@ -62,8 +31,10 @@ enum JobAdmission {
         guard let written = read else { throw JobRefusal(problems: formProblems) }
         let paths = JobPaths(specPath: submission.specPath)
         let outputPath = paths.absolute(written.output.value)
-        var reader = InventoryReader(spec: written, paths: paths, roots: roots)
+        var reader = InventoryReader(spec: written, paths: paths, roots: roots, progress: progress)
         reader.read()
+        guard !Task.isCancelled else { throw JobRefusal(interruption: "the check was ended") }
+        progress.note("is being planned")
         var inventory = reader.inventory
         let (spec, baseProblems) = written.settlingListedBase(in: &inventory)
         var problems = formProblems + reader.problems + baseProblems
@@ -84,16 +55,22 @@ enum JobAdmission {
             problems += output.problems(publishing: []).map { JobProblem(at: spec.output.location, $0) }
             throw JobRefusal(problems: problems)
         }
-        // What the files say of each other is said with the rest, unless it would only echo what was misread.
-        if formProblems.isEmpty, inventory.isComplete(for: spec) {
+        // What the files say of each other is said with the rest, unless it would only echo what was misread. Where
+        // nothing else is wrong the plan says it.
+        if formProblems.isEmpty, !problems.isEmpty, inventory.isComplete(for: spec) {
             problems += spec.problems(against: inventory)
-            if problems.isEmpty {
-                let comparison = TensorComparison(files: reader.openFiles)
-                problems += EncodedWeights(spec: spec, inventory: inventory, comparison: comparison).problems()
-            }
         }
         inventory.notices += companionNotices(of: spec, base)
-        let plan: JobPlan? = problems.isEmpty ? try JobPlan(spec: spec, inventory: inventory) : nil
+        var plan: JobPlan?
+        if problems.isEmpty {
+            do throws(JobRefusal) {
+                plan = try JobPlan(spec: spec, inventory: inventory)
+                let comparison = TensorComparison(files: reader.openFiles)
+                problems += EncodedWeights(spec: spec, inventory: inventory, comparison: comparison).problems()
+            } catch {
+                problems += error.problems
+            }
+        }
         let planned = plan.map { PlannedOutputs.files(of: $0, base: base) } ?? []
         if !isResumption {
             problems += output.problems(publishing: planned).map { JobProblem(at: spec.output.location, $0) }

@@ -1,67 +1,96 @@
 import Identifiers
 import JobFiles
+import LinearAlgebra
 import Safetensors
 
 /// Finds layers that read the same rows (q, k and v; gate and up): their A is the same, and is computed once.
 ///
-/// Layers of one shape whose rows agree in a few samples are compared in full: that reads the rows once more, but
-/// only where it saves a whole factor.
+/// Layers are grouped by shape and by a few samples of their rows; those that share a group are told apart by the
+/// digest of all their rows. That reads rows once more, but only where it may save a whole factor, and takes time in
+/// proportion to the layers.
 enum SharedRows {
     private static let sampleBytes = 4096
-    private static let pieceBytes = 1 << 20
+
+    /// What layers with the same rows have in common, as far as it is known without reading all of them.
+    private struct Traits: Hashable {
+        let columns: Int
+        let elementType: ElementType
+        let pieces: [Piece]
+        let samples: [UInt8]
+    }
+
+    private struct Piece: Hashable {
+        let file: Int
+        let rows: Int
+    }
 
     /// The first earlier layer with the same input rows, for every layer that has one.
-    static func find(in set: CaptureSet) -> [LayerName: LayerName] {
+    ///
+    /// - Parameters:
+    ///   - set: The captures of a task.
+    ///   - onLayer: Told of each layer before it is looked at.
+    /// - Returns: Names by names; rows that cannot be read count as different, and fail later by name.
+    static func find(in set: CaptureSet, onLayer: (Int) -> Void = { _ in }) -> [LayerName: LayerName] {
+        var groups: [Traits: [Int]] = [:]
+        for (index, layer) in set.layers.enumerated() {
+            guard !Task.isCancelled else { return [:] }
+            onLayer(index)
+            guard let traits = traits(of: layer.input, in: set.files) else { continue }
+            groups[traits, default: []].append(index)
+        }
+        let candidates = groups.values.filter { $0.count > 1 }.flatMap { $0 }
+        let digests = digests(of: candidates.map { set.layers[$0].input }, in: set.files)
+        var originals: [[UInt8]: Int] = [:]
         var shared: [LayerName: LayerName] = [:]
-        var originals: [CaptureSet.Layer] = []
-        for layer in set.layers {
-            if let original = originals.first(where: { hasSameRows($0.input, layer.input, in: set.files) }) {
-                shared[layer.name] = original.name
+        for (index, digest) in zip(candidates, digests).sorted(by: { $0.0 < $1.0 }) {
+            guard let digest else { continue }
+            if let original = originals[digest] {
+                shared[set.layers[index].name] = set.layers[original].name
             } else {
-                originals.append(layer)
+                originals[digest] = index
             }
         }
         return shared
     }
 
-    private static func hasSameRows(_ left: CapturedTensor, _ right: CapturedTensor, in files: [SafetensorsFile])
-        -> Bool
-    {
-        guard left.columnCount == right.columnCount, left.elementType == right.elementType,
-            left.pieces.count == right.pieces.count,
-            zip(left.pieces, right.pieces).allSatisfy({ $0.fileIndex == $1.fileIndex && $0.rowCount == $1.rowCount })
-        else { return false }
-        return zip(left.pieces, right.pieces).allSatisfy { first, second in
-            let byteCount = first.rowCount * left.rowByteCount
-            let file = files[first.fileIndex]
-            // The ends and the middle tell nearly all different layers apart.
-            let samples = [0, byteCount / 2, max(0, byteCount - sampleBytes)]
-            return samples.allSatisfy {
-                areEqual(file, first.fileOffset + $0, second.fileOffset + $0, min(sampleBytes, byteCount - $0))
+    /// Shape and samples: the ends and the middle of the first file's rows tell nearly all different layers apart.
+    private static func traits(of tensor: CapturedTensor, in files: [SafetensorsFile]) -> Traits? {
+        guard let first = tensor.pieces.first else { return nil }
+        let byteCount = first.rowCount * tensor.rowByteCount
+        var samples: [UInt8] = []
+        for start in Set([0, byteCount / 2, max(0, byteCount - sampleBytes)]).sorted() {
+            var bytes = [UInt8](repeating: 0, count: min(sampleBytes, byteCount - start))
+            var span = bytes.mutableSpan
+            var raw = span.mutableBytes
+            do {
+                try files[first.fileIndex].read(fromFileOffset: first.fileOffset + start, into: &raw)
+            } catch {
+                return nil
             }
-                && stride(from: 0, to: byteCount, by: pieceBytes).allSatisfy {
-                    areEqual(file, first.fileOffset + $0, second.fileOffset + $0, min(pieceBytes, byteCount - $0))
-                }
+            samples += bytes
         }
+        return Traits(
+            columns: tensor.columnCount, elementType: tensor.elementType,
+            pieces: tensor.pieces.map { Piece(file: $0.fileIndex, rows: $0.rowCount) },
+            samples: samples.count <= 64 ? samples : FileDigest.sha256(of: samples))
     }
 
-    /// Whether two ranges hold the same bytes; ranges that cannot be read count as different, and fail later by name.
-    private static func areEqual(_ file: SafetensorsFile, _ left: Int, _ right: Int, _ byteCount: Int) -> Bool {
-        guard byteCount > 0 else { return true }
-        var first = [UInt8](repeating: 0, count: byteCount)
-        var second = first
-        do {
-            try read(file, left, into: &first)
-            try read(file, right, into: &second)
-        } catch {
-            return false
+    /// The digest of each tensor's shape and rows; `nil` for what cannot be read.
+    ///
+    /// Read file by file, so that few files need to be open at a time.
+    private static func digests(of tensors: [CapturedTensor], in files: [SafetensorsFile]) -> [[UInt8]?] {
+        var chains: [[UInt8]?] = tensors.map { Array("\($0.elementType) \($0.columnCount)".utf8) }
+        var readers: [Int: [Int]] = [:]
+        for (index, tensor) in tensors.enumerated() {
+            for piece in tensor.pieces { readers[piece.fileIndex, default: []].append(index) }
         }
-        return first == second
-    }
-
-    private static func read(_ file: SafetensorsFile, _ offset: Int, into bytes: inout [UInt8]) throws {
-        var span = bytes.mutableSpan
-        var raw = span.mutableBytes
-        try file.read(fromFileOffset: offset, into: &raw)
+        for (file, readers) in readers.sorted(by: { $0.key < $1.key }) {
+            for index in readers {
+                guard !Task.isCancelled, let chain = chains[index] else { continue }
+                let digest = try? files[file].sha256(of: tensors[index].name)
+                chains[index] = digest.map { FileDigest.sha256(of: chain + Array("\(file)".utf8) + $0) }
+            }
+        }
+        return chains
     }
 }

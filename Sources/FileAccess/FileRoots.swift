@@ -45,39 +45,85 @@ public struct FileRoots: Equatable, Sendable {
 
     // MARK: - Reading
 
+    /// What lies at a path.
+    public enum Kind: Equatable, Sendable {
+        /// A regular file.
+        case file
+        /// A directory.
+        case directory
+        /// A pipe, a socket or a device.
+        case other
+    }
+
     /// Opens a file or directory for reading, whatever lies between check and use.
     ///
     /// The path is opened first without touching what it leads to; the kernel says where that is; and that very object,
-    /// not the path, is opened for reading.
+    /// not the path, is opened for reading. Pipes and devices are not opened: that alone may do something.
     ///
     /// - Returns: A descriptor that the caller closes; it does not block and is not inherited.
-    /// - Throws: ``FileRootsError/outside(path:resolved:roots:)`` or ``FileRootsError/callFailed(path:call:code:)``;
-    ///   nothing is open then.
+    /// - Throws: ``FileRootsError``; nothing is open then.
     public func open(_ path: FilePath) throws(FileRootsError) -> FileDescriptor {
-        guard let resolved else { return try Self.opened(path, for: path) }
+        guard resolved != nil else { return try Self.opened(path, for: path) }
+        let handle = try untouched(path)
+        defer { try? handle.close() }
+        guard Self.kind(of: handle) != .other else { throw .notFile(path: path) }
+        return try Self.opened(Self.link(to: handle), for: path)
+    }
+
+    /// What lies at a path, links followed, without opening it; `nil` when nothing does.
+    ///
+    /// - Throws: ``FileRootsError/outside(path:isLink:roots:)``, whether something lies there or not, or
+    ///   ``FileRootsError/callFailed(path:call:code:)`` when that cannot be told.
+    public func kind(of path: FilePath) throws(FileRootsError) -> Kind? {
+        do {
+            let handle = try untouched(path)
+            defer { try? handle.close() }
+            return Self.kind(of: handle)
+        } catch .callFailed(_, _, let code) where [.noSuchFileOrDirectory, .notDirectory].contains(code) {
+            return nil
+        }
+    }
+
+    /// A handle to what a path leads to, which lies inside; it can be neither read nor written.
+    private func untouched(_ path: FilePath) throws(FileRootsError) -> FileDescriptor {
         let handle: FileDescriptor
         do {
             handle = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, Self.pathOnly])
         } catch {
-            // Whether something exists outside is nobody's business.
-            guard isWrittenInside(path) else { throw outside(path, nil) }
+            // Whether something exists outside is nobody's business, also where a link leads there.
+            try requireInside(path)
             throw .callFailed(path: path, call: "open", code: error as? Errno ?? .ioError)
         }
-        defer { try? handle.close() }
-        let place: FilePath
         do {
-            place = try Self.path(of: handle)
+            guard let resolved else { return handle }
+            let place = try Self.path(of: handle)
+            if resolved.contains(where: { place.starts(with: $0) }) { return handle }
         } catch {
+            try? handle.close()
             throw .callFailed(path: path, call: "readlink", code: error as? Errno ?? .ioError)
         }
-        guard resolved.contains(where: { place.starts(with: $0) }) else { throw outside(path, place) }
-        return try Self.opened(Self.link(to: handle), for: path)
+        try? handle.close()
+        throw outside(path)
+    }
+
+    private static func kind(of handle: FileDescriptor) -> Kind {
+        var status = stat()
+        guard unsafe fstat(handle.rawValue, &status) == 0 else { return .other }
+        return switch status.st_mode & S_IFMT {
+        case S_IFREG: .file
+        case S_IFDIR: .directory
+        default: .other
+        }
     }
 
     /// The names in a directory, sorted by Unicode scalars, without `.` and `..`.
     ///
-    /// - Throws: as ``open(_:)``.
-    public func names(in directory: FilePath) throws(FileRootsError) -> [String] {
+    /// - Parameters:
+    ///   - directory: The directory.
+    ///   - limit: Most names that are read.
+    /// - Returns: The names, hidden ones too.
+    /// - Throws: as ``open(_:)``, and ``FileRootsError/tooManyNames(directory:limit:)``.
+    public func names(in directory: FilePath, limit: Int = .max) throws(FileRootsError) -> [String] {
         let descriptor = try open(directory)
         guard let stream = unsafe fdopendir(descriptor.rawValue) else {
             let code = Errno(rawValue: errno)
@@ -91,7 +137,9 @@ public struct FileRoots: Equatable, Sendable {
             let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
                 unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
             }
-            if name != ".", name != ".." { names.append(name) }
+            guard name != ".", name != ".." else { continue }
+            guard names.count < limit else { throw .tooManyNames(directory: directory, limit: limit) }
+            names.append(name)
         }
         return names.sorted { $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars) }
     }
@@ -107,36 +155,59 @@ public struct FileRoots: Equatable, Sendable {
 
     // MARK: - Writing
 
-    /// Checks where a path leads that need not exist yet: its nearest ancestor that exists decides.
+    /// Checks where a path leads that need not exist yet: its links are followed as far as it exists.
     ///
-    /// - Throws: ``FileRootsError/outside(path:resolved:roots:)``.
+    /// - Throws: ``FileRootsError/outside(path:isLink:roots:)``.
     public func requireInside(_ path: FilePath) throws(FileRootsError) {
         guard let resolved else { return }
-        let place = Self.destination(of: path)
-        guard resolved.contains(where: { place.starts(with: $0) }) else { throw outside(path, place) }
+        guard let place = Self.destination(of: path), resolved.contains(where: { place.starts(with: $0) }) else {
+            throw outside(path)
+        }
     }
 
-    /// Where a path leads: the part that exists with its links followed, and the rest as it is written.
-    private static func destination(of path: FilePath) -> FilePath {
-        var existing = path.lexicallyNormalized()
-        var rest: [FilePath.Component] = []
-        while true {
-            if let real = unsafe realpath(existing.string, nil) {
-                defer { unsafe free(real) }
-                var place = unsafe FilePath(platformString: real)
-                for component in rest.reversed() { place.append(component) }
-                return place
+    /// Most links in one path, as the kernel has it.
+    private static let linksMax = 40
+
+    /// Where a path leads: its links followed, one after the other, and the rest as it is written; `nil` for more links
+    /// than the kernel follows.
+    ///
+    /// A link that leads to what does not exist leads there all the same: that it does not is not told.
+    private static func destination(of path: FilePath) -> FilePath? {
+        var place = FilePath(root: "/")
+        var rest = Array(path.components.reversed())
+        var links = 0
+        while let component = rest.popLast() {
+            switch component.kind {
+            case .currentDirectory: continue
+            case .parentDirectory:
+                place.removeLastComponent()
+                continue
+            case .regular: break
             }
-            guard let last = existing.lastComponent else { return path }
-            rest.append(last)
-            existing.removeLastComponent()
+            let next = place.appending(component)
+            guard let target = target(ofLink: next) else {
+                place = next
+                continue
+            }
+            links += 1
+            guard links <= linksMax else { return nil }
+            if target.isAbsolute { place = FilePath(root: "/") }
+            rest += target.components.reversed()
         }
+        return place
+    }
+
+    /// What a symbolic link says, or `nil` for what is none.
+    private static func target(ofLink path: FilePath) -> FilePath? {
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        let count = unsafe readlink(path.string, &bytes, Int(PATH_MAX))
+        return count > 0 ? FilePath(platformString: bytes) : nil
     }
 
     // MARK: - Places
 
-    private func outside(_ path: FilePath, _ place: FilePath?) -> FileRootsError {
-        .outside(path: path, resolved: isWrittenInside(path) ? place : nil, roots: written)
+    private func outside(_ path: FilePath) -> FileRootsError {
+        .outside(path: path, isLink: isWrittenInside(path), roots: written)
     }
 
     /// Whether a path claims to lie inside, links or not.

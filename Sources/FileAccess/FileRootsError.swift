@@ -4,8 +4,12 @@ public import SystemPackage
 public enum FileRootsError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A directory that was to be a root is none.
     case unusableRoot(path: FilePath, code: Errno)
-    /// The path leads elsewhere; `resolved` says where, unless that would tell what exists there.
-    case outside(path: FilePath, resolved: FilePath?, roots: [FilePath])
+    /// The path lies elsewhere, or a link in it leads there; where to and whether that exists is not told.
+    case outside(path: FilePath, isLink: Bool, roots: [FilePath])
+    /// The path leads to a pipe, a socket or a device.
+    case notFile(path: FilePath)
+    /// A directory holds more than is looked at.
+    case tooManyNames(directory: FilePath, limit: Int)
     /// A system call failed; `call` names it and `code` carries the kernel's reason.
     case callFailed(path: FilePath, call: String, code: Errno)
 
@@ -15,12 +19,16 @@ public enum FileRootsError: Error, Equatable, Sendable, CustomStringConvertible 
         case .unusableRoot(let path, let code):
             "\(path): cannot be a root: \(code) (errno \(code.rawValue)); expected a directory that exists. Make it, "
                 + "or correct --root."
-        case .outside(let path, let resolved, let roots):
-            "\(path): \(resolved.map { "leads to \($0), which lies" } ?? "lies") outside of the roots "
+        case .outside(let path, let isLink, let roots):
+            "\(path): \(isLink ? "a link leads" : "lies") outside of the roots "
                 + "(\(roots.isEmpty ? "none" : roots.map(\.string).joined(separator: ", "))); expected a path below one "
                 + "of them. Move the file there, or start the daemon with a further --root."
+        case .notFile(let path):
+            "\(path): is a pipe, a socket or a device; expected a regular file. Correct the path."
+        case .tooManyNames(let directory, let limit):
+            "\(directory): holds more than \(limit) names. Name the files more exactly, or move others away."
         case .callFailed(let path, let call, let code):
-            "\(path): \(call) failed: \(code) (errno \(code.rawValue))."
+            "\(path): \(call) failed: \(code) (errno \(code.rawValue)).\(code.remedy)"
         }
     }
 }

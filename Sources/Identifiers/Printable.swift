@@ -9,6 +9,23 @@ extension StringProtocol {
     /// The same for text of several lines: its line feeds and tabs stay.
     public var printableLines: String { escaped { $0.isControl && $0 != "\n" && $0 != "\t" } }
 
+    /// JSON with every such character as JSON escapes it: `\u001b`; it stands for the same value.
+    public var printableJSON: String {
+        guard unicodeScalars.contains(where: { $0.isControl && $0 != "\n" && $0 != "\t" }) else { return String(self) }
+        var text = ""
+        for scalar in unicodeScalars {
+            guard scalar.isControl, scalar != "\n", scalar != "\t" else {
+                text.unicodeScalars.append(scalar)
+                continue
+            }
+            for unit in UTF16.encode(scalar) ?? .init() {
+                let digits = String(unit, radix: 16)
+                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }
+        }
+        return text
+    }
+
     private func escaped(where isEscaped: (Unicode.Scalar) -> Bool) -> String {
         // Nearly all texts: no scalar needs to be looked at.
         guard utf8.contains(where: { $0 < 0x20 || $0 >= 0x7F }), unicodeScalars.contains(where: isEscaped) else {

@@ -53,6 +53,8 @@ struct CaptureAssembly {
 
     private mutating func joined(_ files: [CaptureFile]) -> [CaptureTensorName: CapturedTensor] {
         var tensors: [CaptureTensorName: CapturedTensor] = [:]
+        // Apart from the tensors, so that each grows in place: a capture may consist of thousands of files.
+        var pieces: [CaptureTensorName: [CapturedTensor.Piece]] = [:]
         for (fileIndex, file) in files.enumerated() {
             for (name, info) in file.tensors {
                 guard let elementType = ElementType(rawValue: info.dataType.rawValue) else { continue }
@@ -66,21 +68,25 @@ struct CaptureAssembly {
                 let piece = CapturedTensor.Piece(
                     fileIndex: fileIndex,
                     file: file.file.path,
-                    firstRow: known?.rowCount ?? 0,
+                    firstRow: pieces[name]?.last.map { $0.firstRow + $0.rowCount } ?? 0,
                     rowCount: info.shape[0],
                     sampleCount: file.metadata.sampleCount,
                     probeCount: file.metadata.probeCount,
                     fileOffset: file.file.header.dataOffset + info.byteRange.lowerBound
                 )
+                pieces[name, default: []].append(piece)
+                guard known == nil else { continue }
                 tensors[name] = CapturedTensor(
-                    name: info.name,
-                    columnCount: info.shape[1],
-                    elementType: elementType,
-                    pieces: (known?.pieces ?? []) + [piece]
-                )
+                    name: info.name, columnCount: info.shape[1], elementType: elementType, pieces: [piece])
             }
         }
-        return tensors
+        return Dictionary(
+            uniqueKeysWithValues: tensors.map { name, tensor in
+                let joined = CapturedTensor(
+                    name: tensor.name, columnCount: tensor.columnCount, elementType: tensor.elementType,
+                    pieces: pieces[name] ?? [])
+                return (name, joined)
+            })
     }
 
     private mutating func agrees(

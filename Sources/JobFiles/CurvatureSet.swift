@@ -31,6 +31,7 @@ public final class CurvatureSet: Sendable {
     public let tensors: SafetensorsSet
     /// The matrices in the order of the files.
     public let entries: [Entry]
+    private let positions: [CurvatureTensorName: Int]
 
     /// Opens a file or a directory and checks every tensor's name, shape and type.
     ///
@@ -62,11 +63,12 @@ public final class CurvatureSet: Sendable {
         self.kind = kind
         self.tensors = tensors
         self.entries = entries
+        positions = Dictionary(entries.enumerated().map { ($1.name, $0) }) { first, _ in first }
     }
 
     /// The matrix of that name, or nil.
     public subscript(name: CurvatureTensorName) -> Entry? {
-        entries.first { $0.name == name }
+        positions[name].map { entries[$0] }
     }
 
     private static func entry(

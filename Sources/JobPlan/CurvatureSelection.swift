@@ -67,12 +67,16 @@ struct CurvatureSelection {
         }
     }
 
+    /// What was meant by a name, for the first of many that may be wrong.
+    private func suggested(for name: String, among candidates: () -> [String]) -> String {
+        problems.count < JobFileLimits.suggestions ? suggestion(for: name, among: candidates()) : ""
+    }
+
     private mutating func linearBlock(_ name: String, heldBy task: TaskName) -> CurvatureBlock? {
         guard let weight = inventory.base.tensors["\(name).weight"] else {
-            let meant = suggestion(
-                for: name,
-                among: inventory.base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
-                    .sorted())
+            let meant = suggested(for: name) {
+                inventory.base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }.sorted()
+            }
             problems.append(
                 JobProblem(
                     at: inventory.base.location,
@@ -107,7 +111,7 @@ struct CurvatureSelection {
                 JobProblem(
                     at: inventory.base.location,
                     "task \"\(task)\" has curvature for the parameter \"\(name)\", which the base does not hold."
-                        + suggestion(for: name, among: inventory.base.tensors.keys.sorted())))
+                        + suggested(for: name) { inventory.base.tensors.keys.sorted() }))
             return nil
         }
         guard tensor.floatingType != nil else {

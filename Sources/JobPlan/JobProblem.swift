@@ -24,8 +24,18 @@ public struct JobRefusal: Error, Equatable, Sendable, CustomStringConvertible {
     /// The problems, in the order of the job file, cut by `CutList`.
     public let problems: [JobProblem]
 
+    /// Whether nothing is known to be wrong with the job: it could not be checked to the end.
+    public let isInterruption: Bool
+
+    /// States why a job was not checked to the end.
+    public init(interruption: String) {
+        problems = [JobProblem(at: "the check of the job file", "\(interruption).")]
+        isInterruption = true
+    }
+
     /// Collects the problems of one job.
     public init(problems: [JobProblem]) {
+        isInterruption = false
         self.problems = CutList(problems) { $0.message }.elements { words, last in
             JobProblem(at: last?.location ?? "the job", words)
         }

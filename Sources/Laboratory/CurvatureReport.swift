@@ -26,16 +26,16 @@ public struct CurvatureReport: Equatable, Sendable {
     /// The same of the form `optimal`; empty for jobs of other forms.
     public let optimalErrors: [String: [String: Double]]
 
+    /// Most bytes of a report that is read.
+    private static let byteCountMax = 512 << 20
+
     /// Reads a report.
     ///
     /// - Throws: ``LaboratoryError/invalidReport(file:problem:)``, or ``LaboratoryError/safetensors(_:)`` for text that
     ///   is no JSON.
     public init(reading path: FilePath) throws(LaboratoryError) {
-        guard let bytes = FileManager.default.contents(atPath: path.string) else {
-            throw .invalidReport(file: path, problem: "cannot be read")
-        }
         let root = try Laboratory.reading { () throws(SafetensorsError) in
-            try JSONValue(parsing: Array(bytes), file: path)
+            try JSONValue(parsing: try WholeFile.read(path, limit: Self.byteCountMax), file: path)
         }
         if let problem = FormatVersion.report.problem(with: root["format"]?.stringValue) {
             throw .otherFormat(file: path, problem)

@@ -58,13 +58,14 @@ public actor ClientConnection {
     /// - Parameters:
     ///   - request: What to ask.
     ///   - timeout: How long to wait, for all of it together: connecting, sending, the answer.
+    ///   - onProgress: Told what is done for an answer that takes long; the time goes on.
     /// - Returns: The reply, with the bytes that belong to it.
     /// - Throws: ``MessagingError/unreachable(endpoint:waited:)`` when no answer comes in time,
     ///   ``MessagingError/refused(endpoint:message:)`` for a peer of another version,
     ///   ``MessagingError/keyRefused(endpoint:)`` or ``MessagingError/handshakeFailed(endpoint:)`` for keys that do not
     ///   fit.
     public func ask(
-        _ request: ClientRequest, timeout: Duration
+        _ request: ClientRequest, timeout: Duration, onProgress: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws(MessagingError) -> (reply: ClientReply, payload: Frame?) {
         requests += 1
         let number = requests
@@ -76,7 +77,9 @@ public actor ClientConnection {
                     try await link.send(.request(number, request))
                     while true {
                         let (message, payload) = try await link.receive(isStrict: true)
-                        if case .reply(number, let reply) = message { return (reply, payload) }
+                        guard case .reply(number, let reply) = message else { continue }
+                        guard case .progress(let text) = reply else { return (reply, payload) }
+                        onProgress(text)
                     }
                 }
                 group.addTask {

@@ -39,6 +39,9 @@ public final class CoordinatorEndpoint: Sendable {
     private let unsendable = Mutex<UInt64>(0)
     private let onRenewal: @Sendable (UInt64) -> Void
     private let unheard: UnheardNews
+    /// Peers to whom something could not be delivered, since their connection has ended.
+    public let unreachablePeers: AsyncStream<RoutingIdentity>
+    private let unreachableSink: AsyncStream<RoutingIdentity>.Continuation
     private let conduct = Mutex(PeerConduct())
     private let refusals = Mutex(NewsFilter())
     private let floods = Mutex(NewsFilter())
@@ -80,6 +83,7 @@ public final class CoordinatorEndpoint: Sendable {
     ) {
         (self.onFlood, self.onRenewal, self.unheard) = (onFlood, onRenewal, unheard)
         self.onUnsendable = onUnsendable
+        (unreachablePeers, unreachableSink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(4096))
         self.channel = channel
         self.authenticator = authenticator
         self.access = access
@@ -156,6 +160,7 @@ public final class CoordinatorEndpoint: Sendable {
     private func watchLimits() async {
         for await event in channel.events {
             switch event {
+            case .peerUnreachable(let peer, _): unreachableSink.yield(peer)
             case .malformed(let peer?, _): conduct.withLock { $0.strike(peer, at: .now) }
             case .flooded(let host, let byteCount):
                 guard floods.withLock({ $0.isNews(host, at: .now) }) else { break }
@@ -230,6 +235,9 @@ public final class CoordinatorEndpoint: Sendable {
         await send(.refusal(PeerRefusal(message: sentence)), to: peer)
         conduct.withLock { $0.ban(peer, at: .now) }
     }
+
+    /// Whose peer it is: its key, or the connection where there are no keys.
+    public func holder(of peer: RoutingIdentity) -> String { access?.holder(of: peer) ?? "\(peer)" }
 
     /// What the log calls a peer.
     public func name(of peer: RoutingIdentity) -> String { names.name(of: peer) }

@@ -79,7 +79,8 @@ struct DealerLink: Sendable {
     /// - Parameter isStrict: Whether what is none ends the wait: for whoever waits for this one answer.
     /// - Returns: The message, and the bytes that belong to it.
     /// - Throws: ``MessagingError/transferFailed(what:message:)`` for what is no message, if asked to;
-    ///   ``MessagingError/closed(endpoint:)`` when this side has closed, ``MessagingError/refused(endpoint:message:)`` when the coordinator does not talk to it.
+    ///   ``MessagingError/closed(endpoint:)`` when this side has closed,
+    ///   ``MessagingError/refused(endpoint:message:)`` when the coordinator does not talk to it.
     func receive(isStrict: Bool = false) async throws(MessagingError) -> (message: WireMessage, payload: Frame?) {
         while true {
             guard let received = try? await channel.receive() else { throw .closed(endpoint: endpoint) }

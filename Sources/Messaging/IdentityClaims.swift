@@ -24,6 +24,9 @@ struct IdentityClaims {
         self.period = period
     }
 
+    /// The key that a name belongs to, or belonged to last.
+    func owner(of name: Name) -> CurvePublicKey? { claims[name]?.owner }
+
     /// Takes a name for a key, or keeps it.
     ///
     /// - Returns: Whether it is the key's now; not when it is another's, or there is no room.

@@ -45,9 +45,8 @@ public enum MessagingError: Error, Equatable, Sendable, CustomStringConvertible 
             "no coordinator answered at \(endpoint) within \(waited). Check the address, and that "
                 + "\"kfacd coordinator\" runs there."
         case .admissionTooLong(let endpoint, let waited):
-            "the coordinator at \(endpoint) did not finish to check the job within \(waited). It reads the headers of all "
-                + "files, and the whole base where captures name its digest: give --timeout more seconds, or look at its "
-                + "status page."
+            "the coordinator at \(endpoint) has not checked the job within \(waited). It reads the headers of all files, and "
+                + "the whole base where captures name its digest: give --timeout more seconds, or look at its status page."
         case .refused(let endpoint, let message):
             "the coordinator at \(endpoint) refuses to talk: \(message)"
         case .closed(let endpoint):

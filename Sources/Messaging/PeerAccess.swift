@@ -43,6 +43,11 @@ final class PeerAccess: Sendable {
         return claimObjection(to: message, from: peer, key)
     }
 
+    /// The key of a connection, as far as it is known.
+    func holder(of peer: RoutingIdentity) -> String? {
+        claims.withLock { $0.owner(of: .connection(peer)) }?.description
+    }
+
     /// What a message does, and the role that it takes.
     private static func need(of message: WireMessage) -> (action: String, role: Role)? {
         switch message {

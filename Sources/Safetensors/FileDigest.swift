@@ -41,6 +41,8 @@ public enum FileDigest {
         var block = [UInt8](repeating: 0, count: blockByteCount)
         var offset = range.lowerBound
         while offset < range.upperBound {
+            // Large files take minutes; whoever waits may be gone.
+            guard !Task.isCancelled else { throw .callFailed(file: file.path, call: "read", code: .canceled) }
             let wanted = min(block.count, range.upperBound - offset)
             let count = min(wanted, try read(file, at: offset, into: &block))
             guard count == wanted else {

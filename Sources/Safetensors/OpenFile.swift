@@ -9,8 +9,10 @@ struct OpenFile: ~Copyable, Sendable {
     let descriptor: Int32
     let path: FilePath
 
-    /// Size and modification time of an open file.
+    /// Which object an open file is, its size and its modification time.
     struct Status: Equatable {
+        let device: UInt64
+        let inode: UInt64
         let byteCount: Int
         let modificationNanoseconds: Int64
     }
@@ -59,7 +61,9 @@ struct OpenFile: ~Copyable, Sendable {
         let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
         // A time beyond the year 2262 still identifies the file by its seconds.
         let nanoseconds = overflow ? seconds : whole &+ Int64(status.st_mtim.tv_nsec)
-        return Status(byteCount: Int(status.st_size), modificationNanoseconds: nanoseconds)
+        return Status(
+            device: UInt64(status.st_dev), inode: UInt64(status.st_ino), byteCount: Int(status.st_size),
+            modificationNanoseconds: nanoseconds)
     }
 
     /// Fills `destination` from `offset` on; returns the bytes read, fewer than asked only at the end of the file.
@@ -147,8 +151,11 @@ func within<Value>(
     do {
         return try body(roots)
     } catch {
-        guard case .callFailed(let path, let call, let code) = error else { throw .outsideRoots(error) }
-        throw .callFailed(file: path, call: call, code: code)
+        switch error {
+        case .callFailed(let path, let call, let code): throw .callFailed(file: path, call: call, code: code)
+        case .notFile(let path): throw .notRegularFile(file: path)
+        case .outside, .unusableRoot, .tooManyNames: throw .outsideRoots(error)
+        }
     }
 }
 

@@ -43,7 +43,7 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
     public var description: String {
         switch self {
         case .callFailed(let file, let call, let code):
-            "\(file): \(call) failed: \(code) (errno \(code.rawValue))."
+            "\(file): \(call) failed: \(code) (errno \(code.rawValue)).\(code.remedy)"
         case .diskFull(let file, let call):
             "\(file): \(call) failed: no space is left on the disk or in the quota. Make room and try again."
         case .outsideRoots(let error):

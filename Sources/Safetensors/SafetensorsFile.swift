@@ -4,8 +4,8 @@ public import SystemPackage
 /// An open safetensors file whose header has been checked; tensors are read by range and never mapped.
 ///
 /// Reads go through `pread` because mapped pages of network file systems are up to fifty times slower, and because a
-/// file that is cut while mapped kills the process. Any number of threads may read at once; the descriptor is closed
-/// when the last reference goes away.
+/// file that is cut while mapped kills the process. Any number of threads may read at once. Of all such files of a
+/// process only those that were read last hold a descriptor; one that is opened again must be the same object.
 public final class SafetensorsFile: Sendable {
     /// What tells one content from another without reading it: the same file gives the same value until it is
     /// rewritten.
@@ -24,7 +24,7 @@ public final class SafetensorsFile: Sendable {
     public let header: SafetensorsHeader
     /// The file's identity when it was opened.
     public let identity: Identity
-    private let file: OpenFile
+    private let file: PooledFile
 
     /// Opens a file and checks its header; the data is not read.
     ///
@@ -33,11 +33,13 @@ public final class SafetensorsFile: Sendable {
     ///   - roots: Where files may be read.
     /// - Throws: ``SafetensorsError``; no descriptor stays open.
     public init(opening path: FilePath, within roots: FileRoots = .unlimited) throws(SafetensorsError) {
-        let file = try OpenFile(reading: path, within: roots)
-        let status = try file.status()
-        let start = try file.bytes(at: 0, count: min(status.byteCount, GitLFSPointer.byteCountLimit))
-        let end = try SafetensorsHeader.headerEnd(of: start, fileSize: status.byteCount, file: path)
-        let bytes = try file.bytes(at: 0, count: end)
+        let file = try PooledFile(reading: path, within: roots)
+        let status = file.status
+        let bytes = try file.withFile { (file) throws(SafetensorsError) in
+            let start = try file.bytes(at: 0, count: min(status.byteCount, GitLFSPointer.byteCountLimit))
+            let end = try SafetensorsHeader.headerEnd(of: start, fileSize: status.byteCount, file: path)
+            return try file.bytes(at: 0, count: end)
+        }
         self.path = path
         self.header = try SafetensorsHeader(parsing: bytes, fileSize: status.byteCount, file: path)
         self.identity = Identity(
@@ -70,7 +72,7 @@ public final class SafetensorsFile: Sendable {
         into destination: inout MutableRawSpan
     ) throws(SafetensorsError) {
         let range = try fileRange(of: name, at: byteOffset, count: destination.byteCount)
-        let count = try file.read(at: range.lowerBound, into: &destination)
+        let count = try read(at: range.lowerBound, into: &destination)
         guard count == range.count else {
             throw .truncated(file: path, expected: identity.byteCount, found: range.lowerBound + count)
         }
@@ -81,7 +83,9 @@ public final class SafetensorsFile: Sendable {
     /// - Throws: as ``read(_:at:into:)``.
     public func bytes(of name: String, at byteOffset: Int = 0, count: Int) throws(SafetensorsError) -> [UInt8] {
         let range = try fileRange(of: name, at: byteOffset, count: count)
-        let bytes = try file.bytes(at: range.lowerBound, count: range.count)
+        let bytes = try file.withFile { (file) throws(SafetensorsError) in
+            try file.bytes(at: range.lowerBound, count: range.count)
+        }
         guard bytes.count == count else {
             throw .truncated(file: path, expected: identity.byteCount, found: range.lowerBound + bytes.count)
         }
@@ -100,7 +104,7 @@ public final class SafetensorsFile: Sendable {
             throw .truncated(file: path, expected: overflow ? .max : end, found: size)
         }
         let expected = destination.byteCount
-        let count = try file.read(at: fileOffset, into: &destination)
+        let count = try read(at: fileOffset, into: &destination)
         guard count == expected else { throw .truncated(file: path, expected: size, found: fileOffset + count) }
     }
 
@@ -110,7 +114,7 @@ public final class SafetensorsFile: Sendable {
     public func sha256(of name: String) throws(SafetensorsError) -> [UInt8] {
         let byteCount = try tensor(name).byteCount
         let range = try fileRange(of: name, at: 0, count: byteCount)
-        return try FileDigest.sha256(of: file, in: range, fileByteCount: identity.byteCount)
+        return try sha256(in: range)
     }
 
     /// The SHA-256 of the whole file, 32 bytes, read once in blocks: of the file that is open, whatever its path leads
@@ -118,8 +122,18 @@ public final class SafetensorsFile: Sendable {
     ///
     /// - Throws: ``SafetensorsError``; nothing is known about the content then.
     public func sha256() throws(SafetensorsError) -> [UInt8] {
-        file.adviseSequential()
-        return try FileDigest.sha256(of: file, in: 0..<identity.byteCount, fileByteCount: identity.byteCount)
+        try sha256(in: 0..<identity.byteCount)
+    }
+
+    private func sha256(in range: Range<Int>) throws(SafetensorsError) -> [UInt8] {
+        try file.withFile { (file) throws(SafetensorsError) in
+            file.adviseSequential()
+            return try FileDigest.sha256(of: file, in: range, fileByteCount: identity.byteCount)
+        }
+    }
+
+    private func read(at offset: Int, into destination: inout MutableRawSpan) throws(SafetensorsError) -> Int {
+        try file.withFile { (file) throws(SafetensorsError) in try file.read(at: offset, into: &destination) }
     }
 
     /// Where a part of a tensor lies, counted from the start of the file.
@@ -144,20 +158,20 @@ public final class SafetensorsFile: Sendable {
     /// A part that is not in the tensor is ignored.
     public func prefetch(_ name: String, at byteOffset: Int, count: Int) {
         guard count > 0, let range = try? fileRange(of: name, at: byteOffset, count: count) else { return }
-        file.adviseWillNeed(at: range.lowerBound, count: range.count)
+        prefetch(fileRange: range)
     }
 
     /// Asks the kernel to read a range of the file ahead; a hint that cannot fail.
     public func prefetch(fileRange: Range<Int>) {
         guard !fileRange.isEmpty, fileRange.lowerBound >= 0 else { return }
-        file.adviseWillNeed(at: fileRange.lowerBound, count: fileRange.count)
+        try? file.withFile { $0.adviseWillNeed(at: fileRange.lowerBound, count: fileRange.count) }
     }
 
     /// Checks that size and modification time are still those of ``identity``.
     ///
     /// - Throws: ``SafetensorsError/changed(file:)``: what was read since the file was opened may be a mixture.
     public func requireUnchanged() throws(SafetensorsError) {
-        let status = try file.status()
+        let status = try file.withFile { (file) throws(SafetensorsError) in try file.status() }
         guard status.byteCount == identity.byteCount,
             status.modificationNanoseconds == identity.modificationNanoseconds
         else { throw .changed(file: path) }

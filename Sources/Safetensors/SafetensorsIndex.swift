@@ -10,6 +10,9 @@ struct SafetensorsIndex {
     /// Far above any real index (one of 100 000 tensors has 10 MB), and small enough to be read whole.
     static let byteCountLimit = 100_000_000
 
+    /// Most shards: the largest models have a thousand.
+    static let shardsMax = 10_000
+
     /// Reads and checks an index; a key that occurs twice and a shard outside the directory are refused.
     init(reading path: FilePath, within roots: FileRoots) throws(SafetensorsError) {
         let bytes = try WholeFile.read(path, limit: Self.byteCountLimit, within: roots)

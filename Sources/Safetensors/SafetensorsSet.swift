@@ -90,9 +90,15 @@ public final class SafetensorsSet: Sendable {
     ) throws(SafetensorsError) -> [(name: String, file: SafetensorsFile)] {
         let shardOfTensor = Dictionary(uniqueKeysWithValues: index.entries.map { ($0.tensor, $0.shard) })
         let tensorsOfShard = Dictionary(grouping: index.entries, by: \.shard)
+        guard tensorsOfShard.count <= SafetensorsIndex.shardsMax else {
+            let field = "\"weight_map\" (\(tensorsOfShard.count) files)"
+            let expected = "at most \(SafetensorsIndex.shardsMax) files"
+            throw .set(path: indexPath, problem: .indexField(field, expected: expected))
+        }
         var problems: [SafetensorsError] = []
         var files: [(name: String, file: SafetensorsFile)] = []
         for (shard, entries) in tensorsOfShard.sorted(by: { $0.key < $1.key }) {
+            guard !Task.isCancelled else { throw .callFailed(file: indexPath, call: "read", code: .canceled) }
             do throws(SafetensorsError) {
                 let file = try SafetensorsFile(
                     opening: directory(of: indexPath).appending(shard), within: roots)
@@ -135,7 +141,8 @@ private enum SetLocation {
 
     init(of path: FilePath, within roots: FileRoots) throws(SafetensorsError) {
         let name = path.lastComponent?.string ?? ""
-        guard (try? OpenFile(directory: path)) != nil else {
+        let kind = try Safetensors.within(roots) { roots throws(FileRootsError) in try roots.kind(of: path) }
+        guard kind == .directory else {
             self =
                 name.hasSuffix(SafetensorsIndex.nameSuffix)
                 ? .index(directory: directory(of: path), name: name) : .file(path, name: name)

@@ -116,7 +116,7 @@ extension Scheduler {
         _ effects: inout SchedulerEffects
     ) -> ReadyQueue.Entry? {
         let room = state.freeMemory
-        for entry in workerQueues.homed[worker]?.entries ?? [] {
+        for entry in workerQueues.homed[worker, default: ReadyQueue()].entries {
             if fits(entry, room, worker), isStillReady(entry, &effects) { return entry }
             if passed == nil, entry.memoryBytes > room, fits(entry, state.capacity.memoryBytes, worker) {
                 passed = entry
@@ -173,7 +173,7 @@ extension Scheduler {
     ) -> ReadyQueue.Entry? {
         let isIdle = roster.workers[worker]?.hasFreeLane == true
         var best: (entry: ReadyQueue.Entry, seconds: Double)?
-        for (home, queue) in workerQueues.homed where home != worker && !queue.entries.isEmpty {
+        for (home, queue) in workerQueues.homed where home != worker && !queue.isEmpty {
             let isBusy = roster.workers[home]?.hasFreeLane == false
             for entry in queue.entries.prefix(16) where fits(entry, room, worker) {
                 guard let job = jobs[entry.reference.job] else { continue }

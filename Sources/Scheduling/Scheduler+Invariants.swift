@@ -27,7 +27,7 @@ extension Scheduler {
         for (unit, count) in leased where count > 2 { violations.append("\(unit) is leased \(count) times") }
         violations += ledger.violatedInvariants(
             workers: Array(roster.workers.keys), collectionsMax: settings.collectionsPerWorker)
-        let queued = (workerQueues.entries + coordinatorQueue.entries).map(\.reference)
+        let queued = (workerQueues.entries + Array(coordinatorQueue.entries)).map(\.reference)
         for unit in queued where jobs[unit.job]?.states[unit.unit.position] != .ready {
             violations.append("\(unit) is in a queue and not ready")
         }
@@ -41,7 +41,7 @@ extension Scheduler {
             violations.append("\(unit) holds key \(key) and nobody computes it")
         }
         for unit in resting where jobs[unit.job] == nil { violations.append("\(unit) rests and its job has ended") }
-        if jobs.isEmpty, !workerQueues.isEmpty || !coordinatorQueue.entries.isEmpty || !unsettled.isEmpty {
+        if jobs.isEmpty, !workerQueues.isEmpty || !coordinatorQueue.isEmpty || !unsettled.isEmpty {
             violations.append("units wait, and no job runs")
         }
         for (worker, unit) in reservations

@@ -15,25 +15,46 @@ struct WorkQueues: Equatable, Sendable {
 
     private(set) var homes: [Group: WorkerID] = [:]
     private(set) var unhomed = ReadyQueue()
+    /// The entries of each group that has no home, so that it finds its units among a million.
+    private var unsettled: [Group: Set<ReadyQueue.Entry>] = [:]
     private(set) var homed: OrderedDictionary<WorkerID, ReadyQueue> = [:]
 
     /// All entries, in no particular order.
-    var entries: [ReadyQueue.Entry] { unhomed.entries + homed.values.flatMap(\.entries) }
-    var isEmpty: Bool { unhomed.entries.isEmpty && homed.values.allSatisfy(\.entries.isEmpty) }
+    var entries: [ReadyQueue.Entry] { Array(unhomed.entries) + homed.values.flatMap { Array($0.entries) } }
+    var isEmpty: Bool { unhomed.isEmpty && homed.values.allSatisfy(\.isEmpty) }
 
     mutating func insert(_ entry: ReadyQueue.Entry) {
         if let home = home(of: entry) {
             homed[home, default: ReadyQueue()].insert(entry)
         } else {
-            unhomed.insert(entry)
+            insertUnhomed(entry)
         }
     }
 
     /// Takes in the units of a job that has just come, whose groups have no home yet.
-    mutating func insert(ofNewJob entries: [ReadyQueue.Entry]) { unhomed.insert(contentsOf: entries) }
+    mutating func insert(ofNewJob entries: [ReadyQueue.Entry]) {
+        unhomed.insert(contentsOf: entries)
+        entries.forEach { note($0) }
+    }
+
+    private mutating func insertUnhomed(_ entry: ReadyQueue.Entry) {
+        unhomed.insert(entry)
+        note(entry)
+    }
+
+    private mutating func note(_ entry: ReadyQueue.Entry) {
+        if let group = group(of: entry) { unsettled[group, default: []].insert(entry) }
+    }
+
+    private mutating func removeUnhomed(_ entry: ReadyQueue.Entry) {
+        unhomed.remove(entry)
+        guard let group = group(of: entry) else { return }
+        unsettled[group]?.remove(entry)
+        if unsettled[group]?.isEmpty == true { unsettled[group] = nil }
+    }
 
     mutating func remove(_ entry: ReadyQueue.Entry) {
-        if let home = home(of: entry) { homed[home]?.remove(entry) } else { unhomed.remove(entry) }
+        if let home = home(of: entry) { homed[home]?.remove(entry) } else { removeUnhomed(entry) }
     }
 
     func home(of entry: ReadyQueue.Entry) -> WorkerID? { group(of: entry).flatMap { homes[$0] } }
@@ -45,7 +66,7 @@ struct WorkQueues: Equatable, Sendable {
     /// Gives a group a home, and moves its units there.
     mutating func settle(_ group: Group, at worker: WorkerID) {
         homes[group] = worker
-        for entry in unhomed.entries where self.group(of: entry) == group {
+        for entry in unsettled.removeValue(forKey: group) ?? [] {
             unhomed.remove(entry)
             homed[worker, default: ReadyQueue()].insert(entry)
         }
@@ -54,12 +75,14 @@ struct WorkQueues: Equatable, Sendable {
     /// A worker is no home any more: its groups look for another.
     mutating func removeHome(_ worker: WorkerID) {
         homes = homes.filter { $0.value != worker }
-        for entry in homed.removeValue(forKey: worker)?.entries ?? [] { unhomed.insert(entry) }
+        guard let left = homed.removeValue(forKey: worker) else { return }
+        for entry in left.entries { insertUnhomed(entry) }
     }
 
     mutating func removeAll(of job: JobID) {
         homes = homes.filter { $0.key.job != job }
         unhomed.removeAll(of: job)
+        unsettled = unsettled.filter { $0.key.job != job }
         for worker in homed.keys { homed[worker]?.removeAll(of: job) }
     }
 }

@@ -1,6 +1,8 @@
 internal import Configuration
+import FileAccess
 import Foundation
 import Spelling
+import SystemPackage
 internal import Yams
 
 /// A configuration file: what swift-configuration reads of it, and on which line each key stands.
@@ -15,18 +17,26 @@ struct SettingsFile {
     /// Keys that nobody knows, with a sentence each.
     let problems: [String]
 
+    /// Most bytes of such a file.
+    private static let byteCountMax = 1 << 20
+
     /// Reads a file.
     ///
     /// - Throws: ``SettingsError/unreadableFile(path:cause:)``, ``SettingsError/malformedFile(path:problem:)``.
     init(path: String, keys: [SettingKey]) throws(SettingsError) {
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
-        } catch {
-            throw .unreadableFile(path: path, cause: Self.cause(error))
-        }
-        guard let text = String(data: data, encoding: .utf8) else {
+        let text: String
+        do throws(TextFileError) {
+            text = try TextFile.read(FilePath(path), limit: Self.byteCountMax)
+        } catch .unreadable(_, .noSuchFileOrDirectory) {
+            throw .unreadableFile(path: path, cause: "there is no such file")
+        } catch .unreadable(_, .permissionDenied) {
+            throw .unreadableFile(path: path, cause: "it may not be read by this user")
+        } catch .unreadable(_, let code) {
+            throw .unreadableFile(path: path, cause: "\(code)")
+        } catch .notText {
             throw .malformedFile(path: path, problem: "it is no UTF-8 text")
+        } catch {
+            throw .malformedFile(path: path, problem: "it has more than \(Self.byteCountMax) bytes")
         }
         try self.init(path: path, text: text, keys: keys)
     }
@@ -95,14 +105,6 @@ struct SettingsFile {
         case .duplicatedKeysInMapping(let duplicates, let context):
             "line \(context.mark.line): \(duplicates.map { "\"\($0)\"" }.joined(separator: ", ")) stands there twice"
         default: "\(error)"
-        }
-    }
-
-    private static func cause(_ error: any Error) -> String {
-        switch (error as? CocoaError)?.code {
-        case .fileReadNoSuchFile: "there is no such file"
-        case .fileReadNoPermission: "it may not be read by this user"
-        default: "\((error as? CocoaError)?.underlying ?? error)"
         }
     }
 }

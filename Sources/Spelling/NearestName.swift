@@ -9,12 +9,19 @@ public func nearestName(to name: String, among candidates: some Sequence<String>
     let byteCountMax = 200
     guard name.utf8.count <= byteCountMax else { return nil }
     let written = Array(name.lowercased())
+    let distanceMax = max(2, name.count / 2)
+    // However many names there are: an answer of a second helps nobody.
+    var stepsLeft = 5_000_000
     var best: (name: String, distance: Int)?
     for candidate in candidates where candidate.utf8.count <= byteCountMax {
+        // The lengths alone are that far apart.
+        guard abs(candidate.count - written.count) <= distanceMax else { continue }
+        stepsLeft -= written.count * candidate.utf8.count
+        guard stepsLeft > 0 else { break }
         let distance = editDistance(written, Array(candidate.lowercased()))
         if distance < best?.distance ?? .max { best = (candidate, distance) }
     }
-    guard let best, best.distance <= max(2, name.count / 2) else { return nil }
+    guard let best, best.distance <= distanceMax else { return nil }
     return best.name
 }
 

@@ -1,3 +1,5 @@
+import Identifiers
+
 /// Texts as HTML, whatever they hold: in elements and in quoted attributes.
 enum HTMLText {
     /// Most characters of a text: a message may be as long as whoever wrote it liked.
@@ -5,16 +7,14 @@ enum HTMLText {
 
     static func escaped(_ text: String) -> String {
         var result = ""
-        for character in text.unicodeScalars {
+        // Control characters may not stand in a document, not even as references.
+        for character in text.printableLines.unicodeScalars {
             switch character {
             case "&": result += "&amp;"
             case "<": result += "&lt;"
             case ">": result += "&gt;"
             case "\"": result += "&quot;"
             case "'": result += "&#39;"
-            case "\n", "\t": result.unicodeScalars.append(character)
-            // Control characters may not stand in a document, not even escaped.
-            case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}": result += "\u{FFFD}"
             default: result.unicodeScalars.append(character)
             }
         }

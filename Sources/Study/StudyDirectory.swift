@@ -35,13 +35,18 @@ public struct StudyDirectory: Sendable {
     private func stage(_ name: String) -> FilePath { path.appending("stages").appending("\(name).json") }
     private var settingsFile: FilePath { path.appending("study.json") }
 
+    /// A small file of a study; `nil` for one that is not there, or is none of ours by its size.
+    private static func content(of path: FilePath) -> Data? {
+        (try? WholeFile.read(path, limit: 64 << 20)).map { Data($0) }
+    }
+
     // MARK: - Stages
 
     /// What a stage measured, if it was done.
     ///
     /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for a file that is no stage's result.
     func result(ofStage name: String) throws(LaboratoryError) -> StageResult? {
-        guard let bytes = FileManager.default.contents(atPath: stage(name).string) else { return nil }
+        guard let bytes = Self.content(of: stage(name)) else { return nil }
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
             positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
@@ -84,7 +89,7 @@ public struct StudyDirectory: Sendable {
     /// - Throws: ``Laboratory/LaboratoryError/otherStudy(directory:setting:found:expected:)`` for an earlier run with
     ///   other settings; nothing is changed then.
     func claim(_ settings: [String: String]) throws(LaboratoryError) {
-        if let bytes = FileManager.default.contents(atPath: settingsFile.string) {
+        if let bytes = Self.content(of: settingsFile) {
             if let stated = (try? JSONDecoder().decode(Stated.self, from: bytes))?.format,
                 let problem = FormatVersion.study.problem(with: stated)
             {

@@ -1,3 +1,4 @@
+import Identifiers
 public import Logging
 import Synchronization
 
@@ -48,7 +49,8 @@ public struct LineLogHandler: LogHandler {
 
     /// Writes one line.
     public func log(event: LogEvent) {
-        var text = Self.escaped(event.message.description)
+        // A line stays a line whatever a peer's message holds.
+        var text = event.message.description.printable
         let fields = metadata.merging(event.metadata ?? [:]) { $1 }
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
             text += " \(key)=\(Self.quoted("\(value)"))"
@@ -83,14 +85,8 @@ public struct LineLogHandler: LogHandler {
         return "\(date)T\(time).\(pad(now.tv_nsec / 1_000_000, 3))Z"
     }
 
-    /// A line stays a line whatever a peer's message holds.
-    private static func escaped(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0.value < 32 }) else { return text }
-        return text.unicodeScalars.map { $0.value < 32 ? "\\u{\(String($0.value, radix: 16))}" : String($0) }.joined()
-    }
-
     private static func quoted(_ text: String) -> String {
-        let escaped = escaped(text)
+        let escaped = text.printable
         guard escaped.isEmpty || escaped.contains(where: { $0 == " " || $0 == "\"" || $0 == "=" }) else {
             return escaped
         }

@@ -120,6 +120,8 @@ public enum ClientReply: Equatable, Sendable {
     case outputs([OutputFile])
     /// Bytes of a file; they are the second frame.
     case outputChunk(offset: UInt64)
+    /// Not the answer yet, but what is being done for it.
+    case progress(String)
     /// The first or latest items of a list that is too long for a message, and how many there are besides.
     indirect case cut(ClientReply, further: Int)
     /// What was logged about a job; whether it has ended, so that nothing follows.
@@ -151,6 +153,7 @@ public enum ClientReply: Equatable, Sendable {
         case .log(let log):
             let lines = try list(log.lines, "the list of log lines") { line throws(WireError) in JobLogLine(line) }
             self = .log(lines, isComplete: log.isComplete)
+        case .progress(let text): self = .progress(text)
         case nil: throw .malformed("a reply has no body")
         }
     }
@@ -179,6 +182,7 @@ public enum ClientReply: Equatable, Sendable {
                 return wire
             }
         case .outputChunk(let offset): wire.outputChunkOffset = offset
+        case .progress(let text): wire.progress = text
         case .cut(let list, let further):
             wire = list.wire
             wire.further = UInt64(further)

@@ -46,8 +46,8 @@ public enum WireMessage: Equatable, Sendable {
 
     /// The bytes of the message's first frame.
     ///
-    /// - Throws: ``WireError/tooLarge(byteCount:byteCountMax:)`` or ``WireError/tooManyFields`` when a peer would refuse
-    ///   it.
+    /// - Throws: ``WireError/tooLarge(byteCount:byteCountMax:)`` or ``WireError/tooManyFields`` when a peer would
+    ///   refuse it.
     public func encoded() throws(WireError) -> [UInt8] {
         var envelope = WireEnvelope()
         envelope.version = WireLimits.version

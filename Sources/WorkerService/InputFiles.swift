@@ -13,8 +13,15 @@ import ZeroMQ
 ///
 /// Source: DESIGN section 5: captures are read from a path that the worker can see, else streamed.
 final class VisibleFiles: Sendable {
-    private static let countMax = 64
-    private let files = Mutex<[LeasedFile: SafetensorsFile]>([:])
+    /// Files, and bytes of their headers, that are remembered; descriptors have a bound of their own.
+    private static let (countMax, headerBytesMax) = (8192, 256 << 20)
+
+    private struct Known {
+        var files: [LeasedFile: SafetensorsFile] = [:]
+        var headerBytes = 0
+    }
+
+    private let known = Mutex(Known())
     private let roots: FileRoots
 
     init(roots: FileRoots) {
@@ -23,14 +30,15 @@ final class VisibleFiles: Sendable {
 
     /// The open file, or `nil` when this machine does not see the same one at the path.
     func file(_ leased: LeasedFile) -> SafetensorsFile? {
-        if let known = files.withLock({ $0[leased] }) { return known }
+        if let file = known.withLock({ $0.files[leased] }) { return file }
         guard let file = try? SafetensorsFile(opening: FilePath(leased.path), within: roots),
             UInt64(file.identity.byteCount) == leased.byteCount,
             file.identity.headerDigest == leased.headerDigest.bytes
         else { return nil }
-        files.withLock { files in
-            if files.count >= Self.countMax { files.removeAll() }
-            files[leased] = file
+        known.withLock { known in
+            if known.files.count >= Self.countMax || known.headerBytes > Self.headerBytesMax { known = Known() }
+            known.files[leased] = file
+            known.headerBytes += file.header.dataOffset
         }
         return file
     }

@@ -1,4 +1,5 @@
 internal import CZeroMQ
+internal import Glibc
 
 /// Why an operation of this module was refused or failed.
 ///
@@ -61,7 +62,7 @@ extension ZeroMQError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .callFailed(let call, let errorNumber):
-            "\(call): \(Self.text(ofErrorNumber: errorNumber)) (errno \(errorNumber))"
+            "\(call): \(Self.text(ofErrorNumber: errorNumber)) (errno \(errorNumber))\(Self.remedy(errorNumber))"
         case .invalidEndpoint(let text, let problem):
             "endpoint \"\(text)\": \(problem); expected tcp://HOST:PORT, ipc://PATH or inproc://NAME."
         case .endpointNotConnectable(let text):
@@ -87,6 +88,11 @@ extension ZeroMQError: CustomStringConvertible {
         case .cancelled:
             "message channel: the waiting task was cancelled; nothing was sent or taken."
         }
+    }
+
+    /// What helps where the process, or the system, has no descriptors left.
+    private static func remedy(_ errorNumber: Int32) -> String {
+        [EMFILE, ENFILE].contains(errorNumber) ? "; raise the limit of open files (ulimit -n, LimitNOFILE)" : ""
     }
 
     private static func text(ofErrorNumber errorNumber: Int32) -> String {

@@ -1,9 +1,11 @@
 import ArgumentParser
 import Console
+import FileAccess
 import Foundation
 import Identifiers
 import JobPlan
 import Messaging
+import SystemPackage
 import WireProtocol
 import ZeroMQ
 
@@ -111,7 +113,7 @@ struct CoordinatorClient: Sendable {
         _ = try await connection.ask(.workers, timeout: patience.word)
         do {
             let left = patience.admission - (ContinuousClock.now - start)
-            return try await connection.ask(request, timeout: max(left, .zero))
+            return try await connection.ask(request, timeout: max(left, .zero)) { AdmissionNews.show($0, since: start) }
         } catch .unreachable(let endpoint, _) {
             throw .admissionTooLong(endpoint: endpoint, waited: patience.admission)
         }
@@ -157,22 +159,35 @@ extension Terminal {
     }
 }
 
+/// Tells a user who waits how far the check of a job file is.
+private enum AdmissionNews {
+    /// Says nothing about what takes a moment only, and nothing where nobody looks.
+    static func show(_ text: String, since start: ContinuousClock.Instant) {
+        let seconds = (ContinuousClock.now - start).components.seconds
+        if Terminal.isInteractive {
+            Terminal.redraw("the job file \(text.excerpt) (\(seconds) s) ")
+        } else if seconds > 0, seconds.isMultiple(of: 10) {
+            Terminal.note("the job file \(text.excerpt) (\(seconds) s)")
+        }
+    }
+}
+
 extension Submission {
+    /// Most bytes of a job file, as the coordinator has it.
+    private static let specBytesMax = 256 << 10
+
     /// Reads a job file.
     init(file: String, overwrites: Bool, output: String? = nil) throws {
         let path = URL(fileURLWithPath: file).standardizedFileURL.path
         let output = output.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
-        do {
+        do throws(TextFileError) {
             self.init(
-                specText: try String(contentsOfFile: path, encoding: .utf8), specPath: path, overwrites: overwrites,
-                output: output)
+                specText: try TextFile.read(FilePath(path), limit: Self.specBytesMax), specPath: path,
+                overwrites: overwrites, output: output)
+        } catch .unreadable(_, .noSuchFileOrDirectory) {
+            throw CommandFailure(.badInput, "\(file): there is no such job file. Check the path.")
         } catch {
-            let exists = FileManager.default.fileExists(atPath: path)
-            throw CommandFailure(
-                .badInput,
-                exists
-                    ? "\(file): the job file cannot be read as UTF-8 text."
-                    : "\(file): there is no such job file. Check the path.")
+            throw CommandFailure(.badInput, error.description)
         }
     }
 }

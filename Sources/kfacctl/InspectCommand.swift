@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import Identifiers
 import JobFiles
 import Safetensors
 import SystemPackage
@@ -33,10 +34,10 @@ struct InspectCommand: ParsableCommand {
         }
         Terminal.print("kind: \(description.kind.rawValue)")
         for (path, byteCount) in description.files {
-            Terminal.print("file: \(path)  \(Quantity.bytes(UInt64(byteCount)))")
+            Terminal.print("file: \(path.string.printable)  \(Quantity.bytes(UInt64(byteCount)))")
         }
         for (key, value) in description.metadata.sorted(by: { $0.key < $1.key }) {
-            Terminal.print("\(key): \(value.count > 200 ? value.prefix(200) + "…" : value)")
+            Terminal.print("\(key.excerpt): \(value.excerpt)")
         }
         var table = TextTable(["NAME", "TENSOR", "TYPE", "SHAPE"])
         for group in description.groups {

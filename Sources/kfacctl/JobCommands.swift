@@ -140,6 +140,6 @@ enum JSONOutput {
         let object: [String: Any] = ["apiVersion": "kfacd/1", kind: items]
         let data = try JSONSerialization.data(
             withJSONObject: object, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
-        Terminal.print(String(decoding: data, as: UTF8.self))
+        Terminal.print(json: String(decoding: data, as: UTF8.self))
     }
 }

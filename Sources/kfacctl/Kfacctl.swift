@@ -18,7 +18,9 @@ struct Kfacctl: AsyncParsableCommand {
 
     static func main() async {
         WriteAccess.survivingSizeLimit()
+        DescriptorLimit.raise()
         do {
+            if let problem = DescriptorLimit.problem { throw CommandFailure(.badInput, problem) }
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()

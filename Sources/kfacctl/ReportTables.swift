@@ -1,14 +1,22 @@
 import Foundation
 import LinearAlgebra
+import Safetensors
+import SystemPackage
 
 /// The tables that a finished run prints, from its report.
 struct ReportTables {
     private let report: [String: Any]
 
+    /// Most bytes of a report that is read: a hundred thousand layers have less.
+    private static let byteCountMax = 512 << 20
+    /// Most rows of a table: of more layers each kind has one.
+    private static let rowsMax = 20
+
     /// Reads `report.json` of an output directory; `nil` when there is none.
     init?(directory: String) {
-        guard let data = FileManager.default.contents(atPath: "\(directory)/report.json"),
-            let report = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+        let path = FilePath(directory).appending("report.json")
+        guard let bytes = try? WholeFile.read(path, limit: Self.byteCountMax),
+            let report = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any]
         else { return nil }
         self.report = report
     }
@@ -120,6 +128,7 @@ struct ReportTables {
             return (name, found.values.map(number))
         }
         guard !errors.isEmpty else { return nil }
+        guard errors.count <= Self.rowsMax else { return kinds(of: errors) }
         var table = TextTable(["LAYER", "LEAST", "LARGEST"])
         for (name, values) in errors {
             table.add([
@@ -128,6 +137,57 @@ struct ReportTables {
             ])
         }
         return table.text
+    }
+
+    /// Layers whose names differ in numbers only.
+    private struct LayerKind {
+        let name: String
+        let count: Int
+        let least: Double
+        let largest: Double
+        let worst: String
+
+        init(_ name: String, _ layers: [(name: String, values: [Double])]) {
+            self.name = name
+            count = layers.count
+            var (least, largest, worst) = (Double.infinity, -Double.infinity, "")
+            for layer in layers {
+                for value in layer.values {
+                    least = min(least, value)
+                    // A distance that is no number is the worst of all.
+                    if !(value <= largest) { (largest, worst) = (value, layer.name) }
+                }
+            }
+            (self.least, self.largest, self.worst) = (least, largest, worst)
+        }
+    }
+
+    /// A row a kind of layer, with the layer that is worst.
+    private func kinds(of errors: [(name: String, values: [Double])]) -> String {
+        let groups = Dictionary(grouping: errors) { Self.kind(of: $0.name) }
+        let kinds = groups.map { LayerKind($0.key, $0.value) }.sorted { left, right in
+            left.largest != right.largest ? left.largest > right.largest : left.name < right.name
+        }
+        var table = TextTable(["LAYERS", "COUNT", "LEAST", "LARGEST", "THE LARGEST IS OF"])
+        for kind in kinds.prefix(Self.rowsMax - 3) {
+            table.add([
+                kind.name, "\(kind.count)", "\(Quantity.rounded(100 * kind.least, 1)) %",
+                "\(Quantity.rounded(100 * kind.largest, 1)) %", kind.worst,
+            ])
+        }
+        let further = kinds.dropFirst(Self.rowsMax - 3)
+        guard !further.isEmpty else { return table.text }
+        let layers = further.reduce(0) { $0 + $1.count }
+        return table.text + "\nand \(further.count) more kinds (\(layers) layers); report.json has every layer"
+    }
+
+    /// A layer's name with a star for every number in it.
+    private static func kind(of name: String) -> String {
+        var kind = ""
+        for character in name {
+            if !character.isNumber { kind.append(character) } else if kind.last != "*" { kind.append("*") }
+        }
+        return kind
     }
 
     private func number(_ value: Any?) -> Double {

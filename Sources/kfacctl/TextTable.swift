@@ -1,3 +1,5 @@
+import Identifiers
+
 /// A table of text: columns as wide as their widest cell, numbers to the right.
 struct TextTable {
     let headings: [String]
@@ -8,7 +10,7 @@ struct TextTable {
     }
 
     mutating func add(_ row: [String]) {
-        rows.append(row)
+        rows.append(row.map(\.printable))
     }
 
     /// The lines, joined.

@@ -19,7 +19,9 @@ struct Kfacd: AsyncParsableCommand {
 extension Kfacd {
     /// Runs a command; bad usage and failures end the process with the exit codes of the README.
     static func exiting(_ parse: () throws -> any ParsableCommand) async {
+        DescriptorLimit.raise()
         do {
+            if let problem = DescriptorLimit.problem { throw UsageFailure(problem) }
             var command = try parse()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()

@@ -40,7 +40,7 @@ import Testing
     }
 
     private func refusal(of path: FilePath, leadingTo resolved: FilePath?) -> FileRootsError {
-        .outside(path: path, resolved: resolved, roots: [inside])
+        .outside(path: path, isLink: resolved != nil, roots: [inside])
     }
 
     @Test func `a file below a root is read`() throws {
@@ -53,7 +53,7 @@ import Testing
 
     @Test func `without any root no file is read`() {
         let file = inside.appending("file")
-        #expect(throws: FileRootsError.outside(path: file, resolved: nil, roots: [])) { try FileRoots.none.open(file) }
+        #expect(throws: FileRootsError.outside(path: file, isLink: false, roots: [])) { try FileRoots.none.open(file) }
     }
 
     @Test func `a file elsewhere is refused as one that does not exist there is`() {
@@ -76,7 +76,7 @@ import Testing
     }
 
     @Test(arguments: ["../outside/file", "absolute"])
-    func `a link to a file outside is refused and said to lead there`(target: String) throws {
+    func `a link to a file outside is refused, and where it leads is not told`(target: String) throws {
         try link("inside/link", to: target == "absolute" ? outside.appending("file").string : target)
         let path = inside.appending("link")
         #expect(throws: refusal(of: path, leadingTo: outside.appending("file"))) { try roots.open(path) }
@@ -147,6 +147,51 @@ import Testing
         }
     }
 
+    @Test func `through a link to elsewhere nobody learns what exists there`() throws {
+        try link("inside/directory", to: "../outside")
+        try link("inside/dangling", to: "../outside/nowhere")
+        try link("inside/again", to: "dangling")
+        try link("inside/round", to: "round")
+        for name in [
+            "directory/file", "directory/missing", "directory/file/below", "dangling", "again", "dangling/x",
+        ] {
+            let path = FilePath("\(inside)/\(name)")
+            #expect(throws: refusal(of: path, leadingTo: outside)) { try roots.open(path) }
+            #expect(throws: refusal(of: path, leadingTo: outside)) { try roots.kind(of: path) }
+            #expect(throws: refusal(of: path, leadingTo: outside)) { try roots.requireInside(path) }
+            #expect(throws: refusal(of: path, leadingTo: outside)) { try roots.names(in: path) }
+        }
+        #expect(throws: refusal(of: inside.appending("round"), leadingTo: outside)) {
+            try roots.open(inside.appending("round"))
+        }
+    }
+
+    @Test func `pipes and devices are not opened`() throws {
+        let pipe = inside.appending("pipe")
+        try #require(mkfifo(pipe.string, 0o600) == 0)
+        #expect(try roots.kind(of: pipe) == .other)
+        #expect(throws: FileRootsError.notFile(path: pipe)) { try roots.open(pipe) }
+        #expect(throws: SafetensorsError.notRegularFile(file: pipe)) {
+            try SafetensorsFile(opening: pipe, within: roots)
+        }
+        #expect(throws: SafetensorsError.notRegularFile(file: pipe)) { try SafetensorsFile(opening: pipe) }
+    }
+
+    @Test func `of what lies at a path only the kind is told`() throws {
+        #expect(try roots.kind(of: inside) == .directory)
+        #expect(try roots.kind(of: inside.appending("file")) == .file)
+        #expect(try roots.kind(of: inside.appending("missing")) == nil)
+        #expect(try roots.kind(of: inside.appending("file/below")) == nil)
+    }
+
+    @Test func `a directory with more names than are asked for is an error`() throws {
+        for number in 0..<5 { try directory.write([], to: "inside/\(number)") }
+        #expect(try roots.names(in: inside, limit: 6).count == 6)
+        #expect(throws: FileRootsError.tooManyNames(directory: inside, limit: 5)) {
+            try roots.names(in: inside, limit: 5)
+        }
+    }
+
     @Test func `a missing file below a root is missing`() {
         let path = inside.appending("missing")
         #expect(throws: FileRootsError.callFailed(path: path, call: "open", code: .noSuchFileOrDirectory)) {
@@ -187,10 +232,10 @@ import Testing
     @Test func `the messages say where, what, and what to do`() {
         #expect(
             refusal(of: "/data/link", leadingTo: "/etc/shadow").description.replacing(inside.string, with: "/data")
-                == "/data/link: leads to /etc/shadow, which lies outside of the roots (/data); expected a path below one "
+                == "/data/link: a link leads outside of the roots (/data); expected a path below one "
                 + "of them. Move the file there, or start the daemon with a further --root.")
         #expect(
-            FileRootsError.outside(path: "/x", resolved: nil, roots: []).description
+            FileRootsError.outside(path: "/x", isLink: false, roots: []).description
                 == "/x: lies outside of the roots (none); expected a path below one of them. Move the file there, or "
                 + "start the daemon with a further --root.")
         #expect(

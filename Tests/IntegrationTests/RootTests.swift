@@ -13,10 +13,6 @@ extension SerialIntegrationTests {
             elsewhere = try TemporaryDirectory()
         }
 
-        private func place(_ path: String) -> String {
-            URL(fileURLWithPath: path).resolvingSymlinksInPath().path
-        }
-
         /// Submits the job to a coordinator with the model's directory as its root, which must refuse it.
         private func expectRefusal(
             _ messages: String..., sourceLocation: SourceLocation = #_sourceLocation
@@ -53,15 +49,14 @@ extension SerialIntegrationTests {
 
         @Test func `a link to elsewhere is refused for every input`() async throws {
             try model.base.write(to: elsewhere.appending("base.safetensors"))
-            let (link, target) = (
-                model.directory.appending("link.safetensors"), elsewhere.appending("base.safetensors")
-            )
-            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
+            let link = model.directory.appending("link.safetensors")
+            try FileManager.default.createSymbolicLink(
+                atPath: link, withDestinationPath: elsewhere.appending("base.safetensors"))
             model.job.tasks[0].model = "link.safetensors"
             model.job.tasks[0].name = "alpha"
             model.job.tasks[1].captures = ["link.safetensors"]
             try model.write()
-            let refusal = "\(link): leads to \(place(target)), which lies \(advice)"
+            let refusal = "\(link): a link leads \(advice)"
             try await expectRefusal(
                 "job.yaml:5:12 (model): \(refusal)", "job.yaml:8:16 (captures): \(refusal)")
         }
@@ -83,8 +78,8 @@ extension SerialIntegrationTests {
             model.job.output = "link/out"
             try model.write()
             try await expectRefusal(
-                "job.yaml:11:9 (output): \(model.directory.appending("link/out")): leads to "
-                    + "\(place(elsewhere.path))/out, which lies \(advice)")
+                "job.yaml:11:9 (output): \(model.directory.appending("link/out")): a link leads "
+                    + advice)
             #expect(try elsewhere.names() == [])
         }
 
@@ -105,8 +100,7 @@ extension SerialIntegrationTests {
                 let message = try await cluster.status(job).message
                 #expect(
                     message.contains(
-                        "\(model.directory.appending("base/tokenizer.json")): leads to "
-                            + "\(place(elsewhere.path))/secret.json, which lies \(advice)"), "\(message)")
+                        "\(model.directory.appending("base/tokenizer.json")): a link leads \(advice)"), "\(message)")
                 #expect(!FileManager.default.fileExists(atPath: model.outputPath))
             }
         }

@@ -10,6 +10,9 @@ import Testing
         ("a*b*c", "abc", true), ("a*b*c", "a.b.b.c", true), ("a*b*c", "a.c.b", false),
         ("**", "anything", true), ("?", "é", true), ("head", "head", true), ("head", "head2", false),
         ("[ab]", "a", false), ("[ab]", "[ab]", true), ("*b", "ab.ab", true),
+        ("a\\*", "a*", true), ("a\\*", "ab", false), ("a\\?.*", "a?.b", true), ("a\\\\*", "a\\b", true),
+        ("a\\b", "a\\b", true),
+        ("l[0].*", "l[0].fc", true), ("a\\*", "a\\*", true),
     ])
     func `a star stands for any text and a question mark for one character`(
         pattern: String,

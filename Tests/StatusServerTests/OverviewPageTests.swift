@@ -128,7 +128,7 @@ import Testing
     @Test func `texts are HTML whatever they hold`() {
         #expect(
             HTMLText.escaped("a&b <c> \"d\" 'e'\u{0}\u{1B}\u{7F}\u{85}\n\té")
-                == "a&amp;b &lt;c&gt; &quot;d&quot; &#39;e&#39;\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}\n\té")
+                == "a&amp;b &lt;c&gt; &quot;d&quot; &#39;e&#39;\\u{0}\\u{1b}\\u{7f}\\u{85}\n\té")
     }
 
     @Test func `a long text is cut, and one that is just not long is whole`() {

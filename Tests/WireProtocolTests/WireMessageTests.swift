@@ -26,7 +26,7 @@ import Testing
             case .refusal, nil: bodies.insert("refusal")
             }
         }
-        #expect(bodies.count == 1 + 14 + 13 + 8 + 10 + 8)
+        #expect(bodies.count == 1 + 14 + 13 + 8 + 10 + 9)
     }
 
     private func caseName(_ body: (some Any)?) -> String {

@@ -297,8 +297,8 @@ enum WireMessages {
         ),
         ("jobs", .jobs([job, otherJob])), ("no jobs", .jobs([])), ("workers", .workers([workerReport])),
         ("outputs", .outputs([OutputFile(path: "report.json", byteCount: 9), OutputFile(path: "", byteCount: 0)])),
-        ("output chunk", .outputChunk(offset: 1 << 40)), ("some jobs of many", .cut(.jobs([job]), further: 7)),
-        ("output chunk", .outputChunk(offset: 1 << 40)),
+        ("output chunk", .outputChunk(offset: 1 << 40)), ("progress", .progress("is being planned")),
+        ("some jobs of many", .cut(.jobs([job]), further: 7)),
         (
             "log",
             .log(

@@ -1745,6 +1745,15 @@ nonisolated struct WireClientReply: Sendable {
     set {body = .outputChunkOffset(newValue)}
   }
 
+  /// The answer is not there yet: what is being done for it.
+  var progress: String {
+    get {
+      if case .progress(let v)? = body {return v}
+      return String()
+    }
+    set {body = .progress(newValue)}
+  }
+
   var log: WireJobLog {
     get {
       if case .log(let v)? = body {return v}
@@ -1767,6 +1776,8 @@ nonisolated struct WireClientReply: Sendable {
     case outputs(WireOutputList)
     /// The bytes are the message's second frame.
     case outputChunkOffset(UInt64)
+    /// The answer is not there yet: what is being done for it.
+    case progress(String)
     case log(WireJobLog)
 
   }
@@ -5160,7 +5171,7 @@ nonisolated extension WireOutputRange: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireClientReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientReply"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{1}accepted\0\u{1}plan\0\u{1}jobs\0\u{1}workers\0\u{1}outputs\0\u{3}output_chunk_offset\0\u{1}further\0\u{1}log\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{1}accepted\0\u{1}plan\0\u{1}jobs\0\u{1}workers\0\u{1}outputs\0\u{3}output_chunk_offset\0\u{1}further\0\u{1}progress\0\u{1}log\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5257,6 +5268,14 @@ nonisolated extension WireClientReply: SwiftProtobuf.Message, SwiftProtobuf._Mes
       }()
       case 9: try { try decoder.decodeSingularUInt64Field(value: &self.further) }()
       case 10: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.body != nil {try decoder.handleConflictingOneOf()}
+          self.body = .progress(v)
+        }
+      }()
+      case 11: try {
         var v: WireJobLog?
         var hadOneofValue = false
         if let current = self.body {
@@ -5316,9 +5335,17 @@ nonisolated extension WireClientReply: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.further != 0 {
       try visitor.visitSingularUInt64Field(value: self.further, fieldNumber: 9)
     }
-    try { if case .log(let v)? = self.body {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-    } }()
+    switch self.body {
+    case .progress?: try {
+      guard case .progress(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 10)
+    }()
+    case .log?: try {
+      guard case .log(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    default: break
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 

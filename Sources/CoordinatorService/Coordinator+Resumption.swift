@@ -2,10 +2,18 @@ import Identifiers
 import JobPlan
 import Logging
 import Publication
+import Scheduling
 import Telemetry
 
-/// What the journal says of files that wait to be published, held against what is there.
+/// What of the journal can still be used.
 extension Coordinator {
+    func lostJob(_ job: JobID, _ reason: String) -> UnitFailure {
+        logger.error(
+            "a job of the journal cannot go on", metadata: [LogKeys.job: "\(job)", LogKeys.cause: "\(reason)"])
+        return UnitFailure(
+            kind: .badInput, message: "the job cannot go on after a restart: \(reason). Submit it again.")
+    }
+
     /// Whether a journalled result can still be used.
     ///
     /// Blobs may be anywhere, and are looked for when they are needed; files must be in the staging directory, and the

@@ -1,0 +1,158 @@
+import Foundation
+import Identifiers
+import JobPlan
+import Messaging
+import Scheduling
+import SystemPackage
+import WireProtocol
+import ZeroMQ
+
+/// Job files that clients submit or have planned.
+extension Coordinator {
+    /// How often a client is told how far the check of its job file is.
+    private static let progressInterval: Duration = .seconds(1)
+
+    /// Has a job file checked, tells the client how far that is, and ends it when the client is gone.
+    ///
+    /// - Parameters:
+    ///   - peer: Who asks.
+    ///   - number: The number of its request.
+    ///   - answer: Makes the answer.
+    /// - Returns: The answer.
+    func checking(
+        for peer: RoutingIdentity, _ number: UInt64,
+        _ answer: @escaping @Sendable (AdmissionDesk.Client, AdmissionProgress) async -> ClientReply
+    ) async -> ClientReply {
+        let (progress, client, endpoint) = (AdmissionProgress(), endpoint.holder(of: peer), endpoint)
+        // Tasks because each of them ends alone: the check when the client is gone, the news when the check is done.
+        let check = Task { await answer(client, progress) }
+        let news = Task {
+            while (try? await Task.sleep(for: Self.progressInterval)) != nil {
+                await endpoint.send(.reply(number, .progress(progress.current)), to: peer)
+            }
+        }
+        checks[peer, default: [:]][number] = check
+        let reply = await withTaskCancellationHandler {
+            await check.value
+        } onCancel: {
+            check.cancel()
+        }
+        news.cancel()
+        checks[peer]?[number] = nil
+        if checks[peer]?.isEmpty == true { checks[peer] = nil }
+        return reply
+    }
+
+    /// Ends what is checked for a client that is gone.
+    func endChecks(of peer: RoutingIdentity) {
+        for check in checks[peer, default: [:]].values { check.cancel() }
+    }
+
+    func submit(
+        _ submission: Submission, for client: AdmissionDesk.Client, _ progress: AdmissionProgress
+    ) async -> ClientReply {
+        do throws(JobRefusal) {
+            let id = nextJobID()
+            let job = try await admitted(submission, as: id, for: client, progress)
+            // One after the other: the same job that comes twice is accepted once.
+            await beginAcceptance()
+            defer { endAcceptance() }
+            if let running = scheduler.runningJob(fingerprint: job.fingerprint), settled[running] != nil {
+                return .accepted(running, isRunningAlready: true, notices: job.plan.notices)
+            }
+            try await admissionDesk.claimOutput(of: job)
+            let header = JobHeader(
+                id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,
+                overwrites: submission.overwrites, output: job.output.path.string,
+                submittedAt: Date.now.timeIntervalSince1970, unitCount: job.plan.units.count,
+                attemptMark: .random(in: 1..<Attempt.markCount))
+            guard await accept(job, header: header) else {
+                job.output.discard()
+                return .failure(
+                    RequestFailure(
+                        kind: .world,
+                        problems: [JobProblem(at: "\(id)", "the coordinator is about to stop; nothing was queued.")]))
+            }
+            let shortage = job.shortage.map {
+                JobNotice(
+                    at: job.plan.spec.output.location,
+                    "the outputs do not fit at the moment: \($0) The job waits when the disk is full.")
+            }
+            return .accepted(id, isRunningAlready: false, notices: job.plan.notices + [shortage].compactMap { $0 })
+        } catch {
+            return .failure(RequestFailure(error))
+        }
+    }
+
+    func plan(
+        _ submission: Submission, for client: AdmissionDesk.Client, _ progress: AdmissionProgress
+    ) async -> ClientReply {
+        do throws(JobRefusal) {
+            let plan = try await admitted(submission, as: "plan", for: client, progress).plan
+            return .plan(PlanSummary(of: plan, known: scheduler.knownUnits(of: plan)))
+        } catch {
+            return .failure(RequestFailure(error))
+        }
+    }
+
+    private func admitted(
+        _ submission: Submission, as id: JobID, for client: AdmissionDesk.Client, _ progress: AdmissionProgress
+    ) async throws(JobRefusal) -> Job {
+        let job: Job
+        let wasRunning = isRunning(submission)
+        do {
+            job = try await checked(submission, as: id, for: client, progress)
+        } catch {
+            // The same job may have come twice, and its own output stood in its way.
+            guard !wasRunning, isRunning(submission) else { throw error }
+            job = try await checked(submission, as: id, for: client, progress)
+        }
+        let memories = workers.values.map(\.hello.memoryBytes)
+        if let problem = JobAdmission.memoryProblem(of: job.plan, workerMemories: memories) {
+            throw JobRefusal(problems: [problem])
+        }
+        return job
+    }
+
+    private func checked(
+        _ submission: Submission, as id: JobID, for client: AdmissionDesk.Client, _ progress: AdmissionProgress
+    ) async throws(JobRefusal) -> Job {
+        var submission = submission
+        submission.overwrites = submission.overwrites || isRunning(submission)
+        return try await admissionDesk.admit(submission, as: id, for: client, progress: progress)
+    }
+
+    /// Waits until no other job is being accepted.
+    private func beginAcceptance() async {
+        guard acceptanceTurns != nil else {
+            acceptanceTurns = []
+            return
+        }
+        await withCheckedContinuation { acceptanceTurns?.append($0) }
+    }
+
+    /// Lets the next job be accepted.
+    private func endAcceptance() {
+        guard let next = acceptanceTurns?.first else {
+            acceptanceTurns = nil
+            return
+        }
+        acceptanceTurns?.removeFirst()
+        next.resume()
+    }
+
+    /// Whether the very same job file runs already: then its own staging directory is no obstacle.
+    private func isRunning(_ submission: Submission) -> Bool {
+        jobs.keys.contains { id in
+            scheduler.header(of: id).map { $0.specText == submission.specText && $0.specPath == submission.specPath }
+                ?? false
+        }
+    }
+}
+
+extension RequestFailure {
+    /// What a refusal means for whoever submitted.
+    fileprivate init(_ refusal: JobRefusal) {
+        self.init(kind: refusal.isInterruption ? .world : .badInput, problems: refusal.problems)
+    }
+}
