@@ -174,8 +174,8 @@ let package = Package(
             [
                 "Identifiers", "Scheduling", "JobPlan", "JobJournal", "Messaging", "WireProtocol", "BlobStore",
                 "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
-                "Supervision", "PrometheusMetrics", "FileAccess", "Keys", "ZeroMQ", systemPackage, logging, metrics,
-                serviceLifecycle,
+                "Supervision", "PrometheusMetrics", "FileAccess", "Spelling", "Keys", "ZeroMQ", systemPackage, logging,
+                metrics, serviceLifecycle,
             ]),
         module(
             "WorkerService",

@@ -53,7 +53,9 @@ struct CheckpointMerge: Sendable {
         let merged = mergedBlobs()
         let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
         for tensor in plan.inventory.base.shards.flatMap(\.tensors) {
-            if let blob = merged[tensor.name] {
+            if plan.spec.copyReason(tensor, in: plan.inventory) != nil {
+                try copy(tensor, writer)
+            } else if let blob = merged[tensor.name] {
                 try copy(blob, to: tensor.name, writer)
             } else if let operands = operands(of: tensor, settings) {
                 try merge(operands, writer)

@@ -64,7 +64,7 @@ enum JobAdmission {
         }
         guard let base = reader.base else { throw JobRefusal(problems: problems) }
         // What the files say of each other is said with the rest, unless it would only echo what was misread.
-        if formProblems.isEmpty, inventory.isComplete(for: spec) {
+        if formProblems.isEmpty, !reader.isBaseWrong, inventory.isComplete(for: spec) {
             problems += spec.problems(against: inventory)
         }
         guard problems.isEmpty else { throw JobRefusal(problems: problems) }

@@ -266,7 +266,9 @@ struct ReportWriter {
         guard plan.spec.outputs.contains(.merged) else { return .null }
         let withFactors = Set(plan.blockMerges.keys)
         let covered = Set(plan.blocks.filter { withFactors.contains($0.name) }.flatMap(\.parameters))
-        let others = plan.inventory.base.tensors.keys.filter { !covered.contains($0) }.sorted()
+        let others = plan.inventory.base.tensors.values.filter {
+            !covered.contains($0.name) && plan.spec.copyReason($0, in: plan.inventory) == nil
+        }.map(\.name).sorted()
         let health = plan.blocks.compactMap { block -> JSONValue.Member? in
             guard let unit = plan.blockMerges[block.name], let found = result(unit)?.measurements else { return nil }
             return .init(
@@ -279,8 +281,31 @@ struct ReportWriter {
         return .object([
             .init("method", .string(plan.spec.method.rawValue)),
             .init("merged_by_task_arithmetic", .array(others.map { .string($0) })),
+            .init("copied", copied),
+            .init("tied", tied),
             .init("health", .object(health)),
         ])
+    }
+
+    /// The base's tensors that were copied, by the reason.
+    private var copied: JSONValue {
+        let tensors = plan.inventory.base.tensors.values.sorted { $0.name < $1.name }
+        let reasons = Dictionary(grouping: tensors) { plan.spec.copyReason($0, in: plan.inventory) }
+        return .object(
+            CopyReason.allCases.map { reason in
+                .init(reason.rawValue, .array((reasons[reason] ?? []).map { .string($0.name) }))
+            })
+    }
+
+    /// The tensors that checkpoints tie to others, by task.
+    private var tied: JSONValue {
+        .object(
+            plan.mergedTasks.compactMap { task in
+                guard let ties = plan.inventory.checkpoints[task.name]?.ties, !ties.isEmpty else { return nil }
+                return .init(
+                    task.name.rawValue,
+                    .object(ties.sorted { $0.key < $1.key }.map { .init($0.key, .string($0.value)) }))
+            })
     }
 
     // MARK: - How it went

@@ -9,7 +9,7 @@ extension Planner {
         guard spec.outputs.contains(.merged), spec.mergesAnything else { return }
         if spec.method == .kfac {
             let settings = MergeSettings(spec: spec, base: inventory.base)
-            blocks.forEach { planBlockMerge($0, settings) }
+            blocks.filter { spec.mergesWhole($0, in: inventory) }.forEach { planBlockMerge($0, settings) }
         }
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
         _ = add(

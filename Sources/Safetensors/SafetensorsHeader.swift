@@ -62,6 +62,17 @@ public struct SafetensorsHeader: Equatable, Sendable {
     ///
     /// - Throws: ``SafetensorsError`` when the length cannot be: nothing needs to be read or allocated for it.
     static func headerEnd(of bytes: [UInt8], fileSize: Int, file: FilePath) throws(SafetensorsError) -> Int {
+        do throws(SafetensorsError) {
+            return try plainHeaderEnd(of: bytes, fileSize: fileSize, file: file)
+        } catch .header(let file, let problem) {
+            if let format = ForeignFormat(bytes) { throw .foreignFormat(file: file, format: format) }
+            throw .header(file: file, problem: problem)
+        }
+    }
+
+    private static func plainHeaderEnd(
+        of bytes: [UInt8], fileSize: Int, file: FilePath
+    ) throws(SafetensorsError) -> Int {
         if let pointer = GitLFSPointer(parsing: bytes) {
             throw .gitLFSPointer(file: file, byteCount: pointer.byteCount)
         }

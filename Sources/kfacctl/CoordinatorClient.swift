@@ -153,6 +153,7 @@ extension Submission {
     init(file: String, overwrites: Bool, output: String? = nil) throws {
         let path = URL(fileURLWithPath: file).standardizedFileURL.path
         let output = output.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
+        try Self.requireFile(file, at: path)
         do {
             self.init(
                 specText: try String(contentsOfFile: path, encoding: .utf8), specPath: path, overwrites: overwrites,
@@ -165,5 +166,25 @@ extension Submission {
                     ? "\(file): the job file cannot be read as UTF-8 text."
                     : "\(file): there is no such job file. Check the path.")
         }
+    }
+
+    /// Refuses what has no directory from which the job's paths could start.
+    private static func requireFile(_ file: String, at path: String) throws {
+        let resolved = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        guard let type = try? FileManager.default.attributesOfItem(atPath: resolved)[.type] as? FileAttributeType,
+            type != .typeRegular
+        else {
+            guard resolved.hasPrefix("/proc/") || file == "-" else { return }
+            throw CommandFailure(.badInput, pipeProblem(file))
+        }
+        throw CommandFailure(
+            .badInput,
+            type == .typeDirectory
+                ? "\(file): is a directory; expected a job file. Name the file in it." : pipeProblem(file))
+    }
+
+    private static func pipeProblem(_ file: String) -> String {
+        "\(file): is a pipe or a device; expected a file, since the paths in a job start at its directory. Write the job "
+            + "to a file first."
     }
 }
