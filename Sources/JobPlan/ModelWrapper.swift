@@ -66,6 +66,7 @@ extension NameMapping {
     ///   - what: What has names, in the plural: `tensors`.
     ///   - owner: What the second set belongs to: `the checkpoint of task "a"`.
     ///   - first: What the first set belongs to: `the base`.
+    /// - Returns: Whole sentences, the first without the place where it is.
     func sentence(of total: Int, _ what: String, of owner: String, and first: String) -> String {
         let count = names.count == total ? "all \(total)" : "\(names.count) of \(total)"
         let start = "\(count) \(what) that differ by name in \(owner)"

@@ -91,9 +91,10 @@ public struct SafetensorsHeader: Equatable, Sendable {
         guard bytes.count > lengthByteCount else {
             throw .truncated(file: file, expected: lengthByteCount + 1, found: bytes.count)
         }
-        let first = bytes[lengthByteCount]
-        guard first == UInt8(ascii: "{") else { throw .header(file: file, problem: .notObject(firstByte: first)) }
-        return lengthByteCount + Int(length)
+        let start = bytes[lengthByteCount...].prefix(Int(length))
+        guard let first = start.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }), first != UInt8(ascii: "{")
+        else { return lengthByteCount + Int(length) }
+        throw .header(file: file, problem: .notObject(firstByte: first))
     }
 
     /// Sorts tensors by their place and checks that each starts where the one before ends.
