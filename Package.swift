@@ -181,8 +181,8 @@ let package = Package(
             [
                 "Identifiers", "Scheduling", "JobPlan", "JobJournal", "Messaging", "WireProtocol", "BlobStore",
                 "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
-                "Publication", "Supervision", "PrometheusMetrics", "FileAccess", "Keys", "ZeroMQ", systemPackage,
-                logging, metrics, serviceLifecycle,
+                "Publication", "Supervision", "PrometheusMetrics", "FileAccess", "Spelling", "Keys", "ZeroMQ",
+                systemPackage, logging, metrics, serviceLifecycle,
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         module(

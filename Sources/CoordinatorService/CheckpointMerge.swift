@@ -37,13 +37,16 @@ struct CheckpointMerge: Sendable {
         let kinds = plan.inventory.tensorKinds
         var tensors = MergedTensors()
         for tensor in plan.inventory.base.shards.flatMap(\.tensors) {
-            if let blob = merged[tensor.name] {
+            let kind = kinds.kind(of: tensor)
+            if kind != .encoded, plan.spec.copyReason(tensor, in: plan.inventory) != nil {
+                tensors.tensors.append(try copy(tensor, isWeight: false, writer, settings))
+            } else if let blob = merged[tensor.name] {
                 tensors.tensors.append(try copy(blob, to: tensor, writer, settings))
-            } else if case .summed(let type) = kinds.kind(of: tensor) {
+            } else if case .summed(let type) = kind {
                 let merge = TensorMerge(job: job, operands: operands(of: tensor, type, settings, shares))
                 tensors.tensors.append(try merge.run(writer))
             } else {
-                let isWeight = kinds.kind(of: tensor) == .encoded
+                let isWeight = kind == .encoded && !IgnoredTensors(plan.spec).contains(tensor.name)
                 tensors.tensors.append(try copy(tensor, isWeight: isWeight, writer, settings))
             }
         }

@@ -20,6 +20,8 @@ struct InventoryReader {
     private(set) var inventory = JobInventory()
     private(set) var base: SafetensorsSet?
     private(set) var openFiles: [SafetensorsFile] = []
+    /// Whether curvature was made with another base: what else does not fit then has this cause.
+    private(set) var isBaseWrong = false
     /// Base digests that captures and factor sets name, to be compared once the base's is known.
     private var namedBaseDigests: [(place: String, digest: BlobDigest)] = []
 
@@ -60,8 +62,12 @@ struct InventoryReader {
         guard let model = task.model else { return }
         let path = paths.absolute(model.value)
         guard let set = openSet(path, for: model, what: "model") else { return }
-        inventory.checkpoints[task.name] = checkpoint(set, at: path, role: "checkpoint of task \"\(task.name)\"")
-        if let base, Self.isSame(set, base) { inventory.baseTasks.insert(task.name) }
+        var checkpoint = checkpoint(set, at: path, role: "checkpoint of task \"\(task.name)\"")
+        if let base {
+            if Self.isSame(set, base) { inventory.baseTasks.insert(task.name) }
+            TiedTensors(files: openFiles).settle(&checkpoint, against: inventory.base)
+        }
+        inventory.checkpoints[task.name] = checkpoint
     }
 
     /// Whether two checkpoints are the same files, however their paths are written; a copy is not the same.
@@ -70,12 +76,19 @@ struct InventoryReader {
     }
 
     private mutating func openSet(_ path: FilePath, for written: Located<String>, what: String) -> SafetensorsSet? {
-        do {
-            return try SafetensorsSet(opening: path, within: roots)
-        } catch {
-            report(error.all.map(\.description), at: written, key: what)
+        let advice = CheckpointAdvice(written: written.value, path: path, roots: roots)
+        if let problem = advice.problemOfText {
+            report([problem], at: written, key: what)
             return nil
         }
+        do {
+            let set = try SafetensorsSet(opening: path, within: roots)
+            guard let problem = advice.problem(of: set) else { return set }
+            report([problem], at: written, key: what)
+        } catch {
+            report(advice.sentences(for: error), at: written, key: what)
+        }
+        return nil
     }
 
     private mutating func checkpoint(_ set: SafetensorsSet, at path: FilePath, role: String) -> CheckpointInventory {
@@ -90,9 +103,13 @@ struct InventoryReader {
                 })
         }
         let description = ModelDescription(of: path, within: roots)
-        return CheckpointInventory(
+        var checkpoint = CheckpointInventory(
             location: path.string, shards: shards, isQuantized: description.isQuantized,
             modelType: description.modelType)
+        let (configuration, notice) = ModelConfigurationReader.read(set, within: roots)
+        checkpoint.configuration = configuration
+        if let notice { inventory.notices.append(notice) }
+        return checkpoint
     }
 
     private func slice(of tensor: TensorInfo, in file: SafetensorsFile, index: Int) -> FileSlice {
@@ -255,11 +272,17 @@ struct InventoryReader {
         guard !namedBaseDigests.isEmpty, !Task.isCancelled, let base else { return }
         progress.note("reads the whole base for its digest")
         guard let found = try? JobInputs(files: [], base: base).baseDigest() else { return }
-        for (place, expected) in namedBaseDigests where expected != found {
+        let others = namedBaseDigests.filter { $0.digest != found }
+        for (digest, files) in Dictionary(grouping: others, by: \.digest).sorted(by: {
+            $0.key.description < $1.key.description
+        }) {
+            isBaseWrong = true
+            let count = files.count - 1
+            let besides = count == 0 ? "" : ", as \(count == 1 ? "one other does" : "\(count) others do"),"
             problems.append(
                 JobProblem(
-                    at: place,
-                    "the file belongs to a base with the digest \(expected), but \(inventory.base.location) has "
+                    at: files[0].place,
+                    "the file belongs\(besides) to a base with the digest \(digest), but \(inventory.base.location) has "
                         + "\(found). Curvature of one base says nothing about another: use the base that it was "
                         + "computed on."))
         }

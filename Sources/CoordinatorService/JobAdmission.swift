@@ -57,7 +57,7 @@ enum JobAdmission {
         }
         // What the files say of each other is said with the rest, unless it would only echo what was misread. Where
         // nothing else is wrong the plan says it.
-        if formProblems.isEmpty, !problems.isEmpty, inventory.isComplete(for: spec) {
+        if formProblems.isEmpty, !problems.isEmpty, !reader.isBaseWrong, inventory.isComplete(for: spec) {
             problems += spec.problems(against: inventory)
         }
         inventory.notices += companionNotices(of: spec, base)

@@ -17,6 +17,7 @@ struct MergeReport {
         guard plan.spec.outputs.contains(.merged) else { return .null }
         var members: [JSONValue.Member] = [.init("method", .string(plan.spec.method.rawValue))]
         if let merged { members += rows(of: merged) }
+        members += [.init("copied", copied), .init("tied", tied)]
         members.append(.init("files", .ofCompanions(CompanionFiles(besides: job.inputs.base))))
         return .object(members + [.init("health", .object(health))])
     }
@@ -79,6 +80,27 @@ struct MergeReport {
             }
             return counts.isEmpty ? nil : .init(name, .object(counts))
         }
+    }
+
+    /// The base's tensors that were copied, by the reason.
+    private var copied: JSONValue {
+        let tensors = plan.inventory.base.tensors.values.sorted { $0.name < $1.name }
+        let reasons = Dictionary(grouping: tensors) { plan.spec.copyReason($0, in: plan.inventory) }
+        return .object(
+            CopyReason.allCases.map { reason in
+                .init(reason.rawValue, .array((reasons[reason] ?? []).map { .string($0.name) }))
+            })
+    }
+
+    /// The tensors that checkpoints tie to others, by task.
+    private var tied: JSONValue {
+        .object(
+            plan.mergedTasks.compactMap { task in
+                guard let ties = plan.inventory.checkpoints[task.name]?.ties, !ties.isEmpty else { return nil }
+                return .init(
+                    task.name.rawValue,
+                    .object(ties.sorted { $0.key < $1.key }.map { .init($0.key, .string($0.value)) }))
+            })
     }
 
     private var health: [JSONValue.Member] {

@@ -28,7 +28,8 @@ struct CurvatureSelection {
             }
         }
         checkGlobs(names: Array(layers.keys) + Array(parameters.keys))
-        for (name, task) in layers.sorted(by: { $0.key < $1.key }) where isSelected(name) {
+        let renamed = renamedLayers(layers)
+        for (name, task) in layers.sorted(by: { $0.key < $1.key }) where isSelected(name) && !renamed.contains(name) {
             if let block = linearBlock(name, heldBy: task) { blocks.append(block) }
         }
         for (name, task) in parameters.sorted(by: { $0.key < $1.key }) where isSelected(name) {
@@ -36,6 +37,20 @@ struct CurvatureSelection {
         }
         blocks.sort { $0.name < $1.name }
         checkOverlaps()
+    }
+
+    /// The captured layers that the base has under other names, all changed in one way: one problem, not one a layer.
+    private mutating func renamedLayers(_ layers: [String: TaskName]) -> Set<String> {
+        let weights = inventory.base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
+        let unknown = layers.keys.filter { isSelected($0) && inventory.base.tensors["\($0).weight"] == nil }
+        guard let mapping = NameMapping(from: weights.filter { layers[$0] == nil }, to: unknown) else { return [] }
+        let tasks = Set(mapping.names.values.compactMap { layers[$0]?.rawValue }).sorted()
+        problems.append(
+            JobProblem(
+                at: inventory.base.location,
+                mapping.sentence(
+                    of: unknown.count, "layers", of: "the curvature of \(tasks.quotedList)", and: "the base")))
+        return Set(mapping.names.values)
     }
 
     /// A parameter in two blocks would be merged twice, and one of the results would be lost.

@@ -8,7 +8,7 @@ import Yams
 extension JobFileReader {
     private static let jobKeys = [
         "merge_method", "base_model", "models", "parameters", "dtype", "out_dtype", "tokenizer_source", "kfac",
-        "outputs", "output", "non_finite",
+        "ignore", "allow_config_differences", "non_finite", "outputs", "output",
     ]
 
     private static let unsupportedJobKeys = [
@@ -59,7 +59,27 @@ extension JobFileReader {
             outputs: outputs
                 ?? defaultOutputs(
                     models?.entries ?? [], asksForRegularizer: entries["kfac"]?.mapping?["regularizer"] != nil),
-            output: output, fileName: fileName, notices: notices)
+            output: output, fileName: fileName, ignored: entries["ignore"].map { texts($0, "ignore") } ?? [],
+            allowedDifferences: readAllowedDifferences(entries["allow_config_differences"]), notices: notices)
+    }
+
+    /// `true` for all differences, or the keys whose difference is allowed.
+    private mutating func readAllowedDifferences(_ node: Node?) -> AllowedDifferences {
+        guard let node else { return .none }
+        if case .scalar(let scalar) = node, let isAllowed = YAMLScalar(scalar).truth {
+            return isAllowed ? .all : .none
+        }
+        let key = "allow_config_differences"
+        let known = ModelConfiguration.meaningKeys.sorted()
+        let keys = texts(node, key)
+        for written in keys {
+            guard let last = written.value.split(separator: ".").last, !known.contains(String(last)) else { continue }
+            report(
+                at: written.location,
+                "\"\(key)\" names \"\(written.value.excerpt)\", which is not compared; expected true, or keys of "
+                    + "config.json that are.\(suggestion(for: String(last), among: known))")
+        }
+        return .keys(keys.map(\.value))
     }
 
     /// The base; under `linear` without curvature there need not be one, and the first model gives the layout.

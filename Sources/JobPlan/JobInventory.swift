@@ -124,12 +124,25 @@ public struct CheckpointInventory: Equatable, Sendable {
     public var location: String
     /// The files.
     public var shards: [Shard]
-    /// The tensors by name.
-    public let tensors: [String: TensorInventory]
+    /// The tensors by name, tied ones that the files leave out included.
+    public private(set) var tensors: [String: TensorInventory]
+    /// Tensors that are tied to another of the checkpoint, by their names.
+    public private(set) var ties: [String: String] = [:]
+    /// What its `config.json` says; `nil` without one.
+    public var configuration: ModelConfiguration?
     /// Whether the model says that its weights are quantised.
     public var isQuantized: Bool
     /// Which architecture the model says it is.
     public var modelType: String?
+
+    /// Notes that a tensor is tied to another; one that the files leave out is from then on the other under its name.
+    public mutating func tie(_ name: String, to other: String) {
+        guard let tensor = tensors[other] else { return }
+        ties[name] = other
+        guard tensors[name] == nil else { return }
+        tensors[name] = TensorInventory(
+            name: name, elementType: tensor.elementType, shape: tensor.shape, slice: tensor.slice)
+    }
 
     /// Collects the shards of a checkpoint.
     public init(location: String, shards: [Shard], isQuantized: Bool = false, modelType: String? = nil) {

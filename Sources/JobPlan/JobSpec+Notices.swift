@@ -10,7 +10,8 @@ extension JobSpec {
         let settings = MergeSettings(spec: self, base: inventory.base)
         return JobNotice.limited(
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
-                + depthNotices(inventory, settings))
+                + depthNotices(inventory, settings) + comparisons(inventory).flatMap(\.notices)
+                + configurationFindings(inventory).notices)
     }
 
     // MARK: - The base among the models

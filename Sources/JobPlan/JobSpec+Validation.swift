@@ -13,10 +13,9 @@ extension JobSpec {
         var problems =
             outputProblems(inventory) + targetProblems() + weightProblems(inventory) + selection.problems
             + layoutProblems(selection.blocks, inventory.base) + curvatureWeightProblems(inventory)
+        problems += IgnoredTensors(self).problems(against: inventory) + configurationFindings(inventory).problems
+        problems += comparisons(inventory).flatMap(\.problems)
         for task in tasks {
-            if let checkpoint = inventory.checkpoints[task.name] {
-                problems += checkpointProblems(of: task, checkpoint, against: inventory.base)
-            }
             problems += curvatureProblems(of: task, inventory)
             for block in selection.blocks {
                 problems += curvatureProblems(of: task, block: block, inventory)
@@ -138,44 +137,11 @@ extension JobSpec {
 
     // MARK: - Checkpoints
 
-    private func checkpointProblems(
-        of task: TaskSpec, _ checkpoint: CheckpointInventory, against base: CheckpointInventory
-    ) -> [JobProblem] {
-        var problems: [JobProblem] = []
-        for (name, expected) in base.tensors.sorted(by: { $0.key < $1.key }) {
-            guard let found = checkpoint.tensors[name] else {
-                problems.append(
-                    JobProblem(
-                        at: checkpoint.location,
-                        "tensor \"\(name)\" of the base is missing in the checkpoint of task \"\(task.name)\"; expected "
-                            + "\(expected.elementType) \(expected.shape)."))
-                continue
-            }
-            if found.shape != expected.shape {
-                problems.append(
-                    JobProblem(
-                        at: checkpoint.location,
-                        "tensor \"\(name)\" of task \"\(task.name)\" has the shape \(found.shape); the base has "
-                            + "\(expected.shape)."))
-            }
-            if (found.floatingType == nil) != (expected.floatingType == nil) {
-                problems.append(
-                    JobProblem(
-                        at: checkpoint.location,
-                        "tensor \"\(name)\" of task \"\(task.name)\" is \(found.elementType); the base has "
-                            + "\(expected.elementType), and quantised tensors cannot be merged."))
-            }
+    /// The checkpoints held against the base.
+    func comparisons(_ inventory: JobInventory) -> [CheckpointComparison] {
+        tasks.compactMap { task in
+            inventory.checkpoints[task.name].map { CheckpointComparison(of: task, $0, against: inventory.base, self) }
         }
-        let known = base.tensors.keys.sorted()
-        let strangers = checkpoint.tensors.keys.filter { base.tensors[$0] == nil }.sorted()
-        for (index, name) in strangers.enumerated() {
-            let meant = index < JobFileLimits.suggestions ? suggestion(for: name, among: known) : ""
-            problems.append(
-                JobProblem(
-                    at: checkpoint.location,
-                    "tensor \"\(name)\" of task \"\(task.name)\" is not in the base \(base.location).\(meant)"))
-        }
-        return problems
     }
 
     // MARK: - Curvature

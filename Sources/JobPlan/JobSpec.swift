@@ -30,6 +30,10 @@ public struct JobSpec: Equatable, Sendable {
     public var output: Located<String>
     /// Name of the job file, for messages.
     public var fileName: String
+    /// Patterns of tensors that are not merged: they stay the base's.
+    public var ignored: [Located<String>] = []
+    /// Which differences between the models' configurations are allowed.
+    public var allowedDifferences: AllowedDifferences = .none
     /// What the reading of the file found that a person should know.
     public var notices: [JobNotice] = []
 }

@@ -26,12 +26,6 @@ struct JSONScanner {
         return offset < end ? bytes[offset] : nil
     }
 
-    /// Skips bare spaces only, which is all that may pad a header, and says whether that was the end of the text.
-    mutating func onlySpacesRemain() -> Bool {
-        while offset < end, bytes[offset] == 0x20 { offset += 1 }
-        return offset == end
-    }
-
     /// Skips `byte` if it comes next.
     mutating func take(_ byte: UInt8) -> Bool {
         guard peek() == byte else { return false }

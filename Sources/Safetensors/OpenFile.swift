@@ -56,7 +56,7 @@ struct OpenFile: ~Copyable, Sendable {
     private static func status(of descriptor: Int32, _ path: FilePath) throws(SafetensorsError) -> Status {
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0 else { throw callFailed("fstat", path) }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw .notRegularFile(file: path) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw .notRegularFile(file: path, kind: kind(of: status)) }
         let seconds = Int64(status.st_mtim.tv_sec)
         let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
         // A time beyond the year 2262 still identifies the file by its seconds.
@@ -64,6 +64,16 @@ struct OpenFile: ~Copyable, Sendable {
         return Status(
             device: UInt64(status.st_dev), inode: UInt64(status.st_ino), byteCount: Int(status.st_size),
             modificationNanoseconds: nanoseconds)
+    }
+
+    private static func kind(of status: stat) -> String {
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR: "a directory"
+        case S_IFIFO: "a pipe"
+        case S_IFSOCK: "a socket"
+        case S_IFCHR, S_IFBLK: "a device"
+        default: "something else"
+        }
     }
 
     /// Fills `destination` from `offset` on; returns the bytes read, fewer than asked only at the end of the file.

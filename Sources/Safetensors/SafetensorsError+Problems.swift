@@ -32,7 +32,7 @@ extension SafetensorsError {
             case .notUTF8(let offset):
                 "its header is not UTF-8 at byte \(offset); expected JSON in UTF-8."
             case .trailingGarbage(let offset):
-                "byte \(offset) follows the header's object and is not a space; expected only padding spaces."
+                "something follows the header's object at byte \(offset); expected only spaces and line breaks up to the data."
             case .metadataNotString(let key):
                 "metadata \"\(key.excerpt)\" is not a string; expected every metadata value to be one."
             }
@@ -43,10 +43,10 @@ extension SafetensorsError {
     public enum TensorProblem: Equatable, Sendable, CustomStringConvertible {
         /// The file holds no tensor of that name.
         case missing
-        /// A key of the entry that the format does not know.
-        case unknownField(String)
         /// A key of the entry that the format requires.
         case missingField(String)
+        /// A name that is another tensor's text in other Unicode scalars.
+        case sameTextOtherScalars
         /// A data type that the format does not know.
         case unknownDataType(String)
         /// A negative or fractional extent or offset, as written in the header.
@@ -74,8 +74,8 @@ extension SafetensorsError {
         public var description: String {
             switch self {
             case .missing: "is not in the file."
-            case .unknownField(let field):
-                "has a field \"\(field.excerpt)\"; expected only \"dtype\", \"shape\" and \"data_offsets\"."
+            case .sameTextOtherScalars:
+                "has the name of another tensor in other Unicode scalars; expected names that can be told apart."
             case .missingField(let field): "has no \"\(field)\"; expected \"dtype\", \"shape\" and \"data_offsets\"."
             case .unknownDataType(let name):
                 "has the data type \"\(name.excerpt)\"; expected one of "

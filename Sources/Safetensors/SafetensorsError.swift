@@ -12,10 +12,12 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
     case diskFull(file: FilePath, call: String)
     /// The path leads to where nothing may be read.
     case outsideRoots(FileRootsError)
-    /// The path leads to a directory, a pipe or a device.
-    case notRegularFile(file: FilePath)
+    /// The path leads to a directory, a pipe or a device; `kind` says to which.
+    case notRegularFile(file: FilePath, kind: String)
     /// The file holds a git-LFS pointer in place of the data; `byteCount` is the size the pointer names.
     case gitLFSPointer(file: FilePath, byteCount: Int?)
+    /// The file is of another kind.
+    case foreignFormat(file: FilePath, format: ForeignFormat)
     /// The file ends before the data that its header describes.
     case truncated(file: FilePath, expected: Int, found: Int)
     /// The file goes on after the data that its header describes.
@@ -48,11 +50,15 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
             "\(file): \(call) failed: no space is left on the disk or in the quota. Make room and try again."
         case .outsideRoots(let error):
             error.description
-        case .notRegularFile(let file):
-            "\(file): is not a regular file; expected a safetensors file. Correct the path."
+        case .notRegularFile(let file, let kind):
+            "\(file): is \(kind), not a regular file; expected a safetensors file. Correct the path."
         case .gitLFSPointer(let file, let byteCount):
             "\(file): is a git-LFS pointer\(byteCount.map { " to \($0) bytes" } ?? ""), not the data itself; "
                 + "expected a safetensors file. Run `git lfs pull` where it was cloned, or download the file."
+        case .foreignFormat(let file, let format):
+            "\(file): is \(format.rawValue); expected a safetensors file. \(format.remedy)"
+        case .truncated(let file, _, 0):
+            "\(file): is empty; expected a safetensors file. Copy or download it again."
         case .truncated(let file, let expected, let found):
             "\(file): is truncated: it has \(found) bytes; expected \(expected). Copy or download it again."
         case .trailingBytes(let file, let expected, let found):

@@ -62,6 +62,17 @@ public struct SafetensorsHeader: Equatable, Sendable {
     ///
     /// - Throws: ``SafetensorsError`` when the length cannot be: nothing needs to be read or allocated for it.
     static func headerEnd(of bytes: [UInt8], fileSize: Int, file: FilePath) throws(SafetensorsError) -> Int {
+        do throws(SafetensorsError) {
+            return try plainHeaderEnd(of: bytes, fileSize: fileSize, file: file)
+        } catch .header(let file, let problem) {
+            if let format = ForeignFormat(bytes) { throw .foreignFormat(file: file, format: format) }
+            throw .header(file: file, problem: problem)
+        }
+    }
+
+    private static func plainHeaderEnd(
+        of bytes: [UInt8], fileSize: Int, file: FilePath
+    ) throws(SafetensorsError) -> Int {
         if let pointer = GitLFSPointer(parsing: bytes) {
             throw .gitLFSPointer(file: file, byteCount: pointer.byteCount)
         }
@@ -80,9 +91,10 @@ public struct SafetensorsHeader: Equatable, Sendable {
         guard bytes.count > lengthByteCount else {
             throw .truncated(file: file, expected: lengthByteCount + 1, found: bytes.count)
         }
-        let first = bytes[lengthByteCount]
-        guard first == UInt8(ascii: "{") else { throw .header(file: file, problem: .notObject(firstByte: first)) }
-        return lengthByteCount + Int(length)
+        let start = bytes[lengthByteCount...].prefix(Int(length))
+        guard let first = start.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }), first != UInt8(ascii: "{")
+        else { return lengthByteCount + Int(length) }
+        throw .header(file: file, problem: .notObject(firstByte: first))
     }
 
     /// Sorts tensors by their place and checks that each starts where the one before ends.

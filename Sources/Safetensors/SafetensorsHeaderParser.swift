@@ -3,7 +3,8 @@ import SystemPackage
 
 /// Parses the closed grammar of a safetensors header: an object of tensor entries and one of metadata strings.
 ///
-/// The grammar has a fixed depth, so nothing recurses, and whatever it does not know is refused where it stands.
+/// What the reference implementation loads, is loaded, and what it refuses, is refused; its reader is serde_json's, for
+/// a struct of tensors by name. Only the values of fields that the format does not know may have any depth.
 struct SafetensorsHeaderParser {
     var scanner: JSONScanner
     let file: FilePath
@@ -19,29 +20,48 @@ struct SafetensorsHeaderParser {
     /// Parses from the brace to the last padding space.
     mutating func wholeHeader() throws(SafetensorsError) -> Entries {
         var entries = Entries()
-        var seen: Set<String> = []
+        var positions: [String: Int] = [:]
+        var hasMetadata = false
         try expect(UInt8(ascii: "{"))
         if !scanner.take(UInt8(ascii: "}")) {
             repeat {
                 let name = try key()
-                guard seen.insert(name).inserted else {
-                    throw .duplicateKey(file: file, object: "the header", key: name)
-                }
                 if name == Self.metadataKey {
+                    guard !hasMetadata else { throw .duplicateKey(file: file, object: "the header", key: name) }
+                    hasMetadata = true
                     entries.metadata = try metadata()
                 } else {
-                    entries.tensors.append(try tensor(name))
+                    try append(try tensor(name), to: &entries, &positions)
                 }
             } while try separator(orEnd: UInt8(ascii: "}"))
         }
-        guard scanner.onlySpacesRemain() else {
+        guard scanner.peek() == nil else {
             throw .header(file: file, problem: .trailingGarbage(offset: scanner.offset))
         }
+        for tensor in entries.tensors { try require(tensor) }
         return entries
+    }
+
+    /// Adds a tensor; of entries of one name the last counts.
+    ///
+    /// Names that are the same text in other scalars cannot be told apart here.
+    private func append(
+        _ tensor: TensorInfo, to entries: inout Entries, _ positions: inout [String: Int]
+    ) throws(SafetensorsError) {
+        guard let position = positions[tensor.name] else {
+            positions[tensor.name] = entries.tensors.count
+            entries.tensors.append(tensor)
+            return
+        }
+        guard entries.tensors[position].name.utf8.elementsEqual(tensor.name.utf8) else {
+            throw .tensor(file: file, name: tensor.name, problem: .sameTextOtherScalars)
+        }
+        entries.tensors[position] = tensor
     }
 
     private mutating func metadata() throws(SafetensorsError) -> [String: String] {
         var metadata: [String: String] = [:]
+        if scanner.take(word: "null") { return metadata }
         try expect(UInt8(ascii: "{"))
         guard !scanner.take(UInt8(ascii: "}")) else { return metadata }
         repeat {
@@ -49,9 +69,7 @@ struct SafetensorsHeaderParser {
             guard scanner.peek() == UInt8(ascii: "\"") else {
                 throw .header(file: file, problem: .metadataNotString(key: key))
             }
-            guard metadata.updateValue(try string(), forKey: key) == nil else {
-                throw .duplicateKey(file: file, object: "the metadata", key: key)
-            }
+            metadata[key] = try string()
         } while try separator(orEnd: UInt8(ascii: "}"))
         return metadata
     }
@@ -62,6 +80,7 @@ struct SafetensorsHeaderParser {
         var dataType: TensorDataType?
         var shape: [Int]?
         var offsets: [Int]?
+        if scanner.take(UInt8(ascii: "[")) { return try tensorInOrder(name) }
         try expect(UInt8(ascii: "{"))
         if !scanner.take(UInt8(ascii: "}")) {
             repeat {
@@ -72,36 +91,104 @@ struct SafetensorsHeaderParser {
                 case ("data_offsets", _, _, nil): offsets = try numbers(name, field)
                 case ("dtype", _, _, _), ("shape", _, _, _), ("data_offsets", _, _, _):
                     throw .duplicateKey(file: file, object: "tensor \"\(name.excerpt)\"", key: field)
-                default: throw .tensor(file: file, name: name, problem: .unknownField(field))
+                default: try skipValue(depth: 2)
                 }
             } while try separator(orEnd: UInt8(ascii: "}"))
         }
         guard let dataType else { throw .tensor(file: file, name: name, problem: .missingField("dtype")) }
         guard let shape else { throw .tensor(file: file, name: name, problem: .missingField("shape")) }
         guard let offsets else { throw .tensor(file: file, name: name, problem: .missingField("data_offsets")) }
-        return try checked(TensorDescription(name: name, dataType: dataType, shape: shape), offsets)
+        return try placed(TensorDescription(name: name, dataType: dataType, shape: shape), offsets)
     }
 
-    private func checked(_ tensor: TensorDescription, _ offsets: [Int]) throws(SafetensorsError) -> TensorInfo {
-        func broken(_ problem: SafetensorsError.TensorProblem) -> SafetensorsError {
-            .tensor(file: file, name: tensor.name, problem: problem)
+    /// A tensor as a list of its three fields, which the reference implementation takes too.
+    private mutating func tensorInOrder(_ name: String) throws(SafetensorsError) -> TensorInfo {
+        let dataType = try dataType(name)
+        try expect(UInt8(ascii: ","))
+        let shape = try numbers(name, "shape")
+        try expect(UInt8(ascii: ","))
+        let offsets = try numbers(name, "data_offsets")
+        try expect(UInt8(ascii: "]"))
+        return try placed(TensorDescription(name: name, dataType: dataType, shape: shape), offsets)
+    }
+
+    private func placed(_ tensor: TensorDescription, _ offsets: [Int]) throws(SafetensorsError) -> TensorInfo {
+        guard offsets.count == 2 else {
+            throw .tensor(file: file, name: tensor.name, problem: .offsetCount(offsets.count))
         }
-        guard offsets.count == 2 else { throw broken(.offsetCount(offsets.count)) }
         let (start, end) = (offsets[0], offsets[1])
-        guard start <= end else { throw broken(.offsetsReversed(start: start, end: end)) }
-        guard let bitCount = tensor.bitCount else { throw broken(.shapeTooLarge(tensor)) }
-        guard let byteCount = tensor.byteCount else { throw broken(.partialByte(tensor, bitCount: bitCount)) }
-        guard byteCount == end - start else {
-            throw broken(.sizeMismatch(tensor, expected: byteCount, found: end - start))
+        guard start <= end else {
+            throw .tensor(file: file, name: tensor.name, problem: .offsetsReversed(start: start, end: end))
         }
         return TensorInfo(description: tensor, byteRange: start..<end)
     }
 
+    /// Checks a tensor's size; an entry that a later one of its name replaces need not have the right one.
+    private func require(_ info: TensorInfo) throws(SafetensorsError) {
+        let (tensor, range) = (info.description, info.byteRange)
+        func broken(_ problem: SafetensorsError.TensorProblem) -> SafetensorsError {
+            .tensor(file: file, name: tensor.name, problem: problem)
+        }
+        guard let bitCount = tensor.bitCount else { throw broken(.shapeTooLarge(tensor)) }
+        guard let byteCount = tensor.byteCount else { throw broken(.partialByte(tensor, bitCount: bitCount)) }
+        guard byteCount == range.count else {
+            throw broken(.sizeMismatch(tensor, expected: byteCount, found: range.count))
+        }
+    }
+
+    /// Reads over a value that nothing is known of, as far as the reference implementation would.
+    private mutating func skipValue(depth: Int) throws(SafetensorsError) {
+        // serde_json's limit.
+        guard depth < 127 else {
+            let error = scanner.unexpected("at most 127 objects and lists inside each other")
+            throw .malformedJSON(file: file, offset: error.offset, found: error.found, expected: error.expected)
+        }
+        switch scanner.peek() {
+        case UInt8(ascii: "\""): _ = try string()
+        case UInt8(ascii: "["): try skipList(depth: depth)
+        case UInt8(ascii: "{"): try skipObject(depth: depth)
+        case let byte? where byte == UInt8(ascii: "-") || (0x30...0x39).contains(byte):
+            let text = try located { (scanner: inout JSONScanner) throws(JSONSyntaxError) in try scanner.number() }
+            guard Double(text)?.isFinite ?? false else {
+                let expected = "a number that is not infinite"
+                throw .malformedJSON(file: file, offset: scanner.offset, found: text.excerpt, expected: expected)
+            }
+        default:
+            guard !scanner.take(word: "true"), !scanner.take(word: "false"), !scanner.take(word: "null") else { return }
+            let error = scanner.unexpected("a value")
+            throw .malformedJSON(file: file, offset: error.offset, found: error.found, expected: error.expected)
+        }
+    }
+
+    private mutating func skipList(depth: Int) throws(SafetensorsError) {
+        try expect(UInt8(ascii: "["))
+        guard !scanner.take(UInt8(ascii: "]")) else { return }
+        repeat { try skipValue(depth: depth + 1) } while try separator(orEnd: UInt8(ascii: "]"))
+    }
+
+    private mutating func skipObject(depth: Int) throws(SafetensorsError) {
+        try expect(UInt8(ascii: "{"))
+        guard !scanner.take(UInt8(ascii: "}")) else { return }
+        repeat {
+            _ = try key()
+            try skipValue(depth: depth + 1)
+        } while try separator(orEnd: UInt8(ascii: "}"))
+    }
+
     private mutating func dataType(_ name: String) throws(SafetensorsError) -> TensorDataType {
+        // An enumeration may be written as an object with its name as the key of null.
+        let isObject = scanner.take(UInt8(ascii: "{"))
         let text = try string()
         guard let dataType = TensorDataType(rawValue: text) else {
             throw .tensor(file: file, name: name, problem: .unknownDataType(text))
         }
+        guard isObject else { return dataType }
+        try expect(UInt8(ascii: ":"))
+        guard scanner.take(word: "null") else {
+            let error = scanner.unexpected("null")
+            throw .malformedJSON(file: file, offset: error.offset, found: error.found, expected: error.expected)
+        }
+        try expect(UInt8(ascii: "}"))
         return dataType
     }
 

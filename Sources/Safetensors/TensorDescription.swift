@@ -18,14 +18,14 @@ public struct TensorDescription: Equatable, Hashable, Sendable {
 
     /// Product of the shape, 1 for a scalar; nil when an extent is negative or the product does not fit an `Int`.
     public var elementCount: Int? {
-        var product = 1
+        var product: UInt = 1
         for extent in shape {
             guard extent >= 0 else { return nil }
-            let (next, overflow) = product.multipliedReportingOverflow(by: extent)
+            let (next, overflow) = product.multipliedReportingOverflow(by: UInt(extent))
             guard !overflow else { return nil }
             product = next
         }
-        return product
+        return Int(exactly: product)
     }
 
     /// Bits of all elements; nil when the count does not fit an `Int`.

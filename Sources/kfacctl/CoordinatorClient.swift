@@ -180,6 +180,7 @@ extension Submission {
     init(file: String, overwrites: Bool, output: String? = nil) throws {
         let path = URL(fileURLWithPath: file).standardizedFileURL.path
         let output = output.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
+        try Self.requireFile(file, at: path)
         do throws(TextFileError) {
             self.init(
                 specText: try TextFile.read(FilePath(path), limit: Self.specBytesMax), specPath: path,
@@ -189,5 +190,25 @@ extension Submission {
         } catch {
             throw CommandFailure(.badInput, error.description)
         }
+    }
+
+    /// Refuses what has no directory from which the job's paths could start.
+    private static func requireFile(_ file: String, at path: String) throws {
+        let resolved = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        guard let type = try? FileManager.default.attributesOfItem(atPath: resolved)[.type] as? FileAttributeType,
+            type != .typeRegular
+        else {
+            guard resolved.hasPrefix("/proc/") || file == "-" else { return }
+            throw CommandFailure(.badInput, pipeProblem(file))
+        }
+        throw CommandFailure(
+            .badInput,
+            type == .typeDirectory
+                ? "\(file): is a directory; expected a job file. Name the file in it." : pipeProblem(file))
+    }
+
+    private static func pipeProblem(_ file: String) -> String {
+        "\(file): is a pipe or a device; expected a file, since the paths in a job start at its directory. Write the job "
+            + "to a file first."
     }
 }

@@ -84,7 +84,7 @@ extension SerialIntegrationTests {
                 bytes: TensorFile.bytes(
                     header: "{\(metadata),\(tensor("q.input", 0, 8)),\(tensor("q.input", 8, 16))}",
                     payload: Data(count: 16)),
-                problem: "the header names \"q.input\" twice"),
+                problem: "tensor \"q.input\" follows bytes 0 to 8 of the data, which belong to no tensor"),
             HostileHeader(
                 testDescription: "overlapping tensors",
                 bytes: TensorFile.bytes(

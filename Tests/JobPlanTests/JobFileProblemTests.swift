@@ -6,8 +6,8 @@ import Testing
 /// What is wrong with a job file's form: one test a message, the whole message.
 @Suite struct JobFileProblemTests {
     private static let known =
-        "Known keys: merge_method, base_model, models, parameters, dtype, out_dtype, tokenizer_source, kfac, outputs, output, "
-        + "non_finite."
+        "Known keys: merge_method, base_model, models, parameters, dtype, out_dtype, tokenizer_source, kfac, "
+        + "ignore, allow_config_differences, non_finite, outputs, output."
 
     private func expect(
         _ text: JobFileText,

@@ -85,10 +85,10 @@ struct SafetensorsFileTests {
     @Test func `a directory and a pipe are no regular files`() throws {
         let pipe = directory.appending("pipe")
         mkfifo(pipe, 0o600)
-        for path in [directory.path, pipe] {
+        for (path, kind) in [(directory.path, "a directory"), (pipe, "a pipe")] {
             #expect(
                 errorMessage { () throws(SafetensorsError) in _ = try SafetensorsFile(opening: FilePath(path)) }
-                    == "\(path): is not a regular file; expected a safetensors file. Correct the path."
+                    == "\(path): is \(kind), not a regular file; expected a safetensors file. Correct the path."
             )
         }
     }

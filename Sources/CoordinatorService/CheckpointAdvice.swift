@@ -1,0 +1,162 @@
+import FileAccess
+import Glibc
+import Identifiers
+import Safetensors
+import Spelling
+import SystemPackage
+
+/// What a person probably meant by a path that leads to no checkpoint, and what to do about it.
+struct CheckpointAdvice {
+    /// The path as it stands in the job file.
+    let written: String
+    /// The path, made absolute.
+    let path: FilePath
+    let roots: FileRoots
+
+    /// The problem of a text that is no path at all.
+    var problemOfText: String? {
+        guard let scheme = written.firstRange(of: "://") else { return nil }
+        let rest = written[scheme.upperBound...].split(separator: "/").map(String.init)
+        let isHub = rest.first.map { $0.hasSuffix("huggingface.co") } ?? false
+        let id =
+            isHub
+            ? rest.dropFirst().prefix(2).joined(separator: "/")
+            : written.hasPrefix("hf://") ? rest.joined(separator: "/") : ""
+        return "\(written.excerpt) is a URL; expected a file or a directory. "
+            + (id.isEmpty
+                ? "Download the model first" : "Download the model first (hf download \(id) --local-dir DIRECTORY)")
+            + ", and name where it is."
+    }
+
+    /// The problem of a directory that opened, but holds an adapter and no model.
+    func problem(of set: SafetensorsSet) -> String? {
+        guard set.layout.shards.contains(where: { $0.fileName == "adapter_model.safetensors" }) else { return nil }
+        return adapterProblem
+    }
+
+    private var adapterProblem: String {
+        "\(path): is an adapter (adapter_config.json), not a model; expected weights. Merge it into its model first: "
+            + "model.merge_and_unload(), then model.save_pretrained()."
+    }
+
+    /// The sentences of what went wrong, those whose cause is known with what to do.
+    func sentences(for error: SafetensorsError) -> [String] {
+        switch error {
+        case .callFailed(_, _, .noSuchFileOrDirectory): [missing]
+        case .callFailed(let file, _, .permissionDenied):
+            [
+                "\(file): may not be read by the user that kfacd runs as. Change the permissions, or run kfacd as another "
+                    + "user."
+            ]
+        case .set(_, .empty): [emptyDirectory ?? error.description]
+        default: error.all.map(\.description)
+        }
+    }
+
+    // MARK: - Nothing is there
+
+    private var missing: String {
+        if let target = danglingTarget {
+            return "\(path): is a link to \(target), which does not exist. Download or copy the file again."
+        }
+        let start = "\(path): No such file or directory."
+        if written.hasPrefix("~") {
+            return "\(start) \"~\" is not replaced by the home directory. Write the whole path."
+        }
+        if let mark = written.firstIndex(of: "+") {
+            return
+                "\(start) \"\(written[mark...].excerpt)\" names an adapter in mergekit; that is not offered. Merge it "
+                + "first: model.merge_and_unload(), then model.save_pretrained()."
+        }
+        if let mark = written.lastIndex(of: "@"), isHubID(String(written[..<mark])) {
+            let revision = written[written.index(after: mark)...]
+            return "\(start) If it is a model of the Hugging Face Hub, download it first: hf download "
+                + "\(written[..<mark].excerpt) --revision \(revision.excerpt) --local-dir DIRECTORY."
+        }
+        let near = names(in: path.removingLastComponent()).map {
+            suggestion(for: path.lastComponent?.string ?? "", among: $0)
+        }
+        if let near, !near.isEmpty { return start + near }
+        if isHubID(written) {
+            return
+                "\(start) If it is a model of the Hugging Face Hub, download it first: hf download \(written.excerpt) "
+                + "--local-dir \(written.excerpt)."
+        }
+        return "\(start) Correct the path; relative paths start at the job file's directory."
+    }
+
+    /// `owner/name`, as the Hub writes it.
+    private func isHubID(_ text: String) -> Bool {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, !text.hasSuffix(".safetensors"), !text.hasPrefix(".") else { return false }
+        return parts.allSatisfy { part in
+            !part.isEmpty
+                && part.utf8.allSatisfy { byte in
+                    (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte & 0xDF) || "-_.".utf8.contains(byte)
+                }
+        }
+    }
+
+    private var danglingTarget: String? {
+        guard (try? roots.requireInside(path.removingLastComponent())) != nil else { return nil }
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        guard unsafe readlink(path.string, &bytes, Int(PATH_MAX)) > 0 else { return nil }
+        return FilePath(platformString: bytes).string
+    }
+
+    // MARK: - A directory without safetensors
+
+    private var emptyDirectory: String? {
+        guard let names = names(in: path) else { return nil }
+        if names.contains("adapter_config.json") { return adapterProblem }
+        if names.contains("snapshots"), let found = self.names(in: path.appending("snapshots")) {
+            let snapshots = found.prefix(3).map { "\(path.appending("snapshots").appending($0))" }
+            return "\(path): is a model's directory in the cache of the Hugging Face Hub. Name one of its snapshots: "
+                + (snapshots.isEmpty ? "none was downloaded" : snapshots.joined(separator: ", ")) + "."
+        }
+        if let model = names.first(where: { $0.hasPrefix("models--") }) {
+            return "\(path): is the cache of the Hugging Face Hub. Name a snapshot of a model in it: "
+                + "\(path.appending(model).appending("snapshots"))/…"
+        }
+        if let other = ForeignWeights.first(in: names) {
+            return "\(path): holds \"\(other.name.excerpt)\" and no safetensors file. \(other.remedy)"
+        }
+        let inner = names.filter {
+            self.names(in: path.appending($0))?.contains { $0.hasSuffix(".safetensors") } ?? false
+        }
+        if !inner.isEmpty {
+            return
+                "\(path): holds no safetensors file itself, but directories that do: \(inner.listed(limit: 4)). Name one "
+                + "of them."
+        }
+        return nil
+    }
+
+    private func names(in directory: FilePath) -> [String]? { try? roots.names(in: directory) }
+}
+
+/// Weights in files of other kinds, by their names.
+private struct ForeignWeights {
+    let name: String
+    let remedy: String
+
+    static func first(in names: [String]) -> ForeignWeights? {
+        for (suffix, remedy) in remedies {
+            if let name = names.first(where: { $0.hasSuffix(suffix) }) {
+                return ForeignWeights(name: name, remedy: remedy)
+            }
+        }
+        return nil
+    }
+
+    private static let convert =
+        "Convert it in Python: load it with torch.load, and write it with safetensors.torch.save_file; a model of "
+        + "transformers by from_pretrained and save_pretrained."
+    private static let remedies = [
+        (".bin", convert), (".pt", convert), (".pth", convert), (".ckpt", convert),
+        (".gguf", "It is made for llama.cpp and mostly quantised: use the original model."),
+        (".npz", "Convert it in Python: safetensors.numpy.save_file(dict(numpy.load(…)), …)."),
+        (".msgpack", "Use the model's weights for PyTorch."), (".h5", "Use the model's weights for PyTorch."),
+        (".onnx", "Use the model's weights for PyTorch."),
+    ]
+}

@@ -1,0 +1,178 @@
+import Identifiers
+import Spelling
+
+/// A task's checkpoint held against the base: what forbids to merge them, by its cause, and what a person should know.
+struct CheckpointComparison {
+    private(set) var problems: [JobProblem] = []
+    private(set) var notices: [JobNotice] = []
+    private let task: TaskName
+    private let checkpoint: CheckpointInventory
+    private let base: CheckpointInventory
+    private let owner: String
+
+    init(of task: TaskSpec, _ checkpoint: CheckpointInventory, against base: CheckpointInventory, _ spec: JobSpec) {
+        self.task = task.name
+        self.checkpoint = checkpoint
+        self.base = base
+        owner = "the checkpoint of task \"\(task.name)\""
+        let ignored = IgnoredTensors(spec)
+        var missing = base.tensors.keys.filter { checkpoint.tensors[$0] == nil && !ignored.contains($0) }.sorted()
+        var strangers = checkpoint.tensors.keys.filter { base.tensors[$0] == nil && !ignored.contains($0) }.sorted()
+        if explainByAdapter(strangers) { return }
+        if let mapping = NameMapping(from: missing, to: strangers) {
+            let explained = Set(mapping.names.values)
+            report(
+                mapping.sentence(
+                    of: max(missing.count, strangers.count), "tensors", of: owner, and: "the base \(base.location)"))
+            missing.removeAll { mapping.names[$0] != nil }
+            strangers.removeAll { explained.contains($0) }
+        }
+        checkMissing(missing)
+        checkStrangers(strangers)
+        noteTies()
+        checkCommon(ignored)
+    }
+
+    private mutating func report(_ message: String) {
+        problems.append(JobProblem(at: checkpoint.location, message))
+    }
+
+    private mutating func note(_ message: String) {
+        notices.append(JobNotice(at: checkpoint.location, message))
+    }
+
+    // MARK: - Names
+
+    /// An adapter holds differences of low rank, not weights.
+    private mutating func explainByAdapter(_ strangers: [String]) -> Bool {
+        let adapters = strangers.filter { name in
+            ["lora_A", "lora_B", "lora_embedding", "lora_magnitude", "hada_w1", "ia3_l"].contains(where: name.contains)
+        }
+        guard !adapters.isEmpty else { return false }
+        report(
+            "\(adapters.count) tensors of \(owner) are those of an adapter (\(adapters.quotedList)), not weights. Merge it "
+                + "into its model first: model.merge_and_unload(), then model.save_pretrained().")
+        return true
+    }
+
+    private mutating func checkMissing(_ names: [String]) {
+        let tensors = names.compactMap { base.tensors[$0] }
+        let buffers = tensors.filter(\.isBuffer)
+        if !buffers.isEmpty {
+            note("\(owner) lacks \(buffers.map(\.name).quotedList), which no merge uses: the base's are kept.")
+        }
+        for tensor in tensors where !tensor.isBuffer {
+            let twin = embedding(like: tensor, in: base)
+            let advice =
+                twin.map {
+                    " The base holds it apart from \"\($0)\", so it is not tied. Save the checkpoint with it, or add it to "
+                        + "\"ignore\" to keep the base's."
+                } ?? ""
+            report(
+                "tensor \"\(tensor.name)\" of the base is missing in \(owner); expected \(tensor.elementType) "
+                    + "\(tensor.shape).\(advice)")
+        }
+    }
+
+    private mutating func checkStrangers(_ names: [String]) {
+        let known = base.tensors.keys.sorted()
+        let tensors = names.compactMap { checkpoint.tensors[$0] }.filter { checkpoint.ties[$0.name] == nil }
+        let buffers = tensors.filter(\.isBuffer)
+        if !buffers.isEmpty {
+            note("\(owner) has \(buffers.map(\.name).quotedList), which the base lacks and no merge uses: left out.")
+        }
+        for (position, tensor) in tensors.filter({ !$0.isBuffer }).enumerated() {
+            var advice = position < JobFileLimits.suggestions ? suggestion(for: tensor.name, among: known) : ""
+            if let twin = embedding(like: tensor, in: checkpoint) {
+                advice =
+                    " The base ties it to \"\(twin)\"; this checkpoint has trained it apart. Save the base with a head of "
+                    + "its own (tie_word_embeddings: false), or add it to \"ignore\" to leave it out."
+            } else if advice.isEmpty {
+                advice = " Add it to \"ignore\" to leave it out."
+            }
+            report("tensor \"\(tensor.name)\" of task \"\(task)\" is not in the base \(base.location).\(advice)")
+        }
+    }
+
+    /// The embedding to which a head of this shape would be tied, if both sides have it.
+    private func embedding(like tensor: TensorInventory, in owner: CheckpointInventory) -> String? {
+        guard tensor.shape.count == 2 else { return nil }
+        return owner.tensors.values.filter { other in
+            other.name != tensor.name && other.shape == tensor.shape && base.tensors[other.name] != nil
+                && checkpoint.tensors[other.name] != nil && other.isEmbedding
+        }.map(\.name).min()
+    }
+
+    private mutating func noteTies() {
+        for (name, other) in checkpoint.ties.sorted(by: { $0.key < $1.key }) {
+            note(
+                base.tensors[name] == nil
+                    ? "\"\(name)\" of \(owner) equals its \"\(other)\", to which the base ties it: left out."
+                    : "\(owner) ties \"\(name)\" to its \"\(other)\", which is merged in its place.")
+        }
+    }
+
+    // MARK: - Shapes and types
+
+    private mutating func checkCommon(_ ignored: IgnoredTensors) {
+        var resized: [(name: String, found: Int, expected: Int)] = []
+        for (name, expected) in base.tensors.sorted(by: { $0.key < $1.key }) {
+            guard let found = checkpoint.tensors[name], !ignored.contains(name) else { continue }
+            // Buffers are the base's, whatever the checkpoint holds.
+            if found.isBuffer, expected.isBuffer { continue }
+            if found.shape != expected.shape {
+                if let rows = Self.resizedRows(found, expected) {
+                    resized.append((name, rows.found, rows.expected))
+                } else {
+                    report(
+                        "tensor \"\(name)\" of task \"\(task)\" has the shape \(found.shape); the base has "
+                            + "\(expected.shape).")
+                }
+            }
+            if (found.floatingType == nil) != (expected.floatingType == nil) {
+                report(
+                    "tensor \"\(name)\" of task \"\(task)\" is \(found.elementType); the base has "
+                        + "\(expected.elementType), and quantised tensors cannot be merged.")
+            }
+        }
+        explainVocabulary(resized)
+    }
+
+    /// The rows of an embedding or head of another vocabulary: only the first extent differs, and it is a large one.
+    private static func resizedRows(
+        _ found: TensorInventory, _ expected: TensorInventory
+    ) -> (found: Int, expected: Int)? {
+        guard found.isEmbedding || found.isHead, let rows = found.shape.first, let others = expected.shape.first,
+            rows != others, found.shape.dropFirst() == expected.shape.dropFirst()
+        else { return nil }
+        return (rows, others)
+    }
+
+    private mutating func explainVocabulary(_ resized: [(name: String, found: Int, expected: Int)]) {
+        let sizes = Dictionary(grouping: resized) { [$0.found, $0.expected] }
+        for (_, tensors) in sizes.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+            let (found, expected) = (tensors[0].found, tensors[0].expected)
+            report(
+                "\(tensors.map(\.name).quotedList) of task \"\(task)\" \(tensors.count == 1 ? "has" : "have") \(found) "
+                    + "rows; the base has \(expected): the vocabulary was resized, or the head has other classes. Give both "
+                    + "the same (model.resize_token_embeddings(\(expected)), if the further tokens are not used), or add "
+                    + "\(tensors.count == 1 ? "it" : "them") to \"ignore\".")
+        }
+    }
+}
+
+extension TensorInventory {
+    /// Whether the name is that of an embedding of tokens.
+    public var isEmbedding: Bool {
+        let name = name.lowercased()
+        return name.contains("embed") || name.contains("wte") || name.hasPrefix("shared.")
+    }
+
+    /// Whether the name is that of an output head.
+    var isHead: Bool {
+        let name = name.lowercased()
+        return ["head", "classifier", "score", "output", "decoder", "embed_out", "logits", "fc"].contains {
+            name.contains($0)
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import Identifiers
+import Spelling
+
+/// The tensors that a job leaves as they are in the base: those that match a pattern of its key `ignore`.
+public struct IgnoredTensors: Sendable {
+    private let patterns: [(written: Located<String>, glob: Glob)]
+
+    /// Takes the patterns of a job.
+    public init(_ spec: JobSpec) {
+        patterns = spec.ignored.map { ($0, Glob($0.value)) }
+    }
+
+    /// Whether a tensor is left alone.
+    public func contains(_ tensor: String) -> Bool {
+        patterns.contains { $0.glob.matches(tensor) }
+    }
+
+    /// Patterns that match nothing, and patterns that leave nothing to merge.
+    func problems(against inventory: JobInventory) -> [JobProblem] {
+        guard !patterns.isEmpty else { return [] }
+        let names = Set(inventory.base.tensors.keys).union(inventory.checkpoints.values.flatMap(\.tensors.keys))
+        var problems: [JobProblem] = []
+        for (position, pattern) in patterns.enumerated() where !names.contains(where: pattern.glob.matches) {
+            let meant =
+                position < JobFileLimits.suggestions
+                ? suggestion(for: pattern.written.value, among: names.sorted()) : ""
+            problems.append(
+                JobProblem(
+                    at: pattern.written.location,
+                    "the pattern \"\(pattern.written.value.excerpt)\" of \"ignore\" matches no tensor of the base or of a "
+                        + "checkpoint.\(meant)"))
+        }
+        let merged = inventory.base.tensors.values.filter { $0.floatingType != nil }
+        if !merged.isEmpty, merged.allSatisfy({ contains($0.name) }) {
+            problems.append(
+                JobProblem(
+                    at: patterns[0].written.location,
+                    "\"ignore\" leaves out every tensor of the base; expected at least one to merge. Narrow the patterns."
+                )
+            )
+        }
+        return problems
+    }
+}
+
+/// Why a tensor of the base is copied and not merged.
+public enum CopyReason: String, Sendable, CaseIterable {
+    /// A pattern of `ignore` matches it.
+    case ignored
+    /// It holds no floating-point numbers.
+    case notFloatingPoint = "not_floating_point"
+    /// It is a buffer that a checkpoint lacks.
+    case buffer
+}
+
+extension JobSpec {
+    /// Why a tensor of the base is copied and not merged; `nil` when it is merged.
+    public func copyReason(_ tensor: TensorInventory, in inventory: JobInventory) -> CopyReason? {
+        if IgnoredTensors(self).contains(tensor.name) { return .ignored }
+        if tensor.floatingType == nil { return .notFloatingPoint }
+        let isLacking = tasks.contains { task in
+            task.model != nil && inventory.checkpoints[task.name].map { $0.tensors[tensor.name] == nil } ?? false
+        }
+        return isLacking ? .buffer : nil
+    }
+
+    /// Whether all parameters of a block are merged, so that its task vectors are known as a whole.
+    func mergesWhole(_ block: CurvatureBlock, in inventory: JobInventory) -> Bool {
+        block.parameters.allSatisfy { name in
+            inventory.base.tensors[name].map { copyReason($0, in: inventory) == nil } ?? false
+        }
+    }
+}
+
+extension TensorInventory {
+    /// Whether no training changes the tensor: a counter, a mask, positions, or a table that is computed from them.
+    ///
+    /// Source: the buffers of the models in Hugging Face transformers, timm and OpenCLIP.
+    var isBuffer: Bool {
+        if Self.integerTypes.contains(elementType) { return true }
+        let parts = name.split(separator: ".")
+        guard let last = parts.last else { return false }
+        if Self.bufferNames.contains(last) { return true }
+        // GPT-2's causal mask is called a bias.
+        return last == "bias" && shape.count == 4 && shape[0] == 1 && shape[1] == 1
+    }
+
+    private static let integerTypes: Set<String> = ["BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"]
+    private static let bufferNames: Set<Substring> = [
+        "attention_mask", "attn_mask", "causal_mask", "cos_cached", "freqs", "freqs_cis", "inv_freq", "masked_bias",
+        "num_batches_tracked", "original_inv_freq", "position_ids", "relative_position_index", "sin_cached",
+        "token_type_ids",
+    ]
+}

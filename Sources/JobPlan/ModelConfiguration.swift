@@ -1,0 +1,124 @@
+import Identifiers
+
+/// What a checkpoint's `config.json` says of the model: its values by key, those of parts as `text_config.hidden_act`.
+public struct ModelConfiguration: Equatable, Sendable {
+    /// The file, for messages.
+    public var location: String
+    /// The values as JSON texts, by their keys' paths.
+    public var values: [String: String]
+
+    /// Collects the values of a file.
+    public init(location: String, values: [String: String]) {
+        self.location = location
+        self.values = values
+    }
+
+    /// Whether the model says that its output head is its embedding.
+    public var tiesEmbeddings: Bool {
+        values.contains { key, value in
+            value == "true" && (key == "tie_word_embeddings" || key.hasSuffix(".tie_word_embeddings"))
+        }
+    }
+
+    /// Keys that change what weights mean, by the last part of their path.
+    ///
+    /// Source: the configurations of the models in Hugging Face transformers. Sizes are told by shapes.
+    static let meaningKeys: Set<String> = [
+        "model_type", "architectures", "hidden_act", "hidden_activation", "activation_function", "feed_forward_proj",
+        "ffn_activation", "rope_theta", "rope_scaling", "rope_local_base_freq", "rotary_pct", "rotary_emb_base",
+        "rotary_dim", "partial_rotary_factor", "position_embedding_type", "alibi", "num_attention_heads",
+        "num_key_value_heads", "num_heads", "n_head", "head_dim", "multi_query", "sliding_window", "use_sliding_window",
+        "max_window_layers", "layer_types", "layer_norm_eps", "layer_norm_epsilon", "layernorm_epsilon", "rms_norm_eps",
+        "norm_eps", "norm_type", "do_layer_norm_before", "normalize_before", "use_parallel_residual",
+        "parallel_attn", "apply_residual_connection_post_layernorm", "tie_word_embeddings", "scale_embedding",
+        "embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling", "logit_scale",
+        "attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar", "relative_attention_num_buckets",
+        "relative_attention_max_distance", "num_experts_per_tok", "norm_topk_prob", "patch_size", "is_decoder",
+        "add_cross_attention", "qk_layernorm", "use_qk_norm", "attention_bias", "scale_attn_weights",
+        "scale_attn_by_inverse_layer_idx",
+    ]
+
+    /// Keys for which no value means none: a file that leaves them out differs from one that has them.
+    private static let absentMeansNone: Set<String> = [
+        "rope_scaling", "attn_logit_softcapping", "final_logit_softcapping",
+    ]
+
+    /// A key that two files value differently.
+    struct Difference: Equatable {
+        var key: String
+        var own: String
+        var base: String
+    }
+
+    /// The keys that change what weights mean and have different values, in order.
+    func differences(from base: ModelConfiguration) -> [Difference] {
+        let paths = Set(values.keys).union(base.values.keys).filter { path in
+            Self.meaningKeys.contains(path.split(separator: ".").last.map(String.init) ?? path)
+        }
+        return paths.sorted().compactMap { path in
+            let none = Self.absentMeansNone.contains(path.split(separator: ".").last.map(String.init) ?? path)
+            guard let own = values[path] ?? (none ? "null" : nil),
+                let other = base.values[path] ?? (none ? "null" : nil),
+                !Self.isSame(own, other)
+            else { return nil }
+            return Difference(key: path, own: own, base: other)
+        }
+    }
+
+    /// Numbers are the same however they are written: 1e-05 and 0.00001.
+    private static func isSame(_ value: String, _ other: String) -> Bool {
+        if value == other { return true }
+        guard let number = Double(value), let second = Double(other) else { return false }
+        return number == second
+    }
+}
+
+extension JobSpec {
+    /// Whether a difference between configurations was allowed, by the key's path or its last part.
+    func allowsDifference(of key: String) -> Bool {
+        switch allowedDifferences {
+        case .none: false
+        case .all: true
+        case .keys(let keys): keys.contains(key) || keys.contains(String(key.split(separator: ".").last ?? ""))
+        }
+    }
+
+    /// Differences between the configurations of the base and of the models: refused, or noted where they are allowed.
+    func configurationFindings(_ inventory: JobInventory) -> (problems: [JobProblem], notices: [JobNotice]) {
+        guard outputs.contains(.merged), let base = inventory.base.configuration else { return ([], []) }
+        var (problems, notices): ([JobProblem], [JobNotice]) = ([], [])
+        for task in tasks where task.model != nil {
+            guard let checkpoint = inventory.checkpoints[task.name], let own = checkpoint.configuration else {
+                continue
+            }
+            for difference in own.differences(from: base) {
+                // What the tensors themselves have told.
+                if difference.key.hasSuffix("tie_word_embeddings"), !checkpoint.ties.isEmpty { continue }
+                let sentence =
+                    "\"\(difference.key)\" is \(difference.own.excerpt) for task \"\(task.name)\"; the base has "
+                    + "\(difference.base.excerpt) (\(base.location))"
+                if allowsDifference(of: difference.key) {
+                    notices.append(JobNotice(at: own.location, "\(sentence). The job allows it; the base's is kept."))
+                } else {
+                    let last = difference.key.split(separator: ".").last ?? ""
+                    problems.append(
+                        JobProblem(
+                            at: own.location,
+                            "\(sentence), so equal weights do not mean the same. Merge models of one architecture, or "
+                                + "write \"allow_config_differences: [\(last)]\" to merge them all the same."))
+                }
+            }
+        }
+        return (problems, notices)
+    }
+}
+
+/// Which differences between configurations a job allows.
+public enum AllowedDifferences: Equatable, Sendable {
+    /// None.
+    case none
+    /// All.
+    case all
+    /// Those of some keys.
+    case keys([String])
+}

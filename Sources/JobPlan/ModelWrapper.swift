@@ -1,0 +1,99 @@
+import Identifiers
+
+/// What wraps a model and puts a module of its own before the names of its tensors, and how to save without it.
+enum ModelWrapper: String, CaseIterable {
+    case dataParallel = "module"
+    case compiled = "_orig_mod"
+    case adapter = "base_model.model"
+    case shardedDataParallel = "_fsdp_wrapped_module"
+    case fabric = "_forward_module"
+    case checkpointing = "_checkpoint_wrapped_module"
+    case module = "model"
+
+    private var cause: String {
+        switch self {
+        case .dataParallel: "by torch.nn.DataParallel or DistributedDataParallel"
+        case .compiled: "by torch.compile"
+        case .adapter: "by PEFT"
+        case .shardedDataParallel: "by FullyShardedDataParallel"
+        case .fabric: "by Lightning Fabric"
+        case .checkpointing: "by activation checkpointing"
+        case .module: "by a module that has it as \"model\""
+        }
+    }
+
+    private var remedy: String? {
+        switch self {
+        case .dataParallel: "Save model.module"
+        case .compiled: "Save model._orig_mod"
+        case .adapter: "Merge the adapter first (model.merge_and_unload()), then save"
+        case .module: "Save the inner model"
+        case .shardedDataParallel, .fabric, .checkpointing: nil
+        }
+    }
+
+    /// The wrappers that a text of modules consists of, outermost first; `nil` when anything else is in it.
+    private static func all(in modules: String) -> [ModelWrapper]? {
+        var rest = modules[...]
+        var found: [ModelWrapper] = []
+        while !rest.isEmpty {
+            guard let next = allCases.first(where: { rest == $0.rawValue || rest.hasPrefix($0.rawValue + ".") }) else {
+                return nil
+            }
+            found.append(next)
+            rest = rest.dropFirst(next.rawValue.count + 1)
+        }
+        return found.isEmpty ? nil : found
+    }
+
+    /// ` The model was wrapped by torch.compile. Save model._orig_mod, or rename: …`; only the renaming for modules
+    /// that are no known wrappers.
+    static func advice(for modules: String, renaming: String) -> String {
+        guard let wrappers = all(in: modules) else {
+            return " Save it without them, or rename its tensors: \(renaming)."
+        }
+        let causes = wrappers.map(\.cause).joined(separator: ", ")
+        let remedy = wrappers.compactMap(\.remedy).first ?? "Save the inner model"
+        return " It was saved from a model that is wrapped \(causes). \(remedy), or rename its tensors: \(renaming)."
+    }
+}
+
+extension NameMapping {
+    /// The change as a sentence without its start and end, and what to do.
+    ///
+    /// - Parameters:
+    ///   - total: How many names differ in all.
+    ///   - what: What has names, in the plural: `tensors`.
+    ///   - owner: What the second set belongs to: `the checkpoint of task "a"`.
+    ///   - first: What the first set belongs to: `the base`.
+    /// - Returns: Whole sentences, the first without the place where it is.
+    func sentence(of total: Int, _ what: String, of owner: String, and first: String) -> String {
+        let count = names.count == total ? "all \(total)" : "\(names.count) of \(total)"
+        let start = "\(count) \(what) that differ by name in \(owner)"
+        switch change {
+        case .beginning("", let new):
+            let modules = String(new.dropLast())
+            return "\(start) begin with \"\(new.excerpt)\", those of \(first) do not."
+                + ModelWrapper.advice(for: modules, renaming: "{k.removeprefix(\"\(new.excerpt)\"): v}")
+        case .beginning(let old, ""):
+            return
+                "\(start) lack the beginning \"\(old.excerpt)\" of the names in \(first). Save both in the same way, or "
+                + "rename: {\"\(old.excerpt)\" + k: v}."
+        case .inserted(let part):
+            return "\(start) hold \"\(part.excerpt)\", those of \(first) do not."
+                + ModelWrapper.advice(for: part, renaming: "{k.replace(\"\(part.excerpt).\", \"\"): v}")
+        case .removed(let part):
+            return
+                "\(start) lack \"\(part.excerpt)\", which is in the names of \(first). Save both in the same way, or "
+                + "rename the tensors of one."
+        case .beginning(let old, let new): return replaced(start, "begin with", old, new, first)
+        case .end(let old, let new): return replaced(start, "end with", old, new, first)
+        case .part(let old, let new): return replaced(start, "have", old, new, first)
+        }
+    }
+
+    private func replaced(_ start: String, _ verb: String, _ old: String, _ new: String, _ first: String) -> String {
+        "\(start) \(verb) \"\(new.excerpt)\" where \(first) has \"\(old.excerpt)\". Save both with the same version of the "
+            + "same library, or rename the tensors of one."
+    }
+}
