@@ -247,14 +247,15 @@ let package = Package(
                 "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "JobJournal", "Scheduling",
                 "Supervision", "BlobStore", "FileAccess", "ZeroMQ", "Publication", systemPackage, logging,
             ]),
-        tests("PublicationTests", ["Publication", "FileAccess", "Safetensors", systemPackage]),
+        tests("PublicationTests", ["Publication", "FileAccess", systemPackage]),
         tests("JobJournalTests", ["JobJournal", "Scheduling", "JobPlan", "Identifiers"]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
         tests("SafetensorsTests", ["Safetensors", systemPackage]),
         tests("BlobStoreTests", ["BlobStore", "Identifiers", systemPackage, crypto]),
-        tests("JobFilesTests", ["JobFiles", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
+        tests(
+            "JobFilesTests", ["JobFiles", "FileAccess", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
         tests("JobPlanTests", ["JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic"]),
         tests(
             "SchedulingTests", ["Scheduling", "JobPlan", "Identifiers", "LinearAlgebra"],
