@@ -252,7 +252,7 @@ let package = Package(
                 "Supervision", "PrometheusMetrics", "BlobStore", "FileAccess", "ZeroMQ", "Publication", systemPackage,
                 logging,
             ]),
-        tests("PublicationTests", ["Publication", "FileAccess", "Safetensors", systemPackage]),
+        tests("PublicationTests", ["Publication", "FileAccess", systemPackage]),
         tests(
             "JobJournalTests",
             ["JobJournal", "Scheduling", "JobPlan", "Identifiers", .product(name: "GRDB", package: "GRDB.swift")]),
@@ -261,7 +261,8 @@ let package = Package(
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
         tests("SafetensorsTests", ["Safetensors", "FileAccess", systemPackage]),
         tests("BlobStoreTests", ["BlobStore", "Identifiers", systemPackage, crypto]),
-        tests("JobFilesTests", ["JobFiles", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
+        tests(
+            "JobFilesTests", ["JobFiles", "FileAccess", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
         tests("JobPlanTests", ["JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic"]),
         tests(
             "SchedulingTests", ["Scheduling", "JobPlan", "Identifiers", "LinearAlgebra"],

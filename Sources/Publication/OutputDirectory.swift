@@ -147,7 +147,8 @@ public final class OutputDirectory: Sendable {
             }
             let publishing = Publishing(path: path, staging: other, journal: journal)
             // It failed to be published, and is kept, unless names have changed already.
-            guard try !publishing.isWhole(), try publishing.hasBegun() else { continue }
+            let (isWhole, hasBegun) = (try publishing.isWhole(), try publishing.hasBegun())
+            guard !isWhole, hasBegun else { continue }
             try publishing.run(isContinued: true)
             _ = publishing.removeReplaced()
             isChanged = true
@@ -242,7 +243,8 @@ public final class OutputDirectory: Sendable {
         if let known = try PublicationJournal(in: staging) {
             let earlier = Publishing(path: path, staging: staging, journal: known, way: way, onStep: onStep)
             // An attempt that was taken back begins anew, with another look at what is in the way.
-            if try !earlier.isWhole() { publishing = earlier }
+            let isWhole = try earlier.isWhole()
+            if !isWhole { publishing = earlier }
         }
         let isContinued = publishing != nil
         if publishing == nil {

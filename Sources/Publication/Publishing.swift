@@ -41,7 +41,10 @@ struct Publishing {
 
     /// Whether all new files stand under their names.
     func isDone() throws(PublicationError) -> Bool {
-        for name in journal.placed where try !isPlaced(name) { return false }
+        for name in journal.placed {
+            let isThere = try isPlaced(name)
+            guard isThere else { return false }
+        }
         return journal.dropped.allSatisfy { !DirectoryTree.exists(path.appending($0)) }
     }
 

@@ -139,7 +139,8 @@ struct CompanionFilesTests {
         let writer = try CheckpointWriter(
             directory: FilePath(output.path), base: SafetensorsSet(opening: FilePath(base.path)), dataType: .bfloat16,
             provenance: "{}")
-        try writer.write([0, 0].span.bytes, to: "w")
+        let bytes: [UInt8] = [0, 0]
+        try writer.write(bytes.span.bytes, to: "w")
         try writer.finish()
         #expect(try output.read("1_Pooling/config.json") == Array("{\"torch_dtype\": \"float32\"}".utf8))
     }
