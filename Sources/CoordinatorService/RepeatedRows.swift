@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import LinearAlgebra
 import Safetensors
+import SystemPackage
 
 /// Capture files that hold the same rows: copies, links, or the same file under two tasks.
 ///
