@@ -89,6 +89,7 @@ let package = Package(
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CRowKernels"),
+        .systemLibrary(name: "CAffinity"),
         .target(name: "CBuildStamp", cSettings: [.define("KFACD_COMMIT", to: "\"\(commit)\"")]),
 
         // Level 1: wrappers and names.
@@ -100,23 +101,23 @@ let package = Package(
         module("Spelling"),
         module("Telemetry", [logging]),
         module("Lanes"),
-        module("Console"),
+        module("Console", ["FileAccess", systemPackage]),
         module("RowKernels", ["CRowKernels"], settings: wrapperSettings),
         module("StudyReport"),
         module("Systemd", settings: wrapperSettings),
-        module("ControlGroups"),
+        module("ControlGroups", ["CAffinity"]),
         module("PrometheusMetrics", [metrics]),
         module("Supervision", ["PrometheusMetrics"]),
         module(
             "Settings",
             [
-                "Spelling", .product(name: "Configuration", package: "swift-configuration"),
+                "Spelling", "FileAccess", .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Yams", package: "Yams"),
             ]),
         module(
             "StatusServer",
             [
-                "Supervision", .product(name: "Hummingbird", package: "hummingbird"),
+                "Supervision", "FileAccess", systemPackage, .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"), logging, serviceLifecycle,
             ]),
@@ -139,8 +140,8 @@ let package = Package(
         module(
             "Laboratory",
             [
-                "Identifiers", "Lanes", "LinearAlgebra", "RowKernels", "ReferenceModel", "JobFiles", "Safetensors",
-                systemPackage,
+                "Identifiers", "FileAccess", "Lanes", "LinearAlgebra", "RowKernels", "ReferenceModel", "JobFiles",
+                "Safetensors", systemPackage,
             ]),
 
         // Level 4: the decisions, the bytes of a message.
@@ -157,8 +158,8 @@ let package = Package(
         module(
             "Study",
             [
-                "Identifiers", "Laboratory", "StudyReport", "ReferenceModel", "LinearAlgebra", "Safetensors",
-                systemPackage,
+                "Identifiers", "ControlGroups", "Laboratory", "StudyReport", "ReferenceModel", "LinearAlgebra",
+                "Safetensors", systemPackage,
             ]),
 
         // Level 5: sessions over sockets, the durable record.
@@ -191,7 +192,8 @@ let package = Package(
             dependencies: [
                 "CoordinatorService", "WorkerService", "Messaging", "Identifiers", "Telemetry", "ZeroMQ", "Systemd",
                 "Supervision", "PrometheusMetrics", "ControlGroups", "Settings", "StatusServer", "LinearAlgebra",
-                "FileAccess", "Keys", "CBuildStamp", argumentParser, logging, serviceLifecycle, systemPackage,
+                "Console", "FileAccess", "Keys", "CBuildStamp", argumentParser, logging, serviceLifecycle,
+                systemPackage,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swiftSettings),
@@ -199,14 +201,14 @@ let package = Package(
             name: "kfacctl",
             dependencies: [
                 "Identifiers", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra",
-                "Telemetry", "Console", "Keys", "ZeroMQ", argumentParser, systemPackage,
+                "Telemetry", "Console", "ControlGroups", "FileAccess", "Keys", "ZeroMQ", argumentParser, systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "kfaclab",
             dependencies: [
-                "Study", "StudyReport", "Laboratory", "LinearAlgebra", "Safetensors", "Console", "Telemetry",
-                argumentParser, systemPackage,
+                "Study", "StudyReport", "Laboratory", "LinearAlgebra", "Safetensors", "Console", "ControlGroups",
+                "FileAccess", "Telemetry", argumentParser, systemPackage,
             ],
             swiftSettings: swiftSettings),
 
@@ -224,6 +226,7 @@ let package = Package(
         tests("IdentifiersTests", ["Identifiers"]),
         tests("SpellingTests", ["Spelling"]),
         tests("SystemdTests", ["Systemd", "Supervision"]),
+        tests("ConsoleTests", ["Console"]),
         tests("ControlGroupsTests", ["ControlGroups"]),
         tests("PrometheusMetricsTests", ["PrometheusMetrics", metrics]),
         tests("SupervisionTests", ["Supervision", "PrometheusMetrics"]),

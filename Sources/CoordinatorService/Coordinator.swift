@@ -32,6 +32,8 @@ actor Coordinator {
     private(set) var scheduler: Scheduler
     /// The jobs as they were when facts about them were last durable: what clients are told outlives a crash.
     private(set) var settled = SettledJobs()
+    /// How long they have been under way.
+    private(set) var clock = JobClock()
     var jobs: [JobID: Job] = [:]
     var workers: [WorkerID: ConnectedWorker] = [:]
     private var pending = PendingEvents()
@@ -208,6 +210,7 @@ actor Coordinator {
     private func send(_ order: WorkerOrder) async {
         switch order {
         case .lease(let worker, let leased):
+            clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
             guard let peer = workers[worker]?.identity, let job = jobs[leased.unit.job] else { return }
             let resolution = LeaseResolution(job: job) { [scheduler] in
                 scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
@@ -239,6 +242,7 @@ actor Coordinator {
     }
 
     private func begin(_ lease: LeasedUnit) {
+        clock.noteWork(of: lease.unit.job, scheduler.work(of: lease.unit.job))
         guard let job = jobs[lease.unit.job] else {
             // The scheduler counts the lane as taken until it is told.
             happen(CoordinatorTask.unwanted(lease))
@@ -272,6 +276,7 @@ actor Coordinator {
     /// Lets go of a job whose end is durable.
     private func end(_ id: JobID) async {
         guard let job = jobs.removeValue(forKey: id) else { return }
+        clock.end(id)
         let outcome = scheduler.status(of: id)?.outcome
         if outcome == .succeeded {
             successes = successes.suffix(Self.jobsShownMax - 1) + [(id, Date.now.timeIntervalSince1970)]
@@ -300,6 +305,7 @@ actor Coordinator {
     func accept(_ job: Job, header: JobHeader) async -> Bool {
         guard !isClosed, jobs[job.id] == nil else { return false }
         jobs[job.id] = job
+        clock.begin(job.id)
         happen(.jobSubmitted(header, job.plan))
         guard await withCheckedContinuation({ acceptances[job.id] = $0 }) else { return false }
         logger.notice(
@@ -407,6 +413,7 @@ actor Coordinator {
             }
             scheduler.apply(.jobAccepted(header), plan: job.plan)
             jobs[header.id] = job
+            clock.begin(header.id)
             return nil
         } catch {
             return lostJob(header.id, "\(error)")

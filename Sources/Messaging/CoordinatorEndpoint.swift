@@ -107,6 +107,9 @@ public final class CoordinatorEndpoint: Sendable {
         guard endpoint.isLocalOnly || keys != nil else {
             throw .unprotectedEndpoint(endpoint: endpoint.description)
         }
+        if let obstacle = endpoint.bindingObstacle {
+            throw .cannotOpen(endpoint: endpoint.description, cause: obstacle)
+        }
         var options = options
         options.isIPv6Enabled = endpoint.isIPv6
         let names = PeerNames()
@@ -124,7 +127,7 @@ public final class CoordinatorEndpoint: Sendable {
                 access: keys.map { PeerAccess(keys: $0.authorized, claimPeriod: claimPeriod) }, names: names,
                 onFlood: onFlood, onUnsendable: onUnsendable)
         } catch {
-            throw .cannotOpen(endpoint: endpoint.description, cause: error.description)
+            throw .cannotOpen(endpoint: endpoint.description, cause: endpoint.bindingFailure(error))
         }
     }
 

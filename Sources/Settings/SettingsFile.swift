@@ -1,4 +1,5 @@
 internal import Configuration
+import FileAccess
 import Foundation
 import Spelling
 internal import Yams
@@ -102,7 +103,7 @@ struct SettingsFile {
         switch (error as? CocoaError)?.code {
         case .fileReadNoSuchFile: "there is no such file"
         case .fileReadNoPermission: "it may not be read by this user"
-        default: "\((error as? CocoaError)?.underlying ?? error)"
+        default: SystemWords.text(of: error)
         }
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import FileAccess
 import Telemetry
 
 /// The client: runs jobs on this machine or on a cluster, and shows what they did.
@@ -16,8 +17,13 @@ struct Kfacctl: AsyncParsableCommand {
         ])
 
     static func main() async {
+        ProgramStart.prepare()
+        SignalWatch.begin()
+        var isOutputAside = false
         do {
             var command = try parseAsRoot()
+            // A job that is done is done, whether or not anybody reads the summary.
+            isOutputAside = command is RunCommand
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
@@ -27,10 +33,23 @@ struct Kfacctl: AsyncParsableCommand {
             Terminal.error(failure.message)
             exit(withError: ExitCode(failure.code.rawValue))
         } catch {
-            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            end(error)
+        }
+        let code = Terminal.exitCode(isOutputAside: isOutputAside)
+        if code != 0 { exit(withError: ExitCode(code)) }
+    }
+
+    /// Ends the program for what is no failure of a command.
+    private static func end(_ error: any Error) -> Never {
+        switch exitCode(for: error) {
+        case .validationFailure:
             // DESIGN section 1: 2 is bad usage, where the parser would exit with 64.
             Terminal.error(fullMessage(for: error))
             exit(withError: ExitCode(CommandExit.badInput.rawValue))
+        case .failure where !(error is ExitCode):
+            Terminal.error(SystemWords.text(of: error))
+            exit(withError: ExitCode(CommandExit.failed.rawValue))
+        default: exit(withError: error)
         }
     }
 }
