@@ -6,7 +6,9 @@ public enum ThreadAllowance {
     /// More are not tried for: the trial takes a moment, and a limit above this is none that matters.
     private static let triedMax = 512
     /// What a thread of the trial needs to wait.
-    private static let stackBytes = 1 << 16
+    ///
+    /// The C library refuses a stack that does not hold the thread's own variables of all libraries besides.
+    private static let stackBytes = 1 << 19
 
     /// What stands against so many threads, as a sentence; `nil` when they can be had.
     ///
@@ -39,7 +41,7 @@ public enum ThreadAllowance {
         for thread in threads { pthread_join(thread, nil) }
         pthread_attr_destroy(attributes)
         pthread_mutex_destroy(gate)
-        guard failure != 0 else { return nil }
+        guard failure == EAGAIN || failure == ENOMEM else { return nil }
         return "only \(threads.count) of \(wanted) threads can be begun: a limit of processes or of memory is reached. "
             + "Raise it (ulimit -u, TasksMax or pids.max of the control group; ulimit -v), or give fewer lanes."
     }

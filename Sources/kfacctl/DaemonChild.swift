@@ -49,7 +49,7 @@ final class DaemonChild: Sendable {
     /// Its last lines on standard error, for the message of a failure.
     var lastWords: String {
         errors.waitForEnd(within: isRunning ? .zero : .seconds(1))
-        let lines = errors.last
+        let lines = errors.takeLast()
         return lines.isEmpty
             ? "It said nothing." : "Its last words:\n" + lines.map { "  \($0)" }.joined(separator: "\n")
     }
@@ -117,7 +117,14 @@ private final class ChildLines: Sendable {
     }
 
     var first: String? { state.withLock { $0.first } }
-    var last: [String] { state.withLock { $0.last } }
+
+    /// The last lines, which are told now: not once more when all are shown.
+    func takeLast() -> [String] {
+        state.withLock { state in
+            defer { if !state.isShown { state.last = [] } }
+            return state.last
+        }
+    }
 
     /// Passes on what was kept back, and from now on every line.
     func show() {

@@ -1,3 +1,4 @@
+import Identifiers
 import Scheduling
 import Testing
 
@@ -43,8 +44,9 @@ import Testing
 
     @Test mutating func `of jobs that ended the latest thousand are remembered`() {
         for number in 0...1000 {
-            clock.begin("job-\(number)", at: start)
-            clock.end("job-\(number)", at: start + .seconds(number))
+            let job = JobID(rawValue: "job-\(number)")
+            clock.begin(job, at: start)
+            clock.end(job, at: start + .seconds(number))
         }
         #expect(clock.elapsed("job-0") == nil)
         #expect(clock.elapsed("job-1") == .seconds(1))

@@ -8,14 +8,19 @@ final class PseudoTerminal: Sendable {
     private let master: Int32
     private let received = Mutex(Data())
 
+    /// `TIOCSPTLCK` and `TIOCGPTN` of ioctl_tty(2), which the Glibc module hides.
+    private static let (unlock, askNumber): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
+
     /// Opens a terminal.
     ///
     /// - Throws: ``WaitError`` when there is none to be had.
     init(columns: Int) throws {
-        master = posix_openpt(O_RDWR | O_NOCTTY)
-        guard master >= 0, grantpt(master) == 0, unlockpt(master) == 0, let name = ptsname(master) else {
+        master = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+        var (lock, number): (Int32, UInt32) = (0, 0)
+        guard master >= 0, ioctl(master, Self.unlock, &lock) == 0, ioctl(master, Self.askNumber, &number) == 0 else {
             throw WaitError(description: "no terminal: errno \(errno)")
         }
+        let name = "/dev/pts/\(number)"
         var size = winsize(ws_row: 24, ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
         let slave = open(name, O_RDWR | O_NOCTTY)
         guard slave >= 0, ioctl(slave, UInt(TIOCSWINSZ), &size) == 0 else {
