@@ -90,6 +90,7 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CRowKernels"),
         .systemLibrary(name: "CSystemCalls"),
+        .systemLibrary(name: "CAffinity"),
         .target(name: "CBuildStamp", cSettings: [.define("KFACD_COMMIT", to: "\"\(commit)\"")]),
 
         // Level 1: wrappers and names.
@@ -101,11 +102,11 @@ let package = Package(
         module("Spelling"),
         module("Telemetry", ["Identifiers", logging]),
         module("Lanes"),
-        module("Console", ["Identifiers"]),
+        module("Console", ["Identifiers", "FileAccess", systemPackage]),
         module("RowKernels", ["CRowKernels"], settings: wrapperSettings),
         module("StudyReport", ["Identifiers"]),
         module("Systemd", settings: wrapperSettings),
-        module("ControlGroups"),
+        module("ControlGroups", ["CAffinity"]),
         module("PrometheusMetrics", [metrics]),
         module("Supervision", ["PrometheusMetrics"]),
         module(
@@ -118,7 +119,8 @@ let package = Package(
         module(
             "StatusServer",
             [
-                "Identifiers", "Supervision", .product(name: "Hummingbird", package: "hummingbird"),
+                "Identifiers", "Supervision", "FileAccess", systemPackage,
+                .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"), logging, serviceLifecycle,
             ]),
@@ -142,8 +144,8 @@ let package = Package(
         module(
             "Laboratory",
             [
-                "Identifiers", "Lanes", "LinearAlgebra", "RowKernels", "ReferenceModel", "JobFiles", "Safetensors",
-                systemPackage,
+                "Identifiers", "FileAccess", "Lanes", "LinearAlgebra", "RowKernels", "ReferenceModel", "JobFiles",
+                "Safetensors", systemPackage,
             ]),
 
         // Level 4: the decisions, the bytes of a message.
@@ -160,9 +162,8 @@ let package = Package(
         module(
             "Study",
             [
-                "Identifiers", "FileAccess", "Laboratory", "StudyReport", "ReferenceModel", "LinearAlgebra",
-                "Safetensors",
-                systemPackage,
+                "Identifiers", "FileAccess", "ControlGroups", "Laboratory", "StudyReport", "ReferenceModel",
+                "LinearAlgebra", "Safetensors", systemPackage,
             ]),
 
         // Level 5: sessions over sockets, the durable record.
@@ -199,7 +200,8 @@ let package = Package(
             dependencies: [
                 "CoordinatorService", "WorkerService", "Messaging", "Identifiers", "Telemetry", "ZeroMQ", "Systemd",
                 "Supervision", "PrometheusMetrics", "ControlGroups", "Settings", "StatusServer", "LinearAlgebra",
-                "FileAccess", "Keys", "CBuildStamp", argumentParser, logging, serviceLifecycle, systemPackage,
+                "Console", "FileAccess", "Keys", "CBuildStamp", argumentParser, logging, serviceLifecycle,
+                systemPackage,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swiftSettings),
@@ -207,16 +209,15 @@ let package = Package(
             name: "kfacctl",
             dependencies: [
                 "Identifiers", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra",
-                "Telemetry", "Console", "Keys", "ZeroMQ", "Publication", "FileAccess", argumentParser, crypto,
-                systemPackage,
+                "Telemetry", "Console", "ControlGroups", "Keys", "ZeroMQ", "Publication", "FileAccess",
+                argumentParser, crypto, systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "kfaclab",
             dependencies: [
-                "Study", "StudyReport", "Laboratory", "LinearAlgebra", "Safetensors", "FileAccess", "Console",
-                "Telemetry",
-                argumentParser, systemPackage,
+                "Study", "StudyReport", "Laboratory", "LinearAlgebra", "Safetensors", "Console", "ControlGroups",
+                "FileAccess", "Telemetry", argumentParser, systemPackage,
             ],
             swiftSettings: swiftSettings),
 
@@ -234,6 +235,7 @@ let package = Package(
         tests("IdentifiersTests", ["Identifiers"]),
         tests("SpellingTests", ["Spelling"]),
         tests("SystemdTests", ["Systemd", "Supervision"]),
+        tests("ConsoleTests", ["Console"]),
         tests("ControlGroupsTests", ["ControlGroups"]),
         tests("PrometheusMetricsTests", ["PrometheusMetrics", metrics]),
         tests("SupervisionTests", ["Supervision", "PrometheusMetrics"]),

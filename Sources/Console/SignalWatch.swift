@@ -1,30 +1,96 @@
-import Dispatch
 import Foundation
+import Glibc
+import Synchronization
 
-/// SIGINT and SIGTERM as cancellation.
+/// SIGINT, SIGTERM, SIGQUIT and SIGHUP, the end of the terminal, as the end of a program.
+///
+/// A program that has nothing to tidy up ends at once. One that has (``interruptible(limit:_:onInterruption:)``) is
+/// told, once; a second signal, or too long a wait, ends it as it is: whatever hangs, nothing of this waits for it.
 public enum SignalWatch {
+    private static let numbers = [SIGINT, SIGTERM, SIGQUIT, SIGHUP]
+    /// Who signals a process and then its group, as timeout(1) does, means it once.
+    private static let echoNanoseconds: Int64 = 250_000_000
+
+    /// How many bodies have to be told.
+    private static let watchers = Atomic(0)
+    /// When the first signal came, in nanoseconds of a clock that nobody sets; 0 before that.
+    private static let firstSignal = Atomic<Int64>(0)
+    /// The pipe's end that the handler writes to; the thread at the other end does what a handler may not.
+    private static let sink = Atomic<Int32>(-1)
+    private static let action = Mutex<(limit: Duration, tell: @Sendable () -> Void)?>(nil)
+
+    /// Begins to handle the signals; once, at the program's start.
+    ///
+    /// What whoever started the program had ignored stays so, as nohup(1) wants it of SIGHUP.
+    public static func begin() {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { return }
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
+        let source = ends[0]
+        sink.store(ends[1], ordering: .sequentiallyConsistent)
+        // The handler must find them made.
+        _ = watchers.load(ordering: .sequentiallyConsistent) + Int(firstSignal.load(ordering: .sequentiallyConsistent))
+        Thread.detachNewThread { listen(source) }
+        for number in numbers {
+            let isIgnored = number == SIGHUP && isIgnored(number)
+            if !isIgnored { signal(number) { SignalWatch.handle($0) } }
+        }
+    }
+
+    private static func isIgnored(_ number: Int32) -> Bool {
+        var present = sigaction()
+        sigaction(number, nil, &present)
+        return unsafeBitCast(present.__sigaction_handler.sa_handler, to: Int.self)
+            == unsafeBitCast(SIG_IGN, to: Int.self)
+    }
+
+    /// Runs in the middle of anything: only what signal-safety(7) allows.
+    private static func handle(_ number: Int32) {
+        if watchers.load(ordering: .sequentiallyConsistent) == 0 { _exit(128 + number) }
+        let saved = errno
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        let now = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        let (isFirst, first) = firstSignal.compareExchange(
+            expected: 0, desired: now, ordering: .sequentiallyConsistent)
+        if isFirst {
+            var byte: UInt8 = 1
+            _ = write(sink.load(ordering: .sequentiallyConsistent), &byte, 1)
+        } else if now - first > echoNanoseconds {
+            _exit(CommandExit.interrupted.rawValue)
+        }
+        errno = saved
+    }
+
+    /// Waits for the first signal, on a thread of its own: tasks may be what hangs.
+    private static func listen(_ source: Int32) {
+        var wait = pollfd(fd: source, events: Int16(POLLIN), revents: 0)
+        while poll(&wait, 1, -1) < 1 { continue }
+        guard let (limit, tell) = action.withLock({ $0 }) else { return }
+        tell()
+        Thread.sleep(forTimeInterval: limit / .seconds(1))
+        _exit(CommandExit.interrupted.rawValue)
+    }
+
     /// Runs a body to its end or to a signal.
     ///
-    /// After a signal the body's task is cancelled; a second signal ends the program at once.
-    ///
     /// - Parameters:
+    ///   - limit: How long the body and `onInterruption` may take after a signal; then the program ends as it is.
     ///   - body: Should end soon once its task is cancelled.
     ///   - onInterruption: Runs after a signal and before the body is cancelled.
     /// - Returns: What the body returned, or nil after a signal.
     /// - Throws: What the body or `onInterruption` throws.
     public static func interruptible<Result: Sendable>(
-        _ body: @escaping @Sendable () async throws -> Result,
+        limit: Duration = .seconds(30), _ body: @escaping @Sendable () async throws -> Result,
         onInterruption: @escaping @Sendable () async throws -> Void = {}
     ) async throws -> Result? {
         let (signals, sink) = AsyncStream.makeStream(of: Void.self)
-        let sources = [SIGINT, SIGTERM].map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number)
-            source.setEventHandler { sink.yield() }
-            source.resume()
-            return source
-        }
-        defer { sources.forEach { $0.cancel() } }
+        action.withLock { $0 = (limit, { sink.yield() }) }
+        watchers.add(1, ordering: .sequentiallyConsistent)
+        defer { watchers.subtract(1, ordering: .sequentiallyConsistent) }
         return try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask { try await body() }
             group.addTask {
@@ -33,7 +99,6 @@ public enum SignalWatch {
             }
             defer { group.cancelAll() }
             if let first = try await group.next(), let result = first { return result }
-            for number in [SIGINT, SIGTERM] { signal(number, SIG_DFL) }
             try await onInterruption()
             return nil
         }

@@ -87,7 +87,10 @@ extension Coordinator {
             job: status.id, specPath: status.specPath, submittedAt: status.submittedAt,
             finishedUnits: status.finishedUnits, totalUnits: status.totalUnits, fraction: status.fraction,
             state: state, message: message, output: outputPath(of: status.id)?.string ?? "",
-            activity: scheduler.activity(of: status.id).first ?? "")
+            activity: scheduler.activity(of: status.id).first ?? "",
+            elapsedSeconds: clock.elapsed(status.id).map { $0 / .seconds(1) },
+            leftSeconds: status.outcome == nil
+                ? clock.left(status.id, scheduler.work(of: status.id)).map { $0 / .seconds(1) } : nil)
     }
 
     /// The same for a list of jobs, of which many may have failed with long messages.

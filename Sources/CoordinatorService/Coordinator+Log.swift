@@ -35,8 +35,7 @@ extension Coordinator {
     }
 
     /// Tells of each tenth that a job has come further.
-    func logProgress(hasEnded: Bool) {
-        if hasEnded { history.times.keep(Set(settled.all.map(\.id))) }
+    func logProgress() {
         for (status, tenths) in history.newTenths(of: settled.running) {
             logger.info(
                 "job progresses",

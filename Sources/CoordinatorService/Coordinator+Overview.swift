@@ -43,8 +43,7 @@ extension Coordinator {
             return [
                 .text(job.job.rawValue), .text(job.specPath), .state(job.state.rawValue, Self.mood(of: job.state)),
                 .share(job.fraction), .stages(scheduler.stages(of: status.id).map(Self.stage)),
-                .number(elapsed(status.id)),
-                .number(scheduler.remainingSeconds(of: status.id).map { StatusText.about(seconds: $0) } ?? "–"),
+                .number(elapsed(job)), .number(job.leftSeconds.map { StatusText.about(seconds: $0) } ?? "–"),
                 .text(job.message.isEmpty ? job.activity : job.message),
             ]
         }
@@ -59,14 +58,14 @@ extension Coordinator {
             let job = report(status)
             return [
                 .text(job.job.rawValue), .text(job.specPath), .state(job.state.rawValue, Self.mood(of: job.state)),
-                .number(elapsed(status.id)), .number("\(job.finishedUnits)/\(job.totalUnits)"),
+                .number(elapsed(job)), .number("\(job.finishedUnits)/\(job.totalUnits)"),
                 .text(job.state == .succeeded ? job.output : job.message),
             ]
         }
     }
 
-    private func elapsed(_ job: JobID) -> String {
-        history.times.elapsed(job).map { StatusText.exactly($0) } ?? "–"
+    private func elapsed(_ job: JobReport) -> String {
+        job.elapsedSeconds.map { StatusText.exactly(.seconds($0)) } ?? "–"
     }
 
     private static func stage(_ count: Scheduler.StageCount) -> StatusTable.Stage {

@@ -35,6 +35,8 @@ actor Coordinator {
     private(set) var scheduler: Scheduler
     /// The jobs as they were when facts about them were last durable: what clients are told outlives a crash.
     private(set) var settled = SettledJobs()
+    /// How long they have been under way.
+    private(set) var clock = JobClock()
     var jobs: [JobID: Job] = [:]
     var workers: [WorkerID: ConnectedWorker] = [:]
     private var pending = PendingEvents()
@@ -171,7 +173,7 @@ actor Coordinator {
         let ended = all.flatMap(\.endedJobs)
         for job in ended { await end(job) }
         settled.update(from: scheduler, hasEnded: !ended.isEmpty)
-        logProgress(hasEnded: !ended.isEmpty)
+        logProgress()
         for case .jobAccepted(let header) in records {
             acceptances.removeValue(forKey: header.id)?.resume(returning: true)
         }
@@ -214,6 +216,7 @@ actor Coordinator {
     private func send(_ order: WorkerOrder) async {
         switch order {
         case .lease(let worker, let leased):
+            clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
             guard let peer = workers[worker]?.identity, let job = jobs[leased.unit.job] else { return }
             let resolution = LeaseResolution(job: job) { [scheduler] in
                 scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
@@ -248,6 +251,7 @@ actor Coordinator {
     }
 
     private func begin(_ lease: LeasedUnit) {
+        clock.noteWork(of: lease.unit.job, scheduler.work(of: lease.unit.job))
         guard let job = jobs[lease.unit.job] else {
             // The scheduler counts the lane as taken until it is told.
             happen(CoordinatorTask.unwanted(lease))
@@ -282,8 +286,8 @@ actor Coordinator {
     private func end(_ id: JobID) async {
         guard let job = jobs.removeValue(forKey: id) else { return }
         conduct.resumedJobs.remove(id)
+        clock.end(id)
         let outcome = scheduler.status(of: id)?.outcome
-        history.times.end(id)
         if outcome == .succeeded {
             successes = successes.suffix(Self.jobsShownMax - 1) + [(id, Date.now.timeIntervalSince1970)]
             await removal.removeStaging(of: job.output)
@@ -311,7 +315,7 @@ actor Coordinator {
     func accept(_ job: Job, header: JobHeader) async -> Bool {
         guard !isClosed, jobs[job.id] == nil else { return false }
         jobs[job.id] = job
-        history.times.begin(job.id)
+        clock.begin(job.id)
         happen(.jobSubmitted(header, job.plan))
         guard await withCheckedContinuation({ acceptances[job.id] = $0 }) else { return false }
         logger.notice(
@@ -424,7 +428,7 @@ actor Coordinator {
             scheduler.apply(.jobAccepted(header), plan: job.plan)
             jobs[header.id] = job
             conduct.resumedJobs.insert(header.id)
-            history.times.begin(header.id, after: .seconds(Date.now.timeIntervalSince1970 - header.submittedAt))
+            clock.begin(header.id)
             return nil
         } catch {
             guard !Task.isCancelled else { throw CancellationError() }

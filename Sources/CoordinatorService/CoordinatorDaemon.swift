@@ -1,4 +1,5 @@
 import BlobStore
+import FileAccess
 import JobJournal
 public import Logging
 import Messaging
@@ -44,7 +45,7 @@ public struct CoordinatorDaemon: Service {
     /// - Throws: `MessagingError` when it cannot listen, `JobJournalError` or `BlobStoreError` when its state cannot be
     ///   opened or no longer be written.
     public func run() async throws {
-        try WholeFile.createDirectory(at: configuration.stateDirectory)
+        try Directories.create(configuration.stateDirectory, setting: "--state-directory")
         let identity = try CoordinatorIdentity.open(in: configuration.stateDirectory)
         let store = try BlobStore(opening: configuration.stateDirectory.appending("blobs"))
         let journal = try JobJournal(path: configuration.stateDirectory.appending("journal.sqlite").string)

@@ -7,8 +7,6 @@ import Telemetry
 struct RecentHistory {
     /// The latest lines about each job.
     let book: LogBook
-    /// How long jobs have run.
-    var times = JobTimes()
     /// Units that were finished in the last hour.
     private(set) var throughput = MinuteCounts(minutes: 60)
     /// Tenths of each running job that the log has told of.

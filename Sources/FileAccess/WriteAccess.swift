@@ -9,11 +9,6 @@ public enum WriteAccess {
     /// Bytes of a path without its end.
     static let pathByteLimit = Int(PATH_MAX) - 1
 
-    /// Lets a write beyond the process's limit of a file's size fail, where it would end the process.
-    public static func survivingSizeLimit() {
-        signal(SIGXFSZ, SIG_IGN)
-    }
-
     // MARK: - Directories and files
 
     /// Why no file can be made in a directory that exists, or `nil`.

@@ -1,3 +1,4 @@
+import FileAccess
 import Foundation
 import Safetensors
 import SystemPackage
@@ -74,7 +75,8 @@ private enum YAMLText {
         return quoted(text.reduce(into: "") { $0 += "*?[\\".contains($1) ? "\\\($1)" : "\($1)" })
     }
 
+    /// Where the working directory is not known, the program that reads the job says so.
     private static func absolute(_ path: FilePath) -> FilePath {
-        FilePath(FileManager.default.currentDirectoryPath).pushing(path).lexicallyNormalized()
+        (try? WorkingDirectory.absolute(path)) ?? path
     }
 }

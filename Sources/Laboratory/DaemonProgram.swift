@@ -1,3 +1,4 @@
+import FileAccess
 import Foundation
 import Safetensors
 import Synchronization
@@ -7,6 +8,8 @@ public import SystemPackage
 public struct DaemonProgram: Equatable, Sendable {
     /// The program.
     public let path: FilePath
+    /// How long the program may take to end its daemons when it is asked to end; then it is killed.
+    var patience: Duration = .seconds(30)
 
     /// Finds the program: where it was said to be, else beside the running program, else on PATH.
     ///
@@ -39,9 +42,9 @@ public struct DaemonProgram: Equatable, Sendable {
     ///   the directory then holds no outputs of this job.
     public func run(_ job: CurvatureJob, workerCount: Int = 2) async throws(LaboratoryError) {
         do {
-            try FileManager.default.createDirectory(atPath: job.directory.string, withIntermediateDirectories: true)
+            try Directories.create(job.directory)
         } catch {
-            throw .usage("\(job.directory) cannot be made: \(error.localizedDescription) Give another directory.")
+            throw .usage("\(job.directory) cannot be made: \(error) Give another directory.")
         }
         try reading { () throws(SafetensorsError) in try WholeFile.write(Array(job.text.utf8), to: job.jobFile) }
         try await run(
@@ -58,7 +61,7 @@ public struct DaemonProgram: Equatable, Sendable {
         guard files.createFile(atPath: log.string, contents: nil), let output = FileHandle(forWritingAtPath: log.string)
         else { throw .programMissing(program: path.string, problem: "\(log) cannot be written") }
         defer { try? files.removeItem(atPath: log.string) }
-        let child = ChildProcess(path, arguments, output: output)
+        let child = ChildProcess(path, arguments, output: output, patience: patience)
         let result = await withTaskCancellationHandler {
             await child.run()
         } onCancel: {
@@ -86,8 +89,11 @@ private final class ChildProcess: Sendable {
     private let name: String
     private let state = Mutex(State.waiting)
 
-    init(_ path: FilePath, _ arguments: [String], output: FileHandle) {
+    private let patience: Duration
+
+    init(_ path: FilePath, _ arguments: [String], output: FileHandle, patience: Duration) {
         name = path.string
+        self.patience = patience
         process.executableURL = URL(fileURLWithPath: path.string)
         process.arguments = arguments
         // It runs in a group of its own, where reading a terminal would stop it.
@@ -108,7 +114,7 @@ private final class ChildProcess: Sendable {
             let failure: LaboratoryError? = state.withLock { state in
                 guard state == .waiting else { return .interrupted }
                 do { try process.run() } catch {
-                    return .programMissing(program: name, problem: error.localizedDescription)
+                    return .programMissing(program: name, problem: SystemWords.text(of: error))
                 }
                 state = .running
                 return nil
@@ -117,11 +123,19 @@ private final class ChildProcess: Sendable {
         }
     }
 
-    /// Asks the program to end, or forbids it to begin.
+    /// Asks the program to end, and ends it when it does not; or forbids it to begin.
     func end() {
-        state.withLock { state in
-            if state == .running, process.isRunning { process.terminate() }
-            state = .ended
+        let isRunning = state.withLock { state in
+            defer { state = .ended }
+            return state == .running && process.isRunning
+        }
+        guard isRunning else { return }
+        process.terminate()
+        // A thread of its own, since the tasks may be what waits.
+        Thread.detachNewThread { [self] in
+            let deadline = ContinuousClock.now + patience
+            while process.isRunning, ContinuousClock.now < deadline { usleep(10_000) }
+            if process.isRunning { kill(process.processIdentifier, SIGKILL) }
         }
     }
 }

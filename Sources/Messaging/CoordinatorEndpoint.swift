@@ -119,6 +119,9 @@ public final class CoordinatorEndpoint: Sendable {
         guard endpoint.isLocalOnly || keys != nil else {
             throw .unprotectedEndpoint(endpoint: endpoint.description)
         }
+        if let obstacle = endpoint.bindingObstacle {
+            throw .cannotOpen(endpoint: endpoint.description, cause: obstacle)
+        }
         var options = options
         options.isIPv6Enabled = endpoint.isIPv6
         let names = PeerNames()
@@ -137,7 +140,7 @@ public final class CoordinatorEndpoint: Sendable {
                 onFlood: onFlood, onUnsendable: onUnsendable, onRenewal: onRenewal,
                 unheard: UnheardNews(tell: onUnheard))
         } catch {
-            throw .cannotOpen(endpoint: endpoint.description, cause: error.description)
+            throw .cannotOpen(endpoint: endpoint.description, cause: endpoint.bindingFailure(error))
         }
     }
 

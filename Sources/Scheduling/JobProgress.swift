@@ -53,6 +53,8 @@ struct JobProgress: Sendable {
     /// not depend on the order of the summands.
     let plannedNanoseconds: Int
     private(set) var finishedNanoseconds = 0
+    /// Of each stage the planned cost of the units that are not finished, in nanoseconds.
+    private(set) var openNanoseconds: [String: Int] = [:]
 
     /// The units that read each unit's outputs.
     let dependents: [[UnitIndex]]
@@ -93,6 +95,7 @@ struct JobProgress: Sendable {
         self.members = members
         largestMemory = plan.largestWorkerUnit?.cost.memoryBytes ?? 0
         plannedNanoseconds = plan.units.reduce(0) { $0 &+ $1.cost.nanoseconds }
+        for unit in plan.units { openNanoseconds[unit.stage, default: 0] &+= unit.cost.nanoseconds }
     }
 
     /// How far it has come.
@@ -158,6 +161,7 @@ struct JobProgress: Sendable {
         inputLosses[unit] = nil
         unfinishedCount -= 1
         finishedNanoseconds &+= plan.units[unit.position].cost.nanoseconds
+        openNanoseconds[plan.units[unit.position].stage, default: 0] &-= plan.units[unit.position].cost.nanoseconds
         return dependents[unit.position].filter { dependent in
             guard case .waiting(let count) = states[dependent.position] else { return false }
             states[dependent.position] = count == 1 ? .ready : .waiting(dependencies: count - 1)
@@ -175,6 +179,7 @@ struct JobProgress: Sendable {
         states[unit.position] = openState(of: unit)
         unfinishedCount += 1
         finishedNanoseconds &-= plan.units[unit.position].cost.nanoseconds
+        openNanoseconds[plan.units[unit.position].stage, default: 0] &+= plan.units[unit.position].cost.nanoseconds
         return dependents[unit.position].filter { dependent in
             switch states[dependent.position] {
             case .waiting(let count):

@@ -1,9 +1,11 @@
+import FileAccess
 import Glibc
 import Hummingbird
 import HummingbirdCore
 public import Logging
 internal import NIOCore
 public import ServiceLifecycle
+import SystemPackage
 
 /// Serves health, readiness, version, metrics and a page for people over HTTP.
 ///
@@ -63,7 +65,18 @@ public struct StatusServer: Service {
             try await application.run()
         } catch let error as IOError {
             if error.errnoCode == EADDRINUSE { throw StatusServerError.addressTaken("\(address)") }
-            throw StatusServerError.cannotListen(address: "\(address)", cause: "\(error)")
+            throw StatusServerError.cannotListen(address: "\(address)", cause: Self.cause(error))
+        }
+    }
+
+    /// What the system said, and what helps.
+    private static func cause(_ error: IOError) -> String {
+        switch error.errnoCode {
+        case EACCES, EPERM:
+            "ports below 1024 need a right that this user does not have (CAP_NET_BIND_SERVICE). Choose one from 1024 on "
+                + "with --http"
+        case EADDRNOTAVAIL: "this machine has no such address. Choose another with --http"
+        case let code: SystemWords.text(of: Errno(rawValue: code))
         }
     }
 }

@@ -1,3 +1,4 @@
+import ControlGroups
 import Foundation
 import Laboratory
 import LinearAlgebra
@@ -22,7 +23,7 @@ extension Study {
                 + "positions, pre-trained once and fine-tuned on \(inputs.taskNames.count) image tasks: "
                 + inputs.taskNames.joined(separator: ", ") + ".",
             seeds: Set(rows.compactMap(\.seed)).sorted(), date: Date().formatted(.iso8601.year().month().day()),
-            machine: "\(ProcessInfo.processInfo.activeProcessorCount) cores, OpenBLAS kernels "
+            machine: "\(MachineCapacity.current().processors) cores, OpenBLAS kernels "
                 + BLASEnvironment.kernels,
             version: options.version,
             settings: [

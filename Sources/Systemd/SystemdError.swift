@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Why the service manager cannot be told anything.
 public enum SystemdError: Error, Equatable, Sendable, CustomStringConvertible {
     /// `NOTIFY_SOCKET` is neither an absolute path nor an abstract name, or is too long for a socket.
@@ -12,7 +14,9 @@ public enum SystemdError: Error, Equatable, Sendable, CustomStringConvertible {
             "NOTIFY_SOCKET is \"\(address)\"; expected an absolute path or \"@\" and a name, of at most "
                 + "\(NotifySocket.addressBytesMax) bytes. It is set by the service manager: unset it to run without one."
         case .callFailed(let call, let address, let errorNumber):
-            "the service manager at \(address) was not told: \(call) failed with errno \(errorNumber)."
+            "the service manager at \(address) was not told: \(call) failed: \(Self.words(errorNumber))."
         }
     }
+
+    private static func words(_ errorNumber: Int32) -> String { unsafe String(cString: strerror(errorNumber)) }
 }

@@ -39,11 +39,17 @@ public struct JobReport: Equatable, Sendable {
     public var output: String
     /// What is being done.
     public var activity: String
+    /// Seconds since the coordinator took the job in or up, or that it took, by a clock that nobody sets; `nil` when
+    /// that is not known, as of jobs that ended before the coordinator started.
+    public var elapsedSeconds: Double?
+    /// Seconds that it is expected to take from now on; `nil` as long as that is not known.
+    public var leftSeconds: Double?
 
     /// Reports a job.
     public init(
         job: JobID, specPath: String, submittedAt: Double, finishedUnits: Int, totalUnits: Int, fraction: Double,
-        state: State, message: String, output: String, activity: String
+        state: State, message: String, output: String, activity: String, elapsedSeconds: Double? = nil,
+        leftSeconds: Double? = nil
     ) {
         self.job = job
         self.specPath = specPath
@@ -55,18 +61,24 @@ public struct JobReport: Equatable, Sendable {
         self.message = message
         self.output = output
         self.activity = activity
+        self.elapsedSeconds = elapsedSeconds
+        self.leftSeconds = leftSeconds
     }
 
     init(_ wire: WireJobStatus) throws(WireError) {
         guard (0...1).contains(wire.fraction), wire.submittedAt.isFinite else {
             throw .malformed("a job's progress is \(wire.fraction), submitted at \(wire.submittedAt)")
         }
+        for seconds in [wire.elapsedSeconds, wire.leftSeconds] {
+            guard seconds.isFinite, seconds >= 0 else { throw .malformed("a job takes \(seconds) seconds") }
+        }
         self.init(
             job: JobID(rawValue: wire.job), specPath: wire.specPath, submittedAt: wire.submittedAt,
             finishedUnits: try count(wire.finishedUnits, "a number of units"),
             totalUnits: try count(wire.totalUnits, "a number of units"), fraction: wire.fraction,
             state: try word(wire.state, "a job's state"), message: wire.message, output: wire.output,
-            activity: wire.activity)
+            activity: wire.activity, elapsedSeconds: wire.hasElapsedSeconds ? wire.elapsedSeconds : nil,
+            leftSeconds: wire.hasLeftSeconds ? wire.leftSeconds : nil)
     }
 
     var wire: WireJobStatus {
@@ -81,6 +93,8 @@ public struct JobReport: Equatable, Sendable {
         wire.message = message
         wire.output = output
         wire.activity = activity
+        if let elapsedSeconds { wire.elapsedSeconds = elapsedSeconds }
+        if let leftSeconds { wire.leftSeconds = leftSeconds }
         return wire
     }
 }

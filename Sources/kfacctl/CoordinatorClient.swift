@@ -67,7 +67,13 @@ struct CoordinatorClient: Sendable {
         } catch {
             throw CommandFailure(.badInput, error.description)
         }
+        if let problem = address.connectingProblem { throw CommandFailure(.badInput, problem) }
         let keys = try keys?.keys(for: address)
+        if let cause = await address.unreachability(within: patience.word) {
+            throw CommandFailure(
+                .unreachable,
+                "\(address): \(cause). Check the address, and that \"kfacd coordinator\" runs there.")
+        }
         let context = try Context()
         do {
             connection = try await ClientConnection.connect(to: address, keys: keys, context: context)
@@ -178,15 +184,18 @@ extension Submission {
 
     /// Reads a job file.
     init(file: String, overwrites: Bool, output: String? = nil) throws {
-        let path = URL(fileURLWithPath: file).standardizedFileURL.path
-        let output = output.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
+        let path = try absolutePath(file)
+        let output = try output.map(absolutePath)
         try Self.requireFile(file, at: path)
         do throws(TextFileError) {
             self.init(
                 specText: try TextFile.read(FilePath(path), limit: Self.specBytesMax), specPath: path,
                 overwrites: overwrites, output: output)
         } catch .unreadable(_, .noSuchFileOrDirectory) {
-            throw CommandFailure(.badInput, "\(file): there is no such job file. Check the path.")
+            throw CommandFailure(
+                .badInput,
+                "\(file): there is no such job file. Check the path."
+                    + (file.contains("\u{FFFD}") ? " Bytes of it that are not UTF-8 show as \u{FFFD}." : ""))
         } catch {
             throw CommandFailure(.badInput, error.description)
         }
@@ -211,4 +220,21 @@ extension Submission {
         "\(file): is a pipe or a device; expected a file, since the paths in a job start at its directory. Write the job "
             + "to a file first."
     }
+}
+
+/// A path that a user typed, as the daemons need it: from anywhere, and as a text.
+private func absolutePath(_ text: String) throws -> String {
+    let path: FilePath
+    do {
+        path = try WorkingDirectory.absolute(FilePath(text))
+    } catch {
+        throw CommandFailure(.badInput, "\(text): \(error)")
+    }
+    guard path.isText else {
+        throw CommandFailure(
+            .badInput,
+            "\(path): a name in it is not UTF-8 text (its other bytes show as \u{FFFD}), and files of jobs are named in "
+                + "UTF-8. Rename the directory, or work in another one.")
+    }
+    return path.string
 }

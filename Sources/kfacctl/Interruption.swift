@@ -2,12 +2,19 @@ import Console
 import Identifiers
 import WireProtocol
 
-/// SIGINT and SIGTERM as the end of a command with exit code 130.
+/// Signals as the end of a command with exit code 130.
 enum Interruption {
     /// Runs a body; on a signal it is cancelled, `onInterruption` cleans up, and the command ends.
+    ///
+    /// - Parameters:
+    ///   - outcome: What the command says then.
+    ///   - body: Should end soon once its task is cancelled.
+    ///   - onInterruption: Cleans up before the body is cancelled.
+    /// - Returns: What the body returned.
+    /// - Throws: ``CommandFailure`` with the outcome, and what the body throws.
     static func watched<Result: Sendable>(
-        _ body: @escaping @Sendable () async throws -> Result,
-        onInterruption: @escaping @Sendable () async throws -> Void
+        outcome: String = "interrupted.", _ body: @escaping @Sendable () async throws -> Result,
+        onInterruption: @escaping @Sendable () async throws -> Void = {}
     ) async throws -> Result {
         let result = try await SignalWatch.interruptible(body) {
             do {
@@ -17,7 +24,7 @@ enum Interruption {
             }
         }
         guard let result else {
-            throw CommandFailure(.interrupted, "interrupted; the job was cancelled and its files removed.")
+            throw CommandFailure(.interrupted, outcome)
         }
         return result
     }

@@ -17,11 +17,15 @@ struct Kfacctl: AsyncParsableCommand {
         ])
 
     static func main() async {
-        WriteAccess.survivingSizeLimit()
+        ProgramStart.prepare()
         DescriptorLimit.raise()
+        SignalWatch.begin()
+        var isOutputAside = false
         do {
             if let problem = DescriptorLimit.problem { throw CommandFailure(.badInput, problem) }
             var command = try parseAsRoot()
+            // A job that is done is done, whether or not anybody reads the summary.
+            isOutputAside = command is RunCommand
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
@@ -31,10 +35,23 @@ struct Kfacctl: AsyncParsableCommand {
             Terminal.error(failure.message)
             exit(withError: ExitCode(failure.code.rawValue))
         } catch {
-            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            end(error)
+        }
+        let code = Terminal.exitCode(isOutputAside: isOutputAside)
+        if code != 0 { exit(withError: ExitCode(code)) }
+    }
+
+    /// Ends the program for what is no failure of a command.
+    private static func end(_ error: any Error) -> Never {
+        switch exitCode(for: error) {
+        case .validationFailure:
             // DESIGN section 1: 2 is bad usage, where the parser would exit with 64.
             Terminal.error(fullMessage(for: error))
             exit(withError: ExitCode(CommandExit.badInput.rawValue))
+        case .failure where !(error is ExitCode):
+            Terminal.error(SystemWords.text(of: error))
+            exit(withError: ExitCode(CommandExit.failed.rawValue))
+        default: exit(withError: error)
         }
     }
 }

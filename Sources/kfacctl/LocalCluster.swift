@@ -1,59 +1,96 @@
 import Console
+import ControlGroups
+import FileAccess
 import Foundation
 import Publication
+import Synchronization
 import SystemPackage
 import WireProtocol
 
 /// A coordinator and workers on this machine: the same programs that run on a cluster, over loopback.
-///
-/// The daemons end when their standard input does, so that none is left behind even if this process is killed.
-final class LocalCluster: @unchecked Sendable {
-    // @unchecked Sendable because what is written is written before the first task sees the cluster; Process is read
-    // only for whether it runs.
+final class LocalCluster: Sendable {
+    /// What runs, and how.
+    struct Settings: Sendable {
+        /// How many workers.
+        var workerCount: Int
+        /// Memory of each, in MiB, or `nil` for an equal share of what is available.
+        var memoryMiB: UInt64?
+        /// Where the coordinator's state and the workers' blobs are kept while the job runs.
+        var place: TemporaryPlace
+        /// What the daemons log.
+        var logLevel: String
+    }
 
-    private let coordinator: Process
-    private let coordinatorInput = Pipe()
-    private var workers: [(process: Process, input: Pipe)] = []
-    /// All that the daemons keep: the coordinator's state, and below ``workerDirectory`` the workers' blobs.
-    private let stateDirectory: String
+    /// How long a daemon may take until it is ready: a busy machine or disk, not one that hangs.
+    private static let startLimit: Duration = .seconds(60)
+
     /// Where the coordinator listens.
-    private(set) var endpoint = ""
+    let endpoint: String
+    private let coordinator: DaemonChild
+    private let workers: [DaemonChild]
+    /// All that the daemons keep: the coordinator's state, and below `workers` the workers' blobs.
+    private let directory: OwnedDirectory
 
-    private let program: URL
+    private init(endpoint: String, coordinator: DaemonChild, workers: [DaemonChild], directory: OwnedDirectory) {
+        self.endpoint = endpoint
+        self.coordinator = coordinator
+        self.workers = workers
+        self.directory = directory
+    }
 
     /// Starts a coordinator and its workers; that they have joined, ``waitForWorkers(_:)`` tells.
     ///
-    /// - Parameters:
-    ///   - workerCount: How many workers.
-    ///   - memoryMiB: Memory of each, or `nil` for an equal share of what is available.
-    ///   - stateParent: Where the coordinator's state and the workers' blobs are kept while the job runs.
-    ///   - logLevel: What the daemons log.
-    /// - Throws: ``CommandFailure`` when a daemon cannot be found or does not start.
-    init(workerCount: Int, memoryMiB: UInt64?, stateParent: String, logLevel: String) async throws {
-        program = try Self.findDaemon()
-        stateDirectory = "\(stateParent)/kfacd-run-\(getpid())"
-        coordinator = Process()
-        let output = Pipe()
-        coordinator.executableURL = program
-        coordinator.arguments = [
-            "coordinator", "--bind", "tcp://127.0.0.1:0", "--state-directory", "\(stateDirectory)/coordinator",
-            "--heartbeat", "500", "--worker-timeout", "5000", "--http", "off", "--log-level", logLevel,
-            "--end-with-input",
-        ]
-        coordinator.environment = Self.environment
-        coordinator.standardInput = coordinatorInput
-        coordinator.standardOutput = output
-        try coordinator.run()
-        guard let line = Self.firstLine(of: output.fileHandleForReading), line.hasPrefix("ready ") else {
-            throw CommandFailure(.failed, "the coordinator did not start; its messages stand above.")
+    /// - Throws: ``CommandFailure`` when a daemon cannot be found or does not start, `CancellationError`; none runs and
+    ///   nothing is left then.
+    static func start(_ settings: Settings) async throws -> LocalCluster {
+        let program = try findDaemon()
+        let directory = try stateDirectory(in: settings.place)
+        var started: [DaemonChild] = []
+        do {
+            let coordinator = try DaemonChild(
+                "coordinator", program,
+                [
+                    "coordinator", "--bind", "tcp://127.0.0.1:0", "--state-directory",
+                    directory.path.appending("coordinator").string, "--heartbeat", "500", "--worker-timeout", "5000",
+                    "--http", "off", "--log-level", settings.logLevel, "--end-with-input",
+                ], environment: environment)
+            started.append(coordinator)
+            let line = try await coordinator.firstLine(within: startLimit)
+            guard line.hasPrefix("ready ") else {
+                throw CommandFailure(.failed, "the coordinator says \"\(line)\" and not where it listens.")
+            }
+            coordinator.showErrors()
+            let endpoint = String(line.dropFirst("ready ".count))
+            let workers = try startWorkers(settings, program, endpoint, directory) { started.append($0) }
+            return LocalCluster(endpoint: endpoint, coordinator: coordinator, workers: workers, directory: directory)
+        } catch {
+            stop(workers: Array(started.dropFirst()), coordinator: started.first, directory)
+            throw error
         }
-        endpoint = String(line.dropFirst(6))
-        guard workerCount > 0 else { return }
-        try FileManager.default.createDirectory(atPath: workerDirectory, withIntermediateDirectories: true)
-        let lanes = max(1, ProcessInfo.processInfo.activeProcessorCount / workerCount)
-        let memory = memoryMiB ?? Self.availableMiB * 4 / 5 / UInt64(workerCount)
-        for number in 1...workerCount {
-            try startWorker(number, lanes: lanes, memoryMiB: memory, logLevel: logLevel)
+    }
+
+    private static func startWorkers(
+        _ settings: Settings, _ program: URL, _ endpoint: String, _ directory: OwnedDirectory,
+        onStart: (DaemonChild) -> Void
+    ) throws -> [DaemonChild] {
+        guard settings.workerCount > 0 else { return [] }
+        let blobs = directory.path.appending("workers")
+        try Directories.create(blobs)
+        let capacity = MachineCapacity.current()
+        let lanes = max(1, capacity.processors / settings.workerCount)
+        let memory = settings.memoryMiB ?? max(1, capacity.memoryBytes(eachOf: settings.workerCount) >> 20)
+        // A named cache would be kept, and brought to the disk at the end; a fresh one below TMPDIR is neither.
+        // Idle threads of a pool that is never used would only cost memory.
+        let environment = environment.merging(["TMPDIR": blobs.string, "OPENBLAS_NUM_THREADS": "1"]) { $1 }
+        return try (1...settings.workerCount).map { number in
+            let worker = try DaemonChild(
+                "worker-\(number)", program,
+                [
+                    "worker", "--coordinator", endpoint, "--name", "worker-\(number)", "--lanes", "\(lanes)",
+                    "--memory", "\(memory)", "--http", "off", "--log-level", settings.logLevel, "--end-with-input",
+                ], environment: environment)
+            onStart(worker)
+            return worker
         }
     }
 
@@ -62,40 +99,43 @@ final class LocalCluster: @unchecked Sendable {
         ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("KFACD_") && $0.key != "CREDENTIALS_DIRECTORY" }
     }
 
-    /// Where workers make what they keep for a while only.
-    private var workerDirectory: String { "\(stateDirectory)/workers" }
-
-    private func startWorker(_ number: Int, lanes: Int, memoryMiB: UInt64, logLevel: String) throws {
-        let process = Process()
-        let input = Pipe()
-        process.executableURL = program
-        process.arguments = [
-            "worker", "--coordinator", endpoint, "--name", "worker-\(number)", "--lanes", "\(lanes)", "--memory",
-            "\(memoryMiB)", "--http", "off", "--log-level", logLevel, "--end-with-input",
-        ]
-        // A named cache would be kept, and brought to the disk at the end; a fresh one below TMPDIR is neither.
-        // Idle threads of a pool that is never used would only cost memory.
-        process.environment = Self.environment.merging(
-            ["TMPDIR": workerDirectory, "OPENBLAS_NUM_THREADS": "1"]
-        ) { $1 }
-        process.standardInput = input
-        process.standardOutput = FileHandle.nullDevice
-        try process.run()
-        workers.append((process, input))
+    private static func stateDirectory(in place: TemporaryPlace) throws -> OwnedDirectory {
+        do {
+            let parent = try WorkingDirectory.absolute(place.path)
+            guard parent.isText else {
+                throw CommandFailure(
+                    .badInput, "\(parent): the name is not UTF-8 text. Name another place with \(place.setting).")
+            }
+            return try OwnedDirectory(prefix: "kfacd-run-", in: place)
+        } catch let error as FileAccessError {
+            throw CommandFailure(.failed, error.description)
+        }
     }
 
+    // MARK: - While it runs
+
     /// Waits until all workers have joined.
+    ///
+    /// - Throws: ``CommandFailure`` with the last words of one that ended, or when they take too long.
     func waitForWorkers(_ client: CoordinatorClient) async throws {
-        let deadline = Date.now.addingTimeInterval(60)
+        let deadline = ContinuousClock.now + Self.startLimit
         while try await client.workers().count < workers.count {
-            guard coordinator.isRunning, workers.allSatisfy({ $0.process.isRunning }) else {
-                throw CommandFailure(.failed, "a worker ended before it joined; its messages stand above.")
+            guard coordinator.isRunning else {
+                throw CommandFailure(.failed, "the coordinator ended (status \(coordinator.status)).")
             }
-            guard Date.now < deadline else {
-                throw CommandFailure(.failed, "the workers did not join within a minute.")
+            if let ended = workers.first(where: { !$0.isRunning }) {
+                throw CommandFailure(
+                    .failed, "\(ended.name) ended before it joined (status \(ended.status)). \(ended.lastWords)")
+            }
+            guard ContinuousClock.now < deadline else {
+                throw CommandFailure(
+                    .failed,
+                    "the workers did not join within \(Self.startLimit.components.seconds) s. "
+                        + (workers.first?.lastWords ?? ""))
             }
             try await Task.sleep(for: .milliseconds(10))
         }
+        workers.forEach { $0.showErrors() }
     }
 
     /// The coordinator's name among those that publish files; it is there once the coordinator listens.
@@ -129,33 +169,30 @@ final class LocalCluster: @unchecked Sendable {
         while true {
             try await Task.sleep(for: .milliseconds(100))
             if !coordinator.isRunning {
-                return CommandFailure(
-                    .failed, "the coordinator ended unexpectedly (status \(coordinator.terminationStatus)).")
+                return CommandFailure(.failed, "the coordinator ended unexpectedly (status \(coordinator.status)).")
             }
-            if !workers.isEmpty, workers.allSatisfy({ !$0.process.isRunning }) {
+            if !workers.isEmpty, workers.allSatisfy({ !$0.isRunning }) {
                 return CommandFailure(
                     .failed,
-                    "every worker ended unexpectedly (status \(workers[0].process.terminationStatus)); was there "
-                        + "enough memory? See --memory.")
+                    "every worker ended unexpectedly (status \(workers[0].status)); was there enough memory? "
+                        + "See --memory.")
             }
         }
     }
 
     /// Ends all daemons and removes what they kept.
     func stop() {
-        for worker in workers { worker.input.fileHandleForWriting.closeFile() }
+        Self.stop(workers: workers, coordinator: coordinator, directory)
+    }
+
+    private static func stop(workers: [DaemonChild], coordinator: DaemonChild?, _ directory: OwnedDirectory) {
         // A worker in the middle of a unit is not waited for: nobody would take its result.
-        let deadline = Date.now.addingTimeInterval(2)
-        while Date.now < deadline, workers.contains(where: { $0.process.isRunning }) { usleep(10_000) }
-        for worker in workers where worker.process.isRunning { kill(worker.process.processIdentifier, SIGKILL) }
-        for worker in workers { worker.process.waitUntilExit() }
-        coordinatorInput.fileHandleForWriting.closeFile()
+        workers.forEach { $0.endInput() }
+        let deadline = ContinuousClock.now + .seconds(2)
+        for worker in workers { worker.end(within: max(.zero, ContinuousClock.now.duration(to: deadline))) }
         // Nor is a coordinator in the middle of a file, which nobody would go on with.
-        let end = Date.now.addingTimeInterval(5)
-        while Date.now < end, coordinator.isRunning { usleep(10_000) }
-        if coordinator.isRunning { kill(coordinator.processIdentifier, SIGKILL) }
-        coordinator.waitUntilExit()
-        try? FileManager.default.removeItem(atPath: stateDirectory)
+        coordinator?.end(within: .seconds(5))
+        directory.remove()
     }
 
     // MARK: - Finding things
@@ -171,23 +208,5 @@ final class LocalCluster: @unchecked Sendable {
         }
         throw CommandFailure(
             .failed, "the program \"kfacd\" is neither beside kfacctl (\(own.path)) nor on PATH. Install it there.")
-    }
-
-    private static func firstLine(of handle: FileHandle) -> String? {
-        var line = Data()
-        while let byte = try? handle.read(upToCount: 1), !byte.isEmpty {
-            if byte.first == UInt8(ascii: "\n") { return String(decoding: line, as: UTF8.self) }
-            line.append(byte)
-        }
-        return nil
-    }
-
-    private static var availableMiB: UInt64 {
-        let text = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)) ?? ""
-        for line in text.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
-            let number = line.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }
-            return (number ?? 1 << 20) >> 10
-        }
-        return 1024
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import FileAccess
 import Foundation
 import WireProtocol
 
@@ -28,21 +29,34 @@ struct PlanCommand: AsyncParsableCommand {
 
     func run() async throws {
         let submission = try Submission(file: job, overwrites: overwrite)
-        let cluster: LocalCluster?
-        let endpoint: String
-        if let coordinator = coordinator ?? ProcessInfo.processInfo.environment["KFACD_COORDINATOR"] {
-            (cluster, endpoint) = (nil, coordinator)
-        } else {
-            let own = try await LocalCluster(workerCount: 0, memoryMiB: nil, stateParent: "/var/tmp", logLevel: "error")
-            (cluster, endpoint) = (own, own.endpoint)
+        guard let endpoint = coordinator ?? ProcessInfo.processInfo.environment["KFACD_COORDINATOR"] else {
+            let plan = try await planHere(submission)
+            Terminal.note(plan.notices)
+            return try show(plan)
         }
-        defer { cluster?.stop() }
         let client = try await CoordinatorClient(
-            endpoint: endpoint, keys: cluster == nil ? keys : nil, patience: RequestPatience(seconds: timeout))
+            endpoint: endpoint, keys: keys, patience: RequestPatience(seconds: timeout))
         guard case .plan(let plan) = try await client.ask(.plan(submission)).reply else { return }
         await client.close()
         Terminal.note(plan.notices)
         try show(plan)
+    }
+
+    /// Plans with a coordinator of its own.
+    private func planHere(_ submission: Submission) async throws -> PlanSummary {
+        try await Interruption.watched {
+            let cluster = try await LocalCluster.start(
+                LocalCluster.Settings(
+                    workerCount: 0, memoryMiB: nil, place: .forRun(named: nil), logLevel: "error"))
+            defer { cluster.stop() }
+            let client = try await CoordinatorClient(
+                endpoint: cluster.endpoint, keys: nil, patience: RequestPatience(seconds: timeout))
+            guard case .plan(let plan) = try await client.ask(.plan(submission)).reply else {
+                throw CommandFailure(.failed, "the coordinator answered a question for a plan with something else")
+            }
+            await client.close()
+            return plan
+        }
     }
 
     private func show(_ plan: PlanSummary) throws {

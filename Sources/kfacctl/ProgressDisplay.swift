@@ -7,15 +7,17 @@ import WireProtocol
 struct ProgressDisplay {
     let client: CoordinatorClient
     let isQuiet: Bool
-
-    private static let barWidth = 28
+    /// How long a job may be paused without any progress before it is given up; `nil` for as long as it takes.
+    var patience: Duration?
 
     /// Waits for a job's end.
     ///
     /// - Returns: The job's last state; how it ended is the caller's business.
+    /// - Throws: ``CommandFailure`` when the coordinator does not answer, or the patience is at its end.
     func follow(_ job: JobID) async throws -> JobReport {
-        let start = Date.now
-        var lastLine = Date.distantPast
+        var output = ProgressOutput()
+        var pause = PauseWatch(patience: patience)
+        var timeLeft = TimeLeft()
         var misses = 0
         var hasAnswered = false
         while true {
@@ -30,36 +32,71 @@ struct ProgressDisplay {
                 misses += 1
                 continue
             }
-            let isInteractive = Terminal.isInteractive
-            if !isQuiet, isInteractive || Date.now.timeIntervalSince(lastLine) >= 10 || !report.state.isUnderWay {
-                let line = line(report, elapsed: Date.now.timeIntervalSince(start))
-                isInteractive ? Terminal.redraw(line) : Terminal.note(line)
-                lastLine = .now
-            }
-            if !report.state.isUnderWay {
-                if !isQuiet, isInteractive { Terminal.note("") }
-                return report
-            }
-            try await Task.sleep(for: .milliseconds(isInteractive ? 100 : 50))
+            try pause.note(report)
+            let isLast = !report.state.isUnderWay
+            let left = timeLeft.update(report.state == .running ? report.leftSeconds : nil)
+            if !isQuiet { output.show(line(report, left: left), isLast: isLast) }
+            if isLast { return report }
+            try await Task.sleep(for: .milliseconds(Terminal.isInteractive ? 200 : 50))
         }
     }
 
-    private func line(_ report: JobReport, elapsed: Double) -> String {
-        let filled = Int((report.fraction * Double(Self.barWidth)).rounded(.down))
-        let bar = String(repeating: "█", count: filled) + String(repeating: "·", count: Self.barWidth - filled)
-        let left = report.fraction > 0.02 ? elapsed / report.fraction * (1 - report.fraction) : .infinity
-        let percent = Int((report.fraction * 100).rounded(.down))
-        var line = "\(report.job) \(bar) \(percent) %  \(report.finishedUnits)/\(report.totalUnits) units  "
+    private func line(_ report: JobReport, left: Double?) -> ProgressLine {
+        let name = report.job.rawValue
+        let percent = "\(Int((report.fraction * 100).rounded(.down))) %"
+        let units = "\(report.finishedUnits)/\(report.totalUnits) units"
         switch report.state {
         case .running:
-            line += left.isFinite ? "\(Quantity.time(left)) left  " : ""
-            line += report.message.isEmpty ? report.activity : report.message
-        case .paused: line += "paused: \(report.message)"
-        case .succeeded: line += "done in \(Quantity.rounded(elapsed, 1)) s"
-        case .badInput, .failed: line += "failed"
-        case .cancelled: line += "cancelled"
+            return ProgressLine(
+                name: name, share: report.fraction,
+                figures: [percent] + (left.map { ["\(Quantity.time($0)) left"] } ?? []) + [units],
+                activity: report.message.isEmpty ? report.activity : report.message)
+        case .paused:
+            return ProgressLine(
+                name: name, share: nil, figures: [percent], activity: "paused: \(report.message)")
+        case .succeeded:
+            let took = report.elapsedSeconds.map { "done in \(Quantity.rounded($0, 1)) s" } ?? "done"
+            return ProgressLine(name: name, share: report.fraction, figures: [percent, took, units], activity: "")
+        case .badInput, .failed: return ProgressLine(name: name, share: nil, figures: [percent], activity: "failed")
+        case .cancelled: return ProgressLine(name: name, share: nil, figures: [percent], activity: "cancelled")
         }
-        return line
+    }
+}
+
+/// Says that a job waits for room, and for how long that was borne.
+private struct PauseWatch {
+    let patience: Duration?
+    private var reason = ""
+    /// When it was last seen to come on, or to begin to wait.
+    private var since = ContinuousClock.now
+    private var finishedUnits = 0
+
+    init(patience: Duration?) { self.patience = patience }
+
+    /// Takes in how the job is.
+    ///
+    /// - Throws: ``CommandFailure`` when it waits for too long.
+    mutating func note(_ report: JobReport) throws {
+        guard report.state == .paused else {
+            if !reason.isEmpty, report.state == .running { Terminal.note("\(report.job) goes on") }
+            reason = ""
+            return
+        }
+        if reason.isEmpty || report.finishedUnits != finishedUnits {
+            (since, finishedUnits) = (.now, report.finishedUnits)
+        }
+        if reason != report.message {
+            let limit = patience.map {
+                " It is given up after \($0.components.seconds) s without progress (--patience)."
+            }
+            Terminal.note("\(report.job) is paused: \(report.message)\(limit ?? "")")
+            reason = report.message
+        }
+        guard let patience, since.duration(to: .now) >= patience else { return }
+        throw CommandFailure(
+            .failed,
+            "\(report.job): paused for \(patience.components.seconds) s without progress: \(report.message) Make room and "
+                + "run it again, or let it wait longer with --patience SECONDS.")
     }
 }
 

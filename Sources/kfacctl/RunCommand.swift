@@ -1,6 +1,6 @@
 import ArgumentParser
 import Console
-import Dispatch
+import ControlGroups
 import FileAccess
 import Foundation
 import Identifiers
@@ -26,8 +26,15 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "Memory of each worker, in MiB; by default an equal share of four fifths of what is available.")
     var memory: UInt64?
 
-    @Option(help: "Directory for the coordinator's state and the workers' blobs while the job runs.")
-    var stateDirectory = "/var/tmp"
+    @Option(
+        help: """
+            Directory for the coordinator's state and the workers' blobs while the job runs. (default: TMPDIR, else \
+            /var/tmp)
+            """)
+    var stateDirectory: String?
+
+    @Option(help: "Seconds that the job may wait for room on a full disk, without progress, before it is given up.")
+    var patience = 600
 
     @Option(help: "What the daemons log: debug, info, notice, warning or error.")
     var logLevel = "warning"
@@ -40,12 +47,16 @@ struct RunCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let workers, !(1...1024).contains(workers) { throw ValidationError("--workers must lie in 1...1024.") }
+        guard (1...31_536_000).contains(patience) else {
+            throw ValidationError("--patience must lie in 1...31536000, a year.")
+        }
     }
 
     func run() async throws {
         let submission = try Submission(file: job, overwrites: overwrite, output: output)
         let ready = Mutex<CoordinatorClient?>(nil)
-        let report = try await Interruption.watched {
+        let outcome = "interrupted; the job was cancelled and its files removed."
+        let report = try await Interruption.watched(outcome: outcome) {
             let staged = Mutex<OutputDirectory?>(nil)
             let (cluster, client) = try await start()
             // Last of all, when nobody is left who could write there, or take the job up again.
@@ -80,7 +91,7 @@ struct RunCommand: AsyncParsableCommand {
                     owner: ClaimOwner(coordinator: cluster.coordinatorName, stateDirectory: ""), overwrites: false,
                     roots: .unlimited))
             return try await cluster.whileRunning {
-                try await ProgressDisplay(client: client, isQuiet: quiet).follow(id)
+                try await ProgressDisplay(client: client, isQuiet: quiet, patience: .seconds(patience)).follow(id)
             }
         } catch {
             if cluster.hasCoordinator { try? await client.cancelAll() }
@@ -90,9 +101,11 @@ struct RunCommand: AsyncParsableCommand {
 
     /// Starts the daemons; whatever ends this before they are ready, ends them too, and removes their state.
     private func start() async throws -> (LocalCluster, CoordinatorClient) {
-        let workerCount = workers ?? min(2, ProcessInfo.processInfo.activeProcessorCount)
-        let cluster = try await LocalCluster(
-            workerCount: workerCount, memoryMiB: memory, stateParent: stateDirectory, logLevel: logLevel)
+        let workerCount = workers ?? min(2, MachineCapacity.current().processors)
+        let cluster = try await LocalCluster.start(
+            LocalCluster.Settings(
+                workerCount: workerCount, memoryMiB: memory, place: .forRun(named: stateDirectory),
+                logLevel: logLevel))
         do {
             try Task.checkCancellation()
             let client = try await CoordinatorClient(endpoint: cluster.endpoint, keys: nil, patience: RequestPatience())
@@ -105,5 +118,12 @@ struct RunCommand: AsyncParsableCommand {
             cluster.stop()
             throw error
         }
+    }
+}
+
+extension TemporaryPlace {
+    /// Where the daemons of this machine keep what nobody needs afterwards.
+    static func forRun(named path: String?) -> TemporaryPlace {
+        TemporaryPlace(named: path, option: "--state-directory", usual: "/var/tmp")
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
+import Console
+import ControlGroups
 import CoordinatorService
-import Foundation
 import Keys
 import Messaging
 import PrometheusMetrics
@@ -66,10 +67,11 @@ struct CoordinatorCommand: AsyncParsableCommand {
         let threshold = LogThreshold(typed.logLevel())
         try typed.requireNoProblems()
         if options.printConfiguration {
-            FileHandle.standardOutput.write(Data(settings.text.utf8))
-            return
+            Terminal.print(settings.text.hasSuffix("\n") ? String(settings.text.dropLast()) : settings.text)
+            throw ExitCode(Terminal.exitCode())
         }
         guard var configuration = planned else { return }
+        try ThreadNeeds.require(lanes: 2)
         let protection = try ProtectionSettings(settings).coordinator(at: configuration.endpoint)
         (configuration.keys, configuration.roots) = (protection.keys, protection.roots)
         // One that ends with its parent belongs to a single run.
@@ -83,8 +85,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
         let daemon = CoordinatorDaemon(
             configuration: configuration, supervision: supervision, logger: logger, book: book
         ) {
-            // One line on standard output tells a parent process where to connect.
-            FileHandle.standardOutput.write(Data("ready \($0)\n".utf8))
+            // One line on standard output tells a parent process where to connect; without one nobody reads it.
+            Terminal.print("ready \($0)")
         }
         let process = DaemonProcess(
             settings: settings, threshold: threshold, logger: logger, supervision: supervision,
@@ -102,7 +104,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
         if let heartbeat, let timeout, timeout <= heartbeat {
             typed.refuse("worker-timeout", "expected more than heartbeat, which is \(heartbeat).")
         }
-        guard let endpoint = typed.endpoint("bind"), let heartbeat, let timeout else { return nil }
+        let endpoint = typed.endpoint("bind")
+        if let problem = endpoint?.bindingProblem { typed.refuse("bind", problem) }
+        guard let endpoint, let heartbeat, let timeout else { return nil }
         return CoordinatorConfiguration(
             endpoint: endpoint, stateDirectory: FilePath(typed.settings.text("state-directory") ?? ""),
             heartbeatInterval: .milliseconds(heartbeat), workerTimeout: .milliseconds(timeout),

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FileAccess
 import Foundation
 import Logging
 import PrometheusMetrics
@@ -64,8 +65,9 @@ struct DaemonProcess {
         do {
             try await group.run()
         } catch {
-            notifier.send(.status("failed: \(error)"), .stopping)
-            logger.error("stopped", metadata: [LogKeys.cause: "\(error)"])
+            let cause = SystemWords.text(of: error)
+            notifier.send(.status("failed: \(cause)"), .stopping)
+            logger.error("stopped", metadata: [LogKeys.cause: "\(cause)"])
             throw ExitCode(1)
         }
     }

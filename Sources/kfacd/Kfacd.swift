@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import FileAccess
 import Telemetry
 
@@ -11,7 +12,7 @@ struct Kfacd: AsyncParsableCommand {
         version: Build.version, subcommands: [CoordinatorCommand.self, WorkerCommand.self])
 
     static func main() async {
-        WriteAccess.survivingSizeLimit()
+        ProgramStart.prepare()
         await exiting { try parseAsRoot() }
     }
 }
@@ -29,14 +30,19 @@ extension Kfacd {
                 try command.run()
             }
         } catch let failure as UsageFailure {
-            print(JournalStream.errorText("Error: \(failure)"), to: &StandardError.stream)
+            Terminal.note(JournalStream.errorText("Error: \(failure)"))
             exit(withError: ExitCode(2))
         } catch {
-            let code = exitCode(for: error)
-            guard code == .validationFailure else { exit(withError: error) }
-            // DESIGN section 1: 2 is bad usage, where the parser would exit with 64.
-            print(JournalStream.errorText(fullMessage(for: error)), to: &StandardError.stream)
-            exit(withError: ExitCode(2))
+            switch exitCode(for: error) {
+            case .validationFailure:
+                // DESIGN section 1: 2 is bad usage, where the parser would exit with 64.
+                Terminal.note(JournalStream.errorText(fullMessage(for: error)))
+                exit(withError: ExitCode(2))
+            case .failure where !(error is ExitCode):
+                Terminal.note(JournalStream.errorText("Error: \(SystemWords.text(of: error))"))
+                exit(withError: ExitCode(1))
+            default: exit(withError: error)
+            }
         }
     }
 }

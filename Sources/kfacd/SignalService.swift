@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -18,19 +19,17 @@ struct SignalService: Service {
     private static let echo: Duration = .milliseconds(250)
 
     func run() async throws {
+        // A queue of its own, which needs no task to run: whatever keeps all of them busy, the limit holds.
+        let backstop = StopBackstop(limit: stopLimit, logger: logger)
+        defer { backstop.cancel() }
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         await cancelWhenGracefulShutdown {
-            var stopping: ContinuousClock.Instant?
+            var isStopping = false
             for await signal in signals {
                 if signal == .sighup {
                     await notifier.reloading { await handlers.run() }
-                } else if let begun = stopping {
-                    guard begun.duration(to: .now) > Self.echo else { continue }
-                    logger.warning("ended by a second signal")
-                    // 130, interrupted: what is under way is recovered like after a crash.
-                    _exit(130)
-                } else {
-                    stopping = .now
+                } else if !isStopping {
+                    isStopping = true
                     stop()
                 }
             }
@@ -40,8 +39,48 @@ struct SignalService: Service {
     private func stop() {
         notifier.send(.stopping)
         notifier.send(.extendTimeout(stopLimit + .seconds(5)))
-        StopLimit.begin(stopLimit, logger)
         Task { await shutdown.fire() }
+    }
+}
+
+/// Sees to it that a daemon which was told to end does: at once on a second signal, and in time after the first.
+private struct StopBackstop {
+    /// Who signals a process and then its group, as timeout(1) does, means it once.
+    private static let echo: Duration = .milliseconds(250)
+
+    private let sources: [any DispatchSourceSignal]
+
+    init(limit: Duration, logger: Logger) {
+        let queue = DispatchQueue(label: "kfacd-signals")
+        let state = SignalState()
+        sources = [SIGTERM, SIGINT].map { number in
+            let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+            source.setEventHandler {
+                guard let first = state.note() else { return StopLimit.begin(limit, logger) }
+                guard first.duration(to: .now) > Self.echo else { return }
+                logger.warning("ended by a second signal")
+                // 130, interrupted: what is under way is recovered like after a crash.
+                _exit(130)
+            }
+            source.resume()
+            return source
+        }
+    }
+
+    func cancel() { sources.forEach { $0.cancel() } }
+}
+
+/// When the first signal came.
+private final class SignalState: Sendable {
+    private let first = Mutex<ContinuousClock.Instant?>(nil)
+
+    /// Notes a signal, and says when the first came if this is another.
+    func note() -> ContinuousClock.Instant? {
+        first.withLock { first in
+            guard first == nil else { return first }
+            first = .now
+            return nil
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import ControlGroups
 import Foundation
 import Identifiers
@@ -84,15 +85,16 @@ struct WorkerCommand: AsyncParsableCommand {
         let threshold = LogThreshold(typed.logLevel())
         try typed.requireNoProblems()
         if options.printConfiguration {
-            FileHandle.standardOutput.write(Data(settings.text.utf8))
-            return
+            Terminal.print(settings.text.hasSuffix("\n") ? String(settings.text.dropLast()) : settings.text)
+            throw ExitCode(Terminal.exitCode())
         }
         guard var configuration = planned else { return }
+        try ThreadNeeds.require(lanes: configuration.lanes)
         let protection = try ProtectionSettings(settings).worker(of: configuration.coordinator)
         (configuration.keys, configuration.roots) = (protection.keys, protection.roots)
         let directory = try CacheDirectory(path: settings.text("cache-directory"))
         defer { directory.removeIfTemporary() }
-        configuration.cacheDirectory = FilePath(directory.path)
+        configuration.cacheDirectory = directory.path
         configuration.cacheLimit = cacheSize.map { .bytes(UInt64($0) << 20) } ?? .share
         configuration.keepsCache = !directory.isTemporary
         let logger = LogSetup.logger("kfacd-worker", threshold: threshold)
@@ -120,7 +122,9 @@ struct WorkerCommand: AsyncParsableCommand {
         let host = ProcessInfo.processInfo.hostName
         let name = settings.text("name") ?? host
         if name.isEmpty || name.utf8.count > 100 { typed.refuse("name", "expected 1 to 100 bytes.") }
-        guard let endpoint = typed.endpoint("coordinator"), let lanes, let memory, let patience, let drain else {
+        let endpoint = typed.endpoint("coordinator")
+        if let problem = endpoint?.connectingProblem { typed.refuse("coordinator", problem) }
+        guard let endpoint, let lanes, let memory, let patience, let drain else {
             return nil
         }
         // A restarted worker is another one: what the coordinator expects of the old one is void.

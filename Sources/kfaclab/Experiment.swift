@@ -1,4 +1,5 @@
 import ArgumentParser
+import ControlGroups
 import Foundation
 import Laboratory
 import SystemPackage
@@ -14,7 +15,9 @@ struct LabOptions: ParsableArguments {
     @Option(help: "The directory with base.safetensors, heads.safetensors and data.safetensors.")
     var data = "Examples/eight-tasks"
 
-    @Option(help: "Threads that compute; all cores by default. Results do not depend on it.")
+    @Option(
+        help:
+            "Threads that compute; by default one for each core that the process may use. Results do not depend on it.")
     var lanes: Int?
 
     /// Steps of a training: enough for any schedule, and few enough to count.
@@ -42,7 +45,7 @@ struct LabOptions: ParsableArguments {
 
     /// Passes on as many threads as asked for.
     func team(for base: BaseModel) -> PassTeam {
-        PassTeam(base.layout, laneCount: lanes ?? ProcessInfo.processInfo.activeProcessorCount)
+        PassTeam(base.layout, laneCount: lanes ?? MachineCapacity.current().processors)
     }
 }
 

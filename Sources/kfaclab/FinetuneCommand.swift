@@ -3,6 +3,7 @@ import Console
 import Foundation
 import Laboratory
 import Study
+import Synchronization
 import SystemPackage
 
 /// `kfaclab finetune`: trains one task's vector.
@@ -106,9 +107,13 @@ struct FinetuneCommand: Experiment {
         let file = FilePath(output)
         try StudyDirectory(file.removingLastComponent()).makeDirectory(file.removingLastComponent())
         let stepCount = steps
-        defer { if Terminal.isInteractive { Terminal.note("") } }
+        let output = Mutex(ProgressOutput())
+        defer { Terminal.keepLine() }
         let trained = try await training.run(on: team) { step in
-            if Terminal.isInteractive { Terminal.redraw("step \(step) of \(stepCount)") }
+            let line = ProgressLine(
+                name: task, share: Double(step) / Double(stepCount), figures: ["step \(step) of \(stepCount)"],
+                activity: "")
+            output.withLock { $0.show(line) }
         }
         try inputs.base.write(
             trained.taskVector, to: file,

@@ -17,16 +17,21 @@ struct Kfaclab: AsyncParsableCommand {
         subcommands: [CaptureCommand.self, FinetuneCommand.self, EvaluateCommand.self, ReproduceCommand.self])
 
     static func main() async {
-        WriteAccess.survivingSizeLimit()
+        ProgramStart.prepare()
+        SignalWatch.begin()
         // Passes run beside each other on threads of their own.
         BLASEnvironment.setThreadCount(1)
         do {
             var command = try parseAsRoot()
-            guard let experiment = command as? any Experiment else { return try command.run() }
+            guard let experiment = command as? any Experiment else {
+                try command.run()
+                return endOfOutput()
+            }
             let finished: Void? = try await SignalWatch.interruptible { try await experiment.perform() }
             if finished == nil {
                 end(.interrupted, command is ReproduceCommand ? "interrupted; run it again to go on." : "interrupted.")
             }
+            endOfOutput()
         } catch let error as LaboratoryError {
             end(error.isBadInput ? .badInput : .failed, "\(error)")
         } catch let error as StudyReportError {
@@ -34,9 +39,17 @@ struct Kfaclab: AsyncParsableCommand {
         } catch let error as SafetensorsError {
             end(.failed, "\(error)")
         } catch {
-            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
-            end(.badInput, fullMessage(for: error))
+            switch exitCode(for: error) {
+            case .validationFailure: end(.badInput, fullMessage(for: error))
+            case .failure where !(error is ExitCode): end(.failed, SystemWords.text(of: error))
+            default: exit(withError: error)
+            }
         }
+    }
+
+    private static func endOfOutput() {
+        let code = Terminal.exitCode()
+        if code != 0 { exit(withError: ExitCode(code)) }
     }
 
     private static func end(_ code: CommandExit, _ message: String) -> Never {

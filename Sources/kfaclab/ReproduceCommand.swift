@@ -44,7 +44,7 @@ struct ReproduceCommand: Experiment {
             options: Study.Options(
                 seeds: seeds.values, only: only?.values, stepCount: steps, version: "kfaclab \(Build.version)"),
             team: lab.team(for: inputs.base), daemon: try DaemonProgram(at: kfacctl.map { FilePath($0) }))
-        let line = ProgressLine()
+        let line = StudyProgressDisplay()
         defer { line.end() }
         let rows = try await study.run { line.show($0) }
         line.end()

@@ -21,12 +21,6 @@ extension SerialIntegrationTests {
                 killed.send(SIGKILL)
                 _ = try await killed.exitCode(within: .seconds(10))
                 #expect(try caches() == abandoned)
-                // As if it had been a while ago: what has just been made may be another's that is about to lock it.
-                for name in abandoned {
-                    try FileManager.default.setAttributes(
-                        [.modificationDate: Date.now.addingTimeInterval(-3600)],
-                        ofItemAtPath: "\(temporary.path)/\(name)/lock")
-                }
 
                 let second = try cluster.startWorker("second", environment: environment)
                 try await eventually("the second worker", within: .seconds(20)) {

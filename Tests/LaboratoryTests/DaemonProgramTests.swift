@@ -1,8 +1,9 @@
 import Foundation
-import Laboratory
 import SystemPackage
 import TestSupport
 import Testing
+
+@testable import Laboratory
 
 @Suite(.timeLimit(.minutes(2)))
 struct DaemonProgramTests {
@@ -71,6 +72,18 @@ struct DaemonProgramTests {
         // Whether it began or not, it must not outlive the test.
         defer { task.cancel() }
         // Ends with the suite's time limit, which cancels the sleep.
+        while !FileManager.default.fileExists(atPath: began) { try await Task.sleep(for: .milliseconds(5)) }
+        task.cancel()
+        #expect(await task.value == "interrupted.")
+    }
+
+    @Test func `a program that does not end when it is asked to is killed`() async throws {
+        let began = directory.appending("began")
+        var program = try program("trap '' TERM; touch '\(began)'; while :; do sleep 0.01; done")
+        program.patience = .milliseconds(50)
+        let (job, stubborn) = (job, program)
+        let task = Task { await message { () async throws(LaboratoryError) in try await stubborn.run(job) } }
+        defer { task.cancel() }
         while !FileManager.default.fileExists(atPath: began) { try await Task.sleep(for: .milliseconds(5)) }
         task.cancel()
         #expect(await task.value == "interrupted.")

@@ -88,7 +88,7 @@ import Testing
         #expect(all == [.callFailed(call: "sendto()", address: address, errorNumber: ENOENT)])
         #expect(
             all.first?.description
-                == "the service manager at \(address) was not told: sendto() failed with errno \(ENOENT).")
+                == "the service manager at \(address) was not told: sendto() failed: No such file or directory.")
     }
 
     @Test(arguments: ["relative", "@", "/", "vsock:2:1234", "/" + String(repeating: "x", count: 107)])

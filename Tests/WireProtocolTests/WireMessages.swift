@@ -243,7 +243,9 @@ enum WireMessages {
         state: .running,
         message: "waits for memory",
         output: "/home/u/out",
-        activity: "merge of \"fc\""
+        activity: "merge of \"fc\"",
+        elapsedSeconds: 12.5,
+        leftSeconds: 40
     )
 
     private static var otherJob: JobReport {

@@ -1955,9 +1955,32 @@ nonisolated struct WireJobStatus: Sendable {
 
   var activity: String = String()
 
+  /// By a clock that nobody sets: seconds since the job began, or that it took; absent when that is not known.
+  var elapsedSeconds: Double {
+    get {_elapsedSeconds ?? 0}
+    set {_elapsedSeconds = newValue}
+  }
+  /// Returns true if `elapsedSeconds` has been explicitly set.
+  var hasElapsedSeconds: Bool {self._elapsedSeconds != nil}
+  /// Clears the value of `elapsedSeconds`. Subsequent reads from it will return its default value.
+  mutating func clearElapsedSeconds() {self._elapsedSeconds = nil}
+
+  /// What it is expected to take from now on; absent as long as that is not known.
+  var leftSeconds: Double {
+    get {_leftSeconds ?? 0}
+    set {_leftSeconds = newValue}
+  }
+  /// Returns true if `leftSeconds` has been explicitly set.
+  var hasLeftSeconds: Bool {self._leftSeconds != nil}
+  /// Clears the value of `leftSeconds`. Subsequent reads from it will return its default value.
+  mutating func clearLeftSeconds() {self._leftSeconds = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+
+  fileprivate var _elapsedSeconds: Double? = nil
+  fileprivate var _leftSeconds: Double? = nil
 }
 
 nonisolated struct WireWorkerList: Sendable {
@@ -5710,7 +5733,7 @@ nonisolated extension WireJobList: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireJobStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".JobStatus"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}spec_path\0\u{3}submitted_at\0\u{3}finished_units\0\u{3}total_units\0\u{1}fraction\0\u{1}state\0\u{1}message\0\u{1}output\0\u{1}activity\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}spec_path\0\u{3}submitted_at\0\u{3}finished_units\0\u{3}total_units\0\u{1}fraction\0\u{1}state\0\u{1}message\0\u{1}output\0\u{1}activity\0\u{3}elapsed_seconds\0\u{3}left_seconds\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5728,12 +5751,18 @@ nonisolated extension WireJobStatus: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 8: try { try decoder.decodeSingularStringField(value: &self.message) }()
       case 9: try { try decoder.decodeSingularStringField(value: &self.output) }()
       case 10: try { try decoder.decodeSingularStringField(value: &self.activity) }()
+      case 11: try { try decoder.decodeSingularDoubleField(value: &self._elapsedSeconds) }()
+      case 12: try { try decoder.decodeSingularDoubleField(value: &self._leftSeconds) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.job.isEmpty {
       try visitor.visitSingularStringField(value: self.job, fieldNumber: 1)
     }
@@ -5764,6 +5793,12 @@ nonisolated extension WireJobStatus: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.activity.isEmpty {
       try visitor.visitSingularStringField(value: self.activity, fieldNumber: 10)
     }
+    try { if let v = self._elapsedSeconds {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 11)
+    } }()
+    try { if let v = self._leftSeconds {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 12)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5778,6 +5813,8 @@ nonisolated extension WireJobStatus: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.message != rhs.message {return false}
     if lhs.output != rhs.output {return false}
     if lhs.activity != rhs.activity {return false}
+    if lhs._elapsedSeconds != rhs._elapsedSeconds {return false}
+    if lhs._leftSeconds != rhs._leftSeconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

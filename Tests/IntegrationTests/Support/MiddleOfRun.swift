@@ -44,6 +44,12 @@ struct MiddleOfRun {
         return found
     }
 
+    /// Where the states of runs are kept.
+    var statePath: String { state.path }
+
+    /// The states that are kept there.
+    var states: [String] { (try? state.names()) ?? [] }
+
     /// What is left in the output and the state directory, and among temporary files.
     var leftovers: [String] {
         let output = model.directory.appending("out")

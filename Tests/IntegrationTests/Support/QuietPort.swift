@@ -43,7 +43,7 @@ enum QuietPort {
         for _ in 0..<4 {
             do {
                 return try await start(try next())
-            } catch let error as WaitError where error.description.contains("Address already in use") {
+            } catch let error as WaitError where error.description.contains("another program listens there") {
                 continue
             }
         }

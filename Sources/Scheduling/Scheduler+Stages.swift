@@ -2,7 +2,7 @@ public import Identifiers
 public import JobPlan
 import OrderedCollections
 
-/// How long a job may still take; nothing here changes the scheduler.
+/// How far the stages and the layers of a job are; nothing here changes the scheduler.
 extension Scheduler {
     /// A stage of a job, and how far it is.
     public struct StageCount: Equatable, Sendable {
@@ -41,27 +41,6 @@ extension Scheduler {
                 .note(job.states[unit.index.position])
         }
         return counts
-    }
-
-    /// Seconds until a running job is done, were it alone: what is left of each stage by the pace that its units have
-    /// had so far, shared by the lanes that are there.
-    ///
-    /// - Returns: `nil` before enough is known: no unit is finished, or nobody is there who could go on.
-    public func remainingSeconds(of id: JobID) -> Double? {
-        guard let job = jobs[id] else { return nil }
-        let known = job.pace.values.reduce((elapsed: 0.0, nominal: 0.0)) { sum, stage in
-            (sum.elapsed + stage.elapsed, sum.nominal + stage.nominal)
-        }
-        let lanes = roster.workers.values.reduce(0) { $0 + $1.capacity.lanes }
-        guard known.nominal > 0, known.elapsed > 0, lanes > 0 else { return nil }
-        var (workers, own) = (0.0, 0.0)
-        for unit in job.plan.units where !job.isFinished(unit.index) {
-            let stage = job.pace[unit.stage]
-            let pace = stage.map { $0.nominal > 0 ? $0.elapsed / $0.nominal : 0 } ?? known.elapsed / known.nominal
-            let seconds = unit.cost.nominalSeconds * pace
-            if unit.isForWorker { workers += seconds } else { own += seconds }
-        }
-        return workers / Double(lanes) + own / Double(settings.coordinatorLanes)
     }
 }
 

@@ -1,0 +1,39 @@
+import Glibc
+
+/// What the limits of a process (getrlimit(2)) leave of memory.
+struct ProcessLimits: Equatable {
+    /// Bytes that it may still map, `nil` without a limit.
+    var memoryBytes: UInt64?
+
+    /// Subtracts what is used from what is allowed.
+    ///
+    /// - Parameters:
+    ///   - addressSpace: `RLIMIT_AS` (ulimit -v), `nil` without one.
+    ///   - data: `RLIMIT_DATA` (ulimit -d), which counts private writable mappings too, `nil` without one.
+    ///   - pages: The text of `/proc/self/statm`.
+    ///   - pageBytes: The size of a page.
+    init(addressSpace: UInt64?, data: UInt64?, pages: String, pageBytes: UInt64) {
+        let counts = pages.split(separator: " ").map { UInt64($0) ?? 0 }
+        func left(_ limit: UInt64?, _ field: Int) -> UInt64? {
+            let used = (counts.indices.contains(field) ? counts[field] : 0).multipliedReportingOverflow(by: pageBytes)
+            return limit.map { $0 > used.partialValue ? $0 - used.partialValue : 0 }
+        }
+        // Fields 1 and 6 of proc(5): the size of all, and of data and stacks.
+        memoryBytes = [left(addressSpace, 0), left(data, 5)].compactMap(\.self).min()
+    }
+
+    /// Looks at this process.
+    static func current(pages: String) -> ProcessLimits {
+        ProcessLimits(
+            addressSpace: soft(RLIMIT_AS), data: soft(RLIMIT_DATA), pages: pages,
+            pageBytes: UInt64(max(sysconf(Int32(_SC_PAGESIZE)), 1)))
+    }
+
+    private static func soft(_ resource: __rlimit_resource) -> UInt64? {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0, limit.rlim_cur != rlim_t.max else {
+            return nil
+        }
+        return UInt64(limit.rlim_cur)
+    }
+}

@@ -1,0 +1,48 @@
+import Glibc
+
+/// Whether the threads can be had that a program needs: a limit shows only when one is refused, and what then lacks a
+/// thread in the middle of its work stands still or ends in a trap.
+public enum ThreadAllowance {
+    /// More are not tried for: the trial takes a moment, and a limit above this is none that matters.
+    private static let triedMax = 512
+    /// What a thread of the trial needs to wait.
+    ///
+    /// The C library refuses a stack that does not hold the thread's own variables of all libraries besides.
+    private static let stackBytes = 1 << 19
+
+    /// What stands against so many threads, as a sentence; `nil` when they can be had.
+    ///
+    /// They are begun together, and end again.
+    public static func problem(needing wanted: Int) -> String? {
+        let wanted = min(wanted, triedMax)
+        let gate = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+        defer { gate.deallocate() }
+        pthread_mutex_init(gate, nil)
+        pthread_mutex_lock(gate)
+        let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
+        defer { attributes.deallocate() }
+        pthread_attr_init(attributes)
+        pthread_attr_setstacksize(attributes, stackBytes)
+        var threads: [pthread_t] = []
+        var failure: Int32 = 0
+        while threads.count < wanted, failure == 0 {
+            var thread = pthread_self()
+            failure = pthread_create(
+                &thread, attributes,
+                { gate in
+                    guard let gate = gate?.assumingMemoryBound(to: pthread_mutex_t.self) else { return nil }
+                    pthread_mutex_lock(gate)
+                    pthread_mutex_unlock(gate)
+                    return nil
+                }, gate)
+            if failure == 0 { threads.append(thread) }
+        }
+        pthread_mutex_unlock(gate)
+        for thread in threads { pthread_join(thread, nil) }
+        pthread_attr_destroy(attributes)
+        pthread_mutex_destroy(gate)
+        guard failure == EAGAIN || failure == ENOMEM else { return nil }
+        return "only \(threads.count) of \(wanted) threads can be begun: a limit of processes or of memory is reached. "
+            + "Raise it (ulimit -u, TasksMax or pids.max of the control group; ulimit -v), or give fewer lanes."
+    }
+}

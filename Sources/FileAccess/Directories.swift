@@ -1,0 +1,84 @@
+public import Glibc
+public import SystemPackage
+
+/// Directories as a whole.
+public enum Directories {
+    /// Whether something is there, be it a link that leads nowhere.
+    public static func exists(_ path: FilePath) -> Bool {
+        var status = stat()
+        return unsafe path.withPlatformString { unsafe lstat($0, &status) } == 0
+    }
+
+    /// Makes a directory and those above it that do not exist; one that exists is left as it is.
+    ///
+    /// - Parameters:
+    ///   - path: The directory.
+    ///   - mode: Its permissions, of which the process's mask takes some away; those above it get what is usual.
+    ///   - setting: What names the place, for the message.
+    /// - Throws: ``FileAccessError`` about the first directory that cannot be made.
+    public static func create(
+        _ path: FilePath, mode: mode_t = 0o777, setting: String? = nil
+    ) throws(FileAccessError) {
+        var code = make(path, mode)
+        let parent = path.removingLastComponent()
+        if code == .noSuchFileOrDirectory, !parent.isEmpty, parent != path {
+            try create(parent, setting: setting)
+            // Once only: some file systems say so whatever there is above.
+            code = make(path, mode)
+        }
+        guard let code, !(code == .fileExists && isDirectory(path)) else { return }
+        throw FileAccessError(
+            path, "the directory cannot be made", code == .fileExists ? .notDirectory : code, setting: setting)
+    }
+
+    private static func make(_ path: FilePath, _ mode: mode_t) -> Errno? {
+        unsafe path.withPlatformString { unsafe mkdir($0, mode) } == 0 ? nil : Errno(rawValue: errno)
+    }
+
+    /// Whether a path leads to a directory.
+    public static func isDirectory(_ path: FilePath) -> Bool {
+        var status = stat()
+        return unsafe path.withPlatformString { unsafe stat($0, &status) } == 0
+            && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Whether this user may make files in a directory.
+    public static func isWritable(_ path: FilePath) -> Bool {
+        unsafe path.withPlatformString { unsafe access($0, W_OK | X_OK) } == 0
+    }
+
+    /// Removes a file, a link itself, or a directory with everything in it; nothing when it is not there.
+    ///
+    /// - Throws: ``FileAccessError`` about the first thing that cannot be removed; what is gone is gone.
+    public static func remove(_ path: FilePath) throws(FileAccessError) {
+        if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { return }
+        let code = Errno(rawValue: errno)
+        if code == .noSuchFileOrDirectory { return }
+        // Linux says of a directory that it is one; other systems, that it is not permitted.
+        guard code == .isDirectory || code == .notPermitted else {
+            throw FileAccessError(path, "it cannot be removed", code)
+        }
+        for name in try names(in: path) { try remove(path.appending(name.components)) }
+        guard unsafe path.withPlatformString({ unsafe rmdir($0) }) == 0 || errno == ENOENT else {
+            throw FileAccessError(path, "the directory cannot be removed", Errno(rawValue: errno))
+        }
+    }
+
+    /// The names in a directory, whatever their bytes are, without `.` and `..`.
+    private static func names(in directory: FilePath) throws(FileAccessError) -> [FilePath] {
+        guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
+            throw FileAccessError(directory, "the directory cannot be listed", Errno(rawValue: errno))
+        }
+        defer { unsafe closedir(stream) }
+        var names: [FilePath] = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) {
+                    unsafe FilePath(platformString: $0)
+                }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+}

@@ -1,0 +1,167 @@
+import Console
+import FileAccess
+import Foundation
+import Synchronization
+
+/// A daemon that this program started: it ends when its standard input does, so that none is left behind even if this
+/// process is killed.
+final class DaemonChild: Sendable {
+    /// What it is called in messages.
+    let name: String
+    private let process: Process
+    private let input = Pipe()
+    private let output: ChildLines
+    private let errors: ChildLines
+
+    /// Starts a daemon.
+    ///
+    /// - Throws: ``CommandFailure`` when it cannot be started.
+    init(_ name: String, _ program: URL, _ arguments: [String], environment: [String: String]) throws {
+        self.name = name
+        process = Process()
+        process.executableURL = program
+        process.arguments = arguments
+        process.environment = environment
+        // A directory that is there whatever becomes of this one, whose path Foundation does not know when it is long.
+        process.currentDirectoryURL = URL(fileURLWithPath: "/")
+        let (outputPipe, errorPipe) = (Pipe(), Pipe())
+        process.standardInput = input
+        process.standardOutput = outputPipe
+        process.standardError = errorPipe
+        do {
+            try process.run()
+        } catch {
+            throw CommandFailure(
+                .failed, "\(program.path): the \(name) cannot be started: \(SystemWords.text(of: error))")
+        }
+        output = ChildLines(outputPipe) { _ in }
+        errors = ChildLines(errorPipe) { Terminal.note($0) }
+    }
+
+    var isRunning: Bool { process.isRunning }
+
+    /// How it ended.
+    var status: Int32 { process.terminationStatus }
+
+    /// Lets what it says on standard error through to ours, from its first line on.
+    func showErrors() { errors.show() }
+
+    /// Its last lines on standard error, for the message of a failure.
+    var lastWords: String {
+        errors.waitForEnd(within: isRunning ? .zero : .seconds(1))
+        let lines = errors.takeLast()
+        return lines.isEmpty
+            ? "It said nothing." : "Its last words:\n" + lines.map { "  \($0)" }.joined(separator: "\n")
+    }
+
+    /// Waits for the first line on standard output.
+    ///
+    /// - Throws: ``CommandFailure`` with its last words when it ends before that or takes too long; `CancellationError`.
+    func firstLine(within limit: Duration) async throws -> String {
+        let deadline = ContinuousClock.now + limit
+        while true {
+            if let line = output.first { return line }
+            guard isRunning else {
+                throw CommandFailure(.failed, "the \(name) ended before it was ready (status \(status)). \(lastWords)")
+            }
+            guard ContinuousClock.now < deadline else {
+                throw CommandFailure(
+                    .failed, "the \(name) was not ready within \(limit.components.seconds) s. \(lastWords)")
+            }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    /// Asks it to end.
+    func endInput() { try? input.fileHandleForWriting.close() }
+
+    /// Waits for its end, then ends it, and waits again, but never for ever: what the kernel holds in a call to a disk
+    /// that hangs does not end before that does.
+    func end(within limit: Duration) {
+        endInput()
+        wait(limit)
+        if isRunning { kill(process.processIdentifier, SIGKILL) }
+        wait(.seconds(5))
+        if isRunning {
+            Terminal.note("the \(name) (process \(process.processIdentifier)) does not end; its files stay.")
+        }
+        errors.show()
+        errors.waitForEnd(within: .seconds(1))
+    }
+
+    private func wait(_ limit: Duration) {
+        let deadline = ContinuousClock.now + limit
+        while ContinuousClock.now < deadline, isRunning { usleep(5000) }
+    }
+}
+
+/// The lines that a child writes into a pipe, read by a thread of their own until the last one.
+private final class ChildLines: Sendable {
+    private struct State {
+        var first: String?
+        /// Bound: ``keptMax``.
+        var last: [String] = []
+        var isShown = false
+        var hasEnded = false
+    }
+
+    private static let keptMax = 10
+
+    private let state = Mutex(State())
+    private let tell: @Sendable (String) -> Void
+
+    init(_ pipe: Pipe, tell: @escaping @Sendable (String) -> Void) {
+        self.tell = tell
+        let handle = pipe.fileHandleForReading
+        Thread.detachNewThread { self.read(handle) }
+    }
+
+    var first: String? { state.withLock { $0.first } }
+
+    /// The last lines, which are told now: not once more when all are shown.
+    func takeLast() -> [String] {
+        state.withLock { state in
+            defer { if !state.isShown { state.last = [] } }
+            return state.last
+        }
+    }
+
+    /// Passes on what was kept back, and from now on every line.
+    func show() {
+        state.withLock { state in
+            guard !state.isShown else { return }
+            state.isShown = true
+            state.last.forEach(tell)
+        }
+    }
+
+    func waitForEnd(within limit: Duration) {
+        let deadline = ContinuousClock.now + limit
+        while !state.withLock({ $0.hasEnded }), ContinuousClock.now < deadline { usleep(1000) }
+    }
+
+    private func read(_ handle: FileHandle) {
+        var rest: [UInt8] = []
+        var block = [UInt8](repeating: 0, count: 1 << 14)
+        while true {
+            let count = Foundation.read(handle.fileDescriptor, &block, block.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { break }
+            rest += block[..<count]
+            while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+                take(String(decoding: rest[..<end], as: UTF8.self))
+                rest.removeSubrange(...end)
+            }
+        }
+        if !rest.isEmpty { take(String(decoding: rest, as: UTF8.self)) }
+        state.withLock { $0.hasEnded = true }
+    }
+
+    private func take(_ line: String) {
+        state.withLock { state in
+            if state.first == nil { state.first = line }
+            if state.isShown { tell(line) }
+            state.last = state.last.suffix(Self.keptMax - 1) + [line]
+        }
+    }
+}

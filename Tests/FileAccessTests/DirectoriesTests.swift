@@ -1,0 +1,81 @@
+import FileAccess
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite struct DirectoriesTests {
+    private let directory: TemporaryDirectory
+    private var root: FilePath { FilePath(directory.path) }
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    @Test func `a directory is made with those above it, and one that exists stays`() throws {
+        let path = root.appending("a/b/c")
+        try Directories.create(path)
+        try directory.write([1], to: "a/b/c/file")
+        try Directories.create(path)
+        #expect(Directories.exists(path.appending("file")))
+    }
+
+    @Test func `a file in the way is named with the remedy`() throws {
+        try directory.write([], to: "file")
+        for path in [root.appending("file"), root.appending("file/below")] {
+            let error = #expect(throws: FileAccessError.self) { try Directories.create(path, setting: "--place") }
+            #expect(
+                error?.description
+                    == "\(path): the directory cannot be made: a part of the path is no directory. Name another place "
+                    + "with --place.")
+        }
+    }
+
+    @Test func `a tree goes with whatever names it holds, and a link goes without what it leads to`() throws {
+        try directory.write([1], to: "kept/file")
+        try Directories.create(root.appending("tree/deep/er"))
+        try directory.write([1], to: "tree/deep/er/file")
+        let odd = FilePath(
+            platformString: "\(directory.path)/tree/".utf8CString.dropLast() + [CChar(bitPattern: 0xFF), 0])
+        #expect(!odd.isText)
+        try Directories.create(odd)
+        try FileManager.default.createSymbolicLink(
+            atPath: directory.appending("tree/link"), withDestinationPath: directory.appending("kept"))
+        try Directories.remove(root.appending("tree"))
+        #expect(!Directories.exists(root.appending("tree")))
+        #expect(Directories.exists(root.appending("kept/file")))
+        try Directories.remove(root.appending("never there"))
+    }
+
+    @Test func `the directory of a process that lives stays, and that of one that is gone goes with the next`() throws {
+        let place = TemporaryPlace(named: directory.path, option: "--place", usual: "/tmp")
+        let first = try OwnedDirectory(prefix: "own-", in: place)
+        let second = try OwnedDirectory(prefix: "own-", in: place)
+        #expect(Directories.exists(first.path) && Directories.exists(second.path))
+        // What nobody holds the lock of, as after the end of its process; and what has no lock at all.
+        let left = root.appending("own-1-0")
+        try Directories.create(left, mode: 0o700)
+        try directory.write([], to: "own-1-0/owner")
+        let foreign = root.appending("own-notes")
+        try Directories.create(foreign, mode: 0o700)
+        let third = try OwnedDirectory(prefix: "own-", in: place)
+        #expect(!Directories.exists(left))
+        #expect([first.path, second.path, third.path, foreign].allSatisfy { Directories.exists($0) })
+        second.remove()
+        #expect(!Directories.exists(second.path))
+        withExtendedLifetime((first, third)) {}
+    }
+
+    @Test func `a place that the environment names wrongly is said, with its name`() throws {
+        let place = TemporaryPlace(named: nil, option: "--place", usual: root.appending("missing"))
+        let error = #expect(throws: FileAccessError.self) { _ = try OwnedDirectory(prefix: "own-", in: place) }
+        if ProcessInfo.processInfo.environment["TMPDIR"] == nil {
+            let text = try #require(error?.description)
+            #expect(text.contains("missing") && text.contains("TMPDIR or --place"), "\(text)")
+        }
+    }
+
+    @Test func `a relative path begins at the working directory`() throws {
+        let working = try WorkingDirectory.path()
+        #expect(try WorkingDirectory.absolute("a/../b/./c") == working.appending("b/c"))
+        #expect(try WorkingDirectory.absolute("/x/../y") == "/y")
+    }
+}

@@ -1,0 +1,141 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// What the system allows, and what it says when it does not.
+    @Suite struct SystemLimitTests {
+        private let model: SmallModel
+
+        init() throws { model = try SmallModel() }
+
+        private func run(_ prefix: String, _ command: [String]) async throws -> (code: Int32, program: RunningProgram) {
+            let shell = try RunningProgram(
+                "/bin/bash", ["-c", "\(prefix) exec \"$@\"", "bash"] + command, name: "shell-\(UUID().uuidString)",
+                in: model.directory, environment: ["TMPDIR": model.directory.path])
+            return (try await shell.exitCode(within: .seconds(60)), shell)
+        }
+
+        private var job: [String] {
+            [
+                Programs.client, "run", model.jobPath, "--workers", "1", "--quiet", "--log-level", "notice",
+                "--state-directory", model.directory.path,
+            ]
+        }
+
+        @Test func `a worker has one lane for each processor of the mask`() async throws {
+            let (code, program) = try await run("", ["/usr/bin/taskset", "-c", "0"] + job)
+            #expect(code == 0, "\(program.logTail)")
+            #expect(program.errors.contains(" lanes=1 "), "\(program.errors)")
+        }
+
+        @Test func `a limit of the address space bounds the memory of units`() async throws {
+            let (code, program) = try await run("ulimit -v 4000000;", job)
+            #expect(code == 0, "\(program.logTail)")
+            let field = try #require(
+                program.errors.split(separator: " ").first { $0.hasPrefix("memory_mib=") }, "\(program.errors)")
+            #expect(try #require(Int(field.dropFirst("memory_mib=".count))) < 4_000_000 / 1024)
+        }
+
+        @Test func `files that may not grow are an error with words and no signal`() async throws {
+            let (code, program) = try await run("ulimit -f 1;", job)
+            #expect(code == 1 || code == 2, "\(program.logTail)")
+            #expect(!FileManager.default.fileExists(atPath: "\(model.outputPath)/report.json"))
+        }
+
+        @Test func `a daemon that ends at its start is reported with what it said`() async throws {
+            // A regular file stands where the coordinator's state belongs.
+            try model.directory.write([], to: "taken")
+            var command = job
+            command[command.count - 1] = model.directory.appending("taken")
+            let (code, program) = try await run("", command)
+            #expect(code == 1)
+            let place = model.directory.appending("taken")
+            #expect(
+                program.errors
+                    == "error: \(place): the directory cannot be made: a part of the path is no directory. Name another "
+                    + "place with --state-directory.\n")
+        }
+
+        @Test(arguments: ["run", "plan"])
+        func `a directory for temporary files that is none is named with its setting`(command: String) async throws {
+            let missing = model.directory.appending("missing")
+            let client = try await Client.run(
+                [command, model.jobPath], in: model.directory, environment: ["TMPDIR": missing])
+            #expect(client.exitCode == 1)
+            #expect(client.errors.contains(missing) && client.errors.contains("TMPDIR"), "\(client.errors)")
+            #expect(!client.errors.contains("Error Domain"))
+        }
+
+        @Test func `a working directory of more than a thousand bytes works`() async throws {
+            let part = String(repeating: "d", count: 200)
+            let deep = ([model.directory.path] + Array(repeating: part, count: 6)).joined(separator: "/")
+            let script =
+                "mkdir -p \(deep); cp -r \(model.directory.path)/[bcj]* \(deep); cd \(deep); "
+            let (code, program) = try await run(
+                script,
+                [
+                    Programs.client, "run", "job.yaml", "--workers", "1", "--quiet", "--state-directory",
+                    model.directory.path,
+                ])
+            #expect(code == 0, "\(program.logTail)")
+            #expect(FileManager.default.fileExists(atPath: "\(deep)/out/report.json"))
+        }
+
+        @Test func `a name that is not UTF-8 is told as such`() async throws {
+            let script = "mkdir $'x\\xff'; cp -r [bcj]* $'x\\xff'; cd $'x\\xff'; "
+            let (code, program) = try await run(script, [Programs.client, "run", "job.yaml", "--quiet"])
+            #expect(code == 2)
+            #expect(program.errors.contains("is not UTF-8 text"), "\(program.errors)")
+        }
+
+        // MARK: - Endpoints
+
+        private func coordinator(_ endpoint: String) -> [String] {
+            [
+                Programs.daemon, "coordinator", "--bind", endpoint, "--http", "off", "--state-directory",
+                model.directory.appending("state"),
+            ]
+        }
+
+        @Test(arguments: ["localhost", "some-host.example"])
+        func `a name to listen at is refused with what to write`(host: String) async throws {
+            var command = coordinator("tcp://\(host):0")
+            if host != "localhost" { command += ["--root", "/"] }
+            let (code, program) = try await run("", command)
+            #expect(code == 2)
+            #expect(program.errors.contains("name an address, such as 127.0.0.1"), "\(program.errors)")
+        }
+
+        @Test func `an endpoint that cannot be listened at is told in words`() async throws {
+            try model.directory.write([1], to: "file")
+            let file = model.directory.appending("file")
+            for (endpoint, words) in [
+                ("ipc://\(file)", "\(file) is there already and is no socket"),
+                ("ipc://\(file)-no/socket", "there is no directory \(file)-no"),
+                ("tcp://127.0.0.1:99999", "the port is not a number"),
+            ] {
+                let (code, program) = try await run("", coordinator(endpoint))
+                #expect(code == (endpoint.hasPrefix("tcp") ? 2 : 1), "\(program.logTail)")
+                #expect(program.errors.contains(words), "\(program.errors)")
+                #expect(!program.errors.contains("errno"), "\(program.errors)")
+            }
+            #expect(try model.directory.read("file") == [1])
+        }
+
+        @Test func `a client that can reach nobody says so at once`() async throws {
+            for (endpoint, code, words): (String, Int32, String) in [
+                ("ipc://\(model.directory.path)/none", 3, "there is no socket"),
+                ("tcp://127.0.0.1:0", 2, "a port from 1 to 65535"), ("inproc://x", 2, "reaches only this process"),
+                ("http://127.0.0.1:80", 2, "expected tcp://HOST:PORT"), ("tcp://127.0.0.1", 2, "has no port"),
+            ] {
+                let start = ContinuousClock.now
+                let result = try await Client.run(
+                    ["jobs", "--coordinator", endpoint, "--timeout", "30"], in: model.directory)
+                #expect(result.exitCode == code, "\(endpoint): \(result.errors)")
+                #expect(result.errors.contains(words), "\(result.errors)")
+                #expect(start.duration(to: .now) < .seconds(15))
+            }
+        }
+    }
+}
