@@ -2,6 +2,7 @@ import Foundation
 import Identifiers
 import JobPlan
 import Messaging
+import Publication
 import Scheduling
 import SystemPackage
 import WireProtocol

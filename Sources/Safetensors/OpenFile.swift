@@ -163,7 +163,7 @@ func within<Value>(
     } catch {
         switch error {
         case .callFailed(let path, let call, let code): throw .callFailed(file: path, call: call, code: code)
-        case .notFile(let path): throw .notRegularFile(file: path)
+        case .notFile(let path): throw .notRegularFile(file: path, kind: "a pipe, a socket or a device")
         case .outside, .unusableRoot, .tooManyNames: throw .outsideRoots(error)
         }
     }

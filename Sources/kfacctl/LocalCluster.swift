@@ -140,7 +140,7 @@ final class LocalCluster: Sendable {
 
     /// The coordinator's name among those that publish files; it is there once the coordinator listens.
     var coordinatorName: String {
-        CoordinatorIdentity.read(in: FilePath("\(stateDirectory)/coordinator")) ?? ""
+        CoordinatorIdentity.read(in: directory.path.appending("coordinator")) ?? ""
     }
 
     /// Whether the coordinator runs.

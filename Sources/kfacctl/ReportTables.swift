@@ -74,10 +74,6 @@ struct ReportTables {
         return lines.joined(separator: "\n")
     }
 
-    private func list(_ names: [String]) -> String {
-        names.prefix(3).joined(separator: ", ") + (names.count > 3 ? ", …" : "")
-    }
-
     private var interference: String? {
         guard let found = report["interference"] as? [String: Any],
             let rows = found["normalized"] as? [[Any]], let vectors = found["task_vectors"] as? [String],

@@ -171,10 +171,12 @@ import Testing
         try #require(mkfifo(pipe.string, 0o600) == 0)
         #expect(try roots.kind(of: pipe) == .other)
         #expect(throws: FileRootsError.notFile(path: pipe)) { try roots.open(pipe) }
-        #expect(throws: SafetensorsError.notRegularFile(file: pipe)) {
+        #expect(throws: SafetensorsError.notRegularFile(file: pipe, kind: "a pipe, a socket or a device")) {
             try SafetensorsFile(opening: pipe, within: roots)
         }
-        #expect(throws: SafetensorsError.notRegularFile(file: pipe)) { try SafetensorsFile(opening: pipe) }
+        #expect(throws: SafetensorsError.notRegularFile(file: pipe, kind: "a pipe")) {
+            try SafetensorsFile(opening: pipe)
+        }
     }
 
     @Test func `of what lies at a path only the kind is told`() throws {
