@@ -1,7 +1,7 @@
 /// How many columns of a terminal a text takes.
 ///
-/// Source: Unicode Standard Annex 11 (wide and fullwidth), and what terminals do with combining marks and pictures. What
-/// terminals draw in different ways counts with the wider one, so that a line which is cut by it never wraps.
+/// Source: Unicode Standard Annex 11 (wide and fullwidth), and what terminals do with combining marks and pictures.
+/// What terminals draw in different ways counts with the wider one, so that a line which is cut by it never wraps.
 public enum DisplayWidth {
     private static let ellipsis: Character = "…"
 

@@ -23,6 +23,9 @@ public struct OwnedDirectory: Sendable {
         let (parent, setting) = (try WorkingDirectory.absolute(place.path), place.setting)
         // What the environment names is there, or the name is wrong.
         if place.isOption { try Directories.create(parent, setting: setting) }
+        guard Directories.exists(parent) else {
+            throw FileAccessError(parent, "nothing can be made in it", .noSuchFileOrDirectory, setting: setting)
+        }
         Self.removeAbandoned(prefix: prefix, in: parent)
         let digits = String(UInt64.random(in: .min ... .max), radix: 16)
         let name = "\(prefix)\(getpid())-\(String(repeating: "0", count: 16 - digits.count))\(digits)"

@@ -4,8 +4,8 @@ import TaskArithmetic
 /// The shares λ_t of the merged tasks in a mean under factors; under other methods every task's is 1.
 ///
 /// A share is the task's curvature weight (its samples, unless `curvature_weight` says otherwise) over the sum of all
-/// tasks that take part in the tensor: one of weight 0 does not, and takes its curvature with it. A task vector enters a
-/// merge as λ_t · w_t · Δ_t, w_t the user's `weight`, in layers with factors and in all other tensors alike.
+/// tasks that take part in the tensor: one of weight 0 does not, and takes its curvature with it. A task vector enters
+/// a merge as λ_t · w_t · Δ_t, w_t the user's `weight`, in layers with factors and in all other tensors alike.
 public struct TaskShares: Equatable, Sendable {
     private var weights: [TaskName: Double] = [:]
 

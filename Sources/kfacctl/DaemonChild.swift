@@ -56,7 +56,8 @@ final class DaemonChild: Sendable {
 
     /// Waits for the first line on standard output.
     ///
-    /// - Throws: ``CommandFailure`` with its last words when it ends before that or takes too long; `CancellationError`.
+    /// - Throws: ``CommandFailure`` with its last words when it ends before that or takes too long;
+    ///   `CancellationError`.
     func firstLine(within limit: Duration) async throws -> String {
         let deadline = ContinuousClock.now + limit
         while true {

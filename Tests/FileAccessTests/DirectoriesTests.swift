@@ -30,6 +30,7 @@ import Testing
     }
 
     @Test func `a tree goes with whatever names it holds, and a link goes without what it leads to`() throws {
+        try Directories.create(root.appending("kept"))
         try directory.write([1], to: "kept/file")
         try Directories.create(root.appending("tree/deep/er"))
         try directory.write([1], to: "tree/deep/er/file")

@@ -132,6 +132,7 @@ struct StudyDirectoryTests {
     }
 
     @Test func `a study of a later version is refused`() throws {
+        try directory.claim(settings)
         try temporary.write(Array(#"{"format": "kfaclab.study/2", "steps": "3"}"#.utf8), to: "deep/study/study.json")
         let found = message { () throws(LaboratoryError) in try directory.claim(settings) }
         #expect(found.contains("is of the format \"kfaclab.study/2\", \(newer) \"kfaclab.study/1\""), "\(found)")

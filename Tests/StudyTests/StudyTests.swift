@@ -241,7 +241,7 @@ struct StudyTests {
         try files.directory.write(Array(report.utf8), to: "report.json")
         let script = """
             #!/bin/sh
-            directory=$(dirname "$2")
+            directory="${2%.yaml}"
             mkdir -p "$directory/merged"
             cp '\(files.path("base.safetensors"))' "$directory/merged/model.safetensors"
             cp '\(files.path("report.json"))' "$directory/report.json"
