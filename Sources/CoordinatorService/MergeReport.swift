@@ -52,10 +52,9 @@ struct MergeReport {
                 name, .number("\(tensors.count { $0.tensor.differing.contains(position) })"))
         }
         let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
-        let byRule = ElementwiseRule.allCases.map { rule in
-            JSONValue.Member(
-                rule.reportKey,
-                names(.changed) { !covered.contains($0) && settings.elementwiseRule(tensor: $0) == rule })
+        let byRule = ElementwiseRule.allCases.compactMap { rule -> JSONValue.Member? in
+            let merged = names(.changed) { !covered.contains($0) && settings.elementwiseRule(tensor: $0) == rule }
+            return merged == .array([]) ? nil : JSONValue.Member(rule.reportKey, merged)
         }
         return byRule + [
             .init("merged_with_factors", names(.changed, covered.contains)),

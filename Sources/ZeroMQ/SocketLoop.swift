@@ -43,6 +43,8 @@ struct SocketLoop: ~Copyable {
     private var ownConnection: PeerConnection?
     private var reception: ReceptionGuard<PeerConnection>
     private var unheard: UnheardConnections<DescriptorWitness>
+    /// Connections by which a message came before libzmq told that they were accepted, by descriptor.
+    private var heardEarly: [Int32: PeerConnection] = [:]
     private let room: ConnectionRoom
     private var receptionSettled = ContinuousClock.now
     // A dealer's queue is full: sleep until libzmq says it is not.
@@ -205,6 +207,7 @@ struct SocketLoop: ~Copyable {
             if connection == nil { connection = self.connection(of: frame) }
             assembly.append(frame)
         }
+        noteEarly(frame.descriptor)
         if isWatching {
             let descriptor = frame.descriptor
             reception.deliver(assembly.byteCount, descriptor: descriptor)
@@ -219,6 +222,12 @@ struct SocketLoop: ~Copyable {
             connection?.hangUp()
             core.events.append(.malformed(assembly.routingIdentity, problem.reason))
         }
+    }
+
+    /// Remembers a connection by which a message came before libzmq told that it was accepted.
+    private mutating func noteEarly(_ descriptor: Int32) {
+        guard core.role == .router, reception.connection(at: descriptor) == nil else { return }
+        if let connection = PeerConnection(descriptor: descriptor) { heardEarly[descriptor] = connection }
     }
 
     /// The connection that a frame came by, if it still stands.
@@ -257,6 +266,7 @@ struct SocketLoop: ~Copyable {
             case .accepted: try takeIn(descriptor: value)
             case .connected: ownConnection = PeerConnection(descriptor: value)
             case .disconnected, .closed:
+                heardEarly[value] = nil
                 reception.end(descriptor: value)
                 unheard.end(descriptor: value)
             default: break
@@ -269,12 +279,16 @@ struct SocketLoop: ~Copyable {
     private mutating func takeIn(descriptor: Int32) throws(ZeroMQError) {
         // By now it may be over, and the number be that of another file of this process.
         guard let connection = PeerConnection(descriptor: descriptor), connection.isMade(to: endpoint) else {
-            core.countUnheard(from: "an address that was gone at once", .failed)
+            if heardEarly.removeValue(forKey: descriptor) == nil {
+                core.countUnheard(from: "an address that was gone at once", .failed)
+            }
             return
         }
         // The number may have been that of a connection that ended: what it left is not this one's.
         try drain()
         reception.begin(connection, descriptor: descriptor, receivedBytes: connection.receivedBytes ?? 0)
+        // Its message may have come before the news of it.
+        guard heardEarly.removeValue(forKey: descriptor) != connection else { return }
         guard let witness = DescriptorWitness(of: connection) else {
             reception.end(descriptor: descriptor)
             guard PeerConnection(descriptor: descriptor) == connection else {
@@ -329,7 +343,7 @@ struct SocketLoop: ~Copyable {
         socket = try Socket(.router, in: context)
         try options.apply(to: socket, role: .router, endpoint: endpoint)
         monitor = try MonitorSocket(watching: socket, in: context)
-        (ended, reception) = (EndedPeers(), Self.receptionGuard(core.limits))
+        (ended, reception, heardEarly) = (EndedPeers(), Self.receptionGuard(core.limits), [:])
         unheard = Self.unheardConnections(core.limits, room, options)
         for attempt in 1...Self.rebindCount {
             do throws(ZeroMQError) {
