@@ -22,6 +22,7 @@ public struct TaskShares: Equatable, Sendable {
     /// - Parameters:
     ///   - task: The task.
     ///   - participants: The tasks that take part in the tensor, this one among them.
+    /// - Returns: Its share; the shares of all participants sum to 1.
     public func share(of task: TaskName, among participants: [TaskName]) -> Double {
         guard let weight = weights[task] else { return 1 }
         let total = participants.reduce(0) { $0 + (weights[$1] ?? 0) }

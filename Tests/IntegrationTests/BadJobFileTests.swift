@@ -77,7 +77,8 @@ extension SerialIntegrationTests {
             try Data("no tensors".utf8).write(
                 to: URL(fileURLWithPath: model.directory.appending("checkpoints/alpha.safetensors")))
             try await model.expectRefusal(
-                "bass.safetensors: No such file or directory", "checkpoints/alpha.safetensors:", "captures/beta.safetensors:",
+                "bass.safetensors: No such file or directory", "checkpoints/alpha.safetensors:",
+                "captures/beta.safetensors:",
                 "captures/gamma.safetensors: metadata \"samples\" is missing")
         }
     }

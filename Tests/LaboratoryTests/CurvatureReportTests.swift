@@ -64,6 +64,8 @@ struct CurvatureReportTests {
     }
 
     @Test func `a missing file is named`() {
-        #expect(refusal("/nowhere/report.json") == "/nowhere/report.json: open failed: No such file or directory (errno 2).")
+        #expect(
+            refusal("/nowhere/report.json") == "/nowhere/report.json: open failed: No such file or directory (errno 2)."
+        )
     }
 }
