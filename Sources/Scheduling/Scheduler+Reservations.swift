@@ -23,7 +23,7 @@ extension Scheduler {
     /// The unit that a worker is kept for, as long as it waits for it.
     mutating func reservedEntry(for worker: WorkerID) -> ReadyQueue.Entry? {
         guard let unit = reservations[worker] else { return nil }
-        // Who cannot have it now for another reason than memory is kept for nothing.
+        // Keeping a worker only helps a unit that lacks nothing but memory.
         let canWait = hasInputs(unit) && mayTry(unit, worker) && !isComputedForAnother(unit)
         if canWait, jobs[unit.job]?.states[unit.unit.position] == .ready { return entry(for: unit) }
         releaseReservation(of: unit)
