@@ -4,8 +4,9 @@ import OrderedCollections
 
 /// Units that need much memory: smaller ones go past them while they do not fit, but not for ever.
 ///
-/// A worker that is filled again and again by small units never has room for a large one, however urgent that is. After
-/// ``SchedulerSettings/passesMax`` units went past it one worker is kept for it, and takes nothing else until it fits.
+/// A worker that small units fill again and again never has room for a large one, however urgent. After
+/// ``SchedulerSettings/passesMax`` units went past a large one, a worker is kept for it and takes nothing else until it
+/// fits.
 extension Scheduler {
     /// Counts that a unit was passed over, and keeps the worker for it when that was too often.
     ///
