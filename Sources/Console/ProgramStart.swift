@@ -2,11 +2,10 @@ import Glibc
 
 /// What every program of ours does first.
 public enum ProgramStart {
-    /// Makes sure that what goes wrong with an output is told by the call that writes, and not by a signal that ends
-    /// the program.
+    /// Lets the call that writes tell what goes wrong with an output, instead of a signal that ends the program.
     ///
-    /// Nobody who reads ends nothing (SIGPIPE), a file that may grow no more is an error with words (SIGXFSZ), and what
-    /// was closed by whoever started the program leads nowhere, instead of to the next file that is opened.
+    /// A reader that went away ends nothing (SIGPIPE). A file that may grow no more is an error with words (SIGXFSZ).
+    /// A standard descriptor that the caller closed leads to `/dev/null`, not to the next file that is opened.
     public static func prepare() {
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)

@@ -56,10 +56,10 @@ public enum Terminal {
 
     /// The exit code of a program that did what it was to do, once all data is written.
     ///
-    /// - Parameter isOutputAside: Whether what it was to do is more than to print: then a reader who went away is none
-    ///   of its business.
-    /// - Returns: 0; 1 behind a message when standard output failed; 141 without one when nobody read it, which is how
-    ///   shells show the end by SIGPIPE.
+    /// - Parameter isOutputAside: Whether the program was to do more than print: then a reader who went away does not
+    ///   matter.
+    /// - Returns: 0; 1 after a message when standard output failed; 141 without a message when nobody read it, as
+    ///   shells show an end by SIGPIPE.
     public static func exitCode(isOutputAside: Bool = false) -> Int32 {
         let failure = state.withLock { $0.outputFailure }
         switch failure {

@@ -39,7 +39,7 @@ struct CheckpointAdvice {
             + "model.merge_and_unload(), then model.save_pretrained()."
     }
 
-    /// The sentences of what went wrong, those whose cause is known with what to do.
+    /// The sentences for an error; where the cause is known they say what to do.
     func sentences(for error: SafetensorsError) -> [String] {
         switch error {
         case .callFailed(_, _, .noSuchFileOrDirectory): [missing]

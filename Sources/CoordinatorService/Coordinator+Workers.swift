@@ -201,7 +201,7 @@ extension Coordinator {
     }
 
     private func failCollection(of blob: BlobDigest, from worker: WorkerID, _ message: String) {
-        // What was refused because of a full disk, or is no longer wanted, says nothing about the worker.
+        // A blob that a full disk refused, or that nobody wants any more, says nothing about the worker.
         guard scheduler.isCollecting(blob, from: worker) else { return }
         logger.warning(
             "a blob could not be collected",
@@ -209,7 +209,7 @@ extension Coordinator {
         happen(.collectionFailed(blob, from: worker))
     }
 
-    /// Forgets what a worker waits for that is gone, or what of it is not wanted any more.
+    /// Forgets the ranges that a worker waits for: all, when it is gone, or those that nobody wants any more.
     func forgetRequests(of peer: RoutingIdentity, where isForgotten: (RangeRequest) -> Bool = { _ in true }) {
         for blob in waitingRanges.keys {
             waitingRanges[blob]?.removeAll { $0.peer == peer && isForgotten($0.range) }

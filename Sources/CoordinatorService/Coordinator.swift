@@ -168,7 +168,7 @@ actor Coordinator {
         for event in pending.take() { all.append(scheduler.handle(event, at: now)) }
         deadline = all.last?.deadline
         let records = all.flatMap(\.records)
-        // Nobody else asks the scheduler meanwhile to change, so what is settled below is what was committed.
+        // The scheduler does not change during the commit, so `settled` takes up exactly what was committed.
         if !records.isEmpty { try await commitWhenThereIsRoom(records) }
         let ended = all.flatMap(\.endedJobs)
         for job in ended { await end(job) }

@@ -3,12 +3,12 @@ import JobPlan
 import OrderedCollections
 import WireProtocol
 
-/// What workers were given, so that a late word is told from one that nobody can have said rightly.
+/// What workers were given: it tells a late word from a forged one.
 ///
-/// A worker speaks of what it was given in this life of the coordinator, whatever became of it since. One that comes
-/// back from an earlier life may also speak of what it had then, which is no more than it can hold at once.
-/// Bound: ``workersMax`` workers, of which the one that was given something least lately is forgotten; of each so much
-/// as ``keptCount(lanes:)`` says, of both kinds.
+/// A worker may speak of what it was given in this life of the coordinator, whatever became of it. A worker that comes
+/// back from an earlier life may also speak of what it had then: no more than it can hold at once.
+/// Bound: ``workersMax`` workers, of which the one whose latest lease is the oldest is forgotten; of each, and of both
+/// kinds, what ``keptCount(lanes:)`` says.
 struct GivenLeases {
     /// What is to be made of a word about a unit.
     enum Verdict: Equatable {

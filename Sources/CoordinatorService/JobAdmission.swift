@@ -55,8 +55,8 @@ enum JobAdmission {
             problems += output.problems(publishing: []).map { JobProblem(at: spec.output.location, $0) }
             throw JobRefusal(problems: problems)
         }
-        // What the files say of each other is said with the rest, unless it would only echo what was misread. Where
-        // nothing else is wrong the plan says it.
+        // Contradictions between files are told with the rest, unless they would only echo a file that was misread.
+        // Where nothing else is wrong the plan tells them.
         if formProblems.isEmpty, !problems.isEmpty, !reader.isBaseWrong, inventory.isComplete(for: spec) {
             problems += spec.problems(against: inventory)
         }

@@ -17,7 +17,7 @@ struct JobClock {
     private var ended: [(job: JobID, duration: Duration)] = []
 
     private static let endedMax = 1000
-    /// What is known after less is chance.
+    /// Before a job has worked so long, and done such a share, its time left would be chance.
     private static let workMin: (elapsed: Duration, share: Double) = (.seconds(2), 0.02)
 
     /// Notes that a job was taken in, or up again.

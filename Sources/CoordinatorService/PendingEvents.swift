@@ -1,10 +1,10 @@
 import Identifiers
 import Scheduling
 
-/// What has happened and was not handled yet, since the journal commits what was before.
+/// Events that wait while the journal commits earlier ones.
 ///
-/// A commit may wait for hours when the disk is full. Of signs of life, which go on meanwhile, each worker's latest is
-/// kept; anything else is answered by orders that do not leave before the commit, so that it does not go on for long.
+/// A commit may take hours when the disk is full. Signs of life go on meanwhile: each worker's latest is kept. Other
+/// events cease soon, since the orders that they wait for do not leave before the commit.
 /// Bound: ``eventsMax``.
 struct PendingEvents {
     /// Events kept, signs of life aside.

@@ -1,8 +1,8 @@
 /// Chunks that peers may send without being asked again, bounded over all of them.
 ///
 /// Each upload's own credit bounds a peer; many peers that send at once to a slow disk would still fill the memory.
-/// What goes beyond the bound waits its turn. A peer that has none under way gets one chunk at once all the same, so
-/// that nobody can take the credit of others for ever: the bound is ``chunksMax`` and one chunk for each peer.
+/// What goes beyond the bound waits its turn. A peer with nothing under way gets one chunk at once all the same: so
+/// nobody can hold the credit of others for ever. The bound is ``chunksMax`` and one chunk for each peer.
 struct UploadCredit<Peer: Hashable> {
     /// One upload.
     struct Key: Hashable {

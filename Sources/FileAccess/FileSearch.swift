@@ -2,8 +2,8 @@ public import SystemPackage
 
 /// Finds the files that a pattern names, below roots and within bounds.
 ///
-/// Every directory is opened under the roots before a name in it is looked at; what links lead outside to is passed
-/// over, as is what does not exist: from the outcome nobody learns what lies there. Source: DESIGN section 1.
+/// Every directory is opened under the roots before a name in it is looked at. Links that lead outside are passed over,
+/// as names are that do not exist: the outcome tells nobody what lies outside. Source: DESIGN section 1.
 public struct FileSearch {
     /// How much is looked at for all patterns of a search together.
     public struct Limits: Sendable {

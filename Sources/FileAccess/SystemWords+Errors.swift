@@ -2,8 +2,10 @@ import Foundation
 import SystemPackage
 
 extension SystemWords {
-    /// The sentence for any error: that of a type of ours, or the words for what the system reported beneath one of
-    /// Foundation's, whose own description is made for a debugger.
+    /// The sentence for any error.
+    ///
+    /// An error of ours has its own. Foundation's describe themselves to a debugger: there the words are those for what
+    /// the system reported beneath.
     public static func text(of error: any Error) -> String {
         switch error {
         case let code as Errno: text(of: code)

@@ -1,7 +1,7 @@
 /// Which lease of a unit this is, counted from 1: a result is judged by the attempt that it answers.
 ///
-/// Above the count stands a mark of the job, so that what a worker still computes for a job of the same name, which a
-/// coordinator of another state has given, is not taken for this one's.
+/// Above the count stands a mark of the job. Jobs of coordinators with different state may have the same name: the mark
+/// tells a late result of one from a result of the other.
 /// Source: DESIGN section 6, guarantee 3.
 public struct Attempt: Hashable, Sendable, Codable, Comparable, CustomStringConvertible {
     /// Bits of the count; the mark stands above them.

@@ -5,9 +5,9 @@ import SystemPackage
 
 /// The files beside a base's tensors that belong to the model, and those that do not.
 ///
-/// What every model of its kind has is told by its name (configuration, tokenizer); what one model has is told by who
-/// refers to it: `auto_map` its Python code, `modules.json` its subdirectories, other configuration its files. What was
-/// left behind by training is never copied.
+/// Files that every model of its kind has are known by their names (configuration, tokenizer). Files of this model
+/// alone are known by references: `auto_map` names its Python code, `modules.json` its subdirectories, other
+/// configuration its files. States of training are never copied.
 public struct CompanionFiles: Equatable, Sendable {
     /// The files that go with the tensors: paths within the model's directory, sorted.
     public private(set) var copied: [String] = []

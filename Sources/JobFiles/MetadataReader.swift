@@ -114,7 +114,7 @@ func wrapping<Value: ~Copyable>(
     do throws(SafetensorsError) { return try body() } catch { throw .safetensors(error) }
 }
 
-/// Runs what throws the errors of matrices where ours are thrown, which name a file.
+/// Runs `body`, and adds the file's name to an error that it throws.
 func wrapping<Value: ~Copyable>(
     _ file: FilePath,
     _ body: () throws(LinearAlgebraError) -> Value

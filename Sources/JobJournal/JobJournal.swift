@@ -189,8 +189,9 @@ public actor JobJournal {
         return false
     }
 
-    /// Forgets what nobody will ask for: units of jobs that have ended, but for the latest, whose results later jobs
-    /// may use; and the oldest of these jobs themselves.
+    /// Forgets units of jobs that have ended, and the oldest of these jobs.
+    ///
+    /// The latest units stay, since later jobs may use their results.
     ///
     /// - Parameters:
     ///   - units: Records of units that are kept, those of running jobs aside.

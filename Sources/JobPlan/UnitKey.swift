@@ -3,7 +3,7 @@ public import Identifiers
 import KroneckerFactors
 import LinearAlgebra
 
-/// What a worker's unit computes, from what: equal keys give equal results, in whatever job.
+/// A worker's operation and its inputs, as a digest: equal keys give equal results, in whatever job.
 ///
 /// Source: DESIGN section 5: "a unit's key is the digest of its operation and inputs: what is already known is not
 /// computed again". Blobs enter by their digests; a slice of a file enters by the file's path, size, modification

@@ -5,10 +5,12 @@ public import ZeroMQ
 
 /// The coordinator's side: one router that all workers and clients talk to.
 ///
-/// Bounds for what peers can make it hold, each and all together, stand in ``limits``: what they sent and was not read,
-/// also of messages that never end, and what was sent to them and they do not take. Who exceeds the first loses the
-/// connection, as does who takes nothing for half a minute; what exceeds the second is dropped. What is no message is
-/// refused; a peer that goes on loses its connection.
+/// ``limits`` bounds what peers can make it hold, each peer and all together:
+/// - What they sent and nobody has read, messages without end included. A peer beyond it loses its connection.
+/// - What was sent to them and they do not take. More is dropped; a peer that takes nothing for half a minute loses its
+///   connection.
+///
+/// Bytes that are no message are refused; a peer that goes on sending them loses its connection.
 ///
 /// A peer is a connection: the router names each, and never two alike. So nothing that is sent to a worker can reach
 /// somebody who claims its name; who a connection belongs to, its greeting says.
@@ -270,8 +272,10 @@ public final class CoordinatorEndpoint: Sendable {
         }
     }
 
-    /// Bytes of one peer above which no more are read for it from disk, and of all peers above which only those get
-    /// more that have taken nearly all of theirs; both below the limits at which messages are dropped.
+    /// When to read no more from disk: so many bytes wait for one peer, or for all.
+    ///
+    /// Above the second, only peers that have taken nearly all of theirs get more. Messages are dropped at higher
+    /// limits.
     private static let (roomBytesPerPeer, roomBytes) = (64 << 20, 512 << 20)
 
     /// Whether a peer takes what it is sent, so that more bytes may follow.

@@ -74,11 +74,11 @@ struct DealerLink: Sendable {
         }
     }
 
-    /// Waits for the next message; what is none is passed over.
+    /// Waits for the next message; bytes that are none are passed over.
     ///
-    /// - Parameter isStrict: Whether what is none ends the wait: for whoever waits for this one answer.
+    /// - Parameter isStrict: Whether bytes that are no message end the wait, since this one answer is waited for.
     /// - Returns: The message, and the bytes that belong to it.
-    /// - Throws: ``MessagingError/transferFailed(what:message:)`` for what is no message, if asked to;
+    /// - Throws: ``MessagingError/transferFailed(what:message:)`` for bytes that are no message, if `isStrict`;
     ///   ``MessagingError/closed(endpoint:)`` when this side has closed,
     ///   ``MessagingError/refused(endpoint:message:)`` when the coordinator does not talk to it.
     func receive(isStrict: Bool = false) async throws(MessagingError) -> (message: WireMessage, payload: Frame?) {

@@ -5,10 +5,10 @@ import SystemPackage
 
 /// One job's hold on an output directory, from admission to publication: the file `.kfacd-claim` in it.
 ///
-/// The file is locked as long as the owner's process lives, so that of two processes on one machine, or on two that
-/// share the file system, one has it. What stands in it outlives the process: the same job of the same coordinator
-/// takes it up again after a restart, and others learn whom they wait for. A claim whose owner is gone is taken over
-/// when that is proved: the lock is free and reaches every machine, and the owner will not come back for its job.
+/// The file is locked as long as the owner's process lives. So only one process has it, on one machine or on several
+/// that share the file system. Its contents outlive the process: the same job of the same coordinator takes it up again
+/// after a restart, and others learn whom they wait for. A claim is taken over when it is proved that its owner is
+/// gone: the lock is free and reaches every machine, and the owner will not come back for its job.
 /// Where a file system has no locks, the record alone decides, and only a process of this machine can be proved gone.
 final class OutputClaim: Sendable {
     static let fileName = ".kfacd-claim"

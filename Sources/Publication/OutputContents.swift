@@ -62,8 +62,8 @@ struct OutputContents {
         if WriteAccess.obstacle(toWritingIn: place) != nil { immovable.append(path) }
     }
 
-    /// Files that an NFS client keeps of what was removed while somebody had it open, and directories that hold nothing
-    /// else: they are nobody's.
+    /// Nobody's files, which NFS clients keep (`.nfs…`) when a file that somebody has open is removed, and directories
+    /// that hold nothing else.
     private static func leftovers(_ below: [(String, FileStatus)]) -> Set<String> {
         let left = below.filter { path, status in
             status.kind != .directory && (FilePath(path).lastComponent?.string.hasPrefix(".nfs") ?? false)

@@ -94,7 +94,7 @@ struct Publishing {
         }
     }
 
-    /// Whether what stands under a name is what is to stand there: the listed files, all of them and no others.
+    /// Whether the new files stand under a name: all that are listed, and no others.
     private func isPlaced(_ name: String) throws(PublicationError) -> Bool {
         let target = path.appending(name)
         guard let status = FileStatus(of: target) else { return false }
@@ -117,8 +117,8 @@ struct Publishing {
 
     /// Removes what the new files have replaced: only what is listed, and what jobs keep for themselves.
     ///
-    /// - Returns: What stays, with the staging directory around it: what cannot be removed, and what somebody put there
-    ///   meanwhile.
+    /// - Returns: Files that stay, and the staging directory with them: they cannot be removed, or somebody put them
+    ///   there meanwhile.
     func removeReplaced() -> [FilePath] {
         for file in journal.replaced?.files ?? [] {
             let place = staging.pushing(FilePath(file.path))

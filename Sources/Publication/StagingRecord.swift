@@ -1,8 +1,9 @@
 import Safetensors
 import SystemPackage
 
-/// What tells a staging directory of ours from a directory of somebody else's whose name begins alike: `.staging.json`
-/// in it, of the format `kfacd.staging/1`.
+/// The mark of a staging directory of ours: `.staging.json` in it, of the format `kfacd.staging/1`.
+///
+/// A directory of somebody else may have a name that begins alike; it has no such file.
 enum StagingRecord {
     static let fileName = ".staging.json"
     static let format = "kfacd.staging/1"

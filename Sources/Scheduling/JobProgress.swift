@@ -128,7 +128,7 @@ struct JobProgress: Sendable {
         return inputs
     }
 
-    /// The blobs that a unit which somebody computes reads, also those that are made again meanwhile.
+    /// The blobs that a unit under way reads, those included that are made again meanwhile.
     func blobsInUse(by unit: UnitIndex) -> [BlobDigest] {
         plan.blobs(readBy: plan.units[unit.position]).compactMap { output in
             let blobs = (result(of: output.unit) ?? revived[output.unit])?.blobs ?? []

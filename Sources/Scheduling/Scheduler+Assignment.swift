@@ -18,7 +18,7 @@ extension Scheduler {
     private mutating func assignCoordinatorWork(_ effects: inout SchedulerEffects) {
         for entry in coordinatorQueue.entries where coordinatorLeases.count < settings.coordinatorLanes {
             let unit = entry.reference
-            // What was looked at may wait again, because another entry's input is made anew.
+            // An entry may wait again: looking at an earlier one had an input made anew.
             guard let job = jobs[unit.job], job.states[unit.unit.position] == .ready, !isKnownToWait(unit),
                 checkInputs(of: unit, revivals: settings.revivalsForFilesMax - job.revived.count, &effects)
                     == .available
@@ -103,7 +103,7 @@ extension Scheduler {
         return entry ?? unitOfAnotherHome(for: worker, state.freeMemory, &effects)
     }
 
-    /// The first unit of a layer that is at home at a worker, or of one without a home, that fits there now.
+    /// The first unit that fits at a worker now, of layers that are at home there or nowhere.
     ///
     /// - Parameters:
     ///   - worker: The worker.
@@ -166,8 +166,10 @@ extension Scheduler {
         return bytes.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key
     }
 
-    /// A unit of another worker's layer: one that its home cannot compute, else the largest of the most urgent ones
-    /// that is worth its way, when its home has no lane free and this worker has.
+    /// A unit of a layer that is at home at another worker.
+    ///
+    /// First one that its home cannot compute. Else, when this worker has a free lane and the home has none, the
+    /// largest of the most urgent ones that is worth its way.
     private mutating func unitOfAnotherHome(
         for worker: WorkerID, _ room: UInt64, _ effects: inout SchedulerEffects
     ) -> ReadyQueue.Entry? {

@@ -4,8 +4,9 @@ import OrderedCollections
 
 /// Units that need much memory: smaller ones go past them while they do not fit, but not for ever.
 ///
-/// A worker that is filled again and again by small units never has room for a large one, however urgent that is. After
-/// ``SchedulerSettings/passesMax`` units went past it one worker is kept for it, and takes nothing else until it fits.
+/// A worker that small units fill again and again never has room for a large one, however urgent. After
+/// ``SchedulerSettings/passesMax`` units went past a large one, a worker is kept for it and takes nothing else until it
+/// fits.
 extension Scheduler {
     /// Counts that a unit was passed over, and keeps the worker for it when that was too often.
     ///
@@ -23,7 +24,7 @@ extension Scheduler {
     /// The unit that a worker is kept for, as long as it waits for it.
     mutating func reservedEntry(for worker: WorkerID) -> ReadyQueue.Entry? {
         guard let unit = reservations[worker] else { return nil }
-        // Who cannot have it now for another reason than memory is kept for nothing.
+        // Keeping a worker only helps a unit that lacks nothing but memory.
         let canWait = hasInputs(unit) && mayTry(unit, worker) && !isComputedForAnother(unit)
         if canWait, jobs[unit.job]?.states[unit.unit.position] == .ready { return entry(for: unit) }
         releaseReservation(of: unit)

@@ -73,8 +73,9 @@ extension Scheduler {
         }
     }
 
-    /// The units of a plan that would not be computed, were it submitted now: their results are known, and nobody that
-    /// has to be computed reads blobs of theirs that are lost.
+    /// The units of a plan that would not be computed if it were submitted now.
+    ///
+    /// Their results are known, and no unit that must be computed reads a lost blob of theirs.
     public func knownUnits(of plan: JobPlan) -> Set<UnitIndex> {
         var results: [UnitIndex: UnitResult] = [:]
         for unit in plan.units {
@@ -84,7 +85,7 @@ extension Scheduler {
             }
             results[unit.index] = key.flatMap { known[$0] }
         }
-        // From the end: who is computed needs the blobs that it reads, and whoever makes those that are lost.
+        // From the end: a unit that is computed reads blobs, and the units that make lost ones are computed too.
         for unit in plan.units.reversed() where results[unit.index] == nil {
             for output in plan.blobs(readBy: unit) {
                 guard let blobs = results[output.unit]?.blobs, blobs.indices.contains(output.position),

@@ -42,7 +42,7 @@ extension Scheduler {
         return best?.unit
     }
 
-    /// What a unit should take, from what others of its kind took for their cost; `nil` before one has finished.
+    /// How long a unit should take, by its cost and the pace of its kind; `nil` before one of its kind has finished.
     private func expectedSeconds(of unit: UnitReference) -> Double? {
         guard let job = jobs[unit.job], let pace = job.pace[job.plan.units[unit.unit.position].stage],
             pace.nominal > 0, pace.elapsed > 0

@@ -107,9 +107,9 @@ extension Scheduler {
 
     /// An input was lost while somebody had the unit: that is nobody's failure, but not for ever.
     ///
-    /// The first time the unit is ready at once, as it is later when the loss is known, so that the input is made again
-    /// before it; otherwise, and when that was in vain a few times, it waits longer each time, so that a disk that
-    /// loses everything is not worn out by it.
+    /// The first time the unit is ready at once. So it is later, while the loss is known, since then the input is made
+    /// again before it. Otherwise, and after a few attempts in vain, the unit waits longer each time: a disk that
+    /// loses everything shall not be worn out.
     private mutating func waitForInputs(
         _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
         _ now: SchedulerInstant, _ effects: inout SchedulerEffects

@@ -28,7 +28,7 @@ enum StatusPages {
         return router
     }
 
-    /// What the page for people shows; of a daemon that is not well only that, since what stands still does not answer.
+    /// What the page for people shows: of a daemon that is not well only that, since the rest might never answer.
     private static func overview(of source: StatusSource) async -> OverviewPage {
         let problems = source.healthProblems()
         let isWell = problems.isEmpty

@@ -2,9 +2,9 @@ internal import Synchronization
 
 /// How far a lane has come with its unit, and until when its next sign of progress must come.
 ///
-/// A long computation is healthy and a dead lane is not: a unit states what the costliest of its stages may take, and
-/// every step that it counts is progress, from which the time counts anew. A lane that waits for the network is not
-/// judged: whoever waits at the other end is.
+/// A long computation is healthy and a dead lane is not. So a unit states how long its costliest stage may take, and
+/// the time begins anew with every step that it counts. A lane that waits for the network is not judged: the
+/// other end is.
 public final class LaneProgress: HealthCheck {
     /// What a lane does at the moment.
     public enum Activity: String, Sendable, CaseIterable {

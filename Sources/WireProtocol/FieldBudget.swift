@@ -1,9 +1,8 @@
 /// Counts the fields of a message before it is decoded, since an empty one of two bytes becomes a value of fifty times
 /// that size.
 ///
-/// It does not know the schema: what may be a message within a message is looked into as if it were one, down to the
-/// deepest lists, and given up where it is none. A text is thereby counted too, as at most as many fields as it has
-/// pairs of bytes.
+/// It does not know the schema. It reads every value that may be a message as one, down to the deepest lists, and stops
+/// where it is none. So it counts texts too: at most one field for each two bytes.
 /// Source: protobuf.dev, "Encoding".
 struct FieldBudget {
     /// Messages inside each other that hold lists: envelope, lease, operation, side of an operation, and one to spare.

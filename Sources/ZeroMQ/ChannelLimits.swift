@@ -35,17 +35,17 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Bytes that libzmq holds for all peers of a router; above it a peer gets what ``heldBytesAlways`` has room for.
     public var heldBytes = 1 << 30
 
-    /// Bytes that libzmq holds for a peer of a router whatever is held for others: nobody can silence it.
+    /// Bytes that libzmq always holds for a peer of a router, so that other peers cannot silence it.
     public var heldBytesAlways = 8 << 20
 
     /// Bytes that one TCP connection to a router has sent of a message without its end; above it the connection ends.
     ///
-    /// More than ``messageBytes`` and what a kernel keeps for a connection, or peers lose theirs for nothing.
+    /// Must be more than ``messageBytes`` and a kernel's buffers, or well-behaved peers lose their connections.
     public var unfinishedBytesPerConnection = 96 << 20
 
     /// Bytes that one TCP connection to a router has sent and that are not delivered; above it the connection ends.
     ///
-    /// More than comes while the channel's thread does other things, or peers lose their connection for nothing.
+    /// Must be more than comes while the channel's thread is busy, or well-behaved peers lose their connections.
     public var undeliveredBytesPerConnection = 256 << 20
 
     /// Bytes that all of them have sent and that are not delivered; above it those end that sent the most.

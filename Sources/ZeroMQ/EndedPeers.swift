@@ -1,5 +1,5 @@
-/// Peers whose connections were ended in the middle of what they said: what still comes by those is dropped, since it
-/// follows a gap.
+/// Peers whose connections were ended in the middle of what they said: bytes that still come by these connections are
+/// dropped, since they follow a gap.
 ///
 /// Bound: ``countMax`` peers; the oldest is forgotten for a new one.
 struct EndedPeers {

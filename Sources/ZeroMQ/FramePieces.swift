@@ -1,8 +1,8 @@
 /// How frames travel that are larger than a frame on the wire may be.
 ///
 /// A wire frame of exactly ``byteCount`` bytes is continued by the next one of its message, if there is one. So a frame
-/// travels in pieces of that size and a shorter last one, which is empty where the size divides the frame's and other
-/// frames of the message follow. Smaller frames travel as they are.
+/// travels in pieces of that size and a shorter last one. The last one is empty when the frame's size is a multiple of
+/// the piece's and other frames of the message follow. Smaller frames travel as they are.
 struct FramePieces {
     /// The size of a piece that is continued.
     let byteCount: Int

@@ -2,9 +2,9 @@ internal import Synchronization
 
 /// Bytes that were handed to libzmq and that it still holds, for each peer of a router.
 ///
-/// libzmq's own bound counts messages (`ZMQ_SNDHWM`), and a message may be large. It lets go of a shared frame when the
-/// kernel has it, or when its peer is gone, and that is what is counted here. Frames small enough to be copied are not
-/// counted: the high-water mark bounds them.
+/// libzmq's own bound counts messages (`ZMQ_SNDHWM`), and a message may be large. libzmq lets go of a shared frame when
+/// the kernel has it, or when its peer is gone: until then the frame is counted here. Frames small enough to be copied
+/// are not counted: the high-water mark bounds them.
 final class HeldFrames: Sendable {
     private struct State {
         var byPeer: [RoutingIdentity: Int] = [:]

@@ -61,9 +61,9 @@ package struct ReceptionGuard<Connection: Equatable> {
     /// Settles the accounts and says which connections hold too much; each is named once.
     ///
     /// - Parameters:
-    ///   - isDrained: Whether all whole messages were delivered: what a connection that delivered some had sent until
-    ///     now is then taken for delivered, since what the protocol adds is not known to the byte. A message without
-    ///     end delivers nothing and is counted in full.
+    ///   - isDrained: Whether all whole messages were delivered. Then a connection that delivered any owes nothing:
+    ///     what the protocol added to its messages is not known to the byte. A message without end delivers nothing,
+    ///     and counts in full.
     ///   - receivedBytes: What the kernel received on a connection since it stands; `nil` for one that is gone.
     /// - Returns: Connections to be ended, with the bytes that they hold.
     package mutating func settle(

@@ -306,7 +306,7 @@ struct SocketLoop: ~Copyable {
         if reception.count > room.all { unheard.makeRoom() }
     }
 
-    /// Takes all that libzmq has, or, from peers that never end, a good deal of it.
+    /// Takes all that libzmq has, or a bounded part of it when peers send without end.
     private mutating func drain() throws(ZeroMQError) {
         for _ in 0..<Self.drainTurns {
             guard case .longEnough = try receiveTurn() else { return }

@@ -1,12 +1,12 @@
 /// Connections to a router by which no message has come yet: of peers that will prove a key, and of all others.
 ///
-/// Anybody who reaches the endpoint can make some, so each is bounded in bytes and time, and all are in number. Who
-/// exceeds a bound loses that connection and nothing else: no address is remembered, since peers with a key may come
-/// from the same one. Where there are too many, the host with the most of them loses its oldest: a peer with a key is
-/// heard a moment after it connects, and then is none of these any more.
+/// Anybody who reaches the endpoint can make some. So each is bounded in bytes and time, and all are in number. Beyond
+/// a bound only that connection ends: no address is remembered, since peers with a key may come from the same one. Of
+/// too many, the host with the most loses its oldest. That spares peers with a key: they are heard a moment after they
+/// connect, and do not count here any more.
 ///
-/// A router ignores a connection that claims a name which is taken, and libzmq keeps what it sent, also when it has
-/// ended. How much that was is counted here, of all together: see ``leftBytes``.
+/// A router ignores a connection that claims a taken name. libzmq keeps what it sent, even after its end: ``leftBytes``
+/// counts that, of all such connections together.
 ///
 /// A state machine without clock and sockets: the socket's thread tells it what happens and asks from time to time.
 package struct UnheardConnections<Witness: ConnectionWitness> {
@@ -140,7 +140,7 @@ package struct UnheardConnections<Witness: ConnectionWitness> {
     /// Ends the oldest connections of the host that has the most: an eighth of all, so that this is seldom done.
     package mutating func makeRoom() {
         let standing = entries.filter { $0.value.cause == nil && $0.value.witness != nil }
-        // Who has proved a key and says nothing gives way only where there are few others.
+        // A silent connection with a proved key ends only where there are few others.
         let unproven = standing.filter { !($0.value.witness.map(hasProved) ?? true) }
         let candidates = unproven.count > bounds.count / 2 ? unproven : standing
         let hosts = Dictionary(grouping: candidates) { $0.value.host }

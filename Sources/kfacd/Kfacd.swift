@@ -18,7 +18,7 @@ struct Kfacd: AsyncParsableCommand {
 }
 
 extension Kfacd {
-    /// Runs a command; bad usage and failures end the process with the exit codes of the README.
+    /// Runs a command; bad usage and failures end the process with the exit codes of kfacd(8).
     static func exiting(_ parse: () throws -> any ParsableCommand) async {
         DescriptorLimit.raise()
         do {

@@ -31,15 +31,17 @@ struct ConfigurationTests {
         #expect(named.subtracting([","]) == all)
     }
 
-    @Test func `the manual page of the job file names every key of the README`() throws {
-        let readme = try DeployedFile("README.md").text
-        let table = try #require(readme.split(separator: "| key | meaning | default |").dropFirst().first)
-        let rows = table.split(separator: "\n\n")[0].split(separator: "\n").filter { $0.hasPrefix("| ") }
-        let names = rows.flatMap { row in row.split(separator: "|")[0].matches(of: /`\.?([a-z_.]+)`/) }
-            .map { String($0.1) }
-        let page = try DeployedFile("Deploy/package/usr/share/man/man5/kfacd-job.5").text
-        #expect(names.count > 20)
-        #expect(names.filter { !page.contains($0) }.isEmpty)
+    @Test func `the manual page of the job file names every key that its reader knows, and no other`() throws {
+        let readers = try DeployedFile.sources(below: "Sources/JobPlan").filter { $0.path.contains("/JobFileReader") }
+        let lists = readers.flatMap {
+            $0.matches(/(?:let keys =|let jobKeys =|keys:)\s*(?:isGlobal \? )?\[([^\]]*)\]/)
+        }
+        let known = Set(lists.flatMap { list in list.matches(of: /"([a-z0-9_]+)"/).map { String($0.1) } })
+        let page = try DeployedFile("Deploy/package/usr/share/man/man5/kfacd-job.5")
+        let entries = page.matches(/\.It Sy ([^\n]+)/).flatMap { $0.split(separator: " ") }.filter { $0 != "," }
+        let named = Set(entries.compactMap { entry in entry.split(separator: ".").last.map(String.init) })
+        #expect(known.count > 30)
+        #expect(named == known)
     }
 
     @Test(arguments: ["kfacd-coordinator.service", "kfacd-worker@.service"])

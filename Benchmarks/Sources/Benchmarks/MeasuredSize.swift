@@ -21,7 +21,7 @@ struct MeasuredSize {
     let steps: Int
     let runs: Int
 
-    /// What README and the documents quote.
+    /// What the documents quote.
     static let full = MeasuredSize(
         captures: [(64, 1 << 19), (192, 1 << 18), (768, 1 << 16), (3072, 1 << 14)], inverses: [768, 3072],
         mergedTensors: 24, mergedShape: [2048, 4096], copiedBytes: 512 << 20, width: 768, rows: 6400,
