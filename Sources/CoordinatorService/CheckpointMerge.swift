@@ -38,7 +38,7 @@ struct CheckpointMerge: Sendable {
         var tensors = MergedTensors()
         for tensor in plan.inventory.base.shards.flatMap(\.tensors) {
             let kind = kinds.kind(of: tensor)
-            if kind != .encoded, plan.spec.copyReason(tensor, in: plan.inventory) != nil {
+            if kind != .encoded, plan.spec.copyReason(tensor) != nil {
                 tensors.tensors.append(try copy(tensor, isWeight: false, writer, settings))
             } else if let blob = merged[tensor.name] {
                 tensors.tensors.append(try copy(blob, to: tensor, writer, settings))
@@ -121,6 +121,10 @@ struct CheckpointMerge: Sendable {
             }
             state.differing.insert(position)
         }
+        if let type = tensor.floatingType, let outputType = plan.spec.outputType, outputType != type {
+            try TensorConversion(job: job, tensor: tensor, type: type, outputType: outputType).run(writer)
+            return state
+        }
         try copy(byteCount: Int(tensor.slice.byteCount), to: tensor.name, writer) { offset, target throws in
             try job.inputs.files[tensor.slice.file].read(
                 fromFileOffset: Int(tensor.slice.offset) + offset, into: &target)
@@ -136,14 +140,30 @@ struct CheckpointMerge: Sendable {
         for (position, _, own, _) in participants(in: tensor, settings) where try comparison.differ(tensor, own) {
             state.differing.insert(position)
         }
-        if !state.differing.isEmpty { state.state = .changed }
         // Hashed on its way: nothing is published when the last range shows that the blob is damaged.
         let source = try store.blob(blob.digest, byteCount: Int(clamping: blob.byteCount))
         try copy(byteCount: source.byteCount, to: tensor.name, writer) { offset, target throws in
             try source.read(at: offset, into: &target)
+            guard state.state == .unchanged, !state.differing.isEmpty else { return }
+            if try differs(target.bytes, at: offset, from: tensor) { state.state = .changed }
         }
         try source.verify()
         return state
+    }
+
+    /// Whether some bytes of a merged tensor are other values than the base's.
+    private func differs(_ merged: RawSpan, at offset: Int, from tensor: TensorInventory) throws -> Bool {
+        guard let type = tensor.floatingType else { return false }
+        let outputType = plan.spec.outputType ?? type
+        let rangeBytes = TensorMerge.rangeElements * outputType.byteCount
+        var base = RangeBytes()
+        for first in stride(from: 0, to: merged.byteCount, by: rangeBytes) {
+            let count = min(rangeBytes, merged.byteCount - first)
+            let start = (offset + first) / outputType.byteCount
+            try base.read(tensor, type, start..<start + count / outputType.byteCount, job)
+            if try base.differs(fromMerged: merged.extracting(first..<first + count), outputType) { return true }
+        }
+        return false
     }
 
     private func copy(

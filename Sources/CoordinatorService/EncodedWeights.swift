@@ -20,19 +20,28 @@ struct EncodedWeights {
     func problems() -> [JobProblem] {
         guard spec.outputs.contains(.merged) else { return [] }
         let kinds = inventory.tensorKinds
-        let encoded = inventory.base.shards.flatMap(\.tensors).filter { kinds.kind(of: $0) == .encoded }
+        let ignored = IgnoredTensors(spec)
+        let encoded = inventory.base.shards.flatMap(\.tensors).filter {
+            kinds.kind(of: $0) == .encoded && !ignored.contains($0.name)
+        }
         let settings = MergeSettings(spec: spec, base: inventory.base)
         var budget = Self.fullBytes
         return spec.tasks.compactMap { task in
             guard let checkpoint = inventory.checkpoints[task.name] else { return nil }
             let differing = encoded.filter { tensor in
-                guard let own = checkpoint.tensors[tensor.name],
-                    settings.weight(of: task, tensor: tensor.name) != 0
-                else { return false }
+                guard settings.weight(of: task, tensor: tensor.name) != 0 else { return false }
+                // What a model lacks, it holds in another form: the base's is not what it learnt.
+                guard let own = checkpoint.tensors[tensor.name] else { return true }
                 return differ(tensor, own, &budget)
             }
-            guard !differing.isEmpty else { return nil }
-            return JobProblem(at: checkpoint.location, Self.message(differing, task: task.name))
+            // Packed integers that only the model has are no buffers that could be left out.
+            let further = checkpoint.tensors.values.filter { tensor in
+                inventory.base.tensors[tensor.name] == nil && tensor.isBuffer && kinds.kind(of: tensor) == .encoded
+                    && !ignored.contains(tensor.name) && settings.weight(of: task, tensor: tensor.name) != 0
+            }
+            let found = differing + further.sorted { $0.name < $1.name }
+            guard !found.isEmpty else { return nil }
+            return JobProblem(at: checkpoint.location, Self.message(found, task: task.name))
         }
     }
 
@@ -54,7 +63,8 @@ struct EncodedWeights {
         return
             "\(subject) weights of task \"\(task)\" as \(types), which cannot be summed, and differ from the base's: "
             + "copying the base's would lose what the model learnt. Dequantise the base and the models to BF16 or F16, "
-            + "merge them, and quantise the result; or give the task the weight 0 there."
+            + "merge them, and quantise the result; or give the task the weight 0 there, or add them to \"ignore\" to keep "
+            + "the base's."
     }
 }
 

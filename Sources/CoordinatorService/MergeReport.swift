@@ -84,7 +84,7 @@ struct MergeReport {
     /// The base's tensors that were copied, by the reason.
     private var copied: JSONValue {
         let tensors = plan.inventory.base.tensors.values.sorted { $0.name < $1.name }
-        let reasons = Dictionary(grouping: tensors) { plan.spec.copyReason($0, in: plan.inventory) }
+        let reasons = Dictionary(grouping: tensors) { plan.spec.copyReason($0) }
         return .object(
             CopyReason.allCases.map { reason in
                 .init(reason.rawValue, .array((reasons[reason] ?? []).map { .string($0.name) }))

@@ -178,7 +178,8 @@ struct RangeBytes {
         return !TensorComparison.areEqual(target.bytes, merged)
     }
 
-    private var values: [Double] {
+    /// The values in fp64.
+    var values: [Double] {
         var values = [Double](repeating: 0, count: byteCount / type.byteCount)
         var target = values.mutableSpan
         // The sizes agree by construction.

@@ -29,7 +29,7 @@ struct CheckpointComparison {
         }
         checkMissing(missing)
         checkStrangers(strangers)
-        noteTies()
+        noteTies(ignored)
         checkCommon(ignored)
     }
 
@@ -103,8 +103,8 @@ struct CheckpointComparison {
         }.map(\.name).min()
     }
 
-    private mutating func noteTies() {
-        for (name, other) in checkpoint.ties.sorted(by: { $0.key < $1.key }) {
+    private mutating func noteTies(_ ignored: IgnoredTensors) {
+        for (name, other) in checkpoint.ties.sorted(by: { $0.key < $1.key }) where !ignored.contains(name) {
             note(
                 base.tensors[name] == nil
                     ? "\"\(name)\" of \(owner) equals its \"\(other)\", to which the base ties it: left out."

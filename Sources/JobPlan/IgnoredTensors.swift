@@ -49,25 +49,22 @@ public enum CopyReason: String, Sendable, CaseIterable {
     case ignored
     /// It holds no floating-point numbers.
     case notFloatingPoint = "not_floating_point"
-    /// It is a buffer that a checkpoint lacks.
+    /// It is a buffer of floating-point numbers: a mask, or a table that is computed.
     case buffer
 }
 
 extension JobSpec {
     /// Why a tensor of the base is copied and not merged; `nil` when it is merged.
-    public func copyReason(_ tensor: TensorInventory, in inventory: JobInventory) -> CopyReason? {
+    public func copyReason(_ tensor: TensorInventory) -> CopyReason? {
         if IgnoredTensors(self).contains(tensor.name) { return .ignored }
         if tensor.floatingType == nil { return .notFloatingPoint }
-        let isLacking = tasks.contains { task in
-            task.model != nil && inventory.checkpoints[task.name].map { $0.tensors[tensor.name] == nil } ?? false
-        }
-        return isLacking ? .buffer : nil
+        return tensor.isBuffer ? .buffer : nil
     }
 
     /// Whether all parameters of a block are merged, so that its task vectors are known as a whole.
     func mergesWhole(_ block: CurvatureBlock, in inventory: JobInventory) -> Bool {
         block.parameters.allSatisfy { name in
-            inventory.base.tensors[name].map { copyReason($0, in: inventory) == nil } ?? false
+            inventory.base.tensors[name].map { copyReason($0) == nil } ?? false
         }
     }
 }
@@ -76,7 +73,7 @@ extension TensorInventory {
     /// Whether no training changes the tensor: a counter, a mask, positions, or a table that is computed from them.
     ///
     /// Source: the buffers of the models in Hugging Face transformers, timm and OpenCLIP.
-    var isBuffer: Bool {
+    public var isBuffer: Bool {
         if Self.integerTypes.contains(elementType) { return true }
         let parts = name.split(separator: ".")
         guard let last = parts.last else { return false }

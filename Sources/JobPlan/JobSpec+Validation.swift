@@ -12,7 +12,8 @@ extension JobSpec {
         let selection = CurvatureSelection(spec: self, inventory: inventory)
         var problems =
             outputProblems(inventory) + targetProblems() + weightProblems(inventory) + selection.problems
-            + layoutProblems(selection.blocks, inventory.base) + curvatureWeightProblems(inventory)
+            + layoutProblems(selection.blocks, inventory.base) + blockSettingProblems(selection.blocks, inventory)
+            + curvatureWeightProblems(inventory)
         problems += IgnoredTensors(self).problems(against: inventory) + configurationFindings(inventory).problems
         problems += comparisons(inventory).flatMap(\.problems)
         for task in tasks {

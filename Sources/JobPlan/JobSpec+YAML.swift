@@ -27,7 +27,9 @@ extension JobSpec {
         if let problem = JobFileLimits.problem(ofText: yaml, fileName: fileName) { return (nil, [problem]) }
         let root: Node?
         do {
-            root = try Yams.compose(yaml: yaml)
+            // Some editors begin a file with a byte order mark, which is no part of its text.
+            let hasMark = yaml.unicodeScalars.first == "\u{FEFF}"
+            root = try Yams.compose(yaml: hasMark ? String(yaml.unicodeScalars.dropFirst()) : yaml)
         } catch {
             return (nil, [syntaxProblem(error, fileName: fileName)])
         }

@@ -94,6 +94,13 @@ struct NameMapping: Equatable {
         if ends.end == 0 {
             changes.append(.end(before.isEmpty ? "" : "." + text(before), after.isEmpty ? "" : "." + text(after)))
         }
+        // Modules that stand at the beginning once more, as in model.model.
+        if new.count > old.count, new.suffix(old.count) == old[...] {
+            changes.append(.beginning("", text(new.dropLast(old.count)) + "."))
+        }
+        if old.count > new.count, old.suffix(new.count) == new[...] {
+            changes.append(.beginning(text(old.dropLast(new.count)) + ".", ""))
+        }
         if before.isEmpty { changes.append(.inserted(text(after))) }
         if after.isEmpty { changes.append(.removed(text(before))) }
         if !before.isEmpty, !after.isEmpty { changes.append(.part(text(before), text(after))) }

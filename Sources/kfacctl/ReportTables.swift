@@ -59,11 +59,17 @@ struct ReportTables {
             lines.append("tensors that differ from the base's: " + named.joined(separator: ", ") + more)
         }
         if let differing = tensors["differing"] as? [String: [String]], !differing.isEmpty {
-            let named = differing.sorted { $0.key < $1.key }.prefix(3).map { "\($0.key) (\(list($0.value)))" }
-            let more = differing.count > named.count ? ", …" : ""
-            lines.append(
-                "note: \(differing.count) buffer\(differing.count == 1 ? " keeps" : "s keep") the base's values where "
-                    + "models have others: " + named.joined(separator: ", ") + more)
+            let ignored = Set((merge["copied"] as? [String: [String]])?["ignored"] ?? [])
+            for (subject, tensors) in [
+                ("buffer", differing.filter { !ignored.contains($0.key) }),
+                ("ignored tensor", differing.filter { ignored.contains($0.key) }),
+            ] where !tensors.isEmpty {
+                let named = tensors.sorted { $0.key < $1.key }.prefix(3).map { "\($0.key) (\(list($0.value)))" }
+                let more = tensors.count > named.count ? ", …" : ""
+                lines.append(
+                    "note: \(tensors.count) \(subject)\(tensors.count == 1 ? " keeps" : "s keep") the base's values "
+                        + "where models have others: " + named.joined(separator: ", ") + more)
+            }
         }
         if let found = merge["non_finite"] as? [String: [String: Int]], !found.isEmpty {
             let counts = found.sorted { $0.key < $1.key }.prefix(8).map { checkpoint, tensors in

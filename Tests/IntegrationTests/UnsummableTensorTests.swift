@@ -118,6 +118,66 @@ extension SerialIntegrationTests {
             #expect(try merged.tensor(weight.name).bytes == own.bytes)
         }
 
+        @Test(arguments: Weight.encoded) func `ignored weights stay the base's, whatever their type`(weight: Weight)
+            async throws
+        {
+            try add(weight, base: 1, model: 0)
+            model.job.others = ["ignore: [\(weight.name)]"]
+            try model.write()
+            let merge = try await report()
+            let tensors = try #require(merge["tensors"] as? [String: Any])
+            #expect(tensors["differing"] as? [String: [String]] == [weight.name: ["alpha"]])
+            let merged = try TensorFile(reading: "\(model.outputPath)/merged/model.safetensors")
+            #expect(try merged.tensor(weight.name).bytes.allSatisfy { $0 == 1 })
+        }
+
+        @Test(arguments: [true, false]) func `packed integers that one side lacks are refused`(isBase: Bool)
+            async throws
+        {
+            try add(Weight(name: "head.qweight", type: .int32), base: 1, model: 1)
+            if isBase {
+                model.checkpoints["alpha"]?.tensors.removeAll { $0.name == "head.qweight" }
+            } else {
+                model.base.tensors.removeAll { $0.name == "head.qweight" }
+            }
+            try model.write()
+            try await model.expectRefusal("the tensor \"head.qweight\" holds weights of task \"alpha\" as I32")
+        }
+
+        @Test func `tensors that are copied take the type that the job gives`() async throws {
+            let values: [Float] = [1, -.infinity, 0.1]
+            model.base.tensors += [Tensor("rotary.inv_freq", [3], values), Tensor("mask.attn_mask", [3], values)]
+            model.checkpoints["alpha"]?.tensors.append(Tensor("rotary.inv_freq", [3], [2, 2, 2]))
+            model.job.others = ["ignore: [norm.weight]", "dtype: bfloat16"]
+            try model.write()
+            let merge = try await report()
+            let tensors = try #require(merge["tensors"] as? [String: Any])
+            #expect(
+                tensors["copied"] as? [String] == ["mask.attn_mask", "norm.weight", "rotary.inv_freq", "steps"])
+            let merged = try TensorFile(reading: "\(model.outputPath)/merged/model.safetensors")
+            for name in ["rotary.inv_freq", "mask.attn_mask", "norm.weight"] {
+                #expect(try merged.tensor(name).bytes == model.base.tensor(name).converted(to: .bfloat16).bytes)
+            }
+        }
+
+        @Test func `a copied value that the output's type cannot hold is named`() async throws {
+            model.base.tensors.append(Tensor("mask.attn_mask", [2], [0, -3e38]))
+            model.job.others = ["dtype: float16"]
+            try model.write()
+            try await model.expectRefusal("tensor \"mask.attn_mask\" of the merged checkpoint:", "beyond F16")
+        }
+
+        @Test func `a layer that factors merge to the base's values is unchanged`() async throws {
+            model.job.method = "kfac"
+            model.job.tasks = try SmallModel().job.tasks
+            model.job.others = ["parameters: {lambda: 0}"]
+            try model.write()
+            let merge = try await report()
+            let tensors = try #require(merge["tensors"] as? [String: Any])
+            #expect(tensors["changed"] as? [String] == [])
+            #expect(merge["merged_with_factors"] as? [String] == [])
+        }
+
         @Test func `the report tells changed tensors from unchanged ones, empty ones and scalars included`()
             async throws
         {

@@ -32,6 +32,32 @@ import Testing
     }
 
     @Test(arguments: [
+        "parameters: {weight: [{filter: bias, value: 0}, {value: 1}]}",
+        "parameters: {lambda: [{filter: bias, value: 0.5}, {value: 1}]}",
+        "parameters: {normalize: [{filter: bias, value: true}, {value: false}]}",
+    ])
+    func `a layer's weight and bias cannot have different parameters where factors merge them`(rest: String) throws {
+        for (method, layers, isRefused) in [
+            ("kfac", "", true), ("kfac", "kfac: {layers: [fc2]}", false), ("task_arithmetic", "", false),
+        ] {
+            let spec = try JobFileText(
+                method: method, models: ["- {model: a, captures: a}", "- {model: b, captures: b}"],
+                rest: [rest] + (layers.isEmpty ? [] : [layers])
+            ).spec()
+            let model = SmallModel(layers: [.init(name: "fc"), .init(name: "fc2", hasBias: false)], parameters: [])
+            let found = spec.problems(against: model.inventory(for: spec)).map(\.description)
+            #expect(
+                found
+                    == (isRefused
+                        ? [
+                            "job.yaml: the tensors \"fc.weight\", \"fc.bias\" are given different parameters, but factors merge "
+                                + "them as one layer. Give them the same, or leave the layer out with \"layers\" to merge "
+                                + "them one by one."
+                        ] : []))
+        }
+    }
+
+    @Test(arguments: [
         ("kfac", "", ElementwiseRule.weightedMean), ("weighted_average", "", .weightedMean),
         ("linear", "", .weightedMean), ("linear", "parameters: {normalize: false}", .weightedSum),
         ("task_arithmetic", "", .taskArithmetic), ("task_arithmetic", "parameters: {normalize: true}", .weightedMean),

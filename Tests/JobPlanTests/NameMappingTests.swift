@@ -22,6 +22,13 @@ import Testing
         #expect(NameMapping(from: names, to: Self.base)?.change == .beginning(beginning, ""))
     }
 
+    @Test func `a beginning is found that the names had already`() {
+        let base = Self.base.map { "model." + $0 }
+        let names = base.map { "model." + $0 }
+        #expect(NameMapping(from: base, to: names)?.change == .beginning("", "model."))
+        #expect(NameMapping(from: names, to: base)?.change == .beginning("model.", ""))
+    }
+
     @Test func `another beginning is found`() {
         #expect(mapping { "model.text." + $0 }?.change == .beginning("", "model.text."))
         let other = Self.base.map { "gpt.\($0)" }

@@ -44,6 +44,10 @@ import Testing
         #expect(try JobFileText(rest: ["kfac: {packed: \(written)}"]).spec().curvature.storesPackedTriangles == truth)
     }
 
+    @Test func `a byte order mark is no part of the text`() throws {
+        #expect(problems(in: "\u{FEFF}" + JobFileText().yaml) == [])
+    }
+
     @Test func `null is the same as leaving a key of mergekit out`() throws {
         let rest = [
             "parameters: ~", "dtype: null", "out_dtype:", "tokenizer_source: null", "slices: []", "modules: null",

@@ -1,0 +1,40 @@
+import JobFiles
+import JobPlan
+import LinearAlgebra
+import TaskArithmetic
+
+/// Copies a tensor of the base that is not merged, in the type that the job gives the checkpoint.
+///
+/// NaN and infinities are copied as they are; finite values that the type cannot hold are an error, as in a merge.
+struct TensorConversion {
+    let job: Job
+    let tensor: TensorInventory
+    let type: ElementType
+    let outputType: ElementType
+
+    /// Writes the tensor into the checkpoint.
+    ///
+    /// - Throws: `CoordinatorWorkError.badInput` for values beyond the type's range, or what reading and writing throw.
+    func run(_ writer: CheckpointWriter) throws {
+        var source = RangeBytes()
+        var output = [UInt8](repeating: 0, count: TensorMerge.rangeElements * outputType.byteCount)
+        var overflow: RangeOverflow?
+        for first in stride(from: 0, to: tensor.elementCount, by: TensorMerge.rangeElements) {
+            let elements = first..<min(first + TensorMerge.rangeElements, tensor.elementCount)
+            try source.read(tensor, type, elements, job)
+            let values = source.values
+            var span = output.mutableSpan
+            var raw = span.mutableBytes
+            var target = raw._mutatingExtracting(first: elements.count * outputType.byteCount)
+            try outputType.encode(values.span, into: &target)
+            for position in outputType.nonFinitePositions(in: target.bytes) where values[position].isFinite {
+                overflow = RangeOverflow(
+                    count: (overflow?.count ?? 0) + 1, firstIndex: overflow?.firstIndex ?? first + position,
+                    magnitude: max(overflow?.magnitude ?? 0, values[position].magnitude), type: outputType)
+            }
+            if overflow == nil { try writer.write(target.bytes, to: tensor.name, at: first * outputType.byteCount) }
+        }
+        guard let overflow else { return }
+        throw CoordinatorWorkError.badInput("tensor \"\(tensor.name)\" of the merged checkpoint: \(overflow)")
+    }
+}
