@@ -128,7 +128,7 @@ let package = Package(
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["LinearAlgebra"]),
         module("BlobStore", ["Identifiers", crypto, systemPackage]),
-        module("Publication", ["CSystemCalls", "FileAccess", "Safetensors", systemPackage]),
+        module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "Safetensors", systemPackage]),
         module("JobFiles", ["Identifiers", "FileAccess", "Safetensors", "LinearAlgebra", systemPackage]),
         module("Keys", ["Identifiers", "ZeroMQ", "FileAccess", systemPackage]),
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),

@@ -397,18 +397,13 @@ actor Coordinator {
     /// Jobs that ended last, of which a crash may have left files: earlier ones were looked at by an earlier start.
     private static let remainsMax = 20
 
-    /// Removes what jobs had staged whose end is durable, but not the removal of their files.
+    /// Removes what jobs had staged whose end is durable, but not the removal of their files; their outputs are free.
     private func removeRemains(of ended: ArraySlice<JobID>, _ outcomes: [JobID: JobOutcome]) async {
         for id in ended {
             guard let path = scheduler.header(of: id)?.output else { continue }
             let output = OutputDirectory(
                 path: FilePath(path), job: id.rawValue, owner: owner, overwrites: false, roots: configuration.roots)
-            guard output.isStaged else { continue }
-            if outcomes[id] == .succeeded {
-                await removal.removeStaging(of: output)
-            } else {
-                await removal.discard(output)
-            }
+            await removal.removeRemains(of: output, hasSucceeded: outcomes[id] == .succeeded)
         }
     }
 

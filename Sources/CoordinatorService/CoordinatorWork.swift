@@ -109,7 +109,7 @@ actor CoordinatorWork {
         case .publish:
             let output = task.job.output
             // Once it has begun the output's own list proves what is staged: what it replaces stands there too.
-            let damages = output.isBegun ? [] : StagedFiles(job: task.job, result: task.results).damages()
+            let damages = try output.canGoOn() ? [] : StagedFiles(job: task.job, result: task.results).damages()
             guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
             try output.publish()
             for warning in DampingWarnings(plan: task.job.plan, result: task.results).sentences {

@@ -37,6 +37,15 @@ actor FileRemoval {
             metadata: ["files": "\(names)\(left.count > 5 ? " and \(left.count - 5) more" : "")"])
     }
 
+    /// Removes what a job left whose end is durable, unless another job has the output.
+    func removeRemains(of output: OutputDirectory, hasSucceeded: Bool) {
+        let kept = output.removeRemains(hasSucceeded: hasSucceeded)
+        guard let first = kept.first else { return }
+        logger.warning(
+            "files of a job that has ended are kept",
+            metadata: ["files": "\(first)\(kept.count > 1 ? " and \(kept.count - 1) more" : "")"])
+    }
+
     /// Removes blobs that no running job needs.
     func remove(_ blobs: [BlobDigest]) {
         for blob in blobs { attempt { try store.remove(blob) } }

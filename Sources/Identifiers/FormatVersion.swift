@@ -98,6 +98,14 @@ extension FormatVersion {
     public static let report = FormatVersion("kfacd.report", 1)
     /// What lists the files that a job wrote into its output.
     public static let manifest = FormatVersion("kfacd.manifest", 1)
+    /// Who holds an output directory.
+    public static let claim = FormatVersion("kfacd.claim", 1)
+    /// What marks a staging directory.
+    public static let staging = FormatVersion("kfacd.staging", 1)
+    /// What a publication is about to do.
+    public static let publication = FormatVersion("kfacd.publication", 1)
+    /// The lasting name of a coordinator.
+    public static let coordinator = FormatVersion("kfacd.coordinator", 1)
     /// The layout of a directory of blobs: the coordinator's store, a worker's cache.
     public static let blobs = FormatVersion("kfacd.blobs", 1)
     /// The coordinator's journal; 1 had no checks and no generation.

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Identifiers
 import Safetensors
 import SystemPackage
 
@@ -23,7 +24,6 @@ public struct ClaimOwner: Equatable, Sendable {
 
 /// What stands in a claim: who holds an output directory, of the format `kfacd.claim/1`.
 struct ClaimRecord: Equatable, Sendable {
-    static let format = "kfacd.claim/1"
     static let byteLimit = 1 << 20
 
     var job: String
@@ -56,7 +56,7 @@ struct ClaimRecord: Equatable, Sendable {
 
     var text: String {
         JSONValue.object([
-            .init("format", .string(Self.format)),
+            .init("format", .string(FormatVersion.claim.description)),
             .init("job", .string(job)),
             .init("coordinator", .string(owner.coordinator)),
             .init("state_directory", .string(owner.stateDirectory)),

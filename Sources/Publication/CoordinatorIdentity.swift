@@ -1,3 +1,4 @@
+import Identifiers
 import Safetensors
 public import SystemPackage
 
@@ -5,7 +6,6 @@ public import SystemPackage
 /// directory, of the format `kfacd.coordinator/1`.
 public enum CoordinatorIdentity {
     static let fileName = "coordinator.json"
-    static let format = "kfacd.coordinator/1"
 
     /// The name that is kept in a state directory, made by chance when there is none yet.
     ///
@@ -13,7 +13,7 @@ public enum CoordinatorIdentity {
     public static func open(in directory: FilePath) throws(PublicationError) -> String {
         let file = directory.appending(fileName)
         if FileStatus(of: file) != nil {
-            let value = try FormatVersion.read(file, format: format, byteLimit: 1 << 16)
+            let value = try VersionedFile.read(file, format: .coordinator, byteLimit: 1 << 16)
             guard let name = value["id"]?.stringValue, isUsable(name) else {
                 throw .malformed(file: file, problem: "\"id\" is missing or not what it should be.")
             }
@@ -21,14 +21,16 @@ public enum CoordinatorIdentity {
         }
         let digits = String(UInt64.random(in: .min ... .max), radix: 16)
         let name = String(repeating: "0", count: 16 - digits.count) + digits
-        let text = JSONValue.object([.init("format", .string(format)), .init("id", .string(name))]).text(indent: 2)
+        let text = JSONValue.object([
+            .init("format", .string(FormatVersion.coordinator.description)), .init("id", .string(name)),
+        ]).text(indent: 2)
         try writing { () throws(SafetensorsError) in try WholeFile.write(Array((text + "\n").utf8), to: file) }
         return name
     }
 
     /// The name that is kept in a state directory, or `nil` when none can be read.
     public static func read(in directory: FilePath) -> String? {
-        let value = try? FormatVersion.read(directory.appending(fileName), format: format, byteLimit: 1 << 16)
+        let value = try? VersionedFile.read(directory.appending(fileName), format: .coordinator, byteLimit: 1 << 16)
         return value?["id"]?.stringValue
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Identifiers
 import Safetensors
 import SystemPackage
 
@@ -56,6 +57,8 @@ final class OutputClaim: Sendable {
                 try write(record, to: descriptor, file)
                 return OutputClaim(record: record, descriptor: descriptor, file: file)
             } catch {
+                // Who waits for its lock finds out that it has no name any more.
+                if isNew { _ = file.withPlatformString { unlink($0) } }
                 try? descriptor.close()
                 throw error
             }
@@ -130,7 +133,7 @@ final class OutputClaim: Sendable {
     private static func read(_ file: FilePath) throws(PublicationError) -> ClaimRecord? {
         do throws(PublicationError) {
             return ClaimRecord(
-                try FormatVersion.read(file, format: ClaimRecord.format, byteLimit: ClaimRecord.byteLimit))
+                try VersionedFile.read(file, format: .claim, byteLimit: ClaimRecord.byteLimit))
         } catch {
             guard case .malformed = error else { throw error }
             return nil

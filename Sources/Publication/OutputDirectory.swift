@@ -141,6 +141,7 @@ public final class OutputDirectory: Sendable {
             guard other != staging, FileStatus(of: other)?.kind == .directory, StagingRecord.marks(other) else {
                 continue
             }
+            if DirectoryTree.exists(other.appending(StagingRecord.kept)) { continue }
             guard let journal = try PublicationJournal(in: other) else {
                 try? DirectoryTree.remove(other)
                 continue
@@ -195,7 +196,24 @@ public final class OutputDirectory: Sendable {
     }
 
     /// Whether everything is staged and its publication has begun: ``publish()`` goes on with it.
-    public var isBegun: Bool { DirectoryTree.exists(staging.appending(PublicationJournal.fileName)) }
+    var isBegun: Bool { DirectoryTree.exists(staging.appending(PublicationJournal.fileName)) }
+
+    /// Whether a publication has begun and can be gone on with: each new file is there as it was listed.
+    ///
+    /// Where that is not so, the names are given back to what stood there, and it has not begun any more: what was
+    /// staged is to be looked at, and what is not as it was written is to be staged again.
+    ///
+    /// - Throws: ``PublicationError`` when files cannot be read.
+    public func canGoOn() throws(PublicationError) -> Bool {
+        guard let journal = try PublicationJournal(in: staging) else { return false }
+        let publishing = Publishing(path: path, staging: staging, journal: journal)
+        guard try publishing.lost() != nil else { return true }
+        publishing.takeBack()
+        for name in [StagingRecord.kept, PublicationJournal.fileName] {
+            try DirectoryTree.remove(staging.appending(name))
+        }
+        return false
+    }
 
     /// Whether there is a staging directory.
     public var isStaged: Bool { DirectoryTree.exists(staging) }
@@ -239,6 +257,19 @@ public final class OutputDirectory: Sendable {
     ) throws {
         guard isStaged else { throw PublicationError.vanished(staging: staging) }
         try roots.requireInside(staging)
+        try DirectoryTree.remove(staging.appending(StagingRecord.kept))
+        do throws(PublicationError) { try exchange(by: way, onStep: onStep) } catch {
+            // From now on the names are others': what was computed stays as it is.
+            if case .kept = error { StagingRecord.markKept(staging) }
+            throw error
+        }
+        try DirectoryTree.synchronize(staging)
+        try DirectoryTree.synchronize(path)
+    }
+
+    private func exchange(
+        by way: Rename.Exchange, onStep: @escaping (String) throws(PublicationError) -> Void
+    ) throws(PublicationError) {
         var publishing: Publishing?
         if let known = try PublicationJournal(in: staging) {
             let earlier = Publishing(path: path, staging: staging, journal: known, way: way, onStep: onStep)
@@ -248,7 +279,7 @@ public final class OutputDirectory: Sendable {
         }
         let isContinued = publishing != nil
         if publishing == nil {
-            try WholeFile.removeStalePartials(in: staging)
+            _ = try writing { () throws(SafetensorsError) in try WholeFile.removeStalePartials(in: staging) }
             publishing = Publishing(path: path, staging: staging, journal: try begin(), way: way, onStep: onStep)
         }
         do throws(PublicationError) {
@@ -257,8 +288,6 @@ public final class OutputDirectory: Sendable {
             throw WriteFailure.isLasting(error)
                 ? PublicationError.kept(staging: staging, cause: error.description) : error
         }
-        try DirectoryTree.synchronize(staging)
-        try DirectoryTree.synchronize(path)
     }
 
     /// Proves once more that nothing is in the way, lists what is staged, and makes the intent durable.
@@ -311,6 +340,7 @@ public final class OutputDirectory: Sendable {
             try? DirectoryTree.remove(staging)
             return nil
         }
+        if DirectoryTree.exists(staging.appending(StagingRecord.kept)) { return staging }
         guard let journal = (try? PublicationJournal(in: staging)) ?? nil else { return staging }
         let publishing = Publishing(path: path, staging: staging, journal: journal)
         if (try? publishing.isDone()) == true {
@@ -321,13 +351,16 @@ public final class OutputDirectory: Sendable {
         return staging
     }
 
-    /// Does what the job's owner would have done, who has ended: ``discard()``.
+    /// Does what a job that has ended would have done at its end, and lets go of its claim.
     ///
-    /// - Returns: As ``discard()``; `nil` also when the owner, or another, has the directory.
+    /// That is ``removeStaging()`` when it succeeded, ``discard()`` when not.
+    ///
+    /// - Parameter hasSucceeded: Whether its files are published.
+    /// - Returns: What is kept; nothing when there is nothing of the job, or another has the directory.
     @discardableResult
-    public func discardRemains() -> FilePath? {
-        guard isStaged || DirectoryTree.exists(path.appending(OutputClaim.fileName)) else { return nil }
-        guard (try? claim()) != nil else { return nil }
-        return discard()
+    public func removeRemains(hasSucceeded: Bool) -> [FilePath] {
+        guard isStaged || DirectoryTree.exists(path.appending(OutputClaim.fileName)) else { return [] }
+        guard (try? claim()) != nil else { return [] }
+        return hasSucceeded ? removeStaging() : [discard()].compactMap { $0 }
     }
 }

@@ -1,3 +1,4 @@
+import Identifiers
 import Safetensors
 public import SystemPackage
 
@@ -7,8 +8,6 @@ public import SystemPackage
 public struct OutputManifest: Equatable, Sendable {
     /// Its name in an output directory.
     public static let fileName = ".kfacd-manifest.json"
-    /// What this version writes.
-    static let format = "kfacd.manifest/1"
     /// The largest manifest that is read: some 500 000 files.
     static let byteLimit = 128 << 20
 
@@ -56,7 +55,7 @@ public struct OutputManifest: Equatable, Sendable {
     public init?(in directory: FilePath) throws(PublicationError) {
         let file = directory.appending(Self.fileName)
         guard FileStatus(of: file) != nil else { return nil }
-        try self.init(FormatVersion.read(file, format: Self.format, byteLimit: Self.byteLimit), file: file)
+        try self.init(VersionedFile.read(file, format: .manifest, byteLimit: Self.byteLimit), file: file)
     }
 
     /// The manifest of a text.
@@ -66,7 +65,7 @@ public struct OutputManifest: Equatable, Sendable {
     ///   - file: Named in errors.
     /// - Throws: As ``init(in:)``.
     public init(parsing bytes: [UInt8], file: FilePath) throws(PublicationError) {
-        try self.init(FormatVersion.parse(bytes, file: file, format: Self.format), file: file)
+        try self.init(VersionedFile.parse(bytes, file: file, format: .manifest), file: file)
     }
 
     init(_ value: JSONValue, file: FilePath) throws(PublicationError) {
@@ -109,7 +108,7 @@ public struct OutputManifest: Equatable, Sendable {
     /// The manifest as a value.
     var value: JSONValue {
         .object([
-            .init("format", .string(Self.format)),
+            .init("format", .string(FormatVersion.manifest.description)),
             .init("job", .string(job)),
             .init("coordinator", .string(coordinator)),
             .init("published_at", .string(publishedAt)),

@@ -1,3 +1,4 @@
+import Identifiers
 import Safetensors
 import SystemPackage
 
@@ -8,7 +9,6 @@ import SystemPackage
 /// told by its content, which the list of the new files holds.
 struct PublicationJournal: Equatable {
     static let fileName = ".publication.json"
-    static let format = "kfacd.publication/1"
 
     /// The list of the new files.
     let manifest: OutputManifest
@@ -36,7 +36,7 @@ struct PublicationJournal: Equatable {
     init?(in staging: FilePath) throws(PublicationError) {
         let file = staging.appending(Self.fileName)
         guard FileStatus(of: file) != nil else { return nil }
-        let value = try FormatVersion.read(file, format: Self.format, byteLimit: 2 * OutputManifest.byteLimit)
+        let value = try VersionedFile.read(file, format: .publication, byteLimit: 2 * OutputManifest.byteLimit)
         guard let manifest = value["manifest"] else {
             throw .malformed(file: file, problem: "\"manifest\" is missing.")
         }
@@ -53,7 +53,7 @@ struct PublicationJournal: Equatable {
     /// - Throws: ``PublicationError/file(_:)``; there is none then.
     func write(to staging: FilePath) throws(PublicationError) {
         let value = JSONValue.object([
-            .init("format", .string(Self.format)), .init("manifest", manifest.value),
+            .init("format", .string(FormatVersion.publication.description)), .init("manifest", manifest.value),
             .init("replaced", replaced?.value ?? .null),
         ])
         try writing { () throws(SafetensorsError) in

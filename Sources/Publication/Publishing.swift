@@ -23,6 +23,7 @@ struct Publishing {
     /// - Throws: ``PublicationError``; what stood under the names stands there again.
     func run(isContinued: Bool) throws(PublicationError) {
         do throws(PublicationError) {
+            if isContinued, let name = try lost() { throw .vanished(staging: staging.appending(name)) }
             for name in journal.placed {
                 Rename.settle(staging.appending(name), aside: aside(name))
                 if isContinued, try isPlaced(name) { continue }
@@ -37,6 +38,19 @@ struct Publishing {
             takeBack()
             throw error
         }
+    }
+
+    /// A name for which the new files neither stand there nor are staged, as they were listed.
+    ///
+    /// A disk, or somebody, has changed them since. What is staged may then be what they replaced, which must not be
+    /// taken for them.
+    func lost() throws(PublicationError) -> String? {
+        for name in journal.placed {
+            Rename.settle(staging.appending(name), aside: aside(name))
+            guard try !isPlaced(name), try !holds(name, of: journal.manifest, in: staging) else { continue }
+            return name
+        }
+        return nil
     }
 
     /// Whether all new files stand under their names.
@@ -65,8 +79,9 @@ struct Publishing {
         return false
     }
 
-    /// Gives the names back to what stood there; what cannot be is left.
+    /// Gives the names back to what stood there; what cannot be is left, and so is all when nothing has moved.
     func takeBack() {
+        guard (try? isWhole()) != true else { return }
         for name in journal.dropped where !DirectoryTree.exists(path.appending(name)) {
             if DirectoryTree.exists(staging.appending(name)) {
                 try? Rename.move(staging.appending(name), to: path.appending(name))
@@ -74,7 +89,10 @@ struct Publishing {
         }
         for name in journal.placed.reversed() {
             Rename.settle(staging.appending(name), aside: aside(name))
-            guard (try? isPlaced(name)) == true else { continue }
+            guard (try? isPlaced(name)) == true else {
+                takeBackChanged(name)
+                continue
+            }
             let (new, old) = (path.appending(name), staging.appending(name))
             if DirectoryTree.exists(old) {
                 try? Rename.exchange(old, with: new, aside: aside(name), by: way)
@@ -82,6 +100,21 @@ struct Publishing {
                 try? Rename.move(new, to: old)
             }
         }
+    }
+
+    /// Sets aside what stands under a name and is not as the job wrote it, when what it has replaced is known.
+    private func takeBackChanged(_ name: String) {
+        let (new, old) = (path.appending(name), staging.appending(name))
+        guard DirectoryTree.exists(new) else { return }
+        let changed = staging.appending(StagingRecord.changedPrefix + name)
+        guard let replaced = journal.replaced, replaced.entries.contains(name) || name == OutputManifest.fileName else {
+            // Nothing stood there when the publication began, and what was staged has left its place.
+            if !DirectoryTree.exists(old) { try? Rename.move(new, to: changed) }
+            return
+        }
+        guard (try? holds(name, of: replaced, in: staging)) == true else { return }
+        guard (try? Rename.exchange(old, with: new, aside: aside(name), by: way)) != nil else { return }
+        try? Rename.move(old, to: changed)
     }
 
     private func place(_ name: String) throws(PublicationError) {
@@ -94,12 +127,19 @@ struct Publishing {
         }
     }
 
-    /// Whether the new files stand under a name: all that are listed, and no others.
+    /// Whether what stands under a name is what is to stand there.
     private func isPlaced(_ name: String) throws(PublicationError) -> Bool {
-        let target = path.appending(name)
+        try holds(name, of: journal.manifest, in: path)
+    }
+
+    /// Whether a name in a directory stands for what a list has under it: these files, all of them and no others.
+    private func holds(
+        _ name: String, of list: OutputManifest, in directory: FilePath
+    ) throws(PublicationError) -> Bool {
+        let target = directory.appending(name)
         guard let status = FileStatus(of: target) else { return false }
-        if name == OutputManifest.fileName { return (try? OutputManifest(in: path)) == journal.manifest }
-        let listed = journal.manifest.files.filter { $0.path == name || $0.path.hasPrefix("\(name)/") }
+        if name == OutputManifest.fileName { return (try? OutputManifest(in: directory)) == list }
+        let listed = list.files.filter { $0.path == name || $0.path.hasPrefix("\(name)/") }
         let found =
             status.kind == .directory
             ? DirectoryTree.entries(below: target).filter { $0.status.kind != .directory }
@@ -108,7 +148,7 @@ struct Publishing {
         let expected = Dictionary(listed.map { ($0.path, $0) }) { first, _ in first }
         for (path, status) in found where status.byteCount != expected[path]?.byteCount { return false }
         for (path, _) in found {
-            guard try FileDigest.text(ofFileAt: self.path.pushing(FilePath(path))) == expected[path]?.digest else {
+            guard try FileDigest.text(ofFileAt: directory.pushing(FilePath(path))) == expected[path]?.digest else {
                 return false
             }
         }
@@ -129,7 +169,8 @@ struct Publishing {
         }
         DirectoryTree.removeEmpty((journal.replaced?.directories ?? []).map { staging.pushing(FilePath($0)) })
         let left = DirectoryTree.entries(below: staging).filter { entry in
-            entry.status.kind != .directory && !entry.path.hasPrefix(".")
+            let isOurs = entry.path.hasPrefix(".") && !entry.path.hasPrefix(StagingRecord.changedPrefix)
+            return entry.status.kind != .directory && !isOurs
         }
         for name in [OutputManifest.fileName] + StagingRecord.controlFiles {
             try? DirectoryTree.remove(staging.appending(name))

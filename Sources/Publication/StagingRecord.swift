@@ -1,3 +1,4 @@
+import Identifiers
 import Safetensors
 import SystemPackage
 
@@ -6,11 +7,14 @@ import SystemPackage
 /// A directory of somebody else may have a name that begins alike; it has no such file.
 enum StagingRecord {
     static let fileName = ".staging.json"
-    static let format = "kfacd.staging/1"
     /// Stands in a staging directory that was made anew, because an earlier one vanished; holds a row's number.
     static let renewal = ".renewed"
+    /// Stands in a staging directory whose publication failed for good, when every name had been given back.
+    static let kept = ".kept"
     /// Everything in a staging directory that is not published, the journal last.
-    static let controlFiles = [renewal, fileName, PublicationJournal.fileName]
+    static let controlFiles = [renewal, kept, fileName, PublicationJournal.fileName]
+    /// What begins the names of files that stood under a name of the job's own and were not as it wrote them.
+    static let changedPrefix = ".changed-"
 
     /// Marks a staging directory, unless it is marked already.
     ///
@@ -18,12 +22,18 @@ enum StagingRecord {
     static func write(to staging: FilePath) throws(PublicationError) {
         let file = staging.appending(fileName)
         guard FileStatus(of: file) == nil else { return }
-        let text = JSONValue.object([.init("format", .string(format))]).text(indent: 2) + "\n"
+        let text =
+            JSONValue.object([.init("format", .string(FormatVersion.staging.description))]).text(indent: 2) + "\n"
         try writing { () throws(SafetensorsError) in try WholeFile.write(Array(text.utf8), to: file) }
+    }
+
+    /// Notes that a publication failed for good; without the note the same is found out again.
+    static func markKept(_ staging: FilePath) {
+        try? WholeFile.write([], to: staging.appending(kept))
     }
 
     /// Whether a directory is a staging directory of ours, of this version or an earlier one.
     static func marks(_ directory: FilePath) -> Bool {
-        (try? FormatVersion.read(directory.appending(fileName), format: format, byteLimit: 1 << 16)) != nil
+        (try? VersionedFile.read(directory.appending(fileName), format: .staging, byteLimit: 1 << 16)) != nil
     }
 }

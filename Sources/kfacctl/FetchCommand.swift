@@ -139,7 +139,7 @@ extension OutputDirectory {
     fileprivate func fetch(_ list: OutputManifest, from source: FetchSource) async throws {
         do {
             // An earlier fetch of the same job ended when all was there.
-            if !isBegun {
+            if try !canGoOn() {
                 for file in list.files { try await fetch(file, from: source) }
             }
             try publish()

@@ -60,7 +60,7 @@ struct RunCommand: AsyncParsableCommand {
             let staged = Mutex<OutputDirectory?>(nil)
             let (cluster, client) = try await start()
             // Last of all, when nobody is left who could write there, or take the job up again.
-            defer { _ = staged.withLock { $0?.discardRemains() } }
+            defer { _ = staged.withLock { $0?.removeRemains(hasSucceeded: false) } }
             defer { cluster.stop() }
             ready.withLock { $0 = client }
             let report = try await follow(submission, client, cluster) { files in staged.withLock { $0 = files } }

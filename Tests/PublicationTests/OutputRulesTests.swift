@@ -93,7 +93,7 @@ import Testing
             "{\"format\": \"kfacd.manifest/2\"}",
             "is of version \"kfacd.manifest/2\"; this program knows \"kfacd.manifest/1\""
         ),
-        ("{\"format\": \"other/1\"}", "its format is \"other/1\", expected \"kfacd.manifest/1\""),
+        ("{\"format\": \"other/1\"}", "it is of the format \"other/1\"; expected \"kfacd.manifest/1\""),
         ("no json", "it is no JSON text"),
         (
             """

@@ -1,20 +1,21 @@
+import Identifiers
 import Safetensors
 import SystemPackage
 
-/// The version rule of the small files of this module: `NAME/NUMBER` under the key `format`.
+/// The small files of this module: JSON texts that state their format and its version under the key `format`.
 ///
-/// An equal or earlier version is read, a later one is refused with both versions.
-enum FormatVersion {
+/// The version that is known and earlier ones are read, a later one is refused with both versions.
+enum VersionedFile {
     /// Parses a file of a format.
     ///
     /// - Parameters:
     ///   - file: The file.
-    ///   - format: The latest format that is known.
+    ///   - format: The latest version that is known.
     ///   - byteLimit: The most bytes that the file may have.
-    /// - Returns: The value, of that format or an earlier one.
+    /// - Returns: The value, of that version or an earlier one.
     /// - Throws: ``PublicationError/newerVersion(file:found:known:)``, ``PublicationError/malformed(file:problem:)`` or
     ///   ``PublicationError/file(_:)``.
-    static func read(_ file: FilePath, format: String, byteLimit: Int) throws(PublicationError) -> JSONValue {
+    static func read(_ file: FilePath, format: FormatVersion, byteLimit: Int) throws(PublicationError) -> JSONValue {
         let bytes = try writing { () throws(SafetensorsError) in try WholeFile.read(file, limit: byteLimit) }
         return try parse(bytes, file: file, format: format)
     }
@@ -22,20 +23,18 @@ enum FormatVersion {
     /// Parses the text of a file of a format.
     ///
     /// - Throws: As ``read(_:format:byteLimit:)``.
-    static func parse(_ bytes: [UInt8], file: FilePath, format: String) throws(PublicationError) -> JSONValue {
+    static func parse(_ bytes: [UInt8], file: FilePath, format: FormatVersion) throws(PublicationError) -> JSONValue {
         let value: JSONValue
         do {
             value = try JSONValue(parsing: bytes, file: file)
         } catch {
             throw .malformed(file: file, problem: "it is no JSON text.")
         }
-        let found = value["format"]?.stringValue ?? ""
-        let (foundParts, knownParts) = (found.split(separator: "/"), format.split(separator: "/"))
-        guard foundParts.count == 2, foundParts[0] == knownParts[0], let version = Int(foundParts[1]),
-            let known = Int(knownParts[1])
-        else { throw .malformed(file: file, problem: "its format is \"\(found.prefix(64))\", expected \"\(format)\".") }
-        guard version <= known else { throw .newerVersion(file: file, found: found, known: format) }
-        return value
+        switch format.problem(with: value["format"]?.stringValue, oldest: 1) {
+        case nil: return value
+        case .newer(let found, _)?: throw .newerVersion(file: file, found: "\(found)", known: "\(format)")
+        case let problem?: throw .malformed(file: file, problem: "it \(problem)")
+        }
     }
 }
 
