@@ -49,8 +49,13 @@ public enum Directories {
 
     /// Removes a file, a link itself, or a directory with everything in it; nothing when it is not there.
     ///
-    /// - Throws: ``FileAccessError`` about the first thing that cannot be removed; what is gone is gone.
-    public static func remove(_ path: FilePath) throws(FileAccessError) {
+    /// - Parameters:
+    ///   - path: What is removed.
+    ///   - stops: Asked before each file: thousands of them take a slow disk a while.
+    /// - Throws: ``FileAccessError`` about the first thing that cannot be removed, or that was left because it should
+    ///   stop; what is gone is gone.
+    public static func remove(_ path: FilePath, until stops: () -> Bool = { false }) throws(FileAccessError) {
+        if stops() { throw FileAccessError(path, "its removal was interrupted", .interrupted) }
         if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { return }
         let code = Errno(rawValue: errno)
         if code == .noSuchFileOrDirectory { return }
@@ -58,7 +63,7 @@ public enum Directories {
         guard code == .isDirectory || code == .notPermitted else {
             throw FileAccessError(path, "it cannot be removed", code)
         }
-        for name in try names(in: path) { try remove(path.appending(name.components)) }
+        for name in try names(in: path) { try remove(path.appending(name.components), until: stops) }
         guard unsafe path.withPlatformString({ unsafe rmdir($0) }) == 0 || errno == ENOENT else {
             throw FileAccessError(path, "the directory cannot be removed", Errno(rawValue: errno))
         }

@@ -59,11 +59,12 @@ public struct OwnedDirectory: Sendable {
 
     /// Removes what processes left that were killed.
     ///
-    /// Only what belongs to this user alone is touched, since anybody may put something there.
+    /// Only what belongs to this user alone is touched, since anybody may put something there. A task that is cancelled
+    /// leaves the rest to the next.
     private static func removeAbandoned(prefix: String, in parent: FilePath) {
         let names = (try? FileRoots.unlimited.names(in: parent)) ?? []
         for name in names where name.hasPrefix(prefix) && isAbandoned(parent.appending(name)) {
-            try? Directories.remove(parent.appending(name))
+            try? Directories.remove(parent.appending(name)) { Task.isCancelled }
         }
     }
 

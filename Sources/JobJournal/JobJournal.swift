@@ -45,7 +45,7 @@ public actor JobJournal {
             try Self.migrations.migrate(database)
             witness = try database.write { try Self.begin($0, after: repair) }
         } catch {
-            throw .cannotOpen(path: path, cause: "\(error)")
+            throw .cannotOpen(path: path, cause: DatabaseWords.text(of: error))
         }
         _ = witness.write(besides: path)
     }
@@ -161,7 +161,7 @@ public actor JobJournal {
         } catch let error as DatabaseError where isForLackOfRoom(error) {
             throw .diskFull(path: path)
         } catch {
-            throw .cannotAppend(path: path, cause: "\(error)")
+            throw .cannotAppend(path: path, cause: DatabaseWords.text(of: error))
         }
     }
 
@@ -235,7 +235,7 @@ public actor JobJournal {
         do {
             stored = try database.read { try Row.fetchAll($0, sql: "SELECT id, kind, body FROM record ORDER BY id") }
         } catch {
-            throw .cannotOpen(path: path, cause: "\(error)")
+            throw .cannotOpen(path: path, cause: DatabaseWords.text(of: error))
         }
         var records: [(row: Int64, record: JournalRecord)] = []
         for row in stored {
@@ -256,7 +256,7 @@ public actor JobJournal {
         do {
             try database.close()
         } catch {
-            throw .cannotOpen(path: path, cause: "\(error)")
+            throw .cannotOpen(path: path, cause: DatabaseWords.text(of: error))
         }
     }
 }

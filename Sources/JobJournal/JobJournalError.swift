@@ -17,7 +17,7 @@ public enum JobJournalError: Error, Equatable, Sendable, CustomStringConvertible
     public var description: String {
         switch self {
         case .cannotOpen(let path, let cause):
-            "\(path): the journal cannot be opened: \(cause). Check the state directory and its permissions."
+            "\(path): the journal cannot be opened: \(cause). Check the state directory, its permissions and the room on its disk."
         case .cannotAppend(let path, let cause):
             "\(path): the journal cannot be written: \(cause). Free disk space; nothing was recorded."
         case .diskFull(let path):

@@ -49,9 +49,9 @@ struct JournalInspection {
         } catch let error as JobJournalError {
             throw error
         } catch let error as DatabaseError where Self.isDamage(error) {
-            damage = damage ?? "\(error.message ?? "\(error)")"
+            damage = damage ?? error.message ?? DatabaseWords.text(of: error)
         } catch {
-            throw .cannotOpen(path: path, cause: "\(error)")
+            throw .cannotOpen(path: path, cause: DatabaseWords.text(of: error))
         }
     }
 
@@ -89,7 +89,7 @@ struct JournalInspection {
             let cursor = try Row.fetchCursor(database, sql: "SELECT \(columns) FROM record ORDER BY id")
             while let row = try cursor.next() { take(row) }
         } catch let error as DatabaseError where Self.isDamage(error) {
-            damage = damage ?? "\(error.message ?? "\(error)")"
+            damage = damage ?? error.message ?? DatabaseWords.text(of: error)
             search(database, columns, upTo: max(lastRow, expectedLastRow))
         }
     }

@@ -1,6 +1,9 @@
+import Logging
 import Messaging
 import PrometheusMetrics
 import Supervision
+import Telemetry
+import ZeroMQ
 
 /// What a worker shows to whoever runs it.
 extension Worker {
@@ -36,6 +39,17 @@ extension Worker {
                 .number("\(lane.number)"), .state(current.activity.rawValue, mood), .text(current.title ?? ""),
             ]
         }
+    }
+
+    /// Says at once why nobody can answer as things stand; the worker waits on, since that may change.
+    func tellUnreachability(_ connection: WorkerConnection) async {
+        let endpoint = configuration.coordinator
+        guard let cause = await endpoint.unreachability(within: .seconds(10)), await !connection.isConnected else {
+            return
+        }
+        logger.warning(
+            "the coordinator cannot be reached; waiting for it",
+            metadata: [LogKeys.endpoint: "\(endpoint)", LogKeys.cause: "\(cause)"])
     }
 
     /// Asks the connection regularly whether it is there, so that its silence would be noticed.

@@ -16,8 +16,8 @@ public struct Worker: Service {
     public let progress = ProgressBoard()
 
     let supervision: DaemonSupervision
-    private let configuration: WorkerConfiguration
-    private let logger: Logger
+    let configuration: WorkerConfiguration
+    let logger: Logger
     private let metrics: WorkerMetrics
     private let farewell = Farewell()
 
@@ -91,6 +91,7 @@ public struct Worker: Service {
             group.addTask { await obey(parts) }
             group.addTask { await leave(parts) }
             group.addTask { await askConnection(connection) }
+            group.addTask { await untilCancelled { await tellUnreachability(connection) } }
             group.addTask { await untilCancelled { await work(executors, parts) } }
             group.addTask { try await untilCancelled { try await connection.watchConnection() } }
             group.addTask { await untilCancelled { await parts.uploads.run() } }

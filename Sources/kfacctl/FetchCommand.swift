@@ -35,13 +35,17 @@ struct FetchCommand: AsyncParsableCommand {
         let target = FetchTarget(directory: FilePath(URL(fileURLWithPath: directory).standardizedFileURL.path))
         // Before anything is asked for: what is fetched needs a place.
         try target.requireUsable()
-        try await connection.withClient { client in
-            guard case .outputs(let files) = try await client.ask(.outputs(id)).reply else { return }
-            let source = FetchSource(job: id, client: client)
-            let list = try await source.list(files)
-            let output = try target.output(for: list, overwrites: overwrite)
-            try await output.fetch(list, from: source)
-            for file in list.files { Terminal.note("\(file.path)  \(Quantity.bytes(file.byteCount))") }
+        let (connection, overwrite) = (connection, overwrite)
+        // A signal ends it as an error does: what is there of the files goes.
+        try await Interruption.watched(outcome: "interrupted; what was fetched is removed.") {
+            try await connection.withClient { client in
+                guard case .outputs(let files) = try await client.ask(.outputs(id)).reply else { return }
+                let source = FetchSource(job: id, client: client)
+                let list = try await source.list(files)
+                let output = try target.output(for: list, overwrites: overwrite)
+                try await output.fetch(list, from: source)
+                for file in list.files { Terminal.note("\(file.path)  \(Quantity.bytes(file.byteCount))") }
+            }
         }
     }
 }
@@ -80,6 +84,7 @@ private struct FetchSource {
     func read(_ path: String, byteCount: UInt64, _ take: ([UInt8]) throws -> Void) async throws {
         var offset: UInt64 = 0
         while offset < byteCount {
+            try Task.checkCancellation()
             let request = ClientRequest.outputRange(job, path: path, offset: offset, byteCount: byteCount - offset)
             guard let bytes = try await client.ask(request).payload?.copyBytes(), !bytes.isEmpty else {
                 throw CommandFailure(
@@ -146,7 +151,9 @@ extension OutputDirectory {
         } catch {
             let kept = discard()
             if let failure = error as? CommandFailure { throw failure }
-            throw CommandFailure(.failed, "\(error)\(kept.map { " What was fetched is kept in \($0)." } ?? "")")
+            if error is CancellationError { throw error }
+            throw CommandFailure(
+                .failed, "\(SystemWords.text(of: error))\(kept.map { " What was fetched is kept in \($0)." } ?? "")")
         }
         let left = removeStaging()
         guard let first = left.first else { return }
@@ -170,7 +177,7 @@ extension OutputDirectory {
             do {
                 try descriptor.writeAll(bytes)
             } catch {
-                throw CommandFailure(.failed, "\(place): cannot be written: \(error).")
+                throw CommandFailure(.failed, "\(place): cannot be written: \(SystemWords.text(of: error)).")
             }
         }
         let digest = hash.finalize().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
@@ -181,7 +188,8 @@ extension OutputDirectory {
                     + "\(file.digest). Run the job again.")
         }
         guard fsync(descriptor.rawValue) == 0 else {
-            throw CommandFailure(.failed, "\(place): cannot be made durable: \(Errno(rawValue: errno)).")
+            throw CommandFailure(
+                .failed, "\(place): cannot be made durable: \(SystemWords.text(of: Errno(rawValue: errno))).")
         }
     }
 }

@@ -115,12 +115,15 @@ private func print(_ jobs: [JobReport], as format: OutputFormat) throws {
         try JSONOutput.print(
             "jobs",
             jobs.map { job in
-                [
+                var item: [String: Any] = [
                     "job": job.job.rawValue, "state": job.state.rawValue, "fraction": job.fraction,
                     "finished_units": job.finishedUnits, "total_units": job.totalUnits, "spec": job.specPath,
                     "output": job.output, "message": job.message, "activity": job.activity,
                     "submitted_at": job.submittedAt,
                 ]
+                item["elapsed_seconds"] = job.elapsedSeconds
+                item["left_seconds"] = job.leftSeconds
+                return item
             })
         return
     }

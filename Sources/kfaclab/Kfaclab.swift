@@ -18,11 +18,13 @@ struct Kfaclab: AsyncParsableCommand {
 
     static func main() async {
         ProgramStart.prepare()
+        DescriptorLimit.raise()
         SignalWatch.begin()
         // Passes run beside each other on threads of their own.
         BLASEnvironment.setThreadCount(1)
         do {
             var command = try parseAsRoot()
+            if let problem = DescriptorLimit.problem { end(.badInput, problem) }
             guard let experiment = command as? any Experiment else {
                 try command.run()
                 return endOfOutput()

@@ -65,6 +65,22 @@ import Testing
         withExtendedLifetime((first, third)) {}
     }
 
+    @Test func `a task that is cancelled leaves what was left to the next`() async throws {
+        try Directories.create(root.appending("own-1-0"), mode: 0o700)
+        for name in ["owner"] + (0..<50).map(String.init) { try directory.write([], to: "own-1-0/\(name)") }
+        let place = TemporaryPlace(named: directory.path, option: "--place", usual: "/tmp")
+        let own = try await Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try OwnedDirectory(prefix: "own-", in: place)
+        }.value
+        // As a whole: without its lock's file nobody would know that it is abandoned.
+        #expect(Directories.exists(root.appending("own-1-0/owner")))
+        own.remove()
+        let next = try OwnedDirectory(prefix: "own-", in: place)
+        #expect(!Directories.exists(root.appending("own-1-0")))
+        next.remove()
+    }
+
     @Test(.enabled(if: ProcessInfo.processInfo.environment["TMPDIR"] == nil, "TMPDIR is set"))
     func `a place that the environment names wrongly is said, with its name`() throws {
         let place = TemporaryPlace(named: nil, option: "--place", usual: root.appending("missing"))

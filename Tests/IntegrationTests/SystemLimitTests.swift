@@ -123,6 +123,28 @@ extension SerialIntegrationTests {
             #expect(try model.directory.read("file") == [1])
         }
 
+        @Test(arguments: ["ipc://none", "tcp://no-such-host.invalid:7733"])
+        func `a worker whose coordinator cannot be found says so at once, and waits`(endpoint: String) async throws {
+            var command = [
+                Programs.daemon, "worker", "--coordinator",
+                endpoint.replacing("none", with: "\(model.directory.path)/none"),
+                "--http", "off", "--patience", "4",
+            ]
+            if endpoint.hasPrefix("tcp") {
+                for name in ["other", "own"] {
+                    let made = try await Client.run(["keygen", name, "--role", "worker"], in: model.directory)
+                    try #require(made.exitCode == 0, "\(made.errors)")
+                }
+                command += ["--server-key", model.directory.appending("other.public")]
+                command += ["--secret-key", model.directory.appending("own.secret")]
+            }
+            let (code, program) = try await run("", command)
+            #expect(code == 1)
+            let words = endpoint.hasPrefix("tcp") ? "no-such-host.invalid" : "there is no socket"
+            let line = program.errors.split(separator: "\n").first { $0.contains("waiting for it") }
+            #expect(line?.contains(words) == true, "\(program.errors)")
+        }
+
         @Test func `a client that can reach nobody says so at once`() async throws {
             for (endpoint, code, words): (String, Int32, String) in [
                 ("ipc://\(model.directory.path)/none", 3, "there is no socket"),

@@ -58,6 +58,11 @@ import ZeroMQ
         await client.close()
     }
 
+    private static func endedBySize(_ endpoint: CoordinatorEndpoint) -> Int {
+        let ends = endpoint.statistics.unheardEnds
+        return Int(ends[.failed] ?? 0) + Int(ends[.excessive] ?? 0)
+    }
+
     @Test func `a frame of megabytes in the handshake ends its connection, however often, and is told`() async throws {
         let (reports, sink) = AsyncStream.makeStream(of: UnheardConnectionsReport.self)
         try await withEndpoint(onUnheard: { sink.yield($0) }) { endpoint, port in
@@ -72,7 +77,8 @@ import ZeroMQ
             // Some are over before they can be looked at.
             #expect(report.hosts.keys.allSatisfy { ["127.0.0.1", "an address that was gone at once"].contains($0) })
             #expect(report.count > 0)
-            while endpoint.statistics.unheardEnds[.failed] != 20 { try await Task.sleep(for: .milliseconds(10)) }
+            // libzmq ends each at its frame's header; on a busy machine the bound of bytes may be faster.
+            while Self.endedBySize(endpoint) < 20 { try await Task.sleep(for: .milliseconds(10)) }
             #expect(endpoint.recentUnheardConnections > 0)
         }
     }
