@@ -15,8 +15,18 @@ public enum DescriptorLimit {
         return Int(min(limit.rlim_cur, most))
     }
 
-    /// Asks for all that the system allows this user, as daemons do.
+    /// Asks for all that the system allows this user, as daemons do, and closes what was inherited beyond that.
+    ///
+    /// A program is given whatever its parent had open. What lies beyond the limit is nothing that it uses, and
+    /// `posix_spawn` refuses to close it for a child.
     public static func raise() {
+        raiseSoftLimit()
+        for name in (try? FileRoots.unlimited.names(in: "/proc/self/fd")) ?? [] {
+            if let descriptor = Int32(name), descriptor >= current { close(descriptor) }
+        }
+    }
+
+    private static func raiseSoftLimit() {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
         let wanted = min(limit.rlim_max, most)

@@ -47,7 +47,8 @@ struct Publishing {
     func lost() throws(PublicationError) -> String? {
         for name in journal.placed {
             Rename.settle(staging.appending(name), aside: aside(name))
-            guard try !isPlaced(name), try !holds(name, of: journal.manifest, in: staging) else { continue }
+            if try isPlaced(name) { continue }
+            if try holds(name, of: journal.manifest, in: staging) { continue }
             return name
         }
         return nil

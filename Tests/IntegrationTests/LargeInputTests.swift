@@ -66,6 +66,18 @@ extension SerialIntegrationTests {
             #expect(result.exitCode == 0, "\(result.errors)")
         }
 
+        @Test func `what was inherited beyond the limit of descriptors keeps no program from being started`()
+            async throws
+        {
+            let shell = [
+                "/bin/bash", "-c", "exec 300</dev/null; ulimit -n 200; exec \"$0\" \"$@\"", Programs.client, "run",
+                model.jobPath, "--workers", "1", "--quiet",
+            ]
+            let program = try RunningProgram(
+                shell[0], Array(shell.dropFirst()), name: "inherited-\(UUID().uuidString)", in: model.directory)
+            #expect(try await program.exitCode(within: .seconds(60)) == 0, "\(program.errors)")
+        }
+
         @Test(arguments: [12, 40, 90])
         func `too few descriptors to work with are one sentence with the remedy`(count: Int) async throws {
             for command in [
