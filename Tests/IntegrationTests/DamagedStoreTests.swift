@@ -109,8 +109,9 @@ extension SerialDisturbanceTests {
         }
 
         /// The job's files that are written and not published yet.
-        private var stagedFiles: [String] {
-            OutputTree.paths(below: "\(output)/.kfacd-job-1").filter { $0.hasSuffix(".safetensors") }
+        private func stagedFiles(of job: String) -> [String] {
+            guard let staging = OutputTree.staging(of: job, in: output) else { return [] }
+            return OutputTree.paths(below: staging).filter { $0.hasSuffix(".safetensors") }.map { "\(staging)/\($0)" }
         }
 
         @Test(arguments: Damage.allCases)
@@ -119,13 +120,13 @@ extension SerialDisturbanceTests {
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)
                 var units = 12
-                while stagedFiles.isEmpty {
+                while stagedFiles(of: job).isEmpty {
                     let status = try await cluster.holdWorkers(job, units: units)
                     units = status.finishedUnits + 1
                     try await Task.sleep(for: .milliseconds(200))
-                    if stagedFiles.isEmpty { cluster.resumeWorkers() }
+                    if stagedFiles(of: job).isEmpty { cluster.resumeWorkers() }
                 }
-                for file in stagedFiles { try damage.inflict(on: "\(output)/.kfacd-job-1/\(file)") }
+                for file in stagedFiles(of: job) { try damage.inflict(on: file) }
                 cluster.resumeWorkers()
                 try await cluster.waitForSuccess(job)
                 #expect(cluster.coordinator.errors.contains("staged files are damaged"))

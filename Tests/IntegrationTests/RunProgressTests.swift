@@ -92,8 +92,7 @@ extension SerialIntegrationTests {
                 command[0], Array(command.dropFirst()), name: "run", in: model.directory)
             try await eventually("a run", within: .seconds(30)) {
                 guard client.isRunning else { throw WaitError(description: client.logTail) }
-                return FileManager.default.fileExists(atPath: "\(self.output)/.kfacd-job-1")
-                    || client.errors.contains("job-1")
+                return OutputTree.staging(of: "job-1", in: self.output) != nil || client.errors.contains("job-1")
             }
             let ballast = try SmallDisk.fill(path, of: client)
             try await eventually("a pause", within: .seconds(60)) {
