@@ -53,12 +53,17 @@ final class RawPeer {
 
         deinit { close(descriptor) }
 
+        /// Whether somebody connects in time.
+        func isAsked(withinMilliseconds limit: Int32) -> Bool {
+            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            return Glibc.poll(&poll, 1, limit) == 1
+        }
+
         /// Takes the next connection and shakes hands as a coordinator's socket.
         ///
         /// - Throws: what the requirement throws when nobody connects in time.
         func accept() throws -> RawPeer {
-            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            try #require(Glibc.poll(&poll, 1, 10_000) == 1)
+            try #require(isAsked(withinMilliseconds: 10_000))
             let peer = RawPeer(Glibc.accept(descriptor, nil, nil))
             try peer.shakeHands(as: "ROUTER")
             return peer
