@@ -67,13 +67,18 @@ def write_long_job(directory: Path) -> None:
 
 
 def content(directory: Path) -> dict[str, str]:
-    """The digest of every output by its path; of the report without the section that tells how the run went."""
+    """The digest of every output by its path; of the report without the section that tells how the run went.
+
+    The list of the files tells who published them and when, which differs, and their digests, which are compared.
+    """
     digests = {}
     for file in sorted(path for path in directory.rglob("*") if path.is_file()):
         if file.name == "report.json":
             report = json.loads(file.read_text())
             del report["run"]
             data = json.dumps(report, sort_keys=True).encode()
+        elif file.name == ".kfacd-manifest.json":
+            continue
         else:
             data = file.read_bytes()
         digests[str(file.relative_to(directory))] = hashlib.sha256(data).hexdigest()
