@@ -1,15 +1,19 @@
-/// Which lease of a unit this is, counted from 1: a result is judged by the attempt that it answers.
+/// The number of a lease of a unit, counted from 1.
 ///
-/// Above the count stands a mark of the job. Jobs of coordinators with different state may have the same name: the mark
-/// tells a late result of one from a result of the other.
+/// A result is judged by the attempt that it answers.
+///
+/// A mark of the job fills the bits above the count. Coordinators with different state may give two jobs the same name.
+/// The mark tells a late result of one job from a result of the other.
 /// Source: DESIGN section 6, guarantee 3.
 public struct Attempt: Hashable, Sendable, Codable, Comparable, CustomStringConvertible {
-    /// Bits of the count; the mark stands above them.
+    /// Bits of the count; the mark fills the bits above them.
     private static let countBits = 12
-    /// How many marks there are: with the count they fill the 31 bits that a message has for an attempt.
+    /// The number of possible marks.
+    ///
+    /// Count and mark together fill the 31 bits that a message has for an attempt.
     public static let markCount = 1 << 19
 
-    /// The number of the attempt, from 1, with the mark.
+    /// The number of the attempt, counted from 1, with the mark in its high bits.
     public let number: Int
 
     /// Names an attempt by its number.
@@ -17,12 +21,14 @@ public struct Attempt: Hashable, Sendable, Codable, Comparable, CustomStringConv
         self.number = number
     }
 
-    /// What stands before the first attempt of a job with a mark below ``markCount``.
+    /// The value before the first attempt of a job; `mark` is below ``markCount``.
     public init(beforeFirstWithMark mark: Int) {
         number = mark << Self.countBits
     }
 
-    /// The mark of its job; another one for a count that has overflown, which takes some thousand leases of one unit.
+    /// The mark of the job.
+    ///
+    /// It changes when the count overflows, after some thousand leases of one unit.
     public var mark: Int { number >> Self.countBits }
 
     /// The attempt after this one.

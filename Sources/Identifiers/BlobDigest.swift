@@ -1,4 +1,6 @@
-/// The SHA-256 of a blob's bytes: what a blob is named by, wherever it lies.
+/// The SHA-256 of a blob's bytes.
+///
+/// It names the blob in every store.
 ///
 /// Source: DESIGN section 5, "inputs and outputs are blobs named by their SHA-256".
 public struct BlobDigest: Hashable, Sendable {
@@ -8,7 +10,7 @@ public struct BlobDigest: Hashable, Sendable {
     /// Number of bytes of a digest.
     public static let byteCount = 32
 
-    /// Takes over a digest's 32 bytes, or refuses another number of bytes with `nil`.
+    /// Takes a digest's 32 bytes; `nil` for any other number of bytes.
     public init?(bytes: some Sequence<UInt8>) {
         var words: [UInt64] = [0, 0, 0, 0]
         var count = 0
@@ -21,7 +23,7 @@ public struct BlobDigest: Hashable, Sendable {
         self.words = (words[0], words[1], words[2], words[3])
     }
 
-    /// Takes over what a SHA-256 implementation computed, which always has 32 bytes.
+    /// Takes the output of a SHA-256 implementation, which always has 32 bytes.
     public init(sha256 digest: some Sequence<UInt8>) {
         guard let known = BlobDigest(bytes: digest) else {
             preconditionFailure("SHA-256 has \(Self.byteCount) bytes")
@@ -29,7 +31,7 @@ public struct BlobDigest: Hashable, Sendable {
         self = known
     }
 
-    /// Reads 64 hexadecimal digits, or refuses anything else with `nil`.
+    /// Reads 64 hexadecimal digits; `nil` for any other text.
     public init?(hexadecimal: some StringProtocol) {
         let digits = hexadecimal.utf8
         guard digits.count == 2 * Self.byteCount else { return nil }
@@ -79,7 +81,7 @@ public struct BlobDigest: Hashable, Sendable {
 }
 
 extension BlobDigest: Comparable {
-    /// Orders by the digests as numbers, for lists that must not depend on a hashed collection.
+    /// Orders digests as numbers, for lists whose order must not depend on a hashed collection.
     public static func < (left: BlobDigest, right: BlobDigest) -> Bool {
         let (a, b) = (left.words, right.words)
         if a.0 != b.0 { return a.0 < b.0 }
@@ -100,7 +102,7 @@ extension BlobDigest: CustomStringConvertible {
 extension BlobDigest: Codable {
     /// Decodes 64 hexadecimal digits.
     ///
-    /// - Throws: `DecodingError` for anything else.
+    /// - Throws: `DecodingError` for any other text.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)

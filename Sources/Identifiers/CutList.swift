@@ -1,24 +1,24 @@
-/// A list of sentences for a person, cut: the first of each kind, and how many there are besides.
+/// A list of sentences for a person, cut to the first of each kind and a count of the rest.
 ///
-/// Two sentences are of one kind when they differ only in what is quoted, in numbers and in paths. Every list that has
-/// no bound of its own goes through here before it is shown or sent: problems, errors of a file, names.
+/// Two sentences are of one kind when they differ only in quoted text, numbers and paths. Every list without a bound of
+/// its own is cut here before it is shown or sent: problems, errors of a file, names.
 ///
 /// Source: DESIGN section 1.
 public struct CutList<Element: Sendable>: Sendable {
-    /// Most sentences of a kind that are shown.
+    /// The most sentences of one kind that are shown.
     public static var shownOfKindMax: Int { 100 }
-    /// Most kinds; what is of a further kind is only counted.
+    /// The most kinds that are shown; sentences of further kinds are only counted.
     public static var kindsMax: Int { 100 }
-    /// Most bytes of all sentences together: a message that holds them is always small enough to be sent.
+    /// The most bytes of all sentences together, so that a message that holds them can always be sent.
     public static var byteCountMax: Int { 256 << 10 }
 
-    /// What is shown, in order, each with the number of its kind.
+    /// The shown elements in order, each with the number of its kind.
     private var shown: [(element: Element, kind: Int)] = []
     private var kinds: [Int: Count] = [:]
     private var byteCount = 0
     private var others = 0
 
-    /// How often a kind came.
+    /// The number of sentences of a kind.
     private struct Count: Sendable {
         var shown = 0
         var all = 0
@@ -30,7 +30,7 @@ public struct CutList<Element: Sendable>: Sendable {
     /// Cuts a list.
     ///
     /// - Parameters:
-    ///   - elements: The list; an element that is not shown is let go at once.
+    ///   - elements: The list. Elements that are not shown are released at once.
     ///   - text: An element's sentence.
     public init(_ elements: some Sequence<Element>, text: (Element) -> String) {
         for element in elements { append(element, text: text(element)) }
@@ -40,7 +40,7 @@ public struct CutList<Element: Sendable>: Sendable {
     ///
     /// - Parameters:
     ///   - element: The element.
-    ///   - text: Its sentence, which tells its kind.
+    ///   - text: Its sentence, which determines its kind.
     public mutating func append(_ element: Element, text: String) {
         let kind = text.kindOfSentence
         guard kinds[kind] != nil || kinds.count < Self.kindsMax else {
@@ -54,9 +54,11 @@ public struct CutList<Element: Sendable>: Sendable {
         shown.append((element, kind))
     }
 
-    /// What is shown; the last of each kind of which more came is followed by a sentence that says how many.
+    /// The shown elements.
     ///
-    /// - Parameter more: Makes that sentence, from the words and from the element before it.
+    /// When more of a kind came, a sentence with their number follows the last shown one.
+    ///
+    /// - Parameter more: Makes that sentence from its words and the element before it.
     /// - Returns: The list for a person.
     public func elements(more: (_ words: String, _ last: Element?) -> Element) -> [Element] {
         var result: [Element] = []
@@ -82,7 +84,7 @@ extension Sequence<String> where Self: Sendable {
 }
 
 extension Collection<String> {
-    /// The names in one line, separated by commas: the first of them, then how many there are besides.
+    /// The first names in one line, separated by commas, and the number of the rest.
     ///
     /// - Parameter limit: Most names that are shown.
     /// - Returns: `a, b and 3 more`.
@@ -96,8 +98,8 @@ extension String {
     /// Most scalars of a message of several lines.
     private static let messageScalarsMax = 8000
 
-    /// A message of any length and any number of lines as it is kept, logged and sent: every line a ``sentence``, the
-    /// list of them cut.
+    /// A message of any length as it is stored, logged and sent: every line is a ``sentence``, and the list of lines is
+    /// cut.
     public var cutMessage: String {
         let lines = split(whereSeparator: \.isNewline).lazy.map(\.sentence).cutLines
         guard lines.utf8.count > Self.messageScalarsMax else { return lines }
@@ -106,8 +108,8 @@ extension String {
         return start + "…"
     }
 
-    /// What is the same in all sentences of a kind: a hash of the words that hold no digit and no slash, without what
-    /// is quoted.
+    /// A hash that is the same for all sentences of a kind: it covers the words without digits or slashes, and skips
+    /// quoted text.
     fileprivate var kindOfSentence: Int {
         var hash = Hasher()
         var word = Hasher()

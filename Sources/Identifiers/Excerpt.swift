@@ -1,7 +1,7 @@
 extension StringProtocol {
-    /// The text as a message quotes it: whole when it is short, otherwise its start and `…`; always ``printable``.
+    /// The text as a message quotes it: whole when short, else its start and `…`; always ``printable``.
     ///
-    /// What a stranger wrote may have any length; the sentence about it must not.
+    /// A text from outside may have any length, but a message about it must stay short.
     public var excerpt: String {
         guard utf8.count > 160 else { return printable }
         var excerpt = ""
@@ -10,7 +10,7 @@ extension StringProtocol {
         return excerpt.printable + "…"
     }
 
-    /// A whole sentence, in one line and cut where it is far longer than any that a person reads: ``printable``.
+    /// A sentence in one line, ``printable``, and cut where it is far longer than a person reads.
     public var sentence: String {
         guard utf8.count > 4096 else { return printable }
         var start = ""

@@ -1,4 +1,4 @@
-/// Which of a parameter's curvature matrices: a linear layer has two, another parameter has one.
+/// The curvature matrices of a parameter: a linear layer has two, any other parameter has one.
 ///
 /// Source: DESIGN section 2.1.
 public enum FactorSide: String, Hashable, Sendable, Codable, CaseIterable {

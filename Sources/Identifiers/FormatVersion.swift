@@ -1,7 +1,7 @@
-/// The format of something that we write and read again, and its version: `kfacd.report/1`.
+/// The name and version of a format that kfacd writes and reads again: `kfacd.report/1`.
 ///
-/// Everything of ours that outlives a process states one. Whoever reads it asks ``problem(with:oldest:)`` and refuses
-/// with its sentence: what a later version wrote is never guessed at.
+/// Every file or message that outlives a process states its format. A reader calls ``problem(with:oldest:)`` and
+/// refuses the file with the resulting sentence. It never guesses at the content of a later version.
 public struct FormatVersion: Hashable, Sendable, CustomStringConvertible {
     /// What the format is for, without its version.
     public let name: String
@@ -26,12 +26,12 @@ public struct FormatVersion: Hashable, Sendable, CustomStringConvertible {
     /// The name and the number, with a slash between them.
     public var description: String { "\(name)/\(number)" }
 
-    /// Looks whether a file that states a version can be read by who knows this one.
+    /// Checks whether a reader of this version can read a file that states a version.
     ///
     /// - Parameters:
     ///   - stated: What the file states; `nil` when it states nothing.
-    ///   - oldest: The first version that is still read; this one when none is named.
-    /// - Returns: What forbids it, or `nil`.
+    ///   - oldest: The earliest version that the reader still reads; this version when `nil`.
+    /// - Returns: The reason why it cannot, or `nil`.
     public func problem(with stated: String?, oldest: Int? = nil) -> FormatProblem? {
         guard let stated else { return .missing(expected: self) }
         guard let found = FormatVersion(stated) else { return .malformed(stated, expected: self) }
@@ -39,7 +39,7 @@ public struct FormatVersion: Hashable, Sendable, CustomStringConvertible {
         return problem(withNumber: found.number, oldest: oldest)
     }
 
-    /// The same for what states a number alone.
+    /// The same check for a file that states only a number.
     public func problem(withNumber found: Int, oldest: Int? = nil) -> FormatProblem? {
         if found > number { return .newer(FormatVersion(name, found), expected: self) }
         if found < oldest ?? number { return .older(FormatVersion(name, found), expected: self) }
@@ -47,20 +47,20 @@ public struct FormatVersion: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Why something that states its format, or should, is not read.
+/// Why a file is not read because of its format.
 public enum FormatProblem: Error, Equatable, Sendable, CustomStringConvertible {
-    /// It states no format.
+    /// The file states no format.
     case missing(expected: FormatVersion)
-    /// What it states is no format and version.
+    /// The stated text is not a format and a version.
     case malformed(String, expected: FormatVersion)
-    /// It is something else.
+    /// The file has another format.
     case otherFormat(FormatVersion, expected: FormatVersion)
-    /// A later version of the program wrote it.
+    /// A later version of the program wrote the file.
     case newer(FormatVersion, expected: FormatVersion)
-    /// An earlier version of the program wrote it, and it is not read any more.
+    /// An earlier version of the program wrote the file, and this version no longer reads it.
     case older(FormatVersion, expected: FormatVersion)
 
-    /// The clause that follows the name of the file, with what to do.
+    /// The clause that follows the file's name, with the remedy.
     public var description: String {
         switch self {
         case .missing(let expected):
@@ -79,10 +79,10 @@ public enum FormatProblem: Error, Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The versions that this program writes: one place for all that outlives a process.
+/// The versions that this program writes, all in one place.
 ///
-/// Whoever changes what one of these files holds raises its number here, and says at its reader how earlier ones are
-/// read or what to do instead.
+/// A change to the content of one of these files must raise its number here. The file's reader must then state how it
+/// reads earlier versions, or what the user should do instead.
 extension FormatVersion {
     /// Layer inputs and output gradients of a task.
     public static let capture = FormatVersion("kfacd.capture", 1)
@@ -96,30 +96,30 @@ extension FormatVersion {
     public static let checkpoint = FormatVersion("kfacd.checkpoint", 1)
     /// `report.json`.
     public static let report = FormatVersion("kfacd.report", 1)
-    /// What lists the files that a job wrote into its output.
+    /// The list of the files that a job wrote into its output.
     public static let manifest = FormatVersion("kfacd.manifest", 1)
-    /// Who holds an output directory.
+    /// The claim that says which job holds an output directory.
     public static let claim = FormatVersion("kfacd.claim", 1)
-    /// What marks a staging directory.
+    /// The mark of a staging directory.
     public static let staging = FormatVersion("kfacd.staging", 1)
-    /// What a publication is about to do.
+    /// The steps that a publication is about to take.
     public static let publication = FormatVersion("kfacd.publication", 1)
     /// The lasting name of a coordinator.
     public static let coordinator = FormatVersion("kfacd.coordinator", 1)
     /// The layout of a directory of blobs: the coordinator's store, a worker's cache.
     public static let blobs = FormatVersion("kfacd.blobs", 1)
-    /// The coordinator's journal; 1 had no checks and no generation.
+    /// The coordinator's journal; version 1 had no checks and no generation.
     public static let journal = FormatVersion("kfacd.journal", 2)
-    /// What stands beside the journal and tells how far it had come.
+    /// The file beside the journal that records the journal's end.
     public static let journalWitness = FormatVersion("kfacd.journal-witness", 1)
     /// A file with a secret or a public key.
     public static let key = FormatVersion("kfacd.key", 1)
     /// A study's rows.
     public static let results = FormatVersion("kfaclab.results", 1)
-    /// A study's directory: its settings, and what the rest of it is like.
+    /// A study's directory: its settings and the layout of the rest.
     public static let study = FormatVersion("kfaclab.study", 1)
     /// A study's stage.
     public static let stage = FormatVersion("kfaclab.stage", 1)
-    /// What programs of kfacd say to each other.
+    /// The messages between programs of kfacd.
     public static let wire = FormatVersion("kfacd.wire", 3)
 }

@@ -1,4 +1,6 @@
-/// A job, as the coordinator numbers it: printed at submission, used in every later command.
+/// The name of a job.
+///
+/// The coordinator numbers it, prints it at submission, and every later command uses it.
 public struct JobID: Name {
     /// The text of the name.
     public let rawValue: String

@@ -1,4 +1,6 @@
-/// A name that is a text and nothing else: one type a kind of thing, so that they cannot be mistaken for each other.
+/// A name that is only a text.
+///
+/// Each kind of thing has its own type, so that the compiler tells them apart.
 public protocol Name: Hashable, Sendable, Codable, RawRepresentable, Comparable, CustomStringConvertible,
     ExpressibleByStringLiteral
 where RawValue == String {

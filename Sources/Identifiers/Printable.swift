@@ -1,15 +1,14 @@
 extension StringProtocol {
-    /// The text in one line, with what controls a terminal or the direction of writing shown as an escape: `\n`,
-    /// `\u{1b}`.
+    /// The text in one line; characters that control a terminal or the text direction become escapes: `\n`, `\u{1b}`.
     ///
-    /// Names and values come from files and peers. Everything that a person reads passes here once, or more often:
-    /// what is printable stays as it is.
+    /// Names and values come from files and peers. Every text for a person passes here at least once; a second pass
+    /// changes nothing.
     public var printable: String { escaped { $0.isControl } }
 
-    /// The same for text of several lines: its line feeds and tabs stay.
+    /// The same for text of several lines, which keeps its line feeds and tabs.
     public var printableLines: String { escaped { $0.isControl && $0 != "\n" && $0 != "\t" } }
 
-    /// JSON with every such character as JSON escapes it: `\u001b`; it stands for the same value.
+    /// JSON with these characters as JSON escapes, such as `\u001b`; its value is unchanged.
     public var printableJSON: String {
         guard unicodeScalars.contains(where: { $0.isControl && $0 != "\n" && $0 != "\t" }) else { return String(self) }
         var text = ""
@@ -27,7 +26,7 @@ extension StringProtocol {
     }
 
     private func escaped(where isEscaped: (Unicode.Scalar) -> Bool) -> String {
-        // Nearly all texts: no scalar needs to be looked at.
+        // A fast path for nearly all texts.
         guard utf8.contains(where: { $0 < 0x20 || $0 >= 0x7F }), unicodeScalars.contains(where: isEscaped) else {
             return String(self)
         }
@@ -40,10 +39,10 @@ extension StringProtocol {
 }
 
 extension Unicode.Scalar {
-    /// Whether it is not shown but does something.
+    /// Whether the character is invisible and has an effect.
     ///
-    /// Controls, line and paragraph separators, directions of writing and other invisible formats do; those that join
-    /// letters of some scripts are none.
+    /// True for controls, line and paragraph separators, text directions and other invisible formats. False for the
+    /// joiners that some scripts need between letters.
     fileprivate var isControl: Bool {
         if self == "\u{200C}" || self == "\u{200D}" { return false }
         switch properties.generalCategory {
@@ -52,7 +51,7 @@ extension Unicode.Scalar {
         }
     }
 
-    /// As it would be written in the source of a program.
+    /// The character as an escape in Swift source.
     fileprivate var escape: String {
         switch self {
         case "\n": "\\n"

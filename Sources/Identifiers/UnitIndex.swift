@@ -1,4 +1,6 @@
-/// A work unit of a job: its position in the job's plan, the same after every restart because the plan is.
+/// A work unit's position in its job's plan.
+///
+/// It stays the same after a restart because the plan does.
 public struct UnitIndex: Hashable, Sendable, Codable, Comparable, CustomStringConvertible {
     /// The position in the plan, from 0.
     public let position: Int

@@ -1,4 +1,6 @@
-/// A worker process, from its first greeting to its end; a restarted worker is another one.
+/// A worker process, from its first greeting to its end.
+///
+/// A restarted worker has a new name.
 public struct WorkerID: Name {
     /// The text of the name.
     public let rawValue: String
@@ -11,14 +13,14 @@ public struct WorkerID: Name {
     /// Names a process of a worker.
     ///
     /// - Parameters:
-    ///   - name: What the worker is called, whichever process it is.
+    ///   - name: The worker's name, the same for each of its processes.
     ///   - process: The process's number.
-    ///   - mark: Tells it from earlier processes of that number.
+    ///   - mark: Distinguishes the process from earlier ones with the same number.
     public init(name: String, process: Int32, mark: UInt32) {
         rawValue = "\(name)-\(process)-\(String(mark, radix: 36))"
     }
 
-    /// What the worker is called, whichever process it is; the whole text when no process is named in it.
+    /// The worker's name without its process; the whole text when it names no process.
     public var lastingName: String {
         let parts = rawValue.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count > 2, Int32(parts[parts.count - 2]) != nil else { return rawValue }

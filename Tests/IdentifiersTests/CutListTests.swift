@@ -1,7 +1,7 @@
 import Identifiers
 import Testing
 
-/// Lists for a person: the first of each kind, and how many there are besides.
+/// Lists for a person: the first of each kind, and a count of the rest.
 @Suite struct CutListTests {
     private func lines(_ sentences: some Sequence<String>) -> [String] {
         CutList(sentences) { $0 }.elements { words, _ in words }

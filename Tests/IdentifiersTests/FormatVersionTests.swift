@@ -1,7 +1,7 @@
 import Identifiers
 import Testing
 
-/// What states its version, and what is refused for it.
+/// How stated versions are read, and which are refused.
 struct FormatVersionTests {
     private let known = FormatVersion("kfacd.sample", 2)
 

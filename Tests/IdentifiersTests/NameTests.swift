@@ -25,8 +25,9 @@ import Testing
         #expect("\(Attempt(3)) \(UnitIndex(4))" == "3 4")
     }
 
-    /// The journal holds references and digests as JSON: what was written must be read again, by this build and by
-    /// later ones.
+    /// The journal holds references and digests as JSON.
+    ///
+    /// This build and later ones must read what was written.
     @Test func `references and digests keep their written form`() throws {
         struct Row: Codable, Equatable {
             var unit: UnitReference

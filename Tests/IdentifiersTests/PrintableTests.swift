@@ -1,7 +1,7 @@
 import Identifiers
 import Testing
 
-/// Texts of strangers before a person reads them.
+/// Texts from outside, as a person sees them.
 @Suite struct PrintableTests {
     @Test(arguments: ["", "fc1.weight", "größe", "层", "👩‍🔬", "a\\n", "क्‍ष"])
     func `what is printable stays as it is`(text: String) {
@@ -12,7 +12,7 @@ import Testing
     @Test(arguments: [
         ("\u{1B}[2J", "\\u{1b}[2J"), ("a\nb", "a\\nb"), ("a\r\nb", "a\\r\\nb"), ("\r", "\\r"), ("a\tb", "a\\tb"),
         ("\u{7F}", "\\u{7f}"), ("\u{9B}31m", "\\u{9b}31m"), ("\u{0}", "\\u{0}"), ("\u{85}", "\\u{85}"),
-        // Directions of writing, separators and formats that are not seen.
+        // Text directions, separators and invisible formats.
         ("\u{202E}txt.exe", "\\u{202e}txt.exe"), ("\u{2066}x\u{2069}", "\\u{2066}x\\u{2069}"),
         ("\u{2028}", "\\u{2028}"),
         ("\u{2029}", "\\u{2029}"), ("\u{200B}", "\\u{200b}"), ("\u{FEFF}x", "\\u{feff}x"), ("\u{E0041}", "\\u{e0041}"),
