@@ -3,18 +3,18 @@ public import SystemPackage
 
 /// Directories as a whole.
 public enum Directories {
-    /// Whether something is there, be it a link that leads nowhere.
+    /// Whether a path exists; a link counts even when its target does not exist.
     public static func exists(_ path: FilePath) -> Bool {
         var status = stat()
         return unsafe path.withPlatformString { unsafe lstat($0, &status) } == 0
     }
 
-    /// Makes a directory and those above it that do not exist; one that exists is left as it is.
+    /// Makes a directory and its missing parents; an existing directory is left unchanged.
     ///
     /// - Parameters:
     ///   - path: The directory.
-    ///   - mode: Its permissions, of which the process's mask takes some away; those above it get what is usual.
-    ///   - setting: What names the place, for the message.
+    ///   - mode: Its permissions, less the process's mask; the parents get the usual ones.
+    ///   - setting: The setting that named the place, for the message.
     /// - Throws: ``FileAccessError`` about the first directory that cannot be made.
     public static func create(
         _ path: FilePath, mode: mode_t = 0o777, setting: String? = nil
@@ -23,7 +23,7 @@ public enum Directories {
         let parent = path.removingLastComponent()
         if code == .noSuchFileOrDirectory, !parent.isEmpty, parent != path {
             try create(parent, setting: setting)
-            // Once only: some file systems say so whatever there is above.
+            // Retry only once: some file systems report this error even when the parents exist.
             code = make(path, mode)
         }
         guard let code, !(code == .fileExists && isDirectory(path)) else { return }
@@ -42,24 +42,24 @@ public enum Directories {
             && status.st_mode & S_IFMT == S_IFDIR
     }
 
-    /// Whether this user may make files in a directory.
+    /// Whether this user may create files in a directory.
     public static func isWritable(_ path: FilePath) -> Bool {
         unsafe path.withPlatformString { unsafe access($0, W_OK | X_OK) } == 0
     }
 
-    /// Removes a file, a link itself, or a directory with everything in it; nothing when it is not there.
+    /// Removes a file, a link itself, or a directory with its contents; does nothing when the path does not exist.
     ///
-    /// - Parameters:
+    /// - path: The path to remove.
     ///   - path: What is removed.
-    ///   - stops: Asked before each file: thousands of them take a slow disk a while.
-    /// - Throws: ``FileAccessError`` about the first thing that cannot be removed, or that was left because it should
-    ///   stop; what is gone is gone.
+    ///   - stops: Called before each file, because removing thousands of files takes a slow disk a while.
+    /// - Throws: ``FileAccessError`` about the first path that cannot be removed, or that was left because `stops` said
+    ///   so; what was removed before stays removed.
     public static func remove(_ path: FilePath, until stops: () -> Bool = { false }) throws(FileAccessError) {
         if stops() { throw FileAccessError(path, "its removal was interrupted", .interrupted) }
         if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { return }
         let code = Errno(rawValue: errno)
         if code == .noSuchFileOrDirectory { return }
-        // Linux says of a directory that it is one; other systems, that it is not permitted.
+        // For a directory, Linux reports EISDIR; other systems report EPERM.
         guard code == .isDirectory || code == .notPermitted else {
             throw FileAccessError(path, "it cannot be removed", code)
         }
@@ -69,7 +69,7 @@ public enum Directories {
         }
     }
 
-    /// The names in a directory, whatever their bytes are, without `.` and `..`.
+    /// The names in a directory, of any bytes, without `.` and `..`.
     private static func names(in directory: FilePath) throws(FileAccessError) -> [FilePath] {
         guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
             throw FileAccessError(directory, "the directory cannot be listed", Errno(rawValue: errno))

@@ -1,14 +1,14 @@
 public import SystemPackage
 
-/// Something that could not be done with a file or directory: the sentence for the person who must act.
+/// A failed operation on a file or directory, as a sentence for the person who must act.
 public struct FileAccessError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What it was about.
+    /// The file or directory.
     public let path: FilePath
-    /// What could not be done, as in `the directory cannot be made`.
+    /// The operation that failed, as in `the directory cannot be made`.
     public let problem: String
     /// What the system reported.
     public let code: Errno
-    /// What names the place, such as `--state-directory`; `nil` when nothing does.
+    /// The setting that named the path, such as `--state-directory`; `nil` for none.
     public let setting: String?
 
     /// Names a failure.
@@ -19,7 +19,7 @@ public struct FileAccessError: Error, Equatable, Sendable, CustomStringConvertib
         self.setting = setting
     }
 
-    /// Path, problem, what the system said, and what helps.
+    /// Path, problem, the system's error, and the remedy.
     public var description: String {
         let remedy = SystemWords.remedy(for: code, setting: setting)
         return "\(path): \(problem): \(SystemWords.text(of: code)).\(remedy.isEmpty ? "" : " \(remedy)")"

@@ -1,17 +1,17 @@
 import Glibc
 public import SystemPackage
 
-/// The directories below which a program touches files that others name.
+/// The directories below which a program may open files that others name.
 ///
-/// What counts is where a path leads once all links are followed: a link from inside to outside is refused, one from
-/// outside to inside is not. Hard links cannot be told from files.
+/// The place that a path leads to decides, after all links are followed. A link from inside to outside is refused; one
+/// from outside to inside is not. Hard links cannot be told from files.
 public struct FileRoots: Equatable, Sendable {
-    /// No limit: for programs that work for the user who started them.
+    /// No limit, for programs that work for the user who started them.
     public static let unlimited = FileRoots(written: [], resolved: nil)
-    /// Nothing at all.
+    /// No access at all.
     public static let none = FileRoots(written: [], resolved: [])
 
-    /// As they were given, for messages and for telling what a path claims.
+    /// The directories as given, for messages and for comparing paths.
     private let written: [FilePath]
     private let resolved: [FilePath]?
 
@@ -20,9 +20,11 @@ public struct FileRoots: Equatable, Sendable {
         self.resolved = resolved
     }
 
-    /// Limits access to some directories, whose own links are followed once, now.
+    /// Limits access to some directories.
     ///
-    /// - Throws: ``FileRootsError/unusableRoot(path:code:)`` for what is no directory that exists.
+    /// Their own links are followed once, now.
+    ///
+    /// - Throws: ``FileRootsError/unusableRoot(path:code:)`` for a path that is not an existing directory.
     public init(_ directories: [FilePath]) throws(FileRootsError) {
         var resolved: [FilePath] = []
         for directory in directories {
@@ -37,7 +39,7 @@ public struct FileRoots: Equatable, Sendable {
         self.init(written: directories.map { $0.lexicallyNormalized() }, resolved: resolved)
     }
 
-    /// Whether any file may be touched.
+    /// Whether every file may be opened.
     public var isUnlimited: Bool { resolved == nil }
 
     /// The directories, as they were given.
@@ -55,10 +57,13 @@ public struct FileRoots: Equatable, Sendable {
         case other
     }
 
-    /// Opens a file or directory for reading, whatever lies between check and use.
+    /// Opens a file or directory for reading.
     ///
-    /// The path is opened first without touching what it leads to; the kernel says where that is; and that very object,
-    /// not the path, is opened for reading. Pipes and devices are not opened: that alone may do something.
+    /// A change of the path between check and use has no effect.
+    ///
+    /// The path is first opened as a handle that touches nothing. The kernel tells where the handle leads. Then that
+    /// object, not the path, is opened for reading. Pipes and devices are not opened, because opening one may have an
+    /// effect.
     ///
     /// - Returns: A descriptor that the caller closes; it does not block and is not inherited.
     /// - Throws: ``FileRootsError``; nothing is open then.
@@ -70,10 +75,10 @@ public struct FileRoots: Equatable, Sendable {
         return try Self.opened(Self.link(to: handle), for: path)
     }
 
-    /// What lies at a path, links followed, without opening it; `nil` when nothing does.
+    /// The kind of object at a path, links followed, without opening it; `nil` when nothing exists there.
     ///
-    /// - Throws: ``FileRootsError/outside(path:isLink:roots:)``, whether something lies there or not, or
-    ///   ``FileRootsError/callFailed(path:call:code:)`` when that cannot be told.
+    /// - Throws: ``FileRootsError/outside(path:isLink:roots:)``, whether something exists there or not, or
+    ///   ``FileRootsError/callFailed(path:call:code:)`` when the kind cannot be determined.
     public func kind(of path: FilePath) throws(FileRootsError) -> Kind? {
         do {
             let handle = try untouched(path)
@@ -84,13 +89,15 @@ public struct FileRoots: Equatable, Sendable {
         }
     }
 
-    /// A handle to what a path leads to, which lies inside; it can be neither read nor written.
+    /// A handle to the object at a path inside the roots.
+    ///
+    /// The handle can neither be read nor written.
     private func untouched(_ path: FilePath) throws(FileRootsError) -> FileDescriptor {
         let handle: FileDescriptor
         do {
             handle = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, Self.pathOnly])
         } catch {
-            // Whether something exists outside is nobody's business, also where a link leads there.
+            // Never reveal whether something exists outside, even where a link leads there.
             try requireInside(path)
             throw .callFailed(path: path, call: "open", code: error as? Errno ?? .ioError)
         }
@@ -120,7 +127,7 @@ public struct FileRoots: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - directory: The directory.
-    ///   - limit: Most names that are read.
+    ///   - limit: The most names that are read.
     /// - Returns: The names, hidden ones too.
     /// - Throws: as ``open(_:)``, and ``FileRootsError/tooManyNames(directory:limit:)``.
     public func names(in directory: FilePath, limit: Int = .max) throws(FileRootsError) -> [String] {
@@ -146,7 +153,7 @@ public struct FileRoots: Equatable, Sendable {
 
     private static func opened(_ path: FilePath, for name: FilePath) throws(FileRootsError) -> FileDescriptor {
         do {
-            // Without waiting: a named pipe that nobody writes to would hold the caller for ever.
+            // Do not block: opening a named pipe without a writer would wait for ever.
             return try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
         } catch {
             throw .callFailed(path: name, call: "open", code: error as? Errno ?? .ioError)
@@ -155,7 +162,9 @@ public struct FileRoots: Equatable, Sendable {
 
     // MARK: - Writing
 
-    /// Checks where a path leads that need not exist yet: its links are followed as far as it exists.
+    /// Checks where a path leads.
+    ///
+    /// The path need not exist; its links are followed as far as it does.
     ///
     /// - Throws: ``FileRootsError/outside(path:isLink:roots:)``.
     public func requireInside(_ path: FilePath) throws(FileRootsError) {
@@ -165,13 +174,14 @@ public struct FileRoots: Equatable, Sendable {
         }
     }
 
-    /// Most links in one path, as the kernel has it.
+    /// The most links in one path; the kernel has the same limit.
     private static let linksMax = 40
 
-    /// Where a path leads: its links followed, one after the other, and the rest as it is written; `nil` for more links
-    /// than the kernel follows.
+    /// Where a path leads: its links are followed in turn, and its missing part is kept as written.
     ///
-    /// A link that leads to what does not exist leads there all the same: that it does not is not told.
+    /// `nil` for more links than the kernel follows.
+    ///
+    /// A link to a missing target counts as leading there. The result does not reveal that the target is missing.
     private static func destination(of path: FilePath) -> FilePath? {
         var place = FilePath(root: "/")
         var rest = Array(path.components.reversed())
@@ -197,7 +207,7 @@ public struct FileRoots: Equatable, Sendable {
         return place
     }
 
-    /// What a symbolic link says, or `nil` for what is none.
+    /// The target of a symbolic link, or `nil` when the path is not one.
     private static func target(ofLink path: FilePath) -> FilePath? {
         var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
         let count = unsafe readlink(path.string, &bytes, Int(PATH_MAX))
@@ -210,22 +220,24 @@ public struct FileRoots: Equatable, Sendable {
         .outside(path: path, isLink: isWrittenInside(path), roots: written)
     }
 
-    /// Whether a path claims to lie inside, links or not.
+    /// Whether a path, as written, lies inside; links are ignored.
     private func isWrittenInside(_ path: FilePath) -> Bool {
         let path = path.lexicallyNormalized()
         return (written + (resolved ?? [])).contains { path.starts(with: $0) }
     }
 
-    /// `O_PATH` of open(2), which the Glibc module hides: the same on all processors that kfacd runs on.
+    /// `O_PATH` of open(2), which the Glibc module hides.
+    ///
+    /// Its value is the same on all processors that kfacd runs on.
     private static let pathOnly = FileDescriptor.OpenOptions(rawValue: 0o10_000_000)
 
     private static func link(to descriptor: FileDescriptor) -> FilePath {
         FilePath("/proc/self/fd/\(descriptor.rawValue)")
     }
 
-    /// The path of an open file as the kernel sees it, without links.
+    /// The path of an open file, without links, as the kernel reports it.
     ///
-    /// - Throws: `Errno`, also when the path is too long to be told.
+    /// - Throws: `Errno`, also when the path is too long for the kernel to report.
     private static func path(of descriptor: FileDescriptor) throws -> FilePath {
         var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
         let count = unsafe readlink(link(to: descriptor).string, &bytes, Int(PATH_MAX))

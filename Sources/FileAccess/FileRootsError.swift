@@ -1,14 +1,16 @@
 public import SystemPackage
 
-/// Why a file is not touched.
+/// Why a file is not opened.
 public enum FileRootsError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// A directory that was to be a root is none.
+    /// A root is not an existing directory.
     case unusableRoot(path: FilePath, code: Errno)
-    /// The path lies elsewhere, or a link in it leads there; where to and whether that exists is not told.
+    /// The path, or a link in it, leads outside.
+    ///
+    /// The error does not reveal where to, or whether the target exists.
     case outside(path: FilePath, isLink: Bool, roots: [FilePath])
     /// The path leads to a pipe, a socket or a device.
     case notFile(path: FilePath)
-    /// A directory holds more than is looked at.
+    /// A directory holds more names than are read.
     case tooManyNames(directory: FilePath, limit: Int)
     /// A system call failed; `call` names it and `code` carries the kernel's reason.
     case callFailed(path: FilePath, call: String, code: Errno)

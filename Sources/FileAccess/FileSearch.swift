@@ -2,18 +2,18 @@ public import SystemPackage
 
 /// Finds the files that a pattern names, below roots and within bounds.
 ///
-/// Every directory is opened under the roots before a name in it is looked at. Links that lead outside are passed over,
-/// as names are that do not exist: the outcome tells nobody what lies outside. Source: DESIGN section 1.
+/// Every directory is opened under the roots before its names are read. Links that lead outside are skipped like
+/// missing names, so that the result reveals nothing about files outside. Source: DESIGN section 1.
 public struct FileSearch {
-    /// How much is looked at for all patterns of a search together.
+    /// Limits for all patterns of a search together.
     public struct Limits: Sendable {
-        /// Most directories that are read.
+        /// The most directories that are read.
         public var directories = 10_000
-        /// Most names in them.
+        /// The most names in them.
         public var names = 1_000_000
-        /// Most files, and most directories that may lead to some.
+        /// The most matching files, and the most directories that may lead to matches.
         public var matches = 20_000
-        /// The longest that it may take.
+        /// The longest time that a search may take.
         public var time: Duration = .seconds(30)
 
         /// The usual limits.
@@ -23,7 +23,7 @@ public struct FileSearch {
     private let roots: FileRoots
     private let limits: Limits
     private let start = ContinuousClock.now
-    /// Directories that were read.
+    /// The number of directories that were read.
     public private(set) var directories = 0
     private var names = 0
 
@@ -35,8 +35,8 @@ public struct FileSearch {
 
     /// The files and directories of a pattern, sorted by their bytes.
     ///
-    /// A path that exists is itself, whatever characters it holds, and so is a name with brackets within a pattern; a
-    /// path without special characters is itself, whether it exists or not.
+    /// An existing path matches itself, whatever characters it holds. The same holds for a name with brackets within a
+    /// pattern. A path without special characters matches itself even when it does not exist.
     ///
     /// - Parameter pattern: An absolute path without `.` and `..`.
     /// - Returns: The paths; none when nothing matches.
@@ -47,7 +47,7 @@ public struct FileSearch {
         do throws(FileRootsError) {
             if try roots.kind(of: pattern) != nil { return [pattern] }
         } catch {
-            // Where it begins to be a pattern decides, below.
+            // The search starts below, at the first component that is a pattern.
         }
         var places = [FilePath(root: pattern.root, components[..<first])]
         do { try roots.requireInside(places[0]) } catch { throw .roots(error) }
@@ -63,12 +63,12 @@ public struct FileSearch {
         return places.sorted { $0.string.utf8.lexicographicallyPrecedes($1.string.utf8) }
     }
 
-    /// What lies in a directory and matches.
+    /// The matching names in a directory.
     private mutating func children(
         of place: FilePath, _ pattern: PathPattern, isLast: Bool
     ) throws(FileSearchError) -> [FilePath] {
         if let literal = pattern.literal {
-            // Also behind backslashes dots lead nowhere.
+            // Dots with backslashes are refused too.
             guard literal != ".", literal != ".." else { return [] }
             let child = place.appending(literal)
             if isLast, try exists(child) == false { return [] }
@@ -84,7 +84,7 @@ public struct FileSearch {
         var children: [FilePath] = []
         for name in matching {
             let child = place.appending(name)
-            // A directory is opened, and so checked, when it is looked into.
+            // A directory is opened, and so checked, when the search enters it.
             if isLast, try exists(child) == false { continue }
             children.append(child)
         }
@@ -119,7 +119,7 @@ public struct FileSearch {
         }
     }
 
-    /// Whether an error says that there is nothing, or nothing for this user, at a place.
+    /// Whether an error means that nothing is there, or nothing that this user may see.
     private static func isPassedOver(_ error: FileRootsError) -> Bool {
         switch error {
         case .outside, .notFile: true
@@ -137,13 +137,13 @@ public struct FileSearch {
     }
 }
 
-/// Why files were not searched to the end.
+/// Why a search did not finish.
 public enum FileSearchError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// A place cannot be read, or lies outside.
+    /// A path cannot be read, or lies outside.
     case roots(FileRootsError)
-    /// There is more to look at than is looked at.
+    /// The search exceeded its limits.
     case tooMuch(directories: Int, names: Int, matches: Int, seconds: Int)
-    /// Nobody waits for it any more.
+    /// The caller no longer waits for the result.
     case cancelled
 
     /// The sentence for the person who must act.

@@ -1,11 +1,12 @@
 import Glibc
 public import SystemPackage
 
-/// A fresh directory of one process, beside those of others: it is removed at the end, and when the process was killed,
-/// by the next one that makes such a directory.
+/// A fresh directory of one process, removed at the process's end.
 ///
-/// Whether its owner lives is told by a lock that the kernel gives back when a process ends, and not by a clock or by
-/// a process's number. The directory gets its name only when it is locked.
+/// After a kill, the next process that makes such a directory removes it.
+///
+/// A lock tells whether the owner lives, because the kernel releases it when a process ends; neither a clock nor a
+/// process number can. The directory gets its name only after it is locked.
 public struct OwnedDirectory: Sendable {
     /// The directory.
     public let path: FilePath
@@ -13,7 +14,7 @@ public struct OwnedDirectory: Sendable {
 
     private static let lockName = "owner"
 
-    /// Makes a directory that only this user may enter, and removes those that were left beside it.
+    /// Makes a directory that only this user may enter, and removes abandoned ones beside it.
     ///
     /// - Parameters:
     ///   - prefix: How the names of such directories begin.
@@ -21,7 +22,7 @@ public struct OwnedDirectory: Sendable {
     /// - Throws: ``FileAccessError``.
     public init(prefix: String, in place: TemporaryPlace) throws(FileAccessError) {
         let (parent, setting) = (try WorkingDirectory.absolute(place.path), place.setting)
-        // What the environment names is there, or the name is wrong.
+        // A place from the environment must exist already; if it does not, the variable is wrong.
         if place.isOption { try Directories.create(parent, setting: setting) }
         guard Directories.exists(parent) else {
             throw FileAccessError(parent, "nothing can be made in it", .noSuchFileOrDirectory, setting: setting)
@@ -40,7 +41,7 @@ public struct OwnedDirectory: Sendable {
             try? Directories.remove(unlocked)
             throw FileAccessError(parent, "nothing can be written in it", Self.code(error), setting: setting)
         }
-        // Without locks on this file system nobody takes it for abandoned either.
+        // On a file system without locks, other processes also cannot take it for abandoned.
         _ = flock(lock.rawValue, LOCK_EX | LOCK_NB)
         let (from, to) = (unlocked, path)
         guard unsafe from.withPlatformString({ from in unsafe to.withPlatformString { unsafe rename(from, $0) } }) == 0
@@ -51,16 +52,16 @@ public struct OwnedDirectory: Sendable {
         }
     }
 
-    /// Removes the directory with everything in it, as far as that is possible.
+    /// Removes the directory with its contents, as far as possible.
     public func remove() {
         try? Directories.remove(path)
         try? lock.close()
     }
 
-    /// Removes what processes left that were killed.
+    /// Removes the directories of killed processes.
     ///
-    /// Only what belongs to this user alone is touched, since anybody may put something there. A task that is cancelled
-    /// leaves the rest to the next.
+    /// Touches only directories that belong to this user alone, since anybody may put something there. A cancelled task
+    /// leaves the rest to the next call.
     private static func removeAbandoned(prefix: String, in parent: FilePath) {
         let names = (try? FileRoots.unlimited.names(in: parent)) ?? []
         for name in names where name.hasPrefix(prefix) && isAbandoned(parent.appending(name)) {

@@ -1,7 +1,7 @@
 /// A pattern for one name in a path: `*` is any text, `?` one character, `[abc]`, `[a-z]` and `[!a]` one of a set;
 /// a backslash takes the next character as it is.
 ///
-/// A name that begins with a dot is matched only by a pattern that does, and `.` and `..` never are. Source: glob(7).
+/// A name that begins with a dot matches only a pattern that does. `.` and `..` never match. Source: glob(7).
 struct PathPattern: Equatable {
     private enum Part: Equatable {
         case scalar(Unicode.Scalar)
@@ -19,15 +19,15 @@ struct PathPattern: Equatable {
         }
     }
 
-    /// As it was written.
+    /// The pattern as written.
     let text: String
-    /// The name, when no other matches.
+    /// The only name that matches, when there is only one.
     let literal: String?
-    /// Whether its only special characters are brackets: those occur in names.
+    /// Whether brackets are its only special characters; brackets also occur in names.
     let hasOnlyBrackets: Bool
     private let parts: [Part]
 
-    /// Whether a text holds what makes it a pattern.
+    /// Whether a text holds a special character.
     static func isPattern(_ text: String) -> Bool { text.contains { "*?[\\".contains($0) } }
 
     init(_ text: String) {
@@ -54,13 +54,13 @@ struct PathPattern: Equatable {
         self.literal = isLiteral ? literal : nil
     }
 
-    /// The set behind an opening bracket; `nil` when it is not closed, and the bracket stands for itself.
+    /// The set after an opening bracket; `nil` when the set is not closed and the bracket is an ordinary character.
     private static func takeSet(from rest: inout ArraySlice<Unicode.Scalar>) -> Part? {
         var inner = rest
         let isNegated = inner.first == "!" || inner.first == "^"
         if isNegated { inner.removeFirst() }
         var ranges: [ClosedRange<Unicode.Scalar>] = []
-        // A bracket in the first place is one of the set.
+        // A closing bracket in first place belongs to the set.
         while let scalar = inner.popFirst() {
             if scalar == "]", !ranges.isEmpty {
                 rest = inner
@@ -77,7 +77,7 @@ struct PathPattern: Equatable {
         return nil
     }
 
-    /// Whether the whole name fits.
+    /// Whether the whole name matches.
     ///
     /// - Complexity: pattern × name in the worst case, without recursion.
     func matches(_ name: String) -> Bool {
@@ -94,7 +94,7 @@ struct PathPattern: Equatable {
                 p += 1
                 n += 1
             } else if let star = lastStar {
-                // Let the last star swallow one character more and try again behind it.
+                // Let the last star take one more character, and try again.
                 p = star.part + 1
                 n = star.name + 1
                 lastStar = (star.part, n)

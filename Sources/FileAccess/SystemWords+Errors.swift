@@ -4,8 +4,8 @@ import SystemPackage
 extension SystemWords {
     /// The sentence for any error.
     ///
-    /// An error of ours has its own. Foundation's describe themselves to a debugger: there the words are those for what
-    /// the system reported beneath.
+    /// Our errors have their own sentence. Foundation's errors describe themselves for a debugger, so they get the
+    /// words for the system error beneath them.
     public static func text(of error: any Error) -> String {
         switch error {
         case let code as Errno: text(of: code)
@@ -17,7 +17,7 @@ extension SystemWords {
         }
     }
 
-    /// The words for one of Foundation's errors, behind the path that it is about.
+    /// The words for a Foundation error, after the path that it is about.
     private static func text(of error: CocoaError) -> String {
         let path = unsafe error.userInfo[NSFilePathErrorKey] as? String ?? error.url?.path
         let words = code(of: error).map { text(of: $0) } ?? "the file cannot be read or written"

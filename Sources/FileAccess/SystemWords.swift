@@ -1,6 +1,6 @@
 public import SystemPackage
 
-/// What the system says when a call fails, in the words of a person, and what helps.
+/// The system's errors in plain words, and their remedies.
 public enum SystemWords {
     private static let texts: [Errno: String] = [
         .noSuchFileOrDirectory: "there is no such file or directory",
@@ -28,14 +28,14 @@ public enum SystemWords {
         .connectionRefused: "nobody listens there",
     ]
 
-    /// The words for what a call reported.
+    /// The words for a system error.
     public static func text(of code: Errno) -> String { texts[code] ?? "\(code)" }
 
-    /// What helps, as a sentence; empty when the words say all there is.
+    /// The remedy, as a sentence; empty when the words already say it.
     ///
     /// - Parameters:
-    ///   - code: What the call reported.
-    ///   - setting: What names the place, such as `--state-directory`; `nil` when nothing does.
+    ///   - code: The system error.
+    ///   - setting: The setting that named the place, such as `--state-directory`; `nil` for none.
     /// - Returns: The sentence, or an empty text.
     public static func remedy(for code: Errno, setting: String? = nil) -> String {
         let elsewhere = setting.map { ", or name another place with \($0)" } ?? ""

@@ -1,21 +1,21 @@
 import Glibc
 public import SystemPackage
 
-/// Where files are made that nobody keeps.
+/// The directory for temporary files.
 public struct TemporaryPlace: Equatable, Sendable {
     /// The directory.
     public let path: FilePath
-    /// What names it, for messages.
+    /// The setting that named it, for messages.
     public let setting: String
-    /// Whether somebody named it for this program: then it is made when it does not exist.
+    /// Whether an option of this program named it; only then is it created when missing.
     public let isOption: Bool
 
     /// The directory that an option names, else the one that TMPDIR names, else a usual one.
     ///
     /// - Parameters:
-    ///   - path: What the option says, or `nil`.
+    ///   - path: The option's value, or `nil`.
     ///   - option: The option's name.
-    ///   - usual: Where such files are made when neither says so.
+    ///   - usual: The directory when neither names one.
     public init(named path: String?, option: String, usual: FilePath) {
         if let path {
             (self.path, setting, isOption) = (FilePath(path), option, true)

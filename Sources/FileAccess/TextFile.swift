@@ -1,13 +1,15 @@
 import Glibc
 public import SystemPackage
 
-/// Files that people write, read whole and never more than that: a limit holds before anything is read.
+/// Files that people write.
+///
+/// They are read whole, and a size limit is checked before reading.
 public enum TextFile {
     /// The text of a file, or of a pipe.
     ///
     /// - Parameters:
     ///   - path: The file.
-    ///   - limit: Most bytes.
+    ///   - limit: The most bytes.
     /// - Returns: Its text.
     /// - Throws: ``TextFileError``.
     public static func read(_ path: FilePath, limit: Int) throws(TextFileError) -> String {
@@ -32,7 +34,7 @@ public enum TextFile {
         }
         var bytes: [UInt8] = []
         var block = [UInt8](repeating: 0, count: 64 << 10)
-        // What a pipe, a device or a file that grows holds is not known before.
+        // The size of a pipe, a device or a growing file is not known in advance.
         while true {
             let count = try unsafe block.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
             guard count > 0 else { return bytes }
@@ -42,13 +44,13 @@ public enum TextFile {
     }
 }
 
-/// Why a text is not read.
+/// Why a text file is not read.
 public enum TextFileError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// It is larger than such a file may be; `byteCount` is its size, where it is known.
+    /// The file is too large; `byteCount` is its size, when known.
     case tooLarge(path: FilePath, byteCount: Int?, limit: Int)
-    /// It is not UTF-8.
+    /// The file is not UTF-8.
     case notText(path: FilePath)
-    /// The system does not let it be read.
+    /// The system refuses to read the file.
     case unreadable(path: FilePath, code: Errno)
 
     /// The sentence for the person who must act.

@@ -1,14 +1,16 @@
 import Glibc
 public import SystemPackage
 
-/// The directory that relative paths begin at, however deep it lies.
+/// The directory at which relative paths begin, at any depth.
 public enum WorkingDirectory {
-    /// The most bytes of a path that is asked for: the kernel tells those up to `PATH_MAX`, the C library longer ones.
+    /// The longest path that is requested, in bytes.
+    ///
+    /// The kernel reports paths up to `PATH_MAX`; the C library, longer ones.
     private static let byteCountMax = 1 << 16
 
     /// Its path.
     ///
-    /// - Throws: ``FileAccessError`` when it was removed, or the user may not know where it lies.
+    /// - Throws: ``FileAccessError`` when the directory was removed, or when the user may not read its path.
     public static func path() throws(FileAccessError) -> FilePath {
         var bytes = [CChar](repeating: 0, count: byteCountMax)
         guard unsafe getcwd(&bytes, bytes.count) != nil else {
@@ -17,9 +19,9 @@ public enum WorkingDirectory {
         return FilePath(platformString: bytes)
     }
 
-    /// A path as it is from anywhere, without `.` and `..`; a relative one begins here.
+    /// An absolute path without `.` and `..`; a relative path begins at the working directory.
     ///
-    /// - Throws: ``FileAccessError`` when it is relative and the working directory is not known.
+    /// - Throws: ``FileAccessError`` when the path is relative and the working directory is not known.
     public static func absolute(_ path: FilePath) throws(FileAccessError) -> FilePath {
         guard path.isRelative else { return path.lexicallyNormalized() }
         return try self.path().pushing(path).lexicallyNormalized()
@@ -27,6 +29,8 @@ public enum WorkingDirectory {
 }
 
 extension FilePath {
-    /// Whether its bytes are UTF-8: only then can it be sent, and written into a report, as a text.
+    /// Whether the path's bytes are UTF-8.
+    ///
+    /// Only then can it be sent, or written into a report, as text.
     public var isText: Bool { FilePath(string) == self }
 }

@@ -2,16 +2,16 @@ import CSystemCalls
 import Glibc
 public import SystemPackage
 
-/// What can be known about a write before it: nothing is made or changed to find out.
+/// Predicts whether a write can succeed, without creating or changing anything.
 ///
-/// Whoever works long before the first byte is written asks here first.
+/// Callers that work for long before they write ask here first.
 public enum WriteAccess {
-    /// Bytes of a path without its end.
+    /// The most bytes of a path without its terminating zero.
     static let pathByteLimit = Int(PATH_MAX) - 1
 
     // MARK: - Directories and files
 
-    /// Why no file can be made in a directory that exists, or `nil`.
+    /// Why no file can be created in an existing directory, or `nil`.
     public static func obstacle(toWritingIn directory: FilePath) -> WriteObstacle? {
         let place = directory.isEmpty ? FilePath(".") : directory
         guard let kind = kind(of: place) else { return .refused(path: place, code: Errno(rawValue: errno)) }
@@ -20,11 +20,13 @@ public enum WriteAccess {
         return result == 0 ? nil : .refused(path: place, code: Errno(rawValue: errno))
     }
 
-    /// Why a directory cannot be used that need not exist yet, or `nil`: it is made with those above it.
+    /// Why a directory cannot be used, or `nil`.
+    ///
+    /// It need not exist: it would be created with its parents.
     ///
     /// - Parameters:
-    ///   - directory: The directory; a link stands for what it leads to.
-    ///   - longest: What will be written below it with the longest names: paths within it.
+    ///   - directory: The directory; a link counts as its target.
+    ///   - longest: The longest paths, within the directory, that will be written.
     /// - Returns: The first reason.
     public static func obstacle(toUsing directory: FilePath, for longest: [String] = []) -> WriteObstacle? {
         var place = directory
@@ -35,7 +37,7 @@ public enum WriteAccess {
                 return code == .tooManySymbolicLinkLevels
                     ? .refused(path: place, code: code) : .danglingLink(path: place, target: target)
             }
-            // What lies above is looked at first: a file there, or no right to look.
+            // Check the parents first: one may be a file, or not be readable.
             guard code == .noSuchFileOrDirectory || code == .fileNameTooLong || code == .notDirectory,
                 let name = place.lastComponent
             else {
@@ -52,9 +54,9 @@ public enum WriteAccess {
             names: names, paths: [directory] + longest.map { directory.pushing(FilePath($0)) }, existing)
     }
 
-    /// Why a file cannot be written whole, beside its name and then under it, or `nil`.
+    /// Why a file cannot be written beside its name and then renamed, or `nil`.
     ///
-    /// - Parameter file: What is there is replaced; the directories above it are made.
+    /// - Parameter file: The file. An existing one would be replaced; its parents would be created.
     /// - Returns: The first reason.
     public static func obstacle(toWritingFile file: FilePath) -> WriteObstacle? {
         let directory = file.removingLastComponent()
@@ -63,7 +65,7 @@ public enum WriteAccess {
         return obstacle(toUsing: directory.isEmpty ? FilePath(".") : directory, for: [temporaryName(of: name)])
     }
 
-    /// A name as long as that of a file while it is written: `.NAME.<16 digits>.partial`.
+    /// A temporary name of the length that a file has while it is written: `.NAME.<16 digits>.partial`.
     public static func temporaryName(of name: String) -> String {
         ".\(name).\(String(repeating: "0", count: 16)).partial"
     }
@@ -82,11 +84,11 @@ public enum WriteAccess {
 
     // MARK: - Room
 
-    /// Why files can never be written to a directory, whatever is removed there, or `nil`.
+    /// Why a directory can never hold the files, even when it is emptied, or `nil`.
     ///
     /// - Parameters:
-    ///   - files: The files, all at once.
-    ///   - directory: Where; its nearest ancestor that exists counts.
+    ///   - files: All files of the write together.
+    ///   - directory: The directory; its nearest existing ancestor is checked.
     /// - Returns: The first reason.
     public static func obstacle(toHolding files: [PlannedFile], in directory: FilePath) -> WriteObstacle? {
         guard let place = nearest(directory), let status = room(at: place) else { return nil }
@@ -96,12 +98,12 @@ public enum WriteAccess {
             return .fileTooLarge(name: file.path, byteCount: file.byteCount, limit: limit, by: by)
         }
         let needed = sum(files)
-        // Some file systems do not tell how large they are.
+        // Some file systems do not report their size.
         guard status.total > 0, needed > status.total else { return nil }
         return .fileSystemTooSmall(path: place, needed: needed, total: status.total)
     }
 
-    /// Why files cannot be written to a directory now, though room may be made, or `nil`.
+    /// Why files do not fit in a directory now, though somebody may make room, or `nil`.
     public static func shortage(of files: [PlannedFile], in directory: FilePath) -> WriteObstacle? {
         guard let place = nearest(directory), let status = room(at: place), status.total > 0 else { return nil }
         let needed = sum(files)
@@ -119,14 +121,14 @@ public enum WriteAccess {
         var status = statvfs()
         guard unsafe place.withPlatformString({ unsafe statvfs($0, &status) }) == 0 else { return nil }
         let unit = UInt64(status.f_frsize)
-        // What only root may use is no room for others.
+        // Space reserved for root is not available to others.
         let reserved = UInt64(status.f_bfree) - min(UInt64(status.f_bfree), UInt64(status.f_bavail))
         let blocks = geteuid() == 0 ? UInt64(status.f_blocks) : UInt64(status.f_blocks) - reserved
         let free = geteuid() == 0 ? UInt64(status.f_bfree) : UInt64(status.f_bavail)
         return (blocks.multipliedReportingOverflow(by: unit).partialValue, free &* unit)
     }
 
-    /// The largest file: of the process, or of a file system whose format sets it.
+    /// The size limit of one file, set by the process or by the file system's format, and who sets it.
     private static func fileByteLimit(at place: FilePath) -> (UInt64, String)? {
         var limits: [(UInt64, String)] = []
         var process = rlimit()

@@ -1,27 +1,27 @@
 public import SystemPackage
 
-/// Why nothing can be written to a place, known without trying.
+/// Why nothing can be written to a place, determined without writing.
 public enum WriteObstacle: Equatable, Sendable, CustomStringConvertible {
     /// The kernel forbids it.
     case refused(path: FilePath, code: Errno)
-    /// A link leads to nothing.
+    /// A link has no target.
     case danglingLink(path: FilePath, target: FilePath)
-    /// Something else than a directory is where one belongs.
+    /// A directory is expected; something else is there.
     case noDirectory(path: FilePath)
-    /// A directory is where a file belongs.
+    /// A file is expected; a directory is there.
     case isDirectory(path: FilePath)
     /// A name has too many bytes for its file system.
     case nameTooLong(name: String, byteCount: Int, limit: Int)
     /// A path has too many bytes.
     case pathTooLong(path: FilePath, byteCount: Int, limit: Int)
-    /// The file system is smaller than what is to be written.
+    /// The file system is smaller than the data.
     case fileSystemTooSmall(path: FilePath, needed: UInt64, total: UInt64)
-    /// There is less room at the moment.
+    /// The file system has too little free space now.
     case noRoom(path: FilePath, needed: UInt64, free: UInt64)
-    /// No file may have so many bytes there.
+    /// The process or file system allows no file of this size.
     case fileTooLarge(name: String, byteCount: UInt64, limit: UInt64, by: String)
 
-    /// The reason, in words that end a sentence.
+    /// The reason, as the end of a sentence.
     public var description: String {
         switch self {
         case .refused(let path, let code):
@@ -44,14 +44,14 @@ public enum WriteObstacle: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A file that is about to be written.
+/// A file that will be written.
 public struct PlannedFile: Equatable, Sendable {
-    /// Its path within the directory of its work.
+    /// Its path within its job's directory.
     public let path: String
-    /// About how many bytes it gets, rather too few than too many.
+    /// Its approximate size in bytes, rather too low than too high.
     public let byteCount: UInt64
 
-    /// Announces a file.
+    /// Plans a file.
     public init(path: String, byteCount: UInt64) {
         self.path = path
         self.byteCount = byteCount

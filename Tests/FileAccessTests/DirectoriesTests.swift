@@ -51,7 +51,7 @@ import Testing
         let first = try OwnedDirectory(prefix: "own-", in: place)
         let second = try OwnedDirectory(prefix: "own-", in: place)
         #expect(Directories.exists(first.path) && Directories.exists(second.path))
-        // What nobody holds the lock of, as after the end of its process; and what has no lock at all.
+        // One lock that nobody holds, as after the end of its process, and one directory without a lock.
         let left = root.appending("own-1-0")
         try Directories.create(left, mode: 0o700)
         try directory.write([], to: "own-1-0/owner")
@@ -73,7 +73,7 @@ import Testing
             withUnsafeCurrentTask { $0?.cancel() }
             return try OwnedDirectory(prefix: "own-", in: place)
         }.value
-        // As a whole: without its lock's file nobody would know that it is abandoned.
+        // Removed as a whole: without the lock's file nobody would know that the directory is abandoned.
         #expect(Directories.exists(root.appending("own-1-0/owner")))
         own.remove()
         let next = try OwnedDirectory(prefix: "own-", in: place)

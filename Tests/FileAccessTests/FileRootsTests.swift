@@ -5,7 +5,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// What is read and written below roots, with real files and links.
+/// Reads and writes below roots, with real files and links.
 @Suite struct FileRootsTests {
     private let directory: TemporaryDirectory
     private let place: FilePath
@@ -105,7 +105,8 @@ import Testing
     @Test func `a link that is exchanged all the time never leads out`() throws {
         try link("inside/link", to: "file")
         let link = inside.appending("link")
-        // Another thread swaps the link's target by rename, as an attacker would; what is read is one or the other.
+        // Another thread swaps the link's target by rename, as an attacker would. A read returns one target or the
+        // other.
         let isDone = Flag()
         let thread = Thread {
             var turn = 0
@@ -129,7 +130,7 @@ import Testing
                 refused += 1
             }
         }
-        // On one core the other thread may hardly run; then nothing was shown, and nothing is claimed.
+        // On one core the other thread may hardly run. Then the test shows nothing and claims nothing.
         withKnownIssue("the link was never exchanged", isIntermittent: true) {
             #expect(granted > 0 && refused > 0)
         }
@@ -250,7 +251,7 @@ import Testing
     }
 }
 
-/// Says once that something is over.
+/// A flag that is set once.
 private final class Flag: @unchecked Sendable {
     // @unchecked Sendable because the lock guards the value.
     private let lock = NSLock()

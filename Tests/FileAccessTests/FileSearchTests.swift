@@ -32,7 +32,7 @@ import Testing
             atPath: place.appending(name).string, withDestinationPath: target)
     }
 
-    /// What a pattern below the root finds, as paths within it.
+    /// The paths that a pattern finds, relative to the root.
     private func found(_ pattern: String, _ limits: FileSearch.Limits = .init()) throws -> [String] {
         var search = FileSearch(roots: roots, limits: limits)
         return try search.files(of: FilePath("\(inside)/\(pattern)")).map {

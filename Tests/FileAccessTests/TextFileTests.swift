@@ -4,7 +4,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// Texts that people write, and what may lie in their place.
+/// Texts that people write, and other files in their place.
 @Suite struct TextFileTests {
     private let directory: TemporaryDirectory
 

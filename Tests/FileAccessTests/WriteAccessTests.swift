@@ -4,7 +4,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// What is known about a write before it.
+/// Predictions of whether a write can succeed.
 struct WriteAccessTests {
     private let directory: TemporaryDirectory
     private var path: FilePath { FilePath(directory.path) }
