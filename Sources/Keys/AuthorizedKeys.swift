@@ -11,20 +11,20 @@ public struct AuthorizedKey: Equatable, Sendable {
     public let publicKey: CurvePublicKey
     /// What its holder may do.
     public let roles: Set<Role>
-    /// Where it stands.
+    /// The file that holds the key.
     public let file: FilePath
 
-    /// Whether the holder may do what a role is needed for.
+    /// Whether the holder may do what requires a role.
     public func isAllowed(_ needed: Role) -> Bool {
         roles.contains { $0.includes(needed) }
     }
 }
 
-/// The keys that may connect: a directory of `<name>.public` files, taken in as a whole or not at all.
+/// The keys that may connect: a directory of `<name>.public` files, read completely or not at all.
 public final class AuthorizedKeys: Sendable {
-    /// What a reload changed, as names of keys.
+    /// The changes of a reload, as names of keys.
     public struct Change: Equatable, Sendable {
-        /// Keys that are new, or have other roles.
+        /// Keys that are new, or that have other roles.
         public var granted: [String]
         /// Keys that are gone.
         public var removed: [String]
@@ -32,21 +32,23 @@ public final class AuthorizedKeys: Sendable {
 
     /// Where the files are.
     public let directory: FilePath
-    /// By the text of the key, in which form every message brings it.
+    /// The keys by their text, because every message carries a key as text.
     private let keys: Mutex<[String: AuthorizedKey]>
 
     /// Reads a directory.
     ///
-    /// - Throws: ``KeysError`` for the first file that cannot be used: nobody is authorized by accident.
+    /// - Throws: ``KeysError`` for the first unusable file, so that nobody is authorized by accident.
     public init(directory: FilePath) throws(KeysError) {
         self.directory = directory
         keys = Mutex(try Self.read(directory))
     }
 
-    /// Reads the directory again; what was removed has no rights from the next message on.
+    /// Reads the directory again.
     ///
-    /// - Returns: What changed.
-    /// - Throws: ``KeysError`` for the first file that cannot be used; the keys stay as they were.
+    /// A removed key has no rights from the next message on.
+    ///
+    /// - Returns: The changes.
+    /// - Throws: ``KeysError`` for the first unusable file; the keys stay as they were.
     @discardableResult
     public func reload() throws(KeysError) -> Change {
         let fresh = try Self.read(directory)
@@ -59,10 +61,10 @@ public final class AuthorizedKeys: Sendable {
             removed: old.filter { fresh[$0.key] == nil }.map(\.value.name).sorted())
     }
 
-    /// How many keys may connect.
+    /// The number of keys that may connect.
     public var count: Int { keys.withLock { $0.count } }
 
-    /// The key of a user, as `Message.authenticatedUser` names it; `nil` when it has no rights (any more).
+    /// The key of a user, as `Message.authenticatedUser` names it; `nil` when it has no rights, or has none any more.
     public subscript(user: String) -> AuthorizedKey? {
         keys.withLock { $0[user] }
     }

@@ -1,22 +1,24 @@
 import Identifiers
 import SystemPackage
 
-/// The lines of a key file: a keyword and a value each; blank lines and lines that begin with `#` are for people.
+/// The lines of a key file, each a keyword and a value.
+///
+/// Blank lines and lines that begin with `#` are ignored.
 struct KeyFileText {
-    /// One line that says something.
+    /// One line with a keyword.
     struct Line {
         let number: Int
         let keyword: String
         let value: String
     }
 
-    /// A key file has five lines; this leaves room for any comment.
+    /// A key file has five lines; the limit leaves room for comments.
     private static let byteCountMax = 64 << 10
 
     let file: FilePath
     let lines: [Line]
 
-    /// Reads a file's lines, after `check` has seen its permissions.
+    /// Reads a file's lines after `check` has accepted its permissions.
     ///
     /// - Throws: `KeysError`.
     init(reading file: FilePath, check: (_ permissions: UInt16) throws(KeysError) -> Void) throws(KeysError) {
@@ -40,15 +42,15 @@ struct KeyFileText {
             lines.append(Line(number: index + 1, keyword: String(keyword), value: String(words[1])))
         }
         self.lines = lines.filter { $0.keyword != "format" }
-        // Files of the first version state none.
+        // Files of the first version state no format.
         for line in lines where line.keyword == "format" {
             if let problem = FormatVersion.key.problem(with: line.value) { throw .otherFormat(file: file, problem) }
         }
     }
 
-    /// The value of a keyword that must stand there once.
+    /// The value of a keyword that must occur exactly once.
     ///
-    /// - Throws: ``KeysError/missingLine(file:expected:)``, ``KeysError/malformedLine(file:line:problem:)`` for a
+    /// - Throws: ``KeysError/missingLine(file:expected:)``, or ``KeysError/malformedLine(file:line:problem:)`` for a
     ///   second one.
     func only(_ keyword: String, expected: String) throws(KeysError) -> Line {
         let found = lines.filter { $0.keyword == keyword }
@@ -61,13 +63,15 @@ struct KeyFileText {
         return first
     }
 
-    /// Refuses lines of other keywords: a misspelt one would be ignored otherwise.
+    /// Refuses lines with other keywords.
+    ///
+    /// Otherwise a misspelt keyword would be ignored.
     ///
     /// - Throws: ``KeysError/malformedLine(file:line:problem:)``.
     func require(_ keywords: String...) throws(KeysError) {
         guard let line = lines.first(where: { !keywords.contains($0.keyword) }) else { return }
         let expected = keywords.map { "\"\($0)\"" }.joined(separator: " or ")
-        // What stands there may be a secret that lost its keyword.
+        // Do not quote the line: it may be a secret that lost its keyword.
         throw .malformedLine(file: file, line: line.number, problem: "has an unknown keyword; expected \(expected).")
     }
 

@@ -2,7 +2,9 @@ import Glibc
 public import SystemPackage
 public import ZeroMQ
 
-/// Makes key pairs and writes them as files that never replace others.
+/// Makes key pairs and writes them to files.
+///
+/// It never replaces a file.
 public struct KeyPairWriter: Sendable {
     /// The pair's secret file, `NAME.secret`.
     public let secretFile: FilePath
@@ -11,11 +13,11 @@ public struct KeyPairWriter: Sendable {
     private let name: String
     private let directory: FilePath
 
-    /// Names the files of a pair; nothing is written.
+    /// Names the files of a pair; writes nothing.
     ///
     /// - Parameters:
     ///   - name: The pair's name.
-    ///   - directory: Where the files shall be.
+    ///   - directory: The directory for the files.
     /// - Throws: ``KeysError/invalidName(_:)``.
     public init(name: String, in directory: FilePath) throws(KeysError) {
         guard Self.isUsable(name) else { throw .invalidName(name) }
@@ -25,9 +27,11 @@ public struct KeyPairWriter: Sendable {
         publicFile = directory.appending("\(name).public")
     }
 
-    /// Makes a fresh pair and writes both files: each is whole once it has its name, and durable on return.
+    /// Makes a fresh pair and writes both files.
     ///
-    /// - Parameter roles: What the public file grants its holder.
+    /// A file appears under its name only when it is whole, and is durable on return.
+    ///
+    /// - Parameter roles: The roles that the public file grants its holder.
     /// - Returns: The public key.
     /// - Throws: ``KeysError``; neither file was written.
     public func writeFreshPair(roles: [Role]) throws(KeysError) -> CurvePublicKey {
@@ -58,7 +62,7 @@ public struct KeyPairWriter: Sendable {
         return (1...64).contains(name.utf8.count) && first != 0x2d && first != 0x2e && first != 0x5f
     }
 
-    /// Writes beside the name, makes the bytes durable, and links them to the name, which fails when that is taken.
+    /// Writes a temporary file, makes it durable, and links it to the name; the link fails when the name is taken.
     private func write(_ text: String, to file: FilePath, permissions: FilePermissions) throws(KeysError) {
         let partial = directory.appending(".\(name).\(String(UInt64.random(in: .min ... .max), radix: 16)).partial")
         var call = "open"

@@ -1,29 +1,31 @@
 public import Identifiers
 public import SystemPackage
 
-/// Why keys cannot be read, written or used; contents of key files never appear.
+/// Why keys cannot be read, written or used.
+///
+/// The text never contains the contents of a key file.
 public enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A system call failed; `call` names it and `code` carries the kernel's reason.
     case callFailed(file: FilePath, call: String, code: Errno)
     /// A line of a key file, counted from 1, is not what it must be.
     case malformedLine(file: FilePath, line: Int, problem: String)
-    /// A key file of another version.
+    /// A key file states another format or version.
     case otherFormat(file: FilePath, FormatProblem)
     /// A key file lacks a line.
     case missingLine(file: FilePath, expected: String)
     /// The public key of a secret file does not belong to its secret key.
     case mismatch(file: FilePath)
-    /// Others than the owner can read a secret key.
+    /// Users other than the owner can read a secret key.
     case notPrivate(file: FilePath, permissions: UInt16)
-    /// Anybody can change who is authorized.
+    /// Any user can change who is authorized.
     case writableByAll(file: FilePath)
-    /// A key file is no file, or far too long to be one.
+    /// The path is not a file, or it is far too long for a key file.
     case notKeyFile(file: FilePath)
     /// Two files authorize one key.
     case sameKey(file: FilePath, other: FilePath)
     /// A key file would be overwritten.
     case exists(file: FilePath)
-    /// A name that cannot be one of a key.
+    /// The name cannot be a key's name.
     case invalidName(String)
     /// libzmq cannot make keys.
     case unavailable(cause: String)

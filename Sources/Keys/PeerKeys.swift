@@ -1,10 +1,10 @@
 public import ZeroMQ
 
-/// What a coordinator needs to know its peers, and to be known.
+/// The keys of a coordinator: its own and those of its peers.
 public struct CoordinatorKeys: Sendable {
     /// Its own pair.
     public let pair: CurveKeyPair
-    /// Who may connect.
+    /// The keys that may connect.
     public let authorized: AuthorizedKeys
 
     /// Collects a coordinator's keys.
@@ -14,11 +14,13 @@ public struct CoordinatorKeys: Sendable {
     }
 }
 
-/// What a worker or client needs to know its coordinator, and to be known.
+/// The keys of a worker or client: its own and its coordinator's.
 public struct PeerKeys: Equatable, Sendable {
     /// Its own pair.
     public let pair: CurveKeyPair
-    /// The coordinator's public key: nobody else is talked to.
+    /// The coordinator's public key.
+    ///
+    /// A peer talks to no other coordinator.
     public let serverKey: CurvePublicKey
 
     /// Collects a peer's keys.

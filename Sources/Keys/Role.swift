@@ -1,18 +1,18 @@
 /// What the holder of a key may do.
 public enum Role: String, CaseIterable, Sendable, Comparable {
-    /// Ask for job, worker and output data; change nothing.
+    /// May read job, worker and output data, and change nothing.
     case reader
-    /// Submit, cancel and drain, and all that a reader may.
+    /// May submit, cancel and drain, and do all that a reader may.
     case submitter
-    /// Compute units: sees captures, factors and every blob.
+    /// May compute units, and so read captures, factors and every blob.
     case worker
 
-    /// Whether a holder of this role may do what another one is needed for.
+    /// Whether this role includes the rights of another.
     public func includes(_ other: Role) -> Bool {
         self == other || self == .submitter && other == .reader
     }
 
-    /// Orders roles as they are listed to people.
+    /// Orders roles as lists for people show them.
     public static func < (left: Role, right: Role) -> Bool {
         left.rawValue < right.rawValue
     }

@@ -4,11 +4,13 @@ public import ZeroMQ
 
 /// A file with a key pair: the lines `secret` and `public`, readable by its owner alone.
 public enum SecretKeyFile {
-    /// Who protects the file.
+    /// How the file is protected.
     public enum Guard: Sendable {
         /// Its own permissions.
         case permissions
-        /// The directory of a service's credentials, whose access list shows as permissions of the group.
+        /// The directory of a service's credentials.
+        ///
+        /// Its access list shows as group permissions.
         case credentials
     }
 
@@ -16,9 +18,9 @@ public enum SecretKeyFile {
     ///
     /// - Parameters:
     ///   - file: The file.
-    ///   - guardian: What keeps others from reading it.
+    ///   - guardian: The protection of the file.
     /// - Returns: The pair.
-    /// - Throws: ``KeysError``, also for a file that others can read.
+    /// - Throws: ``KeysError``, also for a file that other users can read.
     public static func read(_ file: FilePath, guardedBy guardian: Guard = .permissions) throws(KeysError)
         -> CurveKeyPair
     {
@@ -66,7 +68,7 @@ public enum PublicKeyFile {
 
     /// Reads a public key and its roles.
     ///
-    /// - Throws: ``KeysError``, also for a file that anybody can change.
+    /// - Throws: ``KeysError``, also for a file that any user can change.
     static func readWithRoles(_ file: FilePath) throws(KeysError) -> (key: CurvePublicKey, roles: Set<Role>) {
         let text = try KeyFileText(reading: file) { permissions throws(KeysError) in
             guard permissions & 0o002 == 0 else { throw .writableByAll(file: file) }

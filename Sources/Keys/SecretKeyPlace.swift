@@ -5,10 +5,10 @@ public import ZeroMQ
 public struct SecretKeyPlace: Equatable, Sendable {
     /// The file.
     public let file: FilePath
-    /// What keeps others from reading it.
+    /// The protection of the file.
     public let guardian: SecretKeyFile.Guard
 
-    /// Finds the file: the one that was named, else that among a service's credentials if it is there.
+    /// Finds the file: the named one, else the service credential if it exists.
     ///
     /// - Parameters:
     ///   - named: The file that the user named.
@@ -25,7 +25,7 @@ public struct SecretKeyPlace: Equatable, Sendable {
         } catch .noSuchFileOrDirectory {
             return nil
         } catch {
-            // It is there, or may be: reading it says what is wrong.
+            // The file exists, or may exist; reading it tells what is wrong.
         }
         (self.file, guardian) = (file, .credentials)
     }

@@ -6,7 +6,7 @@ import ZeroMQ
 
 @testable import Keys
 
-/// The directory of those who may connect.
+/// The directory of authorized keys.
 @Suite struct AuthorizedKeysTests {
     private let directory: TemporaryDirectory
     private let place: FilePath

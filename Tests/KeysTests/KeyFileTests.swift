@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import ZeroMQ
 
-/// Key files: what is written, and what is refused when it is read.
+/// Key files: how they are written, and which are refused.
 @Suite struct KeyFileTests {
     let directory: TemporaryDirectory
     let place: FilePath
