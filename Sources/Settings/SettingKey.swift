@@ -1,8 +1,8 @@
 internal import Configuration
 
-/// Something that can be set: by a flag, in the environment, in the configuration file.
+/// A setting: a flag, an environment variable, and a key of the configuration file.
 public struct SettingKey: Hashable, Sendable {
-    /// What a value looks like.
+    /// The type of a value.
     public enum Kind: Hashable, Sendable {
         /// Any text.
         case text
@@ -13,7 +13,7 @@ public struct SettingKey: Hashable, Sendable {
         /// Several texts.
         case list
 
-        /// For error messages.
+        /// The expected value, for error messages.
         var expectation: String {
             switch self {
             case .text: "a text"
@@ -33,16 +33,16 @@ public struct SettingKey: Hashable, Sendable {
         }
     }
 
-    /// The name of the flag without its dashes, and of the key in the file.
+    /// The name of the flag without dashes, and of the key in the file.
     public var name: String
-    /// What a value looks like.
+    /// The type of its value.
     public var kind: Kind
-    /// What holds when nobody says anything; `nil` when the program finds out by itself.
+    /// The value when no layer sets one; `nil` when the program determines it.
     public var defaultValue: SettingValue?
     /// Whether a change takes effect without a restart.
     public var isReloadable: Bool
 
-    /// Declares something that can be set.
+    /// Declares a setting.
     public init(_ name: String, _ kind: Kind, default defaultValue: SettingValue? = nil, isReloadable: Bool = false) {
         self.name = name
         self.kind = kind
@@ -67,7 +67,7 @@ public enum SettingValue: Hashable, Sendable, CustomStringConvertible {
     /// Several texts.
     case list([String])
 
-    /// As the configuration file would have it.
+    /// The value as the configuration file writes it.
     public var description: String {
         switch self {
         case .text(let text): Self.quoted(text)
@@ -77,7 +77,7 @@ public enum SettingValue: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// In quotes where YAML would take the text for something else.
+    /// The text, quoted where YAML would read it as another type.
     private static func quoted(_ text: String) -> String {
         let plain = text.utf8.allSatisfy { byte in
             byte.isASCIILetterOrDigit || "/._-".utf8.contains(byte)

@@ -1,4 +1,4 @@
-/// Where a setting's value comes from.
+/// The source of a setting's value.
 public enum SettingSource: Hashable, Sendable, CustomStringConvertible {
     /// The command line.
     case flag(String)
@@ -6,10 +6,10 @@ public enum SettingSource: Hashable, Sendable, CustomStringConvertible {
     case environment(String)
     /// The configuration file, and its line.
     case file(path: String, line: Int)
-    /// Nobody said anything.
+    /// The default.
     case standard
 
-    /// As it is printed, and as errors begin.
+    /// The source as it is printed, and as errors begin.
     public var description: String {
         switch self {
         case .flag(let name): "--\(name)"

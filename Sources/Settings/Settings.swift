@@ -1,14 +1,14 @@
-/// The settings in force, and where each comes from.
+/// The settings in force, and the source of each.
 ///
-/// Layers, the first that says something counts: the command line, the environment, the configuration file, defaults.
+/// The layers in order of precedence: the command line, the environment, the configuration file, defaults.
 public struct Settings: Equatable, Sendable {
-    /// A value and where it comes from.
+    /// A value and its source.
     public struct Entry: Equatable, Sendable {
-        /// What is set.
+        /// The setting.
         public var key: SettingKey
-        /// The value, or `nil` when the program finds out by itself.
+        /// The value, or `nil` when the program determines it.
         public var value: SettingValue?
-        /// Where it comes from.
+        /// Its source.
         public var source: SettingSource
     }
 
@@ -18,11 +18,11 @@ public struct Settings: Equatable, Sendable {
     /// Combines the layers.
     ///
     /// - Parameters:
-    ///   - keys: All that can be set.
-    ///   - flags: What the command line says, by the keys' names.
+    ///   - keys: All settings.
+    ///   - flags: The values of the command line, by the keys' names.
     ///   - environment: The environment's variables.
-    ///   - path: The configuration file's, or `nil`.
-    /// - Throws: ``SettingsError``, with all that is wrong at once.
+    ///   - path: The path of the configuration file, or `nil`.
+    /// - Throws: ``SettingsError`` with all problems at once.
     public init(
         keys: [SettingKey], flags: [String: SettingValue], environment: [String: String], file path: String?
     ) throws(SettingsError) {
@@ -57,22 +57,22 @@ public struct Settings: Equatable, Sendable {
 
     // MARK: - Values
 
-    /// The entry of a key that was declared.
+    /// The entry of a declared key.
     public func entry(_ name: String) -> Entry? {
         entries.first { $0.key.name == name }
     }
 
-    /// A text, or `nil` when the program finds out by itself.
+    /// A text, or `nil` when the program determines it.
     public func text(_ name: String) -> String? {
         if case .text(let text) = entry(name)?.value { text } else { nil }
     }
 
-    /// A number, or `nil` when the program finds out by itself.
+    /// A number, or `nil` when the program determines it.
     public func integer(_ name: String) -> Int? {
         if case .integer(let number) = entry(name)?.value { number } else { nil }
     }
 
-    /// Whether something is on.
+    /// Whether a setting is true.
     public func truth(_ name: String) -> Bool {
         entry(name)?.value == .truth(true)
     }
@@ -82,7 +82,7 @@ public struct Settings: Equatable, Sendable {
         if case .list(let texts) = entry(name)?.value { texts } else { [] }
     }
 
-    /// A sentence that a value cannot be, with its place.
+    /// A sentence about an invalid value, with its source.
     public func problem(_ name: String, _ sentence: String) -> String {
         guard let entry = entry(name) else { return "\(name): \(sentence)" }
         return "\(entry.source): \(name) is \(entry.value.map { "\($0)" } ?? "not set"); \(sentence)"
@@ -90,7 +90,7 @@ public struct Settings: Equatable, Sendable {
 
     // MARK: - Showing and comparing
 
-    /// The settings as a configuration file, each with its source behind it.
+    /// The settings as a configuration file, each followed by its source.
     public var text: String {
         let lines = entries.map { entry in
             (entry.value.map { "\(entry.key.name): \($0)" } ?? "# \(entry.key.name):", "\(entry.source)")
@@ -101,7 +101,7 @@ public struct Settings: Equatable, Sendable {
         }.joined()
     }
 
-    /// The entries of other settings whose values differ from those here.
+    /// The entries of other settings whose values differ from these.
     public func changes(to others: Settings) -> [Entry] {
         others.entries.filter { other in entry(other.key.name)?.value != other.value }
     }

@@ -4,7 +4,7 @@ public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
     case unreadableFile(path: String, cause: String)
     /// The file is no YAML mapping.
     case malformedFile(path: String, problem: String)
-    /// All that is wrong with the values, one sentence each.
+    /// All problems with the values, one sentence each.
     case problems([String])
 
     /// The sentences for the person who must act.

@@ -5,19 +5,19 @@ import Spelling
 import SystemPackage
 internal import Yams
 
-/// A configuration file: what swift-configuration reads of it, and on which line each key stands.
+/// A configuration file: the values that swift-configuration reads, and the line of each key.
 struct SettingsFile {
     let path: String
-    /// Its values, or `nil` when it sets nothing: comments alone are no mapping.
+    /// Its values, or `nil` when it sets nothing; a file of comments is not a mapping.
     let snapshot: YAMLSnapshot?
     /// The line of each key that has a value.
     let lines: [String: Int]
-    /// What each value is, for messages.
+    /// The text of each value, for messages.
     let texts: [String: String]
-    /// Keys that nobody knows, with a sentence each.
+    /// One sentence for each unknown key.
     let problems: [String]
 
-    /// Most bytes of such a file.
+    /// The most bytes of a configuration file.
     private static let byteCountMax = 1 << 20
 
     /// Reads a file.
@@ -75,7 +75,7 @@ struct SettingsFile {
             if value.mapping != nil {
                 problems.append("\(path):\(line): \(name) is a mapping; expected a value.")
             }
-            // A key without a value, as in a file of which every line but this was left as it came.
+            // A key may have no value, for example when a user uncommented it in the shipped file.
             if value.null != nil { continue }
             lines[name] = line
             texts[name] = value.sequence == nil ? "\"\(value.string ?? "")\"" : "a list"
@@ -84,7 +84,7 @@ struct SettingsFile {
             snapshot = try YAMLSnapshot(
                 data: Data(text.utf8).bytes, providerName: path, parsingOptions: .default)
         } catch {
-            // It holds, for instance, a list of mappings, which no setting is.
+            // The file holds, for example, a list of mappings; no setting is one.
             throw .malformedFile(path: path, problem: "\(error)")
         }
         (self.lines, self.texts, self.problems) = (lines, texts, problems)

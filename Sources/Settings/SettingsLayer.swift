@@ -1,12 +1,12 @@
 internal import Configuration
 
-/// One layer of settings: who is asked, and how its answers are named in messages.
+/// One layer of settings: its source, and how messages name its values.
 struct SettingsLayer {
     let snapshot: any ConfigSnapshot
     let source: (SettingKey) -> SettingSource
     let text: (SettingKey) -> String
 
-    /// What this layer says of a key, or `nil`.
+    /// The layer's value of a key, or `nil`.
     ///
     /// - Throws: what swift-configuration throws for a value of another type.
     func value(of key: SettingKey) throws -> SettingValue? {
@@ -16,13 +16,13 @@ struct SettingsLayer {
 }
 
 extension Settings {
-    /// The layers, the one that counts most first.
+    /// The layers, in order of precedence.
     static func layers(
         flags: [String: SettingValue], environment: [String: String], file: SettingsFile?
     ) -> [SettingsLayer] {
         var values: [AbsoluteConfigKey: ConfigValue] = [:]
         for (name, value) in flags { values[AbsoluteConfigKey([name])] = ConfigValue(value.content, isSecret: false) }
-        // An empty variable is as good as none: that is how an environment file takes one back.
+        // An empty variable counts as unset. An environment file can unset a variable only in this way.
         let variables = environment.filter { !$0.value.isEmpty }
         let variablesProvider = EnvironmentVariablesProvider(environmentVariables: variables)
         var layers = [
@@ -44,7 +44,7 @@ extension Settings {
     }
 }
 
-/// A snapshot of which only some keys are looked at: a key without a value says nothing.
+/// A snapshot that shows only some keys; a key without a value is absent.
 private struct KnownKeys: ConfigSnapshot {
     let snapshot: YAMLSnapshot
     let names: Set<String>
