@@ -2,9 +2,9 @@
 ///
 /// Source: DESIGN section 1.
 public enum CommandExit: Int32, Sendable {
-    /// What was asked for could not be done.
+    /// The request could not be carried out.
     case failed = 1
-    /// Bad usage or bad input: nothing was begun.
+    /// Bad usage or bad input; nothing was started.
     case badInput = 2
     /// The coordinator cannot be reached.
     case unreachable = 3

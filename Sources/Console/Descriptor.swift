@@ -1,14 +1,14 @@
 import Glibc
 
-/// Writing to standard output and standard error, whatever has become of them.
+/// Writes to standard output and standard error, also when they are closed or blocked.
 enum Descriptor {
     /// Writes bytes.
     ///
     /// - Parameters:
-    ///   - bytes: What to write.
-    ///   - descriptor: Where.
-    ///   - patience: Milliseconds to wait for a reader that takes nothing; negative for as long as it takes.
-    /// - Returns: The number of the error that kept something from being written, or 0.
+    ///   - bytes: The bytes to write.
+    ///   - descriptor: The descriptor to write to.
+    ///   - patience: Milliseconds to wait for a reader that takes nothing; negative to wait without limit.
+    /// - Returns: The number of the error that stopped the write, or 0.
     static func write(_ bytes: [UInt8], to descriptor: Int32, patience: Int32) -> Int32 {
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -16,7 +16,7 @@ enum Descriptor {
             let ready = poll(&wait, 1, patience)
             if ready == 0 { return EAGAIN }
             if ready < 0, errno != EINTR { return errno }
-            // So much fits into a pipe that can be written to at all: more could block.
+            // A writable pipe always has room for this much; a longer write could block.
             let count = patience < 0 ? rest.count : min(rest.count, Int(PIPE_BUF))
             let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, min(count, $0.count)) }
             if written > 0 {

@@ -1,7 +1,7 @@
-/// How many columns of a terminal a text takes.
+/// The number of terminal columns that a text takes.
 ///
-/// Source: Unicode Standard Annex 11 (wide and fullwidth), and what terminals do with combining marks and pictures.
-/// What terminals draw in different ways counts with the wider one, so that a line which is cut by it never wraps.
+/// Source: Unicode Standard Annex 11 (wide and fullwidth), and the usual treatment of combining marks and emoji. When
+/// terminals differ, the larger width counts, so that a cut line never wraps.
 public enum DisplayWidth {
     private static let ellipsis: Character = "…"
 
@@ -13,13 +13,13 @@ public enum DisplayWidth {
     /// The columns of a character.
     static func columns(of character: Character) -> Int {
         let sum = character.unicodeScalars.reduce(0) { $0 + columns(of: $1) }
-        // The selector of a picture's form makes some signs wide.
+        // The emoji variation selector makes some characters wide.
         return character.unicodeScalars.contains { $0.value == 0xFE0F } ? max(sum, 2) : sum
     }
 
-    /// A text of at most so many columns; what is cut off shows as an ellipsis.
+    /// The text, cut to at most this many columns; an ellipsis marks the cut.
     ///
-    /// Characters that move the cursor, or command the terminal, become blanks.
+    /// Characters that move the cursor, or control the terminal, become blanks.
     public static func cut(_ text: String, to columnsMax: Int) -> String {
         let clean = String(String.UnicodeScalarView(text.unicodeScalars.map { isControl($0) ? " " : $0 }))
         guard columns(of: clean) > columnsMax else { return clean }
@@ -38,7 +38,7 @@ public enum DisplayWidth {
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator: true
-        // Those that turn the direction of what follows would turn the whole line.
+        // Direction controls would turn the rest of the line around.
         default: (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
         }
     }
@@ -48,7 +48,7 @@ public enum DisplayWidth {
         case .nonspacingMark, .enclosingMark, .format: return 0
         default: break
         }
-        // The later letters of a Hangul syllable join its first.
+        // The later letters of a Hangul syllable take no columns of their own.
         if (0x1160...0x11FF).contains(scalar.value) || (0xD7B0...0xD7FF).contains(scalar.value) { return 0 }
         return scalar.properties.isEmojiPresentation || isWide(scalar.value) ? 2 : 1
     }

@@ -1,16 +1,16 @@
 import Glibc
 
-/// What every program of ours does first.
+/// The first step of each of our programs.
 public enum ProgramStart {
-    /// Lets the call that writes tell what goes wrong with an output, instead of a signal that ends the program.
+    /// Makes a failed write return an error instead of ending the program by a signal.
     ///
-    /// A reader that went away ends nothing (SIGPIPE). A file that may grow no more is an error with words (SIGXFSZ).
-    /// A standard descriptor that the caller closed leads to `/dev/null`, not to the next file that is opened.
+    /// A closed reader (SIGPIPE) and a file at its size limit (SIGXFSZ) become errors with words. A standard descriptor
+    /// that the caller closed is opened as `/dev/null`, so that the next opened file does not take its number.
     public static func prepare() {
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
-            // The lowest free number: this one, since those below it are open.
+            // This opens the lowest free number, which is this one, since all lower ones are open.
             _ = open("/dev/null", O_RDWR)
         }
     }

@@ -1,15 +1,15 @@
-/// One line that says how far something is: name, bar, figures, and what is being done.
+/// One line of progress: name, bar, figures, and the current activity.
 public struct ProgressLine: Equatable, Sendable {
-    /// What it is about.
+    /// The name of the work.
     public var name: String
-    /// How much is done, from 0 to 1; `nil` without a bar.
+    /// The finished share, from 0 to 1; `nil` without a bar.
     public var share: Double?
-    /// What is told besides, the most important first.
+    /// Further figures, the most important first.
     public var figures: [String]
-    /// What is being done, or what is in the way.
+    /// The current activity, or the obstacle.
     public var activity: String
 
-    /// Gathers what a line tells.
+    /// Collects the parts of a line.
     public init(name: String, share: Double?, figures: [String], activity: String) {
         self.name = name
         self.share = share
@@ -18,18 +18,20 @@ public struct ProgressLine: Equatable, Sendable {
     }
 
     private static let bars = (least: 8, most: 28)
-    /// An activity that is cut shorter says nothing any more.
+    /// A shorter activity could not be understood.
     private static let activityMin = 12
 
-    /// The line as it stands in a log: whole, without a bar.
+    /// The line for a log: whole, without a bar.
     public var plain: String {
         DisplayWidth.cut(([name] + figures + [activity]).filter { !$0.isEmpty }.joined(separator: "  "), to: .max)
     }
 
-    /// The line for a terminal of so many columns, of which it leaves the last one free: some wrap when it is written.
+    /// The line for a terminal of this many columns.
     ///
-    /// What does not fit is given up in this order: length of the bar, the end of the activity, all of it, the bar, the
-    /// figures from the last on. Without a share there is nothing but the activity to tell, which then comes first.
+    /// The last column stays free, because some terminals wrap there.
+    ///
+    /// A line that does not fit loses, in this order: length of the bar, the activity's end, the whole activity, the
+    /// bar, and the figures from the last on. Without a share only the activity remains, so it comes first.
     public func text(columns: Int) -> String {
         let room = max(1, columns - 1)
         guard share != nil else {
@@ -43,7 +45,7 @@ public struct ProgressLine: Equatable, Sendable {
             if rest >= Self.bars.least {
                 return DisplayWidth.cut(line(figures, room: room, rest: rest), to: room)
             }
-            // Three figures without a bar tell more than two with one.
+            // Without the bar a third figure fits, and it tells more.
             if width <= room { return "\(name)  \(figures)" }
         }
         return DisplayWidth.cut(name, to: room)
@@ -53,7 +55,7 @@ public struct ProgressLine: Equatable, Sendable {
         let wanted = activity.isEmpty ? 0 : DisplayWidth.columns(of: activity) + 2
         var bar = min(Self.bars.most, rest - wanted)
         if bar < Self.bars.least {
-            // The activity is cut, or left out when nothing of it could be understood.
+            // Cut the activity, or omit it when too little of it would remain.
             bar = rest - Self.bars.least >= Self.activityMin + 2 ? Self.bars.least : min(Self.bars.most, rest)
         }
         let head = "\(name) \(drawn(bar)) \(figures)"

@@ -1,6 +1,6 @@
-/// Shows a line of progress again and again: drawn over on a terminal, at times elsewhere.
+/// Shows a line of progress repeatedly: redrawn on a terminal, at intervals elsewhere.
 public struct ProgressOutput: Sendable {
-    /// Between two lines of a log.
+    /// The time between two lines of a log.
     private static let interval: Duration = .seconds(10)
 
     private var lastNote: ContinuousClock.Instant?
@@ -8,11 +8,11 @@ public struct ProgressOutput: Sendable {
     /// Shows nothing yet.
     public init() {}
 
-    /// Shows how far it is.
+    /// Shows the current progress.
     ///
     /// - Parameters:
-    ///   - line: What to show.
-    ///   - isLast: Whether no other follows: a log gets it whatever it got before, a terminal keeps it.
+    ///   - line: The line to show.
+    ///   - isLast: Whether this is the last line. A log always gets the last line; a terminal keeps it.
     ///   - now: The instant.
     public mutating func show(_ line: ProgressLine, isLast: Bool = false, at now: ContinuousClock.Instant = .now) {
         if Terminal.isInteractive {

@@ -2,26 +2,28 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// SIGINT, SIGTERM, SIGQUIT and SIGHUP, the end of the terminal, as the end of a program.
+/// Ends a program on SIGINT, SIGTERM, SIGQUIT and SIGHUP (the end of the terminal).
 ///
-/// A program that has nothing to tidy up ends at once. One that has (``interruptible(limit:_:onInterruption:)``) is
-/// told, once; a second signal, or too long a wait, ends it as it is: whatever hangs, nothing of this waits for it.
+/// A program without cleanup ends at once. A program with cleanup (``interruptible(limit:_:onInterruption:)``) is told
+/// once. A second signal, or too long a wait, ends it in any state; this does not wait for anything that hangs.
 public enum SignalWatch {
     private static let numbers = [SIGINT, SIGTERM, SIGQUIT, SIGHUP]
-    /// Who signals a process and then its group, as timeout(1) does, means it once.
+    /// timeout(1) signals a process and then its group; within this time both count as one signal.
     private static let echoNanoseconds: Int64 = 250_000_000
 
-    /// How many bodies have to be told.
+    /// The number of bodies that must be told.
     private static let watchers = Atomic(0)
-    /// When the first signal came, in nanoseconds of a clock that nobody sets; 0 before that.
+    /// The time of the first signal, in nanoseconds of a clock that cannot be set; 0 before it.
     private static let firstSignal = Atomic<Int64>(0)
-    /// The pipe's end that the handler writes to; the thread at the other end does what a handler may not.
+    /// The pipe's end that the handler writes to.
+    ///
+    /// The thread at the other end does what a handler may not do.
     private static let sink = Atomic<Int32>(-1)
     private static let action = Mutex<(limit: Duration, tell: @Sendable () -> Void)?>(nil)
 
-    /// Begins to handle the signals; once, at the program's start.
+    /// Begins to handle the signals; called once, at the program's start.
     ///
-    /// What whoever started the program had ignored stays so, as nohup(1) wants it of SIGHUP.
+    /// Signals that the parent process ignored stay ignored, as nohup(1) requires for SIGHUP.
     public static func begin() {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { return }
@@ -31,7 +33,7 @@ public enum SignalWatch {
         }
         let source = ends[0]
         sink.store(ends[1], ordering: .sequentiallyConsistent)
-        // The handler must find them made.
+        // Initialise the globals before the handler can run.
         _ = watchers.load(ordering: .sequentiallyConsistent) + Int(firstSignal.load(ordering: .sequentiallyConsistent))
         Thread.detachNewThread { listen(source) }
         for number in numbers {
@@ -47,7 +49,9 @@ public enum SignalWatch {
             == unsafeBitCast(SIG_IGN, to: Int.self)
     }
 
-    /// Runs in the middle of anything: only what signal-safety(7) allows.
+    /// Handles a signal.
+    ///
+    /// It may run at any point, so it uses only what signal-safety(7) allows.
     private static func handle(_ number: Int32) {
         if watchers.load(ordering: .sequentiallyConsistent) == 0 { _exit(128 + number) }
         let saved = errno
@@ -65,7 +69,7 @@ public enum SignalWatch {
         errno = saved
     }
 
-    /// Waits for the first signal, on a thread of its own: tasks may be what hangs.
+    /// Waits for the first signal on its own thread, because the tasks themselves may hang.
     private static func listen(_ source: Int32) {
         var wait = pollfd(fd: source, events: Int16(POLLIN), revents: 0)
         while poll(&wait, 1, -1) < 1 { continue }
@@ -78,9 +82,9 @@ public enum SignalWatch {
     /// Runs a body to its end or to a signal.
     ///
     /// - Parameters:
-    ///   - limit: How long the body and `onInterruption` may take after a signal; then the program ends as it is.
-    ///   - body: Should end soon once its task is cancelled.
-    ///   - onInterruption: Runs after a signal and before the body is cancelled.
+    ///   - limit: How long the body and `onInterruption` may take after a signal; then the program ends in any state.
+    ///   - body: The work. It should end soon after its task is cancelled.
+    ///   - onInterruption: Runs after a signal, before the body is cancelled.
     /// - Returns: What the body returned, or nil after a signal.
     /// - Throws: What the body or `onInterruption` throws.
     public static func interruptible<Result: Sendable>(

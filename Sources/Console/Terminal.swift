@@ -6,18 +6,18 @@ import SystemPackage
 
 /// Standard output for data, standard error for everything else.
 ///
-/// Nobody who does not read either keeps a program from going on, nor from tidying up. Whatever texts hold, no control
-/// character reaches a terminal but line feeds and tabs.
+/// A reader that does not read cannot stop the program from working or cleaning up. No control characters reach a
+/// terminal, except line feeds and tabs.
 public enum Terminal {
     private struct State {
-        /// The line that is drawn over, as it stands on the terminal; empty when the cursor is at a line's begin.
+        /// The line that is now on the terminal and will be redrawn; empty when the cursor is at a line's start.
         var drawn = ""
-        /// Why standard output takes no more, as an error number.
+        /// Why standard output failed, as an error number.
         var outputFailure: Int32 = 0
     }
 
     private static let state = Mutex(State())
-    /// Milliseconds for which words about what went wrong wait for their reader; progress does not wait.
+    /// Milliseconds that an error message waits for its reader; progress does not wait.
     private static let patience: Int32 = 1000
 
     /// Whether progress can be drawn over itself.
@@ -25,7 +25,7 @@ public enum Terminal {
         isatty(STDERR_FILENO) == 1 && getenv("TERM").map { String(cString: $0) } != "dumb"
     }
 
-    /// The columns of the terminal, asked anew each time: its window may change.
+    /// The terminal's columns, read each time because the window may change.
     public static var columns: Int {
         var size = winsize()
         guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
@@ -36,13 +36,14 @@ public enum Terminal {
 
     // MARK: - Data
 
-    /// Writes text for people and programs; what cannot be written any more is dropped, and the end of the program
-    /// tells why.
+    /// Writes text for people and programs.
+    ///
+    /// Text that cannot be written is dropped, and the exit code reports the failure.
     public static func print(_ text: String) {
         write(text.printableLines)
     }
 
-    /// Writes JSON, which stays what it is: characters that control a terminal are written as JSON escapes them.
+    /// Writes JSON without changing its value: characters that control a terminal become JSON escapes.
     public static func print(json text: String) {
         write(text.printableJSON)
     }
@@ -54,12 +55,12 @@ public enum Terminal {
         }
     }
 
-    /// The exit code of a program that did what it was to do, once all data is written.
+    /// The exit code of a program that succeeded, after all data is written.
     ///
-    /// - Parameter isOutputAside: Whether the program was to do more than print: then a reader who went away does not
-    ///   matter.
-    /// - Returns: 0; 1 after a message when standard output failed; 141 without a message when nobody read it, as
-    ///   shells show an end by SIGPIPE.
+    /// - Parameter isOutputAside: Whether printing is not the program's main work; then a reader that went away does
+    ///   not matter.
+    /// - Returns: 0; 1 after a message when standard output failed; 141 without a message when its reader went away, as
+    ///   shells report SIGPIPE.
     public static func exitCode(isOutputAside: Bool = false) -> Int32 {
         let failure = state.withLock { $0.outputFailure }
         switch failure {
@@ -82,18 +83,18 @@ public enum Terminal {
         }
     }
 
-    /// Tells the user what is wrong, a line a problem.
+    /// Tells the user what is wrong, one line for each problem.
     public static func error(_ text: String) {
         for line in text.split(separator: "\n") {
-            // The parser's own messages bring their headings with them.
+            // The parser's messages have their own headings.
             let hasHeading = ["error: ", "Error: ", "Usage", "Help", " "].contains { line.hasPrefix($0) }
             note(hasHeading ? "\(line)" : "error: \(line)")
         }
     }
 
-    /// Draws over the last line, when it says something else now.
+    /// Redraws the last line when its text has changed.
     ///
-    /// - Parameter line: The line for so many columns.
+    /// - Parameter line: Makes the line for a number of columns.
     public static func redraw(_ line: (_ columns: Int) -> String) {
         let text = line(columns).printable
         state.withLock { state in
@@ -103,12 +104,12 @@ public enum Terminal {
         }
     }
 
-    /// Draws a text over the last line, as much of it as fits.
+    /// Redraws the last line with as much of a text as fits.
     public static func redraw(_ text: String) {
         redraw { columns in DisplayWidth.cut(text, to: max(1, columns - 1)) }
     }
 
-    /// Leaves the line that was drawn last as it is, and begins a new one.
+    /// Keeps the last drawn line and begins a new one.
     public static func keepLine() {
         state.withLock { state in
             guard !state.drawn.isEmpty else { return }
@@ -117,7 +118,7 @@ public enum Terminal {
         }
     }
 
-    /// Nobody is left to tell when even this fails.
+    /// An error here is ignored: nobody can be told.
     private static func write(_ text: String, _ patience: Int32) {
         _ = Descriptor.write(Array(text.utf8), to: STDERR_FILENO, patience: patience)
     }

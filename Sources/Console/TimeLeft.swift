@@ -1,19 +1,21 @@
 import Foundation
 
-/// The time left as it is shown: it runs down second by second, and goes over to a new estimate gradually.
+/// The displayed time left.
+///
+/// It counts down by seconds, and moves to a new estimate gradually.
 public struct TimeLeft: Sendable {
-    /// How fast: after so long, two thirds of a change are shown.
+    /// The time after which two thirds of a change are shown.
     private static let settling: Duration = .seconds(8)
 
     private var shown: (seconds: Double, at: ContinuousClock.Instant)?
 
-    /// Nothing is known yet.
+    /// Begins without an estimate.
     public init() {}
 
     /// Takes in an estimate.
     ///
     /// - Parameters:
-    ///   - estimate: Seconds left as they are believed now; `nil` when nobody knows.
+    ///   - estimate: The current estimate in seconds; `nil` for none.
     ///   - now: The instant.
     /// - Returns: Seconds to show, or `nil` for nothing.
     public mutating func update(_ estimate: Double?, at now: ContinuousClock.Instant = .now) -> Double? {
