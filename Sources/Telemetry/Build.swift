@@ -1,5 +1,5 @@
 /// The version of the programs.
 public enum Build {
-    /// As `--version` prints it.
+    /// The version that `--version` prints.
     public static let version = "0.1.0"
 }

@@ -2,20 +2,20 @@
     import Glibc
 #endif
 
-/// Whether lines go to the journal, where they may begin with their priority.
+/// Whether lines go to the systemd journal, where they may begin with a priority.
 ///
-/// `JOURNAL_STREAM` is inherited by children whose standard error leads elsewhere, so its device and inode are compared
-/// with those of the descriptor. Source: systemd.exec(5).
+/// Children inherit `JOURNAL_STREAM` even when their standard error leads elsewhere. So its device and inode are
+/// compared with those of the descriptor. Source: systemd.exec(5).
 public enum JournalStream {
-    /// What a program writes to standard error of an error that no logger tells, such as one in its configuration.
+    /// The form on standard error of an error that no logger reports, such as one in the configuration.
     ///
     /// - Parameter text: One line or several.
-    /// - Returns: The text, each line with the priority of an error where standard error is the journal's.
+    /// - Returns: The text; each line has the priority of an error when standard error is the journal's.
     public static func errorText(_ text: String) -> String {
         isStandardError ? withErrorPriority(text) : text
     }
 
-    /// A text with syslog(3)'s priority of an error before each line: the journal takes every line for an entry.
+    /// A text with syslog(3)'s error priority before each line, because the journal takes every line for an entry.
     static func withErrorPriority(_ text: String) -> String {
         text.split(separator: "\n", omittingEmptySubsequences: false).map { "<3>\($0)" }.joined(separator: "\n")
     }
@@ -26,7 +26,7 @@ public enum JournalStream {
         return isStream(String(cString: variable), descriptor: STDERR_FILENO)
     }()
 
-    /// Whether a descriptor is what the variable names as `device:inode`.
+    /// Whether a descriptor is the stream that the variable names as `device:inode`.
     static func isStream(_ variable: String, descriptor: Int32) -> Bool {
         let numbers = variable.split(separator: ":", omittingEmptySubsequences: false).map { UInt64($0) }
         var status = stat()

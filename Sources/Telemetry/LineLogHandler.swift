@@ -8,33 +8,33 @@ import Synchronization
 
 /// Log lines on standard error: `level message key=value …`, one line each.
 ///
-/// When standard error leads to the journal a line begins with its priority, `<6>`, and without a time, which the
-/// journal adds itself; elsewhere it begins with the time in UTC. Source: sd-daemon(3).
+/// On the journal, a line begins with its priority, `<6>`, and has no time, because the journal adds it. Elsewhere a
+/// line begins with the time in UTC. Source: sd-daemon(3).
 public struct LineLogHandler: LogHandler {
     /// Fields of every line.
     public var metadata: Logger.Metadata = [:]
-    /// Lines below this level are dropped: what is written, and what the book keeps.
+    /// The lowest level that is written or kept in the book.
     public var logLevel: Logger.Level {
         get { book == nil ? writtenLevel : min(writtenLevel, Self.keptLevel) }
         set { ownLevel = newValue }
     }
 
     private var writtenLevel: Logger.Level { ownLevel ?? threshold.level }
-    /// Whoever asks about a job wants more than the journal is to be filled with.
+    /// The book keeps more than is written, because questions about a job need more lines than the journal should hold.
     private static let keptLevel = Logger.Level.info
 
     private let threshold: LogThreshold
     private let book: LogBook?
     private var ownLevel: Logger.Level?
     private let isUnderJournald: Bool
-    /// Keeps lines of several threads apart.
+    /// Keeps the lines of different threads apart.
     private static let output = Mutex<Void>(())
 
-    /// Writes lines of at least a level, which may change while the program runs.
+    /// Writes lines at or above a level, which may change while the program runs.
     ///
     /// - Parameters:
     ///   - threshold: The level.
-    ///   - book: Keeps lines in memory, those of the level `info` whatever is written.
+    ///   - book: Keeps lines in memory, from the level `info` on, whatever level is written.
     public init(threshold: LogThreshold, book: LogBook? = nil) {
         self.threshold = threshold
         self.book = book
@@ -49,7 +49,7 @@ public struct LineLogHandler: LogHandler {
 
     /// Writes one line.
     public func log(event: LogEvent) {
-        // A line stays a line whatever a peer's message holds.
+        // A peer's message must not break the line.
         var text = event.message.description.printable
         let fields = metadata.merging(event.metadata ?? [:]) { $1 }
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {

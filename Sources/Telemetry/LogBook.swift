@@ -1,23 +1,24 @@
 public import Logging
 import Synchronization
 
-/// The latest lines of a daemon, kept in memory: of each job, and the warnings of all.
+/// The latest log lines of a daemon, kept in memory: those of each job, and all warnings.
 ///
-/// Who asks a daemon about a job sees them without reading the journal of its machine. They are gone with the process.
-/// Bound: ``jobsMax`` jobs with ``linesOfJobMax`` lines each, and ``warningsMax`` warnings, of ``lineBytesMax`` each.
+/// A client that asks about a job sees them without reading the journal of the daemon's machine. They are lost when the
+/// process ends. Bound: ``jobsMax`` jobs with ``linesOfJobMax`` lines each, and ``warningsMax`` warnings, of
+/// ``lineBytesMax`` bytes each.
 public final class LogBook: Sendable {
-    /// A line that was logged.
+    /// A logged line.
     public struct Entry: Equatable, Sendable {
-        /// Position among all lines of the process, from 1 on.
+        /// Its position among all lines of the process, from 1.
         public var number: UInt64
-        /// When, in UTC: `2026-11-24T09:00:00.000Z`.
+        /// Its time in UTC: `2026-11-24T09:00:00.000Z`.
         public var time: String
-        /// How grave it is.
+        /// Its level.
         public var level: Logger.Level
         /// The message with its fields, on one line.
         public var text: String
 
-        /// States a line.
+        /// Makes an entry.
         public init(number: UInt64, time: String, level: Logger.Level, text: String) {
             self.number = number
             self.time = time
@@ -26,19 +27,19 @@ public final class LogBook: Sendable {
         }
     }
 
-    /// Most lines that are kept of a job; of more, the latest.
+    /// The most lines that are kept of a job; the latest are kept.
     public static let linesOfJobMax = 500
-    /// Most jobs whose lines are kept; of more, those that were logged about last.
+    /// The most jobs whose lines are kept; those with the latest lines are kept.
     public static let jobsMax = 64
-    /// Most warnings that are kept.
+    /// The most warnings that are kept.
     public static let warningsMax = 50
-    /// Most bytes of a line.
+    /// The most bytes of a line.
     public static let lineBytesMax = 1024
 
     private struct Pages {
         var count: UInt64 = 0
         var jobs: [String: [Entry]] = [:]
-        /// The jobs, the one that was logged about last at the end.
+        /// The jobs, ordered by their latest line.
         var order: [String] = []
         var warnings: [Entry] = []
     }
@@ -48,13 +49,13 @@ public final class LogBook: Sendable {
     /// An empty book.
     public init() {}
 
-    /// Keeps a line that is about a job, or a warning.
+    /// Keeps a line that concerns a job, or a warning.
     ///
     /// - Parameters:
-    ///   - level: How grave it is.
-    ///   - time: When, as text.
-    ///   - text: The message with its fields, on one line; what is longer than ``lineBytesMax`` is cut.
-    ///   - job: The job that it is about.
+    ///   - level: Its level.
+    ///   - time: Its time, as text.
+    ///   - text: The message with its fields, on one line; text beyond ``lineBytesMax`` is cut.
+    ///   - job: The job that it concerns.
     public func note(_ level: Logger.Level, at time: String, _ text: String, job: String?) {
         guard job != nil || level >= .warning else { return }
         let isWhole = text.utf8.count <= Self.lineBytesMax
@@ -77,8 +78,8 @@ public final class LogBook: Sendable {
     ///
     /// - Parameters:
     ///   - job: The job.
-    ///   - number: Only lines behind this one.
-    /// - Returns: The lines; none of a job that nothing is known of.
+    ///   - number: Returns only lines after this one.
+    /// - Returns: The lines; none for an unknown job.
     public func lines(of job: String, after number: UInt64 = 0) -> [Entry] {
         pages.withLock { $0.jobs[job, default: []].filter { $0.number > number } }
     }
@@ -86,7 +87,7 @@ public final class LogBook: Sendable {
     /// The latest warnings and errors, the earliest first.
     public var warnings: [Entry] { pages.withLock { $0.warnings } }
 
-    /// A tenth more than is kept may stand for a while, so that not every line moves all others.
+    /// Keeps up to a tenth more than the limit, so that not every new line moves all others.
     private static func append(_ entry: Entry, to entries: inout [Entry], most: Int) {
         entries.append(entry)
         if entries.count > most + most / 10 { entries.removeFirst(entries.count - most) }

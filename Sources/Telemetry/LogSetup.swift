@@ -7,7 +7,7 @@ public enum LogSetup {
     /// - Parameters:
     ///   - label: The program's name.
     ///   - level: Lines below it are dropped.
-    /// - Returns: The logger; nothing global is changed, so that tests may make several.
+    /// - Returns: The logger; nothing global changes, so that tests may make several.
     public static func logger(_ label: String, level: Logger.Level) -> Logger {
         logger(label, threshold: LogThreshold(level))
     }
@@ -18,7 +18,7 @@ public enum LogSetup {
     ///   - label: The program's name.
     ///   - threshold: Lines below its level are dropped; it may change while the program runs.
     ///   - book: Keeps the latest lines in memory.
-    /// - Returns: The logger; nothing global is changed, so that tests may make several.
+    /// - Returns: The logger; nothing global changes, so that tests may make several.
     public static func logger(_ label: String, threshold: LogThreshold, book: LogBook? = nil) -> Logger {
         Logger(label: label) { _ in LineLogHandler(threshold: threshold, book: book) }
     }

@@ -1,16 +1,18 @@
 public import Logging
 import Synchronization
 
-/// The level below which lines are dropped, shared by all loggers of a program, so that it can change while it runs.
+/// The lowest level that is logged.
+///
+/// All loggers of a program share it, and it can change while the program runs.
 public final class LogThreshold: Sendable {
     private let current: Mutex<Logger.Level>
 
-    /// Begins with a level.
+    /// Makes a threshold with a level.
     public init(_ level: Logger.Level) {
         current = Mutex(level)
     }
 
-    /// The level that holds now.
+    /// The current level.
     public var level: Logger.Level {
         get { current.withLock { $0 } }
         set { current.withLock { $0 = newValue } }
