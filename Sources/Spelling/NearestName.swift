@@ -1,20 +1,20 @@
 /// The candidate nearest to a misspelt name, by edit distance; ties go to the first.
 ///
 /// - Parameters:
-///   - name: What was written.
-///   - candidates: What would have been understood.
-/// - Returns: The nearest candidate, or `nil` when none is near enough to be meant.
+///   - name: The written name.
+///   - candidates: The names that would have been accepted.
+/// - Returns: The nearest candidate, or `nil` when none is near enough.
 public func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
-    // A distance takes the product of the lengths; nobody misspells a text of this length by a letter.
+    // The cost is the product of the lengths, and nobody misspells a text of this length by one letter.
     let byteCountMax = 200
     guard name.utf8.count <= byteCountMax else { return nil }
     let written = Array(name.lowercased())
     let distanceMax = max(2, name.count / 2)
-    // However many names there are: an answer of a second helps nobody.
+    // Bounds the time for any number of names.
     var stepsLeft = 5_000_000
     var best: (name: String, distance: Int)?
     for candidate in candidates where candidate.utf8.count <= byteCountMax {
-        // The lengths alone are that far apart.
+        // The lengths alone differ by more.
         guard abs(candidate.count - written.count) <= distanceMax else { continue }
         stepsLeft -= written.count * candidate.utf8.count
         guard stepsLeft > 0 else { break }
