@@ -1,10 +1,12 @@
-/// Which bytes of a tensor have been claimed, as sorted ranges that do not touch.
+/// The bytes of a tensor that are claimed, as sorted ranges that do not touch.
 ///
-/// Writes mostly go from start to end, so there are few ranges, and the last one is tried first.
+/// Writes mostly go from start to end, so there are few ranges. The last one is tried first.
 struct ByteCoverage {
     private var ranges: [Range<Int>] = []
 
-    /// Adds a range, or says false and changes nothing if some byte of it was there.
+    /// Adds a range.
+    ///
+    /// Returns false, and changes nothing, if a byte of it is already claimed.
     mutating func claim(_ range: Range<Int>) -> Bool {
         guard !range.isEmpty else { return true }
         let next = firstIndex(startingAtOrAfter: range.lowerBound)
@@ -23,7 +25,7 @@ struct ByteCoverage {
         return true
     }
 
-    /// Takes back a claim whose bytes were not written after all.
+    /// Withdraws a claim whose bytes were not written.
     mutating func release(_ range: Range<Int>) {
         guard !range.isEmpty else { return }
         guard let index = ranges.firstIndex(where: { $0.contains(range.lowerBound) }) else { return }

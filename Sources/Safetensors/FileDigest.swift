@@ -4,12 +4,14 @@ public import SystemPackage
 
 /// The SHA-256 of files and of bytes.
 public enum FileDigest {
-    /// Bytes of one read: large enough that the disk streams, small enough that the block stays in the cache.
+    /// Bytes of one read: large enough to stream from the disk, small enough to stay in the cache.
     static let blockByteCount = 1 << 20
 
-    /// The SHA-256 of a regular file's content, 32 bytes, read once in blocks.
+    /// The SHA-256 of a regular file's content, 32 bytes.
     ///
-    /// - Throws: ``SafetensorsError``; nothing is known about the content then.
+    /// The file is read once, in blocks.
+    ///
+    /// - Throws: ``SafetensorsError``; the content is then unknown.
     public static func sha256(ofFileAt path: FilePath) throws(SafetensorsError) -> [UInt8] {
         let file = try OpenFile(reading: path, within: .unlimited)
         file.adviseSequential()
@@ -31,7 +33,9 @@ public enum FileDigest {
         return Array(hash.finalize())
     }
 
-    /// The SHA-256 of a range of an open file, which must be all there.
+    /// The SHA-256 of a range of an open file.
+    ///
+    /// The file must contain the whole range.
     static func sha256(
         of file: borrowing OpenFile,
         in range: Range<Int>,
@@ -41,7 +45,7 @@ public enum FileDigest {
         var block = [UInt8](repeating: 0, count: blockByteCount)
         var offset = range.lowerBound
         while offset < range.upperBound {
-            // Large files take minutes; whoever waits may be gone.
+            // Large files take minutes, and the caller may have gone.
             guard !Task.isCancelled else { throw .callFailed(file: file.path, call: "read", code: .canceled) }
             let wanted = min(block.count, range.upperBound - offset)
             let count = min(wanted, try read(file, at: offset, into: &block))

@@ -1,6 +1,6 @@
-/// Another kind of file that was given in place of a safetensors file, told by its first bytes.
+/// Another format that was given in place of safetensors, recognised by its first bytes.
 ///
-/// It is looked for only in what cannot be a safetensors file, whose first eight bytes may be any small number.
+/// Only files that cannot be safetensors are tested, because a safetensors file may begin with any small number.
 public enum ForeignFormat: String, Equatable, Sendable {
     /// A ZIP archive: PyTorch's `.pt` and `.bin`, numpy's `.npz`.
     case archive = "a ZIP archive, as torch.save and numpy.savez write it"
@@ -14,7 +14,7 @@ public enum ForeignFormat: String, Equatable, Sendable {
     case hdf5 = "an HDF5 file"
     /// Compressed data.
     case gzip = "compressed by gzip"
-    /// A page, often that of a failed download.
+    /// A web page, often from a failed download.
     case html = "a web page, as a failed download leaves it"
     /// JSON.
     case json = "a JSON text"
@@ -36,7 +36,7 @@ public enum ForeignFormat: String, Equatable, Sendable {
         }
     }
 
-    /// What to do.
+    /// The remedy, as a sentence.
     var remedy: String {
         switch self {
         case .archive, .pickle, .numpy, .hdf5:

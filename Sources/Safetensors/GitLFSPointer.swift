@@ -1,8 +1,8 @@
-/// The few lines that git-LFS leaves in place of a file that was not fetched.
+/// The few lines that git-LFS leaves in place of a file that it did not fetch.
 ///
 /// Source: git-lfs specification, "The Pointer": a `version` line first, then sorted `key value` lines.
 struct GitLFSPointer {
-    /// The size that the pointer names, if it could be read.
+    /// The size that the pointer states, if it is readable.
     let byteCount: Int?
 
     /// The longest pointer by the specification, in bytes.

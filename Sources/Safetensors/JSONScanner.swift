@@ -1,4 +1,4 @@
-/// What is wrong at one byte of a JSON text; the caller adds the file.
+/// An error at one byte of a JSON text; the caller adds the file.
 struct JSONSyntaxError: Error, Equatable {
     let offset: Int
     let found: String
@@ -7,7 +7,7 @@ struct JSONSyntaxError: Error, Equatable {
 
 /// Reads the tokens of a JSON text from left to right (RFC 8259), strictly and without recursion.
 ///
-/// The bytes must be valid UTF-8; the callers check the whole text first and report the first bad byte.
+/// The bytes must be valid UTF-8. The callers check the whole text first and report the first bad byte.
 struct JSONScanner {
     private let bytes: [UInt8]
     private let end: Int
@@ -20,7 +20,9 @@ struct JSONScanner {
         self.end = range.upperBound
     }
 
-    /// The next byte after white space, or nil at the end; it stays unread.
+    /// The next byte after white space, or nil at the end.
+    ///
+    /// The byte stays unread.
     mutating func peek() -> UInt8? {
         while offset < end, [0x20, 0x0A, 0x0D, 0x09].contains(bytes[offset]) { offset += 1 }
         return offset < end ? bytes[offset] : nil
@@ -54,7 +56,7 @@ struct JSONScanner {
         return true
     }
 
-    /// The error for what comes next, where something else was expected.
+    /// The error for an unexpected next token.
     mutating func unexpected(_ expected: String) -> JSONSyntaxError {
         let next = peek()
         return JSONSyntaxError(offset: offset, found: Self.name(of: next), expected: expected)
@@ -141,7 +143,7 @@ struct JSONScanner {
     private mutating func escapedScalar() throws(JSONSyntaxError) -> Unicode.Scalar {
         let first = try hexadecimal()
         if let scalar = Unicode.Scalar(first) { return scalar }
-        // A surrogate: only a high one followed by an escaped low one stands for a character.
+        // Only a high surrogate followed by an escaped low surrogate is a character.
         guard (0xD800..<0xDC00).contains(first), offset < end, bytes[offset] == UInt8(ascii: "\\") else {
             throw here("a surrogate pair")
         }

@@ -1,5 +1,5 @@
 extension JSONValue {
-    /// The value as JSON text: on one line without spaces, or with `indent` spaces a level and one member a line.
+    /// The value as JSON text: on one line without spaces, or one member a line with `indent` spaces a level.
     public func text(indent: Int? = nil) -> String {
         var text = ""
         append(to: &text, indent: indent, level: 0)
@@ -44,7 +44,7 @@ extension JSONValue {
         text += closing
     }
 
-    /// Quotes as the reference implementation's serialiser does: only what JSON demands is escaped, UTF-8 stays.
+    /// Quotes a string as the reference implementation does: it escapes only what JSON requires, and keeps UTF-8.
     static func appendQuoted(_ value: String, to text: inout String) {
         text += "\""
         for scalar in value.unicodeScalars {

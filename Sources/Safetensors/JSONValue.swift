@@ -1,8 +1,8 @@
 public import SystemPackage
 
-/// A JSON text as a value that keeps what a rewrite must not lose: the order of keys and the digits of numbers.
+/// A JSON value that keeps what a rewrite must not lose: the order of keys and the digits of numbers.
 ///
-/// For the small texts beside tensors: shard indexes, `config.json`, lists inside metadata strings.
+/// It is meant for the small texts beside tensors: shard indexes, `config.json`, lists inside metadata strings.
 public indirect enum JSONValue: Equatable, Sendable {
     /// The word null.
     case null
@@ -31,13 +31,14 @@ public indirect enum JSONValue: Equatable, Sendable {
         }
     }
 
-    /// Objects and lists inside each other beyond this depth are refused, so that hostile text cannot exhaust the
-    /// stack.
+    /// The deepest nesting of objects and lists.
+    ///
+    /// Deeper text is refused, so that hostile text cannot exhaust the stack.
     static let depthLimit = 64
 
-    /// Parses a whole text; keys that occur twice in one object are refused.
+    /// Parses a whole text; a key that occurs twice in one object is refused.
     ///
-    /// `file` is only named in errors.
+    /// `file` is used only in errors.
     ///
     /// - Throws: ``SafetensorsError/malformedJSON(file:offset:found:expected:)`` or
     ///   ``SafetensorsError/duplicateKey(file:object:key:)``; no value is made.

@@ -2,14 +2,14 @@ import FileAccess
 import Glibc
 import SystemPackage
 
-/// A file descriptor with its path for error messages; closed when its owner goes away.
+/// A file descriptor with its path for error messages; it is closed when its owner goes away.
 ///
-/// Every system call of the module on open files is here: interrupted calls are repeated, short ones continued.
+/// All system calls of the module on open files are here. Interrupted calls are repeated; short ones are continued.
 struct OpenFile: ~Copyable, Sendable {
     let descriptor: Int32
     let path: FilePath
 
-    /// Which object an open file is, its size and its modification time.
+    /// The identity of an open file's object, its size and its modification time.
     struct Status: Equatable {
         let device: UInt64
         let inode: UInt64
@@ -24,7 +24,7 @@ struct OpenFile: ~Copyable, Sendable {
 
     deinit { close(descriptor) }
 
-    /// Opens a regular file for reading, if it lies below the roots.
+    /// Opens a regular file below the roots for reading.
     init(reading path: FilePath, within roots: FileRoots) throws(SafetensorsError) {
         let descriptor = try within(roots) { roots throws(FileRootsError) in try roots.open(path).rawValue }
         do throws(SafetensorsError) {
@@ -36,19 +36,21 @@ struct OpenFile: ~Copyable, Sendable {
         self.init(descriptor: descriptor, path: path)
     }
 
-    /// Creates a file that must not exist yet, for reading and writing; permissions are 0666 less the umask.
+    /// Creates a file for reading and writing.
+    ///
+    /// It must not exist yet; its permissions are 0666 less the umask.
     init(creating path: FilePath) throws(SafetensorsError) {
         let descriptor = try openedDescriptor(path, flags: O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC)
         self.init(descriptor: descriptor, path: path)
     }
 
-    /// Opens a directory, whose entries can then be made durable with ``synchronize()``.
+    /// Opens a directory, so that ``synchronize()`` can make its entries durable.
     init(directory path: FilePath) throws(SafetensorsError) {
         let descriptor = try openedDescriptor(path, flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         self.init(descriptor: descriptor, path: path)
     }
 
-    /// The file's size and modification time; refuses what is not a regular file.
+    /// The file's size and modification time; throws for anything but a regular file.
     func status() throws(SafetensorsError) -> Status {
         try Self.status(of: descriptor, path)
     }
@@ -76,7 +78,9 @@ struct OpenFile: ~Copyable, Sendable {
         }
     }
 
-    /// Fills `destination` from `offset` on; returns the bytes read, fewer than asked only at the end of the file.
+    /// Fills `destination` from `offset` on.
+    ///
+    /// Returns the bytes read, fewer than requested only at the end of the file.
     func read(at offset: Int, into destination: inout MutableRawSpan) throws(SafetensorsError) -> Int {
         let count = unsafe destination.withUnsafeMutableBytes { buffer in
             var count = 0
@@ -122,7 +126,7 @@ struct OpenFile: ~Copyable, Sendable {
         guard isWritten else { throw callFailed("pwrite", path) }
     }
 
-    /// Sets the file's size; what is new reads as zeros and takes no room yet.
+    /// Sets the file's size; new bytes read as zeros and take no room yet.
     func resize(to byteCount: Int) throws(SafetensorsError) {
         guard retryingInterrupts({ ftruncate(descriptor, byteCount) }) == 0 else { throw callFailed("ftruncate", path) }
     }
@@ -132,7 +136,7 @@ struct OpenFile: ~Copyable, Sendable {
         guard retryingInterrupts({ fsync(descriptor) }) == 0 else { throw callFailed("fsync", path) }
     }
 
-    /// Asks the kernel to read a range ahead; a kernel that will not is no error.
+    /// Asks the kernel to read a range ahead; a refusal is not an error.
     func adviseWillNeed(at offset: Int, count: Int) {
         _ = posix_fadvise(descriptor, offset, count, POSIX_FADV_WILLNEED)
     }
@@ -142,7 +146,7 @@ struct OpenFile: ~Copyable, Sendable {
         _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
     }
 
-    /// Locks the file against other open descriptors of it; false when another one holds the lock.
+    /// Locks the file against its other open descriptors; false when another one holds the lock.
     func lockExclusively() -> Bool {
         retryingInterrupts { flock(descriptor, LOCK_EX | LOCK_NB) } == 0
     }
@@ -154,7 +158,7 @@ private func openedDescriptor(_ path: FilePath, flags: Int32) throws(Safetensors
     return descriptor
 }
 
-/// Does something within roots; what they refuse is said in the words of this module.
+/// Runs a body within roots, and turns their errors into this module's errors.
 func within<Value>(
     _ roots: FileRoots, _ body: (FileRoots) throws(FileRootsError) -> Value
 ) throws(SafetensorsError) -> Value {
@@ -169,7 +173,7 @@ func within<Value>(
     }
 }
 
-/// Repeats a system call as long as a signal interrupts it.
+/// Repeats a system call while signals interrupt it.
 func retryingInterrupts<Value: FixedWidthInteger & SignedInteger>(_ call: () -> Value) -> Value {
     while true {
         let value = call()

@@ -2,10 +2,11 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// A file that is written beside its final name and appears under it only when it is whole.
+/// A file that is written beside its final name, and gets that name only when it is whole.
 ///
-/// The name is hidden and unique, `.name.<16 hexadecimal digits>.partial`; the file is removed when its owner goes away
-/// without ``publish()``. It is locked while it lives, so that a clean-up can tell a crash's leftovers from work.
+/// Its temporary name is hidden and unique, `.name.<16 hexadecimal digits>.partial`. The file is removed when its owner
+/// goes away without ``publish()``. It stays locked until then, so that a clean-up can tell it from a crash's
+/// leftovers.
 final class PartialFile: Sendable {
     let file: OpenFile
     let finalPath: FilePath
@@ -28,8 +29,9 @@ final class PartialFile: Sendable {
         _ = unsafe file.path.withPlatformString { unsafe unlink($0) }
     }
 
-    /// Makes the content durable, gives the file its name and makes the name durable, in this order: a crash in
-    /// between leaves either no file of that name (or the old one) or the whole new one.
+    /// Makes the content durable, renames the file, and makes the name durable, in this order.
+    ///
+    /// A crash in between leaves either the old state of that name or the whole new file.
     func publish() throws(SafetensorsError) {
         try file.synchronize()
         let result = unsafe file.path.withPlatformString { from in
@@ -41,7 +43,7 @@ final class PartialFile: Sendable {
     }
 }
 
-/// The directory that holds a path: `.` for a bare name.
+/// The parent directory of a path: `.` for a bare name.
 func directory(of path: FilePath) -> FilePath {
     let directory = path.removingLastComponent()
     return directory.isEmpty ? FilePath(".") : directory

@@ -2,17 +2,18 @@ import FileAccess
 import Synchronization
 import SystemPackage
 
-/// A file that is open when it is read, and may be closed in between: its object is proved to be the same whenever it
-/// is opened again.
+/// A file that may be closed between reads.
 ///
-/// Thousands of input files may belong to a job, while a process has few descriptors.
+/// When it is opened again, it is checked to be the same object.
+///
+/// A job may have thousands of input files, but a process has few descriptors.
 final class PooledFile: Sendable {
     let path: FilePath
     private let roots: FileRoots
-    /// The object, its size and its time, when it was opened first.
+    /// The object, its size and its time at the first opening.
     let status: OpenFile.Status
 
-    /// Opens a regular file, if it lies below the roots.
+    /// Opens a regular file below the roots.
     init(reading path: FilePath, within roots: FileRoots) throws(SafetensorsError) {
         let handle = OpenHandle(try Self.opened(path, roots))
         self.path = path
@@ -23,7 +24,7 @@ final class PooledFile: Sendable {
 
     deinit { DescriptorPool.shared.remove(ObjectIdentifier(self)) }
 
-    /// Does something with the open file.
+    /// Runs a body with the open file.
     func withFile<Result>(
         _ body: (borrowing OpenFile) throws(SafetensorsError) -> Result
     ) throws(SafetensorsError) -> Result {
@@ -35,7 +36,9 @@ final class PooledFile: Sendable {
         return try body(handle.file)
     }
 
-    /// Opens a file; when the process has no descriptors left, those of other files are given up first.
+    /// Opens a file.
+    ///
+    /// When the process has no descriptors left, those of other files are closed first.
     private static func opened(_ path: FilePath, _ roots: FileRoots) throws(SafetensorsError) -> OpenFile {
         do throws(SafetensorsError) {
             return try OpenFile(reading: path, within: roots)
@@ -46,7 +49,7 @@ final class PooledFile: Sendable {
     }
 }
 
-/// A file that is closed when nobody uses it any more.
+/// A file that is closed when its last user releases it.
 final class OpenHandle: Sendable {
     let file: OpenFile
 
@@ -55,9 +58,11 @@ final class OpenHandle: Sendable {
     }
 }
 
-/// The files of this process that stay open between two reads: those that were read last.
+/// The files of this process that stay open between reads: those that were read last.
 final class DescriptorPool: Sendable {
-    /// All input files of the process; a half of what the system allows, so that sockets and stores have the rest.
+    /// All input files of the process.
+    ///
+    /// They take half of the descriptors, so that sockets and stores have the rest.
     static let shared = DescriptorPool(capacity: min(max(DescriptorLimit.current / 2 - 32, 4), 1024))
 
     private struct State {
@@ -72,10 +77,10 @@ final class DescriptorPool: Sendable {
         self.capacity = capacity
     }
 
-    /// How many files are open.
+    /// The number of open files.
     var count: Int { state.withLock { $0.entries.count } }
 
-    /// A file that is open.
+    /// A file of the pool, if it is open.
     func handle(of name: ObjectIdentifier) -> OpenHandle? {
         state.withLock { state in
             guard let handle = state.entries[name]?.handle else { return nil }
@@ -85,9 +90,11 @@ final class DescriptorPool: Sendable {
         }
     }
 
-    /// Keeps a file open, and gives up the one that was read longest ago when there are too many.
+    /// Keeps a file open.
+    ///
+    /// When there are too many, closes the one that was read longest ago.
     func insert(_ handle: OpenHandle, of name: ObjectIdentifier) {
-        // Closed outside of the lock.
+        // Released outside of the lock, which closes it.
         var oldest: OpenHandle?
         state.withLock { state in
             state.uses += 1
@@ -99,13 +106,13 @@ final class DescriptorPool: Sendable {
         withExtendedLifetime(oldest) {}
     }
 
-    /// Gives a file up.
+    /// Removes a file from the pool.
     func remove(_ name: ObjectIdentifier) {
         let handle = state.withLock { $0.entries.removeValue(forKey: name)?.handle }
         withExtendedLifetime(handle) {}
     }
 
-    /// Gives all files up that nobody is reading.
+    /// Removes all files that nobody is reading.
     func removeAll() {
         let handles = state.withLock { state in
             defer { state.entries.removeAll() }

@@ -1,17 +1,17 @@
 import Identifiers
 
 extension SafetensorsError {
-    /// A rule of the format that the header as a whole breaks.
+    /// A rule of the format that the whole header breaks.
     public enum HeaderProblem: Equatable, Sendable, CustomStringConvertible {
-        /// The first eight bytes announce more than the format allows.
+        /// The first eight bytes state a header that is larger than the format allows.
         case tooLarge(byteCount: UInt64, limit: Int)
-        /// The first eight bytes announce more than the file holds.
+        /// The first eight bytes state a header that is longer than the file.
         case pastEnd(byteCount: Int, available: Int)
         /// The header does not start with a brace; nil when it is empty.
         case notObject(firstByte: UInt8?)
         /// The header is not UTF-8 from this byte of the file on.
         case notUTF8(offset: Int)
-        /// Something other than padding spaces follows the header's object.
+        /// The header's object is followed by something other than padding spaces.
         case trailingGarbage(offset: Int)
         /// A metadata value is a number, a list, an object, true, false or null.
         case metadataNotString(key: String)
@@ -39,35 +39,35 @@ extension SafetensorsError {
         }
     }
 
-    /// A rule of the format that one tensor's entry breaks, or a request that it cannot serve.
+    /// A rule of the format that one tensor's entry breaks, or a request that the tensor cannot serve.
     public enum TensorProblem: Equatable, Sendable, CustomStringConvertible {
         /// The file holds no tensor of that name.
         case missing
-        /// A key of the entry that the format requires.
+        /// The entry lacks a key that the format requires.
         case missingField(String)
-        /// A name that is another tensor's text in other Unicode scalars.
+        /// The name equals another tensor's name as text, but in other Unicode scalars.
         case sameTextOtherScalars
-        /// A data type that the format does not know.
+        /// The format does not know the data type.
         case unknownDataType(String)
-        /// A negative or fractional extent or offset, as written in the header.
+        /// An extent or offset, as written in the header, is negative or fractional.
         case notWholeNumber(field: String, text: String)
-        /// An extent or offset of more than 63 bits, as written in the header.
+        /// An extent or offset, as written in the header, has more than 63 bits.
         case numberTooLarge(field: String, text: String)
-        /// `data_offsets` that do not hold a start and an end.
+        /// `data_offsets` is not a start and an end.
         case offsetCount(Int)
-        /// An end before its start.
+        /// The end is before the start.
         case offsetsReversed(start: Int, end: Int)
-        /// A shape whose bits cannot be counted in 63 bits.
+        /// The shape's size in bits does not fit in 63 bits.
         case shapeTooLarge(TensorDescription)
-        /// Packed elements that end in the middle of a byte.
+        /// The packed elements end in the middle of a byte.
         case partialByte(TensorDescription, bitCount: Int)
-        /// Offsets that enclose another number of bytes than type and shape need.
+        /// The offsets enclose another number of bytes than type and shape need.
         case sizeMismatch(TensorDescription, expected: Int, found: Int)
-        /// Bytes that belong to another tensor as well.
+        /// Some bytes also belong to another tensor.
         case overlaps(other: String, bytes: Range<Int>)
-        /// Bytes before the tensor that belong to none.
+        /// The bytes before the tensor belong to no tensor.
         case followsHole(bytes: Range<Int>)
-        /// A read outside the tensor.
+        /// A read goes beyond the tensor.
         case rangeOutside(start: Int, count: Int, byteCount: Int)
 
         /// The middle and end of the sentence that starts with file and tensor.

@@ -3,25 +3,25 @@ import Identifiers
 extension SafetensorsError {
     /// Why a directory or its index is not a complete set of shards.
     public enum SetProblem: Equatable, Sendable, CustomStringConvertible {
-        /// Neither a safetensors file nor an index is in the directory.
+        /// The directory holds neither a safetensors file nor an index.
         case empty
-        /// More than one file could be meant; the names of all of them.
+        /// Several files could be the model; these are their names.
         case ambiguous([String])
-        /// Shards without the index that says how they belong together.
+        /// The index that orders the shards is missing.
         case noIndex([String])
         /// The index lacks a required key, or a value has another kind.
         case indexField(String, expected: String)
-        /// A shard name that leads out of the directory.
+        /// A shard name leads out of the directory.
         case shardOutside(tensor: String, shard: String)
-        /// A shard that the index names and the directory lacks.
+        /// The index names a shard that the directory lacks.
         case shardMissing(shard: String, tensorCount: Int)
-        /// A tensor that the index places in a shard that lacks it.
+        /// The index places a tensor in a shard that lacks it.
         case tensorMissing(tensor: String, shard: String)
-        /// A tensor in a shard that the index does not name.
+        /// A shard holds a tensor that the index does not name.
         case tensorUnlisted(tensor: String, shard: String)
-        /// A tensor in a shard that the index places in another one.
+        /// A shard holds a tensor that the index places in another one.
         case tensorElsewhere(tensor: String, shard: String, indexed: String)
-        /// Layouts given for writing that name a tensor or a file twice.
+        /// The layout for writing names a tensor or a file twice.
         case repeated(String)
 
         /// The middle and end of the sentence that starts with the path.
@@ -57,21 +57,21 @@ extension SafetensorsError {
         }
     }
 
-    /// Why a file being written is not what was announced.
+    /// Why a written file differs from its announcement.
     public enum WritingProblem: Equatable, Sendable, CustomStringConvertible {
         /// No tensor of that name was announced.
         case unknown
-        /// The same name was announced twice, or is the key that the format reserves.
+        /// The same name was announced twice, or is the reserved key of the format.
         case nameTaken
-        /// The shape's bytes cannot be counted, or are not whole.
+        /// The shape's size overflows, or is not a whole number of bytes.
         case sizeUnknown(TensorDescription)
-        /// Bytes outside the tensor.
+        /// The bytes are outside the tensor.
         case rangeOutside(start: Int, count: Int, byteCount: Int)
-        /// Bytes that were written before.
+        /// The bytes were written before.
         case writtenTwice(start: Int, count: Int)
-        /// Bytes that nobody wrote before the file was finished.
+        /// Some bytes were not written before the file was finished.
         case incomplete(written: Int, expected: Int)
-        /// A write after the file was finished.
+        /// The write came after the file was finished.
         case finished
 
         /// The middle and end of the sentence that starts with file and tensor.

@@ -2,43 +2,45 @@ public import FileAccess
 import Identifiers
 public import SystemPackage
 
-/// Everything that can be wrong with a safetensors file, a set of them, or the writing of one.
+/// Everything that can be wrong with a safetensors file, a set of files, or a write.
 ///
-/// Each description is a sentence that starts with the file: what is wrong; what was expected. What to do.
+/// Each description is a sentence in this order: the file, what is wrong, what was expected, what to do.
 public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A system call failed; `call` names it and `code` carries the kernel's reason.
     case callFailed(file: FilePath, call: String, code: Errno)
     /// The file system or the quota has no room left.
     case diskFull(file: FilePath, call: String)
-    /// The path leads to where nothing may be read.
+    /// The path leads outside of the roots.
     case outsideRoots(FileRootsError)
-    /// The path leads to a directory, a pipe or a device; `kind` says to which.
+    /// The path leads to a directory, a pipe or a device; `kind` names it.
     case notRegularFile(file: FilePath, kind: String)
     /// The file holds a git-LFS pointer in place of the data; `byteCount` is the size the pointer names.
     case gitLFSPointer(file: FilePath, byteCount: Int?)
-    /// The file is of another kind.
+    /// The file has another format.
     case foreignFormat(file: FilePath, format: ForeignFormat)
     /// The file ends before the data that its header describes.
     case truncated(file: FilePath, expected: Int, found: Int)
     /// The file goes on after the data that its header describes.
     case trailingBytes(file: FilePath, expected: Int, found: Int)
-    /// Size or modification time differ from when the file was opened.
+    /// The size or modification time has changed since the file was opened.
     case changed(file: FilePath)
-    /// The file is larger than its kind may be; checked before memory is allocated for it.
+    /// The file is larger than its kind may be.
+    ///
+    /// This is checked before memory is allocated for it.
     case fileTooLarge(file: FilePath, byteCount: Int, limit: Int)
     /// Text that is not JSON; `offset` counts bytes from the start of the text's file.
     case malformedJSON(file: FilePath, offset: Int, found: String, expected: String)
     /// A JSON object names the same key twice; `object` says which object.
     case duplicateKey(file: FilePath, object: String, key: String)
-    /// The header as a whole breaks a rule of the format.
+    /// The whole header breaks a rule of the format.
     case header(file: FilePath, problem: HeaderProblem)
-    /// The header's entry of one tensor breaks a rule, or the tensor was asked for what it does not hold.
+    /// The header's entry of one tensor breaks a rule, or a request asked for more than the tensor holds.
     case tensor(file: FilePath, name: String, problem: TensorProblem)
     /// A directory or its index is not a complete set of shards.
     case set(path: FilePath, problem: SetProblem)
-    /// A file being written was given bytes that do not belong, or not all of them.
+    /// A file being written was given bytes that do not belong to it, or too few.
     case writing(file: FilePath, name: String, problem: WritingProblem)
-    /// Two or more of the above, all of those that were found.
+    /// Two or more of these errors: all that were found.
     case several([SafetensorsError])
 
     /// The sentence for the user.
@@ -85,13 +87,13 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
         }
     }
 
-    /// The errors one by one: the members of ``several(_:)``, otherwise this one alone.
+    /// The errors one by one: the members of ``several(_:)``, or this one alone.
     public var all: [SafetensorsError] {
         guard case .several(let errors) = self else { return [self] }
         return errors.flatMap(\.all)
     }
 
-    /// Bundles what was found: nil for nothing, the error itself for one, ``several(_:)`` for more.
+    /// Bundles errors: nil for none, the error itself for one, ``several(_:)`` for more.
     static func bundle(_ errors: [SafetensorsError]) -> SafetensorsError? {
         errors.count > 1 ? .several(errors) : errors.first
     }

@@ -1,14 +1,17 @@
 public import FileAccess
 public import SystemPackage
 
-/// An open safetensors file whose header has been checked; tensors are read by range and never mapped.
+/// An open safetensors file with a checked header.
 ///
-/// Reads go through `pread` because mapped pages of network file systems are up to fifty times slower, and because a
-/// file that is cut while mapped kills the process. Any number of threads may read at once. Of all such files of a
-/// process only those that were read last hold a descriptor; one that is opened again must be the same object.
+/// Tensors are read by range and never mapped.
+///
+/// Reads use `pread`, because mapped pages of network file systems are up to fifty times slower, and because a file
+/// that is truncated while mapped kills the process. Any number of threads may read at once. Only the files that the
+/// process read last hold a descriptor. A file that is opened again must be the same object.
 public final class SafetensorsFile: Sendable {
-    /// What tells one content from another without reading it: the same file gives the same value until it is
-    /// rewritten.
+    /// Tells contents apart without reading them.
+    ///
+    /// The same file gives the same value until it is rewritten.
     public struct Identity: Hashable, Sendable {
         /// Bytes of the file.
         public let byteCount: Int
@@ -30,7 +33,7 @@ public final class SafetensorsFile: Sendable {
     ///
     /// - Parameters:
     ///   - path: The file.
-    ///   - roots: Where files may be read.
+    ///   - roots: The directories below which files may be read.
     /// - Throws: ``SafetensorsError``; no descriptor stays open.
     public init(opening path: FilePath, within roots: FileRoots = .unlimited) throws(SafetensorsError) {
         let file = try PooledFile(reading: path, within: roots)
@@ -78,7 +81,7 @@ public final class SafetensorsFile: Sendable {
         }
     }
 
-    /// A tensor's bytes from `byteOffset` on as an array, for what is small.
+    /// A tensor's bytes from `byteOffset` on as an array, for small tensors.
     ///
     /// - Throws: as ``read(_:at:into:)``.
     public func bytes(of name: String, at byteOffset: Int = 0, count: Int) throws(SafetensorsError) -> [UInt8] {
@@ -92,10 +95,9 @@ public final class SafetensorsFile: Sendable {
         return bytes
     }
 
-    /// Fills `destination` with the file's bytes from `fileOffset` on: for ranges that ``fileRange(of:at:count:)``
-    /// named.
+    /// Fills `destination` with the file's bytes from `fileOffset` on, for ranges from ``fileRange(of:at:count:)``.
     ///
-    /// - Throws: ``SafetensorsError/truncated(file:expected:found:)`` if the range is not all in the file, or the
+    /// - Throws: ``SafetensorsError/truncated(file:expected:found:)`` if the file does not hold the whole range, or the
     ///   failed call; `destination` then holds a prefix of the bytes.
     public func read(fromFileOffset fileOffset: Int, into destination: inout MutableRawSpan) throws(SafetensorsError) {
         let size = identity.byteCount
@@ -108,7 +110,9 @@ public final class SafetensorsFile: Sendable {
         guard count == expected else { throw .truncated(file: path, expected: size, found: fileOffset + count) }
     }
 
-    /// The SHA-256 of a tensor's bytes, 32 bytes, read once in blocks; equal captures of two layers are found by it.
+    /// The SHA-256 of a tensor's bytes, 32 bytes, read once in blocks.
+    ///
+    /// It finds equal captures of two layers.
     ///
     /// - Throws: as ``read(_:at:into:)``.
     public func sha256(of name: String) throws(SafetensorsError) -> [UInt8] {
@@ -117,10 +121,11 @@ public final class SafetensorsFile: Sendable {
         return try sha256(in: range)
     }
 
-    /// The SHA-256 of the whole file, 32 bytes, read once in blocks: of the file that is open, whatever its path leads
-    /// to by now.
+    /// The SHA-256 of the whole file, 32 bytes, read once in blocks.
     ///
-    /// - Throws: ``SafetensorsError``; nothing is known about the content then.
+    /// It covers the open file, even when its path now leads to another file.
+    ///
+    /// - Throws: ``SafetensorsError``; the content is then unknown.
     public func sha256() throws(SafetensorsError) -> [UInt8] {
         try sha256(in: 0..<identity.byteCount)
     }
@@ -136,7 +141,7 @@ public final class SafetensorsFile: Sendable {
         try file.withFile { (file) throws(SafetensorsError) in try file.read(at: offset, into: &destination) }
     }
 
-    /// Where a part of a tensor lies, counted from the start of the file.
+    /// The range of a part of a tensor, from the start of the file.
     ///
     /// - Throws: ``SafetensorsError/tensor(file:name:problem:)`` if there is no such tensor or part.
     public func fileRange(of name: String, at byteOffset: Int, count: Int) throws(SafetensorsError) -> Range<Int> {
@@ -153,23 +158,27 @@ public final class SafetensorsFile: Sendable {
         return start..<start + count
     }
 
-    /// Asks the kernel to read a part of a tensor ahead while the caller computes; a hint that cannot fail.
+    /// Asks the kernel to read a part of a tensor ahead while the caller computes.
     ///
-    /// A part that is not in the tensor is ignored.
+    /// It is a hint that cannot fail.
+    ///
+    /// A part outside the tensor is ignored.
     public func prefetch(_ name: String, at byteOffset: Int, count: Int) {
         guard count > 0, let range = try? fileRange(of: name, at: byteOffset, count: count) else { return }
         prefetch(fileRange: range)
     }
 
-    /// Asks the kernel to read a range of the file ahead; a hint that cannot fail.
+    /// Asks the kernel to read a range of the file ahead.
+    ///
+    /// It is a hint that cannot fail.
     public func prefetch(fileRange: Range<Int>) {
         guard !fileRange.isEmpty, fileRange.lowerBound >= 0 else { return }
         try? file.withFile { $0.adviseWillNeed(at: fileRange.lowerBound, count: fileRange.count) }
     }
 
-    /// Checks that size and modification time are still those of ``identity``.
+    /// Checks that size and modification time still equal those of ``identity``.
     ///
-    /// - Throws: ``SafetensorsError/changed(file:)``: what was read since the file was opened may be a mixture.
+    /// - Throws: ``SafetensorsError/changed(file:)``: the data read so far may be a mixture of old and new.
     public func requireUnchanged() throws(SafetensorsError) {
         let status = try file.withFile { (file) throws(SafetensorsError) in try file.status() }
         guard status.byteCount == identity.byteCount,

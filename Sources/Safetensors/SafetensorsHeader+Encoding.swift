@@ -1,10 +1,9 @@
 import SystemPackage
 
 extension SafetensorsHeader {
-    /// Lays tensors out one after the other in the given order.
+    /// Places tensors one after the other in the given order.
     ///
-    /// - Throws: ``SafetensorsError/writing(file:name:problem:)`` for names that repeat and sizes that cannot be
-    ///   counted.
+    /// - Throws: ``SafetensorsError/writing(file:name:problem:)`` for repeated names and for sizes that overflow.
     static func layOut(_ tensors: [TensorDescription], file: FilePath) throws(SafetensorsError) -> [TensorInfo] {
         var names: Set<String> = [SafetensorsHeaderParser.metadataKey]
         var end = 0

@@ -1,14 +1,14 @@
 public import SystemPackage
 
-/// The header of a safetensors file: metadata, and every tensor with its place.
+/// The header of a safetensors file: its metadata, and the range of every tensor.
 ///
-/// A value of this type is consistent: sizes follow from types and shapes, tensors lie one after the other without
-/// holes, and the file ends where the last one does.
+/// A value of this type is consistent: sizes follow from types and shapes, tensors follow each other without holes, and
+/// the file ends with the last tensor.
 /// Source: the safetensors format (github.com/huggingface/safetensors, README "Format", 0.8).
 public struct SafetensorsHeader: Equatable, Sendable {
     /// The `__metadata__` strings.
     public let metadata: [String: String]
-    /// The tensors in the order of their data; those of no bytes stand where the header has them.
+    /// The tensors in the order of their data; tensors without bytes keep the header's order.
     public let tensors: [TensorInfo]
     /// Bytes before the data: the length field and the padded header.
     public let dataOffset: Int
@@ -21,7 +21,7 @@ public struct SafetensorsHeader: Equatable, Sendable {
     /// The largest header that the format allows, in bytes.
     public static let byteCountLimit = 100_000_000
 
-    /// Parses the start of a file and checks every rule of the format against it and the file's size.
+    /// Parses the start of a file, and checks it and the file's size against every rule of the format.
     ///
     /// - Parameters:
     ///   - bytes: the file's first bytes, at least up to the end of the header; more is ignored.
@@ -58,9 +58,9 @@ public struct SafetensorsHeader: Equatable, Sendable {
         indexOfName[name].map { tensors[$0] }
     }
 
-    /// Where the header ends and the data begins, from the first nine bytes of a file (fewer if the file is shorter).
+    /// The end of the header, from the first nine bytes of a file (fewer if the file is shorter).
     ///
-    /// - Throws: ``SafetensorsError`` when the length cannot be: nothing needs to be read or allocated for it.
+    /// - Throws: ``SafetensorsError`` for an impossible length, before anything is read or allocated for it.
     static func headerEnd(of bytes: [UInt8], fileSize: Int, file: FilePath) throws(SafetensorsError) -> Int {
         do throws(SafetensorsError) {
             return try plainHeaderEnd(of: bytes, fileSize: fileSize, file: file)
@@ -97,9 +97,9 @@ public struct SafetensorsHeader: Equatable, Sendable {
         throw .header(file: file, problem: .notObject(firstByte: first))
     }
 
-    /// Sorts tensors by their place and checks that each starts where the one before ends.
+    /// Sorts tensors by their range and checks that each starts where the one before ends.
     private static func inDataOrder(_ tensors: [TensorInfo], file: FilePath) throws(SafetensorsError) -> [TensorInfo] {
-        // Swift's sort is stable: tensors of no bytes keep the header's order.
+        // Swift's sort is stable, so tensors without bytes keep the header's order.
         let sorted = tensors.sorted {
             ($0.byteRange.lowerBound, $0.byteRange.upperBound) < ($1.byteRange.lowerBound, $1.byteRange.upperBound)
         }

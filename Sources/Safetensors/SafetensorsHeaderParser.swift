@@ -1,10 +1,10 @@
 import Identifiers
 import SystemPackage
 
-/// Parses the closed grammar of a safetensors header: an object of tensor entries and one of metadata strings.
+/// Parses the fixed grammar of a safetensors header: an object of tensor entries and one of metadata strings.
 ///
-/// What the reference implementation loads, is loaded, and what it refuses, is refused; its reader is serde_json's, for
-/// a struct of tensors by name. Only the values of fields that the format does not know may have any depth.
+/// The parser accepts and refuses the same headers as the reference implementation. That one uses serde_json with a
+/// struct for each tensor. Only the values of unknown fields may have any depth.
 struct SafetensorsHeaderParser {
     var scanner: JSONScanner
     let file: FilePath
@@ -42,9 +42,9 @@ struct SafetensorsHeaderParser {
         return entries
     }
 
-    /// Adds a tensor; of entries of one name the last counts.
+    /// Adds a tensor; the last of several entries with one name counts.
     ///
-    /// Names that are the same text in other scalars cannot be told apart here.
+    /// Two names that are equal as text, but differ in scalars, cannot be kept apart here.
     private func append(
         _ tensor: TensorInfo, to entries: inout Entries, _ positions: inout [String: Int]
     ) throws(SafetensorsError) {
@@ -101,7 +101,7 @@ struct SafetensorsHeaderParser {
         return try placed(TensorDescription(name: name, dataType: dataType, shape: shape), offsets)
     }
 
-    /// A tensor as a list of its three fields, which the reference implementation takes too.
+    /// A tensor as a list of its three fields, a form that the reference implementation accepts too.
     private mutating func tensorInOrder(_ name: String) throws(SafetensorsError) -> TensorInfo {
         let dataType = try dataType(name)
         try expect(UInt8(ascii: ","))
@@ -123,7 +123,9 @@ struct SafetensorsHeaderParser {
         return TensorInfo(description: tensor, byteRange: start..<end)
     }
 
-    /// Checks a tensor's size; an entry that a later one of its name replaces need not have the right one.
+    /// Checks a tensor's size.
+    ///
+    /// An entry is not checked when a later one of the same name replaces it.
     private func require(_ info: TensorInfo) throws(SafetensorsError) {
         let (tensor, range) = (info.description, info.byteRange)
         func broken(_ problem: SafetensorsError.TensorProblem) -> SafetensorsError {
@@ -136,7 +138,7 @@ struct SafetensorsHeaderParser {
         }
     }
 
-    /// Reads over a value that nothing is known of, as far as the reference implementation would.
+    /// Skips the value of an unknown field, within the limits of the reference implementation.
     private mutating func skipValue(depth: Int) throws(SafetensorsError) {
         // serde_json's limit.
         guard depth < 127 else {
@@ -176,7 +178,7 @@ struct SafetensorsHeaderParser {
     }
 
     private mutating func dataType(_ name: String) throws(SafetensorsError) -> TensorDataType {
-        // An enumeration may be written as an object with its name as the key of null.
+        // An enumeration may also be an object with its name as the key and null as the value.
         let isObject = scanner.take(UInt8(ascii: "{"))
         let text = try string()
         guard let dataType = TensorDataType(rawValue: text) else {

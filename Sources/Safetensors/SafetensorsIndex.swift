@@ -1,19 +1,19 @@
 import FileAccess
 import SystemPackage
 
-/// The index beside the shards of a set: which tensor is in which file.
+/// The index beside the shards of a set: the file of each tensor.
 struct SafetensorsIndex {
     /// Tensor name and file name, in the order of the text.
     let entries: [(tensor: String, shard: String)]
 
     static let nameSuffix = ".safetensors.index.json"
-    /// Far above any real index (one of 100 000 tensors has 10 MB), and small enough to be read whole.
+    /// Far above any real index (one of 100 000 tensors has 10 MB), yet small enough to be read whole.
     static let byteCountLimit = 100_000_000
 
-    /// Most shards: the largest models have a thousand.
+    /// The most shards of a set; the largest models have a thousand.
     static let shardsMax = 10_000
 
-    /// Reads and checks an index; a key that occurs twice and a shard outside the directory are refused.
+    /// Reads and checks an index; refuses a key that occurs twice and a shard outside the directory.
     init(reading path: FilePath, within roots: FileRoots) throws(SafetensorsError) {
         let bytes = try WholeFile.read(path, limit: Self.byteCountLimit, within: roots)
         if let pointer = GitLFSPointer(parsing: bytes) {

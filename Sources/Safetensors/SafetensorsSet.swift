@@ -1,18 +1,18 @@
 public import FileAccess
 public import SystemPackage
 
-/// The tensors of one file, or of all shards of a directory in Hugging Face layout, under one roof.
+/// The tensors of one file, or of all shards of a directory in Hugging Face layout.
 ///
-/// The index is the authority and is checked both ways: every tensor it names is in the shard it names, and no shard
-/// holds a tensor that the index omits or places elsewhere. Files that the index does not name are left alone.
+/// The index is the authority, and it is checked both ways. Every tensor that it names must be in the named shard. No
+/// shard may hold a tensor that the index omits or places elsewhere. Files that the index does not name are ignored.
 public final class SafetensorsSet: Sendable {
     /// The path as it was given: a file or a directory.
     public let path: FilePath
     /// The open files in the order of ``layout``.
     public let files: [SafetensorsFile]
-    /// Files and tensors in order, as a writer needs them to make a set of the same form.
+    /// Files and tensors in order, so that a writer can make a set of the same form.
     public let layout: ShardLayout
-    /// Where its files, and what lies beside them, may be read.
+    /// The directories below which its files, and those beside them, may be read.
     public let roots: FileRoots
     private let fileIndexOfTensor: [String: Int]
 
@@ -20,8 +20,8 @@ public final class SafetensorsSet: Sendable {
     ///
     /// - Parameters:
     ///   - path: A file or a directory.
-    ///   - roots: Where files may be read.
-    /// - Throws: ``SafetensorsError``, all problems that were found, as ``SafetensorsError/several(_:)`` if more than
+    ///   - roots: The directories below which files may be read.
+    /// - Throws: ``SafetensorsError``: all problems that were found, as ``SafetensorsError/several(_:)`` if more than
     ///   one; no descriptor stays open.
     public convenience init(
         opening path: FilePath, within roots: FileRoots = .unlimited
@@ -55,7 +55,7 @@ public final class SafetensorsSet: Sendable {
         self.fileIndexOfTensor = fileIndexOfTensor
     }
 
-    /// The file that holds a tensor, and what the tensor is; nil if the set has none of that name.
+    /// The file that holds a tensor, and the tensor's place; nil if the set has no tensor of that name.
     public subscript(name: String) -> (file: SafetensorsFile, tensor: TensorInfo)? {
         guard let index = fileIndexOfTensor[name], let tensor = files[index].header[name] else { return nil }
         return (files[index], tensor)
@@ -64,7 +64,7 @@ public final class SafetensorsSet: Sendable {
     /// All tensors, in the order of the files and of the data in them.
     public var tensors: [TensorDescription] { layout.tensors }
 
-    /// The metadata of all files; where two differ about a key, the first file counts.
+    /// The metadata of all files; for a key that two files set, the first file counts.
     public var metadata: [String: String] {
         files.reduce(into: [:]) { all, file in all.merge(file.header.metadata) { first, _ in first } }
     }
@@ -134,7 +134,7 @@ public final class SafetensorsSet: Sendable {
     }
 }
 
-/// What a path given by a user leads to.
+/// The target of a path that a user gave.
 private enum SetLocation {
     case file(FilePath, name: String)
     case index(directory: FilePath, name: String)
@@ -151,7 +151,7 @@ private enum SetLocation {
         let names = try WholeFile.names(in: path, within: roots).filter { !$0.hasPrefix(".") }
         let files = names.filter { $0.hasSuffix(".safetensors") }
         let indexes = names.filter { $0.hasSuffix(SafetensorsIndex.nameSuffix) }
-        // A whole model beside an index would win with some readers and lose with others: the user must say.
+        // Readers differ on a whole model beside an index, so the user must choose.
         let whole = indexes.compactMap { index in
             files.first { $0 + ".index.json" == index }
         }

@@ -1,14 +1,17 @@
 import Synchronization
 public import SystemPackage
 
-/// Writes one safetensors file whose tensors are known from the start and whose bytes come in any order.
+/// Writes one safetensors file.
 ///
-/// The bytes go to a hidden sibling of the file; ``finish()`` checks that every byte was given exactly once and
-/// publishes it. A writer that is dropped before leaves nothing behind. Any number of threads may write at once.
+/// All tensors are known at the start; their bytes come in any order.
+///
+/// The bytes go to a hidden file beside the final one. ``finish()`` checks that every byte was written exactly once,
+/// and publishes the file. A writer that is dropped before leaves nothing behind. Any number of threads may write at
+/// once.
 public final class SafetensorsWriter: Sendable {
-    /// Where the file will be.
+    /// The final path of the file.
     public let path: FilePath
-    /// The tensors with their places.
+    /// The tensors with their ranges.
     public let tensors: [TensorInfo]
     private let indexOfName: [String: Int]
     private let dataOffset: Int
@@ -24,7 +27,7 @@ public final class SafetensorsWriter: Sendable {
     /// Begins a file.
     ///
     /// - Parameters:
-    ///   - path: where the file will be; one of that name stays until ``finish()``.
+    ///   - path: the final path; a file of that name stays until ``finish()``.
     ///   - tensors: all tensors in the order of their data; names must differ.
     ///   - metadata: the `__metadata__` strings.
     /// - Throws: ``SafetensorsError``; nothing is left behind.
@@ -56,8 +59,8 @@ public final class SafetensorsWriter: Sendable {
     ///   - bytes: little-endian elements in row-major order; not kept.
     ///   - name: one of ``tensors``.
     ///   - byteOffset: first byte, counted from the tensor's start.
-    /// - Throws: ``SafetensorsError``: bytes that do not belong are not written; after a failed write (a full disk, for
-    ///   one) the same part may be tried again.
+    /// - Throws: ``SafetensorsError``: bytes outside the tensor are not written; after a failed write, such as on a
+    ///   full disk, the same part may be tried again.
     public func write(_ bytes: RawSpan, to name: String, at byteOffset: Int = 0) throws(SafetensorsError) {
         guard let index = indexOfName[name] else { throw .writing(file: path, name: name, problem: .unknown) }
         let range = try claim(count: bytes.byteCount, at: byteOffset, of: index)
@@ -70,12 +73,12 @@ public final class SafetensorsWriter: Sendable {
         progress.withLock { $0.writtenByteCounts[index] += range.count }
     }
 
-    /// Publishes the file: durable content, then the name, then the durable name.
+    /// Publishes the file: makes its content durable, renames it, and makes the name durable.
     ///
-    /// Once it has succeeded, another call does nothing.
+    /// After a success another call does nothing.
     ///
-    /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes; no file of that name has appeared, and
-    ///   missing bytes may still be written.
+    /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes; the file was not published, and missing
+    ///   bytes may still be written.
     public func finish() throws(SafetensorsError) {
         guard !progress.withLock({ $0.isFinished }) else { return }
         if let error = SafetensorsError.bundle(incompleteTensors()) { throw error }
@@ -83,7 +86,7 @@ public final class SafetensorsWriter: Sendable {
         progress.withLock { $0.isFinished = true }
     }
 
-    /// What keeps the file from being finished: one error a tensor that lacks bytes.
+    /// The errors that prevent finishing: one for each tensor that lacks bytes.
     func incompleteTensors() -> [SafetensorsError] {
         let written = progress.withLock { $0.writtenByteCounts }
         return zip(tensors, written).filter { $0.byteCount != $1 }.map { tensor, count in
@@ -111,7 +114,7 @@ public final class SafetensorsWriter: Sendable {
         return range
     }
 
-    /// Names the file that the user asked for in place of its hidden sibling.
+    /// Replaces the hidden file's name in an error by the name that the user gave.
     private func renamed(_ error: SafetensorsError) -> SafetensorsError {
         switch error {
         case .callFailed(_, let call, let code): .callFailed(file: path, call: call, code: code)

@@ -1,4 +1,4 @@
-/// Which tensors go into which file of a set, in order; and whether an index stands beside them.
+/// The files of a set, the tensors of each file in order, and the index.
 ///
 /// Source: the layout of the Hugging Face Hub: `<stem>.safetensors`, or `<stem>-00001-of-0000N.safetensors` with
 /// `<stem>.safetensors.index.json`.
@@ -22,19 +22,21 @@ public struct ShardLayout: Equatable, Sendable {
     /// The index's file name; nil for a set of one file without an index.
     public let indexName: String?
 
-    /// Bytes of tensors in a shard before the next one is begun: the Hub's own default, 5 GB.
+    /// Bytes of tensors in a shard before the next one begins; 5 GB is also the Hub's default.
     public static let defaultShardByteLimit = 5_000_000_000
 
-    /// Takes over a layout, such as that of a base checkpoint.
+    /// Takes an existing layout, such as that of a base checkpoint.
     public init(shards: [Shard], indexName: String?) {
         self.shards = shards
         self.indexName = indexName
     }
 
-    /// Fills shards greedily in the order of the tensors; one that exceeds the limit alone gets a shard of its own.
+    /// Fills shards greedily in the order of the tensors.
+    ///
+    /// A tensor above the limit gets a shard of its own.
     ///
     /// - Parameters:
-    ///   - tensors: all tensors, in the order in which they are to be written.
+    ///   - tensors: all tensors, in the order of writing.
     ///   - stem: the files' name before the shard number, `model` for checkpoints.
     ///   - shardByteLimit: bytes of tensors in one file, without its header.
     public init(
@@ -45,7 +47,7 @@ public struct ShardLayout: Equatable, Sendable {
         var groups: [[TensorDescription]] = [[]]
         var byteCount = 0
         for tensor in tensors {
-            // A tensor of uncountable size is refused by the writer, with its name.
+            // The writer refuses a tensor whose size overflows, with its name.
             let size = tensor.byteCount ?? 0
             if byteCount > 0, size > shardByteLimit - byteCount {
                 groups.append([])
@@ -59,7 +61,7 @@ public struct ShardLayout: Equatable, Sendable {
         self.indexName = groups.count > 1 ? "\(stem)\(SafetensorsIndex.nameSuffix)" : nil
     }
 
-    /// All tensors, shard after shard.
+    /// All tensors, in the order of the shards.
     public var tensors: [TensorDescription] { shards.flatMap(\.tensors) }
 
     private static func fileName(stem: String, number: Int, of count: Int) -> String {

@@ -2,7 +2,7 @@ public import SystemPackage
 
 /// Writes the files of a ``ShardLayout`` into a directory, and the index last.
 ///
-/// Each file is published whole; a set is complete when its index exists, which is why the index comes last.
+/// Each file is published whole. A set is complete when its index exists, so the index is written last.
 public final class ShardedSafetensorsWriter: Sendable {
     /// The directory that will hold the files.
     public let directory: FilePath
@@ -14,8 +14,8 @@ public final class ShardedSafetensorsWriter: Sendable {
     /// Begins every file of the layout.
     ///
     /// - Parameters:
-    ///   - directory: must exist.
-    ///   - layout: which tensors go where; names of files and tensors must differ.
+    ///   - directory: an existing directory.
+    ///   - layout: the files and their tensors; all names must differ.
     ///   - metadata: the `__metadata__` strings of every file.
     /// - Throws: ``SafetensorsError``; nothing is left behind.
     public init(
@@ -46,7 +46,7 @@ public final class ShardedSafetensorsWriter: Sendable {
 
     /// Writes a part of a tensor into its shard, as ``SafetensorsWriter/write(_:to:at:)``.
     ///
-    /// - Throws: ``SafetensorsError``; bytes that do not belong are not written.
+    /// - Throws: ``SafetensorsError``; bytes outside the tensor are not written.
     public func write(_ bytes: RawSpan, to name: String, at byteOffset: Int = 0) throws(SafetensorsError) {
         guard let index = indexOfWriter[name] else { throw .writing(file: directory, name: name, problem: .unknown) }
         try writers[index].write(bytes, to: name, at: byteOffset)
@@ -54,8 +54,8 @@ public final class ShardedSafetensorsWriter: Sendable {
 
     /// Publishes the files in order, then the index.
     ///
-    /// - Throws: ``SafetensorsError``, with every tensor of the set that lacks bytes; nothing is published then. When
-    ///   the disk fails instead, files before the failing one are published and the index is not; another call goes on.
+    /// - Throws: ``SafetensorsError``, with every tensor of the set that lacks bytes; nothing is published then. After
+    ///   a disk failure, the files before the failing one are published and the index is not; another call continues.
     public func finish() throws(SafetensorsError) {
         if let error = SafetensorsError.bundle(writers.flatMap { $0.incompleteTensors() }) { throw error }
         for writer in writers { try writer.finish() }

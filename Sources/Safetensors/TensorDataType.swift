@@ -18,7 +18,7 @@ public enum TensorDataType: String, CaseIterable, Sendable {
     case float8E5M2 = "F8_E5M2"
     /// Eight-bit floating point with 4 exponent and 3 mantissa bits.
     case float8E4M3 = "F8_E4M3"
-    /// Eight exponent bits and nothing else: a scale.
+    /// Eight exponent bits only: a scale.
     case float8E8M0 = "F8_E8M0"
     /// Like ``float8E4M3``, without infinities and negative zero.
     case float8E4M3FNUZ = "F8_E4M3FNUZ"
@@ -59,7 +59,9 @@ public enum TensorDataType: String, CaseIterable, Sendable {
         }
     }
 
-    /// Whether the values are real numbers that a cast between precisions may touch; integers are copied bit for bit.
+    /// Whether a cast between precisions may change the values.
+    ///
+    /// Only real numbers are cast; integers are copied bit for bit.
     public var isFloatingPoint: Bool {
         switch self {
         case .float16, .bfloat16, .float32, .float64: true

@@ -1,6 +1,6 @@
 import Identifiers
 
-/// What a tensor is, without where it lies: name, element type, shape.
+/// The properties of a tensor without its place: name, element type, shape.
 public struct TensorDescription: Equatable, Hashable, Sendable {
     /// The tensor's key in the header.
     public let name: String
@@ -9,14 +9,16 @@ public struct TensorDescription: Equatable, Hashable, Sendable {
     /// Extent of each dimension, slowest first; empty for a scalar.
     public let shape: [Int]
 
-    /// Describes a tensor; nothing is checked until the description meets a file.
+    /// Describes a tensor.
+    ///
+    /// Nothing is checked until a file uses the description.
     public init(name: String, dataType: TensorDataType, shape: [Int]) {
         self.name = name
         self.dataType = dataType
         self.shape = shape
     }
 
-    /// Product of the shape, 1 for a scalar; nil when an extent is negative or the product does not fit an `Int`.
+    /// Product of the shape, 1 for a scalar; nil when an extent is negative or the product overflows `Int`.
     public var elementCount: Int? {
         var product: UInt = 1
         for extent in shape {
@@ -28,14 +30,14 @@ public struct TensorDescription: Equatable, Hashable, Sendable {
         return Int(exactly: product)
     }
 
-    /// Bits of all elements; nil when the count does not fit an `Int`.
+    /// Bits of all elements; nil when the count overflows `Int`.
     var bitCount: Int? {
         guard let elementCount else { return nil }
         let (bits, overflow) = elementCount.multipliedReportingOverflow(by: dataType.bitCount)
         return overflow ? nil : bits
     }
 
-    /// Bytes of all elements; nil when the count does not fit an `Int` or is not a whole number of bytes.
+    /// Bytes of all elements; nil when the count overflows `Int` or is not a whole number of bytes.
     public var byteCount: Int? {
         guard let bitCount, bitCount.isMultiple(of: 8) else { return nil }
         return bitCount / 8

@@ -2,18 +2,18 @@ public import FileAccess
 import Glibc
 public import SystemPackage
 
-/// Small and plain files under the module's guarantee: a file that exists is whole.
+/// Reads and writes small files; a file that exists is whole.
 ///
-/// Content goes to a hidden sibling, is made durable, is renamed, and the rename is made durable. Source: DESIGN
-/// section 3.
+/// Content is written to a hidden file beside the final one and made durable. Then the file is renamed, and the rename
+/// is made durable. Source: DESIGN section 3.
 public enum WholeFile {
     /// Bytes moved by one read or write of a copy.
     static let copyBlockByteCount = 4 << 20
 
     /// Writes a file of these bytes, replacing one of the same name.
     ///
-    /// - Throws: ``SafetensorsError``; a file of that name is then the old one or absent. Only when making the new name
-    ///   durable failed does the new file stand, whole.
+    /// - Throws: ``SafetensorsError``; the file of that name is then the old one or absent. Only if making the new name
+    ///   durable failed does the new file exist, whole.
     public static func write(_ bytes: [UInt8], to path: FilePath) throws(SafetensorsError) {
         let partial = try PartialFile(for: path)
         try partial.file.write(unsafe bytes.span.bytes, at: 0)
@@ -25,7 +25,7 @@ public enum WholeFile {
     /// - Parameters:
     ///   - source: The file.
     ///   - destination: The copy's path.
-    ///   - roots: Where the source may lie.
+    ///   - roots: The directories below which the source may lie.
     /// - Throws: ``SafetensorsError``; the destination is then the old file or absent, as for ``write(_:to:)``.
     public static func copy(
         from source: FilePath, to destination: FilePath, within roots: FileRoots = .unlimited
@@ -48,7 +48,7 @@ public enum WholeFile {
     /// - Parameters:
     ///   - path: The file.
     ///   - limit: The most bytes that it may have.
-    ///   - roots: Where the file may lie.
+    ///   - roots: The directories below which the file may lie.
     /// - Returns: All of its bytes.
     /// - Throws: ``SafetensorsError/fileTooLarge(file:byteCount:limit:)`` before any memory is allocated, or the failed
     ///   call.
@@ -61,14 +61,14 @@ public enum WholeFile {
         return try file.bytes(at: 0, count: byteCount)
     }
 
-    /// Makes a directory and those above it that do not exist; one that exists is left as it is.
+    /// Makes a directory and its missing parents; an existing directory is left unchanged.
     ///
-    /// - Throws: ``SafetensorsError/callFailed(file:call:code:)``; directories above the failing one may be new.
+    /// - Throws: ``SafetensorsError/callFailed(file:call:code:)``; parents of the failing directory may be new.
     public static func createDirectory(at path: FilePath) throws(SafetensorsError) {
         var code = makeDirectory(path)
         if code == ENOENT, !path.removingLastComponent().isEmpty {
             try createDirectory(at: path.removingLastComponent())
-            // Once only: some file systems say ENOENT whatever there is above.
+            // Retry only once: some file systems report ENOENT even when the parents exist.
             code = makeDirectory(path)
         }
         if code == 0 { return try OpenFile(directory: directory(of: path)).synchronize() }
@@ -84,7 +84,7 @@ public enum WholeFile {
     ///
     /// - Parameters:
     ///   - directory: The directory.
-    ///   - roots: Where it may lie.
+    ///   - roots: The directories below which the directory may lie.
     /// - Returns: The names, hidden ones too.
     /// - Throws: ``SafetensorsError/callFailed(file:call:code:)`` or ``SafetensorsError/outsideRoots(_:)``.
     public static func names(
@@ -93,10 +93,9 @@ public enum WholeFile {
         try Safetensors.within(roots) { roots throws(FileRootsError) in try roots.names(in: directory) }
     }
 
-    /// Removes what a crash left half-written in a directory; files that a living process is writing are kept.
+    /// Removes half-written files that a crash left in a directory; files of a living process are kept.
     ///
-    /// A leftover is told by its name and by its lock being free. Where the file system has no locks nothing is
-    /// removed.
+    /// A leftover has the temporary name, and its lock is free. On a file system without locks nothing is removed.
     ///
     /// - Returns: the names that were removed.
     /// - Throws: ``SafetensorsError/callFailed(file:call:code:)`` if the directory cannot be listed; a leftover that

@@ -16,7 +16,7 @@ struct DiskFullTests {
         return process.terminationStatus == 0
     }
 
-    /// Mounting needs rights that a build machine may not give.
+    /// Mounting needs rights that a build machine may not have.
     static let canMount: Bool = {
         guard let directory = try? TemporaryDirectory(),
             run("mount", "-t", "tmpfs", "-o", "size=64k", "kfacd-test", directory.path)

@@ -17,7 +17,7 @@ func parseError(_ bytes: [UInt8], fileSize: Int? = nil) -> String? {
     }
 }
 
-/// The sentence of what `body` throws, or nil.
+/// The sentence of the error that `body` throws, or nil.
 func errorMessage(_ body: () throws(SafetensorsError) -> Void) -> String? {
     do throws(SafetensorsError) {
         try body()

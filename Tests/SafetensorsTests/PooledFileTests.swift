@@ -6,7 +6,7 @@ import Testing
 
 @testable import Safetensors
 
-/// More files than descriptors, and what may happen to a file while it is closed.
+/// More files than descriptors, and changes to a file while it is closed.
 @Suite struct PooledFileTests {
     private let directory: TemporaryDirectory
 

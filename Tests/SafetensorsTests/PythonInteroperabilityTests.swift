@@ -4,7 +4,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// Files of ours read by the reference implementation, and the other way round.
+/// The reference implementation reads our files, and we read its files.
 @Suite(.timeLimit(.minutes(2)))
 struct PythonInteroperabilityTests {
     /// The interpreter: `KFACD_PYTHON`, else `python3`.
@@ -55,7 +55,7 @@ struct PythonInteroperabilityTests {
             """
         let result = Self.run(script, path.string, directory.appending("theirs.safetensors"))
         #expect(result.output == "ok\n")
-        // The reference orders tensors by falling alignment, then by name: "w" before "ü", as ours are given.
+        // The reference orders tensors by falling alignment, then by name: "w" before "ü", as in our list.
         #expect(try directory.read("theirs.safetensors") == directory.read("ours.safetensors"))
     }
 

@@ -4,10 +4,10 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// What the reference reader of safetensors loads, we load, and what it refuses, we refuse.
+/// We load the headers that the reference reader loads, and refuse those that it refuses.
 @Suite(.enabled(if: PythonInteroperabilityTests.hasSafetensors, "needs Python with safetensors; see KFACD_PYTHON"))
 struct ReferenceReaderTests {
-    /// Headers at the borders of the format; `@` stands for a tensor's usual entry.
+    /// Headers at the limits of the format; `@` stands for a tensor's usual entry.
     private static let borders: [String] = [
         "{}", "", "[]", "null", " {}", "\n\t{}", "{}  ", "{}\n\t\r ", "{}\0", "{}x", "{}{}", "\u{FEFF}{}", "{@}",
         "{@,}",
@@ -22,7 +22,7 @@ struct ReferenceReaderTests {
         "{\"a\u{1}\":[\"F32\",[1],[0,4]]}", "{\"a\u{7F}\":[\"F32\",[1],[0,4]]}",
     ]
 
-    /// Entries of one tensor at the borders.
+    /// Entries of one tensor at the limits.
     private static let entries: [String] =
         [
             #""shape":[1],"data_offsets":[0,4]"#, #""dtype":"F32","data_offsets":[0,4]"#, #""dtype":"F32","shape":[1]"#,
@@ -52,7 +52,7 @@ struct ReferenceReaderTests {
         ]
         .map { #""dtype":"F32","shape":[1],"data_offsets":\#($0)"# }
 
-    /// Every data type that one of the two might know, whole and in the middle of a byte.
+    /// Every data type that either reader might know, with whole bytes and with a partial byte.
     private static let types: [String] =
         (TensorDataType.allCases.map(\.rawValue) + ["C128", "U4", "I4", "F8", "F128", "BF8", "STRING"]).flatMap {
             type in
@@ -64,7 +64,7 @@ struct ReferenceReaderTests {
 
     private static let usual = #""a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#
 
-    /// Two tensors at all places of four bytes: gaps, overlaps, empty ones, any order.
+    /// Two tensors at all positions in four bytes: gaps, overlaps, empty ones, any order.
     private static let places: [String] = (0...3).flatMap { start in
         (start...4).flatMap { end in
             ["a", "c"].map { name in

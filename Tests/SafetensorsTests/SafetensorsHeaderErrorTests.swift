@@ -2,7 +2,7 @@ import Safetensors
 import SystemPackage
 import Testing
 
-/// One hostile file a test; the whole sentence is asserted.
+/// One hostile file for each test; the whole sentence is compared.
 struct SafetensorsHeaderErrorTests {
     private let valid = #""dtype":"U8","shape":[2],"data_offsets":[0,2]"#
 
@@ -124,7 +124,7 @@ struct SafetensorsHeaderErrorTests {
         )
     }
 
-    /// The reference reader keeps the last, as most JSON readers do.
+    /// The reference reader keeps the last entry, as most JSON readers do.
     @Test func `of tensors and metadata of one name the last counts`() throws {
         let header = #"{"__metadata__":{"n":"1","n":"2"},"a":{"dtype":"U8","shape":[9],"data_offsets":[0,2]},"#
         let bytes = fileBytes(header + "\"\\u0061\":{\(valid)}}", dataByteCount: 2)

@@ -2,7 +2,7 @@ import Safetensors
 import SystemPackage
 import Testing
 
-/// What the format allows.
+/// Headers that the format allows.
 struct SafetensorsHeaderTests {
     @Test func `a header gives metadata and tensors in the order of their data`() throws {
         let text = #"""

@@ -3,7 +3,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// Directories in Hugging Face layout, and what is wrong with some of them.
+/// Directories in Hugging Face layout, valid and invalid.
 struct SafetensorsSetTests {
     private let directory: TemporaryDirectory
     private var path: FilePath { FilePath(directory.path) }
