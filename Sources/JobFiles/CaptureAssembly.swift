@@ -3,7 +3,7 @@ import LinearAlgebra
 import Safetensors
 import SystemPackage
 
-/// Joins the files of a capture into layers and parameters, and collects what does not fit together.
+/// Joins the files of a capture into layers and parameters, and collects their contradictions.
 struct CaptureAssembly {
     private(set) var layers: [CaptureSet.Layer] = []
     private(set) var parameters: [CaptureSet.Parameter] = []
@@ -32,7 +32,9 @@ struct CaptureAssembly {
         compare(files, "the base checkpoint's digest") { $0.baseDigest?.description }
     }
 
-    /// Compares every file with the first that has the value; files without it are of other programs and pass.
+    /// Compares every file with the first that has the value.
+    ///
+    /// Files without it come from other programs and pass.
     private mutating func compare(_ files: [CaptureFile], _ subject: String, _ value: (CaptureMetadata) -> String?) {
         guard let first = files.first(where: { value($0.metadata) != nil }), let expected = value(first.metadata) else {
             return
@@ -53,7 +55,7 @@ struct CaptureAssembly {
 
     private mutating func joined(_ files: [CaptureFile]) -> [CaptureTensorName: CapturedTensor] {
         var tensors: [CaptureTensorName: CapturedTensor] = [:]
-        // Apart from the tensors, so that each grows in place: a capture may consist of thousands of files.
+        // Stored apart from the tensors so that each list grows in place; a capture may have thousands of files.
         var pieces: [CaptureTensorName: [CapturedTensor.Piece]] = [:]
         for (fileIndex, file) in files.enumerated() {
             for (name, info) in file.tensors {
@@ -105,8 +107,9 @@ struct CaptureAssembly {
 
     // MARK: - One layer, one parameter
 
-    /// Pairs the k-th part of the input with the k-th of the gradient: they are in one file when samples are split,
-    /// and in two when tensors are.
+    /// Pairs the k-th part of the input with the k-th part of the gradient.
+    ///
+    /// Both are in one file when samples are split, and in two files when tensors are split.
     private mutating func layer(
         _ name: LayerName,
         input: CapturedTensor?,
@@ -218,7 +221,9 @@ struct CaptureAssembly {
         }.sorted()
     }
 
-    /// Sample counts come from metadata; a hostile sum saturates and then fails the row checks.
+    /// Sample counts come from metadata.
+    ///
+    /// A hostile sum saturates, and the row checks then fail.
     private static func sum(_ counts: [Int]) -> Int {
         counts.reduce(0) { sum, count in
             let (next, overflow) = sum.addingReportingOverflow(count)

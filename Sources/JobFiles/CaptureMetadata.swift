@@ -9,9 +9,9 @@ public struct CaptureMetadata: Equatable, Sendable {
     public var sampleCount: Int
     /// M, at least 1.
     public var probeCount: Int
-    /// The task, if the file says so.
+    /// The task, if the file states it.
     public var task: TaskName?
-    /// SHA-256 of the base checkpoint, if the file says so.
+    /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
 
     /// Describes a capture.

@@ -2,20 +2,20 @@ public import LinearAlgebra
 import Safetensors
 
 extension CaptureSet {
-    /// Bytes read at a time where elements must be converted: they stay in the cache between read and conversion.
+    /// Bytes read at a time when elements must be converted; they stay in the cache from read to conversion.
     static let conversionBlockByteCount = 1 << 20
 
-    /// Reads rows of a captured tensor as fp32, across the borders of files.
+    /// Reads rows of a captured tensor as fp32, also across files.
     ///
     /// F32 is read in place; F16 and BF16 are widened exactly, block by block.
     ///
     /// - Parameters:
-    ///   - tensor: one of this set's.
+    ///   - tensor: a tensor of this set.
     ///   - rows: rows of the concatenation.
-    ///   - destination: `[≥ firstRow + rows.count, columnCount]`; other rows are left as they are.
+    ///   - destination: `[≥ firstRow + rows.count, columnCount]`; its other rows are unchanged.
     ///   - firstRow: the row of `destination` that takes the first of `rows`.
-    /// - Throws: ``JobFileError``: rows that do not exist or do not fit, or a failed read; the rows written before the
-    ///   failure stay written.
+    /// - Throws: ``JobFileError``: rows that do not exist or do not fit, or a failed read; rows that were written
+    ///   before the failure stay written.
     public func readRows(
         _ tensor: CapturedTensor,
         _ rows: Range<Int>,

@@ -3,10 +3,9 @@ public import Identifiers
 public import Safetensors
 public import SystemPackage
 
-/// The captures of one task: one file, or several that split the samples or the layers among them.
+/// The captures of one task: one file, or several files that split the samples or the layers.
 ///
-/// A tensor's rows are the concatenation over the files that hold it, in the order of the files. Source: DESIGN
-/// section 3.
+/// A tensor's rows are the concatenation of its rows in all files, in the order of the files. Source: DESIGN section 3.
 public final class CaptureSet: Sendable {
     /// A captured linear layer.
     public struct Layer: Equatable, Sendable {
@@ -14,11 +13,11 @@ public final class CaptureSet: Sendable {
         public let name: LayerName
         /// `[N·R, d_in]`, without the ones of the bias.
         public let input: CapturedTensor
-        /// `[N·R·M, d_out]`; probe-major inside each file: all rows of the first probe, then of the second.
+        /// `[N·R·M, d_out]`; probe-major in each file: all rows of the first probe, then of the second.
         public let outputGradient: CapturedTensor
         /// N, the sum over the files that hold the layer.
         public let sampleCount: Int
-        /// R, rows of the input a sample.
+        /// R, input rows of each sample.
         public let positionCount: Int
     }
 
@@ -36,9 +35,9 @@ public final class CaptureSet: Sendable {
     public let files: [SafetensorsFile]
     /// M, the same in every file.
     public let probeCount: Int
-    /// The task, if a file names it; no two name different ones.
+    /// The task, if a file names it; all files that name one agree.
     public let task: TaskName?
-    /// SHA-256 of the base checkpoint, if a file names it; no two name different ones.
+    /// SHA-256 of the base checkpoint, if a file names it; all files that name one agree.
     public let baseDigest: BlobDigest?
     /// The layers, sorted by name.
     public let layers: [Layer]
@@ -48,9 +47,9 @@ public final class CaptureSet: Sendable {
     /// Opens all files of a capture and checks them one by one and together.
     ///
     /// - Parameters:
-    ///   - paths: files, or directories in Hugging Face layout, whose shards stand in the order of their names.
-    ///   - roots: where files may be read.
-    /// - Throws: ``JobFileError``, all problems that were found, as ``JobFileError/several(_:)`` if more than one.
+    ///   - paths: files, or directories in Hugging Face layout, whose shards are sorted by name.
+    ///   - roots: the directories below which files may be read.
+    /// - Throws: ``JobFileError``: all problems that were found, as ``JobFileError/several(_:)`` if more than one.
     public init(opening paths: [FilePath], within roots: FileRoots = .unlimited) throws(JobFileError) {
         guard !paths.isEmpty else { throw .noFiles }
         var problems: [JobFileError] = []
@@ -75,7 +74,7 @@ public final class CaptureSet: Sendable {
     }
 }
 
-/// One file of a capture, its own metadata and names checked.
+/// One file of a capture, with checked metadata and names.
 struct CaptureFile {
     let file: SafetensorsFile
     let metadata: CaptureMetadata
@@ -108,7 +107,7 @@ struct CaptureFile {
         guard [.float32, .float16, .bfloat16].contains(info.dataType) else {
             return .dataType(file: file, tensor: info.name, found: info.dataType, expected: "F32, F16 or BF16")
         }
-        // A sparse file can claim any size; below this limit no sum over files overflows.
+        // A sparse file can claim any size. Below this limit no sum over files overflows.
         guard info.shape.count == 2, (1..<1 << 40).contains(info.shape[0]), (1..<1 << 40).contains(info.shape[1]) else {
             let expected = "[rows, columns] with at least one of each and fewer than 2^40"
             return .shape(file: file, tensor: info.name, shape: info.shape, expected: expected)

@@ -46,7 +46,7 @@ public struct CapturedTensor: Equatable, Sendable {
     /// Bytes of one row in the files.
     public var rowByteCount: Int { columnCount * elementType.byteCount }
 
-    /// The file that holds a row of the concatenation, and the row's number in it; nil if there is no such row.
+    /// The file that holds a row of the concatenation, and the row's number in it; nil for a row that does not exist.
     public func location(ofRow row: Int) -> (file: FilePath, row: Int)? {
         guard let piece = pieces.first(where: { ($0.firstRow..<$0.firstRow + $0.rowCount).contains(row) }) else {
             return nil
@@ -54,7 +54,7 @@ public struct CapturedTensor: Equatable, Sendable {
         return (piece.file, row - piece.firstRow)
     }
 
-    /// Where a range of rows lies, cut at the borders of files: what a remote worker asks for.
+    /// The parts of a row range in each file, as a remote worker requests them.
     ///
     /// - Throws: ``JobFileError/rowsOutside(tensor:rows:rowCount:)``.
     public func fileRows(of rows: Range<Int>) throws(JobFileError) -> [FileRows] {

@@ -1,13 +1,13 @@
 public import Safetensors
 public import SystemPackage
 
-/// Writes a merged model in the layout of its base: names, order, sharding and metadata, and the files beside them.
+/// Writes a merged model in the layout of its base: names, order, sharding, metadata, and the files beside them.
 ///
-/// Source: DESIGN section 3. Only floating-point tensors take part in a change of type; the others are the base's.
+/// Source: DESIGN section 3. Only floating-point tensors change their type; the others are copied from the base.
 public final class CheckpointWriter: Sendable {
     /// The directory that will hold the model.
     public let directory: FilePath
-    /// The files and tensors to be written.
+    /// The files and tensors of the model.
     public let layout: ShardLayout
     private let base: SafetensorsSet
     private let dataType: TensorDataType?
@@ -18,11 +18,11 @@ public final class CheckpointWriter: Sendable {
 
     /// Begins a model.
     ///
-    /// - Parameters:
-    ///   - directory: must exist.
+    /// - directory: an existing directory.
+    /// - base: the checkpoint whose layout is kept; a single file becomes `model.safetensors`.
     ///   - base: the checkpoint whose layout is kept; a single file becomes `model.safetensors`.
-    ///   - dataType: the type of every floating-point tensor, or nil to keep each one's own.
-    ///   - provenance: where the model comes from, a JSON text for the metadata.
+    ///   - dataType: the type of every floating-point tensor, or nil to keep each tensor's type.
+    ///   - provenance: the origin of the model, a JSON text for the metadata.
     /// - Throws: ``JobFileError``; nothing is left behind.
     public init(
         directory: FilePath,
@@ -54,7 +54,7 @@ public final class CheckpointWriter: Sendable {
     ///   - bytes: elements in the type that ``layout`` gives the tensor; not kept.
     ///   - name: a tensor of the base.
     ///   - byteOffset: first byte, counted from the tensor's start.
-    /// - Throws: ``JobFileError``; bytes that do not belong are not written.
+    /// - Throws: ``JobFileError``; bytes outside the tensor are not written.
     public func write(_ bytes: RawSpan, to name: String, at byteOffset: Int = 0) throws(JobFileError) {
         do throws(SafetensorsError) { try writer.write(bytes, to: name, at: byteOffset) } catch {
             throw .safetensors(error)
@@ -63,14 +63,14 @@ public final class CheckpointWriter: Sendable {
 
     /// Copies the ``CompanionFiles`` from the base's directory, then publishes the tensors and the index.
     ///
-    /// - Throws: ``JobFileError``, with every tensor that is not complete; files copied before the failure stay.
+    /// - Throws: ``JobFileError``, with every incomplete tensor; files copied before the failure stay.
     public func finish() throws(JobFileError) {
         try copyCompanions()
         try wrapping { () throws(SafetensorsError) in try writer.finish() }
     }
 
     private static func description(of tensor: TensorDescription, in dataType: TensorDataType?) -> TensorDescription {
-        // Eight-bit and smaller floats come with scales of their own: they are copied like integers.
+        // Floats of eight bits or fewer have their own scales, so they are copied like integers.
         guard let dataType, [.float16, .bfloat16, .float32, .float64].contains(tensor.dataType) else { return tensor }
         return TensorDescription(name: tensor.name, dataType: dataType, shape: tensor.shape)
     }

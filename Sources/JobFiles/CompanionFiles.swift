@@ -3,20 +3,20 @@ import Identifiers
 public import Safetensors
 import SystemPackage
 
-/// The files beside a base's tensors that belong to the model, and those that do not.
+/// The files beside a base's tensors: those that belong to the model, and the rest.
 ///
-/// Files that every model of its kind has are known by their names (configuration, tokenizer). Files of this model
-/// alone are known by references: `auto_map` names its Python code, `modules.json` its subdirectories, other
-/// configuration its files. States of training are never copied.
+/// Files that every model has are known by name: configuration and tokenizer. Files of this model alone are found by
+/// references. `auto_map` names its Python code, `modules.json` its subdirectories, and other configuration its files.
+/// Training states are never copied.
 public struct CompanionFiles: Equatable, Sendable {
-    /// The files that go with the tensors: paths within the model's directory, sorted.
+    /// The files to copy: paths within the model's directory, sorted.
     public private(set) var copied: [String] = []
-    /// What lies at the top of the directory and is not copied, sorted; a directory ends in `/`.
+    /// The top-level entries that are not copied, sorted; a directory ends in `/`.
     public private(set) var leftOut: [String] = []
-    /// References that are not followed, as sentences.
+    /// Sentences about references that are not followed.
     public private(set) var notFollowed: [String] = []
 
-    /// Files of a directory that are looked at, below what is referred to.
+    /// The most files that are searched below a referenced directory.
     private static let entryLimit = 10_000
     /// The largest text that is searched for references.
     private static let textByteLimit = 16 << 20
@@ -24,7 +24,9 @@ public struct CompanionFiles: Equatable, Sendable {
     private let base: SafetensorsSet
     private var wanted: Set<String> = []
 
-    /// Finds the files of a base; none beside one that was given as a file, which says nothing of its directory.
+    /// Finds the files of a base.
+    ///
+    /// A base that is a single file has none, because its directory may hold anything.
     public init(besides base: SafetensorsSet) {
         self.base = base
         guard let names = try? WholeFile.names(in: base.path, within: base.roots) else { return }
@@ -40,7 +42,7 @@ public struct CompanionFiles: Equatable, Sendable {
         leftOut = visible.filter { !firsts.contains($0) }.map { isDirectory($0) ? "\($0)/" : $0 }
     }
 
-    /// Two are equal when they say the same; which base they are of is no part of that.
+    /// Compares the results, not the bases.
     public static func == (left: CompanionFiles, right: CompanionFiles) -> Bool {
         (left.copied, left.leftOut, left.notFollowed) == (right.copied, right.leftOut, right.notFollowed)
     }
@@ -51,11 +53,11 @@ public struct CompanionFiles: Equatable, Sendable {
         (try? WholeFile.names(in: base.path.pushing(FilePath(path)), within: base.roots)) != nil
     }
 
-    /// Takes a file, if it is one that may be read; says so when it is not.
+    /// Takes a file that may be read; notes one that may not.
     ///
     /// - Parameters:
-    ///   - path: Within the directory.
-    ///   - origin: The file that refers to it; `nil` for what is there anyhow.
+    ///   - path: The path within the directory.
+    ///   - origin: The file that refers to it; `nil` for a file found by name.
     private mutating func want(_ path: String, from origin: String?) {
         guard !wanted.contains(path) else { return }
         do throws(FileRootsError) {
@@ -72,7 +74,7 @@ public struct CompanionFiles: Equatable, Sendable {
         }
     }
 
-    /// Takes what lies below a directory.
+    /// Takes the files below a directory.
     private mutating func wantAll(below directory: String, where isWanted: (String) -> Bool = { _ in true }) {
         var open = [directory]
         var count = 0
@@ -100,7 +102,7 @@ public struct CompanionFiles: Equatable, Sendable {
         try? WholeFile.read(base.path.pushing(FilePath(path)), limit: Self.textByteLimit, within: base.roots)
     }
 
-    /// Takes what a configuration file refers to.
+    /// Takes the files that a configuration file names.
     private mutating func follow(_ name: String) {
         guard let bytes = text(name), let value = try? JSONValue(parsing: bytes, file: FilePath(name)) else { return }
         if name == "modules.json", case .array(let modules) = value {
@@ -133,7 +135,8 @@ public struct CompanionFiles: Equatable, Sendable {
         }
     }
 
-    /// The classes of `auto_map`: `module.Class`, lists of them, or `repository--module.Class`, which lies elsewhere.
+    /// Takes the classes of `auto_map`: `module.Class`, lists of them, or `repository--module.Class` from another
+    /// repository.
     private mutating func followCode(_ value: JSONValue, in name: String) {
         switch value {
         case .object(let members): for member in members { followCode(member.value, in: name) }
@@ -145,13 +148,13 @@ public struct CompanionFiles: Equatable, Sendable {
         }
     }
 
-    /// Whether a text could name a file beside the configuration: short, with an ending, and no weights.
+    /// Whether a text could name a file beside the configuration: it is short, has an ending, and names no weights.
     private func isPlainName(_ text: String) -> Bool {
         text.utf8.count < 256 && text.contains(".") && !text.contains("\n") && !text.hasPrefix("/")
             && !CompanionName.isWeights(text)
     }
 
-    /// Takes a file or a directory that is referred to by its path.
+    /// Takes a file or directory that is named by its path.
     private mutating func take(_ text: String, from name: String, isCertain: Bool = true) {
         let path = FilePath(text).lexicallyNormalized()
         guard path.isRelative, path.components.allSatisfy({ $0.kind == .regular }) else {
@@ -174,7 +177,7 @@ public struct CompanionFiles: Equatable, Sendable {
 
     // MARK: - Python
 
-    /// Takes the module of a class, and the modules that it imports from beside itself.
+    /// Takes the module of a class, and the modules beside it that it imports.
     private mutating func takeModule(ofClass text: String, from name: String, isCertain: Bool) {
         guard !text.contains("/"), !text.hasPrefix("."), !text.contains("..") else {
             note("\(name) names \(text.excerpt), which lies outside of the model; it is not copied.")
@@ -185,7 +188,7 @@ public struct CompanionFiles: Equatable, Sendable {
         takePython([module], from: name, isCertain: isCertain)
     }
 
-    /// The files that make the directories above a module packages.
+    /// The files that make the parent directories of a module packages.
     private func packages(of module: String) -> [String] {
         var place = FilePath(module).removingLastComponent()
         var found: [String] = []

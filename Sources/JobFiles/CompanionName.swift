@@ -1,6 +1,6 @@
-/// What a file's name alone says of its part in a model.
+/// Classifies a file of a model by its name alone.
 enum CompanionName {
-    /// Tokenizer files that are not JSON, by their whole name.
+    /// Whole names of tokenizer files that are not JSON.
     private static let tokenizerFiles: Set<String> = [
         "chat_template.jinja", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "vocab.txt",
     ]
@@ -14,7 +14,7 @@ enum CompanionName {
         ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf", ".npz", ".index.json",
     ]
 
-    /// Whether every model that has such a file needs it: configuration, and the tokenizer's files.
+    /// Whether every model that has such a file needs it, such as configuration and tokenizer files.
     static func isOfEveryModel(_ name: String) -> Bool {
         guard !isTrainingState(name) else { return false }
         if name.hasSuffix(".json") { return !name.hasSuffix(".index.json") }
@@ -22,14 +22,14 @@ enum CompanionName {
             || (name.hasSuffix(".txt") && tokenizerStems.contains(stem(name)))
     }
 
-    /// Whether training left it behind: optimizers, schedules, seeds, checkpoints on the way.
+    /// Whether the file is left over from training: optimizers, schedules, seeds, intermediate checkpoints.
     static func isTrainingState(_ name: String) -> Bool {
-        // `scheduler` alone is a part of some models.
+        // A plain `scheduler` is a part of some models.
         (name.contains(".") && trainingStems.contains(stem(name)))
             || trainingPrefixes.contains { name.hasPrefix($0) }
     }
 
-    /// Whether it holds weights, which are merged or are of another format.
+    /// Whether the file holds weights, which are merged or are in another format.
     static func isWeights(_ name: String) -> Bool { weightEndings.contains { name.hasSuffix($0) } }
 
     private static func stem(_ name: String) -> String { String(name.prefix { $0 != "." }) }

@@ -3,20 +3,20 @@ public import LinearAlgebra
 import Safetensors
 
 extension CurvatureSet {
-    /// Bytes of rows read at a time from a full square.
+    /// Bytes of rows that are read at a time from a full square.
     private static let blockByteCount = 8 << 20
     /// Reads a matrix in fp32; an F64 matrix is rounded to nearest even.
     ///
-    /// - Throws: ``JobFileError``: no such matrix, one that is not symmetric and positive semi-definite, or a failed
-    ///   read.
+    /// - Throws: ``JobFileError``: no such matrix, a matrix that is not symmetric and positive semi-definite, or a
+    ///   failed read.
     public func readFloat(_ name: CurvatureTensorName) throws(JobFileError) -> PackedSymmetricMatrix<Float> {
         try read(name) { type, bytes, target throws(LinearAlgebraError) in try type.decode(bytes, into: &target) }
     }
 
     /// Reads a matrix in fp64, exactly.
     ///
-    /// - Throws: ``JobFileError``: no such matrix, one that is not symmetric and positive semi-definite, or a failed
-    ///   read.
+    /// - Throws: ``JobFileError``: no such matrix, a matrix that is not symmetric and positive semi-definite, or a
+    ///   failed read.
     public func readDouble(_ name: CurvatureTensorName) throws(JobFileError) -> PackedSymmetricMatrix<Double> {
         try read(name) { type, bytes, target throws(LinearAlgebraError) in try type.decode(bytes, into: &target) }
     }
@@ -44,7 +44,8 @@ extension CurvatureSet {
         for first in stride(from: 0, to: entry.dimension, by: blockRowCount) {
             let rows = first..<min(entry.dimension, first + blockRowCount)
             let isFull = entry.storage == .full
-            // A packed row r begins after r(r + 1)/2 elements and has r + 1; a full one after r·n and has n.
+            // In packed storage row r starts after r(r + 1)/2 elements and has r + 1; in full storage after r·n, and
+            // has n.
             let start = (isFull ? first * entry.dimension : PackedTriangle.offset(ofRow: first)) * size
             let end =
                 (isFull ? rows.upperBound * entry.dimension : PackedTriangle.offset(ofRow: rows.upperBound)) * size
@@ -95,7 +96,7 @@ extension CurvatureSet {
 
     // MARK: - What every matrix here is
 
-    /// Both triangles of a square, the lower of a packed matrix, for the check.
+    /// Stores rows for the check: both triangles of a square, the lower triangle of a packed matrix.
     private func store(
         _ source: RawSpan, _ row: Int, _ entry: Entry, into square: inout Matrix<Double>
     ) throws(JobFileError) {
@@ -109,7 +110,7 @@ extension CurvatureSet {
         } catch { throw .linearAlgebra(file: entry.file, error) }
     }
 
-    /// Factors, regularizers and inverses are all symmetric and positive semi-definite.
+    /// Requires the property of all factors, regularizers and inverses: symmetric and positive semi-definite.
     private func requireFactor(_ square: consuming Matrix<Double>, _ entry: Entry) throws(JobFileError) {
         let flaw: FactorFlaw?
         do throws(LinearAlgebraError) {

@@ -6,14 +6,14 @@ public import SystemPackage
 
 /// An open factor, regularizer or inverse file, or a sharded set of them.
 ///
-/// The matrices are checked for shape and type when the set is opened; when they are read, for NaN and infinity, for
-/// symmetry in every element, and for negative eigenvalues.
+/// Shapes and types are checked when the set is opened. Values are checked when a matrix is read: for NaN and infinity,
+/// for symmetry of every element, and for negative eigenvalues.
 public final class CurvatureSet: Sendable {
     /// A matrix of the set.
     public struct Entry: Equatable, Sendable {
-        /// What the matrix belongs to.
+        /// The owner and side of the matrix.
         public let name: CurvatureTensorName
-        /// Number of rows and of columns.
+        /// Number of rows, equal to the number of columns.
         public let dimension: Int
         /// F32 or F64.
         public let elementType: ElementType
@@ -25,7 +25,7 @@ public final class CurvatureSet: Sendable {
         public let fileRange: Range<Int>
     }
 
-    /// The kind that the set was opened as.
+    /// The kind as which the set was opened.
     public let kind: JobFileKind
     /// The underlying tensors.
     public let tensors: SafetensorsSet
@@ -37,9 +37,9 @@ public final class CurvatureSet: Sendable {
     ///
     /// - Parameters:
     ///   - path: A file or a directory.
-    ///   - kind: What its matrices must be.
-    ///   - roots: Where files may be read.
-    /// - Throws: ``JobFileError``, all problems that were found, as ``JobFileError/several(_:)`` if more than one.
+    ///   - kind: The expected kind of its matrices.
+    ///   - roots: The directories below which files may be read.
+    /// - Throws: ``JobFileError``: all problems that were found, as ``JobFileError/several(_:)`` if more than one.
     public init(
         opening path: FilePath, as kind: JobFileKind, within roots: FileRoots = .unlimited
     ) throws(JobFileError) {
@@ -82,7 +82,7 @@ public final class CurvatureSet: Sendable {
         guard [.float32, .float64].contains(info.dataType), let type = ElementType(rawValue: info.dataType.rawValue)
         else { throw .dataType(file: file.path, tensor: info.name, found: info.dataType, expected: "F32 or F64") }
         let storage: CurvatureStorage = info.shape.count == 1 ? .packed : .full
-        // A sparse file can claim any size; below this limit one row is a buffer that any machine can give.
+        // A sparse file can claim any size. Below this limit one row fits in a buffer on any machine.
         guard let dimension = storage.dimension(ofShape: info.shape), dimension < 1 << 24 else {
             let expected = "a square [n, n], or a packed triangle [n(n + 1)/2]"
             throw .shape(file: file.path, tensor: info.name, shape: info.shape, expected: expected)
@@ -98,7 +98,7 @@ public final class CurvatureSet: Sendable {
         )
     }
 
-    /// A layer needs both sides; a parameter's F stands alone.
+    /// A layer needs both sides; a parameter has only F.
     private static func missingPartners(_ entries: [Entry]) -> [JobFileError] {
         let names = Set(entries.map(\.name))
         return entries.compactMap { entry in

@@ -1,11 +1,11 @@
-/// How a symmetric matrix lies in a file.
+/// The storage of a symmetric matrix in a file.
 public enum CurvatureStorage: String, Sendable, CaseIterable {
-    /// `[n, n]`, both triangles: what other programs read.
+    /// `[n, n]`, both triangles, which other programs can read.
     case full
     /// `[n(n + 1)/2]`, the lower triangle row by row: half the bytes.
     case packed
 
-    /// The dimension of a matrix of this shape; nil if the shape is none of this storage.
+    /// The dimension of a matrix of this shape; nil for a shape of another storage.
     func dimension(ofShape shape: [Int]) -> Int? {
         switch self {
         case .full: return shape.count == 2 && shape[0] == shape[1] && shape[0] > 0 ? shape[0] : nil

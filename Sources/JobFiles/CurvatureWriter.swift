@@ -2,24 +2,26 @@ public import LinearAlgebra
 public import Safetensors
 public import SystemPackage
 
-/// Writes the symmetric matrices of a factor, regularizer or inverse file, in any order, from packed triangles.
+/// Writes the symmetric matrices of a factor, regularizer or inverse file from packed triangles, in any order.
 ///
-/// The set is `<kind>.safetensors` in a directory of its own, or shards with an index above the byte limit. Nothing
-/// appears before ``finish()``.
+/// The set is `<kind>.safetensors` in its own directory, or shards with an index above the byte limit. No file appears
+/// before ``finish()``.
 public final class CurvatureWriter: Sendable {
     /// The directory that will hold the file or files.
     public let directory: FilePath
     private let writer: ShardedSafetensorsWriter
     private let storage: CurvatureStorage
 
-    /// Bytes of full rows that are mirrored at a time: with the packed matrix, all the memory that is needed.
+    /// Bytes of full rows that are mirrored at a time.
+    ///
+    /// They and the packed matrix are all the memory in use.
     static let blockByteCount = 8 << 20
 
-    /// A matrix to be written.
+    /// A matrix to write.
     public struct Entry: Equatable, Sendable {
-        /// What the matrix belongs to.
+        /// The owner and side of the matrix.
         public let name: CurvatureTensorName
-        /// Number of rows and of columns.
+        /// Number of rows, equal to the number of columns.
         public let dimension: Int
 
         /// Announces a matrix.
@@ -32,10 +34,10 @@ public final class CurvatureWriter: Sendable {
     /// Begins a set.
     ///
     /// - Parameters:
-    ///   - directory: must exist.
-    ///   - kind: factors, regularizer or inverses; gives the file's name.
+    ///   - directory: an existing directory.
+    ///   - kind: factors, regularizer or inverses; it determines the file's name.
     ///   - entries: all matrices, in the order of the file.
-    ///   - metadata: the kind's strings; the storage is added.
+    ///   - metadata: the kind's strings; the storage is added to them.
     ///   - storage: full squares, or packed triangles of half the size.
     ///   - shardByteLimit: bytes of matrices in one file.
     /// - Throws: ``JobFileError``; nothing is left behind.
@@ -49,7 +51,7 @@ public final class CurvatureWriter: Sendable {
     ) throws(JobFileError) {
         var tensors: [TensorDescription] = []
         for entry in entries {
-            // Refuses dimensions whose square does not fit before the shape is computed.
+            // Refuses a dimension whose square overflows, before the shape is computed.
             _ = try wrapping(directory) { () throws(LinearAlgebraError) in
                 try PackedTriangle.elementCount(dimension: entry.dimension)
             }
@@ -68,9 +70,9 @@ public final class CurvatureWriter: Sendable {
     /// Writes one matrix.
     ///
     /// - Parameters:
-    ///   - matrix: of the announced dimension; not kept.
-    ///   - name: one of the entries.
-    /// - Throws: ``JobFileError``; the matrix may be written in part, and the set cannot be finished then.
+    ///   - matrix: a matrix of the announced dimension; not kept.
+    ///   - name: the name of an entry.
+    /// - Throws: ``JobFileError``; the matrix may be partly written, and then the set cannot be finished.
     public func write(
         _ matrix: borrowing PackedSymmetricMatrix<Float>,
         to name: CurvatureTensorName
@@ -83,7 +85,7 @@ public final class CurvatureWriter: Sendable {
 
     /// Publishes the set.
     ///
-    /// - Throws: ``JobFileError``, with every matrix that is missing; no file has appeared then.
+    /// - Throws: ``JobFileError``, with every missing matrix; no file has appeared then.
     public func finish() throws(JobFileError) {
         try wrapping { () throws(SafetensorsError) in try writer.finish() }
     }

@@ -6,17 +6,17 @@ public import SystemPackage
 ///
 /// Source: DESIGN section 3 and 2.1. Factors are not damped.
 public struct FactorsMetadata: Equatable, Sendable {
-    /// The task, if the file says so.
+    /// The task, if the file states it.
     public var task: TaskName?
-    /// N_t by layer or parameter; files of other programs have one number for all.
+    /// N_t by layer or parameter; other programs write one number for all.
     public var sampleCounts: SampleCounts
-    /// `tak`, `expand` or `reduce`; nil if the file does not say.
+    /// `tak`, `expand` or `reduce`; nil if the file does not state it.
     public var normalization: String?
-    /// Whether A's last row and column stand for the bias, by layer; empty if the file does not say.
+    /// Whether A's last row and column belong to the bias, by layer; empty if the file does not state it.
     public var hasBias: [String: Bool]
-    /// w_t, if it is not the sample count.
+    /// w_t, if it differs from the sample count.
     public var weight: Double?
-    /// SHA-256 of the base checkpoint, if the file says so.
+    /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
 
     /// N_t of a factor set.
@@ -54,7 +54,7 @@ public struct FactorsMetadata: Equatable, Sendable {
 
     /// Reads a file's metadata.
     ///
-    /// - Throws: ``JobFileError`` for another `format`, missing samples, or a value of another kind.
+    /// - Throws: ``JobFileError`` for another `format`, missing samples, or a value of the wrong type.
     public init(parsing metadata: [String: String], file: FilePath) throws(JobFileError) {
         let reader = MetadataReader(metadata: metadata, file: file)
         try reader.requireFormat(.factors)
@@ -78,7 +78,7 @@ public struct FactorsMetadata: Equatable, Sendable {
         return .each(counts ?? [:])
     }
 
-    /// The metadata's strings, as a file holds them.
+    /// The metadata as the strings of a file.
     public var strings: [String: String] {
         var strings = [
             MetadataKey.format: FormatVersion.factors.description,

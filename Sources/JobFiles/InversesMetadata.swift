@@ -6,17 +6,17 @@ public import SystemPackage
 ///
 /// Source: DESIGN section 2.4 and 3.
 public struct InversesMetadata: Equatable, Sendable {
-    /// The regularizer's target, or the task, whose factors were inverted.
+    /// The source of the inverted factors: the regularizer's target, or the task.
     public var target: String
     /// `pi`, `relative` or `absolute`.
     public var dampingRule: String
     /// γ of the rule; absent in older files.
     public var dampingValue: Double?
-    /// The damping that the rule asks for, by factor; empty in older files.
+    /// The damping that the rule gives, by factor; empty in older files.
     public var dampingAsked: [String: Double]
-    /// The damping that succeeded, by factor; it may have climbed above what was asked for.
+    /// The damping that succeeded, by factor; it may exceed the requested one.
     public var dampingUsed: [String: Double]
-    /// SHA-256 of the base checkpoint, if the file says so.
+    /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
 
     /// Describes a set of inverses.
@@ -34,7 +34,7 @@ public struct InversesMetadata: Equatable, Sendable {
 
     /// Reads a file's metadata.
     ///
-    /// - Throws: ``JobFileError`` for another `format`, a missing value, or one of another kind.
+    /// - Throws: ``JobFileError`` for another `format`, a missing value, or a value of the wrong type.
     public init(parsing metadata: [String: String], file: FilePath) throws(JobFileError) {
         let reader = MetadataReader(metadata: metadata, file: file)
         try reader.requireFormat(.inverses)
@@ -48,7 +48,7 @@ public struct InversesMetadata: Equatable, Sendable {
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
     }
 
-    /// The metadata's strings, as a file holds them.
+    /// The metadata as the strings of a file.
     public var strings: [String: String] {
         var strings = [
             MetadataKey.format: FormatVersion.inverses.description,

@@ -2,7 +2,7 @@ import Identifiers
 public import Safetensors
 public import SystemPackage
 
-/// What a file holds, for `kfacctl inspect`: read from headers only.
+/// The content of a file for `kfacctl inspect`, read from headers only.
 public struct JobFileDescription: Equatable, Sendable {
     /// The tensors of one layer or parameter.
     public struct Group: Equatable, Sendable {
@@ -14,20 +14,20 @@ public struct JobFileDescription: Equatable, Sendable {
 
     /// The kind, from `format` or else from the tensors' names.
     public let kind: JobFileKind
-    /// The files and the bytes of each.
+    /// The files and their sizes in bytes.
     public let files: [(path: FilePath, byteCount: Int)]
     /// The tensors by layer or parameter, in the order of the first tensor of each.
     public let groups: [Group]
-    /// Tensors of each element type.
+    /// The number of tensors of each element type.
     public let tensorCounts: [TensorDataType: Int]
-    /// Elements of all tensors.
+    /// The number of elements of all tensors.
     public let elementCount: Int
-    /// The metadata of all files; where two differ about a key, the first file counts.
+    /// The metadata of all files; for a key that two files set, the first file counts.
     public let metadata: [String: String]
 
     /// Describes a file or a directory.
     ///
-    /// - Throws: ``JobFileError/safetensors(_:)`` if it is not a whole safetensors set.
+    /// - Throws: ``JobFileError/safetensors(_:)`` if the path is not a whole safetensors set.
     public init(of path: FilePath) throws(JobFileError) {
         self.init(of: try wrapping { () throws(SafetensorsError) in try SafetensorsSet(opening: path) })
     }
@@ -48,7 +48,7 @@ public struct JobFileDescription: Equatable, Sendable {
         }
         self.groups = order.map { Group(name: $0, tensors: members[$0] ?? []) }
         self.tensorCounts = tensors.reduce(into: [:]) { $0[$1.dataType, default: 0] += 1 }
-        // Every tensor fits a file, and the files fit 63 bits; sub-byte elements at most quadruple that count.
+        // Every tensor fits in a file, and the files fit in 63 bits. Sub-byte elements at most quadruple that count.
         self.elementCount = tensors.reduce(0) { $0 &+ ($1.elementCount ?? 0) }
     }
 
@@ -59,7 +59,7 @@ public struct JobFileDescription: Equatable, Sendable {
     }
 
     private static func kind(of set: SafetensorsSet) -> JobFileKind {
-        // Whatever its version: to say what a file is, its name is enough.
+        // The name of the format is enough to tell the kind; the version does not matter.
         if let format = set.metadata[MetadataKey.format].flatMap({ FormatVersion($0) }),
             let kind = JobFileKind.allCases.first(where: { $0.format?.name == format.name })
         {

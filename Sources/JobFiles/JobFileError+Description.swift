@@ -70,7 +70,7 @@ extension JobFileError {
         }
     }
 
-    /// The numbers come from files: a product that overflows is shown as what it is.
+    /// The numbers come from files, so the product may overflow.
     private static func product(_ left: Int, _ right: Int) -> String {
         let (product, overflow) = left.multipliedReportingOverflow(by: right)
         return overflow ? "more than \(Int.max)" : String(product)

@@ -3,50 +3,50 @@ public import LinearAlgebra
 public import Safetensors
 public import SystemPackage
 
-/// What can be wrong with a capture, factor, regularizer, inverse or checkpoint file.
+/// Everything that can be wrong with a capture, factor, regularizer, inverse or checkpoint file.
 ///
-/// Each description is a sentence that starts with the file: what is wrong; what was expected. What to do.
+/// Each description is a sentence in this order: the file, what is wrong, what was expected, what to do.
 public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The file is not a whole safetensors file, or reading or writing it failed.
     case safetensors(SafetensorsError)
-    /// Memory or shapes of a matrix that was read into or written from.
+    /// A matrix that was read or written has a wrong shape, or its memory cannot be allocated.
     case linearAlgebra(file: FilePath, LinearAlgebraError)
-    /// `format` names another kind or version.
+    /// `format` states another kind or version.
     case wrongFormat(file: FilePath, FormatProblem)
-    /// A metadata value without which the file cannot be used.
+    /// A required metadata value is missing.
     case metadataMissing(file: FilePath, key: String, expected: String)
-    /// A metadata value of another kind.
+    /// A metadata value has the wrong type.
     case metadataInvalid(file: FilePath, key: String, text: String, expected: String)
-    /// A capture of no samples.
+    /// The capture has no samples.
     case zeroSamples(file: FilePath)
-    /// A capture of no files.
+    /// The capture has no files.
     case noFiles
-    /// A tensor whose name says nothing in a file of its kind.
+    /// A tensor's name has no meaning in a file of this kind.
     case unknownTensor(file: FilePath, tensor: String, kind: JobFileKind)
-    /// A tensor that the file should hold.
+    /// The file lacks a required tensor.
     case missingTensor(file: FilePath, tensor: String)
-    /// A tensor of a shape that its role does not allow.
+    /// A tensor has a shape that its role does not allow.
     case shape(file: FilePath, tensor: String, shape: [Int], expected: String)
-    /// A tensor of an element type that its role does not allow.
+    /// A tensor has an element type that its role does not allow.
     case dataType(file: FilePath, tensor: String, found: TensorDataType, expected: String)
-    /// A layer that has input rows without gradient rows, or the other way round, in one part of the capture.
+    /// In one part of the capture, a layer has input rows without gradient rows, or the reverse.
     case partnerMissing(file: FilePath, layer: LayerName, present: String, missing: String)
-    /// Input rows that are not a whole number of positions for each sample.
+    /// The number of input rows is not a multiple of the number of samples.
     case rowsPerSample(file: FilePath, layer: LayerName, rows: Int, samples: Int)
-    /// Gradient rows that are not one for each input row and probe.
+    /// The number of gradient rows is not the number of input rows times probes.
     case gradientRows(file: FilePath, layer: LayerName, inputRows: Int, gradientRows: Int, probes: Int)
-    /// Parameter gradients that are not one for each sample and probe.
+    /// The number of parameter gradients is not the number of samples times probes.
     case parameterRows(file: FilePath, parameter: ParameterName, rows: Int, samples: Int, probes: Int)
-    /// Two files of one capture that do not fit together; `subject` says in what.
+    /// Two files of one capture contradict each other about `subject`.
     case differs(file: FilePath, other: FilePath, subject: String, found: String, expected: String)
-    /// Rows that the captured tensor does not have.
+    /// The captured tensor does not have these rows.
     case rowsOutside(tensor: String, rows: Range<Int>, rowCount: Int)
-    /// A matrix that is not finite, symmetric and positive semi-definite.
+    /// A matrix is not finite, symmetric and positive semi-definite.
     case noFactor(file: FilePath, tensor: String, FactorFlaw)
-    /// Two or more of the above, all that were found.
+    /// Two or more of these errors: all that were found.
     case several([JobFileError])
 
-    /// The errors one by one: the members of ``several(_:)``, otherwise this one alone.
+    /// The errors one by one: the members of ``several(_:)``, or this one alone.
     public var all: [JobFileError] {
         switch self {
         case .several(let errors): errors.flatMap(\.all)
@@ -55,7 +55,7 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Bundles what was found: nil for nothing, the error itself for one, ``several(_:)`` for more.
+    /// Bundles errors: nil for none, the error itself for one, ``several(_:)`` for more.
     static func bundle(_ errors: [JobFileError]) -> JobFileError? {
         errors.count > 1 ? .several(errors) : errors.first
     }

@@ -15,7 +15,7 @@ public enum JobFileKind: String, CaseIterable, Sendable {
     /// The parameters of a model.
     case checkpoint
 
-    /// What stands under `format` in the metadata; nil for checkpoints, whose metadata is the base's.
+    /// The value of `format` in the metadata; nil for checkpoints, which keep the base's metadata.
     public var format: FormatVersion? {
         switch self {
         case .capture: .capture
@@ -35,7 +35,9 @@ public enum JobFileKind: String, CaseIterable, Sendable {
     }
 }
 
-/// The keys of our files' metadata; every value is a string, structured ones hold JSON.
+/// The keys of our files' metadata.
+///
+/// Every value is a string; structured values are JSON.
 public enum MetadataKey {
     /// The kind and version of the file, ``JobFileKind/format``.
     public static let format = "format"
@@ -43,29 +45,29 @@ public enum MetadataKey {
     public static let task = "task"
     /// N: a whole number; in factor files also an object of numbers by layer or parameter.
     public static let samples = "samples"
-    /// M, Monte-Carlo probes a sample.
+    /// M, Monte-Carlo probes for each sample.
     public static let probes = "probes"
-    /// What other programs call ``probes``; read when that is absent.
+    /// The key that other programs use for ``probes``; it is read when that key is absent.
     public static let probesOfOthers = "mc_samples"
     /// SHA-256 of the base checkpoint, 64 hexadecimal digits.
     public static let baseDigest = "sha256_base"
     /// `tak`, `expand` or `reduce`.
     public static let normalization = "normalization"
-    /// Object: whether A's last row and column stand for the bias, by layer.
+    /// Object by layer: whether A's last row and column belong to the bias.
     public static let bias = "bias"
     /// w_t.
     public static let weight = "weight"
-    /// `none` in factor files; in inverses the rule.
+    /// `none` in factor files; the rule in inverses.
     public static let damping = "damping"
     /// γ of that rule.
     public static let dampingValue = "damping_value"
-    /// Object: the damping that the rule asks for, by factor.
+    /// Object: the damping that the rule gives, by factor.
     public static let dampingAsked = "damping_asked"
     /// Object: the damping used, by factor.
     public static let dampingUsed = "damping_used"
     /// `full` or `packed`.
     public static let storage = "storage"
-    /// The task that a regularizer protects the others from, or `all`.
+    /// The task that a regularizer protects, or `all`.
     public static let target = "target"
     /// `accumulated`, `optimal` or `per_task`.
     public static let form = "form"
@@ -77,12 +79,12 @@ public enum MetadataKey {
     public static let lambda = "lambda"
     /// T', the number of tasks summed.
     public static let summedTaskCount = "summed_tasks"
-    /// Of the form `optimal`: Kronecker products a layer.
+    /// For the form `optimal`: Kronecker products of each layer.
     public static let rank = "rank"
-    /// Of the form `optimal`, object by layer: a list of `{"B": {task: y_t}, "A": {task: x_t}}`, one a term.
+    /// For the form `optimal`, object by layer: a list of `{"B": {task: y_t}, "A": {task: x_t}}`, one for each term.
     public static let coefficients = "coefficients"
-    /// Of the form `optimal`, object by layer: the share of the per-task form's norm that the products miss.
+    /// For the form `optimal`, object by layer: the share of the per-task form's norm that the products miss.
     public static let relativeError = "relative_error"
-    /// Where a merged checkpoint comes from: JSON.
+    /// The origin of a merged checkpoint, as JSON.
     public static let provenance = "kfacd"
 }

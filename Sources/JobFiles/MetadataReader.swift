@@ -3,12 +3,14 @@ import LinearAlgebra
 import Safetensors
 import SystemPackage
 
-/// Reads typed values out of a file's metadata strings; every error names the file and the key.
+/// Reads typed values from a file's metadata strings.
+///
+/// Every error names the file and the key.
 struct MetadataReader {
     let metadata: [String: String]
     let file: FilePath
 
-    /// Refuses a `format` other than the kind's; files of other programs may have none.
+    /// Refuses a `format` of another kind; files of other programs may have none.
     func requireFormat(_ kind: JobFileKind) throws(JobFileError) {
         guard let found = metadata[MetadataKey.format], let problem = kind.format?.problem(with: found) else { return }
         throw .wrongFormat(file: file, problem)
@@ -42,7 +44,7 @@ struct MetadataReader {
         return number
     }
 
-    /// An object whose values `convert` understands, or nil if the key is absent.
+    /// An object whose values `convert` accepts, or nil if the key is absent.
     func object<Value>(
         _ key: String,
         _ expected: String,
@@ -75,7 +77,7 @@ struct MetadataReader {
 
     private func json(_ key: String, _ expected: String) throws(JobFileError) -> JSONValue {
         let text = metadata[key] ?? ""
-        // The position inside a metadata string would mislead: it is not one in the file.
+        // A position inside a metadata string would mislead, because it is not a position in the file.
         guard let value = try? JSONValue(parsing: Array(text.utf8), file: file) else { throw invalid(key, expected) }
         return value
     }
@@ -100,21 +102,21 @@ extension JSONValue {
         return value
     }
 
-    /// An object with sorted keys, so that the same content gives the same bytes.
+    /// An object with sorted keys, so that equal content gives equal bytes.
     static func sortedObject<Value>(_ values: [String: Value], _ convert: (Value) -> JSONValue) -> JSONValue {
         let sorted = values.sorted { $0.key.unicodeScalars.lexicographicallyPrecedes($1.key.unicodeScalars) }
         return .object(sorted.map { Member($0.key, convert($0.value)) })
     }
 }
 
-/// Runs what throws the errors of the file format where ours are thrown.
+/// Runs a body, and wraps a file-format error in this module's error.
 func wrapping<Value: ~Copyable>(
     _ body: () throws(SafetensorsError) -> Value
 ) throws(JobFileError) -> Value {
     do throws(SafetensorsError) { return try body() } catch { throw .safetensors(error) }
 }
 
-/// Runs `body`, and adds the file's name to an error that it throws.
+/// Runs a body, and adds the file's name to an error that it throws.
 func wrapping<Value: ~Copyable>(
     _ file: FilePath,
     _ body: () throws(LinearAlgebraError) -> Value

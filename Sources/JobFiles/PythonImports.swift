@@ -1,11 +1,11 @@
-/// The modules that Python code imports from beside itself, found as Hugging Face's loader finds them: line by line.
+/// The relative imports of Python code, found line by line as Hugging Face's loader finds them.
 enum PythonImports {
-    /// Paths of imported modules without their ending, within the model's directory.
+    /// Paths of imported modules without their ending, relative to the model's directory.
     ///
     /// - Parameters:
     ///   - bytes: The code.
-    ///   - path: Where it lies; imports are relative to its directory.
-    /// - Returns: What may be modules; some are names within them.
+    ///   - path: The path of the code; imports are relative to its directory.
+    /// - Returns: Possible modules; some are names within modules.
     static func relative(in bytes: [UInt8], of path: String) -> [String] {
         let package = path.split(separator: "/").dropLast().map(String.init)
         return String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline).flatMap { line in
@@ -13,7 +13,7 @@ enum PythonImports {
         }
     }
 
-    /// `from .a.b import c` needs a.b, and perhaps c within it; `from . import c` needs c.
+    /// `from .a.b import c` needs a.b, and c if it is a module in a.b; `from . import c` needs c.
     private static func modules(imported words: [Substring], from package: [String]) -> [String] {
         guard words.count >= 4, words[0] == "from", words[2] == "import", words[1].hasPrefix(".") else { return [] }
         let dots = words[1].prefix { $0 == "." }.count

@@ -1,11 +1,11 @@
 import Safetensors
 
 extension RegularizerMetadata {
-    /// How the Kronecker products of the form `optimal` were summed: enough to form them again from the tasks' factors.
+    /// The coefficients behind the Kronecker products of the form `optimal`, enough to form them again from the factors.
     ///
     /// Source: DESIGN section 2.2 and 3.
     public struct Optimum: Equatable, Sendable {
-        /// Kronecker products a layer.
+        /// Kronecker products of each layer.
         public var rank: Int
         /// The products of each layer, the largest first.
         public var terms: [String: [Term]]
@@ -20,7 +20,7 @@ extension RegularizerMetadata {
         }
     }
 
-    /// The coefficients of one Kronecker product as the file holds it, by task.
+    /// The coefficients of one Kronecker product by task, as the file holds them.
     public struct Term: Equatable, Sendable {
         /// y_t of B = Σ y_t B_t, with the scale.
         public var gradient: [String: Double]
@@ -36,7 +36,7 @@ extension RegularizerMetadata {
 }
 
 extension RegularizerMetadata.Optimum {
-    /// Reads what a file says; nil if it names no rank.
+    /// Reads a file's values; nil if the file states no rank.
     init?(_ reader: MetadataReader) throws(JobFileError) {
         guard let rank = try reader.positiveInteger(MetadataKey.rank) else { return nil }
         self.init(

@@ -18,13 +18,13 @@ public struct RegularizerMetadata: Equatable, Sendable {
     public var lambda: [String: Double]
     /// T', the number of tasks summed.
     public var summedTaskCount: Int
-    /// `tak`, `expand` or `reduce`; nil if the file does not say.
+    /// `tak`, `expand` or `reduce`; nil if the file does not state it.
     public var normalization: String?
-    /// Whether A's last row and column stand for the bias, by layer.
+    /// Whether A's last row and column belong to the bias, by layer.
     public var hasBias: [String: Bool]
-    /// SHA-256 of the base checkpoint, if the file says so.
+    /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
-    /// How the sums were formed; of the form `optimal` only.
+    /// The sums behind the products; only for the form `optimal`.
     public var optimum: Optimum?
 
     /// Describes a regularizer.
@@ -53,7 +53,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
 
     /// Reads a file's metadata.
     ///
-    /// - Throws: ``JobFileError`` for another `format`, a missing value, or one of another kind.
+    /// - Throws: ``JobFileError`` for another `format`, a missing value, or a value of the wrong type.
     public init(parsing metadata: [String: String], file: FilePath) throws(JobFileError) {
         let reader = MetadataReader(metadata: metadata, file: file)
         try reader.requireFormat(.regularizer)
@@ -71,7 +71,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
         self.optimum = try Optimum(reader)
     }
 
-    /// The metadata's strings, as a file holds them.
+    /// The metadata as the strings of a file.
     public var strings: [String: String] {
         var strings = [
             MetadataKey.format: FormatVersion.regularizer.description,

@@ -1,6 +1,6 @@
 public import Identifiers
 
-/// A tensor of a capture file, by what it holds.
+/// A tensor of a capture file, by its content.
 public enum CaptureTensorName: Hashable, Sendable {
     /// `<layer>.input`, `[rows, d_in]`, without the ones of the bias.
     case input(LayerName)
@@ -9,7 +9,7 @@ public enum CaptureTensorName: Hashable, Sendable {
     /// `<parameter>.grad`, `[N · M, d]`, summed over positions.
     case parameterGradient(ParameterName)
 
-    /// Recognises a tensor's name; nil if it is none of a capture.
+    /// Recognises a tensor's name; nil if it is not a capture's.
     public init?(_ name: String) {
         if let layer = name.removing(suffix: ".input") {
             self = .input(LayerName(rawValue: layer))
@@ -32,7 +32,7 @@ public enum CaptureTensorName: Hashable, Sendable {
     }
 }
 
-/// A square matrix of a factor, regularizer or inverse file, by what it belongs to.
+/// A square matrix of a factor, regularizer or inverse file, by its owner.
 public struct CurvatureTensorName: Hashable, Sendable {
     /// Layer for A and B, full parameter name for F.
     public let owner: String
@@ -48,7 +48,7 @@ public struct CurvatureTensorName: Hashable, Sendable {
         self.isInverse = isInverse
     }
 
-    /// Recognises a tensor's name; nil if it is none of the three sides.
+    /// Recognises a tensor's name; nil if it names none of the three sides.
     public init?(_ name: String) {
         for side in FactorSide.allCases {
             for isInverse in [false, true] {
@@ -60,10 +60,11 @@ public struct CurvatureTensorName: Hashable, Sendable {
         return nil
     }
 
-    /// What stands before the owners of a regularizer's further Kronecker products: nothing for the first, so that a
-    /// reader of one product needs no prefix, then `term2/`, `term3/`, ….
+    /// The prefix of the owners in a Kronecker product of a regularizer.
     ///
-    /// - Parameter position: Which Kronecker product, from 0.
+    /// The first product has none, so that a reader of one product needs no prefix; then come `term2/`, `term3/`, ….
+    ///
+    /// - Parameter position: The number of the Kronecker product, from 0.
     /// - Returns: The prefix with its slash.
     public static func prefix(ofTerm position: Int) -> String { position == 0 ? "" : "term\(position + 1)/" }
 
@@ -76,7 +77,7 @@ public struct CurvatureTensorName: Hashable, Sendable {
 }
 
 extension String {
-    /// What stands before the suffix, or nil if the string does not end with it or is nothing else.
+    /// The text before the suffix, or nil if the string does not end with the suffix or is only the suffix.
     fileprivate func removing(suffix: String) -> String? {
         hasSuffix(suffix) && count > suffix.count ? String(dropLast(suffix.count)) : nil
     }

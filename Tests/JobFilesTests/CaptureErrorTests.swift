@@ -5,7 +5,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// One wrong capture a test; the whole sentence is asserted.
+/// One wrong capture for each test; the whole sentence is compared.
 struct CaptureErrorTests {
     private let directory: TemporaryDirectory
     private let pair = [TestTensor("l.input", [4, 2]), TestTensor("l.output_grad", [4, 3])]

@@ -51,7 +51,7 @@ extension TemporaryDirectory {
     }
 }
 
-/// The sentence of what `body` throws, or nil.
+/// The sentence of the error that `body` throws, or nil.
 func errorMessage(_ body: () throws(JobFileError) -> Void) -> String? {
     do throws(JobFileError) {
         try body()

@@ -6,7 +6,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// What goes with a model's tensors: by name what every model has, by reference what one model has.
+/// The files that go with a model's tensors: those of every model by name, those of one model by reference.
 struct CompanionFilesTests {
     private let base: TemporaryDirectory
 

@@ -6,7 +6,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// One wrong factor file a test; the whole sentence is asserted.
+/// One wrong factor file for each test; the whole sentence is compared.
 struct CurvatureErrorTests {
     private let directory: TemporaryDirectory
 

@@ -17,7 +17,7 @@ struct CurvatureSetTests {
     private let factorB = CurvatureTensorName(owner: "b.fc", side: .gradient)
     private let block = CurvatureTensorName(owner: "b.ln.weight", side: .full)
 
-    /// A positive definite matrix whose elements tell where they stand.
+    /// A positive definite matrix whose elements encode their position.
     private func element(_ row: Int, _ column: Int) -> Float {
         row == column ? Float(100_000 + row) : Float((7 * max(row, column) + min(row, column)) % 8)
     }
@@ -49,7 +49,7 @@ struct CurvatureSetTests {
         try writer.finish()
     }
 
-    /// Further Kronecker products and the tasks of a per-task regularizer stand behind a prefix.
+    /// The further Kronecker products and the tasks of a per-task regularizer have a prefix.
     @Test(arguments: ["term2/", "greek/"]) func `matrices behind a prefix are matrices of their own`(
         prefix: String
     ) throws {

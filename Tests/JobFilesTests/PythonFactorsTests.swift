@@ -6,7 +6,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// Our factor files read by numpy, and captures of numpy read by us.
+/// numpy reads our factor files, and we read captures from numpy.
 @Suite(.timeLimit(.minutes(2)))
 struct PythonFactorsTests {
     /// The interpreter: `KFACD_PYTHON`, else `python3`.
