@@ -1,10 +1,10 @@
 import LinearAlgebra
 
 extension CapturedRows {
-    /// The places of a range of rows, cut at the range's ends and at the files' borders.
+    /// A range of rows as slices of files.
     ///
     /// - Parameter range: Rows of the concatenation.
-    /// - Returns: The slices that hold them, in order.
+    /// - Returns: The slices that hold the rows, in order.
     public func slices(of range: Range<Int>) -> [RowSlice] {
         let rowBytes = UInt64(columns * elementType.byteCount)
         var cut: [RowSlice] = []

@@ -1,7 +1,7 @@
 import Identifiers
 import Spelling
 
-/// A task's checkpoint held against the base: what forbids to merge them, by its cause, and what a person should know.
+/// Compares a task's checkpoint with the base: the problems that forbid a merge, each with its cause, and notices.
 struct CheckpointComparison {
     private(set) var problems: [JobProblem] = []
     private(set) var notices: [JobNotice] = []
@@ -43,7 +43,7 @@ struct CheckpointComparison {
 
     // MARK: - Names
 
-    /// An adapter holds differences of low rank, not weights.
+    /// An adapter holds low-rank differences, not weights.
     private mutating func explainByAdapter(_ strangers: [String]) -> Bool {
         let adapters = strangers.filter { name in
             ["lora_A", "lora_B", "lora_embedding", "lora_magnitude", "hada_w1", "ia3_l"].contains(where: name.contains)
@@ -94,7 +94,7 @@ struct CheckpointComparison {
         }
     }
 
-    /// The embedding to which a head of this shape would be tied, if both sides have it.
+    /// The embedding that a head of this shape would be tied to, if both checkpoints have it.
     private func embedding(like tensor: TensorInventory, in owner: CheckpointInventory) -> String? {
         guard tensor.shape.count == 2 else { return nil }
         return owner.tensors.values.filter { other in
@@ -118,7 +118,7 @@ struct CheckpointComparison {
         var resized: [(name: String, found: Int, expected: Int)] = []
         for (name, expected) in base.tensors.sorted(by: { $0.key < $1.key }) {
             guard let found = checkpoint.tensors[name], !ignored.contains(name) else { continue }
-            // Buffers are the base's, whatever the checkpoint holds.
+            // A merge copies the base's buffers and ignores the checkpoint's.
             if found.isBuffer, expected.isBuffer { continue }
             if found.shape != expected.shape {
                 if let rows = Self.resizedRows(found, expected) {
@@ -138,7 +138,7 @@ struct CheckpointComparison {
         explainVocabulary(resized)
     }
 
-    /// The rows of an embedding or head of another vocabulary: only the first extent differs, and it is a large one.
+    /// The row counts of an embedding or head with another vocabulary: only the first extent differs, and it is large.
     private static func resizedRows(
         _ found: TensorInventory, _ expected: TensorInventory
     ) -> (found: Int, expected: Int)? {
@@ -162,7 +162,7 @@ struct CheckpointComparison {
 }
 
 extension TensorInventory {
-    /// Whether the name is that of an embedding of tokens.
+    /// Whether the name is that of a token embedding.
     public var isEmbedding: Bool {
         let name = name.lowercased()
         return name.contains("embed") || name.contains("wte") || name.hasPrefix("shared.")

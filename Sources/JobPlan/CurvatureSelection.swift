@@ -3,17 +3,17 @@ import LinearAlgebra
 import Spelling
 import TaskArithmetic
 
-/// Which layers and parameters of a job get factors, and what the base says they are.
+/// The layers and parameters of a job that get factors, with their shapes from the base.
 struct CurvatureSelection {
     /// The blocks, ordered by name.
     private(set) var blocks: [CurvatureBlock] = []
-    /// What stands against it.
+    /// The problems that were found.
     private(set) var problems: [JobProblem] = []
 
     private let spec: JobSpec
     private let inventory: JobInventory
 
-    /// Selects the blocks that any task's captures or factors hold and that the job's globs let pass.
+    /// Selects the blocks that any task's captures or factors hold and that match the job's globs.
     init(spec: JobSpec, inventory: JobInventory) {
         self.spec = spec
         self.inventory = inventory
@@ -39,7 +39,9 @@ struct CurvatureSelection {
         checkOverlaps()
     }
 
-    /// The captured layers that the base has under other names, all changed in one way: one problem, not one a layer.
+    /// Captured layers that the base has under other names, all changed in the same way.
+    ///
+    /// They are reported as one problem.
     private mutating func renamedLayers(_ layers: [String: TaskName]) -> Set<String> {
         let weights = inventory.base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
         let unknown = layers.keys.filter { isSelected($0) && inventory.base.tensors["\($0).weight"] == nil }
@@ -53,7 +55,7 @@ struct CurvatureSelection {
         return Set(mapping.names.values)
     }
 
-    /// A parameter in two blocks would be merged twice, and one of the results would be lost.
+    /// A parameter in two blocks would be merged twice, and one result would be lost.
     private mutating func checkOverlaps() {
         var owners: [String: CurvatureBlock] = [:]
         for block in blocks {
@@ -82,7 +84,7 @@ struct CurvatureSelection {
         }
     }
 
-    /// What was meant by a name, for the first of many that may be wrong.
+    /// A suggestion for a name; only the first of many wrong names get one.
     private func suggested(for name: String, among candidates: () -> [String]) -> String {
         problems.count < JobFileLimits.suggestions ? suggestion(for: name, among: candidates()) : ""
     }

@@ -1,8 +1,8 @@
-/// What modules outside the blocks are called in common architectures, and on which side of the blocks they stand.
+/// Common names of modules outside the blocks, and the side of the blocks on which they lie.
 ///
 /// Source: the parameter names of the models in Hugging Face transformers, timm and OpenCLIP.
 enum DepthVocabulary {
-    /// The side that a component of a name tells; `nil` for a word that both sides use, or none.
+    /// The side that a name's component tells; `nil` for an unknown or ambiguous word.
     static func place(of component: String) -> NetworkDepth.Place? {
         if behind.contains(component) { return .behind }
         if before.contains(component) { return .before }
@@ -11,7 +11,7 @@ enum DepthVocabulary {
         return nil
     }
 
-    /// Whole words that would be taken for the other side by a part of them, or that are too short for parts.
+    /// Whole words whose parts would match the other side, or that are too short to match by parts.
     private static let behind: Set<String> = [
         "cls", "embed_out", "fc", "fc_norm", "last_layer", "ln_f", "ln_final", "logit_bias", "logit_scale", "norm",
         "norm_f", "output", "output_layer", "proj", "project_out", "qa_outputs", "score", "to_logits",

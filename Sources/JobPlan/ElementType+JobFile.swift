@@ -1,7 +1,7 @@
 import LinearAlgebra
 
 extension ElementType {
-    /// The type by mergekit's and PyTorch's word for it, or `nil` for another word.
+    /// The type for mergekit's or PyTorch's word, or `nil` for an unknown word.
     init?(jobFileWord: String) {
         switch jobFileWord {
         case "float64": self = .f64

@@ -1,8 +1,7 @@
-/// How the tensors of a merge are merged that no factors stand for, element by element
-/// (``MergeSettings/elementwiseRule(tensor:)``).
+/// The element-wise merge rule for tensors without factors (``MergeSettings/elementwiseRule(tensor:)``).
 ///
-/// They follow the method's kind: where it averages, they take the mean, so that all parts of the network have one
-/// scale and a model merged with itself is itself.
+/// The rule follows the method. Where the method averages, the rule takes the mean, so that all parts of the network
+/// have one scale and merging a model with itself changes nothing.
 ///
 /// Source: DESIGN section 2.5.
 public enum ElementwiseRule: String, Equatable, Sendable, CaseIterable {
@@ -13,6 +12,6 @@ public enum ElementwiseRule: String, Equatable, Sendable, CaseIterable {
     /// θ = Σ w_t θ_t.
     case weightedSum = "weighted_sum"
 
-    /// The key under which the report lists the tensors that were merged so.
+    /// The report's key for the list of tensors merged by this rule.
     public var reportKey: String { "merged_by_\(rawValue)" }
 }

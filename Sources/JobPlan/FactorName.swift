@@ -1,11 +1,11 @@
 public import Identifiers
 public import KroneckerFactors
 
-/// A curvature matrix of the network: of which layer or parameter, and which side.
+/// The name of a curvature matrix: its layer or parameter, and its side.
 public struct FactorName: Hashable, Sendable, Codable, Comparable, CustomStringConvertible {
     /// The layer's or the parameter's name.
     public var owner: String
-    /// Which of its matrices.
+    /// The matrix's side.
     public var side: FactorSide
 
     /// Names a matrix.
@@ -14,7 +14,7 @@ public struct FactorName: Hashable, Sendable, Codable, Comparable, CustomStringC
         self.side = side
     }
 
-    /// `<owner>.A`, as the tensor is named in files.
+    /// `<owner>.A`, the tensor's name in files.
     public var description: String { "\(owner).\(side.rawValue)" }
 
     /// Orders by owner, then side.
@@ -23,11 +23,11 @@ public struct FactorName: Hashable, Sendable, Codable, Comparable, CustomStringC
     }
 }
 
-/// A linear layer or another parameter with curvature.
+/// A linear layer, or another parameter, with curvature.
 ///
 /// Source: DESIGN section 2.1.
 public struct CurvatureBlock: Hashable, Sendable, Codable {
-    /// What kind of parameter it is.
+    /// The kind of a block's parameter.
     public enum Kind: Hashable, Sendable, Codable {
         /// A linear layer: `<name>.weight` `[d_out, d_in]` and perhaps `<name>.bias` `[d_out]`.
         case linear(outputs: Int, inputs: Int, hasBias: Bool)
@@ -37,7 +37,7 @@ public struct CurvatureBlock: Hashable, Sendable, Codable {
 
     /// The layer's or the parameter's name.
     public var name: String
-    /// What kind of parameter it is.
+    /// The kind of its parameter.
     public var kind: Kind
 
     /// Describes a block.
@@ -65,7 +65,7 @@ public struct CurvatureBlock: Hashable, Sendable, Codable {
 }
 
 extension FactorSide {
-    /// The same, in the words of the mathematics.
+    /// The block's kind in mathematical terms.
     public var role: FactorRole {
         switch self {
         case .input: .input

@@ -1,7 +1,9 @@
-/// A pattern over names: `*` stands for any text, also across dots and slashes, `?` for one character; a backslash
-/// before one of these, or before a backslash, takes it as it is.
+/// A pattern over names.
 ///
-/// A name that is written as it is matches too, whatever characters it holds; brackets are characters as any other.
+/// `*` matches any text, also across dots and slashes; `?` matches one character. A backslash makes one of these, or a
+/// backslash, literal.
+///
+/// A name also matches its own literal text, whatever characters it holds. Brackets are ordinary characters.
 public struct Glob: Equatable, Sendable {
     private enum Part: Equatable {
         case character(Character)
@@ -31,7 +33,7 @@ public struct Glob: Equatable, Sendable {
         self.parts = parts
     }
 
-    /// Whether the whole name fits the pattern.
+    /// Whether the pattern matches the whole name.
     ///
     /// - Complexity: pattern × name in the worst case, without recursion.
     public func matches(_ name: String) -> Bool {
@@ -47,7 +49,7 @@ public struct Glob: Equatable, Sendable {
                 p += 1
                 n += 1
             } else if let star = lastStar {
-                // Let the last star swallow one character more and try again behind it.
+                // Let the last star take one more character, and try again.
                 p = star.part + 1
                 n = star.name + 1
                 lastStar = (star.part, n)

@@ -1,7 +1,7 @@
 import Identifiers
 import Spelling
 
-/// The tensors that a job leaves as they are in the base: those that match a pattern of its key `ignore`.
+/// The tensors that a job copies from the base: those that match a pattern of its key `ignore`.
 public struct IgnoredTensors: Sendable {
     private let patterns: [(written: Located<String>, glob: Glob)]
 
@@ -10,12 +10,12 @@ public struct IgnoredTensors: Sendable {
         patterns = spec.ignored.map { ($0, Glob($0.value)) }
     }
 
-    /// Whether a tensor is left alone.
+    /// Whether a pattern matches the tensor.
     public func contains(_ tensor: String) -> Bool {
         patterns.contains { $0.glob.matches(tensor) }
     }
 
-    /// Patterns that match nothing, and patterns that leave nothing to merge.
+    /// Problems of patterns that match nothing, or that leave nothing to merge.
     func problems(against inventory: JobInventory) -> [JobProblem] {
         guard !patterns.isEmpty else { return [] }
         let names = Set(inventory.base.tensors.keys).union(inventory.checkpoints.values.flatMap(\.tensors.keys))
@@ -45,11 +45,11 @@ public struct IgnoredTensors: Sendable {
 
 /// Why a tensor of the base is copied and not merged.
 public enum CopyReason: String, Sendable, CaseIterable {
-    /// A pattern of `ignore` matches it.
+    /// A pattern of `ignore` matches the tensor.
     case ignored
-    /// It holds no floating-point numbers.
+    /// The tensor holds no floating-point numbers.
     case notFloatingPoint = "not_floating_point"
-    /// It is a buffer of floating-point numbers: a mask, or a table that is computed.
+    /// The tensor is a floating-point buffer: a mask, or a computed table.
     case buffer
 }
 
@@ -61,7 +61,7 @@ extension JobSpec {
         return tensor.isBuffer ? .buffer : nil
     }
 
-    /// Whether all parameters of a block are merged, so that its task vectors are known as a whole.
+    /// Whether all parameters of a block are merged, so that its whole task vectors are known.
     func mergesWhole(_ block: CurvatureBlock, in inventory: JobInventory) -> Bool {
         block.parameters.allSatisfy { name in
             inventory.base.tensors[name].map { copyReason($0) == nil } ?? false
@@ -70,7 +70,7 @@ extension JobSpec {
 }
 
 extension TensorInventory {
-    /// Whether no training changes the tensor: a counter, a mask, positions, or a table that is computed from them.
+    /// Whether training never changes the tensor: a counter, a mask, positions, or a table computed from positions.
     ///
     /// Source: the buffers of the models in Hugging Face transformers, timm and OpenCLIP.
     public var isBuffer: Bool {
@@ -78,7 +78,7 @@ extension TensorInventory {
         let parts = name.split(separator: ".")
         guard let last = parts.last else { return false }
         if Self.bufferNames.contains(last) { return true }
-        // GPT-2's causal mask is called a bias.
+        // GPT-2 calls its causal mask a bias.
         return last == "bias" && shape.count == 4 && shape[0] == 1 && shape[1] == 1
     }
 

@@ -1,19 +1,23 @@
 import Yams
 
-/// What a job file may hold: far more than a job needs, and so little that no file keeps the coordinator busy.
+/// Limits of a job file.
+///
+/// They are far above what a job needs, yet low enough that no file keeps the coordinator busy.
 enum JobFileLimits {
-    /// Most bytes.
+    /// The most bytes.
     static let byteCount = 256 << 10
-    /// Most values, each counted as often as aliases repeat it.
+    /// The most values; a value that aliases repeat counts each time.
     static let values = 100_000
-    /// Most tasks: plans hold numbers for each pair of them.
+    /// The most tasks.
+    ///
+    /// Plans hold numbers for each pair of tasks.
     static let tasks = 500
-    /// Most problems that are reported.
+    /// The most problems that are reported.
     static let problems = 100
-    /// Most names with a suggestion what was meant, where many may be wrong at once.
+    /// The most names that get a suggestion, when many may be wrong at once.
     static let suggestions = 10
 
-    /// The problem of a text that must not even be parsed.
+    /// The problem of a text that is not safe to parse.
     static func problem(ofText yaml: String, fileName: String) -> JobProblem? {
         guard yaml.utf8.count <= byteCount else {
             return JobProblem(
@@ -27,10 +31,10 @@ enum JobFileLimits {
         }
     }
 
-    /// The problem of a file whose aliases stand for too much.
+    /// The problem of a file whose aliases expand to too many values.
     static func problem(ofValues root: Node, fileName: String) -> JobProblem? {
         var count = 0
-        // Not recursive: aliases of aliases are as deep as the file is long.
+        // Iterative, because aliases of aliases can be as deep as the file is long.
         var pending = [root]
         while let node = pending.popLast() {
             count += 1
@@ -49,11 +53,12 @@ enum JobFileLimits {
         return nil
     }
 
-    /// The line of what may be a key with an alias in it: parsing hashes keys, and the hash of an alias of aliases of
-    /// aliases takes exponential time.
+    /// The line of a possible key that contains an alias.
     ///
-    /// Such a key is an alias, a collection on one line, or behind a question mark. Quotes and comments are not told
-    /// from the rest: this sees too many such keys rather than too few, and none in a file without aliases.
+    /// Parsing hashes keys, and hashing nested aliases takes exponential time.
+    ///
+    /// Such a key is an alias, a collection on one line, or follows a question mark. Quotes and comments are not
+    /// recognised: this may find too many such keys, but never too few, and none in a file without aliases.
     private static func lineOfUnboundedKey(in yaml: String) -> Int? {
         let bytes = Array(yaml.utf8)
         var line = 1
@@ -81,7 +86,9 @@ enum JobFileLimits {
         !startsToken(after: byte) || byte == UInt8(ascii: "-")
     }
 
-    /// Whether a token may begin behind a byte; beyond ASCII there are line breaks too.
+    /// Whether a token may begin after this byte.
+    ///
+    /// Non-ASCII bytes count too, because they may be line breaks.
     private static func startsToken(after byte: UInt8) -> Bool {
         byte <= 0x20 || byte >= 0x80 || ",[]{}:-?".utf8.contains(byte)
     }

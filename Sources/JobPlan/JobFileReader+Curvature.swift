@@ -4,7 +4,7 @@ import Yams
 
 /// The keys under `kfac`.
 extension JobFileReader {
-    /// Reads the `kfac` mapping; what is absent keeps its default.
+    /// Reads the `kfac` mapping; absent keys keep their defaults.
     mutating func readCurvature(_ node: Node) -> CurvatureSpec {
         let keys = [
             "layers", "normalization", "damping", "regularizer", "exact_probes", "interference", "input_digests",

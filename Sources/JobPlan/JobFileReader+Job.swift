@@ -4,7 +4,7 @@ import Spelling
 import TaskArithmetic
 import Yams
 
-/// The keys of a job file, top to bottom.
+/// The keys of a job file, from top to bottom.
 extension JobFileReader {
     private static let jobKeys = [
         "merge_method", "base_model", "models", "parameters", "dtype", "out_dtype", "tokenizer_source", "kfac",
@@ -18,18 +18,20 @@ extension JobFileReader {
         "tokenizer": "The base's tokenizer is copied; merging vocabularies is not offered.",
     ]
 
-    /// mergekit's keys that may be null, which is the same as leaving them out.
+    /// mergekit's keys that may be null; null means absent.
     private static let nullableJobKeys: Set<String> = [
         "base_model", "parameters", "dtype", "out_dtype", "tokenizer_source",
     ]
 
-    /// Parameters of mergekit's other methods: those that are offered here ignore them there too.
+    /// Parameters of other mergekit methods.
+    ///
+    /// The methods offered here ignore them in mergekit too.
     private static let ineffectiveParameters: Set<String> = [
         "density", "epsilon", "filter_wise", "gamma", "max_iter", "nuslerp_flatten", "nuslerp_row_wise", "rescale",
         "select_topk", "t", "tol", "tukey_fence",
     ]
 
-    /// Reads the whole file; `nil` when something without which there is no job is missing.
+    /// Reads the whole file; `nil` when a required part is missing.
     mutating func readJob(_ root: Node) -> JobSpec? {
         let entries = entries(
             root, of: "the job", keys: Self.jobKeys, unsupported: Self.unsupportedJobKeys,
@@ -52,7 +54,7 @@ extension JobFileReader {
         let nonFinite = entries["non_finite"].flatMap { word($0, "non_finite", as: NonFiniteValues.self) }
         guard let base = base ?? models?.first, let output else { return nil }
         return JobSpec(
-            // A method that cannot be read is a problem already; the files can be looked at without it.
+            // An unreadable method is already a problem; the files can be checked without it.
             method: method ?? .taskArithmetic, baseModel: base, tasks: tasks, listedBase: models?.base,
             parameters: parameters, outputType: finalType, nonFinite: nonFinite ?? .refuse,
             curvature: curvature,
@@ -63,7 +65,7 @@ extension JobFileReader {
             allowedDifferences: readAllowedDifferences(entries["allow_config_differences"]), notices: notices)
     }
 
-    /// `true` for all differences, or the keys whose difference is allowed.
+    /// `true` for all differences, or the keys whose differences are allowed.
     private mutating func readAllowedDifferences(_ node: Node?) -> AllowedDifferences {
         guard let node else { return .none }
         if case .scalar(let scalar) = node, let isAllowed = YAMLScalar(scalar).truth {
@@ -82,7 +84,9 @@ extension JobFileReader {
         return .keys(keys.map(\.value))
     }
 
-    /// The base; under `linear` without curvature there need not be one, and the first model gives the layout.
+    /// The base.
+    ///
+    /// `linear` without curvature needs none; the first model then gives the layout.
     private mutating func readBase(
         _ entries: [String: Node], _ root: Node, _ method: MergeMethod?
     ) -> Located<String>? {
@@ -104,10 +108,10 @@ extension JobFileReader {
         return read(&self, node)
     }
 
-    /// What "models" lists.
+    /// The entries of "models".
     private struct Models {
         var tasks: [TaskSpec] = []
-        /// The base's own entry, when its path is that of the base, or when there is no other base.
+        /// The base's own entry: its path is that of the base, or the job has no other base.
         var base: TaskSpec?
         /// The path of the first entry.
         var first: Located<String>?
@@ -115,7 +119,9 @@ extension JobFileReader {
         var entries: [TaskSpec] { tasks + (base.map { [$0] } ?? []) }
     }
 
-    /// Reads the models; without a base the first is the base, in the sense that its layout is kept.
+    /// Reads the models.
+    ///
+    /// Without a base, the first model is the base in that its layout is kept.
     private mutating func readModels(_ node: Node, base: String?) -> Models? {
         guard case .sequence(let items) = node, !items.isEmpty else {
             report(node, "\"models\" must be a list of at least one model entry.")
@@ -192,11 +198,11 @@ extension JobFileReader {
     }
 
     private mutating func readParameters(_ node: Node, isGlobal: Bool) -> MergeParameters {
-        // `int8_mask` only chose mergekit's scratch memory: it never changed a result, so it is accepted.
+        // `int8_mask` only chose mergekit's scratch memory and never changed a result, so it is accepted.
         let keys = isGlobal ? ["weight", "normalize", "lambda", "int8_mask"] : ["weight"]
         let entries = entries(
             node, of: isGlobal ? "\"parameters\"" : "a model's \"parameters\"", keys: keys, nullable: Set(keys),
-            // mergekit reads these of the job's parameters only.
+            // mergekit reads these only from the job's parameters.
             ineffective: Self.ineffectiveParameters.union(isGlobal ? [] : ["normalize", "lambda", "int8_mask"]))
         return MergeParameters(
             weight: entries["weight"].flatMap { setting($0, "weight") },
@@ -206,7 +212,7 @@ extension JobFileReader {
 
     private mutating func readElementType(_ node: Node?, _ key: String) -> ElementType? {
         guard let node, let word = text(node, key) else { return nil }
-        // PyTorch's own name, which mergekit takes too.
+        // PyTorch's own name, which mergekit accepts too.
         let name = word.value.hasPrefix("torch.") ? String(word.value.dropFirst(6)) : word.value
         guard let type = ElementType(jobFileWord: name) else {
             let words = ElementType.jobFileWords
@@ -233,8 +239,7 @@ extension JobFileReader {
         return Set(items.compactMap { word($0, "outputs", as: JobOutput.self) })
     }
 
-    /// What is written when the file does not say: the merge where there is one, the regularizer where it is
-    /// described, and always the report.
+    /// The default outputs: the merge if there is one, the regularizer if the file describes it, and always the report.
     private func defaultOutputs(_ tasks: [TaskSpec], asksForRegularizer: Bool) -> Set<JobOutput> {
         var outputs: Set<JobOutput> = [.report]
         if tasks.contains(where: { $0.model != nil }) { outputs.insert(.merged) }

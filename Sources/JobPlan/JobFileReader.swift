@@ -2,13 +2,13 @@ import Identifiers
 import Spelling
 import Yams
 
-/// Turns the nodes of a job file into values, collecting what is wrong with its line.
+/// Turns the nodes of a job file into values, and collects problems with their lines.
 struct JobFileReader {
     let fileName: String
-    /// Path of an output directory in place of the file's own.
+    /// The path of an output directory that replaces the file's own.
     let output: String?
     private var problems: [JobProblem] = []
-    /// What a person should know of the file.
+    /// The notices found in the file.
     private(set) var notices: [JobNotice] = []
     private var furtherProblems = 0
 
@@ -22,18 +22,20 @@ struct JobFileReader {
         node.mark.map { "\(fileName):\($0)" } ?? fileName
     }
 
-    /// The problems that were noted, and how many more there are.
+    /// The recorded problems, and the number of further ones.
     var allProblems: [JobProblem] {
         guard furtherProblems > 0 else { return problems }
         return problems + [JobProblem(at: fileName, "there are \(furtherProblems) more problems.")]
     }
 
-    /// Notes a problem at a node; its sentence is made only when it will be read.
+    /// Records a problem at a node.
+    ///
+    /// Its sentence is made only when it will be shown.
     mutating func report(_ node: Node, _ message: @autoclosure () -> String) {
         report(at: location(of: node), message())
     }
 
-    /// Notes a problem.
+    /// Records a problem.
     mutating func report(at location: String, _ message: @autoclosure () -> String) {
         guard problems.count < JobFileLimits.problems else {
             furtherProblems += 1
@@ -46,11 +48,11 @@ struct JobFileReader {
     ///
     /// - Parameters:
     ///   - node: The mapping.
-    ///   - what: What the mapping describes, for messages: `a model entry`.
-    ///   - keys: The keys that are understood.
-    ///   - unsupported: Keys of mergekit that are refused by name, with what to do instead.
-    ///   - nullable: The keys of mergekit whose null is the same as leaving them out.
-    ///   - ineffective: Keys of mergekit that change nothing here, as there: they are noted and left out.
+    ///   - what: The thing that the mapping describes, for messages: `a model entry`.
+    ///   - keys: The accepted keys.
+    ///   - unsupported: mergekit's keys that are refused by name, each with a remedy.
+    ///   - nullable: mergekit's keys for which null means absent.
+    ///   - ineffective: mergekit's keys that have no effect, here as there; they become notices.
     /// - Returns: The entries by key.
     mutating func entries(
         _ node: Node, of what: String, keys: [String], unsupported: [String: String] = [:],
@@ -74,7 +76,7 @@ struct JobFileReader {
                         at: location(of: keyNode),
                         "\"\(key.string)\" has no effect in \(what), as in mergekit. Remove it."))
             } else if let advice = unsupported[key.string] {
-                // Absent for mergekit, and so for us.
+                // mergekit treats the key as absent, and so do we.
                 if isNull(value) || value.sequence?.isEmpty ?? false { continue }
                 report(keyNode, "\"\(key.string)\" is not supported in \(what). \(advice)")
             } else {
@@ -87,7 +89,7 @@ struct JobFileReader {
         return entries
     }
 
-    /// The pairs of a mapping with those of its merge keys (`<<: *other`), which give way to its own.
+    /// The pairs of a mapping and those of its merge keys (`<<: *other`); its own pairs take precedence.
     ///
     /// Source: yaml.org/type/merge.
     private mutating func merged(_ mapping: Node.Mapping, of what: String) -> [(key: Node, value: Node)] {
@@ -111,13 +113,13 @@ struct JobFileReader {
         return own + inherited.filter { pair in pair.key.scalar.map { seen.insert($0.string).inserted } ?? true }
     }
 
-    /// Whether the node says nothing: `null`, `~` or empty.
+    /// Whether the node is null: `null`, `~` or empty.
     func isNull(_ node: Node) -> Bool {
         guard case .scalar(let scalar) = node else { return false }
         return YAMLScalar(scalar) == .null
     }
 
-    /// A text that is not empty.
+    /// A non-empty text.
     mutating func text(_ node: Node, _ key: String) -> Located<String>? {
         guard case .scalar(let scalar) = node, !scalar.string.isEmpty, !isNull(node) else {
             report(node, "\"\(key)\" must be a text that is not empty.")
@@ -126,7 +128,7 @@ struct JobFileReader {
         return Located(scalar.string, at: location(of: node))
     }
 
-    /// One text, or a list of at least one text.
+    /// One text, or a non-empty list of texts.
     mutating func texts(_ node: Node, _ key: String) -> [Located<String>] {
         guard case .sequence(let items) = node else { return text(node, key).map { [$0] } ?? [] }
         if items.isEmpty { report(node, "\"\(key)\" must not be an empty list. Leave the key out instead.") }
@@ -143,7 +145,7 @@ struct JobFileReader {
         return value
     }
 
-    /// Refuses notations of YAML 1.1 that hardly anybody means: `017` is 15, and `1:30` is 90.
+    /// Refuses YAML 1.1 notations that are hardly ever meant: `017` is 15, and `1:30` is 90.
     private mutating func checkNotation(of node: Node, _ key: String) {
         guard case .scalar(let scalar) = node, case .foreignNumber(let value) = YAMLScalar(scalar) else { return }
         let meant = value.rounded() == value && abs(value) < 1e15 ? "\(Int(value))" : "\(value)"
@@ -164,7 +166,7 @@ struct JobFileReader {
         return Located(value, at: location(of: node))
     }
 
-    /// `true` or `false`, also in YAML 1.1's other words (`yes`, `off`) and as 1 and 0.
+    /// `true` or `false`, also as YAML 1.1's other words (`yes`, `off`) and as 1 and 0.
     mutating func truth(_ node: Node, _ key: String) -> Bool? {
         guard case .scalar(let scalar) = node, let value = YAMLScalar(scalar).truth else {
             report(node, "\"\(key)\" must be true or false.")
@@ -191,7 +193,7 @@ struct JobFileReader {
         return value
     }
 
-    /// A truth in mergekit's value grammar: the same everywhere, or filtered.
+    /// A truth value in mergekit's grammar: one value, or filtered values.
     mutating func truthSetting(_ node: Node, _ key: String) -> ParameterSetting? {
         guard case .sequence = node else { return truth(node, key).map { .scalar($0 ? 1 : 0) } }
         return setting(node, key)
@@ -207,7 +209,7 @@ struct JobFileReader {
                 let entries = entries(item, of: "a filtered \"\(key)\"", keys: ["filter", "value"])
                 return ParameterSetting.Filtered(
                     filter: entries["filter"].flatMap { isNull($0) ? nil : text($0, "filter")?.value },
-                    // Filters within filters are not in the grammar; with YAML's aliases they could grow without end.
+                    // The grammar has no nested filters, and with YAML's aliases they could grow without end.
                     value: entries["value"].flatMap {
                         isNull($0) ? nil : numbers($0, key, expected: "a number or a list of numbers")
                     })

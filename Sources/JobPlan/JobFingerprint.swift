@@ -2,20 +2,20 @@ import Crypto
 public import Identifiers
 
 extension JobInventory {
-    /// The digest of a job: its file's text and the identity of every file that it reads.
+    /// The digest of a job: its file's text, and the identity of every file that it reads.
     ///
-    /// Equal fingerprints mean equal plans and so equal results: a job submitted twice is one job, and after a
-    /// restart the journal's results belong to the plan that is made anew. A file's identity is its path, size,
-    /// modification time and header; contents are not read again.
+    /// Equal fingerprints mean equal plans, and so equal results. A job submitted twice is one job, and after a restart
+    /// the journal's results belong to the new plan. A file's identity is its path, size, modification time and header;
+    /// contents are not read again.
     ///
     /// - Parameters:
     ///   - specText: The job file's text.
     ///   - output: Absolute path of the output directory.
-    /// - Returns: SHA-256 over all of it.
+    /// - Returns: The SHA-256 over the text, the path and the identities.
     public func fingerprint(specText: String, output: String) -> BlobDigest {
         var hash = SHA256()
         func absorb(_ text: String) {
-            // Lengths keep neighbouring texts apart.
+            // Lengths separate neighbouring texts.
             hash.update(data: Array("\(text.utf8.count):".utf8))
             hash.update(data: Array(text.utf8))
         }

@@ -2,7 +2,9 @@ public import Identifiers
 public import KroneckerFactors
 public import LinearAlgebra
 
-/// What the files that a job names hold, read from their headers: the only thing that planning knows of them.
+/// The contents of a job's files, read from their headers.
+///
+/// Planning knows nothing else of the files.
 public struct JobInventory: Equatable, Sendable {
     /// Every file that the job reads; slices refer to it by position.
     public var files: [InputFile]
@@ -12,17 +14,17 @@ public struct JobInventory: Equatable, Sendable {
     public var checkpoints: [TaskName: CheckpointInventory]
     /// The captures of the tasks that bring rows.
     public var captures: [TaskName: CaptureInventory]
-    /// The finished factor sets of the tasks that bring them.
+    /// The finished factor sets of the tasks that have them.
     public var factorSets: [TaskName: FactorSetInventory]
-    /// The tasks whose checkpoint is the base itself, however its path is written.
+    /// The tasks whose checkpoint is the base itself, also when its path is written differently.
     public var baseTasks: Set<TaskName> = []
-    /// What the reading of the files found that a person should know.
+    /// The notices found while reading the files.
     public var notices: [JobNotice] = []
 
-    /// The kinds of the checkpoints' tensors.
+    /// The kinds of the tensors in all checkpoints.
     public var tensorKinds: TensorKinds { TensorKinds([base] + checkpoints.values) }
 
-    /// Collects what was read.
+    /// Collects the contents of the files.
     public init(
         files: [InputFile] = [], base: CheckpointInventory = CheckpointInventory(location: "", shards: []),
         checkpoints: [TaskName: CheckpointInventory] = [:], captures: [TaskName: CaptureInventory] = [:],
@@ -36,7 +38,7 @@ public struct JobInventory: Equatable, Sendable {
     }
 }
 
-/// A file that a job reads, and what tells it from another of the same name.
+/// A file that a job reads, and its identity.
 public struct InputFile: Hashable, Sendable, Codable {
     /// Absolute path, links resolved.
     public var path: String
@@ -46,7 +48,7 @@ public struct InputFile: Hashable, Sendable, Codable {
     public var modificationTime: Int64
     /// SHA-256 of the safetensors header with its length.
     public var headerDigest: BlobDigest
-    /// What the file is for: `base`, `checkpoint of "x"`, `capture of "x"`, `factors of "x"`.
+    /// The file's role: `base`, `checkpoint of "x"`, `capture of "x"`, `factors of "x"`.
     public var role: String
 
     /// Describes a file.
@@ -59,7 +61,7 @@ public struct InputFile: Hashable, Sendable, Codable {
     }
 }
 
-/// Bytes of an input file.
+/// A range of bytes in an input file.
 public struct FileSlice: Hashable, Sendable, Codable {
     /// Position in ``JobInventory/files``.
     public var file: Int
@@ -68,7 +70,7 @@ public struct FileSlice: Hashable, Sendable, Codable {
     /// Number of bytes.
     public var byteCount: UInt64
 
-    /// Cuts bytes out of a file.
+    /// Describes a range of bytes.
     public init(file: Int, offset: UInt64, byteCount: UInt64) {
         self.file = file
         self.offset = offset
@@ -84,7 +86,7 @@ public struct TensorInventory: Hashable, Sendable {
     public var elementType: String
     /// The shape, outermost first.
     public var shape: [Int]
-    /// Where its bytes lie.
+    /// Its bytes.
     public var slice: FileSlice
 
     /// Describes a tensor.
@@ -95,7 +97,7 @@ public struct TensorInventory: Hashable, Sendable {
         self.slice = slice
     }
 
-    /// The type, when it is one to compute with; other tensors are copied bit for bit.
+    /// The type, when kfacd can compute with it; other tensors are copied bit for bit.
     public var floatingType: ElementType? { ElementType(rawValue: elementType) }
     /// Number of elements.
     public var elementCount: Int { shape.reduce(1, *) }
@@ -124,18 +126,20 @@ public struct CheckpointInventory: Equatable, Sendable {
     public var location: String
     /// The files.
     public var shards: [Shard]
-    /// The tensors by name, tied ones that the files leave out included.
+    /// The tensors by name, including tied ones that the files omit.
     public private(set) var tensors: [String: TensorInventory]
-    /// Tensors that are tied to another of the checkpoint, by their names.
+    /// The tensor to which each tied tensor is tied, by name.
     public private(set) var ties: [String: String] = [:]
-    /// What its `config.json` says; `nil` without one.
+    /// The content of its `config.json`; `nil` without one.
     public var configuration: ModelConfiguration?
-    /// Whether the model says that its weights are quantised.
+    /// Whether the model states that its weights are quantised.
     public var isQuantized: Bool
-    /// Which architecture the model says it is.
+    /// The architecture that the model states.
     public var modelType: String?
 
-    /// Notes that a tensor is tied to another; one that the files leave out is from then on the other under its name.
+    /// Records that a tensor is tied to another.
+    ///
+    /// A tensor that the files omit then becomes the other under its own name.
     public mutating func tie(_ name: String, to other: String) {
         guard let tensor = tensors[other] else { return }
         ties[name] = other
@@ -155,16 +159,16 @@ public struct CheckpointInventory: Equatable, Sendable {
     }
 }
 
-/// Rows of a capture tensor, as they lie in one file.
+/// Rows of a capture tensor in one file.
 public struct RowSlice: Hashable, Sendable, Codable {
     /// The rows' bytes.
     public var slice: FileSlice
     /// Number of rows.
     public var rows: Int
-    /// Which row of the file's own tensor the first one is.
+    /// The number of the first row in the file's own tensor.
     public var firstRow: Int
 
-    /// Cuts rows out of a file.
+    /// Describes rows of a file.
     public init(slice: FileSlice, rows: Int, firstRow: Int = 0) {
         self.slice = slice
         self.rows = rows
@@ -180,7 +184,7 @@ public struct CapturedRows: Hashable, Sendable {
     public var columns: Int
     /// The element type.
     public var elementType: ElementType
-    /// The rows' places, in file order.
+    /// The slices that hold the rows, in file order.
     public var slices: [RowSlice]
 
     /// Describes captured rows.
@@ -244,7 +248,7 @@ public struct CaptureInventory: Equatable, Sendable {
     /// The captured parameters.
     public var parameters: [ParameterName: Parameter]
 
-    /// Collects what the captures of a task hold.
+    /// Collects the contents of a task's captures.
     public init(probes: Int, layers: [LayerName: Layer], parameters: [ParameterName: Parameter]) {
         self.probes = probes
         self.layers = layers
@@ -262,7 +266,7 @@ public struct FactorSetInventory: Equatable, Sendable {
         public var elementType: ElementType
         /// Whether the tensor is a packed lower triangle rather than a square.
         public var isPacked: Bool
-        /// Where its bytes lie.
+        /// Its bytes.
         public var slice: FileSlice
 
         /// Describes a stored factor.
@@ -274,14 +278,14 @@ public struct FactorSetInventory: Equatable, Sendable {
         }
     }
 
-    /// The convention of the factors, as the file's metadata tells it.
+    /// The convention of the factors, from the file's metadata.
     public var normalization: FactorNormalization
     /// N_t.
     public var samples: Int
-    /// The factors by what they belong to.
+    /// The factors by name.
     public var factors: [FactorName: Factor]
 
-    /// Collects what a factor set holds.
+    /// Collects the contents of a factor set.
     public init(normalization: FactorNormalization, samples: Int, factors: [FactorName: Factor]) {
         self.normalization = normalization
         self.samples = samples

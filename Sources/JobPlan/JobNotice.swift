@@ -1,24 +1,24 @@
 import Identifiers
 
-/// Something that a person should know of a job, and that does not stop it.
+/// A remark about a job that does not stop it.
 ///
-/// Shown by `plan`, `submit` and `run`, and written to the report. What stops a job is a ``JobProblem``.
+/// `plan`, `submit` and `run` show it, and the report contains it. A ``JobProblem`` stops the job.
 public struct JobNotice: Hashable, Sendable, Codable, CustomStringConvertible {
-    /// Where: `job.yaml:12:5`, or a file.
+    /// The place: `job.yaml:12:5`, or a file.
     public let location: String
-    /// What is so, and what to do when it is not what was meant, in whole sentences.
+    /// The fact, and what to do if it was not intended, in whole sentences.
     public let message: String
 
-    /// States what is so at a place; both are made printable.
+    /// States a fact at a place; both texts are made printable.
     public init(at location: String, _ message: String) {
         self.location = location.sentence
         self.message = message.sentence
     }
 
-    /// `where: what`.
+    /// `location: message`.
     public var description: String { "\(location): \(message)" }
 
-    /// Each notice once, cut by `CutList`.
+    /// Distinct notices, cut by `CutList`.
     static func limited(_ notices: [JobNotice]) -> [JobNotice] {
         var seen: Set<JobNotice> = []
         let distinct = notices.filter { seen.insert($0).inserted }

@@ -1,9 +1,9 @@
 public import Identifiers
 
 extension JobPlan {
-    /// The outputs of other units that a unit reads, in the order in which it reads them.
+    /// The outputs of other units that a unit reads, in reading order.
     ///
-    /// Units that only need others to be finished, such as the report, read none of their blobs.
+    /// A unit that only waits for others, such as the report, reads none of their blobs.
     public func blobs(readBy unit: WorkUnit) -> [UnitOutput] {
         switch unit.operation {
         case .worker(let operation): operation.blobs
@@ -17,12 +17,12 @@ extension JobPlan {
         }
     }
 
-    /// A worker unit's key, once the blobs that it reads are known.
+    /// A worker unit's key, when the digests of its input blobs are known.
     ///
     /// - Parameters:
     ///   - unit: The unit.
-    ///   - digest: An input's digest, when it is known.
-    /// - Returns: The key, or `nil` for a unit of the coordinator's or one with unknown inputs.
+    ///   - digest: An input's digest, or `nil` when unknown.
+    /// - Returns: The key, or `nil` for a coordinator's unit or a unit with unknown inputs.
     public func key(of unit: WorkUnit, digest: (UnitOutput) -> BlobDigest?) -> UnitKey? {
         guard case .worker(let operation) = unit.operation else { return nil }
         struct UnknownInput: Error {}
@@ -33,14 +33,14 @@ extension JobPlan {
         return named.map { UnitKey(of: $0, files: inventory.files) }
     }
 
-    /// Block by block, so that the order does not depend on a dictionary's.
+    /// The outputs block by block, so that the order does not depend on a dictionary.
     private func inBlockOrder(_ outputs: [FactorName: UnitOutput]) -> [UnitOutput] {
         blocks.flatMap { block in
             block.factors.compactMap { outputs[FactorName(owner: block.name, side: $0.side)] }
         }
     }
 
-    /// A blob for each parameter of each block that was merged by factors.
+    /// One blob for each parameter of each block that is merged by factors.
     private var mergedParameters: [UnitOutput] {
         blocks.flatMap { block in
             block.parameters.indices.compactMap { position in
@@ -51,11 +51,11 @@ extension JobPlan {
 }
 
 extension JobSpec {
-    /// The matrices of a target's regularizer file: a set a Kronecker product, or a set a task.
+    /// The matrices of a target's regularizer file: one set for each Kronecker product, or one for each task.
     ///
     /// - Parameters:
-    ///   - target: What the regularizer is for.
-    ///   - terms: The Kronecker products of the targets that are sums over tasks.
+    ///   - target: The target of the regularizer.
+    ///   - terms: The Kronecker products of targets that are sums over tasks.
     ///   - factors: Each task's factors.
     /// - Returns: The sets, in the order of the file.
     func regularizerSets(
@@ -68,7 +68,7 @@ extension JobSpec {
 }
 
 extension WorkUnit {
-    /// Number of the blobs that the unit makes.
+    /// The number of blobs that the unit makes.
     public var blobCount: Int {
         guard case .worker(let operation) = operation else { return 0 }
         return switch operation {

@@ -1,10 +1,10 @@
 public import Identifiers
 
-/// What a finished unit contributes to the samples that were processed.
+/// The share of a finished unit in the processed samples.
 public struct SampleShare: Equatable, Sendable {
     /// The task whose captures the unit reads.
     public var task: TaskName
-    /// How many of the task's samples it stands for, a fraction as a rule.
+    /// The number of the task's samples, usually a fraction.
     public var samples: Double
 
     /// States a share.
@@ -15,14 +15,15 @@ public struct SampleShare: Equatable, Sendable {
 }
 
 extension JobPlan {
-    /// The samples that the units on captures stand for: every factor of a task has an equal share of the task's
-    /// samples, and every part of a factor one by its rows.
+    /// The samples that each unit on captures stands for.
     ///
-    /// Once all of a task's factors are there, its shares add up to its samples.
+    /// Every factor of a task has an equal share of the task's samples. A part of a factor has a share by its rows.
+    ///
+    /// The shares of all factors of a task add up to its samples.
     public var sampleShares: [UnitIndex: SampleShare] {
         var shares: [UnitIndex: SampleShare] = [:]
         for task in inventory.captures.keys {
-            // A factor that several layers share is computed once.
+            // A factor that several layers share is computed only once.
             let factors = Set((factorOutputs[task] ?? [:]).values.map(\.unit)).map(captureReaders)
             let samples = Double(inventory.samples(of: task)) / Double(max(factors.count, 1))
             for readers in factors {
@@ -36,7 +37,7 @@ extension JobPlan {
         return shares
     }
 
-    /// The units that read the rows of a factor: the one that makes it, or those of its parts.
+    /// The units that read a factor's rows: the unit that makes it, or the units of its parts.
     private func captureReaders(of factor: UnitIndex) -> [(unit: UnitIndex, rows: Int)] {
         let unit = units[factor.position]
         switch unit.operation {

@@ -1,51 +1,54 @@
 public import Identifiers
 
-/// A job's work: its units with fixed chunks, a fixed order of sums, and what each takes.
+/// A job's work: its units with fixed chunks, the fixed order of sums, and the cost of each unit.
 ///
-/// It does not know how many workers exist: placement can then never change a byte of the result.
-/// Source: DESIGN section 5.
+/// The plan does not depend on the number of workers, so placement never changes a byte of the result. Source: DESIGN
+/// section 5.
 public struct JobPlan: Equatable, Sendable {
-    /// Rises whenever the same job would be planned differently: a journal's results name units by their position.
+    /// Raise this whenever the same job would be planned differently, because a journal's results name units by
+    /// position.
     static let version = 3
 
-    /// What was asked for.
+    /// The user's request.
     public let spec: JobSpec
-    /// What the files hold.
+    /// The contents of the files.
     public let inventory: JobInventory
     /// The blocks with curvature, ordered by name.
     public let blocks: [CurvatureBlock]
-    /// The units; dependencies stand before what depends on them.
+    /// The units; each stands after the units that it depends on.
     public let units: [WorkUnit]
-    /// Where each task's factors come from.
+    /// The output that holds each factor of each task.
     public let factorOutputs: [TaskName: [FactorName: UnitOutput]]
-    /// The unit that accumulates each factor, or measures its inner products; none where nothing asks for either.
+    /// The unit that accumulates each factor or measures its inner products; none when neither is needed.
     public let accumulations: [FactorName: UnitIndex]
     /// The units that sum each layer's factors into the optimal form, by layer; none for the other forms.
     public let optimalAccumulations: [String: UnitIndex]
-    /// The matrices of each target's regularizer, one dictionary a Kronecker product; full blocks are in the first.
+    /// The matrices of each target's regularizer, one dictionary for each Kronecker product; full blocks are in the
+    /// first.
     ///
-    /// Empty for the per-task form, which is made of ``factorOutputs``.
+    /// Empty for the per-task form, which uses ``factorOutputs``.
     public let regularizerTerms: [TargetName: [[FactorName: UnitOutput]]]
     /// The units that invert the accumulated factors of each target.
     public let inversions: [TargetName: [FactorName: UnitIndex]]
     /// The units that evaluate task vectors against each task's factors, by task and block.
     public let interferences: [TaskName: [String: UnitIndex]]
-    /// The units that evaluate a task's own vector against the regularizer that leaves it out, by task and block: one a
-    /// Kronecker product, whose sum is the penalty.
+    /// The units that evaluate a task's own vector against the regularizer without that task, by task and block.
+    ///
+    /// There is one unit for each Kronecker product; their sum is the penalty.
     public let regularizerPenalties: [TaskName: [String: [UnitIndex]]]
     /// The units that merge blocks, by block.
     public let blockMerges: [String: UnitIndex]
-    /// The regularizers to form, in the order of every accumulation's blobs.
+    /// The regularizers to form, in the order of each accumulation's blobs.
     public let targets: [TargetName]
-    /// What a person should know of the job, and that does not stop it.
+    /// The remarks about the job.
     public let notices: [JobNotice]
 
-    /// Plans a job that has been validated.
+    /// Plans a validated job.
     ///
     /// - Parameters:
-    ///   - spec: What was asked for.
-    ///   - inventory: What the files hold.
-    ///   - limits: Borders of chunks and parts; they are part of the result's definition.
+    ///   - spec: The user's request.
+    ///   - inventory: The contents of the files.
+    ///   - limits: Sizes of chunks and parts; they are part of the result's definition.
     /// - Throws: ``JobRefusal`` with all problems when the job cannot be planned.
     public init(spec: JobSpec, inventory: JobInventory, limits: PlanLimits = PlanLimits()) throws(JobRefusal) {
         let problems = spec.problems(against: inventory)
@@ -75,32 +78,32 @@ public struct JobPlan: Equatable, Sendable {
     /// The tasks with a checkpoint, in the job's order.
     public var mergedTasks: [TaskSpec] { spec.tasks.filter { $0.model != nil } }
 
-    /// The weight w_t of a task in λ_t: as given, else its sample count.
+    /// The weight w_t of a task in λ_t: the given one, else its sample count.
     public func curvatureWeight(of task: TaskName) -> Double {
         inventory.curvatureWeight(of: task, in: spec)
     }
 
-    /// The largest memory that any worker unit takes, in bytes, with the unit that takes it.
+    /// The worker unit that needs the most memory.
     public var largestWorkerUnit: WorkUnit? {
         units.filter(\.isForWorker).max { $0.cost.memoryBytes < $1.cost.memoryBytes }
     }
 }
 
-/// Borders of chunks and parts.
+/// Sizes of chunks and parts.
 ///
-/// They are part of the result's definition: change them and bits change.
+/// They are part of the result's definition: changing them changes bits.
 public struct PlanLimits: Equatable, Sendable {
-    /// Most rows of a chunk whose product is one fp32 sum.
+    /// The most rows of a chunk, whose product is one fp32 sum.
     ///
     /// Measured: adding chunks of 4096 rows in fp64 costs 2 %.
     public var chunkRows = 4096
-    /// Multiply-adds above which a factor is computed in parts, so that one giant layer keeps several workers busy.
+    /// Multiply-adds above which a factor is computed in parts, so that one large layer keeps several workers busy.
     public var partMultiplyAdds = 4.0e12
 
-    /// The borders that kfacd uses.
+    /// The sizes that kfacd uses.
     public init() {}
 
-    /// Other borders, for tests.
+    /// Other sizes, for tests.
     public init(chunkRows: Int, partMultiplyAdds: Double) {
         self.chunkRows = chunkRows
         self.partMultiplyAdds = partMultiplyAdds
@@ -108,14 +111,14 @@ public struct PlanLimits: Equatable, Sendable {
 }
 
 extension JobInventory {
-    /// N_t: the samples of a task's captures or factors.
+    /// N_t, the number of samples of a task's captures or factors.
     public func samples(of task: TaskName) -> Int {
         if let set = factorSets[task] { return set.samples }
         guard let captures = captures[task] else { return 0 }
         return captures.layers.values.map(\.samples).max() ?? captures.parameters.values.map(\.samples).max() ?? 0
     }
 
-    /// w_t: as given in the job, else the sample count.
+    /// w_t: the job's value, else the sample count.
     func curvatureWeight(of task: TaskName, in spec: JobSpec) -> Double {
         spec.tasks.first { $0.name == task }?.curvatureWeight ?? Double(samples(of: task))
     }

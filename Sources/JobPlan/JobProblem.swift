@@ -1,33 +1,34 @@
 import Identifiers
 
-/// One thing that is wrong with a job, written for the person who must mend it.
+/// One problem of a job, written for the person who must correct it.
 ///
-/// Sentence: where: what is wrong; what was expected. What to do. All problems of a job are reported together.
+/// The sentence's order is: place, what is wrong, what was expected, what to do. All problems of a job are reported
+/// together.
 public struct JobProblem: Hashable, Sendable, Codable, CustomStringConvertible {
-    /// Where: `job.yaml:12:5`, a file, or a file and a tensor.
+    /// The place: `job.yaml:12:5`, a file, or a file and a tensor.
     public let location: String
     /// What is wrong, what was expected and what to do, in whole sentences.
     public let message: String
 
-    /// States what is wrong at a place; both are made printable.
+    /// States a problem at a place; both texts are made printable.
     public init(at location: String, _ message: String) {
         self.location = location.sentence
         self.message = message.sentence
     }
 
-    /// `where: what`.
+    /// `location: message`.
     public var description: String { "\(location): \(message)" }
 }
 
-/// The reason why a job was not accepted: everything that is wrong with it.
+/// The reason why a job was not accepted: all of its problems.
 public struct JobRefusal: Error, Equatable, Sendable, CustomStringConvertible {
     /// The problems, in the order of the job file, cut by `CutList`.
     public let problems: [JobProblem]
 
-    /// Whether nothing is known to be wrong with the job: it could not be checked to the end.
+    /// Whether the check was interrupted; then the job may still be correct.
     public let isInterruption: Bool
 
-    /// States why a job was not checked to the end.
+    /// States why the check of a job did not finish.
     public init(interruption: String) {
         problems = [JobProblem(at: "the check of the job file", "\(interruption).")]
         isInterruption = true
@@ -41,6 +42,6 @@ public struct JobRefusal: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// A line a problem.
+    /// One line for each problem.
     public var description: String { problems.lazy.map(\.description).cutLines }
 }

@@ -2,8 +2,9 @@ import Identifiers
 import TaskArithmetic
 
 extension JobSpec {
-    /// Layers whose weight and bias are given different parameters: both are one matrix of a merge under factors, so
-    /// only one setting could hold, and the other would be lost without a word.
+    /// Reports layers whose weight and bias have different parameters.
+    ///
+    /// A merge by factors treats both as one matrix, so one of the settings would be lost silently.
     func blockSettingProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
         guard outputs.contains(.merged), method.needsFactors else { return [] }
         let settings = MergeSettings(spec: self, base: inventory.base)

@@ -1,10 +1,10 @@
 import Identifiers
 
 extension JobSpec {
-    /// The most samples that a file can be believed to have: beyond it counts are no exact numbers any more.
+    /// The most samples that are accepted; larger counts are not exact in fp64.
     private static var samplesMax: Int { 1 << 53 }
 
-    /// λ_t = w_t / Σ w_s: weights whose sum overflows would leave no task any share.
+    /// λ_t = w_t / Σ w_s: if the sum of weights overflows, every task's share becomes 0.
     func curvatureWeightProblems(_ inventory: JobInventory) -> [JobProblem] {
         let curved = tasks.filter(\.hasCurvature)
         var problems = curved.compactMap { task -> JobProblem? in

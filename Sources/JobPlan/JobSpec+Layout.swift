@@ -1,11 +1,12 @@
 import Identifiers
 
 extension JobSpec {
-    /// Square layers of a model that stores other layers as `[in, out]`: nothing in a square's shape says which way it
-    /// lies, and a wrong guess merges its transpose.
+    /// Reports square layers of a model that stores other layers as `[in, out]`.
     ///
-    /// A base stores `[in, out]` when it says that it is of an architecture whose linear maps are Conv1D, or when a
-    /// layer's bias is as long as its weight's rows are.
+    /// A square's shape does not tell its orientation, and a wrong guess would merge its transpose.
+    ///
+    /// A base stores `[in, out]` when its stated architecture uses Conv1D for linear maps, or when a layer's bias is as
+    /// long as its weight's rows.
     func layoutProblems(_ blocks: [CurvatureBlock], _ base: CheckpointInventory) -> [JobProblem] {
         guard let evidence = Self.transposedLayer(in: base) else { return [] }
         let squares = blocks.filter { block in
@@ -25,7 +26,7 @@ extension JobSpec {
         ]
     }
 
-    /// Why a base is known to store layers as `[in, out]`.
+    /// The evidence that a base stores layers as `[in, out]`.
     private enum TransposedLayer {
         case architecture(String)
         case layer(String, shape: [Int])
@@ -38,7 +39,7 @@ extension JobSpec {
             }
         }
 
-        /// Whether a layer may be one of them: of an architecture, only those that Conv1D makes.
+        /// Whether the evidence concerns a layer; an architecture's name concerns only the layers made by Conv1D.
         func concerns(_ layer: String) -> Bool {
             guard case .architecture = self else { return true }
             return ["c_attn", "c_proj", "c_fc", "q_attn"].contains { layer == $0 || layer.hasSuffix(".\($0)") }

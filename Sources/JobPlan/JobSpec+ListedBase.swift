@@ -1,20 +1,21 @@
 import Identifiers
 import TaskArithmetic
 
-/// The base among the models: mergekit files may list it, and under methods that average it counts with its weight.
+/// The base as an entry of "models". mergekit files may list it; under methods that average, it counts with its weight.
 extension JobSpec {
-    /// Whether there is anything to merge: a task's checkpoint, or under `linear` the base alone.
+    /// Whether there is anything to merge: a task's checkpoint, or the base alone under `linear`.
     public var mergesAnything: Bool {
         tasks.contains { $0.model != nil } || (method == .linear && listedBase != nil)
     }
 
-    /// The same job with every entry that is the base itself known as such, however its path is written.
+    /// The same job, with every entry that is the base itself marked as such, also when its path is written
+    /// differently.
     ///
-    /// The base with captures or factors stays a task of the regularizer, and under `kfac`, which needs its factors, of
-    /// the merge too.
+    /// A base entry with captures or factors stays a task of the regularizer. Under `kfac`, which needs its factors, it
+    /// also stays a task of the merge.
     ///
-    /// - Parameter inventory: What the files hold; the checkpoints of such entries leave it.
-    /// - Returns: The job, and the problems of entries that list the base more than once.
+    /// - Parameter inventory: The contents of the files; the checkpoints of such entries are removed from it.
+    /// - Returns: The job, and the problems of entries that list the base again.
     public func settlingListedBase(in inventory: inout JobInventory) -> (spec: JobSpec, problems: [JobProblem]) {
         var spec = self
         var problems: [JobProblem] = []
@@ -37,7 +38,7 @@ extension JobSpec {
         return (spec, problems)
     }
 
-    /// What forbids to merge with the base among the models.
+    /// Problems of a merge with the base among the models.
     func listedBaseProblems() -> [JobProblem] {
         guard let listedBase, outputs.contains(.merged) else { return [] }
         if tasks.isEmpty, method != .linear {

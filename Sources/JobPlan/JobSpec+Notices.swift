@@ -2,10 +2,10 @@ import Identifiers
 import TaskArithmetic
 
 extension JobSpec {
-    /// Everything that a person should know of the job: of its file, of the files that it names, and of both together.
+    /// All remarks about the job: about its file, about the files that it names, and about both together.
     ///
-    /// A part of the program that learns such a thing adds it where it learns it: the reader of the job file to
-    /// ``notices``, the reader of the files to ``JobInventory/notices``, and what follows from both stands here.
+    /// Each remark is added where it is found: by the reader of the job file to ``notices``, by the reader of the files
+    /// to ``JobInventory/notices``, and here when it follows from both.
     public func allNotices(against inventory: JobInventory) -> [JobNotice] {
         let settings = MergeSettings(spec: self, base: inventory.base)
         return JobNotice.limited(
@@ -92,7 +92,7 @@ extension JobSpec {
 }
 
 extension [String] {
-    /// The first few names in quotes, and how many more there are: no message prints an unbounded list.
+    /// The first few names in quotes, and the number of the rest; no message prints an unbounded list.
     var quotedList: String {
         let shown = 4
         let names = prefix(shown).map { "\"\($0.excerpt)\"" }.joined(separator: ", ")

@@ -5,7 +5,7 @@ import Spelling
 import TaskArithmetic
 
 extension JobSpec {
-    /// Everything that is wrong with the job, held against what its files hold; empty when it can be planned.
+    /// All problems of the job against the contents of its files; empty when the job can be planned.
     ///
     /// Source: DESIGN section 1, "validation happens at submit, before any work".
     public func problems(against inventory: JobInventory) -> [JobProblem] {
@@ -52,7 +52,7 @@ extension JobSpec {
         return problems + listedBaseProblems() + inverseProblems()
     }
 
-    /// A sum of Kronecker products has no inverse of that form.
+    /// A sum of several Kronecker products has no inverse of that form.
     private func inverseProblems() -> [JobProblem] {
         guard outputs.contains(.inverses) else { return [] }
         let regularizer = curvature.regularizer
@@ -76,7 +76,7 @@ extension JobSpec {
         }
     }
 
-    /// From as many products as tasks on, the optimal form is the per-task form.
+    /// With as many products as tasks, the optimal form equals the per-task form.
     private func rankProblems(_ curved: [TaskSpec]) -> [JobProblem] {
         guard curvature.regularizer.form == .optimal, let rank = curvature.regularizer.rank else { return [] }
         let leavesOneOut =
@@ -138,7 +138,7 @@ extension JobSpec {
 
     // MARK: - Checkpoints
 
-    /// The checkpoints held against the base.
+    /// The comparisons of the checkpoints with the base.
     func comparisons(_ inventory: JobInventory) -> [CheckpointComparison] {
         tasks.compactMap { task in
             inventory.checkpoints[task.name].map { CheckpointComparison(of: task, $0, against: inventory.base, self) }

@@ -2,32 +2,32 @@ import Identifiers
 import Yams
 
 extension JobSpec {
-    /// Reads a job file; every problem of form is reported, not only the first.
+    /// Reads a job file and reports all problems of form.
     ///
     /// - Parameters:
     ///   - yaml: The file's text.
     ///   - fileName: The file's name, for messages.
-    /// - Throws: ``JobRefusal`` with all problems of form; whether the files exist is checked later.
+    /// - Throws: ``JobRefusal`` with all problems of form; the existence of the files is checked later.
     public init(yaml: String, fileName: String) throws(JobRefusal) {
         let (spec, problems) = Self.reading(yaml: yaml, fileName: fileName)
         guard let spec, problems.isEmpty else { throw JobRefusal(problems: problems) }
         self = spec
     }
 
-    /// Reads as much of a job file as can be understood, so that its files can be looked at all the same.
+    /// Reads as much of a job file as possible, so that its files can be checked despite problems.
     ///
     /// - Parameters:
     ///   - yaml: The file's text.
     ///   - fileName: The file's name, for messages.
-    ///   - output: Path of an output directory in place of the file's own, which may then be missing.
-    /// - Returns: What was understood, or `nil` when too little was; and every problem of form.
+    ///   - output: The path of an output directory that replaces the file's own; the file may then have none.
+    /// - Returns: The job, or `nil` when too little could be read, and every problem of form.
     public static func reading(
         yaml: String, fileName: String, output: String? = nil
     ) -> (spec: JobSpec?, problems: [JobProblem]) {
         if let problem = JobFileLimits.problem(ofText: yaml, fileName: fileName) { return (nil, [problem]) }
         let root: Node?
         do {
-            // Some editors begin a file with a byte order mark, which is no part of its text.
+            // Some editors begin a file with a byte order mark, which is not part of its text.
             let hasMark = yaml.unicodeScalars.first == "\u{FEFF}"
             root = try Yams.compose(yaml: hasMark ? String(yaml.unicodeScalars.dropFirst()) : yaml)
         } catch {
@@ -47,7 +47,7 @@ extension JobSpec {
     }
 }
 
-/// What the YAML parser objects to, as one sentence with its line.
+/// The YAML parser's error, as one sentence with its line.
 private func syntaxProblem(_ error: any Error, fileName: String) -> JobProblem {
     guard let error = error as? YamlError else { return JobProblem(at: fileName, "\(error)") }
     switch error {

@@ -3,49 +3,52 @@ public import KroneckerFactors
 public import LinearAlgebra
 public import TaskArithmetic
 
-/// What a user asks for: a job file, read and checked for form, not yet held against the files that it names.
+/// The user's request: a job file, checked for form but not yet against the files that it names.
 ///
 /// Source: DESIGN section 1. A superset of mergekit's configuration.
 public struct JobSpec: Equatable, Sendable {
-    /// The merge method, by its name in the file.
+    /// The merge method.
     public var method: MergeMethod
-    /// Path of the base checkpoint θ_0, as written; under `linear` without a base that of the first model, whose layout
-    /// the merge then has.
+    /// Path of the base checkpoint θ_0, as written.
+    ///
+    /// Under `linear` without a base it is the path of the first model, which then gives the merge's layout.
     public var baseModel: Located<String>
-    /// The tasks, in the file's order, which is the order of every sum.
+    /// The tasks in the file's order, which is also the order of every sum.
     public var tasks: [TaskSpec]
-    /// The base's own entry among the models, which is no task: under methods that average it counts with its weight.
+    /// The base's own entry among the models.
+    ///
+    /// It is not a task; under methods that average it counts with its weight.
     public var listedBase: TaskSpec?
     /// Parameters for all tasks (`weight`, `normalize`, `lambda`).
     public var parameters: MergeParameters
-    /// Element type of the merged checkpoint; the base's, tensor by tensor, when absent.
+    /// Element type of the merged checkpoint; each tensor keeps the base's type when absent.
     public var outputType: ElementType?
-    /// Whether NaN and infinity in checkpoints are merged as they are, and counted, rather than refused.
+    /// Whether NaN and infinity in checkpoints are merged and counted, or refused.
     public var nonFinite = NonFiniteValues.refuse
-    /// What concerns the curvature.
+    /// The settings for curvature.
     public var curvature: CurvatureSpec
-    /// What to write.
+    /// The files to write.
     public var outputs: Set<JobOutput>
     /// Path of the output directory, as written.
     public var output: Located<String>
     /// Name of the job file, for messages.
     public var fileName: String
-    /// Patterns of tensors that are not merged: they stay the base's.
+    /// Patterns of tensors that are not merged but copied from the base.
     public var ignored: [Located<String>] = []
-    /// Which differences between the models' configurations are allowed.
+    /// The allowed differences between the models' configurations.
     public var allowedDifferences: AllowedDifferences = .none
-    /// What the reading of the file found that a person should know.
+    /// The remarks found while reading the file.
     public var notices: [JobNotice] = []
 }
 
-/// A value and where in the job file it stands.
+/// A value and its place in the job file.
 public struct Located<Value: Equatable & Sendable>: Equatable, Sendable {
     /// The value.
     public var value: Value
     /// `job.yaml:line:column`.
     public var location: String
 
-    /// Remembers where a value stands.
+    /// Combines a value with its place.
     public init(_ value: Value, at location: String) {
         self.value = value
         self.location = location
@@ -58,22 +61,22 @@ public struct TaskSpec: Equatable, Sendable {
     public var name: TaskName
     /// `job.yaml:line:column` of the entry.
     public var location: String
-    /// Path of the fine-tuned checkpoint; none for a task that only enters the regularizer.
+    /// Path of the fine-tuned checkpoint; `nil` for a task that is only in the regularizer.
     public var model: Located<String>?
     /// Patterns of capture files.
     public var captures: [Located<String>]
     /// Path of a finished factor set.
     public var factors: Located<String>?
-    /// Weight w_t in λ_t of equation 8; the sample count when absent.
+    /// Weight w_t in λ_t of equation 8; `nil` for the sample count.
     public var curvatureWeight: Double?
-    /// Parameters of this task alone, which precede the job's.
+    /// Parameters of this task, which take precedence over the job's.
     public var parameters: MergeParameters
 
-    /// Whether the task brings curvature, from captures or as factors.
+    /// Whether the task has curvature, from captures or as factors.
     public var hasCurvature: Bool { !captures.isEmpty || factors != nil }
 }
 
-/// mergekit's `parameters` that the supported methods know.
+/// The subset of mergekit's `parameters` that the supported methods use.
 public struct MergeParameters: Equatable, Sendable {
     /// Factor of the task vector; negative for negation.
     public var weight: ParameterSetting?
@@ -82,7 +85,7 @@ public struct MergeParameters: Equatable, Sendable {
     /// The paper's α, mergekit's `lambda`.
     public var lambda: ParameterSetting?
 
-    /// Parameters that the file does not set.
+    /// Parameters; those that the file does not set are `nil`.
     public init(
         weight: ParameterSetting? = nil, normalize: ParameterSetting? = nil, lambda: ParameterSetting? = nil
     ) {
@@ -94,7 +97,7 @@ public struct MergeParameters: Equatable, Sendable {
 
 /// Everything under the `kfac` key.
 public struct CurvatureSpec: Equatable, Sendable {
-    /// Globs over the layers and parameters that get factors; all that the captures hold when absent.
+    /// Globs over the layers and parameters that get factors; `nil` for all that the captures hold.
     public var layers: [Located<String>]?
     /// The convention of A and B.
     public var normalization: FactorNormalization = .tak
@@ -102,68 +105,72 @@ public struct CurvatureSpec: Equatable, Sendable {
     public var damping = DampingSpec()
     /// The regularizer's form, scale and targets.
     public var regularizer = RegularizerSpec()
-    /// Whether probes are basis vectors, one for each output, summed and not averaged.
+    /// Whether probes are basis vectors, one for each output; their products are summed, not averaged.
     public var hasExactProbes = false
     /// Whether the report holds the interference matrix.
     public var measuresInterference = true
-    /// How inputs are identified in the report.
+    /// How the report identifies inputs.
     public var inputDigests: InputDigests = .content
     /// Whether factor files hold packed triangles rather than full squares.
     public var storesPackedTriangles = false
 }
 
-/// How strongly, and relative to what, a factor's diagonal is raised before it is inverted.
+/// The damping of a factor's diagonal before inversion: its strength, and its reference.
 ///
-/// The default carries no unit: gradients or inputs in another unit change no merge.
+/// The default has no unit, so that a change of the unit of gradients or inputs changes no merge.
 ///
 /// Source: DESIGN section 2.4.
 public struct DampingSpec: Equatable, Sendable {
-    /// What the value is relative to.
+    /// The reference of the value.
     public var rule: DampingRule
     /// γ, at least 0.
     public var value: Double
 
-    /// Damps by a rule and its γ.
+    /// Damps by a rule and its value γ.
     public init(rule: DampingRule = .relative, value: Double = 0.1) {
         self.rule = rule
         self.value = value
     }
 }
 
-/// Which regularizers to assemble, and how.
+/// The regularizers to assemble, and their form.
 ///
 /// Source: DESIGN section 2.2.
 public struct RegularizerSpec: Equatable, Sendable {
     /// The regularizer's form.
     public enum Form: String, Equatable, Sendable, Codable, CaseIterable {
-        /// Eq. 8: factors are summed, the cost does not grow with the number of tasks.
+        /// Eq.
+        ///
+        /// 8: factors are summed; the cost does not grow with the number of tasks.
         case accumulated
-        /// The best sum of a few Kronecker products for eq. 7, from combinations of the tasks' factors.
+        /// The best sum of a few Kronecker products for eq.
+        ///
+        /// 7, made of combinations of the tasks' factors.
         case optimal
         /// Eq. 7: every task's factors, weighted.
         case perTask = "per_task"
     }
 
-    /// Which sums to form.
+    /// The sums to form.
     public enum Targets: Equatable, Sendable {
-        /// For each task, all the others.
+        /// For each task, the sum over all others.
         case leaveOneOut
         /// One sum over all tasks.
         case all
-        /// For these tasks, all the others.
+        /// For each named task, the sum over all others.
         case named([Located<TaskName>])
     }
 
     /// The regularizer's form.
     public var form: Form = .accumulated
-    /// Kronecker products a layer of the form ``Form/optimal``; 1 when absent.
+    /// Kronecker products of each layer for the form ``Form/optimal``; 1 when absent.
     public var rank: Located<Int>?
     /// The scale of the accumulated or optimal B.
     public var scale: RegularizerScale = .paper
-    /// Which sums to form.
+    /// The sums to form.
     public var targets: Targets = .leaveOneOut
 
-    /// Kronecker products that a layer's regularizer is summed into; `nil` for the per-task form, which sums none.
+    /// The number of Kronecker products in a layer's sum; `nil` for the per-task form, which has no sum.
     public var termCount: Int? {
         switch form {
         case .accumulated: 1
@@ -173,15 +180,15 @@ public struct RegularizerSpec: Equatable, Sendable {
     }
 }
 
-/// What becomes of NaN and infinity in checkpoints.
+/// The treatment of NaN and infinity in checkpoints.
 public enum NonFiniteValues: String, Equatable, Sendable, Codable, CaseIterable {
-    /// They are an error that names file, tensor and element.
+    /// They are an error; the message names file, tensor and element.
     case refuse
-    /// They pass through sums as IEEE 754 says, and are counted in the report.
+    /// They pass through sums by the rules of IEEE 754, and the report counts them.
     case allow
 }
 
-/// What a job can write.
+/// The outputs that a job can write.
 ///
 /// Source: DESIGN section 3.
 public enum JobOutput: String, Hashable, Sendable, Codable, CaseIterable {
@@ -197,10 +204,10 @@ public enum JobOutput: String, Hashable, Sendable, Codable, CaseIterable {
     case report
 }
 
-/// How the report identifies the files that were read.
+/// How the report identifies the input files.
 public enum InputDigests: String, Equatable, Sendable, Codable, CaseIterable {
-    /// SHA-256 of the whole file; read once more, beside the work.
+    /// SHA-256 of the whole file, which is read once more during the work.
     case content
-    /// SHA-256 of the header, with size and modification time; nothing is read twice.
+    /// SHA-256 of the header, with size and modification time; no file is read twice.
     case header
 }

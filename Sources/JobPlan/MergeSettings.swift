@@ -1,7 +1,7 @@
 import Identifiers
 import TaskArithmetic
 
-/// The values of mergekit's parameters for each tensor: a model's own precede the job's.
+/// The values of mergekit's parameters for each tensor; a model's own values take precedence over the job's.
 ///
 /// Source: mergekit's value grammar.
 public struct MergeSettings: Sendable {
@@ -9,46 +9,48 @@ public struct MergeSettings: Sendable {
     private let base: CheckpointInventory
     private let depth: NetworkDepth
 
-    /// Prepares the evaluation for the tensors of a base.
+    /// Prepares the evaluation for a base's tensors.
     public init(spec: JobSpec, base: CheckpointInventory) {
         self.spec = spec
         self.base = base
         depth = NetworkDepth(base: base)
     }
 
-    /// w_t of a tensor: the model's own, else the job's, else 1.
+    /// w_t of a tensor: the model's value, else the job's, else 1.
     public func weight(of task: TaskSpec, tensor: String) -> Double {
         value(task.parameters.weight, tensor) ?? value(spec.parameters.weight, tensor) ?? 1
     }
 
-    /// w_0 of a tensor, with which the base itself counts in an average; `nil` when it does not count.
+    /// w_0 of a tensor, the base's own weight in an average; `nil` when the base does not count.
     ///
-    /// It counts when it is listed among the models; and under `linear`, as in mergekit, also when it is not, if the
-    /// job's parameters give a weight to every model.
+    /// A listed base counts. Under `linear`, as in mergekit, an unlisted base also counts if the job's parameters give
+    /// every model a weight.
     public func baseWeight(tensor: String) -> Double? {
         guard spec.method != .taskArithmetic else { return nil }
         if let listed = spec.listedBase { return weight(of: listed, tensor: tensor) }
         return spec.method == .linear ? value(spec.parameters.weight, tensor) : nil
     }
 
-    /// α of a tensor, mergekit's `lambda`; 1 unless given, and always 1 under `linear`, which has none.
+    /// α of a tensor, mergekit's `lambda`; 1 by default, and always 1 under `linear`, which has none.
     public func scale(tensor: String) -> Double {
         spec.method == .linear ? 1 : value(spec.parameters.lambda, tensor) ?? 1
     }
 
-    /// Whether a tensor's weights are to be divided by their sum: as `normalize` says, else as the method does.
+    /// Whether a tensor's weights should be divided by their sum: by `normalize`, else by the method.
     public func averages(tensor: String) -> Bool {
         value(spec.parameters.normalize, tensor).map { $0 != 0 } ?? spec.method.averages
     }
 
-    /// Whether a tensor's weights are divided by their sum: under task arithmetic not when they cancel.
+    /// Whether a tensor's weights are divided by their sum.
+    ///
+    /// Task arithmetic does not divide when they cancel.
     public func divides(tensor: String) -> Bool {
         guard averages(tensor: tensor) else { return false }
-        // mergekit's own border.
+        // mergekit's threshold.
         return spec.method != .taskArithmetic || abs(weightSum(tensor: tensor)) >= 1e-8
     }
 
-    /// Σ w_t over the merged tasks, and the base where it counts; with shares Σ λ_t w_t.
+    /// Σ w_t over the merged tasks, and over the base if it counts; with shares Σ λ_t w_t.
     func weightSum(tensor: String, shares: TaskShares? = nil) -> Double {
         let weighted = spec.tasks.filter { $0.model != nil }
             .map { (name: $0.name, weight: weight(of: $0, tensor: tensor)) }.filter { $0.weight != 0 }
@@ -58,13 +60,13 @@ public struct MergeSettings: Sendable {
         }
     }
 
-    /// How a tensor without factors is merged.
+    /// The rule for a tensor without factors.
     public func elementwiseRule(tensor: String) -> ElementwiseRule {
         if spec.method.needsFactors || divides(tensor: tensor) { return .weightedMean }
         return spec.method == .linear ? .weightedSum : .taskArithmetic
     }
 
-    /// The tensors outside the blocks that gradients give their last value, and those whose place is unknown.
+    /// The tensors outside the blocks that take a gradient's last value, and those with an unknown place.
     var placesOutsideBlocks: (behind: [String], unknown: [String]) {
         let names = base.tensors.keys.filter { base.tensors[$0]?.floatingType != nil }.sorted()
         return (

@@ -1,6 +1,6 @@
 import Identifiers
 
-/// What a checkpoint's `config.json` says of the model: its values by key, those of parts as `text_config.hidden_act`.
+/// The values of a checkpoint's `config.json` by key; a part's keys look like `text_config.hidden_act`.
 public struct ModelConfiguration: Equatable, Sendable {
     /// The file, for messages.
     public var location: String
@@ -13,16 +13,17 @@ public struct ModelConfiguration: Equatable, Sendable {
         self.values = values
     }
 
-    /// Whether the model says that its output head is its embedding.
+    /// Whether the model states that its output head is tied to its embedding.
     public var tiesEmbeddings: Bool {
         values.contains { key, value in
             value == "true" && (key == "tie_word_embeddings" || key.hasSuffix(".tie_word_embeddings"))
         }
     }
 
-    /// Keys that change what weights mean, by the last part of their path.
+    /// Keys that change the meaning of weights, by the last part of their path.
     ///
-    /// Source: the configurations of the models in Hugging Face transformers. Sizes are told by shapes.
+    /// Source: the configurations of the models in Hugging Face transformers. Sizes are not listed, because shapes tell
+    /// them.
     static let meaningKeys: Set<String> = [
         "model_type", "architectures", "hidden_act", "hidden_activation", "activation_function", "feed_forward_proj",
         "ffn_activation", "rope_theta", "rope_scaling", "rope_local_base_freq", "rotary_pct", "rotary_emb_base",
@@ -38,19 +39,19 @@ public struct ModelConfiguration: Equatable, Sendable {
         "scale_attn_by_inverse_layer_idx",
     ]
 
-    /// Keys for which no value means none: a file that leaves them out differs from one that has them.
+    /// Keys whose absence means "none", so that a file without them differs from a file that sets them.
     private static let absentMeansNone: Set<String> = [
         "rope_scaling", "attn_logit_softcapping", "final_logit_softcapping",
     ]
 
-    /// A key that two files value differently.
+    /// A key with different values in two files.
     struct Difference: Equatable {
         var key: String
         var own: String
         var base: String
     }
 
-    /// The keys that change what weights mean and have different values, in order.
+    /// The keys that change the meaning of weights and have different values, in order.
     func differences(from base: ModelConfiguration) -> [Difference] {
         let paths = Set(values.keys).union(base.values.keys).filter { path in
             Self.meaningKeys.contains(path.split(separator: ".").last.map(String.init) ?? path)
@@ -65,7 +66,7 @@ public struct ModelConfiguration: Equatable, Sendable {
         }
     }
 
-    /// Numbers are the same however they are written: 1e-05 and 0.00001.
+    /// Compares numbers by value, however they are written: 1e-05 and 0.00001.
     private static func isSame(_ value: String, _ other: String) -> Bool {
         if value == other { return true }
         guard let number = Double(value), let second = Double(other) else { return false }
@@ -74,7 +75,7 @@ public struct ModelConfiguration: Equatable, Sendable {
 }
 
 extension JobSpec {
-    /// Whether a difference between configurations was allowed, by the key's path or its last part.
+    /// Whether the job allows a difference, by the key's path or its last part.
     func allowsDifference(of key: String) -> Bool {
         switch allowedDifferences {
         case .none: false
@@ -83,7 +84,7 @@ extension JobSpec {
         }
     }
 
-    /// Differences between the configurations of the base and of the models: refused, or noted where they are allowed.
+    /// Differences between the configurations of the base and the models: problems, or notices where they are allowed.
     func configurationFindings(_ inventory: JobInventory) -> (problems: [JobProblem], notices: [JobNotice]) {
         guard outputs.contains(.merged), let base = inventory.base.configuration else { return ([], []) }
         var (problems, notices): ([JobProblem], [JobNotice]) = ([], [])
@@ -92,7 +93,7 @@ extension JobSpec {
                 continue
             }
             for difference in own.differences(from: base) {
-                // What the tensors themselves have told.
+                // The tensors have already shown this difference.
                 if difference.key.hasSuffix("tie_word_embeddings"), !checkpoint.ties.isEmpty { continue }
                 let sentence =
                     "\"\(difference.key)\" is \(difference.own.excerpt) for task \"\(task.name)\"; the base has "
@@ -113,7 +114,7 @@ extension JobSpec {
     }
 }
 
-/// Which differences between configurations a job allows.
+/// The configuration differences that a job allows.
 public enum AllowedDifferences: Equatable, Sendable {
     /// None.
     case none

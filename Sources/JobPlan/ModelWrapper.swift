@@ -1,6 +1,6 @@
 import Identifiers
 
-/// What wraps a model and puts a module of its own before the names of its tensors, and how to save without it.
+/// Wrappers that put a module of their own before the names of a model's tensors, and how to save without them.
 enum ModelWrapper: String, CaseIterable {
     case dataParallel = "module"
     case compiled = "_orig_mod"
@@ -32,7 +32,7 @@ enum ModelWrapper: String, CaseIterable {
         }
     }
 
-    /// The wrappers that a text of modules consists of, outermost first; `nil` when anything else is in it.
+    /// The wrappers in a text of modules, outermost first; `nil` when the text contains anything else.
     private static func all(in modules: String) -> [ModelWrapper]? {
         var rest = modules[...]
         var found: [ModelWrapper] = []
@@ -46,8 +46,9 @@ enum ModelWrapper: String, CaseIterable {
         return found.isEmpty ? nil : found
     }
 
-    /// ` The model was wrapped by torch.compile. Save model._orig_mod, or rename: …`; only the renaming for modules
-    /// that are no known wrappers.
+    /// ` The model was wrapped by torch.compile.
+    ///
+    /// Save model._orig_mod, or rename: …`. For unknown modules only the renaming.
     static func advice(for modules: String, renaming: String) -> String {
         guard let wrappers = all(in: modules) else {
             return " Save it without them, or rename its tensors: \(renaming)."
@@ -59,14 +60,14 @@ enum ModelWrapper: String, CaseIterable {
 }
 
 extension NameMapping {
-    /// The change as a sentence without its start and end, and what to do.
+    /// The change and the remedy, as a sentence without its place.
     ///
     /// - Parameters:
-    ///   - total: How many names differ in all.
-    ///   - what: What has names, in the plural: `tensors`.
-    ///   - owner: What the second set belongs to: `the checkpoint of task "a"`.
-    ///   - first: What the first set belongs to: `the base`.
-    /// - Returns: Whole sentences, the first without the place where it is.
+    ///   - total: The number of differing names.
+    ///   - what: The named things, in the plural: `tensors`.
+    ///   - owner: The owner of the second set: `the checkpoint of task "a"`.
+    ///   - first: The owner of the first set: `the base`.
+    /// - Returns: Whole sentences, without the place at the start.
     func sentence(of total: Int, _ what: String, of owner: String, and first: String) -> String {
         let count = names.count == total ? "all \(total)" : "\(names.count) of \(total)"
         let start = "\(count) \(what) that differ by name in \(owner)"

@@ -1,35 +1,35 @@
 import Identifiers
 
-/// The one change that turns the names of a set into those of another: a beginning, an end, or modules between.
+/// One change that turns the names of a set into those of another: at the start, at the end, or of modules between.
 ///
-/// Wrappers of a model (data parallelism, compilation, adapters) and other versions of a library change every name in
-/// the same way. Whoever prints the differences one by one hides the cause.
+/// Wrappers of a model (data parallelism, compilation, adapters) and other library versions change all names in the
+/// same way. A list of all differences would hide this cause.
 struct NameMapping: Equatable {
-    /// What is changed.
+    /// A kind of change.
     enum Change: Equatable {
-        /// Names begin with the second text in place of the first.
+        /// The second text replaces the first at the start of names.
         case beginning(String, String)
-        /// Names end with the second text in place of the first.
+        /// The second text replaces the first at the end of names.
         case end(String, String)
-        /// The second modules stand in place of the first, once in a name.
+        /// The second modules replace the first, once in each name.
         case part(String, String)
-        /// These modules stand in the names of the second set wherever they are wrapped.
+        /// The names of the second set contain these modules in addition, at any place.
         case inserted(String)
-        /// These modules stand in the names of the first set wherever they are wrapped.
+        /// The names of the first set contain these modules in addition, at any place.
         case removed(String)
     }
 
-    /// What is changed.
+    /// The change.
     let change: Change
     /// Names of the second set by those of the first.
     let names: [String: String]
 
-    /// Names from which changes are guessed.
+    /// The number of names from which changes are guessed.
     private static let samples = 6
-    /// Changes that are tried on all names.
+    /// The number of changes that are tested on all names.
     private static let candidates = 12
 
-    /// Finds the change that explains most names, if it explains nearly all of the smaller set.
+    /// Finds the change that explains the most names, if it explains nearly all of the smaller set.
     ///
     /// - Parameters:
     ///   - first: Names that only the first set has.
@@ -41,7 +41,7 @@ struct NameMapping: Equatable {
             let names = Self.apply(change, first, second)
             if names.count > best?.names.count ?? 0 { best = (change, names) }
         }
-        // Nearly all: what is left has another cause, and is named besides.
+        // The few other names have another cause and are reported separately.
         guard let best, best.names.count >= 2, 5 * best.names.count >= 4 * min(first.count, second.count) else {
             return nil
         }
@@ -56,10 +56,10 @@ struct NameMapping: Equatable {
         var votes: [(change: Change, count: Int)] = []
         for sample in stride(from: 0, to: first.count, by: step).map({ first[$0] }) {
             let components = sample.split(separator: ".", omittingEmptySubsequences: false)
-            // The names that share most with the sample tell how it was changed.
+            // The names that share most with the sample show how it changed.
             let shared = found.map { sharedEnds($0, components) }
             let most = shared.map { $0.start + $0.end }.max() ?? 0
-            // A sample that shares its ends with many names was removed, not renamed: it tells nothing.
+            // A sample that shares its ends with many names was removed, not renamed, so it shows nothing.
             guard most > 0, shared.count(where: { $0.start + $0.end == most }) <= 8 else { continue }
             for (name, ends) in zip(found, shared) where ends.start + ends.end == most {
                 for change in changes(components, name, ends) {
@@ -94,7 +94,7 @@ struct NameMapping: Equatable {
         if ends.end == 0 {
             changes.append(.end(before.isEmpty ? "" : "." + text(before), after.isEmpty ? "" : "." + text(after)))
         }
-        // Modules that stand at the beginning once more, as in model.model.
+        // Modules that are repeated at the start, as in model.model.
         if new.count > old.count, new.suffix(old.count) == old[...] {
             changes.append(.beginning("", text(new.dropLast(old.count)) + "."))
         }
@@ -132,7 +132,7 @@ struct NameMapping: Equatable {
         return pairs
     }
 
-    /// A name without some modules, wherever they stand.
+    /// A name without some modules, at any place.
     private static func removing(_ part: String, from name: String) -> String {
         let part = part.split(separator: ".", omittingEmptySubsequences: false)
         var rest = name.split(separator: ".", omittingEmptySubsequences: false)[...]
@@ -153,7 +153,7 @@ struct NameMapping: Equatable {
 }
 
 extension Set<String> {
-    /// The name if the set has it and it is not the other one.
+    /// The name, if the set contains it and it is not the other one.
     fileprivate func contains(_ name: String, or other: String) -> String? {
         name != other && contains(name) ? name : nil
     }

@@ -1,24 +1,24 @@
-/// Where tensors lie in the depth of a network, told from their names and their order in the base.
+/// The depth of tensors in a network, from their names and their order in the base.
 ///
-/// A block is numbered by a path component (`model.layers.7.mlp.up_proj.weight` → 7). Every stack of blocks
-/// (`encoder.block`, `decoder.block`, `visual.blocks`) is a depth of its own: t = number / (blocks − 1), 1 for a stack
-/// of one block. What stands before the blocks (embeddings) has t = 0, what stands behind them (norm, head) has t = 1.
+/// A path component numbers a block (`model.layers.7.mlp.up_proj.weight` → 7). Every stack of blocks (`encoder.block`,
+/// `decoder.block`, `visual.blocks`) has its own depth: t = number / (blocks − 1), or 1 for a stack of one block.
+/// Tensors before the blocks (embeddings) have t = 0; tensors after them (norm, head) have t = 1.
 /// Source: mergekit's value grammar.
 public struct NetworkDepth: Equatable, Sendable {
-    /// Where a tensor stands.
+    /// The place of a tensor.
     public enum Place: Equatable, Sendable {
         /// In a block, at t.
         case block(Double)
         /// Before the blocks of its stack.
         case before
-        /// Behind the blocks of its stack.
+        /// After the blocks of its stack.
         case behind
-        /// Outside the blocks; neither name nor order tells where.
+        /// Outside the blocks, at an unknown side.
         case unknown
     }
 
     private let stacks: [String: BlockStack]
-    /// The position of each tensor in the base's files; empty when they are only sorted by name.
+    /// The position of each tensor in the base's files; empty when the files are sorted by name.
     private let order: [String: Int]
 
     /// Finds the stacks of a base.
@@ -39,7 +39,7 @@ public struct NetworkDepth: Equatable, Sendable {
         }
     }
 
-    /// Where the tensor stands; the stacks of the nearest enclosing module decide.
+    /// The tensor's place, relative to the stacks of the nearest enclosing module.
     public func place(of tensor: String) -> Place {
         let components = tensor.split(separator: ".", omittingEmptySubsequences: false)
         if let (prefix, block) = BlockStack.block(of: components, in: stacks), let stack = stacks[prefix] {
@@ -61,7 +61,7 @@ public struct NetworkDepth: Equatable, Sendable {
         return ends.contains { $0 < position } ? .behind : .before
     }
 
-    /// Whether the files hold the tensors by name, as writers do that sort them: such an order tells nothing.
+    /// Whether the files are sorted by name, as some writers do; such an order tells nothing.
     private static func isSorted(_ tensors: [TensorInventory]) -> Bool {
         // Some writers sort within each element type.
         Dictionary(grouping: tensors, by: \.elementType).values.allSatisfy { group in
@@ -76,15 +76,15 @@ struct BlockStack: Equatable, Sendable {
     var module: [Substring]
     /// The last block's number.
     var last: Int
-    /// The tensor of the stack that stands last in the base.
+    /// The stack's last tensor in the base.
     var lastTensor: String?
 
-    /// What lists of blocks are called in common architectures.
+    /// Common names of lists of blocks.
     private static let names: Set<Substring> = [
         "block", "blocks", "h", "layer", "layers", "resblocks", "stages", "decoder_layers", "encoder_layers",
     ]
 
-    /// The stack and the number of the block that a name stands in.
+    /// The stack and the block number of a name.
     static func block(of components: [Substring], in stacks: [String: BlockStack]) -> (prefix: String, block: Int)? {
         for (position, component) in components.enumerated() {
             guard let number = number(component) else { continue }
@@ -94,7 +94,7 @@ struct BlockStack: Equatable, Sendable {
         return nil
     }
 
-    /// The stacks among tensors, by their blocks' common name.
+    /// The stacks among tensors, by the common name of their blocks.
     static func find(in tensors: [String]) -> [String: BlockStack] {
         var lists: [String: [Int: Set<String>]] = [:]
         for tensor in tensors {
@@ -118,7 +118,7 @@ struct BlockStack: Equatable, Sendable {
         return stacks
     }
 
-    /// Whether numbered modules are blocks, and not the parts of a head (`classifier.0`, `classifier.3`).
+    /// Whether numbered modules are blocks, not the parts of a head (`classifier.0`, `classifier.3`).
     private static func isStack(_ prefix: String, _ blocks: [Int: Set<String>]) -> Bool {
         if let name = prefix.split(separator: ".").last, names.contains(name) { return true }
         guard blocks.count > 1, let first = blocks[0], let last = blocks[blocks.count - 1] else { return false }

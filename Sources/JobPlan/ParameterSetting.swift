@@ -1,20 +1,20 @@
 /// A merge parameter in mergekit's value grammar: a number, a gradient over the depth, or filtered values.
 ///
-/// Source: mergekit's `evaluate_setting`: a list of numbers is interpolated linearly at
-/// t = layer / (layers − 1); of filtered values the first whose filter is a substring of the tensor's name holds.
+/// Source: mergekit's `evaluate_setting`. A list of numbers is interpolated linearly at t = layer / (layers − 1). Among
+/// filtered values, the first whose filter is a substring of the tensor's name applies.
 public indirect enum ParameterSetting: Equatable, Sendable {
-    /// The same everywhere.
+    /// One value for all tensors.
     case scalar(Double)
     /// Linear interpolation over the depth of the network; at least one value.
     case gradient([Double])
-    /// The first match holds; a filter of `nil` or `*` matches all.
+    /// The first matching value applies; a filter of `nil` or `*` matches all tensors.
     case filtered([Filtered])
 
     /// One filtered value.
     public struct Filtered: Equatable, Sendable {
         /// Substring of the tensor's name; `nil` and `*` match all.
         public var filter: String?
-        /// The value where the filter matches; `nil` falls to the next level.
+        /// The value where the filter matches; `nil` defers to the next level.
         public var value: ParameterSetting?
 
         /// Restricts a value to some tensors.
@@ -28,8 +28,8 @@ public indirect enum ParameterSetting: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - tensor: The tensor's full name.
-    ///   - depth: Where the tensor's block lies in the network, from 0 (first) to 1 (last).
-    /// - Returns: The value, or `nil` where the setting leaves it to the next level.
+    ///   - depth: The depth of the tensor's block in the network, from 0 (first) to 1 (last).
+    /// - Returns: The value, or `nil` when the next level decides.
     public func value(tensor: String, depth: Double) -> Double? {
         switch self {
         case .scalar(let value): value

@@ -5,7 +5,7 @@ import KroneckerFactors
 ///
 /// Source: DESIGN section 2.2.
 extension Planner {
-    /// Plans what the regularizer's form sums, and the inner products that its coefficients or the report need.
+    /// Plans the regularizer's sums, and the inner products that its coefficients or the report need.
     mutating func planAccumulation() {
         let form = spec.curvature.regularizer.form
         let isSummed = form != .perTask && !targets.isEmpty
@@ -44,7 +44,7 @@ extension Planner {
         }
     }
 
-    /// Both sides of a layer in one unit, behind those that measured the inner products.
+    /// Plans both sides of a layer as one unit, after the units that measure the inner products.
     private mutating func planOptimalAccumulation(_ block: CurvatureBlock) {
         typealias Operation = OptimalAccumulateOperation<UnitOutput>
         let sides = block.factors.compactMap { side, dimension -> (name: FactorName, side: Operation.Side)? in
@@ -77,7 +77,7 @@ extension Planner {
         }
     }
 
-    /// For each target the position of the task that it leaves out; `nil` where it leaves out none of them.
+    /// For each target, the position of the task that it leaves out; `nil` when it leaves out none.
     private func exclusions(of targets: [TargetName], from tasks: [AccumulatedTask]) -> [Int?] {
         targets.map { target in tasks.firstIndex { !target.includes($0.task) } }
     }

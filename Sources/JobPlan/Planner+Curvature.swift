@@ -4,7 +4,7 @@ import LinearAlgebra
 
 /// Factors, sums over tasks, inverses, penalties, and the files that hold them.
 extension Planner {
-    /// Plans everything that concerns curvature.
+    /// Plans all units for curvature.
     mutating func planCurvature() {
         guard needsFactors else { return }
         for task in curvedTasks {
@@ -48,7 +48,7 @@ extension Planner {
         }
     }
 
-    /// What a factor is computed from, and how, but for the borders of its parts.
+    /// The inputs of a factor and its computation, without the limits of its parts.
     private func factorTemplate(
         _ block: CurvatureBlock, _ side: FactorSide, _ captures: CaptureInventory
     ) -> (rows: CapturedRows, template: FactorOperation)? {
@@ -89,7 +89,7 @@ extension Planner {
     ) -> UnitOutput {
         let multiplyAdds = Double(dimension) * Double(dimension) * Double(rows.rows)
         let chunks = (rows.rows + template.chunkRows - 1) / template.chunkRows
-        // Bounded by the chunks before it becomes an integer: dimensions come from files that may be hostile.
+        // Limit the number by the chunks before the conversion to an integer: a hostile file may state any dimension.
         let parts = max(1, Int(min(Double(chunks), (multiplyAdds / limits.partMultiplyAdds).rounded(.up))))
         let title = "factor \"\(name)\" of task \"\(task)\""
         guard parts > 1 else {
@@ -173,7 +173,7 @@ extension Planner {
         }
     }
 
-    /// The penalty of a task's own vector: a sum over the regularizer's Kronecker products.
+    /// Plans the penalty of a task's own vector: a sum over the regularizer's Kronecker products.
     private mutating func planPenalty(_ block: CurvatureBlock, of task: TaskName, _ checkpoint: CheckpointInventory) {
         let terms = regularizerTerms[.without(task)] ?? []
         for (position, term) in terms.enumerated() {

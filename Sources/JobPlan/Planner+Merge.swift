@@ -4,7 +4,7 @@ import TaskArithmetic
 
 /// The merge and the report.
 extension Planner {
-    /// Plans the merged checkpoint: blocks with factors on workers, files by the coordinator.
+    /// Plans the merged checkpoint: workers merge blocks with factors, the coordinator merges files.
     mutating func planMerge() {
         guard spec.outputs.contains(.merged), spec.mergesAnything else { return }
         if spec.method == .kfac {
@@ -21,11 +21,11 @@ extension Planner {
 
     private mutating func planBlockMerge(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) {
         let names = block.parameters
-        // A model of weight 0 contributes nothing: neither its parameters nor its curvature are read.
+        // A model of weight 0 contributes nothing, so neither its parameters nor its curvature are read.
         let weighted = mergedTasks.map { (task: $0, weight: settings.weight(of: $0, tensor: names[0])) }
             .filter { $0.weight != 0 }
         let participants = weighted.map(\.task.name)
-        // `normalize` divides the whole mean by what its weights sum to.
+        // `normalize` divides the whole mean by the sum of its weights.
         let divisor = settings.divides(tensor: names[0]) ? settings.weightSum(tensor: names[0], shares: shares) : 1
         let tasks = weighted.compactMap { task, weight -> MergeBlockOperation<UnitOutput>.Task? in
             guard let checkpoint = inventory.checkpoints[task.name],
@@ -47,7 +47,7 @@ extension Planner {
             block: block.name)
     }
 
-    /// Plans the report over all that was done before it, and the publication of all files.
+    /// Plans the report on all units before it, and the publication of all files.
     mutating func planReport() {
         if spec.outputs.contains(.report) { planReportFile() }
         _ = add(

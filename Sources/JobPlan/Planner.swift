@@ -34,7 +34,9 @@ struct Planner {
         groups = Self.groups(of: blocks, in: inventory)
     }
 
-    /// Blocks that share a factor share a group, since the same blobs serve both.
+    /// Groups blocks.
+    ///
+    /// Blocks that share a factor share a group, because they read the same blobs.
     private static func groups(of blocks: [CurvatureBlock], in inventory: JobInventory) -> [String: Int] {
         var groups: [String: Int] = [:]
         for (position, block) in blocks.enumerated() {
@@ -46,7 +48,7 @@ struct Planner {
         return groups
     }
 
-    /// Adds a unit behind those that it depends on; a unit of a block joins the block's group.
+    /// Adds a unit after its dependencies; a unit of a block joins the block's group.
     mutating func add(
         _ operation: UnitOperation, after dependencies: [UnitIndex], cost: UnitCost, title: String,
         block: String? = nil
@@ -69,7 +71,7 @@ struct Planner {
         }
     }
 
-    /// Whether anything that is asked for needs the tasks' factors.
+    /// Whether any output needs the tasks' factors.
     var needsFactors: Bool {
         let outputs = spec.outputs
         let needsForMerge = outputs.contains(.merged) && spec.method.needsFactors
@@ -77,7 +79,7 @@ struct Planner {
         return !curvedTasks.isEmpty && (needsForMerge || needsForFiles || measuresInterference)
     }
 
-    /// Whether the report holds the interference matrix.
+    /// Whether the report contains the interference matrix.
     var measuresInterference: Bool {
         spec.outputs.contains(.report) && spec.curvature.measuresInterference && !mergedTasks.isEmpty
             && !curvedTasks.isEmpty

@@ -12,7 +12,7 @@ public struct ImportOperation: Equatable, Sendable {
     public var elementType: ElementType
     /// Whether the tensor is a packed lower triangle rather than a square.
     public var isPacked: Bool
-    /// Where its bytes lie.
+    /// Its bytes.
     public var slice: FileSlice
 
     /// Describes an import.
@@ -31,7 +31,7 @@ public struct CombineOperation<Blob: Equatable & Sendable>: Equatable, Sendable 
     public var parts: [Blob]
     /// The matrix's dimension.
     public var dimension: Int
-    /// What the sum is divided by.
+    /// The divisor of the sum.
     public var divisor: Double
 
     /// Describes a sum of partial sums.
@@ -48,11 +48,11 @@ public struct CombineOperation<Blob: Equatable & Sendable>: Equatable, Sendable 
     }
 }
 
-/// A sum over tasks, elementwise over packed triangles, for every target.
+/// An element-wise sum over tasks of packed triangles, for every target.
 ///
 /// Source: DESIGN section 2.2 (paper eq. 8).
 public struct AccumulateOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
-    /// Which side the matrix is: it decides the coefficients.
+    /// The matrix's side, which determines the coefficients.
     public var side: FactorSide
     /// The matrix's dimension.
     public var dimension: Int
@@ -60,7 +60,7 @@ public struct AccumulateOperation<Blob: Equatable & Sendable>: Equatable, Sendab
     public var factors: [Blob]
     /// w_t of λ_t, in the order of the factors.
     public var weights: [Double]
-    /// The sums to form, in the order of the unit's blobs: each without one of the factors, by position, or with all.
+    /// The sums to form, in the order of the unit's blobs: each omits the factor at a position, or none.
     public var exclusions: [Int?]
     /// Whether B is a sum or a mean over tasks.
     public var scale: RegularizerScale
@@ -87,7 +87,9 @@ public struct AccumulateOperation<Blob: Equatable & Sendable>: Equatable, Sendab
     }
 }
 
-/// A layer's sums over tasks in the form `optimal`: both sides at once, since each one's coefficients follow from both.
+/// A layer's sums over tasks in the form `optimal`.
+///
+/// Both sides are one operation, because the coefficients of each depend on both.
 ///
 /// Source: DESIGN section 2.2.
 public struct OptimalAccumulateOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
@@ -99,7 +101,7 @@ public struct OptimalAccumulateOperation<Blob: Equatable & Sendable>: Equatable,
         case values([Double])
     }
 
-    /// All that is to be summed of one side.
+    /// The inputs for one side.
     public struct Side: Equatable, Sendable {
         /// The matrix's dimension.
         public var dimension: Int
@@ -122,9 +124,9 @@ public struct OptimalAccumulateOperation<Blob: Equatable & Sendable>: Equatable,
     public var gradient: Side
     /// w_t of λ_t, in the order of the factors.
     public var weights: [Double]
-    /// Kronecker products to be summed for each target.
+    /// The number of Kronecker products for each target.
     public var rank: Int
-    /// The targets: each without one of the tasks, by position, or with all.
+    /// The targets: each omits the task at a position, or none.
     ///
     /// The unit's blobs are ordered by side, A first, then by target, then by Kronecker product.
     public var exclusions: [Int?]
@@ -143,12 +145,12 @@ public struct OptimalAccumulateOperation<Blob: Equatable & Sendable>: Equatable,
         self.scale = scale
     }
 
-    /// Where a matrix stands among the unit's blobs.
+    /// The position of a matrix among the unit's blobs.
     ///
     /// - Parameters:
     ///   - side: A or B.
     ///   - target: Position among the targets.
-    ///   - term: Which Kronecker product.
+    ///   - term: The number of the Kronecker product, from 0.
     /// - Returns: The blob's position.
     public func position(of side: FactorSide, target: Int, term: Int) -> Int {
         ((side == .gradient ? exclusions.count : 0) + target) * rank + term
@@ -177,7 +179,7 @@ extension OptimalAccumulateOperation.Side {
     }
 }
 
-/// `Sequence.map` with the typed throw that generic closures of the standard library's lose.
+/// `Sequence.map` with a typed throw, which the standard library's loses for generic closures.
 private func mapAll<Value, Other, Failure: Error>(
     _ values: [Value], _ transform: (Value) throws(Failure) -> Other
 ) throws(Failure) -> [Other] {

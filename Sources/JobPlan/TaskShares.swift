@@ -1,11 +1,12 @@
 public import Identifiers
 import TaskArithmetic
 
-/// The shares λ_t of the merged tasks in a mean under factors; under other methods every task's is 1.
+/// The shares λ_t of the merged tasks in a mean under factors; under other methods every share is 1.
 ///
-/// A share is the task's curvature weight (its samples, unless `curvature_weight` says otherwise) over the sum of all
-/// tasks that take part in the tensor: one of weight 0 does not, and takes its curvature with it. A task vector enters
-/// a merge as λ_t · w_t · Δ_t, w_t the user's `weight`, in layers with factors and in all other tensors alike.
+/// A share is the task's curvature weight over the sum for all participating tasks. The curvature weight is the task's
+/// sample count, unless `curvature_weight` sets it. A task of weight 0 does not participate, nor does its curvature. A
+/// task vector enters a merge as λ_t · w_t · Δ_t, where w_t is the user's `weight`, both in layers with factors and in
+/// all other tensors.
 public struct TaskShares: Equatable, Sendable {
     private var weights: [TaskName: Double] = [:]
 
@@ -21,7 +22,7 @@ public struct TaskShares: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - task: The task.
-    ///   - participants: The tasks that take part in the tensor, this one among them.
+    ///   - participants: The participating tasks, including this one.
     /// - Returns: Its share; the shares of all participants sum to 1.
     public func share(of task: TaskName, among participants: [TaskName]) -> Double {
         guard let weight = weights[task] else { return 1 }

@@ -1,26 +1,27 @@
 public import LinearAlgebra
 
-/// What a merge can do with a tensor.
+/// How a merge treats a tensor.
 public enum TensorKind: Equatable, Sendable {
-    /// Numbers that are summed.
+    /// Numbers that can be summed.
     case summed(ElementType)
-    /// Weights in a form that cannot be summed: eight-bit and smaller floats, complex numbers, packed integers. Where
-    /// models differ in one, copying the base's would lose what they learnt.
+    /// Weights in a form that cannot be summed: eight-bit and smaller floats, complex numbers, packed integers.
+    ///
+    /// If models differ in such a tensor, copying the base's would lose what they learnt.
     case encoded
-    /// No weight: a counter, a mask, an index. The base's is copied.
+    /// A counter, a mask or an index, not a weight; the base's is copied.
     case buffer
 }
 
-/// Tells the kinds of a job's tensors, from their types and names and from what the models say of themselves.
+/// Determines the kinds of a job's tensors from their types and names, and from the models' configurations.
 ///
-/// Integers are packed weights where a model says that it is quantised (`quantization_config`), where scales, zeros or
-/// a quantiser's tables stand beside them, or where they bear a weight's name.
+/// Integers are packed weights in three cases: the model states that it is quantised (`quantization_config`), a
+/// quantiser's scales, zeros or tables stand beside them, or they have a weight's name.
 public struct TensorKinds: Sendable {
     private let isQuantized: Bool
-    /// Modules, and tensors, that a quantiser's tensors belong to.
+    /// Modules and tensors that have a quantiser's tensors beside them.
     private let owners: Set<String>
 
-    /// The last parts of names of what quantisers put beside packed weights (GPTQ, AWQ, bitsandbytes, HQQ, AQLM,
+    /// Final name parts of the tensors that quantisers put beside packed weights (GPTQ, AWQ, bitsandbytes, HQQ, AQLM,
     /// compressed-tensors, torchao, QuIP#).
     private static let companions: Set<String> = [
         "scales", "weight_scale", "weight_scale_inv", "scale_inv", "qscales", "scale_and_zero", "scales_and_zeros",
@@ -28,16 +29,16 @@ public struct TensorKinds: Sendable {
         "nested_absmax", "nested_quant_map", "quant_state", "SCB", "CB", "g_idx", "codebook", "codebooks", "lut",
         "weight_packed", "qweight",
     ]
-    /// The last parts of names that integers bear when they are weights.
+    /// Final name parts of integers that are weights.
     private static let weights: Set<String> = [
         "weight", "qweight", "weight_packed", "packed_weight", "qweight_packed", "W_q", "Qidxs", "codes",
         "in_proj_weight",
     ]
-    /// Types that no quantiser packs weights in, unless its other tensors stand beside them.
+    /// Types in which no quantiser packs weights, unless its other tensors stand beside them.
     private static let counters: Set<String> = ["I64", "BOOL"]
     private static let integers: Set<String> = ["U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64", "BOOL"]
 
-    /// Looks at the names of all checkpoints of a job.
+    /// Reads the names in all checkpoints of a job.
     public init(_ checkpoints: some Sequence<CheckpointInventory>) {
         var isQuantized = false
         var owners: Set<String> = []
@@ -49,7 +50,7 @@ public struct TensorKinds: Sendable {
         self.owners = owners
     }
 
-    /// The kind of a tensor, which is that of every model's tensor of the name.
+    /// The kind of a tensor; it is the same for all models' tensors of that name.
     public func kind(of tensor: TensorInventory) -> TensorKind {
         if let type = tensor.floatingType { return .summed(type) }
         guard Self.integers.contains(tensor.elementType) else { return .encoded }
@@ -62,7 +63,7 @@ public struct TensorKinds: Sendable {
         return isPacked ? .encoded : .buffer
     }
 
-    /// What a quantiser's tensor belongs to: `a.weight` and `a` for `a.weight.absmax`, `a` for `a.scales`.
+    /// The possible owners of a quantiser's tensor: `a.weight` and `a` for `a.weight.absmax`, `a` for `a.scales`.
     private static func owners(ofCompanion name: String) -> [String] {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         guard let place = parts.lastIndex(where: { companions.contains(String($0)) }), place > 0 else { return [] }

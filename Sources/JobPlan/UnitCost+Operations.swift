@@ -2,11 +2,11 @@ import KroneckerFactors
 import LinearAlgebra
 
 extension UInt64 {
-    // Dimensions come from headers of files that may be hostile or sparse: no product of them may trap.
+    // Dimensions come from file headers, which may be hostile or sparse, so no product of them may trap.
 
     /// Bytes of a packed fp32 triangle.
     static func packed(_ dimension: Int) -> UInt64 {
-        // One of the two factors is even: halving before multiplying by 4 bytes loses nothing.
+        // One of the two factors is even, so halving before multiplying by 4 bytes is exact.
         UInt64(dimension).saturatingProduct(UInt64(dimension).saturatingSum(1)).saturatingProduct(2)
     }
     /// Bytes of a square of fp32.
@@ -16,13 +16,13 @@ extension UInt64 {
     /// Bytes of a square of fp64.
     static func squareDouble(_ dimension: Int) -> UInt64 { square(dimension).saturatingProduct(2) }
 
-    /// The product, or the largest number when it does not fit.
+    /// The product, or the largest number on overflow.
     func saturatingProduct(_ other: UInt64) -> UInt64 {
         let (product, overflow) = multipliedReportingOverflow(by: other)
         return overflow ? .max : product
     }
 
-    /// The sum, or the largest number when it does not fit.
+    /// The sum, or the largest number on overflow.
     func saturatingSum(_ other: UInt64) -> UInt64 {
         let (sum, overflow) = addingReportingOverflow(other)
         return overflow ? .max : sum
@@ -30,20 +30,22 @@ extension UInt64 {
 }
 
 extension UnitCost {
-    /// Bytes that a streaming operation holds at once, whatever the size of what streams.
+    /// The memory of a streaming operation in bytes, independent of the stream's size.
     static let streamingBytes: UInt64 = 64 << 20
 
-    /// Bytes of a range of elements that streams, one for each factor that is read at once.
+    /// Bytes of one streamed range of elements; each factor that is read at once needs one.
     private static let streamedRowBytes: UInt64 = 1 << 20
 
-    /// A unit that streams: its memory does not depend on the tensor's size, only on how many stream at once.
+    /// The cost of a streaming unit.
+    ///
+    /// Its memory depends only on the number of parallel streams, not on the tensor's size.
     static func streaming(inputBytes: UInt64, outputBytes: UInt64, rows: Int = 0) -> UnitCost {
         UnitCost(
             multiplyAdds: 0, inputBytes: inputBytes, outputBytes: outputBytes,
             memoryBytes: streamingBytes.saturatingSum(streamedRowBytes.saturatingProduct(UInt64(rows))))
     }
 
-    /// A factor: d² multiply-adds a row.
+    /// The cost of a factor: d² multiply-adds for each row.
     init(of operation: FactorOperation) {
         let dimension = operation.dimension
         let memory = MemoryEstimate.accumulation(
@@ -57,7 +59,7 @@ extension UnitCost {
             memoryBytes: UInt64(clamping: memory).saturatingSum(Self.streamingBytes))
     }
 
-    /// Optimal sums: for each target and Kronecker product every task's factors, in ranges.
+    /// The cost of optimal sums: every task's factors, in ranges, for each target and Kronecker product.
     init(of operation: OptimalAccumulateOperation<UnitOutput>) {
         let sums = UInt64(operation.exclusions.count).saturatingProduct(UInt64(operation.rank))
         let sides = [operation.input, operation.gradient].map { side in
@@ -73,7 +75,7 @@ extension UnitCost {
             memoryBytes: Self.streaming(inputBytes: 0, outputBytes: 0, rows: operation.weights.count).memoryBytes)
     }
 
-    /// An inverse: n³ multiply-adds in fp64, which count double.
+    /// The cost of an inverse: n³ multiply-adds in fp64, which count double.
     static func inversion(dimension: Int) -> UnitCost {
         let memory = MemoryEstimate.inverse(dimension: dimension)
         return UnitCost(
@@ -81,7 +83,9 @@ extension UnitCost {
             outputBytes: .packed(dimension), memoryBytes: UInt64(clamping: memory).saturatingSum(streamingBytes))
     }
 
-    /// A finished factor: a Cholesky factorization in fp64, n³/3 multiply-adds that count double, is its proof.
+    /// The cost of importing a factor.
+    ///
+    /// A Cholesky factorization in fp64 checks it: n³/3 multiply-adds that count double.
     static func factorImport(inputBytes: UInt64, dimension: Int) -> UnitCost {
         UnitCost(
             multiplyAdds: 2 / 3 * Double(dimension) * Double(dimension) * Double(dimension), inputBytes: inputBytes,
@@ -89,7 +93,7 @@ extension UnitCost {
             memoryBytes: UInt64.squareDouble(dimension).saturatingSum(streamingBytes))
     }
 
-    /// Penalties: two products a task vector, with both factors as fp64 squares.
+    /// The cost of penalties: two products for each task vector, with both factors as fp64 squares.
     static func penalty(block: CurvatureBlock, taskVectors: Int) -> UnitCost {
         let (matrix, squares, packed, products) = shape(of: block)
         return UnitCost(
@@ -99,11 +103,12 @@ extension UnitCost {
                 .saturatingSum(streamingBytes))
     }
 
-    /// The `kfac` merge: two products a task, two solves and one product more, which counts as much as two at most.
+    /// The cost of the `kfac` merge: two products for each task, two solves, and one product that counts as two at
+    /// most.
     ///
-    /// At its peak, while the products are made: both means as fp64 triangles, the smaller one's factorization and the
-    /// square of the side that is multiplied with, and one task's factors; θ_0, a task vector, its product and three
-    /// sums. A layer's factors are read twice.
+    /// The memory is highest while the products are made. It then holds both means as fp64 triangles, the smaller one's
+    /// factorization, the square of the side in the product, and one task's factors; also θ_0, a task vector, its
+    /// product and three sums. A layer's factors are read twice.
     static func blockMerge(block: CurvatureBlock, tasks: Int) -> UnitCost {
         let (matrix, squares, packed, products) = shape(of: block)
         let passes: UInt64 = block.factors.count == 2 ? 2 : 1
@@ -116,8 +121,8 @@ extension UnitCost {
                 .saturatingSum(matrix.saturatingProduct(6 * 8)).saturatingSum(streamingBytes))
     }
 
-    /// Elements of the block's matrix, bytes of its factors as fp64 squares and as fp32 triangles, and the
-    /// multiply-adds of one product with each side.
+    /// The block's elements, the bytes of its factors as fp64 squares and as fp32 triangles, and the multiply-adds of
+    /// one product with each side.
     private static func shape(
         of block: CurvatureBlock
     ) -> (matrix: UInt64, squares: UInt64, packed: UInt64, products: Double) {

@@ -3,16 +3,18 @@ public import Identifiers
 import KroneckerFactors
 import LinearAlgebra
 
-/// A worker's operation and its inputs, as a digest: equal keys give equal results, in whatever job.
+/// The digest of a worker's operation and its inputs.
+///
+/// Equal keys give equal results, also across jobs.
 ///
 /// Source: DESIGN section 5: "a unit's key is the digest of its operation and inputs: what is already known is not
-/// computed again". Blobs enter by their digests; a slice of a file enters by the file's path, size, modification
-/// time and header, as in a job's fingerprint.
+/// computed again". A blob is included by its digest. A slice of a file is included by the file's path, size,
+/// modification time and header, as in a job's fingerprint.
 public struct UnitKey: Hashable, Sendable, Codable {
     /// SHA-256 over the operation and its inputs.
     public let digest: BlobDigest
 
-    /// Rises whenever an operation that is written the same would be computed differently.
+    /// Raise this whenever the same operation would be computed differently.
     private static let version = 1
 
     /// Takes a key from a record.
@@ -20,7 +22,7 @@ public struct UnitKey: Hashable, Sendable, Codable {
         self.digest = digest
     }
 
-    /// Names what an operation computes.
+    /// Makes the key of an operation.
     ///
     /// - Parameters:
     ///   - operation: The operation, its inputs named by their digests.
@@ -33,7 +35,7 @@ public struct UnitKey: Hashable, Sendable, Codable {
     }
 }
 
-/// The canonical text of an operation: every value behind its length, so that neighbours cannot run into each other.
+/// The canonical text of an operation: every value follows its length, so that neighbouring values stay separate.
 private struct KeyText {
     let files: [InputFile]
     var hash = SHA256()

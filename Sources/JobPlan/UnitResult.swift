@@ -14,13 +14,13 @@ public struct BlobReference: Hashable, Sendable, Codable {
     }
 }
 
-/// What a finished unit leaves: blobs, and numbers for the report.
+/// The outputs of a finished unit: blobs, and numbers for the report.
 ///
-/// The same from whichever worker it comes.
+/// The result is the same from every worker.
 public struct UnitResult: Hashable, Sendable, Codable {
     /// The unit's outputs, in the order that the operation defines.
     public var blobs: [BlobReference]
-    /// Numbers by name; the operation that measures them defines which.
+    /// Numbers by name; each operation defines which it measures.
     public var measurements: [MeasurementName: [Double]]
 
     /// Collects a unit's outputs.
@@ -29,7 +29,7 @@ public struct UnitResult: Hashable, Sendable, Codable {
         self.measurements = measurements
     }
 
-    /// Whether two computations of a unit gave the same bits; an unknown number (NaN) agrees with itself.
+    /// Whether two computations of a unit gave the same bits; NaN agrees with NaN.
     public func agrees(with other: UnitResult) -> Bool {
         blobs == other.blobs
             && measurements.mapValues { $0.map(\.bitPattern) } == other.measurements.mapValues { $0.map(\.bitPattern) }
@@ -48,13 +48,15 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case smallestEigenvalue = "smallest_eigenvalue"
     /// Of an inverse: largest eigenvalue, when known.
     case largestEigenvalue = "largest_eigenvalue"
-    /// Of an inverse: what was to be added to the diagonal. The rows of a merge hold A's number, then B's.
+    /// Of an inverse: the damping that the rule gave.
+    ///
+    /// For a merge, A's number comes before B's.
     case damping
-    /// Of an inverse: what was added to the diagonal in the end.
+    /// Of an inverse: the damping that was finally added to the diagonal.
     case dampingUsed = "damping_used"
     /// Of an inverse: the mean of the factor's eigenvalues, without damping.
     case meanEigenvalue = "mean_eigenvalue"
-    /// Of an inverse: how many factorisations were tried.
+    /// Of an inverse: the number of factorisation attempts.
     case attempts
     /// Of an inverse: coordinates with a zero diagonal.
     case pinned
@@ -68,17 +70,17 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case penalties
     /// Of an accumulated factor: ⟨X_s, X_t⟩ over tasks, row by row.
     case innerProducts = "inner_products"
-    /// Of an accumulated factor: for each target 1 when it had to be summed afresh.
+    /// Of an accumulated factor: 1 for each target that was summed afresh.
     case summedAfresh = "summed_afresh"
     /// Of optimal sums: for each target and Kronecker product y_t of every task, then x_t of every task.
     case coefficients
-    /// Of optimal sums: for each target the share of the per-task form's norm that they miss.
+    /// Of optimal sums: for each target, the share of the per-task form's norm that they miss.
     case relativeError = "relative_error"
-    /// Of a merged checkpoint: for each tensor of the base what became of it.
+    /// Of a merged checkpoint: the treatment of each tensor of the base.
     case tensorStates = "tensor_states"
-    /// Of a merged checkpoint: for each task, in words of 48 bits, whether its tensor differs from the base's.
+    /// Of a merged checkpoint: for each task, whether its tensors differ from the base's, in words of 48 bits.
     case differingTensors = "differing_tensors"
-    /// Of a merged checkpoint: tensor, checkpoint (0 for the base, else the task's position + 1) and number of its NaN
-    /// and infinities, one after the other.
+    /// Of a merged checkpoint: triples of tensor, checkpoint (0 for the base, else the task's position + 1) and the
+    /// number of its NaN and infinities.
     case nonFinite = "non_finite"
 }

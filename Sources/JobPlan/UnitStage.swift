@@ -1,4 +1,6 @@
-/// The kinds of units, by which durations and counts are told apart: few, and the same for every job.
+/// The kinds of units, for durations and counts.
+///
+/// They are few, and the same for every job.
 public enum UnitStage: String, CaseIterable, Hashable, Sendable {
     /// Rows → a factor.
     case factor
@@ -22,10 +24,10 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
     case digest
     /// The report.
     case report
-    /// The move to the final names.
+    /// The renaming to the final names.
     case publish
 
-    /// The kind of an operation of workers.
+    /// The kind of a worker's operation.
     public init<Blob>(_ operation: WorkerOperation<Blob>) {
         switch operation {
         case .factor: self = .factor
@@ -55,13 +57,15 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
 }
 
 extension WorkerOperation {
-    /// Seconds on a nominal core of the costliest stage of the operation that shows no progress from within, from its
-    /// dimension alone: a chunk of rows, or a factorization with all that it falls back to.
+    /// Seconds, on a nominal core, of the operation's longest stage that reports no progress: a chunk of rows, or a
+    /// factorization with all its fallbacks.
     ///
-    /// ``UnitCost/nominalSeconds`` has the rate.
+    /// Only the dimension determines them.
+    ///
+    /// ``UnitCost/nominalSeconds`` defines the rate.
     public var stageSeconds: Double {
-        // A triangle's factorization is tried again with more damping, and in the end gives way to eigenvalues, which
-        // take about ten times as long.
+        // A failed factorization is repeated with more damping. The last fallback is the eigenvalues, which take about
+        // ten times as long.
         func factorization(_ dimension: Int) -> Double {
             let dimension = Double(dimension)
             return 40 * dimension * dimension * dimension / 1e11
@@ -70,7 +74,7 @@ extension WorkerOperation {
         case .factor(let operation):
             let dimension = Double(operation.dimension)
             return dimension * dimension * Double(min(operation.chunkRows, operation.rows)) / 1e11
-        // These stream, and count every range.
+        // These operations stream and report every range.
         case .combine, .accumulate, .accumulateOptimal: return 0
         case .importFactor(let operation): return factorization(operation.dimension)
         case .invert(let operation): return factorization(operation.dimension)

@@ -1,20 +1,20 @@
 public import Identifiers
 
-/// One piece of a job: a pure function from inputs to blobs, the same whoever computes it.
+/// One piece of a job: a pure function from inputs to blobs, with the same result on every worker.
 ///
 /// Source: DESIGN section 5.
 public struct WorkUnit: Equatable, Sendable {
     /// The unit's position in the plan.
     public var index: UnitIndex
-    /// What is to be done.
+    /// The operation.
     public var operation: UnitOperation
-    /// The units whose outputs it reads; all stand before it in the plan.
+    /// The units whose outputs it reads; all are earlier in the plan.
     public var dependencies: [UnitIndex]
-    /// What it takes.
+    /// The cost.
     public var cost: UnitCost
-    /// What the unit is, for log lines and messages: `factor "blocks.0.fc1".A of task "fashion"`.
+    /// The unit's title for log lines and messages: `factor "blocks.0.fc1".A of task "fashion"`.
     public var title: String
-    /// Units of one group read each other's outputs, so they are best computed where those lie; `nil` for files.
+    /// Units of one group read each other's outputs, so they are best computed where those are stored; `nil` for files.
     ///
     /// A position in ``JobPlan/blocks``: layers are the shards (DESIGN section 5).
     public var group: Int?
@@ -25,18 +25,18 @@ public struct WorkUnit: Equatable, Sendable {
     }
 }
 
-/// What a unit takes.
+/// The cost of a unit.
 public struct UnitCost: Equatable, Sendable {
     /// Multiply-adds.
     public var multiplyAdds: Double
     /// Bytes read from input files and blobs.
     public var inputBytes: UInt64
-    /// Bytes of the blobs or files that it makes.
+    /// Bytes of its blobs or files.
     public var outputBytes: UInt64
-    /// Peak memory in bytes while it runs, beyond what an idle process holds.
+    /// Peak memory in bytes while it runs, beyond an idle process's memory.
     public var memoryBytes: UInt64
 
-    /// States what a unit takes.
+    /// States a cost.
     public init(multiplyAdds: Double, inputBytes: UInt64, outputBytes: UInt64, memoryBytes: UInt64) {
         self.multiplyAdds = multiplyAdds
         self.inputBytes = inputBytes
@@ -48,7 +48,7 @@ public struct UnitCost: Equatable, Sendable {
     public var nominalSeconds: Double { multiplyAdds / 1e11 + (Double(inputBytes) + Double(outputBytes)) / 1e9 + 1e-4 }
 }
 
-/// An output of another unit: which unit, and which of its blobs.
+/// An output of another unit.
 public struct UnitOutput: Hashable, Sendable, Codable {
     /// The unit that makes it.
     public var unit: UnitIndex
@@ -62,7 +62,7 @@ public struct UnitOutput: Hashable, Sendable, Codable {
     }
 }
 
-/// What a unit does, and where.
+/// The operation of a unit, and the kind of process that runs it.
 public enum UnitOperation: Equatable, Sendable {
     /// A worker computes it.
     case worker(WorkerOperation<UnitOutput>)
@@ -70,7 +70,7 @@ public enum UnitOperation: Equatable, Sendable {
     case coordinator(CoordinatorOperation)
 }
 
-/// What the coordinator does: every file that a job writes, from blobs that it collected.
+/// An operation of the coordinator, which writes every file of a job from collected blobs.
 public enum CoordinatorOperation: Equatable, Sendable {
     /// Writes `factors/<task>/`.
     case assembleFactors(TaskName)
@@ -84,18 +84,18 @@ public enum CoordinatorOperation: Equatable, Sendable {
     case digestInputs
     /// Writes `report.json`.
     case writeReport
-    /// Moves the finished files to their final names, last of all.
+    /// Moves the finished files to their final names, as the last step.
     case publish
 }
 
-/// What a regularizer is for: the task that it leaves out, or none.
+/// The target of a regularizer: the task that it leaves out, or none.
 public enum TargetName: Hashable, Sendable, Comparable, Codable, CustomStringConvertible {
     /// The sum over all tasks.
     case all
     /// The sum over all tasks but this one.
     case without(TaskName)
 
-    /// The name of the target's output directory: the task that is left out, or `all`.
+    /// The name of the target's output directory: the omitted task, or `all`.
     public var description: String {
         switch self {
         case .all: "all"
@@ -103,10 +103,10 @@ public enum TargetName: Hashable, Sendable, Comparable, Codable, CustomStringCon
         }
     }
 
-    /// Whether the target's sum holds a task.
+    /// Whether the target's sum includes a task.
     public func includes(_ task: TaskName) -> Bool { self != .without(task) }
 
-    /// `all` first, then by the name of the task that is left out.
+    /// `all` first, then by the name of the omitted task.
     public static func < (left: TargetName, right: TargetName) -> Bool {
         switch (left, right) {
         case (.all, .without): true
@@ -117,7 +117,7 @@ public enum TargetName: Hashable, Sendable, Comparable, Codable, CustomStringCon
 }
 
 extension WorkUnit {
-    /// The kind of work, as plans and reports group it.
+    /// The stage of the work, as plans and reports group it.
     public var stage: String {
         switch operation {
         case .worker(.factor): "factor"

@@ -2,7 +2,7 @@ import Identifiers
 public import KroneckerFactors
 public import LinearAlgebra
 
-/// What a worker does.
+/// An operation of a worker.
 ///
 /// `Blob` names inputs: another unit's output in the plan, a digest in a lease.
 ///
@@ -20,7 +20,7 @@ public enum WorkerOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
     case accumulateOptimal(OptimalAccumulateOperation<Blob>)
     /// A packed factor → its damped inverse.
     case invert(InvertOperation<Blob>)
-    /// A block's factors and several task vectors → how strongly each moves the block.
+    /// A block's factors and several task vectors → the penalty of each task vector.
     case penalty(PenaltyOperation<Blob>)
     /// The factors and task vectors of all tasks → the block's merged parameters.
     case mergeBlock(MergeBlockOperation<Blob>)
@@ -36,7 +36,7 @@ public enum WorkerOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
         }
     }
 
-    /// The blobs that it reads, in the order of the operation; one may stand there twice.
+    /// The blobs that it reads, in the order of the operation, with repetitions.
     public var blobs: [Blob] {
         var blobs: [Blob] = []
         _ = mapBlobs { (blob: Blob) in
@@ -48,7 +48,7 @@ public enum WorkerOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
 
     /// The same operation with its blobs named differently.
     ///
-    /// - Throws: what `name` throws.
+    /// - Throws: the error that `name` throws.
     public func mapBlobs<Other, Failure: Error>(
         _ name: (Blob) throws(Failure) -> Other
     ) throws(Failure) -> WorkerOperation<Other> {
@@ -65,25 +65,25 @@ public enum WorkerOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
     }
 }
 
-/// Rows → a factor: `rowsᵀ · rows`, in chunks with fixed borders.
+/// Rows → a factor: `rowsᵀ · rows`, in chunks of fixed size.
 ///
 /// Source: DESIGN section 2.1 and 2.6.
 public struct FactorOperation: Equatable, Sendable {
-    /// The tensor that the rows come from, for messages.
+    /// The tensor that holds the rows, for messages.
     public var tensor: String
     /// Number of columns of the rows.
     public var columns: Int
-    /// Whether a column of ones is appended (the bias's).
+    /// Whether a column of ones is appended for the bias.
     public var appendsOnes: Bool
     /// The rows' element type.
     public var elementType: ElementType
-    /// Where the rows lie, in order.
+    /// The slices that hold the rows, in order.
     public var slices: [RowSlice]
-    /// Rows of one chunk; whole samples when their positions are reduced.
+    /// Rows of one chunk; a multiple of whole samples when positions are reduced.
     public var chunkRows: Int
-    /// What becomes of the rows of one sample.
+    /// How the rows of one sample are combined.
     public var reduction: PositionReduction
-    /// What the sum is divided by; `nil` for a partial sum, which stays fp64 and undivided.
+    /// The divisor of the sum; `nil` for a partial sum, which stays fp64 and undivided.
     public var divisor: Double?
 
     /// Describes a factor's computation.
@@ -115,7 +115,7 @@ public struct InvertOperation<Blob: Equatable & Sendable>: Equatable, Sendable {
     public var factor: Blob
     /// Its dimension.
     public var dimension: Int
-    /// Whether it is a full block, and not one side of a layer.
+    /// Whether the factor is a full block, not one side of a layer.
     public var isFullBlock: Bool
     /// How to damp.
     public var damping: DampingSpec
@@ -157,10 +157,10 @@ public enum BlockFactors<Blob: Equatable & Sendable>: Equatable, Sendable {
 public struct TensorSource: Hashable, Sendable {
     /// The element type.
     public var elementType: ElementType
-    /// Where the bytes lie.
+    /// Its bytes.
     public var slice: FileSlice
 
-    /// Describes a tensor's place.
+    /// Describes a tensor's source.
     public init(elementType: ElementType, slice: FileSlice) {
         self.elementType = elementType
         self.slice = slice

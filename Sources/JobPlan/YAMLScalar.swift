@@ -1,6 +1,6 @@
 import Yams
 
-/// What a plain scalar means in YAML 1.1, which mergekit reads (PyYAML): `yes` is a truth, `017` is 15, `1:30` is 90.
+/// The meaning of a plain scalar in YAML 1.1, as mergekit reads it (PyYAML): `yes` is true, `017` is 15, `1:30` is 90.
 ///
 /// Source: yaml.org/type (bool, int, float, null) as PyYAML's resolver implements them.
 enum YAMLScalar: Equatable {
@@ -10,7 +10,7 @@ enum YAMLScalar: Equatable {
     case number(Double)
     /// A number that is written in octal, hexadecimal, binary or base 60.
     case foreignNumber(Double)
-    /// Anything else, and whatever is quoted.
+    /// Any other scalar, and every quoted one.
     case text(String)
 
     init(_ scalar: Node.Scalar) {
@@ -32,7 +32,8 @@ enum YAMLScalar: Equatable {
         }
     }
 
-    /// As a number: truths are 1 and 0, and texts are read as numbers, as pydantic does; `nil` for what is none.
+    /// The value as a number: truths are 1 and 0, and texts are read as numbers, as in pydantic; `nil` for other
+    /// values.
     var number: Double? {
         switch self {
         case .null: nil
@@ -42,7 +43,7 @@ enum YAMLScalar: Equatable {
         }
     }
 
-    /// As a truth: 1 and 0 count, and pydantic's words; `nil` for what is none.
+    /// The value as a truth: also 1, 0 and pydantic's words; `nil` for other values.
     var truth: Bool? {
         switch self {
         case .bool(let truth): return truth
@@ -96,7 +97,7 @@ enum YAMLScalar: Equatable {
         return value
     }
 
-    /// A decimal number, also with underscores between digits; not infinity, not a number in another notation.
+    /// A decimal number, also with underscores between digits, but not infinity or another notation.
     private static func decimal(_ text: String) -> Double? {
         let isPlain = text.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || "+-.eE_".utf8.contains(byte)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import JobPlan
 
-/// What one checkpoint has and the other lacks: refused by its cause, or noted where it is not used.
+/// Tensors that one checkpoint has and the other lacks: refused with the cause, or noted when they are not used.
 @Suite struct CheckpointComparisonTests {
     private typealias Tensor = (name: String, type: String, shape: [Int])
 

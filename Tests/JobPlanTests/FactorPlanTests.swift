@@ -5,7 +5,7 @@ import LinearAlgebra
 import TestSupport
 import Testing
 
-/// Chunks and parts of a factor: they are part of the result's definition.
+/// Chunks and parts of a factor, which are part of the result's definition.
 @Suite struct FactorPlanTests {
     private func factors(
         _ model: SmallModel,
@@ -123,7 +123,7 @@ import Testing
         #expect(plan.factorOutputs["a"]?[FactorName(owner: "gate", side: .input)] == UnitOutput(UnitIndex(4)))
     }
 
-    /// Random shapes, files and limits: whatever they are, every row enters exactly one part, in order.
+    /// Random shapes, files and limits: every row must enter exactly one part, in order.
     @Test func `the parts of a factor cover its rows exactly once`() throws {
         try forEachSeed(in: 0..<400) { seed, random in
             let isReduced = Bool.random(using: &random)
@@ -161,7 +161,7 @@ import Testing
         #expect(bytes(of: parts.flatMap(\.slices), rows) == bytes(of: rows.slices, rows), "SEED=\(seed)")
     }
 
-    /// Which byte of which file each row starts at.
+    /// The file and the first byte of each row.
     private func bytes(of slices: [RowSlice], _ rows: CapturedRows) -> [[UInt64]] {
         let rowBytes = UInt64(rows.columns * rows.elementType.byteCount)
         return slices.flatMap { slice in
@@ -171,7 +171,7 @@ import Testing
 }
 
 extension SmallModel {
-    /// The same rows, cut at random samples among several files.
+    /// The same rows, split at random samples among several files.
     fileprivate static func split(
         _ captures: CaptureInventory,
         among files: Int,

@@ -3,7 +3,7 @@ import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 
-/// A small model and the tasks that captured it, from which a test takes away or adds what it is about.
+/// A small model and the tasks that captured it; each test changes the part that it tests.
 struct SmallModel {
     /// A linear layer of the base, `[outputs, inputs]`.
     struct Layer {
@@ -18,12 +18,12 @@ struct SmallModel {
     var samples = 10
     var positions = 1
     var probes = 2
-    /// What lies in the base beside the layers and parameters.
+    /// Other tensors of the base.
     var others: [(name: String, shape: [Int])] = [("embed.weight", [5, 4])]
 
     var base: CheckpointInventory { checkpoint(location: "models/base", file: 0) }
 
-    /// A checkpoint of the model's shapes; `file` is its place among the inventory's files.
+    /// A checkpoint of the model's shapes; `file` is its position in the inventory's files.
     func checkpoint(location: String, file: Int) -> CheckpointInventory {
         var tensors = layers.flatMap { layer in
             [("\(layer.name).weight", [layer.outputs, layer.inputs])]
@@ -92,7 +92,7 @@ struct SmallModel {
         return FactorSetInventory(normalization: normalization, samples: samples, factors: factors)
     }
 
-    /// The inventory of a job: what each task's entry names is there, in the model's shapes.
+    /// The inventory of a job: every file that a task's entry names exists, in the model's shapes.
     func inventory(for spec: JobSpec) -> JobInventory {
         var inventory = JobInventory(files: [.of("/base.safetensors", role: "base")], base: base)
         func next(_ task: TaskSpec, _ what: String) -> Int {
@@ -133,7 +133,7 @@ extension CheckpointInventory {
         )
     }
 
-    /// The same with some tensors changed or, where `change` gives `nil`, left out.
+    /// The same with some tensors changed; a tensor is removed where `change` gives `nil`.
     func changing(_ change: (TensorInventory) -> TensorInventory?) -> CheckpointInventory {
         CheckpointInventory(
             location: location,
@@ -143,7 +143,7 @@ extension CheckpointInventory {
         )
     }
 
-    /// The same with another shape or element type of one tensor.
+    /// The same with one tensor's shape or element type changed.
     func with(_ name: String, shape: [Int]? = nil, elementType: String? = nil) -> CheckpointInventory {
         changing { tensor in
             guard tensor.name == name else { return tensor }
@@ -172,7 +172,7 @@ extension CapturedRows {
 }
 
 extension InputFile {
-    /// A file whose header digest is of zeros.
+    /// A file whose header digest is all zeros.
     static func of(_ path: String, role: String) -> InputFile {
         guard let digest = BlobDigest(bytes: [UInt8](repeating: 0, count: BlobDigest.byteCount)) else {
             preconditionFailure("a digest has \(BlobDigest.byteCount) bytes")

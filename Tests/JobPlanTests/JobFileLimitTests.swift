@@ -2,7 +2,7 @@ import Identifiers
 import JobPlan
 import Testing
 
-/// Job files that would keep the coordinator busy: one test a limit, the whole message.
+/// Job files that would keep the coordinator busy: one test for each limit, with the whole message.
 @Suite struct JobFileLimitTests {
     @Test func `a file of many bytes is not parsed`() {
         let yaml = "# " + String(repeating: "x", count: 262_143)

@@ -3,7 +3,7 @@ import JobPlan
 import TestSupport
 import Testing
 
-/// What is wrong with a job file's form: one test a message, the whole message.
+/// Problems of a job file's form: one test for each message, with the whole message.
 @Suite struct JobFileProblemTests {
     private static let known =
         "Known keys: merge_method, base_model, models, parameters, dtype, out_dtype, tokenizer_source, kfac, "
@@ -369,7 +369,7 @@ import Testing
         )
     }
 
-    /// "é" as one scalar and as two: one text to a reader, and one directory on some file systems.
+    /// "é" as one scalar and as two is one text to a reader, and one directory on some file systems.
     @Test func `two names that only their encoding tells apart are one name`() {
         expect(
             JobFileText(models: ["- {model: a, name: \"\\u00e9\"}", "- {model: b, name: \"e\\u0301\"}"]),
@@ -379,7 +379,7 @@ import Testing
     }
 }
 
-/// Job files come from clients: none may bring the coordinator down.
+/// Job files come from clients, so none may crash the coordinator.
 @Suite struct HostileJobFileTests {
     @Test(arguments: ["[", "{a: ", "- "])
     func `nesting without end is refused`(opening: String) {
@@ -387,7 +387,7 @@ import Testing
         #expect(!problems(in: yaml).isEmpty)
     }
 
-    /// Each level names the level below nine times: read as a tree, the last would have 9^30 leaves.
+    /// Each level names the level below nine times, so the expanded last level has 9^30 leaves.
     @Test func `aliases of aliases do not explode`() {
         var models = ["- {model: m0, parameters: {weight: &a0 [{value: 1}, {value: 1}]}}"]
         for level in 1...30 {

@@ -7,7 +7,7 @@ import Testing
 @testable import JobPlan
 
 @Suite struct JobFileReadingTests {
-    /// A job file with every key that there is.
+    /// A job file with all keys.
     private func fullSpec() throws -> JobSpec {
         try JobSpec(
             yaml: """

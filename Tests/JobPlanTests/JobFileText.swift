@@ -1,7 +1,7 @@
 import JobPlan
 import Testing
 
-/// A job file that is right, whose parts a test replaces.
+/// A valid job file; a test replaces parts of it.
 struct JobFileText {
     var method = "task_arithmetic"
     var base = "models/base"

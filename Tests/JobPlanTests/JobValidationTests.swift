@@ -4,14 +4,14 @@ import KroneckerFactors
 import LinearAlgebra
 import Testing
 
-/// Jobs held against what their files hold: one test a message, the whole message.
+/// Jobs checked against the contents of their files: one test for each message, with the whole message.
 @Suite struct JobValidationTests {
     private let model = SmallModel()
     private static let twoCaptured = [
         "- {model: models/a, captures: a.safetensors}", "- {model: models/b, captures: b.safetensors}",
     ]
 
-    /// The problems of a job whose inventory a test has changed.
+    /// The problems of a job after a test changed its inventory.
     private func problems(
         models: [String] = twoCaptured,
         rest: [String] = [],
@@ -242,7 +242,7 @@ import Testing
 
     // MARK: - What was asked for
 
-    /// As in mergekit, where the divisor is then 1.
+    /// As in mergekit, the divisor is then 1.
     @Test func `task arithmetic does not divide by weights that cancel, and says so`() throws {
         let models = ["- {model: a, parameters: {weight: 1}}", "- {model: b, parameters: {weight: -1}}"]
         let spec = try JobFileText(models: models, rest: ["parameters: {normalize: true}"]).spec()

@@ -6,7 +6,7 @@ import Testing
 
 @testable import JobPlan
 
-/// What a merge takes from the job: shares, weights, and the rule of the tensors beside its layers.
+/// The job's values in a merge: shares, weights, and the rule for tensors without factors.
 @Suite struct MergePlanTests {
     private static let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], parameters: [])
 

@@ -2,7 +2,7 @@ import Testing
 
 @testable import JobPlan
 
-/// The one cause behind names that all differ.
+/// Names that all differ for one cause.
 @Suite struct NameMappingTests {
     private static let base =
         ["embed.weight", "head.weight"]

@@ -1,7 +1,7 @@
 import JobPlan
 import Testing
 
-/// Where tensors stand between a network's first block and its last.
+/// The depth of tensors between a network's first and last block.
 @Suite struct NetworkDepthTests {
     private func depths(_ names: [String], sorted: Bool = true) -> [String: Double] {
         let base = CheckpointInventory.of((sorted ? names.sorted() : names).map { ($0, [2]) })

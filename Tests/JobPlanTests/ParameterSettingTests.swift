@@ -1,7 +1,7 @@
 import JobPlan
 import Testing
 
-/// mergekit's value grammar, which its users rely on.
+/// mergekit's value grammar, on which its users rely.
 @Suite struct ParameterSettingTests {
     private func weight(_ yaml: String) throws -> ParameterSetting? {
         try JobFileText(models: ["- model: models/a", "  parameters:", "    weight: \(yaml)"]).spec()
@@ -63,7 +63,7 @@ import Testing
     }
 }
 
-/// What of the levels of a job file holds for a tensor.
+/// The level of a job file that applies to a tensor.
 @Suite struct MergeSettingsTests {
     private let base = CheckpointInventory.of([
         ("embed.weight", [4, 2]), ("layers.0.mlp.weight", [2, 2]), ("layers.1.mlp.weight", [2, 2]),

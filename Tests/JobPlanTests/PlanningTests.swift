@@ -5,7 +5,7 @@ import LinearAlgebra
 import Testing
 
 extension JobPlan {
-    /// A line a unit: its place, what it is, and what it waits for.
+    /// One line for each unit: its position, its title, and its dependencies.
     var lines: [String] {
         units.map { unit in
             let place = unit.isForWorker ? "worker" : "coordinator"
@@ -175,7 +175,7 @@ extension JobPlan {
                 "12 worker: sums of factor \"norm.F\" over 3 tasks <- 2 5 8",
             ]
         )
-        // One penalty a Kronecker product, and of task "a" alone, since only it has a checkpoint.
+        // One penalty for each Kronecker product, and only of task "a", which alone has a checkpoint.
         #expect(
             plan.lines.filter { $0.contains("penalty") } == [
                 "16 worker: penalty of task \"a\" in \"fc\" <- 11",
@@ -272,7 +272,7 @@ extension JobPlan {
         #expect(last.dependencies == plan.units.dropLast().map(\.index))
     }
 
-    /// A restart plans anew, in another process whose dictionaries have another order.
+    /// After a restart another process plans again, and its dictionaries have another order.
     @Test func `a plan does not depend on the order of a dictionary`() throws {
         let text = JobFileText(
             method: "kfac",
@@ -297,7 +297,7 @@ extension JobPlan {
         #expect(first.blocks.map(\.name) == first.blocks.map(\.name).sorted())
     }
 
-    /// Equal, but with buckets enough for another order.
+    /// An equal dictionary with more buckets, and so perhaps another order.
     private func reordered<Key, Value>(_ dictionary: [Key: Value]) -> [Key: Value] {
         var copy: [Key: Value] = [:]
         copy.reserveCapacity(dictionary.count * 16 + 64)

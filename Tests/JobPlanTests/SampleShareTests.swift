@@ -2,7 +2,7 @@ import Identifiers
 import JobPlan
 import Testing
 
-/// Which samples a finished unit stands for.
+/// The samples that a finished unit stands for.
 @Suite struct SampleShareTests {
     private func shares(_ model: SmallModel, limits: PlanLimits = PlanLimits()) throws -> [UnitIndex: SampleShare] {
         let text = JobFileText(
@@ -20,7 +20,7 @@ import Testing
     @Test func `parts of a factor share by their rows, and a sum of parts reads no samples`() throws {
         let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], parameters: [], samples: 10, probes: 1)
         let shares = try shares(model, limits: PlanLimits(chunkRows: 4, partMultiplyAdds: 1))
-        // Parts of 4, 4 and 2 of 10 rows of each side; each side stands for 5 samples.
+        // Parts of 4, 4 and 2 of 10 rows for each side; each side stands for 5 samples.
         #expect(shares.values.map(\.samples).sorted() == [1, 1, 2, 2, 2, 2])
     }
 }

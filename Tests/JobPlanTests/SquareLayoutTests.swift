@@ -24,7 +24,7 @@ struct SquareLayoutTests {
         return spec.problems(against: inventory).map(\.description)
     }
 
-    /// The base with a layer that is stored transposed: its bias is as long as its rows.
+    /// Adds a transposed layer to the base: its bias is as long as its rows.
     private func addTransposed(_ base: inout CheckpointInventory) {
         let other = CheckpointInventory.of(
             [("attn.weight", [4, 12]), ("attn.bias", [12])], location: base.location, file: 0)

@@ -2,7 +2,7 @@ import JobPlan
 import LinearAlgebra
 import Testing
 
-/// What a merge can do with a tensor, from its type and its name.
+/// The kind of a tensor, from its type and its name.
 struct TensorKindTests {
     private func kind(_ name: String, _ type: String, beside: [String] = [], quantized: Bool = false) -> TensorKind {
         let names = [name] + beside

@@ -36,7 +36,7 @@ struct UnitKeyTests {
     @Test func `the same operation on the same inputs has the same key`() {
         #expect(
             UnitKey(of: Self.factor(), files: Self.files) == UnitKey(of: Self.factor(), files: Self.files))
-        // Where the file stands among a job's files, and what else the job reads, does not matter.
+        // Neither the file's position among a job's files nor the job's other files matter.
         #expect(
             UnitKey(of: Self.factor(file: 1), files: [Self.files[1], Self.files[0]])
                 == UnitKey(of: Self.factor(), files: [Self.files[0]]))

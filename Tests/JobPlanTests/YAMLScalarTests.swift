@@ -2,7 +2,7 @@ import Identifiers
 import JobPlan
 import Testing
 
-/// Plain scalars mean what YAML 1.1 and mergekit say, or are refused with what to write.
+/// Plain scalars have their meaning in YAML 1.1 and mergekit, or are refused with the right notation.
 @Suite struct YAMLScalarTests {
     private func weight(_ written: String) throws -> ParameterSetting? {
         try JobFileText(models: ["- {model: models/a, parameters: {weight: \(written)}}"]).spec()
