@@ -1,10 +1,10 @@
 public import LinearAlgebra
 
-/// The precision a merge is computed in.
+/// The precision of a merge's arithmetic.
 public enum MergePrecision: Sendable {
     /// fp32, for operands of at most 32 bits.
     case single
-    /// fp64, as soon as one operand is F64.
+    /// fp64, if any operand is F64.
     case double
 
     /// The precision for a tensor with operands of these types.
@@ -14,16 +14,16 @@ public enum MergePrecision: Sendable {
 }
 
 /// Merges one range of a tensor element by element, task after task: `θ_0 + α · Σ w_t (θ_t − θ_0)`, or with the
-/// weighted average in place of the sum.
+/// weighted average instead of the sum.
 ///
 /// Source: Ilharco et al. 2023 (arXiv 2212.04089). Operands are raw bytes of any mix of element types; the result is
-/// rounded once. The buffers are reused from range to range; 32 768 elements keep both in the second-level cache, where
-/// the merge costs what reading and writing the bytes costs. Ranges are independent, so they may be shared among
-/// threads, each with its own merge, without changing a bit.
+/// rounded once. The buffers are reused from range to range. 32 768 elements keep both in the second-level cache, where
+/// a merge costs as much as reading and writing the bytes. Ranges are independent. Threads may share them, each with
+/// its own merge, without changing a bit.
 public struct ElementwiseMerge: ~Copyable, Sendable {
-    /// Elements of the largest range.
+    /// The most elements of a range.
     public let capacity: Int
-    /// What the merge is computed in.
+    /// The precision of the arithmetic.
     public let precision: MergePrecision
     // The buffers of the other precision are empty.
     private var single: RangeBuffers<Float>
@@ -47,7 +47,7 @@ public struct ElementwiseMerge: ~Copyable, Sendable {
         self.precision = precision
     }
 
-    /// Starts a range with the base's elements θ_0.
+    /// Begins a range with the base's elements θ_0.
     ///
     /// - Parameters:
     ///   - base: The range's bytes, of any alignment.
@@ -72,7 +72,7 @@ public struct ElementwiseMerge: ~Copyable, Sendable {
         count = elements
     }
 
-    /// Starts a range without a base, as if θ_0 were zero: tasks then add `w_t θ_t`.
+    /// Begins a range without a base, as if θ_0 were zero; tasks then add `w_t θ_t`.
     ///
     /// - Parameter elements: The range's elements.
     /// - Throws: ``TaskArithmeticError/rangeExceedsCapacity(elements:capacity:)``; the range is then empty.
@@ -86,7 +86,7 @@ public struct ElementwiseMerge: ~Copyable, Sendable {
         count = elements
     }
 
-    /// Counts the base itself among the tasks: its vector is zero, its weight is not.
+    /// Counts the base as a task: its vector is zero, but its weight counts.
     ///
     /// - Parameter weight: w_0.
     /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``.
@@ -96,7 +96,9 @@ public struct ElementwiseMerge: ~Copyable, Sendable {
         taskCount += 1
     }
 
-    /// Adds one task: `sum += w_t (θ_t − θ_0)`; with the weight 0 nothing, whatever the checkpoint holds.
+    /// Adds one task: `sum += w_t (θ_t − θ_0)`.
+    ///
+    /// A task of weight 0 adds nothing, whatever its checkpoint holds.
     ///
     /// - Parameters:
     ///   - checkpoint: The range's bytes of θ_t, of any alignment; not read when the weight is 0.
@@ -126,7 +128,7 @@ public struct ElementwiseMerge: ~Copyable, Sendable {
         taskCount += 1
     }
 
-    /// Writes the merged range; the next must start with ``begin(base:type:)``.
+    /// Writes the merged range; the next range must begin with ``begin(base:type:)``.
     ///
     /// - Parameters:
     ///   - method: ``MergeMethod/weightedAverage`` divides by Σ w_t; any other method sums.

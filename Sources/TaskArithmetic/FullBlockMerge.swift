@@ -4,8 +4,8 @@ public import LinearAlgebra
 /// Merges a one-dimensional parameter under the tasks' full blocks, in fp64:
 /// δ = (F̄+γI)⁻¹ Σ λ_t (F_t+γI) δ_t with F̄ = Σ λ_t F_t and γ the damping of F̄.
 ///
-/// It is computed as m + (F̄+γI)⁻¹ (Σ λ_t F_t δ_t − F̄ m) with the weighted mean m = Σ λ_t δ_t: the same vector, in whose
-/// sums γ does not occur. Elements without curvature in any task keep m.
+/// It is computed as m + (F̄+γI)⁻¹ (Σ λ_t F_t δ_t − F̄ m) with the weighted mean m = Σ λ_t δ_t. This is the same
+/// vector, but its sums do not contain γ. Elements without curvature in any task keep m.
 public struct FullBlockMerge: ~Copyable, Sendable {
     /// Tasks added so far.
     public private(set) var taskCount = 0
@@ -46,7 +46,7 @@ public struct FullBlockMerge: ~Copyable, Sendable {
         guard lambda.isFinite else { throw .weightNotFinite(name: "weight λ", value: lambda) }
         do {
             let square = try block.unpackedLower()
-            // It checks all shapes: nothing behind it fails.
+            // This call checks all shapes, so the next ones cannot fail.
             try weighted.addSymmetricProduct(square, on: .right, of: delta, scale: lambda)
             try blockSum.add(block, times: lambda)
             try mean.add(delta, times: lambda)
@@ -59,11 +59,11 @@ public struct FullBlockMerge: ~Copyable, Sendable {
     /// Solves for δ.
     ///
     /// - Parameters:
-    ///   - damping: Applied to Σ λ_t F_t, and with it to every F_t.
-    ///   - ladder: What to try when the block is still not positive definite.
-    /// - Returns: δ, `[1, d]`, with the health of the block.
+    ///   - damping: Applied to Σ λ_t F_t, and so to every F_t.
+    ///   - ladder: The steps when the block is still not positive definite.
+    /// - Returns: δ, `[1, d]`, and the health of the block.
     /// - Throws: ``TaskArithmeticError/noTasks``, ``TaskArithmeticError/kroneckerFactors(_:)``, or
-    ///   ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short; the sums are gone.
+    ///   ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short; the sums are consumed.
     public consuming func finish(
         damping: Damping,
         ladder: DampingLadder = .standard
@@ -86,7 +86,7 @@ public struct FullBlockMerge: ~Copyable, Sendable {
         return MergedParameter(delta: mean, health: health, norms: norms)
     }
 
-    /// What F̄ makes of the mean is not to be added to it.
+    /// Subtracts F̄ m, which is not part of the change.
     private mutating func subtractMean() throws(TaskArithmeticError) {
         do {
             let square = try blockSum.unpackedLower()
@@ -101,11 +101,11 @@ public struct FullBlockMerge: ~Copyable, Sendable {
 public struct MergedParameter: ~Copyable, Sendable {
     /// δ, `[1, d]`.
     public let delta: Matrix<Double>
-    /// How inverting the block went.
+    /// The health of the inverted block.
     public let health: FactorHealth
-    /// What became of the task vectors' norm.
+    /// The norms of the merged vector and of the mean.
     public let norms: MergedNorms
 
-    /// Gives the vector away.
+    /// Returns the vector and consumes the result.
     public consuming func intoDelta() -> Matrix<Double> { delta }
 }

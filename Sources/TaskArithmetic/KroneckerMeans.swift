@@ -1,6 +1,6 @@
 public import LinearAlgebra
 
-/// What one layer's merge stands on, summed over the tasks before any product: Ā = Σ λ_t A_t and B̄ = 1/T Σ B_t.
+/// The factor means of one layer's merge, summed over the tasks before any product: Ā = Σ λ_t A_t and B̄ = 1/T Σ B_t.
 ///
 /// The sums are fp64.
 public struct KroneckerMeans: ~Copyable, Sendable {
@@ -33,7 +33,7 @@ public struct KroneckerMeans: ~Copyable, Sendable {
     ///   - gradientFactor: B_t, packed.
     ///   - lambda: λ_t; the λ of all tasks sum to 1.
     /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
-    ///   when the shapes differ from the layer's; the sums are of no use then.
+    ///   when the shapes differ from the layer's; the sums are then invalid.
     public mutating func add(
         inputFactor: borrowing PackedSymmetricMatrix<Float>,
         gradientFactor: borrowing PackedSymmetricMatrix<Float>,
@@ -49,7 +49,7 @@ public struct KroneckerMeans: ~Copyable, Sendable {
         lambdas.append(lambda)
     }
 
-    /// Gives the means away, the smaller one as the near side.
+    /// Returns the means and consumes the sums; the smaller mean is the near side.
     ///
     /// - Throws: ``TaskArithmeticError/noTasks``.
     consuming func intoSides() throws(TaskArithmeticError) -> Sides {
@@ -59,9 +59,9 @@ public struct KroneckerMeans: ~Copyable, Sendable {
         return Sides(nearSide: .right, near: input, far: gradient)
     }
 
-    /// Both means, by where they stand.
+    /// Both means, by their size.
     struct Sides: ~Copyable, Sendable {
-        /// Where the smaller mean stands: left of Δ for B̄, right of it for Ā.
+        /// The side of the smaller mean: left of Δ for B̄, right of it for Ā.
         let nearSide: ProductSide
         let near: PackedSymmetricMatrix<Double>
         let far: PackedSymmetricMatrix<Double>

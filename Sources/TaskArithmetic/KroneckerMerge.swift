@@ -1,25 +1,28 @@
 public import KroneckerFactors
 public import LinearAlgebra
 
-/// Merges one layer's task vectors in closed form under their Kronecker factors, streaming over the tasks twice: the
-/// means of the factors first (``KroneckerMeans``), then the products.
+/// Merges one layer's task vectors in closed form under their Kronecker factors.
 ///
-/// Δ = (B̄+γ_B I)⁻¹ (Σ λ_t (B_t+γ_B I) Δ_t (A_t+γ_A I)) (Ā+γ_A I)⁻¹, γ_A and γ_B the damping of Ā and B̄, minimises
-/// Σ λ_t tr(B_t(Δ − Δ_t)A_t(Δ − Δ_t)ᵀ) under eq. 8's accumulation. It is computed as what it differs by from the
-/// weighted mean M = Σ λ_t Δ_t. With X the smaller side and Y the other (here on the right), hats for damped means:
+/// It streams over the tasks twice: first for the means of the factors (``KroneckerMeans``), then for the products.
+///
+/// Δ = (B̄+γ_B I)⁻¹ (Σ λ_t (B_t+γ_B I) Δ_t (A_t+γ_A I)) (Ā+γ_A I)⁻¹, with γ_A and γ_B the damping of Ā and B̄. It
+/// minimises Σ λ_t tr(B_t(Δ − Δ_t)A_t(Δ − Δ_t)ᵀ) under eq. 8's accumulation. It is computed as a difference from the
+/// weighted mean M = Σ λ_t Δ_t. Let X be the smaller side and Y the other (here on the right); hats mark damped means:
 ///
 ///     Δ = M + X̂⁻¹ (V + W Ŷ⁻¹),   V = Σ λ_t (X_t+γ_X I) Δ_t − X̂ M,   W = Σ λ_t (X_t+γ_X I) Δ_t (Y_t − Ȳ)
 ///
-/// That is the same matrix, and three things follow. The damping of the numerator is that of the denominators wherever
-/// the ladder ends: γ_X is final before the products, and γ_Y does not occur in them. Equal factors give M itself.
-/// And a coordinate without curvature in any task (a dead input, a dead output, a side of zeros) keeps M, whatever the
-/// damping, none included. All in fp64.
+/// This is the same matrix, with three consequences. The numerator has the damping of the denominators, wherever the
+/// ladder ends: γ_X is final before the products, and γ_Y does not occur in them. Equal factors give exactly M. A
+/// coordinate without curvature in any task (a dead input, a dead output, a side of zeros) keeps M under any damping,
+/// including none. All arithmetic is fp64.
 public struct KroneckerMerge: ~Copyable, Sendable {
     private let lambdas: [Double]
     private let damping: Damping
     private let ladder: DampingLadder
     private let means: KroneckerMeans.Sides
-    /// X̂, made invertible before the products; being the smaller side, its triangle is what waits meanwhile.
+    /// X̂, factorised before the products.
+    ///
+    /// It is the smaller side, so its triangle is the cheaper one to keep.
     private let near: DampedFactorization
     private var addedCount = 0
     /// M.
@@ -32,11 +35,11 @@ public struct KroneckerMerge: ~Copyable, Sendable {
     /// Begins the products.
     ///
     /// - Parameters:
-    ///   - means: Of all tasks.
-    ///   - damping: Applied to Ā and B̄, and with them to every A_t and B_t.
-    ///   - ladder: What to try when a side is still not positive definite.
+    ///   - means: The means over all tasks.
+    ///   - damping: Applied to Ā and B̄, and so to every A_t and B_t.
+    ///   - ladder: The steps when a side is still not positive definite.
     /// - Throws: ``TaskArithmeticError/noTasks``, ``TaskArithmeticError/kroneckerFactors(_:)``, or
-    ///   ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short; the means are gone.
+    ///   ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short; the means are consumed.
     /// - Complexity: min(d_out, d_in)³/3 multiply-adds.
     public init(
         means: consuming KroneckerMeans,
@@ -65,9 +68,9 @@ public struct KroneckerMerge: ~Copyable, Sendable {
     /// - Parameters:
     ///   - delta: Δ_t = [ΔW, Δb], `[d_out, d_in(+1)]`.
     ///   - inputFactor: A_t, packed.
-    ///   - gradientFactor: B_t, packed. Both as they were added to the means, in the same order of tasks.
+    ///   - gradientFactor: B_t, packed. Both factors must equal those added to the means, in the same order of tasks.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when the shapes differ from the layer's or memory is short;
-    ///   the sums are of no use then.
+    ///   the sums are then invalid.
     /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds; max(d_out, d_in)² + d_out·d_in fp64.
     public mutating func add(
         delta: borrowing Matrix<Double>,
@@ -111,9 +114,9 @@ public struct KroneckerMerge: ~Copyable, Sendable {
 
     /// Solves for Δ.
     ///
-    /// - Returns: Δ with the health of both sides.
+    /// - Returns: Δ and the health of both sides.
     /// - Throws: ``TaskArithmeticError/kroneckerFactors(_:)``, or ``TaskArithmeticError/linearAlgebra(_:)`` when memory
-    ///   is short; the sums are gone.
+    ///   is short; the sums are consumed.
     /// - Complexity: max(d_out, d_in)³/3 + d_out·d_in·(d_out + d_in + min(d_out, d_in)) multiply-adds.
     public consuming func finish() throws(TaskArithmeticError) -> MergedLayer {
         precondition(addedCount == lambdas.count, "a merge of \(lambdas.count) tasks got \(addedCount) of them")
@@ -141,7 +144,7 @@ public struct KroneckerMerge: ~Copyable, Sendable {
         }
     }
 
-    /// Makes ``nearSum`` V.
+    /// Turns ``nearSum`` into V.
     private mutating func subtractMean() throws(TaskArithmeticError) {
         do {
             var damped = try means.near.unpackedLower()
@@ -172,13 +175,13 @@ public struct KroneckerMerge: ~Copyable, Sendable {
 public struct MergedLayer: ~Copyable, Sendable {
     /// Δ = [ΔW, Δb], `[d_out, d_in(+1)]`.
     public let delta: Matrix<Double>
-    /// How inverting Ā went.
+    /// The health of the inverted Ā.
     public let inputHealth: FactorHealth
-    /// How inverting B̄ went.
+    /// The health of the inverted B̄.
     public let gradientHealth: FactorHealth
-    /// What became of the task vectors' norm.
+    /// The norms of the merged vector and of the mean.
     public let norms: MergedNorms
 
-    /// Gives the vector away.
+    /// Returns the vector and consumes the result.
     public consuming func intoDelta() -> Matrix<Double> { delta }
 }

@@ -1,4 +1,6 @@
-/// How the task vectors Δ_t = θ_t − θ_0 become one Δ; the merged model is θ_0 + α·Δ, except for ``linear``.
+/// The rule that turns the task vectors Δ_t = θ_t − θ_0 into one Δ.
+///
+/// The merged model is θ_0 + α·Δ, except for ``linear``.
 public enum MergeMethod: String, CaseIterable, Sendable {
     /// Δ = Σ w_t Δ_t: Ilharco et al. 2023 (arXiv 2212.04089).
     case taskArithmetic = "task_arithmetic"
@@ -10,9 +12,9 @@ public enum MergeMethod: String, CaseIterable, Sendable {
     /// factors, damped on both sides.
     case kfac
 
-    /// Whether weights are divided by their sum when the job does not say.
+    /// Whether weights are divided by their sum by default.
     public var averages: Bool { self == .linear || self == .weightedAverage }
 
-    /// Whether the method needs every task's factors; parameters without factors then take the weighted mean.
+    /// Whether the method needs every task's factors; parameters without factors take the weighted mean.
     public var needsFactors: Bool { self == .kfac }
 }

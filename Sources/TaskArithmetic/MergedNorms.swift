@@ -1,13 +1,13 @@
 import LinearAlgebra
 
-/// The norm of a merged vector beside that of the weighted mean of the same task vectors.
+/// The norm of a merged vector, and that of the weighted mean of the same task vectors.
 public struct MergedNorms: Equatable, Sendable {
     /// ‖Δ‖.
     public let merged: Double
     /// ‖Σ λ_t Δ_t‖.
     public let mean: Double
 
-    /// Adds to a mean what factors change about it, and measures both.
+    /// Adds the factors' change to a mean, and measures both norms.
     init(adding change: borrowing Matrix<Double>, to vector: inout Matrix<Double>) throws(TaskArithmeticError) {
         do {
             mean = try vector.frobeniusNorm()

@@ -1,28 +1,28 @@
 public import KroneckerFactors
 public import LinearAlgebra
 
-/// What can go wrong while checkpoints are merged.
+/// Errors of a merge of checkpoints.
 ///
-/// The caller, who knows them, puts tensor and file in front.
+/// The caller knows the tensor and the file, and puts them in front.
 public enum TaskArithmeticError: Error, Equatable, Sendable {
-    /// A merge that was finished before any task came.
+    /// The merge was finished before any task was added.
     case noTasks
-    /// A weight or scale that is not finite.
+    /// A weight or scale is not finite.
     case weightNotFinite(name: String, value: Double)
-    /// Weights of an average whose sum is zero.
+    /// The weights of an average sum to zero.
     case weightsCancel
-    /// A byte range that is no whole number of elements.
+    /// A byte range is not a whole number of elements.
     case partialElement(elementType: String, byteCount: Int)
-    /// A range of more elements than the buffers were made for.
+    /// A range has more elements than the buffers.
     case rangeExceedsCapacity(elements: Int, capacity: Int)
-    /// A failure of damping or inverting.
+    /// Damping or inverting failed.
     case kroneckerFactors(KroneckerFactorsError)
-    /// A failure of storage, shape or BLAS.
+    /// Storage, shape or BLAS failed.
     case linearAlgebra(LinearAlgebraError)
 }
 
 extension TaskArithmeticError: CustomStringConvertible {
-    /// One sentence: what is wrong, what was expected, what to do.
+    /// One sentence: what is wrong, what was expected, and what to do.
     public var description: String {
         switch self {
         case .noTasks:
@@ -43,7 +43,7 @@ extension TaskArithmeticError: CustomStringConvertible {
     }
 }
 
-/// Runs operations of the mathematics below and carries their errors up unchanged.
+/// Runs operations of lower modules and wraps their errors.
 func carryingErrors<Result: ~Copyable>(
     _ body: () throws(LinearAlgebraError) -> Result
 ) throws(TaskArithmeticError) -> Result {

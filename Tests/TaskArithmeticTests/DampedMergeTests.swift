@@ -4,13 +4,13 @@ import TaskArithmetic
 import TestSupport
 import Testing
 
-/// Damping of a merge stands on both sides (DESIGN 2.5): it decides only where the factors do not.
+/// Damping of a merge is on both sides (DESIGN 2.5), so it matters only where the factors determine nothing.
 struct DampedMergeTests {
     private static let rules: [(DampingRule, Double)] = [
         (.relative, 0.1), (.relative, 0), (.pi, 0.01), (.absolute, 0.3),
     ]
 
-    /// What a layer of the given shape is damped by.
+    /// The damping of a layer of the given shape.
     private func amounts(_ tasks: [LayerTask], _ damping: Damping) -> (input: Double, gradient: Double) {
         let input = DenseSquare.sum(tasks.map(\.input), times: tasks.map(\.lambda))
         let gradient = DenseSquare.sum(tasks.map(\.gradient), times: tasks.map { _ in 1 / Double(tasks.count) })
@@ -49,10 +49,10 @@ struct DampedMergeTests {
             LayerTask.formula(tasks, input: input, gradient: gradient), relative: 1e-9, absolute: 1e-9)
     }
 
-    /// Where the ladder ends is where both sides of the formula are damped.
+    /// Both sides of the formula have the ladder's final damping.
     @Test(arguments: [(4, 7), (7, 4)])
     func `damping that had to be raised is raised in the numerator too`(shape: (outputs: Int, inputs: Int)) throws {
-        // Of one row each, two tasks leave both sides without full rank; whole numbers are exact in fp32.
+        // With one row each, two tasks leave both sides rank-deficient; whole numbers are exact in fp32.
         var tasks = LayerTask.random(2, outputs: shape.outputs, inputs: shape.inputs, seed: 3)
         var random = SplitMix64(seed: 30)
         for index in tasks.indices {
@@ -63,7 +63,7 @@ struct DampedMergeTests {
         #expect(merged.input.damping > 0)
         #expect(merged.gradient.damping > 0)
         let expected = LayerTask.formula(tasks, input: merged.input.damping, gradient: merged.gradient.damping)
-        // Of the 1e-16 of fp64, two inverses of condition 1e7 leave so much.
+        // Two inverses of condition 1e7 amplify fp64's 1e-16 to this error.
         expectClose(merged.delta, expected, absolute: 1e-2 * norm(expected))
         let kept = try LayerTask.merged(tasks, damping: Damping(.absolute, 1e-4))
         expectClose(
@@ -154,7 +154,7 @@ struct DampedMergeTests {
         let mean = [0.25 + 7 * 0.75, 5 * 0.25 + 2 * 0.75, -2 * 0.25 + 4 * 0.75]
         let zeros = [Float](repeating: 0, count: 6)
         #expect(try merged(tasks([zeros, zeros]), damping: damping) == mean)
-        // The second coordinate has no curvature in any task, the others have.
+        // The second coordinate has no curvature in any task; the others have some.
         let flat = try merged(tasks([[2, 0, 0, 1, 0, 3], [1, 0, 0, 0.5, 0, 4]]), damping: damping)
         #expect(flat[1] == mean[1])
         #expect(flat[0] != mean[0])

@@ -81,7 +81,7 @@ struct LayerTask {
         gradient.indices.map { row in Array(delta[row * input.count..<(row + 1) * input.count]) }
     }
 
-    /// What a merge gave.
+    /// The result of a merge.
     struct Merged {
         let delta: [Double]
         let input: FactorHealth
@@ -134,7 +134,7 @@ struct LayerTask {
         tasks[0].delta.indices.map { index in tasks.reduce(0) { $0 + $1.lambda * $1.delta[index] } }
     }
 
-    /// DESIGN 2.5, as it stands there: (B̄+γ_B I)⁻¹ (Σ λ_t (B_t+γ_B I) Δ_t (A_t+γ_A I)) (Ā+γ_A I)⁻¹.
+    /// The formula of DESIGN 2.5: (B̄+γ_B I)⁻¹ (Σ λ_t (B_t+γ_B I) Δ_t (A_t+γ_A I)) (Ā+γ_A I)⁻¹.
     static func formula(_ tasks: [LayerTask], input: Double, gradient: Double) -> [Double] {
         let lambdas = tasks.map(\.lambda)
         let inputMean = DenseSquare.sum(tasks.map(\.input), times: lambdas)

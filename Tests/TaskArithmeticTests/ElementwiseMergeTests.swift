@@ -49,7 +49,7 @@ struct ElementwiseMergeTests {
         return (0..<count).map { _ in Double(Int(random.next() % 17) - 8) / 8 }
     }
 
-    /// Σ w θ / Σ w, where a base of 1e30 would swallow every task.
+    /// Σ w θ / Σ w; a base of 1e30 would absorb every task.
     @Test(arguments: [MergePrecision.single, .double])
     func `without a base tasks are summed as they are`(precision: MergePrecision) throws {
         var merge = try ElementwiseMerge(capacity: 2, precision: precision)
@@ -102,7 +102,7 @@ struct ElementwiseMergeTests {
     }
 
     @Test func `the result is rounded once`() throws {
-        // 1 + 2⁻⁸ + 2⁻³⁰ is above the middle of two bf16 neighbours; through fp32 it would be the middle.
+        // 1 + 2⁻⁸ + 2⁻³⁰ is above the midpoint of two bf16 neighbours; rounded through fp32 it would be the midpoint.
         let found = try values(merged([1], [([1 + 0x1p-8 + 0x1p-30], 1)], types: (.f64, .f64, .bf16)), .bf16)
         #expect(found == [1 + 0x1p-7])
         let tie = try values(merged([1], [([1 + 0x1p-8], 1)], types: (.f64, .f64, .bf16)), .bf16)

@@ -13,11 +13,11 @@ struct PaperTests {
         )
     }
 
-    /// DESIGN 2.5: tasks whose inputs live in disjoint subspaces keep their full vectors as the damping goes to 0.
+    /// DESIGN 2.5: tasks with inputs in disjoint subspaces keep their full vectors as the damping goes to 0.
     @Test func `tasks in disjoint subspaces keep their full vectors`() throws {
         let angle = 0.6
         let (c, s) = (0.8, angle)
-        // Input coordinates 0 and 1, rotated; task t sees the t-th rotated axis only.
+        // Input coordinates 0 and 1, rotated; task t has inputs only along the t-th rotated axis.
         let axes = [[c, s], [-s, c]]
         var random = SplitMix64(seed: 4)
         var expected = [Double](repeating: 0, count: 6)
@@ -35,7 +35,7 @@ struct PaperTests {
         expectClose(merged.delta, expected, absolute: 1e-6)
     }
 
-    /// DESIGN 2.5: where the objective Σ λ_t tr(B_t(Δ−Δ_t)A_t(Δ−Δ_t)ᵀ) is a single Kronecker product (equal B_t) the
+    /// DESIGN 2.5: if the objective Σ λ_t tr(B_t(Δ−Δ_t)A_t(Δ−Δ_t)ᵀ) is a single Kronecker product (equal B_t), the
     /// closed form is its minimiser: the gradient Σ λ_t B_t(Δ − Δ_t)A_t vanishes.
     @Test func `with equal B the closed form is the minimiser`() throws {
         var random = SplitMix64(seed: 5)
