@@ -1,14 +1,15 @@
 import LinearAlgebra
 
-/// A symmetric matrix as its eigenvectors and the reciprocals of its clamped and damped eigenvalues: the last resort
-/// where no Cholesky factor exists.
+/// A symmetric matrix as its eigenvectors and the reciprocals of its clamped and damped eigenvalues.
+///
+/// It is the last resort when no Cholesky factor exists.
 struct ClampedEigen: ~Copyable, Sendable {
     /// `[n, n]`, rows q_k.
     let vectors: Matrix<Double>
     /// 1/(max(λ_k, 0) + ε), `[n]`.
     let reciprocals: [Double]
 
-    /// The inverse, Σ q_k q_kᵀ · reciprocal; both triangles.
+    /// The inverse, Σ q_k q_kᵀ · reciprocal, with both triangles.
     func inverse() throws(LinearAlgebraError) -> Matrix<Double> {
         let order = vectors.rowCount
         var weighted = try Matrix<Double>(rows: order, columns: order)
@@ -28,7 +29,7 @@ struct ClampedEigen: ~Copyable, Sendable {
 
     /// Applies the inverse in place.
     ///
-    /// With rows q_k in V: Vᵀ(D⁻¹(VX)) on the left, ((XVᵀ)D⁻¹)V on the right.
+    /// With rows q_k in V it is Vᵀ(D⁻¹(VX)) on the left, and ((XVᵀ)D⁻¹)V on the right.
     func solve(_ matrix: inout Matrix<Double>, on side: ProductSide) throws(LinearAlgebraError) {
         let (rows, columns) = (matrix.rowCount, matrix.columnCount)
         var rotated = try Matrix<Double>(rows: rows, columns: columns)

@@ -5,8 +5,8 @@ extension DampedFactorization {
     ///
     /// - Parameters:
     ///   - matrix: `[n, m]` for ``LinearAlgebra/ProductSide/left``, `[m, n]` for right.
-    ///   - side: Where the inverse stands.
-    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when the shapes do not chain, `matrix` is then unchanged;
+    ///   - side: The side of the inverse.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when the shapes do not match (`matrix` is then unchanged),
     ///   or when memory is short.
     /// - Complexity: n²·m multiply-adds.
     public borrowing func solve(
@@ -27,7 +27,7 @@ extension DampedFactorization {
         matrix.withMutableSpan { elements in
             for index in elements.indices { elements[index] /= scale }
         }
-        // Pinned coordinates are decoupled: their lines are those of the right-hand side, scaled.
+        // Pinned coordinates are decoupled, so their lines are the scaled lines of the right-hand side.
         for (coordinate, elements) in zip(pinned, pinnedLines) {
             for (index, element) in elements.enumerated() {
                 if side == .left {
@@ -41,11 +41,11 @@ extension DampedFactorization {
 
     /// Sets the lines of pinned coordinates to zero: rows for ``LinearAlgebra/ProductSide/left``, columns for right.
     ///
-    /// For a change that M proposes: where M says nothing, nothing is to change.
+    /// Use it for a change that M proposes: without curvature in M nothing should change.
     ///
     /// - Parameters:
-    ///   - matrix: As ``solve(_:on:)`` takes it; of another shape, it stays as it is.
-    ///   - side: Where M stands.
+    ///   - matrix: As in ``solve(_:on:)``; a matrix of another shape stays unchanged.
+    ///   - side: The side of M.
     public borrowing func clearPinned(in matrix: inout Matrix<Double>, on side: ProductSide) {
         let (rows, columns) = (matrix.rowCount, matrix.columnCount)
         guard (side == .left ? rows : columns) == dimension else { return }
@@ -60,7 +60,9 @@ extension DampedFactorization {
         }
     }
 
-    /// Row (left) or column (right) of a coordinate; empty when the shape does not fit, which the solver then reports.
+    /// Row (left) or column (right) of a coordinate.
+    ///
+    /// It is empty when the shape does not fit; the solver reports that error.
     private func line(_ coordinate: Int, of matrix: borrowing Matrix<Double>, on side: ProductSide) -> [Double] {
         switch side {
         case .left where matrix.rowCount == dimension:

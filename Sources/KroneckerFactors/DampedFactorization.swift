@@ -1,26 +1,26 @@
 public import LinearAlgebra
 
-/// A symmetric factor M made invertible, (M + εI), ready to be inverted or solved with, in fp64.
+/// A symmetric factor M made invertible, (M + εI), and factorised for inversion or solving, in fp64.
 ///
-/// M is scaled to unit mean diagonal and factorised by Cholesky. A failure (a minor that is not positive, or a
-/// condition beyond fp64) raises ε along the ladder; at its end the eigenvalues are clamped: max(λ, 0) + ε. The stored
-/// factor is never changed.
+/// M is scaled to unit mean diagonal and factorised by Cholesky. After a failure (a minor that is not positive, or a
+/// condition beyond fp64) ε rises along the ladder. At the ladder's end the eigenvalues are clamped: max(λ, 0) + ε. The
+/// stored factor is never changed.
 ///
-/// A coordinate with a zero diagonal is pinned: a positive semi-definite M holds nothing but zeros in its row, so it is
-/// decoupled from the others (elements that rounding left there are not read). (M + εI)⁻¹ holds 1/ε there, with the
-/// final ε; when no damping was asked for the pseudo-inverse's 0, whatever the ladder does for the others.
+/// A coordinate with a zero diagonal is pinned. A positive semi-definite M has only zeros in its row, so the coordinate
+/// is decoupled from the others (elements left there by rounding are not read). There (M + εI)⁻¹ holds 1/ε with the
+/// final ε. Without requested damping it holds 0, as the pseudo-inverse does, whatever the ladder does for the others.
 public struct DampedFactorization: ~Copyable, Sendable {
     enum Solver: ~Copyable {
-        /// Of the scaled, damped matrix.
+        /// The factor of the scaled, damped matrix.
         case cholesky(CholeskyFactor)
-        /// Of the scaled matrix, clamped and damped.
+        /// The eigenvalues of the scaled matrix, clamped and damped.
         case eigen(ClampedEigen)
     }
 
-    /// What was found and done.
+    /// The findings and the remedy.
     public private(set) var health: FactorHealth
     let solver: Solver
-    /// What M was divided by.
+    /// The divisor of M.
     let scale: Double
     let pinned: [Int]
 
@@ -29,7 +29,7 @@ public struct DampedFactorization: ~Copyable, Sendable {
     /// - Parameters:
     ///   - factor: M, packed. Not changed.
     ///   - damping: ε ≥ 0.
-    ///   - ladder: What to try when the factorisation fails.
+    ///   - ladder: The steps when the factorisation fails.
     /// - Throws: ``KroneckerFactorsError/invalidDamping(value:)``, ``KroneckerFactorsError/factorNotFinite(row:)`` or
     ///   ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
     /// - Complexity: n³/3 multiply-adds an attempt; n² fp64.
@@ -41,15 +41,15 @@ public struct DampedFactorization: ~Copyable, Sendable {
         try self.init(of: factor, damping: damping, ladder: ladder, condition: .estimated)
     }
 
-    /// How much is known about the condition before the factorisation is accepted.
+    /// When the condition is estimated before the factorisation is accepted.
     enum ConditionCheck {
-        /// Estimated from the triangular factor.
+        /// Always, from the triangular factor.
         case estimated
-        /// Estimated only when the pivots look suspicious; else the caller computes it from the inverse.
+        /// Only when the pivots look suspicious; otherwise the caller computes it from the inverse.
         case suspectedOnly
     }
 
-    /// As the public form, with a choice for callers that learn the condition later anyway.
+    /// The public form, with a choice for callers that compute the condition later anyway.
     init<Scalar>(
         of factor: borrowing PackedSymmetricMatrix<Scalar>,
         damping: Double,
@@ -79,10 +79,10 @@ public struct DampedFactorization: ~Copyable, Sendable {
     /// Rows and columns of M.
     public var dimension: Int { health.dimension }
 
-    /// What stands on the diagonal of (M + εI)⁻¹ for a pinned coordinate.
+    /// The diagonal element of (M + εI)⁻¹ for a pinned coordinate.
     var pinnedInverse: Double { health.requestedDamping > 0 ? 1 / health.damping : 0 }
 
-    /// Consumes the factorisation for its parts.
+    /// Consumes the factorisation and returns its parts.
     consuming func intoSolver() -> Solver { solver }
 }
 
@@ -116,7 +116,7 @@ extension DampedFactorization {
         return try clamp(factor, summary: summary, ladder: ladder, health: &health)
     }
 
-    /// The Cholesky factor, or nil when there is none within fp64.
+    /// The Cholesky factor, or nil when none exists within fp64.
     private static func factorized(
         _ matrix: consuming Matrix<Double>,
         condition: ConditionCheck,
@@ -137,11 +137,11 @@ extension DampedFactorization {
         }
     }
 
-    /// Below it the inverse's digits are those of the rounding errors.
+    /// Below this limit the inverse's digits are only rounding errors.
     static func smallestReciprocalCondition(order: Int) -> Double { Double(order) * 0x1p-52 }
 
-    /// The last resort: eigenvalues below zero become zero, then the damping asked for (at least the ladder's first
-    /// step) is added.
+    /// The last resort: negative eigenvalues become zero; then the requested damping is added, or at least the ladder's
+    /// first step.
     private static func clamp<Scalar>(
         _ factor: borrowing PackedSymmetricMatrix<Scalar>,
         summary: DiagonalSummary,
@@ -190,13 +190,14 @@ extension DampedFactorization {
     }
 }
 
-/// What the diagonal says before anything is factorised.
+/// Facts about the diagonal, computed before factorisation.
 struct DiagonalSummary {
     let pinned: [Int]
-    /// Over all coordinates.
+    /// The mean over all coordinates.
     let mean: Double
-    /// Of the magnitudes of coordinates that are not pinned: the mean diagonal of what is factorised, and still a scale
-    /// when the matrix is no factor at all.
+    /// The mean magnitude over coordinates that are not pinned.
+    ///
+    /// It is the mean diagonal of the factorised matrix, and is a usable scale even for a matrix that is not a factor.
     let meanMagnitude: Double
 
     init(_ diagonal: [Double]) {

@@ -1,12 +1,12 @@
 public import LinearAlgebra
 
-/// The damped inverse (M + εI)⁻¹ of a stored factor, and how it came about.
+/// The damped inverse (M + εI)⁻¹ of a stored factor, and the health of the factor.
 ///
-/// Computed in fp64 (``DampedFactorization``), rounded once to fp32. The stored factor is never changed.
+/// It is computed in fp64 (``DampedFactorization``) and rounded once to fp32. The stored factor is never changed.
 public struct DampedInverse: ~Copyable, Sendable {
     /// (M + εI)⁻¹, packed.
     public let inverse: PackedSymmetricMatrix<Float>
-    /// What was found and done.
+    /// The findings and the remedy.
     public let health: FactorHealth
 
     /// Inverts M + εI.
@@ -14,10 +14,10 @@ public struct DampedInverse: ~Copyable, Sendable {
     /// - Parameters:
     ///   - factor: M, packed. Not changed.
     ///   - damping: ε ≥ 0, from ``Damping/amount(side:)``.
-    ///   - ladder: What to try when the factorisation fails.
-    /// - Throws: ``KroneckerFactorsError/exceedsStorage(row:)`` when the inverse does not fit fp32, or what
-    ///   ``DampedFactorization/init(of:damping:ladder:)`` throws.
-    /// - Complexity: n³ multiply-adds an attempt that succeeds; n² fp64.
+    ///   - ladder: The steps when the factorisation fails.
+    /// - Throws: ``KroneckerFactorsError/exceedsStorage(row:)`` when the inverse does not fit in fp32, or any error of
+    ///   ``DampedFactorization/init(of:damping:ladder:)``.
+    /// - Complexity: n³ multiply-adds for the successful attempt; n² fp64.
     public init(
         of factor: borrowing PackedSymmetricMatrix<Float>,
         damping: Double,
@@ -26,7 +26,7 @@ public struct DampedInverse: ~Copyable, Sendable {
         self = try Self.inverted(factor, damping: damping, ladder: ladder, condition: .suspectedOnly)
     }
 
-    /// Gives the inverse away.
+    /// Returns the inverse and consumes the result.
     public consuming func intoInverse() -> PackedSymmetricMatrix<Float> { inverse }
 
     private init(inverse: consuming PackedSymmetricMatrix<Float>, health: FactorHealth) {
@@ -52,13 +52,13 @@ public struct DampedInverse: ~Copyable, Sendable {
             throw .linearAlgebra(error)
         }
         let limit = 1 / DampedFactorization.smallestReciprocalCondition(order: max(1, health.dimension))
-        // The negation also catches a condition that is NaN.
+        // The negation also catches a NaN condition.
         if condition == .suspectedOnly && !(health.conditionEstimate <= limit) {
-            // The pivots deceived: climb the ladder again, on estimates.
+            // The pivots were misleading; climb the ladder again with estimates.
             return try inverted(factor, damping: damping, ladder: ladder, condition: .estimated)
         }
         let freeTrace = pin(pinned, at: pinnedInverse, in: &packed)
-        // An inverse is positive definite: no element is larger than the largest on the diagonal.
+        // An inverse is positive definite, so no element is larger than the largest diagonal element.
         if let row = packed.diagonal.firstIndex(where: { !$0.isFinite }) { throw .exceedsStorage(row: row) }
         let freeCount = Double(packed.dimension - pinned.count)
         let rank = (freeCount - health.damping * freeTrace).clampedToZero
@@ -66,7 +66,7 @@ public struct DampedInverse: ~Copyable, Sendable {
         return DampedInverse(inverse: packed, health: health)
     }
 
-    /// The lower triangle of the inverse of the scaled matrix, and its condition number from both 1-norms.
+    /// The lower triangle of the scaled matrix's inverse, and the condition number from both 1-norms.
     private static func scaledInverse(
         _ solver: consuming DampedFactorization.Solver,
         condition: inout Double

@@ -1,16 +1,22 @@
-/// How much of the identity is added to a factor before it is inverted.
+/// The multiple of the identity that is added to a factor before inversion.
 public enum DampingRule: String, CaseIterable, Sendable {
-    /// A + π√γ'·I and B + √γ'/π·I with π² = ā/b̄ and γ' = γ·ā·b̄, ā and b̄ the sides' mean eigenvalues: Martens & Grosse
-    /// 2015, §6.3, with γ as a share of the curvature's own size. That is √γ times the mean eigenvalue of each side.
+    /// A + π√γ'·I and B + √γ'/π·I with π² = ā/b̄ and γ' = γ·ā·b̄, where ā and b̄ are the sides' mean eigenvalues.
+    ///
+    /// Source: Martens & Grosse 2015, §6.3, with γ relative to the size of the curvature. It equals √γ times the mean
+    /// eigenvalue of each side.
     case pi
     /// γ times the mean eigenvalue of each side.
     case relative
-    /// γ itself, on each side: the only rule with a unit, that of the factors.
+    /// γ itself, on each side.
+    ///
+    /// Only this rule has a unit, that of the factors.
     case absolute
 
-    /// The γ of a job that names the rule alone; nil for ``absolute``, since a number with a unit fits no two models.
+    /// The γ of a job that names only the rule.
     ///
-    /// Those of ``pi`` and ``relative`` damp layers alike.
+    /// It is nil for ``absolute``, because no number with a unit fits all models.
+    ///
+    /// The defaults of ``pi`` and ``relative`` damp layers equally.
     public var defaultValue: Double? {
         switch self {
         case .pi: 0.01
@@ -20,7 +26,7 @@ public enum DampingRule: String, CaseIterable, Sendable {
     }
 }
 
-/// A factor's size as the damping rules see it.
+/// A factor's size, as the damping rules use it.
 public struct FactorScale: Equatable, Sendable {
     /// The sum of the diagonal.
     public let trace: Double
@@ -52,13 +58,13 @@ public struct Damping: Equatable, Sendable {
         self.value = value
     }
 
-    /// What is added to the diagonal of one of a layer's two factors.
+    /// The damping added to the diagonal of one of a layer's two factors.
     ///
-    /// Gradients or inputs in another unit change ``DampingRule/pi`` and ``DampingRule/relative`` as they change the
-    /// factor, so that nothing but the unit of the result changes.
+    /// A change of the unit of gradients or inputs changes ``DampingRule/pi`` and ``DampingRule/relative`` in the same
+    /// way as the factor. Only the unit of the result changes.
     ///
     /// - Parameter side: The scale of the factor.
-    /// - Returns: At least 0; 0 for a factor of zeros, unless the rule is ``DampingRule/absolute``.
+    /// - Returns: A number of at least 0; 0 for a factor of zeros, unless the rule is ``DampingRule/absolute``.
     public func amount(side: FactorScale) -> Double {
         switch rule {
         case .absolute: value
@@ -67,25 +73,27 @@ public struct Damping: Equatable, Sendable {
         }
     }
 
-    /// What is added to the diagonal of a full block F: a share of its mean eigenvalue as `pi` takes it of B ⊗ A.
+    /// The damping added to the diagonal of a full block F.
+    ///
+    /// Like `pi` for B ⊗ A, it is a share of the mean eigenvalue.
     public func amount(fullBlock: FactorScale) -> Double {
         rule == .absolute ? value : value * max(0, fullBlock.meanEigenvalue)
     }
 }
 
-/// What is tried when a damped factor is still not positive definite.
+/// The steps when a damped factor is still not positive definite.
 public struct DampingLadder: Equatable, Sendable {
-    /// What the damping is multiplied with after a failure.
+    /// The factor by which the damping grows after a failure.
     public let growth: Double
-    /// The first damping after a failure without any, as a share of the mean diagonal.
+    /// The first damping after a failure without damping, as a share of the mean diagonal.
     public let firstStep: Double
-    /// The largest damping tried, as a share of the mean diagonal; beyond it the eigenvalues are clamped.
+    /// The largest damping, as a share of the mean diagonal; beyond it the eigenvalues are clamped.
     public let cap: Double
 
     /// Tenfold steps from fp32's rounding up to a tenth of the mean diagonal.
     public static let standard = DampingLadder(growth: 10, firstStep: 1e-7, cap: 0.1)
 
-    /// The damping after `damping` failed, or nil when the ladder ends.
+    /// The next damping after `damping` failed, or nil at the ladder's end.
     func step(after damping: Double, meanDiagonal: Double) -> Double? {
         let next = max(damping * growth, firstStep * meanDiagonal)
         return next <= cap * meanDiagonal ? next : nil

@@ -1,24 +1,24 @@
 public import LinearAlgebra
 
-/// The running sum of one factor: chunks of captured rows in, `Σ row·rowᵀ` in fp64 out.
+/// The running sum of one factor: it takes chunks of captured rows and gives `Σ row·rowᵀ` in fp64.
 ///
-/// Source: Martens & Grosse 2015 (arXiv 1503.05671), §3; position reductions after Eschenhagen et al. 2023
-/// (arXiv 2311.00636). The product of a chunk is fp32 BLAS; the sum over chunks is fp64. Chunk borders and order come
-/// from the caller, so the same chunks give the same bits.
+/// Source: Martens & Grosse 2015 (arXiv 1503.05671), §3; position reductions after Eschenhagen et al. 2023 (arXiv
+/// 2311.00636). The product of a chunk is fp32 BLAS; the sum over chunks is fp64. The caller sets chunk sizes and
+/// order, so equal chunks give equal bits.
 ///
-/// The column of ones that a bias appends to ã is never made: `[X 1]ᵀ[X 1]` is XᵀX bordered by the column sums of X
+/// The column of ones that a bias appends to ã is never stored: `[X 1]ᵀ[X 1]` is XᵀX bordered by the column sums of X
 /// and the number of rows, last.
 public struct FactorAccumulation: ~Copyable, Sendable {
     /// Elements of one captured row, without the one of a bias.
     public let columnCount: Int
     /// Whether a one is appended, last, to each row.
     public let appendsOne: Bool
-    /// What becomes of the rows of one sample.
+    /// How the rows of one sample are combined.
     public let reduction: PositionReduction
     /// Captured rows added so far, before any reduction.
     public private(set) var rowCount = 0
 
-    /// The largest magnitude of rows while their squares left next to nothing; nil as soon as they left something.
+    /// The largest magnitude of the rows, as long as their squares have almost vanished; nil once they have not.
     private var faintMagnitude: Double? = 0
 
     private var sum: PackedSymmetricMatrix<Double>
@@ -59,7 +59,7 @@ public struct FactorAccumulation: ~Copyable, Sendable {
     /// Adds one chunk of captured rows: `sum += Σ row·rowᵀ` over the reduced rows.
     ///
     /// - Parameters:
-    ///   - rows: Which rows of `matrix`; with a reduction, whole samples.
+    ///   - rows: The rows of `matrix` to add; with a reduction, whole samples.
     ///   - matrix: `[r, d]`, fp32. Not copied.
     ///   - workspace: The lane's scratch.
     /// - Throws: ``KroneckerFactorsError/nonFinite(row:)``, ``KroneckerFactorsError/squareOverflow(row:column:)``,
@@ -91,13 +91,13 @@ public struct FactorAccumulation: ~Copyable, Sendable {
         rowCount += rows.count
     }
 
-    /// The factor: the sum over `divisor`, rounded once to fp32.
+    /// The factor: the sum divided by `divisor`, rounded once to fp32.
     ///
     /// - Parameter divisor: From ``FactorNormalization/divisor(of:counts:)``.
     /// - Returns: The packed factor.
-    /// - Throws: ``KroneckerFactorsError/noRows``, ``KroneckerFactorsError/exceedsStorage(row:)`` or
+    /// - Throws: ``KroneckerFactorsError/noRows``, ``KroneckerFactorsError/exceedsStorage(row:)``,
     ///   ``KroneckerFactorsError/linearAlgebra(_:)``, or ``KroneckerFactorsError/squaresVanish(rows:largest:)`` for
-    ///   rows that are not zero, but leave nothing in fp32; the sum is gone.
+    ///   non-zero rows that vanish in fp32; the sum is consumed.
     public consuming func finish(divisor: Double) throws(KroneckerFactorsError) -> PackedSymmetricMatrix<Float> {
         guard rowCount > 0 else { throw .noRows }
         try requireSquares()
@@ -112,7 +112,7 @@ public struct FactorAccumulation: ~Copyable, Sendable {
                 try PartialSums.normalize(sums, divisor: divisor, firstElement: 0, into: &destination)
             }
         }
-        // Division, too, may leave nothing of a sum.
+        // The division can also make a sum vanish.
         let largest = (0..<columns).map { total[$0, $0] }.largest() ?? 0
         let stored = (0..<columns).map { factor[$0, $0] }.largest() ?? 0
         guard largest == 0 || stored >= Float.leastNormalMagnitude else {
@@ -121,7 +121,7 @@ public struct FactorAccumulation: ~Copyable, Sendable {
         return factor
     }
 
-    /// Refuses rows that are not zero, but whose squares leave nothing in fp32.
+    /// Refuses non-zero rows whose squares vanish in fp32.
     ///
     /// - Throws: ``KroneckerFactorsError/squaresVanish(rows:largest:)``.
     public func requireSquares() throws(KroneckerFactorsError) {
@@ -131,7 +131,7 @@ public struct FactorAccumulation: ~Copyable, Sendable {
         throw .squaresVanish(rows: rowCount, largest: largest)
     }
 
-    /// The sum itself, for a factor whose rows are shared among several units; see ``PartialSums``.
+    /// The sum itself, for a factor whose rows are split among several units; see ``PartialSums``.
     public consuming func finishPartial() -> PackedSymmetricMatrix<Double> {
         if appendsOne {
             let last = columnCount
@@ -156,7 +156,9 @@ public struct FactorAccumulation: ~Copyable, Sendable {
         }
     }
 
-    /// Looks at the diagonal after each chunk, and at the rows only as long as it shows next to nothing.
+    /// Checks the diagonal after each chunk.
+    ///
+    /// Checks the rows only while the diagonal is almost zero.
     private mutating func noteFaintness(rows: Range<Int>, of matrix: borrowing Matrix<Float>) {
         guard let known = faintMagnitude else { return }
         let floor = Double(Float.leastNormalMagnitude) * Double(rows.count)
@@ -190,7 +192,7 @@ public struct FactorAccumulation: ~Copyable, Sendable {
         try addProduct(rows: 0..<groupCount, of: workspace.groups, with: &workspace.product)
     }
 
-    /// Names the captured row, counted over the whole accumulation, that an error inside one chunk means.
+    /// Translates the row of an error inside one chunk to its number in the whole accumulation.
     private func inWholeRows(
         _ error: LinearAlgebraError,
         rows: Range<Int>,
@@ -203,7 +205,7 @@ public struct FactorAccumulation: ~Copyable, Sendable {
             return .nonFinite(row: before + row)
         case .nonFinite(let group):
             let first = rows.lowerBound + group * positions
-            // Finite rows whose reduced row is not finite have a sum beyond fp32.
+            // Finite rows with a non-finite reduced row have a sum beyond fp32.
             let row = try? matrix.firstNonFiniteRow(in: first..<first + positions)
             return row.map { .nonFinite(row: before + $0) } ?? .squareOverflow(row: before + first, column: 0)
         case .squareOverflow(let row, let column):

@@ -1,8 +1,8 @@
-/// What inverting one factor showed and what was done about it: a row of the report.
+/// The findings and the remedy when one factor was inverted; a row of the report.
 public struct FactorHealth: Equatable, Sendable {
-    /// What made the factor invertible.
+    /// The step that made the factor invertible.
     public enum Remedy: String, Sendable {
-        /// Nothing beyond the damping asked for.
+        /// Only the requested damping.
         case none
         /// The damping was raised.
         case raisedDamping
@@ -14,13 +14,13 @@ public struct FactorHealth: Equatable, Sendable {
     public let dimension: Int
     /// The mean of the diagonal over all coordinates.
     public let meanDiagonal: Double
-    /// The damping asked for.
+    /// The requested damping.
     public let requestedDamping: Double
     /// The damping in the result.
     public var damping: Double
-    /// Factorisations tried, the successful one included.
+    /// The number of factorisation attempts, including the successful one.
     public var attempts: Int
-    /// What was done.
+    /// The remedy.
     public var remedy: Remedy
     /// Coordinates with a zero diagonal.
     public let pinnedCount: Int
@@ -30,8 +30,8 @@ public struct FactorHealth: Equatable, Sendable {
     public var smallestEigenvalue: Double?
     /// The largest eigenvalue of the factor as stored, when its eigenvalues were computed.
     public var largestEigenvalue: Double?
-    /// `Σ λ/(λ + ε)` = `n − ε·tr (M + εI)⁻¹`: how many directions stand out from the damping ε.
+    /// `Σ λ/(λ + ε)` = `n − ε·tr (M + εI)⁻¹`: the number of directions that stand out from the damping ε.
     ///
-    /// Nil without an inverse.
+    /// It is nil without an inverse.
     public var rankEstimate: Double?
 }

@@ -6,13 +6,13 @@ public struct FactorInnerProducts: Equatable, Sendable {
     public let taskCount: Int
     private var products: [Double]
 
-    /// All zero.
+    /// Makes inner products that are all zero.
     public init(taskCount: Int) {
         self.taskCount = taskCount
         products = Array(repeating: 0, count: taskCount * taskCount)
     }
 
-    /// Products that were collected before, row by row; `nil` for another number of them than T².
+    /// Takes products that were collected before, row by row; `nil` unless there are T² of them.
     public init?(taskCount: Int, products: [Double]) {
         guard taskCount >= 0, products.count == taskCount * taskCount else { return nil }
         self.taskCount = taskCount
@@ -26,7 +26,7 @@ public struct FactorInnerProducts: Equatable, Sendable {
     ///   - right: `[count]`, the second task's.
     ///   - first: The first task.
     ///   - second: The second task; equal to `first` for a squared norm.
-    ///   - firstElement: Where the range starts in the packed triangle.
+    ///   - firstElement: The index of the range's first element in the packed triangle.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` for unequal lengths; nothing is added then.
     public mutating func add(
         _ left: Span<Float>,
@@ -49,12 +49,12 @@ public struct FactorInnerProducts: Equatable, Sendable {
     public subscript(first: Int, second: Int) -> Double { products[first * taskCount + second] }
 }
 
-/// The distance of the accumulated regularizer from the per-task form in one layer, from inner products of the factors.
+/// The distance of the accumulated regularizer from the per-task form in one layer, from the factors' inner products.
 public enum AccumulationError {
     /// `min_c ‖Σ λ_t B_t⊗A_t − c·B⊗A‖_F / ‖Σ λ_t B_t⊗A_t‖_F` with B = Σ B_t, A = Σ λ_t A_t.
     ///
     /// The sums run over the tasks with λ_t > 0. Since ⟨B⊗A, B'⊗A'⟩ = ⟨B, B'⟩⟨A, A'⟩, the minimum is the sine of the
-    /// angle between the two sums. Below 1e-8 the value is rounding.
+    /// angle between the two sums. Values below 1e-8 are rounding.
     ///
     /// - Parameters:
     ///   - gradients: ⟨B_s, B_t⟩.
@@ -82,7 +82,7 @@ public enum AccumulationError {
             inputSquares += lambdas[first] * inputRow
         }
         let norms = exactSquares * gradientSquares * inputSquares
-        // NaN is no zero.
+        // A NaN is not zero.
         guard norms != 0 else { return 0 }
         return (1 - cross * cross / norms).clampedToZero.squareRoot()
     }

@@ -1,4 +1,4 @@
-/// Which factor a matrix is: what its rows are, and what it is divided by.
+/// The kind of a factor, which determines its rows and its divisor.
 public enum FactorRole: String, CaseIterable, Sendable {
     /// A: second moment of a layer's inputs ã, with a one appended when the layer has a bias.
     case input = "A"
@@ -10,9 +10,9 @@ public enum FactorRole: String, CaseIterable, Sendable {
 
 /// The convention for positions (tokens, patches) that share a weight.
 ///
-/// `expand` and `reduce` after Eschenhagen et al. 2023 (arXiv 2311.00636); `tak` is the convention of the official
-/// code of task arithmetic with Kronecker-factored regularizers, whose B carries a further 1/R. Factors of different
-/// normalization are never summed.
+/// `expand` and `reduce` follow Eschenhagen et al. 2023 (arXiv 2311.00636). `tak` is the convention of the official
+/// code of task arithmetic with Kronecker-factored regularizers; its B has an additional factor 1/R. Factors of
+/// different normalization are never summed.
 public enum FactorNormalization: String, CaseIterable, Sendable {
     /// A = 1/(N·R) Σ ããᵀ, B = 1/(N·M·R) Σ ggᵀ.
     case tak
@@ -36,7 +36,7 @@ public enum GradientProbes: Equatable, Sendable {
         }
     }
 
-    /// What the sum over probes is divided by: M, or 1 for the exact factor.
+    /// The divisor of the sum over probes: M, or 1 for the exact factor.
     public var divisor: Int {
         switch self {
         case .monteCarlo(let count): count
@@ -51,11 +51,11 @@ public struct SampleCounts: Equatable, Sendable {
     public let samples: Int
     /// R, the positions of one sample; 1 without a sequence.
     public let positions: Int
-    /// The probes of the gradients; without meaning for A.
+    /// The probes of the gradients; unused for A.
     public let probes: GradientProbes
 
-    /// Checked counts.
-    /// - Throws: ``KroneckerFactorsError/invalidCount(name:value:)`` for the first that is not positive.
+    /// Makes checked counts.
+    /// - Throws: ``KroneckerFactorsError/invalidCount(name:value:)`` for the first count that is not positive.
     public init(
         samples: Int,
         positions: Int = 1,
@@ -70,10 +70,10 @@ public struct SampleCounts: Equatable, Sendable {
 }
 
 extension FactorNormalization {
-    /// What the sum of outer products of a factor's rows is divided by.
+    /// The divisor of the sum of outer products of a factor's rows.
     ///
     /// - Parameters:
-    ///   - role: Which factor.
+    ///   - role: The kind of the factor.
     ///   - counts: N, R and M.
     /// - Returns: The divisor as fp64, exact below 2^53.
     public func divisor(of role: FactorRole, counts: SampleCounts) -> Double {
@@ -88,10 +88,10 @@ extension FactorNormalization {
         }
     }
 
-    /// What happens to the positions of one sample before the outer product.
+    /// The reduction of one sample's positions before the outer product.
     ///
     /// - Parameters:
-    ///   - role: Which factor.
+    ///   - role: The kind of the factor.
     ///   - positions: R.
     /// - Returns: ``PositionReduction/none`` except for `reduce` with R > 1.
     public func positionReduction(of role: FactorRole, positions: Int) -> PositionReduction {
@@ -104,13 +104,13 @@ extension FactorNormalization {
     }
 }
 
-/// What becomes of the consecutive rows of one sample.
+/// How the consecutive rows of one sample are combined.
 public enum PositionReduction: Equatable, Sendable {
-    /// Each row enters on its own.
+    /// Each row counts separately.
     case none
-    /// Their mean enters: ā.
+    /// Their mean counts: ā.
     case mean(positions: Int)
-    /// Their sum enters: ḡ.
+    /// Their sum counts: ḡ.
     case sum(positions: Int)
 
     var positions: Int {

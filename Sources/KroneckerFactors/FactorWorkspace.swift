@@ -2,12 +2,12 @@ import LinearAlgebra
 
 /// The scratch memory of one lane, reused from factor to factor.
 ///
-/// A lane that made its scratch afresh for each factor would spend as long on page faults as on the fp64 sums.
+/// With fresh scratch for each factor, a lane would spend as long on page faults as on the fp64 sums.
 public struct FactorWorkspace: ~Copyable, Sendable {
     var product: SymmetricProduct
     var groups: Matrix<Float>
 
-    /// An empty workspace; it grows to the largest factor that passes through it.
+    /// Makes an empty workspace, which grows to the largest factor that uses it.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
     public init() throws(KroneckerFactorsError) {
         let product = try carryingErrors { () throws(LinearAlgebraError) in try SymmetricProduct() }

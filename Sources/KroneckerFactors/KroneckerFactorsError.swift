@@ -1,39 +1,40 @@
 public import LinearAlgebra
 
-/// What can go wrong while factors are accumulated, summed, damped and applied.
+/// Errors of accumulating, summing, damping and applying factors.
 ///
-/// Rows count from 0 over all rows given to one accumulation. The caller, who knows them, puts layer and file in front.
+/// Rows count from 0 over all rows of one accumulation. The caller knows the layer and the file, and puts them in
+/// front.
 public enum KroneckerFactorsError: Error, Equatable, Sendable {
-    /// The first row that holds NaN or infinity.
+    /// A row holds NaN or infinity; it is the first such row.
     case nonFinite(row: Int)
-    /// Finite rows whose sum of squares over one chunk overflows fp32.
+    /// Finite rows have a sum of squares over one chunk that overflows fp32.
     case squareOverflow(row: Int, column: Int)
-    /// An accumulation that was finished before any row came.
+    /// The accumulation was finished before any row was added.
     case noRows
-    /// Rows that do not fill whole samples.
+    /// The rows do not fill whole samples.
     case rowsNotDivisible(rows: Int, positions: Int)
-    /// A count of samples, positions or probes that is not positive.
+    /// A count of samples, positions or probes is not positive.
     case invalidCount(name: String, value: Int)
-    /// A task weight that is not positive and finite.
+    /// A task weight is not positive and finite.
     case invalidWeight(task: Int, value: Double)
-    /// A sum over tasks that has none.
+    /// A sum over tasks has no task.
     case noTasks
-    /// A damping value that is negative or not finite.
+    /// A damping value is negative or not finite.
     case invalidDamping(value: Double)
-    /// A stored factor with NaN or infinity in this row.
+    /// A stored factor holds NaN or infinity in this row.
     case factorNotFinite(row: Int)
-    /// A result with an element in this row that does not fit fp32, in which factors are stored.
+    /// An element of the result in this row does not fit in fp32, the storage type of factors.
     case exceedsStorage(row: Int)
-    /// Rows of values whose squares all vanish in fp32, or all but vanish; the largest magnitude of them.
+    /// The squares of all rows vanish, or almost vanish, in fp32; `largest` is the largest magnitude.
     case squaresVanish(rows: Int, largest: Double)
-    /// Inner products of two tasks' factors that are not finite.
+    /// The inner product of two tasks' factors is not finite.
     case productNotFinite(first: Int, second: Int)
-    /// A failure of storage, shape or BLAS.
+    /// Storage, shape or BLAS failed.
     case linearAlgebra(LinearAlgebraError)
 }
 
 extension KroneckerFactorsError: CustomStringConvertible {
-    /// One sentence: what is wrong, what was expected, what to do.
+    /// One sentence: what is wrong, what was expected, and what to do.
     public var description: String {
         switch self {
         case .nonFinite(let row):
@@ -70,7 +71,7 @@ extension KroneckerFactorsError: CustomStringConvertible {
     }
 }
 
-/// Runs operations of the level below and carries their errors up unchanged.
+/// Runs operations of lower modules and wraps their errors.
 func carryingErrors<Result: ~Copyable>(
     _ body: () throws(LinearAlgebraError) -> Result
 ) throws(KroneckerFactorsError) -> Result {

@@ -2,7 +2,7 @@ public import LinearAlgebra
 
 /// The quadratic form of one layer, Ω(Δ) = tr(B Δ A Δᵀ), and its gradient 2BΔA, in fp64.
 ///
-/// Source: eq. 8 for the accumulated factors; with one task's own factors it is ‖JΔ‖² under that task's K-FAC, which is
+/// Source: eq. 8 for the accumulated factors. With one task's own factors it is ‖JΔ‖² under that task's K-FAC, which is
 /// also an entry of the interference matrix. With row-major vec(W) the matrix of the form is B ⊗ A.
 public struct KroneckerPenalty: ~Copyable, Sendable {
     private let input: Matrix<Double>
@@ -11,8 +11,8 @@ public struct KroneckerPenalty: ~Copyable, Sendable {
     /// Unpacks both factors to fp64.
     ///
     /// - Parameters:
-    ///   - inputFactor: A, of d_in, or d_in + 1 with the bias last.
-    ///   - gradientFactor: B, of d_out.
+    ///   - inputFactor: A, of dimension d_in, or d_in + 1 with the bias last.
+    ///   - gradientFactor: B, of dimension d_out.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
     public init(
         inputFactor: borrowing PackedSymmetricMatrix<Float>,
@@ -27,7 +27,7 @@ public struct KroneckerPenalty: ~Copyable, Sendable {
     /// Ω(Δ) = tr(B Δ A Δᵀ).
     ///
     /// - Parameter delta: Δ = [ΔW, Δb], `[d_out, d_in]` or `[d_out, d_in + 1]`.
-    /// - Returns: At least 0 up to rounding.
+    /// - Returns: A number of at least 0, up to rounding.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when Δ does not have the factors' shape.
     /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds; two matrices of Δ's shape.
     public func value(of delta: borrowing Matrix<Double>) throws(KroneckerFactorsError) -> Double {
@@ -46,7 +46,7 @@ public struct KroneckerPenalty: ~Copyable, Sendable {
     /// ∂Ω/∂Δ = 2BΔA.
     ///
     /// - Parameter delta: Δ, as in ``value(of:)``.
-    /// - Returns: Of Δ's shape.
+    /// - Returns: The gradient, of Δ's shape.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when Δ does not have the factors' shape.
     public func gradient(at delta: borrowing Matrix<Double>) throws(KroneckerFactorsError) -> Matrix<Double> {
         do {
@@ -82,7 +82,7 @@ public struct FullBlockPenalty: ~Copyable, Sendable {
     /// Ω(δ) = δᵀFδ.
     ///
     /// - Parameter delta: δ, `[d]`.
-    /// - Returns: At least 0 up to rounding.
+    /// - Returns: A number of at least 0, up to rounding.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when δ does not have the block's dimension.
     public func value(of delta: [Double]) throws(KroneckerFactorsError) -> Double {
         let product = try product(with: delta)
@@ -92,7 +92,7 @@ public struct FullBlockPenalty: ~Copyable, Sendable {
     /// ∂Ω/∂δ = 2Fδ.
     ///
     /// - Parameter delta: δ, `[d]`.
-    /// - Returns: `[d]`.
+    /// - Returns: The gradient, `[d]`.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when δ does not have the block's dimension.
     public func gradient(at delta: [Double]) throws(KroneckerFactorsError) -> [Double] {
         try product(with: delta).map { 2 * $0 }

@@ -1,17 +1,19 @@
 public import LinearAlgebra
 
-/// Peak memory of the computations on one factor, for a planner; sums that do not fit are `Int.max`.
+/// Peak memory of the computations on one factor, for a planner.
 ///
-/// OpenBLAS's own packing buffers (about 32 MB for each of its threads, once per process) come on top.
+/// Sums that overflow are `Int.max`.
+///
+/// OpenBLAS's own packing buffers (about 32 MB for each of its threads, once per process) are additional.
 public enum MemoryEstimate {
     /// Bytes of one ``FactorAccumulation`` with its share of the workspace, the chunk, and the finished factor.
     ///
     /// - Parameters:
-    ///   - dimension: n, with the one of a bias.
+    ///   - dimension: n, including the one of a bias.
     ///   - chunkRows: Rows of the largest chunk.
-    ///   - elementType: How the capture holds its elements; other than F32, the bytes of a chunk come on top.
-    ///   - reducesPositions: Whether positions are reduced before the product, which needs a second, smaller chunk.
-    /// - Returns: 4n² of scratch, 8 + 4 bytes for each packed element, 4·r·n for the chunk, and the extras above.
+    ///   - elementType: The capture's element type; a type other than F32 adds the bytes of a chunk.
+    ///   - reducesPositions: Whether positions are reduced before the product; this needs a second, smaller chunk.
+    /// - Returns: 4n² of scratch, 8 + 4 bytes for each packed element, 4·r·n for the chunk, and these additions.
     public static func accumulation(
         dimension: Int,
         chunkRows: Int,
@@ -32,8 +34,8 @@ public enum MemoryEstimate {
     ///
     /// - Parameters:
     ///   - dimension: n.
-    ///   - clampingEigenvalues: Whether to count the last resort of the ladder too, which needs 2n² fp64 more.
-    /// - Returns: 8n² bytes and 8 for each packed element, or 24n² and 8.
+    ///   - clampingEigenvalues: Whether to include the ladder's last resort, which needs 2n² fp64 more.
+    /// - Returns: 8n² bytes plus 8 for each packed element, or 24n² plus 8 for each.
     public static func inverse(dimension: Int, clampingEigenvalues: Bool = false) -> Int {
         saturatingSum([
             saturatingProduct(clampingEigenvalues ? 24 : 8, square(dimension)),

@@ -2,20 +2,20 @@ import LinearAlgebra
 
 /// The inner products of factors scaled to norm 1.
 ///
-/// Non-negative, since the factors are positive semi-definite, with ones on the diagonal: whatever the magnitudes of
-/// the tasks' factors, nothing over- or underflows behind this.
+/// They are non-negative, since the factors are positive semi-definite, and the diagonal holds ones. So nothing over-
+/// or underflows from here on, whatever the magnitudes of the tasks' factors.
 struct UnitGram: Sendable {
     let count: Int
     private var elements: [Double]
 
-    /// Takes the rows and columns of `tasks`, whose factors have the `norms`, all positive.
+    /// Takes the rows and columns of `tasks`; their factors have the positive `norms`.
     init(_ products: FactorInnerProducts, of tasks: [Int], norms: [Double]) {
         count = tasks.count
         elements = []
         for first in tasks.indices {
             for second in tasks.indices {
                 let product = products[tasks[first], tasks[second]] / norms[first] / norms[second]
-                // Rounding can leave a product of nearly orthogonal factors below zero.
+                // Rounding can make the product of nearly orthogonal factors negative.
                 elements.append(first == second ? 1 : product.clampedToZero)
             }
         }
@@ -32,14 +32,15 @@ struct UnitGram: Sendable {
     }
 }
 
-/// Σ_t m_t b_t ⊗ a_t, with b and a of norm 1, approximated by few products of non-negative combinations of b and of a.
+/// Σ_t m_t b_t ⊗ a_t, with b and a of norm 1, approximated by a few products of non-negative combinations of b and of
+/// a.
 ///
-/// All in the coordinates of the tasks: a product of combinations v of b and u of a is the matrix v uᵀ, the whole is
-/// diag(m), and the distance of two such matrices follows from the Gram matrices alone. Alternating least squares: with
-/// everything else fixed, v is a non-negative least-squares problem in the metric of b's Gram matrix, and so is u.
-/// Sequential and without chance: equal input gives equal bits.
+/// All values are coordinates in the tasks. A product of combinations v of b and u of a is the matrix v uᵀ, and the
+/// whole is diag(m). The distance of two such matrices follows from the Gram matrices alone. The method is alternating
+/// least squares: with everything else fixed, v solves a non-negative least-squares problem in the metric of b's Gram
+/// matrix, and so does u with a's. The method is sequential and deterministic: equal input gives equal bits.
 struct NonNegativeFit: Sendable {
-    /// A product: coordinates of its two sides.
+    /// A product, as the coordinates of its two sides.
     struct Term: Sendable {
         /// v.
         var gradient: [Double]
@@ -49,7 +50,7 @@ struct NonNegativeFit: Sendable {
 
     let gradients: UnitGram
     let inputs: UnitGram
-    /// m, the largest of them 1.
+    /// m, scaled so that the largest is 1.
     let weights: [Double]
     /// ‖Σ m_t b_t ⊗ a_t‖².
     let wholeSquare: Double
@@ -64,16 +65,18 @@ struct NonNegativeFit: Sendable {
         }
     }
 
-    /// Sweeps over all terms after which the descent ends, converged or not.
+    /// The most sweeps over all terms, converged or not.
     private static let sweepLimit = 2000
-    /// Sweeps that each start of another term gets before the best of them goes on.
+    /// The sweeps for each trial start of another term; then only the best continues.
     private static let trialSweeps = 30
-    /// Sweeps of the coordinate descent where least squares would be negative.
+    /// The sweeps of the coordinate descent when the least-squares solution would be negative.
     private static let coordinateSweeps = 20
-    /// A sweep that lowers the squared error by less than this share of it is the last.
+    /// The descent ends after a sweep that lowers the squared error by less than this share.
     private static let stagnation = 1e-12
 
-    /// At most `count` terms, the largest first; the tasks' own products when there are no more of them than that.
+    /// At most `count` terms, the largest first.
+    ///
+    /// If there are no more tasks than that, the terms are the tasks' own products.
     func terms(count: Int) -> [Term] {
         guard count < weights.count else {
             return sorted(weights.indices.map { Term(gradient: unit($0, times: weights[$0]), input: unit($0)) })
@@ -83,7 +86,7 @@ struct NonNegativeFit: Sendable {
         return sorted(terms)
     }
 
-    /// ‖Σ m_t b_t ⊗ a_t − Σ_k v_k ⊗ u_k‖², from diag(m) − Σ_k v_k u_kᵀ: 0 where that is.
+    /// ‖Σ m_t b_t ⊗ a_t − Σ_k v_k ⊗ u_k‖², from diag(m) − Σ_k v_k u_kᵀ; it is 0 where that difference is 0.
     func squaredError(_ terms: [Term]) -> Double {
         let residual = weights.indices.map { row in
             var elements = unit(row, times: weights[row])
@@ -100,8 +103,10 @@ struct NonNegativeFit: Sendable {
         return sum.clampedToZero
     }
 
-    /// The same by the differences of three sums, which is faster by the number of tasks: good enough to descend by,
-    /// though 1e-16 of the whole is rounding.
+    /// The same from the differences of three sums.
+    ///
+    /// It is faster by a factor of the number of tasks, and precise enough for the descent, but has a rounding error of
+    /// 1e-16 of the whole.
     private func fastSquaredError(_ terms: [Term]) -> Double {
         let images = terms.map { (gradient: gradients.times($0.gradient), input: inputs.times($0.input)) }
         var sum = wholeSquare
@@ -124,7 +129,7 @@ struct NonNegativeFit: Sendable {
         return sum
     }
 
-    /// By norm, without those that are zero.
+    /// The terms by falling norm, without zero terms.
     private func sorted(_ terms: [Term]) -> [Term] {
         terms.map { term in
             let square = dot(term.gradient, gradients.times(term.gradient)) * dot(term.input, inputs.times(term.input))
@@ -138,8 +143,8 @@ struct NonNegativeFit: Sendable {
 extension NonNegativeFit {
     /// The direction of the leading singular pair, by power iteration.
     ///
-    /// One step is the non-negative matrix diag(m) Gb diag(m) Ga. Squaring it again and again takes 2^30 steps in 30:
-    /// a start that hardly overlaps with the leading pair, or a close second one, does not end it early.
+    /// One step is the non-negative matrix diag(m) Gb diag(m) Ga. Repeated squaring takes 2^30 steps in 30. So neither
+    /// a start that hardly overlaps with the leading pair nor a close second pair stops it early.
     private func leadingTerm() -> Term {
         let count = weights.count
         var step = weights.indices.map { row in
@@ -165,14 +170,16 @@ extension NonNegativeFit {
         return terms[0]
     }
 
-    /// Refits both sides of a term, with the others fixed; the error does not grow.
+    /// Refits both sides of a term with the others fixed.
+    ///
+    /// The error does not grow.
     private func refit(_ index: Int, of terms: inout [Term]) {
         refit(index, of: &terms, \.gradient, gradients, against: \.input, inputs)
         refit(index, of: &terms, \.input, inputs, against: \.gradient, gradients)
     }
 
-    /// One side of a term with everything else fixed: least squares where that is non-negative, else coordinate descent
-    /// on the non-negative ones.
+    /// Refits one side of a term with everything else fixed: by least squares if the solution is non-negative, else by
+    /// non-negative coordinate descent.
     private func refit(
         _ index: Int, of terms: inout [Term],
         _ own: WritableKeyPath<Term, [Double]>, _ ownGram: UnitGram,
@@ -180,7 +187,7 @@ extension NonNegativeFit {
     ) {
         let image = otherGram.times(terms[index][keyPath: other])
         let square = dot(terms[index][keyPath: other], image)
-        // A term whose other side has vanished says nothing about this one.
+        // A term whose other side is zero does not constrain this side.
         guard square > 0 else { return }
         var best = weights.indices.map { weights[$0] * image[$0] / square }
         for (position, term) in terms.enumerated() where position != index {
@@ -194,7 +201,8 @@ extension NonNegativeFit {
         terms[index][keyPath: own] = best
     }
 
-    /// Coordinate descent to the non-negative vector nearest to `best` in the metric of `gram`, from one that is.
+    /// Coordinate descent from a non-negative vector to the non-negative vector nearest to `best` in the metric of
+    /// `gram`.
     private func nonNegative(_ best: [Double], from start: [Double], _ gram: UnitGram) -> [Double] {
         var vector = start
         var slope = gram.times(vector.indices.map { vector[$0] - best[$0] })
@@ -214,7 +222,9 @@ extension NonNegativeFit {
 // MARK: - Several terms
 
 extension NonNegativeFit {
-    /// Sweeps over the terms until the error stagnates; the error does not grow.
+    /// Sweeps over the terms until the error stagnates.
+    ///
+    /// The error does not grow.
     private func descended(_ start: [Term], sweeps: Int) -> [Term] {
         var terms = start
         var error = fastSquaredError(terms)
@@ -230,7 +240,7 @@ extension NonNegativeFit {
         return terms
     }
 
-    /// One term more: the best of those that start at each task; nil when none of them lowers the error.
+    /// Adds one term: the best of those that start at each task; nil when none lowers the error.
     private func extended(_ terms: [Term]) -> [Term]? {
         var (best, error): ([Term]?, Double) = (nil, fastSquaredError(terms))
         for task in weights.indices {

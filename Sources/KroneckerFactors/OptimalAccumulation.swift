@@ -1,18 +1,18 @@
 import LinearAlgebra
 
-/// The best sum of a few Kronecker products for the per-task form of one layer, from inner products of the factors.
+/// The best sum of a few Kronecker products for the per-task form of one layer, from the factors' inner products.
 ///
-/// The per-task form (eq. 7) is G = Σ λ_t B_t ⊗ A_t, whose storage and cost grow with the number of tasks. Equation 8
-/// replaces it by one product, (Σ B_t) ⊗ (Σ λ_t A_t). This is the same with better coefficients, and with as many
-/// products as are asked for:
+/// The per-task form (eq. 7) is G = Σ λ_t B_t ⊗ A_t. Its storage and cost grow with the number of tasks. Equation 8
+/// replaces it by one product, (Σ B_t) ⊗ (Σ λ_t A_t). This type finds better coefficients, and any requested number of
+/// products:
 ///
 ///     Ĝ = Σ_k (Σ_t y_kt B_t) ⊗ (Σ_t x_kt A_t),  y, x ≥ 0,  ‖G − Ĝ‖_F least.
 ///
 /// Non-negative coefficients keep every factor of every term positive semi-definite. For one term they are no
-/// restriction: all inner products of positive semi-definite matrices are non-negative, so the best pair is, too. That
-/// pair is the leading singular pair of the rearranged Σ λ_t vec(B_t) vec(A_t)ᵀ, hence no single product lies closer
-/// to G, equation 8 with its best scale included. For several terms a least error is found by descent, which may be a
-/// local one, but never above that of fewer terms.
+/// restriction: all inner products of positive semi-definite matrices are non-negative, so the best pair is
+/// non-negative too. That pair is the leading singular pair of the rearranged Σ λ_t vec(B_t) vec(A_t)ᵀ. So no single
+/// product is closer to G, including equation 8 with its best scale. For several terms the error is minimised by
+/// descent. The minimum may be local, but its error never exceeds that of fewer terms.
 ///
 /// Source: DESIGN section 2.2, form `optimal`; after Van Loan & Pitsianis 1993.
 public struct OptimalAccumulation: Equatable, Sendable {
@@ -20,15 +20,15 @@ public struct OptimalAccumulation: Equatable, Sendable {
     public struct Term: Equatable, Sendable {
         /// y_t ≥ 0 of every task.
         public let gradientCoefficients: [Double]
-        /// x_t ≥ 0 of every task, of sum 1: A is a weighted mean of the tasks' A, and B carries the magnitude.
+        /// x_t ≥ 0 of every task, with sum 1: A is a weighted mean of the tasks' A, and B carries the magnitude.
         public let inputCoefficients: [Double]
     }
 
-    /// As many terms as were asked for, the largest first; a term that is not needed has coefficients 0.
+    /// The requested number of terms, the largest first; an unneeded term has coefficients 0.
     public let terms: [Term]
     /// ‖G − Ĝ‖_F / ‖G‖_F, for the scale `mean`; 0 for factors that are all zero.
     ///
-    /// Below 1e-8 the value is rounding.
+    /// Values below 1e-8 are rounding.
     public let relativeError: Double
 
     /// Finds the terms.
@@ -36,11 +36,11 @@ public struct OptimalAccumulation: Equatable, Sendable {
     /// - Parameters:
     ///   - gradients: ⟨B_s, B_t⟩.
     ///   - inputs: ⟨A_s, A_t⟩.
-    ///   - lambdas: From ``RegularizerWeights/lambdas(excluding:)``; one for each task. The sums run over the tasks
-    ///     with λ_t > 0, of which there are T'.
+    ///   - lambdas: From ``RegularizerWeights/lambdas(excluding:)``; one for each task. The sums run over the T' tasks
+    ///     with λ_t > 0.
     ///   - rank: The number of terms; from T' on the error is 0.
-    ///   - scale: `mean` approximates G itself; `paper` multiplies every B by T', so that a strength that was tuned for
-    ///     equation 8 in the same scale carries over.
+    ///   - scale: `mean` approximates G itself. `paper` multiplies every B by T', so that a strength tuned for equation
+    ///     8 in the same scale stays valid.
     /// - Throws: ``KroneckerFactorsError/invalidCount(name:value:)`` for a rank below 1,
     ///   ``KroneckerFactorsError/productNotFinite(first:second:)``.
     public init(
@@ -52,7 +52,7 @@ public struct OptimalAccumulation: Equatable, Sendable {
     ) throws(KroneckerFactorsError) {
         guard rank >= 1 else { throw .invalidCount(name: "Kronecker products", value: rank) }
         try requireFinite(gradients, inputs, lambdas)
-        // A task whose factors are zero on one side adds nothing to G.
+        // A task whose factors are zero on one side contributes nothing to G.
         let tasks = lambdas.indices.filter { lambdas[$0] > 0 && inputs[$0, $0] > 0 && gradients[$0, $0] > 0 }
         let inputNorms = tasks.map { inputs[$0, $0].squareRoot() }
         let gradientNorms = tasks.map { gradients[$0, $0].squareRoot() }
@@ -82,7 +82,7 @@ public struct OptimalAccumulation: Equatable, Sendable {
     }
 }
 
-/// A product that is NaN compares as neither positive nor negative: its task would be left out without a word.
+/// A NaN product compares as neither positive nor negative, so its task would be omitted silently.
 private func requireFinite(
     _ gradients: FactorInnerProducts, _ inputs: FactorInnerProducts, _ lambdas: [Double]
 ) throws(KroneckerFactorsError) {

@@ -1,9 +1,9 @@
 import LinearAlgebra
 
-/// Combines the partial sums of a factor whose rows were shared among units.
+/// Combines the partial sums of a factor whose rows were split among units.
 ///
-/// Both functions take ranges of the packed triangle, so that a factor of any size passes through small buffers:
-/// for each range, add the units' partial sums in the order of their rows, then normalise.
+/// Both functions take ranges of the packed triangle, so that a factor of any size fits through small buffers. For each
+/// range, add the units' partial sums in the order of their rows, then normalise.
 public enum PartialSums {
     /// `total += partial` over one range, in fp64.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` for unequal lengths; `total` is then unchanged.
@@ -23,10 +23,10 @@ public enum PartialSums {
     /// - Parameters:
     ///   - total: `[count]`.
     ///   - divisor: From ``FactorNormalization/divisor(of:counts:)``.
-    ///   - firstElement: Where the range starts in the packed triangle.
+    ///   - firstElement: The index of the range's first element in the packed triangle.
     ///   - destination: `[count]`.
     /// - Throws: ``KroneckerFactorsError/exceedsStorage(row:)`` when a diagonal element is not finite in fp32, after
-    ///   `destination` was written; ``KroneckerFactorsError/linearAlgebra(_:)`` for unequal lengths.
+    ///   writing `destination`; ``KroneckerFactorsError/linearAlgebra(_:)`` for unequal lengths.
     public static func normalize(
         _ total: Span<Double>,
         divisor: Double,
@@ -38,7 +38,7 @@ public enum PartialSums {
         } catch {
             throw .linearAlgebra(error)
         }
-        // A factor is positive semi-definite: no element is larger than the largest on the diagonal.
+        // A factor is positive semi-definite, so no element is larger than the largest diagonal element.
         if let row = firstNonFiniteDiagonal(destination.span, firstElement: firstElement) {
             throw .exceedsStorage(row: row)
         }

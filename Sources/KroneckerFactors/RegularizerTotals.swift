@@ -1,17 +1,18 @@
 import LinearAlgebra
 
-/// The fp64 total of the tasks' factors over one range of the packed triangle, and the targets' factors from it.
+/// The fp64 total of the tasks' factors over one range of the packed triangle, and the targets' factors derived from
+/// it.
 ///
-/// For each range: add every task once, then write each target's remainder by subtraction, so that T targets cost T
-/// subtractions and not T² sums. Memory is that of the range. A factor that its ``SubtractionCertificate`` rejects is
-/// summed afresh: new totals, the other tasks added, ``write(scale:into:)``.
+/// For each range: add every task once, then write each target's remainder by subtraction. T targets then cost T
+/// subtractions, not T² sums. Memory is that of the range. When the ``SubtractionCertificate`` rejects a factor, it is
+/// summed afresh: make new totals, add the other tasks, and call ``write(scale:into:)``.
 public struct RegularizerTotals: ~Copyable, Sendable {
-    /// Where the range starts in the packed triangle.
+    /// The index of the range's first element in the packed triangle.
     public let firstElement: Int
     private var total: Matrix<Double>
     private var squaredNorm: Double?
 
-    /// A total of nothing.
+    /// Makes a zero total.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
     public init(firstElement: Int, count: Int) throws(KroneckerFactorsError) {
         let total = try carryingErrors { () throws(LinearAlgebraError) in
@@ -40,7 +41,7 @@ public struct RegularizerTotals: ~Copyable, Sendable {
 
     /// Writes `scale · total`, rounded once to fp32: the factor of all added tasks.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` for another length; nothing is written then.
-    ///   ``KroneckerFactorsError/exceedsStorage(row:)`` when an element does not fit fp32, after it was written.
+    ///   ``KroneckerFactorsError/exceedsStorage(row:)`` when an element does not fit in fp32, after writing it.
     public func write(scale: Double, into destination: inout MutableSpan<Float>) throws(KroneckerFactorsError) {
         do {
             try total.withSpan { (total: Span<Double>) throws(LinearAlgebraError) in
@@ -56,10 +57,10 @@ public struct RegularizerTotals: ~Copyable, Sendable {
     ///
     /// - Parameters:
     ///   - own: `[count]`, the target's packed factor over the range.
-    ///   - coefficient: The one with which it was added.
+    ///   - coefficient: The coefficient with which it was added.
     ///   - scale: From ``RegularizerWeights/scale(of:excluding:)``.
     ///   - destination: `[count]`.
-    ///   - certificate: The target's certificate, which collects all ranges.
+    ///   - certificate: The target's certificate; it covers all ranges.
     /// - Throws: As ``write(scale:into:)``.
     public mutating func writeRemainder(
         without own: Span<Float>,
@@ -90,13 +91,13 @@ public struct RegularizerTotals: ~Copyable, Sendable {
         try requireFinite(destination.span)
     }
 
-    /// A sum over tasks may go beyond fp32, in which it is stored, though no task's factor does.
+    /// A sum over tasks may exceed fp32, its storage type, even if no task's factor does.
     private func requireFinite(_ elements: Span<Float>) throws(KroneckerFactorsError) {
         guard let place = ElementType.f32.firstNonFinite(in: elements.bytes) else { return }
         throw .exceedsStorage(row: PackedTriangle.row(containing: firstElement + place))
     }
 
-    /// The same for every target, so it is kept until the next task is added.
+    /// The norm is the same for every target, so it is kept until the next task is added.
     private mutating func totalSquaredNorm() throws(LinearAlgebraError) -> Double {
         if let squaredNorm { return squaredNorm }
         let squares = try total.withSpan { (total: Span<Double>) throws(LinearAlgebraError) in

@@ -6,20 +6,20 @@ public enum RegularizerScale: String, CaseIterable, Sendable {
     case mean
 }
 
-/// The tasks' weights w_t and what follows from them for every sum over tasks.
+/// The tasks' weights w_t, and the coefficients of sums over tasks that follow from them.
 ///
-/// Source: the accumulated regularizer (eq. 8): B = Σ B_t, A = Σ λ_t A_t, F = Σ λ_t F_t with λ_t = w_t / Σ w_s, sums
-/// over all tasks but the target, or over all.
+/// Source: the accumulated regularizer (eq. 8): B = Σ B_t, A = Σ λ_t A_t, F = Σ λ_t F_t with λ_t = w_t / Σ w_s. The
+/// sums run over all tasks except the target, or over all.
 ///
-/// Totals over all tasks are kept as Σ c_t X_t with c_t = ``coefficient(ofTask:role:)``; a target's factor is the
-/// remainder without its own term, times ``scale(of:excluding:)``.
+/// Totals over all tasks are kept as Σ c_t X_t with c_t = ``coefficient(ofTask:role:)``. A target's factor is the total
+/// without its own term, times ``scale(of:excluding:)``.
 public struct RegularizerWeights: Equatable, Sendable {
-    /// w_t, the sample counts unless given.
+    /// w_t; the sample counts by default.
     public let weights: [Double]
     /// The scale of the accumulated regularizer.
     public let scale: RegularizerScale
 
-    /// Checked weights, in the order of the tasks.
+    /// Makes checked weights, in the order of the tasks.
     /// - Throws: ``KroneckerFactorsError/noTasks`` or ``KroneckerFactorsError/invalidWeight(task:value:)``.
     public init(_ weights: [Double], scale: RegularizerScale = .paper) throws(KroneckerFactorsError) {
         guard !weights.isEmpty else { throw .noTasks }
@@ -37,7 +37,7 @@ public struct RegularizerWeights: Equatable, Sendable {
 
     /// λ_t of every task, 0 for the excluded target.
     ///
-    /// - Parameter target: The task to leave out; nil sums every task.
+    /// - Parameter target: The omitted task; nil to sum all tasks.
     /// - Returns: Weights that sum to 1.
     /// - Throws: ``KroneckerFactorsError/noTasks`` when the target is the only task.
     public func lambdas(excluding target: Int?) throws(KroneckerFactorsError) -> [Double] {
@@ -45,11 +45,11 @@ public struct RegularizerWeights: Equatable, Sendable {
         return weights.indices.map { $0 == target ? 0 : weights[$0] / sum }
     }
 
-    /// What the remainder Σ c_t X_t is multiplied by: 1/Σ w_s for A and F; for B 1, or 1/T' with the mean scale.
+    /// The scale of the remainder Σ c_t X_t: 1/Σ w_s for A and F; for B 1, or 1/T' with the mean scale.
     ///
     /// - Parameters:
-    ///   - role: Which factor.
-    ///   - target: The task left out; nil for none.
+    ///   - role: The kind of the factor.
+    ///   - target: The omitted task; nil for none.
     /// - Returns: The scale of the target's factor.
     /// - Throws: ``KroneckerFactorsError/noTasks`` when the target is the only task.
     public func scale(of role: FactorRole, excluding target: Int?) throws(KroneckerFactorsError) -> Double {
@@ -59,7 +59,7 @@ public struct RegularizerWeights: Equatable, Sendable {
         return scale == .paper ? 1 : 1 / Double(taskCount)
     }
 
-    // Summed afresh rather than subtracted: the few weights cost nothing, and nothing is lost.
+    // The weights are summed afresh, not subtracted: they are few, and no precision is lost.
     private func weightSum(excluding target: Int?) throws(KroneckerFactorsError) -> Double {
         let others = weights.indices.filter { $0 != target }
         guard !others.isEmpty else { throw .noTasks }

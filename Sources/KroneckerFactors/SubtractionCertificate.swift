@@ -1,12 +1,12 @@
 import LinearAlgebra
 
-/// Proof that a remainder by subtraction is as good as a sum afresh: it stays positive semi-definite to within the
-/// rounding of its own storage.
+/// Proof that a remainder by subtraction is as good as a fresh sum: it is positive semi-definite within the rounding of
+/// its storage.
 ///
-/// The total of T positive semi-definite terms carries an error of at most T·2⁻⁵³·‖total‖_F, since no partial sum is
-/// larger than the total; the subtraction adds no more than one of these roundings. Storing the remainder in fp32 costs
-/// up to 2⁻²⁴·‖remainder‖_F anyway. The certificate demands that the first is at most a sixteenth of the second, and
-/// that no diagonal element is negative. It fails where one task dwarfs the others by 2²⁵ and more.
+/// The total of T positive semi-definite terms has an error of at most T·2⁻⁵³·‖total‖_F, since no partial sum is larger
+/// than the total. The subtraction adds at most one such rounding. Storing the remainder in fp32 costs up to
+/// 2⁻²⁴·‖remainder‖_F anyway. The certificate demands that the first error is at most a sixteenth of the second, and
+/// that no diagonal element is negative. It fails when one task exceeds the others by a factor of 2²⁵ or more.
 public struct SubtractionCertificate: Equatable, Sendable {
     /// T, the number of added tasks.
     public let taskCount: Int
@@ -14,10 +14,10 @@ public struct SubtractionCertificate: Equatable, Sendable {
     private var remainderSquares = 0.0
     private var hasNegativeDiagonal = false
 
-    /// An empty certificate for totals of `taskCount` tasks.
+    /// Makes an empty certificate for totals of `taskCount` tasks.
     public init(taskCount: Int) { self.taskCount = taskCount }
 
-    /// Whether the factor may be used; false means: sum it afresh.
+    /// Whether the factor may be used; if false, sum it afresh.
     public var isValid: Bool {
         let subtractionError = Double(taskCount + 1) * 0x1p-53 * totalSquares.squareRoot()
         let storageError = 0x1p-24 * remainderSquares.squareRoot()
@@ -33,7 +33,7 @@ public struct SubtractionCertificate: Equatable, Sendable {
         remainderSquares += try VectorOperations.frobeniusInnerProduct(remainder, remainder, firstElement: firstElement)
         var isNegative = hasNegativeDiagonal
         PackedTriangle.forEachDiagonal(in: firstElement..<firstElement + remainder.count) { index in
-            // Not `< 0`: a NaN is no certificate either.
+            // Written so that a NaN is not certified either.
             if !(remainder[index] >= 0) { isNegative = true }
         }
         hasNegativeDiagonal = isNegative

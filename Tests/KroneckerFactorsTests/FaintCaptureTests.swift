@@ -2,7 +2,7 @@ import KroneckerFactors
 import LinearAlgebra
 import Testing
 
-/// Captures whose squares leave nothing in fp32, and sums that go beyond it.
+/// Captures whose squares vanish in fp32, and sums beyond fp32.
 struct FaintCaptureTests {
     private func factor(_ values: [Float], columns: Int, divisor: Double = 1, appendsOne: Bool = false) throws -> Double
     {

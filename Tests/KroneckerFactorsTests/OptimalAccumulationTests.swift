@@ -33,7 +33,7 @@ private struct Family {
         gradientProducts = try products(packedGradients)
     }
 
-    /// Random factors: few rows, so that tasks overlap only in part, and magnitudes far apart.
+    /// Random factors with few rows, so that tasks overlap only in part, and with very different magnitudes.
     init(taskCount: Int, _ random: inout SplitMix64) throws {
         func packed(_ dimension: Int) throws -> [[Float]] {
             try (0..<taskCount).map { _ in
@@ -73,7 +73,7 @@ private struct Family {
         return (exact.reduce(0) { $0 + $1 * $1 } / norm).squareRoot()
     }
 
-    /// sin of the angle that the best single product leaves: √(1 − σ₁²/Σσ²) of Σ λ_t vec(B_t) vec(A_t)ᵀ, written out.
+    /// The sine of the angle that remains with the best single product: √(1 − σ₁²/Σσ²) of Σ λ_t vec(B_t) vec(A_t)ᵀ.
     func errorOfLeadingSingularPair(_ lambdas: [Double]) throws -> Double {
         let (rows, columns) = (gradients[0].count, inputs[0].count)
         var square = [Double](repeating: 0, count: rows * rows)
@@ -149,7 +149,7 @@ struct OptimalAccumulationTests {
                     #expect((term.gradientCoefficients + term.inputCoefficients).allSatisfy { $0 >= 0 })
                     let sum = term.inputCoefficients.reduce(0, +)
                     if sum > 0 { expectClose(sum, 1, relative: 1e-14) }
-                    // The task that is left out is in no term.
+                    // The omitted task is in no term.
                     for task in lambdas.indices where lambdas[task] == 0 {
                         #expect(term.gradientCoefficients[task] == 0 && term.inputCoefficients[task] == 0)
                     }
@@ -190,7 +190,7 @@ struct OptimalAccumulationTests {
     }
 
     @Test func `tasks in disjoint subspaces leave the largest`() throws {
-        // diag(1, 0) and diag(0, 1) with a hardly seen second task that is the larger one in the product.
+        // diag(1, 0) and diag(0, 1); the second task is small in one side, but larger in the product.
         let family = try Family(inputs: [[1e6, 0, 0], [0, 0, 1]], gradients: [[1, 0, 0], [0, 0, 2e6]])
         let optimal = try family.optimal([0.5, 0.5], rank: 1)
         // G has the two singular values 0.5e6 and 1e6.

@@ -36,8 +36,8 @@ struct PaperTests {
 
     /// DESIGN 2.1, expand: A = 1/(NR) ΣΣ ããᵀ, B = 1/N ΣΣΣ ggᵀ (M = C basis probes, summed).
     ///
-    /// A deep linear network with an
-    /// output at each position and squared loss has the Gauss-Newton block 1/N ΣΣ JᵀJ = B ⊗ A.
+    /// A deep linear network with an output at each position and squared loss has the Gauss-Newton block 1/N ΣΣ JᵀJ = B
+    /// ⊗ A.
     @Test(arguments: [1, 3]) func `expand is the exact Gauss-Newton block of a deep linear network`(
         positions: Int
     ) throws {
@@ -59,7 +59,7 @@ struct PaperTests {
         expectClose(kroneckerProduct(square(b), square(a)), gram(jacobian, scale: 1 / 5), absolute: 2e-6)
     }
 
-    /// DESIGN 2.1, tak: the B of the official code carries a further 1/R.
+    /// DESIGN 2.1, tak: the B of the official code has an additional factor 1/R.
     @Test func `tak is expand with B divided by the positions`() throws {
         let counts = try SampleCounts(samples: 6, positions: 3, probes: .monteCarlo(count: 2))
         #expect(FactorNormalization.expand.divisor(of: .input, counts: counts) == 18)
@@ -77,8 +77,8 @@ struct PaperTests {
 
     /// DESIGN 2.1, reduce: A = 1/N Σ āāᵀ, B = 1/N ΣΣ ḡḡᵀ.
     ///
-    /// A deep linear network whose output is the mean over positions
-    /// has ∂f/∂z_r = W₂/R at each position, so ḡ = W₂[c] and the Gauss-Newton block is again B ⊗ A.
+    /// A deep linear network whose output is the mean over positions has ∂f/∂z_r = W₂/R at each position. So ḡ = W₂[c],
+    /// and the Gauss-Newton block is again B ⊗ A.
     @Test func `reduce is the exact Gauss-Newton block of a network that averages its positions`() throws {
         let positions = 3
         let rows = samples(5 * positions, seed: 2)
@@ -112,8 +112,9 @@ struct PaperTests {
         expectClose(kroneckerProduct(square(b), square(a)), gram(jacobian, scale: 1 / 5), absolute: 2e-6)
     }
 
-    /// Martens & Grosse 2015, §3: the expectation of a product becomes a product of expectations; with one sample there
-    /// is nothing to lose, whatever the nonlinearity.
+    /// Martens & Grosse 2015, §3: the expectation of a product becomes a product of expectations.
+    ///
+    /// With one sample this is exact, whatever the nonlinearity.
     ///
     /// φ(z) = z³ + z; the Jacobian by central differences.
     @Test func `one sample of a nonlinear network has the exact Gauss-Newton block`() throws {
@@ -146,8 +147,8 @@ struct PaperTests {
 
     /// DESIGN 2.2: Ω(Δ) = tr(BΔAΔᵀ).
     ///
-    /// For a vector that changes one layer of a deep linear network it is the mean squared
-    /// change of the output, ‖Jτ‖².
+    /// For a vector that changes one layer of a deep linear network, it is the mean squared change of the output,
+    /// ‖Jτ‖².
     @Test func `the penalty of a vector in one layer is the squared change of the output`() throws {
         let rows = samples(7, seed: 4)
         var random = SplitMix64(seed: 5)
@@ -169,7 +170,7 @@ struct PaperTests {
 
     /// DESIGN 2.2: ∇Ω = 2BΔA and 2Fδ.
     ///
-    /// A quadratic form's central difference is exact but for rounding.
+    /// A quadratic form's central difference is exact up to rounding.
     @Test func `the gradients are those of finite differences`() throws {
         var random = SplitMix64(seed: 6)
         let penalty = try KroneckerPenalty(
@@ -259,7 +260,7 @@ struct PaperTests {
         #expect(try Damping(.absolute, 0.5).amount(fullBlock: scale) == 0.5)
     }
 
-    /// DESIGN 2.4: a default carries no unit.
+    /// DESIGN 2.4: a default has no unit.
     @Test(arguments: DampingRule.allCases)
     func `a rule with a default value damps in the unit of the factor`(rule: DampingRule) throws {
         guard let value = rule.defaultValue else {
