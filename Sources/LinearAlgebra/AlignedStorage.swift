@@ -1,8 +1,8 @@
 internal import COpenBLAS
 
-/// The one owner of a zeroed, 64-byte-aligned buffer of scalars; freed with its owner.
+/// The only owner of a zeroed, 64-byte-aligned buffer of scalars, which is freed with it.
 ///
-/// Sixty-four bytes are a cache line and the widest vector register, so that no kernel's load crosses a line.
+/// Sixty-four bytes are a cache line and the widest vector register, so no kernel's load crosses a line.
 @safe struct AlignedStorage<Scalar: MatrixScalar>: ~Copyable {
     let base: UnsafeMutablePointer<Scalar>
     let count: Int
@@ -26,10 +26,10 @@ internal import COpenBLAS
     }
 }
 
-// Safe to send: the pointer is the only reference to its memory, and the type cannot be copied.
+// Safe to send: the pointer is the only reference to its memory, and the type is not copyable.
 extension AlignedStorage: @unchecked Sendable {}
 
-/// A side or stride as BLAS takes it.
+/// A dimension or stride as BLAS's integer type.
 func blasInteger(_ value: Int) throws(LinearAlgebraError) -> blasint {
     guard let integer = blasint(exactly: value) else { throw .dimensionExceedsBLAS(dimension: value) }
     return integer

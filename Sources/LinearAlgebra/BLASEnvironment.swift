@@ -1,33 +1,33 @@
 internal import COpenBLAS
 
-/// The BLAS this process runs on: which kernels it chose, how many threads it uses, and whether it counts correctly.
+/// The BLAS library of this process: its kernels, its number of threads, and a check of its results.
 public enum BLASEnvironment {
     /// The kernel set chosen for this processor, as OpenBLAS names it ("SkylakeX", "Haswell").
     public static var kernels: String {
         unsafe openblas_get_corename().map { unsafe String(cString: $0) } ?? "unknown"
     }
 
-    /// OpenBLAS's own words on version and build options.
+    /// OpenBLAS's text on its version and build options.
     public static var configuration: String {
         unsafe openblas_get_config().map { unsafe String(cString: $0) } ?? "unknown"
     }
 
-    /// Threads that one BLAS call uses.
+    /// The number of threads of one BLAS call.
     public static var threadCount: Int { Int(openblas_get_num_threads()) }
 
-    /// Sets the threads that one BLAS call uses, for the whole process; called once, at start.
+    /// Sets the number of threads of one BLAS call for the whole process; called once, at start.
     ///
-    /// With more than one thread only one call may run at a time: OpenBLAS's threads called from several threads at
-    /// once slow each other down a hundredfold. With one, calls from any number of threads are independent.
+    /// With more than one thread only one call may run at a time: OpenBLAS's threads, called from several threads at
+    /// once, slow each other down a hundredfold. With one thread, calls from any number of threads are independent.
     public static func setThreadCount(_ count: Int) {
         openblas_set_num_threads(Int32(clamping: max(1, count)))
     }
 
-    /// Multiplies and factorises small matrices with known results: a broken kernel set shows here and not in a
+    /// Multiplies and factorises small matrices with known results, so that a broken kernel set fails here and not in a
     /// factor.
     /// - Throws: ``LinearAlgebraError/selfTestFailed(routine:kernels:expected:found:)`` for the first wrong number.
     public static func selfTest() throws(LinearAlgebraError) {
-        // Beyond one register tile of any kernel set in both directions, and no multiple of one.
+        // Larger than one register tile of any kernel set in both directions, and not a multiple of one.
         let order = 67
         try testGemm(order: order)
         try testSyrk(order: order)
@@ -50,7 +50,7 @@ public enum BLASEnvironment {
     }
 
     private static func testSyrk(order: Int) throws(LinearAlgebraError) {
-        // Row i has ones from column i on, so that rowsᵀ·rows is M.
+        // Row i has ones from column i on, so rowsᵀ·rows is M.
         var rows = try Matrix<Float>(rows: order, columns: order)
         for row in 0..<order { for column in row..<order { rows[row, column] = 1 } }
         var sum = try PackedSymmetricMatrix<Double>(dimension: order)
@@ -65,7 +65,7 @@ public enum BLASEnvironment {
         var matrix = try Matrix<Double>(rows: order, columns: order)
         for row in 0..<order { for column in 0...row { matrix[row, column] = expectedProduct(row, column) } }
         let inverse = try CholeskyFactor(factorizing: matrix).inverse()
-        // The inverse of M is tridiagonal: 2 on the diagonal (1 last), −1 beside it.
+        // M's inverse is tridiagonal: 2 on the diagonal (1 last), −1 beside it.
         for row in 0..<order {
             try check("dpotrf, dpotri", inverse[row, row], row == order - 1 ? 1 : 2)
             if row > 0 { try check("dpotrf, dpotri", inverse[row, row - 1], -1) }

@@ -1,6 +1,6 @@
 internal import COpenBLAS
 
-/// Where a matrix stands in an array: `[rows, columns]` from an offset on, rows `stride` elements apart.
+/// The place of a matrix in an array: `[rows, columns]` from an offset on, with rows `stride` elements apart.
 public struct MatrixBlock: Equatable, Sendable {
     /// Index of the first element.
     public var offset: Int
@@ -11,13 +11,13 @@ public struct MatrixBlock: Equatable, Sendable {
     /// Distance from one row to the next, in elements; at least `columns`.
     public var stride: Int
 
-    /// A block.
+    /// Describes a block.
     ///
     /// - Parameters:
     ///   - rows: Number of rows.
     ///   - columns: Number of columns.
     ///   - offset: Index of the first element.
-    ///   - stride: Distance from one row to the next; the columns when nil.
+    ///   - stride: Distance from one row to the next; `columns` when nil.
     public init(rows: Int, columns: Int, offset: Int = 0, stride: Int? = nil) {
         self.offset = offset
         self.rows = rows
@@ -33,24 +33,24 @@ public struct MatrixBlock: Equatable, Sendable {
     }
 }
 
-/// Products of matrices that are blocks of arrays: heads of a projection, weights of a parameter vector.
+/// Products of matrices that are blocks of arrays, such as heads of a projection or weights in a parameter vector.
 public enum BlockProduct {
     /// `result = scale · op(left) · op(right) + keeping · result`, in fp32.
     ///
-    /// Blocks that lie outside their arrays or whose shapes do not chain are a mistake of the caller and stop the
-    /// program: the shapes come from a model's layout and not from input.
+    /// A block outside its array, or shapes that do not match, stop the program. This is an error of the caller,
+    /// because the shapes come from a model's layout and not from input.
     ///
     /// - Parameters:
     ///   - left: The array with the left factor.
-    ///   - leftBlock: Where it stands.
+    ///   - leftBlock: Its block in the array.
     ///   - leftOperation: Whether it is transposed.
     ///   - right: The array with the right factor.
-    ///   - rightBlock: Where it stands.
+    ///   - rightBlock: Its block in the array.
     ///   - rightOperation: Whether it is transposed.
     ///   - result: The array with the result.
-    ///   - resultBlock: Where it stands.
+    ///   - resultBlock: Its block in the array.
     ///   - scale: A factor of the product.
-    ///   - keeping: What remains of the result's former value: 0 replaces, 1 adds.
+    ///   - keeping: The factor of the result's former value: 0 replaces it, 1 adds to it.
     public static func multiply(
         _ left: [Float], _ leftBlock: MatrixBlock, _ leftOperation: Transposition = .none,
         _ right: [Float], _ rightBlock: MatrixBlock, _ rightOperation: Transposition = .none,

@@ -2,16 +2,18 @@ internal import COpenBLAS
 
 /// The Cholesky factor L of a positive definite matrix, M = L·Lᵀ, in fp64.
 public struct CholeskyFactor: ~Copyable, Sendable {
-    /// `[n, n]`; the lower triangle holds L, the upper is not read.
+    /// `[n, n]`; the lower triangle holds L; the upper is not read.
     private var lower: Matrix<Double>
-    /// ‖M‖₁, the largest column sum of magnitudes, which a condition estimate needs and L no longer shows.
+    /// ‖M‖₁, the largest column sum of magnitudes.
+    ///
+    /// A condition estimate needs it, and L does not show it.
     public let norm: Double
 
-    /// Factorises in place, taking the matrix's memory.
+    /// Factorises in place and takes the matrix's memory.
     ///
     /// - Parameter matrix: `[n, n]`; only the lower triangle is read.
     /// - Throws: ``LinearAlgebraError/notPositiveDefinite(minor:)`` with the order of the failing leading minor, or an
-    ///   error of shape; the matrix is gone.
+    ///   error of shape; the matrix is consumed.
     /// - Complexity: n³/3 multiply-adds.
     public init(factorizing matrix: consuming Matrix<Double>) throws(LinearAlgebraError) {
         guard matrix.rowCount == matrix.columnCount else {
@@ -35,8 +37,8 @@ public struct CholeskyFactor: ~Copyable, Sendable {
 
     /// The inverse of M, in the factor's memory.
     ///
-    /// - Returns: `[n, n]`; only the lower triangle holds it.
-    /// - Throws: ``LinearAlgebraError/lapackFailed(routine:info:)``; the factor is gone.
+    /// - Returns: `[n, n]`; only the lower triangle is valid.
+    /// - Throws: ``LinearAlgebraError/lapackFailed(routine:info:)``; the factor is consumed.
     /// - Complexity: 2n³/3 multiply-adds.
     public consuming func inverse() throws(LinearAlgebraError) -> Matrix<Double> {
         var order = try blasInteger(lower.rowCount)
@@ -50,7 +52,7 @@ public struct CholeskyFactor: ~Copyable, Sendable {
 
     /// Solves in place: `matrix = M⁻¹ · matrix` for ``ProductSide/left``, `matrix = matrix · M⁻¹` for
     /// ``ProductSide/right``.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not chain; `matrix`
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not match; `matrix`
     ///   is then unchanged.
     public borrowing func solve(
         _ matrix: inout Matrix<Double>,
@@ -94,10 +96,10 @@ public struct CholeskyFactor: ~Copyable, Sendable {
         return estimate
     }
 
-    /// Whether the pivots rule out a condition beyond fp64 for all practical purposes, so that no estimate is needed.
+    /// Whether the pivots practically rule out a condition beyond fp64, so that no estimate is needed.
     ///
-    /// The ratio of L's diagonal elements, squared, is a lower bound of the condition number and in practice within a
-    /// factor n of it; the estimate costs ten sweeps over L.
+    /// The squared ratio of L's diagonal elements is a lower bound of the condition number, and in practice within a
+    /// factor n of it. The estimate would cost ten sweeps over L.
     public borrowing func pivotsSuggestGoodCondition() -> Bool {
         guard dimension > 0 else { return true }
         let pivots = (0..<dimension).map { unsafe lower.storage.base[$0 * (dimension + 1)] }

@@ -1,9 +1,9 @@
 internal import COpenBLAS
 
-/// Adds the sum of each column of some rows to running sums: `sums += rowsᵀ · 1`, in fp64, rows in order.
+/// Adds the column sums of some rows to running sums: `sums += rowsᵀ · 1`, in fp64, in the order of the rows.
 ///
 /// - Parameters:
-///   - rows: Which rows of `matrix`.
+///   - rows: The rows of `matrix` to add.
 ///   - matrix: `[r, d]`, fp32.
 ///   - sums: `[d]`.
 /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` for rows outside the matrix,

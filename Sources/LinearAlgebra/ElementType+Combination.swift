@@ -3,7 +3,7 @@ internal import COpenBLAS
 extension ElementType {
     /// `sum += weight · (elements − base)`, in fp32: one checkpoint's share of a merged range.
     ///
-    /// The elements pass through a block that stays in the first-level cache, so the cost is that of reading them.
+    /// The elements go through a block in the first-level cache, so the cost is that of reading them.
     ///
     /// - Parameters:
     ///   - weight: The checkpoint's weight.
@@ -99,7 +99,7 @@ extension ElementType {
     ///
     /// - Parameters:
     ///   - base: `[count]`.
-    ///   - sum: `[count]`; overwritten with the values before rounding, to spare another buffer.
+    ///   - sum: `[count]`; overwritten with the values before rounding, which saves a buffer.
     ///   - scale: The factor of the whole sum.
     ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
     /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)`` or
@@ -131,7 +131,7 @@ extension ElementType {
     ///
     /// - Parameters:
     ///   - base: `[count]`.
-    ///   - sum: `[count]`; overwritten with the values before rounding, to spare another buffer.
+    ///   - sum: `[count]`; overwritten with the values before rounding, which saves a buffer.
     ///   - scale: The factor of the whole sum.
     ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
     /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)`` or

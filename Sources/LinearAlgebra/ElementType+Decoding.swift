@@ -1,7 +1,7 @@
 internal import COpenBLAS
 
 extension ElementType {
-    /// Elements converted at a time through a buffer that stays in the first-level cache.
+    /// The number of elements converted at a time, in a buffer that stays in the first-level cache.
     static let blockCount = 4096
 
     /// Reads elements as fp32: exactly from F32, F16 and BF16, rounded to nearest even from F64.

@@ -1,7 +1,9 @@
 internal import COpenBLAS
 
 extension ElementType {
-    /// Writes fp32 values, each rounded once to nearest even; beyond the type's range becomes infinity, NaN stays NaN.
+    /// Writes fp32 values, each rounded once to nearest even.
+    ///
+    /// Values beyond the type's range become infinity; NaN stays NaN.
     ///
     /// - Parameters:
     ///   - values: `[count]`.
@@ -20,8 +22,9 @@ extension ElementType {
         }
     }
 
-    /// Writes fp64 values, each rounded once to nearest even (never first to fp32); beyond the type's range becomes
-    /// infinity, NaN stays NaN.
+    /// Writes fp64 values, each rounded once to nearest even and never first to fp32.
+    ///
+    /// Values beyond the type's range become infinity; NaN stays NaN.
     ///
     /// - Parameters:
     ///   - values: `[count]`.
@@ -76,15 +79,16 @@ extension ElementType {
     }
 }
 
-/// An fp64 as fp32, rounded to odd: cut off, and the last bit set when anything was lost.
+/// An fp64 as fp32, rounded to odd: truncated, with the last bit set when anything was lost.
 ///
-/// Rounding the result to a type with at least two bits fewer (bf16, f16) then gives what one rounding from fp64
-/// gives (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums").
+/// Rounding the result to a type with at least two bits fewer (bf16, f16) gives the same as one rounding from fp64
+/// (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums").
 @inline(__always)
 private func roundedToOdd(_ value: Double) -> Float {
     let nearest = Float(value)
     let widened = Double(nearest)
-    // The magnitude's bits order as integers, so one step towards zero is a subtraction; from infinity, to the largest.
+    // Magnitude bits order as integers, so one step towards zero is a subtraction; it turns infinity into the largest
+    // value.
     let cut = widened.magnitude > value.magnitude ? nearest.bitPattern &- 1 : nearest.bitPattern
     let odd = Float(bitPattern: cut | 1)
     return widened == value || value.isNaN ? nearest : odd

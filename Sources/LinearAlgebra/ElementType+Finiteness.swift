@@ -11,15 +11,15 @@ extension ElementType {
         }
     }
 
-    /// The type of the fewest bits, of those with more range than this one, that holds a magnitude; nil when none does.
+    /// The smallest type, of those with more range than this one, that holds a magnitude; nil when none does.
     public func wider(holding magnitude: Double) -> ElementType? {
         [ElementType.bf16, .f32, .f64].first { $0.largestFinite > largestFinite && magnitude <= $0.largestFinite }
     }
 
     /// The position of the first NaN or infinity; nil when all elements are finite.
     ///
-    /// The search is a vector loop over the bits: over bytes in a cache it costs next to nothing beside having read
-    /// them. Bytes behind the last whole element are not looked at.
+    /// The search is a vector loop over the bits. For bytes in a cache it costs almost nothing compared with reading
+    /// them. Bytes after the last whole element are ignored.
     public func firstNonFinite(in bytes: RawSpan) -> Int? {
         let count = bytes.byteCount / byteCount
         return unsafe bytes.withUnsafeBytes { bytes in
@@ -33,7 +33,9 @@ extension ElementType {
         }
     }
 
-    /// The positions of all NaN and infinities, in order: for error paths, since it may be long.
+    /// The positions of all NaN and infinities, in order.
+    ///
+    /// The list may be long, so use it only for errors.
     public func nonFinitePositions(in bytes: RawSpan) -> [Int] {
         guard let first = firstNonFinite(in: bytes) else { return [] }
         return unsafe bytes.withUnsafeBytes { bytes in
@@ -56,15 +58,15 @@ extension ElementType {
     }
 }
 
-/// Finite values that an element type cannot hold: what is said when a result is written.
+/// Finite values that an element type cannot hold, found when a result is written.
 public struct RangeOverflow: Error, Equatable, Sendable, CustomStringConvertible {
-    /// How many values.
+    /// The number of values.
     public var count: Int
-    /// The first of them, counted over the tensor.
+    /// The index of the first one in the tensor.
     public var firstIndex: Int
-    /// The largest magnitude of them.
+    /// The largest magnitude of these values.
     public var magnitude: Double
-    /// The type that was to hold them.
+    /// The type that cannot hold them.
     public var type: ElementType
 
     /// Describes values beyond a type's range.
@@ -75,7 +77,7 @@ public struct RangeOverflow: Error, Equatable, Sendable, CustomStringConvertible
         self.type = type
     }
 
-    /// What is wrong and what would hold the values; the caller puts the tensor in front.
+    /// The problem, and a type that would hold the values; the caller puts the tensor in front.
     public var description: String {
         let values = count == 1 ? "1 merged value is" : "\(count) merged values are"
         let what =
@@ -89,7 +91,7 @@ public struct RangeOverflow: Error, Equatable, Sendable, CustomStringConvertible
 }
 
 extension ElementType {
-    /// PyTorch's word, as job files use it.
+    /// PyTorch's word for the type, as job files use it.
     fileprivate var word: String {
         switch self {
         case .f64: "float64"

@@ -1,4 +1,4 @@
-/// A floating-point element as files and blobs hold it, little-endian.
+/// A floating-point element type of files and blobs, little-endian.
 public enum ElementType: String, CaseIterable, Sendable {
     /// IEEE binary64.
     case f64 = "F64"

@@ -1,8 +1,8 @@
 extension Sequence where Element: BinaryFloatingPoint {
-    /// The smallest element; NaN when there is one, which `min()` may lose; nil without elements.
+    /// The smallest element; NaN if any element is NaN, which `min()` may lose; nil without elements.
     public func smallest() -> Element? { extreme { $0 < $1 } }
 
-    /// The largest element; NaN when there is one, which `max()` may lose; nil without elements.
+    /// The largest element; NaN if any element is NaN, which `max()` may lose; nil without elements.
     public func largest() -> Element? { extreme { $0 > $1 } }
 
     private func extreme(_ precedes: (Element, Element) -> Bool) -> Element? {
@@ -17,7 +17,8 @@ extension Sequence where Element: BinaryFloatingPoint {
 }
 
 extension BinaryFloatingPoint {
-    /// The value, or 0 where it is negative: rounding errors of what cannot be negative; NaN stays NaN, which
-    /// `max(0, x)` turns into 0.
+    /// The value, or 0 for a negative value that is a rounding error of a non-negative one.
+    ///
+    /// NaN stays NaN, unlike with `max(0, x)`.
     public var clampedToZero: Self { self < 0 ? 0 : self }
 }

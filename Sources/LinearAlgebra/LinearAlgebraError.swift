@@ -1,33 +1,33 @@
-/// What can go wrong in matrix storage, conversion and the BLAS and LAPACK calls.
+/// Errors of matrix storage, conversion, BLAS and LAPACK.
 ///
-/// Rows and columns count from 0. This module knows no file and no layer: the caller puts their names in front.
+/// Rows and columns count from 0. This module knows neither file nor layer; the caller puts their names in front.
 public enum LinearAlgebraError: Error, Equatable, Sendable {
-    /// A shape whose element or byte count does not fit a 64-bit integer, or has a negative side.
+    /// A shape has a negative side, or its element or byte count overflows a 64-bit integer.
     case invalidShape(rows: Int, columns: Int)
     /// The system has no memory for a buffer of this size.
     case outOfMemory(byteCount: Int)
-    /// A buffer that does not hold what its shape says.
+    /// A buffer does not have the length of its shape.
     case lengthMismatch(buffer: String, expected: Int, found: Int)
-    /// A byte range that does not hold the elements it stands for.
+    /// A byte range does not have the length of its elements.
     case byteCountMismatch(elementType: ElementType, expected: Int, found: Int)
-    /// A side that does not fit the 32-bit integers of this BLAS.
+    /// A side overflows the 32-bit integers of this BLAS.
     case dimensionExceedsBLAS(dimension: Int)
-    /// The first row that holds NaN or infinity.
+    /// A row holds NaN or infinity; it is the first such row.
     case nonFinite(row: Int)
-    /// Finite values whose sum of squares over one chunk overflows fp32; the row holds the column's largest magnitude.
+    /// The sum of squares of finite values over one chunk overflows fp32; `row` holds the column's largest magnitude.
     case squareOverflow(row: Int, column: Int)
-    /// The Cholesky factorisation stopped: the leading minor of this order is not positive.
+    /// The Cholesky factorisation stopped, because the leading minor of this order is not positive.
     case notPositiveDefinite(minor: Int)
-    /// A LAPACK routine whose workspace length does not fit its 32-bit argument.
+    /// The workspace length of a LAPACK routine overflows its 32-bit argument.
     case workspaceExceedsLAPACK(routine: String, dimension: Int, elementCount: Int)
-    /// A LAPACK routine returned this non-zero `INFO`.
+    /// A LAPACK routine returned a non-zero `INFO`.
     case lapackFailed(routine: String, info: Int)
-    /// A start-up check of the installed BLAS gave a wrong number.
+    /// A start-up check of the installed BLAS gave a wrong result.
     case selfTestFailed(routine: String, kernels: String, expected: Double, found: Double)
 }
 
 extension LinearAlgebraError: CustomStringConvertible {
-    /// One sentence: what is wrong, what was expected, what to do.
+    /// One sentence: what is wrong, what was expected, and what to do.
     public var description: String {
         switch self {
         case .invalidShape(let rows, let columns):

@@ -15,7 +15,7 @@ extension Matrix where Scalar == Double {
         for coordinate in 0..<min(rowCount, columnCount) { self[coordinate, coordinate] += value }
     }
 
-    /// The Frobenius norm, row after row.
+    /// The Frobenius norm, summed row by row.
     /// - Throws: ``LinearAlgebraError/dimensionExceedsBLAS(dimension:)`` for a row that is too long.
     public borrowing func frobeniusNorm() throws(LinearAlgebraError) -> Double {
         let (rows, columns) = (rowCount, columnCount)

@@ -1,21 +1,21 @@
 /// A dense matrix that owns its elements: `[rows, columns]`, row-major, 64-byte-aligned.
 ///
-/// `[r, d]` in this code base always means r rows of d consecutive elements: element (i, j) is at `i · d + j`.
-/// LAPACK and Fortran BLAS count column by column, so the same memory is the transpose to them: a lower triangle here
-/// is what they call `U`, and a symmetric matrix is itself. Only this module passes such letters.
+/// `[r, d]` always means r rows of d consecutive elements in this code base: element (i, j) is at `i · d + j`. LAPACK
+/// and Fortran BLAS store by column, so they see the same memory as the transpose: a lower triangle here is their `U`,
+/// and a symmetric matrix is itself. Only this module passes such letters.
 ///
-/// It cannot be copied, so that a 40 MB buffer is never duplicated by accident; lend it with `borrowing`, give it
+/// The type is not copyable, so that a 40 MB buffer is never duplicated by accident. Lend it with `borrowing`; give it
 /// away with `consuming`.
 public struct Matrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
     /// Number of rows.
     public let rowCount: Int
-    /// Number of columns, which is also the distance in elements from one row to the next.
+    /// Number of columns, which is also the distance in elements between rows.
     public let columnCount: Int
     var storage: AlignedStorage<Scalar>
 
-    /// A matrix of zeros.
+    /// Makes a matrix of zeros.
     ///
-    /// Large buffers are the kernel's zero pages: filling one from a file costs no extra pass over it.
+    /// Large buffers are the kernel's zero pages, so filling one from a file needs no extra pass.
     /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` or ``LinearAlgebraError/outOfMemory(byteCount:)``;
     ///   nothing stays allocated.
     public init(rows: Int, columns: Int) throws(LinearAlgebraError) {
@@ -29,9 +29,9 @@ public struct Matrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
         columnCount = columns
     }
 
-    /// A matrix with the given elements, row by row.
+    /// Makes a matrix with the given elements, row by row.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` unless there are rows · columns
-    ///   elements, or what ``init(rows:columns:)`` throws.
+    ///   elements, or any error of ``init(rows:columns:)``.
     public init(rows: Int, columns: Int, elements: [Scalar]) throws(LinearAlgebraError) {
         let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
         try requireLength("the element list", expected: overflow ? -1 : count, found: elements.count)
@@ -42,7 +42,7 @@ public struct Matrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
     /// Number of elements.
     public var elementCount: Int { rowCount * columnCount }
 
-    /// One element; for tests and corners, not for loops.
+    /// One element; for tests and rare cases, not for loops.
     public subscript(row: Int, column: Int) -> Scalar {
         get {
             precondition(0..<rowCount ~= row && 0..<columnCount ~= column, "no element (\(row), \(column))")
@@ -75,10 +75,10 @@ extension Matrix {
         return try body(&span)
     }
 
-    /// Lends the first elements for writing, for a buffer that is larger than what it holds.
+    /// Lends the first elements for writing, for a buffer that is larger than its content.
     ///
     /// - Parameters:
-    ///   - count: How many elements, at most ``elementCount``; more is a mistake of the caller.
+    ///   - count: The number of elements, at most ``elementCount``; more is an error of the caller.
     ///   - body: Receives them.
     /// - Returns: What `body` returns.
     /// - Throws: What `body` throws; elements written before stay written.

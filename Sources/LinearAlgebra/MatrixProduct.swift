@@ -1,8 +1,8 @@
 internal import COpenBLAS
 
-/// Whether a factor enters a product as it is or transposed.
+/// Whether a factor enters a product transposed.
 public enum Transposition: Sendable {
-    /// As it is.
+    /// Not transposed.
     case none
     /// Rows and columns exchanged.
     case transposed
@@ -14,7 +14,7 @@ public enum Transposition: Sendable {
     }
 }
 
-/// The side on which a symmetric matrix stands in a product.
+/// The side of a symmetric matrix in a product.
 public enum ProductSide: Sendable {
     /// symmetric · matrix.
     case left
@@ -24,7 +24,7 @@ public enum ProductSide: Sendable {
 
 extension Matrix where Scalar == Double {
     /// `self += scale · op(left) · op(right)`, in fp64.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not chain; `self` is
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not match; `self` is
     ///   then unchanged.
     public mutating func addProduct(
         _ left: borrowing Matrix<Double>,
@@ -59,10 +59,10 @@ extension Matrix where Scalar == Double {
     ///
     /// - Parameters:
     ///   - symmetric: `[n, n]`; only the lower triangle is read.
-    ///   - side: Where `symmetric` stands.
+    ///   - side: The side of `symmetric`.
     ///   - matrix: `[n, m]` for ``ProductSide/left``, `[m, n]` for ``ProductSide/right``.
     ///   - scale: A factor of the whole product.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not chain; `self` is
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not match; `self` is
     ///   then unchanged.
     public mutating func addSymmetricProduct(
         _ symmetric: borrowing Matrix<Double>,
@@ -92,7 +92,7 @@ extension Matrix where Scalar == Double {
 
 extension Matrix where Scalar == Float {
     /// `self += scale · op(left) · op(right)`, in fp32.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not chain; `self` is
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not match; `self` is
     ///   then unchanged.
     public mutating func addProduct(
         _ left: borrowing Matrix<Float>,
@@ -127,10 +127,10 @@ extension Matrix where Scalar == Float {
     ///
     /// - Parameters:
     ///   - symmetric: `[n, n]`; only the lower triangle is read.
-    ///   - side: Where `symmetric` stands.
+    ///   - side: The side of `symmetric`.
     ///   - matrix: `[n, m]` for ``ProductSide/left``, `[m, n]` for ``ProductSide/right``.
     ///   - scale: A factor of the whole product.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not chain; `self` is
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not match; `self` is
     ///   then unchanged.
     public mutating func addSymmetricProduct(
         _ symmetric: borrowing Matrix<Float>,

@@ -1,4 +1,4 @@
-/// An element that matrices hold: `Float` (fp32) or `Double` (fp64), the two that BLAS multiplies.
+/// An element type of matrices: `Float` (fp32) or `Double` (fp64), the two types that BLAS multiplies.
 public protocol MatrixScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable {
     /// The element type of the scalar's bytes.
     static var elementType: ElementType { get }

@@ -1,6 +1,7 @@
 extension PackedSymmetricMatrix {
-    /// Rows of one block when a whole square is unpacked: their columns stay in the first-level cache while the
-    /// upper triangle is written transposed.
+    /// Rows of one block when a whole square is unpacked.
+    ///
+    /// Their columns stay in the first-level cache while the upper triangle is written transposed.
     private static var blockRows: Int { 16 }
 
     /// The full square, both triangles.
@@ -14,7 +15,7 @@ extension PackedSymmetricMatrix {
         return square
     }
 
-    /// Writes some rows of the full square, so that a large tensor reaches a file in row blocks.
+    /// Writes some rows of the full square, so that a large tensor can be written to a file in row blocks.
     ///
     /// - Parameters:
     ///   - rows: The rows to write, within `0..<dimension`.
@@ -44,7 +45,7 @@ extension PackedSymmetricMatrix {
             let target = unsafe destination + (row - rows.lowerBound) * dimension
             unsafe target.update(from: source, count: row + 1)
         }
-        // The upper triangle of these rows is the same columns of the later rows: read along the rows, write down.
+        // The upper triangle of these rows equals these columns of the later rows: read along rows, write down columns.
         for row in rows.lowerBound..<dimension {
             let source = unsafe storage.base + PackedTriangle.offset(ofRow: row)
             for column in rows.lowerBound..<min(row, rows.upperBound) {
@@ -55,9 +56,9 @@ extension PackedSymmetricMatrix {
 }
 
 extension PackedSymmetricMatrix {
-    /// The lower triangle of a square in fp64, times `scale`; the upper stays zero.
+    /// The lower triangle of a square in fp64, times `scale`; the upper triangle stays zero.
     ///
-    /// What Cholesky, `dsymm` and `dsyevd` read.
+    /// Cholesky, `dsymm` and `dsyevd` read only this triangle.
     /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
     @specialized(where Scalar == Float)
     @specialized(where Scalar == Double)
@@ -71,7 +72,7 @@ extension PackedSymmetricMatrix {
         return square
     }
 
-    /// The lower triangle of `self − mean` as a square in fp64; the upper stays zero.
+    /// The lower triangle of `self − mean` as a square in fp64; the upper triangle stays zero.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal dimensions, or
     ///   ``LinearAlgebraError/outOfMemory(byteCount:)``.
     @specialized(where Scalar == Float)
@@ -97,7 +98,7 @@ extension PackedSymmetricMatrix {
     public func firstNonFiniteRow() -> Int? {
         for row in 0..<dimension {
             let elements = unsafe storage.base + PackedTriangle.offset(ofRow: row)
-            // An integer flag instead of an early exit: the loop is then a vector loop.
+            // An integer flag instead of an early exit keeps this a vector loop.
             var flaws = 0
             for column in 0...row { flaws |= unsafe elements[column].isFinite ? 0 : 1 }
             if flaws != 0 { return row }
@@ -107,7 +108,8 @@ extension PackedSymmetricMatrix {
 }
 
 extension PackedSymmetricMatrix where Scalar == Float {
-    /// Packs `scale` times the lower triangle of an fp64 square, each element rounded once; the upper is not read.
+    /// Packs `scale` times the lower triangle of an fp64 square, each element rounded once; the upper triangle is not
+    /// read.
     /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` unless `square` is square, or
     ///   ``LinearAlgebraError/outOfMemory(byteCount:)``.
     public init(packing square: borrowing Matrix<Double>, times scale: Double) throws(LinearAlgebraError) {

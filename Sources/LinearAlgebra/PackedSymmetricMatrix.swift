@@ -1,5 +1,5 @@
-/// A symmetric matrix as its packed lower triangle (``PackedTriangle``): the form that factors are summed, stored and
-/// sent in.
+/// A symmetric matrix as its packed lower triangle (``PackedTriangle``), the form in which factors are summed, stored
+/// and sent.
 ///
 /// Its little-endian bytes are the blob.
 public struct PackedSymmetricMatrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
@@ -7,7 +7,7 @@ public struct PackedSymmetricMatrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
     public let dimension: Int
     var storage: AlignedStorage<Scalar>
 
-    /// The zero matrix.
+    /// Makes the zero matrix.
     /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` or ``LinearAlgebraError/outOfMemory(byteCount:)``.
     public init(dimension: Int) throws(LinearAlgebraError) {
         let storage = try AlignedStorage<Scalar>(zeros: PackedTriangle.elementCount(dimension: dimension))
@@ -15,9 +15,9 @@ public struct PackedSymmetricMatrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
         self.dimension = dimension
     }
 
-    /// A matrix from its packed elements.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` unless there are n(n + 1)/2 elements,
-    ///   or what ``init(dimension:)`` throws.
+    /// Makes a matrix from its packed elements.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` unless there are n(n + 1)/2 elements, or
+    ///   any error of ``init(dimension:)``.
     public init(dimension: Int, elements: [Scalar]) throws(LinearAlgebraError) {
         let expected = try PackedTriangle.elementCount(dimension: dimension)
         try requireLength("the packed triangle", expected: expected, found: elements.count)
@@ -25,9 +25,9 @@ public struct PackedSymmetricMatrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
         _ = unsafe storage.mutableElements.update(from: elements)
     }
 
-    /// Packs the lower triangle of a square matrix; the upper is not read.
-    /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` unless `square` is square, or what
-    ///   ``init(dimension:)`` throws.
+    /// Packs the lower triangle of a square matrix; the upper triangle is not read.
+    /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` unless `square` is square, or any error of
+    ///   ``init(dimension:)``.
     @specialized(where Scalar == Float)
     @specialized(where Scalar == Double)
     public init(packing square: borrowing Matrix<Scalar>) throws(LinearAlgebraError) {
@@ -44,7 +44,7 @@ public struct PackedSymmetricMatrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
     /// Number of stored elements, n(n + 1)/2.
     public var elementCount: Int { storage.count }
 
-    /// One element of the full matrix, from either triangle; for tests and corners, not for loops.
+    /// One element of the full matrix, from either triangle; for tests and rare cases, not for loops.
     public subscript(row: Int, column: Int) -> Scalar {
         get {
             precondition(0..<dimension ~= row && 0..<dimension ~= column, "no element (\(row), \(column))")
@@ -77,7 +77,7 @@ extension PackedSymmetricMatrix {
         return try body(&span)
     }
 
-    /// Lends the packed elements' bytes: the blob as it travels.
+    /// Lends the packed elements' bytes, which are the blob.
     /// - Throws: What `body` throws.
     public borrowing func withBytes<Result: ~Copyable, Failure: Error>(
         _ body: (RawSpan) throws(Failure) -> Result
@@ -85,7 +85,7 @@ extension PackedSymmetricMatrix {
         try body(unsafe UnsafeRawBufferPointer(storage.elements).bytes)
     }
 
-    /// Lends the packed elements' bytes for writing, so that a blob is read in place.
+    /// Lends the packed elements' bytes for writing, so that a blob can be read in place.
     /// - Throws: What `body` throws; bytes written before stay written.
     public mutating func withMutableBytes<Result: ~Copyable, Failure: Error>(
         _ body: (inout MutableRawSpan) throws(Failure) -> Result

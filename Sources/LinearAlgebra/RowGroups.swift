@@ -1,13 +1,13 @@
 internal import COpenBLAS
 
 extension Matrix where Scalar == Float {
-    /// Overwrites the first rows with scaled sums of consecutive groups of another matrix's rows.
+    /// Overwrites the first rows with scaled sums of consecutive row groups of another matrix.
     ///
     /// Row k becomes `scale · Σ` of the k-th group, summed in fp64 and rounded once.
     ///
     /// - Parameters:
-    ///   - groupSize: Rows of one group; divides `rows.count`.
-    ///   - rows: Which rows of `source`.
+    ///   - groupSize: Rows of one group; it divides `rows.count`.
+    ///   - rows: The rows of `source` to sum.
     ///   - source: `[r, d]` with this matrix's number of columns.
     ///   - scale: The factor of each sum.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` or

@@ -1,14 +1,16 @@
-/// A Euclidean norm whose squares neither overflow nor vanish, in one pass.
+/// A one-pass Euclidean norm whose squares neither overflow nor vanish.
 ///
-/// Source: LAPACK's `dlassq`: the sum is kept relative to the largest magnitude so far.
+/// Source: LAPACK's `dlassq`. The sum is kept relative to the largest magnitude so far.
 public struct ScaledNorm: Sendable {
     private var scale = 0.0
     private var sum = 1.0
 
-    /// Of no elements: 0.
+    /// Makes the norm of no elements, 0.
     public init() {}
 
-    /// Adds an element; with one that is not finite the norm is infinite or NaN.
+    /// Adds an element.
+    ///
+    /// With a non-finite element the norm is infinite or NaN.
     public mutating func add(_ element: Double) {
         let magnitude = element.magnitude
         guard magnitude != 0 else { return }
@@ -25,7 +27,7 @@ public struct ScaledNorm: Sendable {
     /// The norm.
     public var value: Double { scale * sum.squareRoot() }
 
-    /// This norm over another; 0 for 0 over anything.
+    /// This norm divided by another; 0 for 0 over anything.
     public func ratio(to other: ScaledNorm) -> Double {
         scale == 0 ? 0 : scale / other.scale * (sum / other.sum).squareRoot()
     }

@@ -1,17 +1,17 @@
-/// Why a matrix cannot be a sum of squares, as every factor is.
+/// Why a matrix is not a sum of squares, as every factor is.
 public enum FactorFlaw: Error, Equatable, Sendable {
-    /// NaN or infinity.
+    /// An element is NaN or infinity.
     case nonFinite(row: Int, column: Int)
     /// The two triangles differ beyond rounding.
     case asymmetric(row: Int, column: Int, value: Double, mirrored: Double)
-    /// A diagonal element below 0.
+    /// A diagonal element is below 0.
     case negativeDiagonal(row: Int, value: Double)
-    /// An eigenvalue below what rounding explains.
+    /// An eigenvalue is more negative than rounding explains.
     case indefinite(trace: Double)
 }
 
 extension FactorFlaw: CustomStringConvertible {
-    /// What is wrong, what was expected, what to do; the caller puts file and factor in front.
+    /// What is wrong, what was expected, and what to do; the caller puts file and factor in front.
     public var description: String {
         switch self {
         case .nonFinite(let row, let column):
@@ -30,25 +30,26 @@ extension FactorFlaw: CustomStringConvertible {
     }
 }
 
-/// Whether a finished matrix may be used as a factor: finite, symmetric, and without eigenvalues below zero beyond
-/// rounding.
+/// Checks whether a matrix is a factor: finite, symmetric, and without eigenvalues that are negative beyond rounding.
 ///
-/// The last is one Cholesky factorization of M + ε·tr(M)·I, which exists as long as no eigenvalue lies below −ε·tr(M).
+/// The last check is one Cholesky factorization of M + ε·tr(M)·I, which exists if no eigenvalue is below −ε·tr(M).
 public enum SemidefiniteCheck {
-    /// ε: far above the rounding of sums in fp32 (6e-8), far below the mean eigenvalue of any factor of a layer.
+    /// ε: far above the rounding of fp32 sums (6e-8), far below the mean eigenvalue of any layer's factor.
     public static let eigenvalueTolerance = 1.0e-5
-    /// How far mirrored elements may lie apart, relative to the larger one: other programs sum the two in another
-    /// order.
+    /// The largest difference of mirrored elements, relative to the larger one; other programs sum the two in different
+    /// orders.
     private static let symmetryTolerance = 1.0e-3
-    /// The same relative to √(m_rr · m_cc), beside which rounding is small even when the element is near 0.
+    /// The same relative to √(m_rr · m_cc).
+    ///
+    /// Against this scale rounding is small even when the element is near 0.
     private static let symmetryFloor = 1.0e-5
-    /// Sides of the tiles in which the triangles are compared: two of them stay in the first-level cache.
+    /// The side of the tiles in which the triangles are compared; two tiles stay in the first-level cache.
     private static let tile = 32
 
     /// Finds the first flaw.
     ///
     /// - Parameters:
-    ///   - square: `[n, n]`; its memory is used up.
+    ///   - square: `[n, n]`; its memory is overwritten.
     ///   - readsBothTriangles: False for a matrix whose upper triangle was never stored.
     /// - Returns: The flaw, or nil.
     /// - Throws: ``LinearAlgebraError`` when the matrix is not square, or too large for the BLAS.
@@ -64,7 +65,7 @@ public enum SemidefiniteCheck {
         if readsBothTriangles, let flaw = asymmetry(square) { return flaw }
         let trace = trace(square)
         guard trace > 0 else {
-            // Without a diagonal there is nothing else in a semi-definite matrix.
+            // A semi-definite matrix with a zero diagonal is zero.
             return isZero(square) ? nil : .indefinite(trace: trace)
         }
         for row in 0..<order { square[row, row] += eigenvalueTolerance * trace }

@@ -7,16 +7,16 @@ public struct SymmetricEigen<Scalar: MatrixScalar>: ~Copyable, Sendable {
     /// `[n, n]`: row k is the unit eigenvector q_k of `values[k]`.
     public let vectors: Matrix<Scalar>
 
-    /// Gives the vectors away.
+    /// Returns the vectors and consumes the result.
     public consuming func intoVectors() -> Matrix<Scalar> { vectors }
 }
 
 extension SymmetricEigen where Scalar == Double {
-    /// Decomposes in place, taking the matrix's memory for the vectors.
+    /// Decomposes in place and takes the matrix's memory for the vectors.
     ///
     /// - Parameter matrix: `[n, n]`; only the lower triangle is read.
     /// - Throws: ``LinearAlgebraError/workspaceExceedsLAPACK(routine:dimension:elementCount:)`` for n ≥ 32767,
-    ///   ``LinearAlgebraError/lapackFailed(routine:info:)``, or an error of shape or memory; the matrix is gone.
+    ///   ``LinearAlgebraError/lapackFailed(routine:info:)``, or an error of shape or memory; the matrix is consumed.
     /// - Complexity: about 9n³ multiply-adds; 2n² + 6n + 1 fp64 of workspace.
     public init(decomposing matrix: consuming Matrix<Double>) throws(LinearAlgebraError) {
         let workspace = try EigenWorkspace(routine: "dsyevd", matrix)
@@ -49,11 +49,11 @@ extension SymmetricEigen where Scalar == Double {
 }
 
 extension SymmetricEigen where Scalar == Float {
-    /// Decomposes in place, taking the matrix's memory for the vectors.
+    /// Decomposes in place and takes the matrix's memory for the vectors.
     ///
     /// - Parameter matrix: `[n, n]`; only the lower triangle is read.
     /// - Throws: ``LinearAlgebraError/workspaceExceedsLAPACK(routine:dimension:elementCount:)`` for n ≥ 32767,
-    ///   ``LinearAlgebraError/lapackFailed(routine:info:)``, or an error of shape or memory; the matrix is gone.
+    ///   ``LinearAlgebraError/lapackFailed(routine:info:)``, or an error of shape or memory; the matrix is consumed.
     /// - Complexity: about 9n³ multiply-adds; 2n² + 6n + 1 fp32 of workspace.
     public init(decomposing matrix: consuming Matrix<Float>) throws(LinearAlgebraError) {
         let workspace = try EigenWorkspace(routine: "ssyevd", matrix)
@@ -87,8 +87,8 @@ extension SymmetricEigen where Scalar == Float {
 
 /// The workspace of `?syevd` with vectors, from LAPACK's documented formula.
 ///
-/// LAPACK's own query is not asked: `ssyevd` returns the length rounded to fp32, too short for some n ≥ 2895
-/// (Reference-LAPACK issue 600), and `dsyevd` overflows its 32-bit integers at n = 32767 and reports success.
+/// LAPACK's own query is not used. `ssyevd` returns the length rounded to fp32, too short for some n ≥ 2895
+/// (Reference-LAPACK issue 600). `dsyevd` overflows its 32-bit integers at n = 32767 and reports success.
 struct EigenWorkspace: Equatable {
     let order: blasint
     /// `LWORK` = 1 + 6n + 2n².

@@ -1,15 +1,15 @@
 internal import COpenBLAS
 
-/// Products of row chunks with themselves, `rowsᵀ · rows`, added into a packed fp64 sum.
+/// Products of row chunks with themselves, `rowsᵀ · rows`, added to a packed fp64 sum.
 ///
-/// The product of one chunk is computed by BLAS in the rows' own precision into a scratch square, whose lower triangle
-/// is then added in fp64: over a million rows the error stays below 1e-8, where one running fp32 sum has 1e-6. The
-/// scratch is kept between calls, since faulting in n² fresh elements for every unit costs as much as the addition.
+/// BLAS computes the product of one chunk in the rows' precision into a scratch square. Its lower triangle is then
+/// added in fp64. Over a million rows the error stays below 1e-8; one running fp32 sum has 1e-6. The scratch is kept
+/// between calls, because page faults for n² fresh elements cost as much as the addition.
 public struct SymmetricProduct: ~Copyable, Sendable {
     private var single: AlignedStorage<Float>
     private var double: AlignedStorage<Double>
 
-    /// Scratch that grows with the first product.
+    /// Makes scratch, which grows with the first product.
     /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
     public init() throws(LinearAlgebraError) {
         let single = try AlignedStorage<Float>(zeros: 0)
@@ -21,9 +21,9 @@ public struct SymmetricProduct: ~Copyable, Sendable {
     /// Adds one chunk: `sum += rowsᵀ · rows`.
     ///
     /// - Parameters:
-    ///   - rows: Which rows of `matrix`; none adds nothing.
+    ///   - rows: The rows of `matrix` to add; an empty range adds nothing.
     ///   - matrix: `[r, d]`, fp32. Not copied.
-    ///   - sum: Dimension at least d; the leading d × d block is added to.
+    ///   - sum: Of dimension at least d; the product is added to the leading d × d block.
     /// - Throws: ``LinearAlgebraError/nonFinite(row:)`` (counted within `matrix`),
     ///   ``LinearAlgebraError/squareOverflow(row:column:)`` or an error of shape or memory; `sum` is then unchanged.
     /// - Complexity: r·d² multiply-adds; d² fp32 of scratch.
@@ -63,9 +63,9 @@ public struct SymmetricProduct: ~Copyable, Sendable {
     /// Adds one chunk of fp64 rows: `sum += rowsᵀ · rows`.
     ///
     /// - Parameters:
-    ///   - rows: Which rows of `matrix`; none adds nothing.
+    ///   - rows: The rows of `matrix` to add; an empty range adds nothing.
     ///   - matrix: `[r, d]`, fp64. Not copied.
-    ///   - sum: Dimension at least d; the leading d × d block is added to.
+    ///   - sum: Of dimension at least d; the product is added to the leading d × d block.
     /// - Throws: As the fp32 form; `sum` is then unchanged.
     /// - Complexity: r·d² multiply-adds; d² fp64 of scratch.
     public mutating func add(
@@ -110,8 +110,9 @@ public struct SymmetricProduct: ~Copyable, Sendable {
         }
     }
 
-    /// Finds NaN, infinity and overflow for the price of n reads: each of them reaches the diagonal of the product,
-    /// and only then are the rows searched.
+    /// Finds NaN, infinity and overflow by reading n elements: each of them reaches the diagonal of the product.
+    ///
+    /// Only then are the rows searched.
     private static func requireFiniteDiagonal<Scalar>(
         _ product: borrowing AlignedStorage<Scalar>,
         rows: Range<Int>,

@@ -1,9 +1,9 @@
 internal import COpenBLAS
 
-/// Operations on ranges of elements: sums and differences in fp64 of what is stored in fp32.
+/// Operations on ranges of elements: sums and differences in fp64 of values stored in fp32.
 ///
-/// They take spans, so that a caller streams a large factor through buffers of any size. The order of every sum depends
-/// on the range's length only.
+/// They take spans, so that a caller can stream a large factor through buffers of any size. The order of every sum
+/// depends only on the range's length.
 public enum VectorOperations {
     /// The dot product `Σ x·y` in fp64, each product exact.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal lengths.
@@ -123,13 +123,14 @@ public enum VectorOperations {
         }
     }
 
-    /// The products of a packed triangle's range as part of a Frobenius inner product: elements off the diagonal
-    /// count twice, since the full matrix holds them twice.
+    /// A range's part of a Frobenius inner product of packed triangles.
+    ///
+    /// Elements off the diagonal count twice, since the full matrix holds them twice.
     ///
     /// - Parameters:
     ///   - left: `[count]`, the packed elements from `firstElement` on.
     ///   - right: `[count]`, the same range of the other matrix.
-    ///   - firstElement: Where the range starts in the packed triangle.
+    ///   - firstElement: The index of the range's first element in the packed triangle.
     /// - Returns: The range's share of `⟨left, right⟩`.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal lengths.
     public static func frobeniusInnerProduct(
@@ -145,12 +146,12 @@ public enum VectorOperations {
         return 2 * all - onDiagonal
     }
 
-    /// The fp64 form of the same.
+    /// The same for fp64 elements.
     ///
     /// - Parameters:
     ///   - left: `[count]`, the packed elements from `firstElement` on.
     ///   - right: `[count]`, the same range of the other matrix.
-    ///   - firstElement: Where the range starts in the packed triangle.
+    ///   - firstElement: The index of the range's first element in the packed triangle.
     /// - Returns: The range's share of `⟨left, right⟩`.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal lengths.
     public static func frobeniusInnerProduct(

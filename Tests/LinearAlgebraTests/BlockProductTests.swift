@@ -4,7 +4,7 @@ import Testing
 
 /// Products of blocks against a triple loop in fp64.
 struct BlockProductTests {
-    /// An array with a block inside it: elements before, between the rows and behind.
+    /// An array with a block inside it, and elements before, between and after its rows.
     private struct Placed {
         let array: [Float]
         let block: MatrixBlock
@@ -45,7 +45,7 @@ struct BlockProductTests {
             : Placed(rows: columns, columns: rows, offset: offset, gap: gap, random: &random)
     }
 
-    /// The whole array after the product: the block by the triple loop, all else as it was.
+    /// The array after the product: the block by the triple loop, the rest unchanged.
     private func expected(
         _ left: Placed, _ right: Placed, _ operations: (Transposition, Transposition), _ result: Placed, inner: Int,
         scale: Double, keeping: Double
@@ -76,7 +76,7 @@ struct BlockProductTests {
             BlockProduct.multiply(
                 left.array, left.block, operations.0, right.array, right.block, operations.1, into: &found,
                 result.block, scale: scale, keeping: keeping)
-            // Up to 67 products below 1 whose partial sums, below 8, are each rounded at 6e-8; all times 2 at most.
+            // Up to 67 products below 1; partial sums below 8 are each rounded at 6e-8; the sum is scaled by 2 at most.
             expectClose(
                 found,
                 expected(
@@ -99,7 +99,7 @@ struct BlockProductTests {
     }
 
     @Test func `blocks of one array multiply like blocks of two`() {
-        // Queries and keys beside each other in one matrix.
+        // Queries and keys are side by side in one matrix.
         let fused: [Float] = [1, 2, 5, 6, 3, 4, 7, 8]
         let (queries, keys) = (
             MatrixBlock(rows: 2, columns: 2, stride: 4), MatrixBlock(rows: 2, columns: 2, offset: 2, stride: 4)

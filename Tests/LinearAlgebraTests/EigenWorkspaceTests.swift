@@ -3,7 +3,9 @@ import Testing
 @testable import LinearAlgebra
 
 struct EigenWorkspaceTests {
-    /// LAPACK's own query for n = 2895 gives 16 779 420 in fp32, one short, and the call then fails with INFO = −8.
+    /// LAPACK's own query for n = 2895 gives 16 779 420 in fp32.
+    ///
+    /// It is one too few, and the call then fails with INFO = −8.
     @Test func `the length at 2895 is exact, where LAPACK's fp32 answer is one short`() throws {
         let workspace = try EigenWorkspace(routine: "ssyevd", dimension: 2895)
         #expect(workspace.realCount == 16_779_421)

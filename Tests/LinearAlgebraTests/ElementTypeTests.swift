@@ -28,7 +28,7 @@ struct ElementTypeTests {
         return patterns
     }
 
-    /// The value a 16-bit pattern stands for, from the definition of the formats.
+    /// The value of a 16-bit pattern, from the definition of the formats.
     private func value(of pattern: UInt16, exponentBits: Int) -> Double {
         let fractionBits = 15 - exponentBits
         let bias = (1 << (exponentBits - 1)) - 1
@@ -73,12 +73,12 @@ struct ElementTypeTests {
         let infinity = UInt16((1 << exponentBits) - 1) << UInt16(15 - exponentBits)
         let lower = Array(0..<infinity)
         let values = lower.map { value(of: $0, exponentBits: exponentBits) }
-        // The value that follows the largest finite one, were the exponent unbounded: where infinity begins to round.
+        // The value after the largest finite one, if the exponent were unbounded; rounding to infinity begins there.
         let step = values[values.count - 1] - values[values.count - 2]
         let next = values.dropFirst() + [values[values.count - 1] + step]
         let ties = zip(values, next).map { ($0 + $1) / 2 }
         #expect(try encoded(ties, type) == lower.map { $0 & 1 == 0 ? $0 : $0 + 1 })
-        // A hair beside the tie, which fp32 cannot hold: rounding through fp32 first would land on the tie.
+        // A value just beside the tie that fp32 cannot hold; rounding through fp32 first would give the tie.
         #expect(try encoded(ties.map { $0.nextDown }, type) == lower)
         #expect(try encoded(ties.map { $0.nextUp }, type) == lower.map { $0 + 1 })
         #expect(try encoded(ties.map { -$0.nextUp }, type) == lower.map { ($0 + 1) | 0x8000 })
@@ -90,7 +90,7 @@ struct ElementTypeTests {
         for type in [ElementType.f16, .bf16] {
             let extremes = try decoded(encoded([1e300, -1e300, .infinity, -.infinity], type), type)
             #expect(extremes == [.infinity, -.infinity, .infinity, -.infinity])
-            // A NaN whose payload lies only in the bits that are cut off must not become infinity.
+            // A NaN with a payload only in the truncated bits must not become infinity.
             #expect(try decoded(encoded([Float(bitPattern: 0x7F80_0001)], type), type)[0].isNaN)
             #expect(try decoded(encoded([Double.nan], type), type)[0].isNaN)
         }

@@ -1,7 +1,7 @@
 import LinearAlgebra
 import Testing
 
-/// Where NaN and infinities are found, and what cannot lose them.
+/// Where NaN and infinities are found, and operations that must not lose them.
 struct FinitenessTests {
     private func bytes(_ values: [Double], _ type: ElementType) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: values.count * type.byteCount)
@@ -29,7 +29,7 @@ struct FinitenessTests {
             let changed = try bytes(values, type)
             #expect(first(type, changed) == position)
             #expect(positions(type, changed) == [position, 5001])
-            // Any alignment.
+            // The data may have any alignment.
             #expect(first(type, [0] + changed, from: 1) == position)
         }
     }

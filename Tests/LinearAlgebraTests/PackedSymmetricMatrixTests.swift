@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 struct PackedSymmetricMatrixTests {
-    /// Row i, column j of the full matrix: 10·max + min, so that every element names its place.
+    /// Row i, column j of the full matrix is 10·max + min, so that every element encodes its position.
     private func named(_ order: Int) -> [[Float]] {
         (0..<order).map { row in (0..<order).map { Float(10 * max(row, $0) + min(row, $0)) } }
     }
