@@ -49,8 +49,8 @@ public enum Directories {
 
     /// Removes a file, a link itself, or a directory with its contents; does nothing when the path does not exist.
     ///
-    /// - path: The path to remove.
-    ///   - path: What is removed.
+    /// - Parameters:
+    ///   - path: The path to remove.
     ///   - stops: Called before each file, because removing thousands of files takes a slow disk a while.
     /// - Throws: ``FileAccessError`` about the first path that cannot be removed, or that was left because `stops` said
     ///   so; what was removed before stays removed.

@@ -18,8 +18,8 @@ public final class CheckpointWriter: Sendable {
 
     /// Begins a model.
     ///
-    /// - directory: an existing directory.
-    /// - base: the checkpoint whose layout is kept; a single file becomes `model.safetensors`.
+    /// - Parameters:
+    ///   - directory: an existing directory.
     ///   - base: the checkpoint whose layout is kept; a single file becomes `model.safetensors`.
     ///   - dataType: the type of every floating-point tensor, or nil to keep each tensor's type.
     ///   - provenance: the origin of the model, a JSON text for the metadata.
