@@ -2,9 +2,9 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 
-/// Who has which blob, and which are on their way to the coordinator.
+/// Which workers hold which blobs, and which blobs are on their way to the coordinator.
 ///
-/// Volatile: a restart forgets it, and workers offer anew what they hold.
+/// The ledger is volatile: a restart forgets it, and workers then offer again what they hold.
 struct BlobLedger: Sendable {
     /// A blob on its way to the coordinator.
     struct Collection: Sendable {
@@ -12,37 +12,37 @@ struct BlobLedger: Sendable {
         var since: SchedulerInstant
     }
 
-    /// Workers that have a blob, in the order in which that became known.
+    /// The workers that have each blob, in the order in which that became known.
     private(set) var holders: [BlobDigest: [WorkerID]] = [:]
-    /// What each worker has.
+    /// The blobs of each worker.
     private(set) var holdings: [WorkerID: [BlobDigest: UInt64]] = [:]
-    /// What lies in the coordinator's store.
+    /// The blobs in the coordinator's store.
     private(set) var stored: Set<BlobDigest> = []
-    /// What the coordinator needs and does not have, in the order of the wishes.
+    /// The blobs that the coordinator needs and does not have, in the order of the requests.
     private(set) var wanted: OrderedSet<BlobDigest> = []
-    /// Those of them that were asked for on behalf of a worker, which waits for the bytes.
+    /// The wanted blobs that were requested for a worker, which waits for the bytes.
     private(set) var awaited: OrderedSet<BlobDigest> = []
-    /// Those of them that were ordered from a worker.
+    /// The wanted blobs that were ordered from a worker.
     private(set) var collections: OrderedDictionary<BlobDigest, Collection> = [:]
-    /// Those of them that wait for room on the coordinator's disk, until when.
+    /// The wanted blobs that wait for room on the coordinator's disk, and the instant at which each is tried again.
     private(set) var paused: [BlobDigest: SchedulerInstant] = [:]
-    /// Those of them that a full disk held up, tried again meanwhile or not.
+    /// The wanted blobs that a full disk has delayed, including those that were tried again since.
     private var heldUp: Set<BlobDigest> = []
-    /// How often the collection of blobs that are not stored has failed because their worker did not have them, or not
-    /// as they were.
+    /// For each blob that is not stored: how often its collection failed, because the worker did not have it or had
+    /// other bytes.
     ///
-    /// Bound: blobs that running jobs want; emptied when none runs.
+    /// Bound: blobs that running jobs want. It is emptied when no job runs.
     private(set) var failedCollections: [BlobDigest: Int] = [:]
-    /// How many blobs have become unavailable so far.
+    /// The number of blobs that have become unavailable so far.
     private(set) var lossCount = 0
 
-    /// Blobs that workers had which were lost, and until when they may come back with them; the earliest first.
+    /// Blobs of lost workers, and the instant until which the workers may return with them; the earliest first.
     private var absences: [(until: SchedulerInstant, blobs: Set<BlobDigest>)] = []
 
-    /// Whether anybody has a blob.
+    /// Whether the store or any worker has a blob.
     func isAvailable(_ blob: BlobDigest) -> Bool { stored.contains(blob) || holders[blob] != nil }
 
-    /// Whether a full disk holds up something that is wanted.
+    /// Whether a full disk delays a wanted blob.
     var hasHeldUp: Bool { !heldUp.isEmpty }
 
     /// Whether a worker has a blob.
@@ -65,7 +65,9 @@ struct BlobLedger: Sendable {
         if collections[blob]?.worker == worker { collections[blob] = nil }
     }
 
-    /// Forgets all that a worker had; when it may come back with it, until then.
+    /// Forgets all blobs of a worker.
+    ///
+    /// If the worker may return with them, expects them until that instant.
     mutating func removeAll(heldBy worker: WorkerID, mayReturnUntil instant: SchedulerInstant?) {
         let blobs = holdings[worker] ?? [:]
         for blob in blobs.keys { remove(blob, heldBy: worker) }
@@ -74,13 +76,13 @@ struct BlobLedger: Sendable {
         collections.removeAll { $0.value.worker == worker }
     }
 
-    /// Somebody who is not here has these blobs, and may be here in a moment.
+    /// Expects blobs of an absent worker until an instant.
     mutating func expect(_ blobs: some Sequence<BlobDigest>, until instant: SchedulerInstant) {
         let blobs = Set(blobs)
         if !blobs.isEmpty { absences.append((instant, blobs)) }
     }
 
-    /// Whether a blob that nobody has may still be offered.
+    /// Whether a blob that nobody has now may still be offered.
     func mayReturn(_ blob: BlobDigest) -> Bool { absences.contains { $0.blobs.contains(blob) } }
 
     // MARK: - The coordinator's store
@@ -101,7 +103,7 @@ struct BlobLedger: Sendable {
         lossCount += 1
     }
 
-    /// Takes out of the store what is not in `kept`, and says what that was.
+    /// Removes all blobs from the store that are not in `kept`, and returns them.
     mutating func unstoreAll(except kept: Set<BlobDigest>) -> [BlobDigest] {
         let unneeded = stored.subtracting(kept)
         guard !unneeded.isEmpty else { return [] }
@@ -110,14 +112,14 @@ struct BlobLedger: Sendable {
         return unneeded.sorted()
     }
 
-    /// Notes that the coordinator needs a blob; for a worker when `isAwaited`.
+    /// Records that the coordinator needs a blob; with `isAwaited`, that a worker waits for it.
     mutating func want(_ blob: BlobDigest, isAwaited: Bool = false) {
         guard !stored.contains(blob) else { return }
         wanted.append(blob)
         if isAwaited { awaited.append(blob) }
     }
 
-    /// A blob is no longer wanted.
+    /// Records that a blob is no longer wanted.
     mutating func forget(_ blob: BlobDigest) {
         wanted.remove(blob)
         awaited.remove(blob)
@@ -126,7 +128,7 @@ struct BlobLedger: Sendable {
         heldUp.remove(blob)
     }
 
-    /// Forgets every wish that is not in `kept` and not a worker's.
+    /// Forgets every request, except those in `kept` and those of workers.
     mutating func forgetWishes(except kept: Set<BlobDigest>) {
         for blob in wanted.elements where !kept.contains(blob) && !awaited.contains(blob) { forget(blob) }
     }
@@ -135,7 +137,7 @@ struct BlobLedger: Sendable {
         collections[blob] = Collection(worker: worker, since: now)
     }
 
-    /// A collection did not succeed: the worker does not have the blob, or not as it was.
+    /// Records a failed collection: the worker does not have the blob, or has other bytes.
     mutating func failCollection(of blob: BlobDigest, from worker: WorkerID) {
         remove(blob, heldBy: worker)
         collections[blob] = nil
@@ -149,20 +151,20 @@ struct BlobLedger: Sendable {
         heldUp.insert(blob)
     }
 
-    /// Lets what has waited long enough be collected again.
+    /// Lets blobs that have waited long enough be collected again.
     mutating func resume(at now: SchedulerInstant, collectionTimeout: Duration) {
         absences.removeAll { $0.until <= now }
         paused = paused.filter { $0.value > now }
         collections.removeAll { $0.value.since.advanced(by: collectionTimeout) <= now }
     }
 
-    /// The next instant at which something here has waited long enough.
+    /// The next instant at which a wait of this ledger ends.
     func nextInstant(collectionTimeout: Duration) -> SchedulerInstant? {
         let timeouts = collections.values.lazy.map { $0.since.advanced(by: collectionTimeout) }
         return [timeouts.min(), paused.values.min(), absences.lazy.map(\.until).min()].compactMap { $0 }.min()
     }
 
-    /// Bytes of these blobs that a worker does not have.
+    /// The bytes of these blobs that a worker does not have.
     func missingBytes(of blobs: [BlobReference], at worker: WorkerID) -> UInt64 {
         blobs.reduce(0) { holds(worker, $1.digest) ? $0 : $0.addingReportingOverflow($1.byteCount).partialValue }
     }

@@ -1,14 +1,14 @@
 import Identifiers
 import JobPlan
 
-/// What is kept of a job that has ended: what a client may ask, without its plan and its results.
+/// The part of an ended job that clients may ask about, without its plan and results.
 struct EndedJob: Equatable, Sendable {
     let header: JobHeader
     /// Position in the order of acceptance.
     let number: Int
     let status: Scheduler.JobStatus
 
-    /// What is left of a job.
+    /// Keeps the status of a job with its outcome.
     init(_ job: JobProgress, _ outcome: JobOutcome) {
         header = job.header
         number = job.number
@@ -17,7 +17,7 @@ struct EndedJob: Equatable, Sendable {
         self.status = status
     }
 
-    /// What the journal tells of a job whose plan nobody needs any more.
+    /// Keeps a job from the journal whose plan is no longer needed.
     init(_ job: UnplannedJob, _ outcome: JobOutcome, finishedUnits: Int?) {
         header = job.header
         number = job.number
@@ -29,7 +29,7 @@ struct EndedJob: Equatable, Sendable {
     }
 }
 
-/// A job of the journal that was accepted and, as the journal tells later, has ended.
+/// A job that the journal accepted and later ended.
 struct UnplannedJob: Sendable {
     let header: JobHeader
     /// Position in the order of acceptance.

@@ -1,25 +1,33 @@
 import Identifiers
 import JobPlan
 
-/// A job's units and how far each has come.
+/// A job's units and the state of each.
 struct JobProgress: Sendable {
     /// A unit's state.
     enum UnitState: Hashable, Sendable {
-        /// Some units that it depends on are not finished. Can transition to: `ready`, `finished` (late result).
+        /// Some of its dependencies are not finished.
+        ///
+        /// Can transition to: `ready`, `finished` (late result).
         case waiting(dependencies: Int)
-        /// It can be computed. Can transition to: `leased`, `finished` (late or known), `waiting` (an input is lost).
+        /// It can be computed now.
+        ///
+        /// Can transition to: `leased`, `finished` (late or known), `waiting` (an input is lost).
         case ready
-        /// Somebody has it.
+        /// It is leased.
+        ///
         /// Can transition to: `ready`, `waiting` (failed, lost), `leased` (moved), `resting`, `finished`.
         case leased(UnitExecutorName, Attempt)
-        /// It waits for room on a disk, or after its inputs were lost.
+        /// It waits for room on a disk, or because its inputs were lost.
+        ///
         /// Can transition to: `ready`, `waiting` (an input is lost), `finished` (late result).
         case resting(until: SchedulerInstant)
-        /// Its result is known. Can transition to: `ready`, `waiting` (its blobs are lost, and needed).
+        /// Its result is known.
+        ///
+        /// Can transition to: `ready`, `waiting` (its blobs are lost and needed).
         case finished(UnitResult)
     }
 
-    /// A second lease of a unit that takes long.
+    /// A second lease of a slow unit.
     struct Twin: Hashable, Sendable {
         var worker: WorkerID
         var attempt: Attempt
@@ -27,7 +35,7 @@ struct JobProgress: Sendable {
 
     let header: JobHeader
     let plan: JobPlan
-    /// Position in the order of acceptance, by which jobs precede each other.
+    /// Position in the order of acceptance; earlier jobs come first.
     let number: Int
     var states: [UnitState]
     var attempts: [Attempt]
@@ -36,35 +44,40 @@ struct JobProgress: Sendable {
     var durations: [UnitIndex: UnitTiming] = [:]
     var executors: [UnitIndex: UnitExecutorName] = [:]
     var keys: [UnitIndex: UnitKey] = [:]
-    /// Units that are computed although their results are known, since their blobs are lost.
+    /// Units that are computed again although their results are known, because their blobs are lost.
     var revived: [UnitIndex: UnitResult] = [:]
     /// Elapsed and nominal seconds of the finished units of each stage.
     var pace: [String: (elapsed: Double, nominal: Double)] = [:]
-    /// Why units rest, as the status tells it; until those that did are finished.
+    /// The reason for resting units in the status; it stays until they are finished.
     var pauseReason: String?
-    /// How often units that are not finished have rested: each time they do so longer.
+    /// How often each unfinished unit has rested; each rest is longer.
     var rests: [UnitIndex: Int] = [:]
-    /// How often units that are not finished were given back because an input was lost while they had it.
+    /// How often each unfinished unit was given back because an input was lost during its lease.
     var inputLosses: [UnitIndex: Int] = [:]
-    /// How often files that units had written were found damaged.
+    /// How often the files of each unit were found damaged.
     var damages: [UnitIndex: Int] = [:]
     var unfinishedCount: Int
-    /// Planned cost of all units, and of those that are finished, in nanoseconds: whole numbers, so that the sum does
-    /// not depend on the order of the summands.
+    /// The planned cost of all units, and below that of the finished ones, in nanoseconds.
+    ///
+    /// Whole numbers make the sum independent of the order of the summands.
     let plannedNanoseconds: Int
     private(set) var finishedNanoseconds = 0
-    /// Of each stage the planned cost of the units that are not finished, in nanoseconds.
+    /// The planned cost of each stage's unfinished units, in nanoseconds.
     private(set) var openNanoseconds: [String: Int] = [:]
 
     /// The units that read each unit's outputs.
     let dependents: [[UnitIndex]]
-    /// Nominal seconds from a unit's start to the job's end along the costliest path: the unit's priority.
+    /// Nominal seconds from a unit's start to the job's end along the costliest path.
+    ///
+    /// It is the unit's priority.
     let ranks: [Double]
-    /// Outputs that the coordinator reads, by the unit that makes them: the only ones that cross the network to it.
+    /// Outputs that the coordinator reads, by the unit that makes them.
+    ///
+    /// Only these are sent to the coordinator.
     let collected: [UnitIndex: Set<Int>]
     /// The units of each group, by its number.
     let members: [Int: [UnitIndex]]
-    /// The largest memory that a worker's unit takes, in bytes.
+    /// The largest memory of a worker's unit, in bytes.
     let largestMemory: UInt64
 
     init(header: JobHeader, plan: JobPlan, number: Int) {
@@ -98,7 +111,7 @@ struct JobProgress: Sendable {
         for unit in plan.units { openNanoseconds[unit.stage, default: 0] &+= unit.cost.nanoseconds }
     }
 
-    /// How far it has come.
+    /// The job's progress.
     var status: Scheduler.JobStatus {
         Scheduler.JobStatus(
             id: header.id, specPath: header.specPath, submittedAt: header.submittedAt,
@@ -116,7 +129,7 @@ struct JobProgress: Sendable {
         if case .finished(let result) = states[unit.position] { result } else { nil }
     }
 
-    /// The blobs that a unit reads; `nil` as long as one of them is not known.
+    /// The blobs that a unit reads; `nil` while one of them is unknown.
     func inputs(of unit: UnitIndex) -> [(output: UnitOutput, blob: BlobReference)]? {
         var inputs: [(output: UnitOutput, blob: BlobReference)] = []
         for output in plan.blobs(readBy: plan.units[unit.position]) {
@@ -128,7 +141,7 @@ struct JobProgress: Sendable {
         return inputs
     }
 
-    /// The blobs that a unit under way reads, those included that are made again meanwhile.
+    /// The blobs that a unit in progress reads, including those that are being made again.
     func blobsInUse(by unit: UnitIndex) -> [BlobDigest] {
         plan.blobs(readBy: plan.units[unit.position]).compactMap { output in
             let blobs = (result(of: output.unit) ?? revived[output.unit])?.blobs ?? []
@@ -136,22 +149,24 @@ struct JobProgress: Sendable {
         }
     }
 
-    /// The state of a unit that nobody has: an input that was lost meanwhile has to be made again first.
+    /// The state of a unit without a lease.
+    ///
+    /// If an input was lost in the meantime, the unit waits until it is made again.
     func openState(of unit: UnitIndex) -> UnitState {
         let missing = plan.units[unit.position].dependencies.count { !isFinished($0) }
         return missing == 0 ? .ready : .waiting(dependencies: missing)
     }
 
-    /// Whether an attempt of a unit was given for this job, in this life of the coordinator or an earlier one.
+    /// Whether an attempt of a unit was leased for this job, before or after a restart of the coordinator.
     func hasGiven(_ attempt: Attempt, of unit: UnitIndex) -> Bool {
         let before = Attempt(beforeFirstWithMark: header.attemptMark ?? 0)
         return attempt.mark == before.mark || before < attempt && attempt <= attempts[unit.position]
     }
 
-    /// Marks a unit as finished and returns the units that became ready by it.
+    /// Marks a unit as finished, and returns the units that became ready as a result.
     mutating func finish(_ unit: UnitIndex, _ result: UnitResult) -> [UnitIndex] {
         guard !isFinished(unit) else {
-            // A journal tells of a unit that was computed again twice; the later result is the one that others read.
+            // A journal records a recomputed unit twice; the later result is the one that others read.
             states[unit.position] = .finished(result)
             return []
         }
@@ -169,7 +184,9 @@ struct JobProgress: Sendable {
         }
     }
 
-    /// Opens a finished unit again, because its blobs are lost: it is ready, or waits when its inputs are lost too.
+    /// Opens a finished unit again because its blobs are lost.
+    ///
+    /// It is ready, or waits when its inputs are lost too.
     ///
     /// - Returns: The units that were ready and wait again.
     mutating func revive(_ unit: UnitIndex) -> [UnitIndex] {
@@ -188,23 +205,23 @@ struct JobProgress: Sendable {
                 return false
             case .ready, .resting:
                 states[dependent.position] = .waiting(dependencies: 1)
-                // Should the second result differ from the first, this unit is another one.
+                // If the second result differs from the first, this unit has another key.
                 keys[dependent] = nil
                 return true
-            // What is leased is computed from the first result.
+            // Leased units are computed from the first result.
             case .leased, .finished: return false
             }
         }
     }
 
-    /// Counts a failure of a unit and says whether the job must end for it.
+    /// Counts a failure of a unit, and says whether the job must end because of it.
     ///
     /// - Parameters:
     ///   - unit: The unit.
-    ///   - executor: Who failed.
-    ///   - failuresMax: Failures after which a unit is given up.
-    ///   - hasOtherWorker: Whether a worker that has not failed yet could try.
-    /// - Returns: Whether the unit is given up: three failures on two workers, or on the only one there is.
+    ///   - executor: The process that failed.
+    ///   - failuresMax: The number of failures after which the job ends.
+    ///   - hasOtherWorker: Whether a worker that has not failed the unit could try.
+    /// - Returns: Whether the job must end: after three failures on two workers, or on the only available worker.
     mutating func countFailure(
         of unit: UnitIndex, by executor: UnitExecutorName, failuresMax: Int, hasOtherWorker: Bool
     ) -> Bool {
@@ -215,6 +232,6 @@ struct JobProgress: Sendable {
 }
 
 extension UnitCost {
-    /// The nominal duration, at most a day: a header may claim any dimension.
+    /// The nominal duration, at most a day, because a header may claim any dimension.
     fileprivate var nanoseconds: Int { Int((min(nominalSeconds, 86_400) * 1e9).rounded()) }
 }

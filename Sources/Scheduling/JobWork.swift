@@ -1,15 +1,16 @@
 public import Identifiers
 import OrderedCollections
 
-/// What a job has taken and is expected to take, in seconds of one lane.
+/// The past and expected work of a job, in seconds of one lane.
 public struct JobWork: Equatable, Sendable {
-    /// Seconds that its finished units took; those apart whose results were known.
+    /// Seconds of its finished units, without those whose results were already known.
     public var doneSeconds: Double
-    /// Seconds that the others will take at the pace of their stages; a stage of which nothing is finished yet is
-    /// believed to be as fast as the rest.
+    /// Expected seconds of the other units, at the pace of their stages.
+    ///
+    /// A stage without finished units is assumed to have the pace of the rest.
     public var leftSeconds: Double
 
-    /// Names the work of a job.
+    /// States the work of a job.
     public init(doneSeconds: Double, leftSeconds: Double) {
         self.doneSeconds = doneSeconds
         self.leftSeconds = leftSeconds
@@ -17,7 +18,7 @@ public struct JobWork: Equatable, Sendable {
 }
 
 extension Scheduler {
-    /// The work of a running job; `nil` as long as none of its units was computed, when no pace is known.
+    /// The work of a running job; `nil` before any of its units was computed, because then no pace is known.
     public func work(of job: JobID) -> JobWork? {
         guard let job = jobs[job] else { return nil }
         let done = job.pace.values.reduce(0) { $0 + $1.elapsed }

@@ -1,11 +1,11 @@
 import Identifiers
 
-/// The units that can be computed now, the most urgent first.
+/// The units that can be computed now, by falling urgency.
 ///
-/// Jobs stand in the order of their submission; within a job the unit with the longest way to the job's end goes
-/// first, and the plan's order decides between equals, so that the order never depends on arrival.
+/// Jobs are in the order of their submission. Within a job, the unit with the longest path to the job's end comes
+/// first. The plan's order decides ties, so the order never depends on arrival.
 struct ReadyQueue: Equatable, Sendable {
-    /// A unit with what decides its place.
+    /// A unit, and the values that determine its place.
     struct Entry: Hashable, Sendable, Comparable {
         var jobNumber: Int
         var rank: Double
@@ -22,20 +22,20 @@ struct ReadyQueue: Equatable, Sendable {
         }
     }
 
-    /// Most entries of a part: what is moved by one change.
+    /// The most entries of a part; one change moves at most so many.
     private static let partMax = 512
-    /// The entries in order, in parts that are never empty: a plan may have a million units.
+    /// The entries in order, in non-empty parts, because a plan may have a million units.
     private var parts: [[Entry]] = []
 
     /// The entries in order.
     var entries: FlattenSequence<[[Entry]]> { parts.joined() }
 
-    /// Whether nothing waits.
+    /// Whether the queue is empty.
     var isEmpty: Bool { parts.isEmpty }
 
     static func == (left: ReadyQueue, right: ReadyQueue) -> Bool { left.entries.elementsEqual(right.entries) }
 
-    /// Puts a unit in its place.
+    /// Inserts a unit at its place.
     mutating func insert(_ entry: Entry) {
         guard !parts.isEmpty else {
             parts = [[entry]]
@@ -51,12 +51,12 @@ struct ReadyQueue: Equatable, Sendable {
         parts.insert(rest, at: part + 1)
     }
 
-    /// Puts many units in their places, of which none is there yet.
+    /// Inserts many units at their places; none of them may be in the queue.
     mutating func insert(contentsOf new: [Entry]) {
         divide((Array(entries) + new).sorted())
     }
 
-    /// Takes a unit out; does nothing when it is not there.
+    /// Removes a unit; does nothing when it is not in the queue.
     mutating func remove(_ entry: Entry) {
         let part = Self.position(in: parts) { $0[$0.count - 1] < entry }
         guard part < parts.count else { return }
@@ -66,7 +66,7 @@ struct ReadyQueue: Equatable, Sendable {
         if parts[part].isEmpty { parts.remove(at: part) }
     }
 
-    /// Takes out all units of a job.
+    /// Removes all units of a job.
     mutating func removeAll(of job: JobID) {
         divide(entries.filter { $0.reference.job != job })
     }
@@ -77,7 +77,7 @@ struct ReadyQueue: Equatable, Sendable {
         }
     }
 
-    /// The first place of sorted items whose item does not stand before what is looked for, by bisection.
+    /// The first position in sorted items that does not stand before the searched item, by bisection.
     private static func position<Item>(in items: [Item], _ standsBefore: (Item) -> Bool) -> Int {
         var (low, high) = (0, items.count)
         while low < high {

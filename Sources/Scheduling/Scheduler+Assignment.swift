@@ -2,11 +2,11 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 
-/// Placement: a pure function of what is ready, who is there and who has which blob.
+/// Placement: a pure function of the ready units, the workers, and the places of the blobs.
 ///
-/// It can never change a byte of a result.
+/// Placement never changes a byte of a result.
 extension Scheduler {
-    /// Gives ready units to whoever can take them.
+    /// Assigns ready units to workers and to the coordinator.
     mutating func assignWork(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         assignCoordinatorWork(&effects)
         assignWorkerUnits(now, &effects)
@@ -14,11 +14,11 @@ extension Scheduler {
         repeatStragglers(now, &effects)
     }
 
-    /// A file is written once all blobs that it is made of have been collected.
+    /// Assigns files to the coordinator, once all of their blobs are collected.
     private mutating func assignCoordinatorWork(_ effects: inout SchedulerEffects) {
         for entry in coordinatorQueue.entries where coordinatorLeases.count < settings.coordinatorLanes {
             let unit = entry.reference
-            // An entry may wait again: looking at an earlier one had an input made anew.
+            // An entry may be waiting again: the check of an earlier entry can revive one of its inputs.
             guard let job = jobs[unit.job], job.states[unit.unit.position] == .ready, !isKnownToWait(unit),
                 checkInputs(of: unit, revivals: settings.revivalsForFilesMax - job.revived.count, &effects)
                     == .available
@@ -38,16 +38,17 @@ extension Scheduler {
         }
     }
 
-    /// Whether a file's blobs were all looked at, one was missing, and nothing has changed for it: a file may be made
-    /// of thousands of blobs, and every one of them that comes is an event.
+    /// Whether an earlier check found a blob of the file missing, and nothing has changed for the file since.
+    ///
+    /// A file may need thousands of blobs, and each arriving blob is an event.
     private func isKnownToWait(_ unit: UnitReference) -> Bool {
         guard let (blob, losses) = awaitedByFiles[unit] else { return false }
         return losses == ledger.lossCount && ledger.wanted.contains(blob)
     }
 
     private mutating func assignWorkerUnits(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
-        // Who found nothing is asked again only when all others have found nothing either: a home that was given a unit
-        // meanwhile may have become busy, so that another worker may help it.
+        // A worker that found nothing is asked again only after a round in which nobody found anything. In the meantime
+        // its unit's home may have become busy, and another worker may then help.
         var empty: Set<WorkerID> = []
         while true {
             let asked = workersByLoad().filter { !empty.contains($0) }
@@ -64,14 +65,14 @@ extension Scheduler {
                 break
             }
             if hasGiven { continue }
-            // A round in which everybody was asked, and nobody found anything.
+            // Stop after a round in which every worker was asked and none found a unit.
             guard asked.count < workersByLoad().count else { break }
             empty = []
         }
         noteUnitsThatFitNobody(&effects)
     }
 
-    /// The workers with room for another unit, the least loaded first; equals stand in the order of their joining.
+    /// The workers with room for another unit, the least loaded first; ties are in the order of joining.
     private func workersByLoad() -> [WorkerID] {
         roster.workers.elements.enumerated()
             .filter {
@@ -80,19 +81,19 @@ extension Scheduler {
             }
             .sorted { left, right in
                 let (a, b) = (left.element.value, right.element.value)
-                // leases / lanes, compared without division.
+                // Compare leases / lanes without a division.
                 let (loadA, loadB) = (a.leases.count * b.capacity.lanes, b.leases.count * a.capacity.lanes)
                 return (loadA, left.offset) < (loadB, right.offset)
             }
             .map(\.element.key)
     }
 
-    /// The unit that a worker should take next: of a layer that is at home there, of one without a home, or one that
-    /// its home has no lane for.
+    /// The next unit for a worker: from a layer at home there, from a layer without a home, or from one whose home has
+    /// no free lane.
     private mutating func nextUnit(for worker: WorkerID, _ effects: inout SchedulerEffects) -> ReadyQueue.Entry? {
         guard let state = roster.workers[worker] else { return nil }
         if let entry = reservedEntry(for: worker) {
-            // It gets nothing else until this fits.
+            // A reserved worker gets nothing else until this unit fits.
             return entry.memoryBytes <= state.freeMemory && isStillReady(entry, &effects) ? entry : nil
         }
         var passed: ReadyQueue.Entry?
@@ -103,13 +104,13 @@ extension Scheduler {
         return entry ?? unitOfAnotherHome(for: worker, state.freeMemory, &effects)
     }
 
-    /// The first unit that fits at a worker now, of layers that are at home there or nowhere.
+    /// The first unit that fits the worker now, from layers at home there or nowhere.
     ///
     /// - Parameters:
     ///   - worker: The worker.
-    ///   - state: What it holds.
-    ///   - passed: The first unit before it that would fit, were the worker's units done.
-    ///   - effects: What is to be done.
+    ///   - state: The worker's state.
+    ///   - passed: The first earlier unit that would fit if the worker had no other units.
+    ///   - effects: Receives the effects.
     /// - Returns: The unit, or `nil` when there is none.
     private mutating func ownUnit(
         for worker: WorkerID, _ state: WorkerRoster.Worker, _ passed: inout ReadyQueue.Entry?,
@@ -127,7 +128,7 @@ extension Scheduler {
                 if passed == nil, fits(entry, state.capacity.memoryBytes, worker) { passed = entry }
                 continue
             }
-            // Settled by an entry before it.
+            // An earlier entry has given the group a home.
             if let home = workerQueues.home(of: entry), home != worker { continue }
             guard isStillReady(entry, &effects) else { continue }
             guard let group = workerQueues.group(of: entry), workerQueues.homes[group] == nil else { return entry }
@@ -138,7 +139,7 @@ extension Scheduler {
         return nil
     }
 
-    /// Whether a queued unit can be leased now; its inputs may be lost, or another job may be computing the same.
+    /// Whether a queued unit can be leased now: its inputs exist, and no other job is computing the same.
     private mutating func isStillReady(_ entry: ReadyQueue.Entry, _ effects: inout SchedulerEffects) -> Bool {
         let unit = entry.reference
         guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return false }
@@ -147,12 +148,12 @@ extension Scheduler {
         return checkInputs(of: unit, revivals: revivalsAllowed(for: unit), &effects) == .available
     }
 
-    /// Whether a worker with so much memory left may be given a unit.
+    /// Whether a worker with this much free memory may be given a unit.
     private func fits(_ entry: ReadyQueue.Entry, _ room: UInt64, _ worker: WorkerID) -> Bool {
         entry.memoryBytes <= room && mayTry(entry.reference, worker)
     }
 
-    /// The worker that has most bytes of what a group's units have made, where there is one.
+    /// The worker that holds the most bytes of a group's outputs, if any.
     private func holder(of group: WorkQueues.Group) -> WorkerID? {
         guard let job = jobs[group.job] else { return nil }
         var bytes: OrderedDictionary<WorkerID, UInt64> = [:]
@@ -166,10 +167,10 @@ extension Scheduler {
         return bytes.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key
     }
 
-    /// A unit of a layer that is at home at another worker.
+    /// A unit of a layer that is at home on another worker.
     ///
-    /// First one that its home cannot compute. Else, when this worker has a free lane and the home has none, the
-    /// largest of the most urgent ones that is worth its way.
+    /// A unit that its home cannot compute comes first. Otherwise, if this worker has a free lane and the home has
+    /// none, it is the largest of the most urgent units that is worth the transfer.
     private mutating func unitOfAnotherHome(
         for worker: WorkerID, _ room: UInt64, _ effects: inout SchedulerEffects
     ) -> ReadyQueue.Entry? {
@@ -197,7 +198,7 @@ extension Scheduler {
         return state.takesUnits && memory <= state.capacity.memoryBytes && mayTry(unit, home)
     }
 
-    /// Whether a unit takes longer than its inputs and outputs take through the network, there and back.
+    /// Whether a unit takes longer than the transfer of its inputs and outputs.
     func isWorthMoving(_ unit: UnitReference, to worker: WorkerID) -> Bool {
         guard let job = jobs[unit.job] else { return false }
         let cost = job.plan.units[unit.unit.position].cost
@@ -206,7 +207,7 @@ extension Scheduler {
         return cost.multiplyAdds / 1e11 > bytes / 1e9
     }
 
-    /// Whether a unit has not failed at a worker, or has failed at all that could compute it.
+    /// Whether a unit has not failed on a worker, or has failed on all workers that could compute it.
     func mayTry(_ unit: UnitReference, _ worker: WorkerID) -> Bool {
         guard let job = jobs[unit.job], let failed = job.failures[unit.unit], failed.contains(.worker(worker))
         else { return true }
@@ -246,7 +247,7 @@ extension Scheduler {
         return attempt
     }
 
-    /// Moves the largest queued units of busy workers to those that have lanes with nothing to do.
+    /// Moves the largest queued units of busy workers to workers with idle lanes.
     private mutating func moveQueuedUnits(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for idle in roster.workers.keys where reservations[idle] == nil {
             while let state = roster.workers[idle], state.hasFreeLane,
@@ -265,7 +266,7 @@ extension Scheduler {
     ) -> (WorkerID, UnitReference, WorkerRoster.Lease)? {
         var best: (WorkerID, UnitReference, WorkerRoster.Lease)?
         for (worker, state) in roster.workers where state.leases.count > state.capacity.lanes {
-            // The first units of a worker's queue are about to start; only what lies behind its lanes is moved.
+            // The first units of a worker's queue are about to start, so only those beyond its lanes are moved.
             for (unit, lease) in state.leases.elements.dropFirst(state.capacity.lanes)
             where !lease.hasStarted && thief.fits(lease.memoryBytes) && mayTry(unit, idle)
                 && thief.leases[unit] == nil && jobs[unit.job]?.twins[unit.unit] == nil
@@ -277,7 +278,7 @@ extension Scheduler {
         return best
     }
 
-    /// Tells of each job once which unit waits for a larger worker, and again when the largest worker is another.
+    /// Reports once for each job which unit needs a larger worker, and again when the largest worker changes.
     private mutating func noteUnitsThatFitNobody(_ effects: inout SchedulerEffects) {
         guard let largest = roster.workers.values.map(\.capacity.memoryBytes).max() else { return }
         for (id, job) in jobs where job.largestMemory > largest && unfitTold[id] != largest {

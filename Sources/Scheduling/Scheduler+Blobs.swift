@@ -2,7 +2,7 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 
-/// Blobs: who has them, which cross to the coordinator, and which have to be made again.
+/// Blobs: which workers hold them, which are sent to the coordinator, and which must be made again.
 extension Scheduler {
     mutating func noteBlobs(_ event: SchedulerEvent, _ now: SchedulerInstant) {
         rescueIsDue = true
@@ -15,7 +15,7 @@ extension Scheduler {
         case .blobsDropped(let worker, let blobs):
             for blob in blobs { ledger.remove(blob, heldBy: worker) }
         case .blobWanted(let blob):
-            // Whoever was asked would have sent it, had it lain in the store.
+            // A stored blob would have been sent at once, so it is not stored any more.
             ledger.unstore(blob)
             ledger.want(blob, isAwaited: true)
         case .blobStored(let blob):
@@ -31,7 +31,7 @@ extension Scheduler {
         }
     }
 
-    /// The blobs that a job's files are made of, as far as they are made, without those whose files are written.
+    /// The existing blobs that a job's files need, without those of files that are already written.
     func neededFiles(of job: JobProgress) -> [BlobDigest] {
         job.plan.units.flatMap { unit -> [BlobDigest] in
             guard !unit.isForWorker, !job.isFinished(unit.index) else { return [] }
@@ -44,20 +44,20 @@ extension Scheduler {
         }
     }
 
-    /// Orders from workers what the coordinator wants, within each worker's bound.
+    /// Orders the blobs that the coordinator wants from workers, within each worker's bound.
     mutating func collectBlobs(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         guard !ledger.wanted.isEmpty else { return }
         for blob in ledger.awaited
         where ledger.holders[blob] == nil && ledger.collections[blob] == nil
             && ledger.paused[blob] == nil
         {
-            // Whoever waits for it gives its unit back; the unit's inputs are looked at before it is leased again.
+            // The waiting worker gives its unit back. The unit's inputs are checked before it is leased again.
             ledger.forget(blob)
             effects.unavailable.append(blob)
         }
         var underWay: [WorkerID: Int] = [:]
         for collection in ledger.collections.values { underWay[collection.worker, default: 0] += 1 }
-        // First what a lane waits for; files can wait.
+        // Collect first what a lane waits for; files can wait.
         for blob in ledger.awaited { order(blob, &underWay, now, &effects) }
         let most = settings.collectionsPerWorker * roster.workers.count
         for blob in ledger.wanted {
@@ -66,7 +66,7 @@ extension Scheduler {
         }
     }
 
-    /// Orders a blob from the least busy of those that have it, the first of equals.
+    /// Orders a blob from the least busy worker that holds it, or the first of several.
     private mutating func order(
         _ blob: BlobDigest, _ underWay: inout [WorkerID: Int], _ now: SchedulerInstant,
         _ effects: inout SchedulerEffects
@@ -80,23 +80,23 @@ extension Scheduler {
         effects.orders.append(.collect(worker, blob))
     }
 
-    /// Whether a unit's inputs can be had now.
+    /// Whether a unit's inputs are available now.
     enum InputState {
-        /// All of them.
+        /// All inputs are available.
         case available
-        /// One is missing, and may still be offered.
+        /// An input is missing, and may still be offered.
         case unsettled
-        /// One was missing: the unit waits for it to be made again.
+        /// An input was missing, and the unit waits until it is made again.
         case revived
     }
 
-    /// Looks whether somebody has every blob that a unit reads; what nobody has is made again.
+    /// Checks that every blob that a unit reads is available; unavailable blobs are made again.
     ///
     /// - Parameters:
     ///   - unit: The unit.
-    ///   - revivals: How many units may be opened again for it; `unsettled` is the answer when it is none.
-    ///   - effects: What is to be done.
-    /// - Returns: Whether it can be computed now.
+    ///   - revivals: How many units may be opened again for it; the result is `unsettled` when more are needed.
+    ///   - effects: Receives the effects.
+    /// - Returns: Whether the unit can be computed now.
     mutating func checkInputs(
         of unit: UnitReference, revivals: Int, _ effects: inout SchedulerEffects
     ) -> InputState {
@@ -111,13 +111,13 @@ extension Scheduler {
         return .revived
     }
 
-    /// How many units may be opened again for a worker's unit whose inputs are lost.
+    /// How many units may be opened again for a worker's unit with lost inputs.
     ///
-    /// At each home those for one unit at a time: were the inputs of all its units made again together, a store that
-    /// does not hold them all would evict the first before they are read, for ever.
+    /// Each home makes the inputs of only one unit again at a time. If all inputs were made again together, a store
+    /// that cannot hold them all would evict the first ones before they are read, endlessly.
     func revivalsAllowed(for unit: UnitReference) -> Int {
         guard let job = jobs[unit.job] else { return 0 }
-        // Who is made again itself needs its own inputs.
+        // A unit that is itself made again needs its inputs.
         if job.revived[unit.unit] != nil { return .max }
         let home = workerQueues.home(of: entry(for: unit))
         let isBusy = jobs.contains { id, job in
@@ -129,9 +129,9 @@ extension Scheduler {
         return isBusy ? 0 : .max
     }
 
-    /// Whether a unit that is made again is under way, or will be as soon as a worker has room.
+    /// Whether a unit that is made again is in progress, or will be when a worker has room.
     ///
-    /// One that fits nobody must not hold up others. Behind one that waits stands another, which does not.
+    /// A unit that fits no worker must not delay others. A waiting unit depends on another unit that is not waiting.
     private func isBeingMade(_ unit: UnitReference) -> Bool {
         guard let job = jobs[unit.job] else { return false }
         let memory = job.plan.units[unit.unit.position].cost.memoryBytes
@@ -142,13 +142,13 @@ extension Scheduler {
         }
     }
 
-    /// Whether somebody has every blob that a unit reads.
+    /// Whether every blob that a unit reads is available.
     func hasInputs(_ unit: UnitReference) -> Bool {
         guard let inputs = jobs[unit.job]?.inputs(of: unit.unit) else { return false }
         return inputs.allSatisfy { ledger.isAvailable($0.blob.digest) }
     }
 
-    /// Lets a finished unit be computed again: its lineage is the plan.
+    /// Opens a finished unit to be computed again from its inputs in the plan.
     private mutating func revive(_ unit: UnitReference, _ effects: inout SchedulerEffects) {
         guard let job = jobs[unit.job], let result = job.result(of: unit.unit) else { return }
         let failures = result.blobs.map { ledger.failedCollections[$0.digest] ?? 0 }.max() ?? 0
@@ -163,7 +163,7 @@ extension Scheduler {
     }
 
     private mutating func reopen(_ unit: UnitReference) {
-        // It reads again what nobody did.
+        // The unit will read inputs again that nobody needed any more.
         rescueIsDue = true
         for dependent in jobs[unit.job]?.revive(unit.unit) ?? [] {
             let reference = UnitReference(job: unit.job, unit: dependent)
@@ -173,7 +173,9 @@ extension Scheduler {
         enqueue(unit)
     }
 
-    /// Files of a job that runs are not what was written: they are made again, from blobs that may be lost too.
+    /// Files of a running job are damaged.
+    ///
+    /// They are made again from their blobs, which may be lost too.
     mutating func loseFiles(of unit: UnitReference, _ reason: String, _ effects: inout SchedulerEffects) {
         guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position),
             !job.plan.units[unit.unit.position].isForWorker, job.isFinished(unit.unit)
@@ -189,11 +191,11 @@ extension Scheduler {
             return
         }
         reopen(unit)
-        // Nobody can bring back what was written.
+        // The written files cannot come back.
         jobs[unit.job]?.revived[unit.unit] = nil
     }
 
-    /// Blobs came back, maybe those that units are to make again.
+    /// Restores revived units whose blobs came back.
     mutating func lookAtRevivedUnits() {
         for (id, job) in jobs {
             unsettled += job.revived.keys.sorted().map { UnitReference(job: id, unit: $0) }

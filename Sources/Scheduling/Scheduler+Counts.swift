@@ -2,15 +2,15 @@ public import Identifiers
 public import JobPlan
 import OrderedCollections
 
-/// How many units are where; nothing here changes the scheduler.
+/// The number of units in each state; nothing here changes the scheduler.
 extension Scheduler {
-    /// Where a unit is.
+    /// The state of a unit.
     public enum UnitPlace: String, CaseIterable, Hashable, Sendable {
-        /// Units that it depends on are not finished.
+        /// Some of its dependencies are not finished.
         case waiting
-        /// It could be computed.
+        /// It can be computed.
         case ready
-        /// Somebody has it.
+        /// It is leased.
         case leased
         /// It waits for room on a disk.
         case resting
@@ -18,16 +18,16 @@ extension Scheduler {
         case finished
     }
 
-    /// A kind of unit of a job in a place.
+    /// The units of one job, kind and state.
     public struct UnitGroup: Hashable, Sendable {
         /// The job.
         public var job: JobID
         /// The kind.
         public var stage: UnitStage
-        /// The place.
+        /// The state.
         public var place: UnitPlace
 
-        /// Names a kind in a place.
+        /// Names a group.
         public init(job: JobID, stage: UnitStage, place: UnitPlace) {
             self.job = job
             self.stage = stage
@@ -35,7 +35,9 @@ extension Scheduler {
         }
     }
 
-    /// The units of all running jobs, by job, kind and place; of the kinds that a job has every place is there.
+    /// The number of units of all running jobs, by job, kind and state.
+    ///
+    /// Every kind that a job has is listed with all states.
     public var unitCounts: [UnitGroup: Int] {
         var counts: [UnitGroup: Int] = [:]
         for job in jobs.values {
@@ -60,8 +62,9 @@ extension Scheduler {
         return counts
     }
 
-    /// Bytes of the factors of all running jobs that are there, by side, as packed triangles; one that several layers
-    /// or jobs share counts once.
+    /// The bytes of all existing factors of running jobs, by side, as packed triangles.
+    ///
+    /// A factor that several layers or jobs share counts once.
     public var factorBytes: [FactorSide: UInt64] {
         var bytes: [FactorSide: UInt64] = [:]
         var seen: Set<BlobDigest> = []
@@ -72,7 +75,7 @@ extension Scheduler {
                 else { continue }
                 let blob = result.blobs[output.position]
                 guard ledger.isAvailable(blob.digest), seen.insert(blob.digest).inserted else { continue }
-                // Sizes are what workers say.
+                // Workers report the sizes, so the sum may overflow.
                 bytes[name.side] = (bytes[name.side] ?? 0).addingReportingOverflow(blob.byteCount).partialValue
             }
         }

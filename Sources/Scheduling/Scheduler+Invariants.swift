@@ -3,9 +3,9 @@ import JobPlan
 import OrderedCollections
 
 extension Scheduler {
-    /// What does not hold of what must always hold, for tests: checked after every event.
+    /// The violated invariants, for tests; checked after every event.
     ///
-    /// - Returns: A sentence for each violation; empty when all is well.
+    /// - Returns: One sentence for each violation; empty when there is none.
     public func violatedInvariants() -> [String] {
         var violations: [String] = []
         var leased: [UnitReference: Int] = [:]
@@ -97,7 +97,7 @@ extension Scheduler {
 }
 
 extension BlobLedger {
-    /// What does not hold of what must always hold.
+    /// The violated invariants of the ledger.
     func violatedInvariants(workers: [WorkerID], collectionsMax: Int) -> [String] {
         var violations: [String] = []
         for worker in workers where collections.values.count(where: { $0.worker == worker }) > collectionsMax {

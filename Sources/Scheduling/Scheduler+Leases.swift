@@ -4,7 +4,7 @@ import OrderedCollections
 
 /// Leases: who holds which attempt of a unit, and for how long.
 extension Scheduler {
-    /// Whether somebody holds exactly this attempt of a unit, as its first or its second lease.
+    /// Whether an executor holds exactly this attempt of a unit, as its first or its second lease.
     func holds(_ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt) -> Bool {
         guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return false }
         if job.states[unit.unit.position] == .leased(executor, attempt) { return true }
@@ -12,7 +12,7 @@ extension Scheduler {
         return job.twins[unit.unit] == JobProgress.Twin(worker: worker, attempt: attempt)
     }
 
-    /// Takes a lease from whoever holds it, without a word to them.
+    /// Removes a lease from its holder without telling it.
     mutating func dropLease(_ unit: UnitReference, _ attempt: Attempt, _ executor: UnitExecutorName) {
         switch executor {
         case .coordinator: coordinatorLeases.remove(LeasedUnit(unit, attempt))
@@ -22,7 +22,7 @@ extension Scheduler {
         }
     }
 
-    /// Takes all leases of a unit away, and tells the workers.
+    /// Removes all leases of a unit, and tells the workers.
     mutating func revokeHolders(of unit: UnitReference, _ effects: inout SchedulerEffects) {
         guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return }
         if case .leased(.worker(let worker), let attempt) = job.states[unit.unit.position] {
@@ -41,7 +41,9 @@ extension Scheduler {
         roster.workers[worker]?.leases[unit] = nil
     }
 
-    /// One lease of a unit has ended without a result: its other lease goes on, or the unit is ready again.
+    /// One lease of a unit ended without a result.
+    ///
+    /// The other lease goes on, or the unit is ready again.
     mutating func giveBack(_ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt) {
         dropLease(unit, attempt, executor)
         guard let job = jobs[unit.job] else { return }
@@ -77,7 +79,7 @@ extension Scheduler {
         hear(worker, now, &effects)
         for step in steps {
             guard let lease = roster.workers[worker]?.leases[step.unit], lease.attempt == step.attempt else {
-                // It computes what nobody asked it for, in this life of the coordinator or any more.
+                // The worker computes a unit that is not wanted, or not wanted any more.
                 if !isStillWanted(step.unit) {
                     effects.orders.append(.revoke(worker, LeasedUnit(step.unit, step.attempt)))
                 }
@@ -91,7 +93,7 @@ extension Scheduler {
         }
     }
 
-    /// Whether a result of a unit would be used, whoever brings it.
+    /// Whether a result of a unit would be used, from any worker.
     private func isStillWanted(_ unit: UnitReference) -> Bool {
         guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else {
             return false
@@ -99,7 +101,7 @@ extension Scheduler {
         return !job.isFinished(unit.unit)
     }
 
-    /// A unit made progress: its lease lives on, and so do those of the units that wait behind it.
+    /// Renews the lease of a unit that made progress, and the leases of the units that wait behind it.
     private mutating func renew(_ unit: UnitReference, _ worker: WorkerID, _ now: SchedulerInstant) {
         roster.workers[worker]?.leases[unit]?.renewedAt = now
         for (other, lease) in roster.workers[worker]?.leases ?? [:] where !lease.hasStarted {
@@ -107,7 +109,7 @@ extension Scheduler {
         }
     }
 
-    /// How long a unit may go without a sign of progress.
+    /// How long a unit may go without progress.
     private func patience(with lease: WorkerRoster.Lease) -> Duration {
         settings.progressTimeout + .seconds(min(lease.nominalSeconds, 1e6) * settings.nominalSecondsFactor)
     }
@@ -118,8 +120,8 @@ extension Scheduler {
         }.min()
     }
 
-    /// Whether it is not the unit's fault, nor its worker's, that it does not come forward: an input has still to be
-    /// collected from somebody else, or other units have all lanes.
+    /// Whether the delay is not the fault of the unit or its worker: an input must still be collected from another
+    /// worker, or other units occupy all lanes.
     private func waitsForOthers(
         _ unit: UnitReference, _ lease: WorkerRoster.Lease, _ worker: WorkerRoster.Worker, _ now: SchedulerInstant
     ) -> Bool {
@@ -132,7 +134,7 @@ extension Scheduler {
         return underWay >= worker.capacity.lanes
     }
 
-    /// Ends leases whose units do not come forward, though their workers are heard.
+    /// Ends leases of units without progress, even if their workers are heard.
     mutating func expireLeases(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for (worker, state) in roster.workers {
             for (unit, lease) in state.leases
@@ -143,14 +145,13 @@ extension Scheduler {
                     roster.workers[worker]?.leases[unit]?.renewedAt = now
                     continue
                 }
-                // A unit that the worker no longer speaks of was lost on the way, there or back; one that it still
-                // computes is stuck.
+                // A unit that the worker no longer reports was lost in transit. A unit that it still reports is stuck.
                 let isStuck = lease.reportedAt.map { now < $0.advanced(by: settings.workerTimeout) } ?? false
                 let leased = LeasedUnit(unit, lease.attempt)
                 effects.notices.append(.leaseExpired(leased, worker, wasUnderWay: isStuck))
                 effects.orders.append(.revoke(worker, leased))
                 guard isStuck else {
-                    // Somebody else may hear better.
+                    // Another worker may have a better connection.
                     roster.pause(worker, until: now.advanced(by: settings.pauseDelay))
                     giveBack(unit, .worker(worker), lease.attempt)
                     continue

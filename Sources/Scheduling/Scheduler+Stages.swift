@@ -2,21 +2,21 @@ public import Identifiers
 public import JobPlan
 import OrderedCollections
 
-/// How far the stages and the layers of a job are; nothing here changes the scheduler.
+/// The progress of a job's stages and layers; nothing here changes the scheduler.
 extension Scheduler {
-    /// A stage of a job, and how far it is.
+    /// A stage of a job, and its progress.
     public struct StageCount: Equatable, Sendable {
         /// The kind of its units.
         public var stage: UnitStage
-        /// Units that are finished.
+        /// The number of finished units.
         public var finished: Int
-        /// All units.
+        /// The number of all units.
         public var total: Int
-        /// Whether somebody is computing one.
+        /// Whether one of its units is being computed.
         public var isActive: Bool
     }
 
-    /// The stages of a running job in the order of its plan; none of another.
+    /// The stages of a running job in the order of its plan; empty for other jobs.
     public func stages(of id: JobID) -> [StageCount] {
         guard let job = jobs[id] else { return [] }
         var counts: OrderedDictionary<UnitStage, StageCount> = [:]
@@ -28,8 +28,8 @@ extension Scheduler {
         return Array(counts.values)
     }
 
-    /// How far each layer of a running job is in each stage that works on layers: for each stage, a count for each of
-    /// the plan's blocks.
+    /// The progress of each layer of a running job, for each stage that works on layers: one count for each of the
+    /// plan's blocks.
     public func layerCounts(of id: JobID) -> [UnitStage: [StageCount]] {
         guard let job = jobs[id] else { return [:] }
         var counts: [UnitStage: [StageCount]] = [:]
@@ -45,7 +45,7 @@ extension Scheduler {
 }
 
 extension Scheduler.StageCount {
-    /// Counts one unit more.
+    /// Counts one more unit.
     fileprivate mutating func note(_ state: JobProgress.UnitState) {
         total += 1
         switch state {

@@ -2,7 +2,7 @@ public import Identifiers
 public import JobPlan
 import OrderedCollections
 
-/// What can be asked of the scheduler; nothing here changes it.
+/// Questions about the scheduler; nothing here changes it.
 extension Scheduler {
     /// A job's progress.
     public struct JobStatus: Equatable, Sendable {
@@ -18,9 +18,9 @@ extension Scheduler {
         public var totalUnits: Int
         /// Share of the planned cost that is done, from 0 to 1.
         public var fraction: Double
-        /// How it ended, or `nil` while it runs.
+        /// Its outcome, or `nil` while it runs.
         public var outcome: JobOutcome?
-        /// What it waits for, when a disk is full.
+        /// The reason why it waits, when a disk is full.
         public var pauseReason: String?
     }
 
@@ -28,13 +28,13 @@ extension Scheduler {
     public struct WorkerStatus: Equatable, Sendable {
         /// The worker.
         public var id: WorkerID
-        /// What it offers.
+        /// Its lanes and memory.
         public var capacity: WorkerCapacity
-        /// Units in its hands.
+        /// The number of units that it holds.
         public var leasedUnits: Int
-        /// Units that it is computing.
+        /// The number of units that it is computing.
         public var startedUnits: Int
-        /// Blobs in its store.
+        /// The number of blobs in its store.
         public var heldBlobs: Int
         /// Their bytes.
         public var heldBytes: UInt64
@@ -42,19 +42,19 @@ extension Scheduler {
         public var isDraining: Bool
     }
 
-    /// All jobs that run, and the latest of those that have ended, in the order of their submission.
+    /// All running jobs and the latest ended ones, in the order of their submission.
     public var jobStatuses: [JobStatus] {
         let all = ended.values.map { ($0.number, $0.status) } + jobs.values.map { ($0.number, $0.status) }
         return all.sorted { $0.0 < $1.0 }.map(\.1)
     }
 
-    /// The jobs that run, in the order of their submission.
+    /// The running jobs, in the order of their submission.
     public var runningStatuses: [JobStatus] { jobs.values.map(\.status) }
 
     /// A job's progress, or `nil` for an unknown job.
     public func status(of id: JobID) -> JobStatus? { jobs[id]?.status ?? ended[id]?.status }
 
-    /// What is being computed of a job, by the units' titles, the most urgent first.
+    /// The titles of a job's units in progress, by falling urgency.
     public func activity(of id: JobID) -> [String] {
         guard let job = jobs[id] else { return [] }
         return job.plan.units.filter {
@@ -73,7 +73,7 @@ extension Scheduler {
         }
     }
 
-    /// The units of a plan that would not be computed if it were submitted now.
+    /// The units of a plan that would not be computed if the plan were submitted now.
     ///
     /// Their results are known, and no unit that must be computed reads a lost blob of theirs.
     public func knownUnits(of plan: JobPlan) -> Set<UnitIndex> {
@@ -85,7 +85,7 @@ extension Scheduler {
             }
             results[unit.index] = key.flatMap { known[$0] }
         }
-        // From the end: a unit that is computed reads blobs, and the units that make lost ones are computed too.
+        // Go backwards: a computed unit reads blobs, and the units that make lost blobs are computed too.
         for unit in plan.units.reversed() where results[unit.index] == nil {
             for output in plan.blobs(readBy: unit) {
                 guard let blobs = results[output.unit]?.blobs, blobs.indices.contains(output.position),
@@ -97,7 +97,7 @@ extension Scheduler {
         return Set(results.keys)
     }
 
-    /// The running job with this fingerprint: the same job submitted again.
+    /// The running job with this fingerprint, if the same job was submitted before.
     public func runningJob(fingerprint: BlobDigest) -> JobID? {
         jobs.values.first { $0.header.fingerprint == fingerprint }?.header.id
     }
@@ -108,7 +108,7 @@ extension Scheduler {
     /// A running job's plan.
     public func plan(of job: JobID) -> JobPlan? { jobs[job]?.plan }
 
-    /// A finished unit's result, of a job that runs.
+    /// The result of a finished unit of a running job.
     public func result(of unit: UnitReference) -> UnitResult? {
         guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position),
             case .finished(let result) = job.states[unit.unit.position]
@@ -116,7 +116,7 @@ extension Scheduler {
         return result
     }
 
-    /// Who computed a unit of a running job and how long it took, once it is finished.
+    /// The executor and the duration of a finished unit of a running job.
     public func execution(of unit: UnitReference) -> (executor: UnitExecutorName, timing: UnitTiming)? {
         guard let job = jobs[unit.job], let executor = job.executors[unit.unit],
             let duration = job.durations[unit.unit]

@@ -2,9 +2,9 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 
-/// Units that take much longer than others of their kind are computed a second time, when somebody has nothing to do.
+/// Units that take much longer than others of their kind are computed a second time by an idle worker.
 ///
-/// The first result wins; both are the same bytes.
+/// The first result is used; both have the same bytes.
 extension Scheduler {
     mutating func repeatStragglers(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for idle in roster.workers.keys {
@@ -20,7 +20,7 @@ extension Scheduler {
         }
     }
 
-    /// The unit under way elsewhere that exceeds what was to be expected by the largest factor.
+    /// The unit in progress on another worker that exceeds its expected time by the largest factor.
     private func slowestUnit(
         for idle: WorkerID, _ thief: WorkerRoster.Worker, _ now: SchedulerInstant
     ) -> UnitReference? {
@@ -42,7 +42,8 @@ extension Scheduler {
         return best?.unit
     }
 
-    /// How long a unit should take, by its cost and the pace of its kind; `nil` before one of its kind has finished.
+    /// The expected seconds of a unit, from its cost and the pace of its kind; `nil` before one of its kind has
+    /// finished.
     private func expectedSeconds(of unit: UnitReference) -> Double? {
         guard let job = jobs[unit.job], let pace = job.pace[job.plan.units[unit.unit.position].stage],
             pace.nominal > 0, pace.elapsed > 0

@@ -2,7 +2,7 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 
-/// Units become ready, are finished, fail, rest.
+/// The transitions of units: ready, finished, failed, resting.
 extension Scheduler {
     mutating func finish(
         _ unit: UnitReference, _ attempt: Attempt, _ executor: UnitExecutorName, _ result: UnitResult,
@@ -14,7 +14,7 @@ extension Scheduler {
             if roster.workers[worker]?.isDraining == true { rescueIsDue = true }
             lookAtRevivedUnits()
         } else {
-            // A stranger: it is told to greet, and then offers them.
+            // An unknown worker: it will be told to greet, and then offers the blobs.
             ledger.expect(result.blobs.map(\.digest), until: now.advanced(by: settings.workerTimeout))
         }
         guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else {
@@ -22,8 +22,8 @@ extension Scheduler {
             return
         }
         let planned = job.plan.units[unit.unit.position]
-        // Files are the coordinator's own: nobody else can have written one. And a job of the same name may have been
-        // another's, before the state was restored or emptied.
+        // Only the coordinator writes files, so no worker can have finished one. And after the state was restored or
+        // emptied, a job of the same name may be another job.
         guard planned.isForWorker == (executor != .coordinator), job.hasGiven(attempt, of: unit.unit) else { return }
         guard !planned.isForWorker || result.blobs.count == planned.blobCount else {
             let failure = UnitFailure(
@@ -41,8 +41,8 @@ extension Scheduler {
         if let earlier = job.revived[unit.unit], !earlier.agrees(with: result) {
             effects.notices.append(.resultsDiffer(LeasedUnit(unit, attempt), by: executor))
         }
-        // Without all inputs the unit has no key: then somebody computed it before a coordinator's restart or the loss
-        // of an input, and the result is as good.
+        // Without all inputs the unit has no key. Then it was computed before a coordinator's restart or the loss of an
+        // input, and the result is as good.
         if !wasHeld { effects.notices.append(.lateResultUsed(LeasedUnit(unit, attempt), by: executor)) }
         revokeHolders(of: unit, &effects)
         record(.unitFinished(unit, executor, result, duration, key(of: unit)), &effects)
@@ -54,7 +54,7 @@ extension Scheduler {
         _ now: SchedulerInstant, _ effects: inout SchedulerEffects
     ) {
         let isCurrent = holds(unit, executor, attempt)
-        // A superseded attempt's failure says nothing about the attempt that runs now.
+        // The failure of a superseded attempt does not concern the current attempt.
         guard isCurrent else {
             dropLease(unit, attempt, executor)
             return
@@ -62,7 +62,7 @@ extension Scheduler {
         retry(unit, executor, attempt, failure, now, &effects)
     }
 
-    /// Counts a failure and queues the unit again, or ends its job.
+    /// Counts a failure, and queues the unit again or ends its job.
     mutating func retry(
         _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
         _ now: SchedulerInstant, _ effects: inout SchedulerEffects
@@ -74,7 +74,7 @@ extension Scheduler {
             return
         case .noSpace:
             if case .worker(let worker) = executor {
-                // Longer than the unit rests, so that others come before it.
+                // The pause is longer than the unit's rest, so that other workers get the unit first.
                 roster.pause(worker, until: now.advanced(by: settings.pauseDelay * 2))
             }
             rest(unit, executor, attempt, failure, now, &effects)
@@ -95,7 +95,7 @@ extension Scheduler {
         }
         let count = jobs[unit.job]?.failures[unit.unit]?.count ?? 0
         guard !isGivenUp else {
-            // A worker that vanishes may have been killed for its memory; nothing else has to do with it.
+            // A worker that vanishes may have been killed for its memory; no other failure depends on memory.
             let note = failure.kind == .workerLost ? " (the unit needs \(memory >> 20) MiB of memory)" : ""
             let message =
                 "\(title): gave up after \(count) failures, the last on \(executor): \(failure.message)\(note)"
@@ -105,11 +105,13 @@ extension Scheduler {
         effects.notices.append(.unitRetried(LeasedUnit(unit, attempt), by: executor, failure, failures: count))
     }
 
-    /// An input was lost while somebody had the unit: that is nobody's failure, but not for ever.
+    /// An input was lost during a unit's lease.
     ///
-    /// The first time the unit is ready at once. So it is later, while the loss is known, since then the input is made
-    /// again before it. Otherwise, and after a few attempts in vain, the unit waits longer each time: a disk that
-    /// loses everything shall not be worn out.
+    /// It is nobody's failure, but must not repeat endlessly.
+    ///
+    /// After the first loss the unit is ready at once. Later too, if the loss is known, because then the input is made
+    /// again first. Otherwise, and after a few failed attempts, the unit waits longer each time, so that a disk that
+    /// loses everything is not worn out.
     private mutating func waitForInputs(
         _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
         _ now: SchedulerInstant, _ effects: inout SchedulerEffects
@@ -131,7 +133,7 @@ extension Scheduler {
         postpone(unit, doublings: count - 2, now)
     }
 
-    /// Lets a unit that nobody has wait before it is given to somebody again, longer each time.
+    /// Lets a unit without a lease rest before it is leased again, longer each time.
     private mutating func postpone(_ unit: UnitReference, doublings: Int, _ now: SchedulerInstant) {
         guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return }
         dequeue(unit)
@@ -140,7 +142,7 @@ extension Scheduler {
         resting.append(unit)
     }
 
-    /// A disk is full: the unit waits, and nothing counts against it.
+    /// A disk is full: the unit rests, and this does not count as a failure.
     private mutating func rest(
         _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
         _ now: SchedulerInstant, _ effects: inout SchedulerEffects
@@ -150,7 +152,7 @@ extension Scheduler {
         jobs[unit.job]?.pauseReason = failure.message
         let rests = jobs[unit.job]?.rests[unit.unit] ?? 0
         jobs[unit.job]?.rests[unit.unit] = rests + 1
-        // Longer each time: a large file that does not fit is not written again and again.
+        // Each rest is longer, so that a large file that does not fit is not written continually.
         postpone(unit, doublings: rests, now)
     }
 
@@ -192,7 +194,7 @@ extension Scheduler {
         }
     }
 
-    /// A unit's key, once its inputs are known.
+    /// A unit's key, when its inputs are known.
     mutating func key(of unit: UnitReference) -> UnitKey? {
         guard let job = jobs[unit.job] else { return nil }
         if let key = job.keys[unit.unit] { return key }
@@ -204,7 +206,7 @@ extension Scheduler {
         return key
     }
 
-    /// Nobody computes a unit any more: others that are the same need not wait for it.
+    /// A unit is no longer computed, so equal units need not wait for it.
     mutating func releaseKey(of unit: UnitReference) {
         if let key = jobs[unit.job]?.keys[unit.unit], keysUnderWay[key] == unit { keysUnderWay[key] = nil }
     }
@@ -231,7 +233,7 @@ extension Scheduler {
         }
     }
 
-    /// The blobs of a unit that was to be computed again are back: nobody need compute it.
+    /// The blobs of a revived unit are back, so it need not be computed.
     private mutating func restore(_ unit: UnitReference, _ result: UnitResult, _ effects: inout SchedulerEffects) {
         guard result.blobs.allSatisfy({ ledger.isAvailable($0.digest) }) else { return }
         revokeHolders(of: unit, &effects)
@@ -244,7 +246,7 @@ extension Scheduler {
     mutating func enqueueReadyUnits(of job: JobID) {
         guard let progress = jobs[job] else { return }
         let ready = progress.plan.units.filter { progress.states[$0.index.position] == .ready }
-        // Together, since they may be a hundred thousand.
+        // Insert them together, because there may be a hundred thousand.
         let entries = ready.filter(\.isForWorker).map { entry(for: UnitReference(job: job, unit: $0.index)) }
         workerQueues.insert(ofNewJob: entries)
         unsettled += entries.map(\.reference)

@@ -2,14 +2,14 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 
-/// Workers come, are heard, drain, leave and are lost.
+/// Workers join, are heard, drain, leave and are lost.
 extension Scheduler {
     mutating func join(
         _ worker: WorkerID, _ capacity: WorkerCapacity, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
     ) {
         guard roster.workers[worker] == nil else {
-            // A greeting is repeated until it is answered; a restarted worker has another name, so this one still
-            // holds what it held.
+            // A greeting is repeated until it is answered. A restarted worker has another name, so this one still holds
+            // its units and blobs.
             hear(.worker(worker), now)
             return
         }
@@ -39,11 +39,11 @@ extension Scheduler {
                 ? .workerLeft(worker, reason: reason, units: units)
                 : .workerLost(worker, reason: reason, units: units))
         workerQueues.removeHome(worker)
-        // It may be back in a moment and offer what it held; nothing of that is made again before that is clear.
+        // The worker may return soon and offer its blobs; until that is decided, none of them is made again.
         let mayReturnUntil = lost.isDraining ? nil : now.advanced(by: settings.workerTimeout)
         ledger.removeAll(heldBy: worker, mayReturnUntil: mayReturnUntil)
         for (unit, lease) in lost.leases where holds(unit, .worker(worker), lease.attempt) {
-            // A farewell says nothing about the unit: a worker that is restarted for maintenance did not fail it.
+            // A farewell is not a failure of the unit: the worker may be restarted for maintenance.
             guard lease.hasStarted, !isFarewell else {
                 giveBack(unit, .worker(worker), lease.attempt)
                 continue
@@ -81,7 +81,7 @@ extension Scheduler {
         }
     }
 
-    /// Wants at the coordinator what only leaving workers have and running jobs still read.
+    /// Wants the blobs that only leaving workers have and that running jobs still read.
     mutating func rescueBlobsOfLeavingWorkers() {
         guard rescueIsDue else { return }
         rescueIsDue = false
@@ -94,7 +94,7 @@ extension Scheduler {
         return holders.allSatisfy { roster.workers[$0]?.isDraining == true }
     }
 
-    /// The blobs that unfinished units of running jobs read, without those that are not made yet.
+    /// The existing blobs that unfinished units of running jobs read.
     var blobsStillRead: OrderedSet<BlobDigest> {
         var blobs: OrderedSet<BlobDigest> = []
         for job in jobs.values {
@@ -110,7 +110,7 @@ extension Scheduler {
         return blobs
     }
 
-    /// Lets workers go that have finished what they computed, once nothing is wanted of them.
+    /// Dismisses drained workers that have finished their units, once no blob of theirs is wanted.
     mutating func dismissDrainedWorkers(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for worker in roster.workers.keys where isReadyToLeave(worker) && !isRecentlyTold(worker, now) {
             effects.orders.append(.dismiss(worker))
@@ -123,7 +123,9 @@ extension Scheduler {
         return !ledger.wanted.contains { ledger.holds(worker, $0) && isHeldByLeavingWorkersOnly($0) }
     }
 
-    /// Orders to leave may be lost; they are repeated with the worker's signs of life, but not with each one.
+    /// Orders to leave may be lost.
+    ///
+    /// They are repeated with the worker's signs of life, but not with each one.
     private func isRecentlyTold(_ worker: WorkerID, _ now: SchedulerInstant) -> Bool {
         guard let last = roster.workers[worker]?.lastFarewellOrder else { return false }
         return now < last.advanced(by: .seconds(2))

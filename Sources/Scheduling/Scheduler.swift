@@ -2,22 +2,21 @@ import Identifiers
 public import JobPlan
 import OrderedCollections
 
-/// Who computes what now: events in, effects out; no clock, no I/O, no randomness.
+/// Decides who computes what: events in, effects out; no clock, no I/O, no randomness.
 ///
-/// Every failure of the world is an event. The only state that outlives the process is what the records say:
-/// replaying them through ``apply(_:plan:)`` gives the same jobs, units and results. Nothing here depends on the order
-/// of a hashed collection: the same events give the same effects in every process.
-/// Source: DESIGN section 5 (schedule) and 6 (guarantees).
+/// Every external failure is an event. Only the records outlive the process: replaying them through ``apply(_:plan:)``
+/// gives the same jobs, units and results. Nothing depends on the order of a hashed collection, so the same events give
+/// the same effects in every process. Source: DESIGN section 5 (schedule) and 6 (guarantees).
 public struct Scheduler: Sendable {
-    /// The limits that it keeps.
+    /// The scheduler's limits.
     public let settings: SchedulerSettings
-    /// The jobs that run.
+    /// The running jobs.
     var jobs: OrderedDictionary<JobID, JobProgress> = [:]
-    /// Those that have ended, the oldest first.
+    /// The ended jobs, the oldest first.
     ///
     /// Bound: ``SchedulerSettings/endedJobsMax``.
     var ended: OrderedDictionary<JobID, EndedJob> = [:]
-    /// Jobs of the journal whose end is still to be read.
+    /// Jobs of the journal whose end has not been read yet.
     private var unplanned: [JobID: UnplannedJob] = [:]
     var known = KnownResults()
     var roster = WorkerRoster()
@@ -25,32 +24,31 @@ public struct Scheduler: Sendable {
     var workerQueues = WorkQueues()
     var coordinatorQueue = ReadyQueue()
     var coordinatorLeases: Set<LeasedUnit> = []
-    /// Units that wait for room on a disk.
+    /// Units that rest.
     var resting: OrderedSet<UnitReference> = []
-    /// Units that are computed now, by their keys: two jobs that want the same do not both compute it.
+    /// Units in progress, by key, so that two jobs do not both compute the same unit.
     var keysUnderWay: [UnitKey: UnitReference] = [:]
-    /// Units that were ready when their keys were looked up, and not known; some are not ready any more.
+    /// Ready units whose results were unknown when their keys were looked up; some may have left that state.
     var readyByKey: [UnitKey: OrderedSet<UnitReference>] = [:]
-    /// Until then a blob that nobody has may still be offered by a worker that comes back.
+    /// Until this instant a worker that returns may offer a blob that nobody has now.
     var blobsSettleAt: SchedulerInstant?
-    /// Units that are ready and whose keys were not looked up yet.
+    /// Ready units whose keys were not looked up yet.
     var unsettled: [UnitReference] = []
-    /// Whether blobs that only leaving workers have may be needed and not be wanted yet.
+    /// Whether some blobs that only leaving workers have may be needed and not yet wanted.
     var rescueIsDue = false
-    /// For files that wait for their blobs: one that is missing, and how many blobs had been lost when all were looked
-    /// at.
+    /// For each file that waits for its blobs: one missing blob, and the number of lost blobs at the last check.
     var awaitedByFiles: [UnitReference: (blob: BlobDigest, losses: Int)] = [:]
-    /// How often units were passed over that did not fit, and the workers that are kept for some of them.
+    /// How often units that did not fit were passed over; and below, the workers reserved for some of them.
     var passes: [UnitReference: Int] = [:]
     var reservations: [WorkerID: UnitReference] = [:]
-    /// The memory of the largest worker when it was told that a job's unit fits none.
+    /// For each job, the memory of the largest worker at the last report that a unit of the job fits none.
     var unfitTold: [JobID: UInt64] = [:]
     private var acceptedJobCount = 0
-    /// The instant that was named last as the one at which to ask again, on the coordinator's clock.
+    /// The last requested deadline, on the coordinator's clock.
     private var deadline: SchedulerInstant?
-    /// The time in which the coordinator did not run although its clock did.
+    /// The total time in which the coordinator did not run although its clock advanced.
     private var unattended: Duration = .zero
-    /// The last instant, on the clock that does not count that time.
+    /// The latest instant, on the clock without that time.
     private var latest = SchedulerInstant(sinceStart: .zero)
 
     /// Begins without jobs and workers.
@@ -58,12 +56,12 @@ public struct Scheduler: Sendable {
         self.settings = settings
     }
 
-    /// Takes in what has happened and says what to do.
+    /// Takes an event and says what to do.
     ///
     /// - Parameters:
-    ///   - event: What has happened.
-    ///   - instant: When, on the coordinator's monotonic clock.
-    /// - Returns: What to do, in the order that the type documents.
+    ///   - event: The event.
+    ///   - instant: Its time on the coordinator's monotonic clock.
+    /// - Returns: The effects, in the order that their type documents.
     public mutating func handle(_ event: SchedulerEvent, at instant: SchedulerInstant) -> SchedulerEffects {
         let now = attended(instant)
         var effects = SchedulerEffects()
@@ -90,7 +88,8 @@ public struct Scheduler: Sendable {
         case .deadlineReached: passDeadline(now, &effects)
         }
         if event.isSignOfLife {
-            // The most frequent events by far: they free no lane and bring no blob, but time passes with them.
+            // These are by far the most frequent events. They free no lane and bring no blob, but time passes with
+            // them.
             repeatStragglers(now, &effects)
         } else {
             repeat {
@@ -107,9 +106,11 @@ public struct Scheduler: Sendable {
         return effects
     }
 
-    /// The instant on a clock that stands still while the coordinator does: had it run, it would have asked in time.
+    /// The instant on a clock that stops while the coordinator does not run.
     ///
-    /// Nobody was heard while the machine slept, or while the process was stopped or waited for its disk; that says
+    /// If it had run, it would have asked in time.
+    ///
+    /// While the machine slept, or the process was stopped or waited for its disk, no worker could be heard. That says
     /// nothing about the workers.
     private mutating func attended(_ instant: SchedulerInstant) -> SchedulerInstant {
         if let deadline, deadline.advanced(by: settings.absenceMin) < instant {
@@ -119,12 +120,12 @@ public struct Scheduler: Sendable {
         return latest
     }
 
-    /// Folds a fact from the journal into the state, as ``handle(_:at:)`` did when it was recorded.
+    /// Folds a fact from the journal into the state, as ``handle(_:at:)`` did when the fact was recorded.
     ///
     /// - Parameters:
-    ///   - record: The fact; of facts about jobs that were not accepted only results with a key are remembered.
-    ///   - plan: The plan of an accepted job, made anew from its header; `nil` when it has ended according to a later
-    ///     record.
+    ///   - record: The fact. For a job that was not accepted, only results with a key are remembered.
+    ///   - plan: The plan of an accepted job, made again from its header; `nil` when a later record says that the job
+    ///     ended.
     public mutating func apply(_ record: JournalRecord, plan: JobPlan? = nil) {
         switch record {
         case .jobAccepted(let header):
@@ -139,7 +140,7 @@ public struct Scheduler: Sendable {
             if let key {
                 known.insert(result, for: key, limit: settings.knownResultsMax)
                 unsettled += readyByKey.removeValue(forKey: key) ?? []
-                // Somebody may be computing it for another job.
+                // Another job may be computing it.
                 if let other = keysUnderWay[key], other != unit { unsettled.append(other) }
             }
             unplanned[unit.job]?.finished.insert(unit.unit)
@@ -159,7 +160,7 @@ public struct Scheduler: Sendable {
         }
     }
 
-    /// Keeps of a job only what may be asked about it.
+    /// Keeps only the part of a job that clients may ask about.
     private mutating func retire(_ id: JobID, _ outcome: JobOutcome, _ finishedUnits: Int?) {
         if let job = jobs.removeValue(forKey: id) {
             ended[id] = EndedJob(job, outcome)
@@ -199,16 +200,18 @@ public struct Scheduler: Sendable {
             ledger.clearStore()
             effects.clearsStore = true
         } else {
-            // Before all jobs have ended the disk may be full of what the first have left.
+            // Do not wait for the end of all jobs: the blobs of the first ones could fill the disk.
             effects.unneeded += ledger.unstoreAll(except: Set(blobsStillRead))
         }
     }
 
-    /// The coordinator begins: what its store holds is known, what workers hold is not yet.
+    /// The coordinator starts.
+    ///
+    /// It knows its store's blobs, but not yet those of the workers.
     private mutating func restart(_ stored: [BlobReference], _ now: SchedulerInstant) {
         for blob in stored { ledger.store(blob.digest) }
         blobsSettleAt = now.advanced(by: settings.workerTimeout)
-        // The facts were folded without knowing what became of the files that their blobs were for.
+        // The replay did not know the state of the files that wanted their blobs.
         ledger.forgetWishes(except: Set(jobs.values.flatMap { neededFiles(of: $0) }))
         rescueIsDue = true
     }
@@ -231,7 +234,7 @@ public struct Scheduler: Sendable {
         }
     }
 
-    /// A job is paused until what a full disk held up is done: that it is tried again says nothing yet.
+    /// Ends a job's pause when all work delayed by a full disk is done; a new attempt alone does not end it.
     private mutating func endPauses() {
         guard !ledger.hasHeldUp else { return }
         for job in jobs.keys where jobs[job]?.pauseReason != nil && jobs[job]?.rests.isEmpty == true {

@@ -1,54 +1,56 @@
 public import Identifiers
 public import JobPlan
 
-/// What has happened.
+/// Something that happened.
 ///
-/// Everything that the scheduler ever learns arrives as one of these.
+/// Events are the scheduler's only input.
 public enum SchedulerEvent: Sendable {
     /// A validated and planned job was submitted.
     case jobSubmitted(JobHeader, JobPlan)
-    /// A user asked for a job's end.
+    /// A user cancelled a job.
     case jobCancelled(JobID)
     /// A worker greeted.
     case workerJoined(WorkerID, WorkerCapacity)
     /// A worker gave a sign of life.
     case workerHeard(WorkerID)
-    /// A worker said how far the units that it computes have come.
+    /// A worker reported the progress of the units that it computes.
     case workerProgressed(WorkerID, [UnitSteps])
-    /// A worker takes no new units and leaves when it has finished those that it computes.
+    /// A worker takes no new units, and will leave when its current ones are finished.
     case workerDraining(WorkerID)
-    /// A user wants a worker to do so.
+    /// A user asked to drain a worker.
     case drainRequested(WorkerID)
-    /// A worker said that it is leaving; what it computed does not count as failed.
+    /// A worker announced that it leaves; its units in progress do not count as failed.
     case workerLeft(WorkerID, reason: String)
-    /// A worker began to compute a unit.
+    /// A worker started to compute a unit.
     case unitStarted(UnitReference, Attempt, by: WorkerID)
-    /// A unit's outputs lie with whoever computed it, or its file is written.
+    /// A unit's outputs are stored at its executor, or its file is written.
     case unitFinished(UnitReference, Attempt, by: UnitExecutorName, UnitResult, UnitTiming)
     /// A unit could not be computed.
     case unitFailed(UnitReference, Attempt, by: UnitExecutorName, UnitFailure)
-    /// A worker offered what lies in its store.
+    /// A worker offered the blobs in its store.
     case blobsHeld(WorkerID, [BlobReference])
-    /// Blobs no longer lie in a worker's store.
+    /// Blobs were removed from a worker's store.
     case blobsDropped(WorkerID, [BlobDigest])
-    /// A worker asked the coordinator for a blob that it does not have.
+    /// A worker asked the coordinator for a blob that the coordinator does not have.
     case blobWanted(BlobDigest)
-    /// A blob lies in the coordinator's store.
+    /// A blob is now in the coordinator's store.
     case blobStored(BlobReference)
     /// A blob can no longer be read from the coordinator's store.
     case blobUnreadable(BlobDigest)
-    /// Files that a unit of the coordinator's had written before a job's publication are not as it wrote them.
+    /// Files of a job that is not published yet differ from what the coordinator wrote.
     case filesLost(UnitReference, reason: String)
-    /// A blob that was collected from a worker did not come: the worker does not have it, or another of that name.
+    /// A collection failed: the worker does not have the blob, or has other bytes under its name.
     case collectionFailed(BlobDigest, from: WorkerID)
-    /// A blob could not be stored, since the coordinator's disk is full; it is collected again later.
+    /// A blob could not be stored because the coordinator's disk is full; it is collected again later.
     case collectionPaused(BlobDigest, reason: String)
-    /// The coordinator has taken up its jobs; these blobs lie in its store, and workers are about to come back.
+    /// The coordinator resumed its jobs.
+    ///
+    /// These blobs are in its store, and workers will return soon.
     case restarted(stored: [BlobReference])
-    /// The instant that ``SchedulerEffects/deadline`` named has come.
+    /// The instant of ``SchedulerEffects/deadline`` has come.
     case deadlineReached
 
-    /// Whether it only says that somebody is there and goes on with what it has.
+    /// Whether the event only says that a worker is alive and continues.
     var isSignOfLife: Bool {
         switch self {
         case .workerHeard, .workerProgressed, .unitStarted: true
@@ -57,13 +59,13 @@ public enum SchedulerEvent: Sendable {
     }
 }
 
-/// Who computed a unit.
+/// The executor of a unit.
 public enum UnitExecutorName: Hashable, Sendable, Codable, CustomStringConvertible {
     /// The coordinator itself.
     case coordinator
     /// A worker.
     case worker(WorkerID)
-    /// Nobody: the result was known from earlier work.
+    /// No process: the result was known from earlier work.
     case earlierWork
 
     /// `coordinator`, or the worker's name.
@@ -76,30 +78,30 @@ public enum UnitExecutorName: Hashable, Sendable, Codable, CustomStringConvertib
     }
 }
 
-/// What a worker offers.
+/// The lanes and memory of a worker.
 public struct WorkerCapacity: Equatable, Sendable {
-    /// Units that it computes at once.
+    /// The number of units that it computes at once.
     public var lanes: Int
     /// Memory for units, in bytes.
     public var memoryBytes: UInt64
 
-    /// States what a worker offers.
+    /// States a worker's capacity.
     public init(lanes: Int, memoryBytes: UInt64) {
         self.lanes = lanes
         self.memoryBytes = memoryBytes
     }
 }
 
-/// How far a unit has come, as it counts itself.
+/// The progress of a unit, as the unit counts it.
 public struct UnitSteps: Hashable, Sendable {
     /// The unit.
     public var unit: UnitReference
-    /// Which attempt.
+    /// The attempt.
     public var attempt: Attempt
-    /// Steps done; a lease lives as long as they rise.
+    /// The number of finished steps; a lease is renewed when it rises.
     public var steps: UInt64
 
-    /// States how far a unit has come.
+    /// States a unit's progress.
     public init(_ unit: UnitReference, _ attempt: Attempt, steps: UInt64) {
         self.unit = unit
         self.attempt = attempt
@@ -107,14 +109,16 @@ public struct UnitSteps: Hashable, Sendable {
     }
 }
 
-/// How long a unit took: for the report and for estimates, never for decisions about bytes.
+/// The duration of a unit, for the report and for estimates.
+///
+/// No decision about bytes depends on it.
 public struct UnitTiming: Hashable, Sendable, Codable {
     /// From the unit's start to its result, in seconds.
     public var elapsedSeconds: Double
-    /// In numeric kernels, in seconds.
+    /// The part in numeric kernels, in seconds.
     public var kernelSeconds: Double
 
-    /// States how long a unit took.
+    /// States a unit's duration.
     public init(elapsedSeconds: Double, kernelSeconds: Double) {
         self.elapsedSeconds = elapsedSeconds
         self.kernelSeconds = kernelSeconds
@@ -123,26 +127,28 @@ public struct UnitTiming: Hashable, Sendable, Codable {
 
 /// Why a unit could not be computed.
 public struct UnitFailure: Hashable, Sendable, Codable {
-    /// What may be done about it.
+    /// The kind of a failure, which determines the reaction.
     public enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
-        /// The input is wrong: the same everywhere, so the job ends.
+        /// The input is wrong.
+        ///
+        /// It is wrong for every worker, so the job ends.
         case badInput
-        /// The world failed: another attempt may succeed.
+        /// An external failure; another attempt may succeed.
         case world
         /// The worker vanished while it computed the unit.
         case workerLost
         /// A disk is full: the unit waits for room.
         case noSpace
-        /// A blob that it reads is not to be had: that one is made again.
+        /// An input blob is unavailable and will be made again.
         case inputMissing
     }
 
-    /// What may be done about it.
+    /// The kind of the failure.
     public var kind: Kind
-    /// Where and what, in whole sentences.
+    /// The place and the problem, in whole sentences.
     public var message: String
 
-    /// States why a unit could not be computed.
+    /// States a failure.
     public init(kind: Kind, message: String) {
         self.kind = kind
         self.message = message.cutMessage

@@ -2,10 +2,10 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 
-/// The worker units that can be computed now, by the worker at whose blobs they are best computed.
+/// The worker units that can be computed now, by the worker whose blobs they read.
 ///
-/// Units of one group (a layer) read each other's outputs. A group gets a home when its first unit is given out; from
-/// then on the home's queue holds its units, so that the blobs of a layer come to lie together and need not travel.
+/// Units of one group (a layer) read each other's outputs. A group gets a home when its first unit is leased. From then
+/// on the home's queue holds its units, so that the blobs of a layer are in one place and need not be sent.
 struct WorkQueues: Equatable, Sendable {
     /// A group of a job.
     struct Group: Hashable, Sendable {
@@ -15,7 +15,7 @@ struct WorkQueues: Equatable, Sendable {
 
     private(set) var homes: [Group: WorkerID] = [:]
     private(set) var unhomed = ReadyQueue()
-    /// The entries of each group that has no home, so that it finds its units among a million.
+    /// The entries of each group without a home, so that a group finds its units among a million.
     private var unsettled: [Group: Set<ReadyQueue.Entry>] = [:]
     private(set) var homed: OrderedDictionary<WorkerID, ReadyQueue> = [:]
 
@@ -31,7 +31,7 @@ struct WorkQueues: Equatable, Sendable {
         }
     }
 
-    /// Takes in the units of a job that has just come, whose groups have no home yet.
+    /// Inserts the units of a new job, whose groups have no home yet.
     mutating func insert(ofNewJob entries: [ReadyQueue.Entry]) {
         unhomed.insert(contentsOf: entries)
         entries.forEach { note($0) }
@@ -63,7 +63,7 @@ struct WorkQueues: Equatable, Sendable {
         entry.group.map { Group(job: entry.reference.job, number: $0) }
     }
 
-    /// Gives a group a home, and moves its units there.
+    /// Gives a group a home, and moves its units to the home's queue.
     mutating func settle(_ group: Group, at worker: WorkerID) {
         homes[group] = worker
         for entry in unsettled.removeValue(forKey: group) ?? [] {
@@ -72,7 +72,7 @@ struct WorkQueues: Equatable, Sendable {
         }
     }
 
-    /// A worker is no home any more: its groups look for another.
+    /// A worker is no longer a home; its groups need another.
     mutating func removeHome(_ worker: WorkerID) {
         homes = homes.filter { $0.value != worker }
         guard let left = homed.removeValue(forKey: worker) else { return }

@@ -1,22 +1,22 @@
 import Identifiers
 import OrderedCollections
 
-/// The workers that are there, what each holds, and when it was last heard.
+/// The present workers, the units of each, and when each was last heard.
 ///
-/// Volatile: a restart forgets it.
+/// The roster is volatile: a restart forgets it.
 struct WorkerRoster: Sendable {
-    /// A unit in a worker's hands.
+    /// A unit that a worker holds.
     struct Lease: Hashable, Sendable {
         var attempt: Attempt
         var memoryBytes: UInt64
         var nominalSeconds: Double
-        /// When its computation began, as far as is known.
+        /// When its computation started, as far as known.
         var startedAt: SchedulerInstant?
-        /// Steps that were reported last.
+        /// The last reported number of steps.
         var steps: UInt64 = 0
-        /// When it was given, began, or made progress for the last time.
+        /// When it was leased, started, or last made progress.
         var renewedAt: SchedulerInstant
-        /// When the worker last said that the unit is under way.
+        /// When the worker last reported it in progress.
         var reportedAt: SchedulerInstant?
 
         var hasStarted: Bool { startedAt != nil }
@@ -29,40 +29,40 @@ struct WorkerRoster: Sendable {
         var leases: OrderedDictionary<UnitReference, Lease> = [:]
         /// Whether it takes no new units.
         var isDraining = false
-        /// Until then it takes none either: its disk is full, or orders do not reach it.
+        /// Until this instant it takes no new units: its disk is full, or orders do not reach it.
         var pausedUntil: SchedulerInstant?
-        /// Whether it knows that.
+        /// Whether it has confirmed the drain.
         var hasConfirmedDrain = false
-        /// When it was last told to drain or to leave.
+        /// When it was last ordered to drain or to leave.
         var lastFarewellOrder: SchedulerInstant?
 
         var leasedMemory: UInt64 { leases.values.reduce(0) { $0 + $1.memoryBytes } }
 
-        /// Memory that its units leave.
+        /// The memory that its units do not use.
         var freeMemory: UInt64 { capacity.memoryBytes - min(leasedMemory, capacity.memoryBytes) }
 
-        /// Whether a unit of this size may be added without exceeding the worker's memory.
+        /// Whether a unit of this size fits in the worker's free memory.
         func fits(_ memoryBytes: UInt64) -> Bool { memoryBytes <= freeMemory }
 
-        /// Whether it may be given units.
+        /// Whether it may be leased units.
         var takesUnits: Bool { !isDraining && pausedUntil == nil }
         var hasFreeLane: Bool { takesUnits && leases.count < capacity.lanes }
     }
 
     var workers: OrderedDictionary<WorkerID, Worker> = [:]
 
-    /// The first instant at which a worker counts as lost or takes units again, when there is a worker.
+    /// The first instant at which a worker is lost or takes units again; `nil` without workers.
     func nextInstant(timeout: Duration) -> SchedulerInstant? {
         let expiries = workers.values.lazy.map { $0.lastHeard.advanced(by: timeout) }
         return [expiries.min(), workers.values.lazy.compactMap(\.pausedUntil).min()].compactMap { $0 }.min()
     }
 
-    /// Lets a worker be without new units until an instant.
+    /// Gives a worker no new units until an instant.
     mutating func pause(_ worker: WorkerID, until instant: SchedulerInstant) {
         workers[worker]?.pausedUntil = instant
     }
 
-    /// Lets workers that have paused long enough take units again.
+    /// Lets workers take units again whose pause is over.
     mutating func resume(at now: SchedulerInstant) {
         for worker in workers.keys where workers[worker]?.pausedUntil.map({ $0 <= now }) == true {
             workers[worker]?.pausedUntil = nil

@@ -3,28 +3,28 @@ import JobPlan
 import Scheduling
 import Testing
 
-/// A scheduler with its journal: whatever happens to it, what must always hold is checked.
+/// A scheduler with its journal; the invariants are checked after every event.
 ///
 /// Every test of this target drives the scheduler through this type.
 struct CheckedScheduler {
     private(set) var scheduler: Scheduler
-    /// Everything that was recorded, through all restarts.
+    /// All records, across all restarts.
     private(set) var journal: [JournalRecord] = []
     private(set) var now = SchedulerInstant(sinceStart: .zero)
-    /// What is said of a violation besides itself: the seed of a random run.
+    /// Text added to a violation: the seed of a random run.
     var context = ""
-    /// Whether something did not hold; a random run stops then.
+    /// Whether an invariant was violated; a random run then stops.
     private(set) var isViolated = false
 
     private let settings: SchedulerSettings
     private var plans: [JobID: JobPlan] = [:]
     private var finished: Set<UnitReference> = []
     private var ended: Set<JobID> = []
-    /// Leases of this life of the coordinator.
+    /// Leases since the coordinator's last start.
     private var attempts: [UnitReference: Attempt] = [:]
-    /// Finished units that are computed again, because their blobs were lost.
+    /// Finished units that are computed again because their blobs were lost.
     private var revived: Set<UnitReference> = []
-    /// What lies in the coordinator's store.
+    /// The blobs in the coordinator's store.
     private var stored: [BlobReference] = []
 
     init(settings: SchedulerSettings = SchedulerSettings()) {
@@ -35,7 +35,7 @@ struct CheckedScheduler {
     /// Lets time pass.
     mutating func advance(by duration: Duration) { now = now.advanced(by: duration) }
 
-    /// Hands an event to the scheduler, now.
+    /// Passes an event to the scheduler, at the current time.
     mutating func handle(
         _ event: SchedulerEvent,
         sourceLocation: SourceLocation = #_sourceLocation
@@ -76,7 +76,7 @@ struct CheckedScheduler {
 
     // MARK: - Restarts
 
-    /// What a coordinator knows that starts now: the records, folded into a fresh scheduler.
+    /// A fresh scheduler into which the records are folded, as at a coordinator's start.
     func replayed() -> Scheduler {
         var fresh = Scheduler(settings: settings)
         for record in journal {
@@ -89,12 +89,12 @@ struct CheckedScheduler {
         return fresh
     }
 
-    /// The coordinator dies and starts again; nothing but the journal and its store are left.
+    /// Restarts the coordinator; only the journal and its store remain.
     ///
     /// - Parameters:
-    ///   - keepsStore: Whether the store is left.
+    ///   - keepsStore: Whether the store remains.
     ///   - sourceLocation: Where a violation is reported.
-    /// - Returns: What the new life does first.
+    /// - Returns: The first effects after the restart.
     mutating func restart(
         keepsStore: Bool = true,
         sourceLocation: SourceLocation = #_sourceLocation
@@ -110,9 +110,9 @@ struct CheckedScheduler {
         return handle(.restarted(stored: stored), sourceLocation: sourceLocation)
     }
 
-    /// Checks that the journal alone gives the jobs and the results that the scheduler has.
+    /// Checks that the journal alone gives the scheduler's jobs and results.
     func checkReplay(sourceLocation: SourceLocation = #_sourceLocation) {
-        // That blobs are lost and a disk is full is known to this life only.
+        // Lost blobs and full disks are not in the journal.
         guard revived.isEmpty, scheduler.jobStatuses.allSatisfy({ $0.pauseReason == nil }) else { return }
         let fresh = replayed()
         #expect(fresh.jobStatuses == scheduler.jobStatuses, "\(context)", sourceLocation: sourceLocation)

@@ -3,7 +3,7 @@ import JobPlan
 import Scheduling
 import Testing
 
-/// What the metrics are told of jobs.
+/// The numbers of jobs that the metrics show.
 @Suite struct CountTests {
     private func count(_ scheduler: CheckedScheduler, _ stage: UnitStage, _ place: Scheduler.UnitPlace) -> Int? {
         scheduler.scheduler.unitCounts[Scheduler.UnitGroup(job: "job-1", stage: stage, place: place)]

@@ -3,7 +3,7 @@ import JobPlan
 import Scheduling
 
 extension SchedulerEffects {
-    /// The effects as scenarios show them, a line each, in the order in which they are carried out.
+    /// The effects as scenarios show them, one line each, in the order of execution.
     var lines: [String] {
         records.map(\.line) + orders.map(\.line) + coordinatorWork.map { "coordinator: compute \($0.line)" }
             + unavailable.map { "not to be had: \($0.name)" } + (clearsStore ? ["store: cleared"] : [])

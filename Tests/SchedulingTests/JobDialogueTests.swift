@@ -5,7 +5,7 @@ import Testing
 @testable import Scheduling
 
 extension SchedulerEffects {
-    /// Effects by what they do; what is not named is not done.
+    /// Effects with the given actions and no others.
     static func effects(
         records: [JournalRecord] = [],
         orders: [WorkerOrder] = [],
@@ -28,19 +28,19 @@ extension SchedulerEffects {
 }
 
 extension LeasedUnit {
-    /// A unit of a job under an attempt.
+    /// A unit of a job with an attempt.
     static func of(_ unit: Int, attempt: Int = 1, job: JobID = "job-1") -> LeasedUnit {
         LeasedUnit(UnitReference(job: job, unit: UnitIndex(unit)), Attempt(attempt))
     }
 }
 
 extension CheckedScheduler {
-    /// A worker says that it has begun a unit.
+    /// A worker reports that it has started a unit.
     mutating func start(_ lease: LeasedUnit, by worker: WorkerID) -> SchedulerEffects {
         handle(.unitStarted(lease.unit, lease.attempt, by: worker))
     }
 
-    /// A unit's result comes; it is named after the unit unless said otherwise.
+    /// A unit's result arrives; its name is the unit's by default.
     mutating func finish(
         _ lease: LeasedUnit,
         by executor: UnitExecutorName,
@@ -50,7 +50,7 @@ extension CheckedScheduler {
         return handle(.unitFinished(lease.unit, lease.attempt, by: executor, result, .short))
     }
 
-    /// A blob comes to the coordinator's store; it is named after the unit that made it.
+    /// A blob arrives in the coordinator's store; its name is that of its unit.
     mutating func store(_ lease: LeasedUnit) -> SchedulerEffects { handle(.blobStored(.named("\(lease.unit)"))) }
 
     /// A unit fails.
@@ -63,7 +63,7 @@ extension CheckedScheduler {
         handle(.unitFailed(lease.unit, lease.attempt, by: executor, UnitFailure(kind: kind, message: message)))
     }
 
-    /// A scheduler with one job and some ordinary workers, which hold their first units.
+    /// A scheduler with one job and some ordinary workers that hold their first units.
     static func running(_ job: SmallJob = SmallJob(), workers: [WorkerID] = ["w1"]) throws -> CheckedScheduler {
         var scheduler = CheckedScheduler()
         _ = try scheduler.submit(job)
@@ -243,7 +243,7 @@ extension CheckedScheduler {
     }
 
     @Test func `within a job the unit with the longest way to the end goes first`() throws {
-        // Units 0–3 are factors of 24 rows; a sum of parts makes the way of a giant factor longer.
+        // Units 0–3 are factors of 24 rows; a sum of parts lengthens the path of a giant factor.
         let plan = try SmallJob(layers: 2).plan()
         #expect(plan.units[0].cost.nominalSeconds == plan.units[3].cost.nominalSeconds)
         var scheduler = CheckedScheduler()

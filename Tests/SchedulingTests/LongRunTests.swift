@@ -3,7 +3,7 @@ import JobPlan
 import Scheduling
 import Testing
 
-/// What a scheduler that runs for months must not gather, and whom it must not forget.
+/// A scheduler that runs for months: what it must not accumulate, and which units it must not starve.
 struct LongRunTests {
     private static let MiB: UInt64 = 1 << 20
 
@@ -82,13 +82,13 @@ struct LongRunTests {
 
     // MARK: - Waiting
 
-    /// One worker's factor is asked of the coordinator by another, whose unit then waits for a full disk.
+    /// A worker asks the coordinator for another worker's factor, and its unit then waits for a full disk.
     @Test func `a unit that waits for a blob which the coordinator has still to collect keeps its lease`() throws {
         var scheduler = CheckedScheduler()
         _ = try scheduler.submit(SmallJob(tasks: 2, outputs: ["regularizer"]))
         _ = scheduler.handle(.workerJoined("w1", WorkerCapacity(lanes: 4, memoryBytes: 1 << 30)))
         for unit in 0...3 { _ = scheduler.finish(.of(unit), by: .worker("w1")) }
-        // The sums of the layer are under way where its factors are; one asks for a factor that is not there any more.
+        // The layer's sum is in progress at the home of its factors, and asks for a factor that is gone there.
         let sum = LeasedUnit.of(4)
         _ = scheduler.start(sum, by: "w1")
         _ = scheduler.handle(.blobWanted(.named("job-1/0")))
@@ -100,7 +100,7 @@ struct LongRunTests {
             #expect(scheduler.handle(.deadlineReached).records == [])
         }
         #expect(scheduler.scheduler.status(of: "job-1")?.pauseReason == "the disk is full")
-        // Once it is there the unit has to come forward again.
+        // After the factor arrived, the unit must make progress again.
         _ = scheduler.store(.of(0))
         #expect(scheduler.scheduler.status(of: "job-1")?.pauseReason == nil)
         var records: [JournalRecord] = []
@@ -169,9 +169,9 @@ struct LongRunTests {
             notices(scheduler.handle(.workerJoined("w2", WorkerCapacity(lanes: 1, memoryBytes: 2 * Self.MiB)))) == 1)
     }
 
-    /// The wide job's units need all of the worker's memory, which the narrow jobs' always have a part of.
+    /// The wide job's units need all of the worker's memory; the narrow jobs' units always use a part of it.
     ///
-    /// Of each narrow layer the first unit goes past it; the second follows at home.
+    /// The first unit of each narrow layer passes the wide unit; the second one follows at home.
     @Test func `a large unit is not passed over by small ones for ever`() throws {
         var settings = SchedulerSettings()
         settings.passesMax = 3
@@ -200,7 +200,7 @@ struct LongRunTests {
 
     // MARK: - What workers say
 
-    /// The state was restored from a backup, or emptied, and a worker still computes for a job that was given since.
+    /// The state was restored from a backup or emptied, and a worker still computes for a job of the earlier state.
     @Test func `a result for another job of the same name is not taken`() throws {
         var scheduler = CheckedScheduler()
         let job = SmallJob()
@@ -215,7 +215,7 @@ struct LongRunTests {
             let lease = LeasedUnit(LeasedUnit.of(0).unit, strange)
             #expect(scheduler.finish(lease, by: .worker("w2"), result: .named("strange")).records == [])
         }
-        // Of an earlier life of this coordinator.
+        // An attempt from before a restart of this coordinator.
         let late = LeasedUnit(LeasedUnit.of(0).unit, first.next.next.next)
         #expect(scheduler.finish(late, by: .worker("w2")).records.count == 1)
     }

@@ -4,9 +4,9 @@ import Testing
 
 @testable import Scheduling
 
-/// Inputs and files that are lost again and again.
+/// Inputs and files that are lost repeatedly.
 @Suite struct LossTests {
-    /// A job whose factors are made and stored, so that its file is being written.
+    /// A job whose factors are made and stored, and whose file is being written.
     private func schedulerWithFileUnderWay() throws -> CheckedScheduler {
         var scheduler = try CheckedScheduler.running()
         for unit in 0..<2 { _ = scheduler.finish(.of(unit), by: .worker("w1")) }

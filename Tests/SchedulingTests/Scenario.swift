@@ -3,9 +3,9 @@ import JobPlan
 import Scheduling
 import Testing
 
-/// A scenario file: blocks of commands, `----`, what the scheduler answers; blank lines between blocks.
+/// A scenario file: blocks of commands, `----`, and the scheduler's answers; blank lines separate blocks.
 ///
-/// The form is that of etcd-io/raft's interaction tests: the files are read as documents and reviewed as diffs.
+/// The form is that of etcd-io/raft's interaction tests. The files are read as documents and reviewed as diffs.
 struct Scenario {
     /// A block of a scenario file.
     struct Block: Equatable {
@@ -36,7 +36,7 @@ struct Scenario {
         return blocks
     }
 
-    /// A file's text with the answers that the scheduler gives today.
+    /// A file's text with the scheduler's present answers.
     static func text(of blocks: [Block]) -> String {
         blocks.map { block in
             let lines = block.comments + block.commands
@@ -46,7 +46,7 @@ struct Scenario {
 
     private var scheduler = CheckedScheduler()
     private var deadline: SchedulerInstant?
-    /// What was asked of somebody and not answered, in the order of asking.
+    /// Unanswered requests, in the order of asking.
     private var outstanding: [Request] = []
     private var plans: [JobID: JobPlan] = [:]
 
@@ -67,13 +67,13 @@ struct Scenario {
         }
     }
 
-    /// A command that the scenario language does not have.
+    /// A command that is not in the scenario language.
     struct UnknownCommand: Error { var line: String }
 
-    /// Carries out a command.
+    /// Executes a command.
     ///
-    /// - Returns: The scheduler's answer, a line an effect.
-    /// - Throws: ``UnknownCommand``, or what planning a job throws.
+    /// - Returns: The scheduler's answer, one line for each effect.
+    /// - Throws: ``UnknownCommand``, or an error of planning a job.
     mutating func run(_ line: String) throws -> [String] {
         var words = line.split(separator: " ").map(String.init)
         let verb = words.removeFirst()
@@ -238,7 +238,7 @@ struct Scenario {
         }
     }
 
-    /// The coordinator dies and starts again; the first event of its new life shows what it does.
+    /// Restarts the coordinator; the first event afterwards shows its actions.
     private mutating func restart(keepsStore: Bool) -> [String] {
         scheduler.checkReplay()
         (outstanding, deadline) = ([], nil)
@@ -246,7 +246,7 @@ struct Scenario {
         return ["\(count) records folded"] + show(scheduler.restart(keepsStore: keepsStore))
     }
 
-    /// Everything that was asked for is done, in that order, until nothing is left.
+    /// Does everything that was asked for, in that order, until nothing is left.
     private mutating func rest() -> [String] {
         var lines: [String] = []
         while let request = outstanding.first {

@@ -1,10 +1,10 @@
 import Foundation
 import Testing
 
-/// The scheduler's answers to whole stories, told in `Scenarios/*.txt`.
+/// The scheduler's answers to whole scenarios in `Scenarios/*.txt`.
 ///
-/// `REWRITE_SCENARIOS=1 swift test --filter ScenarioTests` records what the scheduler answers today, and fails: commit
-/// a changed file only if you understand what changed it.
+/// `REWRITE_SCENARIOS=1 swift test --filter ScenarioTests` records the scheduler's present answers, and fails. Commit a
+/// changed file only if you understand the change.
 @Suite struct ScenarioTests {
     private static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .appendingPathComponent("Scenarios")

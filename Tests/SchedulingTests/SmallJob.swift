@@ -3,7 +3,7 @@ import JobPlan
 import LinearAlgebra
 import Scheduling
 
-/// A job whose plan is small enough to be read in a scenario.
+/// A job with a plan that is small enough to read in a scenario.
 ///
 /// One task and one layer give four units: 0 and 1, the factors A and B, for workers; 2, their file, and 3, the
 /// publication, for the coordinator. All rows are F32, and both sides of a layer cost the same.
@@ -17,14 +17,14 @@ struct SmallJob {
     var parts = 1
     /// Rows and columns of every factor.
     var dimension = 4
-    /// Rows of every capture; so many that a factor takes longer than its way through the network.
+    /// Rows of every capture; enough that a factor takes longer than its transfer.
     var rows = 1024
-    /// Which captures the tasks have; jobs with the same ones share what is computed from them.
+    /// The captures of the tasks; jobs with equal captures share what is computed from them.
     var captures: String?
-    /// What the job writes: `factors`, and for two tasks or more also `regularizer` and `inverses`.
+    /// The job's outputs: `factors`, and for two or more tasks also `regularizer` and `inverses`.
     var outputs = ["factors"]
 
-    /// What the scheduler remembers of the job.
+    /// The job's header.
     var header: JobHeader {
         JobHeader(
             id: id,
@@ -38,7 +38,7 @@ struct SmallJob {
 
     /// The job's plan.
     ///
-    /// - Throws: ``JobRefusal`` for numbers that make no job.
+    /// - Throws: ``JobRefusal`` for impossible numbers.
     func plan() throws -> JobPlan {
         let spec = try JobSpec(yaml: yaml, fileName: "job.yaml")
         let multiplyAdds = Double(dimension * dimension * rows)
@@ -50,9 +50,9 @@ struct SmallJob {
         return try JobPlan(spec: spec, inventory: inventory(of: spec.tasks.map(\.name)), limits: limits)
     }
 
-    /// The key of a unit without inputs; the coordinator's have none.
+    /// The key of a unit without inputs; the coordinator's units have none.
     ///
-    /// - Throws: ``JobRefusal`` for numbers that make no job.
+    /// - Throws: ``JobRefusal`` for impossible numbers.
     func key(of unit: UnitIndex) throws -> UnitKey? {
         let plan = try plan()
         return plan.key(of: plan.units[unit.position]) { _ in nil }
@@ -125,7 +125,7 @@ struct SmallJob {
 }
 
 extension BlobDigest {
-    /// A digest that holds a short text, so that it can be read again in a scenario.
+    /// A digest that contains a short text, so that a scenario can show it.
     static func named(_ text: String) -> BlobDigest {
         let bytes = Array(text.utf8.prefix(byteCount))
         guard let digest = BlobDigest(bytes: bytes + [UInt8](repeating: 0, count: byteCount - bytes.count)) else {
@@ -134,24 +134,24 @@ extension BlobDigest {
         return digest
     }
 
-    /// The text of a digest made from one.
+    /// The text in such a digest.
     var name: String { String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
 }
 
 extension BlobReference {
-    /// A blob that is told from others by its name.
+    /// A blob identified by a name.
     static func named(_ text: String) -> BlobReference { BlobReference(digest: .named(text), byteCount: 1) }
 }
 
 extension UnitResult {
-    /// A result that is told from others by its name: its first blob has it, the others have a number behind it.
+    /// A result identified by a name: its first blob has the name, the others have the name with a number.
     static func named(_ text: String, blobs: Int = 1) -> UnitResult {
         UnitResult(blobs: (0..<blobs).map { .named($0 == 0 ? text : "\(text).\($0)") })
     }
 }
 
 extension WorkerCapacity {
-    /// A worker as the scenarios mean it when they say nothing else: one lane, 1 GiB.
+    /// The scenarios' default worker: one lane, 1 GiB.
     static let ordinary = WorkerCapacity(lanes: 1, memoryBytes: 1 << 30)
 }
 

@@ -3,7 +3,7 @@ import JobPlan
 import Scheduling
 import Testing
 
-/// Workers that come, are heard, differ, and go.
+/// Workers that join, are heard, differ, and leave.
 @Suite struct WorkerDialogueTests {
     private static let MiB: UInt64 = 1 << 20
 
@@ -175,7 +175,7 @@ import Testing
         #expect(effects.orders.first == .lease("w2", .of(0, attempt: 2)))
     }
 
-    /// w2 computes for an hour with the failed unit behind it; w1 has nothing to do and fails at once.
+    /// w2 computes for an hour with the failed unit behind it; w1 is idle and fails at once.
     @Test func `a unit is not taken back by the worker that failed it`() throws {
         var scheduler = try CheckedScheduler.running(workers: ["w1", "w2"])
         _ = scheduler.start(.of(1, attempt: 2), by: "w2")
@@ -183,7 +183,7 @@ import Testing
         #expect(scheduler.fail(.of(0), by: .worker("w1")).orders == [.lease("w2", .of(0, attempt: 2))])
         #expect(scheduler.handle(.workerHeard("w1")).orders == [])
         #expect(scheduler.scheduler.workerStatuses.map(\.leasedUnits) == [0, 2])
-        // Once it has failed there too, anybody may try again.
+        // After a failure there too, any worker may try again.
         let effects = scheduler.fail(.of(0, attempt: 2), by: .worker("w2"))
         #expect(effects.orders == [.lease("w1", .of(0, attempt: 3))])
     }
@@ -204,7 +204,7 @@ import Testing
         #expect(scheduler.fail(.of(0), by: .worker("w2")).endedJobs == ["job-1"])
     }
 
-    /// What was finished with it stays finished; and nothing is made again that nobody reads.
+    /// Finished units that used the blobs stay finished, and nothing is made again that nobody reads.
     @Test func `a result whose blobs are gone after a restart is computed again when it is read`() throws {
         var scheduler = try CheckedScheduler.running()
         for unit in 0...1 { _ = scheduler.finish(.of(unit), by: .worker("w1")) }
@@ -273,8 +273,8 @@ import Testing
         _ = scheduler.handle(.workerJoined("big", WorkerCapacity(lanes: 3, memoryBytes: 1 << 40)))
         _ = scheduler.handle(.workerJoined("small", WorkerCapacity(lanes: 1, memoryBytes: 1 << 40)))
         let orders = try scheduler.submit(SmallJob(layers: 2)).orders
-        // 0/3 and 0/1 are equal and the first comes first; then 1/3 stands against 0/1, and so on. The last unit
-        // belongs to a layer that is at home with the small one, whose only lane is taken.
+        // 0/3 and 0/1 are equal, so the first comes first; then 1/3 is compared with 0/1, and so on. The last unit
+        // belongs to a layer that is at home on the small worker, whose only lane is busy.
         #expect(
             orders == [
                 .lease("big", .of(0)), .lease("small", .of(2)), .lease("big", .of(1)), .lease("big", .of(3)),
@@ -287,7 +287,7 @@ import Testing
         _ = try scheduler.submit(SmallJob(id: "small", dimension: 4))
         _ = try scheduler.submit(SmallJob(id: "large", dimension: 400))
         _ = scheduler.handle(.workerJoined("w1", .ordinary))
-        // w1 holds small/0 and behind it small/1 and large/0; large/1 is left for w2, which has a lane more.
+        // w1 holds small/0, then small/1 and large/0; large/1 is left for w2, which has one more lane.
         let effects = scheduler.handle(.workerJoined("w2", WorkerCapacity(lanes: 2, memoryBytes: 1 << 30)))
         #expect(
             effects.orders == [
