@@ -1,29 +1,29 @@
 public import Identifiers
 public import SystemPackage
 
-/// A blob of a store whose bytes cannot be had any more.
+/// A blob of a store that can no longer be read.
 ///
-/// The store has removed it when this is told: whoever needs the bytes makes or fetches them again.
+/// The store has already removed it. Whoever needs the bytes makes or fetches them again.
 public struct BlobLoss: Error, Equatable, Sendable, CustomStringConvertible {
-    /// How a loss shows.
+    /// How the loss was noticed.
     public enum Fault: Equatable, Sendable {
         /// The file is gone.
         case vanished
-        /// Something that is no file has its name.
+        /// Something other than a file has its name.
         case noFile
-        /// The file has another size.
+        /// The file has the wrong size.
         case size(expected: Int, found: Int)
-        /// The bytes are not those that the name stands for.
+        /// The bytes do not match the name.
         case otherBytes(found: BlobDigest)
         /// The system refuses to read the file.
         case unreadable(call: String, code: Errno)
     }
 
-    /// The blob; `nil` for a directory of blobs, whose names are not known.
+    /// The blob; `nil` for a directory of blobs with unknown names.
     public let digest: BlobDigest?
-    /// Where it lay.
+    /// The path of the file or directory.
     public let path: FilePath
-    /// How the loss showed.
+    /// How the loss was noticed.
     public let fault: Fault
 
     init(_ digest: BlobDigest?, at path: FilePath, _ fault: Fault) {
@@ -52,7 +52,7 @@ public struct BlobLoss: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension BlobLoss.Fault {
-    /// How a failed call shows that a file is lost; `nil` where the process or the machine is to blame.
+    /// The fault of a failed call; `nil` when the process or the machine is the cause.
     init?(call: String, code: Errno) {
         switch code {
         case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .interrupted, .resourceTemporarilyUnavailable:

@@ -3,34 +3,34 @@ public import Identifiers
 import Synchronization
 public import SystemPackage
 
-/// A directory of blobs, each named by the SHA-256 of its bytes; the same bytes are kept once.
+/// A directory of blobs, each named by the SHA-256 of its bytes; equal bytes are stored once.
 ///
-/// The directory belongs to one process, which holds a lock on it. In it:
-/// - `incoming/`: what is being written; removed when the store is opened.
-/// - `pending/ab/abcd…`: whole blobs that a power failure may still damage. They are hashed again when the store is
-///   opened, and removed if they are not what their name says.
+/// The directory belongs to one process, which holds a lock on it. It contains:
+/// - `incoming/`: blobs that are being written; emptied when the store is opened.
+/// - `pending/ab/abcd…`: whole blobs that a power failure may still damage. They are hashed when the store is opened,
+///   and removed if they do not match their names.
 /// - `durable/ab/abcd…`: blobs that survive a power failure.
 /// - `format`: the version of this layout.
 ///
-/// **What lies on the disk is not believed.** A blob that turns out to be damaged, cut, unreadable or gone is removed
-/// as soon as that shows, and told in ``losses``: it counts as never stored. What is read through
-/// ``blob(_:byteCount:)`` is hashed in the same pass.
+/// **The store does not trust the disk.** A blob that is found damaged, truncated, unreadable or missing is removed at
+/// once and reported in ``losses``; it counts as never stored. Reads through ``blob(_:byteCount:)`` are hashed in the
+/// same pass.
 ///
-/// The directories of two digits are made when a blob needs them: most stores live for one short job.
+/// The directories of two digits are made when a blob needs them, because most stores live for one short job.
 ///
-/// **Durability is in groups.** ``BlobWriter/finish(expecting:)`` does not call fsync: a blob alone is worthless to a
-/// coordinator before the journal names it, and an fsync a blob would make the disk the bottleneck. The coordinator
-/// calls ``makeDurable()`` once for all blobs of a journal transaction, BEFORE it commits the transaction; so a blob
-/// that the journal names exists whole after any crash.
+/// **Durability is in groups.** ``BlobWriter/finish(expecting:)`` does not call fsync. A blob alone is worthless to a
+/// coordinator before the journal names it, and one fsync for each blob would make the disk the bottleneck. The
+/// coordinator calls ``makeDurable()`` once for all blobs of a journal transaction, BEFORE it commits the transaction.
+/// So a blob that the journal names is whole after any crash.
 ///
-/// Safe to use from any thread. The internal lock is held for calls on single names, never while bytes are read,
+/// Safe to use from any thread. The internal lock is held for calls on single names, but never while bytes are read,
 /// written or made durable.
 public final class BlobStore: Sendable {
     /// The store's directory.
     public let directory: FilePath
-    /// The blobs that were lost: one element each, those of the opening included.
+    /// The lost blobs, including those found when the store was opened; one element each.
     ///
-    /// Bound: the latest ``lossesMax`` that nobody has taken.
+    /// Bound: the latest ``lossesMax`` that nobody has read.
     public let losses: AsyncStream<BlobLoss>
     private static let lossesMax = 4096
 
@@ -43,7 +43,7 @@ public final class BlobStore: Sendable {
         var byteCounts: [BlobDigest: Int] = [:]
         var pending: Set<BlobDigest> = []
         var byteCount = 0
-        /// Directories made in `durable/`, and how many of them, the first, have durable names.
+        /// The number of directories made in `durable/`, and how many of the first ones have durable names.
         var directoriesMade = 0
         var directoriesDurable = 0
 
@@ -59,13 +59,13 @@ public final class BlobStore: Sendable {
         }
     }
 
-    /// Opens a store, makes its directories where they are missing, and removes what a crash left unfinished.
+    /// Opens a store, makes its missing directories, and removes what a crash left unfinished.
     ///
-    /// What cannot be read is lost, and no reason not to open.
+    /// Unreadable blobs are lost, but do not prevent opening.
     ///
     /// - Throws: ``BlobStoreError/inUse(directory:)`` if another process has it open,
-    ///   ``BlobStoreError/format(directory:_:)`` if another version made it, or the failed call; blobs in the store are
-    ///   kept.
+    ///   ``BlobStoreError/format(directory:_:)`` if another version made it, or the failed call; the store keeps its
+    ///   blobs.
     public init(opening directory: FilePath) throws(BlobStoreError) {
         let layout = BlobStoreLayout(directory: directory)
         try layout.createDirectories()
@@ -103,7 +103,7 @@ public final class BlobStore: Sendable {
         try BlobWriter(store: self, path: layout.newIncoming())
     }
 
-    /// Stores bytes that are in memory; bytes that the store holds are not written again.
+    /// Stores bytes in memory; bytes that the store already holds are not written again.
     ///
     /// - Throws: ``BlobStoreError``; the store is unchanged.
     @discardableResult
@@ -115,20 +115,20 @@ public final class BlobStore: Sendable {
         return try writer.finish(expecting: digest)
     }
 
-    /// Gives a finished file its name, or removes it if the store has the blob.
+    /// Gives a finished file its name, or removes it if the store already has the blob.
     func adopt(_ incoming: FilePath, as digest: BlobDigest, byteCount: Int) throws(BlobStoreError) {
         try contents.withLock { (contents: inout Contents) throws(BlobStoreError) in
             if contents.byteCounts[digest] != nil {
                 _ = try StoreDirectory.remove(incoming)
                 return
             }
-            // Not counted on: a power failure may take a pending blob with its directory.
+            // The count is not needed: a power failure may take a pending blob and its directory.
             var made = 0
             let (destination, fan) = (layout.pending(digest), layout.fan(of: digest, below: layout.pendingRoot))
             do throws(BlobStoreError) {
                 try StoreDirectory.rename(incoming, to: destination, in: fan, countingMade: &made)
             } catch {
-                // Something else may have taken the name, or that of its directory.
+                // Something else may have the file's name, or its directory's.
                 if StoreDirectory.byteCount(ofFileAt: fan) != nil { StoreDirectory.discard(fan) }
                 StoreDirectory.discard(destination)
                 try StoreDirectory.rename(incoming, to: destination, in: fan, countingMade: &made)
@@ -137,13 +137,13 @@ public final class BlobStore: Sendable {
         }
     }
 
-    /// Makes every blob finished so far survive a power failure, with one fsync a blob and one a directory, and one
+    /// Makes every blob finished so far survive a power failure: one fsync for each blob and each directory, and one
     /// more when directories were made.
     ///
-    /// A blob that the disk refuses is lost, because a second fsync would report success for pages that are lost; so is
-    /// one that is gone. Neither is a failure: what speaks of a blob does not promise its bytes.
+    /// A blob that the disk refuses is lost, because a second fsync would report success for lost pages. A missing blob
+    /// is lost too. Neither is a failure, because a record that names a blob does not promise its bytes.
     ///
-    /// - Throws: ``BlobStoreError``, the first failure; the other blobs are durable, or will be with the next call.
+    /// - Throws: ``BlobStoreError``, the first failure; the other blobs are durable, or will be after the next call.
     public func makeDurable() throws(BlobStoreError) {
         let group = contents.withLock { $0.pending }
         var firstError: BlobStoreError?
@@ -176,7 +176,7 @@ public final class BlobStore: Sendable {
         if let firstError { throw firstError }
     }
 
-    /// Also waits for those that another call made and has not made durable yet: a blob of this call may lie there.
+    /// Also covers directories of other calls that are not durable yet, because a blob of this call may be in one.
     private func synchronizeNewDirectories() throws(BlobStoreError) {
         let (made, durable) = contents.withLock { ($0.directoriesMade, $0.directoriesDurable) }
         guard made > durable else { return }
@@ -207,18 +207,18 @@ public final class BlobStore: Sendable {
         contents.withLock { $0.byteCounts[digest] }
     }
 
-    /// Bytes of all blobs, without what is being written.
+    /// Bytes of all blobs, without those being written.
     public var bytesInUse: Int { contents.withLock { $0.byteCount } }
 
     /// All blobs in the store, in no order.
     public var digests: [BlobDigest] { contents.withLock { Array($0.byteCounts.keys) } }
 
-    /// All blobs in the store with their sizes, in no order; no file is looked at.
+    /// All blobs in the store with their sizes, in no order; reads no file.
     public var blobs: [(digest: BlobDigest, byteCount: Int)] {
         contents.withLock { contents in contents.byteCounts.map { (digest: $0.key, byteCount: $0.value) } }
     }
 
-    /// Where a blob lies, for messages; nil if the store does not hold it.
+    /// The path of a blob, for messages; nil if the store does not hold it.
     public func path(of digest: BlobDigest) -> FilePath? {
         contents.withLock { contents in
             contents.byteCounts[digest] == nil ? nil : path(of: digest, contents)
@@ -229,24 +229,24 @@ public final class BlobStore: Sendable {
         contents.pending.contains(digest) ? layout.pending(digest) : layout.durable(digest)
     }
 
-    /// Bytes that are free on the store's file system for this process.
+    /// The free bytes of the store's file system for this process.
     ///
     /// - Throws: ``BlobStoreError/callFailed(path:call:code:)``.
     public func freeByteCount() throws(BlobStoreError) -> UInt64 {
         try StoreDirectory.byteCounts(directory).free
     }
 
-    /// The bytes of the store's file system: all of them, and those that are free for this process.
+    /// The bytes of the store's file system: the total, and the free ones for this process.
     ///
     /// - Throws: ``BlobStoreError/callFailed(path:call:code:)``.
     public func fileSystemByteCounts() throws(BlobStoreError) -> (total: UInt64, free: UInt64) {
         try StoreDirectory.byteCounts(directory)
     }
 
-    /// A blob to be read in one pass that proves it.
+    /// A blob for reading in one pass that verifies it.
     ///
-    /// - Throws: ``BlobStoreError/missing(directory:digest:)``, or ``BlobStoreError/lost(_:)`` when the file has not
-    ///   the size that is expected.
+    /// - Throws: ``BlobStoreError/missing(directory:digest:)``, or ``BlobStoreError/lost(_:)`` when the file does not
+    ///   have the expected size.
     public func blob(_ digest: BlobDigest, byteCount: Int) throws(BlobStoreError) -> VerifiedBlob {
         guard let found = self.byteCount(of: digest) else { throw .missing(directory: directory, digest: digest) }
         if found != byteCount, try verify(digest) == true {
@@ -255,8 +255,8 @@ public final class BlobStore: Sendable {
         return VerifiedBlob(digest, byteCount: byteCount, in: self)
     }
 
-    /// Fills `destination` with a blob's bytes from `offset` on, as they are on the disk; ``blob(_:byteCount:)`` reads
-    /// bytes that are proved.
+    /// Fills `destination` with a blob's bytes from `offset` on, unverified; ``blob(_:byteCount:)`` reads verified
+    /// bytes.
     ///
     /// - Throws: ``BlobStoreError/missing(directory:digest:)``, ``BlobStoreError/lost(_:)``,
     ///   ``BlobStoreError/rangeOutside(digest:start:count:byteCount:)`` or the failed call; `destination` then holds a
@@ -278,12 +278,12 @@ public final class BlobStore: Sendable {
         guard read == count else { throw lose(digest, .size(expected: byteCount, found: offset + read)) }
     }
 
-    /// Hashes a blob's bytes anew, as they are on the disk now; one that is damaged is lost.
+    /// Hashes a blob's current bytes; a damaged blob is lost.
     ///
     /// - Parameters:
     ///   - digest: The blob.
-    ///   - goesOn: Asked after every block; false ends the hashing.
-    /// - Returns: True; nil when `goesOn` ended it.
+    ///   - goesOn: Called after every block; false stops the hashing.
+    /// - Returns: True; nil when `goesOn` stopped it.
     /// - Throws: ``BlobStoreError/missing(directory:digest:)``, ``BlobStoreError/lost(_:)`` or the failed call.
     @discardableResult
     public func verify(
@@ -304,7 +304,7 @@ public final class BlobStore: Sendable {
         let byteCount: Int
     }
 
-    /// Opens under the lock, so that the name cannot move between the look and the open.
+    /// Opens under the lock, so that the file cannot be renamed between look-up and opening.
     private func openBlob(_ digest: BlobDigest) throws(BlobStoreError) -> OpenBlob? {
         do throws(BlobStoreError) {
             return try contents.withLock { (contents: inout Contents) throws(BlobStoreError) -> OpenBlob? in
@@ -319,7 +319,7 @@ public final class BlobStore: Sendable {
 
     // MARK: - Losses
 
-    /// What a failure to read a blob means: that the blob is lost, or something that is not its fault.
+    /// The error after a failed read: the blob's loss, or the failure itself when the blob is not its cause.
     private func lossOrFailure(of digest: BlobDigest, _ error: BlobStoreError) -> BlobStoreError {
         guard case .callFailed(_, let call, let code) = error, let fault = BlobLoss.Fault(call: call, code: code) else {
             return error
@@ -327,7 +327,7 @@ public final class BlobStore: Sendable {
         return lose(digest, fault)
     }
 
-    /// Removes a blob that is not what its name says, tells of it, and gives the error for whoever met it.
+    /// Removes a blob that does not match its name, reports the loss, and returns the error for the caller.
     func lose(_ digest: BlobDigest, _ fault: BlobLoss.Fault) -> BlobStoreError {
         let place = contents.withLock { (contents: inout Contents) -> FilePath? in
             guard contents.byteCounts[digest] != nil else { return nil }
@@ -346,7 +346,7 @@ public final class BlobStore: Sendable {
 
     /// Removes a blob; false if the store does not hold it.
     ///
-    /// Reads that have begun go on.
+    /// Reads in progress continue.
     ///
     /// - Throws: ``BlobStoreError/callFailed(path:call:code:)``; the blob is then kept.
     @discardableResult
@@ -355,7 +355,7 @@ public final class BlobStore: Sendable {
             guard contents.byteCounts[digest] != nil else { return false }
             let file = path(of: digest, contents)
             do throws(BlobStoreError) { _ = try StoreDirectory.remove(file) } catch {
-                // No file of ours: something else has taken the name.
+                // Something other than our file has the name.
                 StoreDirectory.discard(file)
                 guard !StoreDirectory.exists(file) else { throw error }
             }
@@ -364,9 +364,9 @@ public final class BlobStore: Sendable {
         }
     }
 
-    /// Removes every blob that is not named; returns how many that were.
+    /// Removes every blob that is not in the list; returns their number.
     ///
-    /// - Throws: ``BlobStoreError/callFailed(path:call:code:)``; some blobs may be gone, none that is named.
+    /// - Throws: ``BlobStoreError/callFailed(path:call:code:)``; some blobs may be removed, but none in the list.
     @discardableResult
     public func removeAll(except kept: Set<BlobDigest>) throws(BlobStoreError) -> Int {
         var count = 0

@@ -1,26 +1,30 @@
 public import Identifiers
 public import SystemPackage
 
-/// What can go wrong between a store and its disk.
+/// Errors between a store and its disk.
 public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Another process has the directory open as its store.
     case inUse(directory: FilePath)
     /// A system call failed; `call` names it and `code` carries the kernel's reason.
     case callFailed(path: FilePath, call: String, code: Errno)
-    /// The file system or the quota has no room left. Blobs that were finished before are untouched.
+    /// The file system or the quota is full.
+    ///
+    /// Blobs that were finished before are intact.
     case diskFull(path: FilePath, call: String)
-    /// The store holds no blob of that digest.
+    /// The store does not hold the blob.
     case missing(directory: FilePath, digest: BlobDigest)
-    /// The bytes written have another digest than the writer was told to expect. They were removed.
+    /// The written bytes do not have the expected digest.
+    ///
+    /// They were removed.
     case digestMismatch(directory: FilePath, expected: BlobDigest, found: BlobDigest)
-    /// A read outside a blob.
+    /// A read goes beyond a blob.
     case rangeOutside(digest: BlobDigest, start: Int, count: Int, byteCount: Int)
-    /// A blob of the store cannot be read any more; it was removed.
+    /// A blob of the store can no longer be read; it was removed.
     case lost(BlobLoss)
-    /// The directory is the store of another version, or of another program.
+    /// The directory is the store of another version or of another program.
     case format(directory: FilePath, FormatProblem)
 
-    /// The blob that is not to be had, where the error is about one: it has to be made or fetched again.
+    /// The unavailable blob that the error is about, if any; it must be made or fetched again.
     public var lostBlob: BlobDigest? {
         switch self {
         case .lost(let loss): loss.digest
@@ -50,7 +54,7 @@ public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible 
         }
     }
 
-    /// Whether the same call may succeed later without a change to its arguments: room was made, the blob came back.
+    /// Whether the same call may succeed later, for example when there is room again or the blob is back.
     public var isRetriable: Bool {
         switch self {
         case .inUse, .callFailed, .diskFull, .missing, .digestMismatch, .lost: true

@@ -3,10 +3,10 @@ import Glibc
 public import Identifiers
 import SystemPackage
 
-/// Where a store keeps what: the names below its directory.
+/// The names below a store's directory.
 struct BlobStoreLayout: Sendable {
     let directory: FilePath
-    /// The directory whose entries are the directories of ``durable(_:)``.
+    /// The parent of the directories of ``durable(_:)``.
     let durableRoot: FilePath
     /// The same for ``pending(_:)``.
     let pendingRoot: FilePath
@@ -25,15 +25,16 @@ struct BlobStoreLayout: Sendable {
     func durable(_ digest: BlobDigest) -> FilePath { Self.path(of: digest, below: durableRoot) }
     func pending(_ digest: BlobDigest) -> FilePath { Self.path(of: digest, below: pendingRoot) }
 
-    /// A new name for bytes whose digest is not known yet.
+    /// A new name for bytes with an unknown digest.
     func newIncoming() -> FilePath {
         incomingRoot.appending(String(UInt64.random(in: .min ... .max), radix: 16))
     }
 
-    /// Two hexadecimal digits spread the names over 256 directories, so that none grows beyond what file systems like.
+    /// Two hexadecimal digits spread the names over 256 directories, so that none becomes too large for the file
+    /// system.
     ///
-    /// Each is made with the first blob that belongs there. The text is put together at once, since every step over a
-    /// path's components looks at all of them, and paths are wanted several times a blob.
+    /// Each directory is made with its first blob. The text is built in one step, because each operation on a path's
+    /// components scans all of them, and each blob needs several paths.
     private static func path(of digest: BlobDigest, below root: FilePath) -> FilePath {
         let name = digest.description
         return FilePath("\(root.string)/\(name.prefix(fanDigits))/\(name)")
@@ -44,9 +45,9 @@ struct BlobStoreLayout: Sendable {
         FilePath("\(root.string)/\(digest.description.prefix(Self.fanDigits))")
     }
 
-    /// Makes the directories of each part, and durable what a process before this one made and could not tell any more.
+    /// Makes the directories of each part, and makes directories durable that an earlier process left undurable.
     ///
-    /// Something else that has the name of one of them is set aside.
+    /// Anything else that has one of these names is set aside.
     func createDirectories() throws(BlobStoreError) {
         for path in [incomingRoot, pendingRoot, durableRoot] {
             try StoreDirectory.create(path)
@@ -59,8 +60,9 @@ struct BlobStoreLayout: Sendable {
         try StoreDirectory.synchronize(directory)
     }
 
-    /// Refuses a directory of another version; states this one's where none is stated, or where it is damaged: blobs
-    /// prove themselves.
+    /// Refuses a directory of another version.
+    ///
+    /// States this version where none is stated or the statement is damaged, because blobs verify themselves.
     ///
     /// - Throws: ``BlobStoreError/format(directory:_:)`` or the failed call.
     func claimFormat() throws(BlobStoreError) {
@@ -80,7 +82,7 @@ struct BlobStoreLayout: Sendable {
             let file = try StoreFile(opening: written, flags: O_WRONLY | O_CREAT | O_TRUNC)
             try file.write(Array("\(FormatVersion.blobs)\n".utf8).span.bytes, at: 0)
         } catch .diskFull {
-            // Room may come; the next opening states it.
+            // There may be room later; the next opening states the version.
             StoreDirectory.discard(written)
             return
         }
@@ -107,10 +109,11 @@ struct BlobStoreLayout: Sendable {
         try Self.blobs(below: durableRoot, &lost)
     }
 
-    /// Blobs that were finished but not made durable before the store was last closed, hashed again; what does not
-    /// match its name is removed.
+    /// Blobs that were finished but not durable when the store was last closed.
     ///
-    /// Not a loss of the disk's: a power failure may have taken their bytes.
+    /// They are hashed again, and removed if they do not match their names.
+    ///
+    /// Such a mismatch is not a loss by the disk: a power failure may have taken the bytes.
     func verifiedPendingBlobs(
         _ lost: inout [BlobLoss]
     ) throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
@@ -138,7 +141,9 @@ struct BlobStoreLayout: Sendable {
         name.count == fanDigits && name.allSatisfy { hexadecimalDigits.contains($0) }
     }
 
-    /// The blobs of one part, from their names and sizes; what cannot be one, though it is named so, is removed.
+    /// The blobs of one part, from names and sizes.
+    ///
+    /// Anything with a blob's name that is not a blob is removed.
     private static func blobs(
         below root: FilePath, _ lost: inout [BlobLoss]
     ) throws(BlobStoreError) -> [(digest: BlobDigest, byteCount: Int)] {
@@ -160,7 +165,9 @@ struct BlobStoreLayout: Sendable {
         return blobs
     }
 
-    /// The names in a directory of blobs; one that cannot be read is set aside, and its blobs are lost.
+    /// The names in a directory of blobs.
+    ///
+    /// An unreadable directory is set aside, and its blobs are lost.
     private static func names(in path: FilePath, _ lost: inout [BlobLoss]) throws(BlobStoreError) -> [String] {
         do throws(BlobStoreError) {
             return try StoreDirectory.names(in: path)
@@ -175,10 +182,12 @@ struct BlobStoreLayout: Sendable {
 }
 
 extension StoreFile {
-    /// Bytes read at a time when a file is hashed.
+    /// Bytes of one read when a file is hashed.
     private static var blockByteCount: Int { 1 << 20 }
 
-    /// The SHA-256 of the whole file; nil when `goesOn`, asked after every block, ended the reading.
+    /// The SHA-256 of the whole file.
+    ///
+    /// `goesOn` is called after every block; the result is nil when it stopped the reading.
     func digest(while goesOn: () -> Bool = { true }) throws(BlobStoreError) -> BlobDigest? {
         var hash = SHA256()
         var block = [UInt8](repeating: 0, count: Self.blockByteCount)
@@ -200,7 +209,7 @@ extension StoreFile {
 }
 
 extension BlobDigest {
-    /// Takes over a finished hash.
+    /// Takes a finished hash.
     init(_ digest: SHA256.Digest) {
         guard let value = BlobDigest(bytes: digest) else {
             preconditionFailure("SHA-256 gave \(SHA256.byteCount) bytes; a blob digest has \(BlobDigest.byteCount)")
@@ -208,7 +217,7 @@ extension BlobDigest {
         self = value
     }
 
-    /// The SHA-256 of bytes in memory: the digest that ``BlobStore/put(_:)`` names them by.
+    /// The SHA-256 of bytes in memory, the name under which ``BlobStore/put(_:)`` stores them.
     public init(hashing bytes: RawSpan) {
         var hash = SHA256()
         bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }

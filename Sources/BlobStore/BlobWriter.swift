@@ -3,7 +3,7 @@ import Glibc
 public import Identifiers
 import SystemPackage
 
-/// A blob whose bytes arrive in parts; hashed as they pass, named when the last one is there.
+/// A blob that is written in parts; it is hashed on the way, and named after the last part.
 ///
 /// For one task at a time. A writer that is dropped before ``finish(expecting:)`` leaves nothing behind.
 public final class BlobWriter {
@@ -25,8 +25,8 @@ public final class BlobWriter {
 
     /// Appends bytes; they are not kept.
     ///
-    /// - Throws: ``BlobStoreError``, with ``BlobStoreError/diskFull(path:call:)`` set apart; what was appended before
-    ///   still stands, and the same bytes may be appended again.
+    /// - Throws: ``BlobStoreError``, with ``BlobStoreError/diskFull(path:call:)`` as its own case; the bytes appended
+    ///   before are kept, and the same bytes may be appended again.
     public func append(_ bytes: RawSpan) throws(BlobStoreError) {
         try file.write(bytes, at: byteCount)
         bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
@@ -35,7 +35,7 @@ public final class BlobWriter {
 
     /// Puts the blob into the store.
     ///
-    /// See ``BlobStore`` for when it is durable. The writer is of no use afterwards.
+    /// ``BlobStore`` documents when it is durable. The writer cannot be used afterwards.
     ///
     /// - Parameter expected: the digest that the sender announced, or nil to accept any bytes.
     /// - Returns: the digest of the bytes.

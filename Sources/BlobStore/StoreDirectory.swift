@@ -1,9 +1,9 @@
 import Glibc
 import SystemPackage
 
-/// Calls on names rather than on open files.
+/// Calls on names instead of open files.
 enum StoreDirectory {
-    /// Makes a directory; one that exists is fine.
+    /// Makes a directory; an existing one is accepted.
     static func create(_ path: FilePath) throws(BlobStoreError) {
         guard path.withPlatformString({ mkdir($0, 0o777) }) != 0 else { return }
         let code = errno
@@ -41,7 +41,7 @@ enum StoreDirectory {
         guard result == 0 else { throw callFailed("rename", destination) }
     }
 
-    /// Renames into a directory that is made, and counted, when it is missing.
+    /// Renames into a directory; makes and counts the directory when it is missing.
     static func rename(
         _ source: FilePath, to destination: FilePath, in directory: @autoclosure () -> FilePath,
         countingMade count: inout Int
@@ -55,14 +55,14 @@ enum StoreDirectory {
         }
     }
 
-    /// Removes a file; false if it was not there.
+    /// Removes a file; false if it did not exist.
     static func remove(_ path: FilePath) throws(BlobStoreError) -> Bool {
         guard path.withPlatformString({ unlink($0) }) != 0 else { return true }
         guard errno == ENOENT else { throw callFailed("unlink", path) }
         return false
     }
 
-    /// Whether something has a name, whatever it is.
+    /// Whether anything has the name.
     static func exists(_ path: FilePath) -> Bool {
         var status = stat()
         return path.withPlatformString { lstat($0, &status) } == 0
@@ -77,8 +77,9 @@ enum StoreDirectory {
         return Int(status.st_size)
     }
 
-    /// Removes whatever has a name of ours, a directory with all that is in it; what cannot be removed gets another
-    /// name, so that it is in nobody's way.
+    /// Removes anything that has one of our names, including a directory's contents.
+    ///
+    /// What cannot be removed is renamed, so that the name is free.
     static func discard(_ path: FilePath) {
         if path.withPlatformString({ unlink($0) }) == 0 || errno == ENOENT { return }
         for name in (try? names(in: path)) ?? [] { discard(path.appending(name)) }
@@ -86,9 +87,9 @@ enum StoreDirectory {
         _ = setAside(path)
     }
 
-    /// Renames what cannot be read, within its directory.
+    /// Renames an unreadable file or directory within its parent.
     ///
-    /// - Returns: Its new name, or `nil` when that failed too.
+    /// - Returns: Its new name, or `nil` when the renaming failed too.
     static func setAside(_ path: FilePath) -> FilePath? {
         let mark = String(UInt32.random(in: .min ... .max), radix: 16)
         let aside = FilePath("\(path.string).damaged-\(mark)")
@@ -100,7 +101,7 @@ enum StoreDirectory {
         try StoreFile(opening: path, flags: O_RDONLY | O_DIRECTORY).synchronize()
     }
 
-    /// The bytes of the file system of a directory, and those that are free for this process.
+    /// The size of a directory's file system in bytes, and its free bytes for this process.
     static func byteCounts(_ path: FilePath) throws(BlobStoreError) -> (total: UInt64, free: UInt64) {
         var status = statvfs()
         guard path.withPlatformString({ statvfs($0, &status) }) == 0 else { throw callFailed("statvfs", path) }

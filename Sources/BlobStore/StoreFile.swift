@@ -1,9 +1,9 @@
 import Glibc
 import SystemPackage
 
-/// A file descriptor with its path for error messages; closed when its owner goes away.
+/// A file descriptor with its path for error messages; it is closed when its owner goes away.
 ///
-/// The module's system calls on files are here: interrupted calls are repeated, short ones continued.
+/// The module's system calls on open files are here. Interrupted calls are repeated; short ones are continued.
 struct StoreFile: ~Copyable, Sendable {
     let descriptor: Int32
     let path: FilePath
@@ -23,7 +23,9 @@ struct StoreFile: ~Copyable, Sendable {
         return Int(status.st_size)
     }
 
-    /// Fills `destination` from `offset` on; returns the bytes read, fewer than asked only at the end of the file.
+    /// Fills `destination` from `offset` on.
+    ///
+    /// Returns the bytes read, fewer than requested only at the end of the file.
     func read(at offset: Int, into destination: inout MutableRawSpan) throws(BlobStoreError) -> Int {
         let count = destination.withUnsafeMutableBytes { buffer in
             var count = 0
@@ -60,7 +62,7 @@ struct StoreFile: ~Copyable, Sendable {
     }
 }
 
-/// Repeats a system call as long as a signal interrupts it.
+/// Repeats a system call while signals interrupt it.
 func retryingInterrupts<Value: FixedWidthInteger & SignedInteger>(_ call: () -> Value) -> Value {
     while true {
         let value = call()

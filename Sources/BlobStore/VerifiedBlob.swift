@@ -4,12 +4,11 @@ import Synchronization
 
 /// A blob that is read in ranges and hashed in the same pass.
 ///
-/// Ranges that follow each other from the blob's start are hashed as they pass; with the last of them it is known
-/// whether all of them were what the name says, and the read that completes them throws if they were not. So nothing
-/// that is made of a blob may be published before a pass over it is complete, or ``verify(while:)`` has returned. A
-/// read from the start begins a new pass.
+/// Consecutive ranges from the blob's start on are hashed as they are read. The last range completes the pass. It
+/// throws if the bytes of the pass do not match the name. So nothing made from a blob may be published before a
+/// complete pass, or before ``verify(while:)`` has returned. A read from the start begins a new pass.
 ///
-/// Safe to use from any thread, but for one pass at a time.
+/// Safe to use from any thread, but only for one pass at a time.
 public final class VerifiedBlob: Sendable {
     /// The blob.
     public let digest: BlobDigest
@@ -20,12 +19,12 @@ public final class VerifiedBlob: Sendable {
 
     private struct Pass {
         var hash = SHA256()
-        /// Bytes of the pass that were hashed; `nil` when ranges did not follow each other.
+        /// The hashed bytes of the pass; `nil` when ranges were not consecutive.
         var hashed: Int? = 0
-        /// Whether the last pass over the whole blob gave its name, and nothing was read since.
+        /// Whether the last complete pass matched the name and nothing was read since.
         var isVerified = false
 
-        /// Takes in bytes that were read; true when they complete the blob.
+        /// Takes bytes that were read; true when they complete the blob.
         mutating func note(_ bytes: UnsafeRawBufferPointer, at offset: Int, of byteCount: Int) -> Bool {
             if offset == 0 { self = Pass() }
             isVerified = false
@@ -47,8 +46,8 @@ public final class VerifiedBlob: Sendable {
 
     /// Fills `destination` with the bytes from `offset` on.
     ///
-    /// - Throws: ``BlobStoreError``; ``BlobStoreError/lost(_:)`` also when the bytes of this pass, of which these are
-    ///   the last, are not those of the name.
+    /// - Throws: ``BlobStoreError``; ``BlobStoreError/lost(_:)`` also when these bytes complete the pass and the pass
+    ///   does not match the name.
     public func read(at offset: Int, into destination: inout MutableRawSpan) throws(BlobStoreError) {
         try store.read(digest, at: offset, into: &destination)
         let isComplete = destination.withUnsafeBytes { bytes in
@@ -63,11 +62,11 @@ public final class VerifiedBlob: Sendable {
         pass.withLock { $0.isVerified = true }
     }
 
-    /// Returns when the bytes are known to be those of the name: at once after a complete pass.
+    /// Verifies the bytes against the name; returns at once after a complete pass.
     ///
-    /// - Parameter goesOn: Asked after every block that must be read for it; false ends the reading.
-    /// - Returns: Whether it is known; not when `goesOn` ended the reading.
-    /// - Throws: ``BlobStoreError``, ``BlobStoreError/lost(_:)`` when they are not.
+    /// - Parameter goesOn: Called after every block that must be read; false stops the reading.
+    /// - Returns: Whether the bytes are verified; false when `goesOn` stopped the reading.
+    /// - Throws: ``BlobStoreError``; ``BlobStoreError/lost(_:)`` when they do not match.
     @discardableResult
     public func verify(while goesOn: () -> Bool = { true }) throws(BlobStoreError) -> Bool {
         if pass.withLock(\.isVerified) { return true }

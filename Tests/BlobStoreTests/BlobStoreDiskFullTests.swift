@@ -20,7 +20,7 @@ struct BlobStoreDiskFullTests {
         run("mount", "-t", "tmpfs", "-o", "size=4m", "kfacd-test", path)
     }
 
-    /// Mounting needs rights that a build machine may not give.
+    /// Mounting needs rights that a build machine may not have.
     static let canMount: Bool = {
         guard let directory = try? TemporaryDirectory(), mount(directory.path) else { return false }
         return run("umount", directory.path)
@@ -50,7 +50,7 @@ struct BlobStoreDiskFullTests {
             )
         }
         #expect(store.digests == [kept])
-        // The dropped writer has made room again.
+        // Dropping the writer has made room again.
         try store.put([UInt8](repeating: 3, count: 2 << 20).span.bytes)
         #expect(store.bytesInUse == 3 << 20)
     }
