@@ -4,25 +4,25 @@ import Identifiers
 import Safetensors
 import SystemPackage
 
-/// Who publishes into an output directory.
+/// The publisher that owns an output directory.
 public struct ClaimOwner: Equatable, Sendable {
-    /// The coordinator, by the name that it keeps in its state directory.
+    /// The coordinator's name, which it keeps in its state directory.
     public let coordinator: String
-    /// Where that coordinator keeps its state; empty for one that is never started again.
+    /// The coordinator's state directory; empty if it is never started again.
     public let stateDirectory: String
 
     /// Names an owner.
     ///
     /// - Parameters:
     ///   - coordinator: The coordinator's lasting name.
-    ///   - stateDirectory: Its state, when it may be started again and go on with its jobs.
+    ///   - stateDirectory: Its state directory, if it may be started again and continue its jobs.
     public init(coordinator: String, stateDirectory: String) {
         self.coordinator = coordinator
         self.stateDirectory = stateDirectory
     }
 }
 
-/// What stands in a claim: who holds an output directory, of the format `kfacd.claim/1`.
+/// The content of a claim: the holder of an output directory, in the format `kfacd.claim/1`.
 struct ClaimRecord: Equatable, Sendable {
     static let byteLimit = 1 << 20
 
@@ -30,9 +30,11 @@ struct ClaimRecord: Equatable, Sendable {
     var owner: ClaimOwner
     var host = Self.ownHost
     var process = Int(getpid())
-    /// When the process began, in ticks after its machine's start: tells it from a later one of the same number.
+    /// The start of the process, in ticks after the machine's start.
+    ///
+    /// It distinguishes later processes with the same number.
     var processStart = Self.start(of: Int(getpid()))
-    /// The machine's present life: one kernel, whose locks all its processes see.
+    /// The machine's boot; all processes of one boot see the same locks.
     var boot = Self.ownBoot
     /// Directories that were made for the job.
     var made: [String] = []
@@ -68,30 +70,30 @@ struct ClaimRecord: Equatable, Sendable {
         ]).text(indent: 2) + "\n"
     }
 
-    /// Whether it is of the same job of the same coordinator.
+    /// Whether both belong to the same job of the same coordinator.
     func isOf(_ other: ClaimRecord) -> Bool {
         job == other.job && owner.coordinator == other.owner.coordinator
     }
 
-    /// Whether it was written on this machine since its start.
+    /// Whether it was written on this machine since its boot.
     var isOfThisKernel: Bool { boot == Self.ownBoot && !boot.isEmpty }
 
-    /// Whether the process that wrote it, on this machine, still runs.
+    /// Whether the process that wrote it, on this machine, is still running.
     var processRuns: Bool { isOfThisKernel && Self.start(of: process) == processStart }
 
-    /// Whether the coordinator, which does not run, will go on with the job when it is started again.
+    /// Whether the coordinator, which is not running, will continue the job when it is started again.
     func isAwaited(identityAt read: (FilePath) -> String?) -> Bool {
         guard !owner.stateDirectory.isEmpty else { return false }
         guard host == Self.ownHost else { return true }
         return read(FilePath(owner.stateDirectory)) == owner.coordinator
     }
 
-    /// The owner in words.
+    /// The owner, as words in a sentence.
     var holder: String {
         "\(job) of the coordinator \(owner.coordinator) on \(host) (process \(process))"
     }
 
-    /// As the kernel has it: nobody is asked for a longer one.
+    /// The kernel's host name, without asking the network for a longer one.
     private static let ownHost =
         (try? String(contentsOfFile: "/proc/sys/kernel/hostname", encoding: .utf8))?
         .trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
@@ -101,7 +103,7 @@ struct ClaimRecord: Equatable, Sendable {
         return text?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
     }()
 
-    /// The start of a process as proc(5) tells it: field 22, after the name, which may hold anything.
+    /// The start of a process from proc(5): field 22, after the name, which may contain anything.
     private static func start(of process: Int) -> String {
         guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
             let end = text.lastIndex(of: ")")

@@ -2,12 +2,13 @@ import Identifiers
 import Safetensors
 public import SystemPackage
 
-/// The lasting name of a coordinator, which tells its jobs from those of others: `coordinator.json` in its state
-/// directory, of the format `kfacd.coordinator/1`.
+/// The lasting name of a coordinator, which distinguishes its jobs from those of others.
+///
+/// It is stored as `coordinator.json` in its state directory, in the format `kfacd.coordinator/1`.
 public enum CoordinatorIdentity {
     static let fileName = "coordinator.json"
 
-    /// The name that is kept in a state directory, made by chance when there is none yet.
+    /// The name in a state directory; a new random one when there is none yet.
     ///
     /// - Throws: ``PublicationError``; nothing is written then.
     public static func open(in directory: FilePath) throws(PublicationError) -> String {
@@ -28,13 +29,13 @@ public enum CoordinatorIdentity {
         return name
     }
 
-    /// The name that is kept in a state directory, or `nil` when none can be read.
+    /// The name in a state directory, or `nil` when none can be read.
     public static func read(in directory: FilePath) -> String? {
         let value = try? VersionedFile.read(directory.appending(fileName), format: .coordinator, byteLimit: 1 << 16)
         return value?["id"]?.stringValue
     }
 
-    /// It becomes part of file names.
+    /// The name becomes part of file names.
     private static func isUsable(_ name: String) -> Bool {
         (1...64).contains(name.utf8.count)
             && name.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x7a).contains($0) }

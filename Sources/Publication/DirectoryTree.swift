@@ -2,15 +2,15 @@ import Glibc
 import Safetensors
 public import SystemPackage
 
-/// Directories as a whole: what swift-system does not offer.
+/// Operations on whole directories that swift-system does not offer.
 public enum DirectoryTree {
-    /// Whether something is there, be it a link that leads nowhere.
+    /// Whether a path exists; a link counts even when its target does not exist.
     public static func exists(_ path: FilePath) -> Bool { FileStatus(of: path) != nil }
 
-    /// Makes a directory and those above it that are not there.
+    /// Makes a directory and its missing parents.
     ///
-    /// - Returns: What was made, from the outermost on.
-    /// - Throws: ``PublicationError/callFailed(path:call:code:)``; what was made is removed again.
+    /// - Returns: The new directories, the outermost first.
+    /// - Throws: ``PublicationError/callFailed(path:call:code:)``; the new directories are removed again.
     static func create(_ path: FilePath) throws(PublicationError) -> [FilePath] {
         var missing: [FilePath] = []
         var place = path
@@ -26,7 +26,7 @@ public enum DirectoryTree {
                 continue
             }
             let code = Errno(rawValue: errno)
-            // Somebody else made it meanwhile.
+            // Another process made it in the meantime.
             if code == .fileExists, FileStatus(of: directory, followsLinks: true)?.kind == .directory { continue }
             removeEmpty(made)
             throw .callFailed(path: directory, call: "mkdir", code: code)
@@ -34,17 +34,17 @@ public enum DirectoryTree {
         return made
     }
 
-    /// Removes directories that are empty, the innermost first.
+    /// Removes those directories that are empty, the innermost first.
     static func removeEmpty(_ directories: [FilePath]) {
         for directory in directories.sorted(by: { $0.components.count > $1.components.count }) {
             _ = directory.withPlatformString { rmdir($0) }
         }
     }
 
-    /// Removes a file, or a directory with everything in it; links are removed and not followed.
+    /// Removes a file, or a directory with its contents; links are removed, not followed.
     ///
-    /// - Throws: ``PublicationError/callFailed(path:call:code:)`` of the first thing that cannot be removed; the others
-    ///   are gone.
+    /// - Throws: ``PublicationError/callFailed(path:call:code:)`` for the first path that cannot be removed; the other
+    ///   paths are removed.
     public static func remove(_ path: FilePath) throws(PublicationError) {
         guard let status = FileStatus(of: path) else { return }
         var failure: PublicationError?
@@ -73,7 +73,7 @@ public enum DirectoryTree {
         }
     }
 
-    /// Everything below a directory, links not followed: paths within it, sorted, parents before children.
+    /// Everything below a directory, without following links: relative paths, sorted, parents before children.
     public static func entries(below directory: FilePath) -> [(path: String, status: FileStatus)] {
         var found: [(path: String, status: FileStatus)] = []
         var open = [FilePath("")]

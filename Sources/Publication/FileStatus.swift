@@ -1,11 +1,11 @@
 import Glibc
 public import SystemPackage
 
-/// What lies at a path, and what tells whether it was touched since.
+/// The object at a path, with the values that show whether it was changed.
 public struct FileStatus: Equatable, Sendable {
-    /// The kinds that matter here.
+    /// The kinds that are distinguished here.
     public enum Kind: Equatable, Sendable {
-        /// Bytes.
+        /// A regular file.
         case file
         /// A directory.
         case directory
@@ -15,26 +15,28 @@ public struct FileStatus: Equatable, Sendable {
         case other
     }
 
-    /// What it is.
+    /// The kind of object.
     public let kind: Kind
-    /// Bytes of a file.
+    /// The size of a file in bytes.
     public let byteCount: UInt64
-    /// Who owns it.
+    /// The owner's user number.
     public let owner: UInt32
     /// Permissions, with the set-group-id and sticky bits.
     public let mode: UInt32
-    /// Which file system, and which file of it.
+    /// The number of the file system.
     public let device: UInt64
     /// The file's number in its file system.
     public let number: UInt64
-    /// When content and attributes were changed last, in nanoseconds: nobody can set the second one.
+    /// The times of the last change of content and of attributes, in nanoseconds.
+    ///
+    /// No user can set the second one.
     let changes: [Int64]
 
-    /// Looks at a path; `nil` when nothing can be seen there.
+    /// Reads the status of a path; `nil` when nothing is visible there.
     ///
     /// - Parameters:
     ///   - path: The path.
-    ///   - followsLinks: Whether a link stands for what it leads to.
+    ///   - followsLinks: Whether a link counts as its target.
     public init?(of path: FilePath, followsLinks: Bool = false) {
         var status = stat()
         let call = followsLinks ? stat : lstat

@@ -2,12 +2,12 @@ import CSystemCalls
 import Foundation
 import SystemPackage
 
-/// Whether a free lock on a file proves that nobody holds it, on whatever machine.
+/// Whether a free lock on a file proves that no process on any machine holds it.
 ///
-/// A local file system has one kernel. NFS carries flock(2) to its server, unless it was mounted with `nolock` or
-/// `local_lock`. Of others (FUSE, SMB, 9p and what is not known) nothing is believed.
+/// A local file system has one kernel. NFS passes flock(2) to its server, unless it was mounted with `nolock` or
+/// `local_lock`. Locks of other file systems (FUSE, SMB, 9p, unknown ones) are not trusted.
 enum LockReach {
-    /// File systems of one kernel, by the numbers of statfs(2): ext, XFS, Btrfs, tmpfs, overlay, F2FS, ZFS, FAT, exFAT,
+    /// Local file systems, by the numbers of statfs(2): ext, XFS, Btrfs, tmpfs, overlay, F2FS, ZFS, FAT, exFAT,
     /// bcachefs, ramfs.
     private static let local: Set<UInt64> = [
         0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0xf2f5_2010, 0x2fc1_2fc1, 0x4d44, 0x2011_bab0,
@@ -15,7 +15,7 @@ enum LockReach {
     ]
     private static let nfs: UInt64 = 0x6969
 
-    /// Whether the lock of a file in a directory is seen by every machine that can see the file.
+    /// Whether every machine that sees a file in the directory also sees its lock.
     static func isComplete(at directory: FilePath) -> Bool {
         let type = directory.withPlatformString { kfacd_file_system_type($0) }
         if local.contains(type) { return true }
@@ -25,7 +25,7 @@ enum LockReach {
         }
     }
 
-    /// The options of the mount of a device, as proc(5) lists them.
+    /// The mount options of a device, as listed in proc(5).
     private static func mountOptions(ofDevice device: UInt64) -> [Substring] {
         let number = "\((device >> 8) & 0xfff):\((device & 0xff) | ((device >> 12) & 0xfff00))"
         let text = (try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)) ?? ""

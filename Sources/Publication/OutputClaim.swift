@@ -4,17 +4,17 @@ import Identifiers
 import Safetensors
 import SystemPackage
 
-/// One job's hold on an output directory, from admission to publication: the file `.kfacd-claim` in it.
+/// One job's claim on an output directory from admission to publication: the file `.kfacd-claim` in it.
 ///
-/// The file is locked as long as the owner's process lives. So only one process has it, on one machine or on several
-/// that share the file system. Its contents outlive the process: the same job of the same coordinator takes it up again
-/// after a restart, and others learn whom they wait for. A claim is taken over when it is proved that its owner is
-/// gone: the lock is free and reaches every machine, and the owner will not come back for its job.
-/// Where a file system has no locks, the record alone decides, and only a process of this machine can be proved gone.
+/// The file is locked while the owner's process lives, so only one process holds it, on one machine or on several that
+/// share the file system. Its content outlives the process: the same job of the same coordinator resumes it after a
+/// restart, and other jobs learn whom they wait for. A claim is taken over only when its owner is proved to be gone:
+/// the lock is free and reaches every machine, and the owner will not return for its job. On a file system without
+/// locks the record alone decides, and only a process of this machine can be proved gone.
 final class OutputClaim: Sendable {
     static let fileName = ".kfacd-claim"
 
-    /// What stands in it.
+    /// The content of the claim.
     let record: ClaimRecord
     private let descriptor: FileDescriptor
     private let file: FilePath
@@ -25,26 +25,26 @@ final class OutputClaim: Sendable {
         self.file = file
     }
 
-    /// Lets go of the lock; what stands in the file says that the job goes on.
+    /// Releases the lock; the file's content says that the job continues.
     deinit { try? descriptor.close() }
 
-    /// Takes a directory, if nobody else has it.
+    /// Claims a directory, if no other job holds it.
     ///
     /// - Parameters:
-    ///   - directory: It must exist.
-    ///   - wanted: Who takes it.
-    /// - Returns: The claim; it is held until it is released, or nobody refers to it any more.
-    /// - Throws: ``PublicationError/held(path:holder:)`` with the name of who has it, or what keeps the file from
-    ///   being written; the directory is as it was then.
+    ///   - directory: An existing directory.
+    ///   - wanted: The new holder.
+    /// - Returns: The claim; it is held until it is released or its last reference goes away.
+    /// - Throws: ``PublicationError/held(path:holder:)`` with the present holder, or the error that prevents writing
+    ///   the file; the directory is then unchanged.
     static func take(_ directory: FilePath, for wanted: ClaimRecord) throws(PublicationError) -> OutputClaim {
         let file = directory.appending(fileName)
-        // Bound: each turn somebody else has let go.
+        // Each turn means that another process has released the claim.
         for _ in 0..<100 {
             let (descriptor, isNew) = try open(file)
             do throws(PublicationError) {
                 let hold = try lock(descriptor, file)
                 guard hold != .other else { throw held(directory, try? read(file), runs: true) }
-                // Whoever had it may have removed it before it was locked here.
+                // The last holder may have removed the file before it was locked here.
                 guard isStillNamed(descriptor, file) else {
                     try? descriptor.close()
                     continue
@@ -57,7 +57,7 @@ final class OutputClaim: Sendable {
                 try write(record, to: descriptor, file)
                 return OutputClaim(record: record, descriptor: descriptor, file: file)
             } catch {
-                // Who waits for its lock finds out that it has no name any more.
+                // A process that waits for the lock will notice that the file has no name.
                 if isNew { _ = file.withPlatformString { unlink($0) } }
                 try? descriptor.close()
                 throw error
@@ -71,7 +71,7 @@ final class OutputClaim: Sendable {
         _ = file.withPlatformString { unlink($0) }
     }
 
-    /// Who holds a directory at the moment, if somebody does.
+    /// The present holder of a directory, if any.
     static func holder(of directory: FilePath) -> ClaimRecord? {
         let file = directory.appending(fileName)
         guard let descriptor = try? FileDescriptor.open(file, .readWrite, options: [.closeOnExec, .noFollow]) else {
@@ -88,7 +88,7 @@ final class OutputClaim: Sendable {
 
     private static func open(_ file: FilePath) throws(PublicationError) -> (FileDescriptor, isNew: Bool) {
         do {
-            // Write access, since NFS has no exclusive lock without.
+            // Opened for writing, because NFS requires that for an exclusive lock.
             return (
                 try FileDescriptor.open(
                     file, .readWrite, options: [.create, .exclusiveCreate, .closeOnExec, .noFollow],
@@ -102,7 +102,7 @@ final class OutputClaim: Sendable {
             return (try FileDescriptor.open(file, .readWrite, options: [.closeOnExec, .noFollow]), false)
         } catch {
             let code = error as? Errno ?? .ioError
-            // Another user's: who it is stands in it.
+            // The file belongs to another user; its content says to whom.
             if code == .permissionDenied, let found = try? read(file) {
                 throw held(file.removingLastComponent(), found, runs: true)
             }
@@ -129,7 +129,7 @@ final class OutputClaim: Sendable {
         return named.number == UInt64(status.st_ino) && named.device == UInt64(status.st_dev)
     }
 
-    /// What stands in a claim; `nil` when nothing does, since its owner ended in the middle of writing.
+    /// The content of a claim; `nil` when the file is empty because its owner ended while writing.
     private static func read(_ file: FilePath) throws(PublicationError) -> ClaimRecord? {
         do throws(PublicationError) {
             return ClaimRecord(
@@ -143,7 +143,7 @@ final class OutputClaim: Sendable {
     private static func requireGone(
         _ found: ClaimRecord, _ wanted: ClaimRecord, isLocked: Bool, _ directory: FilePath
     ) throws(PublicationError) {
-        // Another job of the same coordinator that nobody holds: it was never taken in, or its end was lost.
+        // An unheld claim of another job of the same coordinator: the job was never accepted, or its end was lost.
         if found.isOf(wanted) || (isLocked && found.owner.coordinator == wanted.owner.coordinator) { return }
         let isGone =
             isLocked

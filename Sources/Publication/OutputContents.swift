@@ -2,28 +2,28 @@ import FileAccess
 import Safetensors
 import SystemPackage
 
-/// What stands in an output directory under the names that jobs publish, held against the list of an earlier job.
+/// The files in an output directory under the names that jobs publish, compared with an earlier job's list.
 struct OutputContents {
     /// The names that a job may publish.
     static let entries = ["factors", "inverses", "merged", "regularizer", "report.html", "report.json"]
 
     /// The earlier job's list.
     let manifest: OutputManifest?
-    /// The names that are taken, sorted; the manifest's own is none of them.
+    /// The used names, sorted; without the manifest's own.
     private(set) var present: [String] = []
-    /// What stands below these names and is not listed: paths within the directory.
+    /// Unlisted files below these names: paths within the directory.
     private(set) var foreign: [String] = []
-    /// What is listed and is not as it was.
+    /// Listed files that have changed.
     private(set) var modified: [String] = []
-    /// What is listed and cannot be moved, with the reason.
+    /// Listed files that cannot be moved, each with the reason.
     private(set) var immovable: [String] = []
 
-    /// Looks at a directory.
+    /// Reads a directory.
     ///
     /// - Parameters:
     ///   - directory: The output directory.
-    ///   - names: Names besides ``entries`` that are about to be published.
-    ///   - verified: Files whose digests agreed, as they were then; they are not read again unless touched since.
+    ///   - names: Names besides ``entries`` that will be published.
+    ///   - verified: Files with verified digests, and their status then; they are read again only if changed since.
     /// - Throws: ``PublicationError`` when the manifest or a file cannot be read.
     init(
         of directory: FilePath, names: Set<String> = [], verified: inout [String: FileStatus]
@@ -57,13 +57,13 @@ struct OutputContents {
         }
     }
 
-    /// A directory gets another parent only when it can be written to.
+    /// A directory can be moved to another parent only if it is writable.
     private mutating func noteMovable(_ path: String, _ place: FilePath) {
         if WriteAccess.obstacle(toWritingIn: place) != nil { immovable.append(path) }
     }
 
-    /// Nobody's files, which NFS clients keep (`.nfs…`) when a file that somebody has open is removed, and directories
-    /// that hold nothing else.
+    /// Leftovers of NFS clients (`.nfs…`), which they keep when an open file is removed, and directories that contain
+    /// nothing else.
     private static func leftovers(_ below: [(String, FileStatus)]) -> Set<String> {
         let left = below.filter { path, status in
             status.kind != .directory && (FilePath(path).lastComponent?.string.hasPrefix(".nfs") ?? false)
@@ -85,10 +85,10 @@ struct OutputContents {
         return try FileDigest.text(ofFileAt: path) == file.digest
     }
 
-    /// What forbids to publish here: the rest of a sentence that begins with the directory, for each reason.
+    /// The reasons that forbid publishing here, each as the rest of a sentence that begins with the directory.
     ///
     /// - Parameter overwrites: Whether an earlier job's files may be replaced.
-    /// - Returns: Nothing when all of it may be replaced.
+    /// - Returns: Empty when everything may be replaced.
     func reasons(overwrites: Bool) -> [String] {
         guard !present.isEmpty else { return [] }
         guard overwrites else { return [Self.notEmpty(present)] }
@@ -122,7 +122,7 @@ struct OutputContents {
             + "another, or allow it with --overwrite."
     }
 
-    /// The first few names of a list, and how many more there are.
+    /// The first few names of a list, and the number of the rest.
     static func list(_ names: [String]) -> String {
         let shown = names.prefix(5).map { "\"\($0)\"" }.joined(separator: ", ")
         return names.count > 5 ? "\(shown) and \(names.count - 5) more" : shown

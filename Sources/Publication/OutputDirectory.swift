@@ -4,43 +4,46 @@ import Safetensors
 import Synchronization
 public import SystemPackage
 
-/// A directory that receives the files of one job, whole and together.
+/// A directory that receives the files of one job all at once.
 ///
-/// Files are written to a staging directory within it and get their names at the end, so that a job that fails leaves
-/// nothing, and a reader never sees half of one. The job holds the directory from its admission on (``claim()``), so
-/// that no other can publish there; and only what an earlier job wrote, and nobody touched since, is replaced.
+/// Files are written to a staging directory within it, and get their names at the end. So a failed job leaves nothing,
+/// and a reader never sees half of the files. The job holds the directory from its admission on (``claim()``), so that
+/// no other job can publish there. Only unchanged files of an earlier job are replaced.
 ///
 /// Safe to use from any thread.
 public final class OutputDirectory: Sendable {
-    /// The directory; a link stands for what it leads to.
+    /// The directory; a link counts as its target.
     public let path: FilePath
-    /// Where files are written until the job is done; the same after a restart, and that of no other coordinator.
+    /// The directory for files until the job is done.
+    ///
+    /// It stays the same after a restart, and differs from other coordinators'.
     public let staging: FilePath
 
     private let job: String
     private let owner: ClaimOwner
     private let overwrites: Bool
-    /// Where it may lie: links may have changed since the job was taken in.
+    /// The directories below which it may lie; checked again, because links may have changed since the job was
+    /// accepted.
     private let roots: FileRoots
     private let state = Mutex(State())
 
     private struct State {
         var claim: OutputClaim?
-        /// Files of an earlier job that were found as its list has them.
+        /// Files of an earlier job that matched its list.
         var verified: [String: FileStatus] = [:]
     }
 
-    /// What begins the names of everything in an output directory that no job publishes.
+    /// The prefix of all names in an output directory that are not published.
     static let hiddenPrefix = ".kfacd-"
 
-    /// Names the output of a job; nothing is made.
+    /// Describes the output of a job; makes nothing.
     ///
     /// - Parameters:
     ///   - path: The directory.
-    ///   - job: The job's name, as its coordinator has it.
-    ///   - owner: Who publishes there.
+    ///   - job: The job's name at its coordinator.
+    ///   - owner: The publisher.
     ///   - overwrites: Whether the files of an earlier job are replaced.
-    ///   - roots: Where it may lie.
+    ///   - roots: The directories below which it may lie.
     public init(path: FilePath, job: String, owner: ClaimOwner, overwrites: Bool, roots: FileRoots) {
         self.path = path
         self.job = job
@@ -52,9 +55,9 @@ public final class OutputDirectory: Sendable {
 
     // MARK: - Before the work
 
-    /// What forbids to publish here, as far as it can be known; nothing is made or changed.
+    /// The known problems that forbid publishing here; makes and changes nothing.
     ///
-    /// - Parameter files: What will be published.
+    /// - Parameter files: The files that will be published.
     /// - Returns: Sentences, each with its remedy.
     public func problems(publishing files: [PlannedFile]) -> [String] {
         let staged = staging.lastComponent?.string ?? ""
@@ -78,9 +81,9 @@ public final class OutputDirectory: Sendable {
         }
     }
 
-    /// How much room lacks at the moment, in words; `nil` when there is enough.
+    /// The lack of free space, in words; `nil` when there is enough.
     ///
-    /// - Parameter files: What will be published.
+    /// - Parameter files: The files that will be published.
     /// - Returns: A sentence.
     public func shortage(publishing files: [PlannedFile]) -> String? {
         WriteAccess.shortage(of: files, in: path)?.description
@@ -97,7 +100,7 @@ public final class OutputDirectory: Sendable {
         return contents.reasons(overwrites: overwrites)
     }
 
-    /// A directory below what another job publishes is replaced with it.
+    /// The problem of a directory below another job's outputs: it would be replaced together with them.
     private func outerProblem() -> String? {
         var inner = path
         while let name = inner.lastComponent?.string {
@@ -108,12 +111,13 @@ public final class OutputDirectory: Sendable {
         return nil
     }
 
-    /// Makes the directory and takes it for the job, until ``discard()`` or ``removeStaging()``; what interrupted jobs
-    /// of owners that are gone have left there is finished or removed.
+    /// Makes the directory and claims it for the job, until ``discard()`` or ``removeStaging()``.
     ///
-    /// - Throws: ``PublicationError/held(path:holder:)`` when another job has it,
-    ///   ``PublicationError/inTheWay(path:reasons:)`` when an interrupted publication was finished, or what keeps it
-    ///   from being written to; nothing was made then.
+    /// Leftovers of interrupted jobs whose owners are gone are finished or removed.
+    ///
+    /// - Throws: ``PublicationError/held(path:holder:)`` when another job holds it,
+    ///   ``PublicationError/inTheWay(path:reasons:)`` when an interrupted publication was finished, or the error that
+    ///   prevents writing to it; nothing was made then.
     public func claim() throws(PublicationError) {
         guard state.withLock({ $0.claim }) == nil else { return }
         do { try roots.requireInside(path) } catch {
@@ -133,7 +137,7 @@ public final class OutputDirectory: Sendable {
         }
     }
 
-    /// Whoever has the claim is alone: every other staging directory is of a job that ended or was interrupted.
+    /// The holder of the claim is alone, so every other staging directory belongs to an ended or interrupted job.
     private func settleOthers() throws(PublicationError) {
         var isChanged = false
         for name in (try? WholeFile.names(in: path)) ?? [] where name.hasPrefix(Self.hiddenPrefix) {
@@ -147,7 +151,7 @@ public final class OutputDirectory: Sendable {
                 continue
             }
             let publishing = Publishing(path: path, staging: other, journal: journal)
-            // It failed to be published, and is kept, unless names have changed already.
+            // The publication failed; its files are kept, unless names have changed already.
             let (isWhole, hasBegun) = (try publishing.isWhole(), try publishing.hasBegun())
             guard !isWhole, hasBegun else { continue }
             try publishing.run(isContinued: true)
@@ -159,7 +163,7 @@ public final class OutputDirectory: Sendable {
         guard reasons.isEmpty else { throw .inTheWay(path: path, reasons: reasons) }
     }
 
-    /// Lets go of the directory.
+    /// Releases the directory.
     private func release() {
         let claim = state.withLock { state in
             defer { state.claim = nil }
@@ -171,17 +175,19 @@ public final class OutputDirectory: Sendable {
 
     // MARK: - Staging
 
-    /// Makes a subdirectory of the staging directory, with all that lies above it; what a crash left half-written there
-    /// is removed, since it would be published with the rest.
+    /// Makes a subdirectory of the staging directory, with its parents.
     ///
-    /// - Throws: ``PublicationError`` when it cannot be made or read, `FileRootsError` when it would lie elsewhere.
+    /// Half-written files of a crash there are removed, because they would be published with the rest.
+    ///
+    /// - Throws: ``PublicationError`` when it cannot be made or read, `FileRootsError` when it would lie outside the
+    ///   roots.
     public func stage(_ components: String...) throws -> FilePath {
         var path = FilePath("")
         for component in components { path.append(component) }
         return try stage(at: path)
     }
 
-    /// Makes a subdirectory of the staging directory, by its path within it.
+    /// Makes a subdirectory of the staging directory, given by its path within it.
     ///
     /// - Throws: As ``stage(_:)``.
     public func stage(at path: FilePath) throws -> FilePath {
@@ -195,13 +201,13 @@ public final class OutputDirectory: Sendable {
         return directory
     }
 
-    /// Whether everything is staged and its publication has begun: ``publish()`` goes on with it.
+    /// Whether everything is staged and its publication has begun; ``publish()`` then continues it.
     var isBegun: Bool { DirectoryTree.exists(staging.appending(PublicationJournal.fileName)) }
 
-    /// Whether a publication has begun and can be gone on with: each new file is there as it was listed.
+    /// Whether a publication has begun and can continue: each new file still matches the list.
     ///
-    /// Where that is not so, the names are given back to what stood there, and it has not begun any more: what was
-    /// staged is to be looked at, and what is not as it was written is to be staged again.
+    /// If a new file does not match, the old files get their names back, and the publication no longer counts as begun.
+    /// The caller must then check the staged files, and stage changed ones again.
     ///
     /// - Throws: ``PublicationError`` when files cannot be read.
     public func canGoOn() throws(PublicationError) -> Bool {
@@ -215,12 +221,12 @@ public final class OutputDirectory: Sendable {
         return false
     }
 
-    /// Whether there is a staging directory.
+    /// Whether the staging directory exists.
     public var isStaged: Bool { DirectoryTree.exists(staging) }
 
-    /// The rows of the journal up to this one speak of files that are not staged any more.
+    /// The last row of the journal whose files may be missing from the staging directory.
     ///
-    /// Zero unless ``renew(after:)`` made the staging directory, `nil` when there is none.
+    /// It is zero unless ``renew(after:)`` made the staging directory, and `nil` when there is none.
     public var lastUnusableRow: Int64? {
         guard isStaged else { return nil }
         guard let text = try? String(contentsOfFile: staging.appending(StagingRecord.renewal).string, encoding: .utf8)
@@ -228,8 +234,9 @@ public final class OutputDirectory: Sendable {
         return Int64(text) ?? 0
     }
 
-    /// Makes the staging directory anew and notes which rows came before, for the next restart: by then some of the
-    /// files may be there again, and others not yet.
+    /// Makes the staging directory again, and records for the next restart which journal rows came before.
+    ///
+    /// By then some of their files may exist again, and others not yet.
     ///
     /// - Throws: As ``stage(_:)``.
     public func renew(after row: Int64) throws {
@@ -238,18 +245,18 @@ public final class OutputDirectory: Sendable {
 
     // MARK: - Publishing
 
-    /// Gives the staged files their names, and what they replace a place in the staging directory.
+    /// Gives the staged files their names, and moves the files that they replace to the staging directory.
     ///
-    /// After a crash it goes on where it stopped, and when all is done it does nothing. The staging directory stays
-    /// until ``removeStaging()``, when it is durable that the job has ended.
+    /// After a crash it continues where it stopped; when all is done it does nothing. The staging directory stays until
+    /// ``removeStaging()``, which is called when the job's end is durable.
     ///
     /// - Throws: ``PublicationError/kept(staging:cause:)`` when something is in the way; the new files stay staged, and
-    ///   the old ones stand. ``PublicationError`` with the failed call when another attempt may succeed.
+    ///   the old ones keep their names. ``PublicationError`` with the failed call when another attempt may succeed.
     public func publish() throws {
         try publish(by: .atomic) { (_: String) throws(PublicationError) in }
     }
 
-    /// Publishes with a way of exchanging names, and something to do before each step.
+    /// Publishes with a given way of exchanging names, and a hook before each step.
     ///
     /// - Throws: As ``publish()``.
     func publish(
@@ -259,7 +266,7 @@ public final class OutputDirectory: Sendable {
         try roots.requireInside(staging)
         try DirectoryTree.remove(staging.appending(StagingRecord.kept))
         do throws(PublicationError) { try exchange(by: way, onStep: onStep) } catch {
-            // From now on the names are others': what was computed stays as it is.
+            // Others may now use the names; the computed files are kept.
             if case .kept = error { StagingRecord.markKept(staging) }
             throw error
         }
@@ -273,7 +280,7 @@ public final class OutputDirectory: Sendable {
         var publishing: Publishing?
         if let known = try PublicationJournal(in: staging) {
             let earlier = Publishing(path: path, staging: staging, journal: known, way: way, onStep: onStep)
-            // An attempt that was taken back begins anew, with another look at what is in the way.
+            // A reverted attempt starts again, and checks again for files in the way.
             let isWhole = try earlier.isWhole()
             if !isWhole { publishing = earlier }
         }
@@ -290,7 +297,7 @@ public final class OutputDirectory: Sendable {
         }
     }
 
-    /// Proves once more that nothing is in the way, lists what is staged, and makes the intent durable.
+    /// Checks again that nothing is in the way, lists the staged files, and makes the intent durable.
     private func begin() throws(PublicationError) -> PublicationJournal {
         let reasons = try reasons(isStart: false)
         let entries = DirectoryTree.entries(below: staging).filter { !$0.path.hasPrefix(".") }
@@ -306,7 +313,7 @@ public final class OutputDirectory: Sendable {
             try WholeFile.write(Array(manifest.text.utf8), to: staging.appending(OutputManifest.fileName))
         }
         let journal = PublicationJournal(manifest: manifest, replaced: try OutputManifest(in: path))
-        // From here on the files are kept, whatever happens.
+        // From here on the files are kept in every case.
         try journal.write(to: staging)
         guard reasons.isEmpty else {
             let cause = PublicationError.inTheWay(path: path, reasons: reasons).description
@@ -315,9 +322,9 @@ public final class OutputDirectory: Sendable {
         return journal
     }
 
-    /// Removes the staging directory of a job whose files are published, and lets go of the directory.
+    /// Removes the staging directory of a job whose files are published, and releases the directory.
     ///
-    /// - Returns: Files that stay, since they cannot be removed or are not of a job.
+    /// - Returns: Files that stay, because they cannot be removed or do not belong to a job.
     @discardableResult
     public func removeStaging() -> [FilePath] {
         var left: [FilePath] = []
@@ -328,10 +335,11 @@ public final class OutputDirectory: Sendable {
         return left
     }
 
-    /// Removes what was staged, unless its publication has begun, and lets go of the directory; a directory that was
-    /// made for the job goes too, when nothing else is in it.
+    /// Removes the staged files, unless their publication has begun, and releases the directory.
     ///
-    /// - Returns: Where files are kept that were computed and could not be published.
+    /// A directory that was made for the job is removed too, if it is empty.
+    ///
+    /// - Returns: The paths of computed files that could not be published and are kept.
     @discardableResult
     public func discard() -> FilePath? {
         defer { release() }
@@ -351,12 +359,12 @@ public final class OutputDirectory: Sendable {
         return staging
     }
 
-    /// Does what a job that has ended would have done at its end, and lets go of its claim.
+    /// Does the clean-up of a job that has ended, and releases its claim.
     ///
-    /// That is ``removeStaging()`` when it succeeded, ``discard()`` when not.
+    /// It calls ``removeStaging()`` if the job succeeded, else ``discard()``.
     ///
     /// - Parameter hasSucceeded: Whether its files are published.
-    /// - Returns: What is kept; nothing when there is nothing of the job, or another has the directory.
+    /// - Returns: The kept paths; empty when nothing of the job exists, or another job holds the directory.
     @discardableResult
     public func removeRemains(hasSucceeded: Bool) -> [FilePath] {
         guard isStaged || DirectoryTree.exists(path.appending(OutputClaim.fileName)) else { return [] }

@@ -2,9 +2,9 @@ import Identifiers
 import Safetensors
 public import SystemPackage
 
-/// The list of what a job published, which stands beside it: `.kfacd-manifest.json`, of the format `kfacd.manifest/1`.
+/// The list of the files that a job published: `.kfacd-manifest.json` beside them, in the format `kfacd.manifest/1`.
 ///
-/// It is the proof that a file is ours: only what is listed, and still is as listed, is ever replaced or removed.
+/// It proves that a file is ours. Only listed and unchanged files are ever replaced or removed.
 public struct OutputManifest: Equatable, Sendable {
     /// Its name in an output directory.
     public static let fileName = ".kfacd-manifest.json"
@@ -30,16 +30,16 @@ public struct OutputManifest: Equatable, Sendable {
 
     /// The job's name.
     public let job: String
-    /// The coordinator that knows the job by this name.
+    /// The coordinator that gave the job this name.
     public let coordinator: String
-    /// When, in the form of ISO 8601; for people, nothing depends on it.
+    /// The time in ISO 8601, for people only.
     public let publishedAt: String
     /// The directories that the job made below the output, sorted.
     public let directories: [String]
     /// The files, sorted by path.
     public let files: [File]
 
-    /// A list of what a job publishes.
+    /// Makes the list of a job's files.
     public init(job: String, coordinator: String, publishedAt: String, directories: [String], files: [File]) {
         self.job = job
         self.coordinator = coordinator
@@ -48,7 +48,7 @@ public struct OutputManifest: Equatable, Sendable {
         self.files = files
     }
 
-    /// The manifest of an output directory; `nil` when there is none.
+    /// Reads the manifest of an output directory; `nil` when there is none.
     ///
     /// - Throws: ``PublicationError/newerVersion(file:found:known:)``, ``PublicationError/malformed(file:problem:)`` or
     ///   ``PublicationError/file(_:)``.
@@ -58,11 +58,11 @@ public struct OutputManifest: Equatable, Sendable {
         try self.init(VersionedFile.read(file, format: .manifest, byteLimit: Self.byteLimit), file: file)
     }
 
-    /// The manifest of a text.
+    /// Reads a manifest from text.
     ///
     /// - Parameters:
     ///   - bytes: The text.
-    ///   - file: Named in errors.
+    ///   - file: The file's path, for errors.
     /// - Throws: As ``init(in:)``.
     public init(parsing bytes: [UInt8], file: FilePath) throws(PublicationError) {
         try self.init(VersionedFile.parse(bytes, file: file, format: .manifest), file: file)
@@ -89,7 +89,7 @@ public struct OutputManifest: Equatable, Sendable {
             directories: directories.compactMap { $0 }, files: files)
     }
 
-    /// Whether a path stays within the directory and is none of our own control files.
+    /// Whether a path stays within the directory and is not one of our control files.
     public static func isInside(_ text: String) -> Bool {
         let path = FilePath(text)
         return path.isRelative && !path.isEmpty && path.string == text
@@ -97,7 +97,7 @@ public struct OutputManifest: Equatable, Sendable {
             && path.components.first.map { !$0.string.hasPrefix(OutputDirectory.hiddenPrefix) } ?? false
     }
 
-    /// The first components of what is listed.
+    /// The first components of the listed paths.
     var entries: Set<String> {
         Set((files.map(\.path) + directories).compactMap { FilePath($0).components.first?.string })
     }

@@ -1,23 +1,23 @@
 public import Safetensors
 public import SystemPackage
 
-/// Why files do not get their names in an output directory.
+/// Why files did not get their names in an output directory.
 ///
-/// Sentence: what is wrong; what to do.
+/// The sentence says what is wrong, then what to do.
 public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Another job holds the directory; `holder` names it.
     case held(path: FilePath, holder: String)
-    /// What stands there may not be replaced: the rest of a sentence for each reason.
+    /// Files there may not be replaced; each reason is the rest of a sentence.
     case inTheWay(path: FilePath, reasons: [String])
-    /// The directory cannot be used: a sentence for each reason.
+    /// The directory cannot be used; each reason is a sentence.
     case refused([String])
-    /// The files are whole and did not get their names; they are kept.
+    /// The files are whole, but did not get their names; they are kept.
     case kept(staging: FilePath, cause: String)
-    /// What was staged is not there any more.
+    /// The staged files no longer exist.
     case vanished(staging: FilePath)
-    /// A file of ours is of a later version of its format.
+    /// One of our files has a later version of its format.
     case newerVersion(file: FilePath, found: String, known: String)
-    /// A file of ours is not what it should be.
+    /// One of our files is malformed.
     case malformed(file: FilePath, problem: String)
     /// A system call failed; `call` names it and `code` carries the kernel's reason.
     case callFailed(path: FilePath, call: String, code: Errno)
@@ -67,7 +67,7 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
     }
 }
 
-/// Does something with files; what fails is said in the words of this module.
+/// Runs file operations, and turns their errors into this module's errors.
 func writing<Value>(_ body: () throws(SafetensorsError) -> Value) throws(PublicationError) -> Value {
     do { return try body() } catch { throw .file(error) }
 }

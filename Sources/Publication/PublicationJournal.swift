@@ -2,11 +2,11 @@ import Identifiers
 import Safetensors
 import SystemPackage
 
-/// What a publication is about to do, written before the first name changes: `.publication.json` in the staging
-/// directory, of the format `kfacd.publication/1`.
+/// The plan of a publication, written before the first name changes: `.publication.json` in the staging directory, in
+/// the format `kfacd.publication/1`.
 ///
-/// With it a publication that was interrupted, at whatever step, is finished or taken back: what stands under a name is
-/// told by its content, which the list of the new files holds.
+/// With it a publication that was interrupted at any step is finished or reverted. Files are identified by their
+/// content: the list of the new files holds the digests.
 struct PublicationJournal: Equatable {
     static let fileName = ".publication.json"
 
@@ -15,12 +15,12 @@ struct PublicationJournal: Equatable {
     /// The list of the files that they replace.
     let replaced: OutputManifest?
 
-    /// The names that get new files, in this order: the report comes after the files, and the list last.
+    /// The names that get new files, in this order: first the files, then the report, and the list last.
     var placed: [String] {
         manifest.entries.sorted { Self.rank($0) < Self.rank($1) } + [OutputManifest.fileName]
     }
 
-    /// The names of the earlier job that the new one has nothing for.
+    /// The names of the earlier job for which the new one has no files.
     var dropped: [String] { (replaced?.entries ?? []).subtracting(manifest.entries).sorted() }
 
     private static func rank(_ name: String) -> String { (name.hasPrefix("report.") ? "1" : "0") + name }
@@ -30,7 +30,7 @@ struct PublicationJournal: Equatable {
         self.replaced = replaced
     }
 
-    /// The journal of a staging directory; `nil` when its publication has not begun.
+    /// Reads the journal of a staging directory; `nil` when its publication has not begun.
     ///
     /// - Throws: ``PublicationError`` when it cannot be read.
     init?(in staging: FilePath) throws(PublicationError) {
@@ -48,9 +48,9 @@ struct PublicationJournal: Equatable {
         }
     }
 
-    /// Makes it durable.
+    /// Writes the journal durably.
     ///
-    /// - Throws: ``PublicationError/file(_:)``; there is none then.
+    /// - Throws: ``PublicationError/file(_:)``; no journal exists then.
     func write(to staging: FilePath) throws(PublicationError) {
         let value = JSONValue.object([
             .init("format", .string(FormatVersion.publication.description)), .init("manifest", manifest.value),

@@ -1,26 +1,26 @@
 import Safetensors
 import SystemPackage
 
-/// Moves staged files to their names and what they replace to the staging directory.
+/// Moves staged files to their names, and the replaced files to the staging directory.
 ///
-/// At every moment either the old or the new file stands under a name. A step that fails takes the earlier ones back.
+/// Each name has either the old or the new file at every moment. When a step fails, the earlier steps are reverted.
 struct Publishing {
     /// The output directory.
     let path: FilePath
-    /// Where the new files lie, and afterwards the old ones.
+    /// The directory of the new files, and afterwards of the old ones.
     let staging: FilePath
     let journal: PublicationJournal
     /// How names are exchanged.
     var way = Rename.Exchange.atomic
-    /// Called before each change of a name, for tests that end in the middle.
+    /// Called before each change of a name, for tests that stop in the middle.
     var onStep: (String) throws(PublicationError) -> Void = { (_: String) throws(PublicationError) in }
 
     private func aside(_ name: String) -> FilePath { staging.appending(".aside-\(name)") }
 
-    /// Does every step that is not done yet.
+    /// Does all remaining steps.
     ///
-    /// - Parameter isContinued: Whether an earlier attempt may have done some: then content is compared.
-    /// - Throws: ``PublicationError``; what stood under the names stands there again.
+    /// - Parameter isContinued: Whether an earlier attempt may have done some steps; then contents are compared.
+    /// - Throws: ``PublicationError``; the names have their old files again.
     func run(isContinued: Bool) throws(PublicationError) {
         do throws(PublicationError) {
             if isContinued, let name = try lost() { throw .vanished(staging: staging.appending(name)) }
@@ -40,10 +40,10 @@ struct Publishing {
         }
     }
 
-    /// A name for which the new files neither stand there nor are staged, as they were listed.
+    /// A name whose new files are neither in place nor staged as listed.
     ///
-    /// A disk, or somebody, has changed them since. What is staged may then be what they replaced, which must not be
-    /// taken for them.
+    /// A disk or a person has changed them since. The staged files may then be the replaced ones, and must not be taken
+    /// for the new ones.
     func lost() throws(PublicationError) -> String? {
         for name in journal.placed {
             Rename.settle(staging.appending(name), aside: aside(name))
@@ -54,7 +54,7 @@ struct Publishing {
         return nil
     }
 
-    /// Whether all new files stand under their names.
+    /// Whether all new files have their names.
     func isDone() throws(PublicationError) -> Bool {
         for name in journal.placed {
             let isThere = try isPlaced(name)
@@ -63,7 +63,7 @@ struct Publishing {
         return journal.dropped.allSatisfy { !DirectoryTree.exists(path.appending($0)) }
     }
 
-    /// Whether all new files are still staged: no name has changed, or all were given back.
+    /// Whether all new files are still staged: no name has changed, or all changes were reverted.
     func isWhole() throws(PublicationError) -> Bool {
         for file in journal.manifest.files {
             let place = staging.pushing(FilePath(file.path))
@@ -74,13 +74,15 @@ struct Publishing {
         return true
     }
 
-    /// Whether new files stand under some of their names.
+    /// Whether new files have some of their names.
     func hasBegun() throws(PublicationError) -> Bool {
         for name in journal.placed where try isPlaced(name) { return true }
         return false
     }
 
-    /// Gives the names back to what stood there; what cannot be is left, and so is all when nothing has moved.
+    /// Gives the old files their names back.
+    ///
+    /// Names that cannot be reverted are left; all are left when nothing has moved.
     func takeBack() {
         guard (try? isWhole()) != true else { return }
         for name in journal.dropped where !DirectoryTree.exists(path.appending(name)) {
@@ -103,13 +105,13 @@ struct Publishing {
         }
     }
 
-    /// Sets aside what stands under a name and is not as the job wrote it, when what it has replaced is known.
+    /// Sets aside a changed file under a name, if the file that it replaced is known.
     private func takeBackChanged(_ name: String) {
         let (new, old) = (path.appending(name), staging.appending(name))
         guard DirectoryTree.exists(new) else { return }
         let changed = staging.appending(StagingRecord.changedPrefix + name)
         guard let replaced = journal.replaced, replaced.entries.contains(name) || name == OutputManifest.fileName else {
-            // Nothing stood there when the publication began, and what was staged has left its place.
+            // The name was free when the publication began, and the staged file has moved.
             if !DirectoryTree.exists(old) { try? Rename.move(new, to: changed) }
             return
         }
@@ -128,12 +130,12 @@ struct Publishing {
         }
     }
 
-    /// Whether what stands under a name is what is to stand there.
+    /// Whether the files under a name are the new ones.
     private func isPlaced(_ name: String) throws(PublicationError) -> Bool {
         try holds(name, of: journal.manifest, in: path)
     }
 
-    /// Whether a name in a directory stands for what a list has under it: these files, all of them and no others.
+    /// Whether a name in a directory has exactly the files that a list gives it.
     private func holds(
         _ name: String, of list: OutputManifest, in directory: FilePath
     ) throws(PublicationError) -> Bool {
@@ -156,10 +158,10 @@ struct Publishing {
         return true
     }
 
-    /// Removes what the new files have replaced: only what is listed, and what jobs keep for themselves.
+    /// Removes the replaced files: only listed ones, and the control files of jobs.
     ///
-    /// - Returns: Files that stay, and the staging directory with them: they cannot be removed, or somebody put them
-    ///   there meanwhile.
+    /// - Returns: Files that stay, together with the staging directory: they cannot be removed, or were added in the
+    ///   meantime.
     func removeReplaced() -> [FilePath] {
         for file in journal.replaced?.files ?? [] {
             let place = staging.pushing(FilePath(file.path))

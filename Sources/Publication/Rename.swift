@@ -2,12 +2,13 @@ import CSystemCalls
 import Glibc
 import SystemPackage
 
-/// Names that change hands on one file system, and never replace what nobody looked at.
+/// Renames on one file system that never replace a file that was not checked.
 enum Rename {
-    /// How two names are exchanged: by the kernel in one step, or, where a file system cannot, in three.
+    /// The way to exchange two names: by the kernel in one step, or in three steps where the file system cannot do
+    /// that.
     enum Exchange: Sendable { case atomic, steps }
 
-    /// Gives a file or directory a name that is free.
+    /// Gives a file or directory a free name.
     ///
     /// - Throws: ``PublicationError/callFailed(path:call:code:)``; nothing has moved then.
     static func move(_ source: FilePath, to destination: FilePath) throws(PublicationError) {
@@ -20,12 +21,12 @@ enum Rename {
         try plain(source, destination)
     }
 
-    /// Exchanges what two names stand for.
+    /// Exchanges two names.
     ///
-    /// Where the file system cannot do it in one step (NFS, FAT), `aside` holds the old one for a moment; a crash
-    /// then leaves it there, and ``settle(_:aside:)`` goes on.
+    /// Where the file system cannot do it in one step (NFS, FAT), `aside` holds the old file for a moment. After a
+    /// crash in that moment, ``settle(_:aside:)`` continues.
     ///
-    /// - Throws: ``PublicationError/callFailed(path:call:code:)``; both names are as they were.
+    /// - Throws: ``PublicationError/callFailed(path:call:code:)``; both names are unchanged.
     static func exchange(
         _ new: FilePath, with old: FilePath, aside: FilePath, by way: Exchange = .atomic
     ) throws(PublicationError) {
@@ -35,7 +36,7 @@ enum Rename {
             guard isUnsupported(code) else { throw .callFailed(path: old, call: "rename", code: code) }
         }
         let isFile = FileStatus(of: old)?.kind == .file && FileStatus(of: new)?.kind == .file
-        // A file is at no moment without a name: a second one, which the new file then takes from it.
+        // The name must never be free, so the old file gets a second name before the new file replaces the first.
         let isLinked =
             isFile
             && old.withPlatformString { from in aside.withPlatformString { to in link(from, to) } } == 0
@@ -53,7 +54,7 @@ enum Rename {
         settle(new, aside: aside)
     }
 
-    /// Gives what was set aside its place, when a crash came in between.
+    /// Moves a file that was set aside to its place, after a crash during an exchange.
     static func settle(_ place: FilePath, aside: FilePath) {
         guard FileStatus(of: aside) != nil, FileStatus(of: place) == nil else { return }
         try? plain(aside, place)

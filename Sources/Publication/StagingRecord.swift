@@ -2,21 +2,21 @@ import Identifiers
 import Safetensors
 import SystemPackage
 
-/// The mark of a staging directory of ours: `.staging.json` in it, of the format `kfacd.staging/1`.
+/// The mark of our staging directories: the file `.staging.json`, in the format `kfacd.staging/1`.
 ///
-/// A directory of somebody else may have a name that begins alike; it has no such file.
+/// Another directory may have a name with the same prefix, but it has no such file.
 enum StagingRecord {
     static let fileName = ".staging.json"
-    /// Stands in a staging directory that was made anew, because an earlier one vanished; holds a row's number.
+    /// Marks a staging directory that was made again because an earlier one vanished; holds a row number.
     static let renewal = ".renewed"
-    /// Stands in a staging directory whose publication failed for good, when every name had been given back.
+    /// Marks a staging directory whose publication failed finally, after all names were reverted.
     static let kept = ".kept"
-    /// Everything in a staging directory that is not published, the journal last.
+    /// The files of a staging directory that are not published; the journal is last.
     static let controlFiles = [renewal, kept, fileName, PublicationJournal.fileName]
-    /// What begins the names of files that stood under a name of the job's own and were not as it wrote them.
+    /// The prefix of files that had a name of the job and were changed.
     static let changedPrefix = ".changed-"
 
-    /// Marks a staging directory, unless it is marked already.
+    /// Marks a staging directory, unless it is already marked.
     ///
     /// - Throws: ``PublicationError/file(_:)``.
     static func write(to staging: FilePath) throws(PublicationError) {
@@ -27,12 +27,14 @@ enum StagingRecord {
         try writing { () throws(SafetensorsError) in try WholeFile.write(Array(text.utf8), to: file) }
     }
 
-    /// Notes that a publication failed for good; without the note the same is found out again.
+    /// Records that a publication failed finally.
+    ///
+    /// Without this mark the next run finds out the same.
     static func markKept(_ staging: FilePath) {
         try? WholeFile.write([], to: staging.appending(kept))
     }
 
-    /// Whether a directory is a staging directory of ours, of this version or an earlier one.
+    /// Whether a directory is one of our staging directories, from this version or an earlier one.
     static func marks(_ directory: FilePath) -> Bool {
         (try? VersionedFile.read(directory.appending(fileName), format: .staging, byteLimit: 1 << 16)) != nil
     }

@@ -2,17 +2,17 @@ import Identifiers
 import Safetensors
 import SystemPackage
 
-/// The small files of this module: JSON texts that state their format and its version under the key `format`.
+/// The small files of this module: JSON texts that state their format and version under the key `format`.
 ///
-/// The version that is known and earlier ones are read, a later one is refused with both versions.
+/// The known version and earlier ones are read. A later one is refused, with both versions in the error.
 enum VersionedFile {
     /// Parses a file of a format.
     ///
     /// - Parameters:
     ///   - file: The file.
-    ///   - format: The latest version that is known.
+    ///   - format: The latest known version.
     ///   - byteLimit: The most bytes that the file may have.
-    /// - Returns: The value, of that version or an earlier one.
+    /// - Returns: The value, of the known version or an earlier one.
     /// - Throws: ``PublicationError/newerVersion(file:found:known:)``, ``PublicationError/malformed(file:problem:)`` or
     ///   ``PublicationError/file(_:)``.
     static func read(_ file: FilePath, format: FormatVersion, byteLimit: Int) throws(PublicationError) -> JSONValue {
@@ -45,7 +45,7 @@ extension JSONValue {
         return elements
     }
 
-    /// The number, if the value is one that is a count.
+    /// The number, if the value is a count.
     var count: UInt64? {
         guard case .number(let text) = self else { return nil }
         return UInt64(text)

@@ -1,18 +1,18 @@
 public import SystemPackage
 
-/// Which failures of writing heal and which do not.
+/// Tells lasting write failures from temporary ones.
 public enum WriteFailure {
-    /// What stays so until somebody changes the place: rights, names, sizes.
+    /// Errors that persist until a person changes the place: rights, names, sizes.
     private static let lasting: Set<CInt> = Set(
         [
             Errno.permissionDenied, .notPermitted, .readOnlyFileSystem, .fileNameTooLong, .notDirectory, .isDirectory,
             .tooManySymbolicLinkLevels, .fileTooLarge,
         ].map(\.rawValue))
 
-    /// Whether a call would fail again in the same way, so that trying again is no use.
+    /// Whether a call would fail again in the same way, so that another attempt is useless.
     public static func isLasting(_ code: Errno) -> Bool { lasting.contains(code.rawValue) }
 
-    /// Whether an error is one that would come again.
+    /// Whether an error would occur again.
     public static func isLasting(_ error: PublicationError) -> Bool {
         switch error {
         case .held, .inTheWay, .refused, .kept, .newerVersion, .malformed: true

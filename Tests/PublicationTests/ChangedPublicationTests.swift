@@ -6,13 +6,13 @@ import Testing
 
 @testable import Publication
 
-/// Publications that were interrupted, and whose files are not as they were when it goes on.
+/// Interrupted publications whose files are changed before they continue.
 @Suite struct ChangedPublicationTests {
     private let place: PublishedDirectory
 
     init() throws { place = try PublishedDirectory() }
 
-    /// An output directory as a crash before a step leaves it, with the same job's view of it.
+    /// An output directory after a crash before a step, and the same job's view of it.
     private func crashed(at step: Int, overOld: Bool = true) throws -> OutputDirectory {
         if overOld { try place.run(TwoJobs.old, place.output()) }
         let output = place.output("job-2", overwrites: true)
@@ -32,7 +32,7 @@ import Testing
         return found
     }
 
-    /// Changes the new checkpoint, wherever it lies, and keeps its size.
+    /// Changes the new checkpoint, in either place, and keeps its size.
     private func damage(_ output: OutputDirectory) throws {
         let name = FilePath("merged/model.safetensors")
         let places = [output.path.pushing(name), output.staging.pushing(name)]
@@ -118,7 +118,7 @@ import Testing
     @Test(arguments: [true, false])
     func `the claim of a job whose end is known goes with its remains`(hasSucceeded: Bool) throws {
         try place.run(TwoJobs.old, place.output())
-        // As a process leaves it that ends before it lets go.
+        // The state that a process leaves when it ends before it releases the directory.
         var output: OutputDirectory? = place.output(state: place.directory.path)
         try output?.claim()
         output = nil

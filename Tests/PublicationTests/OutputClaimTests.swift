@@ -85,7 +85,7 @@ import Testing
         do { try place.output(of: name, state: state.path).claim() }
         let other = place.output("job-1", of: "c2")
         #expect(refusal(other).contains("does not run at the moment and will go on with the job"))
-        // Its state is gone: nobody goes on with it.
+        // Its state is gone, so nobody will continue the job.
         try state.remove("coordinator.json")
         #expect(refusal(other) == "none")
     }

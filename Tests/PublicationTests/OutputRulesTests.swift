@@ -7,7 +7,7 @@ import Testing
 
 @testable import Publication
 
-/// What may be replaced, and what is refused before the work.
+/// Which files may be replaced, and what is refused before the work.
 @Suite struct OutputRulesTests {
     private let place: PublishedDirectory
 

@@ -34,7 +34,7 @@ struct PublishedDirectory {
         }
     }
 
-    /// A whole job: stages, publishes, and is done.
+    /// A whole job: stages, publishes, and cleans up.
     @discardableResult
     func run(_ files: [String: String], _ output: OutputDirectory) throws -> [FilePath] {
         try output.claim()
@@ -43,7 +43,7 @@ struct PublishedDirectory {
         return output.removeStaging()
     }
 
-    /// Writes a file as a stranger would.
+    /// Writes a file that belongs to no job.
     func write(_ text: String, to name: String) throws {
         let file = path.pushing(FilePath(name))
         try FileManager.default.createDirectory(
@@ -51,7 +51,7 @@ struct PublishedDirectory {
         try Data(text.utf8).write(to: URL(fileURLWithPath: file.string))
     }
 
-    /// All files below the output with their texts, without what jobs keep for themselves.
+    /// All files below the output with their texts, without control files.
     var contents: [String: String] {
         var found: [String: String] = [:]
         for (path, status) in DirectoryTree.entries(below: path) where status.kind == .file {
@@ -61,13 +61,13 @@ struct PublishedDirectory {
         return found
     }
 
-    /// The names in the output, hidden ones too.
+    /// The names in the output, including hidden ones.
     var names: [String] {
         ((try? FileManager.default.contentsOfDirectory(atPath: path.string)) ?? []).sorted()
     }
 }
 
-/// Two jobs whose files differ in everything: content, and which there are.
+/// Two jobs whose files differ in content and in names.
 enum TwoJobs {
     static let old = [
         "merged/model-1.safetensors": "old 1", "merged/model-2.safetensors": "old 2",

@@ -6,13 +6,13 @@ import Testing
 
 @testable import Publication
 
-/// Files that get their names together, whatever happens in the middle.
+/// Files that get their names together, with interruptions at every step.
 @Suite struct PublishingTests {
     private let place: PublishedDirectory
 
     init() throws { place = try PublishedDirectory() }
 
-    /// The end of the process, as far as the file system sees it.
+    /// Stands for the end of the process, as the file system sees it.
     private struct Killed: Error {}
 
     @Test(arguments: [Rename.Exchange.atomic, .steps])
@@ -55,7 +55,7 @@ import Testing
         #expect(place.contents == TwoJobs.new)
     }
 
-    /// A process that ends between two steps takes nothing back: its copy of the directory is what a restart finds.
+    /// A process that ends between two steps reverts nothing; a restart finds the copy of the directory.
     @Test(arguments: [true, false], 0...4)
     func `a crash at every step is gone on with`(isSameOwner: Bool, step: Int) throws {
         try place.run(TwoJobs.old, place.output())
@@ -68,7 +68,7 @@ import Testing
         try output.publish(by: .atomic) { (_: String) throws(PublicationError) in
             defer { steps += 1 }
             guard steps == step else { return }
-            // Preserves all but the locks, which end with a process.
+            // Preserves everything except the locks, which end with a process.
             let process = Process()
             process.executableURL = URL(fileURLWithPath: "/bin/cp")
             process.arguments = ["-a", path.string, copy]
@@ -85,7 +85,7 @@ import Testing
             #expect(moved.removeStaging() == [])
             #expect(contents(copy) == TwoJobs.new)
         } else {
-            // Nothing has moved: what was computed is kept. Else the publication is finished.
+            // If nothing has moved, the computed files are kept; otherwise the publication is finished.
             #expect(contents(copy) == (step == 0 ? TwoJobs.old : TwoJobs.new))
         }
     }
