@@ -1,24 +1,24 @@
-/// Why two processes cannot talk, or could not finish what they were saying.
+/// Why two processes cannot talk, or could not finish a conversation.
 public enum MessagingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The endpoint cannot be opened.
     case cannotOpen(endpoint: String, cause: String)
-    /// Listening there would let anybody in.
+    /// Listening there would let anybody connect.
     case unprotectedEndpoint(endpoint: String)
-    /// Connecting there would let anybody listen in, or answer in the coordinator's place.
+    /// Connecting there would let anybody eavesdrop or answer in the coordinator's place.
     case unprotectedConnection(endpoint: String)
-    /// The coordinator does not know the key that this side proved to hold.
+    /// The coordinator does not know the key that this side proved.
     case keyRefused(endpoint: String)
-    /// The peer broke the connection off before anything was said.
+    /// The peer ended the connection before any message.
     case handshakeFailed(endpoint: String)
     /// Nobody answered at the address.
     case unreachable(endpoint: String, waited: Duration)
-    /// The coordinator is there, but has not said what it makes of a job.
+    /// The coordinator answers, but has not said whether it accepts a job.
     case admissionTooLong(endpoint: String, waited: Duration)
     /// The peer refuses to talk.
     case refused(endpoint: String, message: String)
     /// The connection was closed by this side.
     case closed(endpoint: String)
-    /// The peer cannot send or take the bytes of a transfer.
+    /// The peer cannot send or receive the bytes of a transfer.
     case transferFailed(what: String, message: String)
 
     /// The sentence for the person who must act.

@@ -1,7 +1,7 @@
 public import PrometheusMetrics
 public import ZeroMQ
 
-/// What a daemon's socket has sent and received, as metrics.
+/// The traffic of a daemon's socket as metrics.
 public enum NetworkMetrics {
     /// The families of these metrics.
     public static let families: [MetricFamily] = [
@@ -37,12 +37,12 @@ public enum NetworkMetrics {
             kind: .counter),
     ]
 
-    /// The numbers of a coordinator's router at one moment.
+    /// The current numbers of a coordinator's router.
     ///
     /// - Parameters:
-    ///   - statistics: What the socket counts.
-    ///   - unsendable: Messages that it never got, since they were too large.
-    /// - Returns: A sample a number.
+    ///   - statistics: The socket's counts.
+    ///   - unsendable: Messages that the socket never received because they were too large.
+    /// - Returns: One sample for each number.
     public static func samples(router statistics: ChannelStatistics, unsendable: UInt64 = 0) -> [MetricSample] {
         samples("router", statistics, statistics.peers, unsendable: unsendable)
             + UnheardEnd.allCases.map { end in
@@ -55,7 +55,7 @@ public enum NetworkMetrics {
             ]
     }
 
-    /// The numbers of a worker's dealer at one moment; the coordinator is its only peer.
+    /// The current numbers of a worker's dealer; the coordinator is its only peer.
     public static func samples(dealer statistics: ChannelStatistics) -> [MetricSample] {
         var coordinator = PeerTraffic()
         (coordinator.sentBytes, coordinator.receivedBytes) = (statistics.sentBytes, statistics.receivedBytes)
