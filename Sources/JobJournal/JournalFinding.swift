@@ -1,16 +1,16 @@
-/// What a journal found out about itself when it was opened, and an operator should know.
+/// A fault that a journal found at its opening, for the operator.
 public enum JournalFinding: Equatable, Sendable, CustomStringConvertible {
-    /// The database was damaged; what could be read was taken over into a new one.
+    /// The database was damaged; a new database has what could be read.
     case damaged(path: String, cause: String, aside: String?, rowsKept: Int)
-    /// Rows were not what was written, and were left out.
+    /// Rows differ from what was written, and were left out.
     case rowsDamaged(path: String, rows: [Int64], aside: String?)
     /// The last rows that were written are missing.
     case tailLost(path: String, lastRow: Int64, expected: Int64, aside: String?)
-    /// The database is another coordinator's, or another program's; it was set aside.
+    /// The database belongs to another coordinator or another program; it was set aside.
     case foreign(path: String, aside: String?)
-    /// What stood beside the journal was damaged or missing; it was made anew, and a loss before it cannot be seen.
+    /// The file beside the journal was damaged or missing; it was made anew, and an earlier loss cannot be seen.
     case witnessLost(path: String)
-    /// A job was accepted and ran, and nothing else is known of it.
+    /// A job was accepted and ran, and nothing else about it is known.
     case jobLost(job: String, spec: String, output: String?)
 
     /// The sentence for the operator.
