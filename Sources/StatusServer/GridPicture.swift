@@ -1,6 +1,6 @@
 import Supervision
 
-/// A grid as a picture: stages below each other, things beside each other, the darker the further.
+/// Draws a grid: one row for each stage, one column for each item; darker cells are further done.
 struct GridPicture {
     private static let labelWidth = 120
     private static let rowHeight = 20
