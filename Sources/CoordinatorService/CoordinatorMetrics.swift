@@ -4,7 +4,7 @@ import JobPlan
 public import PrometheusMetrics
 import Scheduling
 
-/// What a coordinator counts.
+/// The counts of a coordinator.
 public struct CoordinatorMetrics: Sendable {
     /// The metrics of a coordinator.
     public static let families: [MetricFamily] = [
@@ -57,19 +57,19 @@ public struct CoordinatorMetrics: Sendable {
 
     init(factory: any MetricsFactory) {
         self.factory = factory
-        // From zero on: of a series that begins with 1 nobody sees that it rose.
+        // The series start at zero, because a rise shows only in a series that existed before.
         for kind in UnitFailure.Kind.allCases { failures(kind).increment(by: 0) }
         for word in RefusedWord.allCases { refusals(word).increment(by: 0) }
     }
 
-    /// Counts a word of a worker that was refused.
+    /// Counts a refused message of a worker.
     func note(_ word: RefusedWord) { refusals(word).increment() }
 
     private func refusals(_ word: RefusedWord) -> Counter {
         Counter(label: "kfacd_refused_words_total", dimensions: [("about", word.rawValue)], factory: factory)
     }
 
-    /// Counts what happened to a unit; one that was computed twice counts twice.
+    /// Counts an event of a unit; a unit that was computed twice counts twice.
     func note(_ event: SchedulerEvent, stage: UnitStage?, share: SampleShare?) {
         switch event {
         case .unitFinished(_, _, _, _, let timing):
@@ -86,7 +86,7 @@ public struct CoordinatorMetrics: Sendable {
         }
     }
 
-    /// Counts what the scheduler found out.
+    /// Counts a notice of the scheduler.
     func note(_ notice: SchedulerNotice) {
         switch notice {
         case .workerLost(_, _, let units):
