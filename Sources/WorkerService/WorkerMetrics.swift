@@ -3,7 +3,7 @@ import JobPlan
 public import PrometheusMetrics
 import WireProtocol
 
-/// What a worker counts.
+/// The counts of a worker.
 public struct WorkerMetrics: Sendable {
     /// The metrics of a worker.
     public static let families: [MetricFamily] = [
@@ -33,19 +33,21 @@ public struct WorkerMetrics: Sendable {
             kind: .counter),
     ]
 
-    /// One is as it was asked for; the ladder climbs tenfold, from small damping with a large first step.
+    /// The damping ratio is 1 when the requested damping sufficed.
+    ///
+    /// It grows tenfold at a time, from a small damping with a larger first step.
     private static let dampingBuckets: [Double] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]
 
     private let factory: any MetricsFactory
 
     init(factory: any MetricsFactory) {
         self.factory = factory
-        // From zero on: of a series that begins with 1 nobody sees that it rose.
+        // The series start at zero, because a rise shows only in a series that existed before.
         for fault in UnitFault.allCases { failures(fault).increment(by: 0) }
         for kernel in NumericKernel.allCases { note(kernel, .zero) }
     }
 
-    /// Counts what became of a unit.
+    /// Counts the outcome of a unit.
     func note(_ outcome: UnitOutcome, _ stage: UnitStage, elapsed: Duration, kernels: KernelNotes) {
         switch outcome {
         case .computed(let result):
