@@ -5,7 +5,7 @@ import Keys
 import SystemPackage
 import ZeroMQ
 
-/// The keys that a client needs for a coordinator on another machine.
+/// The keys of a client for a coordinator on another machine.
 struct ClientKeyOptions: ParsableArguments {
     @Option(help: "The coordinator's public key file (KFACD_SERVER_KEY).")
     var serverKey: String?
@@ -15,7 +15,7 @@ struct ClientKeyOptions: ParsableArguments {
 
     /// Reads the keys.
     ///
-    /// - Throws: ``CommandFailure`` with what is missing or wrong, and what to do.
+    /// - Throws: ``CommandFailure`` with the fault and what to do.
     func keys(for endpoint: Endpoint) throws -> PeerKeys? {
         let environment = ProcessInfo.processInfo.environment
         let serverKey = serverKey ?? environment["KFACD_SERVER_KEY"]

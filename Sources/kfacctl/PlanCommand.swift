@@ -42,7 +42,7 @@ struct PlanCommand: AsyncParsableCommand {
         try show(plan)
     }
 
-    /// Plans with a coordinator of its own.
+    /// Plans with a coordinator that this command starts.
     private func planHere(_ submission: Submission) async throws -> PlanSummary {
         try await Interruption.watched {
             let cluster = try await LocalCluster.start(
