@@ -7,7 +7,7 @@ import FuzzEntries
 private let name = ProcessInfo.processInfo.environment["FUZZ_ENTRY"] ?? ""
 private let entry = FuzzEntry(rawValue: name)
 
-/// Passes bytes to the entry. libFuzzer defines the function's name and type.
+/// Passes bytes to the entry; libFuzzer defines the function's name and type.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func take(_ start: UnsafePointer<UInt8>?, _ byteCount: Int) -> CInt {
     guard let entry else {

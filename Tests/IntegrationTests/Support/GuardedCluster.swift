@@ -27,7 +27,9 @@ final class GuardedCluster {
         return nil
     }()
 
-    /// Makes keys: the coordinator's, and one for each name. All are in `keys`, and the authorized ones in `authorized`.
+    /// Makes keys: the coordinator's, and one for each name.
+    ///
+    /// All keys are in `keys`, and the authorized ones are also in `authorized`.
     ///
     /// - Parameter holders: The names of keys, and the roles of the authorized ones.
     /// - Throws: what the requirement throws.
