@@ -31,7 +31,7 @@ extension Coordinator {
         _ progress: [UnitProgress], of name: WorkerID, by worker: WorkerID, _ peer: RoutingIdentity
     ) async {
         guard name == worker else {
-            await refuse(.name, of: worker, peer, "it speaks in the name of \(name.rawValue.excerpt.printable)")
+            await refuse(.name, of: worker, peer, "it uses the name of \(name.rawValue.excerpt.printable)")
             return
         }
         var (steps, forged): ([UnitSteps], LeasedUnitName?) = ([], nil)
@@ -127,9 +127,9 @@ extension Coordinator {
         switch line {
         case .told:
             logger.warning(
-                "a worker's word was refused",
+                "a worker's message was refused",
                 metadata: [LogKeys.worker: "\(worker)", LogKeys.cause: "\(sentence)"])
-        case .last: logger.warning("more words of workers were refused; the others of this minute are only counted")
+        case .last: logger.warning("more messages of workers were refused; further ones are only counted this minute")
         case .untold: break
         }
     }

@@ -75,7 +75,7 @@ extension Coordinator {
     /// Passes on a peer's transfer message; a peer that sends more than its transfers need is refused from then on.
     func pass(_ request: TransferService.Request, from peer: RoutingIdentity) async {
         guard !transfers.add(request, from: peer) else { return }
-        await end(peer, because: "more was said of transfers than their credit allows; is it a worker of this version?")
+        await end(peer, because: "its transfers exceed their credit; is it a worker of this version?")
     }
 
     /// Ends the conversation with a worker that breaks the protocol.
@@ -95,7 +95,7 @@ extension Coordinator {
             happen(.blobsHeld(worker, blobs))
         } else if before <= Self.toldBlobsMax {
             logger.warning(
-                "a worker tells of more blobs than are remembered", metadata: [LogKeys.worker: "\(worker)"])
+                "a worker reports more blobs than can be remembered", metadata: [LogKeys.worker: "\(worker)"])
         }
     }
 

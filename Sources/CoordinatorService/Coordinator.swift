@@ -114,7 +114,7 @@ actor Coordinator {
         metrics.note(event, stage: stage(of: event), share: sampleShare(of: event))
         history.note(event)
         if !pending.append(event) {
-            logger.error("too much happens while the journal waits for its disk; an event is lost, as a message may be")
+            logger.error("too many events wait for the journal; an event was dropped, as if its message were lost")
         }
         wakeSink.yield()
     }

@@ -57,7 +57,7 @@ public struct CoordinatorDaemon: Service {
             onUnknownKey: { logger.warning("an unknown key was refused", metadata: ["key": "\($0)"]) },
             onFlood: { host, byteCount in
                 logger.warning(
-                    "a peer sent more than is held for it; its connection was ended",
+                    "a peer sent more bytes than its limit; its connection was ended",
                     metadata: ["host": "\(host)", "bytes": "\(byteCount)"])
             },
             onUnsendable: { peer, error in
@@ -66,12 +66,12 @@ public struct CoordinatorDaemon: Service {
             },
             onUnheard: { report in
                 logger.warning(
-                    "connections ended before anything was heard by them, since the last such line",
+                    "connections ended before they sent a message, since the last such line",
                     metadata: ["count": "\(report.count)", LogKeys.cause: "\(report)"])
             },
             onRenewal: { byteCount in
                 logger.warning(
-                    "all connections are made anew: some claimed the names of others, and what they sent is let go",
+                    "all connections are made anew, to drop what connections with the names of others had sent",
                     metadata: ["bytes": "\(byteCount)"])
             })
         let coordinator = Coordinator(
@@ -112,11 +112,11 @@ public struct CoordinatorDaemon: Service {
         var causes = journal.findings.map(\.description)
         if await journal.isNew, !store.digests.isEmpty {
             causes.append(
-                "\(configuration.stateDirectory): there are blobs of \(store.bytesInUse) bytes, and no journal: it was "
-                    + "removed, and the jobs that it spoke of are lost. Submit them again.")
+                "\(configuration.stateDirectory): there are \(store.bytesInUse) bytes of blobs, but no journal. The "
+                    + "journal was removed, and its jobs are lost. Submit them again.")
         }
         for cause in causes {
-            logger.error("the journal is not what was left", metadata: [LogKeys.cause: "\(cause)"])
+            logger.error("the journal was damaged or replaced", metadata: [LogKeys.cause: "\(cause)"])
         }
     }
 

@@ -10,7 +10,7 @@ public struct CoordinatorMetrics: Sendable {
     public static let families: [MetricFamily] = [
         MetricFamily("kfacd_ready", help: "1 while the coordinator takes jobs.", kind: .gauge),
         MetricFamily(
-            "kfacd_workers", help: "Workers that are there: leaving, or else with a unit or without.", kind: .gauge,
+            "kfacd_workers", help: "Connected workers: leaving, with a unit, or without one.", kind: .gauge,
             labels: ["state"]),
         MetricFamily("kfacd_lanes", help: "Lanes of all workers together.", kind: .gauge),
         MetricFamily("kfacd_jobs", help: "Jobs that the coordinator knows, by state.", kind: .gauge, labels: ["state"]),
@@ -30,7 +30,7 @@ public struct CoordinatorMetrics: Sendable {
             "kfacd_unit_duration_seconds", help: "Time from a unit's beginning to its result, wherever computed.",
             kind: .histogram(buckets: MetricFamily.durationBuckets), labels: ["stage"]),
         MetricFamily(
-            "kfacd_unit_failures_total", help: "Failures of units, by what is to blame.",
+            "kfacd_unit_failures_total", help: "Failures of units, by cause.",
             kind: .counter, labels: ["kind"]),
         MetricFamily(
             "kfacd_lease_expirations_total", help: "Leases taken back because a worker showed no progress in time.",
@@ -44,10 +44,10 @@ public struct CoordinatorMetrics: Sendable {
             kind: .counter),
         MetricFamily(
             "kfacd_refused_words_total",
-            help: "Words of workers that cannot be right, by what they are about: a unit, blob, range, result or name.",
+            help: "Impossible messages of workers, by subject: a unit, blob, range, result or name.",
             kind: .counter, labels: ["about"]),
         MetricFamily(
-            "kfacd_last_success_timestamp_seconds", help: "When a job succeeded, of the latest since the start.",
+            "kfacd_last_success_timestamp_seconds", help: "Time when a job succeeded, for the latest ones.",
             kind: .gauge, labels: ["job"]),
         MetricFamily(
             "kfacd_state_free_bytes", help: "Free bytes in the file system of the state directory.", kind: .gauge),

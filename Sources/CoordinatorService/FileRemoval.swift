@@ -24,7 +24,7 @@ actor FileRemoval {
     /// Removes the files of a job that did not succeed.
     func discard(_ output: OutputDirectory) {
         guard let kept = output.discard() else { return }
-        logger.warning("what was computed and could not be published is kept", metadata: ["directory": "\(kept)"])
+        logger.warning("files that could not be published are kept", metadata: ["directory": "\(kept)"])
     }
 
     /// Removes the staging directory of a published job, with the files that the publication replaced.
@@ -33,7 +33,7 @@ actor FileRemoval {
         guard !left.isEmpty else { return }
         let names = left.prefix(5).map(\.string).joined(separator: ", ")
         logger.warning(
-            "files in the place of the new ones could not be removed, or are of no job; they are kept",
+            "old files could not be removed, or belong to no job; they are kept",
             metadata: ["files": "\(names)\(left.count > 5 ? " and \(left.count - 5) more" : "")"])
     }
 

@@ -169,7 +169,7 @@ struct InventoryReader {
         checkSampleCounts(set, task)
         let shared = SharedRows.find(in: set) { [progress] index in
             guard index.isMultiple(of: 1000) else { return }
-            progress.note("is looked at: layer \(index) of \(set.layers.count) of task \"\(task.name)\"")
+            progress.note("is checked: layer \(index) of \(set.layers.count) of task \"\(task.name)\"")
         }
         var layers: [LayerName: CaptureInventory.Layer] = [:]
         for layer in set.layers {

@@ -27,11 +27,11 @@ public enum JournalFinding: Equatable, Sendable, CustomStringConvertible {
             "\(path): the journal ends with record \(last), and had come to record \(expected): its end is lost, as when "
                 + "its -wal file is removed. What the rest says is used.\(Self.told(aside))"
         case .foreign(let path, let aside):
-            "\(path): the file is not the journal that was kept here, but another's.\(Self.told(aside)) A new journal was "
-                + "begun. To use that one after all, give it a state directory of its own."
+            "\(path): another program or coordinator wrote this file.\(Self.told(aside)) A new journal was "
+                + "begun. To use the other file, give it a state directory of its own."
         case .witnessLost(let path):
-            "\(path): what tells how far the journal had come is damaged or missing; it was written anew. Whether the "
-                + "journal is whole cannot be told this time."
+            "\(path): the file with the journal's last record number is damaged or missing, and was written anew. A "
+                + "loss of the journal's end cannot be seen this time."
         case .jobLost(let job, let spec, let output):
             "\(job) (\(spec)\(output.map { ", output \($0)" } ?? "")) was accepted, and is lost with the journal's "
                 + "records. Submit it again."

@@ -31,15 +31,15 @@ public enum MessagingError: Error, Equatable, Sendable, CustomStringConvertible 
                 + "ipc:// are allowed. Make keys with \"kfacctl keygen\" and give --secret-key and --authorized-keys, "
                 + "or listen on one of those."
         case .unprotectedConnection(let endpoint):
-            "\(endpoint): lies on another machine; without keys only loopback (tcp://127.0.0.1:…) and ipc:// are "
-                + "talked to. Make a key with \"kfacctl keygen\", have it authorized, and give --secret-key and the "
+            "\(endpoint): is on another machine; without keys only loopback (tcp://127.0.0.1:…) and ipc:// are "
+                + "allowed. Make a key with \"kfacctl keygen\", have it authorized, and give --secret-key and the "
                 + "coordinator's public file as --server-key."
         case .keyRefused(let endpoint):
             "the coordinator at \(endpoint) does not know this key. Put its public file, with a role, into the "
                 + "coordinator's directory of authorized keys, and reload the coordinator."
         case .handshakeFailed(let endpoint):
-            "the coordinator at \(endpoint) breaks off before anything is said, time and again. Either the keys do "
-                + "not fit: check that --server-key is its public key, and that keys are given on both sides or on "
+            "the coordinator at \(endpoint) ends every connection before the first message. Either the keys do "
+                + "not match: check that --server-key is its public key, and that keys are given on both sides or on "
                 + "neither. Or it has too many connections: then its log says how many ended unheard."
         case .unreachable(let endpoint, let waited):
             "no coordinator answered at \(endpoint) within \(waited). Check the address, and that "

@@ -24,16 +24,16 @@ public enum NetworkMetrics {
             labels: ["socket", "direction"]),
         MetricFamily(
             "kfacd_connections",
-            help: "Connections to the coordinator: heard, or unheard as long as no message has come by them.",
+            help: "Connections to the coordinator: heard, or unheard before their first message.",
             kind: .gauge, labels: ["state"]),
         MetricFamily(
             "kfacd_unheard_connections_total",
-            help: "Connections that ended before a message came by them, so before a key was proved, by what ended "
-                + "them: failed (the handshake, or their peer), crowded (too many), excessive (bytes), silent.",
+            help: "Connections that ended before their first message, by cause: failed (the handshake or the peer), "
+                + "crowded (too many), excessive (bytes), silent.",
             kind: .counter, labels: ["end"]),
         MetricFamily(
             "kfacd_socket_renewals_total",
-            help: "How often all connections were ended, since some that claimed taken names had left too much.",
+            help: "Resets of all connections because some with taken names had left too many bytes.",
             kind: .counter),
     ]
 

@@ -78,7 +78,7 @@ actor UnitExecutor {
             swap(&taken, &scratch)
             return taken
         } catch {
-            fatalError("a few bytes of memory are not to be had: \(error)")
+            fatalError("a few bytes of memory cannot be allocated: \(error)")
         }
     }
 

@@ -16,7 +16,7 @@ public struct WorkerMetrics: Sendable {
             "kfacd_unit_duration_seconds", help: "Time from a unit's beginning to its result.",
             kind: .histogram(buckets: MetricFamily.durationBuckets), labels: ["stage"]),
         MetricFamily(
-            "kfacd_unit_failures_total", help: "Units that could not be computed, by what is to blame.",
+            "kfacd_unit_failures_total", help: "Units that could not be computed, by cause.",
             kind: .counter, labels: ["kind"]),
         MetricFamily(
             "kfacd_blas_seconds_total", help: "Time in numeric kernels, by what they do.", kind: .counter,
@@ -26,7 +26,7 @@ public struct WorkerMetrics: Sendable {
             kind: .counter),
         MetricFamily(
             "kfacd_damping_applied_ratio",
-            help: "Damping of an inverted matrix in the end, as a multiple of what was asked for.",
+            help: "Final damping of an inverted matrix, as a multiple of the requested one.",
             kind: .histogram(buckets: dampingBuckets)),
         MetricFamily(
             "kfacd_nonfinite_rejected_total", help: "Units refused because their input holds NaN or infinity.",

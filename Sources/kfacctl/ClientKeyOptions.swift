@@ -26,7 +26,7 @@ struct ClientKeyOptions: ParsableArguments {
             if endpoint.isLocalOnly, missing.count == 2 { return nil }
             throw CommandFailure(
                 .badInput,
-                "\(endpoint): is talked to with keys; missing: \(missing.joined(separator: ", ")). Copy the "
+                "\(endpoint): needs keys; missing: \(missing.joined(separator: ", ")). Copy the "
                     + "coordinator's .public file here, make a key with \"kfacctl keygen NAME --role submitter\", and "
                     + "have its .public file put into the coordinator's directory of authorized keys.")
         }

@@ -128,7 +128,7 @@ struct CoordinatorClient: Sendable {
     /// Submits a job and shows its notices.
     func submit(_ submission: Submission) async throws -> (job: JobID, isRunningAlready: Bool) {
         guard case .accepted(let job, let isRunning, let notices) = try await ask(.submit(submission)).reply else {
-            throw CommandFailure(.failed, "the coordinator answered a submission with something else")
+            throw CommandFailure(.failed, "the coordinator did not answer a submission with a job")
         }
         Terminal.note(notices)
         return (job, isRunning)
@@ -137,7 +137,7 @@ struct CoordinatorClient: Sendable {
     /// A job's progress.
     func status(_ job: JobID) async throws -> JobReport {
         guard case .jobs(let jobs) = try await ask(.status(job)).reply, let report = jobs.first else {
-            throw CommandFailure(.failed, "the coordinator answered a question for \(job) with something else")
+            throw CommandFailure(.failed, "the coordinator did not answer a request for \(job) with its status")
         }
         return report
     }
@@ -146,7 +146,7 @@ struct CoordinatorClient: Sendable {
     func log(_ job: JobID, after number: UInt64) async throws -> (lines: [JobLogLine], isComplete: Bool) {
         guard case .log(let lines, let isComplete) = try await ask(.log(job, after: number)).reply else {
             throw CommandFailure(
-                .failed, "the coordinator answered a question for the log of \(job) with something else")
+                .failed, "the coordinator did not answer a request for the log of \(job) with log lines")
         }
         return (lines, isComplete)
     }

@@ -53,7 +53,7 @@ final class DaemonChild: Sendable {
         errors.waitForEnd(within: isRunning ? .zero : .seconds(1))
         let lines = errors.takeLast()
         return lines.isEmpty
-            ? "It said nothing." : "Its last words:\n" + lines.map { "  \($0)" }.joined(separator: "\n")
+            ? "It printed nothing." : "Its last words:\n" + lines.map { "  \($0)" }.joined(separator: "\n")
     }
 
     /// Waits for the first line on standard output.

@@ -122,7 +122,7 @@ import ZeroMQ
         }
         #expect(
             try await refusal(of: channel)
-                == "more was said of transfers than their credit allows; is it a worker of this version?")
+                == "its transfers exceed their credit; is it a worker of this version?")
         await channel.close(flushingFor: .zero)
         await endpoint.close()
     }

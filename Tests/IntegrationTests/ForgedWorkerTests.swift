@@ -57,7 +57,7 @@ extension SerialDisturbanceTests {
                 cluster.resumeWorkers()
                 try await cluster.waitForSuccess(job)
                 #expect(!cluster.coordinator.errors.contains("differ"), "\(cluster.coordinator.logTail)")
-                #expect(cluster.coordinator.errors.contains("a worker's word was refused"))
+                #expect(cluster.coordinator.errors.contains("a worker's message was refused"))
             }
         }
     }

@@ -85,8 +85,8 @@ extension SerialIntegrationTests {
             #expect(wrong.exitCode == 2)
             #expect(
                 wrong.errors
-                    == "error: the coordinator at \(endpoint) breaks off before anything is said, time and again. "
-                    + "Either the keys do not fit: check that --server-key is its public key, and that keys are given "
+                    == "error: the coordinator at \(endpoint) ends every connection before the first message. "
+                    + "Either the keys do not match: check that --server-key is its public key, and that keys are given "
                     + "on both sides or on neither. Or it has too many connections: then its log says how many ended "
                     + "unheard.\n")
             // The known key was answered, so the log is complete by now.
@@ -152,7 +152,7 @@ extension SerialIntegrationTests {
             #expect(client.exitCode == 2)
             #expect(
                 client.errors
-                    == "error: tcp://192.0.2.77:7733: is talked to with keys; missing: --server-key FILE, --secret-key "
+                    == "error: tcp://192.0.2.77:7733: needs keys; missing: --server-key FILE, --secret-key "
                     + "FILE. Copy the coordinator's .public file here, make a key with \"kfacctl keygen NAME --role "
                     + "submitter\", and have its .public file put into the coordinator's directory of authorized keys.\n"
             )
