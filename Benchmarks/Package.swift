@@ -1,5 +1,5 @@
 // swift-tools-version: 6.2
-// Measures kfacd against what the machine can do. A package of its own, so that the daemon's graph stays clean.
+// Measures kfacd against the machine's limits. A package of its own, so that the daemon has no dependency on it.
 
 import PackageDescription
 

@@ -40,7 +40,7 @@ class Block(nn.Module):
         return h + self.fc2(u * torch.sigmoid(1.702 * u))
 
     def attention(self, rows: Tensor) -> Tensor:
-        """Written out: the fused kernels have no forward-mode derivative."""
+        """Attention written out, because the fused kernels have no forward-mode derivative."""
         count, tokens, _ = rows.shape
         q, k, v = rows.reshape(count, tokens, 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4)
         weights = torch.softmax(q @ k.transpose(-1, -2) * (WIDTH // HEADS) ** -0.5, -1)

@@ -1,6 +1,6 @@
 // swift-tools-version: 6.2
-// Feeds what strangers can send with inputs that libFuzzer invents. A package of its own, because all that it builds
-// is instrumented; see `run` beside this file.
+// Runs the decoders of untrusted input with inputs from libFuzzer. A package of its own, because all of it is built
+// with instrumentation; see `run` beside this file.
 
 import PackageDescription
 
@@ -11,7 +11,7 @@ let package = Package(
         .executableTarget(
             name: "Fuzz",
             dependencies: [.product(name: "FuzzEntries", package: "kfacd")],
-            // The main function is libFuzzer's.
+            // libFuzzer has the main function.
             swiftSettings: [.treatAllWarnings(as: .error), .unsafeFlags(["-parse-as-library"])])
     ]
 )

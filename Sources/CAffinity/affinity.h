@@ -1,5 +1,6 @@
 #pragma once
 
-// The processors that a process may run on. Glibc declares the call under _GNU_SOURCE only, which Swift's module of it
-// does not define. Source: sched_getaffinity(2); the mask is as long as the caller says, one bit a processor.
+// The processors that a process may run on. Glibc declares the call only under _GNU_SOURCE, which Swift's Glibc module
+// does not define. Source: sched_getaffinity(2). The caller gives the mask's length; the mask has one bit for each
+// processor.
 extern int sched_getaffinity(int process, unsigned long byteCount, void *mask);

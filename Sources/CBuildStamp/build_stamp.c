@@ -1,6 +1,6 @@
 #include "build_stamp.h"
 
-// C takes a definition's value from the manifest; Swift knows only whether there is one.
+// C can take a definition's value from the manifest. Swift only sees whether the definition exists.
 #ifndef KFACD_COMMIT
 #define KFACD_COMMIT "unknown"
 #endif

@@ -1,7 +1,7 @@
-// What Swift sees of OpenBLAS: cblas.h as it is, the LAPACK routines by their Fortran symbols, and a few loops.
+// The parts of OpenBLAS for Swift: cblas.h unchanged, LAPACK routines by their Fortran symbols, and a few loops.
 //
-// Debian's libopenblas exports the Fortran symbols (`dpotrf_`) but no LAPACKE; declaring them here saves a
-// dependency on liblapacke, whose workspace queries are wrong for large matrices anyway (SymmetricEigen.swift).
+// Debian's libopenblas exports the Fortran symbols (`dpotrf_`) but no LAPACKE. Declaring them here avoids a dependency
+// on liblapacke, whose workspace queries are wrong for large matrices anyway (SymmetricEigen.swift).
 #ifndef KFACD_COPENBLAS_SHIM_H
 #define KFACD_COPENBLAS_SHIM_H
 
@@ -15,8 +15,8 @@
 #endif
 
 // MARK: - LAPACK
-// Every argument is a pointer; character arguments carry a hidden trailing length (size_t, by value, as gfortran
-// compiles them), which is always 1 here.
+// Every argument is a pointer. A character argument also has a hidden length at the end of the list (size_t, by value,
+// as gfortran compiles it). The length is always 1 here.
 
 void dpotrf_(const char *uplo, const blasint *n, double *a, const blasint *lda, blasint *info, size_t uplo_length);
 void dpotri_(const char *uplo, const blasint *n, double *a, const blasint *lda, blasint *info, size_t uplo_length);
@@ -31,10 +31,10 @@ void ssyevd_(const char *jobz, const char *uplo, const blasint *n, float *a, con
 
 // MARK: - Memory
 
-// calloc's large blocks are the kernel's zero pages, untouched until used; Swift's aligned allocation would have to
-// be cleared by hand, which faults in every page. The block's own address is kept in the word before the result.
-// Returns NULL when memory is short. Large buffers ask for huge pages: a fresh square of n = 3072 then costs 40 page
-// faults instead of 18 000; a refusal changes nothing.
+// calloc's large blocks are the kernel's zero pages, which stay untouched until they are used. Swift's aligned
+// allocation would need clearing by hand, which faults in every page. The word before the result holds the block's own
+// address. Returns NULL when memory is short. Large buffers ask for huge pages: a fresh square of n = 3072 then costs
+// 40 page faults instead of 18 000. A refusal changes nothing.
 static inline void *kfacd_allocate_zeroed(size_t byte_count) {
     const size_t alignment = 64;
     if (byte_count > SIZE_MAX - 2 * alignment) return NULL;
@@ -57,10 +57,11 @@ static inline void kfacd_free_zeroed(void *aligned) { free(((void **)aligned)[-1
 
 // MARK: - Loops that Swift cannot make fast
 //
-// Swift is compiled for the baseline of the architecture (SSE2: half the width or less), does not reorder sums into
-// lanes, and its Float16 conversions are one library call an element (50 times slower than the F16C instructions).
-// The vectors are written out because Swift compiles C bodies for size, which keeps the compiler's own vectors out.
-// The AVX2 bodies are compiled for AVX2 and F16C only, never FMA, so that they round exactly as the portable ones.
+// Swift is compiled for the architecture's baseline (SSE2: half the vector width or less). It does not reorder sums
+// into lanes. Its Float16 conversions call a library function for each element (50 times slower than the F16C
+// instructions). The vectors are written out because Swift compiles C bodies for size, which turns off the compiler's
+// own vectorisation. The AVX2 bodies are compiled for AVX2 and F16C only, never for FMA, so that they round exactly as
+// the portable ones.
 
 typedef float kfacd_float8 __attribute__((vector_size(32)));
 typedef double kfacd_double8 __attribute__((vector_size(64)));
@@ -76,7 +77,7 @@ typedef _Float16 kfacd_half8 __attribute__((vector_size(16)));
 #define KFACD_HAS_AVX2 0
 #endif
 
-// Defines `static inline void name(parameters)` with one body compiled twice: for AVX2 and for the baseline.
+// Defines `static inline void name(parameters)`. Its one body is compiled twice: for AVX2 and for the baseline.
 #define KFACD_DISPATCHED(name, parameters, arguments, ...) \
     KFACD_AVX2 static inline void name##_avx2 parameters { __VA_ARGS__ } \
     static inline void name##_portable parameters { __VA_ARGS__ } \
@@ -85,18 +86,18 @@ typedef _Float16 kfacd_half8 __attribute__((vector_size(16)));
         else name##_portable arguments; \
     }
 
-// Loads and stores of vectors of any alignment.
+// Loads and stores vectors of any alignment.
 #define KFACD_LOAD(type, variable, address) type variable; memcpy(&variable, address, sizeof variable)
 #define KFACD_STORE(address, variable) memcpy(address, &variable, sizeof variable)
 
-// Adds eight lanes pairwise: the order of a sum is fixed, whatever the processor.
+// Adds eight lanes pairwise. The order of the sum is fixed on every processor.
 #define KFACD_SUM_LANES(l) (((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7])))
 
 typedef uint16_t kfacd_uint16x16 __attribute__((vector_size(32)));
 typedef uint64_t kfacd_uint64x4 __attribute__((vector_size(32)));
 
-// Defines a search for elements whose exponent bits are all set, which are the infinities and NaN of every IEEE type:
-// `*found` becomes 1 when there is one, else 0. `source` need not be aligned.
+// Defines a search for infinities and NaN: their exponent bits are all set in every IEEE type. `*found` becomes 1 if
+// there is one, otherwise 0. `source` need not be aligned.
 #define KFACD_NONFINITE(name, scalar, vector, lanes) \
     KFACD_DISPATCHED(name, (const void *source, size_t count, scalar exponent, int *found), \
                      (source, count, exponent, found), { \
@@ -169,9 +170,9 @@ KFACD_DISPATCHED(kfacd_bfloat16_to_float32, (const void *source, float *restrict
     }
 })
 
-// float32 → bfloat16, to nearest even. `destination` need not be aligned. Half of the last kept bit, less one when that
-// bit is even, carries exactly when the value must go up; a carry out of the largest finite value is the pattern of
-// infinity. A NaN would carry too, so it is quieted instead.
+// float32 → bfloat16, to nearest even. `destination` need not be aligned. The code adds half of the last kept bit,
+// minus one when that bit is even. This carries exactly when the value must be rounded up. A carry out of the largest
+// finite value gives the pattern of infinity. A NaN would carry too, so it is made quiet instead.
 KFACD_DISPATCHED(kfacd_float32_to_bfloat16, (const float *restrict source, void *destination, size_t count),
                  (source, destination, count), {
     char *bytes = (char *)destination;
@@ -210,7 +211,7 @@ KFACD_DISPATCHED(kfacd_add_difference,
     for (; i < count; i++) sum[i] += weight * (values[i] - base[i]);
 })
 
-// sum[i] += row[i], widened: one row of a chunk's fp32 triangle into the fp64 master.
+// sum[i] += row[i], widened. Adds one row of a chunk's fp32 triangle to the fp64 master.
 KFACD_DISPATCHED(kfacd_add_widened, (const float *restrict row, double *restrict sum, size_t count),
                  (row, sum, count), {
     size_t i = 0;
@@ -223,8 +224,8 @@ KFACD_DISPATCHED(kfacd_add_widened, (const float *restrict row, double *restrict
     for (; i < count; i++) sum[i] += (double)row[i];
 })
 
-// sums[j] += Σ_i rows[i][j] in fp64. Eight rows at a time are added to the sums, so that each sum passes through the
-// first-level cache once in eight rows; the order is fixed.
+// sums[j] += Σ_i rows[i][j] in fp64. Eight rows are added at a time, so that each sum passes through the first-level
+// cache once for eight rows. The order is fixed.
 KFACD_DISPATCHED(kfacd_add_column_sums,
                  (const float *restrict rows, size_t row_count, size_t column_count, double *restrict sums),
                  (rows, row_count, column_count, sums), {
@@ -271,8 +272,8 @@ KFACD_DISPATCHED(kfacd_dot_widened, (const float *x, const float *y, size_t coun
     *result = KFACD_SUM_LANES(lanes) + tail;
 })
 
-// sums[j] += |row[j]| and *total = Σ |row[j]|: one row of a symmetric matrix's triangle counts in its own column
-// sum and in those of the columns it crosses.
+// sums[j] += |row[j]| and *total = Σ |row[j]|. A row of a symmetric matrix's triangle counts in its own column sum and
+// in the sums of the columns that it crosses.
 KFACD_DISPATCHED(kfacd_add_magnitudes, (const double *restrict row, double *restrict sums, size_t count, double *total),
                  (row, sums, count, total), {
     kfacd_double8 all = {0};

@@ -1,5 +1,5 @@
-// The row-wise maps of a transformer that BLAS does not have, and that Swift cannot make fast: Swift is compiled for
-// the baseline of the architecture (SSE2) and does not reorder sums into lanes.
+// Row-wise functions of a transformer that BLAS lacks and Swift cannot make fast. Swift is compiled for the
+// architecture's baseline (SSE2) and does not reorder sums into lanes.
 //
 // Each body is written once in vectors of eight and compiled twice: for AVX2 with FMA, and for the baseline. The order
 // of every sum is fixed. Rows are consecutive: element (i, j) of a matrix of d columns is at i · d + j.
@@ -22,7 +22,7 @@ typedef int32_t kfacd_row_int8 __attribute__((vector_size(32)));
 #define KFACD_ROW_HAS_AVX2 0
 #endif
 
-// Defines `static inline void name(parameters)` with one body compiled twice: for AVX2 and for the baseline.
+// Defines `static inline void name(parameters)`. Its one body is compiled twice: for AVX2 and for the baseline.
 #define KFACD_ROW_KERNEL(name, parameters, arguments, ...) \
     KFACD_ROW_AVX2 static inline void name##_avx2 parameters { __VA_ARGS__ } \
     static inline void name##_portable parameters { __VA_ARGS__ } \
@@ -31,7 +31,8 @@ typedef int32_t kfacd_row_int8 __attribute__((vector_size(32)));
         else name##_portable arguments; \
     }
 
-// The first `count` (at most 8) elements at an address, the others 0; and back. Full vectors compile to one move.
+// Load and store the first `count` (at most 8) elements at an address. A load sets the other lanes to 0. Full vectors
+// compile to one move.
 #define KFACD_ROW_LOAD(variable, address, count) \
     kfacd_row8 variable = {0}; \
     if ((count) >= 8) memcpy(&variable, address, 32); \
@@ -45,9 +46,10 @@ typedef int32_t kfacd_row_int8 __attribute__((vector_size(32)));
 // Adds eight lanes pairwise.
 #define KFACD_ROW_SUM(v) (((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])))
 
-// result = exp(x), relative error below 2e-7, for |x| ≤ 87; beyond, the value at ±87. x = n·ln 2 + r, |r| ≤ ln 2 / 2:
-// ln 2 in two parts keeps r exact, the polynomial of the Cephes library's expf gives exp(r), and n goes into the
-// exponent. Adding and taking away 1.5 · 2^23 rounds to an integer, which then stands in the sum's low bits.
+// result = exp(x) with a relative error below 2e-7 for |x| ≤ 87; beyond that, the value at ±87. x = n·ln 2 + r with |r|
+// ≤ ln 2 / 2. ln 2 is split in two parts to keep r exact. The polynomial of the Cephes library's expf gives exp(r), and
+// n is added to the exponent. Adding and subtracting 1.5 · 2^23 rounds to an integer, which is then in the sum's low
+// bits.
 #define KFACD_ROW_EXP(result, x) \
     kfacd_row8 result; \
     { \
@@ -107,7 +109,7 @@ KFACD_ROW_KERNEL(kfacd_softmax_rows, (float *x, size_t rows, size_t columns), (x
     }
 })
 
-// The softmax's derivative, which is symmetric: each row of v becomes p ∘ (v − ⟨p, v⟩).
+// The softmax's derivative, which is symmetric: each row v becomes p ∘ (v − ⟨p, v⟩).
 KFACD_ROW_KERNEL(kfacd_softmax_derivative, (const float *restrict p, float *restrict v, size_t rows, size_t columns),
                  (p, v, rows, columns), {
     for (size_t i = 0; i < rows; i++) {
@@ -167,8 +169,8 @@ KFACD_ROW_KERNEL(kfacd_normalize_rows,
     }
 })
 
-// The normalisation's derivative, which is symmetric: result = rate · (w − mean(w) − n · mean(n ∘ w)) for each row,
-// w = scale ∘ v, or v where `scale` is NULL; `adds` is 1 to add to what is there and 0 to replace it.
+// The normalisation's derivative, which is symmetric: result = rate · (w − mean(w) − n · mean(n ∘ w)) for each row. w =
+// scale ∘ v, or v if `scale` is NULL. `adds` is 1 to add to `result` and 0 to replace it.
 KFACD_ROW_KERNEL(kfacd_normalization_derivative,
                  (const float *restrict normalized, const float *restrict rates, const float *restrict v,
                   const float *restrict scale, float *restrict result, size_t rows, size_t columns, int adds),
@@ -211,7 +213,7 @@ KFACD_ROW_KERNEL(kfacd_normalization_derivative,
     }
 })
 
-// result = scale ∘ x + shift for each row; `adds` is 1 to add to what is there. `shift` may be NULL.
+// result = scale ∘ x + shift for each row. `adds` is 1 to add to `result`. `shift` may be NULL.
 KFACD_ROW_KERNEL(kfacd_scale_rows,
                  (const float *restrict x, const float *restrict scale, const float *restrict shift,
                   float *restrict result, size_t rows, size_t columns, int adds),
@@ -235,7 +237,7 @@ KFACD_ROW_KERNEL(kfacd_scale_rows,
     }
 })
 
-// sums[g] += Σ x ∘ y over the rows of group g; the rows come in groups of `group_rows`. With y NULL, Σ x.
+// sums[g] += Σ x ∘ y over the rows of group g. Each group has `group_rows` rows. If y is NULL, Σ x.
 KFACD_ROW_KERNEL(kfacd_add_group_sums,
                  (const float *restrict x, const float *restrict y, float *restrict sums, size_t groups,
                   size_t group_rows, size_t columns),
@@ -257,7 +259,7 @@ KFACD_ROW_KERNEL(kfacd_add_group_sums,
     }
 })
 
-// Each row of `result` becomes `row`, or has it added.
+// Sets each row of `result` to `row`, or adds `row` to it.
 KFACD_ROW_KERNEL(kfacd_broadcast_row, (const float *restrict row, float *restrict result, size_t rows, size_t columns,
                                        int adds),
                  (row, result, rows, columns, adds), {
@@ -307,8 +309,8 @@ KFACD_ROW_KERNEL(kfacd_adam_step,
     }
 })
 
-// Softmax cross-entropy of each row against its label, in place: `x` becomes (softmax(x) − onehot(label)) · scale, and
-// *loss the sum over the rows of log Σ exp(x) − x[label].
+// Softmax cross-entropy of each row against its label, in place. `x` becomes (softmax(x) − onehot(label)) · scale.
+// *loss becomes the sum over the rows of log Σ exp(x) − x[label].
 static inline void kfacd_cross_entropy_rows(float *x, const int32_t *labels, size_t rows, size_t columns, float scale,
                                             double *loss) {
     double total = 0;

@@ -15,16 +15,16 @@ static inline int kfacd_rename(const char *from, const char *to, unsigned int fl
     return (int)syscall(SYS_renameat2, -100, from, -100, to, flags);
 }
 
-/// RENAME_NOREPLACE: what is there is not replaced.
+/// RENAME_NOREPLACE: an existing file is not replaced.
 static const unsigned int kfacd_rename_no_replace = 1u;
 
-/// RENAME_EXCHANGE: both names exist before, and afterwards stand for each other's file.
+/// RENAME_EXCHANGE: both names must exist, and they exchange their files.
 static const unsigned int kfacd_rename_exchange = 2u;
 
-/// The type of the file system at a path as statfs(2) tells it, 0 when it does not.
+/// The type of the file system at a path (statfs(2)), or 0 when it is not known.
 static inline unsigned long long kfacd_file_system_type(const char *path) {
     struct statfs status;
-    // Some architectures extend the sign of the field's 32 bits.
+    // Some architectures sign-extend the field's 32 bits.
     return statfs(path, &status) == 0 ? (unsigned int)status.f_type : 0;
 }
 

@@ -1,4 +1,4 @@
-/// What the control groups of a process let it use.
+/// The limits that control groups set for a process.
 ///
 /// A limit of a group holds for all groups below it, so the tightest of the process's own group and its ancestors
 /// counts. Source: cgroups(7), the kernel's cgroup-v2.rst (`cpu.max`, `memory.max`, `memory.high`) and cgroup-v1
@@ -11,7 +11,7 @@ public struct ControlGroupLimits: Equatable, Sendable {
 
     /// Reads the limits of a process.
     ///
-    /// What cannot be read limits nothing: a container may hide the groups above its own.
+    /// A limit that cannot be read counts as no limit: a container may hide the groups above its own.
     ///
     /// - Parameters:
     ///   - membership: The text of `/proc/self/cgroup`.
@@ -36,7 +36,7 @@ public struct ControlGroupLimits: Equatable, Sendable {
         {
             tighten(quota: quota, period: period)
         }
-        // Above `high` the kernel slows the group down: a worker that plans with more would crawl.
+        // Above `high` the kernel slows the group down, so a worker that plans with more would crawl.
         for name in ["memory.max", "memory.high"] {
             if let limit = read("\(directory)/\(name)").flatMap(Self.number) { tighten(memory: limit) }
         }
@@ -63,7 +63,7 @@ public struct ControlGroupLimits: Equatable, Sendable {
         memoryBytes = min(memoryBytes ?? .max, memory)
     }
 
-    /// The number in a file; `max` and −1 are none.
+    /// Reads the number in a file; `max` and −1 mean no limit.
     private static func number(_ text: String) -> UInt64? {
         UInt64(text.trimmingPrefix(while: \.isWhitespace).prefix { !$0.isWhitespace })
     }

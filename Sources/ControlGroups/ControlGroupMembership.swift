@@ -1,8 +1,8 @@
-/// A control group of which a process is a member: one line of `/proc/self/cgroup`.
+/// A control group that a process belongs to: one line of `/proc/self/cgroup`.
 struct ControlGroupMembership: Equatable {
-    /// The controllers of its hierarchy; none for the unified hierarchy, which has them all.
+    /// The controllers of the group's hierarchy; empty for the unified hierarchy, which has them all.
     let controllers: Set<String>
-    /// The group, from the root of its hierarchy.
+    /// The group's path from the root of its hierarchy.
     let path: String
 
     /// Reads lines `<number>:<controllers>:<path>`; the path may hold colons.

@@ -1,4 +1,4 @@
-/// A hierarchy of control groups that is mounted somewhere: one line of `/proc/self/mountinfo`.
+/// A mounted hierarchy of control groups: one line of `/proc/self/mountinfo`.
 struct ControlGroupMount: Equatable {
     /// The two versions of the kernel's interface.
     enum Version: Equatable {
@@ -9,9 +9,9 @@ struct ControlGroupMount: Equatable {
     }
 
     let version: Version
-    /// The group that shows at the mount point: not always the hierarchy's root, in containers.
+    /// The group at the mount point; in containers it need not be the hierarchy's root.
     let root: String
-    /// Where it is mounted.
+    /// The mount point.
     let mountPoint: String
 
     /// Reads the mounts of the types `cgroup2` and `cgroup`; names are escaped as proc(5) says.
@@ -31,7 +31,7 @@ struct ControlGroupMount: Equatable {
         }
     }
 
-    /// Whether the group belongs to this hierarchy, and the hierarchy limits what is asked for.
+    /// Whether the group belongs to this hierarchy, and the hierarchy has the controller asked for.
     func holds(_ group: ControlGroupMembership) -> Bool {
         switch version {
         case .unified: group.controllers.isEmpty
@@ -40,11 +40,11 @@ struct ControlGroupMount: Equatable {
         }
     }
 
-    /// The directories of a group and of its ancestors, as far up as the mount shows, the group's own first.
+    /// The directories of a group and of its visible ancestors, the group's own first.
     func directories(of group: String) -> [String] {
         var components = Self.components(group)
         let hidden = Self.components(root)
-        // A path outside of the mounted part (a namespace shows it with "..") has only the mount point itself.
+        // A path outside the mounted part has only the mount point itself; a namespace shows such a path with "..".
         if components.starts(with: hidden), !components.contains("..") {
             components.removeFirst(hidden.count)
         } else {
@@ -59,7 +59,7 @@ struct ControlGroupMount: Equatable {
         path.split(separator: "/").map(String.init)
     }
 
-    /// Puts back what is written as a backslash and three octal digits.
+    /// Decodes backslashes with three octal digits.
     private static func unescaped(_ text: String) -> String {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]

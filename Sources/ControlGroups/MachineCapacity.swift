@@ -1,41 +1,41 @@
 import Foundation
 
-/// What the machine, the control groups that the process runs in, and its own limits let it use.
+/// What the machine, the process's control groups and its own limits allow.
 public struct MachineCapacity: Equatable, Sendable {
-    /// Lanes that can compute at once: at least one.
+    /// The lanes that can compute at once; at least one.
     public var processors: Int
-    /// Memory that can be given to units, in bytes.
+    /// The memory for units, in bytes.
     public var memoryBytes: UInt64 { memoryBytes(eachOf: 1) }
 
-    /// What all processes of this machine, or of the control group, share.
+    /// The memory that all processes of this machine or control group share.
     private let sharedBytes: UInt64
-    /// What each process may have for itself, `nil` without a limit.
+    /// The memory that each process may use itself, `nil` without a limit.
     private let ownBytes: UInt64?
 
-    /// Combines what is there and what is allowed.
+    /// Combines the available resources and the limits.
     ///
     /// - Parameters:
     ///   - affinity: Processors that the process may run on.
     ///   - availableMemory: Memory that is available on the machine now, in bytes.
-    ///   - limits: Those of the control groups.
-    ///   - ownMemory: What the limits of a process leave it, in bytes; `nil` without one.
+    ///   - limits: The limits of the control groups.
+    ///   - ownMemory: The memory that the process's limits leave, in bytes; `nil` without a limit.
     public init(affinity: Int, availableMemory: UInt64, limits: ControlGroupLimits, ownMemory: UInt64? = nil) {
-        // A part of a processor is a lane too: without it that part of the quota would lie idle.
+        // A part of a processor counts as a lane too. Otherwise that part of the quota would be idle.
         let quota = limits.processors.map { Int(min($0, 4096).rounded(.up)) } ?? .max
         processors = max(1, min(affinity, quota))
         sharedBytes = min(availableMemory, limits.memoryBytes ?? .max)
         ownBytes = ownMemory
     }
 
-    /// Memory that each of so many processes can give to units, in bytes.
+    /// The memory for units of each of several processes, in bytes.
     ///
-    /// Four fifths of the memory is used: the rest is for buffers, the program itself and the page cache, which a
-    /// control group counts too.
+    /// Units get four fifths of the memory. The rest is for buffers, the program itself and the page cache, which
+    /// counts in a control group too.
     public func memoryBytes(eachOf processCount: Int) -> UInt64 {
         min(sharedBytes / UInt64(max(1, processCount)), ownBytes ?? .max) / 5 * 4
     }
 
-    /// Looks at this machine and this process.
+    /// Measures this machine and this process.
     public static func current() -> MachineCapacity {
         let limits = ControlGroupLimits(
             membership: text(of: "/proc/self/cgroup") ?? "", mounts: text(of: "/proc/self/mountinfo") ?? "", read: text)

@@ -1,11 +1,11 @@
 import Glibc
 
-/// What the limits of a process (getrlimit(2)) leave of memory.
+/// The memory that the limits of a process leave (getrlimit(2)).
 struct ProcessLimits: Equatable {
-    /// Bytes that it may still map, `nil` without a limit.
+    /// The bytes that the process may still map, `nil` without a limit.
     var memoryBytes: UInt64?
 
-    /// Subtracts what is used from what is allowed.
+    /// Subtracts the memory in use from the limits.
     ///
     /// - Parameters:
     ///   - addressSpace: `RLIMIT_AS` (ulimit -v), `nil` without one.
@@ -18,11 +18,11 @@ struct ProcessLimits: Equatable {
             let used = (counts.indices.contains(field) ? counts[field] : 0).multipliedReportingOverflow(by: pageBytes)
             return limit.map { $0 > used.partialValue ? $0 - used.partialValue : 0 }
         }
-        // Fields 1 and 6 of proc(5): the size of all, and of data and stacks.
+        // Fields 1 and 6 of proc(5): the total size, and the size of data and stacks.
         memoryBytes = [left(addressSpace, 0), left(data, 5)].compactMap(\.self).min()
     }
 
-    /// Looks at this process.
+    /// Reads the limits of this process.
     static func current(pages: String) -> ProcessLimits {
         ProcessLimits(
             addressSpace: soft(RLIMIT_AS), data: soft(RLIMIT_DATA), pages: pages,

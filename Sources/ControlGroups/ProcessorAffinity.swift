@@ -3,13 +3,14 @@ import Glibc
 
 /// The processors that a process may run on.
 enum ProcessorAffinity {
-    /// Bytes of the largest mask that is asked for: more processors than any kernel is built for.
+    /// The most bytes of a mask: more processors than any kernel supports.
     private static let byteCountMax = 1 << 17
 
-    /// How many processors the mask of this process holds, which taskset, numactl, cpusets and CPUAffinity= set; `nil`
-    /// when the kernel does not say.
+    /// The number of processors in this process's mask; `nil` when the kernel does not tell.
     ///
-    /// Source: sched_getaffinity(2): a mask that is too small for the kernel's is refused, so it grows until it fits.
+    /// taskset, numactl, cpusets and CPUAffinity= set the mask.
+    ///
+    /// Source: sched_getaffinity(2). The kernel refuses a mask that is too small, so the mask grows until it fits.
     static var count: Int? {
         var byteCount = 128
         while byteCount <= byteCountMax {

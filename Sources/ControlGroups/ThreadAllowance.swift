@@ -1,18 +1,19 @@
 import Glibc
 
-/// Whether the threads can be had that a program needs: a limit shows only when one is refused, and what then lacks a
-/// thread in the middle of its work stands still or ends in a trap.
+/// Whether the program can have the threads that it needs.
+///
+/// A limit shows only when a thread is refused. A program that lacks a thread in the middle of its work hangs or traps.
 public enum ThreadAllowance {
-    /// More are not tried for: the trial takes a moment, and a limit above this is none that matters.
+    /// The most threads that the trial starts; the trial takes a moment, and a higher limit does not matter.
     private static let triedMax = 512
-    /// What a thread of the trial needs to wait.
+    /// The stack of a trial thread, which only waits.
     ///
-    /// The C library refuses a stack that does not hold the thread's own variables of all libraries besides.
+    /// The C library refuses a stack that does not also hold the thread-local variables of all libraries.
     private static let stackBytes = 1 << 19
 
-    /// What stands against so many threads, as a sentence; `nil` when they can be had.
+    /// Why the program cannot have this many threads, as a sentence; `nil` when it can.
     ///
-    /// They are begun together, and end again.
+    /// The trial starts the threads together and then ends them.
     public static func problem(needing wanted: Int) -> String? {
         let wanted = min(wanted, triedMax)
         let gate = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

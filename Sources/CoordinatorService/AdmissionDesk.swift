@@ -9,21 +9,22 @@ import Synchronization
 import WireProtocol
 import ZeroMQ
 
-/// Checks job files, some at a time, each on a thread of its own, since headers, and sometimes a whole base, are read
-/// for it.
+/// Checks several job files at a time, each on a thread of its own.
 ///
-/// Whoever waits gets an answer: when the check is done, when it has taken too long, or when nobody waits any more. A
-/// thread that a file system does not let go keeps its place; when all are held so, the process is not healthy.
+/// A check reads the headers of all files, and sometimes a whole base.
+///
+/// Every client gets an answer: when the check is done, when it has taken too long, or when the client is gone. A
+/// thread that hangs in a file system keeps its place. When all places hang, the process is not healthy.
 actor AdmissionDesk {
-    /// How many job files are checked at a time, and how long one may take.
+    /// The number of checks at a time, and the time for one check.
     struct Limits: Sendable {
         var places = 4
         var time: Duration = .seconds(900)
-        /// How long a check may go on after it was told to end.
+        /// How long a check may go on after it was cancelled.
         var leeway: Duration = .seconds(60)
     }
 
-    /// Who submits: a key, or a connection where there are no keys.
+    /// The client that submits: a key, or a connection when there are no keys.
     typealias Client = String
 
     private let roots: FileRoots
@@ -34,7 +35,7 @@ actor AdmissionDesk {
     private var queue: AdmissionQueue<Client>
     private var turns: [UInt64: CheckedContinuation<AdmissionLane?, Never>] = [:]
     private var tickets: UInt64 = 0
-    /// What is being checked, for health.
+    /// The current checks, for health.
     let pulse: AdmissionPulse
 
     init(roots: FileRoots, owner: ClaimOwner, limits: Limits = Limits()) {
@@ -46,16 +47,17 @@ actor AdmissionDesk {
         pulse = AdmissionPulse(places: limits.places, limit: limits.time + limits.leeway)
     }
 
-    /// Checks a submission when its turn comes; nothing is written.
+    /// Checks a submission when its turn comes; writes nothing.
     ///
     /// - Parameters:
-    ///   - submission: The job file, and what may be done with the output directory.
+    ///   - submission: The job file, and whether its output directory may be replaced.
     ///   - id: The job's name.
-    ///   - client: Who waits for it.
-    ///   - isResumption: Whether the job runs already: then it may take as long as it takes.
-    ///   - progress: Where it is told how far the check is.
+    ///   - client: The client that waits.
+    ///   - isResumption: Whether the job already runs. Then the check has no time limit.
+    ///   - progress: Receives the progress of the check.
     /// - Returns: The job, planned.
-    /// - Throws: `JobRefusal` with all problems of the job file and its inputs, or why it was not checked.
+    /// - Throws: `JobRefusal` with all problems of the job file and its inputs, or with the reason why it was not
+    ///   checked.
     func admit(
         _ submission: Submission, as id: JobID, for client: Client = "", isResumption: Bool = false,
         progress: AdmissionProgress = AdmissionProgress()
@@ -68,7 +70,7 @@ actor AdmissionDesk {
                     : "too many job files wait to be checked already. Try again later")
         }
         let (roots, owner, outcome) = (roots, owner, FirstOutcome<Result<Job, JobRefusal>>())
-        // Task because the check is not waited for when it does not end: a file system may hold its thread.
+        // Task because the desk must not wait for a check that hangs: a file system may hold its thread.
         let check = Task {
             let result = await lane.admit(
                 submission, as: id, roots: roots, owner: owner, isResumption: isResumption, progress: progress)
@@ -92,14 +94,15 @@ actor AdmissionDesk {
         return try result.get()
     }
 
-    /// Takes a job's output directory for it: the first thing that is written.
+    /// Claims a job's output directory; the claim is the first thing that is written.
     ///
-    /// - Throws: `JobRefusal` with who has it, or what keeps it from being written to; nothing was made then.
+    /// - Throws: `JobRefusal` with the owner of the directory, or the reason why it cannot be written. Nothing was
+    ///   made.
     func claimOutput(of job: Job) async throws(JobRefusal) {
         try await claims.claimOutput(of: job)
     }
 
-    /// Waits for a lane; `nil` when too many wait already, or the task is cancelled.
+    /// Waits for a lane; `nil` when too many clients wait, or the task is cancelled.
     private func lane(for client: Client) async -> AdmissionLane? {
         tickets += 1
         let ticket = tickets
@@ -169,7 +172,7 @@ actor AdmissionLane {
     }
 }
 
-/// The first of several outcomes; who waits for it goes on then.
+/// The first of several outcomes; it wakes the task that waits.
 private final class FirstOutcome<Value: Sendable>: Sendable {
     private enum State {
         case open(CheckedContinuation<Value, Never>?)
@@ -188,7 +191,7 @@ private final class FirstOutcome<Value: Sendable>: Sendable {
         waiting?.resume(returning: value)
     }
 
-    /// Waits for the outcome; for one task.
+    /// Waits for the outcome; only one task may wait.
     var value: Value {
         get async {
             await withCheckedContinuation { continuation in
@@ -203,20 +206,20 @@ private final class FirstOutcome<Value: Sendable>: Sendable {
     }
 }
 
-/// How far the check of a job file is, for whoever waits for it.
+/// The progress of a check, for the client that waits.
 final class AdmissionProgress: Sendable {
     private let text = Mutex("")
 
-    /// Says what is being done.
+    /// Sets the current activity.
     func note(_ text: String) {
         self.text.withLock { $0 = text }
     }
 
-    /// What is being done.
+    /// The current activity.
     var current: String { text.withLock { $0 } }
 }
 
-/// Whether job files can still be checked: each check ends in its time, or soon after it was told to.
+/// Whether job files can still be checked: each check must end in its time, or soon after it was cancelled.
 final class AdmissionPulse: HealthCheck {
     private let places: Int
     private let limit: Duration
@@ -227,22 +230,22 @@ final class AdmissionPulse: HealthCheck {
         self.limit = limit
     }
 
-    /// Marks the beginning of a check.
+    /// Marks the start of a check.
     func begin(_ place: Int, _ file: String, at now: ContinuousClock.Instant = .now) {
         checks.withLock { $0[place] = (now, file) }
     }
 
-    /// Marks its end.
+    /// Marks the end of a check.
     func end(_ place: Int) {
         checks.withLock { $0[place] = nil }
     }
 
-    /// How many checks go on, and how many of them should have ended.
+    /// The number of current checks, and of those that are overdue.
     func counts(at now: ContinuousClock.Instant = .now) -> (all: Int, stuck: Int) {
         checks.withLock { checks in (checks.count, checks.values.count { now - $0.began > limit }) }
     }
 
-    /// That every place is held by a check that does not end.
+    /// The problem that overdue checks hold every place.
     func problem(at now: ContinuousClock.Instant) -> String? {
         guard counts(at: now).stuck >= places else { return nil }
         let files = checks.withLock { $0.values.map(\.file).sorted() }

@@ -1,12 +1,12 @@
-/// Whose job file is checked next: nobody's many submissions keep out another's one.
+/// Decides whose job file is checked next, so that one client's many submissions cannot keep out another client.
 ///
-/// Bounds: ``waitingPerClient`` submissions of a client wait, and ``waitingMax`` of all; a client has at most all
-/// places but one at a time.
+/// Bounds: ``waitingPerClient`` submissions of a client wait, and ``waitingMax`` of all clients. A client has at most
+/// all places but one at a time.
 struct AdmissionQueue<Client: Hashable & Sendable>: Sendable {
     static var waitingPerClient: Int { 32 }
     static var waitingMax: Int { 1024 }
 
-    /// How many are checked at a time.
+    /// The number of checks at a time.
     let places: Int
     private var waiting: [(ticket: UInt64, client: Client)] = []
     private var underWay: [Client: Int] = [:]
@@ -15,14 +15,14 @@ struct AdmissionQueue<Client: Hashable & Sendable>: Sendable {
         self.places = places
     }
 
-    /// How many wait.
+    /// The number of submissions that wait.
     var waitingCount: Int { waiting.count }
-    /// How many are being checked.
+    /// The number of submissions that are being checked.
     var underWayCount: Int { underWay.values.reduce(0, +) }
 
-    /// Puts a submission behind the others.
+    /// Adds a submission at the end.
     ///
-    /// - Returns: Whether there was room for it.
+    /// - Returns: Whether there was room.
     mutating func append(_ ticket: UInt64, of client: Client) -> Bool {
         guard waiting.count < Self.waitingMax, waiting.count(where: { $0.client == client }) < Self.waitingPerClient
         else { return false }
@@ -30,8 +30,9 @@ struct AdmissionQueue<Client: Hashable & Sendable>: Sendable {
         return true
     }
 
-    /// Takes the next submission when there is a place: of the client with the fewest under way the one that came
-    /// first.
+    /// Takes the next submission when there is a place.
+    ///
+    /// It is the earliest one of the client with the fewest current checks.
     mutating func next() -> UInt64? {
         guard underWayCount < places else { return nil }
         let most = max(1, places - 1)
@@ -46,12 +47,12 @@ struct AdmissionQueue<Client: Hashable & Sendable>: Sendable {
         return entry.ticket
     }
 
-    /// Forgets a submission that waits.
+    /// Removes a submission that waits.
     mutating func remove(_ ticket: UInt64) {
         waiting.removeAll { $0.ticket == ticket }
     }
 
-    /// Gives a place back.
+    /// Releases a place.
     mutating func end(of client: Client) {
         underWay[client, default: 1] -= 1
         if underWay[client] == 0 { underWay[client] = nil }

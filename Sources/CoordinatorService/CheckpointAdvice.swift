@@ -5,7 +5,7 @@ import Safetensors
 import Spelling
 import SystemPackage
 
-/// What a person probably meant by a path that leads to no checkpoint, and what to do about it.
+/// Explains a path that leads to no checkpoint: what the person probably meant, and what to do.
 struct CheckpointAdvice {
     /// The path as it stands in the job file.
     let written: String
@@ -13,7 +13,7 @@ struct CheckpointAdvice {
     let path: FilePath
     let roots: FileRoots
 
-    /// The problem of a text that is no path at all.
+    /// The problem of a text that is not a path.
     var problemOfText: String? {
         guard let scheme = written.firstRange(of: "://") else { return nil }
         let rest = written[scheme.upperBound...].split(separator: "/").map(String.init)
@@ -28,7 +28,7 @@ struct CheckpointAdvice {
             + ", and name where it is."
     }
 
-    /// The problem of a directory that opened, but holds an adapter and no model.
+    /// The problem of a directory that holds an adapter and no model.
     func problem(of set: SafetensorsSet) -> String? {
         guard set.layout.shards.contains(where: { $0.fileName == "adapter_model.safetensors" }) else { return nil }
         return adapterProblem
@@ -39,7 +39,7 @@ struct CheckpointAdvice {
             + "model.merge_and_unload(), then model.save_pretrained()."
     }
 
-    /// The sentences for an error; where the cause is known they say what to do.
+    /// The sentences for an error; when the cause is known, they say what to do.
     func sentences(for error: SafetensorsError) -> [String] {
         switch error {
         case .callFailed(_, _, .noSuchFileOrDirectory): [missing]
@@ -85,7 +85,7 @@ struct CheckpointAdvice {
         return "\(start) Correct the path; relative paths start at the job file's directory."
     }
 
-    /// `owner/name`, as the Hub writes it.
+    /// Whether a text has the Hub's form `owner/name`.
     private func isHubID(_ text: String) -> Bool {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2, !text.hasSuffix(".safetensors"), !text.hasPrefix(".") else { return false }
@@ -135,7 +135,7 @@ struct CheckpointAdvice {
     private func names(in directory: FilePath) -> [String]? { try? roots.names(in: directory) }
 }
 
-/// Weights in files of other kinds, by their names.
+/// Weights in other file formats, recognised by their names.
 private struct ForeignWeights {
     let name: String
     let remedy: String

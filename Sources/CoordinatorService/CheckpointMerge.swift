@@ -9,7 +9,7 @@ import Scheduling
 import SystemPackage
 import TaskArithmetic
 
-/// Writes the merged checkpoint in the layout of the base, range by range: memory does not depend on the model.
+/// Writes the merged checkpoint in the base's layout, range by range; its memory does not depend on the model's size.
 ///
 /// Source: DESIGN section 2.5 and 2.6.
 struct CheckpointMerge: Sendable {
@@ -23,9 +23,9 @@ struct CheckpointMerge: Sendable {
 
     /// Merges every tensor and publishes the checkpoint into the staging directory.
     ///
-    /// - Returns: What became of every tensor.
+    /// - Returns: The state of every tensor.
     /// - Throws: `CoordinatorWorkError.badInput` for tensors that cannot be merged, `JobFileError`, `SafetensorsError`,
-    ///   `TaskArithmeticError`; no checkpoint exists then.
+    ///   `TaskArithmeticError`. No checkpoint exists then.
     func run() throws -> UnitResult {
         let outputType = plan.spec.outputType.flatMap { TensorDataType(rawValue: $0.rawValue) }
         let writer = try CheckpointWriter(
@@ -54,7 +54,7 @@ struct CheckpointMerge: Sendable {
         return UnitResult(measurements: tensors.measurements(taskCount: plan.mergedTasks.count))
     }
 
-    /// How the checkpoint came about: the job without its paths, which differ from machine to machine.
+    /// The origin of the checkpoint: the job without its paths, which differ between machines.
     private var provenance: String {
         var members: [JSONValue.Member] = [
             .init("method", .string(plan.spec.method.rawValue)),
@@ -75,7 +75,7 @@ struct CheckpointMerge: Sendable {
         return merged
     }
 
-    /// The models that take part in a tensor: a model of weight 0 is not read, so that nothing in it matters.
+    /// The models that take part in a tensor; a model of weight 0 is not read, so its values do not matter.
     private func participants(
         in tensor: TensorInventory, _ settings: MergeSettings
     ) -> [(position: Int, task: TaskSpec, own: TensorInventory, weight: Double)] {
@@ -107,7 +107,7 @@ struct CheckpointMerge: Sendable {
 
     // MARK: - Copying
 
-    /// Copies the base's tensor, after a look at what the models have in its place.
+    /// Copies the base's tensor, after a check of the models' tensors of that name.
     private func copy(
         _ tensor: TensorInventory, isWeight: Bool, _ writer: CheckpointWriter, _ settings: MergeSettings
     ) throws -> MergedTensors.Tensor {
@@ -132,7 +132,7 @@ struct CheckpointMerge: Sendable {
         return state
     }
 
-    /// Copies what a worker merged.
+    /// Copies a parameter that a worker merged.
     private func copy(
         _ blob: BlobReference, to tensor: TensorInventory, _ writer: CheckpointWriter, _ settings: MergeSettings
     ) throws -> MergedTensors.Tensor {
@@ -140,7 +140,7 @@ struct CheckpointMerge: Sendable {
         for (position, _, own, _) in participants(in: tensor, settings) where try comparison.differ(tensor, own) {
             state.differing.insert(position)
         }
-        // Hashed on its way: nothing is published when the last range shows that the blob is damaged.
+        // The blob is hashed during the copy. If its last range shows damage, nothing is published.
         let source = try store.blob(blob.digest, byteCount: Int(clamping: blob.byteCount))
         try copy(byteCount: source.byteCount, to: tensor.name, writer) { offset, target throws in
             try source.read(at: offset, into: &target)
@@ -151,7 +151,7 @@ struct CheckpointMerge: Sendable {
         return state
     }
 
-    /// Whether some bytes of a merged tensor are other values than the base's.
+    /// Whether part of a merged tensor differs from the base's values.
     private func differs(_ merged: RawSpan, at offset: Int, from tensor: TensorInventory) throws -> Bool {
         guard let type = tensor.floatingType else { return false }
         let outputType = plan.spec.outputType ?? type

@@ -7,11 +7,11 @@ struct ConnectedWorker {
     let identity: RoutingIdentity
     let hello: WorkerHello
     var finishedUnits = 0
-    /// Units that it finished in the last minutes.
+    /// The units that it finished in the last minutes.
     var rate = MinuteCounts(minutes: Coordinator.rateMinutes)
-    /// Blobs that it told of, without those that it took back.
+    /// The blobs that it reported and has not withdrawn.
     var toldBlobs = 0
     var lastSign = ContinuousClock.now - .seconds(1)
-    /// Words of this connection that could not be right.
+    /// The number of refused messages of this connection.
     var refusedWords = 0
 }

@@ -10,7 +10,7 @@ import Telemetry
 import WireProtocol
 import ZeroMQ
 
-/// What clients ask.
+/// The answers to clients.
 extension Coordinator {
     /// Answers a client.
     func answer(_ request: ClientRequest, number: UInt64, to peer: RoutingIdentity) async {
@@ -40,7 +40,7 @@ extension Coordinator {
         return .accepted(id, isRunningAlready: status.outcome == nil)
     }
 
-    /// Drains the worker of a name, in full or without the part that makes a process's name unique.
+    /// Drains the worker of a name; the part that makes a process's name unique may be left out.
     private func drain(_ name: WorkerID) -> ClientReply {
         let sameName = workers.keys.filter { $0.lastingName == name.rawValue }
         guard let worker = workers[name] != nil ? name : sameName.count == 1 ? sameName.first : nil else {
@@ -58,7 +58,7 @@ extension Coordinator {
     }
 
     private func unknown(_ id: JobID) -> ClientReply {
-        // Those that are most likely meant: the latest.
+        // The latest jobs, because the client most likely means one of them.
         let known = settled.all.reversed().map(\.id.rawValue).listed()
         return .failure(
             RequestFailure(
@@ -70,7 +70,7 @@ extension Coordinator {
 
     // MARK: - Telling
 
-    /// A job, as clients and the status page see it.
+    /// A job's report for clients and the status page.
     func report(_ status: Scheduler.JobStatus) -> JobReport {
         let state: JobReport.State
         var message = ""
@@ -93,21 +93,21 @@ extension Coordinator {
                 ? clock.left(status.id, scheduler.work(of: status.id)).map { $0 / .seconds(1) } : nil)
     }
 
-    /// The same for a list of jobs, of which many may have failed with long messages.
+    /// A job's report for a list; many jobs of a list may have failed with long messages, so messages are cut.
     private func briefReport(_ status: Scheduler.JobStatus) -> JobReport {
         var report = report(status)
         report.message = report.message.excerpt
         return report
     }
 
-    /// What a running job waits for, when nobody can go on with it.
+    /// Why a running job waits, when no worker can go on with it.
     private func waiting(_ id: JobID) -> String {
         guard let largest = workers.values.map(\.hello.memoryBytes).max() else { return "waiting for a worker" }
         guard let unit = scheduler.plan(of: id)?.largestWorkerUnit, unit.cost.memoryBytes > largest else { return "" }
         return "the \(unit.title) waits for a worker with \(unit.cost.memoryBytes >> 20) MiB of memory"
     }
 
-    /// The workers, as clients and the status page see them.
+    /// The workers' reports for clients and the status page.
     var workerReports: [WorkerReport] {
         scheduler.workerStatuses.compactMap { status in
             workers[status.id].map {
@@ -119,10 +119,10 @@ extension Coordinator {
         }
     }
 
-    /// What was logged about a job since this process began.
+    /// The log lines about a job since this process began.
     private func log(of id: JobID, after number: UInt64) -> ClientReply {
         guard let status = settled[id] else { return unknown(id) }
-        // The end first: its line is written after it is settled.
+        // The end is read first, because its line is written after it is settled.
         let hasEnded = status.outcome != nil && !jobs.keys.contains(id)
         let lines = history.book.lines(of: id.rawValue, after: number).map {
             JobLogLine(number: $0.number, time: $0.time, level: "\($0.level)", text: $0.text)
@@ -136,7 +136,7 @@ extension Coordinator {
         guard let header = scheduler.header(of: id) else { return nil }
         let paths = JobPaths(specPath: header.specPath)
         if let output = header.output { return paths.absolute(output) }
-        // A journal of an earlier version.
+        // A journal of an earlier version does not state the output, so the job file is read.
         return JobSpec.reading(yaml: header.specText, fileName: header.specPath).spec.map {
             paths.absolute($0.output.value)
         }
@@ -172,7 +172,7 @@ extension Coordinator {
         }
     }
 
-    /// Waits a few seconds until bytes may be sent to a client; not for one that does not take what it was sent.
+    /// Waits a few seconds until a client may be sent bytes; does not wait for a client that takes nothing.
     private func awaitRoom(for peer: RoutingIdentity) async -> Bool {
         for _ in 0..<100 {
             switch endpoint.roomForClient(peer) {
@@ -190,7 +190,7 @@ extension Coordinator {
 }
 
 extension Coordinator {
-    /// The open input file that a worker asks bytes of.
+    /// The open input file that a worker's request names.
     func inputFile(_ source: RangeRequest.Source) -> SafetensorsFile? {
         guard case .inputFile(let id, let index) = source, let files = jobs[id]?.inputs.files,
             files.indices.contains(index)

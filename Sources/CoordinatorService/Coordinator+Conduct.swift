@@ -7,13 +7,13 @@ import Telemetry
 import WireProtocol
 import ZeroMQ
 
-/// Words of workers that cannot be right: they have no effect, are counted, and cost the connection at the third.
+/// Handles impossible messages of workers: they have no effect, are counted, and the third one ends the connection.
 ///
-/// Late words can be right, and are judged by the scheduler: see ``GivenLeases``.
+/// Late messages are possible, and the scheduler judges them: see ``GivenLeases``.
 extension Coordinator {
     // MARK: - Units
 
-    /// Whether a worker's word about a unit has an effect; one that cannot be right is refused.
+    /// Whether a worker's message about a unit has an effect; an impossible one is refused.
     func accepts(_ unit: LeasedUnitName, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
         switch verdict(on: unit, of: worker) {
         case .given: return true
@@ -24,12 +24,14 @@ extension Coordinator {
         }
     }
 
-    /// Takes in how far units are; entries about what the worker was not given are one word, however many they are.
+    /// Records the progress of units.
+    ///
+    /// All entries about units that the worker was not given count as one refused message.
     func note(
         _ progress: [UnitProgress], of name: WorkerID, by worker: WorkerID, _ peer: RoutingIdentity
     ) async {
         guard name == worker else {
-            await refuse(.name, of: worker, peer, "it speaks in the name of \(name.rawValue.excerpt.printable)")
+            await refuse(.name, of: worker, peer, "it uses the name of \(name.rawValue.excerpt.printable)")
             return
         }
         var (steps, forged): ([UnitSteps], LeasedUnitName?) = ([], nil)
@@ -44,7 +46,7 @@ extension Coordinator {
         if let forged { await refuse(.unit, of: worker, peer, "\(forged.sentenceSubject) was never given to it") }
     }
 
-    /// Takes in that a unit is finished, when the worker was given it and the result fits.
+    /// Records a finished unit, when the worker was given it and the result fits the plan.
     func finish(
         _ unit: LeasedUnitName, _ result: UnitResult, _ timing: UnitTiming, by worker: WorkerID, _ peer: RoutingIdentity
     ) async {
@@ -58,7 +60,7 @@ extension Coordinator {
             return
         }
         if let name = result.nonFiniteMeasurement {
-            // Our own arithmetic, maybe: no fault of the worker's, and yet nothing to go on with.
+            // Our own arithmetic may be the cause. So the worker is not to blame, but the result cannot be used.
             let failure = UnitFailure(kind: .world, message: "the measured \(name.rawValue) is not finite")
             happen(.unitFailed(unit.unit, unit.attempt, by: .worker(worker), failure))
             return
@@ -73,7 +75,7 @@ extension Coordinator {
             isResumed: conduct.resumedJobs.contains(unit.unit.job))
     }
 
-    /// What of a result is not as the plan says.
+    /// How a result differs from the plan; `nil` when it fits.
     private func misfit(of result: UnitResult, _ unit: UnitReference) -> String? {
         guard let units = jobs[unit.job]?.plan.units, units.indices.contains(unit.unit.position) else { return nil }
         let planned = units[unit.unit.position]
@@ -81,7 +83,7 @@ extension Coordinator {
         guard result.blobs.count == planned.blobCount else {
             return "has \(result.blobs.count) blobs instead of \(planned.blobCount)"
         }
-        // The plan counts payload; formats and wider types take some times as much.
+        // The plan counts payload. File formats and wider types take several times as much.
         let most = 4 * min(planned.cost.outputBytes, UInt64(1) << 56) + UInt64(planned.blobCount) << 20
         guard result.blobs.allSatisfy({ $0.byteCount <= most }) else { return "has a blob of more than \(most) bytes" }
         return nil
@@ -89,14 +91,14 @@ extension Coordinator {
 
     // MARK: - Blobs and ranges
 
-    /// Whether a worker's word about a blob that it is to send has an effect.
+    /// Whether a worker's message about a blob that it must send has an effect.
     func accepts(_ blob: BlobDigest, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
         if conduct.given.wasAsked(for: blob, of: worker) { return true }
         await refuse(.blob, of: worker, peer, "it was never asked for blob \(blob)")
         return false
     }
 
-    /// Whether a worker may have the bytes that it asks for: those of what it was given.
+    /// Whether a worker may read the bytes that it asks for: only bytes for its own units.
     func accepts(_ range: RangeRequest, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
         var job: JobID?
         if case .inputFile(let id, _) = range.source { job = id }
@@ -109,7 +111,7 @@ extension Coordinator {
 
     // MARK: - Refusing
 
-    /// Words of one connection that could not be right, at which it ends.
+    /// The number of refused messages at which a connection ends.
     private static let refusedWordsMax = 3
 
     private func refuse(
@@ -125,23 +127,23 @@ extension Coordinator {
         switch line {
         case .told:
             logger.warning(
-                "a worker's word was refused",
+                "a worker's message was refused",
                 metadata: [LogKeys.worker: "\(worker)", LogKeys.cause: "\(sentence)"])
-        case .last: logger.warning("more words of workers were refused; the others of this minute are only counted")
+        case .last: logger.warning("more messages of workers were refused; further ones are only counted this minute")
         case .untold: break
         }
     }
 }
 
 extension LeasedUnitName {
-    /// The unit and its attempt in a sentence.
+    /// The unit and its attempt as the subject of a sentence.
     fileprivate var sentenceSubject: String {
         "unit \(unit.unit.position) of \(unit.job.rawValue.excerpt.printable), attempt \(attempt),"
     }
 }
 
 extension UnitResult {
-    /// A measurement that others compute with and that is no number; estimates may be unknown.
+    /// A measurement that is not finite although later units compute with it; mere estimates may be unknown.
     fileprivate var nonFiniteMeasurement: MeasurementName? {
         [MeasurementName.trace, .innerProducts].first { name in
             measurements[name]?.contains { !$0.isFinite } ?? false

@@ -4,10 +4,10 @@ import Logging
 import Scheduling
 import Telemetry
 
-/// What the log tells of the scheduler's decisions.
+/// Logs the scheduler's decisions.
 extension Coordinator {
     private func forget(_ worker: WorkerID) {
-        // It may have come back in the same breath.
+        // The worker may have reconnected at the same time.
         guard !scheduler.workerStatuses.contains(where: { $0.id == worker }), !isJoining(worker) else { return }
         guard let peer = workers.removeValue(forKey: worker)?.identity else { return }
         forgetRequests(of: peer)
@@ -18,7 +18,7 @@ extension Coordinator {
         [LogKeys.worker: "\(worker)", LogKeys.cause: "\(reason)", "units": "\(units)"]
     }
 
-    /// Which unit a line is about: its job, its place in the plan, what it is, and its layer.
+    /// The fields of a log line about a unit: its job, its place in the plan, its title and its layer.
     private func fields(_ unit: UnitReference) -> Logger.Metadata {
         var fields: Logger.Metadata = [LogKeys.job: "\(unit.job)", LogKeys.unit: "\(unit.unit)"]
         if let plan = jobs[unit.job]?.plan, plan.units.indices.contains(unit.unit.position) {
@@ -29,12 +29,12 @@ extension Coordinator {
         return fields
     }
 
-    /// The same, with who has it and which attempt it is.
+    /// The fields of a leased unit, with its executor and its attempt.
     private func fields(_ leased: LeasedUnit, _ executor: UnitExecutorName) -> Logger.Metadata {
         fields(leased.unit).merging([LogKeys.worker: "\(executor)", LogKeys.attempt: "\(leased.attempt)"]) { $1 }
     }
 
-    /// Tells of each tenth that a job has come further.
+    /// Logs each further tenth of a job.
     func logProgress() {
         for (status, tenths) in history.newTenths(of: settled.running) {
             logger.info(
@@ -46,7 +46,7 @@ extension Coordinator {
         }
     }
 
-    /// Writes the line of a notice.
+    /// Writes the log line of a notice.
     func log(_ notice: SchedulerNotice) {
         switch notice {
         case .workerJoined(let worker): logger.notice("worker joined", metadata: [LogKeys.worker: "\(worker)"])

@@ -8,17 +8,17 @@ import WireProtocol
 
 /// The page that an operator keeps open.
 extension Coordinator {
-    /// Most workers that the page shows.
+    /// The most workers that the page shows.
     private static let workersShownMax = 200
-    /// Most running jobs whose layers are drawn, and most columns of a picture.
+    /// The most running jobs whose layers are drawn, and the most columns of a picture.
     private static let gridsMax = 3
     private static let gridColumnsMax = 96
-    /// Most warnings that the page shows.
+    /// The most warnings that the page shows.
     private static let warningsShownMax = 20
-    /// Minutes over which a worker's rate is taken.
+    /// The number of minutes for a worker's rate.
     static let rateMinutes = 10
 
-    /// What the page shows: what runs, who works, what went wrong, what has ended.
+    /// The sections of the page: running jobs, workers, warnings and ended jobs.
     var overview: [StatusSection] {
         let running = settled.running
         let grids = running.prefix(Self.gridsMax).compactMap { grid(of: $0.id) }
@@ -49,7 +49,7 @@ extension Coordinator {
         }
     }
 
-    /// The latest first.
+    /// The ended jobs, latest first.
     private var endedTable: StatusTable {
         StatusTable(
             "Ended jobs", columns: ["job", "job file", "result", "took", "units", "cause or output"],
@@ -85,7 +85,7 @@ extension Coordinator {
         }
     }
 
-    /// A job's layers and how far each is in the stages that work on layers.
+    /// The progress of a job's layers in the stages that work on layers.
     private func grid(of id: JobID) -> StatusGrid? {
         guard let plan = scheduler.plan(of: id), !plan.blocks.isEmpty else { return nil }
         let cells = scheduler.layerCounts(of: id)
@@ -122,7 +122,7 @@ extension Coordinator {
         }
     }
 
-    /// A worker finished a unit.
+    /// Counts a unit that a worker finished.
     func countFinishedUnit(of worker: WorkerID) {
         workers[worker]?.finishedUnits += 1
         workers[worker]?.rate.add(at: history.sinceStart)
@@ -130,7 +130,7 @@ extension Coordinator {
 
     // MARK: - Warnings
 
-    /// The latest first.
+    /// The warnings, latest first.
     private var warningTable: StatusTable {
         StatusTable(
             "Recent warnings", columns: ["time", "level", "message"], of: history.book.warnings.reversed(),

@@ -5,7 +5,7 @@ import Publication
 import Scheduling
 import Telemetry
 
-/// What of the journal can still be used.
+/// Decides which results of the journal can still be used.
 extension Coordinator {
     func lostJob(_ job: JobID, _ reason: String) -> UnitFailure {
         logger.error(
@@ -16,8 +16,8 @@ extension Coordinator {
 
     /// Whether a journalled result can still be used.
     ///
-    /// Blobs may be anywhere, and are looked for when they are needed; files must be in the staging directory, and the
-    /// record must speak of this one and name their digests, by which they are proved before they are published.
+    /// Blobs may be anywhere, and are looked for when they are needed. Files must be in the staging directory, and the
+    /// record must name this directory and their digests. The digests prove the files before they are published.
     func isUsable(_ unit: UnitReference, _ result: UnitResult, recordedIn row: Int64) -> Bool {
         guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else { return true }
         switch job.plan.units[unit.unit.position].operation {
@@ -27,7 +27,7 @@ extension Coordinator {
         }
     }
 
-    /// Files are gone that the journal speaks of: so that it is not believed after another restart either.
+    /// Renews the staging directory when journalled files are gone; later restarts then ignore these records.
     func renewStaging(of id: JobID, after row: Int64) {
         guard let output = jobs[id]?.output, output.lastUnusableRow == nil else { return }
         do {

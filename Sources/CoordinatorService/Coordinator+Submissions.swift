@@ -8,15 +8,15 @@ import SystemPackage
 import WireProtocol
 import ZeroMQ
 
-/// Job files that clients submit or have planned.
+/// Handles job files that clients submit or want planned.
 extension Coordinator {
-    /// How often a client is told how far the check of its job file is.
+    /// How often a client is told the progress of its check.
     private static let progressInterval: Duration = .seconds(1)
 
-    /// Has a job file checked, tells the client how far that is, and ends it when the client is gone.
+    /// Checks a job file, reports the progress to the client, and stops when the client is gone.
     ///
     /// - Parameters:
-    ///   - peer: Who asks.
+    ///   - peer: The client.
     ///   - number: The number of its request.
     ///   - answer: Makes the answer.
     /// - Returns: The answer.
@@ -25,7 +25,7 @@ extension Coordinator {
         _ answer: @escaping @Sendable (AdmissionDesk.Client, AdmissionProgress) async -> ClientReply
     ) async -> ClientReply {
         let (progress, client, endpoint) = (AdmissionProgress(), endpoint.holder(of: peer), endpoint)
-        // Tasks because each of them ends alone: the check when the client is gone, the news when the check is done.
+        // Tasks because each ends alone: the check when the client is gone, the reports when the check is done.
         let check = Task { await answer(client, progress) }
         let news = Task {
             while (try? await Task.sleep(for: Self.progressInterval)) != nil {
@@ -44,7 +44,7 @@ extension Coordinator {
         return reply
     }
 
-    /// Ends what is checked for a client that is gone.
+    /// Stops the checks for a client that is gone.
     func endChecks(of peer: RoutingIdentity) {
         for check in checks[peer, default: [:]].values { check.cancel() }
     }
@@ -55,7 +55,7 @@ extension Coordinator {
         do throws(JobRefusal) {
             let id = nextJobID()
             let job = try await admitted(submission, as: id, for: client, progress)
-            // One after the other: the same job that comes twice is accepted once.
+            // One after the other, so that a job that is submitted twice is accepted once.
             await beginAcceptance()
             defer { endAcceptance() }
             if let running = scheduler.runningJob(fingerprint: job.fingerprint), settled[running] != nil {
@@ -104,7 +104,7 @@ extension Coordinator {
         do {
             job = try await checked(submission, as: id, for: client, progress)
         } catch {
-            // The same job may have come twice, and its own output stood in its way.
+            // The job may have been submitted twice, so that its own output was in its way.
             guard !wasRunning, isRunning(submission) else { throw error }
             job = try await checked(submission, as: id, for: client, progress)
         }
@@ -132,7 +132,7 @@ extension Coordinator {
         await withCheckedContinuation { acceptanceTurns?.append($0) }
     }
 
-    /// Lets the next job be accepted.
+    /// Allows the next job to be accepted.
     private func endAcceptance() {
         guard let next = acceptanceTurns?.first else {
             acceptanceTurns = nil
@@ -142,7 +142,7 @@ extension Coordinator {
         next.resume()
     }
 
-    /// Whether the very same job file runs already: then its own staging directory is no obstacle.
+    /// Whether the same job file already runs; then its own staging directory is not an obstacle.
     private func isRunning(_ submission: Submission) -> Bool {
         jobs.keys.contains { id in
             scheduler.header(of: id).map { $0.specText == submission.specText && $0.specPath == submission.specPath }
@@ -152,7 +152,7 @@ extension Coordinator {
 }
 
 extension RequestFailure {
-    /// What a refusal means for whoever submitted.
+    /// Makes a refusal into the failure of a request.
     fileprivate init(_ refusal: JobRefusal) {
         self.init(kind: refusal.isInterruption ? .world : .badInput, problems: refusal.problems)
     }

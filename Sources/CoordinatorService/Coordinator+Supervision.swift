@@ -8,20 +8,21 @@ import Supervision
 import SystemPackage
 import WireProtocol
 
-/// What a coordinator shows to whoever runs it.
+/// What a coordinator shows to its operator.
 extension Coordinator {
-    /// Most jobs that are named among the metrics: those that were submitted first of the running ones, and those that
-    /// succeeded last; and most that the status page shows.
+    /// The most jobs that the metrics name, and the most that the status page shows.
+    ///
+    /// The metrics name the running jobs that were submitted first, and those that succeeded last.
     static let jobsShownMax = 50
-    /// What the units of further jobs are counted as.
+    /// The name under which the units of further jobs are counted.
     private static let otherJobs = "other"
 
-    /// Shows the jobs, the workers and the socket.
+    /// Sets the sources for the jobs, the workers and the socket.
     nonisolated func show() {
         let supervision = supervision
         supervision.metrics.collect { await self.samples }
         supervision.describe {
-            // Not from the state, which answers only now and then while it reads its journal.
+            // This does not ask the coordinator's state, which answers only now and then while it reads its journal.
             if let reason = supervision.readiness.reason { return reason }
             return await self.statusLine
         }
@@ -39,7 +40,7 @@ extension Coordinator {
         return UnitStage(plan.units[unit.unit.position].operation)
     }
 
-    /// The samples that the unit of an event stands for, when it was computed from captures.
+    /// The samples behind the unit of an event, when it was computed from captures.
     func sampleShare(of event: SchedulerEvent) -> SampleShare? {
         guard case .unitFinished(let unit, _, _, _, _) = event else { return nil }
         return jobs[unit.job]?.sampleShares[unit.unit]
@@ -96,7 +97,7 @@ extension Coordinator {
         }
     }
 
-    /// One line on what is going on: the job that was submitted first, how many there are besides, who works.
+    /// One line about the current work: the job submitted first, the number of others, and the workers.
     private var statusLine: String {
         let workers = scheduler.workerStatuses.count
         let unheard = endpoint.recentUnheardConnections

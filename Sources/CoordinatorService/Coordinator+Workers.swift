@@ -9,22 +9,22 @@ import Telemetry
 import WireProtocol
 import ZeroMQ
 
-/// What workers say.
+/// Handles the messages of workers.
 extension Coordinator {
-    /// Blobs of a worker that the scheduler is told of.
+    /// The most blobs of a worker that the scheduler is told about.
     private static let toldBlobsMax = 1 << 19
 
-    /// Takes in a worker's message.
+    /// Handles a worker's message.
     func handle(_ message: WorkerMessage, payload: Frame?, from peer: RoutingIdentity) async {
         if case .hello(let hello) = message {
             await welcome(hello, peer)
             return
         }
         guard let worker = worker(at: peer) else {
-            // It greeted an earlier life of this coordinator, or was given up: it shall greet again.
+            // The worker greeted an earlier process of this coordinator, or counts as lost. It must greet again.
             await endpoint.send(.coordinator(.unknownWorker), to: peer)
             conduct.noteEarlyWord(of: peer)
-            // What it has finished meanwhile is still worth having.
+            // A unit that it has finished meanwhile can still be used.
             if case .finished(let name, let result, let elapsed, let kernels) = message {
                 let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
                 earlyResults.keep(.init(peer: peer, unit: name, result: result, timing: timing))
@@ -58,11 +58,11 @@ extension Coordinator {
         case .rangeRequest(let range):
             if await accepts(range, from: worker, peer) { await request(range, from: peer) }
         case .rangeCredit(let transfer, let chunks):
-            // The rest is not wanted: also where nothing of it was sent yet, since the blob is still being collected.
+            // The rest is not wanted, even when the blob is still being collected and nothing was sent yet.
             if chunks == 0 { forgetRequests(of: peer) { $0.transfer == transfer } }
             await pass(.credit(transfer: transfer, chunks: chunks), from: peer)
         case .uploadOffer(let transfer, let blob):
-            // Only what was asked for: a worker cannot fill the disk.
+            // Only a blob that was asked for is accepted, so that a worker cannot fill the disk.
             let request: TransferService.Request =
                 await accepts(blob.digest, from: worker, peer) && scheduler.isWanted(blob.digest)
                 ? .offer(transfer: transfer, blob) : .unwanted(transfer: transfer, blob.digest)
@@ -72,13 +72,13 @@ extension Coordinator {
         }
     }
 
-    /// Passes on what a peer said of its transfers; one that says more than they can need is not talked to any more.
+    /// Passes on a peer's transfer message; a peer that sends more than its transfers need is refused from then on.
     func pass(_ request: TransferService.Request, from peer: RoutingIdentity) async {
         guard !transfers.add(request, from: peer) else { return }
-        await end(peer, because: "more was said of transfers than their credit allows; is it a worker of this version?")
+        await end(peer, because: "its transfers exceed their credit; is it a worker of this version?")
     }
 
-    /// Ends the conversation with a worker that does not keep to the protocol.
+    /// Ends the conversation with a worker that breaks the protocol.
     func end(_ peer: RoutingIdentity, because sentence: String) async {
         logger.warning(
             "a worker's connection was ended",
@@ -87,7 +87,7 @@ extension Coordinator {
         dismiss(peer)
     }
 
-    /// Notes blobs that a worker has; beyond the bound they are of no use to others.
+    /// Notes a worker's blobs; beyond the bound, other workers cannot use them.
     private func note(held blobs: [BlobReference], by worker: WorkerID) {
         let before = workers[worker]?.toldBlobs ?? 0
         workers[worker]?.toldBlobs = min(before + blobs.count, Self.toldBlobsMax + 1)
@@ -95,11 +95,11 @@ extension Coordinator {
             happen(.blobsHeld(worker, blobs))
         } else if before <= Self.toldBlobsMax {
             logger.warning(
-                "a worker tells of more blobs than are remembered", metadata: [LogKeys.worker: "\(worker)"])
+                "a worker reports more blobs than can be remembered", metadata: [LogKeys.worker: "\(worker)"])
         }
     }
 
-    /// Any message is a sign of life; a busy transfer is noted a few times a second.
+    /// Any message is a sign of life; a busy transfer is noted only a few times a second.
     private func noteSign(of worker: WorkerID) {
         let now = ContinuousClock.now
         guard let last = workers[worker]?.lastSign, now - last >= .milliseconds(200) else { return }
@@ -107,7 +107,7 @@ extension Coordinator {
         happen(.workerHeard(worker))
     }
 
-    /// Takes in a greeting: of two connections that greet as one worker, the later is the worker's.
+    /// Handles a greeting; when two connections greet as one worker, the later one is the worker's.
     private func welcome(_ hello: WorkerHello, _ peer: RoutingIdentity) async {
         if let other = worker(at: peer), other != hello.worker {
             await end(peer, because: "it greeted as \(other), and then as \(hello.worker); a connection has one name")
@@ -130,7 +130,7 @@ extension Coordinator {
             .coordinator(
                 .welcome(coordinator: configuration.build, heartbeatInterval: configuration.heartbeatInterval)),
             to: peer)
-        // Both at once: no other event may come between, or its new entry would be forgotten with the old one.
+        // Both events are queued together. An event between them would forget the new entry with the old one.
         if isNewConnection { happen(.workerLeft(hello.worker, reason: "its connection broke")) }
         let capacity = WorkerCapacity(lanes: hello.lanes, memoryBytes: hello.memoryBytes)
         happen(.workerJoined(hello.worker, capacity))
@@ -139,7 +139,7 @@ extension Coordinator {
         }
     }
 
-    /// Ends what is under way with a peer whose message was refused: its units go to others, its transfers end.
+    /// Ends everything with a peer whose message was refused: its units go to others, and its transfers end.
     func dismiss(_ peer: RoutingIdentity) {
         if let worker = worker(at: peer) { happen(.workerLeft(worker, reason: "its message was refused")) }
         transfers.tell(.peerGone, about: peer)
@@ -151,7 +151,7 @@ extension Coordinator {
 
     // MARK: - Blobs
 
-    /// Sends bytes that the coordinator has; a blob that another worker has is collected first.
+    /// Sends bytes that the coordinator has; a blob of another worker is collected first.
     private func request(_ range: RangeRequest, from peer: RoutingIdentity) async {
         if case .blob(let digest) = range.source, !store.contains(digest) {
             let waiting = waitingRanges.values.reduce(0) { $0 + $1.count { $0.peer == peer } }
@@ -166,14 +166,14 @@ extension Coordinator {
         await pass(.range(range, inputFile(range.source)), from: peer)
     }
 
-    /// A blob of the store is lost: it is collected or computed again when somebody needs it.
+    /// Handles the loss of a blob in the store; the blob is collected or computed again when it is needed.
     func note(_ loss: BlobLoss) {
         logger.warning("a blob of the store was lost", metadata: [LogKeys.cause: "\(loss)"])
-        // It may have come again meanwhile.
+        // The blob may have been stored again meanwhile.
         if let digest = loss.digest, !store.contains(digest) { happen(.blobUnreadable(digest)) }
     }
 
-    /// Nobody has a blob that workers wait for: their units are given back, and the blob is made again.
+    /// Handles a blob that nobody has and workers wait for; their units are returned, and the blob is computed again.
     func tellUnavailable(_ blob: BlobDigest) async {
         for (range, peer) in waitingRanges.removeValue(forKey: blob) ?? [] {
             let message = "no worker has blob \(blob) any more; it is computed again"
@@ -181,7 +181,7 @@ extension Coordinator {
         }
     }
 
-    /// Takes in what became of an upload.
+    /// Handles the outcome of an upload.
     func handle(_ outcome: TransferService.UploadOutcome, from peer: RoutingIdentity) async {
         switch outcome {
         case .stored(let blob):
@@ -201,7 +201,7 @@ extension Coordinator {
     }
 
     private func failCollection(of blob: BlobDigest, from worker: WorkerID, _ message: String) {
-        // A blob that a full disk refused, or that nobody wants any more, says nothing about the worker.
+        // The disk was full, or nobody wants the blob any more. Neither is the worker's fault.
         guard scheduler.isCollecting(blob, from: worker) else { return }
         logger.warning(
             "a blob could not be collected",
@@ -209,7 +209,7 @@ extension Coordinator {
         happen(.collectionFailed(blob, from: worker))
     }
 
-    /// Forgets the ranges that a worker waits for: all, when it is gone, or those that nobody wants any more.
+    /// Forgets ranges that a worker waits for: all of them when it is gone, or those that nobody wants any more.
     func forgetRequests(of peer: RoutingIdentity, where isForgotten: (RangeRequest) -> Bool = { _ in true }) {
         for blob in waitingRanges.keys {
             waitingRanges[blob]?.removeAll { $0.peer == peer && isForgotten($0.range) }
@@ -219,7 +219,7 @@ extension Coordinator {
 }
 
 extension UnitFailure.Kind {
-    /// The kind of a failure that a worker reports.
+    /// The kind of failure that a worker reports.
     fileprivate init(_ fault: UnitFault) {
         self =
             switch fault {

@@ -13,13 +13,13 @@ import Telemetry
 import WireProtocol
 import ZeroMQ
 
-/// The coordinator's state and its only writer: takes in what happens, asks the scheduler, and performs the answer.
+/// The coordinator's state and its only writer: it receives events, asks the scheduler, and performs the effects.
 ///
-/// Events are gathered while the journal commits the ones before them, so that many results share one commit.
+/// Events are collected while the journal commits earlier ones, so that many results share one commit.
 /// Source: DESIGN section 5 and 6.
 actor Coordinator {
     let configuration: CoordinatorConfiguration
-    /// Who it is among those that publish files.
+    /// The coordinator's identity among those that publish files.
     let owner: ClaimOwner
     let endpoint: CoordinatorEndpoint
     let store: BlobStore
@@ -29,13 +29,13 @@ actor Coordinator {
     let supervision: DaemonSupervision
     let metrics: CoordinatorMetrics
     private let start = ContinuousClock.now
-    /// Time since then in which the process did not run.
+    /// The time since the start in which the process did not run.
     private var lostTime = Duration.zero
 
     private(set) var scheduler: Scheduler
-    /// The jobs as they were when facts about them were last durable: what clients are told outlives a crash.
+    /// The jobs as of the last durable facts, so that what clients are told survives a crash.
     private(set) var settled = SettledJobs()
-    /// How long they have been under way.
+    /// How long jobs have been running.
     private(set) var clock = JobClock()
     var jobs: [JobID: Job] = [:]
     var workers: [WorkerID: ConnectedWorker] = [:]
@@ -44,31 +44,31 @@ actor Coordinator {
     private var submissions = 0
     private var acceptances: [JobID: CheckedContinuation<Bool, Never>] = [:]
     var history: RecentHistory
-    /// When jobs succeeded, in seconds since 1970.
+    /// The times when jobs succeeded, in seconds since 1970.
     ///
     /// Bound: the latest ``jobsShownMax``.
     private(set) var successes: [(job: JobID, at: Double)] = []
     private var isClosed = false
-    /// Units that the own lanes have in hand, by job: a job's files are removed only when none writes them any more.
+    /// The current units of the own lanes, by job; a job's files are removed only when no lane writes them.
     private var ownUnits: [JobID: Int] = [:]
     private var abandoned: [JobID: OutputDirectory] = [:]
     private let removal: FileRemoval
     let admissionDesk: AdmissionDesk
-    /// Job files that are being checked, by client and request.
+    /// The job files that are being checked, by client and request.
     ///
-    /// Bound: that of the questions that wait.
+    /// Bound: the number of questions that wait.
     var checks: [RoutingIdentity: [UInt64: Task<ClientReply, Never>]] = [:]
-    /// Whether a job that was checked is being accepted, and which others wait for that.
+    /// The jobs that wait to be accepted; nil when no job is being accepted.
     var acceptanceTurns: [CheckedContinuation<Void, Never>]?
     let outputDesk: OutputDesk
-    /// Requests of workers for blobs that are being collected from other workers, by blob.
+    /// Workers' requests for blobs that are being collected from other workers, by blob.
     ///
     /// Bound: each worker's limit of transfers.
     var waitingRanges: [BlobDigest: [(range: RangeRequest, peer: RoutingIdentity)]] = [:]
     var earlyResults = EarlyResults()
-    /// What workers' words are judged by.
+    /// What the coordinator knows to judge the workers' messages.
     var conduct = WorkerConduct()
-    /// Why the journal cannot be written at the moment: everything waits for room on the disk.
+    /// Why the journal cannot be written now; everything waits for room on the disk.
     private(set) var journalPause: String?
 
     private let wakeups: AsyncStream<Void>
@@ -78,7 +78,7 @@ actor Coordinator {
     /// Bound: ``SchedulerSettings/coordinatorLanes``.
     nonisolated let ownWork: AsyncStream<CoordinatorTask>
     private let ownWorkSink: AsyncStream<CoordinatorTask>.Continuation
-    /// What concerns transfers.
+    /// The messages about transfers.
     nonisolated let transfers = TransferQueue()
 
     init(
@@ -114,27 +114,27 @@ actor Coordinator {
         metrics.note(event, stage: stage(of: event), share: sampleShare(of: event))
         history.note(event)
         if !pending.append(event) {
-            logger.error("too much happens while the journal waits for its disk; an event is lost, as a message may be")
+            logger.error("too many events wait for the journal; an event was dropped, as if its message were lost")
         }
         wakeSink.yield()
     }
 
-    /// Whether a worker has greeted, and the scheduler does not know it yet.
+    /// Whether a worker has greeted and the scheduler does not know it yet.
     func isJoining(_ worker: WorkerID) -> Bool { pending.isJoining(worker) }
 
-    /// Handles events as they come, until cancelled.
+    /// Handles events as they arrive, until cancelled.
     ///
-    /// - Throws: `JobJournalError` when facts cannot be made durable: nothing may be acted on then.
+    /// - Throws: `JobJournalError` when facts cannot be made durable. Then no effect may be performed.
     func handleEvents() async throws {
         for await _ in wakeups {
             while !pending.isEmpty { try await handlePending() }
         }
     }
 
-    /// Lets the scheduler see that time passes, until cancelled.
+    /// Tells the scheduler the time, until cancelled.
     ///
-    /// Time in which this process did not run, since it was stopped or the machine suspended, is none of the workers'
-    /// silence: nobody could be heard.
+    /// The process may have been stopped, or the machine suspended. That time does not count as the workers' silence,
+    /// because nobody could be heard.
     func watchDeadlines(_ pulse: ReplyPulse) async {
         defer { pulse.end() }
         let interval = Duration.milliseconds(200)
@@ -146,7 +146,7 @@ actor Coordinator {
             last = ContinuousClock.now
             if pause > .milliseconds(500) { lostTime += pause }
             if let due = deadline, due <= now {
-                // Not twice for the same instant: the answer names the next one.
+                // The same deadline is not used twice. The answer names the next one.
                 deadline = nil
                 happen(.deadlineReached)
             }
@@ -181,7 +181,7 @@ actor Coordinator {
         if !ended.isEmpty { await trimJournal() }
     }
 
-    /// Makes facts durable; while the disk is full, waits: nothing is acted on that is not recorded.
+    /// Makes facts durable, and waits while the disk is full; no effect is performed before its facts are recorded.
     private func commitWhenThereIsRoom(_ records: [JournalRecord]) async throws {
         while true {
             do {
@@ -190,7 +190,7 @@ actor Coordinator {
                 journalPause = nil
                 return
             } catch  where DiskSpace.isExhausted(error) {
-                // The end is not to be waited for; what is not recorded is done again after the next start.
+                // The end does not wait for room. Work that is not recorded is done again after the next start.
                 if isClosed { throw CancellationError() }
                 if journalPause == nil { logger.error("paused", metadata: [LogKeys.cause: "\(error)"]) }
                 journalPause = "\(error)"
@@ -207,8 +207,8 @@ actor Coordinator {
         for order in effects.orders { await send(order) }
         for lease in effects.coordinatorWork { begin(lease) }
         for blob in effects.unavailable { await tellUnavailable(blob) }
-        // Blobs at the coordinator belong to running jobs; workers keep theirs for later ones. A job that was accepted
-        // meanwhile may have collected something already; then the next end clears.
+        // Blobs at the coordinator belong to running jobs, and workers keep theirs for later ones. A job that was
+        // accepted meanwhile may have collected a blob already. Then the end of the next job clears the store.
         await removal.remove(effects.unneeded)
         if effects.clearsStore, jobs.isEmpty { await removal.clearStore() }
     }
@@ -253,7 +253,7 @@ actor Coordinator {
     private func begin(_ lease: LeasedUnit) {
         clock.noteWork(of: lease.unit.job, scheduler.work(of: lease.unit.job))
         guard let job = jobs[lease.unit.job] else {
-            // The scheduler counts the lane as taken until it is told.
+            // The scheduler counts the lane as taken until it gets an event.
             happen(CoordinatorTask.unwanted(lease))
             return
         }
@@ -266,13 +266,14 @@ actor Coordinator {
                 executions: { state.execution(of: UnitReference(job: lease.unit.job, unit: $0)) }))
     }
 
-    /// Whether an own unit's job still runs when its turn comes.
+    /// Whether the job of an own unit still runs when the unit's turn comes.
     func isStillWanted(_ task: CoordinatorTask) -> Bool {
         jobs[task.job.id] != nil
     }
 
-    /// Takes in what became of an own unit, so that its lane is free; with the last one of a job that failed, its files
-    /// go.
+    /// Records the outcome of an own unit and frees its lane.
+    ///
+    /// After the last unit of a failed job, the job's files are removed.
     func finishOwn(_ task: CoordinatorTask, _ events: [SchedulerEvent]) async {
         ownUnits[task.job.id, default: 1] -= 1
         if ownUnits[task.job.id] == 0 {
@@ -282,7 +283,7 @@ actor Coordinator {
         events.forEach(happen)
     }
 
-    /// Lets go of a job whose end is durable.
+    /// Releases a job whose end is durable.
     private func end(_ id: JobID) async {
         guard let job = jobs.removeValue(forKey: id) else { return }
         conduct.resumedJobs.remove(id)
@@ -309,9 +310,9 @@ actor Coordinator {
 
     // MARK: - Jobs
 
-    /// Takes in a job that was admitted, and returns once it is durable: what is answered then holds.
+    /// Accepts a checked job; returns once the job is durable, so that the answer to the client holds.
     ///
-    /// - Returns: Whether it was; not when the coordinator is about to end.
+    /// - Returns: Whether the job was accepted. It is not when the coordinator is about to end.
     func accept(_ job: Job, header: JobHeader) async -> Bool {
         guard !isClosed, jobs[job.id] == nil else { return false }
         jobs[job.id] = job
@@ -326,18 +327,18 @@ actor Coordinator {
         return true
     }
 
-    /// The name of the next job: one that no record of the journal bears.
+    /// The name of the next job; no record of the journal has it.
     func nextJobID() -> JobID {
         submissions += 1
         return JobID(rawValue: "job-\(submissions)")
     }
 
-    /// How many records of the journal are taken up between two signs of how far that is.
+    /// The number of journal records between two progress reports.
     private static let recordsBetweenSigns = 2000
 
-    /// Takes up the jobs of the journal: results that are durable are not computed again.
+    /// Resumes the jobs of the journal; durable results are not computed again.
     ///
-    /// While that takes, readiness says how far it is.
+    /// Meanwhile readiness reports the progress.
     ///
     /// - Throws: `JobJournalError` when the journal cannot be read or written.
     func resume() async throws {
@@ -354,7 +355,7 @@ actor Coordinator {
         for (position, (row, record)) in records.enumerated() {
             if position.isMultiple(of: Self.recordsBetweenSigns) {
                 supervision.readiness.clear("reading the journal: \(position) of \(records.count) records")
-                // Whoever asks for metrics meanwhile is answered.
+                // Lets requests for metrics be answered meanwhile.
                 await Task.yield()
             }
             switch record {
@@ -363,7 +364,7 @@ actor Coordinator {
                 if outcomes[header.id] != nil {
                     scheduler.apply(record)
                 } else if let failure = try await resume(header) {
-                    // Its end follows: nothing of its plan is needed.
+                    // The job's end follows, so its plan is not needed.
                     scheduler.apply(record)
                     lost.append(.jobEnded(header.id, .failed(failure), finishedUnits: nil))
                     outcomes[header.id] = .failed(failure)
@@ -394,10 +395,10 @@ actor Coordinator {
         happen(.restarted(stored: stored))
     }
 
-    /// Jobs that ended last, of which a crash may have left files: earlier ones were looked at by an earlier start.
+    /// The number of last ended jobs that may have left files after a crash; an earlier start checked earlier jobs.
     private static let remainsMax = 20
 
-    /// Removes what jobs had staged whose end is durable, but not the removal of their files; their outputs are free.
+    /// Removes the staged files of jobs whose end is durable and whose removal is not; it frees their outputs.
     private func removeRemains(of ended: ArraySlice<JobID>, _ outcomes: [JobID: JobOutcome]) async {
         for id in ended {
             guard let path = scheduler.header(of: id)?.output else { continue }
@@ -407,10 +408,10 @@ actor Coordinator {
         }
     }
 
-    /// Makes a running job's plan anew.
+    /// Plans a running job again.
     ///
-    /// - Returns: Why the job cannot go on.
-    /// - Throws: `CancellationError` when the process is to end: the job stays as it is.
+    /// - Returns: Why the job cannot go on, or `nil`.
+    /// - Throws: `CancellationError` when the process must end. The job stays as it is.
     private func resume(_ header: JobHeader) async throws(CancellationError) -> UnitFailure? {
         let submission = Submission(
             specText: header.specText, specPath: header.specPath, overwrites: header.overwrites, output: header.output)

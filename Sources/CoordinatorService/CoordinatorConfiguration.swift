@@ -3,28 +3,28 @@ public import Keys
 public import SystemPackage
 public import ZeroMQ
 
-/// How a coordinator runs.
+/// The settings of a coordinator.
 public struct CoordinatorConfiguration: Sendable {
-    /// Where it listens.
+    /// The endpoint to listen at.
     public var endpoint: Endpoint
-    /// Its state: the journal and the blobs.
+    /// The directory of the journal and the blobs.
     ///
     /// It survives restarts.
     public var stateDirectory: FilePath
-    /// How often a worker gives a sign of life.
+    /// The interval of a worker's heartbeats.
     public var heartbeatInterval: Duration
-    /// A worker that was not heard for so long is lost.
+    /// The silence after which a worker is lost.
     public var workerTimeout: Duration
     /// The program's version.
     public var build: String
-    /// Its keys and those of its peers; without them only this machine reaches it.
+    /// The coordinator's keys and those of its peers; without them only this machine reaches it.
     public var keys: CoordinatorKeys?
-    /// Whether it may be started again with its state, and then goes on with its jobs.
+    /// Whether a restarted coordinator may use the state and go on with its jobs.
     public var isLasting = true
     /// Where files may be read and outputs written.
     public var roots = FileRoots.unlimited
 
-    /// Collects how a coordinator runs.
+    /// Collects the settings of a coordinator.
     public init(
         endpoint: Endpoint, stateDirectory: FilePath, heartbeatInterval: Duration, workerTimeout: Duration,
         build: String

@@ -13,7 +13,7 @@ public import Telemetry
 import WireProtocol
 public import ZeroMQ
 
-/// The coordinator daemon: opens its state, takes up its jobs, and serves workers and clients.
+/// The coordinator daemon: opens its state, resumes its jobs, and serves workers and clients.
 public struct CoordinatorDaemon: Service {
     private let configuration: CoordinatorConfiguration
     private let supervision: DaemonSupervision
@@ -24,11 +24,11 @@ public struct CoordinatorDaemon: Service {
     /// Prepares a coordinator.
     ///
     /// - Parameters:
-    ///   - configuration: How it runs.
-    ///   - supervision: Shows how it fares.
-    ///   - logger: For its log lines.
-    ///   - book: Where the logger keeps them, for clients and the status page.
-    ///   - onReady: Called once it listens, with the port that the kernel chose.
+    ///   - configuration: The settings.
+    ///   - supervision: Shows health and progress.
+    ///   - logger: Receives the log lines.
+    ///   - book: The store of these lines, for clients and the status page.
+    ///   - onReady: Called once the daemon listens, with the port that the kernel chose.
     public init(
         configuration: CoordinatorConfiguration, supervision: DaemonSupervision, logger: Logger,
         book: LogBook = LogBook(), onReady: @escaping @Sendable (Endpoint) -> Void
@@ -40,10 +40,10 @@ public struct CoordinatorDaemon: Service {
         self.onReady = onReady
     }
 
-    /// Runs until the process is told to end.
+    /// Runs until the process must end.
     ///
     /// - Throws: `MessagingError` when it cannot listen, `JobJournalError` or `BlobStoreError` when its state cannot be
-    ///   opened or no longer be written.
+    ///   opened or written.
     public func run() async throws {
         try Directories.create(configuration.stateDirectory, setting: "--state-directory")
         let identity = try CoordinatorIdentity.open(in: configuration.stateDirectory)
@@ -57,7 +57,7 @@ public struct CoordinatorDaemon: Service {
             onUnknownKey: { logger.warning("an unknown key was refused", metadata: ["key": "\($0)"]) },
             onFlood: { host, byteCount in
                 logger.warning(
-                    "a peer sent more than is held for it; its connection was ended",
+                    "a peer sent more bytes than its limit; its connection was ended",
                     metadata: ["host": "\(host)", "bytes": "\(byteCount)"])
             },
             onUnsendable: { peer, error in
@@ -66,12 +66,12 @@ public struct CoordinatorDaemon: Service {
             },
             onUnheard: { report in
                 logger.warning(
-                    "connections ended before anything was heard by them, since the last such line",
+                    "connections ended before they sent a message, since the last such line",
                     metadata: ["count": "\(report.count)", LogKeys.cause: "\(report)"])
             },
             onRenewal: { byteCount in
                 logger.warning(
-                    "all connections are made anew: some claimed the names of others, and what they sent is let go",
+                    "all connections are made anew, to drop what connections with the names of others had sent",
                     metadata: ["bytes": "\(byteCount)"])
             })
         let coordinator = Coordinator(
@@ -85,7 +85,7 @@ public struct CoordinatorDaemon: Service {
         do {
             try await cancelWhenGracefulShutdown { try await coordinator.resume() }
         } catch is CancellationError {
-            // The process ends before it was ready; nothing was lost.
+            // The process ends before the daemon was ready. Nothing was lost.
             await endpoint.close()
             return
         }
@@ -97,7 +97,7 @@ public struct CoordinatorDaemon: Service {
                 try await serve(coordinator, endpoint, store)
             } onGracefulShutdown: {
                 supervision.readiness.clear("stopping")
-                // Task because the handler is synchronous: closing the endpoint ends the loops below.
+                // Task because the handler is synchronous. Closing the endpoint ends the loops below.
                 Task { await endpoint.close() }
             }
         } catch {
@@ -107,16 +107,16 @@ public struct CoordinatorDaemon: Service {
         try await journal.close()
     }
 
-    /// Says what is wrong with the state directory, before anything is done with it.
+    /// Reports faults of the state directory before it is used.
     private func tell(of journal: JobJournal, _ store: BlobStore) async {
         var causes = journal.findings.map(\.description)
         if await journal.isNew, !store.digests.isEmpty {
             causes.append(
-                "\(configuration.stateDirectory): there are blobs of \(store.bytesInUse) bytes, and no journal: it was "
-                    + "removed, and the jobs that it spoke of are lost. Submit them again.")
+                "\(configuration.stateDirectory): there are \(store.bytesInUse) bytes of blobs, but no journal. The "
+                    + "journal was removed, and its jobs are lost. Submit them again.")
         }
         for cause in causes {
-            logger.error("the journal is not what was left", metadata: [LogKeys.cause: "\(cause)"])
+            logger.error("the journal was damaged or replaced", metadata: [LogKeys.cause: "\(cause)"])
         }
     }
 
@@ -153,9 +153,9 @@ public struct CoordinatorDaemon: Service {
                     }
                 }
             }
-            // Bound: a client that asks more while so many questions wait is told so.
-            // Submissions and outputs take files to be read and may take long: other questions do not wait behind them.
-            // Submissions do not wait for each other either, but at the desk that admits them.
+            // Bound: when too many questions wait, the client is told so. Submissions and outputs read files and may
+            // take long, so other questions do not wait for them. Submissions do not wait for each other here, but at
+            // the admission desk.
             var sinks: [QuestionKind: AsyncStream<Question>.Continuation] = [:]
             for kind in QuestionKind.allCases {
                 let (questions, sink) = AsyncStream.makeStream(
@@ -174,7 +174,7 @@ public struct CoordinatorDaemon: Service {
             }
             group.addTask { [sinks] in await receive(coordinator, endpoint, receptionPulse, sinks) }
             do {
-                // The first loop that ends is the reception, when the endpoint is closed, or one that failed.
+                // The first loop to end is the reception, when the endpoint is closed, or one that failed.
                 try await group.next()
             } catch {
                 group.cancelAll()
@@ -186,16 +186,16 @@ public struct CoordinatorDaemon: Service {
         }
     }
 
-    /// What a client asked.
+    /// A client's question.
     fileprivate struct Question: Sendable {
         let request: ClientRequest
         let number: UInt64
         let peer: RoutingIdentity
     }
 
-    /// Questions that are answered one after the other.
+    /// Kinds of questions; those of a kind are answered one after the other.
     private enum QuestionKind: CaseIterable {
-        /// What needs no file.
+        /// Questions that need no file.
         case state
         case submission
         case output

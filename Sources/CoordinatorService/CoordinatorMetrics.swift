@@ -4,13 +4,13 @@ import JobPlan
 public import PrometheusMetrics
 import Scheduling
 
-/// What a coordinator counts.
+/// The counts of a coordinator.
 public struct CoordinatorMetrics: Sendable {
     /// The metrics of a coordinator.
     public static let families: [MetricFamily] = [
         MetricFamily("kfacd_ready", help: "1 while the coordinator takes jobs.", kind: .gauge),
         MetricFamily(
-            "kfacd_workers", help: "Workers that are there: leaving, or else with a unit or without.", kind: .gauge,
+            "kfacd_workers", help: "Connected workers: leaving, with a unit, or without one.", kind: .gauge,
             labels: ["state"]),
         MetricFamily("kfacd_lanes", help: "Lanes of all workers together.", kind: .gauge),
         MetricFamily("kfacd_jobs", help: "Jobs that the coordinator knows, by state.", kind: .gauge, labels: ["state"]),
@@ -30,7 +30,7 @@ public struct CoordinatorMetrics: Sendable {
             "kfacd_unit_duration_seconds", help: "Time from a unit's beginning to its result, wherever computed.",
             kind: .histogram(buckets: MetricFamily.durationBuckets), labels: ["stage"]),
         MetricFamily(
-            "kfacd_unit_failures_total", help: "Failures of units, by what is to blame.",
+            "kfacd_unit_failures_total", help: "Failures of units, by cause.",
             kind: .counter, labels: ["kind"]),
         MetricFamily(
             "kfacd_lease_expirations_total", help: "Leases taken back because a worker showed no progress in time.",
@@ -44,10 +44,10 @@ public struct CoordinatorMetrics: Sendable {
             kind: .counter),
         MetricFamily(
             "kfacd_refused_words_total",
-            help: "Words of workers that cannot be right, by what they are about: a unit, blob, range, result or name.",
+            help: "Impossible messages of workers, by subject: a unit, blob, range, result or name.",
             kind: .counter, labels: ["about"]),
         MetricFamily(
-            "kfacd_last_success_timestamp_seconds", help: "When a job succeeded, of the latest since the start.",
+            "kfacd_last_success_timestamp_seconds", help: "Time when a job succeeded, for the latest ones.",
             kind: .gauge, labels: ["job"]),
         MetricFamily(
             "kfacd_state_free_bytes", help: "Free bytes in the file system of the state directory.", kind: .gauge),
@@ -57,19 +57,19 @@ public struct CoordinatorMetrics: Sendable {
 
     init(factory: any MetricsFactory) {
         self.factory = factory
-        // From zero on: of a series that begins with 1 nobody sees that it rose.
+        // The series start at zero, because a rise shows only in a series that existed before.
         for kind in UnitFailure.Kind.allCases { failures(kind).increment(by: 0) }
         for word in RefusedWord.allCases { refusals(word).increment(by: 0) }
     }
 
-    /// Counts a word of a worker that was refused.
+    /// Counts a refused message of a worker.
     func note(_ word: RefusedWord) { refusals(word).increment() }
 
     private func refusals(_ word: RefusedWord) -> Counter {
         Counter(label: "kfacd_refused_words_total", dimensions: [("about", word.rawValue)], factory: factory)
     }
 
-    /// Counts what happened to a unit; one that was computed twice counts twice.
+    /// Counts an event of a unit; a unit that was computed twice counts twice.
     func note(_ event: SchedulerEvent, stage: UnitStage?, share: SampleShare?) {
         switch event {
         case .unitFinished(_, _, _, _, let timing):
@@ -86,7 +86,7 @@ public struct CoordinatorMetrics: Sendable {
         }
     }
 
-    /// Counts what the scheduler found out.
+    /// Counts a notice of the scheduler.
     func note(_ notice: SchedulerNotice) {
         switch notice {
         case .workerLost(_, _, let units):

@@ -9,23 +9,23 @@ import Safetensors
 import Scheduling
 import Telemetry
 
-/// A unit of the coordinator's own with everything that it reads.
+/// A unit of the coordinator's own, with everything that it reads.
 struct CoordinatorTask: Sendable {
     let lease: LeasedUnit
     let unit: WorkUnit
     let job: Job
-    /// Results of the job's units that are finished: those that this one depends on, at least.
+    /// The results of the job's finished units, at least those that this unit depends on.
     let results: @Sendable (UnitIndex) -> UnitResult?
     let executions: @Sendable (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
 
-    /// What is said of a unit whose job has ended before its turn came.
+    /// The event for a unit whose job ended before the unit's turn came.
     static func unwanted(_ lease: LeasedUnit) -> SchedulerEvent {
         let failure = UnitFailure(kind: .world, message: "its job has ended")
         return .unitFailed(lease.unit, lease.attempt, by: .coordinator, failure)
     }
 }
 
-/// One lane of the coordinator's own work: files, and the streaming merge.
+/// One lane for the coordinator's own work: files and the streaming merge.
 actor CoordinatorWork {
     private let lane: Lane
     private let blobs: PackedBlobs
@@ -41,7 +41,7 @@ actor CoordinatorWork {
         self.logger = logger
     }
 
-    /// Does a unit and says what became of it, after what it found out about blobs.
+    /// Computes a unit; returns the events about lost blobs, and then the unit's outcome.
     func perform(_ task: CoordinatorTask) -> [SchedulerEvent] {
         let start = ContinuousClock.now
         do {
@@ -59,10 +59,10 @@ actor CoordinatorWork {
         }
     }
 
-    /// What an error says about blobs and files that are lost, before it is said that the unit failed.
+    /// The events about lost blobs and files behind an error; they precede the unit's failure.
     ///
-    /// When one blob is lost, all that the unit reads are looked at: were they found one by one, each would cost an
-    /// attempt.
+    /// When one blob is lost, all blobs that the unit reads are checked. If they were found one by one, each would cost
+    /// an attempt.
     private func losses(_ error: any Error, _ task: CoordinatorTask) -> [SchedulerEvent] {
         if case CoordinatorWorkError.damagedFiles(let damages) = error {
             return damages.map {
@@ -96,7 +96,7 @@ actor CoordinatorWork {
         }
     }
 
-    /// The operations whose outputs are files.
+    /// Performs an operation whose outputs are files.
     private func write(_ operation: CoordinatorOperation, _ task: CoordinatorTask) throws {
         let assembly = CurvatureAssembly(job: task.job, blobs: blobs, result: task.results)
         switch operation {
@@ -108,7 +108,8 @@ actor CoordinatorWork {
             try ReportWriter(job: task.job, build: build, result: task.results, execution: task.executions).run()
         case .publish:
             let output = task.job.output
-            // Once it has begun the output's own list proves what is staged: what it replaces stands there too.
+            // Once the publication has begun, the output's own list proves the staged files, which also include the
+            // files to be replaced.
             let damages = try output.canGoOn() ? [] : StagedFiles(job: task.job, result: task.results).damages()
             guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
             try output.publish()

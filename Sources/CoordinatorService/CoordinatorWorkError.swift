@@ -1,14 +1,14 @@
 import Identifiers
 
-/// Why a unit of the coordinator's own cannot be done.
+/// Why a unit of the coordinator's own failed.
 enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
     /// The input is wrong; the message names file and tensor.
     case badInput(String)
-    /// An input file is no longer the one that was planned with.
+    /// An input file has changed since the plan was made.
     case inputChanged(path: String)
-    /// A unit's result is not there.
+    /// The result of another unit is missing.
     case missingResult(String)
-    /// Files in the staging directory are not as they were written.
+    /// Files in the staging directory differ from what was written.
     case damagedFiles([StagedFiles.Damage])
 
     var description: String {

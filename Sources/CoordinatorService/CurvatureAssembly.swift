@@ -19,7 +19,7 @@ struct CurvatureAssembly {
 
     private var plan: JobPlan { job.plan }
 
-    /// A matrix of a file: its name there, and the blob that holds it.
+    /// A matrix of a file: its name in the file, and the blob that holds it.
     private struct Source {
         let name: CurvatureTensorName
         let dimension: Int
@@ -28,7 +28,7 @@ struct CurvatureAssembly {
 
     /// Writes `factors/<task>/factors.safetensors`.
     ///
-    /// - Throws: `JobFileError`, `BlobStoreError`; no file of that name exists then.
+    /// - Throws: `JobFileError`, `BlobStoreError`. No file of that name exists then.
     func writeFactors(of task: TaskName) throws {
         let samples = plan.inventory.samples(of: task)
         let metadata = FactorsMetadata(
@@ -56,7 +56,7 @@ struct CurvatureAssembly {
         switch regularizer.form {
         case .accumulated, .optimal:
             sources = try (plan.regularizerTerms[target] ?? []).enumerated().flatMap { position, term in
-                // Full blocks are of one sum only.
+                // Full blocks belong to one sum only.
                 try self.sources(
                     of: position == 0 ? plan.blocks : plan.blocks.filter { $0.factors.count == 2 },
                     prefix: CurvatureTensorName.prefix(ofTerm: position)
@@ -100,7 +100,7 @@ struct CurvatureAssembly {
         return hasBias
     }
 
-    /// The coefficients of a target's sums and what they miss; `nil` for other forms than `optimal`.
+    /// The coefficients and the residual of a target's sums; `nil` unless the form is `optimal`.
     private func optimum(for target: TargetName) -> RegularizerMetadata.Optimum? {
         guard plan.spec.curvature.regularizer.form == .optimal, let rank = plan.spec.curvature.regularizer.termCount,
             let position = plan.targets.firstIndex(of: target)
@@ -116,7 +116,7 @@ struct CurvatureAssembly {
         return optimum
     }
 
-    /// Coefficients as ``MeasurementName/coefficients`` lists them, by the names of the tasks that are summed.
+    /// Coefficients in the order of ``MeasurementName/coefficients``, with the names of the summed tasks.
     private func terms(
         _ coefficients: [Double], rank: Int, target position: Int, summing target: TargetName
     ) -> [RegularizerMetadata.Term] {

@@ -2,20 +2,21 @@ import Foundation
 import Identifiers
 import JobPlan
 
-/// What a person should know of a job's damping and of what its merge made of the task vectors: at most one sentence a
-/// kind, each with at most ten names.
+/// Warnings about a job's damping and about what its merge made of the task vectors.
 ///
-/// Source: DESIGN section 2.4 and 2.5.
+/// There is at most one sentence of each kind, with at most ten names.
+///
+/// Source: DESIGN sections 2.4 and 2.5.
 struct DampingWarnings {
     private static let namesMax = 10
-    /// A merged vector shorter than this share of the mean of its task vectors is told of.
+    /// A warning names every merged vector that is shorter than this share of the mean of its task vectors.
     private static let keptNormMin = 0.9
 
     let plan: JobPlan
     /// A finished unit's result.
     let result: (UnitIndex) -> UnitResult?
 
-    /// A factor that was damped, and how.
+    /// A damped factor and its damping.
     private struct DampedFactor {
         let name: String
         let requested: Double
@@ -23,12 +24,12 @@ struct DampingWarnings {
         let meanEigenvalue: Double
         let isClamped: Bool
 
-        /// Without curvature every amount is larger than the mean eigenvalue, and none matters.
+        /// Without curvature every amount is larger than the mean eigenvalue, so the comparison means nothing.
         var exceedsMeanEigenvalue: Bool { meanEigenvalue > 0 && used > meanEigenvalue }
         var isRaised: Bool { used > requested || isClamped }
     }
 
-    /// The sentences; empty when there is nothing to tell.
+    /// The sentences; empty without warnings.
     var sentences: [String] {
         let factors = damped
         return [
@@ -70,7 +71,7 @@ struct DampingWarnings {
         }
     }
 
-    /// The first items, and how many more there are; nil for none.
+    /// The first items and the number of the others; nil without items.
     private func list<Item>(_ items: [Item], _ text: (Item) -> String) -> String? {
         guard !items.isEmpty else { return nil }
         let more = items.count - Self.namesMax
@@ -118,7 +119,7 @@ struct DampingWarnings {
         }
     }
 
-    /// One factor of a row of measurements, which holds the sides in the order of the block's.
+    /// One factor of a row of measurements; the row holds the sides in the block's order.
     private func factor(_ name: String, _ found: [MeasurementName: [Double]], at position: Int) -> DampedFactor? {
         guard let requested = found[.damping], let used = found[.dampingUsed], let mean = found[.meanEigenvalue],
             let clamped = found[.clamped],

@@ -7,7 +7,7 @@ import Publication
 import Safetensors
 import SystemPackage
 
-/// Tells a full disk from other failures: it is waited for, since room can be made while the job runs.
+/// Tells a full disk from other failures; a job waits for room, because room can be made while the job runs.
 enum DiskSpace {
     /// Whether an error says that a disk or a quota has no room left.
     static func isExhausted(_ error: any Error) -> Bool {
@@ -23,7 +23,7 @@ enum DiskSpace {
         }
     }
 
-    /// Whether an error says that a place cannot be written to, and will not be at the next attempt either.
+    /// Whether an error says that a place cannot be written, and that another attempt would fail too.
     static func isRefused(_ error: any Error) -> Bool {
         switch error {
         case let error as PublicationError: WriteFailure.isLasting(error)

@@ -3,7 +3,7 @@ import JobJournal
 import Lanes
 import Scheduling
 
-/// Makes facts durable, and the blobs that they speak of before them, on a thread that may wait for the disk.
+/// Makes facts durable, after the blobs that they name; it has a thread that may wait for the disk.
 actor DurableRecord {
     private let lane = Lane("kfacd.durable")
     private let store: BlobStore
@@ -16,11 +16,11 @@ actor DurableRecord {
         self.journal = journal
     }
 
-    /// Returns once the facts survive the loss of power.
+    /// Returns once the facts survive a loss of power.
     ///
-    /// - Throws: `BlobStoreError` or `JobJournalError`; nothing was recorded.
+    /// - Throws: `BlobStoreError` or `JobJournalError`. Nothing was recorded.
     func commit(_ records: [JournalRecord]) async throws {
-        // A result is a fact only once its blobs are on the disk.
+        // A result is a fact only when its blobs are on the disk.
         try store.makeDurable()
         try await journal.append(records)
     }

@@ -3,13 +3,14 @@ import Scheduling
 import WireProtocol
 import ZeroMQ
 
-/// Results that came by a connection whose worker has not greeted yet.
+/// Results from connections whose worker has not greeted yet.
 ///
-/// When a connection breaks, what was queued for it goes over the next one, before the greeting. Whose such a result
-/// is, and so where its blobs lie, the greeting tells.
+/// When a connection breaks, its queued messages go over the next one, before the greeting. Only the greeting tells
+/// which worker a result is from, and so where its blobs are. Bound: ``countMax`` results of at most ``numbersMax``
+/// blobs and measured numbers. Other results are computed again.
 /// Bound: ``countMax`` results of at most ``numbersMax`` blobs and measured numbers; others are computed again.
 struct EarlyResults {
-    /// What became of a unit.
+    /// The outcome of a unit.
     struct EarlyResult {
         let peer: RoutingIdentity
         let unit: LeasedUnitName
@@ -22,7 +23,7 @@ struct EarlyResults {
 
     private var results: [EarlyResult] = []
 
-    /// Keeps a result, for which the oldest gives way.
+    /// Keeps a result; drops the oldest when there is no room.
     mutating func keep(_ result: EarlyResult) {
         let numbers = result.result.measurements.values.reduce(result.result.blobs.count) { $0 + $1.count }
         guard numbers <= Self.numbersMax else { return }
@@ -30,7 +31,7 @@ struct EarlyResults {
         results.append(result)
     }
 
-    /// Gives up the results that came by a connection.
+    /// Removes and returns the results of a connection.
     mutating func take(from peer: RoutingIdentity) -> [EarlyResult] {
         defer { results.removeAll { $0.peer == peer } }
         return results.filter { $0.peer == peer }

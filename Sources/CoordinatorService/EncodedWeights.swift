@@ -2,21 +2,22 @@ import Identifiers
 import JobPlan
 import Safetensors
 
-/// Weights that cannot be summed must be the same in the base and in every model: then the base's may be copied.
+/// Checks that weights in a form that cannot be summed are equal in the base and all models, so that they may be
+/// copied.
 ///
-/// They are compared in full as long as that reads no more than ``fullBytes``, then by samples; the merge compares all
-/// of them once more, byte for byte, while it copies them.
+/// They are compared in full while that reads at most ``fullBytes``, and then by samples. The merge compares all of
+/// them again, byte for byte, while it copies them.
 struct EncodedWeights {
-    /// Bytes that are read of the checkpoints of a job before samples must do.
+    /// The most bytes of a job's checkpoints that are compared in full.
     private static let fullBytes: UInt64 = 1 << 30
-    /// Tensors that a message names.
+    /// The most tensors that a message names.
     private static let namesMax = 5
 
     let spec: JobSpec
     let inventory: JobInventory
     let comparison: TensorComparison
 
-    /// What is wrong with the job's checkpoints: one sentence a model.
+    /// The problems of the job's checkpoints, one sentence for each model.
     func problems() -> [JobProblem] {
         guard spec.outputs.contains(.merged) else { return [] }
         let kinds = inventory.tensorKinds
@@ -30,11 +31,11 @@ struct EncodedWeights {
             guard let checkpoint = inventory.checkpoints[task.name] else { return nil }
             let differing = encoded.filter { tensor in
                 guard settings.weight(of: task, tensor: tensor.name) != 0 else { return false }
-                // What a model lacks, it holds in another form: the base's is not what it learnt.
+                // The model holds this tensor in another form, so the base's tensor is not what the model learnt.
                 guard let own = checkpoint.tensors[tensor.name] else { return true }
                 return differ(tensor, own, &budget)
             }
-            // Packed integers that only the model has are no buffers that could be left out.
+            // Packed integers that only the model has are not buffers, so they must not be left out.
             let further = checkpoint.tensors.values.filter { tensor in
                 inventory.base.tensors[tensor.name] == nil && tensor.isBuffer && kinds.kind(of: tensor) == .encoded
                     && !ignored.contains(tensor.name) && settings.weight(of: task, tensor: tensor.name) != 0
@@ -45,7 +46,7 @@ struct EncodedWeights {
         }
     }
 
-    /// Tensors that cannot be read count as equal here: the merge tells why they cannot be.
+    /// Unreadable tensors count as equal here; the merge reports why they cannot be read.
     private func differ(_ left: TensorInventory, _ right: TensorInventory, _ budget: inout UInt64) -> Bool {
         let cost = left.slice.byteCount.saturatingDouble
         guard cost <= budget else { return (try? comparison.samplesDiffer(left, right)) ?? false }
@@ -53,7 +54,7 @@ struct EncodedWeights {
         return (try? comparison.differ(left, right)) ?? false
     }
 
-    /// What is said of a model whose weights cannot be summed, and differ.
+    /// The message about a model whose weights cannot be summed and differ.
     static func message(_ tensors: [TensorInventory], task: TaskName) -> String {
         let names = tensors.prefix(namesMax).map { "\"\($0.name.excerpt)\"" }.joined(separator: ", ")
         let more = tensors.count > namesMax ? " and \(tensors.count - namesMax) more" : ""
@@ -69,7 +70,7 @@ struct EncodedWeights {
 }
 
 extension UInt64 {
-    /// Twice the number, or the largest one when that does not fit.
+    /// Twice the number, or the largest number on overflow.
     fileprivate var saturatingDouble: UInt64 {
         let (product, overflow) = multipliedReportingOverflow(by: 2)
         return overflow ? .max : product

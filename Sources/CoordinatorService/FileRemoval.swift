@@ -6,9 +6,9 @@ import Publication
 import SystemPackage
 import Telemetry
 
-/// Removes what jobs leave, on a thread that may wait for the disk.
+/// Removes the remains of jobs; it has a thread that may wait for the disk.
 ///
-/// Whoever asks waits, so that what is told afterwards holds; a failure costs room and is logged.
+/// Callers wait, so that what they report afterwards is true. A failure costs room and is logged.
 actor FileRemoval {
     private let lane = Lane("kfacd.removal")
     private let store: BlobStore
@@ -24,20 +24,20 @@ actor FileRemoval {
     /// Removes the files of a job that did not succeed.
     func discard(_ output: OutputDirectory) {
         guard let kept = output.discard() else { return }
-        logger.warning("what was computed and could not be published is kept", metadata: ["directory": "\(kept)"])
+        logger.warning("files that could not be published are kept", metadata: ["directory": "\(kept)"])
     }
 
-    /// Removes the staging directory of a job whose files are published, with what they replaced.
+    /// Removes the staging directory of a published job, with the files that the publication replaced.
     func removeStaging(of output: OutputDirectory) {
         let left = output.removeStaging()
         guard !left.isEmpty else { return }
         let names = left.prefix(5).map(\.string).joined(separator: ", ")
         logger.warning(
-            "files in the place of the new ones could not be removed, or are of no job; they are kept",
+            "old files could not be removed, or belong to no job; they are kept",
             metadata: ["files": "\(names)\(left.count > 5 ? " and \(left.count - 5) more" : "")"])
     }
 
-    /// Removes what a job left whose end is durable, unless another job has the output.
+    /// Removes the remains of a job whose end is durable, unless another job has the output.
     func removeRemains(of output: OutputDirectory, hasSucceeded: Bool) {
         let kept = output.removeRemains(hasSucceeded: hasSucceeded)
         guard let first = kept.first else { return }

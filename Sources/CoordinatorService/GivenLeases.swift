@@ -3,30 +3,31 @@ import JobPlan
 import OrderedCollections
 import WireProtocol
 
-/// What workers were given: it tells a late word from a forged one.
+/// Remembers what workers were given, to tell a late message from a forged one.
 ///
-/// A worker may speak of what it was given in this life of the coordinator, whatever became of it. A worker that comes
-/// back from an earlier life may also speak of what it had then: no more than it can hold at once.
-/// Bound: ``workersMax`` workers, of which the one whose latest lease is the oldest is forgotten; of each, and of both
+/// A worker may report on what it was given in this life of the coordinator, whatever became of it. A worker from an
+/// earlier life may also report on what it had then, but on no more than it can hold at once. Bound: ``workersMax``
+/// workers. For a new one, the worker whose latest lease is the oldest is forgotten. For each worker and both kinds:
+/// ``keptCount(lanes:)``.
 /// kinds, what ``keptCount(lanes:)`` says.
 struct GivenLeases {
-    /// What is to be made of a word about a unit.
+    /// The judgement of a message about a unit.
     enum Verdict: Equatable {
-        /// The worker was given it, or may have been in an earlier life.
+        /// The worker was given the unit, or may have been in an earlier life.
         case given
-        /// It concerns nothing that there still is; it may be from an earlier life.
+        /// The message is about something that no longer exists; it may be from an earlier life.
         case outdated
-        /// Nobody gave it.
+        /// Nobody gave the unit to the worker.
         case forged
     }
 
     private struct Record {
         var units: OrderedSet<LeasedUnitName> = []
         var blobs: OrderedSet<BlobDigest> = []
-        /// Of an earlier life, as far as the worker spoke of it.
+        /// Units of an earlier life that the worker has reported on.
         var earlier: Set<LeasedUnitName> = []
         var earlierBlobs: Set<BlobDigest> = []
-        /// Whether something was forgotten, or given before this life began.
+        /// Whether something was forgotten, or was given before this life began.
         var isIncomplete = false
         var isFromEarlierLife = false
         var keptCount = GivenLeases.keptCount(lanes: 1)
@@ -35,15 +36,15 @@ struct GivenLeases {
     static let workersMax = 4096
     private var records: OrderedDictionary<WorkerID, Record> = [:]
 
-    /// How much is remembered of a worker: several times of what it can have at once.
+    /// The number of entries for a worker: several times what it can have at once.
     static func keptCount(lanes: Int) -> Int { 4 * (lanes + 62) }
 
-    /// A worker greeted.
+    /// Notes a worker's greeting.
     ///
     /// - Parameters:
     ///   - worker: The worker.
     ///   - lanes: How many units it computes at once.
-    ///   - isReturn: Whether it has had another connection, or spoke before it greeted.
+    ///   - isReturn: Whether the worker has had another connection, or sent a message before its greeting.
     mutating func greet(_ worker: WorkerID, lanes: Int, isReturn: Bool) {
         let isKnown = records[worker] != nil
         change(worker) { record in
@@ -52,7 +53,7 @@ struct GivenLeases {
         }
     }
 
-    /// A worker is given a unit.
+    /// Notes that a worker was given a unit.
     mutating func give(_ unit: LeasedUnitName, to worker: WorkerID) {
         change(worker) { record in
             record.units.remove(unit)
@@ -63,7 +64,7 @@ struct GivenLeases {
         }
     }
 
-    /// A worker is asked for a blob.
+    /// Notes that a worker was asked for a blob.
     mutating func ask(for blob: BlobDigest, of worker: WorkerID) {
         change(worker) { record in
             record.blobs.remove(blob)
@@ -74,15 +75,15 @@ struct GivenLeases {
         }
     }
 
-    /// What is to be made of a worker's word about a unit.
+    /// Judges a worker's message about a unit.
     ///
     /// - Parameters:
     ///   - unit: The unit and its attempt.
-    ///   - worker: Who speaks.
-    ///   - isPossible: Whether the attempt was given for its job in this life or an earlier one; `nil` when no such
-    ///     job runs.
-    ///   - isResumed: Whether the job was taken up from the journal.
-    /// - Returns: Whether the word has an effect, has none, or cannot be right.
+    ///   - worker: The sender.
+    ///   - isPossible: Whether the attempt was given for its job in this life or an earlier one; `nil` when no such job
+    ///     runs.
+    ///   - isResumed: Whether the job was resumed from the journal.
+    /// - Returns: Whether the message has an effect, has none, or cannot be right.
     mutating func judge(
         _ unit: LeasedUnitName, of worker: WorkerID, isPossible: Bool?, isResumed: Bool
     ) -> Verdict {
@@ -92,7 +93,7 @@ struct GivenLeases {
             guard let isPossible else { return .outdated }
             return isPossible ? .given : .forged
         }
-        // Of a job that began in this life it was told nothing in an earlier one.
+        // A job that began in this life was unknown in an earlier one.
         guard record.isFromEarlierLife, isResumed || isPossible != true else { return .forged }
         if !record.earlier.contains(unit) {
             guard record.earlier.count < record.keptCount else { return .forged }
@@ -102,7 +103,7 @@ struct GivenLeases {
         return isPossible == true ? .given : .outdated
     }
 
-    /// Whether a worker may speak of a blob that it is to send.
+    /// Whether a worker may report on a blob that it must send.
     mutating func wasAsked(for blob: BlobDigest, of worker: WorkerID) -> Bool {
         guard var record = records[worker] else { return false }
         if record.blobs.contains(blob) || record.isIncomplete || record.earlierBlobs.contains(blob) { return true }
@@ -121,7 +122,7 @@ struct GivenLeases {
     }
 
     private mutating func change(_ worker: WorkerID, _ body: (inout Record) -> Void) {
-        // Behind the others: the first is the one that was given something least lately.
+        // The worker moves to the end, so that the first entry has the oldest latest lease.
         var record = records.removeValue(forKey: worker) ?? Record()
         body(&record)
         records[worker] = record

@@ -3,12 +3,12 @@ import JobPlan
 import Safetensors
 import SystemPackage
 
-/// SHA-256 of every input file, for the report: read once more, beside the work.
+/// Computes the SHA-256 of every input file for the report; it reads the files once more, beside the other work.
 enum InputDigestsWork {
-    /// Digests every input, in the order of the inventory: a file's digest stands at its place among the blobs.
+    /// Computes the digests in the inventory's order; a file's digest is at its position among the blobs.
     ///
-    /// - Throws: `SafetensorsError` when a file cannot be read,
-    ///   ``CoordinatorWorkError/inputChanged(path:)`` when it was rewritten meanwhile.
+    /// - Throws: `SafetensorsError` when a file cannot be read, ``CoordinatorWorkError/inputChanged(path:)`` when it
+    ///   was rewritten meanwhile.
     static func run(_ job: Job) throws -> UnitResult {
         var result = UnitResult()
         for (file, open) in zip(job.plan.inventory.files, job.inputs.files) {

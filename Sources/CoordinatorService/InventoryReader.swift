@@ -7,9 +7,9 @@ import LinearAlgebra
 import Safetensors
 import SystemPackage
 
-/// Reads the headers of all files that a job names, collecting what is wrong with them.
+/// Reads the headers of all files of a job, and collects their problems.
 ///
-/// Nothing is thrown: a file that cannot be used is a problem among others, and the job is refused with all of them.
+/// Nothing is thrown. An unusable file is one problem of several, and the job is refused with all of them.
 struct InventoryReader {
     private let spec: JobSpec
     private let paths: JobPaths
@@ -20,9 +20,9 @@ struct InventoryReader {
     private(set) var inventory = JobInventory()
     private(set) var base: SafetensorsSet?
     private(set) var openFiles: [SafetensorsFile] = []
-    /// Whether curvature was made with another base: what else does not fit then has this cause.
+    /// Whether curvature was made with another base; then other mismatches have this cause.
     private(set) var isBaseWrong = false
-    /// Base digests that captures and factor sets name, to be compared once the base's is known.
+    /// Base digests that captures and factor sets name; they are compared once the base's digest is known.
     private var namedBaseDigests: [(place: String, digest: BlobDigest)] = []
 
     init(spec: JobSpec, paths: JobPaths, roots: FileRoots, progress: AdmissionProgress) {
@@ -33,9 +33,9 @@ struct InventoryReader {
         search = FileSearch(roots: roots)
     }
 
-    /// Reads everything; afterwards ``problems`` is empty when the job's files can be used.
+    /// Reads everything; ``problems`` is empty afterwards when the job's files can be used.
     ///
-    /// When the task is cancelled it ends between two files.
+    /// When the task is cancelled, the reading ends between two files.
     mutating func read() {
         progress.note("reads the headers of the base")
         let basePath = paths.absolute(spec.baseModel.value)
@@ -70,7 +70,7 @@ struct InventoryReader {
         inventory.checkpoints[task.name] = checkpoint
     }
 
-    /// Whether two checkpoints are the same files, however their paths are written; a copy is not the same.
+    /// Whether two checkpoints are the same files, whatever their paths; a copy is not the same.
     private static func isSame(_ set: SafetensorsSet, _ other: SafetensorsSet) -> Bool {
         set.files.map { JobPaths.resolved($0.path) } == other.files.map { JobPaths.resolved($0.path) }
     }
@@ -144,7 +144,7 @@ struct InventoryReader {
         }
     }
 
-    /// The files of a pattern; `nil`, and a problem, when it would look for files outside of the roots.
+    /// The files of a pattern; `nil`, and a problem, when the pattern would look outside the roots.
     private mutating func matches(_ pattern: Located<String>) -> [FilePath]? {
         do {
             return try search.files(of: paths.absolute(pattern.value))
@@ -169,7 +169,7 @@ struct InventoryReader {
         checkSampleCounts(set, task)
         let shared = SharedRows.find(in: set) { [progress] index in
             guard index.isMultiple(of: 1000) else { return }
-            progress.note("is looked at: layer \(index) of \(set.layers.count) of task \"\(task.name)\"")
+            progress.note("is checked: layer \(index) of \(set.layers.count) of task \"\(task.name)\"")
         }
         var layers: [LayerName: CaptureInventory.Layer] = [:]
         for layer in set.layers {
@@ -185,7 +185,7 @@ struct InventoryReader {
         return CaptureInventory(probes: set.probeCount, layers: layers, parameters: parameters)
     }
 
-    /// λ_t weighs a task by its one sample count, so all of its layers must have been captured over the same samples.
+    /// λ_t weighs a task by one sample count, so all layers of a task must be captured over the same samples.
     private mutating func checkSampleCounts(_ set: CaptureSet, _ task: TaskSpec) {
         let counts =
             set.layers.map { ($0.name.rawValue, $0.sampleCount) }
@@ -224,7 +224,7 @@ struct InventoryReader {
         }
     }
 
-    /// A job's own output directory holds `factors.safetensors`, or shards with their index.
+    /// The file of a factor set; a job's own output directory holds `factors.safetensors`, or shards with their index.
     private func factorFile(_ path: FilePath) -> FilePath {
         let inside = path.appending("factors.safetensors")
         return (try? roots.kind(of: inside)) == .file ? inside : path
@@ -267,7 +267,9 @@ struct InventoryReader {
 
     // MARK: - All of them
 
-    /// Reading the base costs a pass over it, so that is done only when a file names the base that it belongs to.
+    /// Compares the base's digest with the named ones.
+    ///
+    /// It reads the whole base, so it runs only when a file names a base.
     private mutating func compareBaseDigests() {
         guard !namedBaseDigests.isEmpty, !Task.isCancelled, let base else { return }
         progress.note("reads the whole base for its digest")

@@ -3,16 +3,16 @@ import JobPlan
 import Publication
 import SystemPackage
 
-/// A job that was taken in: its plan, its open files and its output directory.
+/// An accepted job: its plan, its open files and its output directory.
 final class Job: Sendable {
     let id: JobID
     let plan: JobPlan
     let inputs: JobInputs
     let output: OutputDirectory
     let fingerprint: BlobDigest
-    /// What room the outputs lack at the moment, in words.
+    /// The room that the outputs lack now, in words.
     let shortage: String?
-    /// The samples that finished units stand for.
+    /// The samples behind the finished units.
     let sampleShares: [UnitIndex: SampleShare]
 
     init(

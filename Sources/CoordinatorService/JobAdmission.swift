@@ -7,17 +7,17 @@ import Safetensors
 import SystemPackage
 import WireProtocol
 
-/// From a job file's text to a job that can run, or to everything that is wrong with it.
+/// Turns a job file's text into a job that can run, or into the list of all its problems.
 enum JobAdmission {
-    /// Reads, looks and plans; nothing is written.
+    /// Reads, checks and plans; writes nothing.
     ///
     /// - Parameters:
-    ///   - submission: The job file, and what may be done with the output directory.
+    ///   - submission: The job file, and whether its output directory may be replaced.
     ///   - id: The job's name.
-    ///   - roots: Where its files may lie, and its output.
-    ///   - owner: Who publishes its output.
-    ///   - isResumption: Whether the job runs already, so that its own output is no obstacle.
-    ///   - progress: Where it is told how far the check is.
+    ///   - roots: The directories where its files and its output may be.
+    ///   - owner: The identity that publishes its output.
+    ///   - isResumption: Whether the job already runs, so that its own output is not an obstacle.
+    ///   - progress: Receives the progress of the check.
     /// - Returns: The job, planned, with its files open.
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     static func admit(
@@ -48,15 +48,15 @@ enum JobAdmission {
             path: outputPath, job: id.rawValue, owner: owner, overwrites: submission.overwrites, roots: roots)
         let inputs = OutputOverlap.inputs(of: written, at: submission.specPath, paths, reader.inventory)
         if let problem = OutputOverlap.problem(of: outputPath, inputs: inputs) {
-            // Before anything that is there is looked at: all of it may be an input.
+            // This check comes before the output is inspected, because every file there may be an input.
             throw JobRefusal(problems: problems + [JobProblem(at: spec.output.location, problem)])
         }
         guard let base = reader.base else {
             problems += output.problems(publishing: []).map { JobProblem(at: spec.output.location, $0) }
             throw JobRefusal(problems: problems)
         }
-        // Contradictions between files are told with the rest, unless they would only echo a file that was misread.
-        // Where nothing else is wrong the plan tells them.
+        // Contradictions between files are reported with the other problems, unless they only repeat that a file was
+        // misread. Without other problems the plan reports them.
         if formProblems.isEmpty, !problems.isEmpty, !reader.isBaseWrong, inventory.isComplete(for: spec) {
             problems += spec.problems(against: inventory)
         }
@@ -82,7 +82,7 @@ enum JobAdmission {
             fingerprint: inventory.fingerprint(specText: submission.specText, output: outputPath.string))
     }
 
-    /// What lies beside the base and does not go with the merged checkpoint.
+    /// Files beside the base that do not go with the merged checkpoint.
     private static func companionNotices(of spec: JobSpec, _ base: SafetensorsSet) -> [JobNotice] {
         guard spec.outputs.contains(.merged) else { return [] }
         let files = CompanionFiles(besides: base)
@@ -92,11 +92,11 @@ enum JobAdmission {
         return (left + files.notFollowed.prefix(5)).map { JobNotice(at: spec.baseModel.location, $0) }
     }
 
-    /// What forbids to run a job on these workers: a unit that is too large for every one of them.
+    /// The problem that a unit is too large for every worker.
     ///
     /// - Parameters:
     ///   - plan: The job's plan.
-    ///   - workerMemories: What each worker offers, in bytes; with no worker there is nothing to compare.
+    ///   - workerMemories: The memory that each worker offers, in bytes. Without workers nothing is compared.
     /// - Returns: A problem, or `nil`.
     static func memoryProblem(of plan: JobPlan, workerMemories: [UInt64]) -> JobProblem? {
         guard let unit = plan.largestWorkerUnit, let largest = workerMemories.max(), unit.cost.memoryBytes > largest
@@ -109,7 +109,7 @@ enum JobAdmission {
 }
 
 extension JobInventory {
-    /// Whether the files of all tasks could be read, so that what is missing in them is not the reading's fault.
+    /// Whether the files of all tasks could be read; only then is something really missing in them.
     fileprivate func isComplete(for spec: JobSpec) -> Bool {
         spec.tasks.allSatisfy { task in
             (task.model == nil || checkpoints[task.name] != nil)

@@ -16,7 +16,7 @@ final class JobInputs: Sendable {
         self.base = base
     }
 
-    /// The base's digest: SHA-256 of its file, or of its files' digests, one after the other, when it is sharded.
+    /// The base's digest: SHA-256 of its file; for a sharded base, SHA-256 of the digests of its files in order.
     ///
     /// - Throws: `SafetensorsError` when a file cannot be read.
     func baseDigest() throws -> BlobDigest {

@@ -1,11 +1,11 @@
 import Glibc
 import SystemPackage
 
-/// Paths of a job file, made absolute: relative ones start at the job file's directory.
+/// Makes the paths of a job file absolute; relative paths start at the job file's directory.
 struct JobPaths: Sendable {
     private let directory: FilePath
 
-    /// Paths of the job file at an absolute path.
+    /// Takes the absolute path of a job file.
     init(specPath: String) {
         directory = FilePath(specPath).removingLastComponent()
     }
@@ -15,7 +15,7 @@ struct JobPaths: Sendable {
         directory.pushing(FilePath(path)).lexicallyNormalized()
     }
 
-    /// The path with its links resolved, or as it is when it does not exist.
+    /// The path with its links resolved, or the path itself when it does not exist.
     static func resolved(_ path: FilePath) -> FilePath {
         guard let real = realpath(path.string, nil) else { return path }
         defer { free(real) }

@@ -3,7 +3,7 @@ import JobPlan
 import Scheduling
 import WireProtocol
 
-/// Turns a planned unit into what a worker needs to know: blobs by their digests, files by their identity.
+/// Turns a planned unit into a lease, with the digests of blobs and the identity of files.
 struct LeaseResolution {
     let job: Job
     /// A finished unit's result.
@@ -11,7 +11,7 @@ struct LeaseResolution {
 
     /// Resolves a unit.
     ///
-    /// - Returns: The lease, or `nil` when a result that it depends on is not there.
+    /// - Returns: The lease, or `nil` when a result that it depends on is missing.
     func lease(_ leased: LeasedUnit) -> UnitLease? {
         let unit = job.plan.units[leased.unit.unit.position]
         guard case .worker(let operation) = unit.operation,
@@ -36,7 +36,7 @@ struct LeaseResolution {
         return LeasedBlob(reference: result.blobs[output.position])
     }
 
-    /// An operation on sums in the optimal form with the inner products that another unit has measured.
+    /// Adds the inner products that another unit measured to an operation on sums in the optimal form.
     private func measured(_ operation: WorkerOperation<LeasedBlob>) throws(CoordinatorWorkError)
         -> WorkerOperation<LeasedBlob>
     {

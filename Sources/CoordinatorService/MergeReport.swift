@@ -4,7 +4,7 @@ import JobPlan
 import Safetensors
 import TaskArithmetic
 
-/// The report's row about the merged checkpoint.
+/// The part of the report about the merged checkpoint.
 struct MergeReport {
     let job: Job
     /// A finished unit's result.
@@ -12,7 +12,7 @@ struct MergeReport {
 
     private var plan: JobPlan { job.plan }
 
-    /// What was merged, how, and what was not; null for a job without a merge.
+    /// The merged tensors, the method, and the tensors that were not merged; null for a job without a merge.
     var json: JSONValue {
         guard plan.spec.outputs.contains(.merged) else { return .null }
         var members: [JSONValue.Member] = [.init("method", .string(plan.spec.method.rawValue))]
@@ -29,7 +29,7 @@ struct MergeReport {
         return MergedTensors(measured, taskCount: plan.mergedTasks.count)
     }
 
-    /// The base's tensors with what became of each, by name.
+    /// The base's tensors with the state of each, by name.
     private func tensors(of merged: MergedTensors) -> [(name: String, tensor: MergedTensors.Tensor)] {
         let names = plan.inventory.base.shards.flatMap(\.tensors).map(\.name)
         return zip(names, merged.tensors).map { ($0, $1) }.sorted { $0.name < $1.name }
@@ -63,7 +63,7 @@ struct MergeReport {
                 .object([
                     .init("changed", names(.changed)), .init("unchanged", names(.unchanged)),
                     .init("copied", names(.copied)),
-                    // Of those that were copied: the models whose values were not taken.
+                    // Models whose values were not taken, for the tensors that were copied.
                     .init("differing", .object(differing)),
                 ])),
             .init("differing_tensors_by_model", .object(models)),
@@ -71,7 +71,7 @@ struct MergeReport {
         ]
     }
 
-    /// NaN and infinities that were read, by checkpoint and tensor.
+    /// The NaN and infinities that were read, by checkpoint and tensor.
     private func nonFinite(_ tensors: [(name: String, tensor: MergedTensors.Tensor)]) -> [JSONValue.Member] {
         ([("base", 0)] + plan.mergedTasks.enumerated().map { ($1.name.rawValue, $0 + 1) }).compactMap { name, place in
             let counts = tensors.compactMap { tensor, found in
@@ -81,7 +81,7 @@ struct MergeReport {
         }
     }
 
-    /// The base's tensors that were copied, by the reason.
+    /// The base's tensors that were copied, by reason.
     private var copied: JSONValue {
         let tensors = plan.inventory.base.tensors.values.sorted { $0.name < $1.name }
         let reasons = Dictionary(grouping: tensors) { plan.spec.copyReason($0) }
@@ -91,7 +91,7 @@ struct MergeReport {
             })
     }
 
-    /// The tensors that checkpoints tie to others, by task.
+    /// The tensors that checkpoints tie to other tensors, by task.
     private var tied: JSONValue {
         .object(
             plan.mergedTasks.compactMap { task in

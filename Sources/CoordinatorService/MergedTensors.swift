@@ -1,38 +1,39 @@
 import JobPlan
 
-/// What became of every tensor of a merged checkpoint.
+/// The state of every tensor of a merged checkpoint.
 struct MergedTensors: Equatable, Sendable {
-    /// What became of one tensor.
+    /// The state of one tensor.
     enum State: Int, Sendable {
-        /// Merged, and another than the base's.
+        /// Merged, and different from the base's.
         case changed
-        /// Merged, and the base's: no model differs, or their differences cancel or round away.
+        /// Merged, and equal to the base's: no model differs, or the differences cancel or round away.
         case unchanged
-        /// The base's, since it is no tensor that can be summed.
+        /// Copied from the base, because it cannot be summed.
         case copied
     }
 
     /// One tensor.
     struct Tensor: Equatable, Sendable {
-        /// What became of it.
+        /// The tensor's state.
         var state: State
-        /// The positions of the tasks whose tensor differs from the base's; those of weight 0 are not looked at.
+        /// The positions of the tasks whose tensor differs from the base's; tasks of weight 0 are not compared.
         var differing: Set<Int> = []
-        /// How many NaN and infinities were read, by checkpoint: 0 for the base, else the task's position + 1.
+        /// The number of NaN and infinities that were read, by checkpoint: 0 for the base, else the task's position +
+        /// 1.
         var nonFinite: [Int: Int] = [:]
     }
 
     /// The tensors, in the order of the base's files.
     var tensors: [Tensor] = []
 
-    /// Bits of a double that a set of tensors uses at a time: they are numbers in journals and on the wire.
+    /// The bits that a set of tensors uses in one double; sets are stored as numbers in journals and on the wire.
     private static let wordBits = 48
 }
 
 // MARK: - As a unit's measurements
 
 extension MergedTensors {
-    /// The measurements that a unit's result carries.
+    /// The measurements of a unit's result.
     func measurements(taskCount: Int) -> [MeasurementName: [Double]] {
         var words: [Double] = []
         for task in 0..<taskCount {
@@ -52,7 +53,7 @@ extension MergedTensors {
         ]
     }
 
-    /// Reads what ``measurements(taskCount:)`` wrote; nil for anything else.
+    /// Reads what ``measurements(taskCount:)`` wrote; nil for other measurements.
     init?(_ measurements: [MeasurementName: [Double]], taskCount: Int) {
         guard let states = measurements[.tensorStates], let words = measurements[.differingTensors] else { return nil }
         let wordCount = (states.count + Self.wordBits - 1) / Self.wordBits

@@ -3,12 +3,14 @@ import JobPlan
 import Safetensors
 import SystemPackage
 
-/// Reads the `config.json` beside a checkpoint, as far as the models of a job are compared by it.
+/// Reads the parts of a checkpoint's `config.json` by which a job's models are compared.
 enum ModelConfigurationReader {
-    /// Far above any real configuration.
+    /// The most bytes of a configuration, far above any real one.
     private static let byteCountMax = 16 << 20
 
-    /// The configuration of a checkpoint; `nil` where there is none, and a notice where it cannot be read.
+    /// The configuration of a checkpoint; `nil` when there is none.
+    ///
+    /// Adds a notice when it cannot be read.
     static func read(
         _ set: SafetensorsSet, within roots: FileRoots
     ) -> (configuration: ModelConfiguration?, notice: JobNotice?) {
@@ -32,8 +34,9 @@ enum ModelConfigurationReader {
         }
     }
 
-    /// The values by their paths; objects are walked through, and what newer versions of transformers call otherwise
-    /// has its old name.
+    /// Collects the values by their paths, through nested objects.
+    ///
+    /// Names of newer versions of transformers are changed to the old ones.
     private static func collect(_ value: JSONValue, at path: String, into values: inout [String: String]) {
         guard case .object(let members) = value else {
             values[path] = value.text()
@@ -48,7 +51,7 @@ enum ModelConfigurationReader {
         }
     }
 
-    /// Rotary positions: version 5 of transformers has one object for what were a base frequency and a scaling.
+    /// Collects rotary positions; version 5 of transformers has one object for the former base frequency and scaling.
     private static func collectRotation(_ value: JSONValue, below path: String, into values: inout [String: String]) {
         func key(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
         var scaling: [JSONValue.Member] = []

@@ -2,16 +2,16 @@ import BlobStore
 import Safetensors
 import WireProtocol
 
-/// What a transfer to a worker reads from: an input file, or a blob that is proved by the same pass.
+/// The source of a transfer to a worker: an input file, or a blob that the transfer itself proves.
 enum OutgoingBytes {
     case file(SafetensorsFile)
     case blob(VerifiedBlob)
 
-    /// What a request is about; `nil` when there are no such bytes.
+    /// The bytes that a request names; `nil` when there are none.
     ///
-    /// A part of a blob is sent after the whole has been read once: the bytes of a part prove nothing.
+    /// A whole blob is read and verified before a part of it is sent, because a part proves nothing.
     ///
-    /// - Throws: `BlobStoreError` for a blob that is lost.
+    /// - Throws: `BlobStoreError` for a lost blob.
     init?(_ range: RangeRequest, _ file: SafetensorsFile?, _ store: BlobStore) throws(BlobStoreError) {
         let end = range.offset.addingReportingOverflow(range.byteCount)
         guard !end.overflow else { return nil }
@@ -22,7 +22,7 @@ enum OutgoingBytes {
         case .blob(let digest):
             guard let byteCount = store.byteCount(of: digest) else { return nil }
             guard end.partialValue <= UInt64(byteCount) else {
-                // It may have been cut on the disk.
+                // The blob may have been cut on the disk.
                 try store.verify(digest)
                 return nil
             }
@@ -34,8 +34,8 @@ enum OutgoingBytes {
 
     /// Fills `destination` with the bytes from `offset` on.
     ///
-    /// - Throws: `SafetensorsError` or `BlobStoreError`; the latter also with the last bytes of a blob that is damaged,
-    ///   so that its receiver never has it whole.
+    /// - Throws: `SafetensorsError` or `BlobStoreError`. A damaged blob throws with its last bytes at the latest, so
+    ///   that its receiver never has it complete.
     func read(at offset: Int, into destination: inout MutableRawSpan) throws {
         switch self {
         case .file(let file): try file.read(fromFileOffset: offset, into: &destination)

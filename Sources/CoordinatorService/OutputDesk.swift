@@ -6,11 +6,13 @@ import SystemPackage
 import WireProtocol
 import ZeroMQ
 
-/// Lists and reads the files of finished jobs, on a thread of its own, since disks may be slow and trees large.
+/// Lists and reads the files of finished jobs.
 ///
-/// What a job made is told by the list that it published, not by what lies there.
+/// It has a thread of its own, because disks may be slow and trees large.
+///
+/// The list that a job published says what the job made. The content of the directory does not.
 actor OutputDesk {
-    /// Most bytes of a file in one reply.
+    /// The most bytes of a file in one reply.
     private static let chunkBytes: UInt64 = 4 << 20
 
     private let lane = Lane("kfacd.outputs")
@@ -22,14 +24,14 @@ actor OutputDesk {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
-    /// The files that a job published, and the list of them, which holds their digests.
+    /// The files that a job published, and the list with their digests.
     ///
     /// - Parameters:
     ///   - job: The job.
-    ///   - coordinator: Who knows it by this name.
+    ///   - coordinator: The coordinator that knows the job by this name.
     ///   - directory: Its output directory.
     /// - Returns: Paths and sizes, the list first.
-    /// - Throws: ``OutputDeskError`` when the list, or a file that it names, is not there or not as it was;
+    /// - Throws: ``OutputDeskError`` when the list, or a file that it names, is missing or has changed;
     ///   `PublicationError` when the list cannot be read.
     func files(of job: JobID, by coordinator: String, in directory: FilePath) throws -> [OutputFile] {
         guard let manifest = try OutputManifest(in: directory),
@@ -54,10 +56,11 @@ actor OutputDesk {
             + manifest.files.map { OutputFile(path: $0.path, byteCount: $0.byteCount) }
     }
 
-    /// Some bytes of a file below an output directory, or `nil` when there is none of that path: a client cannot walk
-    /// out of the directory, nor into what a job is still writing.
+    /// Some bytes of a file below an output directory, or `nil` when there is no such file.
     ///
-    /// - Throws: `FileRootsError` or `Errno` when it cannot be read.
+    /// A client cannot leave the directory, and cannot read what a job is still writing.
+    ///
+    /// - Throws: `FileRootsError` or `Errno` when the file cannot be read.
     func bytes(
         of path: String, in directory: FilePath, offset: UInt64, byteCount: UInt64
     ) throws -> Frame? {
@@ -72,7 +75,7 @@ actor OutputDesk {
         }
     }
 
-    /// A file below real directories only; `nil` for what is none.
+    /// The status of a file below real directories; `nil` for anything else.
     private static func status(of path: String, in directory: FilePath) -> FileStatus? {
         guard path == OutputManifest.fileName || OutputManifest.isInside(path) else { return nil }
         var place = directory
@@ -89,11 +92,11 @@ actor OutputDesk {
 
 /// Why the files of a job cannot be given out.
 enum OutputDeskError: Error, Equatable, CustomStringConvertible {
-    /// Nothing says what the job wrote.
+    /// The list of the job's files is missing.
     case noList(FilePath)
-    /// Another job's files stand there.
+    /// The files of another job are in the directory.
     case replaced(FilePath, by: String, of: String)
-    /// Files are gone, or not as they were.
+    /// Files are missing or have changed.
     case incomplete(FilePath, missing: [String], changed: [String])
 
     var description: String {

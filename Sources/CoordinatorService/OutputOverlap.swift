@@ -3,10 +3,11 @@ import JobPlan
 import Publication
 import SystemPackage
 
-/// Whether an output directory contains an input of its job, or lies in one: what is published could then replace what
-/// it was made of.
+/// Checks whether an output directory contains an input of its job, or lies in one.
+///
+/// Otherwise the publication could replace what the outputs were made of.
 enum OutputOverlap {
-    /// An input: its path, and how a message calls it.
+    /// An input: its path, and its name in messages.
     typealias Input = (path: FilePath, name: String)
 
     /// Every path that a job reads.
@@ -27,9 +28,9 @@ enum OutputOverlap {
         return inputs + inventory.files.map { (FilePath($0.path), "an input") }
     }
 
-    /// What forbids to publish in a directory; `nil` when it and the inputs are apart.
+    /// The reason why a directory cannot be the output; `nil` when the directory and the inputs are separate.
     ///
-    /// Files are compared, not names: links, and one directory mounted at two places, hide nothing.
+    /// Files are compared, not names. So links, and directories that are mounted twice, are recognised.
     static func problem(of output: FilePath, inputs: [Input]) -> String? {
         let outer = identities(above: output)
         let own = Identity(output)
@@ -40,7 +41,7 @@ enum OutputOverlap {
                 return "the output directory \(output) lies in \(input.name), \(input.path). Choose one outside of it."
             }
             guard let own else { continue }
-            // Where a link leads counts, and where the link itself lies: neither may be replaced.
+            // Both the link and its target are checked, because neither may be replaced.
             for place in [JobPaths.resolved(input.path), input.path] {
                 let directory = isDirectory ? place : place.removingLastComponent()
                 guard seen.insert(directory).inserted, identities(above: directory).contains(own) else { continue }
@@ -52,7 +53,7 @@ enum OutputOverlap {
         return nil
     }
 
-    /// A file or directory, whatever leads to it.
+    /// The identity of a file or directory, whatever path leads to it.
     private struct Identity: Hashable {
         let device: UInt64
         let number: UInt64
@@ -65,7 +66,7 @@ enum OutputOverlap {
         }
     }
 
-    /// A path and all directories above it that exist, where its links lead.
+    /// The identities of a path and of all existing directories above it, with links resolved.
     private static func identities(above path: FilePath) -> Set<Identity> {
         var existing = path
         while FileStatus(of: existing, followsLinks: true) == nil, existing.lastComponent != nil {

@@ -3,26 +3,25 @@ import Scheduling
 
 /// Events that wait while the journal commits earlier ones.
 ///
-/// A commit may take hours when the disk is full. Signs of life go on meanwhile: each worker's latest is kept. Other
-/// events cease soon, since the orders that they wait for do not leave before the commit.
-/// Bound: ``eventsMax``.
+/// A commit may take hours when the disk is full. Heartbeats go on meanwhile, and the latest of each worker is kept.
+/// Other events soon stop, because the orders that they wait for are not sent before the commit. Bound: ``eventsMax``.
 struct PendingEvents {
-    /// Events kept, signs of life aside.
+    /// The most events, not counting heartbeats.
     static let eventsMax = 100_000
-    /// Events handled at once: others get their turn in between.
+    /// The most events that are handled at once, so that other tasks get their turn.
     static let batchMax = 1000
 
     private var events: [SchedulerEvent] = []
     private var heard: Set<WorkerID> = []
     private var progress: [WorkerID: [UnitSteps]] = [:]
-    /// In which order workers were heard first.
+    /// The workers in the order of their first heartbeats.
     private var signs: [WorkerID] = []
 
     var isEmpty: Bool { events.isEmpty && signs.isEmpty }
 
     /// Adds an event.
     ///
-    /// - Returns: Whether there was room for it.
+    /// - Returns: Whether there was room.
     mutating func append(_ event: SchedulerEvent) -> Bool {
         switch event {
         case .workerHeard(let worker): if heard.insert(worker).inserted { noteSign(of: worker) }
@@ -35,7 +34,7 @@ struct PendingEvents {
         return true
     }
 
-    /// Whether nobody would say it again: these few are bounded where they come from.
+    /// Whether the event would never be sent again; the sources of these few events bound their number.
     private func isNeverRepeated(_ event: SchedulerEvent) -> Bool {
         switch event {
         case .jobSubmitted, .workerJoined, .workerLeft, .restarted: true
@@ -48,7 +47,7 @@ struct PendingEvents {
         if heard.contains(worker) != (progress[worker] != nil) { signs.append(worker) }
     }
 
-    /// Takes the first events out: signs of life before all others, so that nobody is given up who was heard.
+    /// Removes the first events; heartbeats come first, so that no worker counts as lost that was heard.
     mutating func take() -> [SchedulerEvent] {
         var taken: [SchedulerEvent] = []
         for worker in signs {
@@ -61,7 +60,7 @@ struct PendingEvents {
         return taken
     }
 
-    /// Whether a worker's greeting is among them.
+    /// Whether a worker's greeting is pending.
     func isJoining(_ worker: WorkerID) -> Bool {
         events.contains { if case .workerJoined(worker, _) = $0 { true } else { false } }
     }

@@ -3,11 +3,11 @@ import JobPlan
 import WireProtocol
 
 extension PlanSummary {
-    /// Sums up a plan by stages, in the order in which they first occur.
+    /// Sums up a plan by stages, in the order of their first units.
     ///
     /// - Parameters:
     ///   - plan: The plan.
-    ///   - known: Units that need not be computed, since their results are known.
+    ///   - known: Units whose results are known, so that they need no computation.
     init(of plan: JobPlan, known: Set<UnitIndex>) {
         var order: [String] = []
         var stages: [String: Stage] = [:]
@@ -36,20 +36,20 @@ extension PlanSummary {
 }
 
 extension JobPlan {
-    /// Bytes that cross the network when workers see the input files: the blobs that files are made of.
+    /// Bytes that cross the network when workers see the input files: the blobs of the output files.
     ///
-    /// Blobs that workers read of each other come on top, where the units of a layer do not all run on one worker.
+    /// Blobs that workers read from each other are not counted. They occur when several workers share a layer's units.
     fileprivate var wireBytes: UInt64 {
         units.filter { !$0.isForWorker }.flatMap { blobs(readBy: $0) }.reduce(0) { $0 &+ byteCount(of: $1) }
     }
 
-    /// An output's share of what its unit makes.
+    /// The bytes of one output of a unit.
     private func byteCount(of output: UnitOutput) -> UInt64 {
         let unit = units[output.unit.position]
         return unit.cost.outputBytes / UInt64(max(1, unit.blobCount))
     }
 
-    /// `optimal of rank 2`, `accumulated`; empty without a regularizer.
+    /// The regularizer's form, such as `optimal of rank 2` or `accumulated`; empty without a regularizer.
     fileprivate var regularizerForm: String {
         let regularizer = spec.curvature.regularizer
         guard !targets.isEmpty else { return "" }

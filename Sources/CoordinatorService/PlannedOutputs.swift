@@ -4,10 +4,11 @@ import JobPlan
 import LinearAlgebra
 import Safetensors
 
-/// The files that a job will publish, with about their sizes: known before the work, so that a place that can never
-/// hold them is refused before it.
+/// The files that a job will publish, with their approximate sizes.
+///
+/// They are known before the work, so that a place that cannot hold them is refused early.
 enum PlannedOutputs {
-    /// The files of a plan; what is written beside tensors (headers, copies, the report) is not counted.
+    /// The files of a plan; headers, copied files and the report are not counted.
     static func files(of plan: JobPlan, base: SafetensorsSet) -> [PlannedFile] {
         let curvature = plan.spec.curvature
         func matrices(_ blocks: [CurvatureBlock]) -> UInt64 {
@@ -41,7 +42,7 @@ enum PlannedOutputs {
         PlannedFile(path: "\(kind)/\(name)/\(kind).safetensors", byteCount: byteCount)
     }
 
-    /// The merged checkpoint in the layout of its base.
+    /// The merged checkpoint in its base's layout.
     private static func merged(_ plan: JobPlan, _ base: SafetensorsSet) -> [PlannedFile] {
         let type = plan.spec.outputType
         return base.layout.shards.map { shard in

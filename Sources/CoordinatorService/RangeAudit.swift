@@ -3,9 +3,10 @@ import LinearAlgebra
 import Safetensors
 import TaskArithmetic
 
-/// What stands behind a merged value that is not finite: an operand, or finite operands beyond a type's range.
+/// Finds the cause of a merged value that is not finite: an operand, or finite operands whose result overflows the
+/// type.
 struct RangeAudit {
-    /// A range that cannot be written; ``error()`` then looks at the whole tensor for the sentence about it.
+    /// A range that cannot be written; ``error()`` then checks the whole tensor for its message.
     struct Flaw: Error {}
 
     let merge: TensorMerge
@@ -19,13 +20,13 @@ struct RangeAudit {
             + operands.models.map { ($0.position + 1, $0.tensor, $0.type) }
     }
 
-    /// Computes a range anew, in fp64, where a difference beyond fp32 may come back into range.
+    /// Computes a range again in fp64; a difference that overflows fp32 may be in range there.
     ///
     /// - Parameters:
     ///   - elements: The range.
     ///   - target: Receives the merged bytes.
-    /// - Returns: How many NaN and infinities each checkpoint holds in the range.
-    /// - Throws: ``Flaw`` for values that may not be written, or what reading throws.
+    /// - Returns: The number of NaN and infinities that each checkpoint holds in the range.
+    /// - Throws: ``Flaw`` for values that must not be written, or what reading throws.
     func settle(_ elements: Range<Int>, into target: inout MutableRawSpan) throws -> [Int: Int] {
         var counts: [Int: Int] = [:]
         var tainted: Set<Int> = []
@@ -42,7 +43,7 @@ struct RangeAudit {
         return counts
     }
 
-    /// What is wrong with the whole tensor, for a person.
+    /// The error for the whole tensor.
     ///
     /// - Throws: What reading throws.
     func error() throws -> CoordinatorWorkError {
@@ -86,7 +87,7 @@ struct RangeAudit {
 
     // MARK: - Results
 
-    /// The finite results that the output's type cannot hold.
+    /// The finite results that overflow the output's type.
     private func overflow() throws -> RangeOverflow? {
         var overflow: RangeOverflow?
         var bytes = [UInt8](repeating: 0, count: TensorMerge.rangeElements * operands.outputType.byteCount)

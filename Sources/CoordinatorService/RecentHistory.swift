@@ -3,13 +3,13 @@ import Scheduling
 import Supervision
 import Telemetry
 
-/// What a coordinator remembers of its latest past, for those who look: nothing is decided by it.
+/// What a coordinator remembers of its latest work, for people only; no decision depends on it.
 struct RecentHistory {
     /// The latest lines about each job.
     let book: LogBook
     /// Units that were finished in the last hour.
     private(set) var throughput = MinuteCounts(minutes: 60)
-    /// Tenths of each running job that the log has told of.
+    /// The tenths of each running job that the log has reported.
     private var toldTenths: [JobID: Int] = [:]
     private let start = ContinuousClock.now
 
@@ -20,12 +20,12 @@ struct RecentHistory {
     /// How long this process has run.
     var sinceStart: Duration { ContinuousClock.now - start }
 
-    /// Counts what happens.
+    /// Counts an event.
     mutating func note(_ event: SchedulerEvent) {
         if case .unitFinished = event { throughput.add(at: sinceStart) }
     }
 
-    /// The running jobs that have come a tenth further than the log has told of, and how many tenths that is.
+    /// The running jobs that have reached a tenth that is not logged yet, and their tenths.
     mutating func newTenths(of running: [Scheduler.JobStatus]) -> [(status: Scheduler.JobStatus, tenths: Int)] {
         var told: [JobID: Int] = [:]
         var news: [(Scheduler.JobStatus, Int)] = []

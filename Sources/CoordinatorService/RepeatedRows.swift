@@ -4,14 +4,14 @@ import LinearAlgebra
 import Safetensors
 import SystemPackage
 
-/// Capture files that hold the same rows: copies, links, or the same file under two tasks.
+/// Finds capture files that hold the same rows: copies, links, or the same file under two tasks.
 ///
-/// Files are told apart by their content, not by their paths. Each tensor's middle is sampled; where a sample agrees
-/// with another file's, all tensors that the two have in common are compared, byte for byte up to ``fullBytes``. Rows
-/// that a task would count twice are refused; rows that two tasks share are a notice.
+/// Files are compared by content, not by path. The middle of each tensor is sampled. When a sample equals another
+/// file's, all tensors that both files have are compared, byte for byte up to ``fullBytes``. Rows that a task would
+/// count twice are refused. Rows that two tasks share give a notice.
 struct RepeatedRows {
     private static let sampleBytes = 4096
-    /// Bytes of one file that are compared before samples of the rest must do.
+    /// The most bytes of one file that are compared in full; the rest is compared by samples.
     private static let fullBytes = 256 << 20
 
     let inventory: JobInventory
@@ -26,7 +26,7 @@ struct RepeatedRows {
         find(in: tasks.flatMap { Self.parts(of: $0, in: inventory) })
     }
 
-    /// What one file holds of a task.
+    /// The part of a file that belongs to a task.
     private struct Part {
         let task: TaskName
         let file: Int
@@ -68,7 +68,7 @@ struct RepeatedRows {
     }
 
     private mutating func report(_ part: Part, repeating other: Part) {
-        // As they were found: a link's destination would be named twice.
+        // The paths as they were found. With links resolved, one path would be named twice.
         let paths = (comparison.files[part.file].path.string, comparison.files[other.file].path.string)
         let isSame = inventory.files[part.file].path == inventory.files[other.file].path
         let (path, otherPath) = paths
@@ -88,7 +88,7 @@ struct RepeatedRows {
         }
     }
 
-    /// A digest of a tensor's name, shape, and bytes in the middle; nil when it cannot be read, which fails later.
+    /// A digest of a tensor's name, shape and middle bytes; nil when it cannot be read, which fails later.
     private func sample(of tensor: TensorInventory) -> BlobDigest? {
         let byteCount = Int(tensor.slice.byteCount)
         let start = max(0, byteCount / 2 - Self.sampleBytes / 2)
@@ -105,7 +105,7 @@ struct RepeatedRows {
             left.tensors[name].flatMap { own in right.tensors[name].map { (own, $0) } }
         }
         guard !pairs.isEmpty else { return false }
-        // Samples first: they tell nearly all different files apart, whatever their size.
+        // Samples come first, because they tell nearly all different files apart, whatever their size.
         guard !pairs.contains(where: { (try? comparison.samplesDiffer($0, $1)) ?? true }) else { return false }
         var budget = Self.fullBytes
         for (own, other) in pairs {

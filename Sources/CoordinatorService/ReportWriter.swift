@@ -9,9 +9,9 @@ import Scheduling
 import SystemPackage
 import TaskArithmetic
 
-/// Writes `report.json`: what went in, what was asked for, what was found; and, under `run`, how it went.
+/// Writes `report.json`: the inputs, the settings and the results, and under `run` how the job ran.
 ///
-/// Everything but `run` is the same for the same job, whatever the workers and the crashes.
+/// Everything but `run` is the same for the same job, whatever the workers and crashes.
 struct ReportWriter {
     let job: Job
     let build: String
@@ -24,7 +24,7 @@ struct ReportWriter {
 
     /// Writes the report into the staging directory.
     ///
-    /// - Throws: `SafetensorsError` when it cannot be written, `KroneckerFactorsError` for weights that cannot be.
+    /// - Throws: `SafetensorsError` when the report cannot be written, `KroneckerFactorsError` for invalid weights.
     func run() throws {
         let report = JSONValue.object([
             .init("format", .string(FormatVersion.report.description)),
@@ -76,7 +76,7 @@ struct ReportWriter {
         ])
     }
 
-    /// Whether weights are divided by their sum; null where that depends on the tensor.
+    /// Whether weights are divided by their sum; null when that depends on the tensor.
     private var normalize: JSONValue {
         switch plan.spec.parameters.normalize {
         case nil: .bool(plan.spec.method.averages)
@@ -155,8 +155,8 @@ struct ReportWriter {
             })
     }
 
-    /// DESIGN section 2.2: how far equation 8 lies from equation 7, for every target, from inner products of the
-    /// factors.
+    /// The distance of equation 8 from equation 7 for every target, from inner products of the factors (DESIGN section
+    /// 2.2).
     private func accumulationErrors(_ block: CurvatureBlock, _ weights: RegularizerWeights) throws -> JSONValue? {
         guard let inputs = products(FactorName(owner: block.name, side: .input)),
             let gradients = products(FactorName(owner: block.name, side: .gradient))
@@ -171,7 +171,7 @@ struct ReportWriter {
             })
     }
 
-    /// The same of the form `optimal`, as far as it was asked for.
+    /// The same distance for the form `optimal`, as far as the job has it.
     private func optimalErrors(_ block: CurvatureBlock) -> JSONValue? {
         guard let unit = plan.optimalAccumulations[block.name],
             let errors = result(unit)?.measurements[.relativeError]
@@ -186,7 +186,7 @@ struct ReportWriter {
         return FactorInnerProducts(taskCount: plan.curvedTasks.count, products: values)
     }
 
-    /// DESIGN section 2.3: rows are task vectors, columns are the tasks whose representations they move.
+    /// Rows are task vectors, columns are the tasks whose representations they move (DESIGN section 2.3).
     private var interference: JSONValue {
         guard !plan.interferences.isEmpty else { return .null }
         let vectors = plan.mergedTasks.map(\.name)
@@ -229,8 +229,9 @@ struct ReportWriter {
         ])
     }
 
-    /// Ω of each task's own vector under the regularizer that leaves it out, by block: equation 8, the sum over the
-    /// Kronecker products of the optimal form, or equation 7 for the per-task form.
+    /// Ω of each task's own vector under the regularizer that leaves it out, by block.
+    ///
+    /// Equation 8, the sum over the Kronecker products of the optimal form, or equation 7 for the per-task form.
     private var penalties: JSONValue {
         let tasks = plan.targets.compactMap { target -> JSONValue.Member? in
             guard case .without(let task) = target else { return nil }
@@ -296,7 +297,7 @@ struct ReportWriter {
 }
 
 extension DampingSpec {
-    /// The rule and its γ, as reports and checkpoints state them.
+    /// The damping rule and its γ, as reports and checkpoints state them.
     var description: JSONValue {
         .object([.init("rule", .string(rule.rawValue)), .init("value", .of(value))])
     }
@@ -312,7 +313,7 @@ extension JSONValue {
         ])
     }
 
-    /// A number, or null for what JSON cannot say.
+    /// A number, or null for a value that JSON cannot hold.
     static func of(_ value: Double) -> JSONValue {
         value.isFinite ? .number("\(value)") : .null
     }

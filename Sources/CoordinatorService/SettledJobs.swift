@@ -1,27 +1,27 @@
 import Identifiers
 import Scheduling
 
-/// How far jobs have come according to facts that are durable.
+/// The state of jobs as of the last durable facts.
 ///
-/// The scheduler is ahead of them while the journal commits; a copy of all of it would make each commit as costly as
-/// the largest job is large.
+/// The scheduler is ahead of this state while the journal commits. A full copy of the scheduler would make each commit
+/// as costly as the largest job.
 struct SettledJobs {
     private var order: [JobID] = []
     private var statuses: [JobID: Scheduler.JobStatus] = [:]
 
-    /// All of them, in the order of their submission.
+    /// All jobs in the order of submission.
     var all: [Scheduler.JobStatus] { order.compactMap { statuses[$0] } }
 
-    /// Those that have not ended.
+    /// Jobs that have not ended.
     var running: [Scheduler.JobStatus] { all.filter { $0.outcome == nil } }
 
     subscript(id: JobID) -> Scheduler.JobStatus? { statuses[id] }
 
-    /// Takes over what has just become durable.
+    /// Takes over facts that have just become durable.
     ///
     /// - Parameters:
-    ///   - scheduler: All that is decided, of which nothing waits for the journal.
-    ///   - hasEnded: Whether a job has ended since the last time: only then more than the running ones is looked at.
+    ///   - scheduler: All decisions; none of them waits for the journal.
+    ///   - hasEnded: Whether a job has ended since the last call. Only then are other jobs than the running ones read.
     mutating func update(from scheduler: Scheduler, hasEnded: Bool) {
         if hasEnded {
             let all = scheduler.jobStatuses

@@ -3,15 +3,16 @@ import JobFiles
 import LinearAlgebra
 import Safetensors
 
-/// Finds layers that read the same rows (q, k and v; gate and up): their A is the same, and is computed once.
+/// Finds layers that read the same rows (q, k and v; gate and up).
 ///
-/// Layers are grouped by shape and by a few samples of their rows; those that share a group are told apart by the
-/// digest of all their rows. That reads rows once more, but only where it may save a whole factor, and takes time in
-/// proportion to the layers.
+/// Their A is equal, and is computed once.
+///
+/// Layers are grouped by shape and a few samples of their rows. Within a group, the digest of all rows decides. That
+/// reads rows once more, but only where it may save a whole factor. The time is proportional to the number of layers.
 enum SharedRows {
     private static let sampleBytes = 4096
 
-    /// What layers with the same rows have in common, as far as it is known without reading all of them.
+    /// The shape and the samples that layers with the same rows share.
     private struct Traits: Hashable {
         let columns: Int
         let elementType: ElementType
@@ -28,8 +29,8 @@ enum SharedRows {
     ///
     /// - Parameters:
     ///   - set: The captures of a task.
-    ///   - onLayer: Told of each layer before it is looked at.
-    /// - Returns: Names by names; rows that cannot be read count as different, and fail later by name.
+    ///   - onLayer: Called for each layer before its check.
+    /// - Returns: Names by names. Rows that cannot be read count as different, and fail later by name.
     static func find(in set: CaptureSet, onLayer: (Int) -> Void = { _ in }) -> [LayerName: LayerName] {
         var groups: [Traits: [Int]] = [:]
         for (index, layer) in set.layers.enumerated() {
@@ -53,7 +54,7 @@ enum SharedRows {
         return shared
     }
 
-    /// Shape and samples: the ends and the middle of the first file's rows tell nearly all different layers apart.
+    /// Shape and samples; the ends and the middle of the first file's rows tell nearly all different layers apart.
     private static func traits(of tensor: CapturedTensor, in files: [SafetensorsFile]) -> Traits? {
         guard let first = tensor.pieces.first else { return nil }
         let byteCount = first.rowCount * tensor.rowByteCount
@@ -75,9 +76,9 @@ enum SharedRows {
             samples: samples.count <= 64 ? samples : FileDigest.sha256(of: samples))
     }
 
-    /// The digest of each tensor's shape and rows; `nil` for what cannot be read.
+    /// The digest of each tensor's shape and rows; `nil` when it cannot be read.
     ///
-    /// Read file by file, so that few files need to be open at a time.
+    /// Files are read one after the other, so that few need to be open at a time.
     private static func digests(of tensors: [CapturedTensor], in files: [SafetensorsFile]) -> [[UInt8]?] {
         var chains: [[UInt8]?] = tensors.map { Array("\($0.elementType) \($0.columnCount)".utf8) }
         var readers: [Int: [Int]] = [:]

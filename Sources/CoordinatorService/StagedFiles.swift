@@ -6,16 +6,16 @@ import Safetensors
 import Scheduling
 import SystemPackage
 
-/// The files that a job's units have staged, and whether they are still as they were written.
+/// The files that a job's units have staged; it checks that they are still as written.
 ///
-/// A unit's result names the digests of its files, in the order of their names. They are read once more before anything
-/// is published: hours may lie between, restarts, and a disk that lies.
+/// A unit's result holds the digests of its files, in the order of their names. The files are read again before the
+/// publication, because hours, restarts and disk faults may lie between.
 struct StagedFiles {
     let job: Job
     /// A finished unit's result.
     let result: @Sendable (UnitIndex) -> UnitResult?
 
-    /// Files of a unit that are not as it wrote them.
+    /// A unit's files that differ from what was written.
     struct Damage: Equatable, Sendable, CustomStringConvertible {
         let unit: UnitIndex
         let path: FilePath
@@ -26,7 +26,7 @@ struct StagedFiles {
         }
     }
 
-    /// The digests of what an operation has staged, in the order of the files' names; none for one that stages nothing.
+    /// The digests of an operation's staged files, in the order of the files' names; empty without staged files.
     ///
     /// - Throws: `SafetensorsError` when a file cannot be read.
     static func digests(of operation: CoordinatorOperation, in output: OutputDirectory) throws -> [BlobReference] {
@@ -37,7 +37,7 @@ struct StagedFiles {
         }
     }
 
-    /// The units whose files are not as they were written; what is left of these files is removed.
+    /// The units whose files differ from what was written; the remains of these files are removed.
     func damages() -> [Damage] {
         job.plan.units.compactMap { unit in
             guard case .coordinator(let operation) = unit.operation,
@@ -70,7 +70,7 @@ struct StagedFiles {
         return nil
     }
 
-    /// Where an operation stages its files: a directory, or one file.
+    /// The place of an operation's staged files: a directory or one file.
     private static func place(of operation: CoordinatorOperation, in output: OutputDirectory) -> FilePath? {
         switch operation {
         case .assembleFactors(let task): output.staging.appending("factors").appending(task.rawValue)

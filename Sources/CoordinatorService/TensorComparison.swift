@@ -2,9 +2,9 @@ import Glibc
 import JobPlan
 import Safetensors
 
-/// Whether tensors of two checkpoints hold the same bytes: compared piece by piece, up to the first difference.
+/// Compares tensors of two checkpoints byte by byte, in pieces, up to the first difference.
 struct TensorComparison: Sendable {
-    /// Bytes compared at a time, and at first: most tensors that differ do so at once.
+    /// Bytes of a piece; most tensors that differ do so in the first one.
     private static let pieceBytes = 1 << 20
     private static let firstBytes = 1 << 16
     /// Bytes of a sample.
@@ -13,7 +13,7 @@ struct TensorComparison: Sendable {
     /// The files that the tensors' slices refer to.
     let files: [SafetensorsFile]
 
-    /// Whether two tensors differ, in type, in shape or in any byte.
+    /// Whether two tensors differ in type, shape or any byte.
     ///
     /// - Throws: `SafetensorsError` when bytes cannot be read.
     func differ(_ left: TensorInventory, _ right: TensorInventory) throws -> Bool {
@@ -26,7 +26,7 @@ struct TensorComparison: Sendable {
         }
     }
 
-    /// Whether two tensors differ at their ends or in the middle: cheap, and enough for nearly all that differ at all.
+    /// Whether two tensors differ at their ends or in the middle; this is cheap and finds nearly all differences.
     ///
     /// - Throws: `SafetensorsError` when bytes cannot be read.
     func samplesDiffer(_ left: TensorInventory, _ right: TensorInventory) throws -> Bool {
@@ -43,7 +43,7 @@ struct TensorComparison: Sendable {
         guard left.elementType == right.elementType, left.shape == right.shape,
             left.slice.byteCount == right.slice.byteCount
         else { return true }
-        // One tensor under two names, or one file for two tasks.
+        // The slices are equal for one tensor under two names, and for one file under two tasks.
         guard left.slice != right.slice else { return false }
         var bytes: (left: [UInt8], right: [UInt8]) = ([], [])
         for piece in pieces(Int(left.slice.byteCount)) where !piece.isEmpty {
@@ -54,7 +54,7 @@ struct TensorComparison: Sendable {
         return false
     }
 
-    /// Some of a tensor's bytes.
+    /// Reads some of a tensor's bytes.
     ///
     /// - Throws: `SafetensorsError` when they cannot be read.
     func bytes(of tensor: TensorInventory, _ range: Range<Int>) throws -> [UInt8] {

@@ -3,9 +3,9 @@ import JobPlan
 import LinearAlgebra
 import TaskArithmetic
 
-/// Copies a tensor of the base that is not merged, in the type that the job gives the checkpoint.
+/// Copies a tensor of the base that is not merged, in the checkpoint's type.
 ///
-/// NaN and infinities are copied as they are; finite values that the type cannot hold are an error, as in a merge.
+/// NaN and infinities are copied unchanged. Finite values that overflow the type are an error, as in a merge.
 struct TensorConversion {
     let job: Job
     let tensor: TensorInventory

@@ -6,18 +6,18 @@ import Safetensors
 import Synchronization
 import TaskArithmetic
 
-/// Merges one tensor element by element, range by range, and finds on the way whether the values are finite.
+/// Merges one tensor elementwise, range by range, and checks whether the values are finite.
 ///
-/// Only results are looked at, while they lie in the cache: a NaN or an infinity in any operand reaches them, since
-/// models of weight 0 are not read at all. Where one is found, ``RangeAudit`` says whether an operand holds it or
-/// finite values went beyond a type's range.
+/// Only results are checked, while they are in the cache. A NaN or infinity in any operand reaches the result, because
+/// models of weight 0 are not read at all. When one is found, ``RangeAudit`` tells whether an operand holds it or
+/// finite values overflowed a type.
 struct TensorMerge: Sendable {
-    /// Elements of a range: with its operands it stays in the second-level cache.
+    /// Elements of a range; with its operands it fits the second-level cache.
     static let rangeElements = 32_768
-    /// Threads that share the ranges of a tensor; each element is computed alone, so they change no bit.
+    /// Threads that share the ranges of a tensor; each element is computed alone, so the number changes no bit.
     private static let threads = 2
 
-    /// What one tensor is merged from.
+    /// The operands of one tensor's merge.
     struct Operands: Sendable {
         /// A model that takes part.
         struct Model: Sendable {
@@ -33,13 +33,15 @@ struct TensorMerge: Sendable {
         let models: [Model]
         let outputType: ElementType
         let scale: Double
-        /// Whether the models' vectors are added to the base; else the models themselves are summed.
+        /// Whether the models' vectors are added to the base; otherwise the models themselves are summed.
         let startsAtBase: Bool
-        /// The weight with which the base itself counts, where it does.
+        /// The weight of the base itself, if it has one.
         let baseWeight: Double?
         /// Whether weights are divided by their sum.
         let divides: Bool
-        /// Shares are no whole numbers: in fp64, the mean of equal values still rounds to them.
+        /// Whether shares need fp64.
+        ///
+        /// Shares are not whole numbers, and in fp64 the mean of equal values still rounds to them.
         let needsDouble: Bool
 
         /// Whether the base's values enter the result.
@@ -63,8 +65,8 @@ struct TensorMerge: Sendable {
 
     /// Merges the tensor into the checkpoint.
     ///
-    /// - Returns: What became of it.
-    /// - Throws: `CoordinatorWorkError.badInput` for values that are not finite or that the output's type cannot hold,
+    /// - Returns: The tensor's state.
+    /// - Throws: `CoordinatorWorkError.badInput` for values that are not finite or that overflow the output's type,
     ///   `JobFileError`, `SafetensorsError`, `TaskArithmeticError`.
     func run(_ writer: CheckpointWriter) throws -> MergedTensors.Tensor {
         let count = operands.base.elementCount
@@ -91,12 +93,12 @@ struct TensorMerge: Sendable {
             state: found.isChanged ? .changed : .unchanged, differing: found.differing, nonFinite: found.nonFinite)
     }
 
-    /// Starts a range at the base, or at nothing; the base's own weight counts either way.
+    /// Starts a range at the base or at zero; the base's own weight counts either way.
     func begin(_ merge: inout ElementwiseMerge, _ base: RangeBytes, _ count: Int) throws {
         let bytes = base.bytes.span.bytes.extracting(first: base.byteCount)
         if operands.startsAtBase {
             try merge.begin(base: bytes, type: operands.type)
-            // With every weight 0 nothing is added; the base may still change its type.
+            // With every weight 0 nothing is added. The base may still change its type.
             try merge.addBase(weight: operands.baseWeight ?? 0)
         } else {
             try merge.begin(elements: count)
@@ -141,7 +143,7 @@ struct TensorMerge: Sendable {
 
 /// The bytes of one tensor in one range, with their type.
 struct RangeBytes {
-    /// A buffer for the largest range; the first ``byteCount`` bytes are the range's.
+    /// A buffer for the largest range; its first ``byteCount`` bytes belong to the range.
     private(set) var bytes = [UInt8](repeating: 0, count: TensorMerge.rangeElements * 8)
     private(set) var byteCount = 0
     private var type = ElementType.f32
@@ -159,14 +161,14 @@ struct RangeBytes {
             fromFileOffset: Int(tensor.slice.offset) + elements.lowerBound * type.byteCount, into: &target)
     }
 
-    /// Whether any value is another than the other range's.
+    /// Whether any value differs from the other range's.
     func differs(from other: RangeBytes) -> Bool {
         guard type == other.type else { return values != other.values }
         return !TensorComparison.areEqual(
             bytes.span.bytes.extracting(first: byteCount), other.bytes.span.bytes.extracting(first: other.byteCount))
     }
 
-    /// Whether a merged range is another than these values are in its type.
+    /// Whether a merged range differs from these values in its type.
     func differs(fromMerged merged: RawSpan, _ mergedType: ElementType) throws -> Bool {
         guard mergedType != type else {
             return !TensorComparison.areEqual(bytes.span.bytes.extracting(first: byteCount), merged)
@@ -182,7 +184,7 @@ struct RangeBytes {
     var values: [Double] {
         var values = [Double](repeating: 0, count: byteCount / type.byteCount)
         var target = values.mutableSpan
-        // The sizes agree by construction.
+        // The sizes are equal by construction.
         try? type.decode(bytes.span.bytes.extracting(first: byteCount), into: &target)
         return values
     }

@@ -1,20 +1,23 @@
 import JobPlan
 import Safetensors
 
-/// Finds the tensors that one side of a merge lacks because they are tied to another: an output head to its embedding.
+/// Finds tensors that one side of a merge lacks because they are tied to another tensor, such as a head to its
+/// embedding.
 struct TiedTensors {
-    /// The open files of the job, to which slices refer.
+    /// The open files of the job that slices refer to.
     let files: [SafetensorsFile]
 
-    /// More differing tensors than heads have another cause; comparing them all would read the models many times.
+    /// The most differing tensors that are compared.
+    ///
+    /// More of them have another cause than tied heads, and comparing all would read the models many times.
     private static let candidatesMax = 8
     /// Bytes that are compared at a time.
     private static let blockByteCount = 1 << 20
 
-    /// Notes in a checkpoint which of its tensors are tied, and lends a missing one the tensor to which it is tied.
+    /// Notes which of a checkpoint's tensors are tied, and gives a missing tensor the one that it is tied to.
     ///
-    /// A tensor is tied when the side that has it holds the same bytes under another name that both sides have; a
-    /// missing one also when the checkpoint's configuration says that it ties its word embeddings.
+    /// A tensor is tied when the side that has it holds the same bytes under another name that both sides have. A
+    /// missing tensor is also tied when the checkpoint's configuration says that it ties its word embeddings.
     func settle(_ checkpoint: inout CheckpointInventory, against base: CheckpointInventory) {
         let own = checkpoint
         let missing = base.tensors.values.filter { own.tensors[$0.name] == nil && Self.isMatrix($0) }
@@ -46,7 +49,7 @@ struct TiedTensors {
         }.sorted { ($0.isEmbedding ? 0 : 1, $0.name) < ($1.isEmbedding ? 0 : 1, $1.name) }
     }
 
-    /// Whether two tensors are the same numbers; constants, which may be equal by chance, are not.
+    /// Whether two tensors hold the same numbers; constants do not count, because they may be equal by chance.
     private func holdSameBytes(_ one: TensorInventory, _ other: TensorInventory) -> Bool {
         guard one.slice.byteCount == other.slice.byteCount else { return false }
         let size = one.slice.byteCount

@@ -2,10 +2,11 @@ import Synchronization
 import WireProtocol
 import ZeroMQ
 
-/// The way from what workers say to the ``TransferService``, which may be busy with a slow disk.
+/// The queue from workers' messages to the ``TransferService``, which may be busy with a slow disk.
 ///
-/// Bounds: ``requestsPerPeer`` requests and ``bytesPerPeer`` of chunks of each peer, more than its transfers and their
-/// credit allow; above ``bytesMax`` of all, only peers with less than ``bytesAlways`` get any further.
+/// Bounds: ``requestsPerPeer`` requests and ``bytesPerPeer`` bytes of chunks of each peer, which is more than its
+/// transfers and their credit allow. Above ``bytesMax`` of all peers, only peers with fewer than ``bytesAlways`` may
+/// add more.
 final class TransferQueue: Sendable {
     /// A request on its way.
     struct Entry: Sendable {
@@ -25,13 +26,13 @@ final class TransferQueue: Sendable {
         var bytes = 0
     }
 
-    /// Each of a peer's transfers has its request, and credit for as many chunks as are under way.
+    /// Each of a peer's transfers has one request, and credit for the chunks on their way.
     static let requestsPerPeer = 2 * TransferService.transfersPerPeer * Int(WireLimits.chunkCredit)
     static let bytesPerPeer = 64 << 20
     static let bytesMax = 2 * UploadCredit<RoutingIdentity>.chunksMax * WireLimits.chunkBytes
     static let bytesAlways = Int(WireLimits.chunkCredit) * WireLimits.chunkBytes
 
-    /// What waits, in the order in which it came.
+    /// The queue, in the order of arrival.
     let entries: AsyncStream<Entry>
     private let sink: AsyncStream<Entry>.Continuation
     private let state = Mutex(State())
@@ -40,9 +41,9 @@ final class TransferQueue: Sendable {
         (entries, sink) = AsyncStream.makeStream(of: Entry.self)
     }
 
-    /// Puts what a peer said behind the rest.
+    /// Adds a peer's message at the end.
     ///
-    /// - Returns: Whether there was room for it.
+    /// - Returns: Whether there was room.
     func add(_ request: TransferService.Request, from peer: RoutingIdentity) -> Bool {
         let byteCount = request.byteCount
         let hasRoom = state.withLock { state in
@@ -62,9 +63,9 @@ final class TransferQueue: Sendable {
         return true
     }
 
-    /// Puts what the coordinator itself decided about a peer's transfers behind the rest.
+    /// Adds the coordinator's own decision about a peer's transfers at the end.
     ///
-    /// Bound: what is decided of requests that wait elsewhere, whose number is bounded there.
+    /// Bound: the requests wait elsewhere, and their number is bounded there.
     func tell(_ request: TransferService.Request, about peer: RoutingIdentity) {
         sink.yield(Entry(request: request, peer: peer, isPeers: false))
     }
@@ -81,7 +82,7 @@ final class TransferQueue: Sendable {
         }
     }
 
-    /// Takes no more.
+    /// Accepts no more entries.
     func finish() {
         sink.finish()
     }

@@ -7,43 +7,43 @@ import Safetensors
 import WireProtocol
 import ZeroMQ
 
-/// Bytes to and from workers: ranges of input files and blobs out, blobs in; each transfer within its credit.
+/// Transfers to and from workers: ranges of input files and blobs out, blobs in, each within its credit.
 ///
-/// Bounds: a peer may have ``transfersPerPeer`` transfers at once, each with at most its credit of chunks under way.
-/// All uploads together have the credit of ``UploadCredit``; downloads wait while what was sent to their peer is not
-/// taken (``CoordinatorEndpoint/hasRoom(for:)``).
+/// Bounds: a peer may have ``transfersPerPeer`` transfers at once, each with at most its credit of chunks on their way.
+/// All uploads together have the credit of ``UploadCredit``. Downloads wait while their peer does not take what was
+/// sent (``CoordinatorEndpoint/hasRoom(for:)``).
 actor TransferService {
-    /// Something about a transfer that a worker said.
+    /// A worker's message about a transfer.
     enum Request: Sendable {
         case range(RangeRequest, SafetensorsFile?)
         case credit(transfer: UInt64, chunks: UInt32)
         case offer(transfer: UInt64, BlobReference)
-        /// An offer of a blob that nobody asked for.
+        /// An offer of a blob that was not asked for.
         case unwanted(transfer: UInt64, BlobDigest)
-        /// A request that is not served.
+        /// A request that is refused.
         case refusal(transfer: UInt64, String)
         case chunk(transfer: UInt64, offset: UInt64, Frame)
-        /// A blob whose upload the peer does not go on with.
+        /// A blob whose upload the peer has stopped.
         case abandoned(BlobDigest)
         case peerGone
     }
 
-    /// What became of a blob that a worker sent.
+    /// The outcome of a blob's upload.
     enum UploadOutcome: Sendable {
-        /// It lies in the store.
+        /// The blob is in the store.
         case stored(BlobReference)
-        /// Its bytes are not what its name says.
+        /// The blob's bytes do not match its name.
         case damaged(BlobDigest)
-        /// The disk is full, or fails: it is collected again later.
+        /// The disk is full or fails; the blob is collected again later.
         case paused(BlobDigest, reason: String)
     }
 
-    /// Transfers that a peer may have under way at once.
+    /// The most transfers of a peer at once.
     static let transfersPerPeer = 256
 
     private typealias Key = UploadCredit<RoutingIdentity>.Key
 
-    /// How long downloads wait before they look again whether their peer has taken what it was sent.
+    /// How often downloads that wait check whether their peer has taken the bytes.
     private static let roomInterval: Duration = .milliseconds(20)
 
     private struct Outgoing {
@@ -57,11 +57,11 @@ actor TransferService {
         let blob: BlobReference
         let writer: BlobWriter
         var chunksUntilCredit: UInt32
-        /// How often it was looked at since its last chunk, while there might have been one.
+        /// The number of checks since its last chunk, counted while a chunk might have come.
         var silentLooks = 0
     }
 
-    /// How often uploads are looked at, and after how many times in silence one ends: two minutes.
+    /// How often uploads are checked, and the number of silent checks that ends one: two minutes.
     private static let (lookInterval, silentLooksMax) = (Duration.seconds(10), 12)
 
     private let lane = Lane("kfacd.transfers")
@@ -87,7 +87,7 @@ actor TransferService {
         self.report = report
     }
 
-    /// Does what a worker asked for, as far as its credit goes.
+    /// Handles a worker's request, within its credit.
     func handle(_ request: Request, from peer: RoutingIdentity) async {
         switch request {
         case .range(let range, let file): await begin(range, file, peer)
@@ -138,7 +138,8 @@ actor TransferService {
     }
 
     private func send(_ key: Key) async {
-        // One loop sends a transfer's chunks, or they could overtake each other; it sees credit that comes meanwhile.
+        // One loop sends a transfer's chunks, so that they cannot overtake each other. It sees credit that arrives
+        // meanwhile.
         guard sending.insert(key).inserted else { return }
         defer { sending.remove(key) }
         while var transfer = outgoing[key], transfer.credit > 0, transfer.remaining > 0 {
@@ -169,11 +170,11 @@ actor TransferService {
         }
     }
 
-    /// Goes on with what waits for its peers, again and again until nothing waits.
+    /// Continues downloads that wait for their peers, until none waits.
     private func awaitRoom() {
         guard !isAwaitingRoom else { return }
         isAwaitingRoom = true
-        // Task because nobody waits for it: it ends when every peer has taken its bytes or is gone.
+        // Task because nobody waits for it. It ends when every peer has taken its bytes or is gone.
         Task {
             while !stalled.isEmpty {
                 try? await Task.sleep(for: Self.roomInterval)
@@ -215,10 +216,10 @@ actor TransferService {
     private func append(_ payload: Frame, at offset: UInt64, _ key: Key) async {
         guard let transfer = incoming[key] else { return }
         let end = offset.addingReportingOverflow(UInt64(payload.byteCount))
-        // A chunk from before a restart is none of this attempt's.
+        // A chunk from before a restart does not belong to this attempt.
         guard offset == UInt64(transfer.writer.byteCount), !end.overflow, end.partialValue <= transfer.blob.byteCount
         else { return }
-        // A chunk that was not asked for is not written: credit is what bounds the disk's queue.
+        // A chunk that was not asked for is not written, because credit bounds the disk's queue.
         guard uploadCredit.receive(from: key) else {
             await pause(key, "its worker sent more of it than it was asked for")
             return
@@ -245,7 +246,7 @@ actor TransferService {
             await refuse(key, "\(error)")
             return
         }
-        // Credit in portions of half: fewer messages, and the line never runs dry.
+        // Credit comes in halves: this needs fewer messages, and the connection is never idle.
         if transfer.chunksUntilCredit == 1 {
             incoming[key]?.chunksUntilCredit = WireLimits.chunkCredit / 2
             await grant(key, WireLimits.chunkCredit / 2)
@@ -254,14 +255,14 @@ actor TransferService {
         }
     }
 
-    /// Ends uploads of which nothing comes, again and again, until cancelled: they hold credit that others wait for.
+    /// Ends silent uploads at intervals, until cancelled; they hold credit that others wait for.
     func watchUploads() async {
         while (try? await Task.sleep(for: Self.lookInterval)) != nil { await lookAtUploads() }
     }
 
-    /// Ends the uploads that were silent too often when they were looked at.
+    /// Ends the uploads that were silent at too many checks.
     ///
-    /// Looks are counted, not time: while the process does not run nobody can be heard.
+    /// Checks are counted, not time, because nobody can be heard while the process does not run.
     func lookAtUploads() async {
         for key in incoming.keys where uploadCredit.isGranted(key) {
             let looks = (incoming[key]?.silentLooks ?? 0) + 1
@@ -271,7 +272,7 @@ actor TransferService {
         while let (key, chunks) = uploadCredit.next() { await sendCredit(chunks, key) }
     }
 
-    /// Ends an upload that its peer does not go on with as it should; the blob is collected again later.
+    /// Ends an upload that its peer does not continue correctly; the blob is collected again later.
     private func pause(_ key: Key, _ reason: String) async {
         guard let blob = incoming[key]?.blob.digest else { return }
         await report(.paused(blob, reason: "blob \(blob): \(reason)"), key.peer)

@@ -1,8 +1,8 @@
-/// Chunks that peers may send without being asked again, bounded over all of them.
+/// Chunks that peers may send without further credit, bounded over all peers.
 ///
-/// Each upload's own credit bounds a peer; many peers that send at once to a slow disk would still fill the memory.
-/// What goes beyond the bound waits its turn. A peer with nothing under way gets one chunk at once all the same: so
-/// nobody can hold the credit of others for ever. The bound is ``chunksMax`` and one chunk for each peer.
+/// Each upload's own credit bounds one peer, but many peers that send to a slow disk would still fill the memory. So
+/// requests above the bound wait their turn. A peer with no chunk on its way gets one chunk at once anyway, so that
+/// nobody can hold the credit of others forever. The bound is ``chunksMax`` plus one chunk for each peer.
 struct UploadCredit<Peer: Hashable> {
     /// One upload.
     struct Key: Hashable {
@@ -10,7 +10,7 @@ struct UploadCredit<Peer: Hashable> {
         let transfer: UInt64
     }
 
-    /// Chunks under way from all peers, in ``WireLimits/chunkBytes``: 256 MiB.
+    /// The most chunks on their way from all peers, in units of ``WireLimits/chunkBytes``: 256 MiB.
     static var chunksMax: Int { 256 }
 
     private let chunksMax: Int
@@ -23,12 +23,12 @@ struct UploadCredit<Peer: Hashable> {
         self.chunksMax = chunksMax
     }
 
-    /// Chunks that are under way.
+    /// Chunks that are on their way.
     var chunksUnderWay: Int { sum }
 
     /// Asks for credit.
     ///
-    /// - Returns: Chunks that may be sent at once; the rest follows from ``next()``.
+    /// - Returns: Chunks that may be sent at once. The rest follows from ``next()``.
     mutating func ask(for chunks: Int, of key: Key) -> Int {
         let room = waiting.isEmpty ? max(0, chunksMax - sum) : 0
         let atOnce = min(chunks, max(room, byPeer[key.peer] == nil ? 1 : 0))
@@ -37,9 +37,9 @@ struct UploadCredit<Peer: Hashable> {
         return atOnce
     }
 
-    /// A chunk came.
+    /// Records the arrival of a chunk.
     ///
-    /// - Returns: Whether it was granted; one that was not changes nothing.
+    /// - Returns: Whether the chunk was granted. Otherwise nothing changes.
     @discardableResult
     mutating func receive(from key: Key) -> Bool {
         guard granted[key] != nil else { return false }
@@ -50,13 +50,13 @@ struct UploadCredit<Peer: Hashable> {
     /// Whether a peer may send a chunk.
     func isGranted(_ key: Key) -> Bool { granted[key] != nil }
 
-    /// An upload is over, whatever of its credit was used.
+    /// Ends an upload and its credit.
     mutating func end(_ key: Key) {
         waiting.removeAll { $0.key == key }
         giveBack(granted[key] ?? 0, of: key)
     }
 
-    /// The next to get credit, and how many chunks; `nil` when nobody waits or there is no room.
+    /// The next upload that gets credit, and its chunks; `nil` when none waits or there is no room.
     mutating func next() -> (key: Key, chunks: Int)? {
         let room = chunksMax - sum
         let index = room > 0 ? waiting.indices.first : waiting.firstIndex { byPeer[$0.key.peer] == nil }

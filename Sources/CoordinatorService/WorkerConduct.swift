@@ -1,16 +1,16 @@
 import Identifiers
 import ZeroMQ
 
-/// What the words of workers are judged by, and what the log was told of those that could not be right.
+/// The data by which workers' messages are judged, and a record of the refused ones that were logged.
 struct WorkerConduct {
     /// What workers were given.
     var given = GivenLeases()
-    /// Running jobs that were taken up from the journal: workers may know them from an earlier life.
+    /// Running jobs that were resumed from the journal; workers may know them from an earlier life.
     var resumedJobs: Set<JobID> = []
     var log = RefusalLog()
     private var earlySpeakers: [RoutingIdentity] = []
 
-    /// A connection says something before it greets: its worker comes from an earlier life, or was given up.
+    /// Notes a message before the greeting; its worker is from an earlier life, or counts as lost.
     ///
     /// Bound: ``EarlyResults/countMax`` connections.
     mutating func noteEarlyWord(of peer: RoutingIdentity) {
@@ -18,19 +18,19 @@ struct WorkerConduct {
         earlySpeakers = earlySpeakers.suffix(EarlyResults.countMax - 1) + [peer]
     }
 
-    /// Whether a connection that greets said something before.
+    /// Whether a connection sent a message before its greeting.
     mutating func takeEarlyWord(of peer: RoutingIdentity) -> Bool {
         defer { earlySpeakers.removeAll { $0 == peer } }
         return earlySpeakers.contains(peer)
     }
 }
 
-/// How many refused words are logged: ten a minute.
+/// Limits the logged refusals to ten a minute.
 struct RefusalLog {
-    /// What the log gets of a word.
+    /// The log line for a refused message.
     enum Line {
         case told
-        /// That no more are told for a while.
+        /// A line that says that no more are logged for a while.
         case last
         case untold
     }
@@ -39,7 +39,7 @@ struct RefusalLog {
     private var start: ContinuousClock.Instant?
     private var count = 0
 
-    /// Notes a word.
+    /// Notes a refused message.
     mutating func note(at now: ContinuousClock.Instant) -> Line {
         if start.map({ now - $0 >= .seconds(60) }) ?? true { (start, count) = (now, 0) }
         count += 1
@@ -47,16 +47,16 @@ struct RefusalLog {
     }
 }
 
-/// What was wrong with a word of a worker.
+/// Why a worker's message was refused.
 enum RefusedWord: String, CaseIterable {
-    /// It speaks of a unit that the worker was not given.
+    /// It names a unit that the worker was not given.
     case unit
-    /// It speaks of a blob that the worker was not asked for.
+    /// It names a blob that the worker was not asked for.
     case blob
     /// It asks for bytes of a job of which the worker was given nothing.
     case range
     /// The result does not fit the unit.
     case result
-    /// It speaks in another worker's name.
+    /// It uses another worker's name.
     case name
 }

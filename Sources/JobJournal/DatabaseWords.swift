@@ -1,8 +1,8 @@
 internal import GRDB
 
-/// What SQLite reports, in the words of a person: its own text names codes, and the statement that failed.
+/// Describes SQLite's errors for a person; SQLite's own text names codes and the failed statement.
 enum DatabaseWords {
-    /// The words for an error of the database; other errors speak for themselves.
+    /// Describes a database error; other errors describe themselves.
     static func text(of error: any Error) -> String {
         guard let error = error as? DatabaseError else { return "\(error)" }
         return switch error.resultCode {

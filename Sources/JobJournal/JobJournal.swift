@@ -6,33 +6,33 @@ import JournalCoding
 import Lanes
 public import Scheduling
 
-/// The durable record of what has happened: facts are appended, never changed, and replayed after a restart.
+/// The durable record of facts: they are appended, never changed, and replayed after a restart.
 ///
 /// SQLite in WAL mode with `synchronous = FULL`: when ``append(_:)`` returns, the facts survive the loss of power.
 ///
-/// What lies on the disk is not believed: every record has a digest beside it, and a witness beside the journal tells
-/// how far it had come (``JournalWitness``). A journal that is damaged, cut or another's is set aside when it is
-/// opened; what it still proves goes on in a new one, and ``findings`` says what was wrong.
+/// The journal does not trust the disk. Every record has a digest beside it. A witness file beside the journal says how
+/// far the journal had come (``JournalWitness``). A damaged, cut or foreign journal is set aside when it is opened. A
+/// new journal begins with what the old one still proves, and ``findings`` lists the faults.
 /// Source: DESIGN section 6, guarantee 2.
 public actor JobJournal {
     private let lane = Lane("kfacd.journal")
     private let path: String
     private let database: DatabaseQueue
-    /// What was found wrong when it was opened; empty when it was what had been left.
+    /// The faults that were found at the opening; empty when the journal was as it had been left.
     public nonisolated let findings: [JournalFinding]
     private var witness: JournalWitness
     private var witnessedAt = ContinuousClock.now
     /// How often the witness is written while no job begins or ends.
     private static let witnessInterval = Duration.seconds(1)
 
-    /// Runs on a thread of its own, since a commit waits for the disk.
+    /// A thread of its own, because a commit waits for the disk.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
-    /// Opens a journal, making it when it does not exist, and mending it when it is damaged (``findings``).
+    /// Opens a journal; makes it when it does not exist, and repairs it when it is damaged (``findings``).
     ///
     /// - Parameter path: The database file.
-    /// - Throws: ``JobJournalError/cannotOpen(path:cause:)``, ``JobJournalError/format(path:_:)`` for one of another
-    ///   version.
+    /// - Throws: ``JobJournalError/cannotOpen(path:cause:)``, or ``JobJournalError/format(path:_:)`` for a journal of
+    ///   another version.
     public init(path: String) throws(JobJournalError) {
         self.path = path
         let repair = try JournalRepair(path: path)
@@ -50,7 +50,7 @@ public actor JobJournal {
         _ = witness.write(besides: path)
     }
 
-    /// Takes over what a repair has kept, and states version and generation.
+    /// Begins with the rows that a repair has kept, and states version and generation.
     private static func begin(_ database: Database, after repair: JournalRepair) throws -> JournalWitness {
         for row in repair.rows ?? [] {
             try database.execute(
@@ -63,7 +63,7 @@ public actor JobJournal {
                 sql: "INSERT INTO sqlite_sequence (name, seq) VALUES ('record', ?)", arguments: [repair.lastRow])
         }
         let generation = repair.generation ?? UUID().uuidString
-        // Written only when it changes: a journal that is whole opens on a full disk too.
+        // Written only when it changes, so that an intact journal opens on a full disk too.
         let stated = [("format", "\(FormatVersion.journal)"), ("generation", generation)]
         for (name, value) in stated {
             let found = try String.fetchOne(database, sql: "SELECT value FROM state WHERE name = ?", arguments: [name])
@@ -115,7 +115,7 @@ public actor JobJournal {
         return migrator
     }
 
-    /// Makes facts durable, all or none, in one transaction.
+    /// Makes facts durable in one transaction: all of them or none.
     ///
     /// - Throws: ``JobJournalError/diskFull(path:)`` or ``JobJournalError/cannotAppend(path:cause:)``; nothing was
     ///   recorded.
@@ -134,7 +134,7 @@ public actor JobJournal {
         testify(to: records, upTo: last)
     }
 
-    /// Lets the witness tell of records that are durable.
+    /// Updates the witness for records that are durable.
     private func testify(to records: [JournalRecord], upTo last: Int64) {
         witness.lastRow = last
         var isUrgent = false
@@ -150,7 +150,7 @@ public actor JobJournal {
             }
         }
         guard isUrgent || ContinuousClock.now - witnessedAt >= Self.witnessInterval else { return }
-        // One that cannot be written lags behind: less of a loss is seen then, and the next commit tries again.
+        // A witness that cannot be written lags behind. It then proves less of a loss, and the next commit tries again.
         if witness.write(besides: path) { witnessedAt = ContinuousClock.now }
     }
 
@@ -167,8 +167,8 @@ public actor JobJournal {
 
     /// Whether a commit failed because the disk or the quota is full.
     ///
-    /// SQLite says so only of a write that finds the disk full, not of an exhausted quota nor of what a later fsync
-    /// finds: then it is an I/O error, and whether there is room is tried with a file of our own.
+    /// SQLite reports a full disk only for a write. For an exhausted quota, or a later fsync, it reports an I/O error.
+    /// Then a file of our own tests whether there is room.
     private func isForLackOfRoom(_ error: DatabaseError) -> Bool {
         switch error.resultCode {
         case .SQLITE_FULL: return true
@@ -191,11 +191,11 @@ public actor JobJournal {
 
     /// Forgets units of jobs that have ended, and the oldest of these jobs.
     ///
-    /// The latest units stay, since later jobs may use their results.
+    /// The latest units stay, because later jobs may use their results.
     ///
     /// - Parameters:
-    ///   - units: Records of units that are kept, those of running jobs aside.
-    ///   - jobs: Jobs that have ended and are kept.
+    ///   - units: The number of unit records to keep, not counting those of running jobs.
+    ///   - jobs: The number of ended jobs to keep.
     /// - Throws: ``JobJournalError/diskFull(path:)`` or ``JobJournalError/cannotAppend(path:cause:)``; nothing was
     ///   removed.
     public func trim(units: Int, jobs: Int) throws(JobJournalError) {
@@ -214,11 +214,10 @@ public actor JobJournal {
         }
     }
 
-    /// Whether it holds nothing and never did.
+    /// Whether the journal is empty and never held a record.
     public var isNew: Bool { witness.lastRow == 0 && findings.isEmpty }
 
-    /// The greatest number that a job of this journal has had, also one whose records are lost; jobs are named
-    /// `job-N`.
+    /// The greatest number of any job of this journal, including jobs whose records are lost; jobs are named `job-N`.
     public var lastJobNumber: Int {
         let lost = findings.map { finding in
             if case .jobLost(let job, _, _) = finding { Int(job.drop { !$0.isNumber }) ?? 0 } else { 0 }
@@ -226,8 +225,7 @@ public actor JobJournal {
         return lost.max() ?? 0
     }
 
-    /// All facts, in the order in which they were recorded, with the numbers of their rows, which rise and are never
-    /// used again.
+    /// All facts in the order of recording, with their row numbers; the numbers rise and are never used again.
     ///
     /// - Throws: ``JobJournalError/unreadable(path:row:cause:)``.
     public func records() throws(JobJournalError) -> [(row: Int64, record: JournalRecord)] {

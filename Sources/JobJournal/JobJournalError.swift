@@ -4,11 +4,11 @@ public import Identifiers
 public enum JobJournalError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The database cannot be opened.
     case cannotOpen(path: String, cause: String)
-    /// Facts could not be made durable; none of them was.
+    /// Facts could not be made durable; none of them was recorded.
     case cannotAppend(path: String, cause: String)
-    /// Facts could not be made durable because the disk or the quota is full; none of them was.
+    /// Facts could not be made durable because the disk or the quota is full; none of them was recorded.
     case diskFull(path: String)
-    /// The journal, or what stands beside it, was written by another version.
+    /// Another version wrote the journal or a file beside it.
     case format(path: String, FormatProblem)
     /// A stored fact cannot be read.
     case unreadable(path: String, row: Int64, cause: String)

@@ -1,7 +1,7 @@
 import Crypto
 import Foundation
 
-/// The digest that stands beside every record: SQLite does not prove the bytes of its pages.
+/// The digest beside every record; SQLite does not prove the bytes of its pages.
 enum JournalCheck {
     /// The first 16 bytes of a SHA-256.
     static func of(job: String, kind: String, body: Data) -> Data {

@@ -1,16 +1,16 @@
-/// What a journal found out about itself when it was opened, and an operator should know.
+/// A fault that a journal found at its opening, for the operator.
 public enum JournalFinding: Equatable, Sendable, CustomStringConvertible {
-    /// The database was damaged; what could be read was taken over into a new one.
+    /// The database was damaged; a new database has what could be read.
     case damaged(path: String, cause: String, aside: String?, rowsKept: Int)
-    /// Rows were not what was written, and were left out.
+    /// Rows differ from what was written, and were left out.
     case rowsDamaged(path: String, rows: [Int64], aside: String?)
     /// The last rows that were written are missing.
     case tailLost(path: String, lastRow: Int64, expected: Int64, aside: String?)
-    /// The database is another coordinator's, or another program's; it was set aside.
+    /// The database belongs to another coordinator or another program; it was set aside.
     case foreign(path: String, aside: String?)
-    /// What stood beside the journal was damaged or missing; it was made anew, and a loss before it cannot be seen.
+    /// The file beside the journal was damaged or missing; it was made anew, and an earlier loss cannot be seen.
     case witnessLost(path: String)
-    /// A job was accepted and ran, and nothing else is known of it.
+    /// A job was accepted and ran, and nothing else about it is known.
     case jobLost(job: String, spec: String, output: String?)
 
     /// The sentence for the operator.
@@ -27,11 +27,11 @@ public enum JournalFinding: Equatable, Sendable, CustomStringConvertible {
             "\(path): the journal ends with record \(last), and had come to record \(expected): its end is lost, as when "
                 + "its -wal file is removed. What the rest says is used.\(Self.told(aside))"
         case .foreign(let path, let aside):
-            "\(path): the file is not the journal that was kept here, but another's.\(Self.told(aside)) A new journal was "
-                + "begun. To use that one after all, give it a state directory of its own."
+            "\(path): another program or coordinator wrote this file.\(Self.told(aside)) A new journal was "
+                + "begun. To use the other file, give it a state directory of its own."
         case .witnessLost(let path):
-            "\(path): what tells how far the journal had come is damaged or missing; it was written anew. Whether the "
-                + "journal is whole cannot be told this time."
+            "\(path): the file with the journal's last record number is damaged or missing, and was written anew. A "
+                + "loss of the journal's end cannot be seen this time."
         case .jobLost(let job, let spec, let output):
             "\(job) (\(spec)\(output.map { ", output \($0)" } ?? "")) was accepted, and is lost with the journal's "
                 + "records. Submit it again."

@@ -4,9 +4,9 @@ import Glibc
 import Identifiers
 import JournalCoding
 
-/// What a journal's file proves, before anything is written to it.
+/// What a journal's file proves before anything is written to it.
 struct JournalInspection {
-    /// A row as it lies there.
+    /// A row as stored.
     struct StoredRow {
         var id: Int64
         var job: String
@@ -15,27 +15,27 @@ struct JournalInspection {
         var check: Data?
     }
 
-    /// What is wrong with the file as a whole; `nil` when SQLite finds nothing.
+    /// The fault of the file as a whole; `nil` when SQLite finds none.
     private(set) var damage: String?
-    /// Whether it holds something, but no journal.
+    /// Whether the file has content that is not a journal.
     private(set) var isForeign = false
-    /// Whether there is a journal with rows of this or the first version.
+    /// Whether the file is a journal with rows of this or the first version.
     private(set) var exists = false
-    /// Its generation; `nil` in the first version.
+    /// The journal's generation; `nil` in the first version.
     private(set) var generation: String?
     private(set) var lastRow: Int64 = 0
-    /// Rows that are not what was written.
+    /// Rows that differ from what was written.
     private(set) var damagedRows: [Int64] = []
-    /// The rows that are.
+    /// The intact rows.
     private(set) var rows: [StoredRow] = []
 
-    /// How long rows are looked for one by one in a file that is damaged.
+    /// How long a damaged file is searched row by row.
     private static let searchLimit = Duration.seconds(20)
 
     /// Looks at a journal without changing it.
     ///
-    /// - Throws: ``JobJournalError/format(path:_:)`` for one of a later version,
-    ///   ``JobJournalError/cannotOpen(path:cause:)`` when the system does not let it be read.
+    /// - Throws: ``JobJournalError/format(path:_:)`` for a journal of a later version,
+    ///   ``JobJournalError/cannotOpen(path:cause:)`` when the system denies reading.
     init(path: String, expectedLastRow: Int64) throws(JobJournalError) {
         guard let size = Self.byteCount(path), size > 0 else {
             return
@@ -55,7 +55,7 @@ struct JournalInspection {
         }
     }
 
-    /// Notes that the file as a whole is not what was left.
+    /// Notes that the file as a whole is damaged.
     mutating func note(_ damage: String) { self.damage = damage }
 
     private static func byteCount(_ path: String) -> Int? {
@@ -104,7 +104,7 @@ struct JournalInspection {
         generation = try value("generation")
     }
 
-    /// Reads row by row behind the place where the file is damaged.
+    /// Reads row by row after the damaged place.
     private mutating func search(_ database: Database, _ columns: String, upTo last: Int64) {
         let end = ContinuousClock.now + Self.searchLimit
         var id = (rows.last?.id ?? 0) + 1
@@ -123,7 +123,7 @@ struct JournalInspection {
             return
         }
         let check = Data.fromDatabaseValue(row[4])
-        // The first version wrote no checks: what cannot be read there is damaged, or a later version's.
+        // The first version wrote no checks. An unreadable row there is damaged, or of a later version.
         if let check, check != JournalCheck.of(job: job, kind: kind, body: body) {
             damagedRows.append(id)
             return

@@ -3,19 +3,19 @@ import Glibc
 import Identifiers
 import Scheduling
 
-/// Makes a journal usable that is not what was left there, and says what was wrong.
+/// Makes a damaged journal usable, and reports its faults.
 ///
-/// Nothing is thrown away: what is replaced is kept beside it, under a name that is told.
+/// Nothing is deleted: what is replaced stays beside the journal, under a name that is reported.
 struct JournalRepair {
-    /// The rows to begin a new database with; `nil` when the one that is there is used.
+    /// The rows of the new database; `nil` when the existing one is used.
     private(set) var rows: [JournalInspection.StoredRow]?
     private(set) var findings: [JournalFinding] = []
-    /// Rows that follow have greater numbers than any that was ever used.
+    /// The last row number that was ever used; new rows get greater numbers.
     private(set) var lastRow: Int64
-    /// The generation that goes on.
+    /// The generation that continues.
     private(set) var generation: String?
 
-    /// Judges a journal, and sets it aside where it must not be used as it is.
+    /// Checks a journal, and sets it aside when it must not be used as it is.
     ///
     /// - Throws: ``JobJournalError``.
     init(path: String) throws(JobJournalError) {
@@ -53,12 +53,12 @@ struct JournalRepair {
         }
     }
 
-    /// Looks at the file as it is; when it is empty, at what its `-wal` file alone proves.
+    /// Inspects the file; when it is empty, inspects what its `-wal` file alone proves.
     private static func inspect(_ path: String, _ expected: Int64) throws(JobJournalError) -> JournalInspection {
         let found = try JournalInspection(path: path, expectedLastRow: expected)
         guard !found.exists, found.damage == nil, !found.isForeign, size(of: path) == 0, size(of: "\(path)-wal") > 0
         else { return found }
-        // SQLite removes the -wal file of an empty database, so a copy of one page is opened instead.
+        // SQLite removes the -wal file of an empty database. So a copy of one page is opened instead.
         let copy = "\(path).salvage"
         defer { for suffix in ["", "-wal", "-shm"] { unlink(copy + suffix) } }
         guard FileManager.default.createFile(atPath: copy, contents: Data(count: 4096)),
@@ -74,9 +74,9 @@ struct JournalRepair {
         return stat(path, &status) == 0 ? Int(status.st_size) : 0
     }
 
-    /// Renames a journal and what SQLite keeps beside it to a name that is free.
+    /// Renames a journal and SQLite's files beside it to a free name.
     ///
-    /// - Returns: The new name of the database, or of what was left of it; `nil` when there was nothing.
+    /// - Returns: The new name of the database or of its remains; `nil` when there was nothing.
     private static func setAside(_ path: String) -> String? {
         var number = 1
         while ["", "-wal"].contains(where: { access("\(path).damaged-\(number)\($0)", F_OK) == 0 }) { number += 1 }

@@ -5,30 +5,30 @@ import Identifiers
 import JournalCoding
 import Scheduling
 
-/// What stands beside the journal and tells how far it had come: the loss of the journal's end shows by it.
+/// A file beside the journal that says how far the journal had come; it shows whether the journal's end is lost.
 ///
-/// Two lines: JSON, and its SHA-256. It is written after a commit and never before, with every job that begins or ends
-/// and at most once a second otherwise; so it may lag behind the journal, and is never ahead of it.
+/// The file has two lines: JSON and its SHA-256. It is written after a commit, never before: for every job that begins
+/// or ends, and otherwise at most once a second. So it may lag behind the journal, but is never ahead of it.
 struct JournalWitness: Codable, Equatable {
-    /// A job that ran.
+    /// A running job.
     struct Job: Codable, Equatable {
         var id: String
         var spec: String
         var output: String?
     }
 
-    /// Jobs that are named: the first of those that run.
+    /// The most jobs that are named; the first of the running ones.
     static let jobsMax = 1000
 
     var format = FormatVersion.journalWitness.description
-    /// The journal that it speaks of.
+    /// The generation of the journal.
     var generation: String
     /// The number of the last row.
     var lastRow: Int64
     /// Jobs that were accepted and had not ended.
     var jobs: [Job]
 
-    /// What a witness file is worth.
+    /// The result of reading a witness file.
     enum Reading: Equatable {
         case absent
         case valid(JournalWitness)
@@ -41,7 +41,7 @@ struct JournalWitness: Codable, Equatable {
 
     /// Reads the witness of a journal.
     ///
-    /// - Throws: ``JobJournalError/format(path:_:)`` for one that another version wrote.
+    /// - Throws: ``JobJournalError/format(path:_:)`` for a witness of another version.
     static func read(besides journal: String) throws(JobJournalError) -> Reading {
         let path = path(besides: journal)
         guard access(path, F_OK) == 0 else { return .absent }
@@ -49,7 +49,7 @@ struct JournalWitness: Codable, Equatable {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         guard lines.count == 3, digest(of: String(lines[0])) == lines[1] else { return .damaged }
         let body = Data(lines[0].utf8)
-        // Before the rest is looked at, which another version may write differently.
+        // The format comes first, because another version may write the rest differently.
         guard let stated = try? JSONDecoder().decode([String: AnyText].self, from: body)["format"]?.text else {
             return .damaged
         }
@@ -62,7 +62,7 @@ struct JournalWitness: Codable, Equatable {
 
     /// Replaces the witness of a journal.
     ///
-    /// - Returns: Whether it is durable; the old one stands otherwise.
+    /// - Returns: Whether the new witness is durable. If not, the old one stays.
     func write(besides journal: String) -> Bool {
         let path = Self.path(besides: journal)
         let encoder = JSONEncoder()
@@ -88,7 +88,7 @@ struct JournalWitness: Codable, Equatable {
         }.joined()
     }
 
-    /// A member of any type, of which only text is read.
+    /// A member of any type; only text is read.
     private struct AnyText: Decodable {
         let text: String?
 

@@ -3,9 +3,9 @@ import Identifiers
 import JobPlan
 public import Scheduling
 
-/// A fact as it lies in the database: its kind, and a JSON body that other tools can read.
+/// A fact as the database holds it: its kind, and a JSON body that other tools can read.
 public struct JournalRow: Sendable {
-    /// The kinds of facts, by the word in the database.
+    /// The kinds of facts, with their words in the database.
     public enum Kind: String, Sendable {
         /// A job was accepted.
         case jobAccepted = "job_accepted"
@@ -19,7 +19,7 @@ public struct JournalRow: Sendable {
 
     /// The job that the fact is about.
     public let job: String
-    /// What kind of fact it is.
+    /// The kind of fact.
     public let kind: Kind
     /// The fact as JSON in UTF-8, keys sorted.
     public let body: Data
@@ -44,13 +44,13 @@ public struct JournalRow: Sendable {
         var finishedUnits: Int?
     }
 
-    /// Writes a fact down.
+    /// Encodes a fact.
     ///
     /// - Throws: `EncodingError` for a fact that JSON cannot hold.
     public init(_ record: JournalRecord) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // A measured eigenvalue may be unknown (NaN) or unbounded.
+        // A measured eigenvalue may be unknown (NaN) or infinite.
         encoder.nonConformingFloatEncodingStrategy = .convertToString(
             positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
         switch record {
@@ -68,13 +68,13 @@ public struct JournalRow: Sendable {
         }
     }
 
-    /// Reads a fact; the bytes may be damaged.
+    /// Decodes a fact from bytes that may be damaged.
     ///
     /// - Parameters:
-    ///   - kind: The word of its kind.
-    ///   - body: Its JSON.
+    ///   - kind: The word for the kind.
+    ///   - body: The JSON body.
     /// - Returns: The fact.
-    /// - Throws: ``JournalRowError`` for an unknown kind, `DecodingError` for a body that is no fact of that kind.
+    /// - Throws: ``JournalRowError`` for an unknown kind, `DecodingError` for a body that does not fit its kind.
     public static func record(kind: String, body: Data) throws -> JournalRecord {
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
@@ -95,12 +95,12 @@ public struct JournalRow: Sendable {
     }
 }
 
-/// Why a row of the journal is no fact.
+/// Why a row of the journal is not a fact.
 public enum JournalRowError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// No fact is of this kind.
+    /// The kind is unknown.
     case unknownKind(String)
 
-    /// The clause for the journal's error.
+    /// The error as a clause for the journal's error.
     public var description: String {
         switch self {
         case .unknownKind(let kind): "its kind \"\(kind)\" is unknown"

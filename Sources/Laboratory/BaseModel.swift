@@ -8,14 +8,14 @@ public struct BaseModel: Sendable {
     public let file: SafetensorsFile
     /// SHA-256 of the file, as regularizers name it.
     public let digest: [UInt8]
-    /// Where the parameters stand.
+    /// The places of the parameters.
     public let layout: ParameterLayout
     /// The frozen first step.
     public let embedding: PatchEmbedding
     /// θ0, in the layout's order.
     public let parameters: [Float]
 
-    /// Reads a base checkpoint, whose metadata give the model's sizes.
+    /// Reads a base checkpoint; its metadata give the model's sizes.
     /// - Throws: ``LaboratoryError`` for an unreadable file, sizes that do not fit, or a tensor of another shape.
     public init(opening path: FilePath) throws(LaboratoryError) {
         file = try reading { () throws(SafetensorsError) in try SafetensorsFile(opening: path) }
@@ -27,7 +27,7 @@ public struct BaseModel: Sendable {
             bias: try file.floats("patch.bias", shape: [shape.width]),
             positions: try file.floats("pos_embed", shape: [shape.positionCount, shape.width]))
         parameters = try Self.parameters(of: file, layout)
-        // Checkpoints are written in the base's types, and a task vector is lost where these are coarse.
+        // Checkpoints are written in the base's types. A coarse type would lose the task vector.
         for entry in layout.entries where file.header[entry.name]?.dataType != .float32 {
             throw .otherArchitecture(
                 file: path, tensor: entry.name, found: file.header[entry.name]?.dataType.rawValue ?? "missing",
@@ -35,7 +35,7 @@ public struct BaseModel: Sendable {
         }
     }
 
-    /// The task vector of a checkpoint that was fine-tuned from this base.
+    /// Reads the task vector of a checkpoint that was fine-tuned from this base.
     ///
     /// - Throws: ``LaboratoryError/otherArchitecture(file:tensor:found:expected:)`` for a missing tensor or another
     ///   shape.
@@ -50,9 +50,9 @@ public struct BaseModel: Sendable {
     ///
     /// - Parameters:
     ///   - taskVector: τ, in the layout's order.
-    ///   - path: The file; an earlier one of that name is replaced.
+    ///   - path: The file. An existing file is replaced.
     ///   - metadata: Added to the base's.
-    /// - Throws: ``LaboratoryError/safetensors(_:)``; a file of that name is then the old one or absent.
+    /// - Throws: ``LaboratoryError/safetensors(_:)``. Then no new file appears, and an existing one is unchanged.
     public func write(_ taskVector: [Float], to path: FilePath, metadata: [String: String]) throws(LaboratoryError) {
         let entries = Dictionary(uniqueKeysWithValues: layout.entries.map { ($0.name, $0) })
         let tensors = file.header.tensors.map(\.description)
@@ -74,7 +74,7 @@ public struct BaseModel: Sendable {
         }
     }
 
-    /// The heads of some tasks: `<task>.head`, `[classes, features]`.
+    /// Reads the heads of some tasks: `<task>.head`, `[classes, features]`.
     ///
     /// - Throws: ``LaboratoryError/missingTask(file:task:present:)`` for a task without a head, or
     ///   ``LaboratoryError/otherArchitecture(file:tensor:found:expected:)``.

@@ -4,8 +4,10 @@ import ReferenceModel
 import Safetensors
 public import SystemPackage
 
-/// Writes the captures from which the daemon computes a task's factors: the rows that each layer saw at θ0, and the
-/// gradients of Σ_c ε_c f_c that came back, f the feature and ε a probe.
+/// Writes the captures from which the daemon computes a task's factors.
+///
+/// A capture holds the rows of each layer at θ0, and the gradients of Σ_c ε_c f_c, where f is the feature and ε a
+/// probe.
 ///
 /// Source: DESIGN sections 2.1 and 3, format `kfacd.capture/1`.
 public struct CaptureRecorder: Sendable {
@@ -16,7 +18,7 @@ public struct CaptureRecorder: Sendable {
     /// A recorder for some tasks of a study.
     ///
     /// - Parameters:
-    ///   - base: The model; captures are taken at its parameters and name its digest.
+    ///   - base: The model. Captures are taken at its parameters and name its digest.
     ///   - team: Passes of its layout.
     ///   - settings: Probes and seed.
     public init(base: BaseModel, team: PassTeam, settings: CaptureSettings) {
@@ -27,17 +29,17 @@ public struct CaptureRecorder: Sendable {
 
     /// Writes the capture of one task.
     ///
-    /// What is held in memory is one shard's rows a thread; all else goes to its place in the file as it is found. The
+    /// Memory holds one shard's rows for each thread. Everything else is written to its place in the file at once. The
     /// file depends on the arguments and not on the number of threads.
     ///
     /// - Parameters:
     ///   - task: The task's name.
     ///   - tokens: `[all samples, positions, width]`, from ``ReferenceModel/PatchEmbedding/tokens(of:)``.
-    ///   - samples: Which of them, in the order of the rows; see ``CaptureSettings/samples(of:in:)``.
-    ///   - path: The file; an earlier one of that name is replaced.
-    /// - Throws: ``LaboratoryError/invalidCapture(task:problem:)`` for samples that are not there or an impossible
-    ///   number of probes, ``LaboratoryError/safetensors(_:)``, or ``LaboratoryError/interrupted`` in a cancelled task;
-    ///   a file of that name is then the old one or absent.
+    ///   - samples: The samples, in the order of the rows; see ``CaptureSettings/samples(of:in:)``.
+    ///   - path: The file. An existing file is replaced.
+    /// - Throws: ``LaboratoryError/invalidCapture(task:problem:)`` for missing samples or an impossible number of
+    ///   probes, ``LaboratoryError/safetensors(_:)``, or ``LaboratoryError/interrupted`` in a cancelled task. An
+    ///   existing file is then unchanged.
     public func write(
         _ task: String, tokens: [Float], samples: [Int], to path: FilePath
     ) async throws(LaboratoryError) {
@@ -60,7 +62,7 @@ public struct CaptureRecorder: Sendable {
             var direction = [Float](repeating: 0, count: places.count * featureWidth)
             var gradient = [Float](repeating: 0, count: pass.layout.count)
             for probe in 0..<probeCount {
-                // A probe of many takes long, so a cancelled task is not kept until its shard's last.
+                // Many probes take long, so a cancelled task stops before the shard's last probe.
                 guard !Task.isCancelled else { throw .interrupted }
                 directions.next(into: &direction)
                 pass.cotangent(parameters, of: direction, gradient: &gradient)
@@ -90,7 +92,7 @@ public struct CaptureRecorder: Sendable {
 
     /// All tensors of the file: inputs and gradients of the layers, then the gradients of the other parameters.
     private func tensors(sampleCount: Int, probeCount: Int) -> [TensorDescription] {
-        // A pass knows which layers see one row a sample; its rows, before any sample is loaded, are empty.
+        // A pass knows which layers have one row for each sample. Its rows are empty before samples are loaded.
         let pass = TransformerPass(base.layout, sampleCapacity: 1)
         let layers = pass.layerRows.flatMap { rows in
             let rowCount = sampleCount * rows.rowsPerSample
@@ -113,10 +115,10 @@ public struct CaptureRecorder: Sendable {
     }
 }
 
-/// Where the rows of one shard belong in a capture.
+/// The places of one shard's rows in a capture.
 private struct CaptureShard {
     let writer: SafetensorsWriter
-    /// The shard's samples, by their place among all of the capture.
+    /// The positions of the shard's samples in the capture.
     let places: Range<Int>
     let sampleCount: Int
 
@@ -129,7 +131,7 @@ private struct CaptureShard {
         }
     }
 
-    /// Probe-major: all rows of one probe, then those of the next.
+    /// Writes probe by probe: all rows of one probe, then those of the next.
     func writeGradients(of pass: borrowing TransformerPass, probe: Int) throws(LaboratoryError) {
         let firstSample = probe * sampleCount + places.lowerBound
         for rows in pass.layerRows {

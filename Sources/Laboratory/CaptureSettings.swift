@@ -1,14 +1,14 @@
-/// Which samples and probes a capture is made from.
+/// The samples and probes of a capture.
 public struct CaptureSettings: Equatable, Sendable {
-    /// Directions of the output along which gradients are taken.
+    /// The directions of the output along which gradients are taken.
     public enum Probes: Equatable, Sendable {
-        /// So many draws of ε ~ N(0, I) for each sample.
+        /// This number of draws of ε ~ N(0, I) for each sample.
         case sampled(Int)
         /// One probe for each element of the feature.
         case exact
     }
 
-    /// The largest number of sampled probes; more only cost disk space.
+    /// The most sampled probes; more would only cost disk space.
     public static let probeLimit = 4096
 
     /// N of ``samples(of:in:)``.
@@ -20,7 +20,7 @@ public struct CaptureSettings: Equatable, Sendable {
 
     /// Settings of a capture.
     ///
-    /// - Parameters:
+    /// - sampleCount: N; a task with fewer samples uses all of them.
     ///   - sampleCount: N; all of a task's samples where it has fewer.
     ///   - probes: The probes.
     ///   - seed: The study's seed.
@@ -30,19 +30,19 @@ public struct CaptureSettings: Equatable, Sendable {
         self.seed = seed
     }
 
-    /// The samples of a task that enter its capture: the first ones for seed 0, a random subset for every other seed.
+    /// The samples of a task's capture: the first ones for seed 0, a random subset for every other seed.
     ///
     /// - Parameters:
-    ///   - task: The task; each draws its own subset.
-    ///   - availableCount: Samples that the task has.
-    /// - Returns: Their numbers, rising.
+    ///   - task: The task. Each task has its own subset.
+    ///   - availableCount: The number of the task's samples.
+    /// - Returns: The samples' numbers, ascending.
     public func samples(of task: String, in availableCount: Int) -> [Int] {
         guard seed != 0 else { return Array(0..<max(0, min(sampleCount, availableCount))) }
         var random = SeededRandom(seed: seed, purpose: "captured samples of \(task)")
         return Array((0..<max(0, availableCount)).shuffled(using: &random).prefix(max(0, sampleCount))).sorted()
     }
 
-    /// M for a model whose features are so long.
+    /// M for a model with features of this width.
     func probeCount(featureWidth: Int) -> Int {
         switch probes {
         case .sampled(let count): count

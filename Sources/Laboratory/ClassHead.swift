@@ -2,7 +2,7 @@ import LinearAlgebra
 
 /// A task's frozen head: logits = weights · feature.
 public struct ClassHead: Equatable, Sendable {
-    /// `[classes, features]`; holds the logits' scale.
+    /// `[classes, features]`, with the logits' scale included.
     public let weights: [Float]
     /// Number of classes.
     public let classCount: Int
@@ -24,7 +24,7 @@ public struct ClassHead: Equatable, Sendable {
 
     private var block: MatrixBlock { MatrixBlock(rows: classCount, columns: featureWidth) }
 
-    /// Logits of some features.
+    /// Computes the logits of features.
     ///
     /// - Parameters:
     ///   - features: `[samples, features]`.
@@ -36,7 +36,7 @@ public struct ClassHead: Equatable, Sendable {
             into: &logits, MatrixBlock(rows: samples, columns: classCount))
     }
 
-    /// The gradient at the features, from the gradient at the logits.
+    /// Computes the gradient at the features from the gradient at the logits.
     ///
     /// - Parameters:
     ///   - logitGradient: `[samples, classes]`.
@@ -48,7 +48,7 @@ public struct ClassHead: Equatable, Sendable {
             into: &featureGradient, MatrixBlock(rows: samples, columns: featureWidth))
     }
 
-    /// The share of samples whose largest logit is their label's, in percent.
+    /// The percentage of samples whose largest logit is at their label.
     ///
     /// - Parameters:
     ///   - features: `[samples, features]`.
@@ -63,8 +63,8 @@ public struct ClassHead: Equatable, Sendable {
     /// The class with the largest logit of each sample.
     ///
     /// - Parameter features: `[samples, features]`.
-    /// - Returns: One class a sample, of equal logits the first; -1, which is no class, where a logit is NaN: a
-    ///   comparison with it would choose one by its place.
+    /// - Returns: One class for each sample; the first of equal logits. -1, which is not a class, when a logit is NaN,
+    ///   because a comparison with NaN would choose a class by its position.
     public func classes(of features: [Float]) -> [Int] {
         let samples = features.count / featureWidth
         var logits = [Float](repeating: 0, count: samples * classCount)

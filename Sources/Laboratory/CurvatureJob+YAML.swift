@@ -4,7 +4,7 @@ import Safetensors
 import SystemPackage
 
 extension CurvatureJob {
-    /// The job file's text; paths are absolute in it, so that it may stand anywhere.
+    /// The job file's text; its paths are absolute, so that the file may be anywhere.
     public var text: String {
         var lines = [
             "# Written by kfaclab; kfacctl run \(YAMLText.quoted(jobFile)) runs it.",
@@ -51,10 +51,12 @@ extension CurvatureJob.Regularizer {
     }
 }
 
-/// Strings as YAML's double-quoted scalars.
+/// Writes strings as YAML's double-quoted scalars.
 private enum YAMLText {
-    /// Source: YAML 1.2.2, section 7.3.1: JSON's escapes are YAML's; what JSON leaves as it is but YAML calls not
-    /// printable (section 5.1) is escaped here.
+    /// Source: YAML 1.2.2, section 7.3.1.
+    ///
+    /// JSON's escapes are also YAML's. Characters that JSON leaves unescaped and YAML calls not printable (section 5.1)
+    /// are escaped here.
     static func quoted(_ text: String) -> String {
         JSONValue.string(text).text().unicodeScalars.reduce(into: "") { quoted, scalar in
             switch scalar.value {
@@ -68,14 +70,14 @@ private enum YAMLText {
 
     static func quoted(_ path: FilePath) -> String { quoted(absolute(path).string) }
 
-    /// A path where wildcards count: a file whose name has some is itself and no pattern.
+    /// Quotes a path for a key that accepts wildcards; wildcards in the file's name are escaped.
     static func quotedPattern(_ path: FilePath) -> String {
         let text = absolute(path).string
         guard text.contains(where: { "*?[".contains($0) }) else { return quoted(text) }
         return quoted(text.reduce(into: "") { $0 += "*?[\\".contains($1) ? "\\\($1)" : "\($1)" })
     }
 
-    /// Where the working directory is not known, the program that reads the job says so.
+    /// If the working directory is not known, the program that reads the job reports it.
     private static func absolute(_ path: FilePath) -> FilePath {
         (try? WorkingDirectory.absolute(path)) ?? path
     }

@@ -1,14 +1,14 @@
 public import SystemPackage
 
-/// What the lab asks of the daemon: factors and regularizers from captures, or merges from finished factors.
+/// A job of the lab for the daemon: factors and regularizers from captures, or merges from finished factors.
 ///
-/// A value of the keys of a job file that the study varies; the rest keeps the daemon's defaults.
+/// The value holds the keys of a job file that the study varies. The other keys keep the daemon's defaults.
 public struct CurvatureJob: Equatable, Sendable {
-    /// Where a task's curvature comes from.
+    /// The source of a task's curvature.
     public enum Curvature: Equatable, Sendable {
-        /// A capture file, to be reduced to factors.
+        /// A capture file, from which factors are computed.
         case captures(FilePath)
-        /// Finished factors: a file, or a directory that holds `factors.safetensors`.
+        /// Finished factors: a file, or a directory with `factors.safetensors`.
         case factors(FilePath)
     }
 
@@ -16,9 +16,9 @@ public struct CurvatureJob: Equatable, Sendable {
     public struct Model: Equatable, Sendable {
         /// The task's name.
         public var name: String
-        /// The fine-tuned checkpoint θ_t; nil for a task that only enters regularizers.
+        /// The fine-tuned checkpoint θ_t; nil for a task that only contributes to regularizers.
         public var checkpoint: FilePath?
-        /// The task's curvature; nil for one that is only merged.
+        /// The task's curvature; nil for a task that is only merged.
         public var curvature: Curvature?
 
         /// A task of the job.
@@ -29,11 +29,11 @@ public struct CurvatureJob: Equatable, Sendable {
         }
     }
 
-    /// How checkpoints are merged, by its name in a job file.
+    /// The merge method, by its name in a job file.
     public enum Method: String, CaseIterable, Sendable {
         /// Σ Δ_t.
         case taskArithmetic = "task_arithmetic"
-        /// Their mean.
+        /// The mean of the models.
         case weightedAverage = "weighted_average"
         /// The closed form under accumulated factors.
         case kfac
@@ -43,27 +43,27 @@ public struct CurvatureJob: Equatable, Sendable {
     public enum Form: Equatable, Sendable {
         /// Equation 8.
         case accumulated
-        /// The nearest sum of so many Kronecker products.
+        /// The nearest sum of this number of Kronecker products.
         case optimal(rank: Int)
         /// Equation 7.
         case perTask
     }
 
-    /// What B is divided by.
+    /// The divisor of B.
     public enum Scale: String, CaseIterable, Sendable {
-        /// Nothing.
+        /// B is not divided.
         case paper
         /// The number of summed tasks.
         case mean
     }
 
-    /// For whom regularizers are made.
+    /// The targets of the regularizers.
     public enum Targets: Equatable, Sendable {
-        /// One for each task, without it.
+        /// One for each task, made from the others.
         case leaveOneOut
         /// One of all tasks.
         case all
-        /// Those of some tasks, each without it.
+        /// One for each of some tasks, made from the others.
         case tasks([String])
     }
 
@@ -71,12 +71,12 @@ public struct CurvatureJob: Equatable, Sendable {
     public struct Regularizer: Equatable, Sendable {
         /// How factors are summed.
         public var form: Form
-        /// What B is divided by.
+        /// The divisor of B.
         public var scale: Scale
-        /// For whom.
+        /// The targets.
         public var targets: Targets
 
-        /// Asks for regularizers.
+        /// Describes regularizers.
         public init(form: Form = .accumulated, scale: Scale = .paper, targets: Targets = .leaveOneOut) {
             self.form = form
             self.scale = scale
@@ -84,7 +84,7 @@ public struct CurvatureJob: Equatable, Sendable {
         }
     }
 
-    /// What a job writes, by its name in a job file.
+    /// An output of a job, by its name in a job file.
     public enum Output: String, CaseIterable, Sendable {
         /// The factors of each task.
         case factors
@@ -102,17 +102,17 @@ public struct CurvatureJob: Equatable, Sendable {
     public var baseModel: FilePath
     /// The tasks, in the order of every sum.
     public var models: [Model]
-    /// How checkpoints are merged; without checkpoints it has no effect.
+    /// The merge method; it has no effect without checkpoints.
     public var method: Method
-    /// `expand`, `reduce` or `tak`: what factors are divided by.
+    /// `expand`, `reduce` or `tak`: the divisor of the factors.
     public var normalization: String
     /// γ of the damping `relative`: a share of the mean eigenvalue.
     public var damping: Double
-    /// The regularizers; of no effect unless ``outputs`` has them.
+    /// The regularizers; they have no effect unless ``outputs`` includes them.
     public var regularizer: Regularizer
-    /// What is written.
+    /// The outputs.
     public var outputs: Set<Output>
-    /// Receives the outputs; the job file stands beside it, since an output holds no input.
+    /// The directory of the outputs; the job file is beside it, because an output directory must not contain an input.
     public var directory: FilePath
 
     /// A job.
@@ -120,12 +120,12 @@ public struct CurvatureJob: Equatable, Sendable {
     /// - Parameters:
     ///   - baseModel: The base checkpoint.
     ///   - models: The tasks, in the order of every sum.
-    ///   - method: How checkpoints are merged.
-    ///   - normalization: What factors are divided by.
+    ///   - method: The merge method.
+    ///   - normalization: The divisor of the factors.
     ///   - damping: γ, relative to the mean eigenvalue.
     ///   - regularizer: The regularizers.
-    ///   - outputs: What is written.
-    ///   - directory: Receives the outputs; those of an earlier job there are replaced.
+    ///   - outputs: The outputs.
+    ///   - directory: The directory of the outputs. The outputs of an earlier job there are replaced.
     public init(
         baseModel: FilePath, models: [Model], method: Method = .taskArithmetic, normalization: String = "expand",
         damping: Double = 0.1, regularizer: Regularizer = Regularizer(),
@@ -152,10 +152,10 @@ public struct CurvatureJob: Equatable, Sendable {
     /// The merged checkpoint of a base that is a single file.
     public var merged: FilePath { directory.appending("merged").appending("model.safetensors") }
 
-    /// The directory of a task's factors, which the next job can name as its curvature.
+    /// The directory of a task's factors; the next job can use it as the task's curvature.
     public func factors(of task: String) -> FilePath { directory.appending("factors").appending(task) }
 
-    /// The regularizer of a target, which is the task that it leaves out, or `all`.
+    /// The regularizer of a target: the task that it leaves out, or `all`.
     public func regularizer(for target: String) -> FilePath {
         directory.appending("regularizer").appending(target).appending("regularizer.safetensors")
     }

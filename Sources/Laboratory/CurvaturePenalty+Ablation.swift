@@ -1,10 +1,10 @@
 import ReferenceModel
 
 extension CurvaturePenalty {
-    /// The same penalty with factors reduced to blocks on the diagonal: what a compressed exchange would keep.
+    /// The penalty with factors reduced to diagonal blocks, as a compressed exchange would keep them.
     ///
-    /// - Parameter count: Blocks of each factor; sides that they do not divide have smaller last blocks.
-    /// - Returns: The penalty with every element between two blocks set to 0. Full blocks F stay whole.
+    /// - Parameter count: Blocks of each factor. If they do not divide a side evenly, its last block is smaller.
+    /// - Returns: The penalty with every element between two blocks set to 0. The full blocks F are not changed.
     public func blockDiagonal(_ count: Int) -> CurvaturePenalty {
         CurvaturePenalty(
             layers: layers.map { term in

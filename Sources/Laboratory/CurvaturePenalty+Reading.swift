@@ -10,8 +10,8 @@ extension CurvaturePenalty {
     ///
     /// - Parameters:
     ///   - path: The file, or the directory of a sharded set.
-    ///   - base: The model that it is for.
-    ///   - task: The task that is trained under it; nil skips the check that the file leaves it out.
+    ///   - base: The model that the regularizer must be for.
+    ///   - task: The task that is trained under it. nil skips the check that the file leaves the task out.
     /// - Throws: ``LaboratoryError/otherBase(file:expected:found:)``,
     ///   ``LaboratoryError/otherTarget(file:target:task:)``, ``LaboratoryError/notFinite(file:tensor:element:)``,
     ///   ``LaboratoryError/curvatureMismatch(file:tensor:problem:)`` for a missing layer or another size, or
@@ -55,7 +55,7 @@ extension CurvaturePenalty {
     }
 }
 
-/// A regularizer file with what its names say: `<layer>.A` in one term, `<prefix>/<layer>.A` in several.
+/// A regularizer file and its names: `<layer>.A` for one term, `<prefix>/<layer>.A` for several terms.
 private struct CurvatureFile {
     let path: FilePath
     let set: CurvatureSet
@@ -72,11 +72,11 @@ private struct CurvatureFile {
             let prefix = entry.name.owner.lastIndex(of: "/").map { String(entry.name.owner[...$0]) } ?? ""
             if !prefixes.contains(prefix) { prefixes.append(prefix) }
         }
-        // A file without tensors lacks them all.
+        // A file without tensors lacks all tensors.
         self.prefixes = prefixes.isEmpty ? [""] : prefixes
     }
 
-    /// The λ of equation 7 for a task's own factors; 1 for factors that hold their weights.
+    /// The λ of equation 7 for a task's own factors; 1 for factors that include their weights.
     func weight(ofPrefix prefix: String) throws(LaboratoryError) -> Float {
         guard metadata.form == "per_task" else { return 1 }
         guard let lambda = metadata.lambda[String(prefix.dropLast())] else {
@@ -92,7 +92,7 @@ private struct CurvatureFile {
         return Float(lambda)
     }
 
-    /// A per-task file must hold the factors of every task that it names.
+    /// Checks that a per-task file holds the factors of every task that it names.
     func requireTasks() throws(LaboratoryError) {
         guard metadata.form == "per_task" else { return }
         for task in metadata.tasks where !prefixes.contains("\(task)/") {
@@ -102,7 +102,7 @@ private struct CurvatureFile {
         }
     }
 
-    /// Whether the term must hold every layer and block: all but the further terms of the optimal form do.
+    /// Whether the term must hold every layer and block; only the further terms of the optimal form need not.
     func isComplete(_ prefix: String) -> Bool { metadata.form != "optimal" || prefix.isEmpty }
 
     func holds(_ owner: String, _ side: FactorSide) -> Bool {

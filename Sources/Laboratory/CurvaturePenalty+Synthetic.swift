@@ -1,13 +1,13 @@
 import LinearAlgebra
 import ReferenceModel
 
-/// Penalties for measurements of cost, made without data.
+/// Penalties without data, for measurements of cost.
 extension CurvaturePenalty {
-    /// The per-task form of some tasks, with factors t + 1 times the identity.
+    /// The per-task form for a number of tasks; the factors of task t are t + 1 times the identity.
     ///
     /// - Parameters:
     ///   - layout: The model's layout.
-    ///   - taskCount: Tasks that are summed.
+    ///   - taskCount: The number of summed tasks.
     /// - Returns: A term for each task and layer, and for each task and block.
     static func synthetic(_ layout: ParameterLayout, taskCount: Int) -> CurvaturePenalty {
         func square(_ side: Int, _ task: Int) -> [Float] {
@@ -28,10 +28,11 @@ extension CurvaturePenalty {
             })
     }
 
-    /// The same tasks summed side by side into a fixed number of terms, as the accumulated and the optimal form are:
+    /// The same tasks summed into a fixed number of terms, as in the accumulated and the optimal form.
+    ///
     /// B = Σ B_t, A = Σ λ_t A_t over each term's share of the tasks, and F = Σ λ_t F_t.
     ///
-    /// - Parameter termCount: Terms of each layer; fewer where there are fewer tasks.
+    /// - Parameter termCount: Terms of each layer; at most the number of tasks.
     /// - Returns: A penalty whose cost does not depend on the number of tasks.
     func accumulated(termCount: Int) -> CurvaturePenalty {
         var sums: [String: [LayerTerm]] = [:]

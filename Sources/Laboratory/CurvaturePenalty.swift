@@ -3,14 +3,14 @@ import ReferenceModel
 
 /// Ω(τ) = Σ_terms weight · Σ_ℓ tr(B Δ A Δᵀ) + Σ_p δᵀ F δ, with the factors of a regularizer file of the daemon.
 ///
-/// In fp32, since it is part of every training step.
+/// The penalty is in fp32, because every training step computes it.
 ///
 /// Source: paper equations 7 (one term for each task) and 8 (one term); DESIGN section 2.2.
 public struct CurvaturePenalty: Sendable {
     /// One layer's factors of one term.
     struct LayerTerm: Sendable {
         let layer: ParameterLayout.Layer
-        /// Of the term: the λ of equation 7.
+        /// The term's weight: the λ of equation 7.
         let weight: Float
         /// `[d_in + 1, d_in + 1]` with a bias, `[d_in, d_in]` without.
         let input: [Float]
@@ -41,8 +41,8 @@ public struct CurvaturePenalty: Sendable {
     /// - Parameters:
     ///   - vector: τ, in the layout's order.
     ///   - scale: β.
-    ///   - gradient: Has the gradient added.
-    ///   - scratch: Buffers that stay from one step to the next.
+    ///   - gradient: The gradient is added to it.
+    ///   - scratch: Buffers that are kept between steps.
     /// - Returns: Ω(τ).
     public func addGradient(
         at vector: [Float], scale: Float, to gradient: inout [Float], scratch: inout PenaltyScratch
@@ -91,7 +91,7 @@ public struct PenaltyScratch: Sendable {
     var left: [Float] = []
     var product: [Float] = []
 
-    /// Empty buffers, which grow to the largest layer.
+    /// Starts with empty buffers, which grow to the largest layer.
     public init() {}
 
     mutating func resize(_ count: Int) {
@@ -115,7 +115,7 @@ extension ParameterLayout.Layer {
         }
     }
 
-    /// Adds a matrix of Δ's shape back to where its elements stand.
+    /// Adds a matrix of Δ's shape to the places of its elements.
     func scatter(_ delta: [Float], scale: Float, addingTo vector: inout [Float]) {
         let (rows, columns) = (outputWidth, inputWidth)
         let side = columns + (biasOffset == nil ? 0 : 1)

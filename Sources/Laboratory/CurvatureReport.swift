@@ -3,9 +3,9 @@ import Identifiers
 import Safetensors
 public import SystemPackage
 
-/// What the study takes from the daemon's `report.json`.
+/// The values of the daemon's `report.json` that the study uses.
 public struct CurvatureReport: Equatable, Sendable {
-    /// How strongly task vectors move what tasks compute: Σ_ℓ tr(B_j Δ_i A_j Δ_iᵀ) + Σ_p δ_iᵀ F_j δ_i.
+    /// How strongly task vectors change the tasks' representations: Σ_ℓ tr(B_j Δ_i A_j Δ_iᵀ) + Σ_p δ_iᵀ F_j δ_i.
     ///
     /// Source: DESIGN section 2.3.
     public struct Interference: Equatable, Sendable {
@@ -13,9 +13,9 @@ public struct CurvatureReport: Equatable, Sendable {
         public let vectors: [String]
         /// The columns: tasks, j.
         public let tasks: [String]
-        /// The values, `[vectors][tasks]`; NaN where one is not finite.
+        /// The values, `[vectors][tasks]`; NaN for a value that is not finite.
         public let raw: [[Double]]
-        /// Divided by each task's own value; nil where a task has no vector or its own value is 0.
+        /// The values divided by each task's own value; nil when a task has no vector or its own value is 0.
         public let normalized: [[Double?]]
     }
 
@@ -23,16 +23,16 @@ public struct CurvatureReport: Equatable, Sendable {
     public let interference: Interference?
     /// ‖Σ λ_t B_t ⊗ A_t − c B ⊗ A‖ / ‖Σ λ_t B_t ⊗ A_t‖ of equation 8, by layer and target.
     public let accumulationErrors: [String: [String: Double]]
-    /// The same of the form `optimal`; empty for jobs of other forms.
+    /// The same errors for the form `optimal`; empty for jobs of other forms.
     public let optimalErrors: [String: [String: Double]]
 
-    /// Most bytes of a report that is read.
+    /// The most bytes of a report.
     private static let byteCountMax = 512 << 20
 
     /// Reads a report.
     ///
     /// - Throws: ``LaboratoryError/invalidReport(file:problem:)``, or ``LaboratoryError/safetensors(_:)`` for text that
-    ///   is no JSON.
+    ///   is not JSON.
     public init(reading path: FilePath) throws(LaboratoryError) {
         let root = try Laboratory.reading { () throws(SafetensorsError) in
             try JSONValue(parsing: try WholeFile.read(path, limit: Self.byteCountMax), file: path)

@@ -4,16 +4,16 @@ import Safetensors
 import Synchronization
 public import SystemPackage
 
-/// `kfacctl`, which starts a coordinator and workers on this machine for one job and ends them.
+/// `kfacctl`; it starts a coordinator and workers on this machine for one job, and ends them.
 public struct DaemonProgram: Equatable, Sendable {
     /// The program.
     public let path: FilePath
-    /// How long the program may take to end its daemons when it is asked to end; then it is killed.
+    /// The time that the program has to end its daemons when it is asked to end; then it is killed.
     var patience: Duration = .seconds(30)
 
-    /// Finds the program: where it was said to be, else beside the running program, else on PATH.
+    /// Finds the program: at the given path, else beside the running program, else on PATH.
     ///
-    /// - Parameter path: Where it was said to be, or nil.
+    /// - Parameter path: The given path, or nil.
     /// - Throws: ``LaboratoryError/programMissing(program:problem:)``.
     public init(at path: FilePath? = nil) throws(LaboratoryError) {
         let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
@@ -29,17 +29,17 @@ public struct DaemonProgram: Equatable, Sendable {
         self.path = found
     }
 
-    /// Runs a job to its end: writes its file, computes, and leaves the outputs in its directory.
+    /// Runs a job to its end: writes its file and waits for the outputs in its directory.
     ///
-    /// A cancelled task ends the program, which ends its daemons and removes what they have begun.
+    /// A cancelled task ends the program. The program then ends its daemons and removes unfinished files.
     ///
     /// - Parameters:
-    ///   - job: The job; outputs of an earlier one in its directory are replaced.
-    ///   - workerCount: Workers, which share the machine's cores.
-    /// - Throws: ``LaboratoryError/programFailed(program:code:output:)`` with the end of what the program said,
+    ///   - job: The job. Outputs of an earlier job in its directory are replaced.
+    ///   - workerCount: The workers; they share the machine's cores.
+    /// - Throws: ``LaboratoryError/programFailed(program:code:output:)`` with the end of the program's output,
     ///   ``LaboratoryError/programMissing(program:problem:)`` when it cannot be started,
-    ///   ``LaboratoryError/safetensors(_:)`` when the job file cannot be written, or ``LaboratoryError/interrupted``;
-    ///   the directory then holds no outputs of this job.
+    ///   ``LaboratoryError/safetensors(_:)`` when the job file cannot be written, or ``LaboratoryError/interrupted``.
+    ///   The   directory then holds no outputs of this job.
     public func run(_ job: CurvatureJob, workerCount: Int = 2) async throws(LaboratoryError) {
         do {
             try Directories.create(job.directory)
@@ -52,10 +52,10 @@ public struct DaemonProgram: Equatable, Sendable {
             log: FilePath("\(job.jobFile).log"))
     }
 
-    /// Runs the program, its output in a file that is removed at the end.
+    /// Runs the program; its output goes to a file that is removed at the end.
     ///
-    /// A file and not a pipe: nobody has to read it while the program runs, and daemons that outlived the program
-    /// could not keep this one waiting for its end.
+    /// The output is a file and not a pipe: nobody has to read it meanwhile, and daemons that outlive the program
+    /// cannot delay this one.
     func run(_ arguments: [String], log: FilePath) async throws(LaboratoryError) {
         let files = FileManager.default
         guard files.createFile(atPath: log.string, contents: nil), let output = FileHandle(forWritingAtPath: log.string)
@@ -77,11 +77,11 @@ public struct DaemonProgram: Equatable, Sendable {
         }
     }
 
-    /// Bytes of output in an error; the last ones say why it failed.
+    /// The bytes of output in an error; the last ones say why the program failed.
     private static let outputLimit = 16 << 10
 }
 
-/// A program that runs once and can be asked to end, whether it has begun or not.
+/// A program that runs once; it can be asked to end before or after its start.
 private final class ChildProcess: Sendable {
     private enum State { case waiting, running, ended }
 
@@ -96,7 +96,7 @@ private final class ChildProcess: Sendable {
         self.patience = patience
         process.executableURL = URL(fileURLWithPath: path.string)
         process.arguments = arguments
-        // It runs in a group of its own, where reading a terminal would stop it.
+        // The program runs in a process group of its own, where reading a terminal would stop it.
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = output
         process.standardError = output
@@ -104,7 +104,7 @@ private final class ChildProcess: Sendable {
 
     /// Runs the program.
     ///
-    /// - Returns: Its exit code, 128 and the signal's number as shells have it, or why it did not run.
+    /// - Returns: Its exit code, 128 plus the signal's number as in shells, or the reason why it did not run.
     func run() async -> Result<Int32, LaboratoryError> {
         await withCheckedContinuation { continuation in
             process.terminationHandler = { process in
@@ -123,7 +123,7 @@ private final class ChildProcess: Sendable {
         }
     }
 
-    /// Asks the program to end, and ends it when it does not; or forbids it to begin.
+    /// Asks the program to end, and kills it when it does not; before the start, forbids the start.
     func end() {
         let isRunning = state.withLock { state in
             defer { state = .ended }
@@ -131,7 +131,7 @@ private final class ChildProcess: Sendable {
         }
         guard isRunning else { return }
         process.terminate()
-        // A thread of its own, since the tasks may be what waits.
+        // A thread of its own, because the tasks may be what hangs.
         Thread.detachNewThread { [self] in
             let deadline = ContinuousClock.now + patience
             while process.isRunning, ContinuousClock.now < deadline { usleep(10_000) }

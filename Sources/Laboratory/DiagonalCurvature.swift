@@ -2,10 +2,10 @@ import ReferenceModel
 
 /// The diagonal of a task's Gauss-Newton matrix, estimated from probes: 1/(N M) Σ_n Σ_m (Jᵀ ε)², element by element.
 ///
-/// The baseline that keeps no correlations: as much storage as a task vector, and the reference that Kronecker factors
-/// must beat.
+/// The diagonal is the baseline without correlations. It needs as much storage as a task vector, and Kronecker factors
+/// must be better than it.
 public struct DiagonalCurvature: Sendable {
-    /// In the layout's order.
+    /// The diagonal, in the layout's order.
     public let values: [Float]
 
     /// Estimates the diagonal.
@@ -13,10 +13,10 @@ public struct DiagonalCurvature: Sendable {
     /// - Parameters:
     ///   - task: The task's name, for the probes' seed.
     ///   - tokens: `[all samples, positions, width]`.
-    ///   - samples: Which of them.
-    ///   - base: The model; the Jacobian is taken at its parameters.
-    ///   - team: Computes.
-    ///   - settings: Probes and seed, as a capture has them.
+    ///   - samples: The samples' numbers.
+    ///   - base: The model. The Jacobian is taken at its parameters.
+    ///   - team: Computes the passes.
+    ///   - settings: Probes and seed, as for a capture.
     public init(
         _ task: String, tokens: [Float], samples: [Int], base: BaseModel, team: PassTeam, settings: CaptureSettings
     ) async {

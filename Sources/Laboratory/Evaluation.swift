@@ -1,10 +1,10 @@
 import ReferenceModel
 
-/// How a task vector moves the features of every task's images: J τ at the base, `[samples, features]` for each task.
+/// The effect of a task vector on the features of every task's images: J τ at the base, `[samples, features]` by task.
 ///
-/// The linearised model is linear in τ: sums and multiples of vectors are sums and multiples of these.
+/// The linearised model is linear in τ, so responses can be added and scaled like vectors.
 public struct LinearResponse: Sendable {
-    /// One array for each task of the evaluation, in its order.
+    /// One array for each task, in the evaluation's order.
     public var tangents: [[Float]]
 }
 
@@ -22,7 +22,7 @@ public struct Evaluation: Sendable {
     /// - Parameters:
     ///   - tasks: The tasks with their images.
     ///   - base: The pre-trained model.
-    ///   - team: Computes.
+    ///   - team: Computes the passes.
     public init(_ tasks: [EvaluationTask], base: BaseModel, team: PassTeam) async {
         var features: [[Float]] = []
         for task in tasks {
@@ -77,7 +77,7 @@ public struct Evaluation: Sendable {
         return accuracies
     }
 
-    /// The mean of ‖J τ‖² over each task's images: where a vector acts.
+    /// The mean of ‖J τ‖² over each task's images: it shows on which tasks a vector acts.
     ///
     /// Source: the task-localisation score of the paper's section 5.
     public func localisation(_ response: LinearResponse) -> [Double] {
@@ -91,7 +91,7 @@ public struct Evaluation: Sendable {
     /// - Parameters:
     ///   - index: The task.
     ///   - taskVector: τ.
-    ///   - isLinear: Whether the vector acts through f(x, θ0) + J τ, and not through f(x, θ0 + τ).
+    ///   - isLinear: Whether the vector acts through f(x, θ0) + J τ. Otherwise it acts through f(x, θ0 + τ).
     /// - Returns: 0 to 100.
     public func ownAccuracy(ofTask index: Int, _ taskVector: [Float], isLinear: Bool = true) async -> Double {
         let alone = Evaluation([tasks[index]], base: base, team: team, baseFeatures: [baseFeatures[index]])
@@ -100,12 +100,12 @@ public struct Evaluation: Sendable {
             : await alone.nonlinearAccuracies(taskVector)[0]
     }
 
-    /// How often f + α_1 J τ_1 + α_2 J τ_2 and f + α_i J τ_i disagree about the class: the mean over both tasks.
+    /// How often f + α_1 J τ_1 + α_2 J τ_2 and f + α_i J τ_i predict different classes: the mean over both tasks.
     ///
-    /// Source: Ortiz-Jimenez et al. 2023, the weight disentanglement error ξ(α1, α2), halved so that it lies in 0...1.
+    /// Source: Ortiz-Jimenez et al. 2023, the weight disentanglement error ξ(α1, α2), halved so that it is in 0...1.
     ///
     /// - Parameters:
-    ///   - first: The first task's index, its own response and its scale.
+    ///   - first: The first task's index, its response and its scale.
     ///   - second: The second task's.
     /// - Returns: Between 0 and 1.
     public func disentanglementError(

@@ -1,6 +1,6 @@
 import ReferenceModel
 
-/// One task's images, embedded, with what turns features into classes.
+/// One task's embedded images, with the head that classifies features.
 public struct EvaluationTask: Sendable {
     /// The task's name.
     public let name: String
@@ -15,9 +15,9 @@ public struct EvaluationTask: Sendable {
     ///
     /// - Parameters:
     ///   - name: The task's name.
-    ///   - head: Its head.
-    ///   - images: The images; every label must be below the head's number of classes.
-    ///   - base: Embeds them.
+    ///   - head: The task's head.
+    ///   - images: The images. Every label must be below the head's number of classes.
+    ///   - base: The model that embeds the images.
     /// - Throws: ``LaboratoryError/usage(_:)`` for a label outside the head's classes.
     public init(name: String, head: ClassHead, images: ImageSet, base: BaseModel) throws(LaboratoryError) {
         guard images.labels.allSatisfy({ 0..<Int32(head.classCount) ~= $0 }) else {

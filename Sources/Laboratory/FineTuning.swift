@@ -1,4 +1,4 @@
-/// What a training gave.
+/// The result of a training.
 public struct FineTunedVector: Sendable {
     /// τ, in the layout's order.
     public let taskVector: [Float]
@@ -10,10 +10,10 @@ public struct FineTunedVector: Sendable {
 
 /// Trains the task vector of one task.
 ///
-/// Batches are epochs of a seeded shuffle. The result depends on the seed, the recipe and the data only, not on the
-/// number of threads: gradients of fixed shards are added in their order.
+/// Each epoch is a seeded shuffle, cut into batches. The result depends on the seed, the recipe and the data, not on
+/// the number of threads: gradients of fixed shards are added in order.
 public struct FineTuning: Sendable {
-    /// The task's name, for errors and for the seed's purpose.
+    /// The task's name, for errors and for the purpose of the seed.
     public let task: String
     /// The pre-trained model.
     public let base: BaseModel
@@ -25,7 +25,7 @@ public struct FineTuning: Sendable {
     public let labels: [Int32]
     /// How to train.
     public let recipe: FineTuningRecipe
-    /// What keeps the vector from disturbing other tasks.
+    /// The penalty that keeps the vector from disturbing other tasks.
     public let penalty: TrainingPenalty
     /// The study's seed.
     public let seed: Int
@@ -39,7 +39,7 @@ public struct FineTuning: Sendable {
     ///   - tokens: `[samples, positions, width]`, from the base's embedding.
     ///   - labels: `[samples]`, each below the head's number of classes.
     ///   - recipe: How to train.
-    ///   - penalty: What keeps the vector from disturbing other tasks.
+    ///   - penalty: The penalty that keeps the vector from disturbing other tasks.
     ///   - seed: The study's seed.
     public init(
         task: String, base: BaseModel, head: ClassHead, tokens: [Float], labels: [Int32], recipe: FineTuningRecipe,
@@ -58,9 +58,9 @@ public struct FineTuning: Sendable {
     /// Trains.
     ///
     /// - Parameters:
-    ///   - team: Computes the steps.
+    ///   - team: Computes the passes.
     ///   - progress: Called after each step with the number of steps done.
-    /// - Returns: The task vector with the course of its loss.
+    /// - Returns: The task vector and the losses.
     /// - Throws: ``LaboratoryError/diverged(task:step:stepCount:learningRate:beta:)`` when a loss, or the last step's
     ///   vector, is not finite, or `CancellationError`.
     public func run(
@@ -75,7 +75,7 @@ public struct FineTuning: Sendable {
         for number in 0..<recipe.stepCount {
             try Task.checkCancellation()
             let loss = await step.take(number, samples: batches.next())
-            // After the last step there is no further loss that would tell.
+            // After the last step no loss would show the fault.
             guard loss.isFinite, number + 1 < recipe.stepCount || step.vector.allSatisfy(\.isFinite) else {
                 throw LaboratoryError.diverged(
                     task: task, step: number + 1, stepCount: recipe.stepCount, learningRate: recipe.learningRate,
@@ -103,7 +103,7 @@ struct BatchOrder: Sendable {
         self.batchSize = min(batchSize, sampleCount)
     }
 
-    /// The next batch's samples; what remains of an epoch and is smaller than a batch is dropped.
+    /// The next batch's samples; a rest of an epoch that is smaller than a batch is dropped.
     mutating func next() -> [Int] {
         if position + batchSize > order.count {
             order.shuffle(using: &random)

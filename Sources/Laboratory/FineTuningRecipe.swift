@@ -1,8 +1,8 @@
 import Foundation
 
-/// How a task vector is trained: AdamW without weight decay, a cosine to 0 with a linear warm-up.
+/// How a task vector is trained: AdamW without weight decay; a linear warm-up, then a cosine to 0.
 public struct FineTuningRecipe: Equatable, Hashable, Sendable, Codable {
-    /// Through what the loss sees the task vector.
+    /// The model through which the task vector enters the loss.
     public enum Regime: String, Sendable, Codable, CaseIterable {
         /// f(x, θ0) + J τ: the model's first-order expansion at the base.
         case linear
@@ -10,11 +10,11 @@ public struct FineTuningRecipe: Equatable, Hashable, Sendable, Codable {
         case nonlinear
     }
 
-    /// Through what the loss sees the task vector.
+    /// The model through which the task vector enters the loss.
     public var regime: Regime
     /// Number of steps.
     public var stepCount: Int
-    /// Samples of a step.
+    /// Samples in a step.
     public var batchSize: Int
     /// The largest learning rate.
     public var learningRate: Double
@@ -22,19 +22,19 @@ public struct FineTuningRecipe: Equatable, Hashable, Sendable, Codable {
     public var warmUpShare: Double
     /// β: the penalty's weight beside the cross-entropy.
     public var beta: Double
-    /// The penalty's gradient enters every so many steps, times as many.
+    /// The penalty's gradient enters once in this number of steps, multiplied by the number.
     public var penaltyInterval: Int
 
-    /// A recipe; the defaults are the ones of the study.
+    /// A recipe; the defaults are those of the study.
     ///
     /// - Parameters:
-    ///   - regime: Through what the loss sees the task vector.
+    ///   - regime: The model through which the task vector enters the loss.
     ///   - stepCount: Number of steps.
-    ///   - batchSize: Samples of a step.
+    ///   - batchSize: Samples in a step.
     ///   - learningRate: The largest learning rate; nil for 1e-3, and 5e-4 for the non-linear regime.
     ///   - warmUpShare: The share of the steps during which the learning rate rises.
     ///   - beta: β.
-    ///   - penaltyInterval: The penalty enters every so many steps.
+    ///   - penaltyInterval: The number of steps from one penalty gradient to the next.
     public init(
         regime: Regime = .linear, stepCount: Int = 200, batchSize: Int = 64, learningRate: Double? = nil,
         warmUpShare: Double = 0.1, beta: Double = 0, penaltyInterval: Int = 1

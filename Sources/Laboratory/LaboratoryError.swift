@@ -4,9 +4,9 @@ public import ReferenceModel
 public import Safetensors
 public import SystemPackage
 
-/// What stops an experiment, for the person who runs it.
+/// Why an experiment stops, for the person who runs it.
 public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// A file that is no safetensors file, or could not be read or written.
+    /// A file that is not a safetensors file, or could not be read or written.
     case safetensors(SafetensorsError)
     /// A factor or regularizer file that breaks its format.
     case jobFile(JobFileError)
@@ -28,11 +28,11 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
     case notFinite(file: FilePath, tensor: String, element: Int)
     /// A regularizer that leaves out another task.
     case otherTarget(file: FilePath, target: String, task: String)
-    /// A loss that is no number any more.
+    /// A loss that is not a number.
     case diverged(task: String, step: Int, stepCount: Int, learningRate: Double, beta: Double)
     /// A capture that cannot be made.
     case invalidCapture(task: String, problem: String)
-    /// A file that another version wrote.
+    /// A file of another version.
     case otherFormat(file: FilePath, FormatProblem)
     /// A report of the daemon that lacks what the study needs.
     case invalidReport(file: FilePath, problem: String)
@@ -89,7 +89,7 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
     }
 }
 
-/// Carries a safetensors error as one of the lab's.
+/// Runs a body and makes its safetensors error into one of the lab's.
 func reading<Value>(_ body: () throws(SafetensorsError) -> Value) throws(LaboratoryError) -> Value {
     do { return try body() } catch { throw .safetensors(error) }
 }

@@ -16,12 +16,12 @@ actor PassLane {
     func perform<Result: Sendable>(_ body: @Sendable (inout ShardWorkspace) -> Result) -> Result { body(&workspace) }
 }
 
-/// Passes that share a batch: each computes some of its shards on a thread of its own.
+/// Passes that share a batch; each computes some of the shards on a thread of its own.
 ///
-/// A shard is a fixed number of samples, whatever the number of threads, and what shards give is put together in their
-/// order: a result depends on the batch and not on the machine's cores.
+/// A shard has a fixed number of samples, whatever the number of threads. The results of shards are combined in order.
+/// So a result depends on the batch and not on the machine's cores.
 public struct PassTeam: Sendable {
-    /// Samples of a shard.
+    /// The number of samples in a shard.
     public static let shardSampleCount = 16
 
     /// The parameters' places.
@@ -43,9 +43,9 @@ public struct PassTeam: Sendable {
     /// Runs a body once for each shard.
     ///
     /// - Parameters:
-    ///   - count: Number of samples, cut into shards; the last may be smaller.
-    ///   - body: Receives a workspace whose buffers hold anything, the shard's index and its samples.
-    /// - Returns: What the body returned, in the shards' order.
+    ///   - count: Number of samples. They are cut into shards; the last one may be smaller.
+    ///   - body: Receives a workspace with arbitrary buffer contents, the shard's index and its samples.
+    /// - Returns: The results of the body, in the shards' order.
     func map<Result: Sendable>(
         _ count: Int, _ body: @escaping @Sendable (inout ShardWorkspace, _ shard: Int, Range<Int>) -> Result
     ) async -> [Result] {
@@ -69,13 +69,13 @@ public struct PassTeam: Sendable {
         }
     }
 
-    /// Runs a body once for each shard, for what it does; the first failure ends the other threads at their next shard.
+    /// Runs a body once for each shard, for its effect; the first failure stops the other threads at their next shard.
     ///
     /// - Parameters:
-    ///   - count: Number of samples, cut into shards as in ``map(_:_:)``.
-    ///   - body: Receives a pass whose buffers hold anything, and its samples.
-    /// - Throws: What a body threw, or ``LaboratoryError/interrupted`` in a cancelled task; some shards were then not
-    ///   run.
+    ///   - count: Number of samples. They are cut into shards as in ``map(_:_:)``.
+    ///   - body: Receives a pass with arbitrary buffer contents, and its samples.
+    /// - Throws: What a body threw, or ``LaboratoryError/interrupted`` in a cancelled task. Some shards may then not
+    ///   have run.
     func forEachShard(
         _ count: Int,
         _ body: @escaping @Sendable (inout TransformerPass, Range<Int>) throws(LaboratoryError) -> Void
@@ -104,14 +104,14 @@ public struct PassTeam: Sendable {
         if let failure { throw failure }
     }
 
-    /// Features, or J τ, of many samples.
+    /// Computes the features, and J τ if asked for, of many samples.
     ///
     /// - Parameters:
     ///   - tokens: `[samples, positions, width]`.
     ///   - count: Number of samples.
     ///   - parameters: θ.
-    ///   - direction: τ for J τ beside the features; nil for the features alone.
-    /// - Returns: `[samples, features]` each; J τ is empty without a direction.
+    ///   - direction: τ, to compute J τ too; nil for the features alone.
+    /// - Returns: `[samples, features]` each. J τ is empty without a direction.
     public func features(
         of tokens: [Float], count: Int, at parameters: [Float], along direction: [Float]? = nil
     ) async -> (features: [Float], tangents: [Float]) {

@@ -1,11 +1,12 @@
 import ReferenceModel
 
-/// How long a penalty's gradient takes for more and more tasks: flat for the accumulated form, linear for the per-task
-/// form.
+/// Measures the time of a penalty's gradient by the number of tasks.
+///
+/// It is constant for the accumulated form, and linear for the per-task form.
 public enum PenaltyCostMeasurement {
-    /// The cost for one number of tasks; microseconds of one evaluation on one thread.
+    /// The cost for one number of tasks, in microseconds for one evaluation on one thread.
     public struct Cost: Equatable, Sendable {
-        /// Tasks of the job; each is protected against the others.
+        /// The tasks of the job; each is protected against the others.
         public let taskCount: Int
         /// Equation 8.
         public fileprivate(set) var accumulatedMicroseconds = Double.infinity
@@ -15,20 +16,21 @@ public enum PenaltyCostMeasurement {
         public fileprivate(set) var perTaskMicroseconds = Double.infinity
     }
 
-    /// What the figures show.
+    /// The numbers of tasks in the figures.
     public static let taskCounts = [2, 4, 8, 16, 32, 64]
 
-    /// Times the gradient for a model.
+    /// Measures the time of the gradient for a model.
     ///
     /// - Parameters:
-    ///   - base: The model whose layers the factors have; factors are synthetic, their values do not matter.
+    ///   - base: The model whose layer sizes the factors have. The factors are synthetic, because their values do not
+    ///     matter.
     ///   - taskCounts: The numbers of tasks, each at least 2.
-    ///   - repetitions: How often each is timed.
-    /// - Returns: One entry for each number of tasks, the best of several repetitions, interleaved.
+    ///   - repetitions: The number of repetitions of each measurement.
+    /// - Returns: One entry for each number of tasks: the best of several interleaved repetitions.
     public static func run(
         _ base: BaseModel, taskCounts: [Int] = taskCounts, repetitions: Int = 15
     ) -> [Cost] {
-        // The factors of the tasks that a penalty sums: all but the one that is trained.
+        // A penalty sums the factors of all tasks but the trained one.
         let perTask = taskCounts.map { CurvaturePenalty.synthetic(base.layout, taskCount: $0 - 1) }
         let accumulated = perTask.map { $0.accumulated(termCount: 1) }
         let optimal = perTask.map { $0.accumulated(termCount: 2) }

@@ -1,6 +1,6 @@
 import Lanes
 
-/// Evaluates a curvature or diagonal penalty on a thread of its own, beside the passes over the batch.
+/// Evaluates a curvature or diagonal penalty on a thread of its own, in parallel with the batch's passes.
 actor PenaltyLane {
     private let lane = Lane("penalty")
     private let penalty: TrainingPenalty
@@ -14,7 +14,7 @@ actor PenaltyLane {
         gradient = [Float](repeating: 0, count: count)
     }
 
-    /// scale · ∇Ω(τ); nothing for the penalties that are taken from samples.
+    /// scale · ∇Ω(τ); empty for penalties that are computed from samples.
     func gradient(at vector: [Float], scale: Float) -> [Float] {
         switch penalty {
         case .none, .jacobian: return []

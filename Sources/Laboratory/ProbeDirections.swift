@@ -1,6 +1,6 @@
-/// The probes of some samples: ε of each, one probe after the other.
+/// The probes of some samples: one ε for each sample, one probe after the other.
 struct ProbeDirections: Sendable {
-    /// Of each sample: where its numbers come from, or nothing for exact probes.
+    /// The random sequence of each sample; empty for exact probes.
     private var sequences: [SeededRandom]
     private let sampleCount: Int
     private let featureWidth: Int
@@ -8,8 +8,8 @@ struct ProbeDirections: Sendable {
 
     /// The probes of a shard.
     ///
-    /// A sample's numbers depend on the seed, the task and the sample: neither on what else is captured nor on how many
-    /// probes there are, of which fewer are the first of more.
+    /// A sample's numbers depend only on the seed, the task and the sample. They do not depend on other captures. A
+    /// smaller number of probes gives the first ones of a larger number.
     ///
     /// - Parameters:
     ///   - settings: Probes and seed.
@@ -28,9 +28,9 @@ struct ProbeDirections: Sendable {
 
     /// Writes the next probe of every sample, `[samples, features]`.
     ///
-    /// An exact probe is √C times a basis vector. Factors are divided by M, which is C here, so that
-    /// 1/M Σ_m (√C g_m)(√C g_m)ᵀ is the sum over the basis, as DESIGN section 2.1 has it: the file reads like one with
-    /// C sampled probes, and `exact_probes` stays false.
+    /// An exact probe is √C times a basis vector. Factors are divided by M, which is C here. So 1/M Σ_m (√C g_m)(√C
+    /// g_m)ᵀ is the sum over the basis, as in DESIGN section 2.1. The file reads like one with C sampled probes, and
+    /// `exact_probes` stays false.
     mutating func next(into direction: inout [Float]) {
         if sequences.isEmpty {
             for index in 0..<sampleCount * featureWidth {

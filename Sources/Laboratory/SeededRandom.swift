@@ -11,7 +11,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
     ///
     /// - Parameters:
     ///   - seed: The study's seed.
-    ///   - purpose: What the numbers are for ("batches of fashion"), so that no two purposes share a sequence.
+    ///   - purpose: The use of the numbers ("batches of fashion"), so that no two purposes share a sequence.
     public init(seed: Int, purpose: String) {
         // FNV-1a over the purpose, mixed with the seed.
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325

@@ -1,11 +1,11 @@
 public import ReferenceModel
 import RowKernels
 
-/// The buffers of one thread that computes shards: a pass, and a gradient for each shard that it is given.
+/// The buffers of one thread that computes shards: a pass, and a gradient for each of its shards.
 public struct ShardWorkspace: Sendable {
-    /// The pass; holds the shard's samples after ``load(_:from:)``.
+    /// The pass; it holds the shard's samples after ``load(_:from:)``.
     public var pass: TransformerPass
-    /// One gradient a shard, so that those of a step stand side by side until they are added in order.
+    /// One gradient for each shard; the gradients of a step are kept until they are added in order.
     private var gradients: [Int: [Float]] = [:]
     private var logits: [Float] = []
     private var featureGradient: [Float]
@@ -15,10 +15,10 @@ public struct ShardWorkspace: Sendable {
         featureGradient = [Float](repeating: 0, count: sampleCapacity * layout.shape.featureWidth)
     }
 
-    /// Copies the shard's samples in.
+    /// Loads the shard's samples.
     ///
     /// - Parameters:
-    ///   - samples: Which ones.
+    ///   - samples: The samples' numbers.
     ///   - tokens: `[all samples, positions, width]`.
     public mutating func load(_ samples: some Collection<Int>, from tokens: [Float]) {
         pass.load(samples, from: tokens)
@@ -26,11 +26,11 @@ public struct ShardWorkspace: Sendable {
 
     /// Prepares the cotangent of the cross-entropy.
     ///
-    /// - Parameters:
+    /// - head: The head that computes the logits.
     ///   - head: Gives the logits.
     ///   - labels: `[samples]`.
-    ///   - includingTangent: Whether the logits are those of f + J τ.
-    ///   - scale: Of the gradient.
+    ///   - includingTangent: Whether to take the logits of f + J τ.
+    ///   - scale: Factor of the gradient.
     /// - Returns: The sum of the samples' cross-entropies.
     mutating func setLossGradient(
         _ head: ClassHead, labels: [Int32], includingTangent: Bool, scale: Float
@@ -60,9 +60,9 @@ public struct ShardWorkspace: Sendable {
     /// Jᵀ of the prepared cotangent.
     ///
     /// - Parameters:
-    ///   - parameters: Where the derivative is taken.
-    ///   - shard: Whose buffer holds it; it is written again when the same shard comes next and nobody reads it then.
-    /// - Returns: In the layout's order.
+    ///   - parameters: The point of the derivative.
+    ///   - shard: The shard whose buffer holds the gradient. The same shard's next gradient overwrites it.
+    /// - Returns: The gradient, in the layout's order.
     mutating func parameterGradient(_ parameters: [Float], shard: Int) -> [Float] {
         var gradient = gradients.removeValue(forKey: shard) ?? [Float](repeating: 0, count: pass.layout.count)
         for index in gradient.indices { gradient[index] = 0 }

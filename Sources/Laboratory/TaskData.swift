@@ -20,7 +20,7 @@ public struct ImageSet: Equatable, Sendable {
 
 /// The data of all tasks: `<task>.<split>.x`, `[samples, 28, 28]` U8, and `<task>.<split>.y`, `[samples]` U8.
 public struct TaskData: Sendable {
-    /// Which images.
+    /// The split of the images.
     public enum Split: String, CaseIterable, Sendable {
         /// For fine-tuning and factors.
         case train
@@ -30,7 +30,7 @@ public struct TaskData: Sendable {
         case test
     }
 
-    /// The file's tasks, in its own order where the metadata gives one, else by name.
+    /// The file's tasks, in the order of the metadata if it has one, else by name.
     public let tasks: [String]
     private let file: SafetensorsFile
 
@@ -40,7 +40,7 @@ public struct TaskData: Sendable {
         let file = try reading { () throws(SafetensorsError) in try SafetensorsFile(opening: path) }
         self.file = file
         let found = Set(file.header.tensors.compactMap { Self.task(ofTensor: $0.name) })
-        // A task's name becomes the name of files.
+        // A task's name becomes part of file names.
         if let odd = found.first(where: { $0.hasPrefix(".") || $0.contains(where: { "/\\\0".contains($0) }) }) {
             throw .invalidData(
                 file: path, tensor: "\(odd).train.x",
@@ -57,7 +57,7 @@ public struct TaskData: Sendable {
         tasks = order + found.subtracting(order).sorted()
     }
 
-    /// The images of a task.
+    /// Reads the images of a task.
     ///
     /// - Throws: ``LaboratoryError/missingTask(file:task:present:)``, or
     ///   ``LaboratoryError/invalidData(file:tensor:problem:)`` for another shape, type or number of labels.
@@ -82,7 +82,7 @@ public struct TaskData: Sendable {
         return try reading { () throws(SafetensorsError) in try file.bytes(of: name, count: tensor.byteCount) }
     }
 
-    /// `<task>` of `<task>.<split>.x` and `.y`; nil for every other tensor.
+    /// Takes `<task>` from `<task>.<split>.x` or `.y`; nil for every other tensor.
     private static func task(ofTensor name: String) -> String? {
         for suffix in Split.allCases.flatMap({ [".\($0.rawValue).x", ".\($0.rawValue).y"] })
         where name.hasSuffix(suffix) && name.count > suffix.count {

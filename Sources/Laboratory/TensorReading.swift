@@ -3,7 +3,7 @@ import Safetensors
 import SystemPackage
 
 extension SafetensorsFile {
-    /// A floating-point tensor in fp32, checked for its shape.
+    /// Reads a floating-point tensor in fp32 and checks its shape.
     ///
     /// - Throws: ``LaboratoryError/notFinite(file:tensor:element:)``,
     ///   ``LaboratoryError/otherArchitecture(file:tensor:found:expected:)`` for a missing tensor, another shape

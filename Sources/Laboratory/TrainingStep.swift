@@ -1,7 +1,7 @@
 import ReferenceModel
 import RowKernels
 
-/// One training's state between steps: the task vector, the optimiser's means, and every buffer of a step.
+/// The state of a training between steps: the task vector, the optimiser's means, and every buffer of a step.
 struct TrainingStep: Sendable {
     private let training: FineTuning
     private let team: PassTeam
@@ -40,14 +40,14 @@ struct TrainingStep: Sendable {
     /// - Returns: The batch's mean cross-entropy before the step.
     mutating func take(_ number: Int, samples: [Int]) async -> Double {
         let loss = await computeGradient(number, samples)
-        // Only here, where no pass holds τ any more, can it be changed in place.
+        // Only here no pass holds τ, so it can be changed in place.
         RowKernels.adamStep(
             &vector, mean: &mean, square: &square, gradient: gradient,
             step: AdamStep(number: number + 1, learningRate: training.recipe.learningRate(atStep: number)))
         return loss
     }
 
-    /// The whole gradient of a step, penalty included; returns the batch's mean cross-entropy.
+    /// Computes the whole gradient of a step, penalty included; returns the batch's mean cross-entropy.
     private mutating func computeGradient(_ number: Int, _ samples: [Int]) async -> Double {
         let recipe = training.recipe
         let penalized = recipe.beta > 0 && number.isMultiple(of: recipe.penaltyInterval)
@@ -90,7 +90,7 @@ struct TrainingStep: Sendable {
         return loss / Double(samples.count)
     }
 
-    /// Adds scale · ∇ mean ‖J τ‖² over other tasks' samples.
+    /// Adds scale · ∇ mean ‖J τ‖² over the samples of other tasks.
     private mutating func addJacobianGradient(of tokens: [Float], _ samples: [Int], scale: Float) async {
         let (parameters, direction) = (training.base.parameters, vector)
         let factor = 2 * scale / Float(samples.count)

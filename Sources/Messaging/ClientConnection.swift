@@ -2,7 +2,7 @@ public import Keys
 public import WireProtocol
 public import ZeroMQ
 
-/// A client's side: requests and their replies, one at a time.
+/// The client's side of a connection: one request and its reply at a time.
 public actor ClientConnection {
     private let link: DealerLink
     private var requests: UInt64 = 0
@@ -26,7 +26,7 @@ public actor ClientConnection {
             link: try await DealerLink.connect(to: endpoint, keys: keys, linger: .zero, context: context))
     }
 
-    /// Asks again when the connection breaks, and gives up when the keys do not fit.
+    /// Asks again when the connection breaks, and fails when the keys do not match.
     private static func watch(_ link: DealerLink, askAgain: () async throws(MessagingError) -> Void)
         async throws(MessagingError)
     {
@@ -37,11 +37,11 @@ public actor ClientConnection {
             case .disconnected: try await askAgain()
             case .handshakeSucceeded: lost = 0
             case .handshakeFailed(_, .connectionLost) where link.usesKeys:
-                // One may be lost when a coordinator ends; a wrong server key loses all of them. Without keys it is
-                // the network that breaks off, and may be better in a moment.
+                // A coordinator that ends may cost one connection; a wrong server key costs every connection. Without
+                // keys the network is the cause, and it may recover.
                 if lost == 0 { firstLoss = .now }
                 lost += 1
-                // A coordinator with too many connections loses some, too, and has room in a moment.
+                // A coordinator with too many connections ends some too, and soon has room.
                 if lost >= 3, ContinuousClock.now - firstLoss >= .seconds(2) {
                     throw .handshakeFailed(endpoint: link.endpoint)
                 }
@@ -50,20 +50,20 @@ public actor ClientConnection {
         }
     }
 
-    /// Asks and waits for the answer.
+    /// Sends a request and waits for its answer.
     ///
-    /// When the connection breaks meanwhile the question is asked again, since it or its answer may be lost: every
-    /// request may come twice.
+    /// When the connection breaks, the request is sent again, because it or its answer may be lost. So every request
+    /// may arrive twice.
     ///
     /// - Parameters:
-    ///   - request: What to ask.
-    ///   - timeout: How long to wait, for all of it together: connecting, sending, the answer.
-    ///   - onProgress: Told what is done for an answer that takes long; the time goes on.
-    /// - Returns: The reply, with the bytes that belong to it.
+    ///   - request: The request.
+    ///   - timeout: The time for connecting, sending and the answer together.
+    ///   - onProgress: Receives the progress of a slow answer. The timeout keeps running.
+    /// - Returns: The reply and the bytes that belong to it.
     /// - Throws: ``MessagingError/unreachable(endpoint:waited:)`` when no answer comes in time,
     ///   ``MessagingError/refused(endpoint:message:)`` for a peer of another version,
     ///   ``MessagingError/keyRefused(endpoint:)`` or ``MessagingError/handshakeFailed(endpoint:)`` for keys that do not
-    ///   fit.
+    ///   match.
     public func ask(
         _ request: ClientRequest, timeout: Duration, onProgress: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws(MessagingError) -> (reply: ClientReply, payload: Frame?) {
@@ -73,7 +73,8 @@ public actor ClientConnection {
         do {
             return try await withThrowingTaskGroup(of: (ClientReply, Frame?)?.self) { group in
                 group.addTask {
-                    // Within the time too: a queue may be full, or a connection never stand.
+                    // The timeout covers this wait too: the queue may be full, or the connection may never be
+                    // established.
                     try await link.send(.request(number, request))
                     while true {
                         let (message, payload) = try await link.receive(isStrict: true)
@@ -87,11 +88,11 @@ public actor ClientConnection {
                     return nil
                 }
                 group.addTask {
-                    // The only reader of the link's events: whoever reads one takes it from all others.
+                    // The only reader of the link's events: an event that one reader takes is lost for all others.
                     try await Self.watch(link) { () throws(MessagingError) in
                         try await link.send(.request(number, request))
                     }
-                    // Closed or cancelled: the others tell which.
+                    // The channel is closed or the task cancelled. The other tasks report which.
                     try? await Task.sleep(for: timeout)
                     return nil
                 }
@@ -108,7 +109,7 @@ public actor ClientConnection {
         }
     }
 
-    /// Closes the connection; a question without an answer is dropped.
+    /// Closes the connection and drops a question without an answer.
     public func close() async {
         await link.channel.close(flushingFor: .zero)
     }

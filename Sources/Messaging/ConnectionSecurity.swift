@@ -2,13 +2,13 @@ import Keys
 import ZeroMQ
 
 extension SocketOptions {
-    /// Encrypts a router's connections and lets in authorized keys only.
+    /// Encrypts a router's connections and accepts authorized keys only.
     ///
     /// - Parameters:
-    ///   - keys: The coordinator's pair, and who may connect.
+    ///   - keys: The coordinator's key pair and the authorized keys.
     ///   - context: The process's context.
-    ///   - onUnknownKey: Told of every key that was refused; it must not block.
-    /// - Returns: What lets keys in, once it runs.
+    ///   - onUnknownKey: Receives every refused key. It must not block.
+    /// - Returns: The authenticator. It must run before any key is accepted.
     /// - Throws: `ZeroMQError` when the context has an authenticator already.
     mutating func protect(
         with keys: CoordinatorKeys, context: Context, onUnknownKey: @escaping @Sendable (CurvePublicKey) -> Void

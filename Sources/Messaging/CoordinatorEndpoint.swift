@@ -3,31 +3,32 @@ import Synchronization
 public import WireProtocol
 public import ZeroMQ
 
-/// The coordinator's side: one router that all workers and clients talk to.
+/// The coordinator's side: one router for all workers and clients.
 ///
-/// ``limits`` bounds what peers can make it hold, each peer and all together:
-/// - What they sent and nobody has read, messages without end included. A peer beyond it loses its connection.
-/// - What was sent to them and they do not take. More is dropped; a peer that takes nothing for half a minute loses its
+/// ``limits`` bounds what peers can make the coordinator hold, for each peer and for all together:
+/// - Bytes that they sent and nobody has read, unfinished messages included. A peer above the bound loses its
 ///   connection.
+/// - Bytes that were sent to them and that they do not take. More bytes are dropped; a peer that takes nothing for half
+///   a minute loses its connection.
 ///
-/// Bytes that are no message are refused; a peer that goes on sending them loses its connection.
+/// Bytes that are not a message are refused. A peer that keeps sending them loses its connection.
 ///
-/// A peer is a connection: the router names each, and never two alike. So nothing that is sent to a worker can reach
-/// somebody who claims its name; who a connection belongs to, its greeting says.
+/// A peer is a connection. The router gives each connection a name of its own. So nothing that is sent to a worker can
+/// reach another peer that claims the worker's name. The greeting says which worker a connection belongs to.
 public final class CoordinatorEndpoint: Sendable {
-    /// What came from a peer.
+    /// Something that arrived from a peer.
     public enum Arrival: Sendable {
-        /// A message, and the bytes that belong to it.
+        /// A message and the bytes that belong to it.
         case message(WireMessage, payload: Frame?, from: RoutingIdentity)
-        /// Something that is not taken in; the peer was told so.
+        /// Something that was refused; the peer was told.
         case refused(RoutingIdentity, Refusal)
     }
 
-    /// Why something was not taken in.
+    /// Why something was refused.
     public struct Refusal: Equatable, Sendable, CustomStringConvertible {
-        /// The sentence that the peer was told.
+        /// The sentence that was sent to the peer.
         public let description: String
-        /// Whether the log should have it: each peer's is news once a minute.
+        /// Whether the log should have it: at most once a minute for each peer.
         public let isNews: Bool
     }
 
@@ -41,20 +42,20 @@ public final class CoordinatorEndpoint: Sendable {
     private let unsendable = Mutex<UInt64>(0)
     private let onRenewal: @Sendable (UInt64) -> Void
     private let unheard: UnheardNews
-    /// Peers to whom something could not be delivered, since their connection has ended.
+    /// Peers that have ended their connection, so that a message could not be delivered.
     public let unreachablePeers: AsyncStream<RoutingIdentity>
     private let unreachableSink: AsyncStream<RoutingIdentity>.Continuation
     private let conduct = Mutex(PeerConduct())
     private let refusals = Mutex(NewsFilter())
     private let floods = Mutex(NewsFilter())
 
-    /// Where it listens, with the port that the kernel chose.
+    /// The endpoint where it listens, with the port that the kernel chose.
     public var endpoint: Endpoint { channel.endpoint }
 
-    /// What it takes from a peer, and holds for all of them.
+    /// The limits for one peer and for all peers.
     ///
-    /// Who keeps to the protocol has less waiting than the bounds of a peer, however long nobody reads: transfers have
-    /// credit, a client awaits its answers, and signs of life are one or two a second.
+    /// A peer that keeps to the protocol stays below the bounds of a peer, even when nobody reads for long: transfers
+    /// have credit, a client waits for its answers, and a worker sends one or two heartbeats a second.
     public static let limits: ChannelLimits = {
         var limits = ChannelLimits()
         limits.outboundMessages = 4096
@@ -65,13 +66,14 @@ public final class CoordinatorEndpoint: Sendable {
         return limits
     }()
 
-    /// How its socket behaves, keys aside.
+    /// The options of the socket, without keys.
     ///
-    /// Messages that were received wait in the channel only, never in libzmq: it would stop to read from their peer,
-    /// and when such a connection breaks it ends the process (libzmq issue 4364).
+    /// Received messages wait in the channel only, never in libzmq. If they waited there, libzmq would stop reading
+    /// from their peer. When such a connection breaks, libzmq ends the process (libzmq issue 4364).
     static let options: SocketOptions = {
         var options = SocketOptions()
-        // Many peers each hold little: credit bounds what is under way, this bounds what a dead peer leaves behind.
+        // Each of many peers holds little: credit bounds the transfers, and this limit bounds what a dead peer leaves
+        // behind.
         options.sendHighWaterMark = 1024
         options.receiveHighWaterMark = nil
         return options
@@ -95,21 +97,22 @@ public final class CoordinatorEndpoint: Sendable {
     /// Listens at an endpoint.
     ///
     /// - Parameters:
-    ///   - endpoint: Where; port 0 lets the kernel choose.
+    ///   - endpoint: The endpoint; port 0 lets the kernel choose.
     ///   - context: The process's context.
-    ///   - keys: The coordinator's pair and who may connect; needed where other machines reach the endpoint.
-    ///   - claimPeriod: How long a worker's name stays its own after its last message.
-    ///   - limits: What it takes from peers and holds for them.
-    ///   - onUnknownKey: Told of a key that was refused, once a minute at most.
-    ///   - onFlood: Told of a host whose connection was ended because it sent more bytes than are held for it, once a
-    ///     minute at most.
-    ///   - onUnsendable: Told of each message that was too large to be sent, and to whom.
-    ///   - onUnheard: Told of connections that ended before a message came by them, so before a key was proved where
-    ///     keys are asked for: once a minute at most, all since the last time.
-    ///   - onRenewal: Told that all connections were ended, since some that claimed taken names had left so many bytes.
-    /// - Returns: An endpoint that listens; until ``guardConnections()`` runs, nobody with keys gets in.
-    /// - Throws: ``MessagingError/unprotectedEndpoint(endpoint:)`` for an endpoint that other machines reach,
-    ///   ``MessagingError/cannotOpen(endpoint:cause:)`` when it is taken or not permitted.
+    ///   - keys: The coordinator's key pair and the authorized keys; needed when other machines reach the endpoint.
+    ///   - claimPeriod: How long a worker keeps its name after its last message.
+    ///   - limits: The limits for peers.
+    ///   - onUnknownKey: Receives a refused key, at most once a minute.
+    ///   - onFlood: Receives a host whose connection ended because it sent more bytes than the limits allow, at most
+    ///     once a minute.
+    ///   - onUnsendable: Receives each message that was too large to send, and its peer.
+    ///   - onUnheard: Receives the connections that ended before they delivered a message. With keys, they also ended
+    ///     before a key was proved. Called at most once a minute, with all since the last call.
+    ///   - onRenewal: Receives the bytes left by connections that claimed taken names, when all connections ended
+    ///     because of them.
+    /// - Returns: An endpoint that listens. Nobody with keys gets in until ``guardConnections()`` runs.
+    /// - Throws: ``MessagingError/unprotectedEndpoint(endpoint:)`` for an endpoint without keys that other machines
+    ///   reach, ``MessagingError/cannotOpen(endpoint:cause:)`` when it is taken or not permitted.
     public static func bind(
         _ endpoint: Endpoint, context: Context, keys: CoordinatorKeys? = nil, claimPeriod: Duration = .seconds(10),
         limits: ChannelLimits = limits, onUnknownKey: @escaping @Sendable (CurvePublicKey) -> Void = { _ in },
@@ -146,9 +149,9 @@ public final class CoordinatorEndpoint: Sendable {
         }
     }
 
-    /// Lets authorized keys in, and notes messages that break the limits of the socket, until cancelled.
+    /// Accepts authorized keys and notes messages that break the socket's limits, until cancelled.
     ///
-    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)`` when nobody can be let in any more.
+    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)`` when no more peers can be accepted.
     public func guardConnections() async throws(MessagingError) {
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -174,7 +177,7 @@ public final class CoordinatorEndpoint: Sendable {
             default: break
             }
         }
-        // The endpoint is closed: what it received is still read by others, and they decide when all is over.
+        // The endpoint is closed. Other tasks still read what it received, and they decide when everything ends.
         while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
     }
 
@@ -185,7 +188,7 @@ public final class CoordinatorEndpoint: Sendable {
         }
     }
 
-    /// Connections of the last minute that ended before a message came by them.
+    /// Connections that ended in the last minute before they delivered a message.
     public var recentUnheardConnections: Int { unheard.recentCount(at: .now) }
 
     // MARK: - Messages
@@ -216,7 +219,9 @@ public final class CoordinatorEndpoint: Sendable {
         return nil
     }
 
-    /// Tells a peer what it may not; a question gets its answer, anything else ends the conversation.
+    /// Tells a peer that its message is not allowed.
+    ///
+    /// A question gets an answer; any other message ends the conversation.
     private func refuse(
         _ message: WireMessage, of peer: RoutingIdentity, _ objection: (at: String, what: String)
     ) async -> Arrival {
@@ -235,22 +240,22 @@ public final class CoordinatorEndpoint: Sendable {
             isNews: refusals.withLock { $0.isNews("\(peer)", at: .now) })
     }
 
-    /// Tells a peer why it is not talked to any more; with its next message it loses the connection.
+    /// Tells a peer why its messages are no longer accepted; its next message costs it the connection.
     public func end(_ peer: RoutingIdentity, because sentence: String) async {
         await send(.refusal(PeerRefusal(message: sentence)), to: peer)
         conduct.withLock { $0.ban(peer, at: .now) }
     }
 
-    /// Whose peer it is: its key, or the connection where there are no keys.
+    /// The owner of a peer: its key, or the connection when there are no keys.
     public func holder(of peer: RoutingIdentity) -> String { access?.holder(of: peer) ?? "\(peer)" }
 
-    /// What the log calls a peer.
+    /// The peer's name in the log.
     public func name(of peer: RoutingIdentity) -> String { names.name(of: peer) }
 
-    /// Queues a message to a peer; what cannot be delivered is dropped and shows as a peer that is not heard.
+    /// Queues a message to a peer; a message that cannot be delivered is dropped, and the peer counts as not heard.
     ///
-    /// A message that is too large to be one is told to whoever watches; in the place of an answer the peer is told so.
-    ///
+    /// A message that is too large is reported to `onUnsendable`. If it is an answer, the peer is told instead.
+    /// A message that is too large goes to `onUnsendable` instead. If it is an answer, the peer gets an error as its answer.
     /// - Returns: False for a message that is too large.
     @discardableResult
     public func send(_ message: WireMessage, payload: Frame? = nil, to peer: RoutingIdentity) async -> Bool {
@@ -272,22 +277,22 @@ public final class CoordinatorEndpoint: Sendable {
         }
     }
 
-    /// When to read no more from disk: so many bytes wait for one peer, or for all.
+    /// The bounds above which no more is read from disk: bytes that wait for one peer, and for all peers.
     ///
-    /// Above the second, only peers that have taken nearly all of theirs get more. Messages are dropped at higher
-    /// limits.
+    /// Above the second bound, only peers that have taken nearly all of their bytes get more. Messages are dropped only
+    /// at higher limits.
     private static let (roomBytesPerPeer, roomBytes) = (64 << 20, 512 << 20)
 
-    /// Whether a peer takes what it is sent, so that more bytes may follow.
+    /// Whether a peer takes the bytes sent to it, so that more may follow.
     public func hasRoom(for peer: RoutingIdentity) -> Bool {
         let held = channel.heldBytes(for: peer)
         return held.peer <= (held.all <= Self.roomBytes ? Self.roomBytesPerPeer : WireLimits.chunkBytes)
     }
 
-    /// Bytes of a client, and of all clients, above which no more are read for it: workers' room is not theirs.
+    /// Bytes for a client, and for all clients, above which no more are read for it; the workers' room is kept free.
     private static let (bytesPerClient, clientBytes) = (4 << 20, 128 << 20)
 
-    /// Whether a client takes what it is sent, and other clients do too, so that more bytes may follow.
+    /// Whether a client and the other clients take the bytes sent to them, so that more may follow.
     public func roomForClient(_ peer: RoutingIdentity) -> ClientRoom {
         if channel.heldBytes(for: peer).peer > Self.bytesPerClient { return .notTaken }
         return channel.heldBytes { !names.isWorker($0) } > Self.clientBytes ? .crowded : .free
@@ -295,27 +300,27 @@ public final class CoordinatorEndpoint: Sendable {
 
     /// Whether a client may be sent more bytes.
     public enum ClientRoom: Sendable {
-        /// It may.
+        /// More bytes may be sent.
         case free
-        /// It does not take what it was sent.
+        /// The client does not take the bytes that were sent to it.
         case notTaken
-        /// Too much is on its way to other clients; that may be better in a moment.
+        /// Too many bytes are on their way to other clients; that may soon change.
         case crowded
     }
 
-    /// What waits and what went over the socket.
+    /// The messages that wait and the traffic of the socket.
     public var statistics: ChannelStatistics { channel.statistics }
 
     /// How many messages were too large to be sent.
     public var unsendableMessages: UInt64 { unsendable.withLock { $0 } }
 
-    /// Sends what is queued and closes.
+    /// Sends the queued messages and closes.
     public func close() async {
         await channel.close(flushingFor: .seconds(2))
     }
 }
 
-/// Tells of each unknown key once a minute.
+/// Reports each unknown key once a minute.
 private final class UnknownKeyNews: Sendable {
     private let filter = Mutex(NewsFilter())
     private let tell: @Sendable (CurvePublicKey) -> Void

@@ -2,22 +2,22 @@ import Keys
 import WireProtocol
 import ZeroMQ
 
-/// One dealer to a coordinator: what workers and clients have in common.
+/// A dealer that connects to a coordinator; workers and clients share it.
 struct DealerLink: Sendable {
     let channel: MessageChannel
     let endpoint: String
     /// Whether messages are protected by keys.
     let usesKeys: Bool
 
-    /// Starts to connect; the coordinator need not be there yet.
+    /// Starts to connect; the coordinator need not be running yet.
     ///
     /// - Parameters:
     ///   - endpoint: Where the coordinator listens.
     ///   - keys: This side's key and the coordinator's; needed for a coordinator on another machine.
-    ///   - linger: How long the last words may take to leave after closing.
+    ///   - linger: How long the last messages may take to leave after closing.
     ///   - context: The process's context.
     /// - Returns: A link that connects in the background.
-    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)`` for an address that cannot be one,
+    /// - Throws: ``MessagingError/cannotOpen(endpoint:cause:)`` for an address that is not valid,
     ///   ``MessagingError/unprotectedConnection(endpoint:)`` without keys.
     static func connect(
         to endpoint: Endpoint, keys: PeerKeys?, linger: Duration, context: Context
@@ -43,9 +43,9 @@ struct DealerLink: Sendable {
         }
     }
 
-    /// What the end of a handshake means, when trying again on this link is of no use.
+    /// The error for an event after which another attempt on this link cannot succeed.
     ///
-    /// - Parameter event: What happened.
+    /// - Parameter event: The event.
     /// - Returns: The error to end with, or `nil`.
     func failure(after event: ChannelEvent) -> MessagingError? {
         guard case .handshakeFailed(_, let failure) = event else { return nil }
@@ -59,7 +59,7 @@ struct DealerLink: Sendable {
     /// Queues a message.
     ///
     /// - Throws: ``MessagingError/closed(endpoint:)`` when this side has closed;
-    ///   ``MessagingError/transferFailed(what:message:)`` for a message that is too large to be one.
+    ///   ``MessagingError/transferFailed(what:message:)`` for a message that is too large.
     func send(_ message: WireMessage, payload: Frame? = nil) async throws(MessagingError) {
         let frames: Message
         do {
@@ -74,13 +74,14 @@ struct DealerLink: Sendable {
         }
     }
 
-    /// Waits for the next message; bytes that are none are passed over.
+    /// Waits for the next message; bytes that are not a message are ignored.
     ///
-    /// - Parameter isStrict: Whether bytes that are no message end the wait, since this one answer is waited for.
-    /// - Returns: The message, and the bytes that belong to it.
-    /// - Throws: ``MessagingError/transferFailed(what:message:)`` for bytes that are no message, if `isStrict`;
-    ///   ``MessagingError/closed(endpoint:)`` when this side has closed,
-    ///   ``MessagingError/refused(endpoint:message:)`` when the coordinator does not talk to it.
+    /// - Parameter isStrict: Whether bytes that are not a message end the wait. Meant for a caller that waits for one
+    ///   answer.
+    /// - Returns: The message and the bytes that belong to it.
+    /// - Throws: ``MessagingError/transferFailed(what:message:)`` for bytes that are not a message, if `isStrict`;
+    ///   ``MessagingError/closed(endpoint:)`` when this side has closed;
+    ///   ``MessagingError/refused(endpoint:message:)`` when the coordinator refuses to talk.
     func receive(isStrict: Bool = false) async throws(MessagingError) -> (message: WireMessage, payload: Frame?) {
         while true {
             guard let received = try? await channel.receive() else { throw .closed(endpoint: endpoint) }

@@ -1,11 +1,11 @@
 import Identifiers
 import ZeroMQ
 
-/// Whose a name is: the key that used it first, as long as it is heard.
+/// The owner of each name: the key that used the name first, for as long as the key sends messages.
 ///
-/// Bound: ``nameCountMax`` names; more are refused until one has not been heard for the period.
+/// Bound: ``nameCountMax`` names. More are refused until one of them has been silent for the period.
 struct IdentityClaims {
-    /// What peers call themselves.
+    /// A name that a peer gives itself.
     enum Name: Hashable {
         case connection(RoutingIdentity)
         case worker(WorkerID)
@@ -24,12 +24,12 @@ struct IdentityClaims {
         self.period = period
     }
 
-    /// The key that a name belongs to, or belonged to last.
+    /// The current or the last owner of a name.
     func owner(of name: Name) -> CurvePublicKey? { claims[name]?.owner }
 
-    /// Takes a name for a key, or keeps it.
+    /// Claims a name for a key, or renews the claim.
     ///
-    /// - Returns: Whether it is the key's now; not when it is another's, or there is no room.
+    /// - Returns: Whether the key now has the name. It does not when another key has it, or when there is no room.
     mutating func take(_ name: Name, for key: CurvePublicKey, at now: ContinuousClock.Instant) -> Bool {
         if let claim = claims[name], claim.owner != key, now - claim.lastHeard < period { return false }
         if claims[name] == nil, claims.count >= Self.nameCountMax {

@@ -2,7 +2,7 @@ package import WireProtocol
 package import ZeroMQ
 
 extension Message {
-    /// A message of the protocol as frames: the message itself, then the bytes that belong to it.
+    /// Encodes a message of the protocol: the first frame is the message, the second the bytes that belong to it.
     init(
         _ message: WireMessage, payload: Frame? = nil, to peer: RoutingIdentity? = nil
     ) throws(WireError) {
@@ -10,7 +10,7 @@ extension Message {
         self.init(to: peer, payload.map { [first, $0] } ?? [first])
     }
 
-    /// The protocol's message in the frames, and the bytes that belong to it.
+    /// Decodes the message and the bytes that belong to it.
     ///
     /// - Throws: ``WireError`` for anything that is not a message of this version.
     package func decoded() throws(WireError) -> (message: WireMessage, payload: Frame?) {

@@ -1,7 +1,7 @@
 public import PrometheusMetrics
 public import ZeroMQ
 
-/// What a daemon's socket has sent and received, as metrics.
+/// The traffic of a daemon's socket as metrics.
 public enum NetworkMetrics {
     /// The families of these metrics.
     public static let families: [MetricFamily] = [
@@ -24,25 +24,25 @@ public enum NetworkMetrics {
             labels: ["socket", "direction"]),
         MetricFamily(
             "kfacd_connections",
-            help: "Connections to the coordinator: heard, or unheard as long as no message has come by them.",
+            help: "Connections to the coordinator: heard, or unheard before their first message.",
             kind: .gauge, labels: ["state"]),
         MetricFamily(
             "kfacd_unheard_connections_total",
-            help: "Connections that ended before a message came by them, so before a key was proved, by what ended "
-                + "them: failed (the handshake, or their peer), crowded (too many), excessive (bytes), silent.",
+            help: "Connections that ended before their first message, by cause: failed (the handshake or the peer), "
+                + "crowded (too many), excessive (bytes), silent.",
             kind: .counter, labels: ["end"]),
         MetricFamily(
             "kfacd_socket_renewals_total",
-            help: "How often all connections were ended, since some that claimed taken names had left too much.",
+            help: "Resets of all connections because some with taken names had left too many bytes.",
             kind: .counter),
     ]
 
-    /// The numbers of a coordinator's router at one moment.
+    /// The current numbers of a coordinator's router.
     ///
     /// - Parameters:
-    ///   - statistics: What the socket counts.
-    ///   - unsendable: Messages that it never got, since they were too large.
-    /// - Returns: A sample a number.
+    ///   - statistics: The socket's counts.
+    ///   - unsendable: Messages that the socket never received because they were too large.
+    /// - Returns: One sample for each number.
     public static func samples(router statistics: ChannelStatistics, unsendable: UInt64 = 0) -> [MetricSample] {
         samples("router", statistics, statistics.peers, unsendable: unsendable)
             + UnheardEnd.allCases.map { end in
@@ -55,7 +55,7 @@ public enum NetworkMetrics {
             ]
     }
 
-    /// The numbers of a worker's dealer at one moment; the coordinator is its only peer.
+    /// The current numbers of a worker's dealer; the coordinator is its only peer.
     public static func samples(dealer statistics: ChannelStatistics) -> [MetricSample] {
         var coordinator = PeerTraffic()
         (coordinator.sentBytes, coordinator.receivedBytes) = (statistics.sentBytes, statistics.receivedBytes)

@@ -3,28 +3,30 @@ import Synchronization
 import WireProtocol
 import ZeroMQ
 
-/// Who may say what: decides message by message, so that a key that is removed has no rights from the next one on.
+/// Decides which peer may send which message.
+///
+/// Each message is checked, so a removed key has no rights from the next message on.
 final class PeerAccess: Sendable {
     private let keys: AuthorizedKeys
     private let claims: Mutex<IdentityClaims>
 
-    /// Decides by a set of keys.
+    /// Makes the decision by a set of keys.
     ///
     /// - Parameters:
-    ///   - keys: Who may connect, as it is at each moment.
-    ///   - claimPeriod: How long a name stays its holder's after the last message.
+    ///   - keys: The keys that may connect, kept up to date by their owner.
+    ///   - claimPeriod: How long a peer keeps its name after its last message.
     init(keys: AuthorizedKeys, claimPeriod: Duration) {
         self.keys = keys
         claims = Mutex(IdentityClaims(period: claimPeriod))
     }
 
-    /// What forbids to take a message in.
+    /// Why a message must not be accepted.
     ///
     /// - Parameters:
-    ///   - message: What was said.
-    ///   - peer: The name under which it was said.
+    ///   - message: The message.
+    ///   - peer: The connection by which it came.
     ///   - user: The key that the peer proved to hold.
-    /// - Returns: `where` and `what`, for the person at the other end; `nil` when nothing forbids it.
+    /// - Returns: `where` and `what` for the person at the other end; `nil` when the message is allowed.
     func objection(to message: WireMessage, from peer: RoutingIdentity, user: String?) -> (at: String, what: String)? {
         guard let user, let key = keys[user] else {
             return (
@@ -43,12 +45,12 @@ final class PeerAccess: Sendable {
         return claimObjection(to: message, from: peer, key)
     }
 
-    /// The key of a connection, as far as it is known.
+    /// The key of a connection, if it is known.
     func holder(of peer: RoutingIdentity) -> String? {
         claims.withLock { $0.owner(of: .connection(peer)) }?.description
     }
 
-    /// What a message does, and the role that it takes.
+    /// The action of a message, and the role that it needs.
     private static func need(of message: WireMessage) -> (action: String, role: Role)? {
         switch message {
         case .worker: ("working", .worker)

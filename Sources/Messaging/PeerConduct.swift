@@ -1,24 +1,24 @@
 import ZeroMQ
 
-/// Which peers are not listened to for a while, because what they said was no message.
+/// Peers that are ignored for a while because they sent bytes that are not a message.
 ///
-/// Such a peer loses its connection; what comes of it all the same is dropped unread.
-/// Bound: ``peerCountMax`` peers; the one that behaved longest is forgotten for a new one.
+/// Such a peer loses its connection. Further bytes from it are dropped unread. Bound: ``peerCountMax`` peers. For a new
+/// one, the peer whose last offence is oldest is forgotten.
 struct PeerConduct {
     private struct Record {
         var strikes: Int
         var last: ContinuousClock.Instant
     }
 
-    /// Messages that were none, within the period, after which a peer is not listened to.
+    /// The number of offences within the period after which a peer is ignored.
     static let strikesMax = 3
-    /// How long a peer is not listened to after the last of them.
+    /// How long a peer is ignored after its last offence.
     static let period: Duration = .seconds(60)
     static let peerCountMax = 1024
 
     private var records: [RoutingIdentity: Record] = [:]
 
-    /// Whether what a peer says is dropped unread.
+    /// Whether the peer's messages are dropped unread.
     mutating func isIgnored(_ peer: RoutingIdentity, at now: ContinuousClock.Instant) -> Bool {
         guard !records.isEmpty, let record = records[peer] else { return false }
         guard now - record.last < Self.period else {
@@ -28,12 +28,12 @@ struct PeerConduct {
         return record.strikes >= Self.strikesMax
     }
 
-    /// Notes that a peer is not to be listened to, whatever it says.
+    /// Notes that a peer must be ignored.
     mutating func ban(_ peer: RoutingIdentity, at now: ContinuousClock.Instant) {
         for _ in 0..<Self.strikesMax { strike(peer, at: now) }
     }
 
-    /// Notes that a peer said something that is no message.
+    /// Notes that a peer sent bytes that are not a message.
     mutating func strike(_ peer: RoutingIdentity, at now: ContinuousClock.Instant) {
         if records[peer] == nil, records.count >= Self.peerCountMax,
             let oldest = records.min(by: { $0.value.last < $1.value.last })
@@ -45,16 +45,16 @@ struct PeerConduct {
     }
 }
 
-/// What the log was told of late, so that each thing is told once a minute.
+/// What the log has reported lately, so that each thing is reported once a minute.
 ///
-/// Bound: ``nameCountMax`` names; peers can make up more, and those are not told.
+/// Bound: ``nameCountMax`` names. Peers can invent more names; those are not reported.
 struct NewsFilter {
     static let period: Duration = .seconds(60)
     static let nameCountMax = 256
 
     private var told: [String: ContinuousClock.Instant] = [:]
 
-    /// Whether something is worth a line; it is not again for a minute.
+    /// Whether to log something now; after a report it is not news for a minute.
     mutating func isNews(_ name: String, at now: ContinuousClock.Instant) -> Bool {
         if let last = told[name], now - last < Self.period { return false }
         if told[name] == nil, told.count >= Self.nameCountMax {

@@ -2,9 +2,10 @@ import Identifiers
 import Synchronization
 import ZeroMQ
 
-/// What the peers of a coordinator are called: a router names connections, and a worker says its name when it greets.
+/// The names of a coordinator's peers; a router names connections, and a worker tells its name when it greets.
 ///
-/// Bound: ``countMax`` connections; the one that greeted first is forgotten for a new one, and is then a client.
+/// Bound: ``countMax`` connections. For a new one, the connection that greeted first is forgotten and counts as a
+/// client.
 final class PeerNames: Sendable {
     private struct State {
         var workers: [RoutingIdentity: WorkerID] = [:]
@@ -12,12 +13,12 @@ final class PeerNames: Sendable {
     }
 
     static let countMax = 4096
-    /// The name of all clients, since each connection of theirs is another.
+    /// The name of all clients, because each of their connections is a new one.
     static let client = "client"
 
     private let state = Mutex(State())
 
-    /// Notes the worker at a connection.
+    /// Notes which worker uses a connection.
     func note(_ worker: WorkerID, at peer: RoutingIdentity) {
         state.withLock { state in
             guard state.workers.updateValue(worker, forKey: peer) == nil else { return }
@@ -26,17 +27,17 @@ final class PeerNames: Sendable {
         }
     }
 
-    /// Whether a connection greeted as a worker.
+    /// Whether a worker greeted by this connection.
     func isWorker(_ peer: RoutingIdentity) -> Bool {
         state.withLock { $0.workers[peer] } != nil
     }
 
-    /// What a peer's bytes are counted as: a worker by the name that outlives its process.
+    /// The name under which a peer's bytes are counted; a worker's name outlives its process.
     func countedName(of peer: RoutingIdentity) -> String {
         state.withLock { $0.workers[peer] }?.lastingName ?? Self.client
     }
 
-    /// What the log calls a peer.
+    /// The peer's name in the log.
     func name(of peer: RoutingIdentity) -> String {
         state.withLock { $0.workers[peer] }?.rawValue ?? "\(Self.client) \(peer)"
     }

@@ -14,10 +14,10 @@ struct Download {
         self.request = request
     }
 
-    /// Whether all bytes have come.
+    /// Whether all bytes have arrived.
     var isComplete: Bool { received == request.byteCount }
 
-    /// Takes in a chunk; one that is not the next is dropped, since it was asked for again.
+    /// Accepts a chunk; a chunk out of order is dropped, because it was asked for again.
     mutating func receive(_ chunk: Frame, at offset: UInt64) {
         guard offset == request.offset + received, UInt64(chunk.byteCount) <= request.byteCount - received,
             chunk.byteCount > 0
@@ -27,18 +27,18 @@ struct Download {
         wake()
     }
 
-    /// The oldest chunk that was not taken yet.
+    /// Removes the oldest chunk that nobody has taken.
     mutating func take() -> Frame? {
         chunks.isEmpty ? nil : chunks.removeFirst()
     }
 
-    /// Ends the transfer without the rest.
+    /// Ends the transfer with an error.
     mutating func fail(_ message: String) {
         failure = message
         wake()
     }
 
-    /// What to ask for after the coordinator forgot the transfer.
+    /// The request for the rest, after the coordinator forgot the transfer.
     func remainder(transfer: UInt64) -> RangeRequest {
         var request = request
         request.offset += received
@@ -47,7 +47,7 @@ struct Download {
         return request
     }
 
-    /// Lets whoever waits look again.
+    /// Wakes the task that waits.
     mutating func wake() {
         waiter?.resume()
         waiter = nil
@@ -56,7 +56,7 @@ struct Download {
 
 /// A blob on its way to the coordinator.
 struct Upload {
-    /// How it ended: with `nil` when it is stored.
+    /// The outcome: `nil` when the blob is stored.
     struct Outcome {
         var message: String?
     }
@@ -71,7 +71,7 @@ struct Upload {
         self.blob = blob
     }
 
-    /// Lets more chunks go; never more than a few rounds' worth, whatever the peer says.
+    /// Allows more chunks; their number is bounded to a few rounds, whatever the peer says.
     mutating func grant(_ chunks: UInt32) {
         credit = min(credit + min(chunks, 4 * WireLimits.chunkCredit), 4 * WireLimits.chunkCredit)
         wake()

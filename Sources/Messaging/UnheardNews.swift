@@ -1,7 +1,7 @@
 import Synchronization
 import ZeroMQ
 
-/// Tells of connections that ended before a message came by them: at once, and then of all of a minute together.
+/// Reports connections that ended before they delivered a message: the first at once, then those of a minute together.
 final class UnheardNews: Sendable {
     private static let period: Duration = .seconds(60)
 
@@ -18,7 +18,7 @@ final class UnheardNews: Sendable {
         self.tell = tell
     }
 
-    /// Notes what came since the last time, and tells it when a minute has passed since something was told.
+    /// Notes the connections since the last call, and reports them when a minute has passed since the last report.
     func note(_ report: UnheardConnectionsReport, at now: ContinuousClock.Instant) {
         let news: UnheardConnectionsReport? = state.withLock { state in
             state.untold.add(report)
@@ -30,7 +30,7 @@ final class UnheardNews: Sendable {
         if let news { tell(news) }
     }
 
-    /// How many there were in the last minute, or, since they are told together, up to two.
+    /// The connections of the last minute; reports are collected, so the time may be up to two minutes.
     func recentCount(at now: ContinuousClock.Instant) -> Int {
         state.withLock { state in
             let isRecent = state.lastTold.map { now - $0 < Self.period } ?? false

@@ -5,31 +5,31 @@ import Synchronization
 public import WireProtocol
 public import ZeroMQ
 
-/// A worker's side: greeting, heartbeats, orders, and transfers in both directions.
+/// The worker's side of a connection: greeting, heartbeats, orders, and transfers in both directions.
 ///
 /// Blobs go to the coordinator only when it collects them.
 ///
-/// A coordinator that restarts does not know the worker: the worker greets again, and every transfer that was under
-/// way goes on from the byte that it had reached.
+/// A coordinator that restarts does not know the worker. So the worker greets again, and every transfer goes on from
+/// the byte that it had reached.
 /// Bound: each transfer holds at most its credit of chunks (``WireLimits/chunkCredit``).
 public actor WorkerConnection {
     /// An order from the coordinator.
     public enum Order: Sendable {
         /// The coordinator answered the greeting.
         case welcomed(coordinator: String)
-        /// The coordinator had forgotten the worker: what it had queued is void.
+        /// The coordinator had forgotten the worker, so the units that it had queued are void.
         case forgotten
         /// Compute this unit.
         case lease(UnitLease)
-        /// This unit is no longer wanted, whether or not its computation has begun.
+        /// This unit is no longer wanted, even if its computation has begun.
         case revoke(LeasedUnitName)
         /// Send this blob, with ``WorkerConnection/upload(_:frame:)``.
         case collect(BlobDigest)
-        /// Forget these blobs: they are not what their names say.
+        /// Forget these blobs: their bytes do not match their names.
         case discard([BlobDigest])
-        /// Take no new units, finish those under way, and leave.
+        /// Take no new units, finish the current ones, and leave.
         case drain
-        /// Nothing is wanted of the worker any more: it leaves.
+        /// The coordinator needs nothing more from the worker: it leaves.
         case dismiss
     }
 
@@ -40,18 +40,18 @@ public actor WorkerConnection {
     private var uploads: [UInt64: Upload] = [:]
     private var heartbeatInterval: Duration = .milliseconds(500)
     private var isWelcome = false
-    /// The connection of the last greeting that was sent.
+    /// The number of the connection on which the last greeting was sent.
     private var greetedConnection: UInt32?
     private var isEnded = false
     private var welcomeWaiters: [CheckedContinuation<Void, Never>] = []
     private let orderSink: AsyncStream<Order>.Continuation
 
-    /// The coordinator's orders, in the order in which they came.
+    /// The coordinator's orders, in the order of their arrival.
     ///
-    /// Bound: the coordinator's limits of leases and of blobs that it collects from one worker.
+    /// Bound: the coordinator's limits for leases and for blobs that it collects from one worker.
     public nonisolated let orders: AsyncStream<Order>
 
-    /// Where the coordinator listens.
+    /// The endpoint where the coordinator listens.
     public nonisolated var endpoint: String { link.endpoint }
 
     private init(link: DealerLink, hello: WorkerHello) {
@@ -63,8 +63,8 @@ public actor WorkerConnection {
     /// Starts to connect to a coordinator.
     ///
     /// - Parameters:
-    ///   - endpoint: Where the coordinator listens.
-    ///   - hello: Who the worker is and what it offers.
+    ///   - endpoint: The endpoint where the coordinator listens.
+    ///   - hello: The worker's identity and its offer.
     ///   - keys: The worker's key and the coordinator's; needed for a coordinator on another machine.
     ///   - context: The process's context.
     /// - Returns: A connection that greets once ``beat(greetingLimit:)`` runs.
@@ -81,7 +81,7 @@ public actor WorkerConnection {
 
     /// Receives until the connection is closed.
     ///
-    /// - Throws: ``MessagingError/refused(endpoint:message:)`` when the coordinator does not talk to this version.
+    /// - Throws: ``MessagingError/refused(endpoint:message:)`` when the coordinator refuses this version.
     public func receive() async throws(MessagingError) {
         defer {
             orderSink.finish()
@@ -101,18 +101,18 @@ public actor WorkerConnection {
         }
     }
 
-    /// Greets, and from then on gives signs of life, until cancelled or closed.
+    /// Greets and then sends heartbeats, until cancelled or closed.
     ///
     /// - Parameters:
     ///   - greetingLimit: How long to wait for the first welcome.
-    ///   - progress: How far the units have come that are being computed; asked for each sign of life.
+    ///   - progress: The progress of the current units; called for each heartbeat.
     /// - Throws: ``MessagingError/unreachable(endpoint:waited:)`` when nobody answers the first greeting in time.
     public func beat(
         greetingLimit: Duration, progress: @Sendable () -> [UnitProgress]
     ) async throws(MessagingError) {
         let start = ContinuousClock.now
         while !Task.isCancelled {
-            // A welcome to the greeting of an earlier connection says nothing about what was sent on this one.
+            // A welcome to an earlier connection's greeting proves nothing about what was sent on this one.
             if greetedConnection != hello.connection { isWelcome = false }
             if !isWelcome { greetedConnection = hello.connection }
             do {
@@ -129,10 +129,10 @@ public actor WorkerConnection {
         }
     }
 
-    /// Greets again when the connection broke: what was under way on it may be lost, on either side.
+    /// Greets again after a break of the connection, because messages of either side may be lost.
     ///
     /// - Throws: ``MessagingError/keyRefused(endpoint:)`` or ``MessagingError/handshakeFailed(endpoint:)`` when the
-    ///   coordinator will not let this worker in.
+    ///   coordinator does not accept this worker.
     public func watchConnection() async throws(MessagingError) {
         var isEstablished = false
         for await event in link.channel.events {
@@ -142,7 +142,7 @@ public actor WorkerConnection {
             case .handshakeFailed: lostHandshakes += 1
             case .disconnected where isEstablished || isWelcome:
                 isEstablished = false
-                // Also before the welcome was seen: it, and the units that followed it, may be what was lost.
+                // Needed before the welcome too: the welcome and the units after it may be among the lost messages.
                 hello.connection += 1
                 guard isWelcome else { continue }
                 isWelcome = false
@@ -155,7 +155,7 @@ public actor WorkerConnection {
     private var hasEverBeenWelcome = false
     private var lostHandshakes = 0
 
-    /// What waits and what went over the socket.
+    /// The messages that wait and the traffic of the socket.
     public nonisolated var statistics: ChannelStatistics { link.channel.statistics }
 
     /// Whether the coordinator has answered the last greeting, and the connection has not broken since.
@@ -193,33 +193,33 @@ public actor WorkerConnection {
 
     // MARK: - Telling
 
-    /// Says something at once, even if the coordinator may not hear it.
+    /// Sends a message at once, even if the coordinator may not receive it.
     ///
     /// - Throws: ``MessagingError/closed(endpoint:)``.
     public func tell(_ message: WorkerMessage) async throws(MessagingError) {
         try await link.send(.worker(message))
     }
 
-    /// Says something once the coordinator knows the worker: what is said before it does is lost.
+    /// Sends a message once the coordinator knows the worker; an earlier message would be lost.
     ///
-    /// - Throws: ``MessagingError/closed(endpoint:)`` when the connection, or the task, ends before.
+    /// - Throws: ``MessagingError/closed(endpoint:)`` when the connection or the task ends first.
     public func tellWhenWelcome(_ message: WorkerMessage) async throws(MessagingError) {
         while !isWelcome {
             guard !isEnded, !Task.isCancelled else { throw .closed(endpoint: link.endpoint) }
             await withTaskCancellationHandler {
                 await withCheckedContinuation { welcomeWaiters.append($0) }
             } onCancel: {
-                // Task because the handler is synchronous: it only wakes who waits above.
+                // Task because the handler is synchronous. It only wakes the tasks that wait above.
                 Task { await wakeWelcomeWaiters() }
             }
         }
         try await tell(message)
     }
 
-    /// Says what a unit's results are; where they are too many for a message, that it failed, on any worker.
+    /// Reports a unit's results; when they are too many for a message, it reports a failure on any worker.
     ///
     /// - Returns: Why it failed, or `nil`.
-    /// - Throws: ``MessagingError/closed(endpoint:)`` when the connection, or the task, ends before it is said.
+    /// - Throws: ``MessagingError/closed(endpoint:)`` when the connection or the task ends before the message is sent.
     public func tellFinished(
         _ unit: LeasedUnitName, _ result: UnitResult, elapsedSeconds: Double, kernelSeconds: Double
     ) async throws(MessagingError) -> String? {
@@ -246,10 +246,10 @@ public actor WorkerConnection {
     /// Fetches bytes that the coordinator can read, chunk by chunk, in order.
     ///
     /// - Parameters:
-    ///   - source: Where the bytes come from.
+    ///   - source: The source of the bytes.
     ///   - offset: The first byte.
-    ///   - byteCount: How many.
-    ///   - consume: Takes each chunk, with its place within the range; while it works, later chunks arrive.
+    ///   - byteCount: The number of bytes.
+    ///   - consume: Takes each chunk and its offset in the range. Later chunks arrive while it works.
     /// - Throws: ``MessagingError/transferFailed(what:message:)`` when the coordinator cannot read them,
     ///   `CancellationError` when the task is cancelled, or what `consume` throws.
     public nonisolated func fetch(
@@ -285,7 +285,7 @@ public actor WorkerConnection {
         return transfer
     }
 
-    /// Forgets a transfer; credit of no chunks tells the coordinator that the rest is not wanted.
+    /// Forgets a transfer; a credit of no chunks tells the coordinator that the rest is not wanted.
     private func endDownload(_ transfer: UInt64) async {
         guard let download = downloads.removeValue(forKey: transfer), !download.isComplete else { return }
         try? await link.send(.worker(.rangeCredit(transfer: transfer, chunks: 0)))
@@ -305,7 +305,7 @@ public actor WorkerConnection {
             await withTaskCancellationHandler {
                 await withCheckedContinuation { downloads[transfer]?.waiter = $0 }
             } onCancel: {
-                // Task because the handler is synchronous: it only wakes who waits above.
+                // Task because the handler is synchronous. It only wakes the task that waits above.
                 Task { await wakeDownload(transfer) }
             }
         }
@@ -320,7 +320,7 @@ public actor WorkerConnection {
     /// Stores a blob at the coordinator.
     ///
     /// - Parameters:
-    ///   - blob: The blob's digest and size.
+    ///   - blob: The digest and size of the blob.
     ///   - frame: Reads the bytes of a range of the blob.
     /// - Throws: ``MessagingError/transferFailed(what:message:)`` when the coordinator cannot store it, or what
     ///   `frame` throws.
@@ -347,7 +347,7 @@ public actor WorkerConnection {
             let range = upload.sent..<min(upload.sent + WireLimits.chunkBytes, byteCount)
             uploads[transfer]?.sent = range.upperBound
             uploads[transfer]?.credit -= 1
-            // Where the offer is repeated meanwhile, the coordinator drops this chunk: it is none that it waits for.
+            // If the offer is repeated meanwhile, the coordinator drops this chunk, because it waits for another one.
             let payload = try await frame(range)
             try await link.send(
                 .worker(.uploadChunk(transfer: transfer, offset: UInt64(range.lowerBound))), payload: payload)
@@ -356,7 +356,7 @@ public actor WorkerConnection {
 
     // MARK: - Coordinators that come and go
 
-    /// After a restart of the coordinator: asks again for what is missing, offers again what was not stored.
+    /// After a restart of the coordinator, asks again for missing bytes and offers again blobs that were not stored.
     private func resumeTransfers() async throws(MessagingError) {
         for (transfer, download) in downloads {
             try await link.send(.worker(.rangeRequest(download.remainder(transfer: transfer))))
@@ -374,7 +374,7 @@ public actor WorkerConnection {
         for transfer in uploads.keys { uploads[transfer]?.finish("the connection was closed") }
     }
 
-    /// Closes the connection after a word of farewell.
+    /// Sends a farewell and closes the connection.
     public func close(reason: String) async {
         try? await link.send(.worker(.goodbye(reason: reason)))
         await link.channel.close(flushingFor: .seconds(2))

@@ -2,10 +2,10 @@
 ///
 /// Source: prometheus.io/docs/instrumenting/exposition_formats.
 public enum ExpositionText {
-    /// What an answer with this text has as its type.
+    /// The content type of an answer with this text.
     public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-    /// One family with its series, or nothing when it has none.
+    /// Writes one family with its series; nothing when it has no series.
     static func family(_ family: MetricFamily, _ series: [(key: [String], value: Series.Value)]) -> String {
         guard !series.isEmpty else { return "" }
         var text = "# HELP \(family.name) \(escaped(family.help, quotes: false))\n"
@@ -42,7 +42,7 @@ public enum ExpositionText {
         return "\(name)\(braces) \(number(value))\n"
     }
 
-    /// A number as Go reads it.
+    /// Writes a number in Go's format.
     static func number(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
@@ -50,7 +50,7 @@ public enum ExpositionText {
         return "\(value)"
     }
 
-    /// A backslash and a line end are escaped everywhere, a quote within quotes.
+    /// Escapes a backslash and a newline everywhere, and a quote within quotes.
     private static func escaped(_ text: String, quotes: Bool) -> String {
         var result = ""
         for character in text.unicodeScalars {

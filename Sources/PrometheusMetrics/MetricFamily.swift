@@ -1,34 +1,34 @@
-/// A metric's name and meaning, and by which labels its series differ.
+/// A metric's name and meaning, and the labels of its series.
 ///
-/// Every family is declared before anything is counted: names, help texts and label sets are then what the
-/// documentation says, whoever counts. Source: prometheus.io/docs/practices/naming.
+/// Every family is declared before anything is counted. So names, help texts and label sets always match the
+/// documentation. Source: prometheus.io/docs/practices/naming.
 public struct MetricFamily: Equatable, Sendable {
-    /// What kind of numbers the series hold.
+    /// The kind of a metric.
     public enum Kind: Equatable, Sendable {
-        /// Only grows, but for restarts.
+        /// Only grows, except at restarts.
         case counter
         /// Goes up and down.
         case gauge
-        /// Observations by upper bounds, in increasing order, without the infinite one.
+        /// Counts observations up to each bound; the bounds increase, and the infinite bound is left out.
         case histogram(buckets: [Double])
     }
 
     /// The name, with the unit.
     public var name: String
-    /// What it counts, in one sentence.
+    /// The meaning, in one sentence.
     public var help: String
-    /// Its kind.
+    /// The kind.
     public var kind: Kind
-    /// The names of its labels, in the order in which they are written.
+    /// The names of the labels, in the order of writing.
     public var labels: [String]
 
     /// Declares a metric.
     ///
     /// - Parameters:
     ///   - name: The name, with the unit.
-    ///   - help: What it counts.
-    ///   - kind: Its kind.
-    ///   - labels: The names of its labels.
+    ///   - help: The meaning.
+    ///   - kind: The kind.
+    ///   - labels: The names of the labels.
     public init(_ name: String, help: String, kind: Kind, labels: [String] = []) {
         self.name = name
         self.help = help
@@ -36,13 +36,13 @@ public struct MetricFamily: Equatable, Sendable {
         self.labels = labels
     }
 
-    /// From a millisecond to an hour and a half, each bound four times the one before: units last that long.
+    /// From a millisecond to an hour and a half, the range of unit times; each bound is four times the last.
     public static let durationBuckets: [Double] = [
         0.001, 0.004, 0.016, 0.064, 0.25, 1, 4, 16, 64, 256, 1024, 4096,
     ]
 }
 
-/// A number that is looked up when the metrics are read.
+/// A number that is read when the metrics are requested.
 public struct MetricSample: Equatable, Sendable {
     /// The family's name.
     public var name: String

@@ -1,15 +1,15 @@
 public import CoreMetrics
 internal import Synchronization
 
-/// The metrics of a daemon: what swift-metrics counts into, and what Prometheus reads.
+/// The metrics of a daemon: swift-metrics writes them, and Prometheus reads them.
 ///
-/// Only declared families are kept; what libraries count beside them goes nowhere.
-/// Bound: ``seriesMax`` series of a family; further ones share the label value `other`.
+/// Only declared families are kept. Metrics that libraries count in addition are dropped. Bound: ``seriesMax`` series
+/// of a family. Further series share the label value `other`.
 public final class MetricRegistry: MetricsFactory, Sendable {
-    /// Most series of one family.
+    /// The most series of one family.
     public static let seriesMax = 64
 
-    /// Gives numbers that are looked up when the metrics are read.
+    /// Gives numbers when the metrics are requested.
     public typealias Collector = @Sendable () async -> [MetricSample]
 
     private struct State {
@@ -28,7 +28,7 @@ public final class MetricRegistry: MetricsFactory, Sendable {
         }
     }
 
-    /// Adds numbers that are looked up when the metrics are read.
+    /// Adds a source of numbers that is read when the metrics are requested.
     public func collect(_ collector: @escaping Collector) {
         state.withLock { $0.collectors.append(collector) }
     }
@@ -54,7 +54,7 @@ public final class MetricRegistry: MetricsFactory, Sendable {
 
     // MARK: - swift-metrics
 
-    /// A declared family's series, or `nil` for what nobody declared.
+    /// The series of a declared family, or `nil` for an undeclared one.
     private func series(_ name: String, _ dimensions: [(String, String)]) -> Series? {
         guard let family = families.first(where: { $0.name == name }),
             Set(dimensions.map(\.0)) == Set(family.labels), dimensions.count == family.labels.count
@@ -88,7 +88,7 @@ public final class MetricRegistry: MetricsFactory, Sendable {
         series(label, dimensions) ?? NOOPMetricsHandler.instance
     }
 
-    /// The histogram of this name and these label values; a gauge when it is declared as one.
+    /// The histogram of this name and these label values; a gauge when the family is declared as one.
     public func makeRecorder(
         label: String, dimensions: [(String, String)], aggregate: Bool
     ) -> any RecorderHandler {
@@ -100,18 +100,18 @@ public final class MetricRegistry: MetricsFactory, Sendable {
         series(label, dimensions) ?? NOOPMetricsHandler.instance
     }
 
-    /// Nothing: a series lives as long as the process.
+    /// Does nothing: a series lives as long as the process.
     public func destroyCounter(_ handler: any CounterHandler) {}
 
-    /// Nothing: a series lives as long as the process.
+    /// Does nothing: a series lives as long as the process.
     public func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) {}
 
-    /// Nothing: a series lives as long as the process.
+    /// Does nothing: a series lives as long as the process.
     public func destroyMeter(_ handler: any MeterHandler) {}
 
-    /// Nothing: a series lives as long as the process.
+    /// Does nothing: a series lives as long as the process.
     public func destroyRecorder(_ handler: any RecorderHandler) {}
 
-    /// Nothing: a series lives as long as the process.
+    /// Does nothing: a series lives as long as the process.
     public func destroyTimer(_ handler: any TimerHandler) {}
 }

@@ -20,23 +20,23 @@ public struct ProcessMetrics: Equatable, Sendable {
             "process_start_time_seconds", help: "Start time of the process since unix epoch in seconds.", kind: .gauge),
     ]
 
-    /// The numbers that could be had.
+    /// The numbers that could be read.
     public let samples: [MetricSample]
 
     /// Computes the numbers from the texts of `/proc`.
     ///
     /// - Parameters:
     ///   - status: `/proc/self/stat`.
-    ///   - system: `/proc/stat`, which tells when the machine started.
+    ///   - system: `/proc/stat`, which holds the time when the machine started.
     ///   - limits: `/proc/self/limits`.
-    ///   - openFiles: How many entries `/proc/self/fd` has.
+    ///   - openFiles: The number of entries in `/proc/self/fd`.
     ///   - ticksPerSecond: The unit of times.
     ///   - pageBytes: The unit of memory.
     public init(
         status: String, system: String, limits: String, openFiles: Int?, ticksPerSecond: Double, pageBytes: Double
     ) {
         var samples: [MetricSample] = []
-        // The second field, the command, may hold blanks and ends with the last bracket; the next is number 3.
+        // The second field, the command, may hold spaces and ends with the last parenthesis. Field 3 follows.
         let fields = status.split(separator: ")").last?.split(separator: " ").map { Double($0) } ?? []
         func field(_ number: Int) -> Double? { fields.indices.contains(number - 3) ? fields[number - 3] : nil }
         if let user = field(14), let kernel = field(15) {
@@ -56,7 +56,7 @@ public struct ProcessMetrics: Equatable, Sendable {
         self.samples = samples
     }
 
-    /// Looks at this process.
+    /// Reads the metrics of this process.
     public static func current() -> ProcessMetrics {
         func text(_ path: String) -> String { (try? String(contentsOfFile: path, encoding: .utf8)) ?? "" }
         return ProcessMetrics(

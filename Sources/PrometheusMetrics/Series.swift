@@ -1,13 +1,15 @@
 import CoreMetrics
 internal import Synchronization
 
-/// One series: the numbers of a family for one set of label values, and what swift-metrics writes to.
+/// One series: the numbers of a family for one set of label values; swift-metrics writes to it.
 final class Series: CounterHandler, FloatingPointCounterHandler, MeterHandler, RecorderHandler, TimerHandler {
     /// The numbers at one moment.
     struct Value: Equatable {
         /// A counter's or gauge's number, or the sum of a histogram's observations.
         var number = 0.0
-        /// Observations up to each bound, cumulated only when written; the last are those beyond all bounds.
+        /// The observations up to each bound; they are cumulated when written.
+        ///
+        /// The last count is of those above all bounds.
         var counts: [UInt64] = []
     }
 
@@ -30,7 +32,7 @@ final class Series: CounterHandler, FloatingPointCounterHandler, MeterHandler, R
 
     func increment(by amount: Int64) { increment(by: Double(amount)) }
 
-    /// Adds; what is not finite is not counted, since nothing would mend the sum.
+    /// Adds a finite amount; other amounts are ignored, because nothing could repair the sum.
     func increment(by amount: Double) {
         guard amount.isFinite else { return }
         state.withLock { $0.number += amount }

@@ -3,7 +3,7 @@ import RowKernels
 
 /// Multi-head attention over the positions of each sample: softmax(q kᵀ / √w) v, heads side by side.
 ///
-/// Queries, keys and values stand in one matrix `[rows, 3 · width]`, in this order, heads contiguous inside each.
+/// Queries, keys and values are in one matrix `[rows, 3 · width]`, in this order. Inside each, heads are contiguous.
 struct Attention: Sendable {
     private let width: Int
     private let headCount: Int
@@ -23,10 +23,10 @@ struct Attention: Sendable {
     private var headWidth: Int { width / headCount }
     private var scale: Float { 1 / Float(headWidth).squareRoot() }
 
-    /// Which third of the fused matrix.
+    /// The third of the fused matrix.
     private enum Part: Int { case queries, keys, values }
 
-    /// A head of a sample, counted sample by sample.
+    /// The block of a head; heads are counted sample by sample.
     private func block(_ part: Part, _ index: Int) -> MatrixBlock {
         let (sample, head) = index.quotientAndRemainder(dividingBy: headCount)
         return MatrixBlock(

@@ -53,7 +53,7 @@ struct FeatureHead: Sendable {
         unitLengthDerivative(of: &tangents, features, rates, samples: samples, width: featureWidth)
     }
 
-    /// From the gradient at the features to the gradient at the stream, which is 0 but at the class tokens.
+    /// Computes the gradient at the stream from the gradient at the features; it is 0 except at the class tokens.
     mutating func cotangent(
         _ parameters: [Float], _ featureGradient: [Float], to stream: inout [Float], gradient: inout [Float],
         samples: Int

@@ -1,6 +1,6 @@
 import RowKernels
 
-/// A layer normalisation over rows, `y = scale ∘ n + shift`, n the row less its mean over its deviation.
+/// A layer normalisation over rows: `y = scale ∘ n + shift`, where n = (row − mean) / deviation.
 struct LayerNormalization: Sendable {
     private static let epsilon: Float = 1e-5
 
@@ -8,7 +8,7 @@ struct LayerNormalization: Sendable {
     let width: Int
     private var normalized: [Float]
     private var rates: [Float]
-    /// `[samples, width]` each: the parameters' gradients of every sample, summed over its positions.
+    /// `[samples, width]` each: the parameters' gradients for each sample, summed over its positions.
     private(set) var scaleGradients: [Float]
     private(set) var shiftGradients: [Float]
 
@@ -29,7 +29,7 @@ struct LayerNormalization: Sendable {
             shift: ParameterSlice(parameters, at: layout.shiftOffset), result: &output, rows: rows, columns: width)
     }
 
-    /// The tangent `scale ∘ ṅ + ṡcale ∘ n + ṡhift`; `scratch` is overwritten.
+    /// The tangent `scale ∘ ṅ + ṡcale ∘ n + ṡhift`; it overwrites `scratch`.
     func tangent(
         _ parameters: [Float], _ direction: [Float], of tangent: [Float], to output: inout [Float],
         scratch: inout [Float], rows: Int
@@ -45,7 +45,8 @@ struct LayerNormalization: Sendable {
             columns: width, adding: true)
     }
 
-    /// From the gradient at the output: the gradient at the input, written or added, and the parameters' gradients.
+    /// Computes the gradient at the input, written or added, and the parameters' gradients from the gradient at the
+    /// output.
     mutating func cotangent(
         _ parameters: [Float], _ outputGradient: [Float], to inputGradient: inout [Float], adding: Bool,
         gradient: inout [Float], samples: Int, rowsPerSample: Int

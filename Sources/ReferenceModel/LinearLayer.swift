@@ -1,12 +1,13 @@
 import LinearAlgebra
 import RowKernels
 
-/// A linear layer over rows, `y = x Wᵀ + b`, with what its cotangent pass finds.
+/// A linear layer over rows, `y = x Wᵀ + b`, and the results of its cotangent pass.
 ///
-/// It keeps its input and the gradient at its output: the two kinds of rows from which Kronecker factors are made.
+/// The layer keeps its input and the gradient at its output. Kronecker factors are computed from these two kinds of
+/// rows.
 struct LinearLayer: Sendable {
     let layout: ParameterLayout.Layer
-    /// `[rows, d_in]`; written by whoever computes the layer's input.
+    /// `[rows, d_in]`; the code that computes the layer's input writes it.
     var input: [Float]
     /// `[rows, d_out]`: the gradient at the output, from the last cotangent pass.
     var outputGradient: [Float]
@@ -20,7 +21,7 @@ struct LinearLayer: Sendable {
     private func inputs(_ rows: Int) -> MatrixBlock { MatrixBlock(rows: rows, columns: layout.inputWidth) }
     private func outputs(_ rows: Int) -> MatrixBlock { MatrixBlock(rows: rows, columns: layout.outputWidth) }
 
-    /// `output = input · Wᵀ + b`, or added to what `output` holds.
+    /// `output = input · Wᵀ + b`, or `output +=` the same.
     func forward(_ parameters: [Float], to output: inout [Float], rows: Int, adding: Bool = false) {
         addBias(of: parameters, to: &output, rows: rows, adding: adding)
         let keeps = adding || layout.biasOffset != nil
@@ -32,12 +33,12 @@ struct LinearLayer: Sendable {
     /// `output = ẋ Wᵀ + x Ẇᵀ + ḃ`: the tangent of ``forward(_:to:rows:adding:)``.
     ///
     /// - Parameters:
-    ///   - parameters: Where the derivative is taken.
+    ///   - parameters: The point of the derivative.
     ///   - direction: The parameters' tangent.
     ///   - tangent: ẋ, `[rows, d_in]`; nil when the input does not depend on the parameters.
-    ///   - output: Receives the rows, or has them added.
+    ///   - output: Receives the rows.
     ///   - rows: Number of rows.
-    ///   - adding: Whether to add.
+    ///   - adding: Whether to add to `output` instead of replacing it.
     func tangent(
         _ parameters: [Float], _ direction: [Float], of tangent: [Float], to output: inout [Float], rows: Int,
         adding: Bool = false
@@ -52,7 +53,7 @@ struct LinearLayer: Sendable {
             keeping: 1)
     }
 
-    /// From ``outputGradient``: the gradient at the input, `g W`, and the parameters' gradient, `gᵀ x` and Σ g.
+    /// Computes the input's gradient `g W` and the parameters' gradients `gᵀ x` and Σ g from ``outputGradient``.
     func cotangent(_ parameters: [Float], to inputGradient: inout [Float], gradient: inout [Float], rows: Int) {
         BlockProduct.multiply(
             outputGradient, outputs(rows), .transposed, input, inputs(rows), .none, into: &gradient, layout.weight,
@@ -66,7 +67,7 @@ struct LinearLayer: Sendable {
             outputGradient, outputs(rows), .none, parameters, layout.weight, .none, into: &inputGradient, inputs(rows))
     }
 
-    /// Takes the gradient at the output, `[rows, d_out]`.
+    /// Sets the gradient at the output, `[rows, d_out]`.
     mutating func setOutputGradient(_ gradient: [Float], rows: Int) {
         copyRange(gradient, from: 0, to: &outputGradient, at: 0, count: rows * layout.outputWidth)
     }

@@ -1,8 +1,8 @@
 public import LinearAlgebra
 
-/// Where each trainable parameter stands in a flat vector; task vectors, gradients and optimiser states share it.
+/// The place of each trainable parameter in a flat vector; task vectors, gradients and optimiser states share it.
 ///
-/// The patch embedding and the positions are frozen: they belong to ``PatchEmbedding`` and have no place here.
+/// The patch embedding and the positions are frozen. They belong to ``PatchEmbedding`` and have no place here.
 public struct ParameterLayout: Sendable {
     /// A parameter's place.
     public struct Entry: Equatable, Sendable {
@@ -19,13 +19,13 @@ public struct ParameterLayout: Sendable {
         public var range: Range<Int> { offset..<offset + count }
     }
 
-    /// A linear layer: its weight and, where it has one, its bias.
+    /// A linear layer: its weight and, if it has one, its bias.
     public struct Layer: Equatable, Sendable {
         /// The module path: parameters are `<name>.weight` and `<name>.bias`.
         public let name: String
         /// The weight, `[d_out, d_in]`.
         public let weight: MatrixBlock
-        /// Where the bias stands, or nil.
+        /// Index of the bias's first element, or nil.
         public let biasOffset: Int?
 
         /// d_in.
@@ -55,7 +55,7 @@ public struct ParameterLayout: Sendable {
     public let shape: VisionTransformerShape
     /// All trainable parameters, in the order of the vector.
     public let entries: [Entry]
-    /// The linear layers, in the order in which the model applies them.
+    /// The linear layers in the order of the model.
     public let layers: [Layer]
     let classTokenOffset: Int
     let normalizationBefore: Normalization
@@ -88,7 +88,7 @@ public struct ParameterLayout: Sendable {
     }
 }
 
-/// Hands out places one after the other.
+/// Assigns places one after the other.
 private struct LayoutBuilder {
     var entries: [ParameterLayout.Entry] = []
 

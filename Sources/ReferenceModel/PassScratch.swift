@@ -1,6 +1,6 @@
-/// Buffers that live no longer than one block of one pass; every block uses the same.
+/// Buffers that are used within one block of one pass; all blocks share them.
 struct PassScratch: Sendable {
-    /// Samples and positions of the batch that is loaded.
+    /// Samples and positions of the loaded batch.
     var samples = 0
     let positions: Int
     /// `[rows, width]`, twice.

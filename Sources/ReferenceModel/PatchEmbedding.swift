@@ -1,10 +1,10 @@
 import LinearAlgebra
 
-/// The frozen first step: pixels → patches → tokens, positions added.
+/// The frozen first step: pixels → patches → tokens, plus positions.
 ///
-/// It has no task vector and no factor, so it is applied once to each image and not in every training step.
+/// The step has no task vector and no factor. So it is applied once to each image, not in every training step.
 public struct PatchEmbedding: Sendable {
-    /// What the pixels of an image become before the first layer: x = (u8 / 255 − 0.2) / 0.35.
+    /// The normalisation of pixels before the first layer: x = (u8 / 255 − 0.2) / 0.35.
     static let pixelMean: Float = 0.2
     static let pixelDeviation: Float = 0.35
 
@@ -14,7 +14,7 @@ public struct PatchEmbedding: Sendable {
     public let weight: [Float]
     /// `patch.bias`, `[width]`.
     public let bias: [Float]
-    /// `pos_embed`, `[positions, width]`; the class token's first.
+    /// `pos_embed`, `[positions, width]`; the class token's position comes first.
     public let positions: [Float]
 
     /// The embedding of a checkpoint.
@@ -37,8 +37,9 @@ public struct PatchEmbedding: Sendable {
     /// The tokens of some images.
     ///
     /// - Parameter images: `[samples, 28, 28]` grey pixels.
-    /// - Returns: `[samples, positions, width]`. The first position of each sample holds its place only: the class
-    ///   token, which is trained, is added by the model.
+    /// - Returns: `[samples, positions, width]`. The first position of each sample holds only its position: the model
+    ///   adds
+    ///   the class token, because it is trained.
     public func tokens(of images: [UInt8]) -> [Float] {
         let pixelCount = VisionTransformerShape.imageSide * VisionTransformerShape.imageSide
         let sampleCount = images.count / pixelCount
@@ -65,7 +66,7 @@ public struct PatchEmbedding: Sendable {
         return tokens
     }
 
-    /// Images as `[samples · patches, pixels]`: patches row by row, and so the pixels of each.
+    /// Images as `[samples · patches, pixels]`, with patches row by row and the pixels of each patch row by row.
     private func patches(of images: [UInt8], sampleCount: Int) -> [Float] {
         let side = VisionTransformerShape.imageSide
         let (patchSide, perSide) = (shape.patchSide, shape.patchesPerSide)

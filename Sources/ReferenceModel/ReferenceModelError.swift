@@ -1,4 +1,4 @@
-/// What can be wrong with a model's description.
+/// A fault of a model's description.
 public enum ReferenceModelError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Sizes that do not fit together.
     case invalidShape(String)

@@ -1,8 +1,8 @@
 /// The model on one batch of samples: values, tangents and gradients, in buffers that are allocated once.
 ///
-/// After ``load(_:from:)`` and ``forward(_:)`` both derivatives are taken at the same parameters, in any order and as
-/// often as wanted. One pass belongs to one thread; it runs BLAS with the process's number of threads, which should be
-/// one where several passes run beside each other.
+/// After ``load(_:from:)`` and ``forward(_:)`` both derivatives may be taken at the same parameters, in any order and
+/// any number of times. One thread at a time may use a pass. BLAS runs with the process's number of threads, which
+/// should be one when several passes run at once.
 public struct TransformerPass: Sendable {
     /// The parameters' places.
     public let layout: ParameterLayout
@@ -36,19 +36,21 @@ public struct TransformerPass: Sendable {
         scratch = PassScratch(shape: shape, sampleCapacity: sampleCapacity)
     }
 
-    /// Samples that are loaded.
+    /// The number of loaded samples.
     public var sampleCount: Int { scratch.samples }
     private var shape: VisionTransformerShape { layout.shape }
 
-    /// `[samples, features]` of the last ``forward(_:)``, each of unit length; longer than that after a smaller batch.
+    /// `[samples, features]` of the last ``forward(_:)``, each of unit length.
+    ///
+    /// After a smaller batch the array is longer.
     public var features: [Float] { head.features }
     /// `[samples, features]`: J τ of the last ``tangent(_:along:)``.
     public var featureTangents: [Float] { head.tangents }
 
-    /// Copies samples in.
+    /// Loads samples.
     ///
     /// - Parameters:
-    ///   - samples: Which ones; at most the capacity.
+    ///   - samples: The samples' numbers; at most the capacity.
     ///   - tokens: `[all samples, positions, width]`, from ``PatchEmbedding/tokens(of:)``.
     public mutating func load(_ samples: some Collection<Int>, from tokens: [Float]) {
         precondition(samples.count <= sampleCapacity, "a batch of \(samples.count) in a pass for \(sampleCapacity)")
@@ -60,13 +62,13 @@ public struct TransformerPass: Sendable {
         }
     }
 
-    /// The features at some parameters.
+    /// Computes the features at given parameters.
     ///
     /// - Parameter parameters: θ, in the layout's order.
     public mutating func forward(_ parameters: [Float]) {
         precondition(parameters.count == layout.count, "a parameter vector of the layout's length")
         let width = shape.width
-        // The class token is trained, so it joins the frozen tokens here, in a buffer that is not theirs.
+        // The class token is trained, so it is added to the frozen tokens here, in a buffer of its own.
         copyRange(embedded, from: 0, to: &scratch.first, at: 0, count: scratch.rows * width)
         for sample in 0..<sampleCount {
             let start = sample * shape.positionCount * width
@@ -77,7 +79,7 @@ public struct TransformerPass: Sendable {
         head.forward(parameters, stream, samples: sampleCount)
     }
 
-    /// The Jacobian-vector product J τ: how the features move when the parameters move along a direction.
+    /// The Jacobian-vector product J τ: the change of the features along a direction of the parameters.
     ///
     /// - Parameters:
     ///   - parameters: θ, the same as in ``forward(_:)``.
@@ -102,7 +104,7 @@ public struct TransformerPass: Sendable {
     /// - Parameters:
     ///   - parameters: θ, the same as in ``forward(_:)``.
     ///   - featureGradient: u, `[samples, features]`.
-    ///   - gradient: Has Jᵀ u added, in the layout's order.
+    ///   - gradient: Jᵀ u is added to it, in the layout's order.
     public mutating func cotangent(_ parameters: [Float], of featureGradient: [Float], gradient: inout [Float]) {
         precondition(gradient.count == layout.count, "a gradient of the layout's length")
         let width = shape.width
@@ -124,7 +126,7 @@ public struct TransformerPass: Sendable {
 
     // MARK: - What a capture keeps
 
-    /// The rows that a linear layer saw in the last ``forward(_:)``, and the gradients that came back in the last
+    /// The rows of a linear layer in the last ``forward(_:)``, and their gradients in the last
     /// ``cotangent(_:of:gradient:)``.
     public struct LayerRows: Sendable {
         /// The layer.

@@ -1,7 +1,7 @@
 /// The sizes of the small vision transformer that the lab trains and merges.
 ///
-/// Images of 28 × 28 grey pixels are cut into square patches; a class token stands before them. The feature is the
-/// normalised projection of the class token after the last block.
+/// Images of 28 × 28 grey pixels are cut into square patches. A class token comes before the patches. The feature is
+/// the normalised projection of the class token after the last block.
 public struct VisionTransformerShape: Equatable, Hashable, Sendable {
     /// Length of an image's side in pixels.
     public static let imageSide = 28
@@ -10,7 +10,7 @@ public struct VisionTransformerShape: Equatable, Hashable, Sendable {
     public let width: Int
     /// Number of blocks.
     public let depth: Int
-    /// Attention heads of a block; divide `width`.
+    /// Attention heads of a block; they divide `width`.
     public let headCount: Int
     /// Width of a block's hidden layer divided by `width`.
     public let hiddenRatio: Int
@@ -24,7 +24,7 @@ public struct VisionTransformerShape: Equatable, Hashable, Sendable {
     public init(
         width: Int, depth: Int, headCount: Int, hiddenRatio: Int, patchSide: Int, featureWidth: Int
     ) throws(ReferenceModelError) {
-        // Far above any model that this program is for, and low enough that no product of them overflows.
+        // The limits are far above any model of this program, and low enough that no product overflows.
         let sizes = [width, depth, headCount, hiddenRatio, patchSide, featureWidth]
         guard sizes.allSatisfy({ 1...4096 ~= $0 }) else {
             throw .invalidShape("every size must lie between 1 and 4096, found \(sizes)")

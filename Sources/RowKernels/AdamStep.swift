@@ -1,4 +1,4 @@
-/// The numbers of one step of Adam.
+/// The constants of one step of Adam.
 ///
 /// Source: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019 for the form without weight decay in the gradient.
 public struct AdamStep: Equatable, Sendable {
@@ -15,11 +15,11 @@ public struct AdamStep: Equatable, Sendable {
     /// 1 / (1 − β2^k).
     public let squareCorrection: Float
 
-    /// The k-th step.
+    /// The constants of the k-th step.
     ///
     /// - Parameters:
     ///   - number: k, from 1.
-    ///   - learningRate: Of this step.
+    ///   - learningRate: The step's learning rate.
     ///   - beta1: β1.
     ///   - beta2: β2.
     ///   - epsilon: ε.
@@ -30,7 +30,8 @@ public struct AdamStep: Equatable, Sendable {
         self.learningRate = Float(learningRate)
         self.beta1 = Float(beta1)
         self.beta2 = Float(beta2)
-        // Of β as it is rounded: 1 − β2 in fp32 differs from 0.001 by 1.3e-5 of it, and the correction must match.
+        // The correction uses the rounded β: 1 − β2 in fp32 differs from 0.001 by a share of 1.3e-5, and the two must
+        // match.
         self.epsilon = Float(epsilon)
         meanCorrection = Float(1 / (1 - power(Double(self.beta1), number)))
         squareCorrection = Float(1 / (1 - power(Double(self.beta2), number)))

@@ -1,8 +1,8 @@
-/// The elements of an array from an offset on, without a copy.
+/// The elements of an array from an offset to its end, without a copy.
 public struct ParameterSlice: Sendable {
     /// The whole array.
     public let values: [Float]
-    /// Where the slice starts.
+    /// The index of the slice's first element.
     public let offset: Int
 
     /// A slice of `values`.

@@ -1,10 +1,12 @@
 internal import CRowKernels
 
-/// The row-wise maps of a transformer that BLAS does not have, each with its derivative where that is not another of
-/// them; in fp32, single-threaded, with a fixed order of every sum.
+/// Row-wise functions of a transformer that BLAS lacks, each with its derivative.
 ///
-/// Matrices are row-major and stand at the start of their arrays, which may be longer: workspaces are allocated once
-/// for the largest batch. An array that is too short is a mistake of the caller and stops the program.
+/// A derivative that is another of these functions is left out. All are in fp32, single-threaded, with a fixed order of
+/// every sum.
+///
+/// Matrices are row-major and start at the first element of their arrays. The arrays may be longer, because workspaces
+/// are allocated once for the largest batch. An array that is too short is the caller's mistake and stops the program.
 public enum RowKernels {
     /// The quick GELU u · σ(1.702 u) and its derivative.
     ///
@@ -20,7 +22,7 @@ public enum RowKernels {
         unsafe kfacd_quick_gelu(input, &output, &slope, count)
     }
 
-    /// Each row becomes its softmax.
+    /// Replaces each row by its softmax.
     ///
     /// - Parameters:
     ///   - matrix: `[rows, columns]`.
@@ -34,7 +36,7 @@ public enum RowKernels {
     /// The softmax's derivative, which is its own transpose: each row v becomes p ∘ (v − ⟨p, v⟩).
     ///
     /// - Parameters:
-    ///   - probabilities: p, `[rows, columns]`, what ``softmax(_:rows:columns:)`` made.
+    ///   - probabilities: p, `[rows, columns]`, from ``softmax(_:rows:columns:)``.
     ///   - matrix: v, of the same shape.
     ///   - rows: Number of rows.
     ///   - columns: Their length.
@@ -44,7 +46,7 @@ public enum RowKernels {
         unsafe kfacd_softmax_derivative(probabilities, &matrix, rows, columns)
     }
 
-    /// Each row less its mean, times 1 / √(variance + ε).
+    /// Subtracts each row's mean, and multiplies by 1 / √(variance + ε).
     ///
     /// - Parameters:
     ///   - input: `[rows, columns]`.
@@ -62,18 +64,19 @@ public enum RowKernels {
         unsafe kfacd_normalize_rows(input, &normalized, &rates, rows, columns, epsilon)
     }
 
-    /// The derivative of ``normalize(_:normalized:rates:rows:columns:epsilon:)``, which is its own transpose, of one
-    /// row v: rate · (v − mean(v) − n · mean(n ∘ v)).
+    /// The derivative of ``normalize(_:normalized:rates:rows:columns:epsilon:)``, which is its own transpose.
+    ///
+    /// For one row v: rate · (v − mean(v) − n · mean(n ∘ v)).
     ///
     /// - Parameters:
     ///   - value: v, `[rows, columns]`.
-    ///   - scale: `[columns]` from an offset, multiplied into each row of v first; nil for none.
-    ///   - normalized: n, what ``normalize(_:normalized:rates:rows:columns:epsilon:)`` made.
+    ///   - scale: `[columns]` from an offset; each row of v is multiplied by it first; nil for none.
+    ///   - normalized: n, from ``normalize(_:normalized:rates:rows:columns:epsilon:)``.
     ///   - rates: The rows' rates, from the same call.
     ///   - result: Receives the rows.
     ///   - rows: Number of rows.
     ///   - columns: Their length.
-    ///   - adding: Whether to add to what `result` holds.
+    ///   - adding: Whether to add to `result` instead of replacing it.
     public static func normalizationDerivative(
         of value: [Float], scaledBy scale: ParameterSlice?, normalized: [Float], rates: [Float],
         result: inout [Float], rows: Int, columns: Int, adding: Bool
@@ -104,7 +107,7 @@ public enum RowKernels {
     ///   - result: Receives the rows.
     ///   - rows: Number of rows.
     ///   - columns: Their length.
-    ///   - adding: Whether to add to what `result` holds.
+    ///   - adding: Whether to add to `result` instead of replacing it.
     public static func scale(
         _ input: [Float], by scale: ParameterSlice, shift: ParameterSlice? = nil, result: inout [Float], rows: Int,
         columns: Int, adding: Bool = false
@@ -131,11 +134,11 @@ public enum RowKernels {
     ///
     /// - Parameters:
     ///   - x: `[groups · rowsPerGroup, columns]`.
-    ///   - y: Of the same shape; nil for ones.
-    ///   - sums: `[groups, columns]` from an offset; added to.
+    ///   - y: The same shape; nil for ones.
+    ///   - sums: `[groups, columns]` from an offset; the sums are added to it.
     ///   - offset: Where the sums start.
     ///   - groups: Number of groups.
-    ///   - rowsPerGroup: Rows of each.
+    ///   - rowsPerGroup: Rows of each group.
     ///   - columns: Their length.
     public static func addGroupSums(
         of x: [Float], times y: [Float]? = nil, to sums: inout [Float], at offset: Int = 0, groups: Int,
@@ -155,14 +158,14 @@ public enum RowKernels {
         }
     }
 
-    /// Each row of `result` becomes `row`.
+    /// Sets each row of `result` to `row`, or adds `row` to it.
     ///
     /// - Parameters:
     ///   - row: `[columns]`.
     ///   - result: `[rows, columns]`.
     ///   - rows: Number of rows.
     ///   - columns: Their length.
-    ///   - adding: Whether to add to what `result` holds.
+    ///   - adding: Whether to add to `result` instead of replacing it.
     public static func broadcast(
         _ row: ParameterSlice, to result: inout [Float], rows: Int, columns: Int, adding: Bool = false
     ) {
@@ -186,13 +189,13 @@ public enum RowKernels {
         unsafe kfacd_multiply(&left, right, count)
     }
 
-    /// The sum over the rows of the softmax cross-entropy, and its derivative in place.
+    /// The sum of the rows' softmax cross-entropies, and its derivative in place.
     ///
     /// - Parameters:
     ///   - logits: `[rows, columns]`; becomes (softmax − one-hot) · scale.
-    ///   - labels: The right column of each row.
+    ///   - labels: The correct column of each row.
     ///   - columns: Number of classes.
-    ///   - scale: Of the derivative; 1 / rows for a mean's.
+    ///   - scale: Factor of the derivative; 1 / rows for the derivative of the mean.
     /// - Returns: Σ log Σ exp(x) − x[label].
     public static func crossEntropy(_ logits: inout [Float], labels: [Int32], columns: Int, scale: Float) -> Double {
         require(logits, labels.count * columns)
@@ -207,11 +210,11 @@ public enum RowKernels {
     /// Source: Loshchilov & Hutter 2019, algorithm 2.
     ///
     /// - Parameters:
-    ///   - values: What is trained.
+    ///   - values: The trained parameters.
     ///   - mean: The gradient's running mean.
     ///   - square: The running mean of its square.
     ///   - gradient: The step's gradient.
-    ///   - step: The step's numbers.
+    ///   - step: The step's constants.
     public static func adamStep(
         _ values: inout [Float], mean: inout [Float], square: inout [Float], gradient: [Float], step: AdamStep
     ) {

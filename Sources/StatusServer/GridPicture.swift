@@ -1,6 +1,6 @@
 import Supervision
 
-/// A grid as a picture: stages below each other, things beside each other, the darker the further.
+/// Draws a grid: one row for each stage, one column for each item; darker cells are further done.
 struct GridPicture {
     private static let labelWidth = 120
     private static let rowHeight = 20
@@ -18,7 +18,7 @@ struct GridPicture {
         let caption =
             "From left to right: \(shown(grid.names[0]))"
             + (grid.names.count > 1 ? " to \(shown(grid.names[grid.names.count - 1]))" : "")
-            + ". The fuller, the further; outlined: being computed. Point at a cell for its name and numbers."
+            + ". A fuller cell is further done; an outlined one is being computed. Point at a cell for its name and numbers."
         return """
             <figure>
             <div class="wide">

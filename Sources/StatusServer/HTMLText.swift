@@ -1,13 +1,13 @@
 import Identifiers
 
-/// Texts as HTML, whatever they hold: in elements and in quoted attributes.
+/// Escapes texts for HTML elements and quoted attributes.
 enum HTMLText {
-    /// Most characters of a text: a message may be as long as whoever wrote it liked.
+    /// The most characters of a text; a message may have any length.
     static let charactersMax = 500
 
     static func escaped(_ text: String) -> String {
         var result = ""
-        // Control characters may not stand in a document, not even as references.
+        // A document must not hold control characters, not even as references.
         for character in text.printableLines.unicodeScalars {
             switch character {
             case "&": result += "&amp;"
@@ -21,7 +21,7 @@ enum HTMLText {
         return result
     }
 
-    /// The text's beginning.
+    /// The beginning of the text.
     static func shortened(_ text: String, to limit: Int = charactersMax) -> String {
         let kept = text.unicodeScalars.prefix(limit)
         let isWhole = kept.endIndex == text.unicodeScalars.endIndex

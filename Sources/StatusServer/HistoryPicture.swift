@@ -1,6 +1,6 @@
 import Supervision
 
-/// Counts of minutes as bars, the present at the right.
+/// Draws the counts of minutes as bars, with the present at the right.
 struct HistoryPicture {
     private static let barWidth = 12
     private static let height = 96
@@ -13,7 +13,7 @@ struct HistoryPicture {
         guard most > 0 else { return "<p>no \(unit) in the last \(count) minutes</p>" }
         let width = count * Self.barWidth
         let bars = history.counts.enumerated().map { minute, value in
-            // The least that something has is seen.
+            // The smallest count is visible too.
             let height = value > 0 ? max(Self.height * value / most, 1) : 0
             let ago = count - 1 - minute
             let when = ago == 0 ? "this minute" : "\(ago) min ago"

@@ -1,4 +1,4 @@
-/// Texts as JSON, RFC 8259 section 7.
+/// Writes texts as JSON (RFC 8259 section 7).
 enum JSONText {
     static func quoted(_ text: String) -> String {
         var result = "\""

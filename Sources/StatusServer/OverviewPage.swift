@@ -1,10 +1,10 @@
 import Supervision
 
-/// The page for people: how a daemon fares and what it does, at one moment.
+/// The page for people: a daemon's health and activity at one moment.
 ///
-/// It is all in one: no script, no image, nothing that a browser would fetch, and it is asked for anew by itself.
+/// The page is complete in itself: it has no script, no image and nothing to fetch. It reloads by itself.
 struct OverviewPage {
-    /// What a browser may load for it: nothing, and of what it brings along only the style.
+    /// The content policy: a browser may load nothing, and may use only the page's own style.
     static let contentPolicy = "default-src 'none'; style-src 'unsafe-inline'"
     private static let secondsBetweenLooks = 5
 

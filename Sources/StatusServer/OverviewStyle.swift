@@ -1,4 +1,4 @@
-/// The rules of the page for people: for both grounds, and for screens from a phone's on.
+/// The style of the page for people, for light and dark backgrounds and for screens from phone size up.
 enum OverviewStyle {
     static let rules = page + tables + pictures + narrow
 
@@ -43,7 +43,7 @@ enum OverviewStyle {
         """
 
     private static let pictures: String = {
-        // In percent: from barely seen to full.
+        // Opacity from faint to full.
         let shades = (0...10).map { ".s\($0) { fill-opacity: \($0 == 0 ? 8 : 20 + 8 * $0)%; }" }
         return """
             figure { margin: 0; }

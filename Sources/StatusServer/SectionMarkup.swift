@@ -1,6 +1,6 @@
 import Supervision
 
-/// The sections of the page for people, as HTML.
+/// Writes the sections of the page for people as HTML.
 enum SectionMarkup {
     static func html(_ section: StatusSection) -> String {
         let (title, content) =
@@ -17,7 +17,7 @@ enum SectionMarkup {
         let columns = table.columns.map { HTMLText.escaped($0) }
         let heads = columns.map { "<th scope=\"col\">\($0)</th>" }.joined()
         let rows = table.rows.map { row in
-            // On a narrow screen a cell stands below the one before it, with its column's name.
+            // On a narrow screen the cells of a row stand below each other, each with its column's name.
             let cells = zip(row, columns).map { cell, column in html(of: cell, column) }
             return "<tr>\(cells.joined())</tr>"
         }
@@ -47,7 +47,7 @@ enum SectionMarkup {
         }
     }
 
-    /// A word that is not to be broken, unlike a path or a sentence.
+    /// Whether a text is a word that must not be broken, unlike a path or a sentence.
     private static func isName(_ text: String) -> Bool {
         text.unicodeScalars.count <= 24 && !text.unicodeScalars.contains { $0.properties.isWhitespace }
     }
@@ -58,7 +58,7 @@ enum SectionMarkup {
         "<progress max=\"100\" value=\"\(percent(share))\" aria-label=\"\(name)\"></progress>"
     }
 
-    /// Rounded down: 100 is all.
+    /// Rounded down, so that 100 means complete.
     private static func percent(_ share: Double) -> Int {
         share.isFinite ? Int((min(max(share, 0), 1) * 100).rounded(.down)) : 0
     }

@@ -1,4 +1,4 @@
-/// Where status pages are served: a numeric address, so that no name server decides who can read them.
+/// The address of the status pages; it is numeric, so that no name server decides who can read them.
 public struct StatusAddress: Equatable, Sendable, CustomStringConvertible {
     /// The address, without brackets.
     public let host: String
@@ -28,10 +28,10 @@ public struct StatusAddress: Equatable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
-    /// As it is written.
+    /// The address as text.
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
-    /// Whether only this machine reaches it.
+    /// Whether only this machine can reach the address.
     public var isLoopback: Bool { host.hasPrefix("127.") || host == "::1" }
 
     private static func isIPv4(_ text: String) -> Bool {
@@ -39,7 +39,7 @@ public struct StatusAddress: Equatable, Sendable, CustomStringConvertible {
         return parts.count == 4 && parts.allSatisfy { !$0.hasPrefix("+") && !$0.hasPrefix("-") && UInt8($0) != nil }
     }
 
-    /// Whether the letters are those of an address; the kernel judges the rest.
+    /// Whether the text has only characters of an IPv6 address; the kernel checks the rest.
     private static func isIPv6(_ text: String) -> Bool {
         text.contains(":") && text.utf8.allSatisfy { ":.%0123456789abcdefABCDEF".utf8.contains($0) }
     }

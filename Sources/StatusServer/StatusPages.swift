@@ -1,8 +1,8 @@
 import Hummingbird
 
-/// The status pages: what each path answers.
+/// The status pages: the answer for each path.
 enum StatusPages {
-    /// Paths, status codes and bodies; every body ends with a line end.
+    /// Makes the paths, status codes and bodies; every body ends with a newline.
     static func router(_ source: StatusSource) -> Router<BasicRequestContext> {
         let router = Router()
         router.get("healthz") { _, _ in
@@ -28,7 +28,9 @@ enum StatusPages {
         return router
     }
 
-    /// What the page for people shows: of a daemon that is not well only that, since the rest might never answer.
+    /// The content of the page for people.
+    ///
+    /// For an unhealthy daemon it is only the problems, because the rest might never answer.
     private static func overview(of source: StatusSource) async -> OverviewPage {
         let problems = source.healthProblems()
         let isWell = problems.isEmpty

@@ -9,11 +9,11 @@ import SystemPackage
 
 /// Serves health, readiness, version, metrics and a page for people over HTTP.
 ///
-/// The pages change nothing and tell no file's content, but names of jobs, files and workers: on another address than
-/// loopback they are for a network that is trusted. Bound: ``connectionsMax`` connections at once; one that asks
-/// nothing is ended, so that silent ones do not keep others out.
+/// The pages change nothing and show no file content, but they show names of jobs, files and workers. So an address
+/// other than loopback is only for a trusted network. Bound: ``connectionsMax`` connections at once. A connection
+/// without a request is ended, so that silent ones do not keep others out.
 public struct StatusServer: Service {
-    /// Most connections at once; further ones wait in the kernel's queue.
+    /// The most connections at once; more wait in the kernel's queue.
     public static let connectionsMax = 32
 
     private let address: StatusAddress
@@ -25,11 +25,11 @@ public struct StatusServer: Service {
     /// Prepares the server.
     ///
     /// - Parameters:
-    ///   - address: Where it listens.
-    ///   - source: What it shows.
-    ///   - idleTimeout: A connection may be without a whole request for so long.
-    ///   - logger: For what goes wrong.
-    ///   - onListening: Called once it listens, with the port that the kernel chose.
+    ///   - address: The address to listen at.
+    ///   - source: The content of the pages.
+    ///   - idleTimeout: How long a connection may be without a complete request.
+    ///   - logger: For errors.
+    ///   - onListening: Called once the server listens, with the port that the kernel chose.
     public init(
         address: StatusAddress, source: StatusSource, idleTimeout: Duration = .seconds(15), logger: Logger,
         onListening: @escaping @Sendable (StatusAddress) -> Void
@@ -41,7 +41,7 @@ public struct StatusServer: Service {
         self.onListening = onListening
     }
 
-    /// Serves until the process is told to end.
+    /// Serves until the process must end.
     ///
     /// - Throws: ``StatusServerError/addressTaken(_:)`` or ``StatusServerError/cannotListen(address:cause:)``.
     public func run() async throws {
@@ -69,7 +69,7 @@ public struct StatusServer: Service {
         }
     }
 
-    /// What the system said, and what helps.
+    /// The system's error, and what helps.
     private static func cause(_ error: IOError) -> String {
         switch error.errnoCode {
         case EACCES, EPERM:

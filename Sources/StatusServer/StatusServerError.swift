@@ -1,6 +1,6 @@
 /// Why the status pages cannot be served.
 public enum StatusServerError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// The address cannot be one.
+    /// The text is not an address.
     case malformedAddress(String)
     /// Another process listens there.
     case addressTaken(String)

@@ -1,21 +1,21 @@
 public import Supervision
 
-/// What the status pages show; asked anew for every request.
+/// The content of the status pages; it is asked for at every request.
 public struct StatusSource: Sendable {
-    /// What is wrong with the daemon, one sentence each; nothing when it is well.
+    /// The daemon's problems, one sentence each; empty when it is healthy.
     public var healthProblems: @Sendable () -> [String]
     /// Why the daemon cannot do its work now, or `nil` when it can.
     public var notReady: @Sendable () -> String?
-    /// The program's version and what it was built with, by name.
+    /// The program's version and its components, by name.
     public var version: [(name: String, value: String)]
-    /// The metrics as text, and the type of that text.
+    /// The metrics as text, and the content type of that text.
     public var metrics: @Sendable () async -> (text: String, contentType: String)
-    /// One line on what the daemon does.
+    /// One line about the daemon's current activity.
     public var status: @Sendable () async -> String
-    /// What it does and has.
+    /// The sections of the page for people.
     public var sections: @Sendable () async -> [StatusSection]
 
-    /// Collects what the pages show.
+    /// Collects the content of the pages.
     public init(
         version: [(name: String, value: String)], healthProblems: @escaping @Sendable () -> [String],
         notReady: @escaping @Sendable () -> String?,

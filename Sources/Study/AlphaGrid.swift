@@ -7,7 +7,7 @@ public enum AlphaGrid {
     /// For the plane of the disentanglement error.
     static let plane = stride(from: -3.0, through: 3, by: 0.5).map { $0 }
 
-    /// The scale with the largest value; of equal ones the one nearest to 1, where nothing has to be tuned.
+    /// The scale with the largest value; of equal values, the scale nearest to 1 wins, because 1 needs no tuning.
     static func best(_ values: [(alpha: Double, accuracy: Double)]) -> Double {
         values.max { first, second in
             first.accuracy == second.accuracy

@@ -2,9 +2,9 @@ import Foundation
 import Laboratory
 import SystemPackage
 
-/// The daemon's part of the study: captures → factors → regularizers of every form, by a coordinator and two workers.
+/// The study's use of the daemon: captures → factors → regularizers of every form, by a coordinator and two workers.
 ///
-/// A factor job is done once for each seed and source; every form of regularizer is a further job on its factors.
+/// One job computes the factors of a seed and source. Every form of regularizer is another job on these factors.
 actor FactorLibrary {
     /// γ of the K-FAC merge, relative to the mean eigenvalue.
     static let mergeDamping = 0.1
@@ -21,7 +21,7 @@ actor FactorLibrary {
         self.daemon = daemon
     }
 
-    /// The directories of all tasks' factors; computed when they are not there.
+    /// The directories of all tasks' factors; they are computed when they are missing.
     ///
     /// - Throws: `LaboratoryError`, `CancellationError`.
     func factors(_ source: FactorSource, seed: Int) async throws -> [String: FilePath] {
@@ -35,13 +35,13 @@ actor FactorLibrary {
         if !isDone(job) {
             try await writeCaptures(source, seed: seed, to: captures)
             try await daemon.run(job)
-            // The rows are large and the factors say what is needed of them.
+            // The rows are large, and the factors hold everything that is needed of them.
             directory.remove(inputs.taskNames.map { "\($0).safetensors" }, in: captures)
         }
         return Dictionary(uniqueKeysWithValues: inputs.taskNames.map { ($0, job.factors(of: $0)) })
     }
 
-    /// The regularizer that leaves out a task; computed for all tasks when it is not there.
+    /// The regularizer that leaves out a task; it is computed for all tasks when it is missing.
     ///
     /// - Throws: As ``factors(_:seed:)``.
     func regularizer(
@@ -59,15 +59,15 @@ actor FactorLibrary {
         return job.regularizer(for: task)
     }
 
-    /// A merge of checkpoints under the factors, with the interference of their vectors in its report.
+    /// Merges checkpoints under the factors; the report also has the interference of their vectors.
     ///
     /// - Parameters:
-    ///   - method: How checkpoints are merged.
-    ///   - checkpoints: By task.
-    ///   - name: Names the outputs.
+    ///   - method: The merge method.
+    ///   - checkpoints: The checkpoints by task.
+    ///   - name: The name of the outputs.
     ///   - source: The factors.
     ///   - seed: The seed.
-    /// - Returns: The job, done.
+    /// - Returns: The finished job.
     /// - Throws: As ``factors(_:seed:)``.
     func merge(
         _ method: CurvatureJob.Method, of checkpoints: [String: FilePath], name: String, _ source: FactorSource,
@@ -99,7 +99,7 @@ actor FactorLibrary {
         }
     }
 
-    /// Whether this very job was done: its report, which is published last, stands beside the same job file.
+    /// Whether this very job is done: its report, which is published last, is beside an equal job file.
     private func isDone(_ job: CurvatureJob) -> Bool {
         let files = FileManager.default
         return files.fileExists(atPath: job.report.string)

@@ -3,7 +3,7 @@ import Laboratory
 import Safetensors
 import SystemPackage
 
-/// Trains a method's vectors, or reads those that an earlier run trained.
+/// Trains a method's vectors, or reads those of an earlier run.
 struct MethodTraining: Sendable {
     let inputs: StudyInputs
     let directory: StudyDirectory
@@ -11,7 +11,8 @@ struct MethodTraining: Sendable {
     let library: FactorLibrary
     let progress: StudyProgress
 
-    /// The task vectors, each read back from its checkpoint, so that a resumed study sees what the first run saw.
+    /// The task vectors, read back from their checkpoints, so that a resumed study uses the same values as the first
+    /// run.
     ///
     /// - Throws: `LaboratoryError`, `CancellationError`.
     func vectors(_ method: StudyMethod, seed: Int) async throws -> VectorSet {
@@ -89,6 +90,6 @@ struct MethodTraining: Sendable {
 }
 
 extension StudyMethod {
-    /// The method for a progress line.
+    /// The method's label in a progress line.
     var label: String { setting.map { "\(id) (\($0))" } ?? id }
 }

@@ -1,11 +1,11 @@
 public import Laboratory
 import ReferenceModel
 
-/// What penalties that look at other tasks' data need of them.
+/// The data of other tasks that some penalties need.
 extension StudyInputs {
-    /// The place of a task.
+    /// The index of a task.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for a task that was not read.
+    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for an unknown task.
     public func index(of task: String) throws(LaboratoryError) -> Int {
         guard let index = taskNames.firstIndex(of: task) else {
             throw .usage("no task \"\(task)\"; there are \(taskNames.joined(separator: ", ")).")
@@ -13,13 +13,13 @@ extension StudyInputs {
         return index
     }
 
-    /// The mean of the other tasks' diagonals, each counting alike.
+    /// The mean of the other tasks' diagonals, all with equal weight.
     ///
     /// - Parameters:
     ///   - own: The task that is left out.
-    ///   - source: Samples and probes of each.
-    ///   - seed: Their seed.
-    ///   - team: Computes.
+    ///   - source: Samples and probes of each task.
+    ///   - seed: The seed of the probes.
+    ///   - team: Computes the passes.
     /// - Returns: In the layout's order.
     public func diagonal(without own: Int, _ source: FactorSource, seed: Int, team: PassTeam) async -> [Float] {
         let diagonals = await diagonals(source, seed: seed, team: team)

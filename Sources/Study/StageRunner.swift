@@ -1,7 +1,7 @@
 import Laboratory
 import StudyReport
 
-/// Carries out one stage.
+/// Runs one stage.
 struct StageRunner: Sendable {
     let inputs: StudyInputs
     let training: MethodTraining
@@ -10,7 +10,7 @@ struct StageRunner: Sendable {
     let progress: StudyProgress
     let stepCount: Int
 
-    /// What the stage measured.
+    /// The result of the stage.
     ///
     /// - Throws: `LaboratoryError`, `CancellationError`.
     func run(_ stage: StudyStage) async throws -> StageResult {
@@ -39,7 +39,7 @@ struct StageRunner: Sendable {
         }
     }
 
-    /// A method's vectors, trained if they are not there yet.
+    /// A method's vectors; they are trained when they are missing.
     private func vectors(of method: StudyMethod, seed: Int, then activity: String) async throws -> VectorSet {
         let set = try await training.vectors(method, seed: seed)
         progress.begin("\(method.label), seed \(seed): \(activity)")
@@ -50,7 +50,7 @@ struct StageRunner: Sendable {
         let set = try await vectors(of: method, seed: seed, then: "evaluating")
         defer { progress.add(StudyStage.evaluationCost) }
         let isLinear = method.recipe.regime == .linear
-        // A plain forward pass for each α and task is dear; one scale says what subtracting does.
+        // A plain forward pass for each α and task is costly. One scale shows the effect of subtraction.
         return try await evaluation.rows(
             set, isLinear: isLinear, alphas: AlphaGrid.addition, negatedAlphas: isLinear ? AlphaGrid.negation : [1])
     }
@@ -66,7 +66,7 @@ struct StageRunner: Sendable {
     private func merges(of method: StudyMethod, seed: Int) async throws -> [StudyRow] {
         let set = try await vectors(of: method, seed: seed, then: "factors for merges")
         defer { progress.add(StudyStage.evaluationCost) }
-        // Before the clock starts: a merge takes finished factors.
+        // The factors come before the timing, because a merge takes finished factors.
         _ = try await library.factors(FactorSource(), seed: seed)
         var own: [Double] = []
         for (task, vector) in set.vectors.enumerated() {

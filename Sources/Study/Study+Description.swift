@@ -6,7 +6,7 @@ import ReferenceModel
 import StudyReport
 
 extension Study {
-    /// The head and the end of the page.
+    /// The start and the end of the page.
     func description(of rows: [StudyRow]) -> StudyDescription {
         let shape = inputs.base.layout.shape
         let measured = Set(rows.map(\.method))

@@ -3,17 +3,17 @@ public import Laboratory
 public import StudyReport
 public import SystemPackage
 
-/// The whole study: every method and seed, merges, ablations and figures, each stage once.
+/// The whole study: every method and seed, merges, ablations and figures; each stage runs once.
 public struct Study: Sendable {
     /// What to run.
     public struct Options: Sendable {
-        /// Seeds of training and of the factors' probes.
+        /// The seeds of training and of the factors' probes.
         public var seeds: [Int]
-        /// Ids of methods, with `merges` and `ablations`; nil for everything.
+        /// The ids of methods, with `merges` and `ablations`; nil for everything.
         public var only: [String]?
         /// Steps of every training.
         public var stepCount: Int
-        /// The program that runs the study, for the page.
+        /// The version of the program that runs the study, for the page.
         public var version: String
 
         /// Options; the defaults are the full study with one seed.
@@ -41,9 +41,9 @@ public struct Study: Sendable {
     ///
     /// - Parameters:
     ///   - inputs: The model and the images.
-    ///   - directory: Receives everything.
+    ///   - directory: The directory of all files.
     ///   - options: What to run.
-    ///   - team: Computes.
+    ///   - team: Computes the passes.
     ///   - daemon: Computes factors, regularizers and merges.
     /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for an id that does not exist, or no seed.
     public init(
@@ -62,11 +62,12 @@ public struct Study: Sendable {
         self.daemon = daemon
     }
 
-    /// Runs what is not done yet and writes the results after every stage.
+    /// Runs the missing stages, and writes the results after every stage.
     ///
-    /// - Parameter show: Called often, with what is being done and how long the rest will take.
+    /// - Parameter show: Called often, with the current activity and the remaining time.
     /// - Returns: All rows.
-    /// - Throws: `LaboratoryError`, or `CancellationError`; what is finished stays, and the next run goes on from it.
+    /// - Throws: `LaboratoryError`, or `CancellationError`. Finished stages are kept, and the next run continues from
+    ///   them.
     public func run(
         show: @escaping @Sendable (StudyProgress.Report) -> Void
     ) async throws -> [StudyRow] {
@@ -99,7 +100,7 @@ public struct Study: Sendable {
             stepCount: options.stepCount)
     }
 
-    /// What every run in this directory has to agree about.
+    /// The settings that every run in this directory must share.
     private var settings: [String: String] {
         var settings = [
             "base_sha256": "\(BlobDigest(sha256: inputs.base.digest))",
@@ -114,8 +115,9 @@ public struct Study: Sendable {
         return settings
     }
 
-    /// Writes `results.json`, `figures.json` and `results.html` of everything that this directory holds, whichever run
-    /// measured it.
+    /// Writes `results.json`, `figures.json` and `results.html` from all results in this directory.
+    ///
+    /// Results of earlier runs are included.
     @discardableResult
     private func write() throws -> [StudyRow] {
         let known = StudyStages(self).all(seeds: options.seeds + directory.finishedSeeds)

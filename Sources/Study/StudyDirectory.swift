@@ -6,14 +6,14 @@ import Safetensors
 public import StudyReport
 public import SystemPackage
 
-/// Where a study keeps what it has done, so that an interrupted one goes on where it stopped.
+/// The directory in which a study keeps its results, so that an interrupted study continues where it stopped.
 ///
-/// A file that exists is whole: each is written beside its name and renamed.
+/// A file that exists is complete, because each is written under another name and then renamed.
 public struct StudyDirectory: Sendable {
     /// The directory.
     public let path: FilePath
 
-    /// A study's directory; made with the first file.
+    /// A study's directory; the first file creates it.
     public init(_ path: FilePath) { self.path = path }
 
     /// The checkpoint that holds a trained vector.
@@ -35,22 +35,22 @@ public struct StudyDirectory: Sendable {
     private func stage(_ name: String) -> FilePath { path.appending("stages").appending("\(name).json") }
     private var settingsFile: FilePath { path.appending("study.json") }
 
-    /// A small file of a study; `nil` for one that is not there, or is none of ours by its size.
+    /// The content of a small file of a study; `nil` for a missing file, or one that is too large to be the study's.
     private static func content(of path: FilePath) -> Data? {
         (try? WholeFile.read(path, limit: 64 << 20)).map { Data($0) }
     }
 
     // MARK: - Stages
 
-    /// What a stage measured, if it was done.
+    /// The result of a stage, if the stage is done.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for a file that is no stage's result.
+    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for a file that does not hold a stage's result.
     func result(ofStage name: String) throws(LaboratoryError) -> StageResult? {
         guard let bytes = Self.content(of: stage(name)) else { return nil }
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
             positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
-        // Before the rest is looked at, which another version may write differently.
+        // The format comes first, because another version may write the rest differently.
         let stated = (try? decoder.decode(Stated.self, from: bytes))?.format
         if let problem = stated.flatMap({ FormatVersion.stage.problem(with: $0) }) {
             throw .otherFormat(file: stage(name), problem)
@@ -60,9 +60,9 @@ public struct StudyDirectory: Sendable {
         }
     }
 
-    /// Keeps what a stage measured.
+    /// Keeps the result of a stage.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``; the stage then counts as not done.
+    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``. The stage then counts as not done.
     func keep(_ result: StageResult, ofStage name: String) throws(LaboratoryError) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -83,11 +83,11 @@ public struct StudyDirectory: Sendable {
 
     // MARK: - Settings
 
-    /// Takes the directory for a study, or goes on with the one that is there.
+    /// Claims the directory for a new study, or continues the existing one.
     ///
-    /// - Parameter settings: What its vectors and measurements depend on, by name.
+    /// - Parameter settings: The settings that affect its vectors and measurements, by name.
     /// - Throws: ``Laboratory/LaboratoryError/otherStudy(directory:setting:found:expected:)`` for an earlier run with
-    ///   other settings; nothing is changed then.
+    ///   other settings. Nothing changes then.
     func claim(_ settings: [String: String]) throws(LaboratoryError) {
         if let bytes = Self.content(of: settingsFile) {
             if let stated = (try? JSONDecoder().decode(Stated.self, from: bytes))?.format,
@@ -96,7 +96,7 @@ public struct StudyDirectory: Sendable {
                 throw .otherFormat(file: settingsFile, problem)
             }
             let found = (try? JSONDecoder().decode([String: String].self, from: bytes)) ?? [:]
-            // What a reader knows first, the long definitions of methods after it.
+            // Settings that a reader knows come first, and the long definitions of methods follow.
             let order = settings.sorted {
                 ($0.key.hasPrefix("method ") ? 1 : 0, $0.key) < ($1.key.hasPrefix("method ") ? 1 : 0, $1.key)
             }
@@ -116,9 +116,10 @@ public struct StudyDirectory: Sendable {
         try write(Array(bytes), to: settingsFile)
     }
 
-    /// Writes a file of the study, making its directory.
+    /// Writes a file of the study, and creates its directory.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``; a file of that name is then the old one or absent.
+    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``. Then no new file appears, and an existing one is
+    ///   unchanged.
     public func write(_ bytes: [UInt8], to file: FilePath) throws(LaboratoryError) {
         try makeDirectory(file.removingLastComponent())
         do throws(SafetensorsError) { try WholeFile.write(bytes, to: file) } catch { throw .safetensors(error) }
@@ -126,8 +127,8 @@ public struct StudyDirectory: Sendable {
 
     /// Writes `results.json`, `figures.json` and `results.html`.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)`` or ``StudyReport/StudyReportError``; each file is the
-    ///   old one or the new one.
+    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)`` or ``StudyReport/StudyReportError``. Each file is then
+    ///   the old one or the complete new one.
     public func writeResults(
         _ rows: [StudyRow], _ figures: StudyFigures, _ description: StudyDescription
     ) throws {
@@ -139,7 +140,7 @@ public struct StudyDirectory: Sendable {
         for (name, text) in files { try write(Array(text.utf8), to: path.appending(name)) }
     }
 
-    /// Makes a directory and those above it; the working directory, an empty path, is there.
+    /// Creates a directory and its parents; an empty path is the working directory, which exists.
     ///
     /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``.
     public func makeDirectory(_ directory: FilePath) throws(LaboratoryError) {
@@ -149,10 +150,10 @@ public struct StudyDirectory: Sendable {
         }
     }
 
-    /// Finds out before the work whether files can be written there; nothing is made.
+    /// Checks before the work whether files can be written there; creates nothing.
     ///
-    /// - Parameter names: The files that will be written, as paths within it.
-    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` with what keeps them from being written.
+    /// - Parameter names: The files that will be written, as paths within the directory.
+    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` with the reason why they cannot be written.
     public func requireWritable(_ names: [String] = []) throws(LaboratoryError) {
         let place = path.isEmpty ? FilePath(".") : path
         let obstacle =
@@ -162,14 +163,14 @@ public struct StudyDirectory: Sendable {
         throw .usage("\(place): \(obstacle) Give another place.")
     }
 
-    /// Finds out before the work whether a file can be written, beside what it replaces; nothing is made.
+    /// Checks before the work whether a file can be written, even over an existing one; creates nothing.
     ///
     /// - Throws: As ``requireWritable(_:)``.
     public static func requireWritable(file: FilePath) throws(LaboratoryError) {
         try StudyDirectory(file.removingLastComponent()).requireWritable([file.lastComponent?.string ?? ""])
     }
 
-    /// Removes files that can be computed again, and their directory when nothing else is in it.
+    /// Removes files that can be computed again; then removes their directory if it is empty.
     func remove(_ names: [String], in directory: FilePath) {
         for name in names { try? FileManager.default.removeItem(atPath: directory.appending(name).string) }
         _ = directory.withPlatformString { rmdir($0) }
@@ -181,9 +182,9 @@ private struct Stated: Decodable {
     var format: String?
 }
 
-/// What a stage of a study measured.
+/// The result of a stage.
 struct StageResult: Codable, Sendable {
-    /// Stages of the first version state none.
+    /// Stages of the first version state no format.
     var format: String? = FormatVersion.stage.description
     var rows: [StudyRow] = []
     var disentanglement: [DisentanglementMap] = []

@@ -2,7 +2,7 @@ public import Laboratory
 import Safetensors
 public import SystemPackage
 
-/// What a study reads: the base, the heads, and every task's images.
+/// The inputs of a study: the base, the heads, and every task's images.
 public struct StudyInputs: Sendable {
     /// The directory's files.
     public static let fileNames = (base: "base.safetensors", heads: "heads.safetensors", data: "data.safetensors")
@@ -13,21 +13,21 @@ public struct StudyInputs: Sendable {
     public let dataDigest: [UInt8]
     /// SHA-256 of the heads' file.
     public let headsDigest: [UInt8]
-    /// Its file.
+    /// The path of the base's file.
     public let basePath: FilePath
-    /// The tasks for training and factors, in their order.
+    /// The tasks with their training images, for training and factors.
     public let train: [EvaluationTask]
-    /// For choosing α.
+    /// The tasks with their validation images, for choosing α.
     public let validation: [EvaluationTask]
-    /// For what is reported.
+    /// The tasks with their test images, for the reported numbers.
     public let test: [EvaluationTask]
 
     /// Reads a directory that holds `base.safetensors`, `heads.safetensors` and `data.safetensors`.
     ///
     /// - Parameters:
     ///   - directory: The directory.
-    ///   - tasks: Which tasks; nil for all of the data file.
-    ///   - splits: Which images are read; the lists of the others stay empty.
+    ///   - tasks: The tasks to read; nil for all tasks of the data file.
+    ///   - splits: The splits to read. The lists of other splits stay empty.
     /// - Throws: ``Laboratory/LaboratoryError``.
     public init(
         _ directory: FilePath, tasks: [String]? = nil, splits: Set<TaskData.Split> = [.train, .validation, .test]
@@ -63,7 +63,7 @@ public struct StudyInputs: Sendable {
     /// The tasks' names, in the data's order.
     public var taskNames: [String] { [train, test, validation].first { !$0.isEmpty }?.map(\.name) ?? [] }
 
-    /// The tasks whose plane of α1 and α2 is drawn: the first, and one from the middle; nil for a single task.
+    /// The two tasks for the plane of α1 and α2: the first task and a middle one; nil for a single task.
     public var figurePair: (first: Int, second: Int)? {
         taskNames.count > 1 ? (0, max(1, taskNames.count / 2 - 1)) : nil
     }

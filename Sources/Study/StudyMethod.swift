@@ -1,10 +1,10 @@
 public import Laboratory
 
-/// One way to train task vectors that a study compares.
+/// A way to train task vectors; a study compares several.
 public struct StudyMethod: Sendable, Equatable {
-    /// What keeps a vector from disturbing other tasks.
+    /// The penalty that keeps a vector from disturbing other tasks.
     public enum Penalty: Sendable, Equatable {
-        /// Nothing.
+        /// No penalty.
         case none
         /// A regularizer that the daemon makes from the other tasks' factors.
         case curvature(CurvatureJob.Form)
@@ -18,13 +18,13 @@ public struct StudyMethod: Sendable, Equatable {
     public let id: String
     /// How vectors are trained.
     public let recipe: FineTuningRecipe
-    /// What keeps them apart.
+    /// The penalty that keeps the vectors apart.
     public let penalty: Penalty
-    /// Where the factors come from.
+    /// The source of the factors.
     public let factors: FactorSource
-    /// Blocks that factors are reduced to; nil for whole factors.
+    /// The number of blocks to which factors are reduced; nil for whole factors.
     public let blockCount: Int?
-    /// What an ablation changes; nil for a method of the study.
+    /// The changed setting of an ablation; nil for a method of the study.
     public let setting: String?
 
     init(
@@ -39,18 +39,18 @@ public struct StudyMethod: Sendable, Equatable {
         self.setting = setting
     }
 
-    /// A name for files: the id, and what an ablation changes.
+    /// A name for files: the id, and an ablation's setting.
     public var fileName: String {
         guard let setting else { return id }
         return id + "." + setting.map { $0.isLetter || $0.isNumber ? String($0) : "-" }.joined()
     }
 
-    /// Everything that its vectors depend on besides data, base and seed, as a text that two runs can compare.
+    /// A text of everything that affects the vectors except data, base and seed, so that two runs can be compared.
     var definition: String {
         "\(recipe), \(penalty), \(factors), blocks \(blockCount.map(String.init) ?? "none")"
     }
 
-    /// How long a training takes beside the linear one without a penalty.
+    /// The time of a training, relative to a linear training without a penalty.
     var relativeCost: Double {
         switch penalty {
         case .none, .diagonal: recipe.regime == .linear ? 1 : 0.7
@@ -61,7 +61,7 @@ public struct StudyMethod: Sendable, Equatable {
     }
 }
 
-/// Of how many samples and probes a task's factors are made.
+/// The number of samples and probes of a task's factors.
 public struct FactorSource: Sendable, Hashable {
     /// Samples of each task.
     public var sampleCount: Int
@@ -78,7 +78,7 @@ public struct FactorSource: Sendable, Hashable {
 extension StudyMethod {
     /// The methods of the study, in the order of its tables.
     ///
-    /// Equation 8 is about as many times equation 7 as tasks are summed, so its β is smaller; the optimal forms share
+    /// Equation 8 is about as many times equation 7 as tasks are summed, so its β is smaller. The optimal forms have
     /// equation 8's scale. The ablations vary β.
     public static func all(stepCount: Int = 200) -> [StudyMethod] {
         func linear(_ beta: Double = 0) -> FineTuningRecipe { FineTuningRecipe(stepCount: stepCount, beta: beta) }
@@ -99,7 +99,7 @@ extension StudyMethod {
     /// The id under which `--only` names the post-hoc merges.
     public static let mergesID = "merges"
 
-    /// TAK with the accumulated regularizer, one choice changed at a time.
+    /// TAK with the accumulated regularizer, with one setting changed at a time.
     ///
     /// Source: the paper's section 5.
     public static func ablations(stepCount: Int = 200) -> [StudyMethod] {

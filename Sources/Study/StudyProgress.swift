@@ -1,14 +1,14 @@
 import Synchronization
 
-/// Tells how far a study is, and how long the rest will take at the pace so far.
+/// Reports a study's progress, and the remaining time at the current pace.
 public final class StudyProgress: Sendable {
-    /// A state of the study, for whoever shows it.
+    /// The progress of a study at one moment.
     public struct Report: Sendable, Equatable {
-        /// What is being done.
+        /// The current activity.
         public let activity: String
-        /// The share that is done, 0 to 1; what an earlier run did counts.
+        /// The finished share, 0 to 1, including the work of earlier runs.
         public let share: Double
-        /// Seconds left at the pace of this run; nil until a pace is known.
+        /// The remaining seconds at the pace of this run; nil until a pace is known.
         public let secondsLeft: Double?
     }
 
@@ -16,7 +16,7 @@ public final class StudyProgress: Sendable {
         var total: Double
         var done: Double
         var doneBefore: Double
-        /// Where the stage ends.
+        /// The cost at the end of the stage.
         var limit = Double.infinity
         var activity = ""
     }
@@ -25,34 +25,35 @@ public final class StudyProgress: Sendable {
     private let start = ContinuousClock.now
     private let show: @Sendable (Report) -> Void
 
-    /// Begins to count.
+    /// Starts to count.
     ///
     /// - Parameters:
-    ///   - total: The cost of everything, in any unit.
-    ///   - done: Of that, what an earlier run did.
+    ///   - total: The total cost, in any unit.
+    ///   - done: The part of it that an earlier run did.
     ///   - show: Called after every change, from any thread.
     init(total: Double, done: Double, show: @escaping @Sendable (Report) -> Void) {
         state = Mutex(State(total: total, done: done, doneBefore: done))
         self.show = show
     }
 
-    /// Names what is being done.
+    /// Sets the current activity.
     func begin(_ activity: String) {
         state.withLock { $0.activity = activity }
         show(report)
     }
 
-    /// Begins a stage, which counts for its cost at most: what an earlier one did and this one finds is not counted
-    /// twice.
+    /// Begins a stage, which counts at most its cost.
+    ///
+    /// So work of an earlier run that this run finds again is not counted twice.
     func beginStage(cost: Double) {
         state.withLock { $0.limit = $0.done + cost }
     }
 
-    /// Counts what was done.
+    /// Counts finished work.
     ///
     /// - Parameters:
-    ///   - cost: Its cost.
-    ///   - isNew: Whether this run did it: the pace does not count what it found.
+    ///   - cost: The work's cost.
+    ///   - isNew: Whether this run did it. Work that this run found does not count for the pace.
     func add(_ cost: Double, isNew: Bool = true) {
         state.withLock {
             let counted = min(cost, max(0, $0.limit - $0.done))

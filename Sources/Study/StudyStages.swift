@@ -1,32 +1,32 @@
 import Laboratory
 
-/// A piece of a study whose result is kept.
+/// A part of a study whose result is kept.
 struct StudyStage: Sendable {
     enum Work: Sendable {
         case pretrained
         /// Trains a method's vectors and measures them.
         case method(StudyMethod, seed: Int)
-        /// Where a method's vectors act, and how two of them disturb each other.
+        /// Measures where a method's vectors act, and how two of them disturb each other.
         case figures(StudyMethod, seed: Int)
-        /// The daemon's interference matrix of a method's vectors.
+        /// Computes the daemon's interference matrix of a method's vectors.
         case interference(StudyMethod, seed: Int)
-        /// Every merge that the daemon has, of one method's vectors.
+        /// Merges one method's vectors by every method of the daemon.
         case merges(StudyMethod, seed: Int)
         case ablation(StudyMethod, seed: Int)
         case penaltyCost
     }
 
-    /// What measuring vectors costs beside the training of one of them.
+    /// The cost of measuring vectors, relative to the training of one vector.
     static let evaluationCost = 2.0
 
-    /// Names its file; what it says does not depend on which other stages a run has.
+    /// The name of its file; the result does not depend on the other stages of a run.
     let name: String
     let work: Work
-    /// In trainings of one vector.
+    /// The cost, relative to the training of one vector.
     let cost: Double
 }
 
-/// The stages of a study in their order: a seed is finished before the next begins, so that results come early.
+/// The stages of a study in order; a seed is finished before the next begins, so that results come early.
 struct StudyStages: Sendable {
     private let options: Study.Options
     private let taskCount: Double
@@ -36,14 +36,14 @@ struct StudyStages: Sendable {
         taskCount = Double(study.inputs.taskNames.count)
     }
 
-    /// The stages that a run's options ask for.
+    /// The stages that a run's options select.
     ///
-    /// One seed says enough about figures and ablations.
+    /// One seed is enough for figures and ablations.
     var chosen: [StudyStage] {
         stages(seeds: options.seeds, detailed: [options.seeds[0]]) { options.includes($0) }
     }
 
-    /// All stages of some seeds, whatever the options ask for.
+    /// All stages of some seeds, independent of the options.
     func all(seeds: [Int]) -> [StudyStage] {
         var seen: Set<Int> = []
         let different = seeds.filter { seen.insert($0).inserted }.sorted()

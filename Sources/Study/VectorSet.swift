@@ -1,4 +1,4 @@
-/// Task vectors of one method and seed, from wherever they come: what is measured together.
+/// Task vectors of one method and seed, from any source, that are measured together.
 public struct VectorSet: Sendable {
     /// The method's id.
     public var method: String
@@ -6,14 +6,14 @@ public struct VectorSet: Sendable {
     public var seed: Int?
     /// The penalty's weight, if known.
     public var beta: Double?
-    /// What an ablation changed.
+    /// The changed setting of an ablation.
     public var setting: String?
-    /// One for each task, in the evaluation's order; each in the layout's order.
+    /// One vector for each task, in the evaluation's order; each is in the layout's order.
     public var vectors: [[Float]]
-    /// Training time of all of them, if known.
+    /// The training time of all vectors, if known.
     public var seconds: Double?
 
-    /// Vectors with what is known of them.
+    /// Vectors with what is known about them.
     public init(
         method: String, seed: Int? = nil, beta: Double? = nil, setting: String? = nil, vectors: [[Float]],
         seconds: Double? = nil

@@ -1,18 +1,18 @@
 public import Laboratory
 public import StudyReport
 
-/// Measures sets of vectors: each alone, their sum, and each subtracted, over α.
+/// Measures sets of vectors over α: each vector alone, their sum, and each subtracted.
 public struct VectorSetEvaluation: Sendable {
-    /// The images that are reported.
+    /// The images for the reported numbers.
     public let test: Evaluation
-    /// The images on which α is chosen; nil where none is chosen.
+    /// The images for choosing α; nil when α is not chosen.
     public let validation: Evaluation?
 
     /// An evaluation.
     ///
     /// - Parameters:
-    ///   - test: The images that are reported.
-    ///   - validation: The images on which α is chosen; nil where none is chosen.
+    ///   - test: The images for the reported numbers.
+    ///   - validation: The images for choosing α; nil when α is not chosen.
     public init(test: Evaluation, validation: Evaluation? = nil) {
         self.test = test
         self.validation = validation
@@ -20,17 +20,17 @@ public struct VectorSetEvaluation: Sendable {
 
     private var tasks: [String] { test.tasks.map(\.name) }
 
-    /// The base alone.
+    /// The row of the base alone.
     public var pretrained: StudyRow { row("pretrained", .pretrained, test.baseAccuracies) }
 
-    /// A checkpoint that holds all tasks.
+    /// The row of a checkpoint that holds all tasks.
     ///
     /// - Parameters:
-    ///   - method: How it was merged.
-    ///   - vector: Its difference from the base.
-    ///   - own: Accuracies of the merged models on their own tasks, if known: what normalised accuracy is relative to.
-    ///   - isLinear: Whether it acts through f + J τ, and not through f(x, θ0 + τ).
-    /// - Returns: Its row at α = 1.
+    ///   - method: The merge method.
+    ///   - vector: The checkpoint's difference from the base.
+    ///   - own: Accuracies of the merged models on their own tasks, if known. Normalised accuracy is relative to them.
+    ///   - isLinear: Whether the vector acts through f + J τ. Otherwise it acts through f(x, θ0 + τ).
+    /// - Returns: The row at α = 1.
     public func merged(
         _ method: String, _ vector: [Float], own: [Double] = [], isLinear: Bool = true
     ) async -> StudyRow {
@@ -45,16 +45,15 @@ public struct VectorSetEvaluation: Sendable {
         return row
     }
 
-    /// Each vector on its own task, their sum over α, and each subtracted over α.
+    /// Measures each vector on its own task, their sum over α, and each subtracted over α.
     ///
-    /// The best α of the sum, and of what is subtracted, is chosen on the validation images, if there are any, and
-    /// marked.
+    /// If there are validation images, the best α of the sum and of the subtraction is chosen on them and marked.
     ///
     /// - Parameters:
     ///   - set: The vectors.
-    ///   - isLinear: Whether they act through f + α J τ, and not through f(x, θ0 + α τ).
+    ///   - isLinear: Whether they act through f + α J τ. Otherwise they act through f(x, θ0 + α τ).
     ///   - alphas: Scales of the sum.
-    ///   - negatedAlphas: Scales of what is subtracted.
+    ///   - negatedAlphas: Scales of the subtracted vectors.
     /// - Returns: The rows, in this order.
     /// - Throws: `CancellationError`.
     public func rows(
@@ -92,7 +91,7 @@ public struct VectorSetEvaluation: Sendable {
         return zip(alphas, measured).map { rows.negation($0, $1, isBest: $0 == best) }
     }
 
-    /// For each α and each vector, the accuracies of all tasks without it.
+    /// The accuracies of all tasks without a vector, for each α and vector.
     private func subtracted(
         _ set: VectorSet, _ alphas: [Double], on evaluation: Evaluation, isLinear: Bool
     ) async throws -> [[[Double]]] {
@@ -103,7 +102,7 @@ public struct VectorSetEvaluation: Sendable {
         return alphas.indices.map { place in byVector.map { $0[place] } }
     }
 
-    /// Where the vectors of a set act, and how two of them disturb each other.
+    /// Measures where the vectors of a set act, and how two of them disturb each other.
     ///
     /// - Parameters:
     ///   - set: The vectors.

@@ -35,7 +35,7 @@ struct VectorSetRows: Sendable {
         return row
     }
 
-    /// In percent of each task's own accuracy, averaged over the tasks.
+    /// The mean over tasks of the accuracy, in percent of the task's own accuracy.
     static func normalized(_ accuracies: [Double], by own: [Double]) -> Double {
         mean(zip(accuracies, own).map { $1 > 0 ? 100 * $0 / $1 : 0 })
     }

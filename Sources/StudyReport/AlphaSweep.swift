@@ -12,7 +12,7 @@ public struct AlphaSweep: Sendable {
         guard
             case .element(let name, let attributes, let children) = LinePlot.alphaSweep(StudyTables(rows: rows)).picture
         else { return nil }
-        // A page brings its ground and its letters; a file by itself has to.
+        // A page provides background and fonts. A separate file must bring its own.
         let ground = Markup.tag("rect", ["width": "100%", "height": "100%", "fill": "#ffffff"])
         let letters = Markup.Attribute(name: "font-family", value: "system-ui, Helvetica, Arial, sans-serif")
         let ink = Markup.Attribute(name: "color", value: "#1d2430")

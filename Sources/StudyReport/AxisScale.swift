@@ -1,10 +1,10 @@
 import Glibc
 
-/// How the values of an axis become coordinates.
+/// Maps the values of an axis to coordinates.
 struct AxisScale: Equatable {
     enum Kind: Equatable {
         case linear
-        /// Equal ratios, equal distances; only for values above zero.
+        /// Equal ratios have equal distances; values must be above zero.
         case logarithmic
     }
 
@@ -15,7 +15,7 @@ struct AxisScale: Equatable {
     let start: Double
     let end: Double
 
-    /// A scale over all finite values; `nil` when there is none, or when a logarithm would not exist.
+    /// A scale over all finite values; `nil` without finite values, or when a logarithm would not exist.
     init?(_ kind: Kind, over values: [Double], from start: Double, to end: Double) {
         let finite = values.filter { $0.isFinite && abs($0) < 1e15 }
         guard let least = finite.min(), let largest = finite.max() else { return nil }
@@ -31,7 +31,7 @@ struct AxisScale: Equatable {
         }
     }
 
-    /// The same scale, ending on ticks of a linear axis.
+    /// The same scale, extended to ticks of a linear axis.
     func extendedToTicks(_ count: Int) -> AxisScale {
         guard kind == .linear else { return self }
         let step = Self.step(of: highest - lowest, count: count)
@@ -39,7 +39,7 @@ struct AxisScale: Equatable {
         return AxisScale(.linear, over: values, from: start, to: end) ?? self
     }
 
-    /// The coordinate of a value; what lies outside the scale lies on its end.
+    /// The coordinate of a value; a value outside the scale is placed at its end.
     func position(of value: Double) -> Double {
         let value = min(max(value, lowest), highest)
         let fraction =
@@ -50,14 +50,14 @@ struct AxisScale: Equatable {
         return start + (fraction.isFinite ? fraction : 0) * (end - start)
     }
 
-    /// Round values inside the scale, about `count` of them.
+    /// About `count` round values inside the scale.
     func ticks(_ count: Int) -> [Double] {
         switch kind {
         case .linear:
             let step = Self.step(of: highest - lowest, count: count)
             let first = (lowest / step - 1e-9).rounded(.up)
             let last = highest + step * 1e-9
-            // Products do not gather errors as sums would; the bound is against a step that is lost in rounding.
+            // Products do not accumulate errors as sums would. The bound guards against a step that rounding loses.
             let multiples: [Double] = (0..<64).map { (first + Double($0)) * step }
             return multiples.filter { $0 <= last }
         case .logarithmic:
@@ -67,7 +67,7 @@ struct AxisScale: Equatable {
 
     // MARK: - Round numbers
 
-    /// 1, 2 or 5 times a power of ten, so that about `count` of them make the span.
+    /// 1, 2 or 5 times a power of ten, so that about `count` steps make the span.
     private static func step(of span: Double, count: Int) -> Double {
         let raw = span / Double(max(count, 1))
         guard raw.isFinite, raw > 1e-12 else { return 1e-12 }
@@ -77,7 +77,7 @@ struct AxisScale: Equatable {
         return power * ([1, 2, 5].first { raw <= $0 * power * 1.0001 } ?? 10)
     }
 
-    /// Powers of ten, with 2 and 5 times them when the values span few decades.
+    /// Powers of ten; when the values span few decades, also 2 and 5 times these powers.
     private static func decades(from lowest: Double, to highest: Double) -> [Double] {
         let multiples: [Double] = highest / lowest > 300 ? [1] : [1, 2, 5]
         var power = 1.0

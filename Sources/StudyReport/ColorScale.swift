@@ -1,8 +1,10 @@
-/// Colours for values from none to most, in steps, so that the page's rules can replace them on a dark ground.
+/// Colours for values from none to most; they come in steps, so that the style sheet can replace them for dark mode.
 enum ColorScale {
     static let stepCount = 20
 
-    /// The step of a fraction, `nil` for what is no number; what is above 1 has the last one.
+    /// The step of a fraction; `nil` for a value that is not finite.
+    ///
+    /// A fraction above 1 has the last step.
     static func step(of fraction: Double) -> Int? {
         guard fraction.isFinite else { return nil }
         return Int(min(max(fraction, 0), 1) * Double(stepCount - 1) + 0.5)
@@ -10,9 +12,9 @@ enum ColorScale {
 
     static func className(_ step: Int) -> String { "heat-\(step)" }
 
-    /// The colour of a step: on a light ground from pale to deep, on a dark ground from deep to bright.
+    /// The colour of a step: from pale to deep on a light background, from deep to bright on a dark one.
     ///
-    /// Lightness changes evenly with one hue, which every kind of colour vision can order.
+    /// Lightness changes evenly in one hue, so that people with any colour vision can order the colours.
     static func color(_ step: Int, isDark: Bool) -> String {
         "#"
             + components(step, isDark: isDark).map { component in
@@ -30,9 +32,10 @@ enum ColorScale {
         return zip(stops[index], stops[index + 1]).map { from, to in from + (to - from) * fraction }
     }
 
-    /// Whether white text has more contrast on a step than black text.
+    /// Whether white text contrasts more with a step than black text.
     ///
-    /// White and black are equal at a relative luminance of about 0.18; squares stand for the display's curve.
+    /// White and black have equal contrast at a relative luminance of about 0.18. Squares approximate the display's
+    /// curve.
     static func needsLightText(_ step: Int, isDark: Bool) -> Bool {
         let linear = components(step, isDark: isDark).map { $0 / 255 * $0 / 255 }
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.2

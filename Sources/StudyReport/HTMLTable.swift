@@ -1,4 +1,4 @@
-/// A table as HTML: the caption above, decimals under each other, the first column as headings of the rows.
+/// Writes a table as HTML: the caption above, aligned decimals, and the first column as headings of the rows.
 struct HTMLTable {
     private let table: ReportTable
 
@@ -35,7 +35,7 @@ struct HTMLTable {
         var children = [value]
         if let detail = cell.detail { children += [.text(" "), .tag("small", [:], detail)] }
         if let spreadWidth {
-            // Every cell of the column has the place of a spread, so that the decimals of the means stay in line.
+            // Every cell of the column reserves the place of a spread, so that the decimals of the means are aligned.
             let spread = cell.spread.map { " ± \($0)" } ?? ""
             children.append(.tag("span", ["class": "spread", "style": "width:\(spreadWidth + 2)ch"], spread))
         }
@@ -45,7 +45,7 @@ struct HTMLTable {
 }
 
 extension Markup {
-    /// A part of the page that scrolls by itself when it is wider than the window.
+    /// A part of the page that scrolls when it is wider than the window.
     static func scrolling(_ name: String, _ content: Markup) -> Markup {
         .tag("div", ["class": "wide", "role": "region", "aria-label": "\(name), table", "tabindex": "0"], [content])
     }

@@ -1,4 +1,4 @@
-/// The three numbers that a reader wants first.
+/// The three most important numbers of the study.
 struct Headline {
     let tables: StudyTables
 

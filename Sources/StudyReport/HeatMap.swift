@@ -1,8 +1,8 @@
-/// A square of cells coloured by value, over two axes with the same ticks.
+/// A square of cells coloured by value; both axes have the same ticks.
 struct HeatMap {
     var title: String
     var description: String
-    /// What the rows and the columns are scaled by, from below and from the left.
+    /// The scales of the rows, from below, and of the columns, from the left.
     var alphas: [Double]
     /// One row for each α, the first at the bottom.
     var values: [[Double]]
@@ -40,7 +40,7 @@ struct HeatMap {
         }
     }
 
-    /// A coloured rectangle, grey where there is no number, which overlaps its neighbours so that no gap shows.
+    /// A coloured rectangle, grey for NaN; it overlaps its neighbours so that no gap shows.
     static func cell(x: Double, y: Double, width: Double, height: Double, fraction: Double) -> Markup {
         let step = ColorScale.step(of: fraction)
         return .tag(
@@ -53,7 +53,7 @@ struct HeatMap {
         )
     }
 
-    /// A frame around α = 1 for both vectors: where the sum that needs no tuning lies.
+    /// A frame around α = 1 for both vectors, the sum that needs no tuning.
     private var unitMark: [Markup] {
         guard let index = alphas.firstIndex(where: { abs($0 - 1) < 1e-9 }) else { return [] }
         return [
@@ -87,7 +87,7 @@ struct HeatMap {
     }
 }
 
-/// The colours of a heat map with the values that they stand for.
+/// The colours of a heat map and the values that they represent.
 struct ColorBar {
     var label: String
     var highest: Double

@@ -1,4 +1,4 @@
-/// A matrix over tasks as a table whose cells are coloured by value.
+/// A matrix over tasks, as a table with cells coloured by value.
 struct HeatTable {
     let name: String
     let caption: String
@@ -38,7 +38,7 @@ struct HeatTable {
             NumberText.fixed(value, decimals))
     }
 
-    /// So many that the largest value has three digits.
+    /// The number of decimals with which the largest value has three digits.
     private static func decimals(for largest: Double) -> Int {
         guard largest > 0 else { return 2 }
         return (0..<6).first { decimals in

@@ -1,4 +1,4 @@
-/// A label at the right of a plot, and the point that it names.
+/// A label to the right of a plot, and the point that it names.
 struct LabelPosition {
     let text: String
     /// The style of the line; `nil` for a reference.
@@ -6,10 +6,10 @@ struct LabelPosition {
     let x: Double
     let y: Double
 
-    /// The text, cut to what fits beside a plot.
+    /// The text, cut to fit beside a plot.
     var shortText: String { text.count > 19 ? text.prefix(18) + "…" : text }
 
-    /// A thin line from the named point to where its label stands.
+    /// A thin line from the named point to its label.
     func leader(to labelX: Double, _ labelY: Double) -> Markup {
         .tag(
             "path",
@@ -21,13 +21,13 @@ struct LabelPosition {
         )
     }
 
-    /// The positions, ascending, moved as little as a greedy pass can so that neighbours keep their distance.
+    /// Moves ascending positions apart by a greedy pass, as little as possible, so that neighbours keep their distance.
     ///
     /// - Parameters:
-    ///   - positions: where the labels would stand, ascending.
-    ///   - gap: the distance to keep; less when the interval is too short for all.
-    ///   - start: the first place allowed.
-    ///   - end: the last place allowed.
+    ///   - positions: the desired positions, ascending.
+    ///   - gap: the distance to keep; smaller when the interval is too short for all.
+    ///   - start: the first allowed position.
+    ///   - end: the last allowed position.
     /// - Returns: one position for each, ascending, from `start` to `end`.
     static func spread(_ positions: [Double], gap: Double, from start: Double, to end: Double) -> [Double] {
         guard positions.count > 1 else { return positions.map { min(max($0, start), end) } }

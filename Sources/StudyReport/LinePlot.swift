@@ -3,16 +3,16 @@ struct LinePlot {
     struct Point: Equatable {
         let x: Double
         let y: Double
-        /// Half the height of the band; `nil` where there is one value only.
+        /// Half the height of the band; `nil` when there is one value only.
         var spread: Double?
 
         var isFinite: Bool { x.isFinite && y.isFinite }
     }
 
     struct Line {
-        /// For the legend.
+        /// The name in the legend.
         let name: String
-        /// For the end of the line.
+        /// The label at the end of the line.
         let label: String
         let style: SeriesStyle
         let points: [Point]
@@ -31,11 +31,11 @@ struct LinePlot {
     var kind: AxisScale.Kind = .linear
     var lines: [Line]
     var reference: Reference?
-    /// A value of the horizontal axis that a thin upright line marks.
+    /// A value of the horizontal axis to mark with a thin vertical line.
     var xMark: Double?
-    /// Where the horizontal axis has its ticks; chosen when empty.
+    /// The ticks of the horizontal axis; chosen automatically when empty.
     var xTicks: [Double] = []
-    /// Bounds that the values have by their nature, such as 0 and 100 of percentages.
+    /// Natural bounds of the values, such as 0 and 100 for percentages.
     var yBounds: ClosedRange<Double>?
     var tickText: (Double) -> String = NumberText.plain
 
@@ -45,7 +45,7 @@ struct LinePlot {
     private static let plotRight = 690.0
     private static let plotTop = 18.0
     private static let plotBottom = 366.0
-    /// From the plot to the labels of its lines.
+    /// The distance from the plot to the labels of its lines.
     private static let labelGap = 26.0
 
     /// The picture; `nil` when no line has a point that can be drawn.
@@ -176,7 +176,7 @@ struct LinePlot {
 
     // MARK: - Labels
 
-    /// The lines' names behind their last points, moved apart so that none covers another.
+    /// The names of the lines after their last points, moved apart so that none covers another.
     private func labels(_ x: AxisScale, _ y: AxisScale) -> [Markup] {
         var wanted = lines.compactMap { line -> LabelPosition? in
             guard let last = line.points.filter(\.isFinite).max(by: { $0.x < $1.x }) else { return nil }

@@ -1,4 +1,4 @@
-/// A table as GitHub's Markdown.
+/// Writes a table as GitHub's Markdown.
 struct MarkdownTable {
     private let table: ReportTable
 
@@ -21,7 +21,7 @@ struct MarkdownTable {
         return emphasised + (cell.detail.map { ", \(escaped($0))" } ?? "")
     }
 
-    /// The text with what Markdown or HTML would read as its own escaped.
+    /// Escapes the characters that Markdown or HTML would interpret.
     private static func escaped(_ text: String) -> String {
         var escaped = ""
         for character in text.withoutControls {

@@ -1,11 +1,11 @@
 /// A piece of HTML or SVG.
 ///
-/// Text enters only by ``text(_:)`` and attributes, which are escaped when the piece is written; so nothing that a name
-/// holds can become markup. What is written is HTML and XML at once.
+/// Text enters only through ``text(_:)`` and attributes, and is escaped when the piece is written. So no name can
+/// become markup. The written text is valid as both HTML and XML.
 indirect enum Markup: Equatable {
     case text(String)
     case element(name: String, attributes: [Attribute], children: [Markup])
-    /// Rules of this module's own, which are not escaped.
+    /// This module's own style rules, which are not escaped.
     case style(String)
 
     struct Attribute: Equatable {
@@ -55,15 +55,15 @@ indirect enum Markup: Equatable {
         }
     }
 
-    /// Elements that have no closing tag when they are empty; HTML demands one of all others.
+    /// Elements without a closing tag; HTML demands a closing tag for all others, even empty ones.
     private static let withoutContent: Set<String> = ["meta", "col", "rect", "line", "path", "polyline", "polygon"]
 
-    /// Elements after which a line break would be seen as a space.
+    /// Elements after which a line break would show as a space.
     private static let inline: Set<String> = ["span", "strong", "small", "a", "th", "td", "text", "title", "svg"]
 }
 
 extension String {
-    /// The text for the content or an attribute's value of HTML and XML.
+    /// Escapes the text for the content or an attribute's value of HTML and XML.
     ///
     /// Characters that XML forbids even when escaped become U+FFFD.
     var escapedForMarkup: String {

@@ -1,11 +1,11 @@
-/// What a method is called, and in which order methods stand.
+/// The name and the order of a method.
 struct MethodName: Equatable {
     let id: String
-    /// For tables.
+    /// The name in tables.
     let full: String
-    /// For labels in figures.
+    /// The name in figures.
     let short: String
-    /// Whether it was trained with data of the tasks that it shall not disturb.
+    /// Whether the method trains with data of the tasks that it must not disturb.
     let needsOtherTasksData: Bool
 
     /// The name of a method; an unknown id is its own name.
@@ -20,7 +20,9 @@ struct MethodName: Equatable {
         self.needsOtherTasksData = needsOtherTasksData
     }
 
-    /// What belongs to methods in the order of every table and legend: unknown ones last, equals as they came.
+    /// Sorts elements by method, in the order of every table and legend.
+    ///
+    /// Unknown methods come last; equals keep their order.
     static func ordered<Element>(_ elements: [Element], by id: (Element) -> String) -> [Element] {
         let positions = elements.map { element in
             known.firstIndex { $0.id == id(element) } ?? known.count

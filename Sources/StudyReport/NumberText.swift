@@ -1,6 +1,6 @@
-/// Numbers as people read them.
+/// Writes numbers for people.
 enum NumberText {
-    /// With a fixed number of decimals, `−` for minus, and `–` for what is no number.
+    /// With a fixed number of decimals, `−` for minus, and `–` for a value that is not finite.
     static func fixed(_ value: Double, _ decimals: Int = 1) -> String {
         guard value.isFinite, abs(value) < 1e12 else { return value.isFinite ? scientific(value) : "–" }
         let scale = powerOfTen(min(max(decimals, 0), 6))
@@ -19,14 +19,14 @@ enum NumberText {
         return value > 0 && !isZero && value.isFinite ? "+" + text : text
     }
 
-    /// With as many decimals as it has, at most six: hyperparameters, ticks of an axis.
+    /// With as many decimals as the value has, at most six; for hyperparameters and ticks.
     static func plain(_ value: Double) -> String {
         guard value != 0 else { return "0" }
         guard value.isFinite, abs(value) >= 1e-4, abs(value) < 1e12 else { return scientific(value) }
         return fixed(value, decimals(of: value, most: 6))
     }
 
-    /// The decimals after which a number ends.
+    /// The number of decimals of a value.
     static func decimals(of value: Double, most: Int) -> Int {
         guard value.isFinite, abs(value) < 1e12 else { return 0 }
         return (0..<most).first { decimals in
@@ -47,21 +47,21 @@ enum NumberText {
         return "\(value < 0 ? "−" : "")\(digits)e\(exponent < 0 ? "−" : "")\(abs(exponent))"
     }
 
-    /// Values as one text: `100`, or `0.1–0.2` when they differ, all with the same decimals.
+    /// Several values as one text: `100`, or `0.1–0.2` when they differ, with equal decimals.
     static func range(_ values: [Double], decimals: Int? = nil) -> String? {
         guard let least = values.min(), let largest = values.max() else { return nil }
         let text = { (value: Double) in decimals.map { fixed(value, $0) } ?? plain(value) }
         return least == largest ? text(least) : "\(text(least))–\(text(largest))"
     }
 
-    /// A duration in the unit in which it is easiest to read.
+    /// A duration in the most readable unit.
     static func duration(microseconds: Double) -> String {
         if microseconds < 1000 { return plain(rounded(microseconds)) + " µs" }
         if microseconds < 1e6 { return plain(rounded(microseconds / 1000)) + " ms" }
         return plain(rounded(microseconds / 1e6)) + " s"
     }
 
-    /// To three digits.
+    /// Rounds to three digits.
     private static func rounded(_ value: Double) -> Double {
         guard value.isFinite, value > 1e-9 else { return value }
         var scale = 1.0

@@ -1,5 +1,5 @@
 extension PageSection {
-    /// One map for each method and pair of tasks, all with the same colours.
+    /// One map for each method and pair of tasks; all maps have the same colours.
     static func disentanglement(_ maps: [DisentanglementMap]) -> PageSection? {
         struct Key: Hashable {
             let method, firstTask, secondTask: String
@@ -14,7 +14,7 @@ extension PageSection {
         }
         guard !means.isEmpty else { return nil }
         let largest = means.flatMap { $0.errors.joined() }.filter(\.isFinite).max() ?? 1
-        // A tenth of headroom at most, so that maps of good methods are not all one pale colour.
+        // The range ends at the next tenth, so that maps of good methods are not all one pale colour.
         let highest = min(max((largest * 10).rounded(.up) / 10, 0.1), 1)
         let percent = { (fraction: Double) in NumberText.plain(fraction * 100) + " %" }
         let panels = means.map { key, seeds, errors in
@@ -57,7 +57,7 @@ extension PageSection {
         return "Mean \(NumberText.fixed(100 * statistics.mean)) %, largest \(NumberText.fixed(100 * largest)) %."
     }
 
-    /// How strongly each vector moves each task's representations, by the factors.
+    /// How strongly each vector changes each task's representations, computed from the factors.
     static func interference(_ figures: StudyFigures) -> PageSection? {
         matrices(
             figures.interference,
@@ -71,7 +71,7 @@ extension PageSection {
         )
     }
 
-    /// How strongly each vector moves each task's outputs, by the model itself.
+    /// How strongly each vector changes each task's outputs, measured with the model.
     static func localisation(_ figures: StudyFigures) -> PageSection? {
         matrices(
             figures.localisation,
@@ -112,7 +112,7 @@ extension PageSection {
         return PageSection(anchor: anchor, title: title, content: [.tag("p", ["class": "reading"], words)] + tables)
     }
 
-    /// The elements with equal keys together, in the order in which the keys first come.
+    /// Groups elements by key, in the order of the keys' first occurrence.
     private static func grouped<Element, Key: Hashable>(
         _ elements: [Element],
         by key: (Element) -> Key
@@ -126,7 +126,7 @@ extension PageSection {
         return order.map { ($0, groups[$0] ?? []) }
     }
 
-    /// The mean off the diagonal as a share of the mean on it.
+    /// The mean off the diagonal, as a share of the mean on it.
     private static func contrast(of values: [[Double]]) -> String {
         guard values.count > 1 else { return "" }
         let diagonal = values.indices.map { values[$0][$0] }.reduce(0, +)

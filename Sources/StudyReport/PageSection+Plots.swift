@@ -1,5 +1,5 @@
 extension PageSection {
-    /// Accuracy over α, one line for each method.
+    /// Accuracy over α, with one line for each method.
     static func alphaSweep(_ tables: StudyTables) -> PageSection? {
         let plot = LinePlot.alphaSweep(tables)
         guard let picture = plot.picture else { return nil }
@@ -14,7 +14,7 @@ extension PageSection {
         )
     }
 
-    /// Time of one evaluation of the penalty over the number of tasks.
+    /// Time of one evaluation of the penalty, over the number of tasks.
     static func penaltyCost(_ costs: [PenaltyCost]) -> PageSection? {
         let costs = costs.sorted { $0.taskCount < $1.taskCount }
         let measures: [(method: String, microseconds: (PenaltyCost) -> Double?)] = [
@@ -26,7 +26,7 @@ extension PageSection {
                 measure.microseconds(cost).map { LinePlot.Point(x: Double(cost.taskCount), y: $0) }
             }
             guard points.contains(where: \.isFinite) else { return nil }
-            // The number of products of the optimal form is the caller's; its name says none.
+            // The caller chooses the number of products of the optimal form, and the method's name does not state it.
             let isOptimal = measure.method.hasPrefix("tak-optimal")
             let name = isOptimal ? "TAK optimal" : MethodName(of: measure.method).full
             let label = isOptimal ? name : MethodName(of: measure.method).short

@@ -1,4 +1,4 @@
-/// A part of the page with a heading; made only when it has something to show.
+/// A part of the page with a heading; it exists only when it has content.
 struct PageSection {
     let anchor: String
     let title: String
@@ -12,7 +12,7 @@ struct PageSection {
         table.map { PageSection(anchor: anchor, title: $0.title, content: [HTMLTable($0).markup]) }
     }
 
-    /// A figure: the picture and what stands under it.
+    /// A figure with its picture and caption.
     static func figure(_ content: [Markup], caption: String) -> Markup {
         .tag("figure", [:], content + [.tag("figcaption", [:], caption)])
     }

@@ -1,4 +1,4 @@
-/// A table as aligned text: title, headings, a rule, the rows, and what a mark means.
+/// Writes a table as aligned text: title, headings, a rule, the rows, and the meaning of a mark.
 struct PlainTable {
     private let table: ReportTable
 
@@ -19,7 +19,7 @@ struct PlainTable {
     }
 }
 
-/// How wide the parts of a column are: the number, its spread, the mark of emphasis.
+/// The widths of a column's parts: the number, its spread, and the mark of emphasis.
 private struct ColumnLayout {
     let width: Int
     private let isNumeric: Bool
@@ -55,7 +55,7 @@ private struct ColumnLayout {
 }
 
 extension String {
-    /// The text with a space for each control character: a name must not move a terminal's cursor.
+    /// The text with spaces for control characters, so that a name cannot move a terminal's cursor.
     var withoutControls: String {
         String(String.UnicodeScalarView(unicodeScalars.map { $0.isControl ? " " : $0 }))
     }
@@ -73,7 +73,7 @@ extension String {
 }
 
 extension Unicode.Scalar {
-    /// Control characters, and the marks that change the direction or the lines of a text.
+    /// Whether a character is a control character, or changes the direction or the lines of a text.
     var isControl: Bool {
         switch value {
         case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069, 0xFFFE...0xFFFF: true

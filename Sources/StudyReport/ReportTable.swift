@@ -1,4 +1,4 @@
-/// A table as a value; the page, the terminal and Markdown each have their way to show it.
+/// A table as a value; the page, the terminal and Markdown each show it in their own way.
 struct ReportTable: Equatable {
     struct Column: Equatable {
         let heading: String
@@ -8,33 +8,33 @@ struct ReportTable: Equatable {
         static func number(_ heading: String) -> Column { Column(heading: heading, isNumeric: true) }
     }
 
-    /// What stands in one place of a table.
+    /// The content of one cell of a table.
     struct Cell: Equatable {
         var text: String
-        /// What follows `±`.
+        /// The text after `±`.
         var spread: String?
-        /// Small print behind a name.
+        /// Small print after a name.
         var detail: String?
         var isEmphasised = false
 
         static let missing = Cell(text: "–")
     }
 
-    /// What the table shows, in a few words.
+    /// The table's content, in a few words.
     var title: String
     var columns: [Column]
     var rows: [[Cell]]
-    /// How to read it.
+    /// How to read the table.
     var caption: String
-    /// What an emphasised number is.
+    /// The meaning of an emphasised number.
     var emphasis = "the best of the methods that need no data of other tasks"
 
     var hasEmphasis: Bool { rows.joined().contains(where: \.isEmphasised) }
 
-    /// How to read it, with what the emphasis means if there is any.
+    /// How to read the table, and the meaning of the emphasis if there is any.
     var fullCaption: String { hasEmphasis ? "\(caption) In bold: \(emphasis)." : caption }
 
-    /// The table without the columns that have nothing in any row.
+    /// The table without columns that are empty in every row.
     var withoutEmptyColumns: ReportTable {
         let kept = columns.indices.filter { column in rows.contains { $0[column] != .missing } }
         var table = self
@@ -43,14 +43,14 @@ struct ReportTable: Equatable {
         return table
     }
 
-    /// The table with the largest number of a column emphasised, among the rows that take part; equals share it.
+    /// Emphasises the largest number of a column among the given rows; equal numbers are all emphasised.
     func emphasisingLargest(ofColumn column: Int, among takesPart: [Bool], values: [Double?]) -> ReportTable {
         let candidates = zip(takesPart, values).compactMap { $0 ? $1 : nil }.filter(\.isFinite)
-        // Alone, nothing is best.
+        // A single row is never emphasised.
         guard candidates.count > 1, let largest = candidates.max() else { return self }
         var table = self
         for row in rows.indices where takesPart[row] {
-            // Equal as shown is equal: a difference that no reader sees is no reason to prefer.
+            // Numbers that look equal count as equal. A difference that no reader sees is no reason to prefer one.
             guard let value = values[row], NumberText.fixed(value) == NumberText.fixed(largest) else { continue }
             table.rows[row][column].isEmphasised = true
         }

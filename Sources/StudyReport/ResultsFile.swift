@@ -1,31 +1,31 @@
 import FoundationEssentials
 import Identifiers
 
-/// `results.json`: the format, and under `rows` a list, one row for each measurement.
+/// `results.json`: the format, and under `rows` one entry for each measurement.
 public enum ResultsFile {
     /// The file's name.
     public static let name = "results.json"
 
-    /// The rows as JSON: indented, keys sorted, the same text for the same rows.
+    /// Encodes the rows as JSON: indented, with sorted keys, the same text for the same rows.
     ///
-    /// Numbers are rounded to four decimals, those below 0.1 to four digits; `"NaN"`, `"Infinity"` and `"-Infinity"`
-    /// stand for what JSON has no number for.
+    /// Numbers are rounded to four decimals, or to four digits below 0.1. The strings `"NaN"`, `"Infinity"` and
+    /// `"-Infinity"` replace values that JSON has no number for.
     ///
-    /// - Throws: ``StudyReportError/unwritable(file:problem:)``; nothing was written.
+    /// - Throws: ``StudyReportError/unwritable(file:problem:)``. Nothing was written.
     public static func encode(_ rows: [StudyRow]) throws(StudyReportError) -> String {
         let stated = Stated(format: FormatVersion.results.description, rows: rows.map(\.roundedForFile))
         return try JSONText.encode(stated, file: name)
     }
 
-    /// The rows that ``encode(_:)`` wrote, or that an earlier version wrote: a list and nothing else.
+    /// Decodes the rows of ``encode(_:)``, or of an earlier version, whose file was only a list.
     ///
     /// - Throws: ``StudyReportError/unreadable(file:place:problem:)`` with the place of the first problem,
-    ///   ``StudyReportError/otherFormat(file:_:)`` for a later version's.
+    ///   ``StudyReportError/otherFormat(file:_:)`` for a file of a later version.
     public static func decode(_ text: String) throws(StudyReportError) -> [StudyRow] {
         guard text.drop(while: \.isWhitespace).first == "{" else {
             return try JSONText.decode([StudyRow].self, from: text, file: name)
         }
-        // Before the rows are looked at, which another version may write differently.
+        // The format comes first, because another version may write the rows differently.
         let stated = try JSONText.decode(Format.self, from: text, file: name)
         if let problem = FormatVersion.results.problem(with: stated.format) {
             throw .otherFormat(file: name, problem)
@@ -43,19 +43,19 @@ public enum ResultsFile {
     }
 }
 
-/// `figures.json`: the material of the figures.
+/// `figures.json`: the data of the figures.
 public enum FiguresFile {
     /// The file's name.
     public static let name = "figures.json"
 
-    /// The figures as JSON, in the form of ``ResultsFile/encode(_:)``.
+    /// Encodes the figures as JSON, in the form of ``ResultsFile/encode(_:)``.
     ///
-    /// - Throws: ``StudyReportError/unwritable(file:problem:)``; nothing was written.
+    /// - Throws: ``StudyReportError/unwritable(file:problem:)``. Nothing was written.
     public static func encode(_ figures: StudyFigures) throws(StudyReportError) -> String {
         try JSONText.encode(figures.roundedForFile, file: name)
     }
 
-    /// The figures that ``encode(_:)`` wrote.
+    /// Decodes the figures of ``encode(_:)``.
     ///
     /// - Throws: ``StudyReportError/unreadable(file:place:problem:)`` with the place of the first problem.
     public static func decode(_ text: String) throws(StudyReportError) -> StudyFigures {
@@ -63,12 +63,12 @@ public enum FiguresFile {
     }
 }
 
-/// JSON as both files are written.
+/// The JSON form of both files.
 private enum JSONText {
     static func encode(_ value: some Encodable, file: String) throws(StudyReportError) -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        // A diverged run must not lose the hours of the other runs.
+        // A diverged run must not lose the hours of the other runs, so NaN is allowed.
         encoder.nonConformingFloatEncodingStrategy = .convertToString(
             positiveInfinity: "Infinity",
             negativeInfinity: "-Infinity",
@@ -116,7 +116,7 @@ private enum JSONText {
         }
     }
 
-    /// Where the decoder stood: `entry 3, "accuracy"`, entries counted from 1.
+    /// The decoder's position: `entry 3, "accuracy"`; entries are counted from 1.
     private static func place(_ context: DecodingError.Context) -> String {
         context.codingPath.map { key in
             key.intValue.map { "entry \($0 + 1)" } ?? "\"\(key.stringValue)\""

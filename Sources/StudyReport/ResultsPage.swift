@@ -1,10 +1,10 @@
-/// The page of a study: one HTML file with all tables and figures, which loads nothing.
+/// The page of a study: one HTML file with all tables and figures; it loads nothing.
 public struct ResultsPage: Sendable {
     private let description: StudyDescription
     private let rows: [StudyRow]
     private let figures: StudyFigures
 
-    /// The page of these rows and figures; what was not measured is left out.
+    /// The page of these rows and figures; missing measurements are left out.
     public init(description: StudyDescription, rows: [StudyRow], figures: StudyFigures = StudyFigures()) {
         self.description = description
         self.rows = rows

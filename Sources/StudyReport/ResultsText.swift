@@ -2,7 +2,7 @@
 public struct ResultsText: Sendable {
     private let rows: [StudyRow]
 
-    /// The tables of these rows, as on the page; what was not measured is left out.
+    /// The tables of these rows, as on the page; missing measurements are left out.
     public init(rows: [StudyRow]) {
         self.rows = rows
     }
@@ -12,7 +12,7 @@ public struct ResultsText: Sendable {
         tables.map { PlainTable($0).text }.joined(separator: "\n")
     }
 
-    /// As GitHub's Markdown, one heading of the third level for each table.
+    /// As GitHub's Markdown, with a third-level heading for each table.
     public var markdown: String {
         tables.map { MarkdownTable($0).text }.joined(separator: "\n")
     }

@@ -1,7 +1,7 @@
 extension Double {
-    /// A measured number as files hold it: four decimals, or four digits when it is below 0.1.
+    /// A measured number as files store it: four decimals, or four digits when it is below 0.1.
     ///
-    /// The noise of the last bits would change the file on every machine and means nothing.
+    /// The last bits are noise. They would change the file on every machine.
     var roundedForFile: Double {
         guard isFinite, abs(self) < 1e11, abs(self) > 1e-15 else { return self }
         // Powers of ten up to 22 are exact, so the division gives the double nearest to the decimal.

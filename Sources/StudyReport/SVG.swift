@@ -1,4 +1,4 @@
-/// The few shapes of SVG that the figures are drawn with.
+/// The few SVG shapes of the figures.
 enum SVG {
     /// A step of a path, in absolute coordinates.
     enum Step {
@@ -9,12 +9,12 @@ enum SVG {
         case close
     }
 
-    /// Where a text stands relative to its point.
+    /// The position of a text relative to its point.
     enum Anchor: String {
         case start, middle, end
     }
 
-    /// A picture that screen readers read as its title and description.
+    /// A picture with a title and a description for screen readers.
     static func picture(
         width: Double,
         height: Double,
@@ -75,7 +75,7 @@ enum SVG {
         }.joined()
     }
 
-    /// To a tenth of a pixel; a value that is no number becomes zero, since one such breaks the whole picture.
+    /// Rounds to a tenth of a pixel; a value that is not finite or too large becomes zero, and the picture stays valid.
     static func coordinate(_ value: Double) -> String {
         guard value.isFinite, abs(value) < 1e6 else { return "0" }
         let tenths = Int((value * 10).rounded())

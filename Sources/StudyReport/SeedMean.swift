@@ -1,6 +1,6 @@
-/// Matrices over seeds.
+/// Means of matrices over seeds.
 enum SeedMean {
-    /// The mean of the matrices that have the form of the first; `nil` when there is none.
+    /// The mean of the matrices of the first one's shape; `nil` without matrices.
     static func of(_ matrices: [[[Double]]]) -> [[Double]]? {
         guard let first = matrices.first else { return nil }
         let alike = matrices.filter { $0.map(\.count) == first.map(\.count) }

@@ -5,7 +5,7 @@ struct SeedStatistics: Equatable {
     let deviation: Double?
     let count: Int
 
-    /// The mean and spread of one value for each seed; `nil` when there is none.
+    /// The mean and spread of one value for each seed; `nil` without values.
     init?(_ values: [Double]) {
         guard !values.isEmpty else { return nil }
         let mean = values.reduce(0, +) / Double(values.count)
@@ -19,7 +19,7 @@ struct SeedStatistics: Equatable {
         deviation = (squares / Double(count - 1)).squareRoot()
     }
 
-    /// The statistics of what the rows hold; rows of the same seed count once, by their mean.
+    /// The statistics of the rows' values; rows of the same seed count once, by their mean.
     init?(over rows: [StudyRow], _ value: (StudyRow) -> Double?) {
         let bySeed = Dictionary(grouping: rows, by: \.seed).sorted { ($0.key ?? .min) < ($1.key ?? .min) }
         self.init(

@@ -1,8 +1,8 @@
-/// How one line of a plot is told from the others: colour, dash and marker, so that colour alone is never needed.
+/// The style of a plot's line: colour, dash and marker, so that lines differ even without colour.
 struct SeriesStyle: Equatable {
-    /// The class by which the page's rules replace the colour on a dark ground.
+    /// The class by which the style sheet replaces the colour in dark mode.
     let colorClass: String
-    /// On a light ground.
+    /// The colour on a light background.
     let color: String
     let dash: String?
     let marker: Marker
@@ -11,7 +11,7 @@ struct SeriesStyle: Equatable {
         case circle, square, triangle, diamond, ring, cross, invertedTriangle, frame
     }
 
-    /// The style of the line at an index; the colours repeat after eight lines with another dash.
+    /// The style of the line at an index; after eight lines the colours repeat with another dash.
     static func at(_ index: Int) -> SeriesStyle {
         let color = index % colors.count
         return SeriesStyle(
@@ -22,9 +22,9 @@ struct SeriesStyle: Equatable {
         )
     }
 
-    /// Colours for light and dark ground, in an order in which neighbours differ in lightness too.
+    /// Colours for light and dark backgrounds; they are ordered so that neighbours also differ in lightness.
     ///
-    /// Source: Okabe & Ito 2008, Color Universal Design; the yellow, too pale for lines, became brown.
+    /// Source: Okabe & Ito 2008, Color Universal Design. Brown replaces the yellow, which is too pale for lines.
     static let colors: [(light: String, dark: String)] = [
         ("#0072b2", "#5ab4ea"), ("#d55e00", "#ff9350"), ("#009e73", "#3ccfa4"), ("#7a3e9d", "#c99be6"),
         ("#b8860b", "#ecc35a"), ("#cc5a93", "#f29cc5"), ("#4d4d4d", "#c8c8c8"), ("#7b4a2d", "#d0a184"),

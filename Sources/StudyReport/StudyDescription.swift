@@ -1,4 +1,4 @@
-/// What a study was, for the head and the end of its page.
+/// The description of a study, for the start and the end of its page.
 public struct StudyDescription: Codable, Sendable, Equatable {
     /// The heading of the page.
     public var title: String
@@ -6,18 +6,18 @@ public struct StudyDescription: Codable, Sendable, Equatable {
     public var model: String
     /// The seeds of training, as in the rows.
     public var seeds: [Int]
-    /// When the study ran, as readers shall see it.
+    /// When the study ran, as text for readers.
     public var date: String
     /// Where it ran: processor, cores, libraries.
     public var machine: String
     /// The version of the program that ran it.
     public var version: String
-    /// What every row was measured with, in the order of the page.
+    /// The settings of every row, in the order of the page.
     public var settings: [StudySetting]
-    /// What readers must know before they trust the numbers.
+    /// Warnings that readers need before they trust the numbers.
     public var notes: [String]
 
-    /// A description; empty texts and lists are left out of the page.
+    /// A description; empty texts and lists do not appear on the page.
     public init(
         title: String,
         model: String,
@@ -41,12 +41,12 @@ public struct StudyDescription: Codable, Sendable, Equatable {
 
 /// One setting of a study, for all of its rows.
 public struct StudySetting: Codable, Sendable, Equatable {
-    /// What is set, such as `steps`.
+    /// The name of the setting, such as `steps`.
     public var name: String
-    /// What it is set to.
+    /// The setting's value.
     public var value: String
 
-    /// A setting, as readers shall see it.
+    /// A setting, as text for readers.
     public init(name: String, value: String) {
         self.name = name
         self.value = value

@@ -1,17 +1,17 @@
-/// What a study measured besides accuracies: the material of its figures.
+/// The data of a study's figures: its measurements other than accuracies.
 public struct StudyFigures: Codable, Sendable, Equatable {
     /// The names of the tasks, in the order of every matrix.
     public var tasks: [String]
     /// How much two vectors disturb each other, over the scales of both.
     public var disentanglement: [DisentanglementMap]
-    /// How strongly each vector moves each task's representations, by the factors.
+    /// How strongly each vector changes each task's representations, computed from the factors.
     public var interference: [InterferenceMatrix]
-    /// The same by the model itself: ‖Jτ_i‖² on inputs of task j, divided by ‖Jτ_j‖² there.
+    /// The same measured with the model: ‖Jτ_i‖² on inputs of task j, divided by ‖Jτ_j‖² there.
     public var localisation: [InterferenceMatrix]
     /// The cost of the penalty, one entry for each number of tasks.
     public var penaltyCost: [PenaltyCost]
 
-    /// Figures; what is left out is not drawn.
+    /// Figures; missing data are not drawn.
     public init(
         tasks: [String] = [],
         disentanglement: [DisentanglementMap] = [],
@@ -32,7 +32,7 @@ public struct StudyFigures: Codable, Sendable, Equatable {
     }
 }
 
-/// How often a model with two vectors disagrees with the models that have one each.
+/// How often a model with two vectors predicts another class than the models with one vector each.
 ///
 /// Source: Ortiz-Jimenez et al. 2023 (arXiv 2305.12827), the weight disentanglement error.
 public struct DisentanglementMap: Codable, Sendable, Equatable {
@@ -44,12 +44,12 @@ public struct DisentanglementMap: Codable, Sendable, Equatable {
     public var firstTask: String
     /// The task whose α grows from column to column.
     public var secondTask: String
-    /// The scales that were tried for either vector.
+    /// The scales of either vector.
     public var alphas: [Double]
     /// Fractions from 0 to 1: one row for each α of the first task, one column for each α of the second.
     public var errors: [[Double]]
 
-    /// A map; `errors` is square with as many rows as `alphas`.
+    /// A map; `errors` is square, with as many rows as `alphas`.
     public init(
         method: String,
         seed: Int? = nil,
@@ -73,7 +73,7 @@ public struct DisentanglementMap: Codable, Sendable, Equatable {
     }
 }
 
-/// A number for each task vector (row) and each task whose inputs it meets (column).
+/// A number for each task vector (row) and each task on whose inputs it is measured (column).
 public struct InterferenceMatrix: Codable, Sendable, Equatable {
     /// The id of the method that trained the vectors.
     public var method: String
@@ -90,9 +90,9 @@ public struct InterferenceMatrix: Codable, Sendable, Equatable {
     }
 }
 
-/// How long one evaluation of the penalty and its gradient takes, for a number of tasks.
+/// The time of one evaluation of the penalty and its gradient, for a number of tasks.
 public struct PenaltyCost: Codable, Sendable, Equatable {
-    /// Tasks of the job; a penalty protects all but one of them.
+    /// The tasks of the job; a penalty protects all but one of them.
     public var taskCount: Int
     /// Equation 8: factors summed over tasks.
     public var accumulatedMicroseconds: Double

@@ -1,8 +1,8 @@
 public import Identifiers
 
-/// Why a file of results could not be written or read.
+/// Why a results file could not be written or read.
 public enum StudyReportError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// The file's text is not what this module writes.
+    /// The file's text does not have this module's format.
     case unreadable(file: String, place: String, problem: String)
     /// Another version wrote the file.
     case otherFormat(file: String, FormatProblem)

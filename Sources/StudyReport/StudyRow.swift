@@ -1,4 +1,4 @@
-/// What a row of a study measured.
+/// The kind of measurement in a row.
 public enum StudyRegime: String, Codable, Sendable, Equatable, CaseIterable {
     /// The base model alone, without any task vector.
     case pretrained
@@ -6,11 +6,11 @@ public enum StudyRegime: String, Codable, Sendable, Equatable, CaseIterable {
     case individual
     /// The sum of all task vectors, on every task.
     case addition
-    /// One task vector subtracted, on its own task (target) and on the others (control).
+    /// One task vector subtracted, measured on its own task (target) and on the others (control).
     case negation
-    /// Finished vectors, merged by a method that trained nothing.
+    /// Finished vectors, merged by a method without training.
     case merge
-    /// Addition with one choice of a method changed.
+    /// Addition with one setting of a method changed.
     case ablation
 
     /// The regime's name for readers.
@@ -28,36 +28,36 @@ public enum StudyRegime: String, Codable, Sendable, Equatable, CaseIterable {
 
 /// One measurement of a study: a method in a regime, for one seed and one scale α.
 public struct StudyRow: Codable, Sendable, Equatable {
-    /// The method's id, such as `linear` or `tak-accumulated`; an unknown one is shown as it is.
+    /// The method's id, such as `linear` or `tak-accumulated`; an unknown id is shown unchanged.
     public var method: String
-    /// What was done with the vectors.
+    /// The use of the vectors.
     public var regime: StudyRegime
-    /// The seed of training; `nil` for what no seed changes.
+    /// The seed of training; `nil` when the seed changes nothing.
     public var seed: Int?
-    /// The scale of the summed or subtracted vectors; `nil` means that they were taken as they are, α = 1.
+    /// The scale of the summed or subtracted vectors; `nil` means α = 1.
     public var alpha: Double?
     /// The strength of the regularizer.
     public var beta: Double?
-    /// In percent, mean over the tasks; for negation, of the subtracted tasks.
+    /// The mean over the tasks, in percent; for negation, the mean over the subtracted tasks.
     public var accuracy: Double
-    /// Percent of each task's own single-task accuracy, averaged over the tasks.
+    /// The mean over the tasks, in percent of each task's own single-task accuracy.
     public var normalizedAccuracy: Double?
-    /// In percent: mean accuracy of each fine-tuned model on its own task.
+    /// The mean accuracy of each fine-tuned model on its own task, in percent.
     public var ownCeiling: Double?
-    /// For negation, in percent: mean accuracy of the tasks that were not subtracted.
+    /// For negation: the mean accuracy of the tasks that were not subtracted, in percent.
     public var control: Double?
-    /// In percent, by the task's name.
+    /// The accuracy in percent, by the task's name.
     public var perTask: [String: Double]
-    /// How long it took to compute.
+    /// The time of the computation.
     public var seconds: Double?
-    /// Whether this α was chosen, on validation images.
+    /// Whether this α was chosen on validation images.
     public var isBestAlpha: Bool
-    /// What an ablation or a merge sets, such as `samples = 64`.
+    /// The setting of an ablation or a merge, such as `samples = 64`.
     public var setting: String?
-    /// What a reader must know of this row.
+    /// A note for the reader of this row.
     public var note: String?
 
-    /// A row; only what is measured in every regime has to be given.
+    /// A row; only values that every regime measures are required.
     public init(
         method: String,
         regime: StudyRegime,
@@ -100,6 +100,6 @@ public struct StudyRow: Codable, Sendable, Equatable {
 }
 
 extension StudyRow {
-    /// Whether the vectors were neither stretched nor shrunk.
+    /// Whether the vectors were not scaled.
     var isAtUnitAlpha: Bool { abs((alpha ?? 1) - 1) < 1e-9 }
 }

@@ -1,14 +1,14 @@
-/// The rows that make one line of a table: a method, with what tells it from other lines of the same method.
+/// The rows of one line of a table: a method, and what tells it from other lines of the same method.
 struct StudySeries {
     let method: MethodName
-    /// Set only when the method was measured with several β for the same seed and α.
+    /// β, set only when the method was measured with several β for the same seed and α.
     ///
-    /// Otherwise β may differ from seed to seed, as validation chose it.
+    /// Otherwise β may differ between seeds, as validation chose it.
     let beta: Double?
     let setting: String?
     let rows: [StudyRow]
 
-    /// The series of the rows of one regime, in the order of ``MethodName/ordered(_:by:)``.
+    /// The series of one regime's rows, in the order of ``MethodName/ordered(_:by:)``.
     static func all(of rows: [StudyRow]) -> [StudySeries] {
         var order: [Key] = []
         var groups: [Key: [StudyRow]] = [:]
@@ -55,13 +55,13 @@ struct StudySeries {
     var rowsAtBestAlpha: [StudyRow] { rows.filter(\.isBestAlpha) }
     var bestAlphas: [Double] { rowsAtBestAlpha.map { $0.alpha ?? 1 } }
 
-    /// How many seeds the series has; `nil` when no seed changes it.
+    /// The number of seeds of the series; `nil` when the seed changes nothing.
     var seedCount: Int? {
         let seeds = Set(rows.compactMap(\.seed))
         return seeds.isEmpty ? nil : seeds.count
     }
 
-    /// What stands small beside the method's name: setting, β, and a note that all rows share.
+    /// The small print after the method's name: setting, β, and a note that all rows share.
     var detail: String? {
         var parts: [String] = []
         if let setting { parts.append(setting) }
@@ -71,7 +71,7 @@ struct StudySeries {
         return parts.isEmpty ? nil : parts.joined(separator: "; ")
     }
 
-    /// The name in a figure: short, with β when it is what tells two lines apart.
+    /// The name in a figure: short, with β when β tells two lines apart.
     var label: String {
         beta.map { "\(method.short), β = \(NumberText.plain($0))" } ?? method.short
     }

@@ -1,5 +1,5 @@
 extension StudyTables {
-    /// What changes when one choice of a method changes.
+    /// The effect of one changed setting of a method.
     var ablations: ReportTable? {
         let series = StudySeries.all(of: rows(of: .ablation))
         guard !series.isEmpty else { return nil }

@@ -1,5 +1,5 @@
 extension StudyTables {
-    /// How the summed vectors of each method do, with and without tuning.
+    /// The accuracy of each method's summed vectors, with and without tuning.
     var comparison: ReportTable? {
         let series = additionSeries
         let base = rows(of: .pretrained)
@@ -42,7 +42,7 @@ extension StudyTables {
             .withoutEmptyColumns
     }
 
-    /// How finished vectors do when a merge method combines them.
+    /// The accuracy of finished vectors that a merge method combines.
     var merges: ReportTable? {
         let series = StudySeries.all(of: rows(of: .merge))
         guard !series.isEmpty else { return nil }
@@ -75,7 +75,7 @@ extension StudyTables {
         "Numbers with ± are mean and sample standard deviation over the seeds; those without ± are single measurements."
     }
 
-    /// Emphasises the best accuracy at α = 1 and at the chosen α, among the methods without data of other tasks.
+    /// Emphasises the best accuracy at α = 1 and at the chosen α among the methods that need no data of other tasks.
     private func emphasised(
         _ table: ReportTable,
         series: [StudySeries],

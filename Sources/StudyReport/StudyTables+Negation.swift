@@ -1,10 +1,10 @@
 extension StudyRow {
-    /// The share of zero-shot accuracy that the control tasks must keep when a task is negated.
+    /// The share of zero-shot accuracy that the control tasks must keep when a task is subtracted.
     public static let controlShare = 0.95
 }
 
 extension StudyTables {
-    /// How well a vector, subtracted, makes the model forget its task and nothing else.
+    /// How well a subtracted vector makes the model forget its task and nothing else.
     var negation: ReportTable? {
         let series = StudySeries.all(of: rows(of: .negation))
         guard !series.isEmpty else { return nil }
@@ -37,10 +37,12 @@ extension StudyTables {
         ).withoutEmptyColumns
     }
 
-    /// For each seed the row whose α was chosen on validation images; where none is marked, the row with the lowest
-    /// target accuracy whose control tasks keep their share of zero-shot.
+    /// The row of each seed whose α was chosen on validation images.
     ///
-    /// Where no measured α does, α = 0 does: the model as it was. Empty when there is nothing to choose from, or when
+    /// Without a marked row, it is the row with the lowest target accuracy whose control tasks keep their share of
+    /// zero-shot.
+    ///
+    /// If no measured α keeps the share, the unchanged model at α = 0 does. Empty when there are no rows, or when
     /// zero-shot accuracy is unknown.
     func lowestTargets(of series: StudySeries) -> [StudyRow] {
         guard Set(series.rows.map(\.alpha)).count > 1, let zeroShot = zeroShot?.mean else { return [] }

@@ -1,8 +1,8 @@
 extension StudyTables {
     /// The accuracy on each task at α = 1.
     ///
-    /// - Parameter order: the tasks in the order of the columns; others follow in the order of their names.
-    /// - Returns: the table, or `nil` when no row knows its tasks.
+    /// - Parameter order: the tasks in the order of the columns. Other tasks follow by name.
+    /// - Returns: the table, or `nil` when no row has accuracies by task.
     func perTask(order: [String]) -> ReportTable? {
         let measured = ([baseSeries] + additionSeries).compactMap { series -> (StudySeries, [StudyRow])? in
             let rows = series?.rowsAtUnitAlpha.filter { !$0.perTask.isEmpty } ?? []

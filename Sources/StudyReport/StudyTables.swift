@@ -1,4 +1,4 @@
-/// The tables of a study, made from its rows; one that would have no row is `nil`.
+/// The tables of a study, made from its rows; a table without rows is `nil`.
 struct StudyTables {
     let rows: [StudyRow]
 
@@ -7,7 +7,7 @@ struct StudyTables {
     /// Accuracy without any task vector, in percent.
     var zeroShot: SeedStatistics? { SeedStatistics(over: rows(of: .pretrained), \.accuracy) }
 
-    /// The series of task addition; a method of which only the single-task models were measured has one without rows.
+    /// The series of task addition; a method with only single-task measurements has a series without rows.
     var additionSeries: [StudySeries] {
         let addition = rows(of: .addition)
         let measured = Set(addition.map(\.method))
@@ -15,7 +15,7 @@ struct StudyTables {
             .map { $0.keepingOnly(.addition) }
     }
 
-    /// Mean accuracy of each fine-tuned model on its own task, for the seeds and β of a series.
+    /// The mean accuracy of each fine-tuned model on its own task, for the seeds and β of a series.
     func ownCeiling(of series: StudySeries) -> SeedStatistics? {
         if let stated = SeedStatistics(over: series.rowsAtUnitAlpha, \.ownCeiling) { return stated }
         let own = rows(of: .individual).filter {
@@ -27,12 +27,12 @@ struct StudyTables {
         return SeedStatistics(over: sameRuns.isEmpty && series.beta == nil ? own : sameRuns, \.accuracy)
     }
 
-    /// Decimals that suit all chosen α of a table.
+    /// The decimals that suit all chosen α of a table.
     func decimalsOfAlpha(_ series: [StudySeries]) -> Int {
         series.flatMap(\.bestAlphas).map { NumberText.decimals(of: $0, most: 3) }.max() ?? 0
     }
 
-    /// ` Zero-shot accuracy is 62.3 %.`, for captions; empty when it was not measured.
+    /// ` Zero-shot accuracy is 62.3 %.`, for captions; empty without a measurement.
     var zeroShotSentence: String {
         zeroShot.map { " Without any task vector the model reaches \(NumberText.fixed($0.mean)) %." } ?? ""
     }
@@ -46,7 +46,7 @@ extension StudySeries {
 
     var nameCell: ReportTable.Cell { .init(text: method.full, detail: detail) }
 
-    /// The α that was chosen, the same for all seeds or a range.
+    /// The chosen α: one value, or a range over the seeds.
     func bestAlphaCell(decimals: Int) -> ReportTable.Cell {
         .init(optional: NumberText.range(bestAlphas, decimals: decimals))
     }

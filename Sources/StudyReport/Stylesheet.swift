@@ -1,6 +1,6 @@
-/// The page's rules: what fits both grounds, then the colours of the dark one.
+/// The page's style rules: common ones first, then the colours of dark mode.
 enum Stylesheet {
-    /// CSS without `<` and `&`, which XML would read.
+    /// CSS without `<` and `&`, which XML would interpret.
     static let rules = layout + figures + heat(isDark: false) + dark + onPaper
 
     private static let layout = """
@@ -100,7 +100,7 @@ enum Stylesheet {
 
         """
 
-    /// The colours of table cells; those of pictures stand in the pictures too, for readers without these rules.
+    /// The colours of table cells; pictures also contain their colours, for readers without these rules.
     private static func heat(isDark: Bool) -> String {
         (0..<ColorScale.stepCount).map { step in
             let name = ColorScale.className(step)

@@ -1,44 +1,43 @@
 public import PrometheusMetrics
 internal import Synchronization
 
-/// What a daemon shows to whoever runs it: its health, its readiness, its metrics, a line, tables and
-/// pictures on what it does.
+/// What a daemon shows to its operator: health, readiness, metrics, a status line, tables and pictures.
 ///
-/// The daemon's loops write; the service manager, probes and Prometheus read.
+/// The daemon's loops write. The service manager, probes and Prometheus read.
 public final class DaemonSupervision: Sendable {
-    /// What must turn and progress.
+    /// The checks of loops and lanes.
     public let health = HealthMonitor()
     /// Whether the daemon can do its work.
     public let readiness = Readiness()
-    /// What is counted.
+    /// The metrics.
     public let metrics: MetricRegistry
 
     private let statusSource = Mutex<@Sendable () async -> String>({ "starting" })
     private let sectionSource = Mutex<@Sendable () async -> [StatusSection]>({ [] })
 
-    /// Begins to watch.
+    /// Starts empty.
     ///
     /// - Parameter families: The metrics that the daemon has.
     public init(families: [MetricFamily] = []) {
         metrics = MetricRegistry(families: families)
     }
 
-    /// Says where the line on what the daemon does comes from.
+    /// Sets the source of the status line.
     public func describe(by source: @escaping @Sendable () async -> String) {
         statusSource.withLock { $0 = source }
     }
 
-    /// One line on what the daemon does.
+    /// One line about the daemon's current activity.
     public var status: String {
         get async { await statusSource.withLock { $0 }() }
     }
 
-    /// Says where the tables and pictures come from.
+    /// Sets the source of the tables and pictures.
     public func show(by source: @escaping @Sendable () async -> [StatusSection]) {
         sectionSource.withLock { $0 = source }
     }
 
-    /// What the daemon does and has; nothing before somebody says where it comes from.
+    /// The tables and pictures; empty until a source is set.
     public var sections: [StatusSection] {
         get async { await sectionSource.withLock { $0 }() }
     }

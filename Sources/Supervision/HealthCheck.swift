@@ -1,5 +1,5 @@
-/// Something whose standstill means that the process is better ended and started anew.
+/// A part of the process; if it stands still, the process should be restarted.
 public protocol HealthCheck: Sendable {
-    /// What is wrong, as a sentence, or `nil`.
+    /// The problem as a sentence, or `nil`.
     func problem(at now: ContinuousClock.Instant) -> String?
 }

@@ -1,18 +1,18 @@
 internal import Synchronization
 
-/// All that must turn, answer and progress in a daemon.
+/// All parts of a daemon that must make progress.
 public final class HealthMonitor: Sendable {
     private let checks = Mutex<[any HealthCheck]>([])
 
-    /// Watches nothing yet.
+    /// Starts with no checks.
     public init() {}
 
-    /// Watches one thing more.
+    /// Adds a check.
     public func watch(_ check: some HealthCheck) {
         checks.withLock { $0.append(check) }
     }
 
-    /// What is wrong, one sentence each; nothing when all is well.
+    /// The problems, one sentence each; empty when the daemon is healthy.
     public func problems(at now: ContinuousClock.Instant = .now) -> [String] {
         checks.withLock { $0 }.compactMap { $0.problem(at: now) }
     }

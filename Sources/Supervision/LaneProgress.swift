@@ -1,38 +1,37 @@
 internal import Synchronization
 
-/// How far a lane has come with its unit, and until when its next sign of progress must come.
+/// A lane's progress with its unit, and the deadline of its next step.
 ///
-/// A long computation is healthy and a dead lane is not. So a unit states how long its costliest stage may take, and
-/// the time begins anew with every step that it counts. A lane that waits for the network is not judged: the
-/// other end is.
+/// A long computation is healthy, and a dead lane is not. So a unit states how long its costliest stage may take. The
+/// time starts again with every step. A lane that waits for the network is not checked here: the other end is.
 public final class LaneProgress: HealthCheck {
-    /// What a lane does at the moment.
+    /// The current activity of a lane.
     public enum Activity: String, Sendable, CaseIterable {
-        /// It has no unit.
+        /// The lane has no unit.
         case idle
-        /// It waits for bytes from another machine.
+        /// The lane waits for bytes from another machine.
         case waiting
-        /// It computes, or reads and writes files of its own machine.
+        /// The lane computes, or reads and writes files of its own machine.
         case computing
     }
 
-    /// How far a unit has come.
+    /// The progress of a unit.
     public struct Reading: Equatable, Sendable {
-        /// Steps done: each is progress.
+        /// The number of steps done.
         public var steps: UInt64
-        /// Whether it waits for bytes from another machine.
+        /// Whether the unit waits for bytes from another machine.
         public var isWaiting: Bool
 
-        /// States how far a unit has come.
+        /// States the progress of a unit.
         public init(steps: UInt64, isWaiting: Bool) {
             self.steps = steps
             self.isWaiting = isWaiting
         }
     }
 
-    /// How many times a prediction may be exceeded: predictions are for a core that has the machine to itself.
+    /// The factor by which a prediction may be exceeded; predictions assume a core that has the machine to itself.
     public static let factor = 20.0
-    /// What every stage may take at least: a slow file system is no standstill.
+    /// The least time for every stage, because a slow file system is not a standstill.
     public static let leeway: Duration = .seconds(120)
 
     private struct Unit {
@@ -43,7 +42,7 @@ public final class LaneProgress: HealthCheck {
         var lastProgress: ContinuousClock.Instant
     }
 
-    /// Which lane it is.
+    /// The lane's number.
     public let number: Int
     private let unit = Mutex<Unit?>(nil)
 
@@ -55,15 +54,15 @@ public final class LaneProgress: HealthCheck {
     /// Begins a unit.
     ///
     /// - Parameters:
-    ///   - title: What it is, for the sentence.
-    ///   - stageSeconds: What the costliest of its stages is predicted to take.
-    ///   - now: The instant.
-    ///   - read: Tells how far it has come, until ``end()``.
+    ///   - title: The unit's title, for the sentence.
+    ///   - stageSeconds: The predicted time of its costliest stage.
+    ///   - now: The current time.
+    ///   - read: Gives the unit's progress, until ``end()``.
     public func begin(
         _ title: String, stageSeconds: Double, at now: ContinuousClock.Instant = .now,
         read: @escaping @Sendable () -> Reading
     ) {
-        // A prediction from a lease is a peer's: neither NaN nor the end of time.
+        // The prediction comes from a peer's lease, so it is checked for NaN and bounded.
         let seconds = stageSeconds.isFinite ? min(max(stageSeconds, 0), 1e6) : 1e6
         let begun = Unit(
             title: title, allowance: Self.leeway + .seconds(seconds * Self.factor), read: read, steps: read().steps,
@@ -76,10 +75,10 @@ public final class LaneProgress: HealthCheck {
         unit.withLock { $0 = nil }
     }
 
-    /// What the lane does.
+    /// The lane's current activity.
     public var activity: Activity { current.activity }
 
-    /// What the lane does, and with which unit.
+    /// The lane's current activity, and its unit's title.
     public var current: (activity: Activity, title: String?) {
         unit.withLock { unit in
             guard let unit else { return (.idle, nil) }
@@ -87,7 +86,9 @@ public final class LaneProgress: HealthCheck {
         }
     }
 
-    /// That the lane computes and has shown no progress for too long; progress is what changed since the last look.
+    /// The problem that the lane computes and has shown no progress for too long.
+    ///
+    /// Progress is a change since the last check.
     public func problem(at now: ContinuousClock.Instant) -> String? {
         unit.withLock { unit in
             guard var watched = unit else { return nil }

@@ -1,32 +1,32 @@
-/// How often something happened in each of the last minutes.
+/// The counts of an event in each of the last minutes.
 ///
-/// Time is what the caller says, since some start, and never runs backwards.
+/// The caller gives the time since some start. It never runs backwards.
 public struct MinuteCounts: Equatable, Sendable {
-    /// The counts, the earliest first; the last is that of the minute that is not over.
+    /// The counts, earliest first; the last one is of the current minute.
     private var counts: [Int]
     private var minute = 0
 
-    /// Nothing yet.
+    /// Starts at zero.
     ///
-    /// - Parameter minutes: How many minutes are kept, at least 1.
+    /// - Parameter minutes: The number of minutes to keep, at least 1.
     public init(minutes: Int) {
         counts = Array(repeating: 0, count: max(minutes, 1))
     }
 
-    /// Counts something that happens now.
+    /// Counts events at a time.
     public mutating func add(_ count: Int = 1, at time: Duration) {
         advance(to: time)
         counts[counts.count - 1] += count
     }
 
-    /// The counts until now, the earliest first.
+    /// The counts until now, earliest first.
     public func counts(at time: Duration) -> [Int] {
         var copy = self
         copy.advance(to: time)
         return copy.counts
     }
 
-    /// How many a minute: the mean over the time that is kept, or since the start.
+    /// The mean count in a minute, over the kept time or since the start.
     public func perMinute(at time: Duration) -> Double {
         let seconds = max(Double(time.components.seconds), 1)
         let kept = min(seconds, Double(60 * (counts.count - 1)) + seconds.truncatingRemainder(dividingBy: 60))

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Whether a daemon can do its work now, and if not, why.
+/// Whether a daemon can do its work now, or the reason why it cannot.
 public final class Readiness: Sendable {
     private struct State {
         var reason: String? = "starting"
@@ -10,7 +10,7 @@ public final class Readiness: Sendable {
 
     private let state = Mutex(State())
 
-    /// Not ready: starting.
+    /// Starts as not ready.
     public init() {}
 
     /// Why the daemon cannot do its work, or `nil` when it can.
@@ -19,7 +19,7 @@ public final class Readiness: Sendable {
     /// Whether the daemon has been ready at any time.
     public var hasBeenSet: Bool { state.withLock { $0.hasBeenReady } }
 
-    /// Can do its work from now on; the first time, those who wait for that are told.
+    /// Marks the daemon as ready; the first time, the observers are called.
     public func set() {
         let observers = state.withLock { state in
             state.reason = nil
@@ -30,14 +30,14 @@ public final class Readiness: Sendable {
         for observer in observers { observer() }
     }
 
-    /// Cannot do its work from now on.
+    /// Marks the daemon as not ready.
     ///
-    /// - Parameter reason: Why, in a few words.
+    /// - Parameter reason: The reason, in a few words.
     public func clear(_ reason: String) {
         state.withLock { $0.reason = reason }
     }
 
-    /// Calls back the first time that the daemon is ready; at once if it has been.
+    /// Calls back when the daemon is ready for the first time; at once if it has been ready.
     public func whenFirstReady(_ observer: @escaping @Sendable () -> Void) {
         let isReady = state.withLock { state in
             if !state.hasBeenReady { state.observers.append(observer) }

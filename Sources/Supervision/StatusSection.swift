@@ -1,25 +1,25 @@
-/// A part of what a daemon shows to people who look.
+/// A part of the page that a daemon shows to people.
 public enum StatusSection: Equatable, Sendable {
     /// Rows and columns.
     case table(StatusTable)
-    /// How far each of many things is in each of a few stages, as a picture.
+    /// The progress of many items in a few stages, as a picture.
     case grid(StatusGrid)
     /// A number over time, as a picture.
     case history(StatusHistory)
 }
 
-/// How far each of many things is in each of a few stages.
+/// The progress of many items in a few stages.
 public struct StatusGrid: Equatable, Sendable {
-    /// What one thing, or a few that are shown as one, has done in a stage.
+    /// The progress of one item in a stage, or of a few items that are shown as one.
     public struct Cell: Equatable, Sendable {
         /// Units that are finished.
         public var finished: Int
-        /// All units; 0 where the stage has nothing to do.
+        /// All units; 0 when the stage has nothing to do.
         public var total: Int
-        /// Whether somebody is at it.
+        /// Whether a unit is being computed.
         public var isActive: Bool
 
-        /// States how far it is.
+        /// States the progress of a cell.
         public init(finished: Int = 0, total: Int = 0, isActive: Bool = false) {
             self.finished = finished
             self.total = total
@@ -27,23 +27,23 @@ public struct StatusGrid: Equatable, Sendable {
         }
     }
 
-    /// What it is about.
+    /// The title.
     public let title: String
-    /// The stages, from the first on.
+    /// The stages in their order.
     public let stages: [String]
-    /// The things' names: of one, or of the first and the last that are shown as one.
+    /// The names of the items; items that are shown as one have the name of the first and the last.
     public let names: [String]
     /// For each stage, a cell for each name.
     public let cells: [[Cell]]
 
-    /// Makes a grid, of neighbouring things one when there are more than fit.
+    /// Makes a grid; neighbouring items are joined when there are more than the limit.
     ///
     /// - Parameters:
-    ///   - title: What it is about.
+    ///   - title: The title.
     ///   - stages: The stages.
-    ///   - names: The things.
-    ///   - limit: Most columns.
-    ///   - cell: The cell of a stage and a thing, by their positions.
+    ///   - names: The items.
+    ///   - limit: The most columns.
+    ///   - cell: The cell of a stage and an item, by their positions.
     public init(_ title: String, stages: [String], names: [String], limit: Int, cell: (Int, Int) -> Cell) {
         self.title = title
         self.stages = stages
@@ -68,14 +68,14 @@ public struct StatusGrid: Equatable, Sendable {
 
 /// A number for each of the last minutes.
 public struct StatusHistory: Equatable, Sendable {
-    /// What it is about.
+    /// The title.
     public let title: String
-    /// What is counted, in the plural: `units`.
+    /// The counted thing, in the plural: `units`.
     public let unit: String
-    /// How many in each minute, the earliest first; the last minute is not over.
+    /// The count of each minute, earliest first; the last one is of the current minute.
     public let counts: [Int]
 
-    /// Shows counts of minutes.
+    /// Makes a history of counts by minute.
     public init(_ title: String, unit: String, counts: [Int]) {
         self.title = title
         self.unit = unit

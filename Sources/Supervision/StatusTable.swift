@@ -1,41 +1,41 @@
-/// What a daemon tells in a table to people who look: a title, columns, and as many rows as are bearable.
+/// A table for people: a title, columns, and a bounded number of rows.
 public struct StatusTable: Equatable, Sendable {
-    /// What stands at one place of it.
+    /// The content of one place in the table.
     public enum Cell: Equatable, Sendable {
-        /// Words; whoever shows them takes them for a stranger's.
+        /// A text; the reader of the table must treat it as untrusted.
         case text(String)
-        /// A number with or without its unit, which stands at the right.
+        /// A number with or without its unit, aligned to the right.
         case number(String)
-        /// How much is done, from 0 to 1.
+        /// A finished share, from 0 to 1.
         case share(Double)
-        /// A word that says how something fares, and how that is to be taken.
+        /// A word for a state, and its mood.
         case state(String, Mood)
-        /// How far each stage of something is, in the order of the work.
+        /// The progress of each stage, in the order of the work.
         case stages([Stage])
     }
 
-    /// How a state is to be taken.
+    /// How a state should be read.
     public enum Mood: String, Equatable, Sendable {
-        /// Something goes on.
+        /// Work is going on.
         case active
-        /// It ended well.
+        /// The work ended well.
         case good
         /// Somebody should look.
         case bad
-        /// Nothing goes on.
+        /// No work is going on.
         case idle
     }
 
-    /// How far a stage is.
+    /// The progress of a stage.
     public struct Stage: Equatable, Sendable {
-        /// What is done in it.
+        /// The stage's name.
         public var name: String
         /// Units that are finished.
         public var finished: Int
         /// All units.
         public var total: Int
 
-        /// States how far a stage is.
+        /// States the progress of a stage.
         public init(name: String, finished: Int, total: Int) {
             self.name = name
             self.finished = finished
@@ -43,22 +43,22 @@ public struct StatusTable: Equatable, Sendable {
         }
     }
 
-    /// What it is about.
+    /// The title.
     public let title: String
     /// The columns' names.
     public let columns: [String]
     /// A cell for each column in every row.
     public let rows: [[Cell]]
-    /// How many rows more there would be.
+    /// The number of rows that are not shown.
     public let hiddenRows: Int
 
     /// Makes a table.
     ///
     /// - Parameters:
-    ///   - title: What it is about.
+    ///   - title: The title.
     ///   - columns: The columns' names.
-    ///   - items: What has a row each.
-    ///   - limit: Most rows; of further items only the number is told.
+    ///   - items: One item for each row.
+    ///   - limit: The most rows. Of further items only the number is shown.
     ///   - row: Makes an item's row.
     public init<Item>(_ title: String, columns: [String], of items: [Item], limit: Int, row: (Item) -> [Cell]) {
         self.title = title

@@ -1,6 +1,6 @@
-/// Spans of time, as the page for people writes them.
+/// Writes durations for the page for people.
 public enum StatusText {
-    /// A span that was measured: `8 s`, `3 min 05 s`, `2 h 07 min`.
+    /// A measured duration: `8 s`, `3 min 05 s`, `2 h 07 min`.
     public static func exactly(_ span: Duration) -> String {
         let seconds = max(span.components.seconds, 0)
         let (hours, minutes) = (seconds / 3600, seconds / 60 % 60)
@@ -9,7 +9,7 @@ public enum StatusText {
         return minutes > 0 ? "\(minutes) min \(two(seconds % 60)) s" : "\(seconds) s"
     }
 
-    /// A span that is estimated: no finer than can be known.
+    /// An estimated duration, rounded to what can be known.
     public static func about(seconds: Double) -> String {
         guard seconds.isFinite, seconds >= 0, seconds < 1e9 else { return "–" }
         switch seconds {

@@ -1,21 +1,21 @@
-/// What a service tells its manager.
+/// A message of a service to its manager.
 ///
 /// Source: sd_notify(3), systemd 252.
 public enum Notification: Equatable, Sendable {
-    /// Starting, or reloading, is done.
+    /// The start or the reload is done.
     case ready
-    /// One line on what the service does.
+    /// One line about the service's current activity.
     case status(String)
     /// The configuration is being read again, since this instant of `CLOCK_MONOTONIC`.
     case reloading(monotonicMicroseconds: UInt64)
     /// The service begins to end.
     case stopping
-    /// A sign of life.
+    /// A sign of life for the watchdog.
     case watchdog
-    /// The start, the reload or the stop under way may take this long from now on.
+    /// The current start, reload or stop may take this long from now on.
     case extendTimeout(Duration)
 
-    /// The assignments that stand for it, one a line, without a line end behind the last.
+    /// The assignments of the message, one on each line, without a newline at the end.
     var text: String {
         switch self {
         case .ready: "READY=1"
@@ -27,14 +27,14 @@ public enum Notification: Equatable, Sendable {
         }
     }
 
-    /// A line end within the text would begin another assignment.
+    /// Removes newlines, because a newline would begin another assignment.
     private static func oneLine(_ text: String) -> String {
         String(text.unicodeScalars.prefix(200).map { $0.value < 32 ? " " : Character($0) })
     }
 }
 
 extension Duration {
-    /// Microseconds, rounded down; the largest number when there are more, 0 when the duration is negative.
+    /// Microseconds, rounded down and clamped: 0 for a negative duration, the largest number for too long a one.
     var wholeMicroseconds: UInt64 {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }

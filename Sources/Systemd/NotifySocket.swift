@@ -1,19 +1,19 @@
 internal import Glibc
 
-/// The datagram socket over which a service talks to its manager.
+/// The datagram socket for messages to the service manager.
 ///
 /// Source: sd_notify(3), "Standalone Implementations"; unix(7) for abstract names.
 final class NotifySocket: Sendable {
-    /// The bytes of `sun_path`; a path needs one of them for its end.
+    /// The bytes of `sun_path` without the zero byte at the end of a path.
     static let addressBytesMax = 107
 
-    /// How long a full queue of the manager may hold the service up.
+    /// How long the service may wait while the manager's queue is full.
     private static let sendLimitSeconds = 2
 
     let address: String
     private let descriptor: Int32
 
-    /// Opens a socket; the manager's need not be there yet.
+    /// Opens a socket; the manager's socket need not exist yet.
     ///
     /// - Throws: ``SystemdError``.
     init(address: String) throws(SystemdError) {
@@ -32,13 +32,13 @@ final class NotifySocket: Sendable {
 
     /// Sends one datagram.
     ///
-    /// - Throws: ``SystemdError/callFailed(call:address:errorNumber:)``; nothing of it was sent.
+    /// - Throws: ``SystemdError/callFailed(call:address:errorNumber:)``; nothing was sent.
     func send(_ text: String) throws(SystemdError) {
         var target = sockaddr_un()
         target.sun_family = sa_family_t(AF_UNIX)
         var name = Array(address.utf8)
         let isAbstract = name[0] == UInt8(ascii: "@")
-        // An abstract name begins with a zero byte and ends where the address does; a path ends with a zero byte.
+        // An abstract name begins with a zero byte and ends with the address. A path ends with a zero byte.
         if isAbstract { name[0] = 0 }
         unsafe withUnsafeMutableBytes(of: &target.sun_path) { unsafe $0.copyBytes(from: name) }
         let prefix = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? MemoryLayout<sa_family_t>.size

@@ -1,19 +1,19 @@
 internal import Glibc
 
-/// What the service manager put into the environment of this process.
+/// The variables that the service manager set for this process.
 ///
 /// Source: sd_notify(3), sd_watchdog_enabled(3).
 public struct ServiceEnvironment: Equatable, Sendable {
-    /// Where the manager listens, as `NOTIFY_SOCKET` has it, or `nil` when nobody does.
+    /// The manager's address from `NOTIFY_SOCKET`, or `nil` without a manager.
     public var notifyAddress: String?
-    /// The manager ends the service when it hears nothing for so long; `nil` when it does not watch this process.
+    /// The silence after which the manager ends the service; `nil` when it does not watch this process.
     public var watchdogTimeout: Duration?
 
     /// Reads an environment.
     ///
     /// - Parameters:
     ///   - variables: The environment.
-    ///   - processIdentifier: This process: a watchdog for another one (`WATCHDOG_PID`) is none for this.
+    ///   - processIdentifier: This process. A watchdog for another process (`WATCHDOG_PID`) does not count.
     public init(variables: [String: String], processIdentifier: Int32) {
         if let address = variables["NOTIFY_SOCKET"], !address.isEmpty { notifyAddress = address }
         let isMeant = variables["WATCHDOG_PID"].map { Int32($0) == processIdentifier } ?? true
@@ -22,9 +22,9 @@ public struct ServiceEnvironment: Equatable, Sendable {
         }
     }
 
-    /// Reads this process's environment and removes what was read, so that no child talks in this process's name.
+    /// Reads this process's environment and removes these variables, so that no child sends messages in its name.
     ///
-    /// Call it before there are other threads: they may read the environment too.
+    /// Call it before other threads start, because they may read the environment too.
     public static func take() -> ServiceEnvironment {
         let names = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]
         var variables: [String: String] = [:]

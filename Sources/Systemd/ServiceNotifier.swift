@@ -1,20 +1,20 @@
 internal import Glibc
 internal import Synchronization
 
-/// Tells the service manager how the service fares; tells nobody when there is none.
+/// Sends messages to the service manager; without a manager it does nothing.
 ///
-/// A message that cannot be sent is reported once and then given up: a service does its work with a deaf manager too.
+/// When sending fails, this is reported once and sending stops. A service works without its manager too.
 public final class ServiceNotifier: Sendable {
     private let socket: NotifySocket?
     private let throttle = Mutex(StatusThrottle())
     private let hasFailed = Mutex(false)
     private let onFailure: @Sendable (SystemdError) -> Void
 
-    /// Opens the way to the manager.
+    /// Opens the socket.
     ///
     /// - Parameters:
-    ///   - address: Where it listens, or `nil`.
-    ///   - onFailure: Told the first time that a message could not be sent.
+    ///   - address: The manager's address, or `nil`.
+    ///   - onFailure: Called the first time that a message cannot be sent.
     /// - Throws: ``SystemdError/malformedAddress(_:)`` or ``SystemdError/callFailed(call:address:errorNumber:)``.
     public init(
         address: String?, onFailure: @escaping @Sendable (SystemdError) -> Void = { _ in }
@@ -23,10 +23,10 @@ public final class ServiceNotifier: Sendable {
         self.onFailure = onFailure
     }
 
-    /// Whether anybody is told.
+    /// Whether there is a manager.
     public var hasManager: Bool { socket != nil }
 
-    /// Sends notifications in one message, so that the manager takes them in together.
+    /// Sends notifications in one message, so that the manager processes them together.
     public func send(_ notifications: Notification...) {
         guard let socket else { return }
         do {
@@ -40,16 +40,16 @@ public final class ServiceNotifier: Sendable {
         }
     }
 
-    /// Says what the service does, at most once a second and only when it is something else than before.
+    /// Sends a status line, at most once a second and only when it has changed.
     ///
     /// - Parameters:
-    ///   - text: One line; it is offered again by whoever calls regularly when it comes too early.
-    ///   - now: The instant.
+    ///   - text: One line. If it comes too early, the caller's next regular call offers it again.
+    ///   - now: The current time.
     public func status(_ text: String, at now: ContinuousClock.Instant = .now) {
         if throttle.withLock({ $0.admits(text, at: now) }) { send(.status(text)) }
     }
 
-    /// Says that the configuration is being read again, then runs a body, then says that the service is ready.
+    /// Announces a reload, runs a body, and then announces that the service is ready.
     public func reloading(_ body: () async -> Void) async {
         send(.reloading(monotonicMicroseconds: Self.monotonicMicroseconds))
         await body()

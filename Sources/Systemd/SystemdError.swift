@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// Why the service manager cannot be told anything.
+/// Why no message can be sent to the service manager.
 public enum SystemdError: Error, Equatable, Sendable, CustomStringConvertible {
     /// `NOTIFY_SOCKET` is neither an absolute path nor an abstract name, or is too long for a socket.
     case malformedAddress(String)

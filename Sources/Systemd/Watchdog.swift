@@ -1,18 +1,18 @@
-/// Signs of life for the service manager, as long as the service is well.
+/// Sends signs of life to the service manager while the service is healthy.
 ///
-/// A process that hangs is the manager's to end, so nothing is sent from the moment at which something is wrong; when
-/// it is well again in time, the signs go on.
+/// The manager must end a process that hangs. So the signs stop when a check fails. When the service is healthy again
+/// in time, the signs go on.
 public struct Watchdog: Sendable {
     private let notifier: ServiceNotifier
     private let problems: @Sendable () async -> [String]
     private let onUnwell: @Sendable ([String]) -> Void
 
-    /// Prepares the signs.
+    /// Prepares the watchdog.
     ///
     /// - Parameters:
-    ///   - notifier: The way to the manager.
-    ///   - problems: What is wrong, in sentences; nothing when all is well.
-    ///   - onUnwell: Told at every sign that is left out.
+    ///   - notifier: The connection to the manager.
+    ///   - problems: The problems as sentences; empty when the service is healthy.
+    ///   - onUnwell: Called for every sign that is left out.
     public init(
         notifier: ServiceNotifier, problems: @escaping @Sendable () async -> [String],
         onUnwell: @escaping @Sendable ([String]) -> Void
@@ -22,15 +22,15 @@ public struct Watchdog: Sendable {
         self.onUnwell = onUnwell
     }
 
-    /// Gives one sign of life, if all is well.
+    /// Sends one sign of life, if the service is healthy.
     public func beat() async {
         let problems = await problems()
         if problems.isEmpty { notifier.send(.watchdog) } else { onUnwell(problems) }
     }
 
-    /// Gives signs of life until cancelled, twice in the time after which the manager loses patience.
+    /// Sends signs of life until cancelled, twice within the manager's timeout.
     ///
-    /// - Parameter timeout: That time, `WATCHDOG_USEC`.
+    /// - Parameter timeout: The manager's timeout, `WATCHDOG_USEC`.
     public func run(timeout: Duration) async {
         while !Task.isCancelled {
             await beat()

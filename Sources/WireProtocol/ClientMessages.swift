@@ -1,27 +1,27 @@
 public import Identifiers
 public import JobPlan
 
-/// What a client asks of the coordinator.
+/// A request of a client to the coordinator.
 public enum ClientRequest: Equatable, Sendable {
     /// Run a job.
     case submit(Submission)
-    /// Say what running a job would take.
+    /// Report the cost of a job.
     case plan(Submission)
     /// List the jobs.
     case jobs
-    /// Tell a job's progress.
+    /// Report a job's progress.
     case status(JobID)
     /// End a job.
     case cancel(JobID)
     /// List the workers.
     case workers
-    /// Let a worker finish what it computes, and leave.
+    /// Let a worker finish its current units and leave.
     case drain(WorkerID)
     /// List the files that a finished job wrote.
     case outputs(JobID)
-    /// Send bytes of one of them.
+    /// Send bytes of one output file.
     case outputRange(JobID, path: String, offset: UInt64, byteCount: UInt64)
-    /// Tell what was logged about a job, behind a line.
+    /// Send the log lines about a job after a line.
     case log(JobID, after: UInt64)
 
     init(_ wire: WireClientRequest) throws(WireError) {
@@ -73,11 +73,11 @@ public enum ClientRequest: Equatable, Sendable {
 public struct Submission: Equatable, Sendable {
     /// The job file's text.
     public var specText: String
-    /// Its absolute path; relative paths within it start at its directory.
+    /// The job file's absolute path; relative paths in the job file start at its directory.
     public var specPath: String
     /// Whether an output directory that is not empty may be replaced.
     public var overwrites: Bool
-    /// Absolute path of an output directory in place of the job file's own.
+    /// Absolute path of an output directory that replaces the job file's own.
     public var output: String?
 
     /// Submits a job file.
@@ -104,27 +104,27 @@ public struct Submission: Equatable, Sendable {
     }
 }
 
-/// What the coordinator answers.
+/// An answer of the coordinator.
 public enum ClientReply: Equatable, Sendable {
-    /// It cannot be done.
+    /// The request failed.
     case failure(RequestFailure)
     /// The job runs.
     case accepted(JobID, isRunningAlready: Bool, notices: [JobNotice] = [])
-    /// What a job would take.
+    /// The cost of a job.
     case plan(PlanSummary)
     /// The jobs.
     case jobs([JobReport])
     /// The workers.
     case workers([WorkerReport])
-    /// A job's files.
+    /// The files of a job.
     case outputs([OutputFile])
-    /// Bytes of a file; they are the second frame.
+    /// Bytes of a file, in the second frame.
     case outputChunk(offset: UInt64)
-    /// Not the answer yet, but what is being done for it.
+    /// The progress of an answer that takes long.
     case progress(String)
-    /// The first or latest items of a list that is too long for a message, and how many there are besides.
+    /// The first or latest items of a list that is too long for a message, and the number of the others.
     indirect case cut(ClientReply, further: Int)
-    /// What was logged about a job; whether it has ended, so that nothing follows.
+    /// The log lines about a job, and whether the job has ended, so that no more follow.
     case log([JobLogLine], isComplete: Bool)
 
     init(_ wire: WireClientReply) throws(WireError) {
@@ -205,35 +205,35 @@ extension JobNotice {
 
 /// Why a request failed.
 public struct RequestFailure: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What kind of failure it is, and so the client's exit code.
+    /// The kind of failure, which decides the client's exit code.
     public enum Kind: String, Equatable, Sendable {
         /// The job file or its inputs are wrong.
         case badInput = "bad_input"
-        /// No such job.
+        /// The job does not exist.
         case unknownJob = "unknown_job"
-        /// The client's key does not allow it.
+        /// The client's key does not allow the request.
         case notPermitted = "not_permitted"
-        /// The coordinator could not do it.
+        /// The coordinator could not carry out the request.
         case world
     }
 
-    /// What kind of failure it is.
+    /// The kind of failure.
     public var kind: Kind
-    /// Everything that is wrong.
+    /// All problems.
     public var problems: [JobProblem]
 
-    /// States why a request failed.
+    /// States all reasons of a failed request.
     public init(kind: Kind, problems: [JobProblem]) {
         self.kind = kind
         self.problems = problems
     }
 
-    /// States the one reason why a request failed.
+    /// States the only reason of a failed request.
     public init(kind: Kind, at location: String, _ message: String) {
         self.init(kind: kind, problems: [JobProblem(at: location, message)])
     }
 
-    /// A line a problem.
+    /// One line for each problem.
     public var description: String { problems.lazy.map(\.description).cutLines }
 
     init(_ wire: WireRequestFailure) throws(WireError) {
@@ -257,7 +257,7 @@ public struct RequestFailure: Error, Equatable, Sendable, CustomStringConvertibl
 
 /// A file that a job wrote.
 public struct OutputFile: Equatable, Sendable {
-    /// Path within the output directory.
+    /// The path within the output directory.
     public var path: String
     /// Size in bytes.
     public var byteCount: UInt64

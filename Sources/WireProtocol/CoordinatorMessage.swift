@@ -1,33 +1,33 @@
 public import Identifiers
 import JobPlan
 
-/// What the coordinator tells a worker.
+/// A message of the coordinator to a worker.
 public enum CoordinatorMessage: Equatable, Sendable {
     /// The answer to a greeting.
     case welcome(coordinator: String, heartbeatInterval: Duration)
-    /// It does not know the worker (any more): the worker greets again.
+    /// The coordinator does not know the worker, or has forgotten it: the worker greets again.
     case unknownWorker
     /// Compute this unit.
     case lease(UnitLease)
     /// Forget this unit, unless its computation has begun.
     case revoke(LeasedUnitName)
-    /// A chunk of a range; its bytes are the second frame.
+    /// A chunk of a range, with its bytes in the second frame.
     case rangeChunk(transfer: UInt64, offset: UInt64)
     /// A range cannot be read.
     case rangeFailure(transfer: UInt64, message: String)
-    /// More chunks of an offered blob may come.
+    /// The worker may send more chunks of an offered blob.
     case uploadCredit(transfer: UInt64, chunks: UInt32)
-    /// An offered blob is stored, or was there already.
+    /// An offered blob is stored, perhaps from earlier.
     case uploadStored(transfer: UInt64)
     /// An offered blob cannot be stored.
     case uploadFailure(transfer: UInt64, message: String)
     /// Send this blob.
     case collect(BlobDigest)
-    /// Forget these blobs: they are not what their names say.
+    /// Forget these blobs: their bytes do not match their names.
     case discard([BlobDigest])
-    /// Take no new units, finish those under way, and leave.
+    /// Take no new units, finish the current ones, and leave.
     case drain
-    /// Nothing is wanted of the worker any more: it leaves.
+    /// The coordinator needs nothing more from the worker: it leaves.
     case dismiss
 
     init(_ wire: WireCoordinatorMessage) throws(WireError) {

@@ -1,11 +1,11 @@
-/// Counts the fields of a message before it is decoded, since an empty one of two bytes becomes a value of fifty times
-/// that size.
+/// Counts the fields of a message before it is decoded.
 ///
-/// It does not know the schema. It reads every value that may be a message as one, down to the deepest lists, and stops
-/// where it is none. So it counts texts too: at most one field for each two bytes.
-/// Source: protobuf.dev, "Encoding".
+/// An empty field of two bytes decodes to a value fifty times as large, so the count bounds the memory.
+///
+/// The counter does not know the schema. It reads every value as a message if that is possible, down to the deepest
+/// lists. So it counts texts too: at most one field for two bytes. Source: protobuf.dev, "Encoding".
 struct FieldBudget {
-    /// Messages inside each other that hold lists: envelope, lease, operation, side of an operation, and one to spare.
+    /// The depth of nested messages with lists: envelope, lease, operation, side of an operation, and one spare.
     private static let depthMax = 5
 
     private var remaining: Int
@@ -30,14 +30,14 @@ struct FieldBudget {
                 if depth < Self.depthMax { spend(on: value, depth: depth + 1) }
                 rest = rest.dropFirst(value.count)
             case 5: rest = rest.dropFirst(4)
-            // Groups, which the schema has none of, count field by field.
+            // The schema has no groups. Their fields are counted one by one.
             case 3, 4: break
             default: return
             }
         }
     }
 
-    /// A number of seven bits a byte, the lowest first; `nil` at the end or when it has more than 64 bits.
+    /// Reads a number with seven bits in each byte, the lowest first; `nil` at the end or above 64 bits.
     private static func takeNumber(from bytes: inout ArraySlice<UInt8>) -> UInt64? {
         var number: UInt64 = 0
         for shift in stride(from: UInt64(0), to: 70, by: 7) {

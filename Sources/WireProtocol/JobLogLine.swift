@@ -1,10 +1,10 @@
 /// A line that the coordinator logged about a job.
 public struct JobLogLine: Equatable, Sendable {
-    /// Position among all lines of the coordinator's process.
+    /// The line's position among all lines of the coordinator's process.
     public var number: UInt64
-    /// When, in UTC.
+    /// The time, in UTC.
     public var time: String
-    /// How grave it is, as the log names it.
+    /// The log level.
     public var level: String
     /// The message with its fields.
     public var text: String

@@ -3,7 +3,7 @@ import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 
-// Operations ⇄ the schema, one extension a message.
+// Operations ⇄ the schema, one extension for each message.
 
 extension FactorOperation {
     init(_ wire: WireFactorOperation) throws(WireError) {

@@ -1,11 +1,12 @@
 import Identifiers
 
 extension ClientReply {
-    /// Fields that the items of a list may take in a message; texts count by their length, as ``FieldBudget`` counts.
+    /// The most fields that the items of a list may take in a message; texts count as in ``FieldBudget``.
     private static let listFieldsMax = WireLimits.fieldsMax * 3 / 4
 
-    /// The reply, or as much of its list as a message holds with a number of the items that were left out: the latest
-    /// jobs, the first of other lists.
+    /// The reply, cut to what a message holds.
+    ///
+    /// A cut list has the latest jobs, or the first items of other lists, and the number of items left out.
     public var fitted: ClientReply {
         switch self {
         case .jobs(let jobs):
@@ -18,7 +19,7 @@ extension ClientReply {
             let kept = Self.fittingCount(files.lazy.map { 4 + $0.path.utf8.count / 2 })
             return cut(.outputs(Array(files.prefix(kept))), files.count - kept)
         case .log(let lines, let isComplete):
-            // Whoever wants the rest asks for what lies behind the last line.
+            // The client asks for the rest by the number of the last line.
             let kept = Self.fittingCount(lines.lazy.map(\.fieldsMax))
             return .log(Array(lines.prefix(kept)), isComplete: isComplete && kept == lines.count)
         default: return self
@@ -29,7 +30,7 @@ extension ClientReply {
         further > 0 ? .cut(list, further: further) : self
     }
 
-    /// How many items fit, by what each takes at most.
+    /// The number of items that fit, by the most fields that each takes.
     private static func fittingCount(_ costs: some Sequence<Int>) -> Int {
         var (count, fields) = (0, 0)
         for cost in costs {

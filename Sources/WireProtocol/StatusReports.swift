@@ -1,21 +1,22 @@
 public import Identifiers
 public import JobPlan
 
-/// A job, as clients see it.
+/// The status of a job for clients.
 public struct JobReport: Equatable, Sendable {
-    /// How far a job has come.
+    /// The state of a job.
     public enum State: String, Equatable, Sendable {
         /// It runs.
         case running
-        /// It waits for something that a person may have to give, such as disk space; its message says for what.
+        /// The job waits for something that a person may have to provide, such as disk space; the message says for
+        /// what.
         case paused
         /// All outputs are written.
         case succeeded
-        /// It ended without outputs; the job file or its inputs are wrong.
+        /// The job ended without outputs because the job file or its inputs are wrong.
         case badInput = "bad_input"
-        /// It ended without outputs.
+        /// The job ended without outputs.
         case failed
-        /// A user ended it.
+        /// A user ended the job.
         case cancelled
     }
 
@@ -23,7 +24,7 @@ public struct JobReport: Equatable, Sendable {
     public var job: JobID
     /// The job file's path.
     public var specPath: String
-    /// When it was submitted, in seconds since 1970.
+    /// The time of submission, in seconds since 1970.
     public var submittedAt: Double
     /// Finished units.
     public var finishedUnits: Int
@@ -31,18 +32,19 @@ public struct JobReport: Equatable, Sendable {
     public var totalUnits: Int
     /// Share of the planned cost that is done, from 0 to 1.
     public var fraction: Double
-    /// How far it has come.
+    /// The state of the job.
     public var state: State
-    /// Why it ended, when it failed; what it waits for, when it cannot go on.
+    /// Why a failed job ended, or what a paused job waits for.
     public var message: String
     /// Absolute path of the output directory on the coordinator's machine.
     public var output: String
-    /// What is being done.
+    /// The current activity.
     public var activity: String
-    /// Seconds since the coordinator took the job in or up, or that it took, by a clock that nobody sets; `nil` when
-    /// that is not known, as of jobs that ended before the coordinator started.
+    /// Seconds since the coordinator accepted or resumed the job, or the job's duration, by a monotonic clock.
+    ///
+    /// `nil` when it is not known, such as for jobs that ended before the coordinator started.
     public var elapsedSeconds: Double?
-    /// Seconds that it is expected to take from now on; `nil` as long as that is not known.
+    /// The expected remaining seconds; `nil` while that is not known.
     public var leftSeconds: Double?
 
     /// Reports a job.
@@ -99,21 +101,21 @@ public struct JobReport: Equatable, Sendable {
     }
 }
 
-/// A worker, as clients see it.
+/// The status of a worker for clients.
 public struct WorkerReport: Equatable, Sendable {
-    /// Who it is and what it offers.
+    /// The worker's identity and its offer.
     public var hello: WorkerHello
-    /// Units in its hands.
+    /// Units that the worker holds.
     public var leasedUnits: Int
-    /// Units that it is computing.
+    /// Units that the worker is computing.
     public var startedUnits: Int
-    /// Units that it has finished since it joined.
+    /// Units that the worker has finished since it joined.
     public var finishedUnits: Int
-    /// Blobs in its store.
+    /// Blobs in the worker's store.
     public var heldBlobs: Int
-    /// Their bytes.
+    /// Bytes of these blobs.
     public var heldBytes: UInt64
-    /// Whether it takes no new units and is about to leave.
+    /// Whether the worker takes no new units and will leave.
     public var isDraining: Bool
 
     /// Reports a worker.
@@ -159,23 +161,23 @@ public struct WorkerReport: Equatable, Sendable {
     }
 }
 
-/// What running a job would take.
+/// The cost of a job.
 public struct PlanSummary: Equatable, Sendable {
     /// Units of one kind.
     public struct Stage: Equatable, Sendable {
-        /// What they do.
+        /// What the units do.
         public var name: String
-        /// How many.
+        /// The number of units.
         public var units: Int
-        /// Their multiply-adds.
+        /// Multiply-adds of these units.
         public var multiplyAdds: Double
-        /// Bytes that they read.
+        /// Bytes that the units read.
         public var inputBytes: UInt64
-        /// Bytes that they make.
+        /// Bytes that the units write.
         public var outputBytes: UInt64
-        /// Peak memory of the largest, in bytes.
+        /// Peak memory of the largest unit, in bytes.
         public var memoryBytesMax: UInt64
-        /// How many of them need not be computed: their results are known from earlier work.
+        /// The number of units whose results are known from earlier work, so that they need no computation.
         public var knownUnits: Int
 
         /// Sums up a stage.
@@ -207,9 +209,9 @@ public struct PlanSummary: Equatable, Sendable {
     public var wireBytes: UInt64
     /// Bytes of the output directory.
     public var diskBytes: UInt64
-    /// Form of the regularizers, with the rank where it has one; empty when the job makes none.
+    /// Form of the regularizers, with the rank if the form has one; empty without regularizers.
     public var regularizer: String
-    /// What a person should know of the job.
+    /// Notices about the job for a person.
     public var notices: [JobNotice]
 
     /// Sums up a plan.

@@ -120,7 +120,7 @@ private func decode(_ exclusions: [WireExclusion], taskCount: Int) throws(WireEr
     }
 }
 
-/// Weights, one a task, all finite.
+/// Checks the weights: one for each task, all finite.
 private func checked(_ weights: [Double], taskCount: Int) throws(WireError) -> [Double] {
     guard taskCount > 0, taskCount <= WireLimits.listCountMax, weights.count == taskCount,
         weights.allSatisfy({ $0.isFinite && $0 >= 0 })

@@ -1,20 +1,20 @@
 public import Identifiers
 public import JobPlan
 
-/// A unit on its way to a worker: all that the worker needs to know.
+/// A unit on its way to a worker, with everything that the worker needs.
 public struct UnitLease: Equatable, Sendable {
     /// The unit.
     public var unit: UnitReference
-    /// Which attempt this is.
+    /// The attempt.
     public var attempt: Attempt
-    /// What the unit is, for log lines and messages.
+    /// The unit's title, for log lines and messages.
     public var title: String
-    /// What is to be done, with every blob named by its digest.
+    /// The operation, with every blob named by its digest.
     public var operation: WorkerOperation<LeasedBlob>
     /// The input files that the operation's slices refer to.
     public var files: [Int: LeasedFile]
 
-    /// Collects what a worker needs to know.
+    /// Collects the parts of a lease.
     public init(
         unit: UnitReference, attempt: Attempt, title: String, operation: WorkerOperation<LeasedBlob>,
         files: [Int: LeasedFile]
@@ -44,13 +44,13 @@ public struct LeasedBlob: Hashable, Sendable {
     var wire: WireBlob { reference.wire }
 }
 
-/// An input file, with what tells whether the file that a worker sees at its path is the same.
+/// An input file, with the data by which a worker checks that its own file is the same.
 public struct LeasedFile: Hashable, Sendable {
-    /// Absolute path on the coordinator's machine.
+    /// The absolute path on the coordinator's machine.
     public var path: String
     /// Size in bytes.
     public var byteCount: UInt64
-    /// SHA-256 of the safetensors header with its length.
+    /// SHA-256 of the safetensors header and its length.
     public var headerDigest: BlobDigest
 
     /// Describes an input file.

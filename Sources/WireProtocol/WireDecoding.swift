@@ -1,9 +1,9 @@
 import Identifiers
 import JobPlan
 
-// Checks that every decoder shares: values come from a peer that may be hostile, so none may trap.
+// The checks that every decoder shares. The values come from a peer that may be hostile, so no value may trap.
 
-/// A number as a count that fits `Int` and a limit.
+/// Reads a number as a count that fits `Int` and a limit.
 func count(_ value: some BinaryInteger, _ what: String, most: Int = WireLimits.dimensionMax) throws(WireError) -> Int {
     guard let count = Int(exactly: value), count >= 0, count <= most else {
         throw .malformed("\(what) is \(value)")
@@ -11,25 +11,25 @@ func count(_ value: some BinaryInteger, _ what: String, most: Int = WireLimits.d
     return count
 }
 
-/// A word of an enumeration.
+/// Reads a word of an enumeration.
 func word<Word: RawRepresentable<String>>(_ text: String, _ what: String) throws(WireError) -> Word {
     guard let word = Word(rawValue: text) else { throw .malformed("\(what) is \"\(text.excerpt)\"") }
     return word
 }
 
-/// A duration in seconds.
+/// Reads a duration in seconds.
 func seconds(_ value: Double) throws(WireError) -> Double {
     guard value >= 0, value <= 1e10 else { throw .malformed("a duration is \(value) seconds") }
     return value
 }
 
-/// What a peer says to people: it may send any length, but not have any shown.
+/// A sentence from a peer; it may have any length, so only its beginning is shown.
 func sentence(_ text: String) -> String {
     guard text.utf8.count > 10_000 else { return text.printableLines }
     return String(String.UnicodeScalarView(text.unicodeScalars.prefix(10_000))).printableLines + "…"
 }
 
-/// A digest of 64 hexadecimal digits.
+/// Reads a digest of 64 hexadecimal digits.
 func digest(_ text: String) throws(WireError) -> BlobDigest {
     guard let digest = BlobDigest(hexadecimal: text) else {
         throw .malformed("\"\(text.excerpt)\" is no SHA-256 digest")

@@ -1,6 +1,6 @@
 import Identifiers
 
-/// Why a frame is no message.
+/// Why a frame is not a message.
 public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The frame is larger than a message may be, in bytes.
     case tooLarge(byteCount: Int, byteCountMax: Int)
@@ -31,23 +31,23 @@ public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
 public enum WireLimits {
     /// The version that this program speaks.
     public static let version = UInt32(FormatVersion.wire.number)
-    /// Most bytes of a message's first frame.
+    /// The most bytes of a message's first frame.
     public static let messageBytesMax = 64 << 20
-    /// Most bytes of the first frame of what workers and clients send: the coordinator holds them for many peers.
+    /// The most bytes of a first frame from a worker or client, which the coordinator holds for many peers.
     public static let requestBytesMax = 16 << 20
     /// Bytes of a chunk of a transfer; the last one may be shorter.
     ///
     public static let chunkBytes = 1 << 20
-    /// Chunks that may be under way in one transfer before credit must come.
+    /// The most chunks of one transfer that may be on their way without more credit.
     public static let chunkCredit: UInt32 = 8
-    /// Most blobs in one message about what a worker holds.
+    /// The most blobs in one message about a worker's store.
     public static let blobsPerMessage = 10_000
-    /// Most tasks, slices or blobs in one list.
+    /// The most tasks, slices or blobs in one list.
     static let listCountMax = 1 << 17
-    /// Most fields of a message, lists and what is in them included.
+    /// The most fields of a message, including those in its lists.
     static let fieldsMax = 1 << 18
-    /// Most rows, columns or positions.
+    /// The most rows, columns or positions.
     static let dimensionMax = 1 << 31
-    /// Most rows of a tensor, and most elements of a matrix: so few that their bytes can be counted.
+    /// The most rows of a tensor and elements of a matrix; their bytes still fit a count.
     static let elementsMax = 1 << 56
 }

@@ -2,7 +2,7 @@ import SwiftProtobuf
 
 /// A message between two processes, without the bytes of tensors that may follow it in a second frame.
 public enum WireMessage: Equatable, Sendable {
-    /// The peer is not talked to.
+    /// The sender refuses to talk to the peer.
     case refusal(PeerRefusal)
     /// From a worker.
     case worker(WorkerMessage)
@@ -10,13 +10,13 @@ public enum WireMessage: Equatable, Sendable {
     case coordinator(CoordinatorMessage)
     /// From a client.
     case request(UInt64, ClientRequest)
-    /// To a client, with the request's number.
+    /// To a client, with the number of its request.
     case reply(UInt64, ClientReply)
 
     /// Reads a message's first frame.
     ///
-    /// - Parameter bytes: The frame; from a peer that may be hostile.
-    /// - Throws: ``WireError`` for anything that is not a message of this version.
+    /// - Parameter bytes: The frame. It may come from a hostile peer.
+    /// - Throws: ``WireError`` for bytes that are not a message of this version.
     public init(decoding bytes: [UInt8]) throws(WireError) {
         guard bytes.count <= WireLimits.messageBytesMax else {
             throw .tooLarge(byteCount: bytes.count, byteCountMax: WireLimits.messageBytesMax)
@@ -47,7 +47,7 @@ public enum WireMessage: Equatable, Sendable {
     /// The bytes of the message's first frame.
     ///
     /// - Throws: ``WireError/tooLarge(byteCount:byteCountMax:)`` or ``WireError/tooManyFields`` when a peer would
-    ///   refuse it.
+    ///   refuse the message.
     public func encoded() throws(WireError) -> [UInt8] {
         var envelope = WireEnvelope()
         envelope.version = WireLimits.version
@@ -73,12 +73,12 @@ public enum WireMessage: Equatable, Sendable {
         guard bytes.count <= byteCountMax else {
             throw .tooLarge(byteCount: bytes.count, byteCountMax: byteCountMax)
         }
-        // Every field takes two bytes; what the peer would not take in is the sender's to say.
+        // Every field takes at least two bytes. The sender reports what the peer would refuse.
         guard bytes.count <= 2 * WireLimits.fieldsMax || FieldBudget.allows(bytes) else { throw .tooManyFields }
         return bytes
     }
 
-    /// How many bytes its first frame may have.
+    /// The most bytes of the message's first frame.
     private var byteCountMax: Int {
         switch self {
         case .worker, .request: WireLimits.requestBytesMax
@@ -87,14 +87,14 @@ public enum WireMessage: Equatable, Sendable {
     }
 }
 
-/// Why a peer is not talked to.
+/// Why a peer is refused.
 public struct PeerRefusal: Equatable, Sendable {
     /// The version that the refusing side speaks.
     public var supportedVersion: UInt32
     /// The sentence for the person at the other end.
     public var message: String
 
-    /// States why a peer is not talked to.
+    /// States why a peer is refused.
     public init(supportedVersion: UInt32 = WireLimits.version, message: String) {
         self.supportedVersion = supportedVersion
         self.message = message

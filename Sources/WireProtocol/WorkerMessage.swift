@@ -1,82 +1,82 @@
 public import Identifiers
 public import JobPlan
 
-/// What a worker tells the coordinator.
+/// A message of a worker to the coordinator.
 public enum WorkerMessage: Equatable, Sendable {
-    /// The first message: who it is and what it offers.
+    /// The first message: the worker's identity and its offer.
     case hello(WorkerHello)
-    /// A sign of life, with how far the units that are being computed have come.
+    /// A heartbeat with the progress of the current units.
     case heartbeat(WorkerID, [UnitProgress])
-    /// It began to compute a unit.
+    /// The worker began to compute a unit.
     case started(LeasedUnitName)
-    /// A unit's blobs lie in the worker's own store; these are its results.
+    /// A unit's results; the blobs are in the worker's own store.
     case finished(LeasedUnitName, UnitResult, elapsedSeconds: Double, kernelSeconds: Double)
     /// A unit could not be computed.
     case failed(LeasedUnitName, UnitFault, message: String)
-    /// It wants bytes that the coordinator can read.
+    /// The worker asks for bytes that the coordinator can read.
     case rangeRequest(RangeRequest)
-    /// More chunks of a range may come.
+    /// The coordinator may send more chunks of a range.
     case rangeCredit(transfer: UInt64, chunks: UInt32)
-    /// It has a blob to store; chunks follow as the coordinator gives credit.
+    /// The worker offers a blob; chunks follow as the coordinator gives credit.
     case uploadOffer(transfer: UInt64, BlobReference)
-    /// A chunk of an offered blob; its bytes are the second frame.
+    /// A chunk of an offered blob, with its bytes in the second frame.
     case uploadChunk(transfer: UInt64, offset: UInt64)
-    /// Blobs that lie in its store.
+    /// Blobs that are in the worker's store.
     case held([BlobReference])
-    /// Blobs that no longer do.
+    /// Blobs that are no longer in the worker's store.
     case dropped([BlobDigest])
-    /// A blob that was to be collected cannot be sent.
+    /// The worker cannot send a blob that the coordinator asked for.
     case collectFailure(BlobDigest, message: String)
-    /// It takes no new units, and leaves when those under way are finished.
+    /// The worker takes no new units, and leaves when the current ones are finished.
     case draining(reason: String)
-    /// It leaves.
+    /// The worker leaves.
     case goodbye(reason: String)
 }
 
-/// What kept a worker from computing a unit.
+/// Why a worker did not compute a unit.
 public enum UnitFault: String, Equatable, Sendable, CaseIterable {
     /// The input is wrong, on every worker.
     case badInput = "bad_input"
-    /// The world failed; another attempt may succeed.
+    /// The environment failed; another attempt may succeed.
     case world
     /// The worker's disk is full.
     case noSpace = "no_space"
-    /// A blob that the unit reads cannot be had: it has to be made again.
+    /// A blob that the unit reads is missing; it must be computed again.
     case inputMissing = "input_missing"
 }
 
-/// How far a unit has come.
+/// The progress of a unit.
 public struct UnitProgress: Equatable, Sendable {
     /// The unit's attempt.
     public var unit: LeasedUnitName
     /// Steps done: chunks read, kernels finished.
     public var steps: UInt64
 
-    /// States how far a unit has come.
+    /// States the progress of a unit.
     public init(unit: LeasedUnitName, steps: UInt64) {
         self.unit = unit
         self.steps = steps
     }
 }
 
-/// Who a worker is and what it offers.
+/// A worker's identity and its offer.
 public struct WorkerHello: Equatable, Sendable {
     /// The worker process.
     public var worker: WorkerID
-    /// Name of its machine.
+    /// The name of the worker's machine.
     public var host: String
-    /// Units that it computes at once.
+    /// The number of units that the worker computes at once.
     public var lanes: Int
     /// Memory for units, in bytes.
     public var memoryBytes: UInt64
     /// The kernel set of its linear algebra.
     public var kernelSet: String
-    /// Its program's version.
+    /// The version of the worker's program.
     public var build: String
-    /// Counts its connections: another number tells that what was under way on the last one may be lost.
+    /// The number of the connection; a new number means that messages of the last one may be lost.
     public var connection: UInt32
 
-    /// States who a worker is and what it offers.
+    /// States a worker's identity and its offer.
     public init(
         worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64, kernelSet: String, build: String,
         connection: UInt32 = 0
@@ -95,7 +95,7 @@ public struct WorkerHello: Equatable, Sendable {
 public struct LeasedUnitName: Hashable, Sendable {
     /// The unit.
     public var unit: UnitReference
-    /// Which attempt.
+    /// The attempt.
     public var attempt: Attempt
 
     /// Names a unit's attempt.
@@ -122,9 +122,9 @@ public struct LeasedUnitName: Hashable, Sendable {
     }
 }
 
-/// Bytes that a worker wants.
+/// A worker's request for bytes.
 public struct RangeRequest: Equatable, Sendable {
-    /// Where the bytes come from.
+    /// The source of the bytes.
     public enum Source: Hashable, Sendable {
         /// An input file of a job, by its position in the inventory.
         case inputFile(JobID, Int)
@@ -134,13 +134,13 @@ public struct RangeRequest: Equatable, Sendable {
 
     /// The worker's number for the transfer.
     public var transfer: UInt64
-    /// Where the bytes come from.
+    /// The source of the bytes.
     public var source: Source
     /// The first byte.
     public var offset: UInt64
-    /// How many.
+    /// The number of bytes.
     public var byteCount: UInt64
-    /// Chunks that may come before more credit.
+    /// The chunks that may be sent without more credit.
     public var credit: UInt32
 
     /// Asks for bytes.

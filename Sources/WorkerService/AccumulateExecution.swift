@@ -3,14 +3,14 @@ import KroneckerFactors
 import LinearAlgebra
 import WireProtocol
 
-/// One factor summed over tasks for every target, in ranges of the packed triangle: memory is that of the ranges.
+/// Sums one factor over tasks for every target, in ranges of the packed triangle, so that memory holds only ranges.
 ///
 /// Source: DESIGN section 2.2 (paper eq. 8).
 struct AccumulateExecution {
     let operation: AccumulateOperation<LeasedBlob>
     let input: InputReader
 
-    /// The state of one target's factor while the ranges pass.
+    /// The state of one target's factor between ranges.
     private struct Target {
         let excluded: Int?
         let scale: Double
@@ -21,9 +21,9 @@ struct AccumulateExecution {
 
     private var role: FactorRole { operation.side.role }
 
-    /// Sums, and measures traces and the tasks' inner products.
+    /// Sums, and measures the traces and the tasks' inner products.
     ///
-    /// - Throws: `KroneckerFactorsError` for weights that are none, or what reading throws.
+    /// - Throws: `KroneckerFactorsError` for invalid weights, or what reading throws.
     func run() async throws -> UnitResult {
         let factors = operation.factors
         for factor in factors {
@@ -110,9 +110,9 @@ struct AccumulateExecution {
         return result
     }
 
-    /// The target's factor without subtraction, where one task dwarfs the others.
+    /// The target's factor, summed without subtraction when one task dwarfs the others.
     private func summedAfresh(_ rejected: Target, _ weights: RegularizerWeights) throws -> Target {
-        // Its room is given back first: the new one takes as much.
+        // The rejected writer's room is freed first, because the new one takes as much.
         rejected.writer.abandon()
         var target = Target(
             excluded: rejected.excluded, scale: rejected.scale, writer: try beginWrite(),

@@ -1,9 +1,9 @@
 import Synchronization
 import WireProtocol
 
-/// A unit that a lane has taken, and that can be ended before it is done.
+/// A unit that a lane has taken; its computation can be ended early.
 final class BegunUnit: Sendable {
-    /// What is computed.
+    /// The lease of the unit.
     let lease: UnitLease
     private let state = Mutex<State>(State())
 
@@ -19,7 +19,7 @@ final class BegunUnit: Sendable {
         self.lease = lease
     }
 
-    /// Computes; ends when the body does, which ``revoke()`` cancels.
+    /// Computes until the body ends; ``revoke()`` cancels the body.
     func run(_ body: @escaping @Sendable () async -> Void) async {
         // Task because a child task cannot be cancelled alone from outside.
         let task = Task { await body() }

@@ -4,22 +4,21 @@ import JobPlan
 import Synchronization
 import SystemPackage
 
-/// The blobs that a worker keeps: what it made, and what it fetched to work on; within a limit of bytes.
+/// The blobs that a worker keeps, within a limit of bytes: those that it made, and those that it fetched.
 ///
-/// What is not in use gives way, least recently used first, before anything new is written: all of it can be had
-/// again, from the coordinator or by computing it anew. What came and went is collected for the coordinator, which
-/// plans with it (``takeChanges()``).
+/// Unused blobs are evicted, least recently used first, before anything new is written. They can be fetched or computed
+/// again. The changes are collected for the coordinator, which plans with them (``takeChanges()``).
 ///
-/// Safe to use from any thread. The internal lock is held while blobs are removed, never while bytes are read or
+/// Any thread may use the cache. The internal lock is held while blobs are removed, never while bytes are read or
 /// written.
 ///
 /// Source: DESIGN section 5, "inputs and outputs are blobs named by their SHA-256".
 final class BlobCache: Sendable {
-    /// Where the blobs lie.
+    /// The directory of the blobs.
     let directory: FilePath
-    /// What says how many bytes of blobs there may be.
+    /// The rule for the limit.
     private let rule: CacheLimit
-    /// An element whenever blobs came or went since the last ``takeChanges()``.
+    /// Yields an element when blobs have been added or removed since the last ``takeChanges()``.
     let changes: AsyncStream<Void>
 
     private let store: BlobStore
@@ -36,9 +35,9 @@ final class BlobCache: Sendable {
         var entries: [BlobDigest: Entry] = [:]
         var heldBytes: UInt64 = 0
         var reservedBytes: UInt64 = 0
-        /// Most bytes of blobs, those that are being written included.
+        /// The most bytes of blobs, including those that are being written.
         var limit: UInt64 = 0
-        /// Counts uses: the order is what matters, not the time.
+        /// Counts uses; only their order matters.
         var clock: UInt64 = 0
         var changed: Set<BlobDigest> = []
 
@@ -58,11 +57,11 @@ final class BlobCache: Sendable {
         }
     }
 
-    /// Opens the cache; what lies there already is held again, as far as the limit goes.
+    /// Opens the cache; blobs that are already there are kept, within the limit.
     ///
     /// - Parameters:
-    ///   - directory: Where; made if it is not there.
-    ///   - rule: What says how many bytes of blobs there may be.
+    ///   - directory: The directory; made if it does not exist.
+    ///   - rule: The rule for the limit.
     /// - Throws: ``BlobCacheError/store(_:)``, for example when another worker uses the directory.
     init(opening directory: FilePath, limit rule: CacheLimit) throws(BlobCacheError) {
         do {
@@ -85,14 +84,15 @@ final class BlobCache: Sendable {
         }
     }
 
-    /// Most bytes of blobs, those that are being written included.
+    /// The most bytes of blobs, including those that are being written.
     var limit: UInt64 { state.withLock(\.limit) }
 
     /// The blobs that were lost on the disk, for the log.
     var losses: AsyncStream<BlobLoss> { store.losses }
 
-    /// Asks the disk again how much may be kept; never less than before, since a disk that fills up makes blobs give
-    /// way one by one.
+    /// Asks the disk again for the limit, and never lowers it.
+    ///
+    /// When a disk fills up, blobs are evicted one by one instead.
     private func renewLimit(_ state: inout State) {
         guard let bytes = try? store.fileSystemByteCounts() else { return }
         state.limit = max(
@@ -108,12 +108,12 @@ final class BlobCache: Sendable {
         }
     }
 
-    /// Bytes of all blobs, without what is being written.
+    /// The bytes of all blobs, without those that are being written.
     var heldBytes: UInt64 { state.withLock { $0.heldBytes } }
 
     /// Keeps a blob until ``unpin(_:)``; false when it is not there.
     ///
-    /// One of another size cannot be what its name says, and is discarded.
+    /// A blob of another size cannot match its name, and is discarded.
     func pin(_ blob: BlobReference) -> Bool {
         if let found = state.withLock({ $0.entries[blob.digest]?.byteCount }), found != blob.byteCount {
             discard([blob.digest])
@@ -134,26 +134,26 @@ final class BlobCache: Sendable {
         }
     }
 
-    /// Ends what ``pin(_:)-(BlobReference)`` began; a blob that was discarded meanwhile is passed over.
+    /// Ends what ``pin(_:)-(BlobReference)`` began; a blob that was discarded meanwhile is ignored.
     func unpin(_ digest: BlobDigest) {
         state.withLock { state in
             if let pins = state.entries[digest]?.pins, pins > 0 { state.entries[digest]?.pins = pins - 1 }
         }
     }
 
-    /// Counts as a use of a blob: somebody will want it soon.
+    /// Counts a use of a blob that will soon be needed.
     func touch(_ digest: BlobDigest) {
         state.withLock { $0.use(digest, pinning: false) }
     }
 
-    /// Where a blob lies, for messages.
+    /// The path of a blob, for messages.
     func path(of digest: BlobDigest) -> FilePath { store.path(of: digest) ?? directory }
 
     // MARK: - Reading
 
     /// Fills `destination` with a blob's bytes from `offset` on.
     ///
-    /// - Throws: ``BlobCacheError/lost(_:)`` when the blob is gone, which ``takeChanges()`` then tells.
+    /// - Throws: ``BlobCacheError/lost(_:)`` when the blob is gone. ``takeChanges()`` then reports it.
     func read(
         _ digest: BlobDigest, at offset: Int, into destination: inout MutableRawSpan
     ) throws(BlobCacheError) {
@@ -164,7 +164,7 @@ final class BlobCache: Sendable {
         }
     }
 
-    /// A blob to be read in one pass that proves it.
+    /// A blob to be read in one pass, which verifies it.
     ///
     /// - Throws: ``BlobCacheError/lost(_:)`` when the blob is gone.
     func blob(_ blob: BlobReference) throws(BlobCacheError) -> VerifiedBlob {
@@ -175,7 +175,7 @@ final class BlobCache: Sendable {
         }
     }
 
-    /// What a failure to read a blob means: one that is lost goes, which ``takeChanges()`` then tells.
+    /// Makes a read failure into the cache's error; a lost blob is removed, and ``takeChanges()`` reports it.
     func noteLoss(of digest: BlobDigest, _ error: BlobStoreError) -> BlobCacheError {
         guard error.lostBlob != nil else { return .store(error) }
         discard([digest])
@@ -184,10 +184,10 @@ final class BlobCache: Sendable {
 
     // MARK: - Writing
 
-    /// Begins a blob; room for it is made at once.
+    /// Begins a blob and makes room for it.
     ///
     /// - Parameter byteCount: The blob's size.
-    /// - Returns: A writer for one task at a time; what it finishes is pinned once.
+    /// - Returns: A writer for one task at a time. The blob that it finishes is pinned once.
     /// - Throws: ``BlobCacheError/noSpace(directory:needed:limit:inUse:free:)`` or ``BlobCacheError/store(_:)``.
     func beginWrite(byteCount: UInt64) throws(BlobCacheError) -> CacheWriter {
         try reserve(byteCount)
@@ -210,14 +210,14 @@ final class BlobCache: Sendable {
         do { return try store.beginWrite() } catch { throw failure(error, needed: byteCount) }
     }
 
-    /// Sets bytes aside, and evicts what they displace.
+    /// Reserves bytes, and evicts blobs to make room.
     func reserve(_ byteCount: UInt64) throws(BlobCacheError) {
         try state.withLock { (state: inout State) throws(BlobCacheError) in
             if state.bytes.addingReportingOverflow(byteCount).partialValue > state.limit { renewLimit(&state) }
             guard byteCount <= state.limit else { throw noSpace(byteCount, state) }
             let most = state.limit - byteCount
             if state.bytes > most {
-                // Nothing is evicted in vain.
+                // Nothing is evicted when that would not make enough room.
                 guard state.bytesInUse <= most else { throw noSpace(byteCount, state) }
                 evict(state.bytes - most, from: &state)
                 guard state.bytes <= most else { throw noSpace(byteCount, state) }
@@ -226,14 +226,14 @@ final class BlobCache: Sendable {
         }
     }
 
-    /// Gives back bytes that were set aside.
+    /// Releases reserved bytes.
     func release(_ byteCount: UInt64) {
         state.withLock { $0.reservedBytes -= byteCount }
     }
 
-    /// Evicts what it can, up to some bytes, because the disk itself is full.
+    /// Evicts unused blobs, up to a number of bytes, because the disk itself is full.
     ///
-    /// - Throws: ``BlobCacheError/noSpace(directory:needed:limit:inUse:free:)`` when nothing can go.
+    /// - Throws: ``BlobCacheError/noSpace(directory:needed:limit:inUse:free:)`` when nothing can be evicted.
     func relieve(_ byteCount: UInt64) throws(BlobCacheError) {
         try state.withLock { (state: inout State) throws(BlobCacheError) in
             let before = state.heldBytes
@@ -242,7 +242,7 @@ final class BlobCache: Sendable {
         }
     }
 
-    /// Takes in what a writer has finished, pinned once; its reservation ends.
+    /// Adds a finished blob, pinned once, and ends its reservation.
     func admit(_ blob: BlobReference, reserved: UInt64) {
         state.withLock { state in
             state.reservedBytes -= reserved
@@ -256,7 +256,7 @@ final class BlobCache: Sendable {
         changeSink.yield()
     }
 
-    /// What a failure of the store means for who wanted to write.
+    /// Makes a failure of the store into the cache's error for a writer.
     func failure(_ error: BlobStoreError, needed: UInt64) -> BlobCacheError {
         guard case .diskFull = error else { return .store(error) }
         return state.withLock { noSpace(needed, $0) }
@@ -270,7 +270,7 @@ final class BlobCache: Sendable {
 
     // MARK: - Removing
 
-    /// Removes blobs that are not in use, least recently used first, until so many bytes are gone or nothing is left.
+    /// Removes unused blobs, least recently used first, until enough bytes are free or none is left.
     private func evict(_ byteCount: UInt64, from state: inout State) {
         let candidates = state.entries.filter { $0.value.pins == 0 }.sorted { $0.value.lastUse < $1.value.lastUse }
         var evicted: UInt64 = 0
@@ -282,7 +282,7 @@ final class BlobCache: Sendable {
         if evicted > 0 { changeSink.yield() }
     }
 
-    /// Removes blobs that are not what their names say, even if a unit uses them.
+    /// Removes blobs whose bytes do not match their names, even if a unit uses them.
     func discard(_ digests: [BlobDigest]) {
         state.withLock { state in
             for digest in digests where (try? store.remove(digest)) != nil { state.forget(digest) }
@@ -290,9 +290,9 @@ final class BlobCache: Sendable {
         changeSink.yield()
     }
 
-    /// The blobs that came and those that went since the last call.
+    /// The blobs that were added and removed since the last call.
     ///
-    /// One that went and came again has only come.
+    /// A blob that was removed and added again counts as added only.
     func takeChanges() -> (held: [BlobReference], dropped: [BlobDigest]) {
         state.withLock { state in
             var (held, dropped): ([BlobReference], [BlobDigest]) = ([], [])
@@ -310,7 +310,7 @@ final class BlobCache: Sendable {
 
     // MARK: - Durability
 
-    /// Makes all blobs survive a power failure; what the disk refuses is lost.
+    /// Makes all blobs survive a power failure; blobs that the disk refuses are lost.
     ///
     /// - Throws: ``BlobCacheError/store(_:)``.
     func makeDurable() throws(BlobCacheError) {
@@ -318,7 +318,7 @@ final class BlobCache: Sendable {
         do { try store.makeDurable() } catch { throw .store(error) }
     }
 
-    /// Forgets what the store has lost.
+    /// Forgets blobs that the store has lost.
     private func forgetLost() {
         let hasForgotten = state.withLock { state in
             let lost = state.entries.keys.filter { !store.contains($0) }

@@ -2,13 +2,13 @@ import BlobStore
 import Identifiers
 import SystemPackage
 
-/// Why the cache cannot take or give bytes.
+/// Why the cache cannot accept or give bytes.
 enum BlobCacheError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What must be kept leaves no room: the cache's limit or the disk itself ends here.
+    /// The blobs that must be kept leave no room within the cache's limit or on the disk.
     case noSpace(directory: FilePath, needed: UInt64, limit: UInt64, inUse: UInt64, free: UInt64)
-    /// A blob that was here is gone, or cannot be read any more.
+    /// A blob of the cache is gone, or can no longer be read.
     case lost(BlobStoreError)
-    /// The disk failed otherwise.
+    /// The disk failed in another way.
     case store(BlobStoreError)
 
     var description: String {

@@ -4,9 +4,9 @@ import Messaging
 import WireProtocol
 import ZeroMQ
 
-/// Sends the coordinator the blobs that it collects, straight from their files.
+/// Sends the blobs that the coordinator collects, straight from their files.
 struct BlobUploads: Sendable {
-    /// Blobs on their way at once: two keep the line full while one waits for its last word.
+    /// The number of uploads at once; with two, one uses the connection while the other waits for its confirmation.
     static let countMax = 2
 
     let cache: BlobCache
@@ -21,7 +21,7 @@ struct BlobUploads: Sendable {
         reader = BlobReader(cache: cache)
     }
 
-    /// Takes a wish of the coordinator's in.
+    /// Handles a collect order of the coordinator.
     func collect(_ digest: BlobDigest) async {
         cache.touch(digest)
         guard await !queue.add(digest) else { return }
@@ -48,7 +48,7 @@ struct BlobUploads: Sendable {
             return
         }
         do {
-            // Whether the bytes are what the name says, the coordinator finds out when it has them all.
+            // The coordinator checks the bytes against the name when it has them all.
             try await connection.upload(blob) { try await reader.frame(digest, $0) }
         } catch {
             await fail(digest, "\(error)")
@@ -61,7 +61,7 @@ struct BlobUploads: Sendable {
     }
 }
 
-/// Reads blobs on a thread where blocking harms nobody.
+/// Reads blobs on a thread that may block.
 private actor BlobReader {
     private let lane = Lane("kfacd.uploads")
     private let cache: BlobCache

@@ -20,7 +20,7 @@ struct BlockParameterReader {
     /// Reads θ of a block from one checkpoint.
     ///
     /// - Throws: ``UnitError/nonFinite(_:)`` for NaN or infinity in a parameter, ``UnitError/malformedLease(_:)`` when
-    ///   the lease's sizes contradict the block's, or what reading throws.
+    ///   the sizes in the lease contradict the block's, or what reading throws.
     func read(_ sources: BlockParameters) async throws -> Matrix<Double> {
         guard sources.count == block.parameters.count else {
             throw UnitError.malformedLease("\"\(block.name)\" has \(sources.count) parameters")
@@ -46,7 +46,7 @@ struct BlockParameterReader {
         return delta
     }
 
-    /// Reads a tensor of `[rows, columns]` into the matrix's columns from `column` on, some rows at a time.
+    /// Reads a tensor of `[rows, columns]` into the matrix, starting at `column`, some rows at a time.
     private func read(
         _ parameter: Int, of sources: BlockParameters, rows: Int, columns: Int, into matrix: inout Matrix<Double>,
         at column: Int
@@ -79,7 +79,7 @@ struct BlockParameterReader {
         }
     }
 
-    /// One such value would spread over the whole block, so no option lets it pass.
+    /// The error for NaN or infinity; one such value would spread over the whole block, so no option allows it.
     private func nonFinite(_ parameter: Int, _ source: TensorSource, element: Int) -> UnitError {
         let place = "\(input.path(of: source.slice.file)): tensor \"\(block.parameters[parameter])\""
         return .nonFinite(

@@ -2,9 +2,9 @@ import Lanes
 import Logging
 import Telemetry
 
-/// Brings the cache's blobs safely to the disk from time to time, on a thread where blocking harms nobody.
+/// Makes the cache's blobs durable at intervals, on a thread that may block.
 actor CacheDurability {
-    /// How much work a power failure may cost: it is all computed again, so an fsync a blob would not pay.
+    /// The most work that a power failure may cost; it can be computed again, so an fsync for each blob would not pay.
     private static let interval: Duration = .seconds(30)
 
     private let lane = Lane("kfacd.cache")
@@ -18,7 +18,7 @@ actor CacheDurability {
         self.logger = logger
     }
 
-    /// Makes blobs durable again and again, as long as the task runs.
+    /// Makes blobs durable at intervals, while the task runs.
     func run() async {
         while (try? await Task.sleep(for: Self.interval)) != nil { makeDurable() }
     }

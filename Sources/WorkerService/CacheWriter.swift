@@ -2,9 +2,9 @@ import BlobStore
 import Identifiers
 import JobPlan
 
-/// A blob on its way into the cache, with the room that was made for it.
+/// A blob that is being written to the cache, with its reserved room.
 ///
-/// For one task at a time. A writer that is dropped before ``finish(expecting:)`` leaves nothing behind.
+/// One task at a time may use it. A writer that is released before ``finish(expecting:)`` leaves nothing behind.
 final class CacheWriter {
     private let cache: BlobCache
     private var writer: BlobWriter?
@@ -18,7 +18,7 @@ final class CacheWriter {
 
     deinit { cache.release(reserved) }
 
-    /// Appends bytes; on a full disk blobs that are not in use give way once.
+    /// Appends bytes; on a full disk, unused blobs are evicted once.
     ///
     /// - Throws: ``BlobCacheError/noSpace(directory:needed:limit:inUse:free:)`` or ``BlobCacheError/store(_:)``.
     func append(_ bytes: RawSpan) throws(BlobCacheError) {
@@ -28,7 +28,7 @@ final class CacheWriter {
             try cache.reserve(needed - reserved)
             reserved = needed
         }
-        // What is still to come needs room as well.
+        // The rest of the blob needs room too.
         let missing = reserved - UInt64(writer.byteCount)
         do {
             try writer.append(bytes)
@@ -41,7 +41,7 @@ final class CacheWriter {
         do { try writer.append(bytes) } catch { throw cache.failure(error, needed: missing) }
     }
 
-    /// Puts the blob into the cache, pinned once.
+    /// Adds the blob to the cache, pinned once.
     ///
     /// - Parameter expected: The digest that the sender announced, or nil to accept any bytes.
     /// - Returns: The blob.
@@ -60,7 +60,7 @@ final class CacheWriter {
         }
     }
 
-    /// Drops what was written.
+    /// Removes what was written.
     func abandon() {
         writer = nil
         cache.release(reserved)

@@ -1,10 +1,10 @@
 import Identifiers
 
-/// The blobs that the coordinator wants and that are not on their way yet, in the order in which it asked.
+/// The blobs that the coordinator wants and that are not being sent yet, in the order of its orders.
 ///
-/// Bound: ``limit``; the coordinator asks one worker for no more at a time.
+/// Bound: ``limit``. The coordinator asks one worker for no more at a time.
 actor CollectQueue {
-    /// Most blobs that wait.
+    /// The most blobs that wait.
     static let limit = 64
 
     private var digests: [BlobDigest] = []
@@ -12,7 +12,7 @@ actor CollectQueue {
     private var waiters: [CheckedContinuation<BlobDigest?, Never>] = []
     private var isClosed = false
 
-    /// Puts a blob behind the others; one that waits or is on its way already is passed over.
+    /// Adds a blob at the end; a blob that waits or is being sent already is ignored.
     ///
     /// - Returns: Whether there was room.
     func add(_ digest: BlobDigest) -> Bool {
@@ -38,17 +38,17 @@ actor CollectQueue {
         return await withCheckedContinuation { waiters.append($0) }
     }
 
-    /// Ends what ``next()`` gave, whether or not the blob was sent.
+    /// Marks a blob from ``next()`` as done, whether or not it was sent.
     func end(_ digest: BlobDigest) {
         underWay.remove(digest)
     }
 
-    /// Forgets what waits: a coordinator that was restarted asks anew for what it still wants.
+    /// Forgets the blobs that wait; a restarted coordinator asks again for those that it still wants.
     func removeAll() {
         digests.removeAll()
     }
 
-    /// Ends the waiting; what was queued is forgotten.
+    /// Ends all waits and forgets the blobs that wait.
     func close() {
         isClosed = true
         digests.removeAll()

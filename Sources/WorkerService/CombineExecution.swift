@@ -3,7 +3,7 @@ import KroneckerFactors
 import LinearAlgebra
 import WireProtocol
 
-/// The partial sums of a giant factor, added in the order of their rows and divided.
+/// Adds the partial sums of a giant factor in the order of their rows, and divides.
 struct CombineExecution {
     let operation: CombineOperation<LeasedBlob>
     let input: InputReader

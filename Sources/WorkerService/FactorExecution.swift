@@ -3,7 +3,7 @@ import KroneckerFactors
 import LinearAlgebra
 import ZeroMQ
 
-/// Rows → a Kronecker factor: the unit in which a job spends most of its time.
+/// Computes a Kronecker factor from rows; a job spends most of its time in these units.
 struct FactorExecution {
     let operation: FactorOperation
     let input: InputReader
@@ -28,7 +28,7 @@ struct FactorExecution {
                 throw located(error)
             }
             scratch.kernels.note(.rankUpdate, since: start)
-            // A unit that is no longer wanted is not finished.
+            // A unit that is no longer wanted stops here.
             try input.progress.step()
         }
         scratch.giveBackChunk(chunk)
@@ -57,7 +57,7 @@ struct FactorExecution {
         ).slices(of: range)
     }
 
-    /// Fills the first rows of the chunk; F32 rows go straight into the matrix.
+    /// Fills the first rows of the chunk; f32 rows are read straight into the matrix.
     private func fill(_ chunk: inout Matrix<Float>, _ range: Range<Int>, _ raw: inout [UInt8]) async throws {
         var row = 0
         for piece in pieces(of: range) {
@@ -75,7 +75,7 @@ struct FactorExecution {
         }
     }
 
-    /// The error with the file, the tensor and the row that it means.
+    /// Adds the file, the tensor and the row to an error.
     private func located(_ error: KroneckerFactorsError) -> any Error {
         guard error.isBadInput else { return error }
         switch error {
@@ -99,7 +99,7 @@ struct FactorExecution {
         }
     }
 
-    /// The file that holds a row of the operation, and which row of the file's own tensor it is.
+    /// The file that holds a row of the operation, and the row's number in the file's own tensor.
     private func place(ofRow row: Int) -> (path: String, row: Int) {
         var first = 0
         for slice in operation.slices {

@@ -1,9 +1,9 @@
 import Messaging
 import Synchronization
 
-/// How a worker leaves: asked to by its machine or by the coordinator, and at last let go.
+/// A worker's departure: its machine or the coordinator asks for it, and the coordinator finally lets it go.
 final class Farewell: Sendable {
-    /// How long a worker waits for a coordinator that cannot be reached before it leaves without its word.
+    /// How long a worker waits for an unreachable coordinator before it leaves without being let go.
     static let absenceLimit: Duration = .seconds(5)
 
     private let reasons: AsyncStream<String>
@@ -22,27 +22,27 @@ final class Farewell: Sendable {
         reasonSink.yield(reason)
     }
 
-    /// Notes that the coordinator was told; one that is restarted, or loses the connection, has to be told again.
+    /// Notes that the coordinator was told; a coordinator that restarts or loses the connection must be told again.
     func announce(_ reason: String) {
         announcedReason.withLock { $0 = reason }
     }
 
-    /// Why the worker leaves, once the coordinator was told.
+    /// The reason that the coordinator was told.
     var announced: String? { announcedReason.withLock { $0 } }
 
-    /// Lets the worker go: nothing is wanted of it any more.
+    /// Lets the worker go, because nothing more is wanted of it.
     func dismiss() {
         dismissalSink.yield()
         reasonSink.yield("the coordinator dismissed the worker")
     }
 
-    /// Waits until the worker is asked to leave; `nil` when the task ends before.
+    /// Waits until the worker is asked to leave; `nil` when the task ends first.
     func reason() async -> String? {
         for await reason in reasons { return reason }
         return nil
     }
 
-    /// Waits until the coordinator lets the worker go, a limit passes, or nobody is there to do so.
+    /// Waits until the coordinator lets the worker go, a limit passes, or the coordinator is absent.
     func isLetGo(within limit: Duration, by connection: WorkerConnection) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { for await _ in self.dismissals { return } }

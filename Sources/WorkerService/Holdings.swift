@@ -1,12 +1,12 @@
 import Messaging
 import WireProtocol
 
-/// Keeps the coordinator informed of what the cache holds: it plans with it.
+/// Reports the cache's content to the coordinator, which plans with it.
 struct Holdings: Sendable {
     let cache: BlobCache
     let connection: WorkerConnection
 
-    /// Tells what came and went, as long as the task runs.
+    /// Reports changes while the task runs.
     func tellChanges() async {
         for await _ in cache.changes {
             let (held, dropped) = cache.takeChanges()
@@ -15,14 +15,14 @@ struct Holdings: Sendable {
         }
     }
 
-    /// Tells all that is there, to a coordinator that has just greeted back.
+    /// Reports all blobs to a coordinator that has just welcomed the worker.
     func tellAll() async {
         for part in cache.held.parts { try? await connection.tell(.held(part)) }
     }
 }
 
 extension Array {
-    /// The elements in parts of as many as one message may name.
+    /// The elements in parts, each with as many as one message may name.
     fileprivate var parts: [[Element]] {
         stride(from: 0, to: count, by: WireLimits.blobsPerMessage).map {
             Array(self[$0..<Swift.min($0 + WireLimits.blobsPerMessage, count)])

@@ -2,18 +2,18 @@ import JobPlan
 import LinearAlgebra
 import WireProtocol
 
-/// A factor of a finished set → the form in which factors travel: a packed fp32 triangle.
+/// Converts a factor of a finished set to the form in which factors travel: a packed fp32 triangle.
 struct ImportExecution {
-    /// Bytes of rows read at a time: a file that streams over the network does not need a request for each row.
+    /// Bytes of rows that are read at a time, so that a file over the network does not need a request for each row.
     private static let pieceBytes = 4 << 20
 
     let operation: ImportOperation
     let input: InputReader
 
-    /// Reads some rows at a time, both triangles of a square, and proves that they are a factor's.
+    /// Reads some rows at a time, both triangles of a square, and checks that they are a factor's.
     ///
-    /// - Throws: ``UnitError/nonFinite(_:)`` or ``UnitError/badInput(_:)`` for what is no factor, or what reading
-    ///   throws.
+    /// - Throws: ``UnitError/nonFinite(_:)`` or ``UnitError/badInput(_:)`` for values that are not a factor's, or what
+    ///   reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
         try checkSlice()
         let writer = try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: operation.dimension))
@@ -50,7 +50,7 @@ struct ImportExecution {
         return UnitResult(blobs: [try input.blobs.finish(writer)], measurements: [.trace: [trace]])
     }
 
-    /// Decodes a row: the whole of a square's, a triangle's up to the diagonal.
+    /// Decodes a row: a square's whole row, or a triangle's row up to the diagonal.
     private func decode(
         _ index: Int, at offset: Int, of raw: [UInt8], into square: inout Matrix<Double>
     ) throws {
@@ -63,7 +63,7 @@ struct ImportExecution {
         }
     }
 
-    /// Appends a row's part of the lower triangle in fp32; gives the diagonal element.
+    /// Appends a row's part of the lower triangle in fp32, and returns the diagonal element.
     private func append(
         _ index: Int, of square: borrowing Matrix<Double>, _ row: inout Matrix<Float>, _ writer: CacheWriter
     ) throws -> Float {
@@ -74,7 +74,7 @@ struct ImportExecution {
                 for column in 0..<count {
                     let value = square[start + column]
                     row[column] = Float(value)
-                    // NaN and infinity themselves are told with the matrix's other flaws.
+                    // NaN and infinity themselves are reported with the matrix's other faults.
                     if !row[column].isFinite, value.isFinite { overflow = column }
                 }
                 return overflow
@@ -98,13 +98,13 @@ struct ImportExecution {
         return .badInput(place + flaw.description)
     }
 
-    /// Where a row begins within the tensor; for the row behind the last, where the tensor ends.
+    /// The offset of a row in the tensor; for the row after the last, it is the tensor's end.
     private func byteOffset(ofRow row: Int) -> Int {
         let elements = operation.isPacked ? PackedTriangle.offset(ofRow: row) : row * operation.dimension
         return elements * operation.elementType.byteCount
     }
 
-    /// The rows that are read together: at least one, else as many as the piece takes.
+    /// The rows that are read together: as many as the piece holds, and at least one.
     private func rows(from first: Int) -> Range<Int> {
         var end = first + 1
         while end < operation.dimension, byteOffset(ofRow: end + 1) - byteOffset(ofRow: first) <= Self.pieceBytes {
@@ -114,7 +114,7 @@ struct ImportExecution {
     }
 
     private func checkSlice() throws {
-        // The triangle's size is checked first: with it, that of the square cannot overflow.
+        // The triangle's size is checked first. If it fits, the square's size cannot overflow.
         _ = try PackedTriangle.elementCount(dimension: operation.dimension)
         guard operation.dimension > 0,
             operation.slice.byteCount == UInt64(byteOffset(ofRow: operation.dimension))

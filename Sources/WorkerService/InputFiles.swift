@@ -9,11 +9,11 @@ import SystemPackage
 import WireProtocol
 import ZeroMQ
 
-/// The input files that this machine sees: those whose size and header are what the coordinator expects.
+/// The input files that this machine can read and whose size and header match the coordinator's.
 ///
-/// Source: DESIGN section 5: captures are read from a path that the worker can see, else streamed.
+/// Source: DESIGN section 5: captures are read from a path that the worker can see, otherwise streamed.
 final class VisibleFiles: Sendable {
-    /// Files, and bytes of their headers, that are remembered; descriptors have a bound of their own.
+    /// The most files and header bytes that are kept; descriptors have a bound of their own.
     private static let (countMax, headerBytesMax) = (8192, 256 << 20)
 
     private struct Known {
@@ -28,7 +28,7 @@ final class VisibleFiles: Sendable {
         self.roots = roots
     }
 
-    /// The open file, or `nil` when this machine does not see the same one at the path.
+    /// The open file, or `nil` when this machine has no matching file at the path.
     func file(_ leased: LeasedFile) -> SafetensorsFile? {
         if let file = known.withLock({ $0.files[leased] }) { return file }
         guard let file = try? SafetensorsFile(opening: FilePath(leased.path), within: roots),
@@ -44,7 +44,7 @@ final class VisibleFiles: Sendable {
     }
 }
 
-/// The bytes of one unit's inputs, wherever they lie.
+/// Reads the bytes of one unit's inputs, wherever they are.
 struct InputReader: Sendable {
     let lease: UnitLease
     let visible: VisibleFiles
@@ -73,7 +73,7 @@ struct InputReader: Sendable {
 
     /// Reads a slice into the bytes of a matrix.
     ///
-    /// - Throws: `SafetensorsError` or `MessagingError` when the bytes cannot be had.
+    /// - Throws: `SafetensorsError` or `MessagingError` when the bytes cannot be read.
     func read(_ slice: FileSlice, into matrix: inout Matrix<Float>, at byteOffset: Int) async throws {
         let end = byteOffset + Int(slice.byteCount)
         guard end <= matrix.elementCount * 4 else { throw UnitError.malformedLease("rows exceed their chunk") }
@@ -91,9 +91,9 @@ struct InputReader: Sendable {
         }
     }
 
-    /// Reads a slice into an array, which is made as long as the slice.
+    /// Reads a slice into an array and sets the array's length to the slice's.
     ///
-    /// - Throws: `SafetensorsError` or `MessagingError` when the bytes cannot be had.
+    /// - Throws: `SafetensorsError` or `MessagingError` when the bytes cannot be read.
     func read(_ slice: FileSlice, into bytes: inout [UInt8]) async throws {
         let count = Int(slice.byteCount)
         if bytes.count != count { bytes = [UInt8](repeating: 0, count: count) }

@@ -3,14 +3,14 @@ import KroneckerFactors
 import LinearAlgebra
 import WireProtocol
 
-/// A packed factor → its damped inverse.
+/// Computes the damped inverse of a packed factor.
 struct InvertExecution {
     let operation: InvertOperation<LeasedBlob>
     let input: InputReader
 
     /// Fetches the factor and inverts it.
     ///
-    /// - Throws: ``UnitError/badInput(_:)`` for a factor that cannot be inverted even with its eigenvalues clamped.
+    /// - Throws: ``UnitError/badInput(_:)`` for a factor that cannot be inverted even with clamped eigenvalues.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
         let factor = try await input.factor(operation.factor, dimension: operation.dimension)
         let start = ContinuousClock.now
@@ -35,14 +35,14 @@ struct InvertExecution {
 }
 
 extension FactorHealth {
-    /// The health row in the words of the report.
+    /// The measurements of the factor's health, under the report's names.
     var measurements: [MeasurementName: [Double]] {
         var measurements: [MeasurementName: [Double]] = [
             .damping: [requestedDamping], .dampingUsed: [damping], .meanEigenvalue: [meanDiagonal],
             .attempts: [Double(attempts)], .pinned: [Double(pinnedCount)],
             .clamped: [remedy == .clampedEigenvalues ? 1 : 0],
         ]
-        // What is unknown stays away: NaN would make two equal results differ.
+        // An unknown value is left out, because NaN would make two equal results differ.
         if conditionEstimate.isFinite { measurements[.condition] = [conditionEstimate] }
         if let rankEstimate, rankEstimate.isFinite { measurements[.rank] = [rankEstimate] }
         if let smallestEigenvalue { measurements[.smallestEigenvalue] = [smallestEigenvalue] }

@@ -1,27 +1,28 @@
 import KroneckerFactors
 import LinearAlgebra
 
-/// The kinds of numeric kernels whose time is counted.
+/// The kinds of numeric kernels whose time is measured.
 enum NumericKernel: String, CaseIterable, Hashable {
-    /// Rows → a factor: the symmetric rank-k update and the sum of its chunks.
+    /// Computes a factor from rows: the symmetric rank-k update and the sum of its chunks.
     case rankUpdate = "rank_update"
-    /// A factor → its damped inverse, with every factorization that was tried.
+    /// Computes a factor's damped inverse, including every factorization that was tried.
     case inverse
-    /// Factors times task vectors.
+    /// Multiplies factors with task vectors.
     case product
-    /// A damped system → a merged block, with every factorization that was tried.
+    /// Solves a damped system for a merged block, including every factorization that was tried.
     case solve
 }
 
-/// What a unit's kernels took and met, for the metrics.
+/// The times and dampings of a unit's kernels, for the metrics.
 struct KernelNotes {
-    /// Time by kind.
+    /// The time by kind.
     private(set) var times: [NumericKernel: Duration] = [:]
-    /// What was added to a diagonal in the end, as a multiple of what was asked for; nothing for matrices that were to
-    /// be inverted without damping.
+    /// The amounts added to diagonals in the end, as multiples of the requested ones.
+    ///
+    /// Matrices without requested damping have no entry.
     private(set) var dampingRatios: [Double] = []
 
-    /// Time in all kernels.
+    /// The time in all kernels.
     var time: Duration { times.values.reduce(.zero, +) }
 
     /// Adds the time since `start`.
@@ -29,24 +30,24 @@ struct KernelNotes {
         times[kernel, default: .zero] += ContinuousClock.now - start
     }
 
-    /// Adds how a matrix was damped.
+    /// Adds a matrix's damping.
     mutating func note(_ health: FactorHealth) {
         guard health.requestedDamping > 0 else { return }
         dampingRatios.append(health.damping / health.requestedDamping)
     }
 }
 
-/// Memory that a lane keeps from unit to unit, and what its kernels took.
+/// Memory that a lane keeps between units, and the notes of its kernels.
 struct LaneScratch: ~Copyable, Sendable {
     /// Scratch of the factor products.
     var workspace: FactorWorkspace
     /// Bytes of rows that must be widened.
     var raw: [UInt8] = []
-    /// What the kernels of the unit at hand took and met.
+    /// The notes of the current unit's kernels.
     var kernels = KernelNotes()
     private var chunk: Matrix<Float>
 
-    /// Begins with nothing.
+    /// Starts empty.
     init() throws {
         let workspace = try FactorWorkspace()
         let chunk = try Matrix<Float>(rows: 0, columns: 0)
@@ -54,14 +55,14 @@ struct LaneScratch: ~Copyable, Sendable {
         self.chunk = chunk
     }
 
-    /// A matrix for at least `rows` rows; its memory is that of the last chunk when the shape is the same.
+    /// A matrix for at least `rows` rows; it reuses the last chunk's memory when the shape is the same.
     mutating func takeChunk(rows: Int, columns: Int) throws -> Matrix<Float> {
         if chunk.rowCount >= rows, chunk.columnCount == columns {
             var taken = try Matrix<Float>(rows: 0, columns: 0)
             swap(&taken, &chunk)
             return taken
         }
-        // Release the old one first: two of them would not be in the planner's estimate.
+        // The old one is released first, because the planner's estimate does not include two of them.
         chunk = try Matrix<Float>(rows: 0, columns: 0)
         return try Matrix<Float>(rows: rows, columns: columns)
     }
@@ -71,7 +72,7 @@ struct LaneScratch: ~Copyable, Sendable {
         self.chunk = chunk
     }
 
-    /// Lets go of everything, so that a unit of another kind finds the memory that it was promised.
+    /// Releases all memory, so that a unit of another kind finds the memory that it was promised.
     mutating func release() throws {
         workspace = try FactorWorkspace()
         raw = []

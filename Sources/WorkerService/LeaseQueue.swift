@@ -1,6 +1,6 @@
 import WireProtocol
 
-/// The units that a worker was given, in the order in which they came, and those of them that its lanes compute.
+/// The units that a worker was given, in the order of arrival, and the units that its lanes compute.
 ///
 /// Bound: the coordinator gives a worker only a few units beyond its lanes.
 actor LeaseQueue {
@@ -9,10 +9,10 @@ actor LeaseQueue {
     private var waiters: [CheckedContinuation<BegunUnit?, Never>] = []
     private var isClosed = false
 
-    /// How many have not begun.
+    /// The number of units that have not begun.
     var count: Int { leases.count }
 
-    /// Puts a unit behind the others, or hands it to a lane that waits; one that is here already is not taken twice.
+    /// Adds a unit at the end, or hands it to a lane that waits; a unit that is already here is not added twice.
     func add(_ lease: UnitLease) {
         let name = LeasedUnitName(lease.unit, lease.attempt)
         guard !isClosed, begun[name] == nil, !leases.contains(where: { $0.isAttempt(name) }) else { return }
@@ -23,13 +23,13 @@ actor LeaseQueue {
         }
     }
 
-    /// Forgets a unit, and ends its computation where it has begun.
+    /// Forgets a unit, and ends its computation if it has begun.
     func revoke(_ unit: LeasedUnitName) {
         leases.removeAll { $0.isAttempt(unit) }
         begun[unit]?.revoke()
     }
 
-    /// Forgets all units that have not begun: a coordinator that was restarted gives them out anew.
+    /// Forgets all units that have not begun, because a restarted coordinator gives them out again.
     func removeAll() {
         leases.removeAll()
     }
@@ -46,7 +46,7 @@ actor LeaseQueue {
         begun[unit.name] = nil
     }
 
-    /// Ends the waiting of all lanes; what was queued is forgotten.
+    /// Ends the waits of all lanes, and forgets the queued units.
     func close() {
         isClosed = true
         leases.removeAll()
@@ -62,7 +62,7 @@ actor LeaseQueue {
 }
 
 extension UnitLease {
-    /// Whether the lease gives this attempt of this unit.
+    /// Whether the lease is for this attempt of this unit.
     fileprivate func isAttempt(_ name: LeasedUnitName) -> Bool {
         unit == name.unit && attempt == name.attempt
     }

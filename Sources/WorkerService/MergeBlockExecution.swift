@@ -4,17 +4,17 @@ import LinearAlgebra
 import TaskArithmetic
 import WireProtocol
 
-/// The `kfac` merge of one block: task by task in, merged parameters out.
+/// The `kfac` merge of one block: it reads task by task and writes the merged parameters.
 ///
-/// A layer's factors are read twice, for their means and for the products: that takes less time than a third product
-/// a task, and less memory than three more sums.
+/// A layer's factors are read twice, for their means and for the products. That takes less time than a third product
+/// for each task, and less memory than three more sums.
 struct MergeBlockExecution {
     let operation: MergeBlockOperation<LeasedBlob>
     let input: InputReader
 
     private var reader: BlockParameterReader { BlockParameterReader(block: operation.block, input: input) }
 
-    /// Solves for Δ and gives θ_0 + α Δ in the output types.
+    /// Solves for Δ and writes θ_0 + α Δ in the output types.
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for parameters or factors that are not finite, or what reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
@@ -61,7 +61,7 @@ struct MergeBlockExecution {
         return try encode(base, merged.intoDelta())
     }
 
-    /// The means of all tasks' factors, and the first of them made invertible.
+    /// The means of all tasks' factors; the first mean is made invertible.
     private func begin(_ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch) async throws -> KroneckerMerge {
         var means = try KroneckerMeans(outputCount: base.rowCount, inputCount: base.columnCount)
         for task in operation.tasks {
@@ -124,7 +124,7 @@ struct MergeBlockExecution {
         return delta
     }
 
-    /// θ_0 + α Δ, each element rounded once: the weight's bytes, then the bias's.
+    /// Encodes θ_0 + α Δ, each element rounded once: the weight's bytes, then the bias's.
     private func encode(_ base: borrowing Matrix<Double>, _ delta: consuming Matrix<Double>) throws -> [BlobReference] {
         var merged = delta
         var isFinite = true
@@ -174,7 +174,7 @@ struct MergeBlockExecution {
         return try input.blobs.store(bytes.span.bytes)
     }
 
-    /// The merged values that their type cannot hold.
+    /// The merged values that overflow their type.
     private func overflow(
         _ bytes: RawSpan, of matrix: borrowing Matrix<Double>, columns: Range<Int>, as type: ElementType
     ) -> RangeOverflow? {
@@ -193,6 +193,6 @@ struct MergeBlockExecution {
 }
 
 extension MergedNorms {
-    /// The norms in the words of the report.
+    /// The norms, under the report's names.
     var measurements: [MeasurementName: [Double]] { [.mergedNorm: [merged], .meanNorm: [mean]] }
 }

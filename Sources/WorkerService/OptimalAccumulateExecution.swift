@@ -3,16 +3,16 @@ import KroneckerFactors
 import LinearAlgebra
 import WireProtocol
 
-/// A layer's factors summed over tasks into the optimal form for every target, in ranges of the packed triangles.
+/// Sums a layer's factors over tasks into the optimal form for every target, in ranges of the packed triangles.
 ///
 /// Source: DESIGN section 2.2, form `optimal`.
 struct OptimalAccumulateExecution {
     let operation: OptimalAccumulateOperation<LeasedBlob>
     let input: InputReader
 
-    /// Finds the coefficients, and sums.
+    /// Computes the coefficients and the sums.
     ///
-    /// - Throws: `KroneckerFactorsError` for weights that are none, or what reading throws.
+    /// - Throws: `KroneckerFactorsError` for invalid weights, or what reading throws.
     func run() async throws -> UnitResult {
         let (inputProducts, gradientProducts) = (try products(operation.input), try products(operation.gradient))
         for side in [operation.input, operation.gradient] {
@@ -44,7 +44,7 @@ struct OptimalAccumulateExecution {
         return products
     }
 
-    /// Sums that are written at a time, each with an open file: the factors are read once for all of them.
+    /// The sums that are written at a time, each with an open file; the factors are read once for all of them.
     private static let openSumLimit = 64
 
     /// Σ c_t X_t in fp64, rounded once to fp32, for each list of coefficients.

@@ -2,9 +2,9 @@ import JobPlan
 import LinearAlgebra
 import WireProtocol
 
-/// The ranges in which factors of any size stream.
+/// The ranges in which factors of any size are streamed.
 enum PackedRanges {
-    /// Elements that pass at a time: 1 MiB of fp32.
+    /// Elements in a range: 1 MiB of fp32.
     static let elements = 1 << 18
 
     /// The ranges of a packed triangle.

@@ -3,12 +3,12 @@ import KroneckerFactors
 import LinearAlgebra
 import WireProtocol
 
-/// Several task vectors against one block's factors.
+/// Evaluates the penalty of several task vectors under one block's factors.
 struct PenaltyExecution {
     let operation: PenaltyOperation<LeasedBlob>
     let input: InputReader
 
-    /// Evaluates tr(B Δ A Δᵀ) or δᵀ F δ for one task vector after the other.
+    /// Evaluates tr(B Δ A Δᵀ) or δᵀ F δ for each task vector in turn.
     ///
     /// - Throws: What reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {

@@ -1,11 +1,11 @@
 import Synchronization
 public import WireProtocol
 
-/// How far the units have come that are being computed.
+/// The progress of the units that are being computed.
 public final class ProgressBoard: Sendable {
     private let counters = Mutex<[UnitProgressCounter]>([])
 
-    /// Begins with no units.
+    /// Starts without units.
     public init() {}
 
     /// Begins a unit.
@@ -20,7 +20,7 @@ public final class ProgressBoard: Sendable {
         counters.withLock { counters in counters.removeAll { $0 === counter } }
     }
 
-    /// The units that are being computed, in the order in which they began.
+    /// The units that are being computed, in the order of their start.
     public var progress: [UnitProgress] {
         counters.withLock { $0 }.map { UnitProgress(unit: $0.unit, steps: $0.steps) }
     }

@@ -7,13 +7,13 @@ import Synchronization
 import WireProtocol
 import ZeroMQ
 
-/// The blobs of one unit: those that it reads and those that it makes stay in the cache until ``release()``.
+/// The blobs of one unit; its inputs and outputs stay in the cache until ``release()``.
 ///
-/// A blob is read from the cache where it is there, else fetched into it from the coordinator. Whatever is read is
-/// hashed in the same pass, and nothing is kept that was made of it before the pass has proved it: on a disk that lies,
-/// a unit fails, and says so before it says anything about the numbers.
+/// A blob is read from the cache, and is first fetched from the coordinator when it is missing. Every read hashes the
+/// blob in the same pass. Nothing that was made from a blob is kept before that pass has verified it. So on a faulty
+/// disk a unit fails and reports the damage, before it reports anything about the numbers.
 final class UnitBlobs: Sendable {
-    /// Bytes read at a time, so that progress shows.
+    /// Bytes that are read at a time, so that progress shows.
     private static let pieceBytes = 16 << 20
 
     /// Counts the unit's steps.
@@ -22,7 +22,7 @@ final class UnitBlobs: Sendable {
     private let connection: WorkerConnection
     private let turns: FetchTurns
     private let pinned = Mutex<[BlobDigest]>([])
-    /// The blobs that are read, each with the pass over it.
+    /// The input blobs, each with its verifying pass.
     private let inputs = Mutex<[BlobDigest: VerifiedBlob]>([:])
 
     init(cache: BlobCache, connection: WorkerConnection, turns: FetchTurns, progress: UnitProgressCounter) {
@@ -32,7 +32,7 @@ final class UnitBlobs: Sendable {
         self.progress = progress
     }
 
-    /// Lets go of all blobs of the unit; they may be evicted from now on.
+    /// Releases all blobs of the unit; from now on they may be evicted.
     func release() {
         let digests = pinned.withLock { pinned in
             defer { pinned = [] }
@@ -47,10 +47,10 @@ final class UnitBlobs: Sendable {
 
     // MARK: - Inputs
 
-    /// Brings blobs here, one after the other, so that ``read(_:at:into:)`` can read their ranges.
+    /// Brings blobs into the cache, one after the other, so that ``read(_:at:into:)`` can read their ranges.
     ///
-    /// - Throws: ``UnitError/inputMissing(_:)`` for a blob that cannot be had, ``BlobCacheError`` when there is no room
-    ///   for it.
+    /// - Throws: ``UnitError/inputMissing(_:)`` for a blob that cannot be fetched, ``BlobCacheError`` when there is no
+    ///   room for it.
     func prepare(_ blobs: [LeasedBlob]) async throws {
         for blob in blobs where inputs.withLock({ $0[blob.reference.digest] == nil }) {
             try await obtain(blob.reference)
@@ -68,10 +68,11 @@ final class UnitBlobs: Sendable {
         }
     }
 
-    /// Reads a packed factor whole.
+    /// Reads a whole packed factor.
     ///
-    /// - Throws: ``UnitError/malformedLease(_:)`` when its size is not that of the dimension, and what
-    ///   ``prepare(_:)`` and ``read(_:at:into:)`` throw.
+    /// - Throws: ``UnitError/malformedLease(_:)`` when its size does not fit the dimension, and what ``prepare(_:)``
+    ///   and
+    ///   ``read(_:at:into:)`` throw.
     func matrix(_ blob: LeasedBlob, dimension: Int) async throws -> PackedSymmetricMatrix<Float> {
         try requireTriangle(blob, of: Float.self, dimension: dimension)
         var matrix = try PackedSymmetricMatrix<Float>(dimension: dimension)
@@ -85,11 +86,11 @@ final class UnitBlobs: Sendable {
         return matrix
     }
 
-    /// Fills `destination` with bytes of a blob that ``prepare(_:)`` has brought here.
+    /// Fills `destination` with bytes of a blob that ``prepare(_:)`` has brought.
     ///
-    /// Ranges are read in their order, all of them: with the last it is known whether they were the blob's.
+    /// All ranges must be read in order. The last one shows whether the bytes match the blob's digest.
     ///
-    /// - Throws: ``UnitError/inputMissing(_:)`` when it is gone meanwhile, or is found to be damaged.
+    /// - Throws: ``UnitError/inputMissing(_:)`` when the blob is gone meanwhile, or is damaged.
     func read(_ digest: BlobDigest, at offset: Int, into destination: inout MutableRawSpan) throws {
         guard let input = inputs.withLock({ $0[digest] }) else {
             preconditionFailure("blob \(digest) was read before it was prepared")
@@ -102,7 +103,7 @@ final class UnitBlobs: Sendable {
         try progress.step()
     }
 
-    /// Notes that a blob is lost, where that is what an error says.
+    /// Notes the loss of a blob, if the error means one.
     private func lost(_ digest: BlobDigest, _ error: BlobStoreError) -> any Error {
         switch cache.noteLoss(of: digest, error) {
         case .lost(let error):
@@ -122,10 +123,11 @@ final class UnitBlobs: Sendable {
         guard isProved else { throw CancellationError() }
     }
 
-    /// Looks whether inputs that are not what their names say explain why a unit failed, and removes all of those: were
-    /// they found one by one, each would cost an attempt.
+    /// Checks whether damaged inputs explain a unit's failure, and removes all of them.
     ///
-    /// - Returns: What to say instead of the failure; `nil` when the inputs are not to blame, or it says so itself.
+    /// If they were found one by one, each would cost an attempt.
+    ///
+    /// - Returns: The error to report instead; `nil` when the inputs are intact, or the failure already names them.
     func lossBehind(_ failure: any Error) -> UnitError? {
         var losses: [any Error] = []
         if case UnitError.inputMissing = failure { losses.append(failure) }
@@ -141,7 +143,7 @@ final class UnitBlobs: Sendable {
         return .inputMissing("\(first)" + (losses.count > 1 ? " So were \(losses.count - 1) other inputs." : ""))
     }
 
-    /// Refuses a lease whose blob is no packed triangle of a dimension.
+    /// Refuses a lease whose blob is not a packed triangle of a dimension.
     ///
     /// - Throws: ``UnitError/malformedLease(_:)``.
     func requireTriangle<Scalar: MatrixScalar>(_ blob: LeasedBlob, of type: Scalar.Type, dimension: Int) throws {
@@ -151,7 +153,7 @@ final class UnitBlobs: Sendable {
         }
     }
 
-    /// Pins a blob, fetching it where it is not here.
+    /// Pins a blob, after fetching it if it is missing.
     private func obtain(_ blob: BlobReference) async throws {
         progress.setWaiting(true)
         defer { progress.setWaiting(false) }
@@ -193,16 +195,16 @@ final class UnitBlobs: Sendable {
 
     // MARK: - Outputs
 
-    /// Begins an output whose bytes come in parts.
+    /// Begins an output that is written in parts.
     ///
     /// - Throws: ``BlobCacheError``.
     func beginWrite(byteCount: UInt64) throws -> CacheWriter {
         try cache.beginWrite(byteCount: byteCount)
     }
 
-    /// Ends an output, once everything that was read for it is proved.
+    /// Ends an output, once everything that was read for it is verified.
     ///
-    /// - Throws: ``BlobCacheError``, ``UnitError/inputMissing(_:)`` for an input that is not what its name says.
+    /// - Throws: ``BlobCacheError``, ``UnitError/inputMissing(_:)`` for an input that does not match its name.
     func finish(_ writer: CacheWriter) throws -> BlobReference {
         for input in inputs.withLock({ Array($0.values) }) { try requireProved(input) }
         let blob = try writer.finish()
@@ -210,7 +212,7 @@ final class UnitBlobs: Sendable {
         return blob
     }
 
-    /// Stores an output that is in memory.
+    /// Stores an output from memory.
     ///
     /// - Throws: ``BlobCacheError``.
     func store(_ bytes: RawSpan) throws -> BlobReference {

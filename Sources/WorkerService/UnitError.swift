@@ -2,15 +2,15 @@ import KroneckerFactors
 import LinearAlgebra
 import TaskArithmetic
 
-/// Why a unit cannot be computed, sorted by whether another attempt may help.
+/// Why a unit cannot be computed; the case tells whether another attempt may help.
 enum UnitError: Error, CustomStringConvertible {
     /// The input is wrong; the message names file and tensor.
     case badInput(String)
     /// The input holds NaN or infinity; the message says where.
     case nonFinite(String)
-    /// A blob cannot be had, or is damaged: it has to be made again.
+    /// A blob is missing or damaged; it must be computed again.
     case inputMissing(String)
-    /// The lease contradicts itself; only another version of the coordinator sends such a one.
+    /// The lease contradicts itself; only a coordinator of another version sends such a lease.
     case malformedLease(String)
 
     var description: String {
@@ -22,7 +22,7 @@ enum UnitError: Error, CustomStringConvertible {
 }
 
 extension KroneckerFactorsError {
-    /// Whether the error lies in the numbers of the input, so that every worker would meet it.
+    /// Whether the numbers of the input cause the error, so that it would occur on every worker.
     var isBadInput: Bool {
         switch self {
         case .nonFinite, .squareOverflow, .noRows, .rowsNotDivisible, .factorNotFinite, .exceedsStorage, .squaresVanish,

@@ -5,11 +5,11 @@ import LinearAlgebra
 import Supervision
 import WireProtocol
 
-/// One lane of a worker: computes one unit after the other on a thread of its own, with one BLAS thread.
+/// One lane of a worker: it computes one unit after the other on a thread of its own, with one BLAS thread.
 ///
-/// Nothing thrown by a computation passes beyond ``execute(_:)``: it becomes a ``UnitOutcome``.
+/// No error of a computation leaves ``execute(_:)``: it becomes a ``UnitOutcome``.
 actor UnitExecutor {
-    /// How far the lane has come, for whoever watches it.
+    /// The lane's progress, for the health check.
     nonisolated let progress: LaneProgress
     private let lane: Lane
     private let metrics: WorkerMetrics
@@ -24,10 +24,10 @@ actor UnitExecutor {
         scratch = try LaneScratch()
     }
 
-    /// Computes a unit; its blobs are in the cache, pinned, when it returns.
+    /// Computes a unit; its blobs are in the cache, pinned, on return.
     ///
-    /// - Parameter input: The unit and where its inputs lie.
-    /// - Returns: What became of it, what its numeric kernels took and met, and the time in all.
+    /// - Parameter input: The unit and the place of its inputs.
+    /// - Returns: The unit's outcome, the notes of its numeric kernels, and the total time.
     func execute(_ input: InputReader) async -> (outcome: UnitOutcome, kernels: KernelNotes, elapsed: Duration) {
         let start = ContinuousClock.now
         var scratch = take()
@@ -36,11 +36,11 @@ actor UnitExecutor {
         do {
             outcome = .computed(try await Self.compute(input.lease.operation, input, &scratch))
         } catch {
-            // Damaged bytes look like bad numbers.
+            // Damaged bytes look like bad numbers, so the inputs are checked first.
             let cause: any Error = Self.mayBeOfDamage(error) ? input.blobs.lossBehind(error) ?? error : error
             if case UnitError.nonFinite = cause { metrics.noteNonFinite() }
             outcome = Self.outcome(of: cause, input.lease)
-            // What a unit left behind half done is not kept for the next.
+            // Memory that a failed unit left half filled is not kept for the next one.
             try? scratch.release()
         }
         let kernels = scratch.kernels
@@ -48,7 +48,7 @@ actor UnitExecutor {
         return (outcome, kernels, ContinuousClock.now - start)
     }
 
-    /// Whether an error may come of inputs that are not what their names say.
+    /// Whether damaged inputs may have caused an error.
     private static func mayBeOfDamage(_ error: any Error) -> Bool {
         if Task.isCancelled || error is CancellationError { return false }
         if case BlobCacheError.noSpace = error { return false }
@@ -57,7 +57,7 @@ actor UnitExecutor {
 
     /// Sorts an error by what may help.
     private static func outcome(of error: any Error, _ lease: UnitLease) -> UnitOutcome {
-        // Whatever a cancelled unit met on its way out, nobody wants to know.
+        // The errors of a cancelled unit do not matter.
         if Task.isCancelled || error is CancellationError { return .cancelled }
         switch error {
         case UnitError.badInput(let message), UnitError.nonFinite(let message):
@@ -71,14 +71,14 @@ actor UnitExecutor {
         }
     }
 
-    /// The lane's scratch; while a unit computes, an empty one stands in its place.
+    /// Takes the lane's scratch; an empty one replaces it while a unit computes.
     private func take() -> LaneScratch {
         do {
             var taken = try LaneScratch()
             swap(&taken, &scratch)
             return taken
         } catch {
-            fatalError("a few bytes of memory are not to be had: \(error)")
+            fatalError("a few bytes of memory cannot be allocated: \(error)")
         }
     }
 

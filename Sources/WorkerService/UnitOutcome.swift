@@ -1,12 +1,12 @@
 import JobPlan
 import WireProtocol
 
-/// What became of a unit: the boundary beyond which no error of a computation passes.
+/// The outcome of a unit; no error of a computation passes beyond it.
 enum UnitOutcome: Sendable {
-    /// Its blobs lie in the cache.
+    /// The unit's blobs are in the cache.
     case computed(UnitResult)
-    /// It could not be computed.
+    /// The unit could not be computed.
     case failed(UnitFault, message: String)
-    /// It is no longer wanted; nobody is told.
+    /// The unit is no longer wanted, and nothing is reported.
     case cancelled
 }

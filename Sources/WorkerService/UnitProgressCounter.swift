@@ -1,14 +1,16 @@
 import Synchronization
 public import WireProtocol
 
-/// How far one unit has come: its lane counts, the connection and the watchdog read.
+/// The progress of one unit.
+///
+/// Its lane writes it; the connection and the watchdog read it.
 public final class UnitProgressCounter: Sendable {
     /// The unit's attempt.
     public let unit: LeasedUnitName
     private let count = Atomic<UInt64>(0)
     private let waits = Atomic<Bool>(false)
 
-    /// Begins to count.
+    /// Starts at zero.
     public init(unit: LeasedUnitName) {
         self.unit = unit
     }
@@ -19,7 +21,7 @@ public final class UnitProgressCounter: Sendable {
     /// Whether the unit waits for bytes from another machine.
     public var isWaiting: Bool { waits.load(ordering: .relaxed) }
 
-    /// Marks that the unit waits for bytes from another machine, or no longer.
+    /// Sets whether the unit waits for bytes from another machine.
     func setWaiting(_ isWaiting: Bool) { waits.store(isWaiting, ordering: .relaxed) }
 
     /// Counts a step; a unit that is no longer wanted ends here.

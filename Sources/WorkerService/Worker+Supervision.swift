@@ -5,9 +5,9 @@ import Supervision
 import Telemetry
 import ZeroMQ
 
-/// What a worker shows to whoever runs it.
+/// What a worker shows to its operator.
 extension Worker {
-    /// Shows the lanes, the queue and the connection.
+    /// Sets the sources for the lanes, the queue and the connection.
     func show(_ lanes: [LaneProgress], _ parts: WorkerParts) {
         for lane in lanes { supervision.health.watch(lane) }
         let (readiness, progress) = (supervision.readiness, progress)
@@ -28,7 +28,7 @@ extension Worker {
         supervision.show { [.table(Self.table(of: lanes))] }
     }
 
-    /// Most lanes that the status page shows.
+    /// The most lanes that the status page shows.
     private static let lanesShownMax = 200
 
     private static func table(of lanes: [LaneProgress]) -> StatusTable {
@@ -41,7 +41,7 @@ extension Worker {
         }
     }
 
-    /// Says at once why nobody can answer as things stand; the worker waits on, since that may change.
+    /// Reports at once why the coordinator cannot be reached; the worker goes on waiting, because that may change.
     func tellUnreachability(_ connection: WorkerConnection) async {
         let endpoint = configuration.coordinator
         guard let cause = await endpoint.unreachability(within: .seconds(10)), await !connection.isConnected else {
@@ -52,7 +52,7 @@ extension Worker {
             metadata: [LogKeys.endpoint: "\(endpoint)", LogKeys.cause: "\(cause)"])
     }
 
-    /// Asks the connection regularly whether it is there, so that its silence would be noticed.
+    /// Asks the connection for an answer at intervals, so that its silence is noticed.
     func askConnection(_ connection: WorkerConnection) async {
         let pulse = ReplyPulse("the connection to the coordinator", limit: .seconds(60))
         supervision.health.watch(pulse)

@@ -12,7 +12,7 @@ import ZeroMQ
 /// A worker daemon: greets a coordinator, computes the units that it is given, keeps their blobs, and sends those that
 /// the coordinator collects.
 public struct Worker: Service {
-    /// How far the units have come that are being computed.
+    /// The progress of the current units.
     public let progress = ProgressBoard()
 
     let supervision: DaemonSupervision
@@ -24,9 +24,9 @@ public struct Worker: Service {
     /// Prepares a worker.
     ///
     /// - Parameters:
-    ///   - configuration: How it runs.
-    ///   - supervision: Shows how it fares.
-    ///   - logger: For its log lines.
+    ///   - configuration: The settings.
+    ///   - supervision: Shows health and progress.
+    ///   - logger: Receives the log lines.
     public init(configuration: WorkerConfiguration, supervision: DaemonSupervision, logger: Logger) {
         self.configuration = configuration
         self.supervision = supervision
@@ -34,13 +34,14 @@ public struct Worker: Service {
         metrics = WorkerMetrics(factory: supervision.metrics)
     }
 
-    /// Runs until the process or the coordinator tells it to end: the first takes it out of service as
-    /// ``drain(reason:)`` does; cancellation ends it at once.
+    /// Runs until the process or the coordinator ends it.
+    ///
+    /// A signal to the process starts ``drain(reason:)``. Cancellation ends the worker at once.
     ///
     /// - Throws: `LinearAlgebraError` when the machine's linear algebra computes wrong numbers, `MessagingError` when
-    ///   the coordinator cannot be reached or refuses to talk, or what keeps the directory of blobs from being opened.
+    ///   the coordinator is unreachable or refuses to talk, or the error of opening the blob directory.
     public func run() async throws {
-        // One BLAS thread a lane: threaded OpenBLAS called from several lanes at once collapses .
+        // One BLAS thread for each lane: threaded OpenBLAS collapses when several lanes call it at once.
         BLASEnvironment.setThreadCount(1)
         try BLASEnvironment.selfTest()
         logger.notice(
@@ -63,10 +64,11 @@ public struct Worker: Service {
         }
     }
 
-    /// Takes the worker out of service: no unit is begun any more, those under way are finished, and blobs are sent
-    /// until the coordinator wants no more of them; then ``run()`` returns.
+    /// Takes the worker out of service; then ``run()`` returns.
     ///
-    /// - Parameter reason: Why, for the coordinator's log.
+    /// No new unit begins, current units finish, and blobs are sent until the coordinator wants no more.
+    ///
+    /// - Parameter reason: The reason, for the coordinator's log.
     public func drain(reason: String) {
         farewell.begin(reason)
     }
@@ -100,8 +102,8 @@ public struct Worker: Service {
             if configuration.keepsCache {
                 group.addTask { await untilCancelled { await parts.durability.run() } }
             }
-            // Whichever loop ends first, the worker is over; why, the one that failed tells, though others may have
-            // ended before it because of it.
+            // The worker ends with the first loop that ends. The reason is the error of the loop that failed, although
+            // other loops may have ended before it because of the same cause.
             var failure = (await group.nextResult())?.failure
             await parts.queue.close()
             await parts.collects.close()
@@ -114,13 +116,13 @@ public struct Worker: Service {
         if let failure { throw failure }
     }
 
-    /// Runs a body whose end is not the worker's: a worker without lanes still sends what it holds.
+    /// Runs a body whose end does not end the worker: a worker without lanes still sends its blobs.
     private func untilCancelled(_ body: () async throws -> Void) async rethrows {
         try await body()
         while (try? await Task.sleep(for: .seconds(3600))) != nil { continue }
     }
 
-    /// Waits until the worker is to leave, and takes it out of service.
+    /// Waits until the worker is asked to leave, and takes it out of service.
     private func leave(_ parts: WorkerParts) async {
         guard let reason = await farewell.reason() else { return }
         logger.notice("leaving", metadata: [LogKeys.cause: "\(reason)", LogKeys.worker: "\(configuration.worker)"])
@@ -134,7 +136,7 @@ public struct Worker: Service {
         await parts.connection.close(reason: reason)
     }
 
-    /// Takes in the coordinator's orders.
+    /// Handles the coordinator's orders.
     private func obey(_ parts: WorkerParts) async {
         for await order in parts.connection.orders {
             switch order {
@@ -187,7 +189,7 @@ public struct Worker: Service {
         }
     }
 
-    /// Computes a unit and says what became of it.
+    /// Computes a unit and reports its outcome.
     private func compute(_ unit: BegunUnit, _ executor: UnitExecutor, _ parts: WorkerParts) async {
         let counter = progress.begin(unit.name)
         let blobs = UnitBlobs(
@@ -202,7 +204,7 @@ public struct Worker: Service {
         executor.progress.end()
         metrics.note(outcome, UnitStage(unit.lease.operation), elapsed: elapsed, kernels: kernels)
         await report(outcome, kernels.time, elapsed, unit, parts.connection)
-        // Outputs stay until they are reported: what the coordinator has not heard of it cannot miss.
+        // Outputs stay pinned until they are reported, because the coordinator cannot miss what it has not heard of.
         blobs.release()
         progress.end(counter)
     }
@@ -235,7 +237,7 @@ public struct Worker: Service {
 }
 
 extension Result where Success == Void, Failure == any Error {
-    /// The error, unless it only says that others had ended before.
+    /// The error, unless it only says that another loop has ended.
     fileprivate var failure: (any Error)? {
         guard case .failure(let error) = self, !(error is CancellationError) else { return nil }
         return error

@@ -4,36 +4,36 @@ public import Keys
 public import SystemPackage
 public import ZeroMQ
 
-/// How a worker runs.
+/// The settings of a worker.
 public struct WorkerConfiguration: Sendable {
-    /// Where the coordinator listens.
+    /// The endpoint of the coordinator.
     public var coordinator: Endpoint
-    /// The worker's name among all workers; a restarted worker has another one.
+    /// The worker's name among all workers; a restarted worker has a new one.
     public var worker: WorkerID
-    /// Name of the machine.
+    /// The name of the machine.
     public var host: String
     /// Units computed at once, each with one BLAS thread.
     public var lanes: Int
     /// Memory for units, in bytes.
     public var memoryBytes: UInt64
-    /// How long to wait for the first answer of the coordinator.
+    /// How long to wait for the coordinator's first answer.
     public var greetingLimit: Duration
     /// The program's version.
     public var build: String
-    /// Where the worker keeps its blobs; no other worker may use the same directory.
+    /// The directory of the worker's blobs; no other worker may use it.
     public var cacheDirectory: FilePath
-    /// Most bytes of blobs there.
+    /// The limit of bytes of blobs in the directory.
     public var cacheLimit: CacheLimit
-    /// Whether the directory outlives the process, so that its blobs are to survive a power failure.
+    /// Whether the directory outlives the process, so that its blobs must survive a power failure.
     public var keepsCache: Bool
-    /// How long a worker that was told to stop waits for the coordinator to collect what it still wants.
+    /// How long a stopping worker waits for the coordinator to collect the blobs that it still wants.
     public var drainLimit: Duration
-    /// Its key and the coordinator's; without them only a coordinator of this machine is talked to.
+    /// The worker's key and the coordinator's; without them only a coordinator of this machine is allowed.
     public var keys: PeerKeys?
-    /// Where files may be read; what lies elsewhere is streamed.
+    /// The directories where files may be read; files elsewhere are streamed.
     public var roots = FileRoots.unlimited
 
-    /// Collects how a worker runs.
+    /// Collects the settings of a worker.
     public init(
         coordinator: Endpoint, worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64,
         greetingLimit: Duration, build: String, cacheDirectory: FilePath, cacheLimit: CacheLimit,

@@ -3,7 +3,7 @@ import JobPlan
 public import PrometheusMetrics
 import WireProtocol
 
-/// What a worker counts.
+/// The counts of a worker.
 public struct WorkerMetrics: Sendable {
     /// The metrics of a worker.
     public static let families: [MetricFamily] = [
@@ -16,7 +16,7 @@ public struct WorkerMetrics: Sendable {
             "kfacd_unit_duration_seconds", help: "Time from a unit's beginning to its result.",
             kind: .histogram(buckets: MetricFamily.durationBuckets), labels: ["stage"]),
         MetricFamily(
-            "kfacd_unit_failures_total", help: "Units that could not be computed, by what is to blame.",
+            "kfacd_unit_failures_total", help: "Units that could not be computed, by cause.",
             kind: .counter, labels: ["kind"]),
         MetricFamily(
             "kfacd_blas_seconds_total", help: "Time in numeric kernels, by what they do.", kind: .counter,
@@ -26,26 +26,28 @@ public struct WorkerMetrics: Sendable {
             kind: .counter),
         MetricFamily(
             "kfacd_damping_applied_ratio",
-            help: "Damping of an inverted matrix in the end, as a multiple of what was asked for.",
+            help: "Final damping of an inverted matrix, as a multiple of the requested one.",
             kind: .histogram(buckets: dampingBuckets)),
         MetricFamily(
             "kfacd_nonfinite_rejected_total", help: "Units refused because their input holds NaN or infinity.",
             kind: .counter),
     ]
 
-    /// One is as it was asked for; the ladder climbs tenfold, from small damping with a large first step.
+    /// The damping ratio is 1 when the requested damping sufficed.
+    ///
+    /// It grows tenfold at a time, from a small damping with a larger first step.
     private static let dampingBuckets: [Double] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]
 
     private let factory: any MetricsFactory
 
     init(factory: any MetricsFactory) {
         self.factory = factory
-        // From zero on: of a series that begins with 1 nobody sees that it rose.
+        // The series start at zero, because a rise shows only in a series that existed before.
         for fault in UnitFault.allCases { failures(fault).increment(by: 0) }
         for kernel in NumericKernel.allCases { note(kernel, .zero) }
     }
 
-    /// Counts what became of a unit.
+    /// Counts the outcome of a unit.
     func note(_ outcome: UnitOutcome, _ stage: UnitStage, elapsed: Duration, kernels: KernelNotes) {
         switch outcome {
         case .computed(let result):

@@ -1,7 +1,7 @@
 import Logging
 import Messaging
 
-/// What a worker's loops share while it runs.
+/// The parts that a worker's loops share.
 struct WorkerParts: Sendable {
     let cache: BlobCache
     let connection: WorkerConnection

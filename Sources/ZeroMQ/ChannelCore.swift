@@ -1,14 +1,14 @@
 internal import Synchronization
 
-/// Which socket a channel has.
+/// The kind of socket that a channel has.
 enum ChannelRole {
     case router
     case dealer
 }
 
-/// What a channel's users and its thread share.
+/// The state that a channel's users and its thread share.
 final class ChannelCore: Sendable {
-    /// Where the channel is in its life.
+    /// The stage of the channel's life.
     enum Phase {
         /// Can transition to:
         ///   - `closing` when the user closes the channel or drops it
@@ -16,7 +16,7 @@ final class ChannelCore: Sendable {
         case running
         /// Can transition to:
         ///   - `closing` with an earlier deadline
-        ///   - `finished` when all is handed over or the deadline has passed
+        ///   - `finished` when every message is handed over or the deadline has passed
         case closing(flushDeadline: ContinuousClock.Instant)
         case finished(unsentMessages: Int)
     }
@@ -33,10 +33,10 @@ final class ChannelCore: Sendable {
         var unheardConnections = 0
         var unheardEnds: [UnheardEnd: Int] = [:]
         var renewals = 0
-        /// Since they were asked for last.
+        /// Connections that ended since the last call of ``takeRecentEnds()``.
         var recentEnds = UnheardConnectionsReport()
 
-        /// Counts for a peer; names beyond the limit share one.
+        /// Adds to a peer's counts; names beyond the limit share one entry.
         mutating func count(_ name: String, limit: Int, _ change: (inout PeerTraffic) -> Void) {
             let isKnown = peers[name] != nil || peers.count < limit - 1
             change(&peers[isKnown ? name : ChannelLimits.otherPeers, default: PeerTraffic()])
@@ -69,7 +69,7 @@ final class ChannelCore: Sendable {
 
     // MARK: - For users
 
-    /// Refuses what may not be sent.
+    /// Refuses a message that breaks the channel's rules.
     ///
     /// - Throws: what is wrong with the message; nothing was changed.
     func check(_ message: Message) throws(ZeroMQError) {
@@ -87,7 +87,7 @@ final class ChannelCore: Sendable {
         }
     }
 
-    /// Takes no more messages to send, and gives the queued ones until `deadline`; never later than asked before.
+    /// Accepts no more messages, and gives the queued ones until `deadline`; a second call can only shorten that time.
     func beginClosing(flushDeadline deadline: ContinuousClock.Instant) {
         outbound.close()
         control.withLock { control in
@@ -100,7 +100,9 @@ final class ChannelCore: Sendable {
         wakeSignal.wake()
     }
 
-    /// Waits for the end of the thread's work; the number of messages that were queued and not handed over.
+    /// Waits until the thread has ended.
+    ///
+    /// - Returns: The number of queued messages that were not handed over.
     func finished() async -> Int {
         await withCheckedContinuation { continuation in
             let unsentMessages: Int? = control.withLock { control in
@@ -139,7 +141,7 @@ final class ChannelCore: Sendable {
         return statistics
     }
 
-    /// Connections that ended before a message came by them, since they were asked for last.
+    /// Connections that ended before they delivered a message, since the last call.
     func takeRecentEnds() -> UnheardConnectionsReport {
         control.withLock { control in
             defer { control.recentEnds = UnheardConnectionsReport() }
@@ -188,9 +190,9 @@ final class ChannelCore: Sendable {
         control.withLock { $0.droppedMessages += 1 }
     }
 
-    /// The thread's last act: ends all that waits.
+    /// Ends every wait.
     ///
-    /// The sockets are closed by now.
+    /// It is the thread's last act; the sockets are already closed.
     func finish() {
         outbound.close()
         let unsentMessages = outbound.removeAll()

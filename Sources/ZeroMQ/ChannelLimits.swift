@@ -1,23 +1,25 @@
-/// How much a channel holds, and what it takes for malformed.
+/// The most that a channel holds, and the most that a message may have.
 public struct ChannelLimits: Equatable, Sendable {
     /// Messages that wait to be handed to libzmq; at this number `send` suspends.
     public var outboundMessages = 64
 
-    /// Their bytes; one message is accepted into an empty queue whatever its size.
+    /// Bytes of these messages; an empty queue accepts one message of any size.
     public var outboundBytes = 64 << 20
 
-    /// Messages that wait for the consumer; above it the peer with the most of them loses its connection, and they go.
+    /// Messages that wait for the consumer.
     ///
-    /// With ``SocketOptions/receiveHighWaterMark`` the channel stops receiving instead, at this number.
+    /// Above this number the peer with the most loses its connection and its messages.
+    ///
+    /// With ``SocketOptions/receiveHighWaterMark`` the channel stops receiving at this number instead.
     public var inboundMessages = 1 << 18
 
-    /// Their bytes; the same, but the channel stops receiving after the message that reaches it.
+    /// Bytes of these messages; the same rule holds, but the channel receives the message that reaches the limit.
     public var inboundBytes = 1 << 30
 
-    /// Messages of one peer of a router that wait for the consumer; above it the peer's connection ends.
+    /// Messages of one router's peer that wait for the consumer; above this number the peer's connection ends.
     public var inboundMessagesPerPeer = 4096
 
-    /// Their bytes; the same, but one message waits whatever its size.
+    /// Bytes of these messages; the same rule holds, but one message of any size may wait.
     public var inboundBytesPerPeer = 128 << 20
 
     /// Frames of one message, sent or received, without the identity frame.
@@ -26,87 +28,95 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Bytes of one message, sent or received.
     public var messageBytes = 65 << 20
 
-    /// Bytes of one received message, where that is less than ``messageBytes``.
+    /// Bytes of one received message, where this limit is below ``messageBytes``.
     public var receivedMessageBytes = Int.max
 
-    /// Bytes that libzmq holds for one peer of a router; messages above it are dropped, the first excepted.
+    /// Bytes that libzmq holds for one peer of a router; messages above the limit are dropped, except the first.
     public var heldBytesPerPeer = 256 << 20
 
-    /// Bytes that libzmq holds for all peers of a router; above it a peer gets what ``heldBytesAlways`` has room for.
+    /// Bytes that libzmq holds for all peers of a router; above the limit each peer may have only ``heldBytesAlways``.
     public var heldBytes = 1 << 30
 
-    /// Bytes that libzmq always holds for a peer of a router, so that other peers cannot silence it.
+    /// Bytes that libzmq may always hold for a peer of a router, so that other peers cannot silence it.
     public var heldBytesAlways = 8 << 20
 
-    /// Bytes that one TCP connection to a router has sent of a message without its end; above it the connection ends.
+    /// Bytes that one TCP connection to a router has sent of an unfinished message.
     ///
-    /// Must be more than ``messageBytes`` and a kernel's buffers, or well-behaved peers lose their connections.
+    /// Above the limit the connection ends.
+    ///
+    /// The limit must exceed ``messageBytes`` plus a kernel's buffers. Otherwise well-behaved peers lose their
+    /// connections.
     public var unfinishedBytesPerConnection = 96 << 20
 
-    /// Bytes that one TCP connection to a router has sent and that are not delivered; above it the connection ends.
+    /// Bytes that one TCP connection to a router sent and that are not delivered; above the limit the connection ends.
     ///
-    /// Must be more than comes while the channel's thread is busy, or well-behaved peers lose their connections.
+    /// The limit must exceed what arrives while the channel's thread is busy. Otherwise well-behaved peers lose their
+    /// connections.
     public var undeliveredBytesPerConnection = 256 << 20
 
-    /// Bytes that all of them have sent and that are not delivered; above it those end that sent the most.
+    /// Bytes that all TCP connections sent and that are not delivered; above the limit those that sent the most end.
     public var undeliveredBytes = 1 << 30
 
-    /// Connections to a router by which no message has come yet; above it the host with the most loses its oldest.
+    /// Connections to a router that have not delivered a message.
     ///
-    /// Fewer where the process may not open many files: see ``ConnectionRoom``.
+    /// Above the limit the host with the most loses its oldest.
+    ///
+    /// The limit is lower in a process that may open few files: see ``ConnectionRoom``.
     public var unheardConnections = 1024
 
-    /// Connections to a router; above it those end by which no message has come yet, or the newest.
+    /// Connections to a router.
+    ///
+    /// Above the limit those end that have not delivered a message; without any, the newest ends.
     public var connections = 16_384
 
-    /// Bytes that a connection to a router may send before it has proved a key, where keys are asked for.
+    /// Bytes that a connection to a router may send before it has proved a key, if the router asks for keys.
     ///
-    /// A handshake takes less than 1000. What comes until it is looked at is bounded by
-    /// ``SocketOptions/maximumFrameBytes``.
+    /// A handshake takes fewer than 1000. ``SocketOptions/maximumFrameBytes`` bounds what arrives before the check.
     public var handshakeBytes = 4096
 
-    /// How long a connection to a router may take to its first message.
+    /// The time that a connection to a router has for its first message.
     public var firstMessageTime: Duration = .seconds(30)
 
-    /// Bytes that libzmq may keep of connections that claimed a taken name; above it the router makes its socket anew,
-    /// and all peers connect again.
+    /// Bytes that libzmq may keep of connections that claimed a taken name.
+    ///
+    /// Above the limit the router makes its socket anew, and all peers connect again.
     public var undeliverableBytes = 512 << 20
 
-    /// Events that wait for their consumer; the oldest give way.
+    /// Events that wait for their consumer; above the limit the oldest are dropped.
     public var events = 256
 
-    /// Names of peers whose bytes are counted by themselves; what others send and are sent counts as ``otherPeers``.
+    /// Peers that have a count of their own; the traffic of others counts as ``otherPeers``.
     public var countedPeers = 64
 
-    /// What the peers beyond ``countedPeers`` are counted as.
+    /// The name under which the peers beyond ``countedPeers`` are counted.
     public static let otherPeers = "other"
 
     /// Makes the defaults.
     public init() {}
 }
 
-/// What went to and came from a peer since the start of a channel.
+/// Bytes sent to and received from a peer since the channel started.
 public struct PeerTraffic: Equatable, Sendable {
     /// Bytes of the frames handed to libzmq.
     public var sentBytes: UInt64 = 0
-    /// Bytes of the frames received, those of malformed messages too.
+    /// Bytes of the frames received, malformed messages included.
     public var receivedBytes: UInt64 = 0
 
-    /// Nothing yet.
+    /// Starts at zero.
     public init() {}
 }
 
-/// What a channel holds and has done, at one moment.
+/// What a channel holds and has done so far.
 public struct ChannelStatistics: Equatable, Sendable {
     /// Messages that wait to be handed to libzmq.
     public var outboundMessages = 0
-    /// Their bytes.
+    /// Bytes of these messages.
     public var outboundBytes = 0
     /// Tasks suspended in `send`.
     public var waitingSenders = 0
     /// Messages that wait for the consumer.
     public var inboundMessages = 0
-    /// Their bytes.
+    /// Bytes of these messages.
     public var inboundBytes = 0
     /// Whether reception is stopped because the consumer is behind.
     public var isReceptionPaused = false
@@ -114,22 +124,22 @@ public struct ChannelStatistics: Equatable, Sendable {
     public var heldBytes = 0
     /// Messages handed to libzmq since the start.
     public var sentMessages = 0
-    /// Messages dropped instead: peers unknown or full.
+    /// Messages dropped because their peer was unknown or its queue was full.
     public var droppedMessages = 0
-    /// Bytes of the frames handed to libzmq since the start, without identities and what the transport adds.
+    /// Bytes of the frames handed to libzmq since the start, without identities and without the transport's overhead.
     public var sentBytes: UInt64 = 0
-    /// Bytes of the frames received since the start, those of malformed messages too.
+    /// Bytes of the frames received since the start, malformed messages included.
     public var receivedBytes: UInt64 = 0
     /// Well-formed messages received since the start.
     public var receivedMessages = 0
-    /// Connections to a router that stand.
+    /// Open connections to a router.
     public var connections = 0
-    /// Of these, those by which no message has come yet.
+    /// Open connections that have not delivered a message.
     public var unheardConnections = 0
-    /// Connections to a router that ended before a message came by them, since the start.
+    /// Connections to a router that ended before they delivered a message, since the start.
     public var unheardEnds: [UnheardEnd: Int] = [:]
-    /// How often a router made its socket anew.
+    /// How many times a router made its socket anew.
     public var renewals = 0
-    /// The same bytes by peer, under the names that the channel's owner gives them; empty when it gives none.
+    /// The same bytes by peer, under the names that the channel's owner gives; empty when the owner gives none.
     public var peers: [String: PeerTraffic] = [:]
 }

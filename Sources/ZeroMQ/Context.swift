@@ -3,8 +3,8 @@ internal import Glibc
 
 /// A libzmq context: the I/O threads that sockets share.
 ///
-/// Every socket keeps its context alive, so the context is terminated after the last of them is closed. Termination
-/// waits for the linger time of what was still unsent.
+/// Every socket keeps its context alive, so the context is terminated after its last socket is closed. Termination
+/// waits up to the linger time for unsent messages.
 @safe
 public final class Context: @unchecked Sendable {
     // @unchecked Sendable because libzmq contexts are thread-safe and the pointer never changes (zmq_ctx_new(3)).
@@ -12,7 +12,8 @@ public final class Context: @unchecked Sendable {
 
     /// Makes a context.
     ///
-    /// - Parameter ioThreadCount: threads that move bytes; one serves about a gigabyte a second of encrypted traffic.
+    /// - Parameter ioThreadCount: threads that move bytes. One thread serves about a gigabyte a second of encrypted
+    ///   traffic.
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; nothing was made.
     public init(ioThreadCount: Int = 1) throws(ZeroMQError) {
         guard let handle = unsafe zmq_ctx_new() else { throw .lastCallFailed("zmq_ctx_new()") }

@@ -1,8 +1,8 @@
 /// Decides which CURVE keys may connect to the servers of a context.
 ///
 /// Source: ZeroMQ RFC 27 (ZAP). libzmq asks over `inproc://zeromq.zap.01` about every key that a client has proved to
-/// hold. Give the authenticator to ``CurveRole/server(_:authenticator:)``, which keeps it alive, and let a task run
-/// ``run()``: until it runs, and after it has ended, handshakes wait and time out, so nobody gets in.
+/// hold. ``CurveRole/server(_:authenticator:)`` takes the authenticator and keeps it alive. A task must run ``run()``.
+/// While it does not run, handshakes wait and time out, so nobody gets in.
 public final class CurveAuthenticator: Sendable {
     private let channel: MessageChannel
     private let isAuthorized: @Sendable (CurvePublicKey) -> Bool
@@ -32,7 +32,7 @@ public final class CurveAuthenticator: Sendable {
         }
     }
 
-    /// The answer to a request, or nil when it is none.
+    /// The answer to a request, or nil when the message is not a request.
     private func reply(to request: Message) -> Message? {
         // delimiter, version, request id, domain, address, identity, mechanism, key
         guard request.frames.count == 8, request.frames[0].byteCount == 0, request.frames[1].text == "1.0" else {

@@ -6,12 +6,12 @@ public struct CurvePublicKey: Hashable, Sendable, CustomStringConvertible {
 
     /// Reads a key written in Z85 (ZeroMQ RFC 32).
     ///
-    /// - Throws: ``ZeroMQError/invalidCurveKey(_:)`` with the problem, without the text.
+    /// - Throws: ``ZeroMQError/invalidCurveKey(_:)``, which states the problem and does not quote the text.
     public init(z85 text: String) throws(ZeroMQError) {
         bytes = try Z85.decodeKey(text)
     }
 
-    /// Takes 32 binary bytes, or returns nil for another number of them.
+    /// Takes 32 binary bytes, or returns nil for any other number.
     init?(bytes: [UInt8]) {
         guard bytes.count == 32 else { return nil }
         self.bytes = bytes
@@ -27,20 +27,20 @@ public struct CurveSecretKey: Equatable, Sendable {
 
     /// Reads a key written in Z85 (ZeroMQ RFC 32).
     ///
-    /// - Throws: ``ZeroMQError/invalidCurveKey(_:)`` with the problem, without the text.
+    /// - Throws: ``ZeroMQError/invalidCurveKey(_:)``, which states the problem and does not quote the text.
     public init(z85 text: String) throws(ZeroMQError) {
         bytes = try Z85.decodeKey(text)
     }
 
-    /// The key in Z85, 40 characters: to be written to a file of mode 0600 and nowhere else.
+    /// The key in Z85, 40 characters; write it only to a file of mode 0600.
     public var exposedZ85: String { Z85.encode(bytes) }
 }
 
 extension CurveSecretKey: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    /// Says that the key is hidden, never what it is.
+    /// States that the key is hidden, and never shows it.
     public var description: String { "CurveSecretKey(hidden)" }
 
-    /// Says that the key is hidden, never what it is.
+    /// States that the key is hidden, and never shows it.
     public var debugDescription: String { description }
 
     /// A mirror without children, so that `dump` shows nothing.
@@ -49,10 +49,10 @@ extension CurveSecretKey: CustomStringConvertible, CustomDebugStringConvertible,
 
 /// A CURVE key pair (Curve25519, zmq_curve(7)).
 public struct CurveKeyPair: Equatable, Sendable {
-    /// What peers may know.
+    /// The half that peers may know.
     public let publicKey: CurvePublicKey
 
-    /// What they may not.
+    /// The half that peers may not know.
     public let secretKey: CurveSecretKey
 
     /// Derives the public key from a secret key.

@@ -1,12 +1,14 @@
 internal import CZeroMQ
 internal import Glibc
 
-/// A descriptor of our own for a connection of libzmq's, which stays the connection's when libzmq has closed its own.
+/// A second descriptor of a connection that libzmq owns.
+///
+/// It still refers to the connection when libzmq has closed its own.
 final class DescriptorWitness: ConnectionWitness, Sendable {
     let host: String
     private let descriptor: Int32
 
-    /// Takes one; `nil` when the process may have no more.
+    /// Duplicates the descriptor; `nil` when the process may have no more.
     init?(of connection: PeerConnection) {
         let descriptor = fcntl(connection.descriptor, F_DUPFD_CLOEXEC, 0)
         guard descriptor >= 0 else { return nil }
@@ -27,20 +29,20 @@ final class DescriptorWitness: ConnectionWitness, Sendable {
     }
 }
 
-/// How many connections a process may have, so that descriptors are left for all else that it opens.
+/// How many connections a process may have; the limit leaves descriptors for everything else that it opens.
 struct ConnectionRoom {
-    /// Connections by which no message has come yet, of which each takes two descriptors.
+    /// Connections that have not delivered a message; each takes two descriptors.
     let unheard: Int
     /// All connections.
     let all: Int
 
-    /// Shares what the process may open: a quarter for connections that are not heard yet, as much for the others.
+    /// Divides the descriptors: a quarter for connections that have not delivered a message, a quarter for the others.
     init(limits: ChannelLimits, descriptorsMax: Int = ConnectionRoom.descriptorsMax) {
         unheard = max(min(limits.unheardConnections, descriptorsMax / 8), 8)
         all = max(min(limits.connections, descriptorsMax / 8 + descriptorsMax / 4), 16)
     }
 
-    /// How many descriptors this process may have (`RLIMIT_NOFILE`).
+    /// The number of descriptors that this process may have (`RLIMIT_NOFILE`).
     static var descriptorsMax: Int {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }

@@ -1,11 +1,14 @@
-/// Peers whose connections were ended in the middle of what they said: bytes that still come by these connections are
-/// dropped, since they follow a gap.
+/// Peers whose connections were ended in the middle of a message.
+///
+/// Later bytes of these connections are dropped, because they follow a gap.
 ///
 /// Bound: ``countMax`` peers; the oldest is forgotten for a new one.
 struct EndedPeers {
     static let countMax = 4096
 
-    /// By name, of which a dealer's only peer has none; nil for a connection that is not known.
+    /// The connections by peer name.
+    ///
+    /// A dealer's only peer has no name. The value is nil when the connection is not known.
     private var connections: [RoutingIdentity?: PeerConnection?] = [:]
     private var order = RingQueue<RoutingIdentity?>()
 
@@ -16,7 +19,7 @@ struct EndedPeers {
         if order.count > Self.countMax, let oldest = order.popFirst() { connections[oldest] = nil }
     }
 
-    /// Whether what came is of an ended connection; another one under the same name is not.
+    /// Whether bytes came by an ended connection; another connection under the same name does not count.
     func contains(_ peer: RoutingIdentity?, _ connection: PeerConnection?) -> Bool {
         guard !connections.isEmpty, let ended = connections[peer] else { return false }
         return ended == nil || connection == nil || ended == connection

@@ -1,10 +1,10 @@
 internal import Glibc
 
-/// What stands against listening at an endpoint, in words.
+/// What prevents listening at an endpoint, in words.
 extension Endpoint {
-    /// What is wrong with the address for a socket that listens; `nil` when nothing shows.
+    /// What is wrong with the address for a socket that listens; `nil` when no fault is visible.
     ///
-    /// The socket library listens at addresses and interfaces; of a name it says that a resource is unavailable.
+    /// The socket library listens at addresses and interfaces. For a host name it reports only an unavailable resource.
     public var bindingProblem: String? {
         switch transport {
         case .tcp:
@@ -19,10 +19,10 @@ extension Endpoint {
         }
     }
 
-    /// What lies where a socket of the file system would be made; `nil` when nothing is in the way.
+    /// What lies at the path where the socket would be made; `nil` when the path is free.
     ///
-    /// The socket library removes whatever lies there, be it a file of the user or the socket of another program; only
-    /// a socket at which nobody listens any more may go.
+    /// The socket library removes whatever lies there: a user's file, or another program's socket. Only a socket at
+    /// which nobody listens may be removed.
     public var bindingObstacle: String? {
         guard let path = socketPath else { return nil }
         var status = stat()
@@ -43,7 +43,7 @@ extension Endpoint {
         return nil
     }
 
-    /// Why the socket library could not listen, with what helps.
+    /// Why the socket library could not listen, and what helps.
     public func bindingFailure(_ error: ZeroMQError) -> String {
         guard case .callFailed(_, let errorNumber) = error else { return error.description }
         switch errorNumber {
@@ -62,7 +62,8 @@ extension Endpoint {
 
     // MARK: - The system's view
 
-    /// The path of a socket in the file system; `nil` for others, and where the socket library chooses one.
+    /// The path of a socket in the file system; `nil` for other transports, and when the socket library chooses the
+    /// path.
     var socketPath: String? {
         let path = String(description.dropFirst("ipc://".count))
         return transport == .ipc && path != "*" && !path.hasPrefix("@") ? path : nil
@@ -70,7 +71,7 @@ extension Endpoint {
 
     static func words(_ errorNumber: Int32) -> String { unsafe String(cString: strerror(errorNumber)) }
 
-    /// Whether a host is an address, abbreviated ones such as 127.1 included.
+    /// Whether a host is an address, including abbreviated ones such as 127.1.
     static func isNumeric(_ host: String) -> Bool {
         var hints = unsafe addrinfo()
         unsafe hints.ai_flags = AI_NUMERICHOST

@@ -1,8 +1,8 @@
 internal import Glibc
 
-/// What shows at once of an endpoint that nobody will answer at, before anybody waits for it.
+/// Faults of an endpoint that can be found before anybody waits for an answer.
 extension Endpoint {
-    /// What is wrong with the address for a socket that connects; `nil` when nothing shows.
+    /// What is wrong with the address for a socket that connects; `nil` when no fault is visible.
     public var connectingProblem: String? {
         guard transport != .inproc else {
             return "\(description): inproc reaches only this process; expected tcp://HOST:PORT or ipc://PATH."
@@ -11,9 +11,9 @@ extension Endpoint {
         return "\(description): cannot be connected to; expected a definite host and a port from 1 to 65535."
     }
 
-    /// Why nobody can be reached there as things stand; `nil` when nothing shows within the time.
+    /// Why nobody can be reached at the endpoint now; `nil` when no fault is visible within the time.
     ///
-    /// The name server is asked on a thread of its own, which goes on when the time is over.
+    /// A thread of its own asks the name server. It goes on after the time is over.
     ///
     /// - Parameter limit: How long the name server may take.
     /// - Returns: The reason, as a clause.

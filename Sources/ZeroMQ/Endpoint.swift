@@ -2,10 +2,10 @@ internal import Glibc
 
 /// A checked address of a socket: `tcp://HOST:PORT`, `ipc://PATH` or `inproc://NAME`.
 ///
-/// Source: zmq_tcp(7), zmq_ipc(7), zmq_inproc(7). HOST is a name, an IPv4 address, an IPv6 address in brackets or `*`;
-/// PORT is 0 to 65535 or `*`; a bound channel says which port the kernel chose.
+/// Source: zmq_tcp(7), zmq_ipc(7), zmq_inproc(7). HOST is a name, an IPv4 address, an IPv6 address in brackets or `*`.
+/// PORT is 0 to 65535 or `*`. A bound channel tells the port that the kernel chose.
 public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
-    /// How the bytes travel.
+    /// The transport.
     public enum Transport: String, Hashable, Sendable {
         /// TCP over IPv4 or IPv6.
         case tcp
@@ -18,7 +18,7 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// The endpoint as libzmq writes it.
     public let description: String
 
-    /// How the bytes travel.
+    /// The transport.
     public let transport: Transport
 
     /// The host of a TCP endpoint, without brackets; nil for the others.
@@ -39,7 +39,7 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         }
         let address = text[separator.upperBound...]
         guard !address.isEmpty else { throw .invalidEndpoint(text, problem: "the address is empty") }
-        // libzmq reads C strings: what follows a NUL would be ignored in silence.
+        // libzmq reads C strings: it would silently ignore the text after a NUL.
         guard !address.utf8.contains(0) else { throw .invalidEndpoint(text, problem: "the address holds a NUL") }
         switch transport {
         case .tcp:
@@ -75,7 +75,7 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         host?.utf8.contains(UInt8(ascii: ":")) ?? false
     }
 
-    /// Whether the endpoint names one definite peer, as connecting needs.
+    /// Whether the endpoint names exactly one peer; connecting needs this.
     var isConnectable: Bool {
         switch transport {
         case .tcp: host != "*" && port != 0
@@ -105,7 +105,7 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
             }
         }
         if portText == "*" { return (String(host), 0) }
-        // UInt16("+1") is 1, and libzmq's own reading differs: only digits are taken.
+        // UInt16("+1") is 1, and libzmq reads numbers differently. So only digits are accepted.
         guard portText.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(portText) else {
             throw .invalidEndpoint(text, problem: "the port is not a number from 0 to 65535 or *")
         }

@@ -1,4 +1,4 @@
-/// Events that wait for their consumer; the oldest give way and are counted.
+/// Events that wait for their consumer; the oldest are dropped and counted.
 struct EventBuffer: MailboxBuffer {
     private var events = RingQueue<ChannelEvent>()
     private var droppedCount = 0
@@ -9,7 +9,7 @@ struct EventBuffer: MailboxBuffer {
     }
 
     mutating func append(_ event: ChannelEvent) {
-        // A burst for one peer is one event with a sum.
+        // A burst for one peer becomes one event with a sum.
         if let last = events.last, let merged = last.merged(with: event) {
             events.last = merged
             return

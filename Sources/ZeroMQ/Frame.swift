@@ -2,7 +2,8 @@ internal import Glibc
 
 /// One part of a message: immutable bytes that travel without being copied.
 ///
-/// A frame holds the object that owns its bytes; libzmq holds that object too while it sends, and releases it once.
+/// A frame holds the object that owns its bytes. While libzmq sends, it holds that object too, and then releases it
+/// once.
 @safe
 public struct Frame: @unchecked Sendable {
     // @unchecked Sendable because the bytes are never written after init and `owner`, itself Sendable, keeps them.
@@ -31,7 +32,7 @@ public struct Frame: @unchecked Sendable {
         unsafe self.init(owner: block, unsafeBytes: UnsafeRawBufferPointer(block.bytes))
     }
 
-    /// Takes a payload over, without a copy.
+    /// Takes over a payload without a copy.
     public init(_ payload: consuming PayloadBuffer) {
         let block = payload.block
         unsafe self.init(owner: block, unsafeBytes: UnsafeRawBufferPointer(block.bytes))
@@ -39,12 +40,12 @@ public struct Frame: @unchecked Sendable {
 
     /// Refers to bytes that another object owns, without a copy.
     ///
-    /// Unsafe because it outlives the span: `bytes` must stay at their address, unchanged, while `owner` lives.
-    /// A mapped file, a matrix that is no longer written, a received frame of another library are such owners.
+    /// Unsafe because the frame outlives the span: `bytes` must stay at their address, unchanged, while `owner` lives.
+    /// Possible owners: a mapped file, a matrix that is no longer written, a received frame of another library.
     ///
     /// - Parameters:
-    ///   - owner: retained by the frame, and by libzmq until it has sent the frame or given up.
-    ///   - bytes: lie in memory that `owner` releases no earlier than in its deinit.
+    ///   - owner: the frame retains it, and so does libzmq until it has sent or dropped the frame.
+    ///   - bytes: memory that `owner` releases no earlier than in its deinit.
     @unsafe
     public init(owner: some AnyObject & Sendable, bytes: RawSpan) {
         let escaped = unsafe bytes.withUnsafeBytes { unsafe $0 }
@@ -70,18 +71,18 @@ public struct Frame: @unchecked Sendable {
         return try body(span)
     }
 
-    /// The bytes as an array of their own.
+    /// Copies the bytes into an array.
     public func copyBytes() -> [UInt8] {
         defer { extendLifetime(owner) }
         return unsafe Array(unsafeBytes)
     }
 
-    /// Copies the bytes into a buffer, as many as it takes from `offset` on.
+    /// Copies all bytes into a buffer, starting at `offset`.
     ///
     /// - Parameters:
-    ///   - destination: Where to; bytes outside the copied range are left as they are.
+    ///   - destination: the buffer; bytes outside the copied range do not change.
     ///   - offset: The place of the first byte in `destination`.
-    /// - Returns: Whether all bytes were copied; false, and nothing was, when they do not fit.
+    /// - Returns: Whether the bytes were copied. When they do not fit, nothing is copied.
     public func copy(into destination: inout MutableRawSpan, at offset: Int) -> Bool {
         guard offset >= 0, offset <= destination.byteCount, byteCount <= destination.byteCount - offset else {
             return false
@@ -100,7 +101,7 @@ public struct Frame: @unchecked Sendable {
         return unsafe String(validating: unsafeBytes, as: UTF8.self)
     }
 
-    /// A frame over a part of these bytes, which it shares, or nil when the part does not lie within them.
+    /// A frame that shares a part of these bytes, or nil when the part does not lie within them.
     public func subframe(byteOffset: Int, byteCount: Int) -> Frame? {
         guard byteOffset >= 0, byteCount >= 0, byteOffset <= self.byteCount,
             byteCount <= self.byteCount - byteOffset
@@ -131,6 +132,6 @@ extension Frame: ExpressibleByStringLiteral, CustomStringConvertible {
         self.init(text)
     }
 
-    /// The size only: contents may be private.
+    /// The size only, because the contents may be private.
     public var description: String { "Frame(\(byteCount) bytes)" }
 }

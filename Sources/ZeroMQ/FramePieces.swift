@@ -1,17 +1,17 @@
-/// How frames travel that are larger than a frame on the wire may be.
+/// Splits frames that are larger than a wire frame may be.
 ///
-/// A wire frame of exactly ``byteCount`` bytes is continued by the next one of its message, if there is one. So a frame
-/// travels in pieces of that size and a shorter last one. The last one is empty when the frame's size is a multiple of
-/// the piece's and other frames of the message follow. Smaller frames travel as they are.
+/// A wire frame of exactly ``byteCount`` bytes is continued by the next wire frame of its message, if there is one. So
+/// a large frame travels in pieces of that size and a shorter last piece. The last piece is empty when the frame's size
+/// is a multiple of ``byteCount`` and other frames of the message follow. Smaller frames are not split.
 struct FramePieces {
-    /// The size of a piece that is continued.
+    /// The size of a piece that the next one continues.
     let byteCount: Int
 
     init(byteCount: Int) {
         self.byteCount = max(byteCount, 1)
     }
 
-    /// The wire frames of a message's frames; they share the frames' bytes.
+    /// The wire frames of a message; they share the bytes of its frames.
     func split(_ frames: [Frame]) -> [Frame] {
         guard frames.contains(where: { $0.byteCount >= byteCount }) else { return frames }
         var pieces: [Frame] = []
@@ -30,7 +30,7 @@ struct FramePieces {
     /// Whether another piece follows in the same message.
     func isContinued(_ piece: Frame) -> Bool { piece.byteCount == byteCount }
 
-    /// The frame that came in pieces; a single one is not copied.
+    /// Joins the pieces of a frame; a single piece is not copied.
     static func join(_ pieces: [Frame]) -> Frame {
         guard pieces.count > 1 || pieces.isEmpty else { return pieces[0] }
         return Frame(joining: pieces)

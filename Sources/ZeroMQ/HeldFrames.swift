@@ -1,10 +1,10 @@
 internal import Synchronization
 
-/// Bytes that were handed to libzmq and that it still holds, for each peer of a router.
+/// Bytes that libzmq still holds after the channel handed them over, for each peer of a router.
 ///
-/// libzmq's own bound counts messages (`ZMQ_SNDHWM`), and a message may be large. libzmq lets go of a shared frame when
-/// the kernel has it, or when its peer is gone: until then the frame is counted here. Frames small enough to be copied
-/// are not counted: the high-water mark bounds them.
+/// libzmq's own bound counts messages (`ZMQ_SNDHWM`), and a message may be large. libzmq releases a shared frame when
+/// the kernel has it, or when its peer is gone. Until then the frame is counted here. Small frames are copied and not
+/// counted: the high-water mark bounds them.
 final class HeldFrames: Sendable {
     private struct State {
         var byPeer: [RoutingIdentity: Int] = [:]
@@ -22,7 +22,7 @@ final class HeldFrames: Sendable {
         peerBytesAlways = limits.heldBytesAlways
     }
 
-    /// Whether so many shared bytes may be handed over: a peer for which nothing is held can always have a message.
+    /// Whether this many shared bytes may be handed over; a peer for which nothing is held may always have a message.
     func hasRoom(for byteCount: Int, of peer: RoutingIdentity) -> Bool {
         state.withLock { state in
             guard byteCount > 0, let held = state.byPeer[peer] else { return true }
@@ -45,7 +45,7 @@ final class HeldFrames: Sendable {
     /// Bytes held for all peers.
     var byteCount: Int { state.withLock { $0.sum } }
 
-    /// The frame, counted for a peer until nobody holds it any more.
+    /// The same frame, counted for a peer until nobody holds it.
     func counting(_ frame: Frame, for peer: RoutingIdentity) -> Frame {
         state.withLock { state in
             state.byPeer[peer, default: 0] += frame.byteCount
@@ -64,7 +64,7 @@ final class HeldFrames: Sendable {
     }
 }
 
-/// Owns a frame's bytes for libzmq, and says when libzmq is done.
+/// Owns a frame's bytes for libzmq, and reports when libzmq is done.
 private final class CountedOwner: Sendable {
     private let frame: Frame
     private let peer: RoutingIdentity

@@ -1,7 +1,9 @@
-/// Received messages that wait for the consumer, bounded in number and bytes: for each peer, and together.
+/// Received messages that wait for the consumer.
 ///
-/// The socket's thread asks ``makeRoom(for:)`` before it appends: whoever exceeds a bound loses its connection. Where
-/// libzmq's queue is bounded too, it asks ``pauseIfFull()`` before it receives instead. That pause ends when half of
+/// Their number and bytes are bounded, for each peer and for all together.
+///
+/// The socket's thread calls ``makeRoom(for:)`` before it appends: a peer that exceeds a bound loses its connection. If
+/// libzmq's queue is bounded too, the thread calls ``pauseIfFull()`` before it receives. That pause ends when half of
 /// the room is free, so that a slow consumer does not wake the thread for every message.
 struct InboundBuffer: MailboxBuffer {
     /// Messages of one peer.
@@ -10,9 +12,9 @@ struct InboundBuffer: MailboxBuffer {
         var byteCount = 0
     }
 
-    /// Who has to lose the connection, so that the bounds hold.
+    /// The peer that must lose its connection so that the bounds hold.
     struct Overrun {
-        /// Bytes that waited, and those that were to wait.
+        /// Bytes that waited, plus those that would have been added.
         let byteCount: Int
         /// One of the peer's messages.
         let message: Message
@@ -75,11 +77,11 @@ struct InboundBuffer: MailboxBuffer {
 
     // MARK: - Bounds without a pause
 
-    /// Makes room for a message that came, at the cost of whoever takes too much.
+    /// Makes room for a message; the peer that takes too much loses its connection.
     ///
-    /// - Returns: Whether the message may be appended, and who loses the connection: its sender when it exceeds its own
-    ///   bound, and its message is not to be appended then; above the bound of all the peer that has the most waiting,
-    ///   whose messages are removed.
+    /// - Returns: Whether the message may be appended, and the peer that loses its connection. A sender above its own
+    ///   bound   loses its connection, and its message must not be appended. Above the bound of all peers, the one with
+    ///   the most   waiting loses its connection, and its messages are removed.
     mutating func makeRoom(for message: Message) -> (isAdmitted: Bool, overruns: [Overrun]) {
         let share = message.routingIdentity.flatMap { shares[$0] } ?? Share()
         let (ownCount, ownBytes) = (share.messageCount + 1, share.byteCount + message.byteCount)

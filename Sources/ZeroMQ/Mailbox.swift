@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// What a mailbox keeps its elements in.
+/// The storage of a mailbox.
 protocol MailboxBuffer: Sendable {
     associatedtype Element: Sendable
 
@@ -8,11 +8,11 @@ protocol MailboxBuffer: Sendable {
 
     mutating func popFirst() -> Element?
 
-    /// Whether the removal just made is the one a stopped producer waits for; true once.
+    /// Whether the last removal is the one that a stopped producer waits for; returns true once.
     mutating func takeRoomSignal() -> Bool
 }
 
-/// A buffer with tasks that wait for its elements: the way from the socket's thread to its consumers.
+/// A buffer and the tasks that wait for its elements; it leads from the socket's thread to its consumers.
 ///
 /// Invariant: a task waits only while the buffer is empty and the mailbox is not finished.
 final class Mailbox<Buffer: MailboxBuffer>: Sendable {
@@ -41,9 +41,9 @@ final class Mailbox<Buffer: MailboxBuffer>: Sendable {
         self.onRoom = onRoom
     }
 
-    /// Hands an element to the task that waits longest, or keeps it.
+    /// Hands an element to the task that has waited longest, or keeps it.
     ///
-    /// After `finish()` it is dropped.
+    /// After `finish()` the element is dropped.
     func append(_ element: Buffer.Element) {
         let delivery: (Waiter, Buffer.Element?)? = state.withLock { state in
             guard !state.isFinished else { return nil }
@@ -69,7 +69,7 @@ final class Mailbox<Buffer: MailboxBuffer>: Sendable {
         }
     }
 
-    /// Lets consumers take what is there, and no more.
+    /// Accepts no more elements; consumers can still take those that are there.
     func finish() {
         let waiters = state.withLock { state in
             state.isFinished = true
@@ -97,7 +97,7 @@ final class Mailbox<Buffer: MailboxBuffer>: Sendable {
 
     private func wait(id: UInt64, continuation: CheckedContinuation<Buffer.Element?, Never>) {
         let outcome: WaitOutcome = state.withLock { state in
-            // Under the lock: a cancellation that comes later finds the waiter, one that came earlier is seen here.
+            // Checked under the lock: a later cancellation finds the waiter, and an earlier one is seen here.
             if Task.isCancelled { return .resume(nil, hasRoom: false) }
             if let element = state.buffer.popFirst() {
                 return .resume(element, hasRoom: state.buffer.takeRoomSignal())

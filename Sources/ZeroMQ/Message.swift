@@ -1,30 +1,32 @@
-/// What is sent and received as a whole: one or more frames.
+/// One or more frames that are sent and received as a whole.
 public struct Message: Sendable {
-    /// The peer: set on what a router receives, needed on what it sends; nil on a dealer.
+    /// The peer.
+    ///
+    /// A router sets it on received messages and needs it on sent ones. It is nil on a dealer.
     public var routingIdentity: RoutingIdentity?
 
     /// The parts, without the identity frame.
     public var frames: [Frame]
 
-    /// Who the sender proved to be: its CURVE public key in Z85, when the router has a ``CurveAuthenticator``.
+    /// The CURVE public key, in Z85, that the sender proved to hold, when the router has a ``CurveAuthenticator``.
     ///
-    /// Set on reception only; sending ignores it.
+    /// Set on reception only. Sending ignores it.
     public internal(set) var authenticatedUser: String?
 
-    /// Makes a message for a peer of a router, or, without one, for the peer of a dealer.
+    /// Makes a message for a peer of a router; without an identity it is for the peer of a dealer.
     public init(to routingIdentity: RoutingIdentity? = nil, _ frames: [Frame]) {
         self.routingIdentity = routingIdentity
         self.frames = frames
     }
 
-    /// Ends the connection that a received message came by: for a peer that does not keep to the protocol.
+    /// Ends the connection by which the message came; meant for a peer that does not keep to the protocol.
     ///
-    /// It may connect again. Nothing happens to a message that was not received, or came within this process.
+    /// The peer may connect again. Nothing happens for a message that was not received, or that came from this process.
     public func hangUp() {
         connection?.hangUp()
     }
 
-    /// The connection that a received message came by, when it was known.
+    /// The connection by which the message came, if it is known.
     var connection: PeerConnection?
 
     /// The sum of the frames' sizes.
@@ -34,7 +36,7 @@ public struct Message: Sendable {
 }
 
 extension Message: Equatable {
-    /// Whether two messages say the same to or from the same peer, by whatever connection.
+    /// Whether two messages have the same peer and the same frames; the connection does not count.
     public static func == (left: Message, right: Message) -> Bool {
         left.routingIdentity == right.routingIdentity && left.frames == right.frames
             && left.authenticatedUser == right.authenticatedUser

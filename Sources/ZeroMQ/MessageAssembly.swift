@@ -1,11 +1,11 @@
-/// Puts received frames together and drops those of a message that breaks a limit.
+/// Joins received frames into messages, and drops messages that break a limit.
 package struct MessageAssembly {
-    /// What was wrong, as an error so that it fits a `Result`.
+    /// How a message broke a limit; an error so that it fits a `Result`.
     package struct Problem: Error {
         package let reason: MalformedMessage
     }
 
-    /// The sender, once its frame has come.
+    /// The sender, once its frame has arrived.
     package private(set) var routingIdentity: RoutingIdentity?
 
     private let limits: ChannelLimits
@@ -13,19 +13,19 @@ package struct MessageAssembly {
     private let pieces: FramePieces
     private var awaitsIdentity: Bool
     private var frames: [Frame] = []
-    /// The pieces of a frame that is continued.
+    /// The pieces of an unfinished frame.
     private var begun: [Frame] = []
     private var isContinued = false
     private var frameCount = 0
     private(set) var byteCount = 0
     private var authenticatedUser: String?
 
-    /// Begins a message; a router's begins with the peer's identity.
+    /// Begins a message; a router's message begins with the peer's identity.
     ///
     /// - Parameters:
-    ///   - limits: What a message may be.
-    ///   - isIdentityFirst: Whether it begins with the peer's identity.
-    ///   - hasAuthenticator: Whether its sender has proved a key.
+    ///   - limits: The limits of a message.
+    ///   - isIdentityFirst: Whether the message begins with the peer's identity.
+    ///   - hasAuthenticator: Whether the sender has proved a key.
     ///   - pieceBytes: The size of a wire frame that the next one continues.
     package init(
         limits: ChannelLimits, isIdentityFirst: Bool, hasAuthenticator: Bool,
@@ -41,20 +41,19 @@ package struct MessageAssembly {
         append(received.frame, user: received.userID)
     }
 
-    /// Takes a frame of the wire; the user is who the authenticator found on the connection.
+    /// Takes a wire frame; `user` is the name that the authenticator gave to the connection.
     package mutating func append(_ frame: Frame, user: @autoclosure () -> String?) {
         if awaitsIdentity {
             awaitsIdentity = false
             routingIdentity = RoutingIdentity(received: frame)
             return
         }
-        // Without an authenticator the property, if there is one, comes from the peer's own greeting and proves
-        // nothing.
+        // Without an authenticator the property, if it is there, comes from the peer's own greeting and proves nothing.
         if frameCount == 0, hasAuthenticator { authenticatedUser = user() }
         if !isContinued { frameCount += 1 }
         isContinued = pieces.isContinued(frame)
-        // Cannot overflow: each count is of memory that exists at this moment or was freed a moment ago, but a peer
-        // chooses them, so the sum saturates all the same.
+        // The sum cannot overflow, because each count is of memory that exists or was freed a moment ago. But a peer
+        // chooses the counts, so the sum saturates anyway.
         let (sum, overflow) = byteCount.addingReportingOverflow(frame.byteCount)
         byteCount = overflow ? .max : sum
         guard isWithinLimits else {
@@ -65,7 +64,7 @@ package struct MessageAssembly {
         if !isContinued { joinBegun() }
     }
 
-    /// The message, or what was wrong with it.
+    /// The message, or how it broke a limit.
     package mutating func finish() -> Result<Message, Problem> {
         if frameCount == 0 { return .failure(Problem(reason: .empty)) }
         if frameCount > limits.framesPerMessage {

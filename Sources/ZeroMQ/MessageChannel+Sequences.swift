@@ -1,13 +1,15 @@
 extension MessageChannel {
-    /// The messages a channel receives; ends when the channel is closed and all is read, or the task is cancelled.
+    /// The messages that a channel receives.
+    ///
+    /// Ends when the channel is closed and all are read, or the task is cancelled.
     public struct Messages: AsyncSequence, Sendable {
         /// What the sequence yields.
         public typealias Element = Message
 
-        // The channel itself and not its core: iterating keeps it open.
+        // The channel itself and not its core, so that an iteration keeps the channel open.
         let channel: MessageChannel
 
-        /// Makes an iterator; several share the messages.
+        /// Makes an iterator; several iterators share the messages.
         public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(channel: channel) }
 
         /// Takes messages one by one.
@@ -26,14 +28,14 @@ extension MessageChannel {
         }
     }
 
-    /// The events of a channel; ends when the channel is closed and all is read, or the task is cancelled.
+    /// The events of a channel; ends when the channel is closed and all are read, or the task is cancelled.
     public struct Events: AsyncSequence, Sendable {
         /// What the sequence yields.
         public typealias Element = ChannelEvent
 
         let channel: MessageChannel
 
-        /// Makes an iterator; several share the events.
+        /// Makes an iterator; several iterators share the events.
         public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(channel: channel) }
 
         /// Takes events one by one.

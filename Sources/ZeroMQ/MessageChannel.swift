@@ -2,13 +2,13 @@ internal import Synchronization
 
 /// A socket of messages for asynchronous code.
 ///
-/// One thread of its own makes, polls, uses and closes the socket, since libzmq's sockets belong to one thread.
-/// Messages to be sent wait in a bounded queue, received ones in another; when a consumer is so far behind that the
-/// second is full, the peer that filled it loses its connection. What can be lost is reported on ``events``.
+/// One thread of its own makes, polls, uses and closes the socket, because a libzmq socket belongs to one thread.
+/// Messages to be sent wait in a bounded queue, and received ones in another. When the consumer is slow and the second
+/// queue is full, the peer that filled it loses its connection. ``events`` reports every loss.
 ///
-/// Use ``close(flushingFor:)`` to end a channel. One that is merely dropped stops too, without sending what is queued.
+/// Use ``close(flushingFor:)`` to end a channel. A channel that is merely released stops too, and drops its queue.
 public final class MessageChannel: Sendable {
-    /// Where the channel listens, with the port the kernel chose, or connects to.
+    /// The endpoint where the channel listens, with the port that the kernel chose, or to which it connects.
     public let endpoint: Endpoint
 
     let core: ChannelCore
@@ -35,11 +35,11 @@ public final class MessageChannel: Sendable {
     ///
     /// - Parameters:
     ///   - endpoint: where to listen; port 0 lets the kernel choose.
-    ///   - context: kept alive by the channel.
-    ///   - options: of the socket.
-    ///   - limits: of the queues and of what peers may send.
-    ///   - name: of the thread, for debuggers; 15 bytes of it are shown.
-    ///   - peerName: the name under which a peer's bytes are counted; without it they are counted together only.
+    ///   - context: the channel keeps it alive.
+    ///   - options: options of the socket.
+    ///   - limits: limits of the queues and of what peers may send.
+    ///   - name: the thread's name, for debuggers, which show 15 bytes of it.
+    ///   - peerName: the name under which a peer's bytes are counted. Without it only the sum is counted.
     /// - Returns: a channel that listens.
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)`` when the endpoint is taken, unknown or not permitted;
     ///   nothing is left open.
@@ -57,14 +57,14 @@ public final class MessageChannel: Sendable {
 
     /// Opens a dealer, which talks to one router, and starts to connect it.
     ///
-    /// The peer need not be there: connecting goes on in the background, and ``events`` tells how it fares.
+    /// The peer need not be there. The channel connects in the background, and ``events`` tells its progress.
     ///
     /// - Parameters:
     ///   - endpoint: where the router listens.
-    ///   - context: kept alive by the channel.
-    ///   - options: of the socket.
-    ///   - limits: of the queues and of what the peer may send.
-    ///   - name: of the thread, for debuggers; 15 bytes of it are shown.
+    ///   - context: the channel keeps it alive.
+    ///   - options: options of the socket.
+    ///   - limits: limits of the queues and of what the peer may send.
+    ///   - name: the thread's name, for debuggers, which show 15 bytes of it.
     /// - Returns: a channel that connects.
     /// - Throws: ``ZeroMQError/endpointNotConnectable(_:)`` for `*` and port 0,
     ///   ``ZeroMQError/callFailed(call:errorNumber:)`` when libzmq refuses; nothing is left open.
@@ -125,20 +125,21 @@ public final class MessageChannel: Sendable {
 
     // MARK: - Sending
 
-    /// Queues a message, after waiting for room if need be.
+    /// Queues a message; waits for room if the queue is full.
     ///
-    /// On return the message is queued, not delivered: only an answer of the peer says that.
+    /// After the return the message is queued, not delivered. Only an answer of the peer proves delivery.
     ///
-    /// - Throws: ``ZeroMQError/closed`` when the channel is closed before there was room, ``ZeroMQError/cancelled``
-    ///   when the task is, or what is wrong with the message; it is then not sent.
+    /// - Throws: ``ZeroMQError/closed`` when the channel closes before there is room, ``ZeroMQError/cancelled`` when
+    ///   the
+    ///   task is cancelled, or what is wrong with the message. The message is then not sent.
     public func send(_ message: Message) async throws(ZeroMQError) {
         try core.check(message)
         try await core.outbound.append(message)
     }
 
-    /// Queues a message if there is room at once and nobody waits for it; false if not.
+    /// Queues a message if there is room and no other task waits for it; returns false otherwise.
     ///
-    /// - Throws: ``ZeroMQError/closed`` or what is wrong with the message; it is then not sent.
+    /// - Throws: ``ZeroMQError/closed`` or what is wrong with the message. The message is then not sent.
     public func trySend(_ message: Message) throws(ZeroMQError) -> Bool {
         try core.check(message)
         return try core.outbound.tryAppend(message)
@@ -146,10 +147,10 @@ public final class MessageChannel: Sendable {
 
     // MARK: - Receiving
 
-    /// The received messages; several tasks may iterate and then share them.
+    /// The received messages; several tasks may iterate, and then share them.
     public var messages: Messages { Messages(channel: self) }
 
-    /// What happens to connections and messages; several tasks may iterate and then share the events.
+    /// The events of connections and messages; several tasks may iterate, and then share them.
     public var events: Events { Events(channel: self) }
 
     /// Waits for one message.
@@ -161,7 +162,7 @@ public final class MessageChannel: Sendable {
         throw Task.isCancelled ? .cancelled : .closed
     }
 
-    /// Bytes that libzmq holds for a peer of a router and has not handed to the kernel, and those for all peers.
+    /// Bytes that libzmq holds and has not handed to the kernel, for a peer of a router and for all peers.
     public func heldBytes(for peer: RoutingIdentity) -> (peer: Int, all: Int) { core.held.counts(of: peer) }
 
     /// Bytes that libzmq holds for some peers of a router and has not handed to the kernel.
@@ -172,19 +173,19 @@ public final class MessageChannel: Sendable {
     /// What the channel holds and has done.
     public var statistics: ChannelStatistics { core.statistics }
 
-    /// Connections to a router that ended before a message came by them, since this was asked for last.
+    /// Connections to a router that ended before they delivered a message, since the last call.
     public func takeUnheardConnections() -> UnheardConnectionsReport { core.takeRecentEnds() }
 
     // MARK: - Closing
 
-    /// Hands what is queued to libzmq, closes the socket and waits for the end of the thread.
+    /// Hands the queued messages to libzmq, closes the socket and waits until the thread has ended.
     ///
-    /// Handed over is not delivered: libzmq goes on for the linger time and then drops the rest, so a protocol that may
-    /// lose nothing acknowledges before it closes. Consumers get what was received and then end. A further call waits
-    /// for the same end; cancelling the task ends the flushing.
+    /// A message that was handed over may still be lost: libzmq sends for the linger time and then drops the rest. So a
+    /// protocol that may lose nothing waits for acknowledgements before it closes. Consumers get the received messages
+    /// and then end. A second call waits for the same end. Cancelling the task ends the flushing.
     ///
-    /// - Parameter flushTime: how long at most to wait for room in libzmq's queue.
-    /// - Returns: how many queued messages were dropped.
+    /// - Parameter flushTime: the longest wait for room in libzmq's queue.
+    /// - Returns: the number of queued messages that were dropped.
     @discardableResult
     public func close(flushingFor flushTime: Duration = .seconds(5)) async -> Int {
         core.beginClosing(flushDeadline: .now + flushTime)

@@ -5,7 +5,8 @@ internal import Synchronization
 struct MonitorSocket: ~Copyable {
     private static let createdCount = Atomic(0)
 
-    // Not ZMQ_EVENT_ACCEPT_FAILED: without descriptors libzmq tries again at once, and would fill the memory with it.
+    // ZMQ_EVENT_ACCEPT_FAILED is left out: without descriptors libzmq tries again at once, and its events would fill
+    // the memory.
     private static let watchedEvents =
         ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_BIND_FAILED | ZMQ_EVENT_CLOSED
         | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
@@ -19,8 +20,8 @@ struct MonitorSocket: ~Copyable {
         let address = "inproc://kfacd.monitor.\(number)"
         try watched.startMonitor(at: address, events: Self.watchedEvents)
         let socket = try Socket(.pair, in: context)
-        // Unlimited, because at a limit libzmq's I/O thread would block in the middle of its work, holding a lock that
-        // closing the watched socket needs. The channel's thread reads everything at every turn.
+        // Unlimited. At a limit libzmq's I/O thread would block while it holds a lock that closing the watched socket
+        // needs. The channel's thread reads everything at every turn.
         try socket.set(ZMQ_RCVHWM, "ZMQ_RCVHWM", to: 0)
         try socket.connect(to: address)
         self.socket = socket
@@ -30,7 +31,9 @@ struct MonitorSocket: ~Copyable {
         unsafe socket.pollItem(events: ZMQ_POLLIN)
     }
 
-    /// The next event and its value, of a connection that begins or ends its descriptor; nil when none is there.
+    /// The next event and its value; nil when there is none.
+    ///
+    /// The value belongs to a connection that begins or ends.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the event is lost.
     func next() throws(ZeroMQError) -> (event: ChannelEvent, value: Int32)? {

@@ -1,8 +1,8 @@
 internal import Synchronization
 
-/// Messages that wait to be handed to libzmq, bounded in number and bytes, with the tasks that wait for room.
+/// Messages that wait to be handed to libzmq, bounded in number and bytes, and the tasks that wait for room.
 ///
-/// Order is first come, first served, for waiting tasks too: nobody overtakes.
+/// Messages leave in the order in which `append` was called, also those of waiting tasks.
 final class OutboundQueue: Sendable {
     private typealias Continuation = CheckedContinuation<Result<Void, ZeroMQError>, Never>
 
@@ -48,7 +48,7 @@ final class OutboundQueue: Sendable {
         return isAppended
     }
 
-    /// Queues a message, after waiting for room if need be.
+    /// Queues a message; waits for room if the queue is full.
     ///
     /// - Throws: ``ZeroMQError/closed`` or ``ZeroMQError/cancelled``; the message is not queued.
     func append(_ message: Message) async throws(ZeroMQError) {
@@ -65,7 +65,7 @@ final class OutboundQueue: Sendable {
         try result.get()
     }
 
-    /// Refuses further messages and the waiting ones; what is queued stays.
+    /// Refuses further messages and those of waiting tasks; queued messages stay.
     func close() {
         let waiters = state.withLock { state in
             state.isClosed = true
@@ -77,10 +77,10 @@ final class OutboundQueue: Sendable {
 
     // MARK: - For the socket's thread
 
-    /// The message to be handed over next; it keeps its place until ``removeFirst()``.
+    /// The next message to hand over; it keeps its place until ``removeFirst()``.
     var first: Message? { state.withLock { $0.messages.first } }
 
-    /// Removes the message handed over and lets waiting tasks fill its room.
+    /// Removes the message that was handed over, and gives its room to waiting tasks.
     func removeFirst() {
         let admitted = state.withLock { state -> ArraySlice<Waiter> in
             guard let message = state.messages.popFirst() else { return [] }
@@ -98,7 +98,7 @@ final class OutboundQueue: Sendable {
         for waiter in admitted { waiter.continuation.resume(returning: .success(())) }
     }
 
-    /// Drops what is queued and says how many messages that were.
+    /// Drops the queued messages and returns their number.
     func removeAll() -> Int {
         state.withLock { state in
             defer {
@@ -117,7 +117,7 @@ final class OutboundQueue: Sendable {
     // MARK: - Room and waiting
 
     private func hasRoom(for byteCount: Int, in state: borrowing State) -> Bool {
-        // A message above the byte limit is let into an empty queue: it could never be sent otherwise.
+        // An empty queue accepts a message above the byte limit, which could never be sent otherwise.
         if state.messages.isEmpty { return true }
         return state.messages.count < messagesMax && byteCount <= bytesMax - min(state.byteCount, bytesMax)
     }
@@ -131,7 +131,7 @@ final class OutboundQueue: Sendable {
         let byteCount = message.byteCount
         let result: Result<Void, ZeroMQError>? = state.withLock { state in
             if state.isClosed { return .failure(.closed) }
-            // Under the lock: a cancellation that comes later finds the waiter, one that came earlier is seen here.
+            // Checked under the lock: a later cancellation finds the waiter, and an earlier one is seen here.
             if Task.isCancelled { return .failure(.cancelled) }
             if state.waiters.isEmpty, hasRoom(for: byteCount, in: state) {
                 append(message, byteCount: byteCount, to: &state)

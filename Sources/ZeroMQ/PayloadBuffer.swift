@@ -1,8 +1,8 @@
 internal import Glibc
 
-/// Aligned bytes to be filled and then sent without a copy.
+/// Aligned bytes to fill and then send without a copy.
 ///
-/// Not copyable, so whoever writes is the only owner; `Frame(_:)` consumes it, and from then on nothing can write.
+/// Not copyable, so the writer is the only owner. `Frame(_:)` consumes the buffer, and then nothing can write.
 public struct PayloadBuffer: ~Copyable, Sendable {
     let block: ByteBlock
 
@@ -14,7 +14,7 @@ public struct PayloadBuffer: ~Copyable, Sendable {
     /// - Throws: ``ZeroMQError/allocationFailed(byteCount:)``; a size read from a peer cannot trap here.
     public init(byteCount: Int, alignment: Int = 64) throws(ZeroMQError) {
         block = try ByteBlock(byteCount: byteCount, alignment: alignment)
-        // Without this a short write would send what the heap held before.
+        // Otherwise a partly filled buffer would send what the heap held before.
         unsafe block.bytes.initializeMemory(as: UInt8.self, repeating: 0)
     }
 
@@ -23,7 +23,7 @@ public struct PayloadBuffer: ~Copyable, Sendable {
 
     /// Lends the bytes for writing.
     ///
-    /// - Throws: what `body` throws; what it had written stays.
+    /// - Throws: what `body` throws. What `body` wrote before stays.
     public mutating func withMutableBytes<Result: ~Copyable, Failure: Error>(
         _ body: (inout MutableRawSpan) throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -45,7 +45,7 @@ public struct PayloadBuffer: ~Copyable, Sendable {
 /// One allocation, freed with the object.
 @safe
 final class ByteBlock: @unchecked Sendable {
-    // @unchecked Sendable because only a PayloadBuffer, which is unique, writes; a Frame only reads.
+    // @unchecked Sendable because only the unique PayloadBuffer writes, and a Frame only reads.
     let bytes: UnsafeMutableRawBufferPointer
 
     init(byteCount: Int, alignment: Int) throws(ZeroMQError) {
@@ -59,7 +59,7 @@ final class ByteBlock: @unchecked Sendable {
         unsafe bytes = UnsafeMutableRawBufferPointer(start: start, count: byteCount)
     }
 
-    /// Copies bytes that are already in memory; running out of it ends the process, as it does for arrays.
+    /// Copies bytes that are already in memory; without memory the process ends, as with arrays.
     init(copying source: RawSpan) {
         unsafe bytes = .allocate(byteCount: source.byteCount, alignment: 16)
         unsafe source.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
@@ -79,7 +79,7 @@ final class ByteBlock: @unchecked Sendable {
 
     /// Lends the bytes for writing; unsafe because other holders of the block may be reading.
     ///
-    /// - Throws: what `body` throws; what it had written stays.
+    /// - Throws: what `body` throws. What `body` wrote before stays.
     @unsafe
     func withMutableBytes<Result: ~Copyable, Failure: Error>(
         _ body: (inout MutableRawSpan) throws(Failure) -> Result
@@ -89,7 +89,7 @@ final class ByteBlock: @unchecked Sendable {
     }
 
     deinit {
-        // Both allocators of this class are malloc's, for which free(3) is the counterpart.
+        // Both allocators of this class use malloc's heap, so free(3) releases the block.
         unsafe free(bytes.baseAddress)
     }
 }

@@ -1,21 +1,21 @@
 internal import CZeroMQ
 internal import Glibc
 
-/// A connection of a socket, by TCP or on this machine, which libzmq owns and names by its descriptor only.
+/// A connection of a socket, by TCP or on this machine; libzmq owns it and names it by its descriptor only.
 ///
-/// The descriptor may be closed by now, and its number be another connection's. So the kernel's own number of the
-/// connection is remembered from when it began, and compared before anything is done.
+/// libzmq may have closed the descriptor, and its number may belong to another connection. So this value remembers the
+/// kernel's own number of the connection, and compares it before every act.
 struct PeerConnection: Equatable {
-    /// Who connects by a socket in the file system.
+    /// The host name of peers that connect by a socket in the file system.
     static let localHost = "this machine"
 
     let descriptor: Int32
     /// The peer's address, without its port.
     let host: String
-    /// What no other connection is called while the kernel runs (`SO_COOKIE`).
+    /// The kernel's number of the connection, unique while the kernel runs (`SO_COOKIE`).
     private let cookie: UInt64
 
-    /// Finds out whose connection a descriptor is; `nil` when it is none.
+    /// Finds the connection of a descriptor; `nil` when the descriptor has none.
     init?(descriptor: Int32) {
         guard descriptor >= 0, let cookie = Self.cookie(of: descriptor), let host = Self.host(of: descriptor) else {
             return nil
@@ -25,17 +25,17 @@ struct PeerConnection: Equatable {
         self.cookie = cookie
     }
 
-    /// Bytes that the kernel has taken in on this connection, read by libzmq or not; `nil` when it is gone, or is none
-    /// by TCP.
+    /// Bytes that the kernel received on this connection, whether libzmq has read them or not; `nil` when the
+    /// connection is gone or does not use TCP.
     var receivedBytes: UInt64? { ConnectionBytes(of: descriptor)?.received }
 
-    /// Ends the connection, if it is still the one that it was; its peer may connect again.
+    /// Ends the connection, unless the descriptor now belongs to another; the peer may connect again.
     func hangUp() {
         guard Self.cookie(of: descriptor) == cookie else { return }
         shutdown(descriptor, Int32(SHUT_RDWR))
     }
 
-    /// Whether the connection was made to a bound endpoint: by TCP, to its port.
+    /// Whether the connection belongs to a bound endpoint: for TCP, whether it came to the endpoint's port.
     func isMade(to endpoint: Endpoint) -> Bool {
         guard let port = endpoint.port else { return host == Self.localHost }
         var address = sockaddr_storage()
@@ -44,7 +44,7 @@ struct PeerConnection: Equatable {
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe getsockname(descriptor, $0, &size) == 0
             }
-                // The port stands at the same place for both versions of IP (sockaddr_in, sockaddr_in6).
+                // The port is at the same place for both versions of IP (sockaddr_in, sockaddr_in6).
                 && pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
                     unsafe UInt16(bigEndian: $0.pointee.sin_port) == port
                 }
@@ -77,18 +77,18 @@ struct PeerConnection: Equatable {
     }
 }
 
-/// What the kernel has counted on a TCP connection.
+/// The kernel's counts of a TCP connection.
 struct ConnectionBytes {
-    /// Bytes taken in, read or not.
+    /// Bytes received, read or not.
     let received: UInt64
-    /// Bytes handed to the kernel, on their way or not.
+    /// Bytes handed to the kernel, sent or not.
     let sent: UInt64
 
-    /// Asks the kernel; `nil` for a descriptor that is none of a TCP connection.
+    /// Asks the kernel; `nil` for a descriptor that is not a TCP connection.
     ///
     /// Source: `tcpi_bytes_received` (RFC 4898, tcpEStatsAppHCThruOctetsReceived), `tcpi_notsent_bytes`,
-    /// `tcpi_bytes_sent` and `tcpi_bytes_retrans` in linux/tcp.h. By their places, which the kernel keeps: glibc's
-    /// declaration of the structure ends before them.
+    /// `tcpi_bytes_sent` and `tcpi_bytes_retrans` in linux/tcp.h. The fields are read by their offsets, which the
+    /// kernel keeps: glibc's declaration of the structure ends before them.
     init?(of descriptor: Int32) {
         let places = (received: 128, unsent: 144, sent: 200, repeated: 208)
         var information = [UInt8](repeating: 0, count: places.repeated + MemoryLayout<UInt64>.size)

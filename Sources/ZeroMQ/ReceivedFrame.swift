@@ -1,14 +1,14 @@
 internal import CZeroMQ
 internal import Glibc
 
-/// The owner of one `zmq_msg_t`, filled by libzmq and closed with the object.
+/// The owner of one `zmq_msg_t`; libzmq fills it, and the object closes it when it is released.
 @safe
 final class ReceivedFrame: @unchecked Sendable {
-    // @unchecked Sendable because the socket's thread fills it before anyone else sees it; then it is only read.
+    // @unchecked Sendable because the socket's thread fills it before anyone else sees it. Later it is only read.
     let message: UnsafeMutablePointer<zmq_msg_t>
 
     init() throws(ZeroMQError) {
-        // On the heap, since small messages hold their bytes within the structure, whose address must not change.
+        // On the heap: small messages hold their bytes within the structure, so its address must not change.
         unsafe message = .allocate(capacity: 1)
         unsafe message.initialize(to: zmq_msg_t())
         unsafe zmq_msg_init(message)
@@ -24,42 +24,42 @@ final class ReceivedFrame: @unchecked Sendable {
 
     var byteCount: Int { unsafe zmq_msg_size(message) }
 
-    /// The user the authenticator named for the connection, if any (RFC 27, User-Id).
+    /// The user that the authenticator named for the connection, if any (RFC 27, User-Id).
     var userID: String? {
         guard let text = unsafe zmq_msg_gets(message, "User-Id") else { return nil }
         let user = unsafe String(cString: text)
         return user.isEmpty ? nil : user
     }
 
-    /// The descriptor of the connection that the frame came by; −1 when it came by none.
+    /// The descriptor of the connection by which the frame came; −1 when there is none.
     var descriptor: Int32 { unsafe zmq_msg_get(message, ZMQ_SRCFD) }
 
-    /// The bytes as a frame that keeps this object.
+    /// The bytes as a frame that keeps this object alive.
     var frame: Frame {
         let bytes = unsafe UnsafeRawBufferPointer(start: zmq_msg_data(message), count: byteCount)
         return unsafe Frame(owner: self, unsafeBytes: bytes)
     }
 }
 
-/// libzmq's last word on shared memory, said on one of its I/O threads: the frame's owner is not needed any more.
+/// Releases a frame's owner; libzmq calls this on one of its I/O threads when it is done with the shared memory.
 private func releaseOwner(_: UnsafeMutableRawPointer?, _ owner: UnsafeMutableRawPointer?) {
     guard let owner = unsafe owner else { return }
     unsafe Unmanaged<AnyObject>.fromOpaque(owner).release()
 }
 
 extension Frame {
-    /// Whether libzmq shares the bytes: below this many a copy costs less than its bookkeeping for shared memory.
+    /// Whether libzmq shares the bytes; below this size a copy costs less than libzmq's bookkeeping for shared memory.
     var isShared: Bool { byteCount > 512 }
 }
 
 extension zmq_msg_t {
-    /// Makes a message of a frame's bytes; large ones are shared, and the frame's owner retained until libzmq is done.
+    /// Makes a message of a frame's bytes; large frames are shared: their owner is retained until libzmq is done.
     ///
-    /// - Returns: false when libzmq has no memory; errno says so.
+    /// - Returns: false when libzmq has no memory. The errno is set.
     mutating func initialize(sharing frame: Frame) -> Bool {
         guard frame.isShared else { return initialize(copying: frame) }
         let owner = unsafe Unmanaged<AnyObject>.passRetained(frame.owner)
-        // libzmq takes a pointer to mutable memory but only reads what it sends.
+        // libzmq takes a pointer to mutable memory, but only reads what it sends.
         let start = unsafe UnsafeMutableRawPointer(mutating: frame.unsafeBytes.baseAddress)
         guard unsafe zmq_msg_init_data(&self, start, frame.byteCount, releaseOwner, owner.toOpaque()) == 0 else {
             unsafe owner.release()

@@ -1,20 +1,21 @@
-/// How much a router's connections make libzmq hold, by what the kernel received and what was delivered.
+/// Bytes that a router's connections make libzmq hold: those that the kernel received minus those delivered.
 ///
-/// libzmq bounds each frame's size (`ZMQ_MAXMSGSIZE`), but neither the number of frames of a message that never ends
-/// nor what comes while the socket's thread does other things. What a connection received and did not deliver as
-/// messages is therefore counted here; connections above a limit are to be ended. One that ended needs no account: what
+/// libzmq bounds the size of each frame (`ZMQ_MAXMSGSIZE`). It bounds neither the number of frames of a message that
+/// never ends, nor what arrives while the socket's thread is busy. So this type counts the bytes that a connection
+/// received and did not deliver as messages. Connections above a limit must be ended. A connection that ended needs no
+/// account: its messages are taken before another connection is accepted.
 /// it left as messages is taken before another is accepted.
-///
+/// A state machine without a clock or sockets. The socket's thread reports events and asks at intervals.
 /// A state machine without clock and sockets: the socket's thread tells it what happens and asks from time to time.
 package struct ReceptionGuard<Connection: Equatable> {
     private struct Account {
         let connection: Connection
-        /// Of the received bytes, those that are known to be delivered.
+        /// The part of the received bytes that is known to be delivered.
         var delivered: UInt64 = 0
         var hasDelivered = false
     }
 
-    /// Bytes of one connection's message that has no end yet.
+    /// Bytes of an unfinished message on one connection.
     private let unfinishedBytesMax: UInt64
     /// Bytes of one connection.
     private let connectionBytesMax: UInt64
@@ -28,44 +29,45 @@ package struct ReceptionGuard<Connection: Equatable> {
         self.bytesMax = UInt64(max(bytesMax, 0))
     }
 
-    /// Whether there is nothing to look after.
+    /// Whether no connection is watched.
     package var isEmpty: Bool { accounts.isEmpty }
 
-    /// How many connections are looked after.
+    /// The number of watched connections.
     package var count: Int { accounts.count }
 
-    /// A connection stands; it takes over the descriptor of one that ended.
+    /// Begins to watch a connection; it takes over the descriptor of one that ended.
     ///
     /// - Parameters:
     ///   - connection: The connection.
     ///   - descriptor: Its descriptor.
-    ///   - receivedBytes: What the kernel received on it before its messages are counted.
+    ///   - receivedBytes: The bytes that the kernel received on it before its messages are counted.
     package mutating func begin(_ connection: Connection, descriptor: Int32, receivedBytes: UInt64 = 0) {
         accounts[descriptor] = Account(connection: connection, delivered: receivedBytes)
     }
 
-    /// The connection that has a descriptor, if it is looked after.
+    /// The watched connection that has a descriptor, if any.
     package func connection(at descriptor: Int32) -> Connection? { accounts[descriptor]?.connection }
 
-    /// A connection ended.
+    /// Forgets a connection that ended.
     package mutating func end(descriptor: Int32) {
         accounts[descriptor] = nil
     }
 
-    /// Bytes of a message were delivered; fewer than it took on the wire, since the protocol adds some.
+    /// Counts delivered bytes of a message; the wire took more, because the protocol adds some.
     package mutating func deliver(_ byteCount: Int, descriptor: Int32) {
         accounts[descriptor]?.delivered += UInt64(byteCount)
         accounts[descriptor]?.hasDelivered = true
     }
 
-    /// Settles the accounts and says which connections hold too much; each is named once.
+    /// Settles the accounts and returns the connections that hold too much; each is returned once.
     ///
     /// - Parameters:
-    ///   - isDrained: Whether all whole messages were delivered. Then a connection that delivered any owes nothing:
-    ///     what the protocol added to its messages is not known to the byte. A message without end delivers nothing,
-    ///     and counts in full.
-    ///   - receivedBytes: What the kernel received on a connection since it stands; `nil` for one that is gone.
-    /// - Returns: Connections to be ended, with the bytes that they hold.
+    ///   - isDrained: Whether all whole messages were delivered. Then a connection that delivered a message owes
+    ///     nothing,
+    ///   because the protocol's overhead is not known to the byte. An unfinished message delivers nothing, and counts
+    ///   in full.
+    ///   - receivedBytes: The bytes that the kernel received on a connection since it began; `nil` when it is gone.
+    /// - Returns: Connections to end, with the bytes that they hold.
     package mutating func settle(
         isDrained: Bool, receivedBytes: (Connection) -> UInt64?
     ) -> [(connection: Connection, byteCount: UInt64)] {
@@ -81,7 +83,7 @@ package struct ReceptionGuard<Connection: Equatable> {
         }
         held.sort { $0.byteCount > $1.byteCount }
         var sum = held.reduce(0) { $0 + $1.byteCount }
-        // With all whole messages delivered, what is left belongs to none.
+        // With all whole messages delivered, the rest belongs to unfinished messages.
         let bytesMaxEach = isDrained ? min(unfinishedBytesMax, connectionBytesMax) : connectionBytesMax
         var excess: [(connection: Connection, byteCount: UInt64)] = []
         for (descriptor, byteCount) in held where byteCount > bytesMaxEach || sum > bytesMax {

@@ -38,7 +38,7 @@ struct RingQueue<Element> {
         self = RingQueue()
     }
 
-    /// Removes the elements that fit, and returns them; the others keep their order.
+    /// Removes the elements that match, and returns them; the others keep their order.
     mutating func removeAll(where isRemoved: (Element) -> Bool) -> [Element] {
         var kept = RingQueue()
         var removed: [Element] = []

@@ -1,7 +1,7 @@
-/// The name by which a router knows one connected peer.
+/// The name that a router gives to one connected peer.
 ///
-/// Source: zmq_socket(3), ROUTER: 1 to 255 bytes, chosen by the peer (its `ZMQ_ROUTING_ID`) or made up by the router,
-/// in which case the first byte is zero. A chosen name proves nothing: ``Message/authenticatedUser`` does.
+/// Source: zmq_socket(3), ROUTER: 1 to 255 bytes. The peer chooses them (its `ZMQ_ROUTING_ID`), or the router makes
+/// them up; then the first byte is zero. A chosen name proves nothing: ``Message/authenticatedUser`` does.
 public struct RoutingIdentity: Hashable, Sendable, CustomStringConvertible {
     /// The identity's bytes.
     public let bytes: [UInt8]

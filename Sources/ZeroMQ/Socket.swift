@@ -3,8 +3,8 @@ internal import Glibc
 
 /// One libzmq socket.
 ///
-/// Not copyable and not Sendable: the thread that makes it is the only one that can use it, as libzmq demands
-/// (zmq_socket(3), Thread safety). It is closed when it goes out of scope; unsent messages linger in the background.
+/// Not copyable and not Sendable: only the thread that makes the socket can use it, as libzmq demands (zmq_socket(3),
+/// Thread safety). The socket closes when it goes out of scope. Unsent messages linger in the background.
 @safe
 struct Socket: ~Copyable {
     enum Kind {
@@ -13,17 +13,17 @@ struct Socket: ~Copyable {
         case pair
     }
 
-    /// What became of an attempt to send that did not fail.
+    /// The outcome of a send that did not fail.
     enum SendOutcome {
         case sent
-        /// The queue is full, or nobody is connected; nothing was taken.
+        /// The queue is full, or no peer is connected; nothing was taken.
         case wouldBlock
         /// The router knows no such peer; nothing was taken.
         case unreachable
     }
 
     private let handle: UnsafeMutableRawPointer
-    // Keeps the context from being terminated, which would wait for this socket on the wrong thread.
+    // Keeps the context alive. Its termination would wait for this socket on the wrong thread.
     private let context: Context
 
     init(_ kind: Kind, in context: Context) throws(ZeroMQError) {
@@ -57,7 +57,7 @@ struct Socket: ~Copyable {
         }
     }
 
-    /// Sets an option to bytes, which an error does not quote: they may be a secret key.
+    /// Sets an option to bytes; an error does not quote them, because they may be a secret key.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the option is as it was.
     func set(_ option: Int32, _ name: String, to bytes: [UInt8]) throws(ZeroMQError) {
@@ -76,7 +76,7 @@ struct Socket: ~Copyable {
         guard unsafe zmq_connect(handle, address) == 0 else { throw .lastCallFailed("zmq_connect(\(address))") }
     }
 
-    /// The address last bound, with the port or path the kernel chose.
+    /// The address bound last, with the port or path that the kernel chose.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the socket stays bound.
     func lastEndpoint() throws(ZeroMQError) -> String {
@@ -113,7 +113,7 @@ struct Socket: ~Copyable {
         while unsafe zmq_msg_send(&message, handle, flags) < 0 {
             let errorNumber = zmq_errno()
             if errorNumber == EINTR { continue }
-            // A message that was not taken is still ours, and with it the retained owner.
+            // A message that was not taken is still ours, and so is its retained owner.
             unsafe zmq_msg_close(&message)
             switch errorNumber {
             case EAGAIN: return .wouldBlock
@@ -139,7 +139,7 @@ struct Socket: ~Copyable {
         return received
     }
 
-    /// What zmq_poll shall watch on this socket.
+    /// The events that zmq_poll watches on this socket.
     func pollItem(events: Int32) -> zmq_pollitem_t {
         unsafe zmq_pollitem_t(socket: handle, fd: 0, events: Int16(truncatingIfNeeded: events), revents: 0)
     }

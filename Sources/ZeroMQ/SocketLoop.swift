@@ -1,22 +1,22 @@
 internal import CZeroMQ
 internal import Glibc
 
-/// The life of a channel's thread: send, receive, report, sleep until one of them is possible.
+/// The life of a channel's thread: send, receive, report, and sleep until one of them is possible.
 ///
-/// Nothing here waits except ``sleep()``, so one peer that does not read cannot hold up the others.
+/// Only ``sleep()`` waits, so a peer that does not read cannot hold up the others.
 struct SocketLoop: ~Copyable {
     /// How many messages move in one direction before the other gets its turn.
     private static let turnLength = 64
 
-    /// How many turns of receiving go before a new connection at most.
+    /// The most turns of receiving before a new connection is watched.
     private static let drainTurns = 64
 
-    /// How often connections are asked for what they sent: a flood is as large as what comes in this time.
+    /// How often the bytes of connections are checked; what arrives in this time is the largest flood.
     private static let settlingInterval: Duration = .milliseconds(100)
 
     /// Why a turn of receiving ended.
     private enum ReceptionEnd {
-        /// Others have to get their turn.
+        /// Others must get their turn.
         case longEnough
         /// libzmq has no whole message.
         case drained
@@ -24,7 +24,7 @@ struct SocketLoop: ~Copyable {
         case paused
     }
 
-    /// How many events are looked at before others get their turn.
+    /// How many events are read before others get their turn.
     private static let eventTurnLength = 1024
 
     /// How long a router waits for its port when it makes its socket anew, and how often it tries.
@@ -36,21 +36,21 @@ struct SocketLoop: ~Copyable {
     private let options: SocketOptions
     private let pieces: FramePieces
     private let core: ChannelCore
-    /// Whether libzmq stops reading from a peer whose messages are not taken.
+    /// Whether libzmq stops reading from a peer whose messages nobody takes.
     private let isReceptionBounded: Bool
     private var ended = EndedPeers()
     /// A dealer's connection.
     private var ownConnection: PeerConnection?
     private var reception: ReceptionGuard<PeerConnection>
     private var unheard: UnheardConnections<DescriptorWitness>
-    /// Connections by which a message came before libzmq told that they were accepted, by descriptor.
+    /// Connections that delivered a message before libzmq reported that they were accepted, by descriptor.
     private var heardEarly: [Int32: PeerConnection] = [:]
     private let room: ConnectionRoom
     private var receptionSettled = ContinuousClock.now
-    // A dealer's queue is full: sleep until libzmq says it is not.
+    // A dealer's queue is full, so the thread sleeps until libzmq has room.
     private var isSendBlocked = false
 
-    /// Where the socket listens or connects to, with the port the kernel chose.
+    /// The endpoint where the socket listens, with the port that the kernel chose, or to which it connects.
     let endpoint: Endpoint
 
     /// Makes the socket on the calling thread, which must be the one that runs the loop.
@@ -100,7 +100,7 @@ struct SocketLoop: ~Copyable {
         do throws(ZeroMQError) {
             while true {
                 let hasMoreToSend = try sendTurn()
-                // Before their messages, so that a connection is known when it delivers.
+                // Events come before messages, so that a connection is known when it delivers.
                 try reportEvents()
                 let end = try receiveTurn()
                 try settleReception(isDrained: end == .drained)
@@ -111,7 +111,7 @@ struct SocketLoop: ~Copyable {
             core.events.append(.failed(error))
         }
         socket.stopMonitor()
-        // What the I/O threads published last is still worth reading; an error here has no consequence any more.
+        // The last events of the I/O threads are still worth reading. An error no longer matters here.
         try? reportEvents()
     }
 
@@ -125,7 +125,7 @@ struct SocketLoop: ~Copyable {
 
     // MARK: - Sending
 
-    /// Hands queued messages to libzmq; true when it stopped before it had to.
+    /// Hands queued messages to libzmq; returns true when more could be sent at once.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the message in hand stays queued.
     private mutating func sendTurn() throws(ZeroMQError) -> Bool {
@@ -166,8 +166,8 @@ struct SocketLoop: ~Copyable {
             let frame = frame.isShared ? identity.map { core.held.counting(frame, for: $0) } ?? frame : frame
             let outcome = try socket.send(frame, hasMore: index + 1 < frames.count)
             guard outcome != .sent else { continue }
-            // A connection that breaks in the middle of a message makes libzmq take back the frames before and swallow
-            // the rest up to the last; after that the message can be sent anew (lb.cpp, sendpipe).
+            // When a connection breaks in the middle of a message, libzmq takes back the earlier frames and swallows
+            // the others up to the last. Then the message can be sent again (lb.cpp, sendpipe).
             for (laterIndex, later) in frames.enumerated() where index > 0 && laterIndex > index {
                 _ = try socket.send(later, hasMore: laterIndex + 1 < frames.count)
             }
@@ -178,7 +178,7 @@ struct SocketLoop: ~Copyable {
 
     // MARK: - Receiving
 
-    /// Takes messages, where libzmq's queue is bounded while the consumer has room.
+    /// Takes messages; if libzmq's queue is bounded, it takes them only while the consumer has room.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; messages taken before are delivered.
     private mutating func receiveTurn() throws(ZeroMQError) -> ReceptionEnd {
@@ -224,13 +224,13 @@ struct SocketLoop: ~Copyable {
         }
     }
 
-    /// Remembers a connection by which a message came before libzmq told that it was accepted.
+    /// Remembers a connection that delivered a message before libzmq reported that it was accepted.
     private mutating func noteEarly(_ descriptor: Int32) {
         guard core.role == .router, reception.connection(at: descriptor) == nil else { return }
         if let connection = PeerConnection(descriptor: descriptor) { heardEarly[descriptor] = connection }
     }
 
-    /// The connection that a frame came by, if it still stands.
+    /// The connection by which a frame came, if it still stands.
     private func connection(of frame: ReceivedFrame) -> PeerConnection? {
         switch core.role {
         case .router: reception.isEmpty ? nil : reception.connection(at: frame.descriptor)
@@ -238,7 +238,7 @@ struct SocketLoop: ~Copyable {
         }
     }
 
-    /// Keeps a message for the consumer, unless that takes more than its peer, or all of them, may.
+    /// Keeps a message for the consumer, unless its peer, or all peers together, would exceed a bound.
     private mutating func admit(_ message: Message) {
         guard !isReceptionBounded else {
             core.inbound.append(message)
@@ -275,19 +275,19 @@ struct SocketLoop: ~Copyable {
         }
     }
 
-    /// Looks after a connection that was accepted.
+    /// Begins to watch an accepted connection.
     private mutating func takeIn(descriptor: Int32) throws(ZeroMQError) {
-        // By now it may be over, and the number be that of another file of this process.
+        // The connection may have ended, and the number may belong to another file of this process.
         guard let connection = PeerConnection(descriptor: descriptor), connection.isMade(to: endpoint) else {
             if heardEarly.removeValue(forKey: descriptor) == nil {
                 core.countUnheard(from: "an address that was gone at once", .failed)
             }
             return
         }
-        // The number may have been that of a connection that ended: what it left is not this one's.
+        // The number may have belonged to a connection that ended. That connection's messages are taken first.
         try drain()
         reception.begin(connection, descriptor: descriptor, receivedBytes: connection.receivedBytes ?? 0)
-        // Its message may have come before the news of it.
+        // The connection's message may have come before the report that it was accepted.
         guard heardEarly.removeValue(forKey: descriptor) != connection else { return }
         guard let witness = DescriptorWitness(of: connection) else {
             reception.end(descriptor: descriptor)
@@ -295,7 +295,7 @@ struct SocketLoop: ~Copyable {
                 core.countUnheard(from: connection.host, .failed)
                 return
             }
-            // No descriptor is left for it, and then none for anything else.
+            // No descriptor is left for this connection, so none is left for anything else either.
             connection.hangUp()
             core.countUnheard(from: connection.host, .crowded)
             return
@@ -306,14 +306,14 @@ struct SocketLoop: ~Copyable {
         if reception.count > room.all { unheard.makeRoom() }
     }
 
-    /// Takes all that libzmq has, or a bounded part of it when peers send without end.
+    /// Takes all that libzmq has; when peers send without end, it takes a bounded part.
     private mutating func drain() throws(ZeroMQError) {
         for _ in 0..<Self.drainTurns {
             guard case .longEnough = try receiveTurn() else { return }
         }
     }
 
-    /// Ends connections that make libzmq hold too much, or that say nothing.
+    /// Ends connections that make libzmq hold too much, or that send nothing.
     private mutating func settleReception(isDrained: Bool) throws(ZeroMQError) {
         guard isWatching else { return }
         let now = ContinuousClock.now
@@ -328,12 +328,14 @@ struct SocketLoop: ~Copyable {
         if unheard.leftBytes > UInt64(max(core.limits.undeliverableBytes, 0)) { try renewSocket() }
     }
 
-    /// Whether connections are looked after: a router has some.
+    /// Whether connections are watched; only a router watches any.
     private var isWatching: Bool { !reception.isEmpty || !unheard.isEmpty }
 
-    /// Makes the router's socket anew: nothing else makes libzmq forget what connections left that claimed taken names.
+    /// Makes the router's socket anew.
     ///
-    /// All peers connect again, as if the network had broken.
+    /// Nothing else makes libzmq release what connections left that claimed taken names.
+    ///
+    /// All peers connect again, as after a break of the network.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the channel cannot go on.
     private mutating func renewSocket() throws(ZeroMQError) {
@@ -359,13 +361,13 @@ struct SocketLoop: ~Copyable {
 
     // MARK: - Sleeping
 
-    /// Waits until there is something to send, receive or report, or the time to close has come.
+    /// Waits until there is something to send, receive or report, or until it is time to close.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the channel cannot go on.
     private func sleep() throws(ZeroMQError) {
         core.wakeSignal.willSleep()
         defer { core.wakeSignal.didSleep() }
-        // Only now, announced as asleep, look a last time: what comes later will wake us.
+        // The thread has announced its sleep and now looks a last time. Later work will wake it.
         guard let milliseconds = sleepMilliseconds else { return }
         let canReceive = !isReceptionBounded || !core.inbound.withBuffer { $0.pauseIfFull() }
         let events = (canReceive ? ZMQ_POLLIN : 0) | (isSendBlocked ? ZMQ_POLLOUT : 0)
@@ -384,14 +386,14 @@ struct SocketLoop: ~Copyable {
         }
     }
 
-    /// How long to sleep, −1 for until woken, or nil when there is work.
+    /// The time to sleep: −1 until woken, nil when there is work.
     private var sleepMilliseconds: Int? {
         guard let milliseconds = sendSleepMilliseconds, isWatching else { return sendSleepMilliseconds }
         let settling = Int(Self.settlingInterval.wholeMilliseconds)
         return milliseconds < 0 ? settling : min(milliseconds, settling)
     }
 
-    /// The same, as far as sending and closing go.
+    /// The time to sleep as far as sending and closing are concerned.
     private var sendSleepMilliseconds: Int? {
         let hasQueued = core.outbound.first != nil
         if hasQueued, !isSendBlocked { return nil }

@@ -47,10 +47,10 @@ extension SocketOptions {
     }
 
     private func applyRouterOptions(to socket: borrowing Socket) throws(ZeroMQError) {
-        // Not a choice of the user: without it libzmq drops messages for unknown or full peers in silence.
+        // The user has no choice here: without it libzmq silently drops messages for unknown or full peers.
         try socket.set(ZMQ_ROUTER_MANDATORY, "ZMQ_ROUTER_MANDATORY", to: 1)
-        // Nor this: a connection whose name another takes over is not read any more, and if it then breaks libzmq ends
-        // the process (issue 4364).
+        // The user has no choice here either. libzmq stops reading a connection whose name another takes over. If that
+        // connection then breaks, libzmq ends the process (issue 4364).
         try socket.set(ZMQ_ROUTER_HANDOVER, "ZMQ_ROUTER_HANDOVER", to: 0)
     }
 
@@ -86,7 +86,7 @@ extension SocketOptions {
 }
 
 extension Duration {
-    /// Milliseconds, rounded up, from 0 to what a C int holds: a negative option would mean for ever.
+    /// Milliseconds, rounded up, from 0 to what a C int holds; a negative option would mean no limit.
     var wholeMilliseconds: Int32 {
         let (seconds, attoseconds) = components
         guard self > .zero else { return 0 }
@@ -94,7 +94,7 @@ extension Duration {
         return Int32(clamping: seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
 
-    /// Seconds, rounded up, from 1.
+    /// Seconds, rounded up, at least 1.
     fileprivate var wholeSeconds: Int32 {
         max(1, wholeMilliseconds / 1000 + (wholeMilliseconds % 1000 > 0 ? 1 : 0))
     }

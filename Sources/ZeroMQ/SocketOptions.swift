@@ -1,24 +1,26 @@
 /// How a socket behaves on the wire; every default is finite.
 ///
-/// Source: zmq_setsockopt(3), whose option each property names. Durations are rounded up to whole milliseconds.
+/// Source: zmq_setsockopt(3). Each property names its option. Durations are rounded up to whole milliseconds.
 public struct SocketOptions: Sendable {
     /// Messages libzmq queues for one peer before it refuses more (`ZMQ_SNDHWM`), at least 1.
     ///
-    /// A message counts once, whatever its size: credit in the protocol bounds the bytes.
+    /// A message of any size counts once: credit in the protocol bounds the bytes.
     public var sendHighWaterMark = 256
 
-    /// Messages libzmq holds from one peer before it stops reading from it (`ZMQ_RCVHWM`), or nil for no such number.
+    /// Messages libzmq holds from one peer before it stops reading from it (`ZMQ_RCVHWM`), or nil for no limit.
     ///
-    /// Without one the channel takes everything as it comes, and ends connections that exceed ``ChannelLimits``. With
-    /// one a consumer that is behind stops its peers, but a connection that breaks while libzmq does not read it ends
-    /// the process (libzmq issue 4364): only for peers in the same process.
+    /// Without a limit the channel takes every message, and ends connections that exceed ``ChannelLimits``. With a
+    /// limit a slow consumer stops its peers. But a connection that breaks while libzmq does not read it ends the
+    /// process (libzmq issue 4364). So set a limit only for peers in the same process.
     public var receiveHighWaterMark: Int?
 
-    /// The largest frame on the wire, in bytes, the same on both sides; a larger one ends the connection
-    /// (`ZMQ_MAXMSGSIZE`), and frames of ours above it travel in pieces: see ``FramePieces``.
+    /// The largest frame on the wire, in bytes, the same on both sides.
     ///
-    /// It holds for the frames of the handshake too: so much at most can a peer make this side hold that has proved
-    /// nothing. Measured: with CURVE 64 KiB are as fast as 1 MiB, 16 KiB take a third more of the processor.
+    /// A larger frame ends the connection (`ZMQ_MAXMSGSIZE`). Larger frames of ours travel in pieces: see
+    /// ``FramePieces``.
+    ///
+    /// The limit holds for handshake frames too. So it bounds what a peer without a proved key can make this side hold.
+    /// Measured with CURVE: 64 KiB are as fast as 1 MiB, and 16 KiB take a third more of the processor.
     public var maximumFrameBytes = 64 << 10
 
     /// How often a silent connection is probed, or nil for never (`ZMQ_HEARTBEAT_IVL`).
@@ -27,7 +29,7 @@ public struct SocketOptions: Sendable {
     /// How long a probe may stay unanswered (`ZMQ_HEARTBEAT_TIMEOUT`).
     public var heartbeatTimeout: Duration = .seconds(15)
 
-    /// After what silence the peer shall drop us (`ZMQ_HEARTBEAT_TTL`), up to 6553 seconds.
+    /// The silence after which the peer drops this side (`ZMQ_HEARTBEAT_TTL`), up to 6553 seconds.
     public var heartbeatTimeToLive: Duration = .seconds(20)
 
     /// How long a connection may take to greet and authenticate (`ZMQ_HANDSHAKE_IVL`).
@@ -39,9 +41,9 @@ public struct SocketOptions: Sendable {
     /// Probing of idle TCP connections by the kernel, or nil to leave it off (`ZMQ_TCP_KEEPALIVE`).
     public var tcpKeepalive: TCPKeepalive? = TCPKeepalive()
 
-    /// How long a peer may leave unread what the kernel has for it before its TCP connection ends (`ZMQ_TCP_MAXRT`).
+    /// How long a peer may leave data unread before its TCP connection ends (`ZMQ_TCP_MAXRT`).
     ///
-    /// Probes do not notice such a peer: its kernel answers them.
+    /// Probes do not notice such a peer, because its kernel answers them.
     public var unreadTimeout: Duration? = .seconds(30)
 
     /// The first pause before connecting again (`ZMQ_RECONNECT_IVL`).
@@ -50,27 +52,27 @@ public struct SocketOptions: Sendable {
     /// The longest pause, reached by doubling (`ZMQ_RECONNECT_IVL_MAX`).
     public var maximumReconnectInterval: Duration = .seconds(5)
 
-    /// Whether messages wait in the channel until a connection stands (`ZMQ_IMMEDIATE`).
+    /// Whether messages wait in the channel until a connection is established (`ZMQ_IMMEDIATE`).
     ///
-    /// False queues them for the connection to come and keeps them when it breaks.
+    /// False queues messages for a future connection, and keeps them when a connection breaks.
     public var isImmediate = false
 
-    /// The identity a dealer gives to the router, or nil for one the router makes up (`ZMQ_ROUTING_ID`).
+    /// The identity that a dealer gives to the router, or nil when the router makes one up (`ZMQ_ROUTING_ID`).
     public var routingIdentity: RoutingIdentity?
 
-    /// Whether names may resolve to IPv6 addresses (`ZMQ_IPV6`); an endpoint written in IPv6 turns it on by itself.
+    /// Whether names may resolve to IPv6 addresses (`ZMQ_IPV6`); an endpoint written in IPv6 turns this on by itself.
     public var isIPv6Enabled = false
 
     /// Encryption and authentication, or nil for none.
     public var curve: CurveRole?
 
-    /// The domain the authenticator is told (`ZMQ_ZAP_DOMAIN`); servers only.
+    /// The domain that the authenticator is told (`ZMQ_ZAP_DOMAIN`); servers only.
     public var zapDomain = "kfacd"
 
     /// Makes the defaults.
     public init() {}
 
-    /// Whether peers have to prove who they are.
+    /// Whether peers must prove a key.
     var hasAuthenticator: Bool {
         guard case .server(_, authenticator: .some) = curve else { return false }
         return true
@@ -96,7 +98,7 @@ public struct TCPKeepalive: Equatable, Sendable {
 public enum CurveRole: Sendable {
     /// The side whose public key the others know.
     ///
-    /// Without an authenticator the traffic is encrypted but any key is let in.
+    /// Without an authenticator the traffic is encrypted, but every key is accepted.
     case server(CurveKeyPair, authenticator: CurveAuthenticator?)
 
     /// The side that knows the server's public key and proves its own.

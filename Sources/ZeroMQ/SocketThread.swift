@@ -4,14 +4,14 @@ internal import Synchronization
 
 /// The one thread that makes, polls, uses and closes a channel's sockets.
 ///
-/// A thread of its own, since polling blocks and must not occupy one of the cooperative pool.
+/// The channel has a thread of its own, because polling blocks and must not occupy a thread of the cooperative pool.
 final class SocketThread: Sendable {
     private let handle: Mutex<pthread_t?> = Mutex(nil)
 
     /// Starts the thread.
     ///
     /// - Parameters:
-    ///   - name: for debuggers and `top`; the kernel keeps 15 bytes.
+    ///   - name: for debuggers and `top`. The kernel keeps 15 bytes.
     ///   - body: the thread's whole life.
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; `body` will not run.
     init(name: String, _ body: @escaping @Sendable () -> Void) throws(ZeroMQError) {
@@ -42,7 +42,7 @@ final class SocketThread: Sendable {
         pthread_detach(thread)
     }
 
-    /// Waits for the thread's end; to be called when the end is near, since it blocks.
+    /// Waits until the thread has ended; it blocks, so call it when the end is near.
     func join() {
         guard let thread = takeHandle() else { return }
         pthread_join(thread, nil)
@@ -55,7 +55,7 @@ final class SocketThread: Sendable {
         }
     }
 
-    /// A new thread inherits the mask: signals of the process stay with the threads that expect them.
+    /// A new thread inherits the mask; so signals of the process go to the threads that expect them.
     private static func withSignalsBlocked(_ body: () -> Int32) -> Int32 {
         var all = sigset_t()
         var previous = sigset_t()
@@ -67,7 +67,7 @@ final class SocketThread: Sendable {
     }
 }
 
-/// What a new thread needs to know.
+/// The start values of a new thread.
 private final class ThreadStart: Sendable {
     private let name: String
     private let body: @Sendable () -> Void

@@ -1,24 +1,24 @@
-/// Connections to a router by which no message has come yet: of peers that will prove a key, and of all others.
+/// Connections to a router that have not delivered a message: of peers that will prove a key, and of all others.
 ///
-/// Anybody who reaches the endpoint can make some. So each is bounded in bytes and time, and all are in number. Beyond
-/// a bound only that connection ends: no address is remembered, since peers with a key may come from the same one. Of
-/// too many, the host with the most loses its oldest. That spares peers with a key: they are heard a moment after they
-/// connect, and do not count here any more.
+/// Anybody who reaches the endpoint can open such connections. So each is bounded in bytes and time, and their number
+/// is bounded too. Beyond a bound only that connection ends. No address is remembered, because peers with a key may use
+/// the same one. When there are too many, the host with the most loses its oldest. That spares peers with a key: they
+/// deliver a message soon after they connect, and then do not count here.
 ///
-/// A router ignores a connection that claims a taken name. libzmq keeps what it sent, even after its end: ``leftBytes``
-/// counts that, of all such connections together.
+/// A router ignores a connection that claims a taken name. libzmq keeps what the connection sent, even after its end.
+/// ``leftBytes`` counts these bytes for all such connections.
 ///
-/// A state machine without clock and sockets: the socket's thread tells it what happens and asks from time to time.
+/// A state machine without a clock or sockets. The socket's thread reports events and asks at intervals.
 package struct UnheardConnections<Witness: ConnectionWitness> {
-    /// What these connections may take.
+    /// The bounds of these connections.
     package struct Bounds: Sendable {
-        /// How many may be there; above it an eighth of them goes at once.
+        /// The most such connections; above it an eighth of them ends at once.
         package var count: Int
-        /// Bytes that one may send before its key is authorised, where keys are asked for.
+        /// Bytes that one connection may send before its key is authorised, if the router asks for keys.
         package var handshakeBytes: UInt64
-        /// How long one may take to send more than a handshake.
+        /// The time that a connection has to send more than a handshake.
         package var silence: Duration
-        /// Whether peers have to prove a key.
+        /// Whether peers must prove a key.
         package var needsKeys: Bool
 
         /// Collects bounds.
@@ -39,38 +39,39 @@ package struct UnheardConnections<Witness: ConnectionWitness> {
         /// Why it was ended here.
         var cause: UnheardEnd?
         var left: UInt64 = 0
-        /// How often it was settled since it ended: its messages may come a moment later.
+        /// How often the connection was settled since it ended; its messages may arrive a moment later.
         var settlings = 0
     }
 
-    /// What a router sends at most before a key is authorised: its greeting, a WELCOME and an ERROR are 246 bytes; a
-    /// READY makes them more than 290.
+    /// The most that a router sends before a key is authorised: its greeting, a WELCOME and an ERROR are 246 bytes.
+    ///
+    /// With a READY they are more than 290.
     ///
     /// Source: ZeroMQ RFC 23 and 26.
     private static var sentBytesBeforeProof: UInt64 { 256 }
-    /// What libzmq keeps of a connection besides what it sent: two queues.
+    /// What libzmq keeps of a connection besides the bytes that it sent: two queues.
     private static var libraryBytes: UInt64 { 48 << 10 }
-    /// What a greeting takes at least without keys.
+    /// The smallest greeting without keys.
     private static var greetingBytes: UInt64 { 96 }
 
     private let bounds: Bounds
     private var entries: [Int32: Entry] = [:]
     private var numbers: UInt64 = 0
-    /// How many stand and were not ended here.
+    /// The number of connections that are open and were not ended here.
     package private(set) var count = 0
-    /// Bytes that libzmq may keep of connections that ended unheard.
+    /// Bytes that libzmq may keep of connections that ended without a message.
     package private(set) var leftBytes: UInt64 = 0
 
     package init(bounds: Bounds) {
         self.bounds = bounds
     }
 
-    /// Whether there is nothing to look after.
+    /// Whether no connection is watched.
     package var isEmpty: Bool { entries.isEmpty }
 
-    /// A connection stands; an earlier one of its descriptor ended unheard.
+    /// Begins to watch a connection; an earlier connection of its descriptor ended without a message.
     ///
-    /// - Returns: The host of that one, and why it ended.
+    /// - Returns: The host of the earlier connection, and why it ended.
     package mutating func begin(
         _ witness: Witness, descriptor: Int32, at now: ContinuousClock.Instant
     ) -> (host: String, UnheardEnd)? {
@@ -84,16 +85,16 @@ package struct UnheardConnections<Witness: ConnectionWitness> {
         return former.map { ($0.host, $0.cause ?? .failed) }
     }
 
-    /// A connection delivered a message.
+    /// Forgets a connection that delivered a message.
     package mutating func deliver(descriptor: Int32) {
         guard let entry = entries.removeValue(forKey: descriptor) else { return }
         if entry.witness != nil, entry.cause == nil { count -= 1 }
     }
 
-    /// A connection ended.
+    /// Notes that a connection ended.
     package mutating func end(descriptor: Int32) {
         guard var entry = entries[descriptor], let witness = entry.witness else { return }
-        // libzmq has closed it; with our descriptor open its peer would not learn that.
+        // libzmq has closed the connection. While our descriptor is open, its peer would not learn that.
         witness.hangUp()
         entry.left = leftBytes(of: witness)
         entry.witness = nil
@@ -101,12 +102,12 @@ package struct UnheardConnections<Witness: ConnectionWitness> {
         if entry.cause == nil { count -= 1 }
     }
 
-    /// Ends connections that take too much or too long, and forgets those that ended and left no message.
+    /// Ends connections that take too much or too long; forgets those that ended and left no message.
     ///
     /// - Parameters:
     ///   - now: The time.
-    ///   - isDrained: Whether all whole messages were delivered: else those of connections that ended may still come.
-    /// - Returns: The hosts of connections that ended unheard since the last time, and why.
+    ///   - isDrained: Whether all whole messages were delivered. If not, messages of ended connections may still come.
+    /// - Returns: The hosts of connections that ended without a message since the last call, and why.
     package mutating func settle(at now: ContinuousClock.Instant, isDrained: Bool = true) -> [(
         host: String, UnheardEnd
     )] {
@@ -137,10 +138,10 @@ package struct UnheardConnections<Witness: ConnectionWitness> {
 
     // MARK: - Room for others
 
-    /// Ends the oldest connections of the host that has the most: an eighth of all, so that this is seldom done.
+    /// Ends the oldest connections of the host that has the most; it ends an eighth of all, so that it seldom runs.
     package mutating func makeRoom() {
         let standing = entries.filter { $0.value.cause == nil && $0.value.witness != nil }
-        // A silent connection with a proved key ends only where there are few others.
+        // A silent connection with a proved key ends only when there are few others.
         let unproven = standing.filter { !($0.value.witness.map(hasProved) ?? true) }
         let candidates = unproven.count > bounds.count / 2 ? unproven : standing
         let hosts = Dictionary(grouping: candidates) { $0.value.host }
@@ -157,33 +158,33 @@ package struct UnheardConnections<Witness: ConnectionWitness> {
         witness.hangUp()
     }
 
-    /// Whether a connection's key is authorised; not known where none is asked for.
+    /// Whether a connection's key is authorised; this is not known when the router asks for no key.
     private func hasProved(_ witness: Witness) -> Bool {
         bounds.needsKeys && (witness.bytes?.sent ?? 0) > Self.sentBytesBeforeProof
     }
 
-    /// What libzmq may keep of a connection that ended: of a handshake that was not finished nothing.
+    /// Bytes that libzmq may keep of a connection that ended; it keeps nothing of an unfinished handshake.
     private func leftBytes(of witness: Witness) -> UInt64 {
         guard let bytes = witness.bytes else { return 0 }
         let isPossible = bounds.needsKeys ? bytes.sent > Self.sentBytesBeforeProof : bytes.received > Self.greetingBytes
-        // What libzmq has not read it does not keep.
+        // libzmq does not keep what it has not read.
         return isPossible ? bytes.received - min(witness.unreadBytes, bytes.received) + Self.libraryBytes : 0
     }
 }
 
-/// Sees a connection of libzmq's from outside, also when libzmq has closed it.
+/// Sees a connection of libzmq from outside, even after libzmq has closed it.
 package protocol ConnectionWitness {
     /// The peer's address.
     var host: String { get }
-    /// Bytes that the kernel has taken in and was given; `nil` when they are not known.
+    /// Bytes that the kernel received and bytes that it was given to send; `nil` when they are not known.
     var bytes: (received: UInt64, sent: UInt64)? { get }
-    /// Of the received bytes those that nobody has read.
+    /// The received bytes that nobody has read.
     var unreadBytes: UInt64 { get }
     /// Ends the connection.
     func hangUp()
 }
 
-/// Why a connection ended before a message came by it.
+/// Why a connection ended before it delivered a message.
 public enum UnheardEnd: String, CaseIterable, Sendable {
     /// Its peer ended it, or the handshake failed: no keys, other keys, other bytes, or too slow.
     case failed
@@ -191,6 +192,6 @@ public enum UnheardEnd: String, CaseIterable, Sendable {
     case crowded
     /// It sent more than a handshake takes before it had proved a key.
     case excessive
-    /// It said nothing for too long.
+    /// It sent nothing for too long.
     case silent
 }

@@ -1,18 +1,18 @@
-/// Connections to a router that ended before a message came by them: how many, whose, and why.
+/// Connections to a router that ended before they delivered a message: how many, from which hosts, and why.
 ///
-/// Bound: ``hostCountMax`` hosts; the connections of others are counted all the same.
+/// Bound: ``hostCountMax`` hosts are named. The connections of others are counted too.
 public struct UnheardConnectionsReport: Equatable, Sendable, CustomStringConvertible {
-    /// How many hosts are named.
+    /// The most hosts that are named.
     static let hostCountMax = 64
 
-    /// How many connections.
+    /// The number of connections.
     public private(set) var count = 0
     /// Why they ended.
     public private(set) var ends: [UnheardEnd: Int] = [:]
-    /// Whose they were.
+    /// The hosts that they came from.
     public private(set) var hosts: [String: Int] = [:]
 
-    /// Nothing yet.
+    /// Starts empty.
     public init() {}
 
     /// Counts a connection.
@@ -22,7 +22,7 @@ public struct UnheardConnectionsReport: Equatable, Sendable, CustomStringConvert
         if hosts[host] != nil || hosts.count < Self.hostCountMax { hosts[host, default: 0] += 1 }
     }
 
-    /// Counts what another report counts.
+    /// Adds the counts of another report.
     public mutating func add(_ other: UnheardConnectionsReport) {
         count += other.count
         ends.merge(other.ends, uniquingKeysWith: +)
@@ -31,7 +31,7 @@ public struct UnheardConnectionsReport: Equatable, Sendable, CustomStringConvert
         }
     }
 
-    /// The three hosts with the most, and why the connections ended.
+    /// The three hosts with the most connections, and why the connections ended.
     public var description: String {
         let named = hosts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(3)
         let others = hosts.count > named.count ? " and others" : ""
@@ -42,7 +42,7 @@ public struct UnheardConnectionsReport: Equatable, Sendable, CustomStringConvert
 }
 
 extension UnheardEnd {
-    /// What became of such a connection, for the log.
+    /// The outcome of such a connection, for the log.
     fileprivate var words: String {
         switch self {
         case .failed: "ended in or before the handshake"

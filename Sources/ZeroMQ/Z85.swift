@@ -6,7 +6,7 @@ enum Z85 {
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#".utf8
     )
 
-    /// The text of bytes whose count is a multiple of four.
+    /// Encodes bytes; their number must be a multiple of four.
     static func encode(_ bytes: [UInt8]) -> String {
         var characters: [UInt8] = []
         for start in stride(from: 0, to: bytes.count, by: 4) {
@@ -18,7 +18,7 @@ enum Z85 {
         return String(decoding: characters, as: UTF8.self)
     }
 
-    /// The bytes of a text whose length is a multiple of five.
+    /// Decodes a text; its length must be a multiple of five.
     ///
     /// - Throws: ``ZeroMQError/invalidCurveKey(_:)`` with the position of the first fault.
     static func decode(_ characters: [UInt8]) throws(ZeroMQError) -> [UInt8] {
@@ -41,7 +41,7 @@ enum Z85 {
         return bytes
     }
 
-    /// The 32 bytes of a key written in 40 characters.
+    /// Decodes a key of 40 characters into 32 bytes.
     ///
     /// - Throws: ``ZeroMQError/invalidCurveKey(_:)`` with the length or the position of the first fault.
     static func decodeKey(_ text: String) throws(ZeroMQError) -> [UInt8] {

@@ -20,16 +20,16 @@ public enum ZeroMQError: Error, Equatable, Sendable {
     /// Bytes cannot serve as a routing identity.
     case invalidRoutingIdentity(byteCount: Int)
 
-    /// Memory for a payload could not be had.
+    /// Memory for a payload could not be allocated.
     case allocationFailed(byteCount: Int)
 
-    /// A message without frames was given to be sent.
+    /// A message without frames was passed to `send`.
     case emptyMessage
 
-    /// A message with more frames than the channel's limit was given to be sent.
+    /// A message with more frames than the channel's limit was passed to `send`.
     case tooManyFrames(count: Int, limit: Int)
 
-    /// A message with more bytes than the channel's limit was given to be sent.
+    /// A message with more bytes than the channel's limit was passed to `send`.
     case messageTooLarge(byteCount: Int, limit: Int)
 
     /// A router was given a message that names no peer.
@@ -90,7 +90,7 @@ extension ZeroMQError: CustomStringConvertible {
         }
     }
 
-    /// What helps where the process, or the system, has no descriptors left.
+    /// What helps when the process, or the system, has no descriptors left.
     private static func remedy(_ errorNumber: Int32) -> String {
         [EMFILE, ENFILE].contains(errorNumber) ? "; raise the limit of open files (ulimit -n, LimitNOFILE)" : ""
     }
@@ -102,7 +102,7 @@ extension ZeroMQError: CustomStringConvertible {
 }
 
 extension CurveKeyProblem: CustomStringConvertible {
-    /// The problem as a clause that does not quote the key.
+    /// The problem as a clause; it does not quote the key.
     public var description: String {
         switch self {
         case .wrongLength(let found): "has \(found) characters"

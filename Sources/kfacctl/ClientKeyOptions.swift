@@ -5,7 +5,7 @@ import Keys
 import SystemPackage
 import ZeroMQ
 
-/// The keys that a client needs for a coordinator on another machine.
+/// The keys of a client for a coordinator on another machine.
 struct ClientKeyOptions: ParsableArguments {
     @Option(help: "The coordinator's public key file (KFACD_SERVER_KEY).")
     var serverKey: String?
@@ -15,7 +15,7 @@ struct ClientKeyOptions: ParsableArguments {
 
     /// Reads the keys.
     ///
-    /// - Throws: ``CommandFailure`` with what is missing or wrong, and what to do.
+    /// - Throws: ``CommandFailure`` with the fault and what to do.
     func keys(for endpoint: Endpoint) throws -> PeerKeys? {
         let environment = ProcessInfo.processInfo.environment
         let serverKey = serverKey ?? environment["KFACD_SERVER_KEY"]
@@ -26,7 +26,7 @@ struct ClientKeyOptions: ParsableArguments {
             if endpoint.isLocalOnly, missing.count == 2 { return nil }
             throw CommandFailure(
                 .badInput,
-                "\(endpoint): is talked to with keys; missing: \(missing.joined(separator: ", ")). Copy the "
+                "\(endpoint): needs keys; missing: \(missing.joined(separator: ", ")). Copy the "
                     + "coordinator's .public file here, make a key with \"kfacctl keygen NAME --role submitter\", and "
                     + "have its .public file put into the coordinator's directory of authorized keys.")
         }

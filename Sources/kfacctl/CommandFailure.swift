@@ -2,7 +2,7 @@ import Console
 import Messaging
 import WireProtocol
 
-/// Why a command ends without success: the message for the user, and the exit code of DESIGN section 1.
+/// Why a command fails: the message for the user, and the exit code of DESIGN section 1.
 struct CommandFailure: Error {
     let code: CommandExit
     let message: String
@@ -12,7 +12,7 @@ struct CommandFailure: Error {
         self.message = message
     }
 
-    /// What a failed request means for the command.
+    /// Makes a failed request into the command's failure.
     init(_ failure: RequestFailure) {
         switch failure.kind {
         case .badInput, .unknownJob, .notPermitted: self.init(.badInput, failure.description)
@@ -20,13 +20,13 @@ struct CommandFailure: Error {
         }
     }
 
-    /// What a connection that does not work means for the command.
+    /// Makes a failed connection into the command's failure.
     init(_ error: MessagingError) {
         switch error {
-        // A coordinator that refuses to talk was reached: it is the installation that is wrong.
+        // A coordinator that refuses to talk was reached, so the installation is wrong.
         case .refused, .keyRefused, .handshakeFailed, .unprotectedConnection:
             self.init(.badInput, error.description)
-        // What came, or was to be sent, is no message.
+        // The received bytes, or the bytes to be sent, are not a message.
         case .transferFailed: self.init(.failed, error.description)
         default:
             self.init(.unreachable, error.description)

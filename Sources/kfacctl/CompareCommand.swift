@@ -29,7 +29,7 @@ struct CompareCommand: ParsableCommand {
     var summary = false
 
     func validate() throws {
-        // Every comparison with NaN is false: a gate that is never closed.
+        // Every comparison with NaN is false, so a NaN tolerance would let everything pass.
         if let tolerance, !(tolerance >= 0 && tolerance.isFinite) {
             throw ValidationError("--tolerance must be a number of at least 0.")
         }
@@ -60,7 +60,7 @@ struct CompareCommand: ParsableCommand {
         try conclude(differences, extra: extra.map(\.name))
     }
 
-    /// Says how the comparison ended, and fails where something is beyond the tolerance.
+    /// Prints the result, and fails when a difference exceeds the tolerance.
     private func conclude(_ differences: [(name: String, difference: TensorDifference)], extra: [String]) throws {
         let worst = differences.max { $0.difference.magnitude < $1.difference.magnitude }
         let largest = worst.map { $0.difference.magnitude == 0 ? "0" : $0.difference.text } ?? "0"
@@ -85,7 +85,7 @@ struct CompareCommand: ParsableCommand {
         }
     }
 
-    /// The first of some names, with the number of the others.
+    /// The first names and the number of the others.
     private func list(_ names: [String]) -> String {
         let shown = names.prefix(3).map { "\"\($0.excerpt)\"" }.joined(separator: ", ")
         return names.count > 3 ? "\(shown) and \(names.count - 3) more" : shown

@@ -9,7 +9,7 @@ import SystemPackage
 import WireProtocol
 import ZeroMQ
 
-/// Where the coordinator is, and how patient the client is with it.
+/// The coordinator's endpoint, and how long the client waits for it.
 struct ConnectionOptions: ParsableArguments {
     @Option(help: "Where the coordinator listens (KFACD_COORDINATOR).")
     var coordinator = ProcessInfo.processInfo.environment["KFACD_COORDINATOR"] ?? "tcp://127.0.0.1:7733"
@@ -19,7 +19,7 @@ struct ConnectionOptions: ParsableArguments {
 
     @OptionGroup(title: "Keys") var keys: ClientKeyOptions
 
-    /// Connects, works, and closes.
+    /// Connects, runs a body, and closes.
     func withClient<Result>(_ body: (CoordinatorClient) async throws -> Result) async throws -> Result {
         let client = try await CoordinatorClient(
             endpoint: coordinator, keys: keys, patience: RequestPatience(seconds: timeout))
@@ -43,19 +43,19 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 struct RequestPatience {
     static let help = "Seconds to wait for an answer; by default 10, and 600 for the check of a job file."
 
-    /// For an answer that needs no files.
+    /// The wait for an answer that needs no files.
     let word: Duration
-    /// For the check of a job: headers are read for it, and sometimes a whole base.
+    /// The wait for the check of a job, which reads headers and sometimes a whole base.
     let admission: Duration
 
-    /// Waits as long as the user said, for any answer.
+    /// Sets the user's limit for every answer.
     init(seconds: UInt32? = nil) {
         word = .seconds(Int64(seconds ?? 10))
         admission = .seconds(Int64(seconds ?? 600))
     }
 }
 
-/// A conversation with a coordinator, with the errors of a command.
+/// A connection to a coordinator that throws a command's errors.
 struct CoordinatorClient: Sendable {
     private let connection: ClientConnection
     private let patience: RequestPatience
@@ -87,7 +87,7 @@ struct CoordinatorClient: Sendable {
         await connection.close()
     }
 
-    /// Asks; a reply of failure becomes the command's failure.
+    /// Sends a request; a failure reply becomes the command's failure.
     func ask(_ request: ClientRequest) async throws -> (reply: ClientReply, payload: Frame?) {
         let answer: (reply: ClientReply, payload: Frame?)
         do throws(MessagingError) {
@@ -111,7 +111,7 @@ struct CoordinatorClient: Sendable {
         }
     }
 
-    /// Asks what may take long to answer; that nobody is there is found out sooner.
+    /// Sends a request whose answer may take long; an unreachable coordinator is reported sooner.
     private func askForAdmission(
         _ request: ClientRequest
     ) async throws(MessagingError) -> (reply: ClientReply, payload: Frame?) {
@@ -125,10 +125,10 @@ struct CoordinatorClient: Sendable {
         }
     }
 
-    /// Submits a job, and shows what a person should know of it.
+    /// Submits a job and shows its notices.
     func submit(_ submission: Submission) async throws -> (job: JobID, isRunningAlready: Bool) {
         guard case .accepted(let job, let isRunning, let notices) = try await ask(.submit(submission)).reply else {
-            throw CommandFailure(.failed, "the coordinator answered a submission with something else")
+            throw CommandFailure(.failed, "the coordinator did not answer a submission with a job")
         }
         Terminal.note(notices)
         return (job, isRunning)
@@ -137,16 +137,16 @@ struct CoordinatorClient: Sendable {
     /// A job's progress.
     func status(_ job: JobID) async throws -> JobReport {
         guard case .jobs(let jobs) = try await ask(.status(job)).reply, let report = jobs.first else {
-            throw CommandFailure(.failed, "the coordinator answered a question for \(job) with something else")
+            throw CommandFailure(.failed, "the coordinator did not answer a request for \(job) with its status")
         }
         return report
     }
 
-    /// What was logged about a job behind a line, and whether nothing follows.
+    /// The log lines about a job after a line, and whether no more follow.
     func log(_ job: JobID, after number: UInt64) async throws -> (lines: [JobLogLine], isComplete: Bool) {
         guard case .log(let lines, let isComplete) = try await ask(.log(job, after: number)).reply else {
             throw CommandFailure(
-                .failed, "the coordinator answered a question for the log of \(job) with something else")
+                .failed, "the coordinator did not answer a request for the log of \(job) with log lines")
         }
         return (lines, isComplete)
     }
@@ -159,15 +159,15 @@ struct CoordinatorClient: Sendable {
 }
 
 extension Terminal {
-    /// Shows what a person should know of a job, a line each on standard error.
+    /// Shows a job's notices, one on each line, on standard error.
     static func note(_ notices: [JobNotice]) {
         for notice in notices { note("note: \(notice)") }
     }
 }
 
-/// Tells a user who waits how far the check of a job file is.
+/// Tells a user who waits the progress of the check.
 private enum AdmissionNews {
-    /// Says nothing about what takes a moment only, and nothing where nobody looks.
+    /// Shows nothing for a short check, and nothing without a terminal.
     static func show(_ text: String, since start: ContinuousClock.Instant) {
         let seconds = (ContinuousClock.now - start).components.seconds
         if Terminal.isInteractive {
@@ -179,7 +179,7 @@ private enum AdmissionNews {
 }
 
 extension Submission {
-    /// Most bytes of a job file, as the coordinator has it.
+    /// The most bytes of a job file; the coordinator has the same limit.
     private static let specBytesMax = 256 << 10
 
     /// Reads a job file.
@@ -201,7 +201,7 @@ extension Submission {
         }
     }
 
-    /// Refuses what has no directory from which the job's paths could start.
+    /// Refuses a file that has no directory, because the job's paths start at its directory.
     private static func requireFile(_ file: String, at path: String) throws {
         let resolved = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
         guard let type = try? FileManager.default.attributesOfItem(atPath: resolved)[.type] as? FileAttributeType,
@@ -222,7 +222,7 @@ extension Submission {
     }
 }
 
-/// A path that a user typed, as the daemons need it: from anywhere, and as a text.
+/// Makes a user's path absolute and into a text, as the daemons need it.
 private func absolutePath(_ text: String) throws -> String {
     let path: FilePath
     do {

@@ -3,10 +3,11 @@ import FileAccess
 import Foundation
 import Synchronization
 
-/// A daemon that this program started: it ends when its standard input does, so that none is left behind even if this
-/// process is killed.
+/// A daemon that this program started.
+///
+/// It ends when its standard input is closed, so that none is left even if this process is killed.
 final class DaemonChild: Sendable {
-    /// What it is called in messages.
+    /// The daemon's name in messages.
     let name: String
     private let process: Process
     private let input = Pipe()
@@ -22,7 +23,8 @@ final class DaemonChild: Sendable {
         process.executableURL = program
         process.arguments = arguments
         process.environment = environment
-        // A directory that is there whatever becomes of this one, whose path Foundation does not know when it is long.
+        // A directory that always exists. The path of the current one may vanish, and Foundation does not know it when
+        // it is long.
         process.currentDirectoryURL = URL(fileURLWithPath: "/")
         let (outputPipe, errorPipe) = (Pipe(), Pipe())
         process.standardInput = input
@@ -40,23 +42,23 @@ final class DaemonChild: Sendable {
 
     var isRunning: Bool { process.isRunning }
 
-    /// How it ended.
+    /// The exit status.
     var status: Int32 { process.terminationStatus }
 
-    /// Lets what it says on standard error through to ours, from its first line on.
+    /// Shows the daemon's standard error on ours, from its first line on.
     func showErrors() { errors.show() }
 
-    /// Its last lines on standard error, for the message of a failure.
+    /// The last lines of its standard error, for the message of a failure.
     var lastWords: String {
         errors.waitForEnd(within: isRunning ? .zero : .seconds(1))
         let lines = errors.takeLast()
         return lines.isEmpty
-            ? "It said nothing." : "Its last words:\n" + lines.map { "  \($0)" }.joined(separator: "\n")
+            ? "It printed nothing." : "Its last words:\n" + lines.map { "  \($0)" }.joined(separator: "\n")
     }
 
     /// Waits for the first line on standard output.
     ///
-    /// - Throws: ``CommandFailure`` with its last words when it ends before that or takes too long;
+    /// - Throws: ``CommandFailure`` with the daemon's last lines when it ends first or takes too long;
     ///   `CancellationError`.
     func firstLine(within limit: Duration) async throws -> String {
         let deadline = ContinuousClock.now + limit
@@ -73,11 +75,12 @@ final class DaemonChild: Sendable {
         }
     }
 
-    /// Asks it to end.
+    /// Asks the daemon to end.
     func endInput() { try? input.fileHandleForWriting.close() }
 
-    /// Waits for its end, then ends it, and waits again, but never for ever: what the kernel holds in a call to a disk
-    /// that hangs does not end before that does.
+    /// Waits for the daemon's end, then kills it, and waits again for a bounded time.
+    ///
+    /// A process in a system call on a hanging disk does not end before the call does.
     func end(within limit: Duration) {
         endInput()
         wait(limit)
@@ -96,7 +99,7 @@ final class DaemonChild: Sendable {
     }
 }
 
-/// The lines that a child writes into a pipe, read by a thread of their own until the last one.
+/// The lines that a child writes to a pipe; a thread of their own reads them to the end.
 private final class ChildLines: Sendable {
     private struct State {
         var first: String?
@@ -119,7 +122,7 @@ private final class ChildLines: Sendable {
 
     var first: String? { state.withLock { $0.first } }
 
-    /// The last lines, which are told now: not once more when all are shown.
+    /// The last lines; they count as shown, so that ``show()`` does not repeat them.
     func takeLast() -> [String] {
         state.withLock { state in
             defer { if !state.isShown { state.last = [] } }
@@ -127,7 +130,7 @@ private final class ChildLines: Sendable {
         }
     }
 
-    /// Passes on what was kept back, and from now on every line.
+    /// Shows the lines that were kept back, and from now on every line.
     func show() {
         state.withLock { state in
             guard !state.isShown else { return }

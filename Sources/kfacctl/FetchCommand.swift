@@ -33,10 +33,10 @@ struct FetchCommand: AsyncParsableCommand {
     func run() async throws {
         let id = JobID(rawValue: job)
         let target = FetchTarget(directory: FilePath(URL(fileURLWithPath: directory).standardizedFileURL.path))
-        // Before anything is asked for: what is fetched needs a place.
+        // The place is checked before anything is requested.
         try target.requireUsable()
         let (connection, overwrite) = (connection, overwrite)
-        // A signal ends it as an error does: what is there of the files goes.
+        // A signal ends the fetch as an error does: incomplete files are removed.
         try await Interruption.watched(outcome: "interrupted; what was fetched is removed.") {
             try await connection.withClient { client in
                 guard case .outputs(let files) = try await client.ask(.outputs(id)).reply else { return }
@@ -55,7 +55,7 @@ private struct FetchSource {
     let job: JobID
     let client: CoordinatorClient
 
-    /// The list that the job published.
+    /// The list of files that the job published.
     func list(_ files: [OutputFile]) async throws -> OutputManifest {
         guard let entry = files.first(where: { $0.path == OutputManifest.fileName }) else {
             throw CommandFailure(
@@ -67,7 +67,7 @@ private struct FetchSource {
         try await read(entry.path, byteCount: entry.byteCount) { chunk in bytes += chunk }
         let list: OutputManifest
         do {
-            // Paths in it that lead out of the directory are refused with the rest.
+            // The list is refused if a path in it leads out of the directory.
             list = try OutputManifest(parsing: bytes, file: FilePath(entry.path))
         } catch {
             throw CommandFailure(.failed, error.description)
@@ -80,7 +80,7 @@ private struct FetchSource {
         return list
     }
 
-    /// Reads a file in order.
+    /// Reads a file from start to end.
     func read(_ path: String, byteCount: UInt64, _ take: ([UInt8]) throws -> Void) async throws {
         var offset: UInt64 = 0
         while offset < byteCount {
@@ -100,17 +100,17 @@ private struct FetchSource {
     }
 }
 
-/// Where files are fetched to.
+/// The directory for the fetched files.
 private struct FetchTarget {
     let directory: FilePath
 
-    /// Refuses a place that cannot be written to, whatever comes.
+    /// Refuses a directory that cannot be written in any case.
     func requireUsable() throws {
         guard let obstacle = WriteAccess.obstacle(toUsing: directory) else { return }
         throw CommandFailure(.badInput, "\(directory): cannot be written to: \(obstacle) Choose another directory.")
     }
 
-    /// The directory, held for what is fetched.
+    /// Claims the directory for the fetched files.
     func output(for list: OutputManifest, overwrites: Bool) throws -> OutputDirectory {
         do throws(PublicationError) {
             if let known = try OutputManifest(in: directory), !overwrites,
@@ -140,10 +140,10 @@ private struct FetchTarget {
 }
 
 extension OutputDirectory {
-    /// Downloads files, and gives them their names when all are there.
+    /// Downloads files, and renames them when all have arrived.
     fileprivate func fetch(_ list: OutputManifest, from source: FetchSource) async throws {
         do {
-            // An earlier fetch of the same job ended when all was there.
+            // An earlier fetch of the same job ended after all files had arrived.
             if try !canGoOn() {
                 for file in list.files { try await fetch(file, from: source) }
             }

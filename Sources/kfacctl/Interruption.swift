@@ -2,16 +2,16 @@ import Console
 import Identifiers
 import WireProtocol
 
-/// Signals as the end of a command with exit code 130.
+/// Makes a signal end a command with exit code 130.
 enum Interruption {
-    /// Runs a body; on a signal it is cancelled, `onInterruption` cleans up, and the command ends.
+    /// Runs a body; on a signal the body is cancelled, `onInterruption` cleans up, and the command ends.
     ///
     /// - Parameters:
-    ///   - outcome: What the command says then.
-    ///   - body: Should end soon once its task is cancelled.
+    ///   - outcome: The message of the command in that case.
+    ///   - body: The body. It should end soon once its task is cancelled.
     ///   - onInterruption: Cleans up before the body is cancelled.
-    /// - Returns: What the body returned.
-    /// - Throws: ``CommandFailure`` with the outcome, and what the body throws.
+    /// - Returns: The result of the body.
+    /// - Throws: ``CommandFailure`` with the outcome, or what the body throws.
     static func watched<Result: Sendable>(
         outcome: String = "interrupted.", _ body: @escaping @Sendable () async throws -> Result,
         onInterruption: @escaping @Sendable () async throws -> Void = {}
@@ -37,8 +37,9 @@ extension CoordinatorClient {
         return jobs.filter(\.state.isUnderWay).map(\.job)
     }
 
-    /// Cancels all jobs and waits until they have ended, but not for long: what a full disk keeps the coordinator from
-    /// recording does not come to its end.
+    /// Cancels all jobs and waits for their end, for a bounded time.
+    ///
+    /// A coordinator that cannot record the end on a full disk would not reach it.
     func cancelAll() async throws {
         for job in try await jobsUnderWay() { _ = try await ask(.cancel(job)) }
         let deadline = ContinuousClock.now + .seconds(2)

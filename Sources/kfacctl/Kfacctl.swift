@@ -3,7 +3,7 @@ import Console
 import FileAccess
 import Telemetry
 
-/// The client: runs jobs on this machine or on a cluster, and shows what they did.
+/// The client: it runs jobs on this machine or on a cluster, and shows their results.
 @main
 struct Kfacctl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,7 +24,7 @@ struct Kfacctl: AsyncParsableCommand {
         do {
             if let problem = DescriptorLimit.problem { throw CommandFailure(.badInput, problem) }
             var command = try parseAsRoot()
-            // A job that is done is done, whether or not anybody reads the summary.
+            // A finished job counts as success even if nobody reads the summary.
             isOutputAside = command is RunCommand
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
@@ -41,11 +41,11 @@ struct Kfacctl: AsyncParsableCommand {
         if code != 0 { exit(withError: ExitCode(code)) }
     }
 
-    /// Ends the program for what is no failure of a command.
+    /// Ends the program for an error that is not a command's failure.
     private static func end(_ error: any Error) -> Never {
         switch exitCode(for: error) {
         case .validationFailure:
-            // DESIGN section 1: 2 is bad usage, where the parser would exit with 64.
+            // DESIGN section 1: exit code 2 is bad usage. The parser would exit with 64.
             Terminal.error(fullMessage(for: error))
             exit(withError: ExitCode(CommandExit.badInput.rawValue))
         case .failure where !(error is ExitCode):

@@ -7,28 +7,28 @@ import Synchronization
 import SystemPackage
 import WireProtocol
 
-/// A coordinator and workers on this machine: the same programs that run on a cluster, over loopback.
+/// A coordinator and workers on this machine; they are the programs of a cluster, connected over loopback.
 final class LocalCluster: Sendable {
-    /// What runs, and how.
+    /// The settings of the cluster.
     struct Settings: Sendable {
-        /// How many workers.
+        /// The number of workers.
         var workerCount: Int
-        /// Memory of each, in MiB, or `nil` for an equal share of what is available.
+        /// The memory of each worker in MiB, or `nil` for an equal share of the available memory.
         var memoryMiB: UInt64?
-        /// Where the coordinator's state and the workers' blobs are kept while the job runs.
+        /// The place of the coordinator's state and the workers' blobs while the job runs.
         var place: TemporaryPlace
-        /// What the daemons log.
+        /// The daemons' log level.
         var logLevel: String
     }
 
-    /// How long a daemon may take until it is ready: a busy machine or disk, not one that hangs.
+    /// The time for a daemon's start; it allows for a busy machine or disk, but not for one that hangs.
     private static let startLimit: Duration = .seconds(60)
 
-    /// Where the coordinator listens.
+    /// The coordinator's endpoint.
     let endpoint: String
     private let coordinator: DaemonChild
     private let workers: [DaemonChild]
-    /// All that the daemons keep: the coordinator's state, and below `workers` the workers' blobs.
+    /// The daemons' files: the coordinator's state, and below `workers` the workers' blobs.
     private let directory: OwnedDirectory
 
     private init(endpoint: String, coordinator: DaemonChild, workers: [DaemonChild], directory: OwnedDirectory) {
@@ -38,10 +38,10 @@ final class LocalCluster: Sendable {
         self.directory = directory
     }
 
-    /// Starts a coordinator and its workers; that they have joined, ``waitForWorkers(_:)`` tells.
+    /// Starts a coordinator and its workers; ``waitForWorkers(_:)`` waits until they have joined.
     ///
-    /// - Throws: ``CommandFailure`` when a daemon cannot be found or does not start, `CancellationError`; none runs and
-    ///   nothing is left then.
+    /// - Throws: ``CommandFailure`` when a daemon cannot be found or does not start, `CancellationError`. Then no
+    ///   daemon runs and no file is left.
     static func start(_ settings: Settings) async throws -> LocalCluster {
         let program = try findDaemon()
         let directory = try stateDirectory(in: settings.place)
@@ -79,8 +79,8 @@ final class LocalCluster: Sendable {
         let capacity = MachineCapacity.current()
         let lanes = max(1, capacity.processors / settings.workerCount)
         let memory = settings.memoryMiB ?? max(1, capacity.memoryBytes(eachOf: settings.workerCount) >> 20)
-        // A named cache would be kept, and brought to the disk at the end; a fresh one below TMPDIR is neither.
-        // Idle threads of a pool that is never used would only cost memory.
+        // A named cache would be kept and made durable at the end. A fresh one below TMPDIR is neither kept nor made
+        // durable. Idle threads of an unused pool would only cost memory.
         let environment = environment.merging(["TMPDIR": blobs.string, "OPENBLAS_NUM_THREADS": "1"]) { $1 }
         return try (1...settings.workerCount).map { number in
             let worker = try DaemonChild(
@@ -94,7 +94,7 @@ final class LocalCluster: Sendable {
         }
     }
 
-    /// Without the settings of another coordinator, which its clients and daemons read from the environment too.
+    /// The environment without the settings for another coordinator, which clients and daemons would read.
     private static var environment: [String: String] {
         ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("KFACD_") && $0.key != "CREDENTIALS_DIRECTORY" }
     }
@@ -116,7 +116,7 @@ final class LocalCluster: Sendable {
 
     /// Waits until all workers have joined.
     ///
-    /// - Throws: ``CommandFailure`` with the last words of one that ended, or when they take too long.
+    /// - Throws: ``CommandFailure`` with the last lines of a worker that ended, or when they take too long.
     func waitForWorkers(_ client: CoordinatorClient) async throws {
         let deadline = ContinuousClock.now + Self.startLimit
         while try await client.workers().count < workers.count {
@@ -138,7 +138,7 @@ final class LocalCluster: Sendable {
         workers.forEach { $0.showErrors() }
     }
 
-    /// The coordinator's name among those that publish files; it is there once the coordinator listens.
+    /// The coordinator's name as a publisher of files; it exists once the coordinator listens.
     var coordinatorName: String {
         CoordinatorIdentity.read(in: directory.path.appending("coordinator")) ?? ""
     }
@@ -146,7 +146,7 @@ final class LocalCluster: Sendable {
     /// Whether the coordinator runs.
     var hasCoordinator: Bool { coordinator.isRunning }
 
-    /// Runs a body, and fails when the daemons cannot go on before it is done.
+    /// Runs a body, and fails when the daemons stop working before the body ends.
     func whileRunning<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
         try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask { try await body() }
@@ -162,9 +162,9 @@ final class LocalCluster: Sendable {
         }
     }
 
-    /// Returns only when the daemons cannot go on: the coordinator, or every worker, has ended.
+    /// Returns only when the daemons cannot go on: the coordinator or every worker has ended.
     ///
-    /// A single worker that ends is no reason to stop: its units are computed by the others.
+    /// One worker that ends is no reason to stop, because the others compute its units.
     func watch() async throws -> CommandFailure? {
         while true {
             try await Task.sleep(for: .milliseconds(100))
@@ -180,24 +180,24 @@ final class LocalCluster: Sendable {
         }
     }
 
-    /// Ends all daemons and removes what they kept.
+    /// Ends all daemons and removes their files.
     func stop() {
         Self.stop(workers: workers, coordinator: coordinator, directory)
     }
 
     private static func stop(workers: [DaemonChild], coordinator: DaemonChild?, _ directory: OwnedDirectory) {
-        // A worker in the middle of a unit is not waited for: nobody would take its result.
+        // A worker in the middle of a unit is not given time, because nobody would use its result.
         workers.forEach { $0.endInput() }
         let deadline = ContinuousClock.now + .seconds(2)
         for worker in workers { worker.end(within: max(.zero, ContinuousClock.now.duration(to: deadline))) }
-        // Nor is a coordinator in the middle of a file, which nobody would go on with.
+        // A coordinator in the middle of a file is not given time either, because nobody would complete the file.
         coordinator?.end(within: .seconds(5))
         directory.remove()
     }
 
     // MARK: - Finding things
 
-    /// `kfacd` beside this program, else on PATH.
+    /// Finds `kfacd` beside this program, else on PATH.
     private static func findDaemon() throws -> URL {
         let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         let path = ProcessInfo.processInfo.environment["PATH"] ?? ""

@@ -42,7 +42,7 @@ struct PlanCommand: AsyncParsableCommand {
         try show(plan)
     }
 
-    /// Plans with a coordinator of its own.
+    /// Plans with a coordinator that this command starts.
     private func planHere(_ submission: Submission) async throws -> PlanSummary {
         try await Interruption.watched {
             let cluster = try await LocalCluster.start(
@@ -52,7 +52,7 @@ struct PlanCommand: AsyncParsableCommand {
             let client = try await CoordinatorClient(
                 endpoint: cluster.endpoint, keys: nil, patience: RequestPatience(seconds: timeout))
             guard case .plan(let plan) = try await client.ask(.plan(submission)).reply else {
-                throw CommandFailure(.failed, "the coordinator answered a question for a plan with something else")
+                throw CommandFailure(.failed, "the coordinator did not answer a request for a plan with a plan")
             }
             await client.close()
             return plan

@@ -3,17 +3,19 @@ import Foundation
 import Identifiers
 import WireProtocol
 
-/// Follows a job to its end: a line that is drawn over on a terminal, a line every ten seconds elsewhere.
+/// Follows a job to its end.
+///
+/// A terminal shows one updated line; otherwise there is a new line every ten seconds.
 struct ProgressDisplay {
     let client: CoordinatorClient
     let isQuiet: Bool
-    /// How long a job may be paused without any progress before it is given up; `nil` for as long as it takes.
+    /// How long a paused job may make no progress before this gives up; `nil` for no limit.
     var patience: Duration?
 
-    /// Waits for a job's end.
+    /// Waits until a job ends.
     ///
-    /// - Returns: The job's last state; how it ended is the caller's business.
-    /// - Throws: ``CommandFailure`` when the coordinator does not answer, or the patience is at its end.
+    /// - Returns: The job's last state. The caller checks how the job ended.
+    /// - Throws: ``CommandFailure`` when the coordinator does not answer, or the job was paused for too long.
     func follow(_ job: JobID) async throws -> JobReport {
         var output = ProgressOutput()
         var pause = PauseWatch(patience: patience)
@@ -27,7 +29,7 @@ struct ProgressDisplay {
                 misses = 0
                 hasAnswered = true
             } catch let failure as CommandFailure where failure.code == .unreachable && hasAnswered && misses < 30 {
-                // A coordinator that restarts takes its jobs up again: wait for it.
+                // A coordinator that restarts resumes its jobs, so this waits for it.
                 if misses == 0 { Terminal.note("the coordinator does not answer; waiting for it") }
                 misses += 1
                 continue
@@ -63,19 +65,19 @@ struct ProgressDisplay {
     }
 }
 
-/// Says that a job waits for room, and for how long that was borne.
+/// Measures how long a job has waited for room.
 private struct PauseWatch {
     let patience: Duration?
     private var reason = ""
-    /// When it was last seen to come on, or to begin to wait.
+    /// The time of the job's last progress, or of the start of its pause.
     private var since = ContinuousClock.now
     private var finishedUnits = 0
 
     init(patience: Duration?) { self.patience = patience }
 
-    /// Takes in how the job is.
+    /// Notes a job's report.
     ///
-    /// - Throws: ``CommandFailure`` when it waits for too long.
+    /// - Throws: ``CommandFailure`` when the job waits for too long.
     mutating func note(_ report: JobReport) throws {
         guard report.state == .paused else {
             if !reason.isEmpty, report.state == .running { Terminal.note("\(report.job) goes on") }
@@ -106,7 +108,7 @@ extension JobReport.State {
 }
 
 extension JobReport {
-    /// The failure of a command that waited for the job, unless it succeeded.
+    /// Throws the command's failure unless the job succeeded.
     func requireSuccess() throws {
         switch state {
         case .succeeded, .running, .paused: return

@@ -3,16 +3,16 @@ import LinearAlgebra
 import Safetensors
 import SystemPackage
 
-/// The tables that a finished run prints, from its report.
+/// The tables that a finished run prints from its report.
 struct ReportTables {
     private let report: [String: Any]
 
-    /// Most bytes of a report that is read: a hundred thousand layers have less.
+    /// The most bytes of a report; a report with a hundred thousand layers is smaller.
     private static let byteCountMax = 512 << 20
-    /// Most rows of a table: of more layers each kind has one.
+    /// The most rows of a table; with more layers, each kind of layer has one row.
     private static let rowsMax = 20
 
-    /// Reads `report.json` of an output directory; `nil` when there is none.
+    /// Reads `report.json` of an output directory; `nil` when it is missing.
     init?(directory: String) {
         let path = FilePath(directory).appending("report.json")
         guard let bytes = try? WholeFile.read(path, limit: Self.byteCountMax),
@@ -21,7 +21,7 @@ struct ReportTables {
         self.report = report
     }
 
-    /// All tables that the report has something for.
+    /// All tables for which the report has data.
     var text: String {
         [summary, merged, interference, accumulation, optimal, files].compactMap { $0 }.joined(separator: "\n\n")
     }
@@ -43,7 +43,7 @@ struct ReportTables {
         return "what was computed (\(tasks) tasks, \(layers.count) layers and parameters with factors)\n" + table.text
     }
 
-    /// What became of the checkpoint's tensors, and what a user should know of.
+    /// The states of the checkpoint's tensors, with warnings.
     private var merged: String? {
         guard let merge = report["merge"] as? [String: Any], let tensors = merge["tensors"] as? [String: Any] else {
             return nil
@@ -107,7 +107,7 @@ struct ReportTables {
         }
     }
 
-    /// What went with the merged checkpoint; nil when nothing lies beside the base.
+    /// The files that were copied beside the merged checkpoint; nil when nothing is beside the base.
     private var files: String? {
         guard let merge = report["merge"] as? [String: Any], let found = merge["files"] as? [String: [String]] else {
             return nil
@@ -116,13 +116,13 @@ struct ReportTables {
         return copied.isEmpty ? nil : "files copied from the base to merged/: \(list(copied))"
     }
 
-    /// The first few names, and how many more there are.
+    /// The first few names and the number of the others.
     private func list(_ names: [String]) -> String {
         let shown = names.prefix(10).joined(separator: ", ")
         return names.count > 10 ? "\(shown) and \(names.count - 10) more" : shown
     }
 
-    /// A row a layer; nil when none has an error of that name.
+    /// One row for each layer; nil when no layer has an error of that name.
     private func distances(_ key: String) -> String? {
         let errors = layers.compactMap { layer -> (String, [Double])? in
             guard let name = layer["name"] as? String, let found = layer[key] as? [String: Any], !found.isEmpty
@@ -141,7 +141,7 @@ struct ReportTables {
         return table.text
     }
 
-    /// Layers whose names differ in numbers only.
+    /// Layers whose names differ only in numbers.
     private struct LayerKind {
         let name: String
         let count: Int
@@ -156,7 +156,7 @@ struct ReportTables {
             for layer in layers {
                 for value in layer.values {
                     least = min(least, value)
-                    // A distance that is no number is the worst of all.
+                    // A distance that is NaN counts as the worst.
                     if !(value <= largest) { (largest, worst) = (value, layer.name) }
                 }
             }
@@ -164,7 +164,7 @@ struct ReportTables {
         }
     }
 
-    /// A row a kind of layer, with the layer that is worst.
+    /// One row for each kind of layer, with the worst layer.
     private func kinds(of errors: [(name: String, values: [Double])]) -> String {
         let groups = Dictionary(grouping: errors) { Self.kind(of: $0.name) }
         let kinds = groups.map { LayerKind($0.key, $0.value) }.sorted { left, right in
@@ -183,7 +183,7 @@ struct ReportTables {
         return table.text + "\nand \(further.count) more kinds (\(layers) layers); report.json has every layer"
     }
 
-    /// A layer's name with a star for every number in it.
+    /// A layer's name with a star in place of every number.
     private static func kind(of name: String) -> String {
         var kind = ""
         for character in name {

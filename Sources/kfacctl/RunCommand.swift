@@ -9,7 +9,7 @@ import Synchronization
 import SystemPackage
 import WireProtocol
 
-/// `kfacctl run`: a coordinator and workers on this machine, one job, and the end of them.
+/// `kfacctl run`: starts a coordinator and workers on this machine, runs one job, and ends them.
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Runs a job on this machine: starts a coordinator and workers over loopback.")
@@ -59,17 +59,17 @@ struct RunCommand: AsyncParsableCommand {
         let report = try await Interruption.watched(outcome: outcome) {
             let staged = Mutex<OutputDirectory?>(nil)
             let (cluster, client) = try await start()
-            // Last of all, when nobody is left who could write there, or take the job up again.
+            // Runs last, when no process is left that could write there or resume the job.
             defer { _ = staged.withLock { $0?.removeRemains(hasSucceeded: false) } }
             defer { cluster.stop() }
             ready.withLock { $0 = client }
             let report = try await follow(submission, client, cluster) { files in staged.withLock { $0 = files } }
-            // Then nothing is staged any more, but perhaps by another job of this name, in another run.
+            // Nothing of this job is staged any more. Another job of this name, in another run, may have staged files.
             if report.state == .succeeded { staged.withLock { $0 = nil } }
             await client.close()
             return report
         } onInterruption: {
-            // The daemons are about to end; what was staged goes with the job.
+            // The daemons will end now, and the staged files are removed with the job.
             try await ready.withLock({ $0 })?.cancelAll()
         }
         try report.requireSuccess()
@@ -99,7 +99,7 @@ struct RunCommand: AsyncParsableCommand {
         }
     }
 
-    /// Starts the daemons; whatever ends this before they are ready, ends them too, and removes their state.
+    /// Starts the daemons; if anything stops this before they are ready, they end too, and their state is removed.
     private func start() async throws -> (LocalCluster, CoordinatorClient) {
         let workerCount = workers ?? min(2, MachineCapacity.current().processors)
         let cluster = try await LocalCluster.start(
@@ -122,7 +122,7 @@ struct RunCommand: AsyncParsableCommand {
 }
 
 extension TemporaryPlace {
-    /// Where the daemons of this machine keep what nobody needs afterwards.
+    /// The place of the daemons' files, which nobody needs afterwards.
     static func forRun(named path: String?) -> TemporaryPlace {
         TemporaryPlace(named: path, option: "--state-directory", usual: "/var/tmp")
     }

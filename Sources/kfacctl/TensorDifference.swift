@@ -3,18 +3,18 @@ import Identifiers
 import LinearAlgebra
 import Safetensors
 
-/// How far a tensor lies from a reference's.
+/// The difference of a tensor from a reference.
 enum TensorDifference {
     /// ‖x − y‖ / ‖y‖ of finite numbers.
     case relative(Double)
-    /// No numbers to be measured, but the same bytes.
+    /// The values cannot be measured as numbers, but the bytes are equal.
     case equal
     /// Beyond every tolerance, for this reason.
     case beyond(String)
-    /// NaN or infinity, in these files: beyond every tolerance, and an error in itself.
+    /// The files with NaN or infinity; this is beyond every tolerance, and an error in itself.
     case notFinite(String)
 
-    /// The difference as a number that every tolerance can be held against.
+    /// The difference as a number that can be compared with a tolerance.
     var magnitude: Double {
         switch self {
         case .relative(let value): value
@@ -23,7 +23,7 @@ enum TensorDifference {
         }
     }
 
-    /// What a table shows.
+    /// The text for a table.
     var text: String {
         switch self {
         case .relative(let value): Quantity.scientific(value)
@@ -33,18 +33,18 @@ enum TensorDifference {
     }
 }
 
-/// Compares tensors of two sets, piece by piece: memory does not depend on their size.
+/// Compares tensors of two sets in pieces; its memory does not depend on their size.
 struct TensorMeasure {
     private static let pieceElements = 1 << 17
 
     let file: SafetensorsSet
     let reference: SafetensorsSet
-    /// Is subtracted from the file's tensors first.
+    /// The set that is subtracted from the file's tensors first.
     let base: SafetensorsSet?
 
-    /// Measures a tensor that both hold with one shape.
+    /// Measures a tensor that both sets hold with one shape.
     ///
-    /// - Throws: `CommandFailure` for a base that does not fit, `SafetensorsError` for a failed read.
+    /// - Throws: `CommandFailure` for a base that does not match, `SafetensorsError` for a failed read.
     func difference(_ name: String) throws -> TensorDifference {
         guard let own = file[name]?.tensor, let other = reference[name]?.tensor else { return .beyond("missing") }
         let types = (ElementType(rawValue: own.dataType.rawValue), ElementType(rawValue: other.dataType.rawValue))

@@ -1,6 +1,6 @@
 import Identifiers
 
-/// A table of text: columns as wide as their widest cell, numbers to the right.
+/// A table of text; columns are as wide as their widest cell, and numbers are aligned to the right.
 struct TextTable {
     let headings: [String]
     private var rows: [[String]] = []
@@ -33,7 +33,7 @@ struct TextTable {
     }
 }
 
-/// Numbers as people read them.
+/// Writes numbers for people.
 enum Quantity {
     /// `1.5 GiB`.
     static func bytes(_ count: UInt64) -> String {
@@ -53,7 +53,7 @@ enum Quantity {
         return "\(whole / 3600):\(two(whole / 60 % 60)):\(two(whole % 60))"
     }
 
-    /// With some decimals.
+    /// With a given number of decimals.
     static func rounded(_ value: Double, _ decimals: Int) -> String {
         guard value.isFinite else { return "–" }
         var scale = 1.0

@@ -3,7 +3,7 @@ import LinearAlgebra
 import PrometheusMetrics
 import Telemetry
 
-/// What the program is, among the metrics and on the version page.
+/// The program's version and parts, for the metrics and the version page.
 enum BuildMetric {
     static let families =
         [
@@ -12,7 +12,9 @@ enum BuildMetric {
                 labels: ["version", "commit", "role", "blas"])
         ]
 
-    /// What the build said it was made from: a package knows, a build in a working copy is `unknown`.
+    /// The commit that the build was given.
+    ///
+    /// A package has one; a build in a working copy is `unknown`.
     private static let commit = String(cString: kfacd_build_commit())
 
     /// Adds the program and its process to the metrics.

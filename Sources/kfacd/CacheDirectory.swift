@@ -3,16 +3,16 @@ import FileAccess
 import Foundation
 import SystemPackage
 
-/// Where a worker keeps its blobs.
+/// The directory of a worker's blobs.
 struct CacheDirectory {
     /// The directory.
     let path: FilePath
-    /// The same, when it was made for this process alone.
+    /// The same directory, if it was made for this process alone.
     private let owned: OwnedDirectory?
 
-    /// Takes a directory that a user named, or makes a fresh one.
+    /// Takes the directory that a user named, or makes a new one.
     ///
-    /// - Throws: `ValidationError` when it cannot be made.
+    /// - Throws: `ValidationError` when the directory cannot be made.
     init(path: String?) throws {
         do {
             if let path {
@@ -29,10 +29,10 @@ struct CacheDirectory {
         }
     }
 
-    /// Whether it was made for this process alone.
+    /// Whether the directory was made for this process alone.
     var isTemporary: Bool { owned != nil }
 
-    /// Removes a directory that nobody will use again.
+    /// Removes the directory if it was made for this process alone.
     func removeIfTemporary() {
         owned?.remove()
     }

@@ -37,9 +37,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
 
     @OptionGroup var options: DaemonOptions
 
-    /// How long a file that is being written may hold up the end; the journal lets the next start write it anew.
+    /// How long an unfinished file may delay the end; the journal lets the next start write it again.
     ///
-    /// Below `TimeoutStopSec` of the service.
+    /// The limit is below `TimeoutStopSec` of the service.
     private static let stopLimit: Duration = .seconds(60)
 
     private static let keys =
@@ -74,7 +74,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
         try ThreadNeeds.require(lanes: 2)
         let protection = try ProtectionSettings(settings).coordinator(at: configuration.endpoint)
         (configuration.keys, configuration.roots) = (protection.keys, protection.roots)
-        // One that ends with its parent belongs to a single run.
+        // A coordinator that ends with its parent belongs to a single run.
         configuration.isLasting = !settings.truth("end-with-input")
         let book = LogBook()
         let logger = LogSetup.logger("kfacd-coordinator", threshold: threshold, book: book)
@@ -85,7 +85,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
         let daemon = CoordinatorDaemon(
             configuration: configuration, supervision: supervision, logger: logger, book: book
         ) {
-            // One line on standard output tells a parent process where to connect; without one nobody reads it.
+            // One line on standard output tells a parent process where to connect. Without a parent nobody reads it.
             Terminal.print("ready \($0)")
         }
         let process = DaemonProcess(
@@ -115,7 +115,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
 }
 
 extension DaemonSettings {
-    /// Where to listen or to connect.
+    /// Reads the endpoint for listening or connecting.
     mutating func endpoint(_ name: String) -> Endpoint? {
         do {
             return try Endpoint(settings.text(name) ?? "")

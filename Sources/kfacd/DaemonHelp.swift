@@ -1,4 +1,4 @@
-/// What the help texts of both daemons share.
+/// The common parts of both daemons' help texts.
 enum DaemonHelp {
     static let layers = """
         Every option is also an environment variable (--log-level is KFACD_LOG_LEVEL) and a key of the file that \

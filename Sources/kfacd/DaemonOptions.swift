@@ -5,7 +5,7 @@ import Settings
 import StatusServer
 import Telemetry
 
-/// What both daemons take.
+/// The common options of both daemons.
 struct DaemonOptions: ParsableArguments {
     @Option(help: ArgumentHelp("YAML file of settings; flags and KFACD_… variables precede it.", valueName: "file"))
     var config: String?
@@ -22,7 +22,7 @@ struct DaemonOptions: ParsableArguments {
     @Flag(help: "Print the settings in force and where each comes from, then end.")
     var printConfiguration = false
 
-    /// The keys of both daemons.
+    /// The common keys of both daemons.
     static func keys(http: String) -> [SettingKey] {
         [
             SettingKey("http", .text, default: .text(http)),
@@ -31,7 +31,7 @@ struct DaemonOptions: ParsableArguments {
         ]
     }
 
-    /// What the command line says of them.
+    /// The values from the command line.
     var flags: [String: SettingValue] {
         var flags: [String: SettingValue] = [:]
         flags["http"] = http.map { .text($0) }
@@ -42,7 +42,7 @@ struct DaemonOptions: ParsableArguments {
 
     /// Combines the command line with the other layers.
     ///
-    /// - Throws: `ValidationError` with all that is wrong.
+    /// - Throws: `ValidationError` with all faults.
     func settings(_ keys: [SettingKey], flags: [String: SettingValue]) throws -> Settings {
         let environment = ProcessInfo.processInfo.environment
         let file = config ?? environment["KFACD_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
@@ -63,7 +63,7 @@ struct DaemonSettings {
         self.settings = settings
     }
 
-    /// Where status pages are served, or `nil` for nowhere.
+    /// The address of the status pages, or `nil` without status pages.
     mutating func statusAddress() -> StatusAddress? {
         guard let text = settings.text("http"), text != "off" else { return nil }
         do {
@@ -94,14 +94,14 @@ struct DaemonSettings {
         return number
     }
 
-    /// Notes that a value cannot be.
+    /// Notes that a value is not valid.
     mutating func refuse(_ name: String, _ sentence: String) {
         problems.append(settings.problem(name, sentence))
     }
 
     /// Ends the reading.
     ///
-    /// - Throws: `ValidationError` with all that was refused.
+    /// - Throws: `ValidationError` with all faults.
     func requireNoProblems() throws {
         guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }
     }

@@ -11,7 +11,7 @@ import Systemd
 import Telemetry
 import UnixSignals
 
-/// A daemon as a process: signals, the service manager, status pages, the settings that change while it runs.
+/// Runs a daemon as a process: signals, the service manager, status pages, and settings that may change meanwhile.
 struct DaemonProcess {
     let settings: Settings
     let threshold: LogThreshold
@@ -19,7 +19,7 @@ struct DaemonProcess {
     let supervision: DaemonSupervision
     let statusAddress: StatusAddress?
     let version: [(name: String, value: String)]
-    /// How long the daemon may take to end before the process is ended under it.
+    /// How long the daemon has to end before the process is killed.
     let stopLimit: Duration
     let reloadHandlers = ReloadHandlers()
 
@@ -28,7 +28,7 @@ struct DaemonProcess {
     /// - Parameters:
     ///   - daemon: The daemon.
     ///   - reread: Reads the settings again.
-    /// - Throws: `ExitCode` 1 when the daemon fails; the log tells why.
+    /// - Throws: `ExitCode` 1 when the daemon fails. The log has the reason.
     func run(_ daemon: any Service, reread: @escaping @Sendable () throws -> Settings) async throws {
         let environment = ServiceEnvironment.take()
         let notifier = try notifier(environment)
@@ -37,7 +37,7 @@ struct DaemonProcess {
         let manager = ManagedService(
             notifier: notifier, environment: environment, supervision: supervision, logger: logger)
         let gate = StartGate()
-        // The last is told to end first: the daemon, while the others go on showing how it ends.
+        // The last service is told to end first. It is the daemon, and the others show its end.
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(service: manager),
             .init(
@@ -100,7 +100,7 @@ struct DaemonProcess {
         }
     }
 
-    /// Takes over what can change while the daemon runs, and says what cannot.
+    /// Applies settings that can change while the daemon runs, and reports those that cannot.
     private func reload(_ reread: () throws -> Settings) {
         let new: Settings
         do {

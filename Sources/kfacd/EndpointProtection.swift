@@ -6,24 +6,24 @@ import Settings
 import SystemPackage
 import ZeroMQ
 
-/// What a daemon was given to protect its endpoint and its files with, wherever it was written.
+/// The settings that protect a daemon's endpoint and files, from whatever layer of settings.
 struct ProtectionSettings: Sendable {
     var secretKey: String?
-    /// A coordinator's directory of authorized keys.
+    /// The coordinator's directory of authorized keys.
     var authorizedKeys: String?
-    /// The public file of a worker's coordinator.
+    /// The public key file of the worker's coordinator.
     var serverKey: String?
     var roots: [String] = []
-    /// Where systemd puts the service's credentials.
+    /// The directory of the service's credentials, which systemd sets.
     var credentials = ProcessInfo.processInfo.environment["CREDENTIALS_DIRECTORY"]
 
     private var secretKeyPlace: SecretKeyPlace? {
         SecretKeyPlace(named: secretKey, credentials: credentials)
     }
 
-    /// What a coordinator needs at an endpoint.
+    /// The keys and roots of a coordinator at an endpoint.
     ///
-    /// - Throws: ``UsageFailure`` with what is missing and what to do, or with what is wrong with a file.
+    /// - Throws: ``UsageFailure`` with what is missing and what to do, or with the fault of a file.
     func coordinator(at endpoint: Endpoint) throws -> (keys: CoordinatorKeys?, roots: FileRoots) {
         let place = secretKeyPlace
         if !endpoint.isLocalOnly {
@@ -40,7 +40,7 @@ struct ProtectionSettings: Sendable {
         }
         return try UsageFailure.translating {
             let roots = roots.isEmpty ? FileRoots.unlimited : try FileRoots(roots.map { FilePath($0) })
-            // A credential may be there for another endpoint; it takes both to want keys.
+            // A credential may be meant for another endpoint. Only both together show that keys are wanted.
             guard let authorizedKeys else {
                 guard secretKey == nil else {
                     throw UsageFailure("--secret-key is given without --authorized-keys; expected both or neither.")
@@ -55,9 +55,9 @@ struct ProtectionSettings: Sendable {
         }
     }
 
-    /// What a worker needs for its coordinator.
+    /// The keys and roots of a worker for its coordinator.
     ///
-    /// - Throws: ``UsageFailure`` with what is missing and what to do, or with what is wrong with a file.
+    /// - Throws: ``UsageFailure`` with what is missing and what to do, or with the fault of a file.
     func worker(of endpoint: Endpoint) throws -> (keys: PeerKeys?, roots: FileRoots) {
         let place = secretKeyPlace
         if !endpoint.isLocalOnly {
@@ -69,7 +69,7 @@ struct ProtectionSettings: Sendable {
                     + "and have its .public file put into the coordinator's directory of authorized keys")
         }
         return try UsageFailure.translating {
-            // What a coordinator on another machine names is not looked for among this machine's files unasked.
+            // Without permission, a coordinator on another machine must not make this machine read its files.
             let unasked: FileRoots = endpoint.isLocalOnly ? .unlimited : .none
             let roots = roots.isEmpty ? unasked : try FileRoots(roots.map { FilePath($0) })
             guard let serverKey else {
@@ -97,7 +97,7 @@ struct ProtectionSettings: Sendable {
     }
 }
 
-/// Bad usage or a bad file: the message, and exit code 2.
+/// Bad usage or a bad file: the message for exit code 2.
 struct UsageFailure: Error, CustomStringConvertible {
     let description: String
 
@@ -105,7 +105,7 @@ struct UsageFailure: Error, CustomStringConvertible {
         self.description = description
     }
 
-    /// Runs a body whose errors are the fault of what the user gave.
+    /// Runs a body whose errors are the user's to correct.
     ///
     /// - Throws: ``UsageFailure``.
     static func translating<Result>(_ body: () throws -> Result) throws -> Result {
@@ -119,7 +119,7 @@ struct UsageFailure: Error, CustomStringConvertible {
     }
 }
 
-/// The options of `kfacd coordinator` that protect it.
+/// The protection options of `kfacd coordinator`.
 struct CoordinatorProtectionOptions: ParsableArguments {
     @Option(help: "The coordinator's own key file; by default the systemd credential curve.secret, if there is one.")
     var secretKey: String?
@@ -134,7 +134,7 @@ struct CoordinatorProtectionOptions: ParsableArguments {
         SettingKey("secret-key", .text), SettingKey("authorized-keys", .text), SettingKey("root", .list),
     ]
 
-    /// What the command line says of them.
+    /// The values from the command line.
     var flags: [String: SettingValue] {
         var flags: [String: SettingValue] = [:]
         flags["secret-key"] = secretKey.map { .text($0) }
@@ -144,7 +144,7 @@ struct CoordinatorProtectionOptions: ParsableArguments {
     }
 }
 
-/// The options of `kfacd worker` that protect it.
+/// The protection options of `kfacd worker`.
 struct WorkerProtectionOptions: ParsableArguments {
     @Option(help: "The coordinator's public key file.")
     var serverKey: String?
@@ -163,7 +163,7 @@ struct WorkerProtectionOptions: ParsableArguments {
         SettingKey("server-key", .text), SettingKey("secret-key", .text), SettingKey("root", .list),
     ]
 
-    /// What the command line says of them.
+    /// The values from the command line.
     var flags: [String: SettingValue] {
         var flags: [String: SettingValue] = [:]
         flags["server-key"] = serverKey.map { .text($0) }
@@ -174,7 +174,7 @@ struct WorkerProtectionOptions: ParsableArguments {
 }
 
 extension ProtectionSettings {
-    /// What the layers of settings say.
+    /// Reads the layers of settings.
     init(_ settings: Settings) {
         self.init(
             secretKey: settings.text("secret-key"), authorizedKeys: settings.text("authorized-keys"),

@@ -1,6 +1,6 @@
 import ServiceLifecycle
 
-/// A service that begins when a gate opens: the daemon says that it is ready only when its status pages can be read.
+/// A service that begins when a gate opens; the daemon reports ready only when its status pages can be read.
 struct GatedService: Service {
     let service: any Service
     let gate: StartGate
@@ -11,7 +11,7 @@ struct GatedService: Service {
     }
 }
 
-/// Opens once.
+/// A gate that opens once.
 struct StartGate: Sendable {
     private let openings: AsyncStream<Void>
     private let sink: AsyncStream<Void>.Continuation
@@ -25,7 +25,7 @@ struct StartGate: Sendable {
         sink.yield()
     }
 
-    /// Waits until the gate opens; false when the process is to end before that.
+    /// Waits until the gate opens; returns false when the process must end first.
     func isOpened() async -> Bool {
         for await _ in openings.cancelOnGracefulShutdown() { return true }
         return false

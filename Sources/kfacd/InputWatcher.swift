@@ -2,7 +2,7 @@ import Foundation
 
 /// Notices when standard input is closed.
 enum InputWatcher {
-    /// Calls back once nothing can be read any more: the parent, or the terminal, is gone.
+    /// Calls back once standard input is closed: the parent, or the terminal, is gone.
     ///
     /// The thread ends with the process.
     static func watch(_ onEnd: @escaping @Sendable () async -> Void) {
@@ -10,7 +10,7 @@ enum InputWatcher {
             var block = [UInt8](repeating: 0, count: 1 << 10)
             while true {
                 let count = read(STDIN_FILENO, &block, block.count)
-                // What cannot be read at all is no parent either.
+                // An input that cannot be read has no parent either.
                 if count == 0 || count < 0 && errno != EINTR && errno != EAGAIN { break }
                 if count < 0 { usleep(100_000) }
             }

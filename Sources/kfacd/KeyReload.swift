@@ -2,7 +2,7 @@ import Keys
 import Logging
 import Telemetry
 
-/// Reads the authorized keys again; what cannot be read leaves them as they were.
+/// Reads the authorized keys again; if they cannot be read, the old ones stay.
 struct KeyReload {
     let keys: AuthorizedKeys
     let logger: Logger

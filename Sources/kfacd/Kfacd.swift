@@ -35,7 +35,7 @@ extension Kfacd {
         } catch {
             switch exitCode(for: error) {
             case .validationFailure:
-                // DESIGN section 1: 2 is bad usage, where the parser would exit with 64.
+                // DESIGN section 1: exit code 2 is bad usage. The parser would exit with 64.
                 Terminal.note(JournalStream.errorText(fullMessage(for: error)))
                 exit(withError: ExitCode(2))
             case .failure where !(error is ExitCode):

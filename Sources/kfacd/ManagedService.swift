@@ -4,7 +4,7 @@ import Supervision
 import Systemd
 import Telemetry
 
-/// Tells the service manager how the daemon fares, from the start to the end.
+/// Reports the daemon's state to the service manager, from the start to the end.
 struct ManagedService: Service {
     let notifier: ServiceNotifier
     let environment: ServiceEnvironment
@@ -39,7 +39,7 @@ struct ManagedService: Service {
         }
     }
 
-    /// A long journal is no reason to be ended: while the daemon starts and is well it may go on doing so.
+    /// Extends the start while the daemon starts and is healthy, because a long journal is no reason to end it.
     private func extendStart() async {
         while !Task.isCancelled, !supervision.readiness.hasBeenSet {
             if supervision.health.problems().isEmpty { notifier.send(.extendTimeout(.seconds(30))) }

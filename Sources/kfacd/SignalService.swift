@@ -6,8 +6,9 @@ import Synchronization
 import Systemd
 import UnixSignals
 
-/// Ends the daemon in order on the first SIGTERM or SIGINT, at once on the second, and reads its configuration again
-/// on SIGHUP.
+/// Handles signals.
+///
+/// The first SIGTERM or SIGINT ends the daemon in order, and the second at once. SIGHUP reads its configuration again.
 struct SignalService: Service {
     let notifier: ServiceNotifier
     let handlers: ReloadHandlers
@@ -15,11 +16,11 @@ struct SignalService: Service {
     let stopLimit: Duration
     let logger: Logger
 
-    /// Who signals a process and then its group, as timeout(1) does, means it once.
+    /// Time in which a second signal counts as the first: timeout(1) signals a process and then its group.
     private static let echo: Duration = .milliseconds(250)
 
     func run() async throws {
-        // A queue of its own, which needs no task to run: whatever keeps all of them busy, the limit holds.
+        // A queue of its own, which needs no task to run. So the limit holds even when all tasks are busy.
         let backstop = StopBackstop(limit: stopLimit, logger: logger)
         defer { backstop.cancel() }
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
@@ -43,9 +44,9 @@ struct SignalService: Service {
     }
 }
 
-/// Sees to it that a daemon which was told to end does: at once on a second signal, and in time after the first.
+/// Makes sure that a daemon that was told to end does end: at once on a second signal, otherwise within the limit.
 private struct StopBackstop {
-    /// Who signals a process and then its group, as timeout(1) does, means it once.
+    /// Time in which a second signal counts as the first: timeout(1) signals a process and then its group.
     private static let echo: Duration = .milliseconds(250)
 
     private let sources: [any DispatchSourceSignal]
@@ -59,7 +60,7 @@ private struct StopBackstop {
                 guard let first = state.note() else { return StopLimit.begin(limit, logger) }
                 guard first.duration(to: .now) > Self.echo else { return }
                 logger.warning("ended by a second signal")
-                // 130, interrupted: what is under way is recovered like after a crash.
+                // 130 means interrupted. Current work is recovered as after a crash.
                 _exit(130)
             }
             source.resume()
@@ -70,11 +71,11 @@ private struct StopBackstop {
     func cancel() { sources.forEach { $0.cancel() } }
 }
 
-/// When the first signal came.
+/// The time of the first signal.
 private final class SignalState: Sendable {
     private let first = Mutex<ContinuousClock.Instant?>(nil)
 
-    /// Notes a signal, and says when the first came if this is another.
+    /// Notes a signal; if it is not the first, returns the time of the first.
     func note() -> ContinuousClock.Instant? {
         first.withLock { first in
             guard first == nil else { return first }
@@ -84,11 +85,11 @@ private final class SignalState: Sendable {
     }
 }
 
-/// The end of a daemon that does not end in order.
+/// Ends a daemon that does not end in order.
 enum StopLimit {
-    /// Ends the process after so long; the thread ends with it.
+    /// Ends the process after a time limit; the thread ends with the process.
     static func begin(_ limit: Duration, _ logger: Logger) {
-        // A thread of its own, since the tasks may be what does not end.
+        // A thread of its own, because the tasks may be what hangs.
         Thread.detachNewThread {
             Thread.sleep(forTimeInterval: limit / .seconds(1))
             logger.warning("ended in the middle of a unit, which could not be interrupted; it is computed again")
@@ -97,16 +98,16 @@ enum StopLimit {
     }
 }
 
-/// The way from a signal to the group of services, which is made after those who hear the signal.
+/// Connects signals to the group of services, which is made after the signal handlers.
 final class ShutdownTrigger: Sendable {
     private let action = Mutex<@Sendable () async -> Void>({})
 
-    /// Says what happens.
+    /// Sets the action.
     func connect(_ action: @escaping @Sendable () async -> Void) {
         self.action.withLock { $0 = action }
     }
 
-    /// Lets it happen.
+    /// Runs the action.
     func fire() async {
         await action.withLock { $0 }()
     }

@@ -3,14 +3,14 @@ import Console
 import ControlGroups
 import Telemetry
 
-/// The threads without which a daemon stands still.
+/// The threads that a daemon needs to work.
 enum ThreadNeeds {
-    /// Those of the runtime, of sockets, status pages, signals and disks, the lanes aside.
+    /// The threads besides the lanes: for the runtime, sockets, status pages, signals and disks.
     private static let besidesLanes = 24
 
-    /// Makes sure that they can be had.
+    /// Checks that the process can have these threads.
     ///
-    /// - Throws: `ExitCode` 1 behind a message when not.
+    /// - Throws: `ExitCode` 1, after a message, when it cannot.
     static func require(lanes: Int) throws {
         guard let problem = ThreadAllowance.problem(needing: lanes + besidesLanes) else { return }
         Terminal.note(JournalStream.errorText("Error: \(problem)"))

@@ -127,12 +127,12 @@ struct WorkerCommand: AsyncParsableCommand {
         guard let endpoint, let lanes, let memory, let patience, let drain else {
             return nil
         }
-        // A restarted worker is another one: what the coordinator expects of the old one is void.
+        // A restarted worker is a new one. What the coordinator expects of the old one is void.
         let worker = WorkerID(name: name, process: getpid(), mark: .random(in: .min ... .max))
         return WorkerConfiguration(
             coordinator: endpoint, worker: worker, host: host, lanes: lanes, memoryBytes: memory,
             greetingLimit: .seconds(patience), build: "kfacd \(Build.version)",
-            // Made only when everything else can be.
+            // The directory is set later, when everything else is valid.
             cacheDirectory: "", cacheLimit: .share, drainLimit: .seconds(drain))
     }
 }

@@ -4,7 +4,7 @@ import Laboratory
 import Study
 import SystemPackage
 
-/// `kfaclab capture`: the rows from which the daemon computes a task's factors.
+/// `kfaclab capture`: records the rows from which the daemon computes a task's factors.
 struct CaptureCommand: Experiment {
     static let configuration = CommandConfiguration(
         commandName: "capture", abstract: "Writes the captures of tasks: what a data owner would compute.")

@@ -7,7 +7,7 @@ import StudyReport
 import SystemPackage
 import Telemetry
 
-/// `kfaclab evaluate`: accuracies of sets of vectors, added or subtracted, and of merged checkpoints.
+/// `kfaclab evaluate`: measures accuracies of sets of vectors, added or subtracted, and of merged checkpoints.
 struct EvaluateCommand: Experiment {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",
@@ -135,7 +135,7 @@ struct EvaluateCommand: Experiment {
 }
 
 extension VectorSet {
-    /// The vectors of a directory with `<task>.safetensors` for every task.
+    /// Reads the vectors of a directory with `<task>.safetensors` for every task.
     ///
     /// - Throws: `LaboratoryError`.
     fileprivate init(reading named: NamedPath, _ inputs: StudyInputs) throws(LaboratoryError) {
@@ -160,7 +160,7 @@ struct NamedPath: ExpressibleByArgument {
         path = FilePath(String(argument[argument.index(after: separator)...]))
     }
 
-    /// The file itself, or the one of a merge's output directory.
+    /// The file itself, or the merged checkpoint of an output directory.
     var checkpoint: FilePath {
         let inside = path.appending("model.safetensors")
         return FileManager.default.fileExists(atPath: inside.string) ? inside : path

@@ -4,13 +4,13 @@ import Foundation
 import Laboratory
 import SystemPackage
 
-/// A command of the lab: something that runs for a while and may be interrupted.
+/// A command of the lab; it runs for a while and may be interrupted.
 protocol Experiment: ParsableCommand, Sendable {
-    /// Runs it; ends soon when its task is cancelled.
+    /// Runs the command; it ends soon when its task is cancelled.
     func perform() async throws
 }
 
-/// What every command needs: where the data is and how many threads compute.
+/// The common options of all commands: the data directory and the number of threads.
 struct LabOptions: ParsableArguments {
     @Option(help: "The directory with base.safetensors, heads.safetensors and data.safetensors.")
     var data = "Examples/eight-tasks"
@@ -20,14 +20,14 @@ struct LabOptions: ParsableArguments {
             "Threads that compute; by default one for each core that the process may use. Results do not depend on it.")
     var lanes: Int?
 
-    /// Steps of a training: enough for any schedule, and few enough to count.
+    /// The allowed steps of a training: enough for any schedule, and few enough for a counter.
     static let stepRange = 1...1_000_000
 
     func validate() throws {
         if let lanes, !(1...256).contains(lanes) { throw ValidationError("--lanes must lie in 1...256.") }
     }
 
-    /// The directory, checked for the file that is delivered compressed.
+    /// The data directory; checks that its compressed file was unpacked.
     ///
     /// - Throws: `LaboratoryError.usage` when it was not unpacked.
     func directory() throws(LaboratoryError) -> FilePath {
@@ -43,14 +43,14 @@ struct LabOptions: ParsableArguments {
         return directory
     }
 
-    /// Passes on as many threads as asked for.
+    /// Makes a team with the chosen number of threads.
     func team(for base: BaseModel) -> PassTeam {
         PassTeam(base.layout, laneCount: lanes ?? MachineCapacity.current().processors)
     }
 }
 
 extension LaboratoryError {
-    /// Whether the user gave something wrong, and nothing was begun.
+    /// Whether the user's input was wrong and nothing has begun.
     var isBadInput: Bool {
         switch self {
         case .diverged, .programFailed, .interrupted, .invalidReport: false

@@ -11,7 +11,7 @@ struct FinetuneCommand: Experiment {
     static let configuration = CommandConfiguration(
         commandName: "finetune", abstract: "Trains the task vector of one task, alone or under a regularizer.")
 
-    /// What is added to the loss.
+    /// The term that is added to the loss.
     enum Penalty: String, ExpressibleByArgument, CaseIterable {
         case none, curvature, diagonal, jacobian
     }
@@ -92,7 +92,7 @@ struct FinetuneCommand: Experiment {
     }
 
     func perform() async throws {
-        // Before the work: it is lost if it has no place.
+        // Checked before the work, which is lost if it cannot be written.
         try StudyDirectory.requireWritable(file: FilePath(output))
         let inputs = try StudyInputs(lab.directory(), splits: [.train, .test])
         let team = lab.team(for: inputs.base)

@@ -7,7 +7,7 @@ import Safetensors
 import StudyReport
 import Telemetry
 
-/// The lab: from images to the paper's tables on one machine, with the daemon doing the factor work.
+/// The lab: it makes the paper's tables from images on one machine, and the daemon computes the factors.
 @main
 struct Kfaclab: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,7 +20,7 @@ struct Kfaclab: AsyncParsableCommand {
         ProgramStart.prepare()
         DescriptorLimit.raise()
         SignalWatch.begin()
-        // Passes run beside each other on threads of their own.
+        // Passes run at the same time on threads of their own.
         BLASEnvironment.setThreadCount(1)
         do {
             var command = try parseAsRoot()

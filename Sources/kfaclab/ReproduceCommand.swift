@@ -7,7 +7,7 @@ import StudyReport
 import SystemPackage
 import Telemetry
 
-/// `kfaclab reproduce`: the whole study.
+/// `kfaclab reproduce`: runs the whole study.
 struct ReproduceCommand: Experiment {
     static let configuration = CommandConfiguration(
         commandName: "reproduce",

@@ -2,7 +2,7 @@ import Console
 import Study
 import Synchronization
 
-/// Shows how far a study is.
+/// Shows the progress of a study.
 final class StudyProgressDisplay: Sendable {
     private struct State {
         var output = ProgressOutput()
@@ -23,7 +23,7 @@ final class StudyProgressDisplay: Sendable {
         }
     }
 
-    /// Leaves the line; once.
+    /// Ends the line, once.
     func end() {
         state.withLock { state in
             if let last = state.last { state.output.show(last, isLast: true) }

@@ -9,7 +9,7 @@ import WireProtocol
 
 @testable import CoordinatorService
 
-/// The check of job files that take long, with real directories.
+/// The check of slow job files, with real directories.
 @Suite(.timeLimit(.minutes(2))) struct AdmissionDeskTests {
     private let directory: TemporaryDirectory
     private let owner = ClaimOwner(coordinator: "c", stateDirectory: "")
@@ -62,7 +62,7 @@ import WireProtocol
             return try await desk.admit(submission, as: "job-1", for: "client")
         }
         await #expect(throws: JobRefusal(interruption: "nobody waits for the check any more")) { try await task.value }
-        // Others are served.
+        // Other clients are served.
         await #expect(throws: JobRefusal.self) { try await desk.admit(submission, as: "job-2", for: "other") }
     }
 

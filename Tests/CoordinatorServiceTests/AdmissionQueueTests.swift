@@ -2,7 +2,7 @@ import Testing
 
 @testable import CoordinatorService
 
-/// Whose job file is checked next.
+/// The order in which job files are checked.
 @Suite struct AdmissionQueueTests {
     /// A queue with submissions, by client, in the order of their tickets from 1 on.
     private func queue(places: Int, _ clients: [String]) -> AdmissionQueue<String> {
@@ -11,7 +11,7 @@ import Testing
         return queue
     }
 
-    /// As many tickets as there are places for.
+    /// Takes a ticket for each free place.
     private func taken(from queue: inout AdmissionQueue<String>) -> [UInt64] {
         var tickets: [UInt64] = []
         while let ticket = queue.next() { tickets.append(ticket) }
@@ -32,7 +32,7 @@ import Testing
         let first = taken(from: &queue)
         _ = queue.append(100, of: "other")
         let second = taken(from: &queue)
-        // What is under way counts: the one with less comes first.
+        // Current checks count: the client with fewer of them comes first.
         _ = queue.append(101, of: "third")
         queue.end(of: "greedy")
         let third = taken(from: &queue)

@@ -5,7 +5,7 @@ import WireProtocol
 
 @testable import CoordinatorService
 
-/// What tells a late word of a worker from a forged one.
+/// How a late message of a worker is told from a forged one.
 struct GivenLeasesTests {
     private var given = GivenLeases()
     private let worker: WorkerID = "w"
@@ -48,7 +48,7 @@ struct GivenLeasesTests {
         given.give(unit(1), to: worker)
         given.greet(worker, lanes: 1, isReturn: true)
         #expect(judge(unit(1), of: worker, isPossible: true, isResumed: false) == .given)
-        // And no more than that: all of its life is known.
+        // Nothing else is accepted, because all of its life is known.
         #expect(judge(unit(2), of: worker, isPossible: true, isResumed: true) == .forged)
     }
 
@@ -57,7 +57,7 @@ struct GivenLeasesTests {
         given.greet(worker, lanes: 1, isReturn: true)
         #expect(judge(unit(1), of: worker, isPossible: true, isResumed: true) == .given)
         #expect(judge(unit(1), of: worker, isPossible: true, isResumed: false) == .forged)
-        // A job that has ended or never was, or another of the same name.
+        // The job has ended, never existed, or is another one of the same name.
         #expect(judge(unit(2), of: worker, isPossible: nil, isResumed: false) == .outdated)
         #expect(judge(unit(3), of: worker, isPossible: false, isResumed: false) == .outdated)
         for number in 4...GivenLeases.keptCount(lanes: 1) {

@@ -13,7 +13,7 @@ import ZeroMQ
 
 @testable import CoordinatorService
 
-/// How a coordinator shows that it takes up its journal.
+/// The signs of a coordinator that reads its journal.
 @Suite(.timeLimit(.minutes(2))) struct JournalReadingTests {
     private let directory: TemporaryDirectory
 
@@ -38,7 +38,7 @@ import ZeroMQ
         coordinator.show()
         #expect(await supervision.status == "starting")
         try await coordinator.resume()
-        // What was said last: nothing was said of the records after the last full two thousand.
+        // The last progress report. Records after the last full two thousand are not reported.
         #expect(supervision.readiness.reason == "reading the journal: 4000 of 4500 records")
         #expect(await supervision.status == "reading the journal: 4000 of 4500 records")
         #expect(await supervision.sections.isEmpty)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import CoordinatorService
 
-/// What became of a checkpoint's tensors, as numbers in a journal.
+/// The states of a checkpoint's tensors, as numbers in a journal.
 struct MergedTensorsTests {
     @Test(arguments: [0, 1, 47, 48, 49, 200]) func `measurements are read as they were written`(count: Int) throws {
         var merged = MergedTensors()

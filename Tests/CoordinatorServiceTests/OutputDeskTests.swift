@@ -10,7 +10,7 @@ import ZeroMQ
 
 @testable import CoordinatorService
 
-/// What clients are shown of an output directory.
+/// What clients can see of an output directory.
 @Suite struct OutputDeskTests {
     private let directory: TemporaryDirectory
     private let output: FilePath

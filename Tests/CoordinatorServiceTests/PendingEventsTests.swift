@@ -4,7 +4,7 @@ import Testing
 
 @testable import CoordinatorService
 
-/// What waits while the journal's disk is full.
+/// The events that wait while the journal's disk is full.
 struct PendingEventsTests {
     private var pending = PendingEvents()
 

@@ -15,7 +15,7 @@ struct TransferQueueTests {
         for _ in 0..<TransferQueue.requestsPerPeer { try #require(queue.add(request, from: busy)) }
         #expect(!queue.add(request, from: busy))
         #expect(queue.add(request, from: other))
-        // What the coordinator itself decides is never refused, and counts for nobody.
+        // The coordinator's own decisions are never refused, and count for no peer.
         queue.tell(.peerGone, about: busy)
         try await end(1)
         #expect(queue.add(request, from: busy))

@@ -11,7 +11,7 @@ import ZeroMQ
 @testable import CoordinatorService
 @testable import Messaging
 
-/// Transfers over real sockets, with a peer of the test's own.
+/// Transfers over real sockets, with peers that the test controls.
 @Suite(.timeLimit(.minutes(2))) final class TransferServiceTests: Sendable {
     private let directory: TemporaryDirectory
     private let store: BlobStore
@@ -50,7 +50,7 @@ import ZeroMQ
         let bytes = [UInt8](repeating: 9, count: chunkCount * WireLimits.chunkBytes)
         let blob = try store.put(bytes.span.bytes)
         let (peer, identity) = try await slowPeer()
-        // More than libzmq may hold for a peer before messages are dropped.
+        // More transfers than libzmq may hold for a peer before messages are dropped.
         let transferCount = 50
         for transfer in 0..<UInt64(transferCount) {
             let range = RangeRequest(
@@ -76,7 +76,7 @@ import ZeroMQ
         await endpoint.close()
     }
 
-    /// A peer whose messages go to the endpoint, and its name there.
+    /// A peer whose messages reach the endpoint, and its name there.
     private func peer(_ name: String) async throws -> (MessageChannel, RoutingIdentity) {
         var options = SocketOptions()
         options.routingIdentity = try RoutingIdentity(name)
@@ -162,7 +162,7 @@ import ZeroMQ
             granted.append(Int(chunks))
         }
         #expect(granted == (0..<peerCount).map { $0 < 32 ? 8 : 1 })
-        // Peers that leave make room for one that waits: the first for what was given beyond the bound.
+        // Two peers must leave before one that waits gets room: the first pays for the chunk given above the bound.
         for name in ["worker-0", "worker-1"] { await transfers.handle(.peerGone, from: try RoutingIdentity(name)) }
         guard case .coordinator(.uploadCredit(1, 7)) = try await peers[32].receive().decoded().message else {
             Issue.record("what waits does not follow")
@@ -173,7 +173,7 @@ import ZeroMQ
     }
 }
 
-/// What became of uploads.
+/// The outcomes of uploads.
 private final class OutcomeList: Sendable {
     private let outcomes = Mutex<[TransferService.UploadOutcome]>([])
 
@@ -181,7 +181,7 @@ private final class OutcomeList: Sendable {
         outcomes.withLock { $0.append(outcome) }
     }
 
-    /// Why some are to be sent again.
+    /// Why some blobs must be sent again.
     var reasons: [String] {
         outcomes.withLock { $0 }.compactMap { if case .paused(_, let reason) = $0 { reason } else { nil } }
     }

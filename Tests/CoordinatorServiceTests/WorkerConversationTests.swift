@@ -16,7 +16,7 @@ import ZeroMQ
 @testable import CoordinatorService
 @testable import Messaging
 
-/// What a coordinator makes of what workers say, and what it ends.
+/// How a coordinator handles workers' messages, and which connections it ends.
 @Suite(.timeLimit(.minutes(1))) final class WorkerConversationTests: Sendable {
     private let directory: TemporaryDirectory
     private let endpoint: CoordinatorEndpoint
@@ -40,7 +40,7 @@ import ZeroMQ
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
-    /// The greeting of a worker, by default of one that has had a connection before.
+    /// The greeting of a worker; by default the worker has had a connection before.
     private func hello(_ worker: WorkerID, connection: UInt32 = 1) -> WorkerMessage {
         .hello(
             WorkerHello(
@@ -122,7 +122,7 @@ import ZeroMQ
         }
         #expect(
             try await refusal(of: channel)
-                == "more was said of transfers than their credit allows; is it a worker of this version?")
+                == "its transfers exceed their credit; is it a worker of this version?")
         await channel.close(flushingFor: .zero)
         await endpoint.close()
     }
@@ -133,7 +133,7 @@ import ZeroMQ
         LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(number)), Attempt(1))
     }
 
-    /// Words about what a worker was not given, by what they are counted as.
+    /// Messages about things that the worker was not given, by the name of their count.
     private static let forgeries: [(about: String, message: @Sendable (LeasedUnitName, BlobDigest) -> WorkerMessage)] =
         [
             ("unit", { name, _ in .started(name) }),
@@ -166,7 +166,7 @@ import ZeroMQ
         await coordinator.handle(hello("w", connection: 0), payload: nil, from: peer)
         for number in 0..<2 { await coordinator.handle(forged(unit(number), blob), payload: nil, from: peer) }
         #expect(await coordinator.workers["w"]?.refusedWords == 2)
-        // Another greeting of the same connection is no new beginning.
+        // A second greeting on the same connection does not start anew.
         await coordinator.handle(hello("w", connection: 0), payload: nil, from: peer)
         await coordinator.handle(forged(unit(2), blob), payload: nil, from: peer)
         #expect(try await refusal(of: channel).hasSuffix("; is it a worker of this coordinator?"))
@@ -213,7 +213,7 @@ import ZeroMQ
         #expect(results.take(from: peer).isEmpty)
     }
 
-    /// A connection of the test's own, and its name at the endpoint.
+    /// A connection that the test controls, and its name at the endpoint.
     private func worker() async throws -> (MessageChannel, RoutingIdentity) {
         let channel = try await MessageChannel.connect(endpoint.endpoint, context: context)
         try await channel.send(try Message(.request(1, .jobs)))
@@ -221,7 +221,7 @@ import ZeroMQ
         return (channel, peer)
     }
 
-    /// Why the coordinator does not talk to a peer; what it said before is passed over.
+    /// Why the coordinator refuses a peer; earlier messages are skipped.
     private func refusal(of channel: MessageChannel) async throws -> String {
         while true {
             if case .refusal(let refusal) = try await channel.receive().decoded().message { return refusal.message }

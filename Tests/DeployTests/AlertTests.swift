@@ -1,7 +1,7 @@
 import Testing
 import Yams
 
-/// The alerts ask for metrics that exist, and the operator's guide has an answer to each.
+/// The alerts use metrics that exist, and the operator's guide has an answer to each alert.
 @Suite(.timeLimit(.minutes(2)))
 struct AlertTests {
     private static let rules = "Deploy/prometheus/kfacd.rules.yaml"
@@ -55,7 +55,7 @@ struct AlertTests {
     }
 }
 
-/// Prometheus's own judge of rules.
+/// Prometheus's own checker of rules.
 enum Promtool {
     static let reason: Comment = "there is no promtool (Debian: prometheus)"
 

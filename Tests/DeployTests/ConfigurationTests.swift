@@ -1,15 +1,15 @@
 import Testing
 import Yams
 
-/// The configuration files and manual pages name what the programs know, all of it and nothing else.
+/// The configuration files and manual pages name exactly the settings of the programs.
 struct ConfigurationTests {
     private let settings: DeclaredSettings
-    /// What is set by the unit, or makes no sense in a file of a service.
+    /// Settings that the unit sets, or that make no sense in a service's file.
     private let elsewhere: Set<String> = ["config", "end-with-input", "name", "cache-directory"]
 
     init() throws { settings = try DeclaredSettings() }
 
-    /// The keys of a configuration file once its comments are taken away.
+    /// The keys in the comments of a configuration file.
     private func keys(of path: String) throws -> Set<String> {
         let lines = try DeployedFile(path).text.split(separator: "\n")
         let examples = lines.filter { $0.wholeMatch(of: /#[a-z-]+: .+/) != nil }.map { $0.dropFirst() }

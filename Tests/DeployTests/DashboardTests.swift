@@ -2,9 +2,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The dashboard shows metrics that exist, in words that Prometheus understands.
+/// The dashboard shows metrics that exist, in queries that Prometheus accepts.
 struct DashboardTests {
-    /// The part of Grafana's format that matters here.
+    /// The tested part of Grafana's format.
     private struct Dashboard: Decodable {
         struct Panel: Decodable {
             let id: Int
@@ -42,7 +42,7 @@ struct DashboardTests {
         let declared = try DeclaredMetrics.names()
         for expression in expressions {
             let asked = expression.matches(of: /kfacd_[a-z_]+/).map { match in
-                // A histogram is asked for by its buckets.
+                // A query for a histogram uses its buckets.
                 let name = String(match.0)
                 return name.hasSuffix("_bucket") ? String(name.dropLast("_bucket".count)) : name
             }
@@ -54,10 +54,10 @@ struct DashboardTests {
     @Test(.enabled(if: Promtool.isThere, Promtool.reason))
     func `Prometheus understands what every panel asks`() throws {
         let rules = expressions.enumerated().map { number, expression in
-            // Grafana puts a span of time there.
+            // Grafana inserts a time range there.
             ["record": "panel:\(number)", "expr": expression.replacing("$__rate_interval", with: "5m")]
         }
-        // YAML holds JSON.
+        // JSON is valid YAML.
         let file: [String: Any] = ["groups": [["name": "dashboard", "rules": rules] as [String: Any]]]
         let path = try directory.write(Array(try JSONSerialization.data(withJSONObject: file)), to: "rules.yaml")
         let (status, output) = try OutsideProgram.run(["promtool", "check", "rules", path])

@@ -22,12 +22,12 @@ struct DeployedFile {
             .map { try DeployedFile("\(folder)/\($0)") }
     }
 
-    /// What the first group of a pattern matches, in order.
+    /// The matches of a pattern's first group, in order.
     func matches(_ pattern: Regex<(Substring, Substring)>) -> [String] {
         text.matches(of: pattern).map { String($0.1) }
     }
 
-    /// The value of a line `Key=value` of a unit, the last one when there are several.
+    /// The value of a line `Key=value` of a unit; of several, the last one counts.
     func unitValue(_ key: String) -> String? {
         text.split(separator: "\n").last { $0.hasPrefix("\(key)=") }.map { String($0.dropFirst(key.count + 1)) }
     }
@@ -36,14 +36,14 @@ struct DeployedFile {
     func documents() throws -> [Node] { try Array(compose_all(yaml: text)) }
 }
 
-/// The metrics of the daemons, as their sources declare them.
+/// The metrics of the daemons, read from their sources.
 enum DeclaredMetrics {
     static func names() throws -> Set<String> {
         Set(try DeployedFile.sources(below: "Sources").flatMap { $0.matches(/MetricFamily\(\s*"(kfacd_[a-z_]+)"/) })
     }
 }
 
-/// The settings of the daemons, as their sources declare them.
+/// The settings of the daemons, read from their sources.
 struct DeclaredSettings {
     let coordinator: Set<String>
     let worker: Set<String>
@@ -53,7 +53,7 @@ struct DeclaredSettings {
             Set(String(text).matches(of: /SettingKey\("([a-z-]+)"/).map { String($0.1) })
         }
         let common = names(try DeployedFile("Sources/kfacd/DaemonOptions.swift").text)
-        // One struct of protection for each daemon stands in this file.
+        // This file has one struct of protection settings for each daemon.
         let protection = try DeployedFile("Sources/kfacd/EndpointProtection.swift").text
         let parts = protection.components(separatedBy: "struct WorkerProtectionOptions")
         coordinator = names(try DeployedFile("Sources/kfacd/CoordinatorCommand.swift").text).union(common)
@@ -62,7 +62,7 @@ struct DeclaredSettings {
             .union(names(parts.count > 1 ? parts[1] : ""))
     }
 
-    /// Whether a variable is one of a daemon's.
+    /// Whether a daemon knows the variable.
     func declares(variable: String) -> Bool {
         coordinator.union(worker).contains { "KFACD_" + $0.uppercased().replacing("-", with: "_") == variable }
     }

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import Yams
 
-/// The manifests agree with each other, with the package and with the programs.
+/// The manifests match each other, the package and the programs.
 @Suite(.timeLimit(.minutes(2)))
 struct KubernetesTests {
     private static let files = ["volumes", "coordinator", "worker", "network"].map { "Deploy/kubernetes/\($0).yaml" }
@@ -16,7 +16,7 @@ struct KubernetesTests {
 
     private func documents(_ kind: String) -> [Node] { documents.filter { $0["kind"]?.string == kind } }
 
-    /// The templates of pods, by the name of what makes them.
+    /// The templates of pods, by the name of the object that creates them.
     private var pods: [(name: String, pod: Node)] {
         (documents("Deployment") + documents("StatefulSet")).compactMap { owner in
             guard let name = owner["metadata"]?["name"]?.string, let pod = owner["spec"]?["template"] else {
@@ -95,7 +95,7 @@ struct KubernetesTests {
         }
     }
 
-    /// Not one of the files above: the schemas of Kubernetes do not hold what an operator brings along.
+    /// The monitors are not among the files above, because Kubernetes' schemas do not cover the operator's resources.
     @Test func `each monitor finds the pods of one daemon, under the name by which the alerts know it`() throws {
         let monitors = try DeployedFile("Deploy/kubernetes/monitoring/podmonitor.yaml").documents()
         #expect(monitors.compactMap { $0["metadata"]?["name"]?.string } == pods.map(\.name))
@@ -126,7 +126,7 @@ struct KubernetesTests {
     }
 }
 
-/// kubernetes-validate of PyPI, which brings the published schemas along.
+/// kubernetes-validate of PyPI, which includes the published schemas.
 private enum SchemaValidator {
     static let reason: Comment = "KFACD_PYTHON names no Python with kubernetes-validate"
 

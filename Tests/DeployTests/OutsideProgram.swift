@@ -1,11 +1,11 @@
 import Foundation
 
-/// A program that judges deployment files and need not be there.
+/// An optional program that checks deployment files.
 enum OutsideProgram {
-    /// Runs a program of PATH, in the repository's root, to its end.
+    /// Runs a program from PATH in the repository's root to its end.
     ///
-    /// - Returns: Its exit status, 127 when there is none of that name, and what it wrote.
-    /// - Throws: What keeps a process from being started.
+    /// - Returns: Its exit status, or 127 when the program does not exist, and its output.
+    /// - Throws: The error that prevents a process from starting.
     static func run(_ arguments: [String]) throws -> (status: Int32, output: String) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

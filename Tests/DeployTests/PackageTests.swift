@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The package, the container and the batch script use what the project has.
+/// The package, the container and the batch script use files that the project has.
 @Suite(.timeLimit(.minutes(2)))
 struct PackageTests {
     @Test func `the container builds with the packages of install-dependencies, and runs what the package holds`()
@@ -83,14 +83,14 @@ struct PackageTests {
     }
 }
 
-/// The judge of shell scripts.
+/// The checker of shell scripts.
 private enum Shellcheck {
     static let reason: Comment = "there is no shellcheck (Debian: shellcheck)"
 
     static var isThere: Bool { (try? OutsideProgram.run(["shellcheck", "--version"]))?.status == 0 }
 }
 
-/// What knows which files are the project's, when these are a working copy.
+/// Lists the project's files, if they are in a working copy.
 private enum Git {
     static let reason: Comment = "this is no working copy of git"
 

@@ -4,7 +4,7 @@ import KroneckerFactors
 import LinearAlgebra
 import Scheduling
 
-/// The files of a small model, as if every path of a job file led to them, and a job that was accepted before.
+/// The files of a small model, used for every path of a job file, and a job that was accepted earlier.
 enum ExampleFiles {
     private static let layers: [(name: String, outputs: Int, inputs: Int)] = [
         ("blocks.0.fc", 3, 4), ("blocks.1.fc", 2, 3),
@@ -13,7 +13,7 @@ enum ExampleFiles {
     private static let samples = 10
     private static let probes = 2
 
-    /// What a job's files hold: whatever a task names is there, in the model's shapes.
+    /// The files of a job: everything that a task names exists, in the model's shapes.
     static func inventory(for spec: JobSpec) -> JobInventory {
         var inventory = JobInventory(files: [inputFile("/base")], base: checkpoint(file: 0))
         func next(_ task: TaskSpec) -> Int {

@@ -1,6 +1,6 @@
-/// The places where bytes of strangers enter the program, each as a function of bytes.
+/// The places where untrusted bytes enter the program, each as a function of bytes.
 ///
-/// The Fuzz package feeds them with what libFuzzer invents, and `swift test` with the corpus that came of it.
+/// The Fuzz package passes libFuzzer's inputs to them, and `swift test` passes the corpus that libFuzzer found.
 public enum FuzzEntry: String, CaseIterable, Sendable {
     /// The frames of a message, from the router to the message's value.
     case message
@@ -11,7 +11,7 @@ public enum FuzzEntry: String, CaseIterable, Sendable {
     /// A row of the journal, from its text to the scheduler.
     case journal
 
-    /// Feeds the entry with bytes; refused ones are right, and so are accepted ones with all that was promised of them.
+    /// Passes bytes to the entry; they may be refused, or accepted if everything promised about them holds.
     ///
     /// - Throws: ``BrokenPromise``.
     public func take(_ bytes: [UInt8]) throws(BrokenPromise) {
@@ -24,7 +24,7 @@ public enum FuzzEntry: String, CaseIterable, Sendable {
     }
 }
 
-/// Bytes for which the program did not do what it promises.
+/// Bytes for which the program broke a promise.
 public struct BrokenPromise: Error, Equatable, Sendable, CustomStringConvertible {
     /// The sentence for the developer.
     public let description: String
@@ -34,9 +34,9 @@ public struct BrokenPromise: Error, Equatable, Sendable, CustomStringConvertible
     }
 }
 
-/// What a throwing expression gives, or `nil` for a refusal.
+/// The value of a throwing expression, or `nil` for a refusal.
 ///
-/// A refusal's sentence goes to a log and to a peer, so it is written out, and is bounded whatever the bytes were.
+/// A refusal's sentence goes to a log and to a peer. So it is written out here, and must be bounded for all bytes.
 func accepted<Value>(
     mostSentenceBytes: Int = 20_000, _ body: () throws -> Value
 ) throws(BrokenPromise) -> Value? {

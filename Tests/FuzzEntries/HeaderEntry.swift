@@ -10,7 +10,7 @@ func takeHeader(_ bytes: [UInt8]) throws(BrokenPromise) {
     do {
         _ = try SafetensorsHeader(parsing: bytes, fileSize: fileSize, file: file)
     } catch .truncated(_, let expected, _) {
-        // The header may be right, and only its data not here: a file may be larger than any input.
+        // The header may be valid, and only its data missing: a file may be larger than any input.
         fileSize = max(fileSize, expected)
     } catch {}
     guard let header = try accepted({ try SafetensorsHeader(parsing: bytes, fileSize: fileSize, file: file) }) else {

@@ -1,6 +1,6 @@
 import JobPlan
 
-/// Reads bytes as a job file, holds it against files that fit its tasks, and plans it.
+/// Reads bytes as a job file, checks it against files that fit its tasks, and plans it.
 func takeJob(_ bytes: [UInt8]) throws(BrokenPromise) {
     let (spec, problems) = JobSpec.reading(
         yaml: String(decoding: bytes, as: UTF8.self), fileName: "job.yaml")

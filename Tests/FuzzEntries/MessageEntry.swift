@@ -2,10 +2,10 @@ import Messaging
 import WireProtocol
 import ZeroMQ
 
-/// Stands between the frames of one input.
+/// Separates the frames of one input.
 private let frameSeparator: [UInt8] = [0xFF, 0xFE, 0xFD, 0xFC]
 
-/// What the coordinator does with received frames before a handler sees them, and what it tells the peer.
+/// Decodes received frames as the coordinator does before a handler sees them, and checks its answer to the peer.
 func takeMessage(_ bytes: [UInt8]) throws(BrokenPromise) {
     var assembly = MessageAssembly(limits: CoordinatorEndpoint.limits, isIdentityFirst: true, hasAuthenticator: false)
     assembly.append("peer", user: nil)
@@ -21,7 +21,7 @@ func takeMessage(_ bytes: [UInt8]) throws(BrokenPromise) {
         }
         return
     }
-    // Compared as bytes, because a number that is none differs from itself.
+    // Compared as bytes, because NaN differs from itself.
     guard let sent = try accepted({ try message.encoded() }),
         let again = try accepted({ try WireMessage(decoding: sent).encoded() }), again == sent
     else { throw BrokenPromise("a message that was accepted changes on its way") }

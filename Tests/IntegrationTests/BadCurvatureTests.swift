@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Captures and factor sets that do not belong to the job, or hold what is no number.
+    /// Captures and factor sets that do not belong to the job, or hold values that are not finite.
     @Suite struct BadCurvatureTests {
         private let model: SmallModel
 

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Files that are missing, damaged or made to harm, and checkpoints that do not fit the base.
+    /// Missing, damaged or hostile files, and checkpoints that do not match the base.
     @Suite struct BadFileTests {
         private let model: SmallModel
 
@@ -66,7 +66,7 @@ extension SerialIntegrationTests {
         }
     }
 
-    /// A file that a parser may trip over.
+    /// A file that may break a parser.
     struct HostileHeader: CustomTestStringConvertible {
         let testDescription: String
         let bytes: Data

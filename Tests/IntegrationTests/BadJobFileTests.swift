@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// What is wrong with a job file: told with its line, before any work, and with nothing left behind.
+    /// Faults of a job file are reported with their line, before any work, and leave nothing behind.
     @Suite struct BadJobFileTests {
         private let model: SmallModel
 

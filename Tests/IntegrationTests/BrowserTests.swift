@@ -3,11 +3,11 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// The coordinator's page as a real browser lays it out.
+    /// The coordinator's page in the layout of a real browser.
     @Suite(.enabled(if: Browser.isThere, "there is no chromium (Debian: chromium)")) struct BrowserTests {
         private static let pages = ["KFACD_HTTP": "127.0.0.1:0"]
 
-        /// Asks for the page while one job runs and another has ended.
+        /// Requests the page while one job runs and another has ended.
         private func withPage(_ body: @escaping @Sendable (String) throws -> Void) async throws {
             let (ended, running) = (try SmallModel(seed: 1), try SmallModel(seed: 2))
             try await Cluster.with(environment: Self.pages) { cluster in
@@ -34,7 +34,7 @@ extension SerialIntegrationTests {
                     #expect(layout.brokenWords.isEmpty, "\(width): \(layout.brokenWords)")
                     #expect(layout.textOutside.isEmpty, "\(width): \(layout.textOutside)")
                     #expect(layout.pictures > 0)
-                    // Where a row has no room its cells stand below each other.
+                    // When a row is too wide for the page, its cells stand below each other.
                     #expect(layout.isStacked == (width < 960))
                 }
             }
@@ -42,15 +42,15 @@ extension SerialIntegrationTests {
     }
 }
 
-/// What a browser makes of a page.
+/// Measurements of a page in a browser.
 struct BrowserLayout: Decodable {
-    /// How wide the page is, with what stands out of it.
+    /// The page's width, including parts that overflow.
     let pageWidth: Int
-    /// States and names without a space that are spread over several lines.
+    /// States and names without a space that are broken over several lines.
     let brokenWords: [String]
-    /// Texts whose letters lie outside of the page.
+    /// Texts that extend beyond the page.
     let textOutside: [String]
-    /// Pictures that can be seen.
+    /// Visible pictures.
     let pictures: Int
     /// Whether the cells of a row stand below each other.
     let isStacked: Bool
@@ -62,10 +62,10 @@ enum Browser {
 
     static var isThere: Bool { FileManager.default.isExecutableFile(atPath: program) }
 
-    /// Lays out a page in a frame of a width, and measures it there.
+    /// Lays out a page in a frame of a given width, and measures it there.
     static func layout(of page: String, width: Int) throws -> BrowserLayout {
         let directory = try TemporaryDirectory()
-        // The page runs nothing; whoever measures it stands around it.
+        // The page runs no script, so a surrounding page measures it.
         let quoted = String(
             decoding: try JSONEncoder().encode(page.replacing("http-equiv", with: "data-was")), as: UTF8.self)
         let probe = """

@@ -3,13 +3,13 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// The ways to hand in the same curvature: other element types, several files, finished factors.
+    /// Other forms of the same curvature: other element types, several files, finished factors.
     @Suite struct CaptureVariantTests {
         private let model: SmallModel
 
         init() throws { model = try SmallModel() }
 
-        /// Runs the job into a directory of its own.
+        /// Runs the job with an output directory of its own.
         private func run(_ output: String, _ change: (SmallModel) throws -> Void = { _ in }) async throws -> String {
             model.job.output = output
             try change(model)
@@ -50,7 +50,8 @@ extension SerialIntegrationTests {
             let split = try await run("split") { model in
                 for (index, task) in SmallModel.taskNames.enumerated() {
                     let capture = try #require(model.captures[task])
-                    // Positions are rows of a sample; of two probes, each part holds its samples' rows, probe by probe.
+                    // Positions are rows of a sample. With two probes, each part holds its samples' rows, probe by
+                    // probe.
                     for (part, samples) in [0..<5, 5..<12].enumerated() {
                         try Self.part(of: capture, samples: samples)
                             .write(to: model.directory.appending("parts/\(task)-\(part).safetensors"))
@@ -104,13 +105,15 @@ extension SerialIntegrationTests {
                 try model.changeCapture("beta", "k.input") { $0.replacing(0, with: 0.75) }
             }
             #expect(try Self.factorUnits(separate) == sharedUnits + 1)
-            // Of 3 tasks: the A of q, k and v and of fc, four B, one F.
+            // For 3 tasks: the A of q, k and v and of fc, four B, one F.
             #expect(sharedUnits == 3 * 7)
         }
 
         // MARK: - Parts
 
-        /// The rows of some samples: rows of inputs sample by sample, of gradients sample by sample within each probe.
+        /// The rows of some samples.
+        ///
+        /// Inputs are sample by sample; gradients are sample by sample within each probe.
         private static func part(of capture: TensorFile, samples: Range<Int>) -> TensorFile {
             var part = capture
             part.metadata["samples"] = "\(samples.count)"

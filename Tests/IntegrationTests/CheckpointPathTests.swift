@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Paths that lead to no checkpoint: the likely mistake is named, with what to do.
+    /// Paths that lead to no checkpoint; the error names the likely mistake and what to do.
     @Suite struct CheckpointPathTests {
         private let directory: TemporaryDirectory
 
@@ -121,7 +121,7 @@ extension SerialIntegrationTests {
                 #expect(merged.tensors.map(\.name).sorted() == base.tensors.map(\.name).sorted())
                 for tensor in merged.tensors { #expect(tensor.values == moved.map(Double.init)) }
             }
-            // Trained apart: neither side's head may be dropped silently.
+            // The heads were trained apart, so neither side's head may be dropped silently.
             try alone(embedding).write(to: directory.appending("b/model.safetensors"))
             try TensorFile([
                 Tensor("embed.weight", [2, 2], moved), Tensor("lm_head.weight", [2, 2], embedding),

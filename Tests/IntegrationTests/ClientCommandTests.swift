@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// What a user of a coordinator that keeps running does: submit, watch, fetch, cancel.
+    /// The work of a user with a coordinator that keeps running: submit, watch, fetch, cancel.
     @Suite struct ClientCommandTests {
         private let model: SmallModel
 
@@ -57,7 +57,7 @@ extension SerialIntegrationTests {
                 let job = try await cluster.submit(model.jobPath)
                 try await cluster.waitForSuccess(job)
                 let copy = model.directory.appending("copy")
-                // A directory is where the report belongs: no file can replace it.
+                // A directory has the report's name, and no file can replace it.
                 try FileManager.default.createDirectory(
                     atPath: "\(copy)/report.json", withIntermediateDirectories: true)
                 let fetched = try await cluster.client("fetch", job, copy)
@@ -70,7 +70,7 @@ extension SerialIntegrationTests {
 
         @Test func `the same job again is the running one, and another may not share its output`() async throws {
             try await Cluster.with { cluster in
-                // No worker is there, so that the job runs until one is.
+                // There is no worker, so the job runs until one starts.
                 let job = try await cluster.submit(model.jobPath)
                 #expect(try await cluster.submit(model.jobPath) == job)
                 model.job.method = "weighted_average"
@@ -95,7 +95,7 @@ extension SerialIntegrationTests {
                 try await cluster.holdWorkers(job, units: 5)
                 let cancelled = try await cluster.client("cancel", job)
                 try #require(cancelled.exitCode == 0, "\(cancelled.errors)")
-                // What it was at comes to an end when nobody wants it any more.
+                // The current units end although nobody wants their results.
                 cluster.resumeWorkers()
                 try await eventually("the end of \(job)", within: .seconds(20)) {
                     try await cluster.status(job).state == "cancelled"
@@ -105,7 +105,7 @@ extension SerialIntegrationTests {
                 }
                 #expect(try await cluster.client("watch", job).exitCode == 1)
                 try await cluster.waitForSuccess(try await cluster.submit(model.jobPath))
-                // Nothing came back after the cancellation.
+                // No file came back after the cancellation.
                 #expect(!FileManager.default.fileExists(atPath: output))
             }
         }

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `kfacctl compare` as a gate: nothing that differs passes it.
+/// `kfacctl compare` as a gate: nothing that differs passes.
 @Suite(.timeLimit(.minutes(5))) struct CompareTests {
     private let directory: TemporaryDirectory
 

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialDisturbanceTests {
-    /// Whatever becomes of the bytes that are kept, the files are the same to the byte, or the job says why not.
+    /// Whatever damages the stored bytes, the files have the same bytes, or the job gives the reason.
     @Suite(.referenceRun, .timeLimit(.minutes(10))) struct DamagedStoreTests {
         private let reference: ReferenceRun
         private let output: String
@@ -15,7 +15,7 @@ extension SerialDisturbanceTests {
             job = try reference.model.writeJob(output: output)
         }
 
-        /// The ways in which files stop being what was written.
+        /// The ways to damage files.
         enum Damage: CaseIterable {
             case flipped, cut, removed, replaced
 
@@ -26,7 +26,7 @@ extension SerialDisturbanceTests {
                     var data = try Data(contentsOf: url)
                     guard !data.isEmpty else { return }
                     data[data.count / 2] ^= 0x10
-                    // In place, as a disk does it.
+                    // The bytes change in place, as by a faulty disk.
                     let handle = try FileHandle(forWritingTo: url)
                     defer { try? handle.close() }
                     try handle.write(contentsOf: data)
@@ -44,7 +44,7 @@ extension SerialDisturbanceTests {
 
         /// Damages every blob below a directory.
         ///
-        /// - Returns: How many those were.
+        /// - Returns: The number of damaged blobs.
         private func damageBlobs(_ damage: Damage, below directory: String) throws -> Int {
             let blobs = OutputTree.paths(below: directory).filter {
                 $0.hasPrefix("durable/") || $0.hasPrefix("pending/")
@@ -83,7 +83,7 @@ extension SerialDisturbanceTests {
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: 12)
                 _ = try damageBlobs(damage, below: cluster.directory.appending("state/blobs"))
-                // Nobody else has what they held.
+                // No other process holds their blobs.
                 worker.send(SIGKILL)
                 _ = try await worker.exitCode(within: .seconds(10))
                 try cluster.startWorker("heir")

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialDisturbanceTests {
-    /// DESIGN section 6, guarantees 1 to 3: whatever happens to processes, the files are the same to the byte.
+    /// DESIGN section 6, guarantees 1 to 3: whatever happens to processes, the files have the same bytes.
     @Suite(.referenceRun, .timeLimit(.minutes(10))) struct DisturbedRunTests {
         private let reference: ReferenceRun
         private let output: String
@@ -17,7 +17,7 @@ extension SerialDisturbanceTests {
 
         private func requireReferenceBytes() throws {
             try requireSameBytes(output, reference.outputPath)
-            // What lies there is large.
+            // The output is large.
             try FileManager.default.removeItem(atPath: output)
         }
 
@@ -71,7 +71,7 @@ extension SerialDisturbanceTests {
                 try await cluster.waitForSuccess(job)
                 #expect(worker.isRunning)
                 #expect(worker.errors.contains("greeting it again"))
-                // A worker is counted from its greeting on: nothing that was finished is among these.
+                // A worker's count starts at its greeting, so units that were finished before are not counted.
                 let computed = try await cluster.workerStatuses().map(\.finishedUnits).reduce(0, +)
                 #expect(computed > 0)
                 #expect(computed <= before.totalUnits - resumed)
@@ -111,7 +111,7 @@ extension SerialDisturbanceTests {
             try requireReferenceBytes()
         }
 
-        /// The job's files that are written and not published yet; none once their publication began.
+        /// The job's files that are written and not published yet; none once their publication has begun.
         private var stagedFiles: [String] {
             let files = OutputTree.staging(of: "job-1", in: output).map(OutputTree.paths) ?? []
             return files.contains(".publication.json") ? [] : files.filter { $0.hasSuffix(".safetensors") }
@@ -127,7 +127,8 @@ extension SerialDisturbanceTests {
                 try FileManager.default.removeItem(
                     atPath: try #require(OutputTree.staging(of: "job-1", in: output)))
                 try await cluster.restartCoordinator()
-                // Again, when some of them are there: of the others the journal says that they were written, once.
+                // The coordinator is halted again while only some files exist. The journal still says that the others
+                // were written.
                 guard try await haltCoordinator(cluster, job, when: { !stagedFiles.isEmpty }) else { return false }
                 try await cluster.restartCoordinator()
                 try await cluster.waitForSuccess(job)
@@ -156,11 +157,11 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `a worker that joins late gets work`() async throws {
-            // The early one is a worker all the time, though it is stopped.
+            // The early worker is never lost, although it is stopped.
             try await Cluster.with(workerTimeout: .seconds(30)) { cluster in
                 try cluster.startWorker("early")
                 let job = try await cluster.submit(job)
-                // The job cannot end without the units that the stopped worker has: the late one has time to start.
+                // The job cannot end without the stopped worker's units, so the late worker has time to start.
                 try await cluster.holdWorkers(job, units: 4)
                 try cluster.startWorker("late")
                 try await eventually("a unit of the late worker", within: .seconds(60)) {
@@ -205,15 +206,15 @@ extension SerialDisturbanceTests {
 
         // MARK: - What lasts a moment
 
-        /// How often a test begins anew that must meet a moment and missed it.
+        /// How often a test starts again when it missed the moment that it needs.
         private static let attemptsMax = 5
 
-        /// Runs a body on new clusters until it meets the moment that it is about.
+        /// Runs a body on new clusters until it hits the moment that it needs.
         ///
         /// - Parameters:
-        ///   - moment: What it is, for the message.
-        ///   - body: Says whether it met the moment; if not, the job's files are removed.
-        /// - Throws: What the body throws; ``WaitError`` when no attempt met the moment.
+        ///   - moment: The moment, for the message.
+        ///   - body: Returns whether it hit the moment. If not, the job's files are removed.
+        /// - Throws: What the body throws, or ``WaitError`` when no attempt hit the moment.
         private func attempt(_ moment: String, _ body: (Cluster) async throws -> Bool) async throws {
             for _ in 0..<Self.attemptsMax {
                 var wasMet = false
@@ -224,13 +225,14 @@ extension SerialDisturbanceTests {
             throw WaitError(description: "in \(Self.attemptsMax) runs of the job \(moment) could not be met")
         }
 
-        /// Lets the coordinator run in steps of a few milliseconds until a condition holds while it stands still, and
-        /// leaves it so: whatever kills it next does so at that moment.
+        /// Runs the coordinator in steps of a few milliseconds until a condition holds while it is stopped.
         ///
-        /// A step can be longer than what the condition looks for, on a machine that is busy otherwise.
+        /// The coordinator stays stopped, so that the next signal kills it at that moment.
         ///
-        /// - Returns: False when the job was over before that.
-        /// - Throws: ``WaitError`` when neither happens, the requirement when the job fails.
+        /// On a busy machine a step can be longer than the moment.
+        ///
+        /// - Returns: False when the job ended first.
+        /// - Throws: ``WaitError`` when neither happens, or what the requirement throws when the job fails.
         private func haltCoordinator(
             _ cluster: Cluster, _ job: String, when condition: () -> Bool
         ) async throws -> Bool {
@@ -242,21 +244,21 @@ extension SerialDisturbanceTests {
                 cluster.coordinator.resume()
                 return FileManager.default.fileExists(atPath: "\(output)/report.json")
             }
-            // What it still has to tidy up is nobody else's to remove.
+            // The coordinator removes the rest itself, so this waits for it.
             if !isMet { try await cluster.waitForSuccess(job) }
             return isMet
         }
 
         // MARK: - What was computed by whom
 
-        /// How many units were finished already when the coordinator took the job up again, by its log.
+        /// The number of units that were finished when the coordinator resumed the job, by its log.
         private static func resumedUnits(_ log: String) throws -> Int {
             let line = try #require(log.split(separator: "\n").first { $0.contains("job resumed") }, "\(log)")
             let field = try #require(line.split(separator: " ").first { $0.hasPrefix("finished_units=") })
             return try #require(Int(field.dropFirst("finished_units=".count)))
         }
 
-        /// Every unit has one executor in the report, but for the report and what comes after it.
+        /// Expects one executor for every unit in the report, except the report itself and what follows it.
         private func expectExecutors(of totalUnits: Int) throws {
             let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
             let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])

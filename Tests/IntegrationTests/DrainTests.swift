@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialDisturbanceTests {
-    /// How a worker leaves when it is told to stop.
+    /// The departure of a worker that is told to stop.
     @Suite(.timeLimit(.minutes(10))) struct DrainTests {
         private let model: LargeModel
         private let output: String
@@ -69,12 +69,12 @@ extension SerialDisturbanceTests {
                     let workers = try #require(reply["workers"] as? [[String: Any]])
                     return workers.contains { $0["started_units"] as? Int == 1 }
                 }
-                // It cannot go on, so that the drain lasts until the second signal.
+                // The coordinator cannot go on, so the drain lasts until the second signal.
                 cluster.coordinator.send(SIGSTOP)
                 defer { cluster.coordinator.send(SIGCONT) }
                 worker.send(SIGTERM)
                 try await eventually("the drain", within: .seconds(10)) { worker.errors.contains("leaving") }
-                // Later than an echo of the first.
+                // Late enough that the second signal does not count as an echo of the first.
                 try await Task.sleep(for: .milliseconds(500))
                 worker.send(SIGTERM)
                 #expect(try await worker.exitCode(within: .seconds(10)) == 130, "\(worker.logTail)")

@@ -50,7 +50,7 @@ extension SerialIntegrationTests {
             return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
         }
 
-        /// Expects the values that the references give for a task's blocks under a form of the regularizer.
+        /// Expects the values of the references for a task's blocks under a form of the regularizer.
         private func expectPenalties(_ found: [String: Double], of task: String, form: String) throws {
             let references = try object("\(Self.example)/reference/penalties.json")
             let expected = try #require(references[task] as? [String: [String: Double]])

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Inputs that somebody made before: captures that come twice, and scales that leave nothing.
+    /// Inputs from earlier work: captures that are given twice, and scales of zero.
     @Suite struct FinishedInputTests {
         private let model: SmallModel
 

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// NaN, infinity and values beyond a type's range, in what is merged and in what comes out.
+    /// NaN, infinity and overflowing values, in the inputs and in the results of a merge.
     @Suite struct FiniteMergeTests {
         private let model: SmallModel
 

@@ -6,7 +6,7 @@ import WireProtocol
 import ZeroMQ
 
 extension SerialDisturbanceTests {
-    /// A worker that speaks of units that others were given, over a real socket, while they compute a job.
+    /// A worker reports on units that other workers were given, over a real socket, while they compute a job.
     @Suite(.timeLimit(.minutes(10))) struct ForgedWorkerTests {
         private let model: LargeModel
         private let output: String
@@ -18,7 +18,7 @@ extension SerialDisturbanceTests {
             job = try model.writeJob(output: output)
         }
 
-        /// Greets as a worker, says something of units one after the other, and waits for its dismissal.
+        /// Greets as a worker, sends messages about units one after the other, and waits for its dismissal.
         private func forge(
             _ cluster: Cluster, memory: UInt64 = 1, _ message: (UnitIndex) -> WorkerMessage
         ) async throws -> String {
@@ -57,7 +57,7 @@ extension SerialDisturbanceTests {
                 cluster.resumeWorkers()
                 try await cluster.waitForSuccess(job)
                 #expect(!cluster.coordinator.errors.contains("differ"), "\(cluster.coordinator.logTail)")
-                #expect(cluster.coordinator.errors.contains("a worker's word was refused"))
+                #expect(cluster.coordinator.errors.contains("a worker's message was refused"))
             }
         }
     }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialDisturbanceTests {
-    /// DESIGN section 6, guarantee 6: a full disk delays a job, and nothing is lost by it.
+    /// DESIGN section 6, guarantee 6: a full disk delays a job and loses nothing.
     @Suite(.referenceRun(.manyUnits), .timeLimit(.minutes(10))) struct FullDiskTests {
         private let reference: ReferenceRun
         private let output: String
@@ -24,7 +24,7 @@ extension SerialDisturbanceTests {
             try await Cluster.with(launcher: launcher) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)
-                // Nothing is finished while the disk gets full.
+                // No unit is finished while the disk fills up.
                 try await cluster.holdWorkers(job, units: 12)
                 let state = cluster.directory.appending("state")
                 let ballast = try SmallDisk.fill(state, of: cluster.coordinator)

@@ -3,18 +3,18 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Peers without a key, at a coordinator that other machines reach: what they cost it, measured.
+    /// The measured cost of peers without a key, at a coordinator that other machines reach.
     @Suite(
         .enabled(if: GuardedCluster.address != nil, "this machine has no address but loopback"),
         .timeLimit(.minutes(5)))
     struct HalfOpenConnectionTests {
-        /// What they may cost: Sources/README.md, Bounds.
+        /// The allowed cost: Sources/README.md, Bounds.
         private static let memoryMax = 256 << 20
         /// A greeting of ZMTP 3.1 with the mechanism CURVE.
         private static let greeting: [UInt8] =
             [0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 3, 1] + Array("CURVE".utf8) + [UInt8](repeating: 0, count: 47)
 
-        /// A command that announces so many bytes, and most of them.
+        /// A command that announces this number of bytes, and most of these bytes.
         private static func command(announcing byteCount: Int, sending sentCount: Int) -> [UInt8] {
             [6] + (0..<8).reversed().map { UInt8(byteCount >> (8 * $0) & 0xff) }
                 + [UInt8](repeating: 7, count: sentCount)
@@ -52,7 +52,7 @@ extension SerialIntegrationTests {
             let peak = try coordinator.peakResidentBytes
             #expect(peak - idle <= Self.memoryMax, "\((peak - idle) >> 20) MiB above \(idle >> 20) MiB")
             try await eventually("a line in the log", within: .seconds(20)) {
-                coordinator.errors.contains("connections ended before anything was heard by them")
+                coordinator.errors.contains("connections ended before they sent a message")
             }
             #expect(coordinator.isRunning)
             withExtendedLifetime(connections) {}
@@ -64,7 +64,7 @@ extension SerialIntegrationTests {
 private final class HalfOpenConnection {
     private let descriptor: Int32
 
-    /// Connects; whether that succeeds is of no interest.
+    /// Connects, and ignores whether that succeeds.
     init(to address: String, _ port: UInt16) {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var peer = sockaddr_in(
@@ -79,17 +79,17 @@ private final class HalfOpenConnection {
 
     deinit { close(descriptor) }
 
-    /// Sends what the kernel takes at once.
+    /// Sends the bytes that the kernel accepts at once.
     func offer(_ bytes: [UInt8]) {
         _ = send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
     }
 }
 
 extension RunningProgram {
-    /// The memory that it has now.
+    /// The current memory of the process.
     fileprivate var residentBytes: Int { get throws { try statusBytes("VmRSS:") } }
 
-    /// The most memory that it has had.
+    /// The largest memory that the process has had.
     fileprivate var peakResidentBytes: Int { get throws { try statusBytes("VmHWM:") } }
 
     private func statusBytes(_ key: String) throws -> Int {

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// What a further task costs real daemons: in bytes on the wire, and in units.
+    /// The cost of one more task for real daemons, in bytes on the wire and in units.
     @Suite struct IncrementalRunTests {
         private static let pages = ["KFACD_HTTP": "127.0.0.1:0"]
         private static let size = LargeModel.Size.fewRows
@@ -12,12 +12,12 @@ extension SerialIntegrationTests {
 
         init() throws { model = try LargeModel(Self.size, tasks: (1...9).map { "task-\($0)" }) }
 
-        /// A fresh output directory's path.
+        /// The path of a new output directory.
         private func newOutput() -> String { model.directory.appending("out-\(UUID().uuidString)") }
 
         // MARK: - The wire
 
-        /// Runs a job on two workers, and says how many bytes their coordinator, a new one, received meanwhile.
+        /// Runs a job on two workers with a new coordinator, and returns the bytes that the coordinator received.
         private func receivedBytes(tasks: Int, outputs: [String]) async throws -> Double {
             let job = try model.writeCurvatureJob(tasks: tasks, outputs: outputs, output: newOutput())
             var received = 0.0
@@ -27,7 +27,7 @@ extension SerialIntegrationTests {
                 let port = try await cluster.coordinator.statusPort()
                 let series = "kfacd_network_receive_bytes_total"
                 let before = try HTTPReply(get: "/metrics", port: port).sum(series)
-                // One client to the job's end: each greeting of another would be counted too.
+                // One client runs to the job's end, because each greeting of another client would be counted too.
                 let run = try await cluster.client("submit", job, "--watch")
                 try #require(run.exitCode == 0, "\(run.errors)")
                 received = try HTTPReply(get: "/metrics", port: port).sum(series) - before
@@ -36,7 +36,7 @@ extension SerialIntegrationTests {
         }
 
         @Test func `the bytes that the coordinator receives do not grow with the number of tasks`() async throws {
-            // A factor crosses as the lower triangle, in fp32.
+            // A factor is sent as its lower triangle in fp32.
             let factors = Double(Self.size.factorDimensions.map { 4 * $0 * ($0 + 1) / 2 }.reduce(0, +))
             var sums: [Int: Double] = [:]
             for tasks in [2, 4, 8] {
@@ -47,7 +47,7 @@ extension SerialIntegrationTests {
             #expect(two >= factors)
             for received in [two, four, eight] { #expect(received < 1.1 * factors, "\(sums)") }
             #expect(eight < 1.1 * two)
-            // The control: the factors of every task are files here, so every one of them crosses.
+            // The control: here the factors of every task are output files, so every one of them is sent.
             for tasks in [2, 8] {
                 let received = try await receivedBytes(tasks: tasks, outputs: ["factors", "regularizer", "report"])
                 #expect(received >= Double(tasks + 1) * factors)
@@ -56,7 +56,7 @@ extension SerialIntegrationTests {
 
         // MARK: - Units
 
-        /// What `kfacctl plan` says of each stage.
+        /// The units of each stage in the output of `kfacctl plan`.
         private func plannedUnits(_ cluster: Cluster, _ job: String) async throws -> [String: (all: Int, known: Int)] {
             let result = try await cluster.client("plan", job, "--output", "json")
             try #require(result.exitCode == 0, "\(result.errors)")
@@ -70,20 +70,20 @@ extension SerialIntegrationTests {
             return units
         }
 
-        /// How many units of each stage of workers were computed, as a daemon counts them.
+        /// The number of computed units of each worker stage, from a daemon's metrics.
         private func computedUnits(port: UInt16) throws -> [String: Int] {
             let page = try HTTPReply(get: "/metrics", port: port)
             var units: [String: Int] = [:]
             for stage in ["factor", "combine", "import", "accumulate", "invert", "penalty", "merge_block"] {
                 let series = "kfacd_unit_duration_seconds_count{stage=\"\(stage)\"}"
-                // A stage of which nothing was computed has no series yet.
+                // A stage without a computed unit has no series yet.
                 if page.body.contains("\n\(series) ") { units[stage] = Int(try page.value(series)) }
             }
             #expect(try page.value("kfacd_units_revived_total") == 0)
             return units
         }
 
-        /// How many blobs each worker holds, as far as the coordinator knows.
+        /// The number of blobs of each worker, as the coordinator knows it.
         private func heldBlobs(_ cluster: Cluster) async throws -> [String: Int] {
             let workers = try await cluster.workerStatuses()
             return Dictionary(uniqueKeysWithValues: workers.map { ($0.name, $0.heldBlobs) })
@@ -103,8 +103,8 @@ extension SerialIntegrationTests {
                     try computedUnits(port: try await cluster.coordinator.statusPort())
                         == ["factor": 8 * factors, "accumulate": factors, "invert": factors])
 
-                // What it knows is in its journal; the blobs are on the workers, which find it again, and say what they
-                // hold after they were welcomed.
+                // The results are in the coordinator's journal, and the blobs are on the workers. The workers find the
+                // coordinator again, and report their blobs after the welcome.
                 let held = try await heldBlobs(cluster)
                 try #require(held.values.reduce(0, +) > 0)
                 try await cluster.restartCoordinator()

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Daemons that other machines reach: who may do what, and what is refused before anything is done.
+    /// Daemons that other machines reach: the rights of keys, and early refusals.
     @Suite(
         .enabled(if: GuardedCluster.address != nil, "this machine has no address but loopback"),
         .timeLimit(.minutes(5)))
@@ -19,7 +19,7 @@ extension SerialIntegrationTests {
             let cluster = try await GuardedCluster(
                 holders: ["near": ["worker"], "far": ["worker"], "boss": ["submitter"], "ci": ["reader"]])
             try await cluster.startCoordinator(roots: [model.directory.path])
-            // One worker reads the files at their paths; the other may read none, so they are streamed to it.
+            // One worker reads the files at their paths. The other may read none, so they are streamed to it.
             try cluster.startWorker(key: "near", options: ["--root", model.directory.path])
             try cluster.startWorker(key: "far")
             try await eventually("two workers", within: .seconds(20)) { try await cluster.workers(as: "ci").count == 2 }
@@ -85,11 +85,11 @@ extension SerialIntegrationTests {
             #expect(wrong.exitCode == 2)
             #expect(
                 wrong.errors
-                    == "error: the coordinator at \(endpoint) breaks off before anything is said, time and again. "
-                    + "Either the keys do not fit: check that --server-key is its public key, and that keys are given "
+                    == "error: the coordinator at \(endpoint) ends every connection before the first message. "
+                    + "Either the keys do not match: check that --server-key is its public key, and that keys are given "
                     + "on both sides or on neither. Or it has too many connections: then its log says how many ended "
                     + "unheard.\n")
-            // The known key is answered, so the log has by now what there was to log.
+            // The known key was answered, so the log is complete by now.
             #expect(try await cluster.client("ci", "jobs").exitCode == 0)
             let lines = coordinator.errors.split(separator: "\n").filter { $0.contains("an unknown key was refused") }
             #expect(lines.count == 1, "\(coordinator.errors)")
@@ -102,7 +102,7 @@ extension SerialIntegrationTests {
             let coordinator = try await cluster.startCoordinator(roots: [model.directory.path])
             let worker = try cluster.startWorker(key: "gpu")
             try await eventually("a worker", within: .seconds(20)) { try await cluster.workers(as: "ci").count == 1 }
-            // A file that is none: the reload fails and nothing changes.
+            // The file is not a key file, so the reload fails and nothing changes.
             try Data("nonsense\n".utf8).write(
                 to: URL(fileURLWithPath: cluster.directory.appending("authorized/bad.public")))
             coordinator.send(SIGHUP)
@@ -117,7 +117,7 @@ extension SerialIntegrationTests {
             try await eventually("a reload", within: .seconds(20)) {
                 coordinator.errors.contains("authorized keys reloaded")
             }
-            // The worker is connected: its next sign of life is refused, and it ends.
+            // The connected worker's next heartbeat is refused, and the worker ends.
             #expect(try await worker.exitCode(within: .seconds(30)) == 1)
             #expect(worker.errors.contains("this key: it is not authorized (any more)"), "\(worker.errors)")
             #expect(try await cluster.workers(as: "other") == [])
@@ -152,7 +152,7 @@ extension SerialIntegrationTests {
             #expect(client.exitCode == 2)
             #expect(
                 client.errors
-                    == "error: tcp://192.0.2.77:7733: is talked to with keys; missing: --server-key FILE, --secret-key "
+                    == "error: tcp://192.0.2.77:7733: needs keys; missing: --server-key FILE, --secret-key "
                     + "FILE. Copy the coordinator's .public file here, make a key with \"kfacctl keygen NAME --role "
                     + "submitter\", and have its .public file put into the coordinator's directory of authorized keys.\n"
             )
@@ -177,7 +177,7 @@ extension SerialIntegrationTests {
             #expect((client.exitCode, client.errors) == (2, "error: " + message))
         }
 
-        /// Runs a daemon that shall not start.
+        /// Runs a daemon that must not start.
         private func daemon(_ arguments: String...) async throws -> CommandResult {
             let program = try RunningProgram(
                 Programs.daemon, arguments + ["--end-with-input"], name: "refused", in: model.directory)

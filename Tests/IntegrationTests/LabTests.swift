@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// `kfaclab` beside the daemon: captures, fine-tuning under a regularizer of the daemon, measuring, the study.
+    /// `kfaclab` with the daemon: captures, fine-tuning under the daemon's regularizer, measurements, the study.
     @Suite struct LabTests {
         private let lab: Laboratory
 
@@ -186,9 +186,9 @@ extension SerialIntegrationTests {
 
         private static let methods = "linear,tak-accumulated,tak-optimal-1,merges"
 
-        /// Runs a study to its end and returns its rows without the seconds that they took.
+        /// Runs a study to its end, and returns its rows without their seconds.
         ///
-        /// - Throws: ``WaitError`` when it does not end in time, the requirement when it fails.
+        /// - Throws: ``WaitError`` when the study does not end in time, or what the requirement throws when it fails.
         private func reproduce(_ output: String, _ methods: String = Self.methods) async throws -> [[String: Any]] {
             let program = try lab.start(reproduction(output, methods))
             try #require(try await program.exitCode(within: .seconds(180)) == 0, "\(program.logTail)")
@@ -208,7 +208,7 @@ extension SerialIntegrationTests {
                 rows.filter { $0["regime"] as? String == "merge" }.map { $0["method"] as? String }
                     == ["task_arithmetic", "weighted_average", "kfac"])
             #expect(rows.count { $0["regime"] as? String == "pretrained" } == 1)
-            // One zero-shot row, 21 a method, three merges.
+            // One zero-shot row, 21 rows for each method, three merges.
             #expect(rows.count == 67)
             let figures = try Data(contentsOf: URL(fileURLWithPath: lab.directory.appending("study/figures.json")))
             let members = try #require(try JSONSerialization.jsonObject(with: figures) as? [String: Any])
@@ -216,11 +216,11 @@ extension SerialIntegrationTests {
             #expect(interference.map { $0["method"] as? String } == ["linear", "tak-accumulated"])
             let page = try String(contentsOfFile: lab.directory.appending("study/results.html"), encoding: .utf8)
             #expect(page.contains("</html>"))
-            // The captures were needed for the factors only.
+            // Only the factors needed the captures.
             #expect(try names("study/factors/seed0").count == 1)
             #expect(!OutputTree.paths(below: lab.directory.appending("study")).contains { $0.contains("/captures/") })
 
-            // Again: everything is there.
+            // A second run finds everything done.
             let before = try Data(contentsOf: URL(fileURLWithPath: lab.directory.appending("study/results.json")))
             _ = try await reproduce("study")
             #expect(try Data(contentsOf: URL(fileURLWithPath: lab.directory.appending("study/results.json"))) == before)

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Inputs that are larger, longer or stranger than any that is meant well.
+    /// Inputs that are larger, longer or stranger than any normal input.
     @Suite struct LargeInputTests {
         private let model: SmallModel
 
@@ -12,7 +12,7 @@ extension SerialIntegrationTests {
             model.job.outputs = ["factors"]
         }
 
-        /// A coordinator's program in a shell whose files and sockets are limited.
+        /// A shell command that runs a coordinator with a limit on files and sockets.
         private func limited(to count: Int) -> [String] {
             ["/bin/sh", "-c", "ulimit -n \(count) && exec \"$0\" \"$@\""]
         }
@@ -52,7 +52,7 @@ extension SerialIntegrationTests {
             let capture = try #require(model.captures["alpha"])
             for number in 0..<300 {
                 var part = capture
-                // Equal parts would be the same samples twice.
+                // Equal parts would hold the same samples twice.
                 part.tensors = part.tensors.map { tensor in
                     Tensor(tensor.name, tensor.shape, tensor.values.map { Float($0) + Float(number) / 64 })
                 }

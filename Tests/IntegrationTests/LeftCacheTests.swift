@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// What a worker does that finds the caches of others.
+    /// A worker that finds the caches of other workers.
     @Suite struct LeftCacheTests {
         @Test func `the cache of a worker that was killed goes with the start of another, one in use does not`()
             async throws

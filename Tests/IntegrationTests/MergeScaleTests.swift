@@ -3,8 +3,9 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// What a `kfac` merge does where its factors say little: the unit of captures, layers without curvature, tensors
-    /// without factors, damping that was raised.
+    /// A `kfac` merge whose factors say little.
+    ///
+    /// The cases are the unit of captures, layers without curvature, tensors without factors, and raised damping.
     @Suite struct MergeScaleTests {
         private let model: SmallModel
 
@@ -19,7 +20,7 @@ extension SerialIntegrationTests {
             try TensorFile(reading: "\(output)/merged/model.safetensors")
         }
 
-        /// Runs the job as it stands and says what the console told.
+        /// Runs the job as written, and returns the console's text.
         private func run() async throws -> (output: String, errors: String) {
             try model.write()
             let result = try await Client.runJob(
@@ -158,7 +159,7 @@ extension SerialIntegrationTests {
         }
 
         @Test func `damping that was raised stands beside what was asked for, and is told`() async throws {
-            // One row for each sample's side: no factor of fc has full rank.
+            // Each side has one row for each sample, so no factor of fc has full rank.
             for task in SmallModel.taskNames {
                 for name in ["fc.input", "fc.output_grad"] {
                     try model.changeCapture(task, name) { tensor in
@@ -186,7 +187,8 @@ extension SerialIntegrationTests {
         }
 
         @Test func `a merge that loses much of its tasks' norm is told`() async throws {
-            // Vectors 1, −1, 1 under the same block times 1, 2, 1: what the blocks weigh cancels, the mean does not.
+            // The vectors are 1, −1, 1, under the same block times 1, 2, 1. The blocks' weights cancel, and the mean
+            // does not.
             let gradients = try #require(model.captures["alpha"]).tensor("norm.weight.grad").values
             for (task, sign) in zip(SmallModel.taskNames, [Float(1), -1, 1]) {
                 var checkpoint = try #require(model.checkpoints[task])

@@ -3,11 +3,12 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// What mergekit 0.1.5 makes of the same configuration and checkpoints, run once with its own program.
+    /// Compares merges with mergekit 0.1.5 on the same configuration and checkpoints; mergekit's own program was run
+    /// once.
     ///
     /// Three checkpoints of one value each: base 1, a 3, c 10.
     @Suite struct MergekitValueTests {
-        /// A configuration, and mergekit's value in each of ``Self/tensors``.
+        /// A configuration, and mergekit's value for each of ``Self/tensors``.
         struct Case: CustomTestStringConvertible {
             var configuration: String
             var values: [Double]
@@ -88,7 +89,7 @@ extension SerialIntegrationTests {
         }
     }
 
-    /// The base among the models, however it is written, and what the console says of it.
+    /// The base among the models, in each way to write it, and the console's notice.
     @Suite struct ListedBaseTests {
         private let directory: TemporaryDirectory
 

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// The bundled example with the optimal form: the written products against sums of the written factors.
+    /// The bundled example with the optimal form: compares the written products with sums of the written factors.
     @Suite struct OptimalRegularizerTests {
         private static let tasks = ["fashion", "hdigits", "numerals", "hebrew"]
         private static let example = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -128,7 +128,7 @@ extension SerialIntegrationTests {
                     }
                     let gradient = try file.tensor("\(prefix)\(layer).B").values
                     let input = try file.tensor("\(prefix)\(layer).A").values
-                    // The scale of the paper: three tasks are summed.
+                    // The scale of the paper, for a sum of three tasks.
                     written.append((-1.0 / 3, gradient, input))
                     expectedPenalty += penalty(gradient, input, delta)
                 }

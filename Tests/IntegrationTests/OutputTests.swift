@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// What a job does to the directory that it publishes in, and to what lies there.
+    /// The effect of a job on its output directory and on the files there.
     @Suite struct OutputTests {
         private let model: SmallModel
 

@@ -3,7 +3,8 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Our files, read by the reference implementation of safetensors, hold what numpy computes from the captures.
+    /// The reference implementation of safetensors reads our files, and they hold what numpy computes from the
+    /// captures.
     @Suite(.enabled(if: Python.hasSafetensors, Python.reason)) struct PythonTests {
         @Test(arguments: ["tak", "expand", "reduce"])
         func `numpy agrees with every file of a run`(normalization: String) async throws {
@@ -17,7 +18,7 @@ extension SerialIntegrationTests {
             #expect(result.output == "11 files\n")
         }
 
-        /// An independent computation of everything, in float64, by the equations of the design.
+        /// An independent float64 computation of everything, by the equations of the design.
         private static let script = """
             import glob, json, os, sys
             import numpy as np

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// What stands against a run besides its input: the output directory, memory, the coordinator, the user.
+    /// Obstacles to a run other than its input: the output directory, memory, the coordinator, the user.
     @Suite struct RefusedRunTests {
         private let model: SmallModel
 
@@ -84,12 +84,12 @@ extension SerialIntegrationTests {
             run.client.send(signal)
             let code = try await run.client.exitCode(within: .seconds(20))
             #expect(code == (signal == SIGKILL ? 128 + SIGKILL : 130), "\(run.client.errors)")
-            // Daemons whose client was killed see that their input ends; others have ended before the client.
+            // Daemons of a killed client see the end of their input. Other daemons have ended before the client.
             try await eventually("the end of the daemons", within: .seconds(signal == SIGKILL ? 20 : 0)) {
                 run.processes.isEmpty
             }
             if signal == SIGKILL {
-                // What a run that was killed left, the next one removes.
+                // The next run removes the files of a killed run.
                 let plan = try await Client.run(
                     ["plan", model.jobPath], in: model.directory, environment: ["TMPDIR": run.statePath])
                 #expect(plan.exitCode == 0, "\(plan.errors)")

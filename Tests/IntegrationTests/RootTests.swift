@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// A coordinator that may read and write below one directory only.
+    /// A coordinator that may read and write only below one directory.
     @Suite struct RootTests {
         private let model: SmallModel
         private let elsewhere: TemporaryDirectory
@@ -13,7 +13,7 @@ extension SerialIntegrationTests {
             elsewhere = try TemporaryDirectory()
         }
 
-        /// Submits the job to a coordinator with the model's directory as its root, which must refuse it.
+        /// Submits the job to a coordinator with the model's directory as its root; it must refuse the job.
         private func expectRefusal(
             _ messages: String..., sourceLocation: SourceLocation = #_sourceLocation
         ) async throws {
@@ -97,7 +97,7 @@ extension SerialIntegrationTests {
                 try cluster.startWorker("worker")
                 let submitted = try await cluster.client("submit", model.jobPath, "--watch")
                 #expect(submitted.exitCode == 0, "\(submitted.errors)")
-                // It is said before the work that the file stays behind.
+                // The notice that the file is not copied comes before the work.
                 #expect(
                     submitted.errors.contains(
                         "tokenizer.json leads out of the directories that may be read; it is not copied."),

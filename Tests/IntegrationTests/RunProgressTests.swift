@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// What a run shows, and what becomes of it when nobody looks.
+    /// The display of a run, and the course of a run that nobody watches.
     @Suite struct RunProgressTests {
         private let model: LargeModel
         private let state: TemporaryDirectory
@@ -36,9 +36,9 @@ extension SerialIntegrationTests {
             let rows = terminal.text.components(separatedBy: "\r\n")
             let drawn = rows.flatMap { $0.components(separatedBy: "\r\u{1B}[K") }.filter { $0.hasPrefix("job-1") }
             #expect(drawn.count > 1)
-            // Nothing here is wide: characters are columns.
+            // No character here is wide, so characters are columns.
             #expect(drawn.allSatisfy { $0.count < columns }, "\(drawn.max { $0.count < $1.count } ?? "")")
-            // What the coordinator's address takes, and the line of the job: no other.
+            // Besides the rows of the coordinator's address, one row shows the job.
             #expect(rows.filter { $0.contains("job-1") }.count == 1, "\(terminal.text)")
             if columns >= 80 { #expect(drawn.last?.contains("100 %  done in ") == true, "\(drawn.last ?? "")") }
         }
@@ -52,7 +52,7 @@ extension SerialIntegrationTests {
             #expect(lines.last?.contains("100 %  done in ") == true)
         }
 
-        /// Standard error that ends early, both outputs that are full, and none at all.
+        /// Standard error that ends early, full outputs, and closed outputs.
         @Test(arguments: [
             "\"$@\" 2>&1 | head -1; exit ${PIPESTATUS[0]}", "\"$@\" >/dev/full 2>/dev/full", "\"$@\" >&- 2>&- <&-",
             "\"$@\" 2>&1 | true; exit ${PIPESTATUS[0]}",
@@ -61,7 +61,7 @@ extension SerialIntegrationTests {
             let shell = try RunningProgram(
                 "/bin/bash", ["-c", script, "bash", Programs.client] + arguments, name: "shell", in: model.directory)
             let code = try await shell.exitCode(within: .seconds(60))
-            // A summary that could not be written is an error; one that nobody wants is none.
+            // A summary that could not be written is an error. A summary that nobody wants is not.
             #expect(code == (script.contains("full") ? 1 : 0), "\(shell.logTail)")
             #expect(FileManager.default.fileExists(atPath: "\(output)/report.json"))
             #expect(try state.names() == [])

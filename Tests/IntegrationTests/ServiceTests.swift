@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// The daemons as services: what they tell the service manager, and how they end.
+    /// The daemons as services: their messages to the service manager, and their end.
     @Suite struct ServiceTests {
         private let directory: TemporaryDirectory
         private let manager: NotificationListener
@@ -82,7 +82,7 @@ extension SerialIntegrationTests {
         }
 
         @Test func `standard error that leads to the journal carries priorities`() async throws {
-            // The file that takes the standard error stands for the journal's stream.
+            // The file for standard error stands in for the journal's stream.
             let path = directory.appending("daemon.stderr")
             _ = FileManager.default.createFile(atPath: path, contents: nil)
             let launcher = [

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Coordinators that take connections and do not answer: no command waits longer than it was told to.
+    /// Coordinators that accept connections and do not answer; no command waits longer than its limit.
     @Suite struct SilentCoordinatorTests {
         private static let commands: [[String]] = [
             ["plan", "job.yaml"], ["submit", "job.yaml"], ["submit", "job.yaml", "--watch"], ["jobs"],
@@ -33,9 +33,9 @@ extension SerialIntegrationTests {
     }
 }
 
-/// Shakes hands with whoever connects, on a thread of its own, and says no more.
+/// Completes the handshake with every peer, on a thread of its own, and sends nothing more.
 private final class SilentPeers: @unchecked Sendable {
-    // Unchecked: the listener and the peers are used on the thread only, once it runs.
+    // Unchecked because only the thread uses the listener and the peers once it runs.
     private let listener: RawPeer.Listener
     private var peers: [RawPeer] = []
 
@@ -43,7 +43,7 @@ private final class SilentPeers: @unchecked Sendable {
 
     func shakeHands() {
         Thread.detachNewThread { [weak self] in
-            // Nobody is awaited once the test is over: a failed wait of no test would be one of the whole run.
+            // No peer is awaited once the test is over. A failed wait without a test would fail the whole run.
             while let self {
                 guard self.listener.isAsked(withinMilliseconds: 100) else { continue }
                 if let peer = try? self.listener.accept() { self.peers.append(peer) }

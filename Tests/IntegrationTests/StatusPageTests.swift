@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Health, readiness, version and metrics over HTTP, of real daemons.
+    /// Health, readiness, version and metrics of real daemons over HTTP.
     @Suite struct StatusPageTests {
         private static let pages = ["KFACD_HTTP": "127.0.0.1:0"]
 
@@ -14,7 +14,7 @@ extension SerialIntegrationTests {
             #expect(problems.isEmpty, "\(problems)\n\(reply.body)")
         }
 
-        /// The page for people, which a browser may read and nothing else.
+        /// Expects the page for people, which only a browser may read.
         private func expectOverview(_ role: String, _ parts: [String], port: UInt16) throws {
             let page = try HTTPReply(get: "/", port: port)
             #expect(page.status == 200)
@@ -63,7 +63,7 @@ extension SerialIntegrationTests {
                 #expect(try coordinator.value("kfacd_last_success_timestamp_seconds{job=\"\(job)\"}") > 1e9)
                 #expect(try coordinator.value("kfacd_workers{state=\"draining\"}") == 0)
                 #expect(try coordinator.value("kfacd_unit_failures_total{kind=\"world\"}") == 0)
-                // No job runs any more: what is of running jobs is gone.
+                // No job runs any more, so the values of running jobs are gone.
                 #expect(try coordinator.value("kfacd_factor_bytes{kind=\"A\"}") == 0)
                 #expect(!coordinator.body.contains("kfacd_units{"))
                 for task in SmallModel.taskNames {
@@ -78,11 +78,12 @@ extension SerialIntegrationTests {
                 expectLint(own)
                 #expect(try own.value("kfacd_unit_duration_seconds_count{stage=\"factor\"}") == computed)
                 #expect(try own.value("kfacd_blas_seconds_total{op=\"rank_update\"}") > 0)
-                // What one sent the other received, but for what is on its way, and for clients.
+                // The worker's sent bytes are the coordinator's received bytes, except for bytes on the way and those
+                // of clients.
                 let sent = try own.value("kfacd_network_transmit_bytes_total{peer=\"coordinator\"}")
                 let received = "kfacd_network_receive_bytes_total{peer=\"observed\"}"
                 #expect(try coordinator.value(received) > 0)
-                // The coordinator's page is the older one. Until the greeting is read a connection is anybody's.
+                // The coordinator's page is older. Until the greeting is read, a connection is counted as a client's.
                 let greetingBytes = 1000.0
                 #expect(
                     try HTTPReply(get: "/metrics", port: ports.coordinator).value(received) >= sent - greetingBytes)

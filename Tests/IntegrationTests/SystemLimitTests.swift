@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// What the system allows, and what it says when it does not.
+    /// Limits of the system, and the messages when a limit is reached.
     @Suite struct SystemLimitTests {
         private let model: SmallModel
 
@@ -44,7 +44,7 @@ extension SerialIntegrationTests {
         }
 
         @Test func `a daemon that ends at its start is reported with what it said`() async throws {
-            // A regular file stands where the coordinator's state belongs.
+            // A regular file has the name of the coordinator's state directory.
             try model.directory.write([], to: "taken")
             var command = job
             command[command.count - 1] = model.directory.appending("taken")

@@ -3,7 +3,9 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Tensors that no merge can sum: refused where a model would lose weights, else copied and listed as copied.
+    /// Tensors that no merge can sum.
+    ///
+    /// The job is refused if a model would lose weights; otherwise they are copied and listed.
     @Suite struct UnsummableTensorTests {
         private let model: SmallModel
 

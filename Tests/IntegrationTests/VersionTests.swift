@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension SerialIntegrationTests {
-    /// Programs of different versions of the protocol tell each other so.
+    /// Programs with different versions of the protocol report this to each other.
     @Suite struct VersionTests {
         /// An envelope of version 9 without a body: field 1, a varint.
         private static let otherVersion: [UInt8] = [0x08, 9]
@@ -27,7 +27,7 @@ extension SerialIntegrationTests {
                 var random = SplitMix64(seed: 3)
                 for length in 0..<64 {
                     let wasSent = peer.offer((0..<length).map { _ in UInt8(truncatingIfNeeded: random.next()) })
-                    // The third makes the coordinator hang up, maybe while the rest is on its way.
+                    // The third message makes the coordinator hang up, perhaps before the rest arrives.
                     try #require(wasSent || length >= 3)
                 }
                 #expect(try await cluster.workerStatuses().isEmpty)

@@ -7,7 +7,7 @@ import Scheduling
 import TestSupport
 import Testing
 
-/// What a journal makes of a file that is not what was left there, and what it says.
+/// How a journal handles a damaged file, and what it reports.
 struct DamagedJournalTests {
     private let directory: TemporaryDirectory
     private var path: String { directory.appending("journal.sqlite") }
@@ -29,7 +29,7 @@ struct DamagedJournalTests {
             UnitTiming(elapsedSeconds: 1, kernelSeconds: 1), nil)
     }
 
-    /// A journal as a killed coordinator leaves it: the files of one that is open, copied.
+    /// A journal as a killed coordinator leaves it: a copy of the files of an open journal.
     ///
     /// - Returns: The records.
     private func leaveBehind(units: Int = 20, isCheckpointed: Bool = false) async throws -> [JournalRecord] {
@@ -58,7 +58,7 @@ struct DamagedJournalTests {
         let records = try await journal.records().map(\.record)
         let findings = journal.findings
         try await journal.close()
-        // Whatever was mended is whole from then on.
+        // After the repair the journal is intact.
         let again = try JobJournal(path: path)
         #expect(again.findings == [])
         #expect(try await again.records().map(\.record) == records)

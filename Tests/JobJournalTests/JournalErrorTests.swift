@@ -3,7 +3,7 @@ import JobJournal
 import TestSupport
 import Testing
 
-/// What a person reads when the journal cannot be opened.
+/// The message when the journal cannot be opened.
 struct JournalErrorTests {
     @Test(arguments: ["a directory", "no room for a file beside it"])
     func `an error of the database is told in words, without codes and statements`(kind: String) throws {

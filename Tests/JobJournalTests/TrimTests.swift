@@ -5,7 +5,7 @@ import Scheduling
 import TestSupport
 import Testing
 
-/// What a journal forgets.
+/// Which records a journal forgets.
 struct TrimTests {
     private let directory: TemporaryDirectory
     private let journal: JobJournal

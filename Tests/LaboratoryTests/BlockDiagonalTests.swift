@@ -7,7 +7,7 @@ import Testing
 struct BlockDiagonalTests {
     private let penalty: CurvaturePenalty
 
-    /// Factors without a single zero.
+    /// Makes factors without a single zero.
     init() throws {
         let layout = try TinyModel().base.layout
         var random = SplitMix64(seed: 5)
@@ -20,7 +20,7 @@ struct BlockDiagonalTests {
             }, vectors: layout.vectors.map { .init(entry: $0, weight: 0.25, block: values($0.count)) })
     }
 
-    /// The matrix with the blocks between these bounds, all else 0.
+    /// The matrix with the blocks between these bounds; all other elements are 0.
     private func keeping(_ bounds: [Int], of matrix: [Float]) -> [Float] {
         var kept = [Float](repeating: 0, count: matrix.count)
         let side = bounds.last ?? 0
@@ -35,7 +35,7 @@ struct BlockDiagonalTests {
     @Test func `blocks stay, and what is between them is 0`() {
         let found = penalty.blockDiagonal(4)
         for (term, whole) in zip(found.layers, penalty.layers) {
-            // Sides of 9 and 17, with the bias, are not divided: their last blocks are smaller.
+            // The blocks do not divide the sides 9 and 17, which include the bias, so the last blocks are smaller.
             let bounds = [
                 6: [0, 2, 4, 6], 8: [0, 2, 4, 6, 8], 9: [0, 3, 6, 9], 16: [0, 4, 8, 12, 16], 17: [0, 5, 10, 15, 17],
                 24: [0, 6, 12, 18, 24],

@@ -56,7 +56,7 @@ struct CaptureRecorderTests {
     }
 
     @Test func `rows are those of a pass at the base with the sample's probe`() async throws {
-        // 17 samples are two shards; the last one stands alone in the second.
+        // 17 samples are two shards. The last sample is alone in the second.
         let samples = [30, 2] + Array(3..<18)
         let capture = try await capture("c", samples, CaptureSettings(probes: .sampled(2), seed: 4))
         for (place, sample) in [(0, 30), (1, 2), (16, 17)] {
@@ -187,7 +187,7 @@ struct CaptureRecorderTests {
             settings: CaptureSettings(probes: .sampled(4096)))
         let (tokens, path) = (tokens, model.path("c"))
         let task = Task { () -> String in
-            // Cancelled before it begins or in its middle; 4096 probes would take long.
+            // Cancelled before the start or in the middle; 4096 probes would take long.
             await message { () async throws(LaboratoryError) in
                 try await recorder.write("a", tokens: tokens, samples: Array(0..<40), to: path)
             }
@@ -213,7 +213,7 @@ private struct Capture {
         return values
     }
 
-    /// The rows of one sample, by its place.
+    /// The rows of one sample, by its position.
     func rows(_ name: String, at place: Int, of rowsPerSample: Int) throws -> [Float] {
         let width = try #require(file.header[name]).shape[1] * rowsPerSample
         return Array(try values(name)[place * width..<(place + 1) * width])

@@ -13,7 +13,7 @@ struct CurvaturePenaltyReadingTests {
 
     init() throws { model = try TinyModel() }
 
-    /// All matrices that a regularizer of the model holds.
+    /// All matrices of a regularizer of the model.
     private var entries: [CurvatureWriter.Entry] {
         model.base.layout.layers.flatMap { layer in
             let side = layer.inputWidth + (layer.biasOffset == nil ? 0 : 1)
@@ -24,13 +24,14 @@ struct CurvaturePenaltyReadingTests {
         } + model.base.layout.vectors.map { .init(.init(owner: $0.name, side: .full), dimension: $0.count) }
     }
 
-    /// An element of the matrix at a place, positive definite by its diagonal.
+    /// An element of a numbered matrix, which is positive definite by its diagonal.
     private func element(_ place: Int, row: Int, column: Int) -> Float {
         Float(place + 1) * (Float(row * (row + 1) / 2 + column) + (row == column ? 1e6 : 0))
     }
 
-    /// Writes a regularizer whose matrices hold, packed, 0, 1, 2, … times a number of their place, and more on the
-    /// diagonal.
+    /// Writes a regularizer.
+    ///
+    /// Its packed matrices hold 0, 1, 2, … times a number for each matrix, and more on the diagonal.
     private func write(
         _ entries: [CurvatureWriter.Entry], form: String = "accumulated", lambda: [String: Double] = [:],
         base: BlobDigest? = nil, tasks: [String] = ["a", "b"], hasBase: Bool = true, scale: Float = 1
@@ -54,7 +55,7 @@ struct CurvaturePenaltyReadingTests {
         return model.path("regularizer.safetensors")
     }
 
-    /// The square of the matrix at a place.
+    /// A numbered matrix as a square.
     private func square(_ place: Int, _ dimension: Int) -> [Float] {
         (0..<dimension * dimension).map { index in
             let (row, column) = index.quotientAndRemainder(dividingBy: dimension)

@@ -10,7 +10,7 @@ struct CurvaturePenaltyTests {
     private let penalty: CurvaturePenalty
     private let vector: [Float]
 
-    /// Two terms for each layer, as equation 7 has them, and two blocks for each vector.
+    /// Makes two terms for each layer, as in equation 7, and two blocks for each vector.
     init() throws {
         layout = try TinyModel().base.layout
         var random = SplitMix64(seed: 3)
@@ -88,8 +88,8 @@ struct CurvaturePenaltyTests {
         var gradient = [Float](repeating: 5, count: layout.count)
         var scratch = PenaltyScratch()
         _ = penalty.addGradient(at: vector, scale: 0.5, to: &gradient, scratch: &scratch)
-        // The penalty is quadratic, so that a central difference is exact up to rounding. Every 29th parameter meets
-        // each layer's weight and bias and each vector.
+        // The penalty is quadratic, so a central difference is exact up to rounding. Every 29th parameter includes some
+        // of each layer's weight and bias and of each vector.
         let places = Array(stride(from: 0, to: layout.count, by: 29)) + layout.entries.map(\.offset)
         let expected = places.map { place in
             var (up, down) = (vector.map(Double.init), vector.map(Double.init))

@@ -11,7 +11,7 @@ struct DaemonProgramTests {
 
     init() throws { directory = try TemporaryDirectory() }
 
-    /// A program that does what a shell script says, in place of kfacctl.
+    /// A program that runs a shell script in place of kfacctl.
     private func program(_ script: String) throws -> DaemonProgram {
         let path = try directory.write(Array("#!/bin/sh\n\(script)\n".utf8), to: "program")
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
@@ -71,7 +71,7 @@ struct DaemonProgramTests {
         let task = Task { await message { () async throws(LaboratoryError) in try await program.run(job) } }
         // Whether it began or not, it must not outlive the test.
         defer { task.cancel() }
-        // Ends with the suite's time limit, which cancels the sleep.
+        // The suite's time limit cancels the sleep and so ends the loop.
         while !FileManager.default.fileExists(atPath: began) { try await Task.sleep(for: .milliseconds(5)) }
         task.cancel()
         #expect(await task.value == "interrupted.")

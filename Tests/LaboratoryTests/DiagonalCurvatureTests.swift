@@ -8,7 +8,7 @@ import Testing
 struct DiagonalCurvatureTests {
     private let model: TinyModel
     private let tokens: [Float]
-    /// More than one shard, not in order.
+    /// More than one shard, in reverse order.
     private let samples = Array((0..<20).reversed())
 
     init() throws {

@@ -11,7 +11,7 @@ struct EvaluationTests {
     private let vectors: [[Float]]
     private let evaluation: Evaluation
 
-    /// Two tasks, of more and fewer images than a shard, and two vectors that turn some classes.
+    /// Makes two tasks, with more and fewer images than a shard, and two vectors that change some predicted classes.
     init() async throws {
         BLASEnvironment.setThreadCount(1)
         let model = try TinyModel()
@@ -32,7 +32,7 @@ struct EvaluationTests {
         ModelOutputs(model.base, tokens: tasks[task].tokens, count: tasks[task].images.count)
     }
 
-    /// The class of each sample by hand.
+    /// The class of each sample, computed by hand.
     private func classes(_ task: Int, _ outputs: [[Double]]) -> [Int] {
         outputs.map { output in
             let logits = tasks[task].logits(of: output)
@@ -116,7 +116,7 @@ struct EvaluationTests {
     }
 
     @Test func `localisation of a response written by hand`() {
-        // 20 images of 6 features: a norm of 3² + 4² in one image, and nothing in the other task.
+        // 20 images of 6 features. One image has the norm 3² + 4², and the other task has 0.
         var tangents = [[Float](repeating: 0, count: 120), [Float](repeating: 0, count: 66)]
         tangents[0][7] = 3
         tangents[0][8] = -4
@@ -132,7 +132,7 @@ struct EvaluationTests {
             ? evaluation.disentanglementError(second, first) : evaluation.disentanglementError(first, second)
     }
 
-    /// The share of a task's images whose class the other vector turns.
+    /// The share of a task's images whose class the other vector changes.
     private func disagreement(_ task: Int, own: Float, other: Float) -> Double {
         let alone = classes(task, outputs(task).outputs(of: scaled(vectors[task], own), .linear))
         let sum = zip(vectors[task], vectors[1 - task]).map { own * $0 + other * $1 }

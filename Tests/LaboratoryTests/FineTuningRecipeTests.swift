@@ -10,7 +10,7 @@ struct FineTuningRecipeTests {
 
     @Test func `the learning rate is half a cosine over all steps, times a linear rise`() {
         let found = rates(FineTuningRecipe(stepCount: 6, learningRate: 8, warmUpShare: 0.5))
-        // 4 (1 + cos(k π / 6)) for k = 0 ... 5; of the first three a third, two thirds, all.
+        // 4 (1 + cos(k π / 6)) for k = 0 ... 5. The first three are multiplied by a third, two thirds and one.
         let root3 = 3.0.squareRoot()
         let rise = [8 / 3.0, 4 * (1 + root3 / 2) * 2 / 3, 4 * 1.5]
         expectClose(found, rise + [4, 2, 4 * (1 - root3 / 2)], relative: 1e-12)

@@ -25,7 +25,7 @@ struct FineTuningTests {
             penaltyInterval: interval)
     }
 
-    /// All penalties, of values that matter beside the loss at β = 1.
+    /// All penalties, with values that are large enough to matter beside the loss at β = 1.
     private var penalties: [TrainingPenalty] {
         let others = TinyTask(model, samples: 50, seed: 23)
         return [
@@ -37,7 +37,7 @@ struct FineTuningTests {
 
     @Test(arguments: FineTuningRecipe.Regime.allCases)
     func `a result is the same to the bit for any number of threads`(regime: FineTuningRecipe.Regime) async throws {
-        // Batches of 40 samples are shards of 16, 16 and 8.
+        // Batches of 40 samples are split into shards of 16, 16 and 8.
         for penalty in penalties {
             let training = task.training(recipe(regime, beta: 1), penalty: penalty)
             let one = try await training.run(on: team())
@@ -145,7 +145,7 @@ struct FineTuningTests {
     }
 
     @Test func `a vector that is no number after the last step is no result`() async throws {
-        // 1e39 is beyond fp32, and there is no further step whose loss would tell.
+        // 1e39 is beyond fp32, and no further step's loss would show it.
         let found = await failure(of: recipe(steps: 1, rate: 1e39))
         #expect(
             "\(try #require(found))"

@@ -2,7 +2,7 @@ import Laboratory
 import SystemPackage
 import Testing
 
-/// The cases that no other test meets.
+/// The error cases that no other test covers.
 struct LaboratoryErrorTests {
     @Test func `a loss that is no number names step, learning rate and, where there is one, β`() {
         let plain = LaboratoryError.diverged(task: "a", step: 3, stepCount: 200, learningRate: 0.5, beta: 0)

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What a callback was given, in order, from any thread.
+/// The values given to a callback, in order, from any thread.
 final class Recorder<Value: Sendable>: Sendable {
     private let state = Mutex<[Value]>([])
 

@@ -11,7 +11,7 @@ struct SeededRandomTests {
         #expect(numbers(100, seed: 3, purpose: "batches") == numbers(100, seed: 3, purpose: "batches"))
     }
 
-    // Truth: the recurrence computed by hand with arbitrary-precision integers.
+    // The expected numbers were computed by hand from the recurrence, with arbitrary-precision integers.
     @Test func `the numbers are those of SplitMix64 from the hashed purpose`() {
         // FNV-1a of the empty text is its offset basis, and seed 0 changes nothing.
         #expect(numbers(3, seed: 0, purpose: "") == Self.fromOffsetBasis)

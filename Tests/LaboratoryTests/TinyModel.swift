@@ -29,7 +29,7 @@ struct TinyModel {
         return base.embedding.tokens(of: (0..<samples * 28 * 28).map { _ in UInt8(truncatingIfNeeded: random.next()) })
     }
 
-    /// A tensor as the test's files hold it.
+    /// A tensor of the test's files.
     struct Tensor {
         var name: String
         var shape: [Int]
@@ -59,7 +59,7 @@ struct TinyModel {
     }
 }
 
-/// The message of what a body throws; empty if it throws nothing.
+/// The message of the error that a body throws; empty without an error.
 func message<Failure: Error>(of body: () throws(Failure) -> Void) -> String {
     do throws(Failure) {
         try body()
@@ -67,7 +67,7 @@ func message<Failure: Error>(of body: () throws(Failure) -> Void) -> String {
     } catch { return "\(error)" }
 }
 
-/// The message of what an asynchronous body throws; empty if it throws nothing.
+/// The message of the error that an asynchronous body throws; empty without an error.
 func message<Failure: Error>(of body: () async throws(Failure) -> Void) async -> String {
     do throws(Failure) {
         try await body()

@@ -4,13 +4,13 @@ import TestSupport
 
 @testable import Laboratory
 
-/// A task of three classes that a model can learn: the images of a class are bright in one of their quarters.
+/// A task of three classes that a model can learn: the images of a class have one bright quarter.
 struct TinyTask {
     let base: BaseModel
     let head: ClassHead
     let images: ImageSet
 
-    /// A task of so many images; classes take turns.
+    /// Makes a task with this number of images; classes alternate.
     init(_ model: TinyModel, samples: Int, seed: UInt64 = 11) {
         var random = SplitMix64(seed: seed)
         base = model.base
@@ -37,7 +37,7 @@ struct TinyTask {
             penalty: penalty, seed: seed)
     }
 
-    /// The mean cross-entropy at τ, written out in fp64 from the features of one sample after the other.
+    /// The mean cross-entropy at τ, computed in fp64 from the features of one sample at a time.
     func loss(at vector: [Float], _ regime: FineTuningRecipe.Regime) -> Double {
         let features = ModelOutputs(base, tokens: tokens, count: images.count).outputs(of: vector, regime)
         let losses = zip(features, images.labels).map { feature, label in
@@ -55,7 +55,7 @@ struct TinyTask {
     }
 }
 
-/// What a model gives for some samples, each in a pass of its own: no batches, shards or threads.
+/// The results of a model for some samples, each in a pass of its own: without batches, shards or threads.
 struct ModelOutputs {
     private let base: BaseModel
     private let tokens: [Float]
@@ -103,7 +103,7 @@ struct ModelOutputs {
 }
 
 extension CurvaturePenalty {
-    /// ‖τ‖²: every factor and block the identity, in terms whose weights add up to 1.
+    /// ‖τ‖²: every factor and block is the identity, and the terms' weights add up to 1.
     static func squaredNorm(_ layout: ParameterLayout, termCount: Int = 1) -> CurvaturePenalty {
         func square(_ side: Int) -> [Float] { (0..<side * side).map { $0 % (side + 1) == 0 ? 1 : 0 } }
         let weight = 1 / Float(termCount)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Laboratory
 
-/// Steps against the written-out objective: its gradient by finite differences, then Adam by hand.
+/// Checks steps against the objective: its gradient by finite differences, and then Adam by hand.
 struct TrainingStepTests {
     private let model: TinyModel
     private let task: TinyTask
@@ -35,7 +35,7 @@ struct TrainingStepTests {
                 penaltyInterval: interval), penalty: penalty)
     }
 
-    /// Takes all steps and expects of each that it is Adam's with the gradient of the objective of that step.
+    /// Takes all steps, and expects that each is Adam's step with the gradient of the step's objective.
     private func expectSteps(
         _ training: FineTuning, sourceLocation: SourceLocation = #_sourceLocation,
         objective: (_ step: Int, _ vector: [Float]) -> Double
@@ -59,7 +59,7 @@ struct TrainingStepTests {
             for (index, gradient) in gradients.enumerated() {
                 mean[index] = 0.9 * mean[index] + 0.1 * gradient
                 square[index] = 0.999 * square[index] + 0.001 * gradient * gradient
-                // Of a gradient near 0 a finite difference has no correct digit, and Adam looks at its sign.
+                // Near 0 a finite difference of the gradient has no correct digit, and Adam uses its sign.
                 guard square[index] / (1 - pow(0.999, Double(number + 1))) > 1e-4 * scale * scale else { continue }
                 let move =
                     mean[index] / (1 - pow(0.9, Double(number + 1)))

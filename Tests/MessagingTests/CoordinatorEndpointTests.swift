@@ -44,7 +44,7 @@ import ZeroMQ
             #expect(try await bad.receive().frames.count == 1)
         }
         #expect(news == 1)
-        // From here on it may say what it wants: nobody reads it, nobody answers.
+        // From here on nobody reads or answers the peer's messages.
         for number in 0..<100 { try await bad.send(try Message(.request(UInt64(number), .jobs))) }
         try await good.send(try Message(.request(7, .workers)))
         guard case .message(.request(let number, .workers), _, _) = await endpoint.next() else {

@@ -8,7 +8,7 @@ import ZeroMQ
 
 @testable import Messaging
 
-/// What arrives at the coordinator's port from those who do not keep to the protocol.
+/// Bytes at the coordinator's port from peers that do not keep to the protocol.
 @Suite(.timeLimit(.minutes(2))) struct HostilePeerTests {
     private let context: Context
     private let endpoint: CoordinatorEndpoint
@@ -20,7 +20,7 @@ import ZeroMQ
         port = try #require(endpoint.endpoint.port)
     }
 
-    /// Expects that a well-behaved client is answered, whatever else goes on.
+    /// Expects that a well-behaved client is still answered.
     private func expectService(_ number: UInt64 = 1) async throws {
         let client = try await MessageChannel.connect(endpoint.endpoint, context: context)
         try await client.send(try Message(.request(number, .jobs)))
@@ -35,7 +35,8 @@ import ZeroMQ
 
     @Test func `bytes that are no greeting cost their sender the connection`() async throws {
         var random = SplitMix64(seed: 1)
-        // What begins like an old version's greeting is waited for until the limit of a handshake: all at once.
+        // The beginning of an old version's greeting is waited for until the handshake's time limit, for all peers at
+        // once.
         let peers = try [1, 10, 64, 1000].map { length in
             let peer = try RawConnection(to: port)
             try peer.send((0..<length).map { _ in UInt8.random(in: 1...0xfe, using: &random) } + RawConnection.greeting)
@@ -106,14 +107,14 @@ import ZeroMQ
             Issue.record("the request was not taken in")
             return
         }
-        // Shared bytes, so that the test itself holds one megabyte only.
+        // The bytes are shared, so that the test itself holds only one megabyte.
         let chunk = Frame([UInt8](repeating: 7, count: 1 << 20))
         for _ in 0..<4096 { await endpoint.send(.reply(1, .outputChunk(offset: 0)), payload: chunk, to: identity) }
         try await expectService(2)
         let statistics = endpoint.statistics
         #expect(statistics.outboundMessages == 0)
         #expect(statistics.heldBytes <= CoordinatorEndpoint.limits.heldBytesPerPeer)
-        // What is neither held nor dropped is in the kernel's buffers, of tens of megabytes at most.
+        // Messages that are neither held nor dropped are in the kernel's buffers, at most tens of megabytes.
         #expect(statistics.droppedMessages >= 4096 - 256 - 64)
         withExtendedLifetime(peer) {}
         await endpoint.close()
@@ -168,7 +169,7 @@ import ZeroMQ
             onFlood: { _, byteCount in sink.yield(byteCount) })
         let guardian = Task { try await endpoint.guardConnections() }
         let peer = try RawConnection(dealerTo: try #require(endpoint.endpoint.port))
-        // Frames of a hundred bytes of which each says that another follows.
+        // Frames of a hundred bytes, each marked as followed by another.
         let frames = [UInt8](repeating: 0, count: 1000).flatMap { _ in [1, 100] + [UInt8](repeating: 7, count: 100) }
         let flood = Task {
             while !Task.isCancelled {
@@ -233,7 +234,7 @@ import ZeroMQ
         #expect(try #require(await renewals.first { _ in true }) > 4 << 20)
         #expect(await holder.isClosedByOther)
         #expect(endpoint.statistics.renewals == 1)
-        // Who was connected connects again, and who comes from the same address is heard.
+        // Connected peers connect again, and peers from the same address are heard.
         try await honest.send(try Message(.request(1, .jobs)))
         guard case .message(.request(1, .jobs), _, _)? = await endpoint.next() else {
             Issue.record("who was connected is not heard any more")
@@ -280,14 +281,14 @@ import ZeroMQ
     init() async throws {
         context = try Context()
         var options = CoordinatorEndpoint.options
-        // Each probe of a connection that is in a bad state would be the end.
+        // A probe on a connection in a bad state would end the process.
         options.heartbeatInterval = .milliseconds(20)
         router = try await MessageChannel.bind(
             try Endpoint("tcp://127.0.0.1:0"), context: context, options: options, limits: CoordinatorEndpoint.limits)
         port = try #require(router.endpoint.port)
     }
 
-    /// Expects that connections end as such, and that a dealer is heard after that.
+    /// Expects that the connections end, and that a dealer is heard afterwards.
     private func expectService(afterTheEndOf count: Int) async throws {
         var ended = 0
         for await event in router.events {
@@ -307,7 +308,7 @@ import ZeroMQ
         do {
             let peer = try RawConnection(dealerTo: port)
             for _ in 0..<300 { try peer.send(Self.message) }
-            // By now libzmq has read them, or does not read any more.
+            // By now libzmq has read the messages, or has stopped reading.
             while router.statistics.receivedMessages < 64 { try await Task.sleep(for: .milliseconds(5)) }
             peer.resetWhenClosed()
         }
@@ -317,7 +318,7 @@ import ZeroMQ
     @Test func `a probe among the messages of a peer that is reset ends nothing but its connection`() async throws {
         do {
             let peer = try RawConnection(dealerTo: port)
-            // Wherever libzmq stops to read, a probe comes next.
+            // Wherever libzmq stops reading, a probe follows.
             try peer.send([[UInt8]](repeating: Self.message + RawConnection.ping, count: 400).flatMap { $0 })
             while router.statistics.receivedMessages < 64 { try await Task.sleep(for: .milliseconds(5)) }
             peer.resetWhenClosed()
@@ -334,7 +335,7 @@ import ZeroMQ
         try new?.send(Self.message)
         if name.isEmpty { #expect(try await router.receive().routingIdentity != identity) }
         try old?.send(Self.message)
-        // Only the first is heard under the name: nobody takes it over.
+        // Only the first peer is heard under the name, and no other can take it over.
         #expect(try await router.receive().routingIdentity == identity)
         old = nil
         new = nil

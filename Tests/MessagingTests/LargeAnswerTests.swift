@@ -6,7 +6,7 @@ import ZeroMQ
 
 @testable import Messaging
 
-/// Answers that no message holds, and answers that never come.
+/// Answers that are too large for a message, and answers that never come.
 @Suite(.timeLimit(.minutes(2))) struct LargeAnswerTests {
     private let context: Context
 
@@ -50,7 +50,7 @@ import ZeroMQ
 
     @Test(arguments: [false, true])
     func `no question waits longer than it may, whatever the other side does`(accepts: Bool) async throws {
-        // One listens and says nothing at all, the other shakes hands and never answers.
+        // One listener sends nothing at all. The other completes the handshake and never answers.
         let router = try await MessageChannel.bind(try Endpoint("tcp://127.0.0.1:0"), context: context)
         let silent = try SilentListener()
         let address = accepts ? router.endpoint : try Endpoint("tcp://127.0.0.1:\(silent.port)")

@@ -8,7 +8,7 @@ import ZeroMQ
 
 @testable import Messaging
 
-/// Which key may say what.
+/// Which key may send which message.
 @Suite struct PeerAccessTests {
     private let directory: TemporaryDirectory
     private let users: [String: String]

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// A TCP connection of the test's own.
+/// A TCP connection that the test controls.
 final class RawConnection: Sendable {
     /// A greeting of ZMTP 3.0 with the mechanism NULL.
     ///
@@ -12,11 +12,10 @@ final class RawConnection: Sendable {
 
     private let descriptor: Int32
 
-    /// Asks for a sign of life, as ZMTP 3.1 does.
+    /// A ZMTP 3.1 probe that asks for an answer.
     static let ping: [UInt8] = [4, 7, 4] + Array("PING".utf8) + [0, 0]
 
-    /// Connects and shakes hands as a dealer, with a name of its own if it has one; nothing may be said before both
-    /// sides have.
+    /// Connects as a dealer and completes the handshake, with a name if given; messages may follow only then.
     convenience init(dealerTo port: UInt16, named name: String = "") throws {
         try self.init(to: port)
         try send(Self.greeting)
@@ -28,7 +27,7 @@ final class RawConnection: Sendable {
         try skip(Int(skip(1)[0]))
     }
 
-    /// A message of one frame, in pieces of 64 KiB and a last one.
+    /// A message of one frame, in pieces of 64 KiB and a last piece.
     static func message(byteCount: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         for start in stride(from: 0, to: byteCount, by: 64 << 10) {
@@ -56,13 +55,13 @@ final class RawConnection: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Has the connection end by a reset, not in peace.
+    /// Makes the connection end by a reset instead of an orderly close.
     func resetWhenClosed() {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
     }
 
-    /// Sends bytes; that the other side has closed meanwhile is no failure.
+    /// Sends bytes; it is no failure if the other side has closed meanwhile.
     func send(_ bytes: [UInt8]) throws {
         let sent = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
         try #require(sent == bytes.count || errno == EPIPE || errno == ECONNRESET)
@@ -80,9 +79,9 @@ final class RawConnection: Sendable {
         return bytes
     }
 
-    /// Reads until the other side has closed; false when it has not within twenty seconds.
+    /// Reads until the other side has closed; returns false after twenty seconds.
     ///
-    /// On a thread of its own, since it blocks, and tests share few.
+    /// The wait runs on a thread of its own, because it blocks and tests share few threads.
     var isClosedByOther: Bool {
         get async {
             let (descriptor, done) = (descriptor, AsyncStream<Bool>.makeStream())

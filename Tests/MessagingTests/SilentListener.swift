@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-/// A port of this machine at which connections are taken, and nothing is ever said.
+/// A port of this machine that accepts connections and never sends anything.
 final class SilentListener: Sendable {
     private let descriptor: Int32
     let port: UInt16

@@ -8,7 +8,7 @@ import ZeroMQ
 
 @testable import Messaging
 
-/// Peers that have proved no key, at a coordinator that asks for one: they cost little, and keep nobody out.
+/// Peers without a proved key at a coordinator that asks for one; they cost little, and keep nobody out.
 @Suite(.timeLimit(.minutes(2))) struct UnprovenPeerTests {
     private let context: Context
     private let directory: TemporaryDirectory
@@ -27,7 +27,7 @@ import ZeroMQ
         try directory.write(Array("public \(known.publicKey)\nrole reader\n".utf8), to: "known.public")
     }
 
-    /// Runs with an endpoint that lets the known key in.
+    /// Runs a body with an endpoint that accepts the known key.
     private func withEndpoint(
         limits: ChannelLimits = CoordinatorEndpoint.limits,
         onUnheard: @escaping @Sendable (UnheardConnectionsReport) -> Void = { _ in },
@@ -74,10 +74,10 @@ import ZeroMQ
             }
             try await expectService(endpoint)
             let report = try #require(await reports.first { _ in true })
-            // Some are over before they can be looked at.
+            // Some connections end before they can be inspected.
             #expect(report.hosts.keys.allSatisfy { ["127.0.0.1", "an address that was gone at once"].contains($0) })
             #expect(report.count > 0)
-            // libzmq ends each at its frame's header; on a busy machine the bound of bytes may be faster.
+            // libzmq ends each connection at its frame's header. On a busy machine the bound of bytes may act first.
             while Self.endedBySize(endpoint) < 20 { try await Task.sleep(for: .milliseconds(10)) }
             #expect(endpoint.recentUnheardConnections > 0)
         }
@@ -145,7 +145,7 @@ import ZeroMQ
             var hasShakenHands = false
             for await event in dealer.events {
                 if case .handshakeSucceeded = event { hasShakenHands = true }
-                // Not what a busy machine loses before.
+                // This skips connections that a busy machine loses before the handshake.
                 if case .disconnected = event, hasShakenHands { break }
             }
             #expect(hasShakenHands)
@@ -172,7 +172,7 @@ import ZeroMQ
     }
 }
 
-/// What is told of connections that ended unheard.
+/// The reports of connections that ended before a message.
 struct UnheardNewsTests {
     @Test func `the first is told at once, and then all of a minute together`() async {
         let (reports, sink) = AsyncStream.makeStream(of: UnheardConnectionsReport.self)

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// The judge of metrics finds what it is there to find.
+/// The checker of metrics finds the faults that it is made for.
 @Suite struct ExpositionLintTests {
     @Test(arguments: [
         ("# HELP a_total A.\n# TYPE a_total counter\na_total 1\n", nil),

@@ -3,9 +3,9 @@ import ReferenceModel
 import TestSupport
 import Testing
 
-/// What a batch is for each of its samples, and what the rows that a capture keeps add up to.
+/// A batch gives each sample the same result as alone, and the rows of a capture add up to the gradient.
 struct BatchTests {
-    /// Agreement to rounding: BLAS sums a batch of another size in another order.
+    /// The allowed rounding difference: BLAS sums a batch of another size in another order.
     private static let rounding = 2e-6
 
     private struct Results {
@@ -14,7 +14,7 @@ struct BatchTests {
         let gradient: [Float]
         let pass: TransformerPass
 
-        /// All that a pass gives for the samples that it holds.
+        /// All results of a pass for its samples.
         init(_ pass: TransformerPass, _ model: RandomModel, _ direction: [Float], _ cotangent: [Float]) {
             var pass = pass
             let count = model.featureCount(pass)

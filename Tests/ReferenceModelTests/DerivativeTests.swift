@@ -3,13 +3,14 @@ import ReferenceModel
 import TestSupport
 import Testing
 
-/// The tangent against differences of the features, and the cotangent against the tangent, one parameter at a time: a
-/// wrong derivative of one of them cannot hide behind the others.
+/// Checks the tangent against differences of the features, and the cotangent against the tangent.
+///
+/// Each parameter is checked alone, so that a wrong derivative cannot hide behind the others.
 struct DerivativeTests {
     /// Difference quotients (f(θ + h v) − f(θ − h v)) / 2h, extrapolated from pairs of neighbours among the steps
     /// h = 0.05, 0.1 … 0.8; v is 0 outside of the range.
     ///
-    /// Small steps suffer from the features' rounding, large ones from the truncated series; which weighs more
+    /// Small steps suffer from the features' rounding, large ones from the truncated series. Which error is larger
     /// depends on the parameter.
     private func differences(
         _ model: RandomModel, _ pass: inout TransformerPass, along direction: [Float], in range: Range<Int>
@@ -45,7 +46,7 @@ struct DerivativeTests {
         }
     }
 
-    /// A key's bias adds the same to all scores of a query, and the softmax does not see it.
+    /// A key's bias adds the same to all scores of a query, and the softmax ignores it.
     @Test(arguments: ModelShape.all) func `the features do not depend on the keys' biases`(shape: ModelShape) throws {
         var model = try RandomModel(shape, seed: 72)
         var pass = model.pass(0..<3)
@@ -72,7 +73,7 @@ struct DerivativeTests {
             pass.tangent(model.parameters, along: direction)
             let forward = dot(pass.featureTangents, cotangent)
             let backward = dot(direction[group.range], gradient[group.range])
-            // A key's bias has no derivative but its rounding: what a direction of its size could do bounds it.
+            // The derivative by a key's bias is only rounding. The bound is the effect of any direction of its size.
             let size = max(norm(pass.featureTangents), 0.01 * norm(direction[group.range])) * norm(cotangent)
             let distance = (forward - backward).magnitude / size
             #expect(distance < 1e-6, "\(group.name): \(forward) and \(backward)")

@@ -48,7 +48,8 @@ struct PatchEmbeddingTests {
                 }
             }
         }
-        // Up to 784 products below 2.3 whose partial sums, about 30, are each rounded at 6e-8, in an order of BLAS.
+        // Up to 784 products below 2.3 are summed. Their partial sums, about 30, are each rounded at 6e-8, in BLAS's
+        // order.
         expectClose(found, expected, absolute: 6e-5)
     }
 

@@ -14,13 +14,13 @@ struct ModelShape: CustomTestStringConvertible, Sendable {
 
     var testDescription: String { "\(width) wide, \(depth) blocks, patches of \(patchSide)" }
 
-    /// The small example's.
+    /// The shape of the small example.
     static let small = ModelShape(
         width: 24, depth: 2, headCount: 2, hiddenRatio: 2, patchSide: 14, featureWidth: 24)
-    /// The laboratory's.
+    /// The shape of the laboratory.
     static let large = ModelShape(
         width: 64, depth: 3, headCount: 4, hiddenRatio: 4, patchSide: 7, featureWidth: 64)
-    /// No size is a multiple of eight, and features are not as wide as the model.
+    /// No size is a multiple of eight, and features are narrower than the model.
     static let odd = ModelShape(
         width: 15, depth: 1, headCount: 3, hiddenRatio: 3, patchSide: 28, featureWidth: 7)
     static let all = [small, large, odd]
@@ -35,7 +35,7 @@ struct ModelShape: CustomTestStringConvertible, Sendable {
     }
 }
 
-/// A model with random parameters, with samples for it.
+/// A model with random parameters, and samples for it.
 ///
 /// Weights have the variance 1 / d_in, so attention is not uniform and no unit saturates.
 struct RandomModel {
@@ -61,7 +61,7 @@ struct RandomModel {
     /// Numbers in −1 ..< 1.
     mutating func numbers(_ count: Int) -> [Float] { random.values(count).map { Float($0) } }
 
-    /// A direction that is not 0 in these parameters only, in proportion to their size.
+    /// A direction that is 0 outside these parameters, in proportion to their size.
     mutating func direction(in range: Range<Int>) -> [Float] {
         var direction = [Float](repeating: 0, count: layout.count)
         let size = norm(parameters[range]) / Double(range.count).squareRoot()
@@ -88,14 +88,14 @@ struct RandomModel {
     func featureCount(_ pass: TransformerPass) -> Int { pass.sampleCount * layout.shape.featureWidth }
 }
 
-/// Parameters whose derivative is looked at on its own.
+/// Parameters whose derivative is checked alone.
 struct ParameterGroup {
     let name: String
     let range: Range<Int>
 }
 
 extension ParameterLayout {
-    /// Every parameter; queries, keys and values apart.
+    /// Every parameter; queries, keys and values are separate.
     var groups: [ParameterGroup] {
         entries.flatMap { entry -> [ParameterGroup] in
             guard entry.name.contains(".qkv.") else { return [ParameterGroup(name: entry.name, range: entry.range)] }

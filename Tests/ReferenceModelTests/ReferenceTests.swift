@@ -5,8 +5,9 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// The small example's base against float64 references of PyTorch (Fixtures/make_references.py); the distance is
-/// ‖found − reference‖ / ‖reference‖.
+/// Checks the small example's base against float64 references of PyTorch (Fixtures/make_references.py).
+///
+/// The distance is ‖found − reference‖ / ‖reference‖.
 struct ReferenceTests {
     private static let valueLimit = 1e-6
     private static let derivativeLimit = 4e-6

@@ -5,7 +5,7 @@ import SystemPackage
 import Testing
 
 extension FilePath {
-    /// A file of the repository.
+    /// The path of a file of the repository.
     static func repository(_ path: String) -> FilePath {
         FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent().pushing(
             FilePath(path))

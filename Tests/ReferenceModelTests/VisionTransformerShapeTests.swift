@@ -12,7 +12,7 @@ struct VisionTransformerShapeTests {
         #expect(shape.headWidth == 16)
     }
 
-    /// The sentence for a shape that differs from a possible one in some sizes.
+    /// The error message for a shape with some impossible sizes.
     private func message(
         width: Int = 24, depth: Int = 2, headCount: Int = 2, hiddenRatio: Int = 2, patchSide: Int = 14,
         featureWidth: Int = 24

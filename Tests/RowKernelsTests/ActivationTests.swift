@@ -15,7 +15,7 @@ struct ActivationTests {
         return grown.map { $0 / sum }
     }
 
-    // Of a negative argument x the exponential's relative error is that of x times |x|, and its value is small.
+    // For a negative argument x the relative error of the exponential is that of x times |x|, but its value is small.
     @Test(arguments: widths) func `the quick GELU and its slope are u σ(1.702 u) and its derivative`(count: Int) {
         var random = SplitMix64(seed: 1)
         let input = random.buffer(count, bound: 8)
@@ -51,7 +51,7 @@ struct ActivationTests {
         var matrix = random.buffer(rows * columns, bound: 6)
         let expected = (0..<rows).flatMap { softmax(matrix.row($0, columns: columns)) }
         RowKernels.softmax(&matrix, rows: rows, columns: columns)
-        // Arguments reach −12: their rounding, 5e-7, is the exponential's relative error.
+        // Arguments reach −12. Their rounding error, 5e-7, is the relative error of the exponential.
         expectBuffer(matrix, expected, relative: 1.5e-6)
     }
 

@@ -1,14 +1,14 @@
 import TestSupport
 import Testing
 
-/// Whole vectors of eight, less than one, and with a rest.
+/// Widths of whole vectors of eight, of less than one vector, and with a rest.
 let widths = [1, 3, 8, 17, 24, 64]
 
-/// What stands behind the elements of a call: buffers are longer than one batch needs.
+/// The elements after those of a call, because buffers are longer than one batch needs.
 private let margin = [Float](repeating: 1e30, count: 9)
 
 extension SplitMix64 {
-    /// `count` numbers in −bound ..< bound, and a margin behind them.
+    /// `count` numbers in −bound ..< bound, and a margin after them.
     mutating func buffer(_ count: Int, bound: Double = 1) -> [Float] {
         values(count).map { Float(bound * $0) } + margin
     }
@@ -24,7 +24,7 @@ extension [Float] {
     }
 }
 
-/// Expects the elements close to the truth, and the margin behind them untouched.
+/// Expects that the elements are close to the truth, and that the margin after them is unchanged.
 func expectBuffer(
     _ found: [Float], _ expected: [Double], relative: Double = 0, absolute: Double = 0,
     sourceLocation: SourceLocation = #_sourceLocation

@@ -1,7 +1,8 @@
-/// The Jacobian of a map at a point, by central differences in fp64 with one step of Richardson's extrapolation:
-/// about eleven digits for maps whose derivatives are of the order of 1, and no derivative worked out by hand.
+/// The Jacobian of a function at a point, by central differences in fp64 and one step of Richardson's extrapolation.
+///
+/// It gives about eleven digits if the derivatives are of the order of 1, and needs no derivative by hand.
 struct Jacobian {
-    /// Column j: how all outputs move with input j.
+    /// Column j: the change of all outputs with input j.
     private let columns: [[Double]]
 
     init(of map: ([Double]) -> [Double], at point: [Double]) {

@@ -19,7 +19,7 @@ struct NormalizationTests {
         return row.map { ($0 - mean) * rate }
     }
 
-    /// Rows, what the kernel made of them, and a vector for each row.
+    /// Rows, the kernel's results for them, and a vector for each row.
     private struct Case {
         let columns: Int
         let input: [Float]

@@ -3,9 +3,9 @@ import RowKernels
 import TestSupport
 import Testing
 
-/// The kernels for the architecture's baseline, which a processor with AVX2 never runs, against those that it runs.
+/// Compares the baseline kernels, which a processor with AVX2 never uses, with those that it uses.
 ///
-/// Both are one text in C; they differ in the rounding of a multiplication and an addition that AVX2 does at once.
+/// Both have the same C source. They differ in rounding where AVX2 fuses a multiplication and an addition.
 struct PortableKernelTests {
     private static let rows = 5
 

@@ -69,7 +69,7 @@ struct TrainingStepTests {
                 &values, mean: &mean, square: &square, gradient: gradient,
                 step: AdamStep(number: number, learningRate: learningRate))
             for index in 0..<count { expected[index].step(Double(gradient[index]), learningRate: learningRate) }
-            // A step is at most about the learning rate: 1e-6 of the first.
+            // A step is at most about the learning rate: 1e-6 for the first.
             expectClose(values, expected.map(\.value), absolute: 1e-8)
         }
     }

@@ -144,7 +144,7 @@ import Testing
 }
 
 extension String {
-    /// How many parts a text is cut into by another.
+    /// The number of parts into which a separator cuts the text.
     fileprivate func components(separated separator: String) -> Int {
         split(separator: separator, omittingEmptySubsequences: false).count
     }

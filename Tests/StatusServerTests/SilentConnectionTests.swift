@@ -5,7 +5,7 @@ import Testing
 
 @testable import StatusServer
 
-/// The server over real sockets, with clients that do not do what clients should.
+/// The server over real sockets, with clients that misbehave.
 @Suite(.timeLimit(.minutes(2))) struct SilentConnectionTests {
     @Test func `connections that ask nothing are ended, and the pages answer others`() async throws {
         let (addresses, sink) = AsyncStream.makeStream(of: StatusAddress.self)
@@ -21,7 +21,7 @@ import Testing
             let address = await addresses.first { _ in true }
             let port = try #require(address).port
             let (reply, silence) = try await Self.onThread {
-                // As many as the server takes at once: whoever comes next waits in the kernel's queue.
+                // As many as the server accepts at once. More wait in the kernel's queue.
                 let silent = try (0..<StatusServer.connectionsMax).map { _ in try PlainConnection(to: port) }
                 let other = try PlainConnection(to: port)
                 try other.send("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
@@ -35,7 +35,7 @@ import Testing
         }
     }
 
-    /// Runs what waits for sockets where it keeps no thread from the server.
+    /// Runs a body that waits for sockets on a thread that the server does not need.
     private static func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value
     {
         try await withCheckedThrowingContinuation { continuation in
@@ -48,7 +48,7 @@ import Testing
 private final class PlainConnection {
     private let descriptor: Int32
 
-    /// What is wrong, thrown since a thread of its own belongs to no test.
+    /// A failed check; it is thrown because a thread of its own belongs to no test.
     struct Failure: Error {
         let reason: String
     }
@@ -56,7 +56,7 @@ private final class PlainConnection {
     init(to port: Int) throws {
         let opened = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         descriptor = opened
-        // Far more than the server is given: who waits so long has found the mistake.
+        // Far more time than the server has. A wait that reaches it shows the mistake.
         var limit = timeval(tv_sec: 30, tv_usec: 0)
         setsockopt(opened, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in()
@@ -80,7 +80,7 @@ private final class PlainConnection {
         }
     }
 
-    /// What comes until the other side ends the connection.
+    /// The bytes that arrive until the other side ends the connection.
     func untilEnd() throws -> String {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 14)

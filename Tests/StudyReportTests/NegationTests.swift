@@ -2,7 +2,7 @@ import Testing
 
 @testable import StudyReport
 
-/// Zero-shot accuracy is 60 in all of these, so control tasks must keep 57.
+/// Zero-shot accuracy is 60 in all tests, so control tasks must keep 57.
 struct NegationTests {
     private func chosen(_ rows: [StudyRow]) throws -> [StudyRow] {
         let tables = StudyTables(rows: rows + [SampleStudy.pretrained])

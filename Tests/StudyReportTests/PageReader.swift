@@ -9,7 +9,7 @@ final class PageReader: NSObject, XMLParserDelegate {
     struct Element {
         let name: String
         let attributes: [String: String]
-        /// The names of the elements around it, the outermost first.
+        /// The names of the surrounding elements, the outermost first.
         let path: [String]
         var text = ""
     }

@@ -36,7 +36,7 @@ struct ResultsPageTests {
             read(SampleStudy.description, SampleStudy.merges, StudyFigures()).sections == [
                 "merges", "settings", "notes",
             ])
-        // One α is no sweep.
+        // One α is not a sweep.
         let rows = SampleStudy.sweep("linear", [1: 27])
         #expect(read(StudyDescription(title: "", model: ""), rows, StudyFigures()).sections == ["addition", "tasks"])
     }
@@ -145,7 +145,7 @@ struct ResultsPageTests {
             }
             guard let path = element.attributes["d"] else { continue }
             let numbers = try path.split { "MLZA".contains($0) }.flatMap { step in
-                // The last two numbers of a step are its point; those before are the form of an arc.
+                // The last two numbers of a step are its point. Earlier ones describe the form of an arc.
                 try step.split(separator: " ").suffix(2).map { try #require(Double($0)) }
             }
             for (index, number) in numbers.enumerated() {

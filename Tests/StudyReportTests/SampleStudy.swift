@@ -1,6 +1,6 @@
 import StudyReport
 
-/// Rows and figures as a study of four tasks would make them.
+/// Rows and figures like those of a study of four tasks.
 enum SampleStudy {
     static let tasks = ["fashion", "hdigits", "greek", "hebrew"]
 

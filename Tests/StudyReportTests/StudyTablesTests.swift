@@ -123,7 +123,7 @@ struct StudyTablesTests {
     }
 
     @Test func `ablations are compared with the unchanged method of the same seed`() throws {
-        // Seed 1 of the unchanged method has its mean, 66.
+        // Seed 1 of the unchanged method has its own mean, 66.
         #expect(
             try table(StudyTables(rows: SampleStudy.rows).ablations) == [
                 ["TAK accumulated (eq. 8) | unchanged; β = 100", "66.0", "–", "69.0", "1"],

@@ -21,7 +21,7 @@ struct StudyTests {
     }
 
     private static let methods = ["linear", "diagonal", "tau-j-p"]
-    /// Each vector alone, the sum and what is subtracted over their scales.
+    /// The rows of each vector alone, and of the sum and the subtraction at each scale.
     private static let rowCount = 1 + AlphaGrid.addition.count + AlphaGrid.negation.count
 
     private func study(
@@ -148,7 +148,7 @@ struct StudyTests {
 
     // MARK: - Going on
 
-    /// When each file below a directory was written.
+    /// The time when each file below a directory was written.
     private func times(_ name: String) throws -> [String: Date] {
         var times: [String: Date] = [:]
         let root = files.directory.appending(name)
@@ -215,7 +215,7 @@ struct StudyTests {
         let figures = try ["out", "undisturbed"].map { name in
             let text = String(decoding: try files.directory.read("\(name)/figures.json"), as: UTF8.self)
             var figures = try FiguresFile.decode(text)
-            // A time, too.
+            // The cost is a time too, so it differs between runs.
             figures.penaltyCost = []
             return figures
         }
@@ -230,7 +230,7 @@ struct StudyTests {
 
     // MARK: - Progress
 
-    /// A program in place of kfacctl whose merges are the base and whose reports are all the same.
+    /// A program in place of kfacctl; its merges are the base, and its reports are all equal.
     private func merging() throws -> FilePath {
         let report = """
             {"format": "kfacd.report/1", "layers": [], "interference": {
@@ -267,7 +267,7 @@ struct StudyTests {
         let zeroShot = try #require(rows.first { $0.regime == .pretrained })
         let merges = rows.filter { $0.regime == .merge }
         #expect(merges.map(\.method) == CurvatureJob.Method.allCases.map(\.rawValue))
-        // The base in place of a merge: what zero-shot accuracy is.
+        // Each merge is the base, so its accuracy is the zero-shot accuracy.
         #expect(merges.allSatisfy { $0.accuracy == zeroShot.accuracy && $0.perTask == zeroShot.perTask })
     }
 
@@ -300,7 +300,7 @@ struct StudyTests {
         #expect("\(try #require(claimed))".hasPrefix("\(files.path("out")): holds an earlier study, whose "))
         let failed = await #expect(throws: LaboratoryError.self) { try await run(study(only: ["tak-accumulated"])) }
         #expect(failed == .programFailed(program: "/bin/false", code: 1, output: ""))
-        // What was measured before is still there.
+        // Earlier measurements are still there.
         #expect(try ResultsFile.decode(text("results.json")).contains { $0.method == "linear" })
     }
 }

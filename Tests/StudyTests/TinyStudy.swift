@@ -6,8 +6,9 @@ import Study
 import SystemPackage
 import TestSupport
 
-/// The three files of a study: a model of one block with random parameters, and three tasks whose classes are bright
-/// in one quarter of their images.
+/// The three files of a study: a model of one block with random parameters, and three tasks.
+///
+/// The images of each class have one bright quarter.
 final class TinyStudy: Sendable {
     static let tasks = ["alpha", "beta", "gamma"]
     static let configuration = #"{"d": 8, "depth": 1, "heads": 2, "mlp": 2, "patch": 14, "out": 6}"#
@@ -45,7 +46,7 @@ final class TinyStudy: Sendable {
 
     func path(_ name: String) -> FilePath { FilePath(directory.appending(name)) }
 
-    /// The files, read.
+    /// Reads the files.
     ///
     /// - Throws: `LaboratoryError`.
     func inputs() throws(LaboratoryError) -> StudyInputs { try StudyInputs(FilePath(directory.path)) }
@@ -57,7 +58,7 @@ final class TinyStudy: Sendable {
         try Self.write(tensors, metadata: [:], to: path("heads.safetensors"))
     }
 
-    /// Six training images a class, and other numbers of the rest.
+    /// Writes six training images for each class, and other numbers of validation and test images.
     ///
     /// - Throws: `SafetensorsError`.
     func writeData(order: [String]) throws {
@@ -105,7 +106,7 @@ final class TinyStudy: Sendable {
     }
 }
 
-/// The message of what a body throws; empty if it throws nothing.
+/// The message of the error that a body throws; empty without an error.
 func message<Failure: Error>(of body: () throws(Failure) -> Void) -> String {
     do throws(Failure) {
         try body()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Study
 
-/// Three vectors on three tasks, in numbers that can be checked by eye.
+/// Three vectors on three tasks, with numbers that can be checked by eye.
 struct VectorSetRowsTests {
     private let tasks = ["a", "b", "c"]
     private let own = [80.0, 50, 100]

@@ -17,11 +17,11 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME
 
 
 class CommandFailed(Exception):
-    """A command in the Debian failed; the message holds what it said."""
+    """A command in the Debian failed; the message holds its output."""
 
 
 def wait_until(what: str, condition, seconds: float = 60):
-    """Asks again and again until the condition's value is true, and returns it."""
+    """Evaluates the condition until its value is true, and returns the value."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -31,7 +31,7 @@ def wait_until(what: str, condition, seconds: float = 60):
 
 
 class BootedDebian:
-    """Boots on entering a `with` statement; on leaving it no process, mount, control group or file is left."""
+    """Boots at the start of a `with` statement; at its end no process, mount, control group or file is left."""
 
     def __init__(self, keeps_tree: bool = False, extra_packages: tuple[str, ...] = ()):
         self.keeps_tree = keeps_tree
@@ -47,7 +47,7 @@ class BootedDebian:
             self.tree.mkdir(mode=0o755)
             origin = debian_tree.unpack(self.tree, self.extra_packages)
             print(f"Debian {debian_tree.SUITE}: made {origin}.", flush=True)
-            # Every boot is that of another machine, and none its first, at which systemd asks questions.
+            # Each boot gets a new machine identifier. Without one, systemd would ask the questions of a first boot.
             (self.tree / "etc/machine-id").write_text(uuid.uuid4().hex + "\n")
             (self.tree / "etc/hostname").write_text("kfacd-test\n")
             (self.tree / "etc/hosts").write_text("127.0.0.1 localhost kfacd-test\n")
@@ -65,7 +65,7 @@ class BootedDebian:
     def boot(self) -> None:
         """Starts systemd and waits until it has started everything."""
         self.group = self.make_group()
-        # Whoever kills this test ends the whole: unshare dies with it, and process 1 with unshare.
+        # A kill of this test ends everything: unshare dies with the test, and process 1 with unshare.
         command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--kill-child", "--fork", "--pid", "--mount", "--uts"]
         command += ["--ipc", "--net", "--propagation", "private", str(HERE / "boot"), str(self.tree), str(self.group)]
         with (self.directory / "boot.log").open("wb") as log:
@@ -83,7 +83,7 @@ class BootedDebian:
             raise CommandFailed(f"systemd is {state}, not running:\n{failed}\n{self.console()}")
 
     def console(self) -> str:
-        """What systemd said while it booted."""
+        """The messages of systemd's boot."""
         file = self.tree / "console.log"
         return file.read_text(errors="replace")[-4000:] if file.exists() else "There is no console."
 
@@ -102,7 +102,7 @@ class BootedDebian:
         return None
 
     def make_group(self) -> Path:
-        """An empty control group, the root of what the Debian sees."""
+        """An empty control group, which the Debian sees as the root."""
         mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
         root = next(Path(fields[1]) for fields in mounts if fields[2] == "cgroup2")
         group = root / self.directory.name
@@ -113,12 +113,12 @@ class BootedDebian:
         return group
 
     def end(self) -> None:
-        """Ends every process of the Debian and removes what it left."""
-        # An impatient second Ctrl-C must not leave a half of it.
+        """Ends every process of the Debian and removes its remains."""
+        # A second Ctrl-C must not leave this half done.
         previous = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             if self.supervisor and self.supervisor.poll() is None:
-                # The end of a process namespace's first process is the end of all in it, and of its mounts.
+                # When the first process of a process namespace ends, all its processes and mounts end too.
                 os.kill(self.process_1 or self.supervisor.pid, signal.SIGKILL)
                 self.supervisor.wait(timeout=30)
             if self.group and self.group.exists():
@@ -151,7 +151,7 @@ class BootedDebian:
     # Commands
 
     def inside(self, *arguments: str, only_network: bool = False) -> list[str]:
-        """A command line that runs a command in the Debian, or one of this machine in the Debian's network."""
+        """The command line for a command in the Debian, or for a command of this machine in the Debian's network."""
         namespaces = "--net" if only_network else "--all"
         return ["nsenter", "--target", str(self.process_1), namespaces, "--", *map(str, arguments)]
 
@@ -168,11 +168,11 @@ class BootedDebian:
         return result
 
     def output(self, *arguments: str, **options) -> str:
-        """What a command in the Debian prints."""
+        """The output of a command in the Debian."""
         return self.run(*arguments, **options).stdout.strip()
 
     def get(self, address: str) -> tuple[int, str]:
-        """Status and text of an HTTP page, asked for within the Debian's network."""
+        """Status and text of an HTTP page, requested within the Debian's network."""
         program = (
             "import sys, urllib.request, urllib.error\n"
             "try: reply = urllib.request.urlopen(sys.argv[1], timeout=10)\n"
@@ -184,7 +184,7 @@ class BootedDebian:
         return int(status), text
 
     def path(self, inside: str) -> Path:
-        """Where a file of the Debian lies for this process."""
+        """The path of a Debian's file for this process."""
         return self.tree / inside.lstrip("/")
 
     def write(self, inside: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Keys: an endpoint that other machines reach is refused without them, and works with them as credentials."""
+"""Keys: an endpoint that other machines reach is refused without keys, and works with keys as credentials."""
 
 import jobs
 from booted_debian import wait_until
@@ -7,7 +7,7 @@ from services import COORDINATOR, SERVICES, WORKERS, Services
 
 KEYS = "/etc/kfacd/keys"
 AUTHORIZED = "/etc/kfacd/authorized"
-# A name counts as reachable from elsewhere, although it is this machine's.
+# A host name counts as reachable from elsewhere, even this machine's own name.
 ADDRESS = "tcp://kfacd-test:7733"
 
 
@@ -31,7 +31,7 @@ class KeyChecks:
         self.files[name].write_text(self.originals[name] + text)
 
     def refusal(self) -> str:
-        """Without keys the coordinator does not listen where others reach it, and says what to do."""
+        """Without keys the coordinator does not listen where other machines reach it, and says what to do."""
         self.remember()
         self.add("coordinator", "\nbind: tcp://0.0.0.0:7733\n")
         since = self.services.cursor()
@@ -44,7 +44,7 @@ class KeyChecks:
         return self.services.wait_for_message(COORDINATOR, r"missing: [^.]*", since)
 
     def protected_run(self) -> str:
-        """Keys as the operator's guide has them: systemd hands them over, a job runs, strangers stay out."""
+        """Keys as in the operator's guide: systemd passes them on, a job runs, and unknown keys are refused."""
         for name, roles in (("coordinator", ()), ("worker", ("worker",)), ("anna", ("submitter",)), ("stranger", ())):
             options = [word for role in roles for word in ("--role", role)]
             self.debian.run("kfacctl", "keygen", name, "--directory", KEYS, *options)
@@ -72,7 +72,7 @@ class KeyChecks:
         return note
 
     def revocation(self) -> None:
-        """A worker's key that is removed is refused after a reload, and welcome again when it is back."""
+        """A worker's removed key is refused after a reload, and accepted again when it is back."""
         public = self.debian.path(f"{AUTHORIZED}/worker.public")
         text = public.read_text()
         public.unlink()
@@ -85,7 +85,7 @@ class KeyChecks:
         self.services.wait_for_workers()
 
     def back_to_loopback(self) -> None:
-        """The configuration as it was: keys that lie there are in nobody's way."""
+        """The old configuration works again, although the key files are still there."""
         for name, text in self.originals.items():
             self.files[name].write_text(text)
         self.services.connection = ()

@@ -20,7 +20,7 @@ class PackageChecks:
         self.package = package
 
     def install(self) -> str:
-        """The package goes in, and nothing is started that nobody asked for."""
+        """The package installs, and starts nothing without an order."""
         shutil.copy(self.package, self.debian.path("/var/tmp/kfacd.deb"))
         self.apt("install", "/var/tmp/kfacd.deb")
         for service in (COORDINATOR, *WORKERS):
@@ -41,7 +41,7 @@ class PackageChecks:
         assert not dry, dry
 
     def score(self, unit: str, *, offline: bool) -> float:
-        """What `systemd-analyze security` makes of a unit, 0 the best."""
+        """The score of a unit by `systemd-analyze security`; 0 is the best."""
         place = ["--offline=true", f"/usr/lib/systemd/system/{unit}"] if offline else [unit]
         text = self.debian.output("systemd-analyze", "security", "--no-pager", *place, check=False)
         line = next(line for line in text.splitlines() if "Overall exposure level" in line)
@@ -55,11 +55,11 @@ class PackageChecks:
         return ", ".join(f"{unit} {score}" for unit, score in scores.items())
 
     def offline_scores(self) -> str:
-        """Of the files."""
+        """The scores of the unit files."""
         return self.scores((COORDINATOR, TEMPLATE), offline=True)
 
     def live_scores(self) -> str:
-        """Of the running services, with every drop-in."""
+        """The scores of the running services, with every drop-in."""
         return self.scores((COORDINATOR, WORKERS[0]), offline=False)
 
     def newer_package(self) -> Path:
@@ -77,7 +77,7 @@ class PackageChecks:
         return file
 
     def upgrade(self) -> str:
-        """What runs is restarted, what does not is left alone, and the operator's configuration stays."""
+        """Running services restart, stopped ones stay stopped, and the operator's configuration stays."""
         self.newer_package()
         configuration = self.debian.path("/etc/kfacd/worker.yaml")
         configuration.write_text(configuration.read_text() + "\npatience: 50\n")
@@ -92,12 +92,12 @@ class PackageChecks:
         return self.debian.output("dpkg-query", "--show", "--showformat=${Version}", "kfacd")
 
     def purge(self) -> None:
-        """Nothing is left of the package but the user, who may own files elsewhere."""
+        """Only the user is left of the package, because the user may own files elsewhere."""
         files = self.debian.output("dpkg-query", "--listfiles", "kfacd").splitlines()
         self.apt("purge", "kfacd")
         for service in SERVICES:
             assert self.services.state(service) == "inactive", f"{service} is left."
-        # Directories belong to other packages too; keys are the operator's.
+        # Other packages own the directories too, and the keys are the operator's.
         left = [file for file in files if self.debian.path(file).exists() and not self.debian.path(file).is_dir()]
         left += [path for path in ("/var/lib/kfacd", "/var/cache/kfacd") if self.debian.path(path).exists()]
         assert not left, f"purging left {', '.join(left)}"
@@ -107,7 +107,7 @@ class PackageChecks:
         assert not links, f"purging left {', '.join(links)}"
 
     def apt(self, verb: str, name: str) -> None:
-        """Installs or purges; there is no network, and need be none."""
+        """Installs or purges, without a network."""
         output = self.debian.output(
             "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", verb, "--yes", "--option", "Dpkg::Use-Pty=0", name
         )

@@ -20,7 +20,7 @@ class ServiceChecks:
     # Starting
 
     def start(self) -> str:
-        """As the operator's guide has it: a directory for jobs, then the target."""
+        """As in the operator's guide: a directory for jobs, then the target."""
         self.debian.run("install", "-d", "-o", "kfacd", "-g", "kfacd", "-m", "2775", SHARE)
         self.services.systemctl("enable", "--quiet", "kfacd.target", *SERVICES)
         self.services.systemctl("start", "kfacd.target")
@@ -31,7 +31,7 @@ class ServiceChecks:
         return f'"{self.services.shown(COORDINATOR, "StatusText")}"'
 
     def sandbox(self) -> None:
-        """What the units promise holds for the processes that run."""
+        """The running processes have the properties that the units set."""
         for service in SERVICES:
             process = self.services.main_process(service)
             text = self.debian.output("cat", f"/proc/{process}/status")
@@ -43,7 +43,7 @@ class ServiceChecks:
             assert "SIGSYS" not in self.services.messages(service), f"{service} was killed by the call filter."
 
     def log_priorities(self) -> str:
-        """Lines carry their priority: what is a notice to the daemon is one to journald."""
+        """Log lines keep their priority: a daemon's notice is a notice for journald."""
         entries = [entry for entry in self.services.journal(COORDINATOR) if entry.get("_COMM") == "kfacd"]
         listening = next(entry for entry in entries if str(entry["MESSAGE"]).startswith("listening"))
         assert listening["PRIORITY"] == "5", listening
@@ -85,13 +85,13 @@ class ServiceChecks:
         return self.require_same("small")
 
     def forget(self) -> None:
-        """Starts with empty directories: a job that is known would not be computed again."""
+        """Starts with empty directories, because a known job would not be computed again."""
         self.services.stop_all()
         self.debian.run("find", "/var/lib/kfacd", "/var/cache/kfacd", "-mindepth", "1", "-delete")
         self.services.systemctl("start", "kfacd.target")
         self.services.wait_for_workers()
 
-    # Misfortune
+    # Failures
 
     def kills(self) -> str:
         """SIGKILL for a worker, the coordinator and the other worker while a job runs."""
@@ -110,7 +110,7 @@ class ServiceChecks:
         return self.require_same("long")
 
     def stop_and_start(self) -> str:
-        """`systemctl stop` drains: clean ends, nothing failed; started again, the job goes on."""
+        """`systemctl stop` drains: the services end without failures, and the job continues after a start."""
         self.forget()
         job = self.services.submit(f"{SHARE}/long/job.yaml")
         before = self.services.wait_for_units(job, 4)
@@ -125,7 +125,7 @@ class ServiceChecks:
         return f"{self.require_same('long')}; {after} units kept"
 
     def restart(self) -> None:
-        """`systemctl restart` of one service leaves the others alone."""
+        """`systemctl restart` of one service does not restart the others."""
         others = {service: self.services.main_process(service) for service in WORKERS}
         process = self.services.main_process(COORDINATOR)
         self.services.systemctl("restart", COORDINATOR)
@@ -134,7 +134,7 @@ class ServiceChecks:
         assert others == {service: self.services.main_process(service) for service in WORKERS}
 
     def reload(self) -> None:
-        """`systemctl reload` is a SIGHUP: the same process reads its configuration again and says so."""
+        """`systemctl reload` sends SIGHUP: the same process reads its configuration again and logs that."""
         for service in (COORDINATOR, WORKERS[0]):
             process = self.services.main_process(service)
             since = self.services.cursor()
@@ -144,7 +144,7 @@ class ServiceChecks:
             self.services.wait_for(service, "active")
 
     def watchdog(self) -> str:
-        """A process that stands still is ended by systemd and started again."""
+        """systemd ends a process that hangs, and starts it again."""
         for service in (COORDINATOR, WORKERS[0]):
             self.services.drop_in(service, "[Service]\nWatchdogSec=3\nTimeoutAbortSec=5\n")
             self.services.systemctl("restart", service)
@@ -153,7 +153,7 @@ class ServiceChecks:
             self.services.wait_for_message(service, "Watchdog timeout", since)
             self.services.wait_for_message(service, "Failed with result 'watchdog'", since)
             self.services.wait_for_restart(service, process)
-        # The signs of life that a service gives are enough for the short time too.
+        # The service sends its signs of life often enough for the short timeout too.
         self.services.wait_for_workers()
         restarts = {service: self.services.shown(service, "NRestarts") for service in (COORDINATOR, WORKERS[0])}
         self.services.kfacctl("submit", f"{SHARE}/small/job.yaml", "--watch", "--overwrite")
@@ -166,7 +166,7 @@ class ServiceChecks:
         return note
 
     def bad_configuration(self) -> str:
-        """A configuration that cannot be used ends a service once, with a sentence, and not in a loop."""
+        """A bad configuration ends a service once, with a message, and not in a loop."""
         file = self.debian.path(CONFIGURATION)
         good = file.read_text()
         since = self.services.cursor()

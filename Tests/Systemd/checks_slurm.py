@@ -30,7 +30,7 @@ SlurmdPidFile=/run/slurmd.pid
 NodeName=kfacd-test CPUs=2 RealMemory=1024 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
-# Nothing here needs control groups, and with version 2 slurmd refuses to start where a kernel offers both.
+# Nothing here needs control groups. With version 2 slurmd refuses to start if the kernel offers both versions.
 CONTROL_GROUPS = "CgroupPlugin=cgroup/v1\n"
 
 
@@ -41,12 +41,12 @@ class SlurmChecks:
         self.debian = debian
 
     def start(self) -> str:
-        """A controller and a node that is idle."""
+        """Starts a controller and an idle node."""
         self.debian.write("/etc/slurm/slurm.conf", CONFIGURATION)
         self.debian.write("/etc/slurm/cgroup.conf", CONTROL_GROUPS)
         for directory in ("slurmctld", "slurmd"):
             self.debian.run("install", "-d", "-o", "slurm", "-m", "755", f"/var/lib/slurm/{directory}")
-        # Slurm resolves names with AI_ADDRCONFIG, which finds none while 127.0.0.1 is the only address.
+        # Slurm resolves names with AI_ADDRCONFIG, which finds no address while 127.0.0.1 is the only one.
         self.debian.run("ip", "address", "add", "10.99.0.1/32", "dev", "lo", only_network=True)
         self.debian.run("systemctl", "restart", "munge", "slurmctld", "slurmd")
         wait_until("the node is idle", lambda: "idle" in self.debian.output("sinfo", "-h", "-o", "%T"), 60)
@@ -61,7 +61,7 @@ class SlurmChecks:
         return self.debian.output("sinfo", "--version")
 
     def submit(self, name: str) -> str:
-        """Submits a job as a user; its number."""
+        """Submits a job as a user, and returns its number."""
         command = ["runuser", "--user", "anna", "--", "sbatch", "--parsable", f"--chdir={HOME}", "--mem=0"]
         return self.debian.output(*command, f"{HOME}/kfacd.sbatch", f"{HOME}/{name}/job.yaml")
 
@@ -71,12 +71,12 @@ class SlurmChecks:
         return next((word.removeprefix("JobState=") for word in text.split() if word.startswith("JobState=")), "")
 
     def log(self, number: str) -> str:
-        """What the job has printed."""
+        """The job's output."""
         file = self.debian.path(f"{HOME}/kfacd-{number}.log")
         return file.read_text(errors="replace") if file.exists() else ""
 
     def wait_for_end(self, number: str) -> None:
-        """Waits until the job is over; it must have ended well."""
+        """Waits until the job has ended; it must have succeeded."""
         over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
         wait_until(f"the end of job {number}", lambda: self.state(number) in over, 240)
         state = self.state(number)
@@ -87,7 +87,7 @@ class SlurmChecks:
         return jobs.require_same(self.debian.path(f"{HOME}/{name}/out"), self.debian.path(f"/var/tmp/reference/{name}"))
 
     def example(self) -> str:
-        """A job from the queue to its outputs, and nothing left that runs."""
+        """A job from the queue to its outputs; no process is left."""
         number = self.submit("small")
         self.wait_for_end(number)
         left = self.debian.run("pgrep", "-u", "anna", check=False).stdout
@@ -95,7 +95,7 @@ class SlurmChecks:
         return self.require_same("small")
 
     def preemption(self) -> str:
-        """SIGTERM, as before the time limit: a drain, a requeue, and the same bytes from where the job was."""
+        """SIGTERM, as before the time limit: the job drains, is requeued, continues, and writes the same bytes."""
         number = self.submit("long")
         wait_until("the job has begun", lambda: "unit" in self.log(number) or "%" in self.log(number), 60)
         self.debian.run("scancel", "--batch", "--signal=TERM", number)

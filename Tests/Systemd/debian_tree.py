@@ -8,8 +8,8 @@ from pathlib import Path
 
 SUITE = "bookworm"
 MIRROR = os.environ.get("KFACD_DEBIAN_MIRROR", "http://deb.debian.org/debian")
-# What a machine with systemd has, and the libraries that the package of kfacd depends on: it is installed without a
-# network.
+# The packages of a machine with systemd, and the libraries that kfacd's package depends on, because it is installed
+# without a network.
 PACKAGES = (
     "dbus",
     "init-system-helpers",
@@ -26,17 +26,17 @@ PACKAGES = (
 
 
 class Unavailable(Exception):
-    """The Debian cannot be made here, for a reason that is not kfacd's."""
+    """The Debian cannot be made here, and kfacd is not the cause."""
 
 
 def cache_directory() -> Path:
-    """Where archives are kept."""
+    """The directory of the archives."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "kfacd-systemd"
 
 
 def unpack(tree: Path, extra_packages: tuple[str, ...] = ()) -> str:
-    """Makes the tree of a Debian in an empty directory; says whether it came from the archive."""
+    """Makes the tree of a Debian in an empty directory; returns whether it came from the archive."""
     packages = sorted((*PACKAGES, *extra_packages))
     digest = hashlib.sha256("\n".join((SUITE, MIRROR, *packages)).encode()).hexdigest()[:12]
     archive = cache_directory() / f"{SUITE}-{digest}.tar"
@@ -59,7 +59,7 @@ def bootstrap(tree: Path, packages: list[str]) -> None:
 
 
 def keep(tree: Path, archive: Path) -> None:
-    """Writes the archive, under its name only when it is whole; without one the next run takes longer."""
+    """Writes the archive and renames it when it is complete; without it the next run takes longer."""
     partial = archive.with_suffix(f".partial-{os.getpid()}")
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)

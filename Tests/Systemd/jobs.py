@@ -1,4 +1,4 @@
-"""Jobs to give to the services: the bundled example, and one that runs long enough to be disturbed."""
+"""Jobs for the services: the bundled example, and one that runs long enough for disturbances."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ def copy_example(destination: Path) -> None:
 
 
 def half_floats(count: int, seed: str) -> bytes:
-    """Finite numbers of half precision, the same for a seed on every machine."""
+    """Finite numbers of half precision; equal seeds give equal numbers on every machine."""
     byte_count = 2 * count
     bits = int.from_bytes(random.Random(seed).randbytes(byte_count), "little")
     # Without the highest bit of its exponent a number is smaller than 2.
@@ -67,7 +67,7 @@ def write_long_job(directory: Path) -> None:
 
 
 def content(directory: Path) -> dict[str, str]:
-    """The digest of every output by its path; of the report without the section that tells how the run went.
+    """The digest of every output by its path; the report counts without its section about the run.
 
     The list of the files tells who published them and when, which differs, and their digests, which are compared.
     """
@@ -86,7 +86,7 @@ def content(directory: Path) -> dict[str, str]:
 
 
 def require_same(outputs: Path, reference: Path) -> str:
-    """Compares two jobs' outputs byte for byte; says how many files there were."""
+    """Compares two jobs' outputs byte for byte; returns the number of files."""
     left, right = content(outputs), content(reference)
     assert left and right, f"there are no outputs in {reference if left else outputs}."
     different = sorted(path for path in left.keys() | right.keys() if left.get(path) != right.get(path))

@@ -1,4 +1,4 @@
-"""What was checked, as it goes and as a table at the end."""
+"""Reports each check when it ends, and all checks in a table at the end."""
 
 import time
 import traceback
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Line:
-    """A check and how it went."""
+    """A check and its result."""
 
     title: str
     result: str
@@ -17,7 +17,7 @@ class Line:
 
 
 class Report:
-    """Runs checks one after the other; after one that failed the rest is not run, since it builds on it."""
+    """Runs checks one after the other; stops at a failure, because later checks build on earlier ones."""
 
     def __init__(self, on_failure: Callable[[str], None]):
         self.on_failure = on_failure
@@ -25,7 +25,7 @@ class Report:
         self.has_failed = False
 
     def check(self, title: str, body: Callable[[], str | None]) -> None:
-        """Runs a check; what its body returns is a note for the table."""
+        """Runs a check; the value of its body is a note for the table."""
         if self.has_failed:
             self.lines.append(Line(title, "not run", 0, ""))
             return

@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def arguments() -> argparse.Namespace:
-    """What stands on the command line."""
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description="Checks kfacd's package and services on a real systemd.")
     parser.add_argument("--deb", type=Path, help="the package to test")
     parser.add_argument("--binaries", type=Path, help="make the package from programs that are built already")
@@ -30,7 +30,7 @@ def arguments() -> argparse.Namespace:
 
 
 def package(options: argparse.Namespace) -> Path:
-    """The package to test, made when none was given."""
+    """The package to test; it is made if none is given."""
     if options.deb:
         return options.deb.resolve(strict=True)
     command = [str(REPOSITORY / "Deploy/debian/build")]
@@ -78,7 +78,7 @@ def check_slurm(report: Report, debian: BootedDebian, deb: Path) -> None:
 
 
 def show_journal(debian: BootedDebian, cause: str) -> None:
-    """What there is to say of a check that failed."""
+    """The details of a failed check."""
     print(cause)
     for service in (*SERVICES, "slurmctld", "slurmd"):
         text = debian.run("journalctl", "--unit", service, "--lines=40", "--no-pager", "--quiet", check=False).stdout

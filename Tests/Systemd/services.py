@@ -11,11 +11,11 @@ SERVICES = (COORDINATOR, *WORKERS)
 
 
 class Services:
-    """What the checks ask and do."""
+    """The queries and commands of the checks."""
 
     def __init__(self, debian: BootedDebian):
         self.debian = debian
-        # Options of kfacctl that every command needs, such as keys.
+        # Options of kfacctl for every command, such as keys.
         self.connection: tuple[str, ...] = ()
 
     # systemd
@@ -29,7 +29,7 @@ class Services:
         return self.debian.output("systemctl", "show", "--property", name, "--value", unit)
 
     def main_process(self, unit: str) -> int:
-        """The main process of a service, as the Debian counts."""
+        """The main process of a service, by its number in the Debian."""
         return int(self.shown(unit, "MainPID"))
 
     def state(self, unit: str) -> str:
@@ -41,13 +41,13 @@ class Services:
         wait_until(f"{unit} is {state}", lambda: self.state(unit) == state, seconds)
 
     def stop_all(self) -> None:
-        """Stops the target, and waits for the services, which `systemctl stop` of a target does not."""
+        """Stops the target and waits for its services; `systemctl stop` of a target does not wait."""
         self.systemctl("stop", "kfacd.target")
         for service in SERVICES:
             self.wait_for(service, "inactive", 150)
 
     def kill(self, unit: str, name: str) -> int:
-        """Sends a signal to a service's main process alone, and says which process that was."""
+        """Sends a signal to a service's main process only, and returns the process's number."""
         process = self.main_process(unit)
         self.systemctl("kill", "--kill-whom=main", f"--signal={name}", unit)
         return process
@@ -61,7 +61,7 @@ class Services:
         )
 
     def drop_in(self, unit: str, text: str | None) -> None:
-        """Adds to a unit what stands in a drop-in of the test's own, or removes it."""
+        """Adds a drop-in of the test to a unit, or removes it."""
         file = f"/etc/systemd/system/{unit}.d/test.conf"
         if text is None:
             self.debian.path(file).unlink(missing_ok=True)
@@ -72,7 +72,7 @@ class Services:
     # The journal
 
     def cursor(self) -> str:
-        """A place in the journal: its end."""
+        """The current end of the journal."""
         text = self.debian.output("journalctl", "--show-cursor", "--lines=0", "--quiet")
         return text.removeprefix("-- cursor: ")
 
@@ -83,7 +83,7 @@ class Services:
         return [json.loads(line) for line in text.splitlines()]
 
     def messages(self, unit: str, since: str | None = None) -> str:
-        """The texts of the journal, one a line."""
+        """The texts of the journal, one on each line."""
         return "\n".join(f"{entry.get('MESSAGE')}" for entry in self.journal(unit, since))
 
     def wait_for_message(self, unit: str, pattern: str, since: str) -> str:
@@ -101,16 +101,16 @@ class Services:
         return self.debian.run("kfacctl", *arguments, *self.connection, check=check, seconds=seconds)
 
     def submit(self, job_file: str) -> str:
-        """Submits a job; its name."""
+        """Submits a job, and returns its name."""
         return self.kfacctl("submit", job_file, "--overwrite").stdout.split()[0]
 
     def job(self, name: str) -> dict:
-        """How far a job is; nothing while no coordinator answers."""
+        """The progress of a job; nothing while no coordinator answers."""
         result = self.kfacctl("status", name, "--output", "json", "--timeout", "5", check=False)
         return json.loads(result.stdout)["jobs"][0] if result.returncode == 0 else {}
 
     def wait_for_units(self, job: str, count: int) -> int:
-        """Waits until a job has finished some units, and fails when the job is over before."""
+        """Waits until a job has finished some units, and fails when the job ends first."""
 
         def finished() -> int | None:
             status = self.job(job)
@@ -122,20 +122,20 @@ class Services:
         return wait_until(f"{count} units of {job}", finished, 120)
 
     def wait_for_end(self, job: str) -> None:
-        """Waits until a job is over, coordinator or none; it must have succeeded."""
+        """Waits until a job has ended, even without a coordinator meanwhile; it must have succeeded."""
         status = wait_until(f"the end of {job}", lambda: self.ended(job), 300)
         assert status["state"] == "succeeded", f"job {job}: {status['state']}: {status['message']}"
 
     def ended(self, job: str) -> dict | None:
-        """A job's last status, once it is over."""
+        """A job's last status after its end."""
         status = self.job(job)
         return status if status and status["state"] != "running" else None
 
     def worker_count(self) -> int:
-        """How many workers the coordinator knows; 0 while no coordinator answers."""
+        """The number of workers that the coordinator knows; 0 while no coordinator answers."""
         result = self.kfacctl("workers", "--output", "json", "--timeout", "5", check=False)
         return len(json.loads(result.stdout)["workers"]) if result.returncode == 0 else 0
 
     def wait_for_workers(self, count: int = len(WORKERS)) -> None:
-        """Waits until so many workers are there, and no more."""
+        """Waits until exactly this number of workers is connected."""
         wait_until(f"{count} workers", lambda: self.worker_count() == count, 90)

@@ -116,7 +116,7 @@ import Testing
         lane.begin("inverse of \"fc\".A", stageSeconds: 60, at: start) {
             LaneProgress.Reading(steps: steps.withLock { $0 }, isWaiting: false)
         }
-        // A computation of 20 minutes that was predicted to take one is healthy.
+        // A computation of 20 minutes with a prediction of one minute is healthy.
         instant.withLock { $0 = start + .seconds(1200) }
         await watchdog.beat()
         #expect(manager.received() == ["WATCHDOG=1"])
@@ -136,7 +136,7 @@ import Testing
         let watchdog = Watchdog(notifier: notifier, problems: { [] }, onUnwell: { _ in })
         let signs = Task { await watchdog.run(timeout: .milliseconds(2)) }
         var count = 0
-        // Waiting in the kernel would keep a thread that the watchdog may need.
+        // A wait in the kernel would hold a thread that the watchdog may need.
         while count < 3 {
             if let sign = manager.received() {
                 #expect(sign == ["WATCHDOG=1"])

@@ -7,11 +7,11 @@ import Testing
 
 @testable import WireProtocol
 
-/// Values that the schema allows and the protocol does not: one test a message, the whole message.
+/// Values that the schema allows and the protocol forbids; each test checks one whole error message.
 @Suite struct MalformedMessageTests {
     private static let zeros = String(repeating: "0", count: 64)
 
-    /// Expects that a message of this version is refused with a sentence.
+    /// Expects that a message of this version is refused with this sentence.
     private func expect(
         _ problem: String,
         sourceLocation: SourceLocation = #_sourceLocation,
@@ -27,7 +27,7 @@ import Testing
         #expect(error?.description == "the message is malformed: \(problem).", sourceLocation: sourceLocation)
     }
 
-    /// Expects that a lease is refused, whose operation was sound before the change.
+    /// Expects that a lease is refused after one change to its valid operation.
     private func expectLease(
         _ problem: String,
         of operation: WorkerOperation<LeasedBlob> = .factor(WireMessages.factor),
@@ -140,7 +140,7 @@ import Testing
         try expectLease("a slice of 101 rows has 153600 bytes") { $0.factor.slices[0].rows = 101 }
         try expectLease("a slice of 100 rows has 153600 bytes") { $0.factor.elementType = "F32" }
         try expectLease("a slice of 0 rows has 1 bytes") { $0.factor.slices[1].slice.byteCount = 1 }
-        // 2^31 rows of 2^31 F64: 2^65 bytes, which is 0 in 64 bits.
+        // 2^31 rows of 2^31 F64 are 2^65 bytes, which is 0 in 64 bits.
         try expectLease("a slice of 2147483648 rows has 0 bytes") {
             $0.factor.columns = 1 << 31
             $0.factor.elementType = "F64"
@@ -210,7 +210,7 @@ import Testing
         try expect("a number of layers is 18446744073709551615") { $0.reply.plan.layers = .max }
     }
 
-    /// Empty reports of progress, two bytes each, inside a heartbeat: decoded they would take a hundred bytes each.
+    /// Empty progress reports of two bytes each inside a heartbeat; decoded, each would take a hundred bytes.
     @Test func `a message of very many fields is refused before it is decoded`() throws {
         try expect("it has more than 262144 fields") {
             $0.worker.heartbeat.progress = Array(repeating: WireUnitProgress(), count: 1 << 18)

@@ -11,7 +11,7 @@ import WireProtocol
             state: .running, message: text, output: "/\(text)", activity: "")
     }
 
-    /// What arrives, and how many items the sender left out.
+    /// The reply that arrives, and the number of items that the sender left out.
     private func arrived(_ reply: ClientReply) throws -> (reply: ClientReply, further: Int) {
         let message = try WireMessage(decoding: try WireMessage.reply(1, reply.fitted).encoded())
         guard case .reply(1, let arrived) = message else { return (reply, -1) }

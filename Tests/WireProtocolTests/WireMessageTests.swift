@@ -11,7 +11,7 @@ import Testing
         #expect(try WireMessage(decoding: message.encoded()) == message)
     }
 
-    /// A family that is added to the protocol and not to this table fails here.
+    /// Fails for a family that is in the protocol and not in this table.
     @Test func `every family of the schema is in the table`() throws {
         var bodies: Set<String> = []
         for (_, message) in WireMessages.all {
@@ -93,7 +93,7 @@ import Testing
     }
 
     @Test func `a later version's message with fields that are not known here is told its version`() throws {
-        // The version, then field 99 of a body that this version does not have.
+        // The version, then field 99 of a body that this version does not know.
         let later = WireLimits.version + 1
         let bytes: [UInt8] = [0x08, UInt8(later), 0x9a, 0x06, 0x03, 0x01, 0x02, 0x03]
         #expect(throws: WireError.versionMismatch(found: later, supported: WireLimits.version)) {
@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    /// The bytes that peers of all versions must understand for ever; the first field is the sender's version.
+    /// The bytes that peers of all versions must always understand; the first field is the sender's version.
     @Test func `a refusal's bytes never change`() throws {
         let bytes = try WireMessage.refusal(PeerRefusal(supportedVersion: 1, message: "no")).encoded()
         #expect(bytes == [0x08, UInt8(WireLimits.version), 0x12, 0x06, 0x08, 0x01, 0x12, 0x02, 0x6e, 0x6f])
@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    /// What a mutation leaves readable must be a message that can be sent on and read again: nothing in it may trap.
+    /// A mutated message that is still readable must be encodable and readable again; nothing in it may trap.
     @Test func `a mutated message is read or refused, and never traps`() throws {
         let frames = try WireMessages.all.map { try $0.message.encoded() }
         var readable = 0
@@ -133,7 +133,7 @@ import Testing
             let sent = try message.encoded()
             #expect(try WireMessage(decoding: sent).encoded() == sent, "SEED=\(seed)")
         }
-        // Mutations that all were refused would have tested the first check alone.
+        // If all mutations were refused, only the first check would have been tested.
         #expect(runs == 1 || readable > runs / 20)
     }
 }

@@ -4,9 +4,9 @@ import KroneckerFactors
 import LinearAlgebra
 import WireProtocol
 
-/// A message of each family, with every field set to something that its default is not.
+/// A message of each family, with every field different from its default.
 enum WireMessages {
-    /// All of them, by name.
+    /// All messages by name.
     static let all: [(name: String, message: WireMessage)] =
         [("refusal", .refusal(PeerRefusal(supportedVersion: 7, message: "update")))]
         + workerMessages.map { ("worker \($0.name)", .worker($0.message)) }

@@ -14,7 +14,7 @@ import ZeroMQ
 
 @testable import WorkerService
 
-/// A worker's insides, connected to a coordinator of the test's own: one lane, one cache.
+/// The parts of a worker, connected to a coordinator that the test controls: one lane, one cache.
 struct Bench {
     /// The unit that every lease names.
     static let name = LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(7)), Attempt(1))
@@ -25,7 +25,7 @@ struct Bench {
     let cache: BlobCache
     let executor: UnitExecutor
 
-    /// Sets everything up, runs the body, and takes everything down.
+    /// Sets everything up, runs the body, and removes everything.
     static func run(cacheBytes: UInt64 = 64 << 20, _ body: (Bench) async throws -> Void) async throws {
         let context = try Context()
         let directory = try TemporaryDirectory()
@@ -51,7 +51,7 @@ struct Bench {
         try result.get()
     }
 
-    /// A blob that lies in the cache, in use by nobody.
+    /// A blob in the cache that nobody uses.
     func put<Scalar: MatrixScalar>(_ elements: [Scalar]) throws -> LeasedBlob {
         let writer = try cache.beginWrite(byteCount: UInt64(elements.count * MemoryLayout<Scalar>.size))
         try writer.append(elements.span.bytes)
@@ -69,13 +69,13 @@ struct Bench {
         return elements
     }
 
-    /// The operation as a lease.
+    /// A lease of the operation.
     func lease(_ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:]) -> UnitLease {
         UnitLease(
             unit: Self.name.unit, attempt: Self.name.attempt, title: "the unit", operation: operation, files: files)
     }
 
-    /// What the unit needs to run.
+    /// The input that the unit needs.
     func input(
         _ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:],
         counter: UnitProgressCounter = UnitProgressCounter(unit: Bench.name)
@@ -112,14 +112,14 @@ struct Bench {
         return (fault, message)
     }
 
-    /// A unit ended in another way than the test is about.
+    /// A unit ended in an unexpected way.
     struct Unexpected: Error {
         let outcome: UnitOutcome
     }
 }
 
 extension Result where Failure == any Error {
-    /// Catches what an asynchronous body throws.
+    /// Catches the error that an asynchronous body throws.
     init(_ body: () async throws -> Success) async {
         do { self = .success(try await body()) } catch { self = .failure(error) }
     }

@@ -65,18 +65,18 @@ struct BlobCacheDiskFullTests {
         #expect(inUse == 10 << 20)
         #expect(free < 1 << 20)
         #expect(cache.held == [kept])
-        // The dropped writer has made room again.
+        // The released writer has freed its room.
         _ = try write(3, mebibytes: 2, to: cache)
     }
 
-    /// Whose limit nobody named: half of what is free when it is opened, which is nothing here.
+    /// No limit is set, so it is half of the free space at the opening, which is nothing here.
     @Test(.enabled(if: canMount, "mounting a tmpfs needs root"))
     func `a cache that was opened on a full disk grows when there is room`() throws {
         let directory = try TemporaryDirectory()
         try #require(Self.mount(directory.path))
         defer { _ = Self.run("umount", "--lazy", directory.path) }
         let ballast = URL(fileURLWithPath: directory.appending("ballast"))
-        // Room for the directories of the store, and for no blob.
+        // There is room for the store's directories, and for no blob.
         try Data(count: (8 << 20) - (64 << 10)).write(to: ballast)
         let cache = try BlobCache(opening: FilePath(directory.appending("cache")), limit: .share)
         var failure: BlobCacheError?

@@ -101,7 +101,7 @@ struct BlobCacheTests {
         #expect(try put(1, cache) == first)
         #expect(cache.heldBytes == 30)
         cache.unpin(first.digest)
-        // The second of both still uses it.
+        // The second of the two pins still holds the blob.
         #expect(message { () throws(BlobCacheError) in _ = try cache.beginWrite(byteCount: 80) } != nil)
         cache.unpin(first.digest)
         #expect(message { () throws(BlobCacheError) in _ = try cache.beginWrite(byteCount: 80) } == nil)

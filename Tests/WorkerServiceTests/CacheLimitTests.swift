@@ -2,7 +2,7 @@ import Testing
 
 @testable import WorkerService
 
-/// How many bytes a worker keeps on a disk.
+/// The number of bytes that a worker keeps on a disk.
 struct CacheLimitTests {
     @Test func `what a user said holds, whatever the disk`() {
         #expect(CacheLimit.bytes(7).byteCount(total: 100, free: 0, held: 0) == 7)

@@ -6,10 +6,11 @@ import Testing
 import WireProtocol
 import ZeroMQ
 
-/// A coordinator of the test's own over a real socket: it welcomes, serves bytes, takes uploads, and otherwise only
-/// says what the test tells it to.
+/// A coordinator that the test controls, over a real socket.
+///
+/// It welcomes, serves bytes and accepts uploads. It sends other messages only when the test says so.
 final class FakeCoordinator: Sendable {
-    /// What a test waited for did not come before the connection ended.
+    /// A message that a test waited for did not arrive before the connection ended.
     struct NothingCame: Error {
         let awaited: String
     }
@@ -27,7 +28,7 @@ final class FakeCoordinator: Sendable {
     private let messages: AsyncStream<WorkerMessage>
     private let sink: AsyncStream<WorkerMessage>.Continuation
 
-    /// Where it listens.
+    /// The endpoint where it listens.
     var endpoint: Endpoint { listener.endpoint }
 
     init(context: Context) async throws {
@@ -50,7 +51,7 @@ final class FakeCoordinator: Sendable {
         _ = state.withLock { $0.withheld.remove(source) }
     }
 
-    /// What was uploaded whole.
+    /// The bytes of a completed upload.
     func stored(_ digest: BlobDigest) -> [UInt8]? {
         state.withLock { $0.stored[digest] }
     }
@@ -60,7 +61,7 @@ final class FakeCoordinator: Sendable {
         await listener.send(.coordinator(message), to: peer)
     }
 
-    /// The next message that the test waits for; others are passed over.
+    /// The next message that the test waits for; others are skipped.
     func next<Value>(_ awaited: String, _ pick: (WorkerMessage) -> Value?) async throws -> Value {
         for await message in messages {
             if let value = pick(message) { return value }

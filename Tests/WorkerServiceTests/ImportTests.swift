@@ -9,10 +9,10 @@ import WireProtocol
 
 @testable import WorkerService
 
-/// Factors of finished sets, read from a file that the worker sees or that streams to it.
+/// Factors of finished sets, from a file that the worker can read, or streamed to it.
 @Suite(.timeLimit(.minutes(5)))
 struct ImportTests {
-    /// How a factor lies in its file.
+    /// The layout of a factor in its file.
     struct Layout: Sendable, CustomTestStringConvertible {
         let type: ElementType
         let isPacked: Bool
@@ -75,7 +75,7 @@ struct ImportTests {
     @Test(arguments: [true, false])
     func `a factor larger than a piece is read in pieces`(_ isVisible: Bool) async throws {
         try await Bench.run { bench in
-            // 1100² fp32 are 4.8 MB: two pieces.
+            // 1100² elements of fp32 are 4.8 MB, which is two pieces.
             let layout = Layout(type: .f32, isPacked: false, isVisible: isVisible)
             let (operation, files) = try factor(bench, layout, dimension: 1100) { Double(element($0, $1)) }
             let result = try await bench.result(.importFactor(operation), files: files)
@@ -96,7 +96,7 @@ struct ImportTests {
         }
     }
 
-    /// A matrix that is no factor, and what is said of it.
+    /// A matrix that is not a factor, and the error message for it.
     struct Flawed: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let elements: [Double]

@@ -6,7 +6,7 @@ import WireProtocol
 
 @testable import WorkerService
 
-/// What waits in a worker: units and wishes.
+/// The queues of a worker: units, and blobs to collect.
 @Suite(.timeLimit(.minutes(2)))
 struct QueueTests {
     private func digest(_ number: UInt8) -> BlobDigest { BlobDigest(hashing: [number].span.bytes) }
@@ -23,7 +23,7 @@ struct QueueTests {
         #expect(await queue.add(digest(0)))
         #expect(await !queue.add(digest(200)))
         #expect(await queue.next() == digest(0))
-        // The first is on its way: asking again changes nothing.
+        // The first blob is being sent, so asking again changes nothing.
         #expect(await queue.add(digest(0)))
         #expect(await queue.add(digest(200)))
         await queue.end(digest(0))

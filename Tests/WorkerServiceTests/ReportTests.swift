@@ -5,7 +5,7 @@ import Testing
 import WireProtocol
 import ZeroMQ
 
-/// What a worker reports that the coordinator cannot be told.
+/// Results of a worker that are too large to report to the coordinator.
 @Suite(.timeLimit(.minutes(1))) struct ReportTests {
     @Test func `results too large for a message fail their unit, and say why`() async throws {
         let context = try Context()

@@ -7,7 +7,7 @@ import WireProtocol
 
 @testable import WorkerService
 
-/// Sums over parts and over tasks against sums by hand: matrices are packed lower triangles of dimension 2.
+/// Sums over parts and over tasks, compared with sums by hand; matrices are packed lower triangles of dimension 2.
 @Suite(.timeLimit(.minutes(5)))
 struct SumOperationTests {
     private let first: [Float] = [4, 1, 2]

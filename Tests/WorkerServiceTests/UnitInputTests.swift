@@ -9,10 +9,10 @@ import WireProtocol
 
 @testable import WorkerService
 
-/// Where a unit's blobs come from, and what keeps them from coming.
+/// The sources of a unit's blobs, and the reasons why a blob is missing.
 @Suite(.timeLimit(.minutes(5)))
 struct UnitInputTests {
-    /// Sums two blobs: the smallest unit that streams its inputs.
+    /// A sum of two blobs, the smallest unit that streams its inputs.
     private func sum(_ blobs: [LeasedBlob]) -> WorkerOperation<LeasedBlob> {
         .accumulate(
             AccumulateOperation(
@@ -20,7 +20,7 @@ struct UnitInputTests {
                 scale: .paper))
     }
 
-    /// Inverts a blob: the smallest unit that reads its input whole.
+    /// The inverse of a blob, the smallest unit that reads a whole input.
     private func inverse(_ blob: LeasedBlob) -> WorkerOperation<LeasedBlob> {
         .invert(
             InvertOperation(
@@ -28,7 +28,7 @@ struct UnitInputTests {
                 damping: DampingSpec(rule: .absolute, value: 0)))
     }
 
-    /// Bytes and the name that they should have.
+    /// Bytes and their correct name.
     private func blob(_ elements: [Float]) -> (bytes: [UInt8], blob: LeasedBlob) {
         let bytes = elements.withUnsafeBytes { Array($0) }
         let digest = BlobDigest(hashing: bytes.span.bytes)
@@ -147,7 +147,7 @@ struct UnitInputTests {
                 return
             }
             input.blobs.release()
-            // Its room is free again.
+            // The room is free again.
             let writer = try bench.cache.beginWrite(byteCount: 64 << 20)
             writer.abandon()
         }
@@ -163,7 +163,7 @@ struct UnitInputTests {
                 Issue.record("the unit failed")
                 return
             }
-            // Fetched, read, inverted, stored.
+            // The steps are: fetched, read, inverted, stored.
             #expect(counter.steps == 4)
         }
     }
@@ -175,7 +175,7 @@ struct UnitInputTests {
         #expect(await turns.begin(digest))
         async let second = turns.begin(digest)
         await turns.end(digest)
-        // The second either waited for the first, or came behind it.
+        // The second call either waited for the first, or came after it.
         if await second { await turns.end(digest) }
         #expect(await turns.begin(digest))
     }

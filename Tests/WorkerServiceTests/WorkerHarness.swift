@@ -14,13 +14,15 @@ import WireProtocol
 import WorkerService
 import ZeroMQ
 
-/// A whole worker of one lane, with a coordinator of the test's own.
+/// A complete worker with one lane, and a coordinator that the test controls.
 struct WorkerHarness {
     let coordinator: FakeCoordinator
     let worker: Worker
     let directory: TemporaryDirectory
 
-    /// Runs a worker until the body returns, which must have let it go; then checks that it ended in good order.
+    /// Runs a worker until the body returns.
+    ///
+    /// The body must have let it go. Then checks that the worker ended in order.
     static func run(
         cacheBytes: UInt64 = 64 << 20, drainLimit: Duration = .seconds(600),
         _ body: @escaping @Sendable (WorkerHarness) async throws -> Void
@@ -49,14 +51,14 @@ struct WorkerHarness {
         }
     }
 
-    /// Runs the worker and the body to the end of both: the worker's last word may come when it has ended already.
+    /// Runs the worker and the body to their ends; the worker's last message may arrive after its end.
     private func accompany(_ body: @escaping @Sendable (WorkerHarness) async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 do {
                     try await worker.run()
                 } catch {
-                    // Nothing more will come that the body could wait for.
+                    // No message will arrive any more that the body could wait for.
                     await coordinator.close()
                     throw error
                 }
@@ -75,7 +77,7 @@ struct WorkerHarness {
         }
     }
 
-    /// Lets the worker go, and waits for its last word.
+    /// Lets the worker go, and waits for its last message.
     func dismiss() async throws {
         await coordinator.send(.dismiss)
         try await goodbye()

@@ -8,12 +8,12 @@ import WireProtocol
 
 @testable import WorkerService
 
-/// What a worker counts of the units that it computes.
+/// The counts that a worker keeps of its units.
 @Suite(.timeLimit(.minutes(5)))
 struct WorkerMetricsTests {
     private let registry = MetricRegistry(families: WorkerMetrics.families)
 
-    /// Inverts a factor and counts that; the lines of a family's samples.
+    /// Inverts a factor and counts it; returns the lines of a family's samples.
     private func lines(of family: String, inverting factor: [Float], damping: Double) async throws -> [String] {
         let metrics = WorkerMetrics(factory: registry)
         try await Bench.run { bench in
@@ -38,7 +38,7 @@ struct WorkerMetricsTests {
     }
 
     @Test func `a factor that needs a hundred times the damping asked for counts as that`() async throws {
-        // Its eigenvalues are 1 and −0.01: it takes more than 0.01, and the ladder climbs tenfold to 0.04.
+        // The eigenvalues are 1 and −0.01. So it takes more than 0.01, and the ladder climbs tenfold to 0.04.
         let factor: [Float] = [1, 0, -0.01]
         let lines = try await lines(of: "damping_applied_ratio", inverting: factor, damping: 0.0004)
         #expect(lines.contains("kfacd_damping_applied_ratio_bucket{le=\"10\"} 0"))

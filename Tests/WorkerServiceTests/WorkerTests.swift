@@ -6,12 +6,12 @@ import Testing
 import WireProtocol
 import WorkerService
 
-/// What a worker says and does, seen from the coordinator's end of a real connection.
+/// The messages and acts of a worker, seen from the coordinator's end of a real connection.
 @Suite(.timeLimit(.minutes(5)))
 struct WorkerTests {
     @Test func `a unit's outputs stay with the worker until they are collected`() async throws {
         try await WorkerHarness.run { harness in
-            // 1100 rows make a blob of 2.4 MB: three chunks, one more than the first credit.
+            // 1100 rows make a blob of 2.4 MB. These are three chunks, one more than the first credit.
             let factor = (0..<1100 * 1101 / 2).map { Float($0 % 1000) }
             let lease = harness.lease(1, [factor, factor])
             await harness.coordinator.send(.lease(lease))
@@ -19,7 +19,7 @@ struct WorkerTests {
             let blob = try #require(result.blobs.first)
             #expect(harness.coordinator.stored(blob.digest) == nil)
             await harness.coordinator.send(.collect(blob.digest))
-            // A wish that is repeated is answered once.
+            // A repeated order is answered once.
             await harness.coordinator.send(.collect(blob.digest))
             try await harness.waitUntilStored(blob.digest)
             try await harness.dismiss()
@@ -50,7 +50,7 @@ struct WorkerTests {
             try await harness.coordinator.next("the loss") { message -> Void? in
                 if case .dropped([blob.digest]) = message { () } else { nil }
             }
-            // Greeted back, it tells all that is left: the inputs that it fetched.
+            // After the second greeting it reports all blobs that are left: the inputs that it fetched.
             await harness.coordinator.send(.unknownWorker)
             let held = try await harness.coordinator.next("what is held") { message -> [BlobReference]? in
                 if case .held(let blobs) = message, blobs.count == 2 { blobs } else { nil }
@@ -82,7 +82,7 @@ struct WorkerTests {
         try await WorkerHarness.run { harness in
             let lease = harness.lease(1, [[1, 0, 1], [2, 0, 2]])
             let name = LeasedUnitName(lease.unit, lease.attempt)
-            // The second input never comes; the first is two steps: its chunk, and the wait for the other.
+            // The second input never comes. The first takes two steps: its chunk, and the wait for the other.
             harness.coordinator.withhold(.blob(lease.operation.blobs[1].reference.digest))
             await harness.coordinator.send(.lease(lease))
             let steps = try await harness.coordinator.next("progress") { message -> UInt64? in
@@ -91,7 +91,7 @@ struct WorkerTests {
             }
             #expect(steps == 1)
             await harness.coordinator.send(.revoke(name))
-            // The lane is free again, and nothing was said of the first unit.
+            // The lane is free again, and nothing was reported about the first unit.
             let second = harness.lease(2, [[1, 0, 1]])
             await harness.coordinator.send(.lease(second))
             let answered = try await harness.coordinator.next("the next result") { message -> LeasedUnitName? in
@@ -115,7 +115,7 @@ struct WorkerTests {
                 if case .rangeRequest(let request) = message, request.source == source { () } else { nil }
             }
             harness.coordinator.stopWithholding(source)
-            // The restarted coordinator is greeted, and asked for the bytes again.
+            // The worker greets the restarted coordinator, and asks it for the bytes again.
             await harness.coordinator.send(.unknownWorker)
             let sum = BlobDigest(hashing: ([3, 0, 3] as [Float]).span.bytes)
             #expect(try await harness.result(of: lease).blobs.map(\.digest) == [sum])
@@ -165,9 +165,9 @@ struct WorkerTests {
 }
 
 extension WorkerHarness {
-    /// Waits until a blob has arrived whole.
+    /// Waits until a complete blob has arrived.
     ///
-    /// A blob that the worker does not hold yet is asked for again.
+    /// If the worker does not hold the blob yet, the coordinator asks again.
     fileprivate func waitUntilStored(_ digest: BlobDigest) async throws {
         while coordinator.stored(digest) == nil {
             let mustAsk = try await coordinator.next("the upload") { message -> Bool? in

@@ -47,8 +47,8 @@ struct BackPressureTests {
             }
             try await group.waitForAll()
         }
-        // Our queues hold 4 + 4, libzmq's 2 + 2, and on the way are one just taken, the one being written, the one
-        // being read and one in the kernel. Then the load of the counter may lag behind by one.
+        // Our queues hold 4 + 4 and libzmq's 2 + 2. Four more are on the way: one just taken, one being written, one
+        // being read and one in the kernel. The load of the counter may lag behind by one.
         #expect(largestGap.count <= 4 + 4 + 2 + 2 + 4 + 1)
         await dealer.close()
         await router.close()
@@ -119,7 +119,7 @@ struct BackPressureTests {
     }
 }
 
-/// A dealer that hands nothing to libzmq, since nobody listens.
+/// A dealer that hands nothing to libzmq, because nobody listens.
 func unconnectedDealer(limits: ChannelLimits) async throws -> MessageChannel {
     var options = SocketOptions()
     options.isImmediate = true

@@ -100,7 +100,7 @@ struct ChannelClosingTests {
             weakContext = context
             _ = try await MessageChannel.bind(Endpoint("tcp://127.0.0.1:0"), context: context)
         }
-        // The thread holds the context, and lets go of it at its end.
+        // The thread holds the context and releases it at its end.
         try await waitUntil("the thread to end") { weakContext == nil }
     }
 

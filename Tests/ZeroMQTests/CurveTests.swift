@@ -115,7 +115,7 @@ struct CurveTests {
         return try await MessageChannel.connect(router.endpoint, context: context, options: options)
     }
 
-    /// The first failure that is not tried again: a machine that is busy may lose a connection before it.
+    /// The first final handshake failure; a busy machine may lose a connection before it.
     private func handshakeFailure(of router: MessageChannel) async throws -> HandshakeFailure {
         for await event in router.events {
             if case .handshakeFailed(_, let failure) = event, failure.isFinal { return failure }

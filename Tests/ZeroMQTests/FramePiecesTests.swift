@@ -1,7 +1,7 @@
 import Testing
 import ZeroMQ
 
-/// Frames larger than a frame on the wire may be.
+/// Frames that are larger than a wire frame may be.
 @Suite(.timeLimit(.minutes(1)))
 struct FramePiecesTests {
     private static let piece = SocketOptions().maximumFrameBytes

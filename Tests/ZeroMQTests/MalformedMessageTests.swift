@@ -74,7 +74,7 @@ struct MalformedMessageTests {
             limits: dealerLimits
         )
         try await dealer.send(Message(frames))
-        // What follows on the connection that is ended may be lost with it, so it is said until it is heard.
+        // The ended connection may lose later messages, so the test sends until one arrives.
         let good = Task {
             while !Task.isCancelled {
                 try await dealer.send(Message(["good"]))

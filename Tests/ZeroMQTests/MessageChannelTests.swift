@@ -97,7 +97,8 @@ struct MessageChannelTests {
             try await router.send(Message(to: identity, [.number(3, byteCount: 10)]))
             _ = try await dealer.receive()
             await dealer.close()
-            // A peer that comes back under its name is known only once the one before is gone.
+            // A peer that returns under its name is accepted only after the router has noticed the end of the first
+            // connection.
             _ = try await firstEvent(of: router, "the end of \(name)") {
                 if case .disconnected = $0 { true } else { false }
             }
@@ -120,7 +121,7 @@ struct MessageChannelTests {
         let left = try await router.receive()
         await first.close()
         _ = try await firstEvent(of: router, "the end") { if case .disconnected = $0 { true } else { false } }
-        // The kernel gives the lowest free number: most likely that of the one before.
+        // The kernel gives the lowest free number, most likely that of the first connection.
         let second = try await MessageChannel.connect(router.endpoint, context: context)
         try await second.send(Message(["second"]))
         let received = try await router.receive()

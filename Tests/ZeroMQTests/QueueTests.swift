@@ -59,7 +59,7 @@ struct QueueTests {
         #expect(offer(Message(to: many, ["x"]), to: &buffer) == [])
         #expect(offer(Message(to: many, ["x"]), to: &buffer) == [])
         #expect(offer(Message(to: many, ["x"]), to: &buffer) == [many])
-        // The first may have any size.
+        // The first message may have any size.
         #expect(offer(Message(to: large, ["0123456789a"]), to: &buffer) == [])
         #expect(offer(Message(to: large, [""]), to: &buffer) == [large])
         #expect(buffer.messageCount == 3)
@@ -78,7 +78,7 @@ struct QueueTests {
         #expect(offer(Message(to: small, ["12"]), to: &buffer) == [])
         #expect(buffer.byteCount == 10)
         #expect(offer(Message(to: small, [""]), to: &buffer) == [])
-        // As many as the sender would have: it is the other that goes.
+        // Another peer has as much as the sender would have, so that peer loses its connection.
         #expect(offer(Message(to: try RoutingIdentity("third"), ["1"]), to: &buffer).count == 1)
         #expect(buffer.byteCount <= 10)
         let fourth = try RoutingIdentity("fourth")
@@ -107,7 +107,7 @@ struct QueueTests {
         let frames = [first, second].map { held.counting("12345", for: $0) }
         #expect(held.byteCount == 10)
         #expect(!held.hasRoom(for: 1, of: first))
-        // What is copied is not held, and the first message of a peer may have any size.
+        // Copied frames are not held, and the first message of a peer may have any size.
         #expect(held.hasRoom(for: 0, of: first))
         #expect(held.hasRoom(for: 100, of: third))
         let small = held.counting("1", for: third)
@@ -117,7 +117,7 @@ struct QueueTests {
         withExtendedLifetime((frames, small)) {}
     }
 
-    /// Appends a message if there is room, and says who lost the connection for it.
+    /// Appends a message if there is room; returns the peer that lost its connection for it.
     private func offer(_ message: Message, to buffer: inout InboundBuffer) -> [RoutingIdentity?] {
         let (isAdmitted, overruns) = buffer.makeRoom(for: message)
         if isAdmitted { buffer.append(message) }

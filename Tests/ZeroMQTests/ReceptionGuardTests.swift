@@ -2,7 +2,7 @@ import Testing
 import ZeroMQ
 
 struct ReceptionGuardTests {
-    /// Connections are named by their descriptors here.
+    /// Here the descriptors are the names of the connections.
     private var accounts = ReceptionGuard<Int32>(unfinishedBytesMax: 500, connectionBytesMax: 1000, bytesMax: 2500)
 
     @Test mutating func `what was sent and not delivered counts, and only that`() {

@@ -7,7 +7,7 @@ struct WaitEnded: Error, CustomStringConvertible {
     var description: String { "waited in vain for \(awaited)" }
 }
 
-/// Waits for a state that no event announces; the suite's time limit bounds it.
+/// Waits for a state that no event announces; the suite's time limit bounds the wait.
 func waitUntil(_ awaited: String, _ condition: () -> Bool) async throws {
     while !condition() {
         guard !Task.isCancelled else { throw WaitEnded(awaited: awaited) }
@@ -15,7 +15,7 @@ func waitUntil(_ awaited: String, _ condition: () -> Bool) async throws {
     }
 }
 
-/// The first event that fits, read from the channel's sequence.
+/// The first matching event from the channel's sequence.
 func firstEvent(
     of channel: MessageChannel,
     _ awaited: String,
@@ -25,7 +25,7 @@ func firstEvent(
     throw WaitEnded(awaited: awaited)
 }
 
-/// Bytes that count when they are given up.
+/// Bytes that count their releases.
 final class CountedBytes: Sendable {
     let bytes: [UInt8]
     private let releases: Counter
@@ -37,7 +37,7 @@ final class CountedBytes: Sendable {
 
     deinit { releases.add() }
 
-    /// The array's buffer lives, unchanged, as long as this object.
+    /// The array's buffer stays unchanged while this object lives.
     var frame: Frame {
         let bytes = bytes
         return Frame(owner: self, bytes: bytes.span.bytes)
@@ -63,7 +63,7 @@ func echo(on router: MessageChannel) async throws {
 }
 
 extension Frame {
-    /// A frame that holds a number and, to make it large, zeros.
+    /// A frame with a number, and zeros to make it large.
     static func number(_ number: Int, byteCount: Int = 8) -> Frame {
         var bytes = [UInt8](repeating: 0, count: max(byteCount, 8))
         for index in 0..<8 { bytes[index] = UInt8(truncatingIfNeeded: number >> (8 * index)) }

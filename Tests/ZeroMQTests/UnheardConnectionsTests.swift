@@ -3,7 +3,7 @@ import Testing
 import ZeroMQ
 
 struct UnheardConnectionsTests {
-    /// A connection as the kernel would count it.
+    /// A connection with the kernel's counts.
     private final class Line: ConnectionWitness, Sendable {
         struct State {
             var bytes: (received: UInt64, sent: UInt64)? = (64, 64)
@@ -32,7 +32,7 @@ struct UnheardConnectionsTests {
             bounds: .init(count: count, handshakeBytes: 4096, silence: .seconds(30), needsKeys: needsKeys))
     }
 
-    /// Begins connections with descriptors from a number on.
+    /// Begins connections with consecutive descriptors.
     private func begin(
         _ lines: [Line], from first: Int32 = 0, in connections: inout UnheardConnections<Line>
     ) {
@@ -49,7 +49,7 @@ struct UnheardConnectionsTests {
         #expect(others.map(\.isEnded) == [true, true] + [Bool](repeating: false, count: 13))
         #expect(own.allSatisfy { !$0.isEnded })
         #expect(connections.count == 15)
-        // Ever more of them change nothing for the other host, and never stand in greater number.
+        // More of these connections change nothing for the other host, and their number stays bounded.
         for number in 0..<1000 {
             begin([Line("a")], from: 200 + Int32(number), in: &connections)
             #expect(connections.count <= 16)

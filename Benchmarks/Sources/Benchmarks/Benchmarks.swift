@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import LinearAlgebra
 
-/// Measures, in one run: each stage of kfacd beside the plain routine that bounds it.
+/// Measures each stage of kfacd and, in the same run, the plain routine that bounds it.
 @main
 struct Benchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -64,7 +64,7 @@ struct Benchmarks: AsyncParsableCommand {
     }
 }
 
-/// What can be measured by itself.
+/// The stages that can be measured alone.
 enum Measured: String, CaseIterable, ExpressibleByArgument {
     case factor, inverse, merge, cluster, lab
 }

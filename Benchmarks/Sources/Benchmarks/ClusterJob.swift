@@ -4,8 +4,9 @@ import Foundation
 import Safetensors
 import SystemPackage
 
-/// A two-worker job over the layers of two blocks (of ViT-B at full size) and eight tasks:
-/// wall time against the sum of its kernels.
+/// Measures a job of two workers over the layers of two blocks (of ViT-B at full size) and eight tasks.
+///
+/// It compares the wall time with the sum of the kernels' times.
 struct ClusterJob {
     private static let tasks = 8
     let directory: WorkDirectory
@@ -60,7 +61,7 @@ struct ClusterJob {
         print("    peak memory in MiB: \(outcome.peakMebibytes)")
     }
 
-    /// What two threads of plain `ssyrk` reach together, now: some machines' two cores are one.
+    /// The current rate of two threads of plain `ssyrk`; on some machines two cores share one.
     private func plainRate() -> Double {
         let (dimension, rows, repetitions) = (4 * size.width, 4096, 6)
         let elapsed = seconds {
@@ -77,7 +78,7 @@ struct ClusterJob {
         return 2 * Double(dimension * dimension) * Double(rows * repetitions) / elapsed / 1e9
     }
 
-    /// d²·rows over all factors.
+    /// d²·rows, summed over all factors.
     private var work: Double {
         let perBlock = layers.reduce(0.0) { sum, layer in
             sum + Double((layer.inputs + 1) * (layer.inputs + 1)) + Double(layer.outputs * layer.outputs)

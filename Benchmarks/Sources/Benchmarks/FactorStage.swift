@@ -4,7 +4,7 @@ import LinearAlgebra
 import Safetensors
 import SystemPackage
 
-/// Rows of a warm safetensors capture → a packed factor, beside plain `ssyrk` on rows that are in memory already.
+/// Measures a packed factor from rows of a warm safetensors capture, beside plain `ssyrk` on rows in memory.
 struct FactorStage {
     private static let chunkRows = 4096
     let directory: WorkDirectory

@@ -2,7 +2,7 @@ import CPlainBLAS
 import KroneckerFactors
 import LinearAlgebra
 
-/// A packed factor → its damped inverse with its health row, beside plain `dpotrf` + `dpotri`.
+/// Measures the damped inverse of a packed factor with its health row, beside plain `dpotrf` + `dpotri`.
 struct InverseStage {
     let dimensions: [Int]
 
@@ -28,7 +28,7 @@ struct InverseStage {
         var copy = square
         var order = Int32(dimension)
         let (plain, ours) = try least(5) {
-            // The copy stands for the unpacking, which a plain program has to do as well.
+            // The copy stands for the unpacking, which a plain program needs too.
             copy = square
             var info: Int32 = 0
             for index in 0..<dimension { copy[index * (dimension + 1)] += 1e-3 }

@@ -1,14 +1,14 @@
 import Foundation
 
-/// `kfacctl run` as a user calls it, with the peak memory of its daemons.
+/// `kfacctl run`, as a user runs it, and the peak memory of its daemons.
 struct KfacctlRun {
     let binaries: String
 
-    /// What a run showed.
+    /// The results of a run.
     struct Outcome {
         var wallSeconds: Double
         var report: [String: Any]
-        /// Largest resident set of any process, by its role.
+        /// The largest resident set of any process, by role.
         var peakMebibytes: [String: Int]
     }
 
@@ -30,7 +30,7 @@ struct KfacctlRun {
         guard process.terminationStatus == 0 else {
             throw MeasuredJobFailure(job: job, exitStatus: process.terminationStatus)
         }
-        // A job that does not name the report among its outputs has none.
+        // A job without the report among its outputs has no report.
         let report =
             try FileManager.default.contents(atPath: "\(output)/report.json").map {
                 try JSONSerialization.jsonObject(with: $0) as? [String: Any] ?? [:]
@@ -54,7 +54,7 @@ struct KfacctlRun {
     }
 }
 
-/// A job that was to be measured and failed; `kfacctl` has said why.
+/// A measured job failed; `kfacctl` has printed the reason.
 struct MeasuredJobFailure: Error, CustomStringConvertible {
     let job: String
     let exitStatus: Int32

@@ -2,7 +2,7 @@ import Foundation
 import Laboratory
 import SystemPackage
 
-/// The lab: the penalty's cost against the number of tasks, and a linearised training step beside PyTorch's.
+/// Measures the lab: the penalty's cost by the number of tasks, and a linearised training step beside PyTorch's.
 struct LabStage {
     private static let script = "Benchmarks/linearized_step.py"
     let example: String
@@ -15,7 +15,7 @@ struct LabStage {
         try await step(base)
     }
 
-    /// The accumulated form is one term whatever the number of tasks; the per-task form has a term for each other task.
+    /// The accumulated form has one term for any number of tasks; the per-task form has a term for each other task.
     private func penalty(_ base: BaseModel) {
         print("\npenalty and its gradient, one thread, microseconds")
         let costs = PenaltyCostMeasurement.run(base, taskCounts: size.penaltyTasks, repetitions: size.penaltyRuns)
@@ -78,7 +78,7 @@ struct LabStage {
     }
 }
 
-/// A program beside ours that gave no number.
+/// A program that is measured beside ours gave no number.
 struct MeasurementFailure: Error, CustomStringConvertible {
     let program: String
     let script: String

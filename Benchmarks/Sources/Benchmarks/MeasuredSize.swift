@@ -1,12 +1,12 @@
 import Laboratory
 
-/// How large the measured work is.
+/// The size of the measured work.
 struct MeasuredSize {
-    /// Columns and rows of the captures whose factors are timed.
+    /// Columns and rows of the captures for the factor stage.
     let captures: [(dimension: Int, rows: Int)]
     /// Dimensions of the inverses.
     let inverses: [Int]
-    /// Tensors of a merged checkpoint, and their shape.
+    /// The number of tensors of a merged checkpoint, and their shape.
     let mergedTensors: Int
     let mergedShape: [Int]
     /// Bytes that memcpy moves.
@@ -14,20 +14,20 @@ struct MeasuredSize {
     /// Width of the cluster job's transformer blocks, and rows of a capture.
     let width: Int
     let rows: Int
-    /// Numbers of tasks that a penalty sums, and how often each is timed.
+    /// The numbers of tasks that a penalty sums, and the repetitions of each measurement.
     let penaltyTasks: [Int]
     let penaltyRuns: Int
-    /// Training steps of a run, and runs.
+    /// The training steps of a run, and the number of runs.
     let steps: Int
     let runs: Int
 
-    /// What the documents quote.
+    /// The size for the figures in the documents.
     static let full = MeasuredSize(
         captures: [(64, 1 << 19), (192, 1 << 18), (768, 1 << 16), (3072, 1 << 14)], inverses: [768, 3072],
         mergedTensors: 24, mergedShape: [2048, 4096], copiedBytes: 512 << 20, width: 768, rows: 6400,
         penaltyTasks: PenaltyCostMeasurement.taskCounts, penaltyRuns: 15, steps: 50, runs: 3)
 
-    /// Enough to see that everything runs.
+    /// A small size that shows whether everything runs.
     static let small = MeasuredSize(
         captures: [(64, 8192), (192, 4096)], inverses: [96], mergedTensors: 2, mergedShape: [256, 256],
         copiedBytes: 8 << 20, width: 48, rows: 200, penaltyTasks: [2, 4], penaltyRuns: 1, steps: 2, runs: 1)

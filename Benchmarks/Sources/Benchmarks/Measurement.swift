@@ -1,13 +1,13 @@
 import Foundation
 
-/// Seconds of a body.
+/// The seconds that a body takes.
 func seconds(_ body: () throws -> Void) rethrows -> Double {
     let start = ContinuousClock.now
     try body()
     return (ContinuousClock.now - start) / .seconds(1)
 }
 
-/// The least of interleaved runs of two bodies: what the machine allows, whatever else it does meanwhile.
+/// The least times of interleaved runs of two bodies: the machine's limit, without its other work.
 func least(_ count: Int, _ first: () throws -> Void, _ second: () throws -> Void) rethrows -> (Double, Double) {
     var best = (Double.infinity, Double.infinity)
     for _ in 0..<count {
@@ -34,11 +34,11 @@ struct WorkDirectory {
     func file(_ name: String) -> String { "\(path)/\(name)" }
 }
 
-/// Numbers that look like activations: drawn once, cut differently for each tensor.
+/// Numbers like activations; they are drawn once, and cut differently for each tensor.
 final class RandomNumbers {
     private let values: [UInt32]
 
-    /// Numbers from -1 to 1, as F32, or two BF16 in the place of one F32.
+    /// Makes numbers from -1 to 1, as F32, or as two BF16 in place of one F32.
     init(count: Int = 1 << 22, areBFloat16: Bool = false) {
         var state: UInt64 = 0x9E37_79B9_7F4A_7C15
         func next() -> UInt32 {
@@ -51,13 +51,13 @@ final class RandomNumbers {
         values = (0..<count).map { _ in areBFloat16 ? next() >> 16 | next() & 0xFFFF_0000 : next() }
     }
 
-    /// Calls `body` with consecutive pieces that make up `byteCount` bytes, starting at a place that `seed` chooses.
+    /// Calls `body` with consecutive pieces of `byteCount` bytes in all; `seed` chooses the start.
     func forEachPiece(byteCount: Int, seed: Int, _ body: (RawSpan, Int) throws -> Void) rethrows {
         var offset = 0
         var start = (seed &* 40_503) % (values.count / 2) * 4
         while offset < byteCount {
             let count = min(byteCount - offset, values.count * 4 - start)
-            // Bound to a name of its own, because a span of a property would outlive the access to it.
+            // A local name, because a span of a property would outlive the access to it.
             let bytes = values
             try body(bytes.span.bytes.extracting(start..<start + count), offset)
             offset += count

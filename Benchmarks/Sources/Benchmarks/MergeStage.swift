@@ -2,7 +2,8 @@ import Foundation
 import Safetensors
 import SystemPackage
 
-/// Task arithmetic over a base and eight checkpoints, through the whole system, beside memcpy of the same bytes.
+/// Measures task arithmetic over a base and eight checkpoints through the whole system, beside memcpy of the same
+/// bytes.
 struct MergeStage {
     private static let tasks = 8
     let directory: WorkDirectory
@@ -34,7 +35,7 @@ struct MergeStage {
                 + "memcpy on two threads moves \(fixed(copy / 1e9, 1)) GB/s; peak \(outcome.peakMebibytes) MiB")
     }
 
-    /// Bytes read and written a second by two threads of memcpy.
+    /// The bytes that two threads of memcpy read and write in a second.
     private func copyRate() -> Double {
         let count = size.copiedBytes
         let source = [UInt8](repeating: 1, count: count)

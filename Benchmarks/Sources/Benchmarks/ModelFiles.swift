@@ -11,10 +11,10 @@ struct ModelFiles {
         self.directory = directory
     }
 
-    /// Stands in the metadata: a file of an earlier way to make numbers is made anew.
+    /// Written to the metadata, so that a file from an earlier generator is made again.
     private static let generation = "2"
 
-    /// Writes a file of random tensors, unless it is there.
+    /// Writes a file of random tensors, unless it exists.
     func write(_ name: String, _ tensors: [TensorDescription], metadata: [String: String] = [:], seed: Int) throws {
         let path = FilePath(directory.file(name))
         var metadata = metadata

@@ -1,13 +1,13 @@
-// What libFuzzer, which brings the main function, calls. See `run` in the package's folder.
+// The function that libFuzzer calls. The main function is in libFuzzer. See `run` in the package's folder.
 
 import Foundation
 import FuzzEntries
 
-// A variable of the environment, because libFuzzer starts this program again with the arguments that it knows.
+// An environment variable and not an argument, because libFuzzer restarts this program with its own arguments.
 private let name = ProcessInfo.processInfo.environment["FUZZ_ENTRY"] ?? ""
 private let entry = FuzzEntry(rawValue: name)
 
-/// Feeds the entry; libFuzzer names the function and its type.
+/// Passes bytes to the entry; libFuzzer defines the function's name and type.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func take(_ start: UnsafePointer<UInt8>?, _ byteCount: Int) -> CInt {
     guard let entry else {

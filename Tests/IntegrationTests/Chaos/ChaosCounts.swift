@@ -1,15 +1,15 @@
-/// What was done to clusters.
+/// The disturbances of clusters.
 struct ChaosCounts {
     var runs = 0
     var kills = 0
     var stops = 0
-    /// What happened to lines.
+    /// The faults of lines.
     var faults = 0
-    /// Connections that were ended by that.
+    /// Connections that these faults ended.
     var cuts = 0
     var partitions = 0
 
-    /// Whether nothing was done.
+    /// Whether there was no disturbance.
     var isEmpty: Bool { kills + stops + faults + partitions == 0 }
 
     static func += (left: inout ChaosCounts, right: ChaosCounts) {
@@ -21,7 +21,7 @@ struct ChaosCounts {
         left.partitions += right.partitions
     }
 
-    /// One line for whoever runs the tests.
+    /// One line for the person who runs the tests.
     func summary(_ test: String, seed: UInt64) -> String {
         let parts = [
             ("run", runs), ("kill", kills), ("stop", stops), ("line fault", faults), ("cut", cuts),

@@ -2,12 +2,12 @@ import Foundation
 import TestSupport
 import Testing
 
-/// One job on one cluster that is disturbed as a schedule says, and everything that must hold afterwards.
+/// One job on one cluster with scheduled disturbances, and the checks that must hold afterwards.
 final class ChaosRun {
-    /// Disturbances after which the cluster is left in peace.
+    /// The number of disturbances after which the cluster is left alone.
     private static let disturbancesMax = 10
 
-    /// What ends a disturbance.
+    /// The act that ends a disturbance.
     private enum Repair {
         case start(SupervisedDaemon)
         case resume(SupervisedDaemon)
@@ -20,7 +20,7 @@ final class ChaosRun {
     private var repairs: [(due: ContinuousClock.Instant, repair: Repair)] = []
     private var counts = ChaosCounts()
     private let start = ContinuousClock.now
-    /// What was done when, for the message of a failure.
+    /// The acts with their times, for the message of a failure.
     private(set) var history: [String] = []
     private var unitsBeforeKill: [String: Int] = [:]
 
@@ -30,7 +30,7 @@ final class ChaosRun {
 
     /// Submits the job, starts the workers, disturbs the cluster, and requires that the job succeeds.
     ///
-    /// - Returns: What was done: nothing when the workers were faster than the first disturbance.
+    /// - Returns: The disturbances. There are none when the workers were faster than the first one.
     /// - Throws: ``WaitError`` and requirements.
     func run() async throws -> ChaosCounts {
         if let line = cluster.lines.last {
@@ -40,7 +40,7 @@ final class ChaosRun {
         }
         let job = try await submit()
         let watch = try cluster.disturbedClient(["watch", job, "--timeout", "2"], name: "watch")
-        // Not before: a submission whose answer is lost takes seconds, in which the job could be over.
+        // The workers start late, because a submission whose answer is lost takes seconds, in which the job could end.
         try cluster.startWorkers()
         try await disturb(while: watch)
         try await repairAll()
@@ -96,7 +96,7 @@ final class ChaosRun {
         }
     }
 
-    /// Sleeps, and repairs what is due meanwhile.
+    /// Sleeps, and makes the repairs that are due meanwhile.
     private func repair(until end: ContinuousClock.Instant) async throws {
         while true {
             let due = repairs.map(\.due).min() ?? end
@@ -129,7 +129,7 @@ final class ChaosRun {
 
     // MARK: - Questions
 
-    /// Submits the job as a user would: again when nobody answers.
+    /// Submits the job as a user would: again when there is no answer.
     private func submit() async throws -> String {
         for _ in 0..<10 {
             let client = try cluster.disturbedClient(
@@ -143,7 +143,7 @@ final class ChaosRun {
         throw WaitError(description: "ten submissions were not answered")
     }
 
-    /// How many units the coordinator said were finished: so many are, whatever becomes of it.
+    /// Notes how many units the coordinator reported as finished; these must stay finished.
     private func noteProgress(of coordinator: SupervisedDaemon) async {
         guard let result = try? await cluster.client("jobs", "--output", "json", "--timeout", "1"),
             let jobs = try? result.json["jobs"] as? [[String: Any]],
@@ -155,7 +155,7 @@ final class ChaosRun {
 
     // MARK: - What must hold
 
-    /// The coordinator knows of one job, which succeeded, also after another restart.
+    /// Checks that the coordinator knows one job, and that it succeeded, also after another restart.
     private func requireOneJob(_ job: String) async throws {
         let coordinator = cluster.daemons[0]
         for isRestarted in [false, true] {
@@ -171,7 +171,7 @@ final class ChaosRun {
         }
     }
 
-    /// What was finished when the coordinator was killed was so when it came back.
+    /// Checks that units which were finished before a kill of the coordinator are finished after its restart.
     private func requireKeptProgress() throws {
         var finished = 0
         for program in cluster.daemons[0].programs {

@@ -1,19 +1,19 @@
 import Foundation
 
-/// How long and with which seed the chaos tests run.
+/// The rounds and the seed of the chaos tests.
 enum ChaosSettings {
     private static func number(_ name: String) -> UInt64? {
         ProcessInfo.processInfo.environment[name].flatMap(UInt64.init)
     }
 
-    /// The first seed, of `CHAOS_SEED` or another one each time.
+    /// The first seed: `CHAOS_SEED`, or a new one each time.
     ///
-    /// Each round has the next one.
+    /// Each round uses the next seed.
     static let seed = number("CHAOS_SEED") ?? UInt64.random(in: 0..<1_000_000)
 
-    /// Rounds of each test: `CHAOS_ROUNDS`, or one.
+    /// The rounds of each test: `CHAOS_ROUNDS`, or one.
     static let rounds = number("CHAOS_ROUNDS") ?? 1
 
-    /// Where the logs of every round are kept: `CHAOS_LOGS`, or nowhere.
+    /// The directory for the logs of every round: `CHAOS_LOGS`, or none.
     static let logDirectory = ProcessInfo.processInfo.environment["CHAOS_LOGS"]
 }

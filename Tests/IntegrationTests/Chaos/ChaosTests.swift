@@ -3,9 +3,9 @@ import TestSupport
 import Testing
 
 extension SerialDisturbanceTests {
-    /// Whatever happens to processes and connections at any moment, the files are the same to the byte.
+    /// Whatever happens to processes and connections at any moment, the files have the same bytes.
     @Suite(.referenceRun(.manyUnits), .timeLimit(.minutes(10 * max(1, ChaosSettings.rounds)))) struct ChaosTests {
-        /// How often a round is run to which nothing was done.
+        /// How often a round without a disturbance is run again.
         private static let attemptsMax = 3
 
         private let reference: ReferenceRun
@@ -14,7 +14,7 @@ extension SerialDisturbanceTests {
 
         /// Runs the rounds of a test.
         ///
-        /// - Throws: what the first failed round throws; its seed and everything that was done stand in an issue.
+        /// - Throws: The error of the first failed round. An issue records its seed and its disturbances.
         private func endure(
             _ title: String, _ layout: SupervisedCluster.Layout, _ scope: ChaosSchedule.Scope,
             sourceLocation: SourceLocation = #_sourceLocation
@@ -22,7 +22,7 @@ extension SerialDisturbanceTests {
             var counts = ChaosCounts()
             for seed in ChaosSettings.seed..<ChaosSettings.seed + ChaosSettings.rounds {
                 var done = ChaosCounts()
-                // A machine that is busy otherwise may come to the first disturbance when the job is over.
+                // On a busy machine the job may end before the first disturbance.
                 for _ in 0..<Self.attemptsMax where done.isEmpty {
                     done = try await endureRound(title, layout, scope, seed: seed, sourceLocation)
                 }
@@ -37,7 +37,7 @@ extension SerialDisturbanceTests {
 
         /// Runs a job on a new cluster.
         ///
-        /// - Returns: What was done to it.
+        /// - Returns: The disturbances.
         private func endureRound(
             _ title: String, _ layout: SupervisedCluster.Layout, _ scope: ChaosSchedule.Scope, seed: UInt64,
             _ sourceLocation: SourceLocation
@@ -64,7 +64,7 @@ extension SerialDisturbanceTests {
 
         private func requireReferenceBytes(_ output: String) throws {
             try requireSameBytes(output, reference.outputPath)
-            // Directories too: no staging is left.
+            // Directories are compared too, so that no staging directory is left.
             let trees = [output, reference.outputPath].map { path in
                 Set(FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? [])
             }

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The keys of a cluster whose daemons are on several hosts, as `kfacctl keygen` makes them.
+/// The keys of a cluster with daemons on several hosts, made by `kfacctl keygen`.
 struct ClusterKeys {
     private let directory: TemporaryDirectory
 
@@ -21,7 +21,7 @@ struct ClusterKeys {
         try #require(result.exitCode == 0, "\(result.errors)")
     }
 
-    /// Where the keys of workers and clients are.
+    /// The directory of the keys of workers and clients.
     private var peers: String { directory.appending("peers") }
 
     /// A coordinator's options.

@@ -1,29 +1,29 @@
 import TestSupport
 
-/// Something that befalls a cluster.
+/// A disturbance of a cluster.
 enum Disturbance: Equatable, Sendable {
-    /// The process of a daemon ends at once, and its service manager starts it again after a while.
+    /// A daemon's process ends at once, and its service manager starts it again after a while.
     case kill(daemon: Int, downFor: Duration)
-    /// The process of a daemon does nothing for a while.
+    /// A daemon's process stops for a while.
     case stop(daemon: Int, for: Duration)
-    /// Something happens to a line.
+    /// A line has a fault.
     case fault(line: Int, LineFault)
-    /// A host's network is gone for a while.
+    /// A host's network fails for a while.
     case isolate(host: Int, for: Duration)
 }
 
-/// Which disturbances come when: the same ones for the same seed.
+/// The sequence of disturbances; equal for equal seeds.
 ///
-/// A machine's speed decides what they meet, so a seed replays what is done to a cluster, not what follows from it.
+/// The machine's speed decides what a disturbance hits. So a seed repeats the acts, not their effects.
 struct ChaosSchedule {
-    /// What may happen.
+    /// The possible disturbances.
     struct Scope {
         var daemons = 0
         var lines = 0
         var hosts = 0
         var kills = false
         var stops = false
-        /// After which silence a worker is lost.
+        /// The silence after which a worker is lost.
         var timeout: Duration
     }
 
@@ -44,13 +44,13 @@ struct ChaosSchedule {
         precondition(!kinds.isEmpty, "a schedule of nothing")
     }
 
-    /// Draws the next disturbance, and how long after the one before it comes.
+    /// Draws the next disturbance, and the pause before it.
     mutating func next() -> (pause: Duration, disturbance: Disturbance) {
         let pause = Duration.milliseconds(Int.random(in: 50...900, using: &random))
         return (pause, disturbance())
     }
 
-    /// Draws the end of the first connection of a line: within the first messages on it.
+    /// Draws the end of a line's first connection, within its first messages.
     mutating func nextCut() -> LineFault {
         .cut(
             afterBytes: Int.random(in: 1...2000, using: &random), from: LineFault.End.random(using: &random),

@@ -1,12 +1,12 @@
 import Glibc
 
-/// Carries the bytes of a line's connections, on the thread that made it.
+/// Carries the bytes of a line's connections on its own thread.
 final class LineCarrier {
     private let listener: Socket
     private let sleeper: Socket
     private let target: UInt16
     private var connections: [LineConnection] = []
-    /// Ends that hear nothing any more: they stay open as long as the line.
+    /// Ends that receive nothing any more; they stay open as long as the line.
     private var abandoned: [Socket] = []
     private var stallEnd = ContinuousClock.now
     private var refusalEnd = ContinuousClock.now
@@ -17,12 +17,12 @@ final class LineCarrier {
     /// Connections that were ended by a fault.
     private(set) var cutConnections = 0
 
-    /// A carrier of connections that a listener takes; bytes in the sleeper end its sleep.
+    /// Makes a carrier for the connections of a listener; bytes in `sleeper` wake it.
     init(listener: Socket, sleeper: Socket, target: UInt16) {
         (self.listener, self.sleeper, self.target) = (listener, sleeper, target)
     }
 
-    /// Lets a fault happen.
+    /// Applies a fault.
     func suffer(_ fault: LineFault) {
         let now = ContinuousClock.now
         switch fault {
@@ -43,7 +43,7 @@ final class LineCarrier {
         }
     }
 
-    /// Ends everything that is wrong.
+    /// Ends all faults.
     func heal() {
         (stallEnd, refusalEnd, delayEnd, nextCut) = (.now, .now, .now, nil)
         for connection in connections { connection.spare() }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// One connection of a line: two sockets, and the bytes on their way between them.
+/// One connection of a line: two sockets, and the bytes between them.
 final class LineConnection {
     private let near: Socket
     private let far: Socket
@@ -8,7 +8,7 @@ final class LineConnection {
     private var inward = LineFlow()
     private var isCutAbrupt = false
 
-    /// How a connection goes on after its bytes were carried.
+    /// The state of a connection after its bytes were carried.
     enum Outcome {
         case goesOn
         case isOver
@@ -41,25 +41,25 @@ final class LineConnection {
 
     /// Resets one end.
     ///
-    /// - Returns: The end that hears nothing of it.
+    /// - Returns: The end that is not told.
     func abandon(_ end: LineFault.End) -> Socket {
         let (deaf, reset) = end == .near ? (near, far) : (far, near)
         reset.resetOnClose()
         return deaf
     }
 
-    /// Lets only so many more bytes of an end through.
+    /// Lets only this number of bytes from an end through.
     func cut(after byteCount: Int, from end: LineFault.End, isAbrupt: Bool) {
         isCutAbrupt = isAbrupt
         if end == .near { outward.limit = byteCount } else { inward.limit = byteCount }
     }
 
-    /// Takes back a cut that has not happened.
+    /// Removes a cut that has not happened yet.
     func spare() { (outward.limit, inward.limit) = (nil, nil) }
 
     // MARK: - Sleeping
 
-    /// What to wait for; an end of which nothing is wanted is left out, since its hang-up would end every sleep.
+    /// The events to wait for; an end without any is left out, because its hang-up would end every sleep.
     func interests(at now: ContinuousClock.Instant) -> [pollfd] {
         [(near, outward, inward), (far, inward, outward)].compactMap { socket, reading, writing in
             let events = (reading.hasRoom ? POLLIN : 0) | (writing.nextArrival.map { $0 <= now } ?? false ? POLLOUT : 0)
@@ -67,17 +67,17 @@ final class LineConnection {
         }
     }
 
-    /// When the next delayed bytes arrive.
+    /// The time when the next delayed bytes arrive.
     var nextArrival: ContinuousClock.Instant? {
         [outward.nextArrival, inward.nextArrival].compactMap(\.self).min()
     }
 }
 
-/// Bytes on their way in one direction.
+/// The bytes that travel in one direction.
 struct LineFlow {
     private static let capacity = 256 << 10
 
-    /// How a direction goes on.
+    /// The state of a direction.
     enum Outcome {
         case goesOn
         case hasEnded
@@ -90,16 +90,16 @@ struct LineFlow {
     private var isSourceEnded = false
     private var isTargetTold = false
     private var isCut = false
-    /// Bytes that still get through before the cut.
+    /// The bytes that still get through before the cut.
     var limit: Int?
 
-    /// Whether more is to be read.
+    /// Whether there is room to read more.
     var hasRoom: Bool { byteCount < Self.capacity && !isSourceEnded }
 
-    /// When the oldest bytes arrive.
+    /// The time when the oldest bytes arrive.
     var nextArrival: ContinuousClock.Instant? { chunks.first?.arrival }
 
-    /// Reads what there is room for and writes what has arrived.
+    /// Reads as much as there is room for, and writes what has arrived.
     mutating func carry(
         from source: Socket, to target: Socket, _ now: ContinuousClock.Instant, _ delay: Duration
     ) -> Outcome {

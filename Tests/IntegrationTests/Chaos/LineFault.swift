@@ -1,8 +1,8 @@
 import TestSupport
 
-/// What a network does to the connections between two programs.
+/// A network fault on the connections between two programs.
 enum LineFault: Equatable, Sendable {
-    /// The two ends of a line: the near one connects, the far one listens.
+    /// The two ends of a line; the near one connects, the far one listens.
     enum End: CaseIterable, Sendable {
         case near, far
 
@@ -11,24 +11,25 @@ enum LineFault: Equatable, Sendable {
 
     /// Every connection is reset at both ends.
     case reset
-    /// The connections of now, or the next one when there is none, end after so many more bytes from an end, in the
-    /// middle of whatever they belong to: with a reset, or as if the other side had closed it.
+    /// The current connections, or the next one, end after this number of bytes from an end.
+    ///
+    /// The cut may be in the middle of a message. It is a reset, or looks like an orderly close by the other side.
     case cut(afterBytes: Int, from: End, isAbrupt: Bool)
-    /// Nothing moves in either direction; then everything goes on.
+    /// Nothing moves in either direction for a while.
     case stall(Duration)
-    /// Everything arrives, but later.
+    /// All bytes arrive late.
     case delay(Duration, for: Duration)
-    /// One end is reset, the other end hears nothing of it and nothing else, ever: a half-open connection.
+    /// One end is reset, and the other end is told nothing and receives nothing any more: a half-open connection.
     case abandon(End)
-    /// Every connection is reset, and so is each new one for a while.
+    /// Every connection is reset, and each new one too for a while.
     case refuse(Duration)
 
-    /// Draws a fault; a worker is lost after the timeout, and what stalls does so for shorter and for longer.
+    /// Draws a fault; a worker is lost after the timeout, and stalls may be shorter or longer than that.
     static func random(around timeout: Duration, using random: inout SplitMix64) -> LineFault {
         switch Int.random(in: 0..<20, using: &random) {
         case 0..<4: return .reset
         case 4..<11:
-            // Few bytes end a greeting, many a chunk of a transfer.
+            // Few bytes end a greeting, and many end a chunk of a transfer.
             let magnitude = Int.random(in: 4...21, using: &random)
             return .cut(
                 afterBytes: Int.random(in: 1 << magnitude...2 << magnitude, using: &random),
@@ -44,7 +45,7 @@ enum LineFault: Equatable, Sendable {
 }
 
 extension Duration {
-    /// From a tenth to twice a duration.
+    /// Draws a duration from a tenth to twice another.
     static func random(around middle: Duration, using random: inout SplitMix64) -> Duration {
         middle * Double.random(in: 0.1...2, using: &random)
     }

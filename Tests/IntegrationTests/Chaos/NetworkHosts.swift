@@ -1,14 +1,15 @@
 import Foundation
 import Testing
 
-/// Hosts that are network namespaces, and the switch between them, which is one too: nothing of the machine's own
-/// network is touched.
+/// Hosts and the switch between them, as network namespaces.
+///
+/// The machine's own network is not touched.
 final class NetworkHosts {
     private static let tool = ["/usr/sbin/ip", "/sbin/ip"].first(where: FileManager.default.isExecutableFile) ?? "ip"
 
     static let reason: Comment = "needs root, ip (iproute2), and a kernel with network namespaces, veth and bridges"
 
-    /// Whether hosts can be made here.
+    /// Whether hosts can be made on this machine.
     static let arePossible: Bool = geteuid() == 0 && (try? NetworkHosts(count: 1)) != nil
 
     static let impairmentReason: Comment =
@@ -17,7 +18,7 @@ final class NetworkHosts {
         bucket (CONFIG_NET_SCH_TBF) and random numbers for rules (CONFIG_NFT_NUMGEN)
         """
 
-    /// Whether packets can be delayed and lost here.
+    /// Whether packets can be delayed and lost on this machine.
     static let canBeImpaired: Bool =
         geteuid() == 0 && (try? NetworkHosts(count: 1).impair(delayMilliseconds: 1, lossPercent: 1)) != nil
 
@@ -26,9 +27,9 @@ final class NetworkHosts {
 
     private var bridge: String { "\(name)-switch" }
 
-    /// Makes hosts that reach each other.
+    /// Makes hosts that can reach each other.
     ///
-    /// - Throws: ``WaitError`` when the kernel refuses; what was made is removed again.
+    /// - Throws: ``WaitError`` when the kernel refuses. Everything that was made is removed again.
     init(count: Int) throws {
         self.count = count
         try Self.ip("netns", "add", bridge)
@@ -58,26 +59,26 @@ final class NetworkHosts {
     /// The address of a host.
     func address(_ host: Int) -> String { "10.77.0.\(host + 1)" }
 
-    /// What starts a program on a host.
+    /// The command that starts a program on a host.
     func launcher(_ host: Int) -> [String] { [Self.tool, "netns", "exec", namespace(host)] }
 
     // MARK: - The network
 
-    /// Takes the cable out of a host.
+    /// Disconnects a host.
     ///
     /// - Throws: ``WaitError``.
     func cut(_ host: Int) throws { try Self.ip("-n", bridge, "link", "set", port(host), "down") }
 
-    /// Puts the cable back in.
+    /// Connects a host again.
     ///
     /// - Throws: ``WaitError``.
     func join(_ host: Int) throws { try Self.ip("-n", bridge, "link", "set", port(host), "up") }
 
-    /// Delays packets, by an amount that varies, and loses some.
+    /// Delays packets by a varying time, and loses some.
     ///
-    /// Without netem the delay is that of a slow line's queue, which is up to `delayMilliseconds` when it is full.
+    /// Without netem the delay is that of a slow line's queue, at most `delayMilliseconds`.
     ///
-    /// - Throws: ``WaitError`` when the kernel cannot.
+    /// - Throws: ``WaitError`` when the kernel does not support it.
     func impair(delayMilliseconds: Int, lossPercent: Int) throws {
         for host in 0..<count {
             do {
@@ -97,7 +98,7 @@ final class NetworkHosts {
             "\(delayMilliseconds)ms")
     }
 
-    /// Drops what comes in by a port at random.
+    /// Drops incoming packets of a port at random.
     private func lose(_ percent: Int, of host: Int) throws {
         let port = port(host)
         try onSwitch("nft", "add", "table", "netdev", "loss")

@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-/// A TCP or local socket, closed when the last reference goes away; no program that a test starts inherits it.
+/// A TCP or local socket; it closes with its last reference, and no program that a test starts inherits it.
 final class Socket: Sendable {
     let descriptor: Int32
 
@@ -27,13 +27,13 @@ final class Socket: Sendable {
         return socket
     }
 
-    /// Whether a program could listen on a port of loopback.
+    /// Whether a port of loopback is free to listen at.
     static func isFree(_ port: UInt16) -> Bool {
         guard let socket = try? stream() else { return false }
         return withLoopback(port) { bind(socket.descriptor, $0, $1) } == 0
     }
 
-    /// The port that a listening socket has.
+    /// The port of a listening socket.
     var port: UInt16 {
         var address = sockaddr_in()
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -49,7 +49,7 @@ final class Socket: Sendable {
         return withLoopback(port) { connect(socket.descriptor, $0, $1) } == 0 ? socket : nil
     }
 
-    /// Two ends of a pipe; what is written to the second can be read from the first.
+    /// Makes the two ends of a pipe; bytes that are written to the second can be read from the first.
     ///
     /// - Throws: what the requirement throws when the kernel refuses.
     static func pair() throws -> (Socket, Socket) {
@@ -58,7 +58,7 @@ final class Socket: Sendable {
         return (Socket(descriptors[0]), Socket(descriptors[1]))
     }
 
-    /// The next connection that waits, if there is one.
+    /// The next waiting connection, if there is one.
     func accepted() -> Socket? {
         var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard Glibc.poll(&poll, 1, 0) == 1 else { return nil }
@@ -68,7 +68,7 @@ final class Socket: Sendable {
         return Socket(connection)
     }
 
-    /// What a call that does not wait did.
+    /// The result of a call that does not wait.
     enum Outcome {
         case moved(Int)
         case ended
@@ -84,13 +84,13 @@ final class Socket: Sendable {
         }
     }
 
-    /// Reads what is there.
+    /// Reads the available bytes.
     func read(into buffer: inout [UInt8]) -> Outcome {
         Outcome(
             buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT)) })
     }
 
-    /// Writes as much as there is room for.
+    /// Writes as many bytes as there is room for.
     func write(_ bytes: ArraySlice<UInt8>) -> Outcome {
         Outcome(
             bytes.withUnsafeBytes {
@@ -101,7 +101,7 @@ final class Socket: Sendable {
     /// Tells the other end that nothing more comes.
     func endWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Makes the kernel send a reset, and not a polite end, once the socket is closed.
+    /// Makes the kernel send a reset, not an orderly close, once the socket is closed.
     func resetOnClose() {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))

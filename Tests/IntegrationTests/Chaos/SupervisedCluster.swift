@@ -4,15 +4,15 @@ import Testing
 
 /// A coordinator and workers, each under a service manager, and the lines between them.
 final class SupervisedCluster {
-    /// After which silence a worker is lost.
+    /// The silence after which a worker is lost.
     static let workerTimeout = Duration.milliseconds(1500)
 
-    /// How a cluster is put together.
+    /// The parts of a cluster.
     struct Layout {
         var workers = 3
-        /// Whether workers and clients reach the coordinator over lines that can break.
+        /// Whether workers and clients reach the coordinator over lines that can fail.
         var hasLines = false
-        /// The hosts, if there are any: the coordinator and the clients on the first, the workers on the others.
+        /// The hosts, if any; the first has the coordinator and the clients, the others have the workers.
         var hosts: NetworkHosts?
     }
 
@@ -22,17 +22,17 @@ final class SupervisedCluster {
     /// The workers' lines, then the clients'.
     let lines: [UnreliableLine]
     let hosts: NetworkHosts?
-    /// Where the coordinator listens.
+    /// The coordinator's endpoint.
     let endpoint: String
     private let keys: ClusterKeys?
     private let temporaries: TemporaryDirectory
 
-    /// What starts clients.
+    /// The command that starts clients.
     private var launcher: [String] { hosts?.launcher(0) ?? [] }
 
     /// Starts the coordinator and waits until it listens.
     ///
-    /// - Throws: ``WaitError`` when it does not get ready.
+    /// - Throws: ``WaitError`` when the coordinator does not get ready.
     init(_ layout: Layout) async throws {
         directory = try TemporaryDirectory()
         temporaries = try TemporaryDirectory()
@@ -55,9 +55,9 @@ final class SupervisedCluster {
         daemons = [coordinator] + workers
     }
 
-    /// Starts the workers; until then no job gets on.
+    /// Starts the workers; no job makes progress before that.
     ///
-    /// - Throws: what Foundation throws when one cannot be started.
+    /// - Throws: what Foundation throws when a worker cannot be started.
     func startWorkers() throws {
         for worker in daemons.dropFirst() { try worker.start() }
     }
@@ -69,7 +69,7 @@ final class SupervisedCluster {
         let hosts: NetworkHosts?
         let environment: [String: String]
 
-        /// What protects an endpoint between hosts; files are read and written where all tests have theirs.
+        /// The options that protect an endpoint between hosts; files are in the directory of all tests.
         private func protection(_ options: [String]?) -> [String] {
             options.map { $0 + ["--root", FileManager.default.temporaryDirectory.path] } ?? []
         }
@@ -88,7 +88,7 @@ final class SupervisedCluster {
 
         func worker(_ number: Int, _ endpoint: String) -> SupervisedDaemon {
             let name = "worker-\(number + 1)"
-            // The coordinator has the first host.
+            // The coordinator is on the first host.
             let launcher = hosts.map { $0.launcher(1 + number % ($0.count - 1)) } ?? []
             let command =
                 launcher + [
@@ -110,15 +110,15 @@ final class SupervisedCluster {
 
     /// Runs `kfacctl` with direct access to the coordinator.
     ///
-    /// - Throws: ``WaitError`` when it does not end in time.
+    /// - Throws: ``WaitError`` when the command does not end in time.
     func client(_ arguments: String...) async throws -> CommandResult {
         try await Client.run(
             arguments, in: directory, environment: clientEnvironment(endpoint), launcher: launcher)
     }
 
-    /// Starts a `kfacctl` that the test's lines disturb.
+    /// Starts a `kfacctl` whose connection the test's lines disturb.
     ///
-    /// - Throws: what Foundation throws when it cannot be started.
+    /// - Throws: what Foundation throws when the program cannot be started.
     func disturbedClient(_ arguments: [String], name: String) throws -> RunningProgram {
         let command = launcher + [Programs.client] + arguments
         return try RunningProgram(
@@ -133,7 +133,7 @@ final class SupervisedCluster {
 
     // MARK: - The end
 
-    /// Ends all daemons in order and requires that nothing of them is left.
+    /// Ends all daemons in order, and requires that none of their files is left.
     ///
     /// - Throws: ``WaitError`` and requirements.
     func end() async throws {
@@ -145,9 +145,9 @@ final class SupervisedCluster {
         try #require(try FileManager.default.contentsOfDirectory(atPath: incoming) == [], "half a blob is left")
     }
 
-    /// Copies every log to a directory that outlives the test, in place of what is there.
+    /// Copies every log to a directory that outlives the test, and replaces what is there.
     ///
-    /// - Throws: what Foundation throws when it cannot be written.
+    /// - Throws: what Foundation throws when the directory cannot be written.
     func keepLogs(in path: String) throws {
         if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)

@@ -1,36 +1,36 @@
 import Foundation
 import Testing
 
-/// A daemon under a service manager of the test's own.
+/// A daemon under a service manager that the test plays.
 final class SupervisedDaemon {
     let name: String
     private let launch: (_ name: String) throws -> RunningProgram
-    /// Every process that it had, the last one last.
+    /// Every process of the daemon, latest last.
     private(set) var programs: [RunningProgram] = []
     private(set) var isStopped = false
-    /// Whether the process is meant to be there.
+    /// Whether the process should be running.
     private(set) var isUp = false
 
-    /// A daemon that is not started yet; `launch` starts its process, whose name is given.
+    /// A daemon that is not started yet; `launch` gets a name and starts a process.
     init(_ name: String, launch: @escaping (_ name: String) throws -> RunningProgram) {
         (self.name, self.launch) = (name, launch)
     }
 
-    /// The log of all its processes.
+    /// The logs of all its processes.
     var log: String { programs.map(\.errors).joined() }
 
-    /// Starts the process, unless it is there.
+    /// Starts the process, unless it runs.
     ///
-    /// - Throws: what Foundation throws when it cannot be started.
+    /// - Throws: what Foundation throws when the process cannot be started.
     func start() throws {
         guard !isUp else { return }
         programs.append(try launch("\(name).\(programs.count)"))
         isUp = true
     }
 
-    /// Ends the process at once.
+    /// Kills the process.
     ///
-    /// - Throws: ``WaitError`` when it does not end, or had ended by itself.
+    /// - Throws: ``WaitError`` when it does not end, or had already ended.
     func kill() async throws {
         guard isUp, let program = programs.last else { return }
         guard program.isRunning else {
@@ -41,24 +41,24 @@ final class SupervisedDaemon {
         _ = try await program.exitCode(within: .seconds(10))
     }
 
-    /// Stops the process where it is.
+    /// Stops the process.
     func stop() {
         isStopped = true
         programs.last?.send(SIGSTOP)
     }
 
-    /// Lets the process go on.
+    /// Lets the process continue.
     func resume() {
         isStopped = false
         programs.last?.send(SIGCONT)
     }
 
-    /// Asks the process to end, and requires that it does so in order.
+    /// Asks the process to end, and requires an orderly end.
     ///
-    /// - Throws: ``WaitError`` when it does not end, and the requirement.
+    /// - Throws: ``WaitError`` when it does not end, or what the requirement throws.
     func end() async throws {
         guard isUp, let program = programs.last else { return }
-        // Before it says anything it does not listen to signals.
+        // Before its first line the process does not handle signals.
         try await eventually("the first words of \(name)", within: .seconds(20)) {
             !program.errors.isEmpty || !program.isRunning
         }

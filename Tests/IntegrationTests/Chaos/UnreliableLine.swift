@@ -1,11 +1,11 @@
 import Foundation
 import Synchronization
 
-/// A TCP line between programs that connect and one that listens, which breaks as the test says.
+/// A TCP line between programs that connect and a program that listens; it fails as the test says.
 ///
-/// A thread of its own carries the bytes; it ends when the last reference goes away.
+/// A thread of its own carries the bytes. It ends with the last reference.
 final class UnreliableLine: Sendable {
-    /// Where the programs connect to.
+    /// The endpoint for the programs that connect.
     let endpoint: String
     private let orders = LineOrders()
     private let wakeup: Socket
@@ -29,25 +29,25 @@ final class UnreliableLine: Sendable {
         wake()
     }
 
-    /// Lets something happen to the line.
+    /// Applies a fault to the line.
     func suffer(_ fault: LineFault) {
         orders.add(fault)
         wake()
     }
 
-    /// Ends everything that is wrong with the line; connections that are lost stay so.
+    /// Ends all faults of the line; lost connections stay lost.
     func heal() {
         orders.heal()
         wake()
     }
 
-    /// Connections that were ended by a fault.
+    /// Connections that a fault ended.
     var cutConnections: Int { orders.cutConnections }
 
     private func wake() { _ = wakeup.write([0]) }
 }
 
-/// What the thread of a line is told, and what it tells.
+/// The orders to a line's thread, and its reports.
 private final class LineOrders: Sendable {
     private struct State {
         var faults: [LineFault] = []
@@ -66,7 +66,7 @@ private final class LineOrders: Sendable {
 
     var cutConnections: Int { state.withLock { $0.cutConnections } }
 
-    /// Tells a carrier what was ordered; false when it shall end.
+    /// Passes the orders to a carrier; returns false when the carrier must end.
     func direct(_ carrier: LineCarrier) -> Bool {
         state.withLock { state in
             if state.isHealed { carrier.heal() }

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What a command that ended left.
+/// The result of a command that ended.
 struct CommandResult {
     let exitCode: Int32
     let output: String
@@ -10,17 +10,17 @@ struct CommandResult {
 
     /// Standard output as a JSON object.
     ///
-    /// - Throws: what Foundation or the requirement throws when it is none.
+    /// - Throws: what Foundation or the requirement throws when it is not JSON.
     var json: [String: Any] {
         get throws { try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any]) }
     }
 }
 
-/// `kfacctl`, as a user types it.
+/// `kfacctl`, as a user runs it.
 enum Client {
-    /// Runs a command to its end, by a launcher with its arguments if there is one.
+    /// Runs a command to its end, through a launcher with its arguments if given.
     ///
-    /// - Throws: ``WaitError`` when it does not end in time; it is killed then.
+    /// - Throws: ``WaitError`` when the command does not end in time. It is then killed.
     static func run(
         _ arguments: [String], in directory: TemporaryDirectory, environment: [String: String] = [:],
         launcher: [String] = [], within limit: Duration = .seconds(60)
@@ -41,9 +41,9 @@ enum Client {
         }
     }
 
-    /// Runs a job on this machine and requires that it succeeds.
+    /// Runs a job on this machine, and requires its success.
     ///
-    /// - Throws: what ``run(_:in:environment:within:)`` throws, and the requirement.
+    /// - Throws: what ``run(_:in:environment:within:)`` throws, or what the requirement throws.
     @discardableResult
     static func runJob(
         _ path: String, workers: Int = 1, in directory: TemporaryDirectory, options: [String] = [],

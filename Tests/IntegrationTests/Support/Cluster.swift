@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A coordinator and workers that a test may kill, and the questions that it asks them.
+/// A coordinator and workers that a test may kill, with queries about their state.
 final class Cluster {
     let directory: TemporaryDirectory
     private(set) var coordinator: RunningProgram
@@ -10,7 +10,7 @@ final class Cluster {
     private(set) var workers: [RunningProgram] = []
     private var programs = 0
 
-    /// What `kfacctl status` says.
+    /// A job in the output of `kfacctl status`.
     struct JobStatus {
         let state: String
         let finishedUnits: Int
@@ -19,14 +19,14 @@ final class Cluster {
         let output: String
     }
 
-    /// What `kfacctl workers` says of one.
+    /// A worker in the output of `kfacctl workers`.
     struct WorkerStatus {
         let name: String
         let finishedUnits: Int
         let heldBlobs: Int
     }
 
-    /// Starts a coordinator and runs a body; when that throws, the log of every daemon is in the test's messages.
+    /// Starts a coordinator and runs a body; if the body throws, the test's messages include the log of every daemon.
     ///
     /// - Throws: what the body throws.
     static func with(
@@ -70,7 +70,7 @@ final class Cluster {
 
     /// Kills the coordinator and starts it again on the same port and state.
     ///
-    /// - Throws: ``WaitError`` when it does not get ready.
+    /// - Throws: ``WaitError`` when the coordinator does not get ready.
     func restartCoordinator() async throws {
         coordinator.send(SIGKILL)
         _ = try await coordinator.exitCode(within: .seconds(10))
@@ -79,9 +79,9 @@ final class Cluster {
             endpoint, options, name: "coordinator-\(programs)", environment: environment, in: directory)
     }
 
-    /// Starts a worker of one lane, by a launcher with its arguments if there is one.
+    /// Starts a worker with one lane, through a launcher with its arguments if given.
     ///
-    /// - Throws: what Foundation throws when it cannot be started.
+    /// - Throws: what Foundation throws when the worker cannot be started.
     @discardableResult
     func startWorker(
         _ name: String, memoryMiB: Int = 1024, launcher: [String] = [], options: [String] = [],
@@ -98,9 +98,9 @@ final class Cluster {
         return worker
     }
 
-    /// Waits until so many workers are there.
+    /// Waits until this number of workers is connected.
     ///
-    /// - Throws: ``WaitError`` when they are not.
+    /// - Throws: ``WaitError`` when they do not connect in time.
     func waitForWorkers(_ count: Int) async throws {
         try await eventually("\(count) workers", within: .seconds(20)) {
             try await self.workerStatuses().count == count
@@ -111,14 +111,14 @@ final class Cluster {
 
     /// Runs `kfacctl` against this coordinator.
     ///
-    /// - Throws: ``WaitError`` when it does not end in time.
+    /// - Throws: ``WaitError`` when the command does not end in time.
     func client(_ arguments: String...) async throws -> CommandResult {
         try await Client.run(arguments, in: directory, environment: ["KFACD_COORDINATOR": endpoint])
     }
 
     /// Submits a job and returns its name.
     ///
-    /// - Throws: what the requirement throws when it is refused.
+    /// - Throws: what the requirement throws when the job is refused.
     func submit(_ path: String, _ options: String...) async throws -> String {
         let arguments = ["submit", path] + options
         let result = try await Client.run(arguments, in: directory, environment: ["KFACD_COORDINATOR": endpoint])
@@ -128,7 +128,7 @@ final class Cluster {
 
     /// A job's state.
     ///
-    /// - Throws: what the requirement throws when the coordinator says nothing that can be understood.
+    /// - Throws: what the requirement throws when the coordinator's answer is not understood.
     func status(_ job: String) async throws -> JobStatus {
         let result = try await client("status", job, "--output", "json")
         try #require(result.exitCode == 0, "\(result.errors)")
@@ -141,9 +141,9 @@ final class Cluster {
             output: try #require(found["output"] as? String))
     }
 
-    /// The workers that are there.
+    /// The connected workers.
     ///
-    /// - Throws: what the requirement throws when the coordinator says nothing that can be understood.
+    /// - Throws: what the requirement throws when the coordinator's answer is not understood.
     func workerStatuses() async throws -> [WorkerStatus] {
         let result = try await client("workers", "--output", "json")
         try #require(result.exitCode == 0, "\(result.errors)")
@@ -157,17 +157,18 @@ final class Cluster {
 
     // MARK: - Jobs
 
-    /// Lets the workers compute until a part of a job is done, and leaves them stopped in the middle of the rest: the
-    /// job cannot be over before the test goes on.
+    /// Lets the workers compute until part of a job is done, and leaves them stopped in the middle of the rest.
     ///
-    /// They are stopped for every look. Between two looks they run for a quarter of the time that they had until then,
-    /// so that they do little more than is asked of them on a slow machine as on a fast one.
+    /// So the job cannot end before the test goes on.
     ///
-    /// - Throws: ``WaitError`` when that does not happen, or the job is over before it was seen.
+    /// The workers are stopped for every check. Between two checks they run for a quarter of their total time so far.
+    /// So they do little more than needed, on slow and fast machines.
+    ///
+    /// - Throws: ``WaitError`` when the part is not done in time, or the job ends first.
     @discardableResult
     func holdWorkers(_ job: String, units: Int) async throws -> JobStatus {
         var last: JobStatus?
-        // A worker takes longer than the first turn to start.
+        // A worker needs longer than the first turn to start.
         var (turn, sum) = (Duration.milliseconds(100), Duration.zero)
         try await eventually("\(units) finished units of \(job)", within: .seconds(120)) {
             for worker in self.workers { try await worker.stop() }
@@ -186,14 +187,14 @@ final class Cluster {
         return try #require(last)
     }
 
-    /// Lets the workers go on that were held.
+    /// Lets held workers continue.
     func resumeWorkers() {
         for worker in workers { worker.resume() }
     }
 
     /// Waits for a job's success.
     ///
-    /// - Throws: ``WaitError`` when it does not end, the requirement when it ends otherwise.
+    /// - Throws: ``WaitError`` when the job does not end, or what the requirement throws when it does not succeed.
     @discardableResult
     func waitForSuccess(_ job: String) async throws -> JobStatus {
         var last: JobStatus?

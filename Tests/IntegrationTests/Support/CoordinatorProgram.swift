@@ -1,11 +1,11 @@
 import TestSupport
 import Testing
 
-/// `kfacd coordinator`, started for a test.
+/// `kfacd coordinator` for a test.
 enum CoordinatorProgram {
-    /// Starts a coordinator, whose state lies in `state` below the directory, by a launcher if there is one.
+    /// Starts a coordinator, through a launcher if given; its state is in `state` below the directory.
     ///
-    /// - Throws: what Foundation throws when it cannot be started.
+    /// - Throws: what Foundation throws when the program cannot be started.
     static func launch(
         _ endpoint: String, _ options: [String], name: String, launcher: [String] = [],
         environment: [String: String] = [:], in directory: TemporaryDirectory
@@ -21,8 +21,8 @@ enum CoordinatorProgram {
 
     /// Waits until a coordinator listens.
     ///
-    /// - Returns: Where.
-    /// - Throws: ``WaitError`` when it ends, or does not listen in time.
+    /// - Returns: Its endpoint.
+    /// - Throws: ``WaitError`` when the coordinator ends or does not listen in time.
     static func endpoint(of program: RunningProgram) async throws -> String {
         try await eventually("a coordinator that is ready", within: .seconds(20)) {
             guard program.isRunning else { throw WaitError(description: program.logTail) }
@@ -35,7 +35,7 @@ enum CoordinatorProgram {
 
     /// Starts a coordinator and waits until it listens.
     ///
-    /// - Throws: ``WaitError`` when it does not get ready.
+    /// - Throws: ``WaitError`` when the coordinator does not get ready.
     static func start(
         _ endpoint: String, _ options: [String], name: String, launcher: [String] = [],
         environment: [String: String] = [:], in directory: TemporaryDirectory

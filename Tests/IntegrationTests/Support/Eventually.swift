@@ -1,15 +1,15 @@
-/// Something that a test waited for did not happen.
+/// An event that a test waited for did not happen.
 struct WaitError: Error, CustomStringConvertible {
     let description: String
 }
 
-/// Looks every few milliseconds until a condition holds.
+/// Checks a condition every few milliseconds until it holds.
 ///
 /// - Parameters:
-///   - what: What is waited for, for the message.
+///   - what: The awaited event, for the message.
 ///   - limit: The longest wait.
-///   - condition: Looked at in this task only.
-/// - Throws: ``WaitError`` when the condition does not hold in time, and what it throws itself.
+///   - condition: The condition. Only this task evaluates it.
+/// - Throws: ``WaitError`` when the condition does not hold in time, or what the condition throws.
 func eventually(_ what: String, within limit: Duration, _ condition: () async throws -> Bool) async throws {
     let end = ContinuousClock.now + limit
     while try await !condition() {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A coordinator that listens where other machines reach it, with keys made by `kfacctl keygen`.
+/// A coordinator that other machines reach, with keys made by `kfacctl keygen`.
 final class GuardedCluster {
     let directory: TemporaryDirectory
     private(set) var endpoint = ""
@@ -27,9 +27,11 @@ final class GuardedCluster {
         return nil
     }()
 
-    /// Makes keys: the coordinator's, and one for each name, in `keys` and, to be authorized, in `authorized`.
+    /// Makes keys: the coordinator's, and one for each name.
     ///
-    /// - Parameter holders: Names of keys, and the roles of those that are authorized.
+    /// All keys are in `keys`, and the authorized ones are also in `authorized`.
+    ///
+    /// - Parameter holders: The names of keys, and the roles of the authorized ones.
     /// - Throws: what the requirement throws.
     init(holders: [String: [String]]) async throws {
         directory = try TemporaryDirectory()
@@ -51,7 +53,7 @@ final class GuardedCluster {
         try #require(result.exitCode == 0, "\(result.errors)")
     }
 
-    /// Puts a public file among the authorized ones.
+    /// Adds a public file to the authorized keys.
     ///
     /// - Throws: what Foundation throws.
     func authorize(_ name: String) throws {
@@ -68,7 +70,7 @@ final class GuardedCluster {
 
     /// Starts the coordinator on an address of this machine.
     ///
-    /// - Throws: ``WaitError`` when it does not get ready.
+    /// - Throws: ``WaitError`` when the coordinator does not get ready.
     @discardableResult
     func startCoordinator(roots: [String]) async throws -> RunningProgram {
         let address = try #require(Self.address)
@@ -89,9 +91,9 @@ final class GuardedCluster {
         return program
     }
 
-    /// Starts a worker of one lane with a key.
+    /// Starts a worker with one lane and a key.
     ///
-    /// - Throws: what Foundation throws when it cannot be started.
+    /// - Throws: what Foundation throws when the worker cannot be started.
     @discardableResult
     func startWorker(key: String, options: [String] = []) throws -> RunningProgram {
         let program = try RunningProgram(
@@ -111,7 +113,7 @@ final class GuardedCluster {
 
     /// Runs `kfacctl` with a key.
     ///
-    /// - Throws: ``WaitError`` when it does not end in time.
+    /// - Throws: ``WaitError`` when the command does not end in time.
     func client(_ key: String, _ arguments: String...) async throws -> CommandResult {
         try await Client.run(
             arguments, in: directory,
@@ -120,7 +122,7 @@ final class GuardedCluster {
             ])
     }
 
-    /// The names of the workers that are there, as a key's holder sees them.
+    /// The names of the connected workers, as a key's holder sees them.
     ///
     /// - Throws: what the requirement throws.
     func workers(as key: String) async throws -> [String] {

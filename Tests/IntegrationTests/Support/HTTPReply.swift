@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// What a daemon of this machine answers to a GET, asked with a plain socket: nothing of the server's library is used.
+/// A daemon's answer to a GET; the request uses a plain socket and nothing of the server's library.
 struct HTTPReply {
     let status: Int
     let headers: [String: String]
@@ -10,7 +10,7 @@ struct HTTPReply {
 
     /// Asks `127.0.0.1:port` for a path.
     ///
-    /// - Throws: what the requirement throws when nobody answers as HTTP/1.1 says.
+    /// - Throws: what the requirement throws without a valid HTTP/1.1 answer.
     init(get path: String, port: UInt16) throws {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
@@ -48,16 +48,16 @@ struct HTTPReply {
         body = String(text[end.upperBound...])
     }
 
-    /// The number of a series, where the body is a page of metrics.
+    /// The number of a series, if the body is a page of metrics.
     ///
-    /// - Throws: what the requirement throws when the page does not have the series.
+    /// - Throws: what the requirement throws when the page lacks the series.
     func value(_ series: String) throws -> Double {
         let line = try #require(
             body.split(separator: "\n").first { $0.hasPrefix("\(series) ") }, "\(series)\n\(body)")
         return try #require(line.split(separator: " ").last.flatMap { Double($0) })
     }
 
-    /// The sum over a family's series, where the body is a page of metrics; 0 when there is none yet.
+    /// The sum over a family's series, if the body is a page of metrics; 0 without series.
     ///
     /// - Throws: what the requirement throws when a line does not end in a number.
     func sum(_ family: String) throws -> Double {
@@ -68,9 +68,9 @@ struct HTTPReply {
 }
 
 extension RunningProgram {
-    /// The port of its status pages, as its log tells.
+    /// The port of a daemon's status pages, from its log.
     ///
-    /// - Throws: ``WaitError`` when it serves none.
+    /// - Throws: ``WaitError`` when the daemon serves none.
     func statusPort() async throws -> UInt16 {
         let pattern = /serving status pages endpoint=http:\/\/127\.0\.0\.1:([0-9]+)/
         var port: UInt16?

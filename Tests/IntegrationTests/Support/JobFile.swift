@@ -1,6 +1,6 @@
 import Foundation
 
-/// A job file, written for a test.
+/// A job file that a test writes.
 struct JobFile {
     /// An entry of `models`.
     struct Task {
@@ -8,7 +8,7 @@ struct JobFile {
         var model: String?
         var captures: [String] = []
         var factors: String?
-        /// More keys, as they stand in the file.
+        /// More keys, as written in the file.
         var others: [String] = []
     }
 
@@ -19,7 +19,7 @@ struct JobFile {
     var curvature: [String] = []
     var outputs = ["factors", "regularizer", "inverses", "merged", "report"]
     var output = "out"
-    /// More keys of the job, as they stand in the file.
+    /// More keys of the job, as written in the file.
     var others: [String] = []
 
     /// The file's text.
@@ -33,7 +33,7 @@ struct JobFile {
 
     /// Writes the file.
     ///
-    /// - Throws: what Foundation throws when it cannot be written.
+    /// - Throws: what Foundation throws when the file cannot be written.
     func write(to path: String) throws {
         try Data(text.utf8).write(to: URL(fileURLWithPath: path))
     }

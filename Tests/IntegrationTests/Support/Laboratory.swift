@@ -2,8 +2,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `kfaclab` with the three files of a study: a model of one block, width 8, with random parameters, and three tasks of
-/// three classes.
+/// `kfaclab` with the three files of a study.
+///
+/// The model has one block of width 8 with random parameters. There are three tasks of three classes.
 final class Laboratory {
     static let tasks = ["alpha", "beta", "gamma"]
     private static let program = URL(fileURLWithPath: Programs.client).deletingLastPathComponent()
@@ -13,29 +14,29 @@ final class Laboratory {
 
     /// Writes the files.
     ///
-    /// - Throws: what Foundation throws when one cannot be written.
+    /// - Throws: what Foundation throws when a file cannot be written.
     init() throws {
         directory = try TemporaryDirectory()
         try writeStudy("data", seed: 1)
     }
 
-    /// Starts a command, whose paths are below ``directory``.
+    /// Starts a command; its paths are below ``directory``.
     ///
-    /// - Throws: what Foundation throws when it cannot be started.
+    /// - Throws: what Foundation throws when the program cannot be started.
     func start(_ arguments: [String], name: String = "lab-\(UUID().uuidString)") throws -> RunningProgram {
         try RunningProgram(Self.program, arguments, name: name, in: directory)
     }
 
     /// Runs a command on the data to its end.
     ///
-    /// - Throws: ``WaitError`` when it does not end in time.
+    /// - Throws: ``WaitError`` when the command does not end in time.
     func run(_ command: String, _ arguments: String..., data: String = "data") async throws -> CommandResult {
         let program = try start([command, "--data", data, "--lanes", "2"] + arguments)
         let code = try await program.exitCode(within: .seconds(120))
         return CommandResult(exitCode: code, output: program.output, errors: program.errors)
     }
 
-    /// Expects that a command is refused with a sentence and leaves no file of this name.
+    /// Expects that a command is refused with a sentence, and leaves no file of this name.
     func expectFailure(
         _ result: CommandResult, code: Int32, _ parts: String..., leaving file: String? = nil,
         sourceLocation: SourceLocation = #_sourceLocation
@@ -49,9 +50,9 @@ final class Laboratory {
         #expect(!FileManager.default.fileExists(atPath: directory.appending(file)), sourceLocation: sourceLocation)
     }
 
-    /// Captures of all tasks, then a job on them: `regularizer/<task>/regularizer.safetensors` below `job`.
+    /// Captures all tasks, and runs a job on them that writes `regularizer/<task>/regularizer.safetensors` below `job`.
     ///
-    /// - Throws: what the requirement throws when one fails.
+    /// - Throws: what the requirement throws when a command fails.
     func computeRegularizers() async throws {
         let captured = try await run("capture", "--output", "captures", "--samples", "16", "--probes", "2")
         try #require(captured.exitCode == 0, "\(captured.errors)")
@@ -63,7 +64,7 @@ final class Laboratory {
         try await Client.runJob(directory.appending("job.yaml"), workers: 1, in: directory)
     }
 
-    /// Where the regularizer that leaves a task out lies.
+    /// The path of the regularizer that leaves out a task.
     static func regularizer(without task: String) -> String { "job/regularizer/\(task)/regularizer.safetensors" }
 
     // MARK: - Files
@@ -72,7 +73,7 @@ final class Laboratory {
 
     /// Writes base, heads and data.
     ///
-    /// - Throws: what Foundation throws when one cannot be written.
+    /// - Throws: what Foundation throws when a file cannot be written.
     func writeStudy(_ name: String, seed: UInt64, featureWidth: Int = 6) throws {
         try FileManager.default.createDirectory(atPath: directory.appending(name), withIntermediateDirectories: true)
         var random = SplitMix64(seed: seed)
@@ -112,7 +113,7 @@ final class Laboratory {
         return first + block.map { ("blocks.0.\($0.0)", $0.1) } + last
     }
 
-    /// Six training images a class; those of a class are bright in one quarter.
+    /// Six training images for each class; the images of a class have one bright quarter.
     private static func images(_ random: inout SplitMix64) -> [Entry] {
         var entries: [Entry] = []
         for (shift, task) in tasks.enumerated() {

@@ -1,29 +1,29 @@
 import Foundation
 import TestSupport
 
-/// A model whose job takes some seconds, so that processes can be killed in the middle of it.
+/// A model whose job takes several seconds, so that processes can be killed in the middle.
 ///
-/// Its rows are windows into one pool of random numbers: distinct, and quick to write.
+/// Its rows are windows into one pool of random numbers. So they are distinct and quick to write.
 struct LargeModel: Sendable {
-    /// How much there is to compute.
+    /// The amount of work.
     struct Size: Sendable {
         /// Inputs and outputs of each layer.
         let layers: [(inputs: Int, outputs: Int)]
         let samples: Int
         let positions: Int
 
-        /// Few units that take long.
+        /// Few units, each of which takes long.
         static let fewUnits = Size(layers: [(256, 384), (384, 256), (256, 256)], samples: 768, positions: 4)
 
-        /// Many units, each over in a moment.
+        /// Many short units.
         static let manyUnits = Size(
             layers: (0..<10).map { (96 + 16 * ($0 % 3), 96 + 32 * ($0 % 2)) }, samples: 512, positions: 8)
 
-        /// Factors that are large for the rows that they come from: no unit is worth the way to another worker.
+        /// Factors that are large compared to their rows, so that no unit is worth moving to another worker.
         static let fewRows = Size(
             layers: [(192, 256), (256, 192), (128, 256), (256, 128)], samples: 48, positions: 4)
 
-        /// The dimensions of a task's factors: A with the bias's column and B of each layer, and the parameter's F.
+        /// The dimensions of a task's factors: A (with the bias's column) and B of each layer, and the parameter's F.
         var factorDimensions: [Int] {
             layers.flatMap { [$0.inputs + 1, $0.outputs] } + [LargeModel.parameterWidth]
         }
@@ -36,7 +36,7 @@ struct LargeModel: Sendable {
 
     /// Writes the files.
     ///
-    /// - Throws: what Foundation throws when one cannot be written.
+    /// - Throws: what Foundation throws when a file cannot be written.
     init(_ size: Size = .fewUnits, tasks: [String] = ["alpha", "beta", "gamma"]) throws {
         directory = try TemporaryDirectory()
         taskNames = tasks
@@ -79,9 +79,9 @@ struct LargeModel: Sendable {
 
     /// Writes a job file beside the model.
     ///
-    /// - Parameter output: The output directory; a test's own, since jobs of one model must not meet there.
+    /// - Parameter output: The output directory. Each test needs its own, because all jobs share the model.
     /// - Returns: The job file's path.
-    /// - Throws: what Foundation throws when it cannot be written.
+    /// - Throws: what Foundation throws when the file cannot be written.
     func writeJob(output: String) throws -> String {
         var job = JobFile(method: "kfac", output: output)
         job.curvature = ["damping: {rule: relative, value: 0.1}"]
@@ -91,14 +91,14 @@ struct LargeModel: Sendable {
         return try write(job)
     }
 
-    /// Writes a job file of the first tasks, without their checkpoints: one regularizer, summed over all of them.
+    /// Writes a job file for the first tasks without their checkpoints: one regularizer, summed over all of them.
     ///
     /// - Parameters:
-    ///   - tasks: How many of the model's tasks.
-    ///   - outputs: What the job writes.
+    ///   - tasks: The number of tasks.
+    ///   - outputs: The outputs of the job.
     ///   - output: The output directory.
     /// - Returns: The job file's path.
-    /// - Throws: what Foundation throws when it cannot be written.
+    /// - Throws: what Foundation throws when the file cannot be written.
     func writeCurvatureJob(tasks: Int, outputs: [String], output: String) throws -> String {
         var job = JobFile(outputs: outputs, output: output)
         job.curvature = ["regularizer: {targets: all}"]

@@ -8,12 +8,12 @@ struct MiddleOfRun {
     private let model: LargeModel
     private let state: TemporaryDirectory
     private let temporaries: TemporaryDirectory
-    /// What the command lines of its processes, and of no others, mention: the state directory, the endpoint.
+    /// Texts that occur only in the command lines of its processes: the state directory and the endpoint.
     private let marks: [String]
 
-    /// Starts the run and waits until the job is under way.
+    /// Starts the run and waits until the job makes progress.
     ///
-    /// - Throws: ``WaitError`` when it does not get there.
+    /// - Throws: ``WaitError`` when it does not.
     init(workers: Int) async throws {
         model = try LargeModel()
         state = try TemporaryDirectory()
@@ -32,7 +32,7 @@ struct MiddleOfRun {
         marks = [state.path, String(address.dropLast())]
     }
 
-    /// The command lines of the client and its daemons, as far as they are there, by process.
+    /// The command lines of the running client and daemons, by process.
     var processes: [pid_t: String] {
         var found: [pid_t: String] = [:]
         for name in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
@@ -44,19 +44,19 @@ struct MiddleOfRun {
         return found
     }
 
-    /// Where the states of runs are kept.
+    /// The directory of the states of runs.
     var statePath: String { state.path }
 
-    /// The states that are kept there.
+    /// The states in that directory.
     var states: [String] { (try? state.names()) ?? [] }
 
-    /// What is left in the output and the state directory, and among temporary files.
+    /// The files that are left in the output directory, in the state directory and among temporary files.
     var leftovers: [String] {
         let output = model.directory.appending("out")
         return ((try? state.names()) ?? []) + strays
             + (FileManager.default.fileExists(atPath: output) ? [output] : [])
     }
 
-    /// What lies among temporary files, where a run that is killed cannot clean up either.
+    /// The temporary files, which a killed run cannot remove either.
     var strays: [String] { (try? temporaries.names()) ?? [] }
 }

@@ -1,13 +1,13 @@
 import Foundation
 import Testing
 
-/// Every file below a directory, to be compared with another run's.
+/// Every file below a directory, for the comparison with another run.
 struct OutputTree: Equatable {
     private var files: [String: Data] = [:]
 
     /// Reads a job's output directory.
     ///
-    /// - Throws: what Foundation or the requirement throws when it cannot be read.
+    /// - Throws: what Foundation or the requirement throws when the directory cannot be read.
     init(_ directory: String) throws {
         for path in Self.paths(below: directory) {
             let data = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(path)"))
@@ -18,28 +18,28 @@ struct OutputTree: Equatable {
     /// The files' paths, sorted.
     var paths: [String] { files.keys.sorted() }
 
-    /// The files that are not the same in both, for messages.
+    /// The files that differ, for messages.
     func differences(from other: OutputTree) -> [String] {
         Set(files.keys).union(other.files.keys).filter { files[$0] != other.files[$0] }.sorted()
     }
 
-    /// How a run went differs; everything else that its report says must not.
+    /// The report without its part about the run, which may differ.
     private static func withoutRun(_ report: Data) throws -> Data {
         var members = try #require(try JSONSerialization.jsonObject(with: report) as? [String: Any])
         try #require(members.removeValue(forKey: "run") != nil)
         return try JSONSerialization.data(withJSONObject: members, options: [.sortedKeys])
     }
 
-    /// Where a job's files wait until all are written; `nil` when there is no such directory.
+    /// The staging directory of a job; `nil` when there is none.
     static func staging(of job: String, in output: String) -> String? {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: output)) ?? []
         return names.first { $0.hasPrefix(".kfacd-\(job)-") }.map { "\(output)/\($0)" }
     }
 
-    /// The list of a job's files, which says when they were published and by whom.
+    /// The list of a job's files, with the time and the owner of their publication.
     private static let manifest = ".kfacd-manifest.json"
 
-    /// The files below a directory, hidden ones included but for the list; none when there is no such directory.
+    /// The files below a directory, including hidden ones and without the list; none without the directory.
     static func paths(below directory: String) -> [String] {
         let names = FileManager.default.enumerator(atPath: directory)?.compactMap { $0 as? String } ?? []
         return names.filter { name in
@@ -53,7 +53,7 @@ struct OutputTree: Equatable {
 
 /// Requires that two runs wrote the same bytes.
 ///
-/// - Throws: what the requirement throws when they did not.
+/// - Throws: what the requirement throws when the bytes differ.
 func requireSameBytes(
     _ found: String, _ expected: String, sourceLocation: SourceLocation = #_sourceLocation
 ) throws {

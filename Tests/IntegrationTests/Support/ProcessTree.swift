@@ -1,8 +1,8 @@
 import Foundation
 
-/// The processes that descend from one, as /proc tells.
+/// The descendants of a process, from /proc.
 struct ProcessTree {
-    /// A process: its number, and what tells it from a later one of the same number.
+    /// A process: its number and its start time, which tells it from a later process of the same number.
     struct Member: Hashable {
         let number: pid_t
         let startTime: String
@@ -30,12 +30,12 @@ struct ProcessTree {
         }
     }
 
-    /// Those that still run.
+    /// The members that still run.
     static func running(_ members: Set<Member>) -> Set<Member> {
         members.filter { status($0.number)?.startTime == $0.startTime }
     }
 
-    /// Fields 4 and 22 of `/proc/<number>/stat`; the second, the command, may hold blanks and ends with a bracket.
+    /// Fields 4 and 22 of `/proc/<number>/stat`; field 2, the command, may hold spaces and ends with a parenthesis.
     private static func status(_ number: pid_t) -> (parent: pid_t, startTime: String)? {
         guard let data = FileManager.default.contents(atPath: "/proc/\(number)/stat") else { return nil }
         let fields = String(decoding: data, as: UTF8.self).split(separator: ")").last?.split(separator: " ") ?? []

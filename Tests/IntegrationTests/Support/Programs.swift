@@ -1,11 +1,11 @@
 import Foundation
 
-/// The programs under test: those that were built with the tests, or those that `KFACD_BINARIES` names.
+/// The programs under test: those that were built with the tests, or those in `KFACD_BINARIES`.
 enum Programs {
     static let daemon = path(of: "kfacd")
     static let client = path(of: "kfacctl")
 
-    /// Where a program lies: in `KFACD_BINARIES`, else beside the test bundle, which is this very process.
+    /// The path of a program: in `KFACD_BINARIES`, else beside the test bundle, which this process runs from.
     private static func path(of name: String) -> String {
         let environment = ProcessInfo.processInfo.environment
         if let directory = environment["KFACD_BINARIES"] { return "\(directory)/\(name)" }

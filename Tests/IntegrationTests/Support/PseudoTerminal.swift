@@ -1,9 +1,9 @@
 import Foundation
 import Synchronization
 
-/// A terminal of so many columns, and what a program writes to it.
+/// A terminal of a given width, and the text that a program writes to it.
 final class PseudoTerminal: Sendable {
-    /// The side that a program has.
+    /// The program's side.
     let device: FileHandle
     private let master: Int32
     private let received = Mutex(Data())
@@ -13,7 +13,7 @@ final class PseudoTerminal: Sendable {
 
     /// Opens a terminal.
     ///
-    /// - Throws: ``WaitError`` when there is none to be had.
+    /// - Throws: ``WaitError`` when no terminal is available.
     init(columns: Int) throws {
         master = open("/dev/ptmx", O_RDWR | O_NOCTTY)
         var (lock, number): (Int32, UInt32) = (0, 0)
@@ -38,10 +38,10 @@ final class PseudoTerminal: Sendable {
         }
     }
 
-    /// What was written so far.
+    /// The text so far.
     var text: String { received.withLock { String(decoding: $0, as: UTF8.self) } }
 
-    /// Closes both sides, as a terminal's window that is closed does.
+    /// Closes both sides, like a closed terminal window.
     func close() {
         try? device.close()
         Foundation.close(master)

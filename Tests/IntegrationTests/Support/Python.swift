@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The reference implementation of safetensors and numpy, where they are installed.
+/// The reference implementation of safetensors and numpy, if they are installed.
 enum Python {
     /// The interpreter: `KFACD_PYTHON`, else `python3`.
     private static let interpreter = ProcessInfo.processInfo.environment["KFACD_PYTHON"] ?? "python3"

@@ -2,9 +2,9 @@ import Foundation
 import Glibc
 import Testing
 
-/// A peer that speaks ZeroMQ's transport, byte by byte, so that it can say what our programs never would.
+/// A peer that writes ZeroMQ's transport byte by byte, so that it can send what our programs never would.
 ///
-/// Source: ZMTP 3.0 (rfc.zeromq.org/spec/23), mechanism NULL. Every wait of it is bounded by ten seconds.
+/// Source: ZMTP 3.0 (rfc.zeromq.org/spec/23), mechanism NULL. Every wait is bounded by ten seconds.
 final class RawPeer {
     private let descriptor: Int32
 
@@ -16,9 +16,9 @@ final class RawPeer {
 
     deinit { close(descriptor) }
 
-    /// Connects to a port of this machine and shakes hands as a client's socket.
+    /// Connects to a port of this machine, and completes the handshake as a client's socket.
     ///
-    /// - Throws: what the requirement throws when nobody answers as the protocol says.
+    /// - Throws: what the requirement throws without an answer that fits the protocol.
     convenience init(connectingTo port: UInt16) throws {
         self.init(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
         var address = Self.loopback(port)
@@ -30,14 +30,14 @@ final class RawPeer {
         try shakeHands(as: "DEALER")
     }
 
-    /// Something that listens on a port of this machine that the kernel chose.
+    /// A listener on a port of this machine that the kernel chose.
     final class Listener {
         private let descriptor: Int32
         let port: UInt16
 
-        /// Listens.
+        /// Starts to listen.
         ///
-        /// - Throws: what the requirement throws when that cannot be.
+        /// - Throws: what the requirement throws when the kernel refuses.
         init() throws {
             descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
             var address = RawPeer.loopback(0)
@@ -53,15 +53,15 @@ final class RawPeer {
 
         deinit { close(descriptor) }
 
-        /// Whether somebody connects in time.
+        /// Whether a peer connects in time.
         func isAsked(withinMilliseconds limit: Int32) -> Bool {
             var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             return Glibc.poll(&poll, 1, limit) == 1
         }
 
-        /// Takes the next connection and shakes hands as a coordinator's socket.
+        /// Accepts the next connection, and completes the handshake as a coordinator's socket.
         ///
-        /// - Throws: what the requirement throws when nobody connects in time.
+        /// - Throws: what the requirement throws when no peer connects in time.
         func accept() throws -> RawPeer {
             try #require(isAsked(withinMilliseconds: 10_000))
             let peer = RawPeer(Glibc.accept(descriptor, nil, nil))
@@ -93,9 +93,9 @@ final class RawPeer {
         return Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count
     }
 
-    /// The first frame of the next message; commands are passed over.
+    /// The first frame of the next message; commands are skipped.
     ///
-    /// - Throws: what the requirement throws when none comes in time.
+    /// - Throws: what the requirement throws when no message arrives in time.
     func receive() throws -> [UInt8] {
         var first: [UInt8]?
         while true {

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// The large model and what one worker makes of it undisturbed: made once for the tests that disturb.
+/// The large model, and the output of one undisturbed worker; it is made once for all tests with disturbances.
 struct ReferenceRun: Sendable {
     @TaskLocal static var current: ReferenceRun?
 

@@ -3,13 +3,13 @@ import TestSupport
 import Testing
 
 extension SmallModel {
-    /// Expects that `kfacctl run` refuses the job with exit code 2, says what is wrong, and leaves no file behind.
+    /// Expects that `kfacctl run` refuses the job with exit code 2, names the fault, and leaves no file behind.
     ///
     /// - Parameters:
     ///   - parts: What standard error must contain.
     ///   - options: Options of `kfacctl run`.
-    ///   - sourceLocation: Where a failure is reported.
-    /// - Throws: ``WaitError`` when the command does not end, and what Foundation throws.
+    ///   - sourceLocation: The location for a failure's report.
+    /// - Throws: ``WaitError`` when the command does not end, or what Foundation throws.
     func expectRefusal(
         _ parts: String..., options: [String] = [], sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {

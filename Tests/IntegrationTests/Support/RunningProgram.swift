@@ -1,26 +1,26 @@
 import Foundation
 import TestSupport
 
-/// A process that a test started, with what it writes in files; killed when the last reference goes away.
+/// A process that a test started, with its output in files; it is killed with the last reference.
 final class RunningProgram {
     private let process = Process()
     private let input = Pipe()
     private let outputPath: String
     private let errorPath: String
-    /// What names its files.
+    /// The name of its files.
     let name: String
     /// The command line, for messages.
     let description: String
 
-    /// Starts a program, whose standard input stays open as long as this process and this object live.
+    /// Starts a program; its standard input stays open while this process and this object live.
     ///
     /// - Parameters:
     ///   - path: The executable.
     ///   - arguments: Its arguments.
-    ///   - name: Names the files that take its output.
-    ///   - directory: Where those files are written; also the program's working directory.
-    ///   - environment: Added to this process's own.
-    /// - Throws: what Foundation throws when it cannot be started.
+    ///   - name: The name of the output files.
+    ///   - directory: The directory of these files, which is also the program's working directory.
+    ///   - environment: Variables that are added to this process's own.
+    /// - Throws: what Foundation throws when the program cannot be started.
     init(
         _ path: String, _ arguments: [String], name: String, in directory: TemporaryDirectory,
         environment: [String: String] = [:]
@@ -33,19 +33,19 @@ final class RunningProgram {
         process.executableURL = URL(fileURLWithPath: path)
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
-        // What stands in the environment of whoever runs the tests must not reach another coordinator.
+        // The variables of the person who runs the tests must not lead to another coordinator.
         var variables = ProcessInfo.processInfo.environment.filter { name, _ in
             !name.hasPrefix("KFACD_") && name != "CREDENTIALS_DIRECTORY"
         }
         variables["OPENBLAS_NUM_THREADS"] = "1"
-        // Coordinators that run beside each other cannot all have the default port.
+        // Coordinators that run at the same time cannot all use the default port.
         variables["KFACD_HTTP"] = "off"
         process.environment = variables.merging(environment) { $1 }
         process.standardInput = input
         let files = try [outputPath, errorPath].map { try FileHandle(forWritingTo: URL(fileURLWithPath: $0)) }
         (process.standardOutput, process.standardError) = (files[0], files[1])
-        // The program has its own; ours would stay open with a `Process`, which may outlive this object, and with some
-        // 1360 open descriptors Foundation starts no process any more: it reads beyond the end of their list.
+        // The program has its own descriptors. Ours would stay open with a `Process`, which may outlive this object.
+        // With some 1360 open descriptors Foundation cannot start a process: it reads beyond the end of their list.
         defer { for file in files { try? file.close() } }
         try process.run()
     }
@@ -57,13 +57,13 @@ final class RunningProgram {
 
     var isRunning: Bool { process.isRunning }
 
-    /// The process's number.
+    /// The process identifier.
     var number: pid_t { process.processIdentifier }
 
-    /// What it wrote to standard output so far.
+    /// The text on standard output so far.
     var output: String { Self.text(outputPath) }
 
-    /// What it wrote to standard error so far: the log, for a daemon.
+    /// The text on standard error so far; for a daemon it is the log.
     var errors: String { Self.text(errorPath) }
 
     /// The end of the log, for the message of a failed test.
@@ -71,15 +71,16 @@ final class RunningProgram {
         "\(description)\n\(isRunning ? "is running" : "has ended")\n\(output.suffix(1000))\n\(errors.suffix(6000))"
     }
 
-    /// Sends a signal to this process and no other.
+    /// Sends a signal to this process only.
     func send(_ signal: Int32) {
         if process.isRunning { kill(process.processIdentifier, signal) }
     }
 
-    /// Stops the process where it is, and waits until it stands still: a signal is sent in a moment, but a thread that
-    /// the kernel is busy for goes on until that is done.
+    /// Stops the process, and waits until it stands still.
     ///
-    /// - Throws: ``WaitError`` when it goes on all the same.
+    /// Sending the signal takes a moment, but a thread in a kernel call stops only after the call.
+    ///
+    /// - Throws: ``WaitError`` when the process still runs.
     func stop() async throws {
         send(SIGSTOP)
         try await eventually("the standstill of \(description)", within: .seconds(20)) {
@@ -87,11 +88,12 @@ final class RunningProgram {
         }
     }
 
-    /// Lets a stopped process go on.
+    /// Lets a stopped process continue.
     func resume() { send(SIGCONT) }
 
-    /// Whether none of the process's threads runs, by field 3 of their `/proc/<number>/stat`; the one before it, the
-    /// command, may hold blanks and ends with a bracket.
+    /// Whether none of the process's threads runs, by field 3 of their `/proc/<number>/stat`.
+    ///
+    /// Field 2, the command, may hold spaces and ends with a parenthesis.
     private var standsStill: Bool {
         let threads = "/proc/\(number)/task"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: threads)) ?? []
@@ -105,8 +107,8 @@ final class RunningProgram {
 
     /// Waits for the end of the process.
     ///
-    /// - Returns: The exit code, or 128 and the number of the signal that ended it.
-    /// - Throws: ``WaitError`` when it still runs afterwards.
+    /// - Returns: The exit code, or 128 plus the number of the signal that ended the process.
+    /// - Throws: ``WaitError`` when the process still runs afterwards.
     func exitCode(within limit: Duration) async throws -> Int32 {
         try await eventually("the end of \(description)", within: limit) { !self.process.isRunning }
         return process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus

@@ -2,11 +2,11 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A small file system that only one program sees, as its state directory.
+/// A small file system that only one program sees, at its state directory.
 enum SmallDisk {
     static let reason: Comment = "needs root, and unshare (util-linux) that may mount a tmpfs"
 
-    /// Whether such a file system can be made here.
+    /// Whether such a file system can be made on this machine.
     static let isPossible: Bool = {
         guard geteuid() == 0, let directory = try? TemporaryDirectory() else { return false }
         let process = Process()
@@ -19,24 +19,24 @@ enum SmallDisk {
         return process.terminationStatus == 0
     }()
 
-    /// What starts a program that finds a small disk at a path; it is gone with the program.
+    /// The command that starts a program with a small disk at a path; the disk disappears with the program.
     ///
-    /// The disk is empty, or as full as a `ballast` in it makes it.
+    /// The disk is empty, or a `ballast` file fills part of it.
     static func launcher(for path: String, mebibytes: Int, ballast kibibytes: Int = 0) -> [String] {
         let fill = kibibytes == 0 ? "" : "head -c \(kibibytes)K /dev/zero > \"$0/ballast\" && "
         let script = "mkdir -p \"$0\" && mount -t tmpfs -o size=\(mebibytes)m tmpfs \"$0\" && \(fill)exec \"$@\""
         return ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, path]
     }
 
-    /// What takes up the room of a disk that a program sees at a path; removing it makes room.
+    /// The file that fills a disk that a program sees at a path; its removal makes room.
     static func ballast(_ path: String, of program: RunningProgram) -> URL {
         URL(fileURLWithPath: "/proc/\(program.number)/root\(path)/ballast")
     }
 
-    /// Fills the disk that a program sees at a path, to the last byte.
+    /// Fills the disk that a program sees at a path to the last byte.
     ///
-    /// - Returns: What takes up the room; removing it makes room.
-    /// - Throws: what Foundation throws when no file can be made.
+    /// - Returns: The file that fills the disk. Its removal makes room.
+    /// - Throws: what Foundation throws when the file cannot be made.
     static func fill(_ path: String, of program: RunningProgram) throws -> URL {
         let ballast = ballast(path, of: program)
         try Data().write(to: ballast)

@@ -2,11 +2,12 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A tiny model of three tasks with everything that a job can meet, written to a directory: layers that read the same
-/// rows (`q`, `k`, `v`), one without a bias (`fc`), a parameter outside layers (`norm.weight`), one without curvature
-/// (`embed.weight`) and one of integers (`steps`).
+/// A tiny model of three tasks that covers all cases of a job, written to a directory.
 ///
-/// A test changes what it is about, then calls ``write()``.
+/// Some layers read the same rows (`q`, `k`, `v`), and one has no bias (`fc`). One parameter is outside layers
+/// (`norm.weight`), one has no curvature (`embed.weight`), and one has integers (`steps`).
+///
+/// A test changes the part that it tests, and then calls ``write()``.
 final class SmallModel {
     static let taskNames = ["alpha", "beta", "gamma"]
     static let (samples, positions, probes) = (12, 3, 2)
@@ -20,7 +21,7 @@ final class SmallModel {
 
     /// Makes the model and writes it.
     ///
-    /// - Throws: what Foundation throws when it cannot be written.
+    /// - Throws: what Foundation throws when a file cannot be written.
     init(seed: UInt64 = 1) throws {
         directory = try TemporaryDirectory()
         var random = SplitMix64(seed: seed)
@@ -38,9 +39,9 @@ final class SmallModel {
 
     var outputPath: String { directory.appending("out") }
 
-    /// Writes all files, as they are now.
+    /// Writes all files in their current state.
     ///
-    /// - Throws: what Foundation throws when one cannot be written.
+    /// - Throws: what Foundation throws when a file cannot be written.
     func write() throws {
         try base.write(to: directory.appending("base.safetensors"))
         for (name, file) in checkpoints { try file.write(to: directory.appending("checkpoints/\(name).safetensors")) }
@@ -48,7 +49,7 @@ final class SmallModel {
         try job.write(to: jobPath)
     }
 
-    /// Runs the job as it is written and requires that it succeeds.
+    /// Runs the job as written, and requires its success.
     ///
     /// - Returns: The output directory.
     /// - Throws: what the requirement throws.
@@ -63,7 +64,7 @@ final class SmallModel {
 
     /// Changes one tensor of a task's capture.
     ///
-    /// - Throws: what the requirement throws when there is none of the name.
+    /// - Throws: what the requirement throws when the tensor does not exist.
     func changeCapture(_ task: String, _ tensor: String, _ change: (Tensor) -> Tensor) throws {
         var capture = try #require(captures[task])
         let index = try #require(capture.tensors.firstIndex { $0.name == tensor })
@@ -71,7 +72,7 @@ final class SmallModel {
         captures[task] = capture
     }
 
-    /// Gives the numbers of all captures another type.
+    /// Converts the numbers of all captures to another type.
     func convertCaptures(to type: Tensor.ElementType) {
         captures = captures.mapValues { file in
             TensorFile(file.tensors.map { $0.converted(to: type) }, metadata: file.metadata)

@@ -30,7 +30,7 @@ struct Tensor {
     let shape: [Int]
     let bytes: Data
 
-    /// A tensor of bytes that are there already.
+    /// A tensor of given bytes.
     init(_ name: String, _ elementType: ElementType, _ shape: [Int], bytes: Data) {
         (self.name, self.elementType, self.shape, self.bytes) = (name, elementType, shape, bytes)
     }
@@ -96,7 +96,7 @@ struct Tensor {
 }
 
 extension Float {
-    /// The number that binary16 bits mean; subnormal ones included.
+    /// The number of binary16 bits, including subnormal ones.
     fileprivate init(half bits: UInt16) {
         let (exponent, fraction) = (Int(bits >> 10) & 0x1F, Float(bits & 0x3FF))
         let magnitude =
@@ -106,11 +106,11 @@ extension Float {
         self = bits >> 15 == 1 ? -magnitude : magnitude
     }
 
-    /// The nearest binary16, for magnitudes that it holds as normal numbers or zero.
+    /// The nearest binary16, for zero and for magnitudes that are normal numbers in binary16.
     fileprivate var halfBits: UInt16 {
         let sign: UInt16 = self.sign == .minus ? 0x8000 : 0
         guard magnitude >= 0x1p-14 else { return sign | UInt16((magnitude * 0x1p24).rounded(.toNearestOrEven)) }
-        // The carry of the rounding runs into the exponent, as it should.
+        // The carry of the rounding correctly runs into the exponent.
         let rounded = magnitude.bitPattern + 0xFFF + (magnitude.bitPattern >> 13 & 1)
         return sign | UInt16((rounded >> 13) - (112 << 10))
     }

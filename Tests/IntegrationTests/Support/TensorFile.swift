@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// A safetensors file as a test writes and reads it: with a few lines of its own, not those under test.
+/// A safetensors file that a test writes and reads with a few lines of its own, not with those under test.
 struct TensorFile {
     var tensors: [Tensor]
     var metadata: [String: String] = [:]
@@ -12,7 +12,7 @@ struct TensorFile {
 
     /// Reads a file.
     ///
-    /// - Throws: what Foundation or the requirement throws when it is no safetensors file.
+    /// - Throws: what Foundation or the requirement throws when it is not a safetensors file.
     init(reading path: String) throws {
         let data = try Data(contentsOf: URL(fileURLWithPath: path))
         let length = data.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
@@ -29,7 +29,7 @@ struct TensorFile {
 
     /// The tensor of a name.
     ///
-    /// - Throws: what the requirement throws when there is none.
+    /// - Throws: what the requirement throws when the tensor does not exist.
     func tensor(_ name: String) throws -> Tensor {
         try #require(tensors.first { $0.name == name }, "no tensor \(name) among \(tensors.map(\.name))")
     }
@@ -53,16 +53,16 @@ struct TensorFile {
         return Self.bytes(header: "{\(entries.joined(separator: ","))}", payload: payload)
     }
 
-    /// A file of any header, true or not.
+    /// A file with any header, correct or not.
     static func bytes(header: String, length: UInt64? = nil, payload: Data = Data()) -> Data {
         let padded = header + String(repeating: " ", count: (8 - header.utf8.count % 8) % 8)
         var count = length ?? UInt64(padded.utf8.count)
         return Data(bytes: &count, count: 8) + Data(padded.utf8) + payload
     }
 
-    /// Writes the file, and the directories above it.
+    /// Writes the file, and creates the directories above it.
     ///
-    /// - Throws: what Foundation throws when it cannot be written.
+    /// - Throws: what Foundation throws when the file cannot be written.
     func write(to path: String) throws {
         let url = URL(fileURLWithPath: path)
         try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
