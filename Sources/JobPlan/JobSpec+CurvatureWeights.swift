@@ -12,7 +12,7 @@ extension JobSpec {
             guard samples > Self.samplesMax else { return nil }
             return JobProblem(
                 at: task.location,
-                "the curvature of task \"\(task.name)\" is of \(samples) samples; expected at most \(Self.samplesMax). "
+                "the curvature of task \"\(task.name)\" has \(samples) samples; expected at most \(Self.samplesMax). "
                     + "Correct \"samples\" in the file's metadata.")
         }
         let weights = curved.map { inventory.curvatureWeight(of: $0.name, in: self) }

@@ -153,7 +153,7 @@ extension JobSpec {
         if isRead, inventory.samples(of: task.name) < 1 {
             problems.append(
                 JobProblem(
-                    at: task.location, "the curvature of task \"\(task.name)\" is of no samples; expected at least one."
+                    at: task.location, "the curvature of task \"\(task.name)\" has no samples; expected at least one."
                 ))
         }
         if let set = inventory.factorSets[task.name], set.normalization != curvature.normalization {

@@ -154,8 +154,8 @@ extension Scheduler {
         let failures = result.blobs.map { ledger.failedCollections[$0.digest] ?? 0 }.max() ?? 0
         guard failures < settings.inputLossesMax else {
             let message =
-                "\(job.plan.units[unit.unit.position].title): gave up after what it makes was lost or damaged \(failures) "
-                + "times before it came from its worker. Check the disks of the workers' caches."
+                "\(job.plan.units[unit.unit.position].title): gave up after its output was lost or damaged \(failures) "
+                + "times before it reached the coordinator. Check the disks of the workers' caches."
             return end(unit.job, .failed(UnitFailure(kind: .inputMissing, message: message)), &effects)
         }
         effects.notices.append(.unitRevived(unit))

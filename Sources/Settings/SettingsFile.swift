@@ -75,7 +75,7 @@ struct SettingsFile {
             if value.mapping != nil {
                 problems.append("\(path):\(line): \(name) is a mapping; expected a value.")
             }
-            // A key may have no value, for example when a user uncommented it in the shipped file.
+            // A key without a value counts as unset.
             if value.null != nil { continue }
             lines[name] = line
             texts[name] = value.sequence == nil ? "\"\(value.string ?? "")\"" : "a list"

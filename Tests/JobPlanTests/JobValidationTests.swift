@@ -191,7 +191,7 @@ import Testing
     @Test func `curvature of no samples is refused`() throws {
         #expect(
             try problems(models: ["- {name: a, factors: a}"]) { $0.factorSets["a"]?.samples = 0 } == [
-                "job.yaml:4:5: the curvature of task \"a\" is of no samples; expected at least one."
+                "job.yaml:4:5: the curvature of task \"a\" has no samples; expected at least one."
             ]
         )
     }

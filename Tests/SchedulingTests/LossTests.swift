@@ -109,7 +109,7 @@ import Testing
         #expect(failure(of: "job-1", scheduler) == nil)
         #expect(scheduler.handle(.collectionFailed(blob.digest, from: "w1")).endedJobs == ["job-1"])
         let message = failure(of: "job-1", scheduler)?.message ?? ""
-        #expect(message.contains("was lost or damaged 10 times before it came from its worker"), "\(message)")
+        #expect(message.contains("was lost or damaged 10 times before it reached the coordinator"), "\(message)")
     }
 
     @Test func `files of nobody are no files`() throws {
