@@ -3,9 +3,9 @@
     python3 Benchmarks/linearized_step.py --threads 2 --steps 50 [--base base.safetensors]
 
 The model is a vision transformer on 28 × 28 images: width 64, three blocks, four heads, MLP × 4, 17 tokens, features of
-64 numbers and unit length. A step is what a user would write: f(θ0) + Jτ for a batch of 64 by forward-mode
-differentiation (`torch.func.jvp`), cross-entropy of a frozen head of 32 classes, the gradient with respect to τ by
-reverse mode, and AdamW. In float32. The patch embedding is frozen, and is computed outside of the derivative.
+64 numbers and unit length. A step is what a user would write, in float32: f(θ0) + Jτ for a batch of 64 by
+forward-mode differentiation (`torch.func.jvp`), cross-entropy of a frozen head of 32 classes, the gradient with respect
+to τ by reverse mode, and AdamW. The patch embedding is frozen, and is computed outside of the derivative.
 
 Prints one line of JSON: the version of PyTorch, the threads, and the median and the best milliseconds of a step.
 """

@@ -6,9 +6,8 @@ import ZeroMQ
 /// Results from connections whose worker has not greeted yet.
 ///
 /// When a connection breaks, its queued messages go over the next one, before the greeting. Only the greeting tells
-/// which worker a result is from, and so where its blobs are. Bound: ``countMax`` results of at most ``numbersMax``
-/// blobs and measured numbers. Other results are computed again.
-/// Bound: ``countMax`` results of at most ``numbersMax`` blobs and measured numbers; others are computed again.
+/// which worker a result is from, and so where its blobs are.
+/// Bound: ``countMax`` results of at most ``numbersMax`` blobs and measured numbers. Other results are computed again.
 struct EarlyResults {
     /// The outcome of a unit.
     struct EarlyResult {

@@ -6,10 +6,10 @@ import WireProtocol
 /// Remembers what workers were given, to tell a late message from a forged one.
 ///
 /// A worker may report on what it was given in this life of the coordinator, whatever became of it. A worker from an
-/// earlier life may also report on what it had then, but on no more than it can hold at once. Bound: ``workersMax``
-/// workers. For a new one, the worker whose latest lease is the oldest is forgotten. For each worker and both kinds:
-/// ``keptCount(lanes:)``.
-/// kinds, what ``keptCount(lanes:)`` says.
+/// earlier life may also report on what it had then, but on no more than it can hold at once.
+///
+/// Bound: ``workersMax`` workers. For a new one, the worker whose latest lease is the oldest is forgotten. For each
+/// worker, ``keptCount(lanes:)`` bounds the entries of either kind.
 struct GivenLeases {
     /// The judgement of a message about a unit.
     enum Verdict: Equatable {

@@ -4,7 +4,8 @@ import Scheduling
 /// Events that wait while the journal commits earlier ones.
 ///
 /// A commit may take hours when the disk is full. Heartbeats go on meanwhile, and the latest of each worker is kept.
-/// Other events soon stop, because the orders that they wait for are not sent before the commit. Bound: ``eventsMax``.
+/// Other events soon stop, because the orders that they wait for are not sent before the commit.
+/// Bound: ``eventsMax``.
 struct PendingEvents {
     /// The most events, not counting heartbeats.
     static let eventsMax = 100_000

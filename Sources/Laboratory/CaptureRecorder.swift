@@ -38,8 +38,8 @@ public struct CaptureRecorder: Sendable {
     ///   - samples: The samples, in the order of the rows; see ``CaptureSettings/samples(of:in:)``.
     ///   - path: The file. An existing file is replaced.
     /// - Throws: ``LaboratoryError/invalidCapture(task:problem:)`` for missing samples or an impossible number of
-    ///   probes, ``LaboratoryError/safetensors(_:)``, or ``LaboratoryError/interrupted`` in a cancelled task. An
-    ///   existing file is then unchanged.
+    ///   probes, ``LaboratoryError/safetensors(_:)``, or ``LaboratoryError/interrupted`` in a cancelled task.
+    ///   Then no new file appears, and an existing one is unchanged.
     public func write(
         _ task: String, tokens: [Float], samples: [Int], to path: FilePath
     ) async throws(LaboratoryError) {

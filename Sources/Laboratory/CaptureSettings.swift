@@ -20,8 +20,8 @@ public struct CaptureSettings: Equatable, Sendable {
 
     /// Settings of a capture.
     ///
-    /// - sampleCount: N; a task with fewer samples uses all of them.
-    ///   - sampleCount: N; all of a task's samples where it has fewer.
+    /// - Parameters:
+    ///   - sampleCount: N; a task with fewer samples uses all of them.
     ///   - probes: The probes.
     ///   - seed: The study's seed.
     public init(sampleCount: Int = 256, probes: Probes = .sampled(1), seed: Int = 0) {

@@ -39,7 +39,7 @@ public struct DaemonProgram: Equatable, Sendable {
     /// - Throws: ``LaboratoryError/programFailed(program:code:output:)`` with the end of the program's output,
     ///   ``LaboratoryError/programMissing(program:problem:)`` when it cannot be started,
     ///   ``LaboratoryError/safetensors(_:)`` when the job file cannot be written, or ``LaboratoryError/interrupted``.
-    ///   The   directory then holds no outputs of this job.
+    ///   The directory then holds no outputs of this job.
     public func run(_ job: CurvatureJob, workerCount: Int = 2) async throws(LaboratoryError) {
         do {
             try Directories.create(job.directory)

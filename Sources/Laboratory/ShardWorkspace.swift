@@ -26,8 +26,8 @@ public struct ShardWorkspace: Sendable {
 
     /// Prepares the cotangent of the cross-entropy.
     ///
-    /// - head: The head that computes the logits.
-    ///   - head: Gives the logits.
+    /// - Parameters:
+    ///   - head: The head that computes the logits.
     ///   - labels: `[samples]`.
     ///   - includingTangent: Whether to take the logits of f + J τ.
     ///   - scale: Factor of the gradient.

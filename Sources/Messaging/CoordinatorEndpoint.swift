@@ -42,7 +42,7 @@ public final class CoordinatorEndpoint: Sendable {
     private let unsendable = Mutex<UInt64>(0)
     private let onRenewal: @Sendable (UInt64) -> Void
     private let unheard: UnheardNews
-    /// Peers that have ended their connection, so that a message could not be delivered.
+    /// Peers whose connection has ended, so that a message could not be delivered.
     public let unreachablePeers: AsyncStream<RoutingIdentity>
     private let unreachableSink: AsyncStream<RoutingIdentity>.Continuation
     private let conduct = Mutex(PeerConduct())

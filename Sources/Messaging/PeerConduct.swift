@@ -2,8 +2,8 @@ import ZeroMQ
 
 /// Peers that are ignored for a while because they sent bytes that are not a message.
 ///
-/// Such a peer loses its connection. Further bytes from it are dropped unread. Bound: ``peerCountMax`` peers. For a new
-/// one, the peer whose last offence is oldest is forgotten.
+/// Such a peer loses its connection. Further bytes from it are dropped unread.
+/// Bound: ``peerCountMax`` peers. For a new one, the peer whose last offence is oldest is forgotten.
 struct PeerConduct {
     private struct Record {
         var strikes: Int

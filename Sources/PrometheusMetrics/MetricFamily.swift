@@ -1,7 +1,8 @@
 /// A metric's name and meaning, and the labels of its series.
 ///
 /// Every family is declared before anything is counted. So names, help texts and label sets always match the
-/// documentation. Source: prometheus.io/docs/practices/naming.
+/// documentation.
+/// Source: prometheus.io/docs/practices/naming.
 public struct MetricFamily: Equatable, Sendable {
     /// The kind of a metric.
     public enum Kind: Equatable, Sendable {

@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// The metrics of a daemon: swift-metrics writes them, and Prometheus reads them.
 ///
-/// Only declared families are kept. Metrics that libraries count in addition are dropped. Bound: ``seriesMax`` series
-/// of a family. Further series share the label value `other`.
+/// Only declared families are kept. Metrics that libraries count in addition are dropped.
+/// Bound: ``seriesMax`` series of a family. Further series share the label value `other`.
 public final class MetricRegistry: MetricsFactory, Sendable {
     /// The most series of one family.
     public static let seriesMax = 64

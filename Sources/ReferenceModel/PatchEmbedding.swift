@@ -38,8 +38,7 @@ public struct PatchEmbedding: Sendable {
     ///
     /// - Parameter images: `[samples, 28, 28]` grey pixels.
     /// - Returns: `[samples, positions, width]`. The first position of each sample holds only its position: the model
-    ///   adds
-    ///   the class token, because it is trained.
+    ///   adds the class token, because it is trained.
     public func tokens(of images: [UInt8]) -> [Float] {
         let pixelCount = VisionTransformerShape.imageSide * VisionTransformerShape.imageSide
         let sampleCount = images.count / pixelCount

@@ -8,7 +8,7 @@ public struct AdamStep: Equatable, Sendable {
     public let beta1: Float
     /// β2, of the squared gradient's running mean.
     public let beta2: Float
-    /// ε, beside the root.
+    /// ε, added to the root.
     public let epsilon: Float
     /// 1 / (1 − β1^k).
     public let meanCorrection: Float

@@ -43,7 +43,7 @@ enum OverviewStyle {
         """
 
     private static let pictures: String = {
-        // Opacity from faint to full.
+        // Opacity in percent, from faint to full.
         let shades = (0...10).map { ".s\($0) { fill-opacity: \($0 == 0 ? 8 : 20 + 8 * $0)%; }" }
         return """
             figure { margin: 0; }

@@ -10,8 +10,9 @@ import SystemPackage
 /// Serves health, readiness, version, metrics and a page for people over HTTP.
 ///
 /// The pages change nothing and show no file content, but they show names of jobs, files and workers. So an address
-/// other than loopback is only for a trusted network. Bound: ``connectionsMax`` connections at once. A connection
-/// without a request is ended, so that silent ones do not keep others out.
+/// other than loopback is only for a trusted network.
+/// Bound: ``connectionsMax`` connections at once. A connection without a request is ended, so that silent ones do not
+/// keep others out.
 public struct StatusServer: Service {
     /// The most connections at once; more wait in the kernel's queue.
     public static let connectionsMax = 32

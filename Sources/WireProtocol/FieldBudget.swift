@@ -3,7 +3,8 @@
 /// An empty field of two bytes decodes to a value fifty times as large, so the count bounds the memory.
 ///
 /// The counter does not know the schema. It reads every value as a message if that is possible, down to the deepest
-/// lists. So it counts texts too: at most one field for two bytes. Source: protobuf.dev, "Encoding".
+/// lists. So it counts texts too: at most one field for two bytes.
+/// Source: protobuf.dev, "Encoding".
 struct FieldBudget {
     /// The depth of nested messages with lists: envelope, lease, operation, side of an operation, and one spare.
     private static let depthMax = 5

@@ -71,8 +71,7 @@ final class UnitBlobs: Sendable {
     /// Reads a whole packed factor.
     ///
     /// - Throws: ``UnitError/malformedLease(_:)`` when its size does not fit the dimension, and what ``prepare(_:)``
-    ///   and
-    ///   ``read(_:at:into:)`` throw.
+    ///   and ``read(_:at:into:)`` throw.
     func matrix(_ blob: LeasedBlob, dimension: Int) async throws -> PackedSymmetricMatrix<Float> {
         try requireTriangle(blob, of: Float.self, dimension: dimension)
         var matrix = try PackedSymmetricMatrix<Float>(dimension: dimension)

@@ -16,7 +16,7 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Bytes of these messages; the same rule holds, but the channel receives the message that reaches the limit.
     public var inboundBytes = 1 << 30
 
-    /// Messages of one router's peer that wait for the consumer; above this number the peer's connection ends.
+    /// Messages of one peer of a router that wait for the consumer; above this number the peer's connection ends.
     public var inboundMessagesPerPeer = 4096
 
     /// Bytes of these messages; the same rule holds, but one message of any size may wait.

@@ -80,8 +80,8 @@ struct InboundBuffer: MailboxBuffer {
     /// Makes room for a message; the peer that takes too much loses its connection.
     ///
     /// - Returns: Whether the message may be appended, and the peer that loses its connection. A sender above its own
-    ///   bound   loses its connection, and its message must not be appended. Above the bound of all peers, the one with
-    ///   the most   waiting loses its connection, and its messages are removed.
+    ///   bound loses its connection, and its message must not be appended. Above the bound of all peers, the one with
+    ///   the most waiting loses its connection, and its messages are removed.
     mutating func makeRoom(for message: Message) -> (isAdmitted: Bool, overruns: [Overrun]) {
         let share = message.routingIdentity.flatMap { shares[$0] } ?? Share()
         let (ownCount, ownBytes) = (share.messageCount + 1, share.byteCount + message.byteCount)

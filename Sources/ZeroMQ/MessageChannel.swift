@@ -130,8 +130,7 @@ public final class MessageChannel: Sendable {
     /// After the return the message is queued, not delivered. Only an answer of the peer proves delivery.
     ///
     /// - Throws: ``ZeroMQError/closed`` when the channel closes before there is room, ``ZeroMQError/cancelled`` when
-    ///   the
-    ///   task is cancelled, or what is wrong with the message. The message is then not sent.
+    ///   the task is cancelled, or what is wrong with the message. The message is then not sent.
     public func send(_ message: Message) async throws(ZeroMQError) {
         try core.check(message)
         try await core.outbound.append(message)

@@ -33,7 +33,7 @@ struct MonitorSocket: ~Copyable {
 
     /// The next event and its value; nil when there is none.
     ///
-    /// The value belongs to a connection that begins or ends.
+    /// For a connection that begins or ends, the value is its descriptor.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the event is lost.
     func next() throws(ZeroMQError) -> (event: ChannelEvent, value: Int32)? {

@@ -4,9 +4,8 @@
 /// never ends, nor what arrives while the socket's thread is busy. So this type counts the bytes that a connection
 /// received and did not deliver as messages. Connections above a limit must be ended. A connection that ended needs no
 /// account: its messages are taken before another connection is accepted.
-/// it left as messages is taken before another is accepted.
+///
 /// A state machine without a clock or sockets. The socket's thread reports events and asks at intervals.
-/// A state machine without clock and sockets: the socket's thread tells it what happens and asks from time to time.
 package struct ReceptionGuard<Connection: Equatable> {
     private struct Account {
         let connection: Connection

@@ -50,7 +50,7 @@ struct BlobStoreDiskFullTests {
             )
         }
         #expect(store.digests == [kept])
-        // The released writer has freed its room.
+        // The dropped writer has made room again.
         try store.put([UInt8](repeating: 3, count: 2 << 20).span.bytes)
         #expect(store.bytesInUse == 3 << 20)
     }

@@ -190,7 +190,7 @@ struct BlobStoreTests {
         #expect(try names("pending") == ["ba"])
         try store.makeDurable()
         #expect(try names("durable") == ["ba"])
-        // The store makes a removed directory again, but its blob is gone.
+        // One that somebody removed behind the store's back is made again, and its blob is gone.
         try directory.remove("durable/ba")
         #expect(throws: BlobStoreError.self) { try bytes(store, name, count: 3) }
         try store.remove(name)
@@ -215,7 +215,7 @@ struct BlobStoreTests {
             try store.put(Array("abc".utf8).span.bytes)
             try store.put(Array("d".utf8).span.bytes)
         }
-        // A power failure leaves this of a file whose bytes never reached the disk.
+        // What a power failure leaves of a file whose bytes never reached the disk.
         let damaged = SHA256.hash(data: Array("d".utf8)).map { String(format: "%02x", $0) }.joined()
         try directory.write([], to: "pending/\(damaged.prefix(2))/\(damaged)")
         try directory.write([1, 2], to: "incoming/17")

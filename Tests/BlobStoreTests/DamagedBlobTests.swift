@@ -5,7 +5,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// How a store handles blobs that changed on the disk.
+/// What a store makes of blobs that are not as it left them.
 struct DamagedBlobTests {
     private let directory: TemporaryDirectory
     private var path: FilePath { FilePath(directory.path) }
@@ -14,7 +14,7 @@ struct DamagedBlobTests {
 
     init() throws { directory = try TemporaryDirectory() }
 
-    /// The ways to damage a blob's file.
+    /// The ways in which a file stops being the blob that it was.
     enum Damage: CaseIterable {
         case flippedFirst, flippedLast, cut, grown, emptied, removed, directory, fullDirectory, link
 
@@ -64,7 +64,7 @@ struct DamagedBlobTests {
         if isDurable { try store.makeDurable() }
         let file = try #require(store.path(of: digest)?.string)
         try damage.inflict(on: file)
-        // A file that has grown still begins with the blob's bytes, and only those are read.
+        // What has grown holds the blob's bytes: nobody reads more than these.
         guard damage != .grown else { return }
         var lost: BlobDigest?
         do throws(BlobStoreError) { _ = try read(digest, of: store) } catch { lost = error.lostBlob }

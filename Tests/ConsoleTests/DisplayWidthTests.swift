@@ -3,7 +3,7 @@ import Testing
 @testable import Console
 
 @Suite struct DisplayWidthTests {
-    /// Widths as in glibc's wcwidth(3); emoji and their joiners count in full.
+    /// Widths as wcwidth(3) of glibc has them; pictures and what joins them count in full.
     @Test(arguments: [
         ("", 0), ("abc", 3), ("größe", 5), ("gro\u{308}ße", 5), ("e\u{301}\u{327}", 1), ("日本語", 6), ("한글", 4),
         ("\u{1112}\u{1161}\u{11AB}", 2), ("ﾊﾝｶｸ", 4), ("ＡＢ", 4), ("🎉", 2), ("☀\u{FE0F}", 2), ("█·…–", 4),
@@ -18,7 +18,7 @@ import Testing
         #expect(DisplayWidth.cut("abcdef", to: 6) == "abcdef")
         #expect(DisplayWidth.cut("abcdef", to: 5) == "abcd…")
         #expect(DisplayWidth.cut("日本語", to: 5) == "日本…")
-        // A wide character is not cut in half.
+        // Half of a wide character is none.
         #expect(DisplayWidth.cut("日本語", to: 4) == "日…")
         #expect(DisplayWidth.cut("abc", to: 1) == "…")
         #expect(DisplayWidth.cut("abc", to: 0).isEmpty)

@@ -34,7 +34,7 @@ import Testing
             line.text(columns: 80)
                 == "job-12 ████···· 50 %  0:01:15 left  12/40 units  factors of model.language_mod…")
         #expect(line.text(columns: 80).hasPrefix("job-12 ████···· 50 %"))
-        // There is no room for a word of the activity, so the bar takes all of it.
+        // No room for a word of the activity: the bar takes it.
         let bar = String(repeating: "█", count: 9) + String(repeating: "·", count: 10)
         #expect(line.text(columns: 60) == "job-12 \(bar) 50 %  0:01:15 left  12/40 units")
         #expect(line.text(columns: 40) == "job-12  50 %  0:01:15 left  12/40 units")

@@ -1,14 +1,15 @@
 public import Testing
 
-/// Expects equal lengths and `|found − expected| ≤ absolute + relative · |expected|` for each pair; a failure names the
-/// worst pair.
+/// Expects equal lengths and `|found − expected| ≤ absolute + relative · |expected|` for each pair.
+///
+/// A failure names the worst pair.
 ///
 /// - Parameters:
-///   - found: What the code under test gave.
-///   - expected: The truth.
+///   - found: The values of the code under test.
+///   - expected: The true values.
 ///   - relative: Tolerance as a share of the expected magnitude.
-///   - absolute: Tolerance besides that.
-///   - sourceLocation: Where a failure is reported.
+///   - absolute: Additional tolerance.
+///   - sourceLocation: The location for a failure's report.
 public func expectClose<Found: BinaryFloatingPoint, Expected: BinaryFloatingPoint>(
     _ found: [Found],
     _ expected: [Expected],
@@ -25,7 +26,7 @@ public func expectClose<Found: BinaryFloatingPoint, Expected: BinaryFloatingPoin
         let (value, truth) = (Double(pair.0), Double(pair.1))
         let tolerance = absolute + relative * truth.magnitude
         let difference = (value - truth).magnitude
-        // Infinity times for a NaN, and for any difference where none is tolerated.
+        // Infinite for a NaN, and for any difference if none is tolerated.
         let excess = difference == 0 ? 0 : difference.isNaN ? .infinity : difference / tolerance
         if excess > worst?.excess ?? 1 { worst = (index, excess) }
     }
@@ -38,14 +39,14 @@ public func expectClose<Found: BinaryFloatingPoint, Expected: BinaryFloatingPoin
     Issue.record("\(message)", sourceLocation: sourceLocation)
 }
 
-/// Expects one number close to another; see the form for arrays.
+/// Expects one number close to another; see the function for arrays.
 ///
 /// - Parameters:
-///   - found: What the code under test gave.
-///   - expected: The truth.
+///   - found: The value of the code under test.
+///   - expected: The true value.
 ///   - relative: Tolerance as a share of the expected magnitude.
-///   - absolute: Tolerance besides that.
-///   - sourceLocation: Where a failure is reported.
+///   - absolute: Additional tolerance.
+///   - sourceLocation: The location for a failure's report.
 public func expectClose(
     _ found: Double,
     _ expected: Double,

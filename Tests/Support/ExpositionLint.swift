@@ -1,7 +1,7 @@
-/// What is wrong with a text of metrics: the format itself, and the conventions for names.
+/// The faults of a text of metrics: in the format, and in the conventions for names.
 ///
-/// The rules are those of `promtool check metrics` (prometheus/client_golang, testutil/promlint/validations), with
-/// their sentences, and of the text format 0.0.4.
+/// The rules and their sentences are those of `promtool check metrics` (prometheus/client_golang,
+/// testutil/promlint/validations) and of the text format 0.0.4.
 public struct ExpositionLint {
     private struct Family {
         var help: String?
@@ -25,7 +25,7 @@ public struct ExpositionLint {
     private var ended: Set<String> = []
     private var problems: [String] = []
 
-    /// All problems of a text, none if it is as it should be.
+    /// All faults of a text; empty without faults.
     public static func problems(of text: String) -> [String] {
         var lint = ExpositionLint()
         if !text.hasSuffix("\n") { lint.problems.append("the last line has no end") }

@@ -1,15 +1,15 @@
 import Foundation
 import Glibc
 
-/// What a service manager would have: a datagram socket to which services send their notifications.
+/// A datagram socket to which services send their notifications, in place of a service manager's.
 public final class NotificationListener: Sendable {
-    /// What `NOTIFY_SOCKET` would hold.
+    /// The value for `NOTIFY_SOCKET`.
     public let address: String
     private let descriptor: Int32
 
-    /// Something did not arrive, or the socket cannot be made.
+    /// A message did not arrive, or the socket cannot be made.
     public struct Failure: Error, CustomStringConvertible {
-        /// What was waited for.
+        /// The awaited message.
         public let description: String
     }
 
@@ -36,14 +36,14 @@ public final class NotificationListener: Sendable {
         if address.hasPrefix("/") { unlink(address) }
     }
 
-    /// The next message's assignments, or `nil` when nothing waits now.
+    /// The assignments of the next message, or `nil` when none waits.
     public func received() -> [String]? {
         message(flags: Int32(MSG_DONTWAIT))
     }
 
     /// Waits for the next message.
     ///
-    /// - Throws: ``Failure`` when none comes within ten seconds.
+    /// - Throws: ``Failure`` when no message arrives within ten seconds.
     public func next() throws -> [String] {
         var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard poll(&item, 1, 10_000) == 1, let message = message(flags: 0) else {
@@ -52,9 +52,9 @@ public final class NotificationListener: Sendable {
         return message
     }
 
-    /// Waits for a message with an assignment and returns those that came until then, that one included.
+    /// Waits for a message with an assignment; returns all messages until then, including that one.
     ///
-    /// - Throws: ``Failure`` when it does not come.
+    /// - Throws: ``Failure`` when the message does not arrive.
     @discardableResult
     public func wait(for assignment: String) throws -> [[String]] {
         var messages: [[String]] = []

@@ -1,10 +1,10 @@
 import Foundation
 
-/// Runs a body once a seed, each time with a generator of its own; `SEED=…` in the environment runs that seed alone.
+/// Runs a body once for each seed, each time with a new generator; `SEED=…` in the environment runs only that seed.
 ///
 /// - Parameters:
 ///   - seeds: The seeds of a full run.
-///   - body: Takes the seed, for its messages, and the generator.
+///   - body: Receives the seed, for its messages, and the generator.
 /// - Returns: The number of runs.
 /// - Throws: what `body` throws.
 @discardableResult

@@ -1,10 +1,10 @@
-/// Seeded random numbers for tests: the same on every platform.
+/// Seeded random numbers for tests; they are equal on every platform.
 ///
 /// Source: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".
 public struct SplitMix64: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    /// A generator whose sequence the seed determines.
+    /// A generator; the seed determines its sequence.
     public init(seed: UInt64) { state = seed }
 
     /// The next 64 bits.

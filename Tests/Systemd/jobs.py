@@ -69,7 +69,7 @@ def write_long_job(directory: Path) -> None:
 def content(directory: Path) -> dict[str, str]:
     """The digest of every output by its path; the report counts without its section about the run.
 
-    The list of the files tells who published them and when, which differs, and their digests, which are compared.
+    The list of the files is left out: its publisher and time differ, and the digests are compared anyway.
     """
     digests = {}
     for file in sorted(path for path in directory.rglob("*") if path.is_file()):

@@ -2,11 +2,11 @@
 struct Declaration {
     let keyword: String
     let name: String
-    /// Where attributes and modifiers begin.
+    /// The line of the first attribute or modifier.
     let firstLine: Int
-    /// Where the keyword stands.
+    /// The line of the keyword.
     let line: Int
-    /// Where the body's closing brace stands; nil for a requirement without a body.
+    /// The line of the body's closing brace; nil for a requirement without a body.
     let lastLine: Int?
     let modifiers: Set<String>
     /// Whether a call can throw; `rethrows` does not count.
@@ -14,7 +14,7 @@ struct Declaration {
 }
 
 extension SwiftSource {
-    /// Every function and computed property, nested ones too.
+    /// Every function and computed property, including nested ones.
     var declarations: [Declaration] {
         tokens.indices.compactMap { index in
             guard tokens[index].kind == .word, token(index - 1)?.isSymbol(".") != true else { return nil }
@@ -38,7 +38,7 @@ extension SwiftSource {
             }
         }
         if tokens[index].text != "deinit" {
-            // `init` and `subscript` are words of other meaning when no parameters follow.
+            // `init` and `subscript` have another meaning when no parameters follow.
             guard token(position)?.isSymbol("(") == true, let end = closing(position) else { return nil }
             position = end + 1
         }
@@ -84,7 +84,7 @@ extension SwiftSource {
         )
     }
 
-    /// Where a signature ends, and where its body begins if it has one.
+    /// The end of a signature, and the beginning of its body if it has one.
     private func signatureEnd(from start: Int) -> (end: Int, body: Int?) {
         var position = start
         while let next = token(position) {
@@ -97,7 +97,7 @@ extension SwiftSource {
         return (min(position, tokens.count), nil)
     }
 
-    /// The modifiers before a keyword, and the index of the first token of these and the attributes.
+    /// The modifiers before a keyword, and the index of the first token of the modifiers and attributes.
     func modifiers(before index: Int) -> (start: Int, modifiers: Set<String>) {
         var (start, modifiers) = (index, Set<String>())
         while let previous = token(start - 1) {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What must be written down.
+/// Rules for what must be documented.
 enum DocumentationRules {
     /// Public functions, initialisers and properties that throw without a `- Throws:` in their documentation.
     static func undocumentedThrows(in source: SwiftSource) -> [Violation] {

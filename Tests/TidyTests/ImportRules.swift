@@ -1,4 +1,4 @@
-/// What may import what.
+/// Rules for imports.
 enum ImportRules {
     /// The modules that decide and compute: no I/O, no clock, no chance, no thread.
     static let pureModules: Set<String> = [
@@ -6,7 +6,7 @@ enum ImportRules {
         "Spelling",
     ]
 
-    /// What a pure module may import besides pure modules: libraries of values, and the BLAS.
+    /// What a pure module may import besides pure modules: libraries of values and the BLAS.
     static let pureLibraries: Set<String> = ["COpenBLAS", "Crypto", "OrderedCollections", "SwiftProtobuf", "Yams"]
 
     /// Modules of the toolchain, which Package.swift does not name.
@@ -15,7 +15,7 @@ enum ImportRules {
         "Testing",
     ]
 
-    /// Words by which a pure module would reach for the outside, imported or not.
+    /// Words that show that a pure module uses the outside, imported or not.
     static let impureWords: Set<String> = [
         "ContinuousClock", "SuspendingClock", "SystemRandomNumberGenerator", "random", "randomElement", "shuffled",
         "withTaskGroup", "withThrowingTaskGroup", "CommandLine", "print", "readLine",
@@ -32,7 +32,7 @@ enum ImportRules {
     static func impureWords(in source: SwiftSource, module: String) -> [Violation] {
         source.tokens.indices.filter { index in
             let token = source.tokens[index]
-            // `Task` alone may be a task of ours, of learning.
+            // `Task` alone may be one of our own types, a learning task.
             let startsTask = token.isWord("Task") && source.token(index + 1)?.isSymbol("{") == true
             return token.kind == .word && (startsTask || impureWords.contains(token.text))
         }.map { source.violation(source.tokens[$0].line, "the pure module \(module) uses \(source.tokens[$0].text)") }
@@ -48,7 +48,7 @@ enum ImportRules {
 
     /// Dependencies that no file of the target imports.
     ///
-    /// `tests` adds TestSupport to all, and a test of processes depends on programs without importing them.
+    /// `tests` adds TestSupport to every target, and a test of processes depends on programs without importing them.
     static func unusedDependencies(
         of target: PackageManifest.Target,
         sources: [SwiftSource],
@@ -62,7 +62,7 @@ enum ImportRules {
         }.map { .manifest(target.line, "\(target.name) declares \($0) and imports it nowhere") }
     }
 
-    /// Dependencies on targets that stand below, so that the order of Package.swift is the order of levels.
+    /// Dependencies on later targets; the order of Package.swift is the order of levels.
     static func upwardArrows(in manifest: PackageManifest) -> [Violation] {
         var above: Set<String> = []
         var violations: [Violation] = []
@@ -75,7 +75,7 @@ enum ImportRules {
         return violations
     }
 
-    /// Folders of sources that are no target, and targets without a folder.
+    /// Source folders without a target, and targets without a folder.
     static func strayFolders(_ folders: Set<String>, in manifest: PackageManifest) -> [Violation] {
         let declared = Set(manifest.targets.map(\.path))
         return folders.subtracting(declared).sorted().map { .manifest(1, "no target is declared for the folder \($0)") }

@@ -1,6 +1,6 @@
 /// Splits Swift text into tokens and comments.
 ///
-/// Regular expression literals are not known to it: a quotation mark in one would begin a string.
+/// The lexer does not know regular expression literals: a quotation mark in one would begin a string.
 struct Lexer {
     private let bytes: [UInt8]
     private var position = 0
@@ -67,7 +67,7 @@ struct Lexer {
 
     // MARK: - Strings
 
-    /// The number of `#` before a quotation mark that begins here, or nil if no string does.
+    /// The number of `#` before a quotation mark that begins here, or nil if no string begins here.
     private func hashesBeforeQuote() -> Int? {
         var end = position
         while end < bytes.count, bytes[end] == .hash { end += 1 }
@@ -82,7 +82,7 @@ struct Lexer {
         append(.string, from: start + margin, to: isTerminated ? position - margin : position, line: startLine)
     }
 
-    /// Moves behind the string that begins here; a line's end closes a string of one line, so that errors stay local.
+    /// Moves behind the string that begins here; a line's end closes a single-line string, so that errors stay local.
     private mutating func skipString(hashCount: Int) {
         position += hashCount
         let quotes = starts("\"\"\"") && !starts("\"\"\"\"\"\"") ? 3 : 1
@@ -106,7 +106,7 @@ struct Lexer {
         }
     }
 
-    /// Moves behind what follows a backslash: an interpolation up to its closing parenthesis, or one character.
+    /// Moves behind the text after a backslash: an interpolation up to its closing parenthesis, or one character.
     private mutating func skipEscape() {
         guard starts("(") else {
             if position < bytes.count, bytes[position] != .newline { position += 1 }
@@ -165,7 +165,7 @@ extension UInt8 {
 
     fileprivate var isDigit: Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= self }
 
-    /// Letters, digits, underscore, dollar, and everything beyond ASCII.
+    /// Whether a byte is a letter, a digit, an underscore, a dollar sign, or beyond ASCII.
     fileprivate var isWordByte: Bool {
         let letter = self | 0x20
         return isDigit || UInt8(ascii: "a")...UInt8(ascii: "z") ~= letter || self == UInt8(ascii: "_")

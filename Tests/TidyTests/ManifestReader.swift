@@ -81,14 +81,14 @@ struct ManifestReader {
         tokens.count == 1 && tokens.first?.kind == .string ? tokens.first?.text : nil
     }
 
-    /// The index of the last token of the call whose name, or the dot before it, stands at `index`.
+    /// The index of the last token of the call whose name, or the dot before it, is at `index`.
     private func end(ofCallAt index: Int) throws -> Int {
         let open = index + (source.tokens[index].isSymbol(".") ? 2 : 1)
         guard let close = source.closing(open) else { throw error(source.tokens[index...], "a call was expected") }
         return close
     }
 
-    /// `name(arguments)` or `.name(arguments)`, and nothing behind it.
+    /// Reads `name(arguments)` or `.name(arguments)` with nothing behind it.
     private func call(_ tokens: ArraySlice<Token>) throws -> Call {
         let name = tokens.first?.isSymbol(".") == true ? tokens.dropFirst() : tokens
         guard let function = name.first, function.kind == .word, let open = name.dropFirst().first,
@@ -104,7 +104,7 @@ struct ManifestReader {
         return Call(function: function.text, line: function.line, arguments: arguments)
     }
 
-    /// The elements of an array literal, and nothing behind it.
+    /// Reads the elements of an array literal with nothing behind it.
     private func elements(of tokens: ArraySlice<Token>) throws -> [ArraySlice<Token>] {
         guard tokens.first?.isSymbol("[") == true, source.closing(tokens.startIndex) == tokens.endIndex - 1 else {
             throw error(tokens, "an array literal was expected")
@@ -112,7 +112,7 @@ struct ManifestReader {
         return try split(tokens.dropFirst().dropLast())
     }
 
-    /// What stands between the commas that are in no bracket; a trailing comma is allowed.
+    /// Splits at commas outside brackets; a trailing comma is allowed.
     private func split(_ tokens: ArraySlice<Token>) throws -> [ArraySlice<Token>] {
         var (parts, start, position) = ([ArraySlice<Token>](), tokens.startIndex, tokens.startIndex)
         while position < tokens.endIndex {

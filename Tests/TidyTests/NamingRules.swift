@@ -1,4 +1,4 @@
-/// Words that say nothing, in names of types and files.
+/// Rules against meaningless words in the names of types and files.
 enum NamingRules {
     static let emptyWords: Set<String> = [
         "Manager", "Helper", "Helpers", "Util", "Utils", "Utilities", "Common", "Impl",
@@ -19,7 +19,7 @@ enum NamingRules {
         return (typeNames + [fileName]).compactMap(\.self)
     }
 
-    /// The first empty word among a name's words, `FileManager` having two.
+    /// The first meaningless word of a name; `FileManager` has two words.
     private static func emptyWord(in name: String) -> String? {
         var words = [""]
         for character in name {

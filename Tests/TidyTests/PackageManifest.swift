@@ -1,22 +1,22 @@
-/// What Package.swift declares, as far as the rules need it.
+/// The parts of Package.swift that the rules need.
 ///
-/// What is not understood is an error, never skipped.
+/// A part that is not understood is an error, and is never skipped.
 struct PackageManifest {
     struct Target: Equatable {
         let name: String
-        /// The function that declares it, such as `module`, `tests` or `executableTarget`.
+        /// The function that declares the target, such as `module`, `tests` or `executableTarget`.
         let declaredBy: String
-        /// Relative to the repository's root.
+        /// The path from the repository's root.
         let path: String
         let line: Int
-        /// Own targets and products alike, by the name one imports.
+        /// The names of targets and products, as they are imported.
         let dependencies: [String]
 
         var isTest: Bool { declaredBy == "tests" || declaredBy == "testTarget" }
         var isExecutable: Bool { declaredBy == "executableTarget" }
     }
 
-    /// In the order of the file.
+    /// The targets in the order of the file.
     let targets: [Target]
 
     subscript(name: String) -> Target? { targets.first { $0.name == name } }

@@ -1,6 +1,6 @@
 import Testing
 
-/// The reader of Package.swift: it understands every form that ours uses, and refuses the rest.
+/// The reader of Package.swift understands every form that ours uses, and refuses others.
 struct PackageManifestTests {
     private func read(_ targets: String, before: String = "") throws -> PackageManifest {
         let text = "\(before)\nlet package = Package(\nname: \"x\",\ntargets: \(targets))\n"

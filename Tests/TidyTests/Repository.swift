@@ -1,13 +1,13 @@
 import Foundation
 
-/// The repository that this test belongs to, read once.
+/// The repository of this test, read once.
 struct Repository {
     /// The absolute path of the root.
     let root: String
     let manifest: PackageManifest
     /// Every Swift file of the package and its manifest, by path.
     let swiftSources: [SwiftSource]
-    /// Every file of text that is kept in the repository, by path.
+    /// Every text file of the repository, by path.
     let textFiles: [TextFile]
 
     static let current = Result { try Repository(root: rootOfThisFile) }
@@ -29,10 +29,10 @@ struct Repository {
         self.manifest = try PackageManifest(manifest)
     }
 
-    /// The files that ship, without what a program wrote.
+    /// The shipped source files, without generated ones.
     var shippedSources: [SwiftSource] { swiftSources.filter { $0.path.hasPrefix("Sources/") && !$0.isGenerated } }
 
-    /// Every file that a person wrote.
+    /// Every source file that a person wrote.
     var writtenSources: [SwiftSource] { swiftSources.filter { !$0.isGenerated } }
 
     func sources(of target: PackageManifest.Target) -> [SwiftSource] {
@@ -42,17 +42,17 @@ struct Repository {
     // MARK: - Files
 
     private static let folders = ["Sources", "Tests", "Benchmarks", "Fuzz", "Deploy", "Examples", ".ci"]
-    /// Files of bytes, and files that tools write.
+    /// Extensions of binary files and of files that tools write.
     private static let skippedExtensions: Set<String> = ["safetensors", "bin", "png", "sqlite", "resolved", "xz"]
 
-    /// Inputs for decoders: bytes under the names of their digests.
+    /// Inputs for decoders; their file names are the digests of their bytes.
     private static let skippedFolder = "Fuzz/Corpus/"
 
     private static func textPaths(under root: String) throws -> [String] {
         let files = FileManager.default
         var paths = try files.contentsOfDirectory(atPath: root).filter { name in
             var isFolder: ObjCBool = false
-            // Of a second work tree `.git` is a file, and git's own.
+            // In a second work tree `.git` is a file that belongs to git.
             return name != ".git" && files.fileExists(atPath: "\(root)/\(name)", isDirectory: &isFolder)
                 && !isFolder.boolValue
         }
@@ -72,9 +72,9 @@ struct Repository {
     }
 }
 
-/// A file of text.
+/// A text file.
 struct TextFile {
-    /// Relative to the repository's root.
+    /// The path from the repository's root.
     let path: String
     let text: String
 

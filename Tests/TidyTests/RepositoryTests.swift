@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The rules of the house, one test each, on this repository.
+/// The project's rules, one test each, applied to this repository.
 struct RepositoryTests {
     let repository: Repository
 
@@ -33,7 +33,7 @@ struct RepositoryTests {
     }
 
     @Test func `every folder of sources is a target, and every target has its folder`() {
-        // Modules of C have no Swift file.
+        // C modules have no Swift file.
         let sources = repository.textFiles.filter { $0.path.wholeMatch(of: /.*\.(swift|c|modulemap)/) != nil }
         let folders = sources.compactMap { source -> String? in
             let components = source.path.split(separator: "/")
@@ -80,7 +80,7 @@ struct RepositoryTests {
     @Test func `no line is wider than 120 columns`() {
         let otherwise: Set<String> = ["swift", "md", "html", "json", "svg"]
         let files = repository.textFiles.filter { file in
-            // A scenario's traces are as wide as what happened.
+            // The lines of a scenario's trace may be long.
             !otherwise.contains(URL(fileURLWithPath: file.path).pathExtension) && !file.path.contains("/Scenarios/")
         }
         expectNone(repository.writtenSources.flatMap { SizeRules.longLines(in: $0) })

@@ -1,6 +1,6 @@
 import Testing
 
-/// Each rule on a text that breaks it and on its neighbour that does not: a rule that checks nothing is noticed.
+/// Tests each rule on a text that breaks it and on a similar text that does not, so that a rule without effect shows.
 struct RuleTests {
     private func source(_ text: String, path: String = "Sources/Example/Example.swift") -> SwiftSource {
         SwiftSource(path: path, text: text)

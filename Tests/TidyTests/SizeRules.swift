@@ -1,4 +1,4 @@
-/// How large anything may grow.
+/// The limits of sizes.
 enum SizeRules {
     static let linesOfFunctionMax = 70
     static let linesOfFileMax = 450
@@ -23,7 +23,7 @@ enum SizeRules {
 
     /// Lines that are too wide.
     ///
-    /// A line of Swift that ends in a string is left alone: a message is found by searching, so it stays in one piece.
+    /// A line of Swift that ends in a string may be longer: people search for messages, so each stays in one piece.
     static func longLines(in source: SwiftSource) -> [Violation] {
         longLines(in: TextFile(path: source.path, text: source.lines.joined(separator: "\n"))).filter { violation in
             let words = source.tokens.filter { $0.line == violation.line && $0.kind != .symbol }

@@ -1,6 +1,6 @@
-/// A Swift file as the rules see it.
+/// A Swift file in the form that the rules need.
 struct SwiftSource {
-    /// Relative to the repository's root.
+    /// The path from the repository's root.
     let path: String
     let lines: [Substring]
     let tokens: [Token]
@@ -19,7 +19,7 @@ struct SwiftSource {
         commentsByLine = Dictionary(grouping: lexer.comments, by: \.line)
     }
 
-    /// Whether a program wrote the file, which then answers for its form.
+    /// Whether a program wrote the file; its form is then the program's.
     var isGenerated: Bool { comments.prefix(5).contains { $0.text.contains("DO NOT EDIT") } }
 
     /// The file's name without folder and extension.
@@ -47,7 +47,7 @@ struct SwiftSource {
         return found
     }
 
-    /// The index of the bracket that closes the one at `index`, or nil if none does.
+    /// The index of the bracket that closes the one at `index`, or nil without one.
     func closing(_ index: Int) -> Int? {
         let pairs = ["(": ")", "[": "]", "{": "}"]
         guard let open = token(index), open.kind == .symbol, let close = pairs[open.text] else { return nil }

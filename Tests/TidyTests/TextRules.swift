@@ -1,11 +1,11 @@
 import Foundation
 
-/// What stands in no file of the repository.
+/// Text that no file of the repository may hold.
 enum TextRules {
-    /// Marks of work left undone, spelt so that this file does not hold them.
+    /// Marks of unfinished work, written so that this file does not hold them.
     private static let unfinishedMarks = ["TO" + "DO", "FIX" + "ME", "XX" + "X"]
 
-    /// Marks of work left undone: it is done, or it is an issue.
+    /// Finds marks of unfinished work; work must be finished, or be an issue.
     static func unfinishedWork(in file: TextFile) -> [Violation] {
         file.numberedLines.flatMap { line in
             unfinishedMarks.filter { mark in
@@ -14,7 +14,7 @@ enum TextRules {
         }
     }
 
-    /// Absolute paths that exist on the machine of whoever wrote them and on no other.
+    /// Finds absolute paths that exist only on the author's machine.
     static func machinePaths(in file: TextFile) -> [Violation] {
         let folders = ["work", "root", "opt/swift"]
         return file.numberedLines.flatMap { line in
@@ -25,7 +25,7 @@ enum TextRules {
         }
     }
 
-    /// Whether the path stands in the text, not as the end or the beginning of another name.
+    /// Whether the text holds the path, not as the end or the beginning of another name.
     private static func containsAbsolute(_ path: String, in text: Substring) -> Bool {
         var rest = text
         while let range = rest.range(of: path) {

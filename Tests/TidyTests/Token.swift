@@ -1,9 +1,9 @@
-/// The smallest piece of Swift that the rules tell apart.
+/// The smallest piece of Swift that the rules distinguish.
 struct Token: Equatable {
     enum Kind: Equatable {
         /// A word: keyword, name, or a name in backticks (without them).
         case word
-        /// A string literal; the text is what stands between the quotes.
+        /// A string literal; the text is the part between the quotes.
         case string
         case number
         /// One character of punctuation.
@@ -12,9 +12,9 @@ struct Token: Equatable {
 
     let kind: Kind
     let text: String
-    /// Where it begins, counted from 1.
+    /// The line of its beginning, counted from 1.
     let line: Int
-    /// Whether nothing but white space stands before it on its line.
+    /// Whether only white space precedes it on its line.
     let isFirstOnLine: Bool
 
     func isWord(_ word: String) -> Bool { kind == .word && text == word }
@@ -24,9 +24,9 @@ struct Token: Equatable {
 /// A comment, or one line of a block comment.
 struct SourceComment: Equatable {
     let text: String
-    /// Counted from 1.
+    /// The line, counted from 1.
     let line: Int
-    /// Whether nothing but white space stands before it on its line.
+    /// Whether only white space precedes it on its line.
     let standsAlone: Bool
 
     var isDocumentation: Bool { text.hasPrefix("///") }

@@ -1,4 +1,4 @@
-/// Where the compiler's checks are set aside or the process would end, a sentence says why that is right.
+/// Rules for code that turns off the compiler's checks or may end the process: a sentence must say why it is right.
 enum TrapRules {
     private static let traps: Set<String> = ["precondition", "preconditionFailure", "fatalError", "assertionFailure"]
 
@@ -20,7 +20,7 @@ enum TrapRules {
         }
     }
 
-    /// `@unchecked Sendable` and `nonisolated(unsafe)` without a comment at hand that says why they are safe.
+    /// `@unchecked Sendable` and `nonisolated(unsafe)` without a nearby comment that says why they are safe.
     static func unexplainedSendability(in source: SwiftSource) -> [Violation] {
         source.tokens.indices.compactMap { index in
             let isUnchecked = source.tokens[index].isWord("unchecked") && source.token(index - 1)?.isSymbol("@") == true
@@ -28,7 +28,7 @@ enum TrapRules {
                 source.tokens[index].isWord("nonisolated") && source.token(index + 2)?.isWord("unsafe") == true
             guard isUnchecked || isUnsafe else { return nil }
             let line = source.tokens[index].line
-            // Documentation says what a type is; only when it speaks of sharing does it say why that is safe.
+            // Documentation says what a type is. Only documentation about sharing says why it is safe.
             let isExplained = source.commentsAround(line).contains { comment in
                 !comment.isDocumentation || comment.text.contains("Sendable") || comment.text.contains("Safe to")
             }

@@ -1,4 +1,4 @@
-/// A place where a rule of the house is broken.
+/// A place where a rule of the project is broken.
 struct Violation: Equatable, CustomStringConvertible {
     let file: String
     let line: Int
@@ -8,6 +8,6 @@ struct Violation: Equatable, CustomStringConvertible {
 }
 
 extension [Violation] {
-    /// One violation a line, for a test's failure.
+    /// The violations for a test's failure, one on each line.
     var report: String { "\(count) found\n" + map(\.description).joined(separator: "\n") }
 }
