@@ -39,6 +39,7 @@ public struct JobPlan: Equatable, Sendable {
     public let targets: [TargetName]
     /// What a person should know of the job, and that does not stop it.
     public let notices: [JobNotice]
+    private let curvatureWeights: [TaskName: Double]
 
     /// Plans a job that has been validated.
     ///
@@ -48,9 +49,10 @@ public struct JobPlan: Equatable, Sendable {
     ///   - limits: Borders of chunks and parts; they are part of the result's definition.
     /// - Throws: ``JobRefusal`` with all problems when the job cannot be planned.
     public init(spec: JobSpec, inventory: JobInventory, limits: PlanLimits = PlanLimits()) throws(JobRefusal) {
-        let problems = spec.problems(against: inventory)
+        let examination = JobExamination(spec, inventory)
+        let problems = examination.problems
         guard problems.isEmpty else { throw JobRefusal(problems: problems) }
-        var planner = Planner(spec: spec, inventory: inventory, limits: limits)
+        var planner = Planner(examination, limits: limits)
         planner.planCurvature()
         planner.planMerge()
         planner.planReport()
@@ -67,7 +69,8 @@ public struct JobPlan: Equatable, Sendable {
         regularizerPenalties = planner.regularizerPenalties
         blockMerges = planner.blockMerges
         targets = planner.targets
-        notices = spec.allNotices(against: inventory)
+        notices = examination.notices
+        curvatureWeights = planner.curvatureWeights
     }
 
     /// The tasks with curvature, in the job's order.
@@ -77,7 +80,7 @@ public struct JobPlan: Equatable, Sendable {
 
     /// The weight w_t of a task in λ_t: as given, else its sample count.
     public func curvatureWeight(of task: TaskName) -> Double {
-        inventory.curvatureWeight(of: task, in: spec)
+        curvatureWeights[task] ?? Double(inventory.samples(of: task))
     }
 
     /// The largest memory that any worker unit takes, in bytes, with the unit that takes it.
@@ -115,8 +118,11 @@ extension JobInventory {
         return captures.layers.values.map(\.samples).max() ?? captures.parameters.values.map(\.samples).max() ?? 0
     }
 
-    /// w_t: as given in the job, else the sample count.
-    func curvatureWeight(of task: TaskName, in spec: JobSpec) -> Double {
-        spec.tasks.first { $0.name == task }?.curvatureWeight ?? Double(samples(of: task))
+    /// w_t of every task: as given in the job, else the sample count.
+    func curvatureWeights(of spec: JobSpec) -> [TaskName: Double] {
+        // A count looks at every layer, so it is taken once.
+        Dictionary(
+            spec.tasks.map { ($0.name, $0.curvatureWeight ?? Double(samples(of: $0.name))) },
+            uniquingKeysWith: { first, _ in first })
     }
 }

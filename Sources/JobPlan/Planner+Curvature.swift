@@ -157,7 +157,7 @@ extension Planner {
     // MARK: - Penalties
 
     private mutating func planPenalties() {
-        for block in blocks where spec.mergesWhole(block, in: inventory) {
+        for block in blocks where copied.mergesWhole(block) {
             let checkpoints = mergedTasks.compactMap { inventory.checkpoints[$0.name] }
             for task in curvedTasks {
                 let factors = factors(block) { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] }

@@ -158,7 +158,9 @@ import Testing
         let spec = try JobFileText(models: ["- model: a"], rest: ["ignore: [embed.*]"]).spec()
         let base = checkpoint(
             common + [("steps", "I64", [2]), ("inv_freq", "F32", [2])], at: "b")
-        let reasons = base.tensors.mapValues { spec.copyReason($0) }
+        let copied = CopiedTensors(spec: spec, base: base)
+        let reasons = base.tensors.mapValues { copied.reason(of: $0.name) }
+        #expect(copied.names(.buffer) == ["inv_freq"])
         #expect(
             reasons == [
                 "embed.weight": .ignored, "mlp.weight": nil, "steps": .notFloatingPoint, "inv_freq": .buffer,
