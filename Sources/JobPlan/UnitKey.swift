@@ -94,6 +94,7 @@ private struct KeyText {
             absorb(operation.factors)
             absorb(operation.base)
             absorb(operation.checkpoints) { $0.absorb($1) }
+            if !operation.unweighted.isEmpty { absorb(operation.unweighted) { $0.absorb($1) } }
         case .mergeBlock(let operation): absorb(operation)
         }
     }
