@@ -43,6 +43,8 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case rowsOutside(tensor: String, rows: Range<Int>, rowCount: Int)
     /// A matrix that is not finite, symmetric and positive semi-definite.
     case noFactor(file: FilePath, tensor: String, FactorFlaw)
+    /// A model's `config.json` that is JSON, but no object.
+    case noConfiguration(file: FilePath, found: String)
     /// Two or more of the above, all that were found.
     case several([JobFileError])
 
