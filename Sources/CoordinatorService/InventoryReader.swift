@@ -39,9 +39,9 @@ struct InventoryReader {
     mutating func read() {
         progress.note("reads the headers of the base")
         let basePath = paths.absolute(spec.baseModel.value)
-        // Without a base the first model gives the layout, and what is wrong with it is told where it stands.
-        let isNamed = !spec.tasks.contains { $0.model == spec.baseModel }
-        if let set = openSet(basePath, for: spec.baseModel, what: isNamed ? "base_model" : nil) {
+        // Without a base the first model stands in its place, at its own place in the file.
+        let isModel = spec.listedBase?.model == spec.baseModel
+        if let set = openSet(basePath, for: spec.baseModel, what: isModel ? "model" : "base_model") {
             base = set
             inventory.base = checkpoint(set, at: basePath, role: "base")
         }
@@ -87,7 +87,7 @@ struct InventoryReader {
     }
 
     /// Opens a checkpoint; what is wrong with it is reported under the key that names it.
-    private mutating func openSet(_ path: FilePath, for written: Located<String>, what: String?) -> SafetensorsSet? {
+    private mutating func openSet(_ path: FilePath, for written: Located<String>, what: String) -> SafetensorsSet? {
         let advice = CheckpointAdvice(written: written.value, path: path, roots: roots)
         if let problem = advice.problemOfText {
             report([problem], at: written, key: what)
@@ -323,8 +323,7 @@ struct InventoryReader {
         return openFiles.count - 1
     }
 
-    private mutating func report(_ messages: [String], at written: Located<String>, key: String?) {
-        guard let key else { return }
+    private mutating func report(_ messages: [String], at written: Located<String>, key: String) {
         problems += messages.map { JobProblem(at: "\(written.location) (\(key))", $0) }
     }
 }
