@@ -96,7 +96,8 @@ let package = Package(
         // Level 1: wrappers and names.
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
         module("LinearAlgebra", ["COpenBLAS"], settings: wrapperSettings),
-        module("FileAccess", ["CSystemCalls", systemPackage], settings: wrapperSettings),
+        module("Wildcards"),
+        module("FileAccess", ["CSystemCalls", "Wildcards", systemPackage], settings: wrapperSettings),
         module("Identifiers"),
         module("Safetensors", ["Identifiers", "FileAccess", crypto, systemPackage], settings: wrapperSettings),
         module("Spelling"),
@@ -138,7 +139,7 @@ let package = Package(
         module(
             "JobPlan",
             [
-                "Identifiers", "Spelling", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", crypto,
+                "Identifiers", "Spelling", "Wildcards", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", crypto,
                 .product(name: "Yams", package: "Yams"),
             ]),
         module(
@@ -234,6 +235,7 @@ let package = Package(
         tests("DeployTests", [.product(name: "Yams", package: "Yams")]),
         tests("IdentifiersTests", ["Identifiers"]),
         tests("SpellingTests", ["Spelling"]),
+        tests("WildcardsTests", ["Wildcards"]),
         tests("SystemdTests", ["Systemd", "Supervision"]),
         tests("ConsoleTests", ["Console"]),
         tests("ControlGroupsTests", ["ControlGroups"]),

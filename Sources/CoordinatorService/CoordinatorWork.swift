@@ -113,7 +113,7 @@ actor CoordinatorWork {
             let damages = try output.canGoOn() ? [] : StagedFiles(job: task.job, result: task.results).damages()
             guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
             try output.publish()
-            for warning in DampingWarnings(plan: task.job.plan, result: task.results).sentences {
+            for warning in task.job.plan.warnings(task.results) {
                 logger.warning("\(warning)", metadata: [LogKeys.job: "\(task.lease.unit.job)"])
             }
         case .digestInputs, .mergeCheckpoint: break

@@ -83,12 +83,9 @@ struct MergeReport {
 
     /// The base's tensors that were copied, by reason.
     private var copied: JSONValue {
-        let tensors = plan.inventory.base.tensors.values.sorted { $0.name < $1.name }
-        let reasons = Dictionary(grouping: tensors) { plan.spec.copyReason($0) }
+        let copied = CopiedTensors(spec: plan.spec, base: plan.inventory.base)
         return .object(
-            CopyReason.allCases.map { reason in
-                .init(reason.rawValue, .array((reasons[reason] ?? []).map { .string($0.name) }))
-            })
+            CopyReason.allCases.map { .init($0.rawValue, .array(copied.names($0).map { .string($0) })) })
     }
 
     /// The tensors that checkpoints tie to other tensors, by task.

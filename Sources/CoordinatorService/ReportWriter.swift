@@ -36,7 +36,7 @@ struct ReportWriter {
             .init("penalties", penalties),
             .init("merge", MergeReport(job: job, result: result).json),
             .init("notices", .array(plan.notices.map { .string($0.description) })),
-            .init("warnings", .array(DampingWarnings(plan: plan, result: result).sentences.map { .string($0) })),
+            .init("warnings", .array(plan.warnings(result).map { .string($0) })),
             .init("run", runDescription),
         ])
         let bytes = Array((report.text(indent: 2) + "\n").utf8)

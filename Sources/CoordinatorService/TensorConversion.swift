@@ -30,7 +30,8 @@ struct TensorConversion {
             for position in outputType.nonFinitePositions(in: target.bytes) where values[position].isFinite {
                 overflow = RangeOverflow(
                     count: (overflow?.count ?? 0) + 1, firstIndex: overflow?.firstIndex ?? first + position,
-                    magnitude: max(overflow?.magnitude ?? 0, values[position].magnitude), type: outputType)
+                    magnitude: max(overflow?.magnitude ?? 0, values[position].magnitude), type: outputType,
+                    isMerged: false)
             }
             if overflow == nil { try writer.write(target.bytes, to: tensor.name, at: first * outputType.byteCount) }
         }

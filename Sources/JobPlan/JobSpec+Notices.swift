@@ -7,11 +7,17 @@ extension JobSpec {
     /// Each remark is added where it is found: by the reader of the job file to ``notices``, by the reader of the files
     /// to ``JobInventory/notices``, and here when it follows from both.
     public func allNotices(against inventory: JobInventory) -> [JobNotice] {
+        JobExamination(self, inventory).notices
+    }
+
+    /// The same, of an examination of this job.
+    func notices(in examination: JobExamination) -> [JobNotice] {
+        let inventory = examination.inventory
         let settings = MergeSettings(spec: self, base: inventory.base)
         return JobNotice.limited(
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
-                + depthNotices(inventory, settings) + comparisons(inventory).flatMap(\.notices)
-                + configurationFindings(inventory).notices)
+                + depthNotices(inventory, settings) + examination.comparisons.flatMap(\.notices)
+                + examination.configurations.notices)
     }
 
     // MARK: - The base among the models
@@ -64,7 +70,7 @@ extension JobSpec {
     // MARK: - Gradients over the depth
 
     private func depthNotices(_ inventory: JobInventory, _ settings: MergeSettings) -> [JobNotice] {
-        guard outputs.contains(.merged), hasGradient else { return [] }
+        guard outputs.contains(.merged) else { return [] }
         let places = settings.placesOutsideBlocks
         var found: [JobNotice] = []
         if !places.behind.isEmpty {
@@ -85,7 +91,8 @@ extension JobSpec {
         return found
     }
 
-    private var hasGradient: Bool {
+    /// Whether any parameter depends on the depth of the network.
+    var hasGradient: Bool {
         let settings = [parameters.weight, parameters.lambda, parameters.normalize, listedBase?.parameters.weight]
         return (settings + tasks.map(\.parameters.weight)).contains { $0?.isGradient ?? false }
     }

@@ -7,13 +7,14 @@ import TaskArithmetic
 public struct MergeSettings: Sendable {
     private let spec: JobSpec
     private let base: CheckpointInventory
-    private let depth: NetworkDepth
+    /// Known where a gradient asks for it.
+    private let depth: NetworkDepth?
 
     /// Prepares the evaluation for a base's tensors.
     public init(spec: JobSpec, base: CheckpointInventory) {
         self.spec = spec
         self.base = base
-        depth = NetworkDepth(base: base)
+        depth = spec.hasGradient ? NetworkDepth(base: base) : nil
     }
 
     /// w_t of a tensor: the model's value, else the job's, else 1.
@@ -68,6 +69,7 @@ public struct MergeSettings: Sendable {
 
     /// The tensors outside the blocks that take a gradient's last value, and those with an unknown place.
     var placesOutsideBlocks: (behind: [String], unknown: [String]) {
+        guard let depth else { return ([], []) }
         let names = base.tensors.keys.filter { base.tensors[$0]?.floatingType != nil }.sorted()
         return (
             names.filter { depth.place(of: $0) == .behind }, names.filter { depth.place(of: $0) == .unknown }
@@ -77,6 +79,6 @@ public struct MergeSettings: Sendable {
     private func value(_ setting: ParameterSetting?, _ tensor: String) -> Double? {
         guard let setting else { return nil }
         if case .scalar(let value) = setting { return value }
-        return setting.value(tensor: tensor, depth: depth.depth(of: tensor))
+        return setting.value(tensor: tensor, depth: depth?.depth(of: tensor) ?? 0)
     }
 }

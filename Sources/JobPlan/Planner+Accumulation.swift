@@ -94,7 +94,7 @@ extension Planner {
         curvedTasks.compactMap { task in
             factorOutputs[task.name]?[name].map {
                 AccumulatedTask(
-                    task: task.name, factor: $0, weight: inventory.curvatureWeight(of: task.name, in: spec))
+                    task: task.name, factor: $0, weight: curvatureWeights[task.name] ?? 0)
             }
         }
     }

@@ -156,25 +156,39 @@ extension Planner {
 
     // MARK: - Penalties
 
+    /// A task vector, and whether a merge gives it no weight in a block: then what it holds there matters to nobody
+    /// else.
+    private typealias Vector = (checkpoint: CheckpointInventory, isUnweighted: Bool)
+
+    private func vectors(of tasks: [TaskSpec], in block: CurvatureBlock, _ settings: MergeSettings) -> [Vector] {
+        tasks.compactMap { task in
+            inventory.checkpoints[task.name].map { checkpoint in
+                (checkpoint, block.parameters.allSatisfy { settings.weight(of: task, tensor: $0) == 0 })
+            }
+        }
+    }
+
     private mutating func planPenalties() {
-        for block in blocks where spec.mergesWhole(block, in: inventory) {
-            let checkpoints = mergedTasks.compactMap { inventory.checkpoints[$0.name] }
+        let settings = MergeSettings(spec: spec, base: inventory.base)
+        for block in blocks where copied.mergesWhole(block) {
+            let merged = vectors(of: mergedTasks, in: block, settings)
             for task in curvedTasks {
                 let factors = factors(block) { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] }
                 guard let factors else { continue }
                 interferences[task.name, default: [:]][block.name] = addPenalty(
-                    block, factors, checkpoints: checkpoints,
+                    block, factors, vectors: merged,
                     title: "interference with task \"\(task.name)\" in \"\(block.name)\"")
             }
             for case .without(let task) in targets {
-                guard let checkpoint = inventory.checkpoints[task] else { continue }
-                planPenalty(block, of: task, checkpoint)
+                let own = vectors(of: mergedTasks.filter { $0.name == task }, in: block, settings)
+                guard let vector = own.first else { continue }
+                planPenalty(block, of: task, vector)
             }
         }
     }
 
     /// Plans the penalty of a task's own vector: a sum over the regularizer's Kronecker products.
-    private mutating func planPenalty(_ block: CurvatureBlock, of task: TaskName, _ checkpoint: CheckpointInventory) {
+    private mutating func planPenalty(_ block: CurvatureBlock, of task: TaskName, _ vector: Vector) {
         let terms = regularizerTerms[.without(task)] ?? []
         for (position, term) in terms.enumerated() {
             guard let factors = factors(block, from: { term[FactorName(owner: block.name, side: $0)] }) else {
@@ -183,20 +197,21 @@ extension Planner {
             let product = position > 0 ? ", Kronecker product \(position + 1)" : ""
             regularizerPenalties[task, default: [:]][block.name, default: []].append(
                 addPenalty(
-                    block, factors, checkpoints: [checkpoint],
+                    block, factors, vectors: [vector],
                     title: "penalty of task \"\(task)\" in \"\(block.name)\"\(product)"))
         }
     }
 
     private mutating func addPenalty(
-        _ block: CurvatureBlock, _ factors: BlockFactors<UnitOutput>, checkpoints: [CheckpointInventory], title: String
+        _ block: CurvatureBlock, _ factors: BlockFactors<UnitOutput>, vectors: [Vector], title: String
     ) -> UnitIndex {
         let operation = PenaltyOperation(
             block: block, factors: factors, base: parameters(block, in: inventory.base),
-            checkpoints: checkpoints.map { parameters(block, in: $0) })
+            checkpoints: vectors.map { parameters(block, in: $0.checkpoint) },
+            unweighted: vectors.indices.filter { vectors[$0].isUnweighted })
         return add(
             .worker(.penalty(operation)), after: factors.units,
-            cost: .penalty(block: block, taskVectors: checkpoints.count), title: title, block: block.name)
+            cost: .penalty(block: block, taskVectors: vectors.count), title: title, block: block.name)
     }
 
     // MARK: - Files

@@ -10,7 +10,7 @@ extension Planner {
         if spec.method == .kfac {
             let settings = MergeSettings(spec: spec, base: inventory.base)
             let shares = TaskShares(spec: spec, inventory: inventory)
-            blocks.filter { spec.mergesWhole($0, in: inventory) }.forEach { planBlockMerge($0, settings, shares) }
+            blocks.filter(copied.mergesWhole).forEach { planBlockMerge($0, settings, shares) }
         }
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
         _ = add(

@@ -9,6 +9,9 @@ struct Planner {
     let limits: PlanLimits
     let blocks: [CurvatureBlock]
     let targets: [TargetName]
+    let copied: CopiedTensors
+    /// w_t of λ_t, by task.
+    let curvatureWeights: [TaskName: Double]
     private let groups: [String: Int]
 
     var units: [WorkUnit] = []
@@ -24,12 +27,15 @@ struct Planner {
     var curvedTasks: [TaskSpec] { spec.tasks.filter(\.hasCurvature) }
     var mergedTasks: [TaskSpec] { spec.tasks.filter { $0.model != nil } }
 
-    init(spec: JobSpec, inventory: JobInventory, limits: PlanLimits) {
+    init(_ examination: JobExamination, limits: PlanLimits) {
+        let (spec, inventory) = (examination.spec, examination.inventory)
         self.spec = spec
         self.inventory = inventory
         self.limits = limits
-        let blocks = CurvatureSelection(spec: spec, inventory: inventory).blocks
+        let blocks = examination.selection.blocks
         self.blocks = blocks
+        copied = CopiedTensors(spec: spec, base: inventory.base)
+        curvatureWeights = inventory.curvatureWeights(of: spec)
         targets = Self.targets(of: spec)
         groups = Self.groups(of: blocks, in: inventory)
     }

@@ -31,18 +31,25 @@ public struct UnitKey: Hashable, Sendable, Codable {
         var text = KeyText(files: files)
         text.absorb("kfacd unit \(Self.version)")
         text.absorb(operation)
-        digest = BlobDigest(sha256: text.hash.finalize())
+        digest = BlobDigest(sha256: SHA256.hash(data: text.bytes))
     }
 }
 
 /// The canonical text of an operation: every value follows its length, so that neighbouring values stay separate.
 private struct KeyText {
     let files: [InputFile]
-    var hash = SHA256()
+    /// Hashed at once: a plan has units by the hundred thousand, and each has some twenty values.
+    private(set) var bytes: [UInt8] = []
+
+    init(files: [InputFile]) {
+        self.files = files
+        bytes.reserveCapacity(1024)
+    }
 
     mutating func absorb(_ text: String) {
-        hash.update(data: Array("\(text.utf8.count):".utf8))
-        hash.update(data: Array(text.utf8))
+        bytes += String(text.utf8.count).utf8
+        bytes.append(UInt8(ascii: ":"))
+        bytes += text.utf8
     }
 
     mutating func absorb(_ number: Int) { absorb(String(number)) }
@@ -89,6 +96,7 @@ private struct KeyText {
             absorb(operation.factors)
             absorb(operation.base)
             absorb(operation.checkpoints) { $0.absorb($1) }
+            if !operation.unweighted.isEmpty { absorb(operation.unweighted) { $0.absorb($1) } }
         case .mergeBlock(let operation): absorb(operation)
         }
     }

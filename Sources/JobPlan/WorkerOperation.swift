@@ -182,22 +182,28 @@ public struct PenaltyOperation<Blob: Equatable & Sendable>: Equatable, Sendable 
     public var base: BlockParameters
     /// θ_t of each task.
     public var checkpoints: [BlockParameters]
+    /// Positions of checkpoints that a merge gives no weight here: where one is not finite, its penalty is NaN and the
+    /// others are evaluated all the same.
+    public var unweighted: [Int]
 
     /// Describes the evaluation of penalties.
     public init(
-        block: CurvatureBlock, factors: BlockFactors<Blob>, base: BlockParameters, checkpoints: [BlockParameters]
+        block: CurvatureBlock, factors: BlockFactors<Blob>, base: BlockParameters, checkpoints: [BlockParameters],
+        unweighted: [Int] = []
     ) {
         self.block = block
         self.factors = factors
         self.base = base
         self.checkpoints = checkpoints
+        self.unweighted = unweighted
     }
 
     func mapBlobs<Other, Failure: Error>(
         _ name: (Blob) throws(Failure) -> Other
     ) throws(Failure) -> PenaltyOperation<Other> {
         PenaltyOperation<Other>(
-            block: block, factors: try factors.mapBlobs(name), base: base, checkpoints: checkpoints)
+            block: block, factors: try factors.mapBlobs(name), base: base, checkpoints: checkpoints,
+            unweighted: unweighted)
     }
 }
 

@@ -11,6 +11,9 @@ struct KnownResults: Sendable {
     private var order: [UnitKey] = []
     private var oldest = 0
 
+    /// Whether no result is known.
+    var isEmpty: Bool { results.isEmpty }
+
     subscript(key: UnitKey) -> UnitResult? { results[key] }
 
     /// Remembers a result, and forgets the oldest ones above the bound.

@@ -77,6 +77,8 @@ extension Scheduler {
     ///
     /// Their results are known, and no unit that must be computed reads a lost blob of theirs.
     public func knownUnits(of plan: JobPlan) -> Set<UnitIndex> {
+        // A key is a digest of all that a unit reads: none is made where none could be known.
+        guard !known.isEmpty else { return [] }
         var results: [UnitIndex: UnitResult] = [:]
         for unit in plan.units {
             let key = plan.key(of: unit) { output in

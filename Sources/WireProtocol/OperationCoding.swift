@@ -191,7 +191,10 @@ extension PenaltyOperation where Blob == LeasedBlob {
         self.init(
             block: try CurvatureBlock(wire.block), factors: try BlockFactors(wire.factors),
             base: try decodeParameters(wire.base),
-            checkpoints: try list(wire.checkpoints, "the list of checkpoints", decodeParameters))
+            checkpoints: try list(wire.checkpoints, "the list of checkpoints", decodeParameters),
+            unweighted: try list(wire.unweighted, "the list of unweighted checkpoints") { position throws(WireError) in
+                try count(position, "an unweighted checkpoint's position", most: wire.checkpoints.count - 1)
+            })
     }
 
     var wire: WirePenaltyOperation {
@@ -200,6 +203,7 @@ extension PenaltyOperation where Blob == LeasedBlob {
         wire.factors = factors.wire
         wire.base = encodeParameters(base)
         wire.checkpoints = checkpoints.map(encodeParameters)
+        wire.unweighted = unweighted.map { UInt32($0) }
         return wire
     }
 }

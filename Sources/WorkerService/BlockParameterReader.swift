@@ -84,7 +84,7 @@ struct BlockParameterReader {
         let place = "\(input.path(of: source.slice.file)): tensor \"\(block.parameters[parameter])\""
         return .nonFinite(
             "\(place) holds NaN or infinity, first in element \(element); expected finite values where factors are used. "
-                + "Save the model again, or leave \"\(block.name)\" out with \"layers\"; for a model of weight 0 "
-                + "\"interference: false\" does, too.")
+                + "Save the model again, or leave \"\(block.name)\" out with \"layers\"; a fine-tuned model may be given the "
+                + "weight 0 instead.")
     }
 }

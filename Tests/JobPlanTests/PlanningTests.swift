@@ -123,6 +123,31 @@ extension JobPlan {
         #expect(plan.units.allSatisfy { !$0.isForWorker })
     }
 
+    @Test func `penalties know the models that a block gives no weight`() throws {
+        func unweighted(_ weight: String, _ block: String) throws -> [[Int]] {
+            let plan = try JobPlan.small(
+                JobFileText(
+                    models: [
+                        "- {model: models/a, captures: a, parameters: {weight: \(weight)}}",
+                        "- {model: models/b, captures: b}",
+                    ], rest: ["outputs: [regularizer, report]"]))
+            return plan.units.compactMap { unit in
+                guard case .worker(.penalty(let penalty)) = unit.operation, penalty.block.name == block else {
+                    return nil
+                }
+                return penalty.unweighted
+            }
+        }
+        // Interference with both tasks, then the penalty of each.
+        #expect(try unweighted("0", "fc1") == [[0], [0], [0], []])
+        #expect(try unweighted("1", "fc1") == [[], [], [], []])
+        let filtered = "[{filter: fc2, value: 0}, {value: 1}]"
+        #expect(try unweighted(filtered, "fc1") == [[], [], [], []])
+        #expect(try unweighted(filtered, "fc2") == [[0], [0], [0], []])
+        // A layer's weight and bias are one matrix: both must be without weight.
+        #expect(try unweighted("[{filter: fc1.bias, value: 0}, {value: 1}]", "fc1") == [[], [], [], []])
+    }
+
     @Test func `a report alone measures interference and the error of the accumulation`() throws {
         let plan = try JobPlan.small(JobFileText(models: twoTasks, rest: ["outputs: [report]"]), model: Self.oneLayer)
         #expect(plan.targets == [])

@@ -175,7 +175,8 @@ enum WireMessages {
                     block: layer,
                     factors: .kronecker(input: blob(6), gradient: blob(7)),
                     base: parameters,
-                    checkpoints: [parameters, []]
+                    checkpoints: [parameters, []],
+                    unweighted: [1]
                 )
             )
         ),

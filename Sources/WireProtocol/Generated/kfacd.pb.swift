@@ -1399,6 +1399,9 @@ nonisolated struct WirePenaltyOperation: Sendable {
 
   var checkpoints: [WireBlockParameters] = []
 
+  /// Positions of checkpoints that need not be finite.
+  var unweighted: [UInt32] = []
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -4682,7 +4685,7 @@ nonisolated extension WireBlockParameters: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension WirePenaltyOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".PenaltyOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}factors\0\u{1}base\0\u{1}checkpoints\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}factors\0\u{1}base\0\u{1}checkpoints\0\u{1}unweighted\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4694,6 +4697,7 @@ nonisolated extension WirePenaltyOperation: SwiftProtobuf.Message, SwiftProtobuf
       case 2: try { try decoder.decodeSingularMessageField(value: &self._factors) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._base) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.checkpoints) }()
+      case 5: try { try decoder.decodeRepeatedUInt32Field(value: &self.unweighted) }()
       default: break
       }
     }
@@ -4716,6 +4720,9 @@ nonisolated extension WirePenaltyOperation: SwiftProtobuf.Message, SwiftProtobuf
     if !self.checkpoints.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.checkpoints, fieldNumber: 4)
     }
+    if !self.unweighted.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.unweighted, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4724,6 +4731,7 @@ nonisolated extension WirePenaltyOperation: SwiftProtobuf.Message, SwiftProtobuf
     if lhs._factors != rhs._factors {return false}
     if lhs._base != rhs._base {return false}
     if lhs.checkpoints != rhs.checkpoints {return false}
+    if lhs.unweighted != rhs.unweighted {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
