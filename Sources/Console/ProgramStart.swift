@@ -1,7 +1,12 @@
+import CProgramStart
 import Glibc
 
 /// What every program of ours does first.
 public enum ProgramStart {
+    /// Whether the limits of the process were looked at before the libraries began, which a program does that links this
+    /// module.
+    public static var hasLookedAtLimits: Bool { kfacd_looked_at_limits() != 0 }
+
     /// Lets the call that writes tell what goes wrong with an output, instead of a signal that ends the program.
     ///
     /// A reader that went away ends nothing (SIGPIPE). A file that may grow no more is an error with words (SIGXFSZ).

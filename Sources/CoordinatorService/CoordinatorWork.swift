@@ -109,9 +109,10 @@ actor CoordinatorWork {
         case .publish:
             let output = task.job.output
             // Once it has begun the output's own list proves what is staged: what it replaces stands there too.
-            let damages = try output.canGoOn() ? [] : StagedFiles(job: task.job, result: task.results).damages()
+            let (damages, proven) =
+                try output.canGoOn() ? ([], []) : StagedFiles(job: task.job, result: task.results).examined()
             guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
-            try output.publish()
+            try output.publish(proven: proven)
             for warning in DampingWarnings(plan: task.job.plan, result: task.results).sentences {
                 logger.warning("\(warning)", metadata: [LogKeys.job: "\(task.lease.unit.job)"])
             }

@@ -52,9 +52,22 @@ public struct OwnedDirectory: Sendable {
     }
 
     /// Removes the directory with everything in it, as far as that is possible.
-    public func remove() {
-        try? Directories.remove(path)
-        try? lock.close()
+    ///
+    /// - Parameter stops: Asked before each file; what is left goes with the next directory that is made beside it.
+    /// - Returns: Whether nothing is left.
+    @discardableResult
+    public func remove(until stops: () -> Bool = { false }) -> Bool {
+        defer { try? lock.close() }
+        return (try? Self.remove(path, until: stops)) != nil
+    }
+
+    /// Removes a directory and the file of its lock last: whoever is killed meanwhile leaves one that the next finds to
+    /// be abandoned.
+    private static func remove(_ path: FilePath, until stops: () -> Bool) throws(FileAccessError) {
+        for name in try Directories.names(in: path) where name != FilePath(lockName) {
+            try Directories.remove(path.appending(name.components), until: stops)
+        }
+        try Directories.remove(path)
     }
 
     /// Removes what processes left that were killed.
@@ -64,7 +77,7 @@ public struct OwnedDirectory: Sendable {
     private static func removeAbandoned(prefix: String, in parent: FilePath) {
         let names = (try? FileRoots.unlimited.names(in: parent)) ?? []
         for name in names where name.hasPrefix(prefix) && isAbandoned(parent.appending(name)) {
-            try? Directories.remove(parent.appending(name)) { Task.isCancelled }
+            try? remove(parent.appending(name)) { Task.isCancelled }
         }
     }
 

@@ -24,6 +24,9 @@ final class LocalCluster: Sendable {
     /// How long a daemon may take until it is ready: a busy machine or disk, not one that hangs.
     private static let startLimit: Duration = .seconds(60)
 
+    /// How long the removal of what the daemons kept may take after an interruption.
+    private static let removalLimit: Duration = .seconds(5)
+
     /// Where the coordinator listens.
     let endpoint: String
     private let coordinator: DaemonChild
@@ -80,8 +83,7 @@ final class LocalCluster: Sendable {
         let lanes = max(1, capacity.processors / settings.workerCount)
         let memory = settings.memoryMiB ?? max(1, capacity.memoryBytes(eachOf: settings.workerCount) >> 20)
         // A named cache would be kept, and brought to the disk at the end; a fresh one below TMPDIR is neither.
-        // Idle threads of a pool that is never used would only cost memory.
-        let environment = environment.merging(["TMPDIR": blobs.string, "OPENBLAS_NUM_THREADS": "1"]) { $1 }
+        let environment = environment.merging(["TMPDIR": blobs.string]) { $1 }
         return try (1...settings.workerCount).map { number in
             let worker = try DaemonChild(
                 "worker-\(number)", program,
@@ -94,9 +96,12 @@ final class LocalCluster: Sendable {
         }
     }
 
-    /// Without the settings of another coordinator, which its clients and daemons read from the environment too.
+    /// Without the settings of another coordinator, which its clients and daemons read from the environment too, and
+    /// without idle threads of a pool that is never used: they would only cost memory.
     private static var environment: [String: String] {
-        ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("KFACD_") && $0.key != "CREDENTIALS_DIRECTORY" }
+        ProcessInfo.processInfo.environment
+            .filter { !$0.key.hasPrefix("KFACD_") && $0.key != "CREDENTIALS_DIRECTORY" }
+            .merging(["OPENBLAS_NUM_THREADS": "1"]) { $1 }
     }
 
     private static func stateDirectory(in place: TemporaryPlace) throws -> OwnedDirectory {
@@ -192,7 +197,10 @@ final class LocalCluster: Sendable {
         for worker in workers { worker.end(within: max(.zero, ContinuousClock.now.duration(to: deadline))) }
         // Nor is a coordinator in the middle of a file, which nobody would go on with.
         coordinator?.end(within: .seconds(5))
-        directory.remove()
+        // Thousands of files take a slow disk long. Whoever interrupts does not wait for all of them.
+        let end = ContinuousClock.now + removalLimit
+        guard !directory.remove(until: { Task.isCancelled && ContinuousClock.now > end }) else { return }
+        Terminal.note("\(directory.path): not everything was removed; the next run there removes the rest.")
     }
 
     // MARK: - Finding things

@@ -66,6 +66,8 @@ struct RunCommand: AsyncParsableCommand {
             let report = try await follow(submission, client, cluster) { files in staged.withLock { $0 = files } }
             // Then nothing is staged any more, but perhaps by another job of this name, in another run.
             if report.state == .succeeded { staged.withLock { $0 = nil } }
+            // A signal from here on finds nobody to be asked, and need not wait for an answer.
+            ready.withLock { $0 = nil }
             await client.close()
             return report
         } onInterruption: {
@@ -99,9 +101,20 @@ struct RunCommand: AsyncParsableCommand {
         }
     }
 
+    /// Makes sure that the limits of this process, which its daemons inherit, allow what they take.
+    ///
+    /// - Throws: ``CommandFailure`` with the first limit that does not.
+    private static func requireLimits(workers: Int, lanes: Int) throws {
+        var needs = ProcessNeeds.daemon(lanes: lanes)
+        needs.childThreads = ProcessNeeds.daemonThreads + workers * (lanes + ProcessNeeds.daemonThreads)
+        if let problem = needs.problem() { throw CommandFailure(.failed, problem) }
+    }
+
     /// Starts the daemons; whatever ends this before they are ready, ends them too, and removes their state.
     private func start() async throws -> (LocalCluster, CoordinatorClient) {
-        let workerCount = workers ?? min(2, MachineCapacity.current().processors)
+        let processors = MachineCapacity.current().processors
+        let workerCount = workers ?? min(2, processors)
+        try Self.requireLimits(workers: workerCount, lanes: max(1, processors / workerCount))
         let cluster = try await LocalCluster.start(
             LocalCluster.Settings(
                 workerCount: workerCount, memoryMiB: memory, place: .forRun(named: stateDirectory),

@@ -1,4 +1,3 @@
-import ArgumentParser
 import FileAccess
 import Foundation
 import SystemPackage
@@ -12,7 +11,7 @@ struct CacheDirectory {
 
     /// Takes a directory that a user named, or makes a fresh one.
     ///
-    /// - Throws: `ValidationError` when it cannot be made.
+    /// - Throws: ``UsageFailure`` when it cannot be made.
     init(path: String?) throws {
         do {
             if let path {
@@ -25,7 +24,7 @@ struct CacheDirectory {
                 (self.path, self.owned) = (owned.path, owned)
             }
         } catch {
-            throw ValidationError("the cache directory cannot be used: \(error)")
+            throw UsageFailure("the cache directory cannot be used: \(error)")
         }
     }
 
