@@ -3,7 +3,7 @@ import Glibc
 
 /// What every program of ours does first.
 public enum ProgramStart {
-    /// Whether the limits of the process were looked at before the libraries began, which a program does that links this
+    /// Whether the limits of the process were looked at before the libraries began: a program does so that links this
     /// module.
     public static var hasLookedAtLimits: Bool { kfacd_looked_at_limits() != 0 }
 
