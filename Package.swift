@@ -90,7 +90,7 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CRowKernels"),
         .systemLibrary(name: "CSystemCalls"),
-        .systemLibrary(name: "CAffinity"),
+        .target(name: "CProgramStart"),
         .target(name: "CBuildStamp", cSettings: [.define("KFACD_COMMIT", to: "\"\(commit)\"")]),
 
         // Level 1: wrappers and names.
@@ -103,11 +103,11 @@ let package = Package(
         module("Spelling"),
         module("Telemetry", ["Identifiers", logging]),
         module("Lanes"),
-        module("Console", ["Identifiers", "FileAccess", systemPackage]),
+        module("Console", ["CProgramStart", "Identifiers", "FileAccess", systemPackage]),
         module("RowKernels", ["CRowKernels"], settings: wrapperSettings),
         module("StudyReport", ["Identifiers"]),
         module("Systemd", settings: wrapperSettings),
-        module("ControlGroups", ["CAffinity"]),
+        module("ControlGroups", ["CSystemCalls"]),
         module("PrometheusMetrics", [metrics]),
         module("Supervision", ["PrometheusMetrics"]),
         module(

@@ -110,9 +110,10 @@ actor CoordinatorWork {
             let output = task.job.output
             // Once the publication has begun, the output's own list proves the staged files, which also include the
             // files to be replaced.
-            let damages = try output.canGoOn() ? [] : StagedFiles(job: task.job, result: task.results).damages()
+            let (damages, proven) =
+                try output.canGoOn() ? ([], []) : StagedFiles(job: task.job, result: task.results).examined()
             guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
-            try output.publish()
+            try output.publish(proven: proven)
             for warning in task.job.plan.warnings(task.results) {
                 logger.warning("\(warning)", metadata: [LogKeys.job: "\(task.lease.unit.job)"])
             }

@@ -39,8 +39,8 @@ public struct FileStatus: Equatable, Sendable {
     ///   - followsLinks: Whether a link counts as its target.
     public init?(of path: FilePath, followsLinks: Bool = false) {
         var status = stat()
-        let call = followsLinks ? stat : lstat
-        guard path.withPlatformString({ call($0, &status) }) == 0 else { return nil }
+        let call = unsafe followsLinks ? stat : lstat
+        guard unsafe path.withPlatformString({ unsafe call($0, &status) }) == 0 else { return nil }
         self.init(status)
     }
 
