@@ -8,6 +8,7 @@ import Safetensors
 import Scheduling
 import SystemPackage
 import TaskArithmetic
+import UnitOperations
 
 /// Writes the merged checkpoint in the layout of the base, range by range: memory does not depend on the model.
 ///

@@ -3,6 +3,7 @@ import JobPlan
 import Logging
 import Scheduling
 import Telemetry
+import UnitOperations
 
 /// What the log tells of the scheduler's decisions.
 extension Coordinator {

@@ -3,6 +3,7 @@ import Identifiers
 import JobPlan
 public import PrometheusMetrics
 import Scheduling
+import UnitOperations
 
 /// What a coordinator counts.
 public struct CoordinatorMetrics: Sendable {

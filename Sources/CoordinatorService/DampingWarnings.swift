@@ -1,6 +1,7 @@
 import Foundation
 import Identifiers
 import JobPlan
+import UnitOperations
 
 /// What a person should know of a job's damping and of what its merge made of the task vectors: at most one sentence a
 /// kind, each with at most ten names.

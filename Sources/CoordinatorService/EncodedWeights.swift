@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import Safetensors
+import UnitOperations
 
 /// Weights that cannot be summed must be the same in the base and in every model: then the base's may be copied.
 ///

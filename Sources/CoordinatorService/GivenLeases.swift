@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 import WireProtocol
 
 /// What workers were given: it tells a late word from a forged one.

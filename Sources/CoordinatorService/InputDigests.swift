@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import Safetensors
 import SystemPackage
+import UnitOperations
 
 /// SHA-256 of every input file, for the report: read once more, beside the work.
 enum InputDigestsWork {

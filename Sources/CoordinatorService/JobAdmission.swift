@@ -5,6 +5,7 @@ import JobPlan
 import Publication
 import Safetensors
 import SystemPackage
+import UnitOperations
 import WireProtocol
 
 /// From a job file's text to a job that can run, or to everything that is wrong with it.

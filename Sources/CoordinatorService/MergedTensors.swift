@@ -1,4 +1,5 @@
 import JobPlan
+import UnitOperations
 
 /// What became of every tensor of a merged checkpoint.
 struct MergedTensors: Equatable, Sendable {

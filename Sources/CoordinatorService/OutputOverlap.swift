@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import Publication
 import SystemPackage
+import UnitOperations
 
 /// Whether an output directory contains an input of its job, or lies in one: what is published could then replace what
 /// it was made of.

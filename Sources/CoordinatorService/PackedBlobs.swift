@@ -2,6 +2,7 @@ import BlobStore
 import Identifiers
 import JobPlan
 import LinearAlgebra
+import UnitOperations
 
 /// Packed triangles in the blob store.
 struct PackedBlobs: Sendable {

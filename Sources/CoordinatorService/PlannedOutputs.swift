@@ -3,6 +3,7 @@ import Identifiers
 import JobPlan
 import LinearAlgebra
 import Safetensors
+import UnitOperations
 
 /// The files that a job will publish, with about their sizes: known before the work, so that a place that can never
 /// hold them is refused before it.

@@ -2,6 +2,7 @@ import JobPlan
 import LinearAlgebra
 import Safetensors
 import TaskArithmetic
+import UnitOperations
 
 /// What stands behind a merged value that is not finite: an operand, or finite operands beyond a type's range.
 struct RangeAudit {

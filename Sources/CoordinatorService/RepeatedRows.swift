@@ -3,6 +3,7 @@ import JobPlan
 import LinearAlgebra
 import Safetensors
 import SystemPackage
+import UnitOperations
 
 /// Capture files that hold the same rows: copies, links, or the same file under two tasks.
 ///

@@ -5,6 +5,7 @@ import Publication
 import Safetensors
 import Scheduling
 import SystemPackage
+import UnitOperations
 
 /// The files that a job's units have staged, and whether they are still as they were written.
 ///
@@ -40,7 +41,7 @@ struct StagedFiles {
     /// The units whose files are not as they were written; what is left of these files is removed.
     func damages() -> [Damage] {
         job.plan.units.compactMap { unit in
-            guard case .coordinator(let operation) = unit.operation,
+            guard case .coordinator(let operation) = unit.work,
                 let place = Self.place(of: operation, in: job.output), let recorded = result(unit.index)?.blobs
             else { return nil }
             guard let problem = Self.problem(at: place, recorded) else { return nil }

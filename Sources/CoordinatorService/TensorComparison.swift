@@ -1,6 +1,7 @@
 import Glibc
 import JobPlan
 import Safetensors
+import UnitOperations
 
 /// Whether tensors of two checkpoints hold the same bytes: compared piece by piece, up to the first difference.
 struct TensorComparison: Sendable {

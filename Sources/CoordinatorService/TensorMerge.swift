@@ -5,6 +5,7 @@ import LinearAlgebra
 import Safetensors
 import Synchronization
 import TaskArithmetic
+import UnitOperations
 
 /// Merges one tensor element by element, range by range, and finds on the way whether the values are finite.
 ///

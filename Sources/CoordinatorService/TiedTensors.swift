@@ -1,5 +1,6 @@
 import JobPlan
 import Safetensors
+import UnitOperations
 
 /// Finds the tensors that one side of a merge lacks because they are tied to another: an output head to its embedding.
 struct TiedTensors {

@@ -2,6 +2,7 @@ import Identifiers
 import LinearAlgebra
 import Spelling
 import TaskArithmetic
+import UnitOperations
 
 /// Which layers and parameters of a job get factors, and what the base says they are.
 struct CurvatureSelection {

@@ -1,12 +1,13 @@
 public import Identifiers
+public import UnitOperations
 
 extension JobPlan {
     /// The outputs of other units that a unit reads, in the order in which it reads them.
     ///
     /// Units that only need others to be finished, such as the report, read none of their blobs.
     public func blobs(readBy unit: WorkUnit) -> [UnitOutput] {
-        switch unit.operation {
-        case .worker(let operation): operation.blobs
+        switch unit.work {
+        case .worker: unit.inputs
         case .coordinator(.assembleFactors(let task)): inBlockOrder(factorOutputs[task] ?? [:])
         case .coordinator(.assembleRegularizer(let target)):
             spec.regularizerSets(for: target, terms: regularizerTerms, factors: factorOutputs).flatMap(inBlockOrder)
@@ -17,20 +18,34 @@ extension JobPlan {
         }
     }
 
-    /// A worker unit's key, once the blobs that it reads are known.
+    /// What a worker reads of other units for a unit.
+    ///
+    /// - Parameters:
+    ///   - unit: A unit of workers.
+    ///   - result: A unit's result, when it is known.
+    /// - Returns: The inputs, or `nil` when one of them is not known.
+    public func inputs(of unit: WorkUnit, result: (UnitIndex) -> UnitResult?) -> UnitInputs? {
+        var inputs = UnitInputs()
+        for output in unit.inputs {
+            guard let blobs = result(output.unit)?.blobs, blobs.indices.contains(output.position) else { return nil }
+            inputs.blobs.append(blobs[output.position])
+        }
+        for measurement in unit.inputNumbers {
+            guard let numbers = result(measurement.unit)?.measurements[measurement.name] else { return nil }
+            inputs.numbers.append(numbers)
+        }
+        return inputs
+    }
+
+    /// A worker unit's key, once what it reads is known.
     ///
     /// - Parameters:
     ///   - unit: The unit.
-    ///   - digest: An input's digest, when it is known.
+    ///   - result: A unit's result, when it is known.
     /// - Returns: The key, or `nil` for a unit of the coordinator's or one with unknown inputs.
-    public func key(of unit: WorkUnit, digest: (UnitOutput) -> BlobDigest?) -> UnitKey? {
-        guard case .worker(let operation) = unit.operation else { return nil }
-        struct UnknownInput: Error {}
-        let named = try? operation.mapBlobs { (output: UnitOutput) throws(UnknownInput) in
-            guard let known = digest(output) else { throw UnknownInput() }
-            return known
-        }
-        return named.map { UnitKey(of: $0, files: inventory.files) }
+    public func key(of unit: WorkUnit, result: (UnitIndex) -> UnitResult?) -> UnitKey? {
+        guard let operation = unit.operation, let inputs = inputs(of: unit, result: result) else { return nil }
+        return UnitKey(of: operation, inputs: inputs, files: inventory.files)
     }
 
     /// Block by block, so that the order does not depend on a dictionary's.
@@ -69,14 +84,5 @@ extension JobSpec {
 
 extension WorkUnit {
     /// Number of the blobs that the unit makes.
-    public var blobCount: Int {
-        guard case .worker(let operation) = operation else { return 0 }
-        return switch operation {
-        case .factor, .importFactor, .combine, .invert: 1
-        case .accumulate(let operation): operation.exclusions.count
-        case .accumulateOptimal(let operation): 2 * operation.exclusions.count * operation.rank
-        case .penalty: 0
-        case .mergeBlock(let operation): operation.block.parameters.count
-        }
-    }
+    public var blobCount: Int { operation?.outputBlobCount ?? 0 }
 }

@@ -1,4 +1,5 @@
 public import Identifiers
+import UnitOperations
 
 /// What a finished unit contributes to the samples that were processed.
 public struct SampleShare: Equatable, Sendable {
@@ -40,8 +41,8 @@ extension JobPlan {
     private func captureReaders(of factor: UnitIndex) -> [(unit: UnitIndex, rows: Int)] {
         let unit = units[factor.position]
         switch unit.operation {
-        case .worker(.factor(let operation)): return [(factor, operation.rows)]
-        case .worker(.combine): return unit.dependencies.flatMap(captureReaders)
+        case let operation as FactorOperation: return [(factor, operation.rows)]
+        case is CombineOperation: return unit.dependencies.flatMap(captureReaders)
         default: return []
         }
     }

@@ -1,4 +1,5 @@
 public import Identifiers
+public import UnitOperations
 
 /// A job's work: its units with fixed chunks, a fixed order of sums, and what each takes.
 ///

@@ -1,5 +1,6 @@
 import Identifiers
 import TaskArithmetic
+import UnitOperations
 
 extension JobSpec {
     /// Layers whose weight and bias are given different parameters: both are one matrix of a merge under factors, so

@@ -1,4 +1,5 @@
 import Identifiers
+import UnitOperations
 
 extension JobSpec {
     /// Square layers of a model that stores other layers as `[in, out]`: nothing in a square's shape says which way it

@@ -3,6 +3,7 @@ import KroneckerFactors
 import LinearAlgebra
 import Spelling
 import TaskArithmetic
+import UnitOperations
 
 extension JobSpec {
     /// Everything that is wrong with the job, held against what its files hold; empty when it can be planned.

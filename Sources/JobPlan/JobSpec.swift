@@ -2,6 +2,7 @@ public import Identifiers
 public import KroneckerFactors
 public import LinearAlgebra
 public import TaskArithmetic
+public import UnitOperations
 
 /// What a user asks for: a job file, read and checked for form, not yet held against the files that it names.
 ///
@@ -110,24 +111,6 @@ public struct CurvatureSpec: Equatable, Sendable {
     public var inputDigests: InputDigests = .content
     /// Whether factor files hold packed triangles rather than full squares.
     public var storesPackedTriangles = false
-}
-
-/// How strongly, and relative to what, a factor's diagonal is raised before it is inverted.
-///
-/// The default carries no unit: gradients or inputs in another unit change no merge.
-///
-/// Source: DESIGN section 2.4.
-public struct DampingSpec: Equatable, Sendable {
-    /// What the value is relative to.
-    public var rule: DampingRule
-    /// γ, at least 0.
-    public var value: Double
-
-    /// Damps by a rule and its γ.
-    public init(rule: DampingRule = .relative, value: Double = 0.1) {
-        self.rule = rule
-        self.value = value
-    }
 }
 
 /// Which regularizers to assemble, and how.

@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import UnitOperations
 
 /// A job's units and how far each has come.
 struct JobProgress: Sendable {

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Results of earlier units by their keys: what is already known is not computed again.
 ///

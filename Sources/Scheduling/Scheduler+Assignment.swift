@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Placement: a pure function of what is ready, who is there and who has which blob.
 ///

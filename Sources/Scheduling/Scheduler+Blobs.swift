@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Blobs: who has them, which cross to the coordinator, and which have to be made again.
 extension Scheduler {

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 extension Scheduler {
     /// What does not hold of what must always hold, for tests: checked after every event.

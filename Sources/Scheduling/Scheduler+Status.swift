@@ -1,6 +1,7 @@
 public import Identifiers
 public import JobPlan
 import OrderedCollections
+public import UnitOperations
 
 /// What can be asked of the scheduler; nothing here changes it.
 extension Scheduler {
@@ -79,10 +80,7 @@ extension Scheduler {
     public func knownUnits(of plan: JobPlan) -> Set<UnitIndex> {
         var results: [UnitIndex: UnitResult] = [:]
         for unit in plan.units {
-            let key = plan.key(of: unit) { output in
-                let blobs = results[output.unit]?.blobs ?? []
-                return blobs.indices.contains(output.position) ? blobs[output.position].digest : nil
-            }
+            let key = plan.key(of: unit) { results[$0] }
             results[unit.index] = key.flatMap { known[$0] }
         }
         // From the end: a unit that is computed reads blobs, and the units that make lost ones are computed too.

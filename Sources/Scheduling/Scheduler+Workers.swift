@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Workers come, are heard, drain, leave and are lost.
 extension Scheduler {

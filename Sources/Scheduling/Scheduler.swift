@@ -1,6 +1,7 @@
 import Identifiers
 public import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Who computes what now: events in, effects out; no clock, no I/O, no randomness.
 ///

@@ -1,5 +1,6 @@
 public import Identifiers
-public import JobPlan
+import JobPlan
+public import UnitOperations
 
 /// What the coordinator must do next, in this order.
 ///

@@ -1,5 +1,6 @@
 public import Identifiers
 public import JobPlan
+import UnitOperations
 
 /// A job, as clients see it.
 public struct JobReport: Equatable, Sendable {

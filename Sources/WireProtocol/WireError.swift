@@ -42,12 +42,12 @@ public enum WireLimits {
     public static let chunkCredit: UInt32 = 8
     /// Most blobs in one message about what a worker holds.
     public static let blobsPerMessage = 10_000
-    /// Most tasks, slices or blobs in one list.
+    /// Most items of one list.
     static let listCountMax = 1 << 17
     /// Most fields of a message, lists and what is in them included.
     static let fieldsMax = 1 << 18
-    /// Most rows, columns or positions.
-    static let dimensionMax = 1 << 31
-    /// Most rows of a tensor, and most elements of a matrix: so few that their bytes can be counted.
-    static let elementsMax = 1 << 56
+    /// Most of what is counted, where nothing else is said.
+    static let countMax = 1 << 31
+    /// Most memory of a worker in bytes.
+    static let memoryBytesMax: UInt64 = 1 << 56
 }

@@ -1,8 +1,8 @@
 import BlobStore
 import Identifiers
-import JobPlan
 import Synchronization
 import SystemPackage
+import UnitOperations
 
 /// The blobs that a worker keeps: what it made, and what it fetched to work on; within a limit of bytes.
 ///

@@ -1,6 +1,6 @@
 import BlobStore
 import Identifiers
-import JobPlan
+import UnitOperations
 
 /// A blob on its way into the cache, with the room that was made for it.
 ///

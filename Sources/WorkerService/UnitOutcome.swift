@@ -1,4 +1,4 @@
-import JobPlan
+import UnitOperations
 import WireProtocol
 
 /// What became of a unit: the boundary beyond which no error of a computation passes.

@@ -1,11 +1,11 @@
 import Identifiers
-import JobPlan
 import LinearAlgebra
 public import Logging
 import Messaging
 public import ServiceLifecycle
 public import Supervision
 import Telemetry
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 
@@ -43,6 +43,7 @@ public struct Worker: Service {
         // One BLAS thread a lane: threaded OpenBLAS called from several lanes at once collapses .
         BLASEnvironment.setThreadCount(1)
         try BLASEnvironment.selfTest()
+        try UnexecutableOperations.refuse(among: OperationRegistry.operations)
         logger.notice(
             "linear algebra ready",
             metadata: [
@@ -200,7 +201,7 @@ public struct Worker: Service {
         }
         let (outcome, kernels, elapsed) = await executor.execute(input)
         executor.progress.end()
-        metrics.note(outcome, UnitStage(unit.lease.operation), elapsed: elapsed, kernels: kernels)
+        metrics.note(outcome, unit.lease.operation.stage, elapsed: elapsed, kernels: kernels)
         await report(outcome, kernels.time, elapsed, unit, parts.connection)
         // Outputs stay until they are reported: what the coordinator has not heard of it cannot miss.
         blobs.release()

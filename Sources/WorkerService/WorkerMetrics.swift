@@ -1,6 +1,6 @@
 import CoreMetrics
-import JobPlan
 public import PrometheusMetrics
+import UnitOperations
 import WireProtocol
 
 /// What a worker counts.

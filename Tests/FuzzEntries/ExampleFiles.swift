@@ -3,6 +3,7 @@ import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import Scheduling
+import UnitOperations
 
 /// The files of a small model, as if every path of a job file led to them, and a job that was accepted before.
 enum ExampleFiles {

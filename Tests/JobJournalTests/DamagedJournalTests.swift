@@ -6,6 +6,7 @@ import JobPlan
 import Scheduling
 import TestSupport
 import Testing
+import UnitOperations
 
 /// What a journal makes of a file that is not what was left there, and what it says.
 struct DamagedJournalTests {

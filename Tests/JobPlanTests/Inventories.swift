@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import UnitOperations
 
 /// A small model and the tasks that captured it, from which a test takes away or adds what it is about.
 struct SmallModel {

@@ -3,6 +3,7 @@ import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import Testing
+import UnitOperations
 
 /// Jobs held against what their files hold: one test a message, the whole message.
 @Suite struct JobValidationTests {

@@ -1,5 +1,6 @@
 import JobPlan
 import Testing
+import UnitOperations
 
 /// mergekit's value grammar, which its users rely on.
 @Suite struct ParameterSettingTests {

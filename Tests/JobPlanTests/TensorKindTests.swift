@@ -1,6 +1,7 @@
 import JobPlan
 import LinearAlgebra
 import Testing
+import UnitOperations
 
 /// What a merge can do with a tensor, from its type and its name.
 struct TensorKindTests {

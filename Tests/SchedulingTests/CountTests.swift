@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import Scheduling
 import Testing
+import UnitOperations
 
 /// What the metrics are told of jobs.
 @Suite struct CountTests {

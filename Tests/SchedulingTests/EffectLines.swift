@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import Scheduling
+import UnitOperations
 
 extension SchedulerEffects {
     /// The effects as scenarios show them, a line each, in the order in which they are carried out.

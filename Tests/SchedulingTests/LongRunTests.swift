@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import Scheduling
 import Testing
+import UnitOperations
 
 /// What a scheduler that runs for months must not gather, and whom it must not forget.
 struct LongRunTests {

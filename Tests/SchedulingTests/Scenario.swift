@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import Scheduling
 import Testing
+import UnitOperations
 
 /// A scenario file: blocks of commands, `----`, what the scheduler answers; blank lines between blocks.
 ///

@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import LinearAlgebra
 import Scheduling
+import UnitOperations
 
 /// A job whose plan is small enough to be read in a scenario.
 ///

@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import Scheduling
 import Testing
+import UnitOperations
 
 /// Workers that come, are heard, differ, and go.
 @Suite struct WorkerDialogueTests {
