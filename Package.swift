@@ -134,12 +134,20 @@ let package = Package(
         module("Keys", ["Identifiers", "ZeroMQ", "FileAccess", systemPackage]),
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
 
-        // Level 3: the merge, and the plan, which is written in the words of the mathematics.
+        // Level 3: the merge, the operations of workers, and the plan, written in the words of the mathematics.
         module("TaskArithmetic", ["KroneckerFactors", "LinearAlgebra"]),
+        module(
+            "UnitOperations",
+            [
+                "Identifiers", "LinearAlgebra", "KroneckerFactors", crypto,
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["Schema"]),
         module(
             "JobPlan",
             [
-                "Identifiers", "Spelling", "Wildcards", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", crypto,
+                "Identifiers", "Spelling", "Wildcards", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic",
+                "UnitOperations", crypto,
                 .product(name: "Yams", package: "Yams"),
             ]),
         module(
@@ -152,11 +160,14 @@ let package = Package(
         // Level 4: the decisions, the bytes of a message.
         module(
             "Scheduling",
-            ["Identifiers", "JobPlan", .product(name: "OrderedCollections", package: "swift-collections")]),
+            [
+                "Identifiers", "UnitOperations", "JobPlan",
+                .product(name: "OrderedCollections", package: "swift-collections"),
+            ]),
         module(
             "WireProtocol",
             [
-                "Identifiers", "JobPlan", "LinearAlgebra", "KroneckerFactors",
+                "Identifiers", "UnitOperations", "JobPlan",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Schema"]),
@@ -168,8 +179,8 @@ let package = Package(
             ]),
 
         // Level 5: sessions over sockets, the durable record.
-        module("Messaging", ["Identifiers", "JobPlan", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
-        module("JournalCoding", ["Identifiers", "JobPlan", "Scheduling"]),
+        module("Messaging", ["Identifiers", "UnitOperations", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
+        module("JournalCoding", ["Identifiers", "UnitOperations", "Scheduling"]),
         module(
             "JobJournal",
             [
@@ -181,7 +192,8 @@ let package = Package(
         module(
             "CoordinatorService",
             [
-                "Identifiers", "Scheduling", "JobPlan", "JobJournal", "Messaging", "WireProtocol", "BlobStore",
+                "Identifiers", "Scheduling", "UnitOperations", "JobPlan", "JobJournal", "Messaging", "WireProtocol",
+                "BlobStore",
                 "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
                 "Publication", "Supervision", "PrometheusMetrics", "FileAccess", "Spelling", "Keys", "ZeroMQ",
                 systemPackage, logging, metrics, serviceLifecycle,
@@ -190,7 +202,8 @@ let package = Package(
         module(
             "WorkerService",
             [
-                "Identifiers", "JobPlan", "Messaging", "WireProtocol", "BlobStore", "Safetensors", "LinearAlgebra",
+                "Identifiers", "UnitOperations", "Messaging", "WireProtocol", "BlobStore", "Safetensors",
+                "LinearAlgebra",
                 "KroneckerFactors", "TaskArithmetic", "Telemetry", "Supervision", "PrometheusMetrics", "Lanes",
                 "FileAccess", "Keys", "ZeroMQ", systemPackage, logging, metrics, serviceLifecycle,
             ]),
@@ -227,7 +240,8 @@ let package = Package(
         .target(
             name: "FuzzEntries",
             dependencies: [
-                "Identifiers", "Safetensors", "LinearAlgebra", "KroneckerFactors", "JobPlan", "Scheduling",
+                "Identifiers", "Safetensors", "LinearAlgebra", "KroneckerFactors", "UnitOperations", "JobPlan",
+                "Scheduling",
                 "WireProtocol", "ZeroMQ", "Messaging", "JournalCoding", systemPackage,
             ],
             path: "Tests/FuzzEntries", swiftSettings: swiftSettings),
@@ -252,14 +266,18 @@ let package = Package(
         tests(
             "CoordinatorServiceTests",
             [
-                "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "JobJournal", "Scheduling",
+                "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "UnitOperations", "JobPlan",
+                "JobJournal", "Scheduling",
                 "Supervision", "PrometheusMetrics", "BlobStore", "FileAccess", "ZeroMQ", "Publication", systemPackage,
                 logging,
             ]),
         tests("PublicationTests", ["Publication", "FileAccess", systemPackage]),
         tests(
             "JobJournalTests",
-            ["JobJournal", "Scheduling", "JobPlan", "Identifiers", .product(name: "GRDB", package: "GRDB.swift")]),
+            [
+                "JobJournal", "Scheduling", "UnitOperations", "JobPlan", "Identifiers",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
@@ -267,21 +285,30 @@ let package = Package(
         tests("BlobStoreTests", ["BlobStore", "Identifiers", systemPackage, crypto]),
         tests(
             "JobFilesTests", ["JobFiles", "FileAccess", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
-        tests("JobPlanTests", ["JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic"]),
         tests(
-            "SchedulingTests", ["Scheduling", "JobPlan", "Identifiers", "LinearAlgebra"],
+            "UnitOperationsTests",
+            [
+                "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]),
+        tests(
+            "JobPlanTests",
+            ["JobPlan", "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic"]),
+        tests(
+            "SchedulingTests", ["Scheduling", "UnitOperations", "JobPlan", "Identifiers", "LinearAlgebra"],
             exclude: ["Scenarios"]),
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Scheduling", "JobJournal", "JournalCoding", "JobPlan", "Identifiers", "LinearAlgebra",
+                "Scheduling", "JobJournal", "JournalCoding", "UnitOperations", "JobPlan", "Identifiers",
+                "LinearAlgebra",
                 "KroneckerFactors", "TestSupport", .product(name: "OrderedCollections", package: "swift-collections"),
             ],
             path: "Tests/Simulation", swiftSettings: swiftSettings),
         tests(
             "WorkerServiceTests",
             [
-                "WorkerService", "BlobStore", "FileAccess", "JobPlan", "Messaging", "WireProtocol", "ZeroMQ",
+                "WorkerService", "BlobStore", "FileAccess", "UnitOperations", "Messaging", "WireProtocol", "ZeroMQ",
                 "Safetensors",
                 "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", "PrometheusMetrics", logging,
                 metrics,
@@ -290,7 +317,7 @@ let package = Package(
         tests(
             "WireProtocolTests",
             [
-                "WireProtocol", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
+                "WireProtocol", "UnitOperations", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
         tests("RowKernelsTests", ["RowKernels", "CRowKernels"]),
@@ -300,7 +327,8 @@ let package = Package(
         tests(
             "LaboratoryTests",
             [
-                "Laboratory", "ReferenceModel", "JobFiles", "JobPlan", "KroneckerFactors", "TaskArithmetic",
+                "Laboratory", "ReferenceModel", "JobFiles", "UnitOperations", "JobPlan", "KroneckerFactors",
+                "TaskArithmetic",
                 "Safetensors", "LinearAlgebra", "Identifiers", systemPackage,
             ]),
         tests("StudyReportTests", ["StudyReport"]),
@@ -310,6 +338,6 @@ let package = Package(
         tests("FuzzCorpusTests", ["FuzzEntries"]),
         tests(
             "IntegrationTests",
-            ["kfacd", "kfacctl", "kfaclab", "Identifiers", "JobPlan", "WireProtocol", "ZeroMQ"]),
+            ["kfacd", "kfacctl", "kfaclab", "Identifiers", "UnitOperations", "WireProtocol", "ZeroMQ"]),
     ]
 )

@@ -8,6 +8,7 @@ import Safetensors
 import Scheduling
 import SystemPackage
 import TaskArithmetic
+import UnitOperations
 
 /// Writes the merged checkpoint in the base's layout, range by range; its memory does not depend on the model's size.
 ///

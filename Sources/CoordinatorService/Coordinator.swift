@@ -10,6 +10,7 @@ import Scheduling
 import Supervision
 import SystemPackage
 import Telemetry
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

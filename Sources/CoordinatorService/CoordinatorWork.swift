@@ -8,6 +8,7 @@ import Publication
 import Safetensors
 import Scheduling
 import Telemetry
+import UnitOperations
 
 /// A unit of the coordinator's own, with everything that it reads.
 struct CoordinatorTask: Sendable {
@@ -45,7 +46,7 @@ actor CoordinatorWork {
     func perform(_ task: CoordinatorTask) -> [SchedulerEvent] {
         let start = ContinuousClock.now
         do {
-            guard case .coordinator(let operation) = task.unit.operation else {
+            guard case .coordinator(let operation) = task.unit.work else {
                 preconditionFailure("a worker's unit was given to the coordinator: \(task.unit.title)")
             }
             let result = try run(operation, task)

@@ -6,6 +6,7 @@ import KroneckerFactors
 import LinearAlgebra
 import Safetensors
 import SystemPackage
+import UnitOperations
 
 /// Reads the headers of all files of a job, and collects their problems.
 ///

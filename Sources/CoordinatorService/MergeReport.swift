@@ -3,6 +3,7 @@ import JobFiles
 import JobPlan
 import Safetensors
 import TaskArithmetic
+import UnitOperations
 
 /// The part of the report about the merged checkpoint.
 struct MergeReport {
@@ -23,7 +24,7 @@ struct MergeReport {
     }
 
     private var merged: MergedTensors? {
-        guard let unit = plan.units.first(where: { $0.operation == .coordinator(.mergeCheckpoint) }),
+        guard let unit = plan.units.first(where: { $0.work == .coordinator(.mergeCheckpoint) }),
             let measured = result(unit.index)?.measurements
         else { return nil }
         return MergedTensors(measured, taskCount: plan.mergedTasks.count)

@@ -3,6 +3,7 @@ import Identifiers
 import JobPlan
 import Publication
 import SystemPackage
+import UnitOperations
 
 /// Checks whether an output directory contains an input of its job, or lies in one.
 ///

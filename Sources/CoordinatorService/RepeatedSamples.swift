@@ -3,6 +3,7 @@ import JobPlan
 import LinearAlgebra
 import Safetensors
 import SystemPackage
+import UnitOperations
 
 /// Capture files whose second half of samples repeats the first, in every tensor: somebody wrote them twice.
 ///

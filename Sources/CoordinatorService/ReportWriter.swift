@@ -8,6 +8,7 @@ import Safetensors
 import Scheduling
 import SystemPackage
 import TaskArithmetic
+import UnitOperations
 
 /// Writes `report.json`: the inputs, the settings and the results, and under `run` how the job ran.
 ///
@@ -46,7 +47,7 @@ struct ReportWriter {
     // MARK: - What went in
 
     private var inputs: [JSONValue] {
-        let digestUnit = plan.units.first { $0.operation == .coordinator(.digestInputs) }
+        let digestUnit = plan.units.first { $0.work == .coordinator(.digestInputs) }
         let digests = digestUnit.flatMap { result($0.index)?.blobs } ?? []
         return plan.inventory.files.enumerated().map { index, file in
             var members: [JSONValue.Member] = [

@@ -6,6 +6,7 @@ import Publication
 import Safetensors
 import Scheduling
 import SystemPackage
+import UnitOperations
 
 /// The files that a job's units have staged; it checks that they are still as written.
 ///
@@ -46,7 +47,7 @@ struct StagedFiles {
     func examined() -> (damages: [Damage], proven: [ProvenFile]) {
         var (damages, proven): ([Damage], [ProvenFile]) = ([], [])
         for unit in job.plan.units {
-            guard case .coordinator(let operation) = unit.operation,
+            guard case .coordinator(let operation) = unit.work,
                 let place = Self.place(of: operation, in: job.output), let recorded = result(unit.index)?.blobs
             else { continue }
             guard let problem = Self.problem(at: place, recorded, &proven) else { continue }

@@ -1,6 +1,7 @@
 import Glibc
 import JobPlan
 import Safetensors
+import UnitOperations
 
 /// Compares tensors of two checkpoints byte by byte, in pieces, up to the first difference.
 struct TensorComparison: Sendable {

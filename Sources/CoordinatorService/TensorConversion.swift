@@ -2,6 +2,7 @@ import JobFiles
 import JobPlan
 import LinearAlgebra
 import TaskArithmetic
+import UnitOperations
 
 /// Copies a tensor of the base that is not merged, in the checkpoint's type.
 ///

@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import UnitOperations
 
 /// Task vectors that are not finite where a merge gives them no weight: they stop nothing, and have no interference.
 struct UnweightedVectors {

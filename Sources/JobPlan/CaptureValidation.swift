@@ -1,5 +1,6 @@
 import Identifiers
 import Spelling
+import UnitOperations
 
 /// A task's captures held against the blocks of a job.
 struct CaptureValidation {

@@ -1,3 +1,5 @@
+import UnitOperations
+
 /// Why a tensor of the base is copied and not merged.
 public enum CopyReason: String, Sendable, CaseIterable {
     /// A pattern of `ignore` matches it.

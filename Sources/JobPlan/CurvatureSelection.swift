@@ -2,6 +2,7 @@ import Identifiers
 import LinearAlgebra
 import Spelling
 import TaskArithmetic
+import UnitOperations
 
 /// The layers and parameters of a job that get factors, with their shapes from the base.
 struct CurvatureSelection {

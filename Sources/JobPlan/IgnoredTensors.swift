@@ -1,5 +1,6 @@
 import Identifiers
 import Spelling
+import UnitOperations
 
 /// The tensors that a job copies from the base: those that match a pattern of its key `ignore`.
 public struct IgnoredTensors: Sendable {

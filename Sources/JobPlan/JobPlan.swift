@@ -1,4 +1,5 @@
 public import Identifiers
+public import UnitOperations
 
 /// A job's work: its units with fixed chunks, the fixed order of sums, and the cost of each unit.
 ///

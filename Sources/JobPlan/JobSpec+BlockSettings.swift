@@ -1,5 +1,6 @@
 import Identifiers
 import TaskArithmetic
+import UnitOperations
 
 extension JobSpec {
     /// Reports layers whose weight and bias have different parameters.

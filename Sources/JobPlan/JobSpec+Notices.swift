@@ -1,5 +1,6 @@
 import Identifiers
 import TaskArithmetic
+import UnitOperations
 
 extension JobSpec {
     /// All remarks about the job: about its file, about the files that it names, and about both together.

@@ -3,6 +3,7 @@ import KroneckerFactors
 import LinearAlgebra
 import Spelling
 import TaskArithmetic
+import UnitOperations
 
 extension JobSpec {
     /// All problems of the job against the contents of its files; empty when the job can be planned.

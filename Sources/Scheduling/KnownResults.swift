@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Results of earlier units by key, so that known results are not computed again.
 ///

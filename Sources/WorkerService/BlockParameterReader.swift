@@ -1,5 +1,6 @@
-import JobPlan
 import LinearAlgebra
+import UnitOperations
+import WireProtocol
 
 /// A block's parameters as one matrix in fp64: `[W, b]` of a layer, `[1, d]` of another parameter.
 struct BlockParameterReader {
@@ -8,6 +9,12 @@ struct BlockParameterReader {
 
     let block: CurvatureBlock
     let input: InputReader
+
+    /// Reads the parameters of the block that the unit is about.
+    init(kind: CurvatureBlock.Kind, input: InputReader) {
+        block = CurvatureBlock(name: input.lease.subject, kind: kind)
+        self.input = input
+    }
 
     /// Rows and columns of the matrix.
     var shape: (rows: Int, columns: Int) {

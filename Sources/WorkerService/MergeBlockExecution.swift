@@ -1,36 +1,43 @@
-import JobPlan
+import Identifiers
 import KroneckerFactors
 import LinearAlgebra
 import TaskArithmetic
+import UnitOperations
 import WireProtocol
+
+extension MergeBlockOperation: ExecutableOperation {
+    func execute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {
+        try await MergeBlockExecution(operation: self, input: input).run(&scratch)
+    }
+}
 
 /// The `kfac` merge of one block: it reads task by task and writes the merged parameters.
 ///
 /// A layer's factors are read twice, for their means and for the products. That takes less time than a third product
 /// for each task, and less memory than three more sums.
 struct MergeBlockExecution {
-    let operation: MergeBlockOperation<LeasedBlob>
+    let operation: MergeBlockOperation
     let input: InputReader
 
-    private var reader: BlockParameterReader { BlockParameterReader(block: operation.block, input: input) }
+    private var reader: BlockParameterReader { BlockParameterReader(kind: operation.block, input: input) }
 
     /// Solves for Δ and writes θ_0 + α Δ in the output types.
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for parameters or factors that are not finite, or what reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        guard operation.outputTypes.count == operation.block.parameters.count else {
-            throw UnitError.malformedLease("\"\(operation.block.name)\" has \(operation.outputTypes.count) outputs")
+        guard operation.outputTypes.count == operation.block.parameterCount else {
+            throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(operation.outputTypes.count) outputs")
         }
         let base = try await reader.read(operation.base)
         var output = UnitResult()
         do {
-            switch operation.block.kind {
+            switch operation.block {
             case .linear: output.blobs = try await mergeLayer(base, &scratch, &output.measurements)
             case .full: output.blobs = try await mergeParameter(base, &scratch, &output.measurements)
             }
         } catch let error as TaskArithmeticError {
             guard case .kroneckerFactors(let cause) = error, cause.isBadInput else { throw error }
-            throw UnitError.badInput("merge of \"\(operation.block.name)\": \(error)")
+            throw UnitError.badInput("merge of \"\(input.lease.subject)\": \(error)")
         }
         return output
     }
@@ -40,8 +47,8 @@ struct MergeBlockExecution {
         _ measurements: inout [MeasurementName: [Double]]
     ) async throws -> [BlobReference] {
         var merge = try await begin(base, &scratch)
-        for task in operation.tasks {
-            let (inputFactor, gradientFactor) = try factors(of: task)
+        for (position, task) in operation.tasks.enumerated() {
+            let (inputFactor, gradientFactor) = factors(ofTask: position)
             let input = try await self.input.factor(inputFactor, dimension: base.columnCount)
             let gradient = try await self.input.factor(gradientFactor, dimension: base.rowCount)
             let delta = try await weightedTaskVector(task, base)
@@ -64,8 +71,8 @@ struct MergeBlockExecution {
     /// The means of all tasks' factors; the first mean is made invertible.
     private func begin(_ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch) async throws -> KroneckerMerge {
         var means = try KroneckerMeans(outputCount: base.rowCount, inputCount: base.columnCount)
-        for task in operation.tasks {
-            let (inputFactor, gradientFactor) = try factors(of: task)
+        for (position, task) in operation.tasks.enumerated() {
+            let (inputFactor, gradientFactor) = factors(ofTask: position)
             let input = try await self.input.factor(inputFactor, dimension: base.columnCount)
             let gradient = try await self.input.factor(gradientFactor, dimension: base.rowCount)
             try means.add(inputFactor: input, gradientFactor: gradient, lambda: task.lambda)
@@ -78,13 +85,10 @@ struct MergeBlockExecution {
         return merge
     }
 
-    private func factors(
-        of task: MergeBlockOperation<LeasedBlob>.Task
-    ) throws -> (input: LeasedBlob, gradient: LeasedBlob) {
-        guard case .kronecker(let input, let gradient) = task.factors else {
-            throw UnitError.malformedLease("a layer has a full block")
-        }
-        return (input, gradient)
+    /// A and B of a task, by its position.
+    private func factors(ofTask position: Int) -> (input: BlobReference, gradient: BlobReference) {
+        let blobs = input.lease.inputs.blobs
+        return (blobs[2 * position], blobs[2 * position + 1])
     }
 
     private func mergeParameter(
@@ -92,10 +96,7 @@ struct MergeBlockExecution {
         _ measurements: inout [MeasurementName: [Double]]
     ) async throws -> [BlobReference] {
         var merge = try FullBlockMerge(count: base.columnCount)
-        for task in operation.tasks {
-            guard case .full(let blob) = task.factors else {
-                throw UnitError.malformedLease("a parameter has Kronecker factors")
-            }
+        for (task, blob) in zip(operation.tasks, input.lease.inputs.blobs) {
             let block = try await input.factor(blob, dimension: base.columnCount)
             let delta = try await weightedTaskVector(task, base)
             let start = ContinuousClock.now
@@ -113,7 +114,7 @@ struct MergeBlockExecution {
 
     /// w_t (θ_t − θ_0).
     private func weightedTaskVector(
-        _ task: MergeBlockOperation<LeasedBlob>.Task, _ base: borrowing Matrix<Double>
+        _ task: MergeBlockOperation.Task, _ base: borrowing Matrix<Double>
     ) async throws -> Matrix<Double> {
         var delta = try await reader.taskVector(task.parameters, base: base)
         if task.weight != 1 {
@@ -139,10 +140,10 @@ struct MergeBlockExecution {
         }
         guard isFinite else {
             throw UnitError.nonFinite(
-                "merge of \"\(operation.block.name)\": the merged parameters are not finite; check the checkpoints for "
+                "merge of \"\(input.lease.subject)\": the merged parameters are not finite; check the checkpoints for "
                     + "NaN or infinity, or raise the damping.")
         }
-        switch operation.block.kind {
+        switch operation.block {
         case .full: return [try encode(merged, columns: 0..<merged.columnCount, as: operation.outputTypes[0])]
         case .linear(_, let inputs, let hasBias):
             let weight = try encode(merged, columns: 0..<inputs, as: operation.outputTypes[0])
@@ -168,7 +169,7 @@ struct MergeBlockExecution {
             }
         }
         if let overflow = overflow(bytes.span.bytes, of: matrix, columns: columns, as: type) {
-            let name = operation.block.parameters[columns.lowerBound == 0 ? 0 : 1]
+            let name = reader.block.parameters[columns.lowerBound == 0 ? 0 : 1]
             throw UnitError.badInput("tensor \"\(name)\" of the merged checkpoint: \(overflow)")
         }
         return try input.blobs.store(bytes.span.bytes)

@@ -3,6 +3,7 @@ import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import Testing
+import UnitOperations
 
 /// Jobs checked against the contents of their files: one test for each message, with the whole message.
 @Suite struct JobValidationTests {

@@ -3,6 +3,7 @@ import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import Testing
+import UnitOperations
 
 extension JobPlan {
     /// One line for each unit: its position, its title, and its dependencies.
@@ -132,9 +133,7 @@ extension JobPlan {
                         "- {model: models/b, captures: b}",
                     ], rest: ["outputs: [regularizer, report]"]))
             return plan.units.compactMap { unit in
-                guard case .worker(.penalty(let penalty)) = unit.operation, penalty.block.name == block else {
-                    return nil
-                }
+                guard let penalty = unit.operation as? PenaltyOperation, unit.subject == block else { return nil }
                 return penalty.unweighted
             }
         }
@@ -154,12 +153,10 @@ extension JobPlan {
         #expect(plan.interferences.keys.sorted() == ["a", "b"])
         #expect(plan.regularizerPenalties == [:])
         let accumulation = try #require(plan.accumulations[FactorName(owner: "fc", side: .input)])
-        guard case .worker(.accumulate(let operation)) = plan.units[accumulation.position].operation else {
-            Issue.record("\(plan.units[accumulation.position].title)")
-            return
-        }
+        let unit = plan.units[accumulation.position]
+        let operation = try #require(unit.operation as? AccumulateOperation)
         #expect(operation.exclusions == [])
-        #expect(operation.factors == [UnitOutput(UnitIndex(0)), UnitOutput(UnitIndex(2))])
+        #expect(unit.inputs == [UnitOutput(UnitIndex(0)), UnitOutput(UnitIndex(2))])
     }
 
     @Test func `the per-task form sums nothing for its targets`() throws {
@@ -196,7 +193,7 @@ extension JobPlan {
             plan.lines.dropFirst(9).prefix(4) == [
                 "9 worker: inner products of factor \"fc.A\" over 3 tasks <- 0 3 6",
                 "10 worker: inner products of factor \"fc.B\" over 3 tasks <- 1 4 7",
-                "11 worker: optimal sums of \"fc\" over 3 tasks <- 9 0 3 6 10 1 4 7",
+                "11 worker: optimal sums of \"fc\" over 3 tasks <- 9 10 0 3 6 1 4 7",
                 "12 worker: sums of factor \"norm.F\" over 3 tasks <- 2 5 8",
             ]
         )
@@ -238,7 +235,7 @@ extension JobPlan {
         )
         #expect(
             plan.lines.dropFirst(6).prefix(3) == [
-                "6 worker: optimal sums of \"fc\" over 2 tasks <- 4 0 2 5 1 3",
+                "6 worker: optimal sums of \"fc\" over 2 tasks <- 4 5 0 2 1 3",
                 "7 worker: inverse of \"fc.A\" for target \"all\" <- 6",
                 "8 worker: inverse of \"fc.B\" for target \"all\" <- 6",
             ]
@@ -293,7 +290,7 @@ extension JobPlan {
             #expect(Set(unit.dependencies).count == unit.dependencies.count, "\(unit.title)")
         }
         let last = try #require(plan.units.last)
-        #expect(last.operation == .coordinator(.publish))
+        #expect(last.work == .coordinator(.publish))
         #expect(last.dependencies == plan.units.dropLast().map(\.index))
     }
 
@@ -394,10 +391,7 @@ extension JobPlan {
         #expect(plan.curvatureWeight(of: "a") == 10)
         #expect(plan.curvatureWeight(of: "b") == 7)
         #expect(plan.inventory.samples(of: "b") == 30)
-        let sums = plan.units.compactMap { unit -> [Double]? in
-            guard case .worker(.accumulate(let operation)) = unit.operation else { return nil }
-            return operation.weights
-        }
+        let sums = plan.units.compactMap { ($0.operation as? AccumulateOperation)?.weights }
         #expect(sums == Array(repeating: [10, 7], count: 5))
     }
 
@@ -414,10 +408,7 @@ extension JobPlan {
             model: Self.oneLayer
         )
         let unit = try #require(plan.blockMerges["fc"])
-        guard case .worker(.mergeBlock(let merge)) = plan.units[unit.position].operation else {
-            Issue.record("\(plan.units[unit.position].title)")
-            return
-        }
+        let merge = try #require(plan.units[unit.position].operation as? MergeBlockOperation)
         #expect(merge.tasks.map(\.weight) == [-1, 1])
         #expect(merge.tasks.map(\.lambda) == [0.25, 0.75])
         #expect(merge.scale == 0.5)
