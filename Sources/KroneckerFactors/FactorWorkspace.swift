@@ -4,13 +4,13 @@ import LinearAlgebra
 ///
 /// A lane that made its scratch afresh for each factor would spend as long on page faults as on the fp64 sums.
 public struct FactorWorkspace: ~Copyable, Sendable {
-    var product: SymmetricProduct
+    var product: SymmetricProduct<Float>
     var groups: Matrix<Float>
 
     /// An empty workspace; it grows to the largest factor that passes through it.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
     public init() throws(KroneckerFactorsError) {
-        let product = try carryingErrors { () throws(LinearAlgebraError) in try SymmetricProduct() }
+        let product = try carryingErrors { () throws(LinearAlgebraError) in try SymmetricProduct<Float>() }
         let groups = try carryingErrors { () throws(LinearAlgebraError) in try Matrix<Float>(rows: 0, columns: 0) }
         self.product = product
         self.groups = groups

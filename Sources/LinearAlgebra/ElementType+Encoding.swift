@@ -1,41 +1,22 @@
 internal import COpenBLAS
 
 extension ElementType {
-    /// Writes fp32 values, each rounded once to nearest even; beyond the type's range becomes infinity, NaN stays NaN.
-    ///
-    /// - Parameters:
-    ///   - values: `[count]`.
-    ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
-    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `bytes` is then unchanged.
-    public func encode(
-        _ values: Span<Float>,
-        into bytes: inout MutableRawSpan
-    ) throws(LinearAlgebraError) {
-        try requireBytes(bytes.byteCount, elements: values.count)
-        unsafe values.withUnsafeBufferPointer { source in
-            unsafe bytes.withUnsafeMutableBytes { target in
-                guard let base = source.baseAddress, let target = target.baseAddress else { return }
-                unsafe encode(base, into: target, count: source.count)
-            }
-        }
-    }
-
-    /// Writes fp64 values, each rounded once to nearest even (never first to fp32); beyond the type's range becomes
+    /// Writes values, each rounded once to nearest even (fp64 never first to fp32); beyond the type's range becomes
     /// infinity, NaN stays NaN.
     ///
     /// - Parameters:
     ///   - values: `[count]`.
     ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
     /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `bytes` is then unchanged.
-    public func encode(
-        _ values: Span<Double>,
+    public func encode<Scalar: MatrixScalar>(
+        _ values: Span<Scalar>,
         into bytes: inout MutableRawSpan
     ) throws(LinearAlgebraError) {
         try requireBytes(bytes.byteCount, elements: values.count)
         unsafe values.withUnsafeBufferPointer { source in
             unsafe bytes.withUnsafeMutableBytes { target in
                 guard let base = source.baseAddress, let target = target.baseAddress else { return }
-                unsafe encode(base, into: target, count: source.count)
+                unsafe Scalar.routines.encode(self, base, target, source.count)
             }
         }
     }

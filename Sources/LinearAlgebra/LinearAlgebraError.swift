@@ -20,7 +20,9 @@ public enum LinearAlgebraError: Error, Equatable, Sendable {
     case notPositiveDefinite(minor: Int)
     /// A LAPACK routine whose workspace length does not fit its 32-bit argument.
     case workspaceExceedsLAPACK(routine: String, dimension: Int, elementCount: Int)
-    /// A LAPACK routine returned this non-zero `INFO`.
+    /// An iteration of a LAPACK routine reached its bound; `INFO` says where, in the routine's own words.
+    case notConverged(routine: String, info: Int)
+    /// A LAPACK routine refused its arguments with this negative `INFO`.
     case lapackFailed(routine: String, info: Int)
     /// A start-up check of the installed BLAS gave a wrong number.
     case selfTestFailed(routine: String, kernels: String, expected: Double, found: Double)
@@ -51,6 +53,9 @@ extension LinearAlgebraError: CustomStringConvertible {
         case .workspaceExceedsLAPACK(let routine, let dimension, let elementCount):
             "\(routine) of dimension \(dimension) needs a workspace of \(elementCount) elements; this LAPACK takes "
                 + "at most \(Int32.max)."
+        case .notConverged(let routine, let info):
+            "\(routine) reached its bound of iterations (INFO = \(info)); expected it to converge for every finite "
+                + "matrix. Set OPENBLAS_CORETYPE to another kernel set, or replace libopenblas."
         case .lapackFailed(let routine, let info):
             "\(routine) failed with INFO = \(info)."
         case .selfTestFailed(let routine, let kernels, let expected, let found):

@@ -1,15 +1,27 @@
 /// An element that matrices hold: `Float` (fp32) or `Double` (fp64), the two that BLAS multiplies.
+///
+/// Code that differs between the two only in its routines is written once, for any scalar, and takes them from
+/// ``routines``.
 public protocol MatrixScalar: BinaryFloatingPoint, BitwiseCopyable, Sendable {
     /// The element type of the scalar's bytes.
     static var elementType: ElementType { get }
+
+    /// The routines of this precision, which only this module calls.
+    static var routines: ScalarRoutines<Self> { get }
 }
 
 extension Float: MatrixScalar {
     /// fp32.
     public static var elementType: ElementType { .f32 }
+
+    /// The routines of fp32.
+    public static var routines: ScalarRoutines<Float> { .single }
 }
 
 extension Double: MatrixScalar {
     /// fp64.
     public static var elementType: ElementType { .f64 }
+
+    /// The routines of fp64.
+    public static var routines: ScalarRoutines<Double> { .double }
 }
