@@ -37,6 +37,13 @@ internal import COpenBLAS
             UnsafePointer<blasint>?, MutableElements?, MutableElements?, UnsafePointer<blasint>?, MutableInteger?,
             UnsafePointer<blasint>?, MutableInteger?, Int, Int
         ) -> Void
+    /// `?gesdd`: the singular value decomposition, by divide and conquer.
+    let gesdd:
+        @Sendable (
+            UnsafePointer<CChar>?, UnsafePointer<blasint>?, UnsafePointer<blasint>?, MutableElements?,
+            UnsafePointer<blasint>?, MutableElements?, MutableElements?, UnsafePointer<blasint>?, MutableElements?,
+            UnsafePointer<blasint>?, MutableElements?, UnsafePointer<blasint>?, MutableInteger?, MutableInteger?, Int
+        ) -> Void
     /// Adds `count` elements, widened, to sums in fp64.
     let addWidened: @Sendable (Elements, UnsafeMutablePointer<Double>, Int) -> Void
     /// `sum += weight · (values − base)` over `count` elements.
@@ -56,6 +63,7 @@ extension ScalarRoutines where Scalar == Float {
         symm: cblas_ssymm,
         syrk: cblas_ssyrk,
         syevd: ssyevd_,
+        gesdd: sgesdd_,
         addWidened: { row, sum, count in unsafe kfacd_add_widened(row, sum, count) },
         addDifference: { weight, values, base, sum, count in
             unsafe kfacd_add_difference(weight, values, base, sum, count)
@@ -76,6 +84,7 @@ extension ScalarRoutines where Scalar == Double {
         symm: cblas_dsymm,
         syrk: cblas_dsyrk,
         syevd: dsyevd_,
+        gesdd: dgesdd_,
         addWidened: { row, sum, count in
             for index in 0..<count { unsafe sum[index] += row[index] }
         },
