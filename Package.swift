@@ -96,6 +96,7 @@ let package = Package(
         // Level 1: wrappers and names.
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
         module("LinearAlgebra", ["COpenBLAS"], settings: wrapperSettings),
+        module("RandomNumbers", [crypto]),
         module("FileAccess", ["CSystemCalls", systemPackage], settings: wrapperSettings),
         module("Identifiers"),
         module("Safetensors", ["Identifiers", "FileAccess", crypto, systemPackage], settings: wrapperSettings),
@@ -233,6 +234,7 @@ let package = Package(
         tests("TidyTests", []),
         tests("DeployTests", [.product(name: "Yams", package: "Yams")]),
         tests("IdentifiersTests", ["Identifiers"]),
+        tests("RandomNumbersTests", ["RandomNumbers"]),
         tests("SpellingTests", ["Spelling"]),
         tests("SystemdTests", ["Systemd", "Supervision"]),
         tests("ConsoleTests", ["Console"]),
