@@ -3,7 +3,7 @@ internal import COpenBLAS
 /// The thin singular value decomposition M = Σ σ_i u_i v_iᵀ = U · S · Vᵀ of `[m, n]`.
 ///
 /// There are two ways to it. ``init(decomposing:)`` finds all k = min(m, n) triplets to the precision of the elements.
-/// ``init(byGramMatrixOf:rank:progress:)`` takes less time and memory and finds only the larger ones.
+/// ``init(byGramMatrixOf:rank:progress:)`` takes less time and finds only the larger ones.
 ///
 /// **Signs.** A triplet's two vectors may be negated together. Here the element of u_i with the largest magnitude is
 /// positive, the first of several. So the same matrix gives the same bits, and the vectors do not turn around with the
