@@ -55,7 +55,7 @@ extension Matrix {
         )
     }
 
-    /// `self += scale · symmetric · matrix`, or with the symmetric matrix on the right, in the precision of the elements.
+    /// `self += scale · symmetric · matrix`, or with the symmetric matrix on the right, in the elements' precision.
     ///
     /// - Parameters:
     ///   - symmetric: `[n, n]`; only the lower triangle is read.
