@@ -128,7 +128,7 @@ let package = Package(
 
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["LinearAlgebra"]),
-        module("BlobStore", ["Identifiers", crypto, systemPackage]),
+        module("BlobStore", ["Identifiers", "FileAccess", crypto, systemPackage]),
         module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "Safetensors", systemPackage]),
         module("JobFiles", ["Identifiers", "FileAccess", "Safetensors", "LinearAlgebra", systemPackage]),
         module("Keys", ["Identifiers", "ZeroMQ", "FileAccess", systemPackage]),
@@ -173,7 +173,7 @@ let package = Package(
         module(
             "JobJournal",
             [
-                "Identifiers", "JournalCoding", "Scheduling", "Lanes", crypto,
+                "Identifiers", "FileAccess", "JournalCoding", "Scheduling", "Lanes", crypto, systemPackage,
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]),
 

@@ -1,3 +1,4 @@
+import FileAccess
 import Glibc
 import Safetensors
 public import SystemPackage
@@ -64,12 +65,9 @@ public enum DirectoryTree {
     /// - Throws: ``PublicationError/callFailed(path:call:code:)``.
     public static func synchronize(_ path: FilePath) throws(PublicationError) {
         do {
-            let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
-            try descriptor.closeAfter {
-                guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
-            }
+            try FileDescriptor.synchronize(directory: path)
         } catch {
-            throw .callFailed(path: path, call: "fsync", code: error as? Errno ?? .ioError)
+            throw .callFailed(path: path, call: "fsync", code: error)
         }
     }
 

@@ -10,7 +10,7 @@ final class PooledFile: Sendable {
     let path: FilePath
     private let roots: FileRoots
     /// The object, its size and its time, when it was opened first.
-    let status: OpenFile.Status
+    let status: ObjectStatus
 
     /// Opens a regular file, if it lies below the roots.
     init(reading path: FilePath, within roots: FileRoots) throws(SafetensorsError) {
