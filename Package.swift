@@ -97,6 +97,7 @@ let package = Package(
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
         module("LinearAlgebra", ["COpenBLAS"], settings: wrapperSettings),
         module("Wildcards"),
+        module("RandomNumbers", [crypto]),
         module("FileAccess", ["CSystemCalls", "Wildcards", systemPackage], settings: wrapperSettings),
         module("Identifiers"),
         module("Safetensors", ["Identifiers", "FileAccess", crypto, systemPackage], settings: wrapperSettings),
@@ -128,7 +129,7 @@ let package = Package(
 
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["LinearAlgebra"]),
-        module("BlobStore", ["Identifiers", crypto, systemPackage]),
+        module("BlobStore", ["Identifiers", "FileAccess", crypto, systemPackage]),
         module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "Safetensors", systemPackage]),
         module("JobFiles", ["Identifiers", "FileAccess", "Safetensors", "LinearAlgebra", systemPackage]),
         module("Keys", ["Identifiers", "ZeroMQ", "FileAccess", systemPackage]),
@@ -184,7 +185,7 @@ let package = Package(
         module(
             "JobJournal",
             [
-                "Identifiers", "JournalCoding", "Scheduling", "Lanes", crypto,
+                "Identifiers", "FileAccess", "JournalCoding", "Scheduling", "Lanes", crypto, systemPackage,
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]),
 
@@ -248,6 +249,7 @@ let package = Package(
         tests("TidyTests", []),
         tests("DeployTests", [.product(name: "Yams", package: "Yams")]),
         tests("IdentifiersTests", ["Identifiers"]),
+        tests("RandomNumbersTests", ["RandomNumbers"]),
         tests("SpellingTests", ["Spelling"]),
         tests("WildcardsTests", ["Wildcards"]),
         tests("SystemdTests", ["Systemd", "Supervision"]),

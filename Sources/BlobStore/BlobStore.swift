@@ -1,3 +1,4 @@
+import FileAccess
 import Glibc
 public import Identifiers
 import Synchronization
@@ -70,10 +71,7 @@ public final class BlobStore: Sendable {
         let layout = BlobStoreLayout(directory: directory)
         try layout.createDirectories()
         let lockFile = try StoreFile(opening: directory.appending("lock"), flags: O_RDWR | O_CREAT)
-        guard flock(lockFile.descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            if errno == EWOULDBLOCK { throw .inUse(directory: directory) }
-            throw callFailed("flock", lockFile.path)
-        }
+        guard try lockFile.lockExclusively() else { throw .inUse(directory: directory) }
         try layout.claimFormat()
         try layout.removeIncoming()
         var contents = Contents()

@@ -1,3 +1,4 @@
+public import FileAccess
 public import Identifiers
 public import SystemPackage
 
@@ -62,3 +63,13 @@ public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible 
         }
     }
 }
+
+extension BlobStoreError: FileCallFailure {
+    /// A failed call; a full disk or quota is set apart.
+    public init(call: String, path: FilePath, code: Errno) {
+        self = code.isLackOfRoom ? .diskFull(path: path, call: call) : .callFailed(path: path, call: call, code: code)
+    }
+}
+
+/// An open file of a store.
+typealias StoreFile = OpenedFile<BlobStoreError>

@@ -1,4 +1,5 @@
 import Crypto
+import FileAccess
 import Glibc
 public import Identifiers
 import SystemPackage

@@ -28,6 +28,12 @@ void dsyevd_(const char *jobz, const char *uplo, const blasint *n, double *a, co
 void ssyevd_(const char *jobz, const char *uplo, const blasint *n, float *a, const blasint *lda, float *w,
              float *work, const blasint *lwork, blasint *iwork, const blasint *liwork, blasint *info,
              size_t jobz_length, size_t uplo_length);
+void dgesdd_(const char *jobz, const blasint *m, const blasint *n, double *a, const blasint *lda, double *s, double *u,
+             const blasint *ldu, double *vt, const blasint *ldvt, double *work, const blasint *lwork, blasint *iwork,
+             blasint *info, size_t jobz_length);
+void sgesdd_(const char *jobz, const blasint *m, const blasint *n, float *a, const blasint *lda, float *s, float *u,
+             const blasint *ldu, float *vt, const blasint *ldvt, float *work, const blasint *lwork, blasint *iwork,
+             blasint *info, size_t jobz_length);
 
 // MARK: - Memory
 

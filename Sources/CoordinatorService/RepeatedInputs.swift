@@ -3,6 +3,7 @@ import JobPlan
 import LinearAlgebra
 import Safetensors
 import SystemPackage
+import UnitOperations
 
 /// Inputs that hold the same values: copies, links, or the same file under two tasks.
 ///

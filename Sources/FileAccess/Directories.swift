@@ -106,12 +106,9 @@ public enum Directories {
     /// - Throws: ``FileAccessError``.
     public static func synchronize(_ path: FilePath) throws(FileAccessError) {
         do {
-            let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
-            try descriptor.closeAfter {
-                guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
-            }
+            try FileDescriptor.synchronize(directory: path)
         } catch {
-            throw FileAccessError(path, "the names in it cannot be made durable", error as? Errno ?? .ioError)
+            throw FileAccessError(path, "the names in it cannot be made durable", error)
         }
     }
 

@@ -1,3 +1,4 @@
+import FileAccess
 import Foundation
 import GRDB
 import Glibc
@@ -5,6 +6,7 @@ import Identifiers
 import JournalCoding
 import Lanes
 public import Scheduling
+import SystemPackage
 
 /// The durable record of facts: they are appended, never changed, and replayed after a restart.
 ///
@@ -177,17 +179,23 @@ public actor JobJournal {
         }
         let probe = "\(path).probe"
         let descriptor = open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { return errno == ENOSPC || errno == EDQUOT }
+        guard descriptor >= 0 else { return Self.isLackOfRoom }
         defer {
             Glibc.close(descriptor)
             unlink(probe)
         }
         let block = [UInt8](repeating: 0, count: 1 << 16)
-        guard Glibc.write(descriptor, block, block.count) == block.count, fsync(descriptor) == 0 else {
-            return errno == ENOSPC || errno == EDQUOT
+        guard Glibc.write(descriptor, block, block.count) == block.count else { return Self.isLackOfRoom }
+        do {
+            try FileDescriptor(rawValue: descriptor).synchronize()
+            return false
+        } catch {
+            return error.isLackOfRoom
         }
-        return false
     }
+
+    /// Whether the system call that just failed on this thread found the disk or the quota full.
+    private static var isLackOfRoom: Bool { Errno(rawValue: errno).isLackOfRoom }
 
     /// Forgets units of jobs that have ended, and the oldest of these jobs.
     ///

@@ -1,9 +1,11 @@
 import Crypto
+import FileAccess
 import Foundation
 import Glibc
 import Identifiers
 import JournalCoding
 import Scheduling
+import SystemPackage
 
 /// A file beside the journal that says how far the journal had come; it shows whether the journal's end is lost.
 ///
@@ -72,7 +74,9 @@ struct JournalWitness: Codable, Equatable {
         let written = "\(path).written"
         let descriptor = open(written, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { return false }
-        let isWritten = Glibc.write(descriptor, bytes, bytes.count) == bytes.count && fsync(descriptor) == 0
+        let isWritten =
+            Glibc.write(descriptor, bytes, bytes.count) == bytes.count
+            && (try? FileDescriptor(rawValue: descriptor).synchronize()) != nil
         Glibc.close(descriptor)
         guard isWritten, rename(written, path) == 0 else {
             unlink(written)

@@ -1,5 +1,6 @@
 import Identifiers
 import KroneckerFactors
+import LinearAlgebra
 import UnitOperations
 
 /// Sums over tasks, for every target of the regularizer.

@@ -1,3 +1,4 @@
+import FileAccess
 import Glibc
 public import SystemPackage
 public import ZeroMQ
@@ -74,13 +75,12 @@ public struct KeyPairWriter: Sendable {
                 call = "write"
                 _ = try descriptor.writeAll(Array(text.utf8))
                 call = "fsync"
-                try Self.require(fsync(descriptor.rawValue))
+                try descriptor.synchronize()
             }
             call = "link"
             try Self.require(Glibc.link(partial.string, file.string))
             call = "fsync"
-            let parent = try FileDescriptor.open(directory, .readOnly, options: [.closeOnExec, .directory])
-            try parent.closeAfter { try Self.require(fsync(parent.rawValue)) }
+            try FileDescriptor.synchronize(directory: directory)
         } catch {
             let code = error as? Errno ?? .ioError
             throw code == .fileExists ? .exists(file: file) : .callFailed(file: file, call: call, code: code)

@@ -146,7 +146,7 @@ public struct FactorAccumulation: ~Copyable, Sendable {
     private mutating func addProduct(
         rows: Range<Int>,
         of matrix: borrowing Matrix<Float>,
-        with product: inout SymmetricProduct
+        with product: inout SymmetricProduct<Float>
     ) throws(LinearAlgebraError) {
         try product.add(rows: rows, of: matrix, to: &sum)
         noteFaintness(rows: rows, of: matrix)

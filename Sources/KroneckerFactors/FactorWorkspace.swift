@@ -4,13 +4,13 @@ import LinearAlgebra
 ///
 /// With fresh scratch for each factor, a lane would spend as long on page faults as on the fp64 sums.
 public struct FactorWorkspace: ~Copyable, Sendable {
-    var product: SymmetricProduct
+    var product: SymmetricProduct<Float>
     var groups: Matrix<Float>
 
     /// Makes an empty workspace, which grows to the largest factor that uses it.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
     public init() throws(KroneckerFactorsError) {
-        let product = try carryingErrors { () throws(LinearAlgebraError) in try SymmetricProduct() }
+        let product = try carryingErrors { () throws(LinearAlgebraError) in try SymmetricProduct<Float>() }
         let groups = try carryingErrors { () throws(LinearAlgebraError) in try Matrix<Float>(rows: 0, columns: 0) }
         self.product = product
         self.groups = groups

@@ -20,14 +20,12 @@ public enum MemoryEstimate {
         elementType: ElementType,
         reducesPositions: Bool = false
     ) -> Int {
-        let chunkElements = saturatingProduct(chunkRows, dimension)
+        let chunkElements = chunkRows.saturatingProduct(dimension)
         let chunkBytes = elementType == .f32 ? 4 : 4 + elementType.byteCount
-        return saturatingSum([
-            saturatingProduct(4, square(dimension)),
-            saturatingProduct(12, packed(dimension)),
-            saturatingProduct(chunkBytes, chunkElements),
-            reducesPositions ? saturatingProduct(2, chunkElements) : 0,
-        ])
+        return square(dimension).saturatingProduct(4)
+            .saturatingSum(packed(dimension).saturatingProduct(12))
+            .saturatingSum(chunkElements.saturatingProduct(chunkBytes))
+            .saturatingSum(reducesPositions ? chunkElements.saturatingProduct(2) : 0)
     }
 
     /// Bytes of one ``DampedInverse``: the factor, the fp64 square, the inverse.
@@ -37,27 +35,13 @@ public enum MemoryEstimate {
     ///   - clampingEigenvalues: Whether to include the ladder's last resort, which needs 2n² fp64 more.
     /// - Returns: 8n² bytes plus 8 for each packed element, or 24n² plus 8 for each.
     public static func inverse(dimension: Int, clampingEigenvalues: Bool = false) -> Int {
-        saturatingSum([
-            saturatingProduct(clampingEigenvalues ? 24 : 8, square(dimension)),
-            saturatingProduct(8, packed(dimension)),
-        ])
+        square(dimension).saturatingProduct(clampingEigenvalues ? 24 : 8)
+            .saturatingSum(packed(dimension).saturatingProduct(8))
     }
 
-    private static func square(_ dimension: Int) -> Int { saturatingProduct(dimension, dimension) }
+    private static func square(_ dimension: Int) -> Int { dimension.saturatingProduct(dimension) }
 
     private static func packed(_ dimension: Int) -> Int {
-        saturatingProduct(dimension, saturatingSum([dimension, 1])) / 2
-    }
-
-    private static func saturatingProduct(_ left: Int, _ right: Int) -> Int {
-        let (product, overflow) = left.multipliedReportingOverflow(by: right)
-        return overflow ? .max : product
-    }
-
-    private static func saturatingSum(_ terms: [Int]) -> Int {
-        terms.reduce(0) { sum, term in
-            let (next, overflow) = sum.addingReportingOverflow(term)
-            return overflow ? .max : next
-        }
+        dimension.saturatingProduct(dimension.saturatingSum(1)) / 2
     }
 }

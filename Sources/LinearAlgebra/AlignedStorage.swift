@@ -35,6 +35,12 @@ func blasInteger(_ value: Int) throws(LinearAlgebraError) -> blasint {
     return integer
 }
 
+/// Throws unless a LAPACK routine that iterates found its result.
+func requireSuccess(_ info: blasint, of routine: String) throws(LinearAlgebraError) {
+    guard info >= 0 else { throw .lapackFailed(routine: routine, info: Int(info)) }
+    guard info == 0 else { throw .notConverged(routine: routine, info: Int(info)) }
+}
+
 /// Throws unless a buffer holds exactly the expected number of elements.
 func requireLength(_ buffer: String, expected: Int, found: Int) throws(LinearAlgebraError) {
     guard expected == found else { throw .lengthMismatch(buffer: buffer, expected: expected, found: found) }

@@ -54,7 +54,7 @@ public enum BLASEnvironment {
         var rows = try Matrix<Float>(rows: order, columns: order)
         for row in 0..<order { for column in row..<order { rows[row, column] = 1 } }
         var sum = try PackedSymmetricMatrix<Double>(dimension: order)
-        var product = try SymmetricProduct()
+        var product = try SymmetricProduct<Float>()
         try product.add(rows: 0..<order, of: rows, to: &sum)
         for row in 0..<order {
             for column in 0...row { try check("ssyrk", sum[row, column], expectedProduct(row, column)) }

@@ -4,42 +4,23 @@ extension ElementType {
     /// The number of elements converted at a time, in a buffer that stays in the first-level cache.
     static let blockCount = 4096
 
-    /// Reads elements as fp32: exactly from F32, F16 and BF16, rounded to nearest even from F64.
+    /// Reads elements: as fp64 exactly from every type, as fp32 exactly from F32, F16 and BF16, and rounded to nearest
+    /// even from F64.
     ///
     /// - Parameters:
     ///   - bytes: count · ``byteCount`` bytes, little-endian, of any alignment.
     ///   - destination: `[count]`.
     /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `destination` is then
     ///   unchanged.
-    public func decode(
+    public func decode<Scalar: MatrixScalar>(
         _ bytes: RawSpan,
-        into destination: inout MutableSpan<Float>
+        into destination: inout MutableSpan<Scalar>
     ) throws(LinearAlgebraError) {
         try requireBytes(bytes.byteCount, elements: destination.count)
         unsafe bytes.withUnsafeBytes { source in
             unsafe destination.withUnsafeMutableBufferPointer { target in
                 guard let source = source.baseAddress, let base = target.baseAddress else { return }
-                unsafe decode(source, into: base, count: target.count)
-            }
-        }
-    }
-
-    /// Reads elements as fp64, exactly from every type.
-    ///
-    /// - Parameters:
-    ///   - bytes: count · ``byteCount`` bytes, little-endian, of any alignment.
-    ///   - destination: `[count]`.
-    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `destination` is then
-    ///   unchanged.
-    public func decode(
-        _ bytes: RawSpan,
-        into destination: inout MutableSpan<Double>
-    ) throws(LinearAlgebraError) {
-        try requireBytes(bytes.byteCount, elements: destination.count)
-        unsafe bytes.withUnsafeBytes { source in
-            unsafe destination.withUnsafeMutableBufferPointer { target in
-                guard let source = source.baseAddress, let base = target.baseAddress else { return }
-                unsafe decode(source, into: base, count: target.count)
+                unsafe Scalar.routines.decode(self, source, base, target.count)
             }
         }
     }

@@ -1,7 +1,7 @@
 internal import COpenBLAS
 
 extension ElementType {
-    /// Writes fp32 values, each rounded once to nearest even.
+    /// Writes values, each rounded once to nearest even; fp64 values are never rounded to fp32 first.
     ///
     /// Values beyond the type's range become infinity; NaN stays NaN.
     ///
@@ -9,36 +9,15 @@ extension ElementType {
     ///   - values: `[count]`.
     ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
     /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `bytes` is then unchanged.
-    public func encode(
-        _ values: Span<Float>,
+    public func encode<Scalar: MatrixScalar>(
+        _ values: Span<Scalar>,
         into bytes: inout MutableRawSpan
     ) throws(LinearAlgebraError) {
         try requireBytes(bytes.byteCount, elements: values.count)
         unsafe values.withUnsafeBufferPointer { source in
             unsafe bytes.withUnsafeMutableBytes { target in
                 guard let base = source.baseAddress, let target = target.baseAddress else { return }
-                unsafe encode(base, into: target, count: source.count)
-            }
-        }
-    }
-
-    /// Writes fp64 values, each rounded once to nearest even and never first to fp32.
-    ///
-    /// Values beyond the type's range become infinity; NaN stays NaN.
-    ///
-    /// - Parameters:
-    ///   - values: `[count]`.
-    ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
-    /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `bytes` is then unchanged.
-    public func encode(
-        _ values: Span<Double>,
-        into bytes: inout MutableRawSpan
-    ) throws(LinearAlgebraError) {
-        try requireBytes(bytes.byteCount, elements: values.count)
-        unsafe values.withUnsafeBufferPointer { source in
-            unsafe bytes.withUnsafeMutableBytes { target in
-                guard let base = source.baseAddress, let target = target.baseAddress else { return }
-                unsafe encode(base, into: target, count: source.count)
+                unsafe Scalar.routines.encode(self, base, target, source.count)
             }
         }
     }

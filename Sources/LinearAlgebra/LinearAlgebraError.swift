@@ -20,8 +20,12 @@ public enum LinearAlgebraError: Error, Equatable, Sendable {
     case notPositiveDefinite(minor: Int)
     /// The workspace length of a LAPACK routine overflows its 32-bit argument.
     case workspaceExceedsLAPACK(routine: String, dimension: Int, elementCount: Int)
-    /// A LAPACK routine returned a non-zero `INFO`.
+    /// An iteration of a LAPACK routine reached its bound; `INFO` says where.
+    case notConverged(routine: String, info: Int)
+    /// A LAPACK routine refused its arguments with this negative `INFO`.
     case lapackFailed(routine: String, info: Int)
+    /// The observer of a computation of many steps ended it.
+    case cancelled
     /// A start-up check of the installed BLAS gave a wrong result.
     case selfTestFailed(routine: String, kernels: String, expected: Double, found: Double)
 }
@@ -51,8 +55,13 @@ extension LinearAlgebraError: CustomStringConvertible {
         case .workspaceExceedsLAPACK(let routine, let dimension, let elementCount):
             "\(routine) of dimension \(dimension) needs a workspace of \(elementCount) elements; this LAPACK takes "
                 + "at most \(Int32.max)."
+        case .notConverged(let routine, let info):
+            "\(routine) reached its bound of iterations (INFO = \(info)); expected it to converge for every finite "
+                + "matrix. Set OPENBLAS_CORETYPE to another kernel set, or replace libopenblas."
         case .lapackFailed(let routine, let info):
             "\(routine) failed with INFO = \(info)."
+        case .cancelled:
+            "the computation was ended by whoever watched it; nothing was computed."
         case .selfTestFailed(let routine, let kernels, let expected, let found):
             "\(routine) of the installed BLAS (\(kernels) kernels) gave \(found); expected \(expected). Set "
                 + "OPENBLAS_CORETYPE to another kernel set, or replace libopenblas."

@@ -29,3 +29,41 @@ extension Matrix where Scalar == Double {
         }
     }
 }
+
+extension Matrix {
+    /// Sides of the tiles that ``transposed()`` moves: a column of one stays in the first-level cache.
+    private static var tile: Int { 32 }
+
+    /// The transpose, `[columns, rows]`.
+    /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
+    @specialized(where Scalar == Float)
+    @specialized(where Scalar == Double)
+    public borrowing func transposed() throws(LinearAlgebraError) -> Matrix<Scalar> {
+        let result = try Matrix<Scalar>(rows: columnCount, columns: rowCount)
+        for first in stride(from: 0, to: rowCount, by: Self.tile) {
+            let end = min(first + Self.tile, rowCount)
+            for column in 0..<columnCount {
+                let target = unsafe result.storage.base + column * rowCount
+                for row in first..<end { unsafe target[row] = storage.base[row * columnCount + column] }
+            }
+        }
+        return result
+    }
+
+    /// Some rows, in the given order, `[rows.count, columns]`.
+    borrowing func selectingRows(_ rows: [Int]) throws(LinearAlgebraError) -> Matrix<Scalar> {
+        let result = try Matrix<Scalar>(rows: rows.count, columns: columnCount)
+        for (target, source) in rows.enumerated() {
+            unsafe (result.storage.base + target * columnCount).update(
+                from: storage.base + source * columnCount, count: columnCount)
+        }
+        return result
+    }
+
+    /// Throws unless all elements are finite.
+    /// - Throws: ``LinearAlgebraError/nonFinite(row:)`` with the first row that holds NaN or infinity.
+    borrowing func requireFinite() throws(LinearAlgebraError) {
+        let flaw = withBytes { bytes in Scalar.elementType.firstNonFinite(in: bytes) }
+        if let flaw { throw .nonFinite(row: flaw / columnCount) }
+    }
+}

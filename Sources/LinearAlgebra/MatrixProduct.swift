@@ -22,22 +22,22 @@ public enum ProductSide: Sendable {
     case right
 }
 
-extension Matrix where Scalar == Double {
-    /// `self += scale · op(left) · op(right)`, in fp64.
+extension Matrix {
+    /// `self += scale · op(left) · op(right)`, in the precision of the elements.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not match; `self` is
     ///   then unchanged.
     public mutating func addProduct(
-        _ left: borrowing Matrix<Double>,
+        _ left: borrowing Matrix<Scalar>,
         _ leftOperation: Transposition = .none,
-        _ right: borrowing Matrix<Double>,
+        _ right: borrowing Matrix<Scalar>,
         _ rightOperation: Transposition = .none,
-        scale: Double = 1
+        scale: Scalar = 1
     ) throws(LinearAlgebraError) {
         let (rows, inner) = leftOperation.shape(of: left)
         let (found, columns) = rightOperation.shape(of: right)
         try requireProductShapes(rows: rows, inner: inner, found: found, columns: columns)
         guard elementCount > 0, inner > 0 else { return }
-        unsafe cblas_dgemm(
+        unsafe Scalar.routines.gemm(
             CblasRowMajor,
             leftOperation.cblas,
             rightOperation.cblas,
@@ -55,7 +55,7 @@ extension Matrix where Scalar == Double {
         )
     }
 
-    /// `self += scale · symmetric · matrix`, or with the symmetric matrix on the right, in fp64.
+    /// `self += scale · symmetric · matrix`, or with the symmetric matrix on the right, in the elements' precision.
     ///
     /// - Parameters:
     ///   - symmetric: `[n, n]`; only the lower triangle is read.
@@ -65,82 +65,14 @@ extension Matrix where Scalar == Double {
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not match; `self` is
     ///   then unchanged.
     public mutating func addSymmetricProduct(
-        _ symmetric: borrowing Matrix<Double>,
+        _ symmetric: borrowing Matrix<Scalar>,
         on side: ProductSide,
-        of matrix: borrowing Matrix<Double>,
-        scale: Double = 1
+        of matrix: borrowing Matrix<Scalar>,
+        scale: Scalar = 1
     ) throws(LinearAlgebraError) {
         try requireSymmetricShapes(symmetric, on: side, of: matrix)
         guard elementCount > 0 else { return }
-        unsafe cblas_dsymm(
-            CblasRowMajor,
-            side == .left ? CblasLeft : CblasRight,
-            CblasLower,
-            try blasInteger(rowCount),
-            try blasInteger(columnCount),
-            scale,
-            symmetric.storage.base,
-            try blasInteger(symmetric.columnCount),
-            matrix.storage.base,
-            try blasInteger(matrix.columnCount),
-            1,
-            storage.base,
-            try blasInteger(columnCount)
-        )
-    }
-}
-
-extension Matrix where Scalar == Float {
-    /// `self += scale · op(left) · op(right)`, in fp32.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not match; `self` is
-    ///   then unchanged.
-    public mutating func addProduct(
-        _ left: borrowing Matrix<Float>,
-        _ leftOperation: Transposition = .none,
-        _ right: borrowing Matrix<Float>,
-        _ rightOperation: Transposition = .none,
-        scale: Float = 1
-    ) throws(LinearAlgebraError) {
-        let (rows, inner) = leftOperation.shape(of: left)
-        let (found, columns) = rightOperation.shape(of: right)
-        try requireProductShapes(rows: rows, inner: inner, found: found, columns: columns)
-        guard elementCount > 0, inner > 0 else { return }
-        unsafe cblas_sgemm(
-            CblasRowMajor,
-            leftOperation.cblas,
-            rightOperation.cblas,
-            try blasInteger(rows),
-            try blasInteger(columns),
-            try blasInteger(inner),
-            scale,
-            left.storage.base,
-            try blasInteger(left.columnCount),
-            right.storage.base,
-            try blasInteger(right.columnCount),
-            1,
-            storage.base,
-            try blasInteger(columnCount)
-        )
-    }
-
-    /// `self += scale · symmetric · matrix`, or with the symmetric matrix on the right, in fp32.
-    ///
-    /// - Parameters:
-    ///   - symmetric: `[n, n]`; only the lower triangle is read.
-    ///   - side: The side of `symmetric`.
-    ///   - matrix: `[n, m]` for ``ProductSide/left``, `[m, n]` for ``ProductSide/right``.
-    ///   - scale: A factor of the whole product.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` when the shapes do not match; `self` is
-    ///   then unchanged.
-    public mutating func addSymmetricProduct(
-        _ symmetric: borrowing Matrix<Float>,
-        on side: ProductSide,
-        of matrix: borrowing Matrix<Float>,
-        scale: Float = 1
-    ) throws(LinearAlgebraError) {
-        try requireSymmetricShapes(symmetric, on: side, of: matrix)
-        guard elementCount > 0 else { return }
-        unsafe cblas_ssymm(
+        unsafe Scalar.routines.symm(
             CblasRowMajor,
             side == .left ? CblasLeft : CblasRight,
             CblasLower,

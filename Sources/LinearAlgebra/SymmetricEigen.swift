@@ -11,22 +11,23 @@ public struct SymmetricEigen<Scalar: MatrixScalar>: ~Copyable, Sendable {
     public consuming func intoVectors() -> Matrix<Scalar> { vectors }
 }
 
-extension SymmetricEigen where Scalar == Double {
+extension SymmetricEigen {
     /// Decomposes in place and takes the matrix's memory for the vectors.
     ///
     /// - Parameter matrix: `[n, n]`; only the lower triangle is read.
     /// - Throws: ``LinearAlgebraError/workspaceExceedsLAPACK(routine:dimension:elementCount:)`` for n ≥ 32767,
-    ///   ``LinearAlgebraError/lapackFailed(routine:info:)``, or an error of shape or memory; the matrix is consumed.
-    /// - Complexity: about 9n³ multiply-adds; 2n² + 6n + 1 fp64 of workspace.
-    public init(decomposing matrix: consuming Matrix<Double>) throws(LinearAlgebraError) {
-        let workspace = try EigenWorkspace(routine: "dsyevd", matrix)
-        let work = try AlignedStorage<Double>(zeros: Int(workspace.realCount))
+    ///   ``LinearAlgebraError/notConverged(routine:info:)``, or an error of shape or memory; the matrix is consumed.
+    /// - Complexity: about 9n³ multiply-adds; 2n² + 6n + 1 elements of workspace.
+    public init(decomposing matrix: consuming Matrix<Scalar>) throws(LinearAlgebraError) {
+        let routine = Scalar.routines.letter + "syevd"
+        let workspace = try EigenWorkspace(routine: routine, matrix)
+        let work = try AlignedStorage<Scalar>(zeros: Int(workspace.realCount))
         var integers = [blasint](repeating: 0, count: Int(workspace.integerCount))
-        var eigenvalues = [Double](repeating: 0, count: matrix.rowCount)
+        var eigenvalues = [Scalar](repeating: 0, count: matrix.rowCount)
         var (order, info) = (workspace.order, blasint(0))
         var (realCount, integerCount) = (workspace.realCount, workspace.integerCount)
         if order > 0 {
-            unsafe dsyevd_(
+            unsafe Scalar.routines.syevd(
                 "V",
                 "U",
                 &order,
@@ -42,44 +43,7 @@ extension SymmetricEigen where Scalar == Double {
                 1
             )
         }
-        guard info == 0 else { throw .lapackFailed(routine: "dsyevd", info: Int(info)) }
-        values = eigenvalues
-        vectors = matrix
-    }
-}
-
-extension SymmetricEigen where Scalar == Float {
-    /// Decomposes in place and takes the matrix's memory for the vectors.
-    ///
-    /// - Parameter matrix: `[n, n]`; only the lower triangle is read.
-    /// - Throws: ``LinearAlgebraError/workspaceExceedsLAPACK(routine:dimension:elementCount:)`` for n ≥ 32767,
-    ///   ``LinearAlgebraError/lapackFailed(routine:info:)``, or an error of shape or memory; the matrix is consumed.
-    /// - Complexity: about 9n³ multiply-adds; 2n² + 6n + 1 fp32 of workspace.
-    public init(decomposing matrix: consuming Matrix<Float>) throws(LinearAlgebraError) {
-        let workspace = try EigenWorkspace(routine: "ssyevd", matrix)
-        let work = try AlignedStorage<Float>(zeros: Int(workspace.realCount))
-        var integers = [blasint](repeating: 0, count: Int(workspace.integerCount))
-        var eigenvalues = [Float](repeating: 0, count: matrix.rowCount)
-        var (order, info) = (workspace.order, blasint(0))
-        var (realCount, integerCount) = (workspace.realCount, workspace.integerCount)
-        if order > 0 {
-            unsafe ssyevd_(
-                "V",
-                "U",
-                &order,
-                matrix.storage.base,
-                &order,
-                &eigenvalues,
-                work.base,
-                &realCount,
-                &integers,
-                &integerCount,
-                &info,
-                1,
-                1
-            )
-        }
-        guard info == 0 else { throw .lapackFailed(routine: "ssyevd", info: Int(info)) }
+        try requireSuccess(info, of: routine)
         values = eigenvalues
         vectors = matrix
     }

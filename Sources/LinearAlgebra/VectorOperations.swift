@@ -5,65 +5,47 @@ internal import COpenBLAS
 /// They take spans, so that a caller can stream a large factor through buffers of any size. The order of every sum
 /// depends only on the range's length.
 public enum VectorOperations {
-    /// The dot product `Σ x·y` in fp64, each product exact.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal lengths.
-    public static func dot(_ left: Span<Float>, _ right: Span<Float>) throws(LinearAlgebraError) -> Double {
-        try requireLength("the second operand", expected: left.count, found: right.count)
-        var result = 0.0
-        unsafe left.withUnsafeBufferPointer { left in
-            unsafe right.withUnsafeBufferPointer { right in
-                guard let first = left.baseAddress, let second = right.baseAddress else { return }
-                unsafe kfacd_dot_widened(first, second, left.count, &result)
-            }
-        }
-        return result
-    }
-
-    /// The dot product `Σ x·y` in fp64.
+    /// The dot product `Σ x·y` in fp64; each product of fp32 elements is exact.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal lengths,
-    ///   ``LinearAlgebraError/dimensionExceedsBLAS(dimension:)``.
-    public static func dot(_ left: Span<Double>, _ right: Span<Double>) throws(LinearAlgebraError) -> Double {
+    ///   ``LinearAlgebraError/dimensionExceedsBLAS(dimension:)`` in fp64.
+    public static func dot<Scalar: MatrixScalar>(
+        _ left: Span<Scalar>,
+        _ right: Span<Scalar>
+    ) throws(LinearAlgebraError) -> Double {
         try requireLength("the second operand", expected: left.count, found: right.count)
-        let count = try blasInteger(left.count)
-        return unsafe left.withUnsafeBufferPointer { left in
-            unsafe right.withUnsafeBufferPointer { right in
-                unsafe cblas_ddot(count, left.baseAddress, 1, right.baseAddress, 1)
+        return unsafe try left.withUnsafeBufferPointer { left throws(LinearAlgebraError) in
+            unsafe try right.withUnsafeBufferPointer { right throws(LinearAlgebraError) in
+                guard let first = left.baseAddress, let second = right.baseAddress else { return 0 }
+                return unsafe try Scalar.routines.dot(first, second, left.count)
             }
         }
     }
 
     /// `sum += scale · values`, values widened.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `sum` is then unchanged.
-    public static func add(
-        _ values: Span<Float>,
+    public static func add<Scalar: MatrixScalar>(
+        _ values: Span<Scalar>,
         times scale: Double = 1,
         to sum: inout MutableSpan<Double>
     ) throws(LinearAlgebraError) {
         try requireLength("the sum", expected: values.count, found: sum.count)
         unsafe values.withUnsafeBufferPointer { values in
             unsafe sum.withUnsafeMutableBufferPointer { sum in
-                for index in 0..<values.count {
-                    unsafe sum[index] += scale * Double(values[index])
-                }
+                guard let source = values.baseAddress, let target = sum.baseAddress else { return }
+                unsafe add(source, times: scale, to: target, count: values.count)
             }
         }
     }
 
-    /// `sum += scale · values`.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `sum` is then unchanged.
-    public static func add(
-        _ values: Span<Double>,
-        times scale: Double = 1,
-        to sum: inout MutableSpan<Double>
-    ) throws(LinearAlgebraError) {
-        try requireLength("the sum", expected: values.count, found: sum.count)
-        unsafe values.withUnsafeBufferPointer { values in
-            unsafe sum.withUnsafeMutableBufferPointer { sum in
-                for index in 0..<values.count {
-                    unsafe sum[index] += scale * values[index]
-                }
-            }
-        }
+    @specialized(where Scalar == Float)
+    @specialized(where Scalar == Double)
+    private static func add<Scalar: MatrixScalar>(
+        _ values: UnsafePointer<Scalar>,
+        times scale: Double,
+        to sum: UnsafeMutablePointer<Double>,
+        count: Int
+    ) {
+        for index in 0..<count { unsafe sum[index] += scale * Double(values[index]) }
     }
 
     /// `destination = values / divisor`, rounded once to fp32.
@@ -133,9 +115,11 @@ public enum VectorOperations {
     ///   - firstElement: The index of the range's first element in the packed triangle.
     /// - Returns: The range's share of `⟨left, right⟩`.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal lengths.
-    public static func frobeniusInnerProduct(
-        _ left: Span<Float>,
-        _ right: Span<Float>,
+    @specialized(where Scalar == Float)
+    @specialized(where Scalar == Double)
+    public static func frobeniusInnerProduct<Scalar: MatrixScalar>(
+        _ left: Span<Scalar>,
+        _ right: Span<Scalar>,
         firstElement: Int
     ) throws(LinearAlgebraError) -> Double {
         let all = try dot(left, right)
@@ -145,48 +129,13 @@ public enum VectorOperations {
         }
         return 2 * all - onDiagonal
     }
-
-    /// The same for fp64 elements.
-    ///
-    /// - Parameters:
-    ///   - left: `[count]`, the packed elements from `firstElement` on.
-    ///   - right: `[count]`, the same range of the other matrix.
-    ///   - firstElement: The index of the range's first element in the packed triangle.
-    /// - Returns: The range's share of `⟨left, right⟩`.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal lengths.
-    public static func frobeniusInnerProduct(
-        _ left: Span<Double>,
-        _ right: Span<Double>,
-        firstElement: Int
-    ) throws(LinearAlgebraError) -> Double {
-        let all = try dot(left, right)
-        var onDiagonal = 0.0
-        PackedTriangle.forEachDiagonal(in: firstElement..<firstElement + left.count) { index in
-            onDiagonal += left[index] * right[index]
-        }
-        return 2 * all - onDiagonal
-    }
 }
 
-extension PackedSymmetricMatrix where Scalar == Float {
+extension PackedSymmetricMatrix {
     /// `⟨self, other⟩ = Σ_ij self_ij · other_ij` over the full matrices, in fp64.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal dimensions.
     public func frobeniusInnerProduct(
-        with other: borrowing PackedSymmetricMatrix<Float>
-    ) throws(LinearAlgebraError) -> Double {
-        try VectorOperations.frobeniusInnerProduct(
-            unsafe storage.elements.span,
-            unsafe other.storage.elements.span,
-            firstElement: 0
-        )
-    }
-}
-
-extension PackedSymmetricMatrix where Scalar == Double {
-    /// `⟨self, other⟩ = Σ_ij self_ij · other_ij` over the full matrices, in fp64.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal dimensions.
-    public func frobeniusInnerProduct(
-        with other: borrowing PackedSymmetricMatrix<Double>
+        with other: borrowing PackedSymmetricMatrix<Scalar>
     ) throws(LinearAlgebraError) -> Double {
         try VectorOperations.frobeniusInnerProduct(
             unsafe storage.elements.span,

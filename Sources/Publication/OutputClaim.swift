@@ -179,7 +179,7 @@ final class OutputClaim: Sendable {
             let bytes = Array(record.text.utf8)
             try descriptor.resize(to: 0)
             try descriptor.writeAll(toAbsoluteOffset: 0, bytes)
-            guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
+            try descriptor.synchronize()
         } catch {
             throw .callFailed(path: file, call: "write", code: error as? Errno ?? .ioError)
         }

@@ -1,3 +1,4 @@
+import FileAccess
 import Glibc
 import Synchronization
 import SystemPackage
@@ -21,7 +22,7 @@ final class PartialFile: Sendable {
         let partialName = ".\(name).\(unique)\(Self.suffix)"
         self.finalPath = finalPath
         self.file = try OpenFile(creating: directory(of: finalPath).appending(partialName))
-        _ = file.lockExclusively()
+        _ = try? file.lockExclusively()
     }
 
     deinit {

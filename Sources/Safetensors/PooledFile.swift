@@ -11,7 +11,7 @@ final class PooledFile: Sendable {
     let path: FilePath
     private let roots: FileRoots
     /// The object, its size and its time at the first opening.
-    let status: OpenFile.Status
+    let status: ObjectStatus
 
     /// Opens a regular file below the roots.
     init(reading path: FilePath, within roots: FileRoots) throws(SafetensorsError) {

@@ -98,3 +98,10 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
         errors.count > 1 ? .several(errors) : errors.first
     }
 }
+
+extension SafetensorsError: FileCallFailure {
+    /// A failed call; a full disk or quota is set apart.
+    public init(call: String, path: FilePath, code: Errno) {
+        self = code.isLackOfRoom ? .diskFull(file: path, call: call) : .callFailed(file: path, call: call, code: code)
+    }
+}

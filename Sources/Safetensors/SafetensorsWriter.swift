@@ -1,3 +1,4 @@
+import FileAccess
 import Synchronization
 public import SystemPackage
 

@@ -105,7 +105,8 @@ public enum WholeFile {
         var removed: [String] = []
         for name in try names(in: directory) where name.hasPrefix(".") && name.hasSuffix(PartialFile.suffix) {
             let path = directory.appending(name)
-            guard let file = try? OpenFile(reading: path, within: .unlimited), file.lockExclusively() else { continue }
+            guard let file = try? OpenFile(reading: path, within: .unlimited), (try? file.lockExclusively()) == true
+            else { continue }
             if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { removed.append(name) }
         }
         return removed

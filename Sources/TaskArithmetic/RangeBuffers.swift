@@ -13,23 +13,17 @@ struct RangeBuffers<Scalar: MatrixScalar>: ~Copyable, Sendable {
     }
 }
 
-extension RangeBuffers where Scalar == Float {
+extension RangeBuffers {
     mutating func beginAtZero(count: Int) {
-        base.withMutablePrefix(count) { span in
-            for index in span.indices { span[index] = 0 }
-        }
-        sum.withMutablePrefix(count) { span in
-            for index in span.indices { span[index] = 0 }
-        }
+        base.withMutablePrefix(count, Self.clear)
+        sum.withMutablePrefix(count, Self.clear)
     }
 
     mutating func begin(base bytes: RawSpan, type: ElementType, count: Int) throws(LinearAlgebraError) {
-        try base.withMutablePrefix(count) { (span: inout MutableSpan<Float>) throws(LinearAlgebraError) in
+        try base.withMutablePrefix(count) { (span: inout MutableSpan<Scalar>) throws(LinearAlgebraError) in
             try type.decode(bytes, into: &span)
         }
-        sum.withMutablePrefix(count) { span in
-            for index in span.indices { span[index] = 0 }
-        }
+        sum.withMutablePrefix(count, Self.clear)
     }
 
     mutating func add(
@@ -38,10 +32,10 @@ extension RangeBuffers where Scalar == Float {
         weight: Double,
         count: Int
     ) throws(LinearAlgebraError) {
-        try base.withSpan { (base: Span<Float>) throws(LinearAlgebraError) in
-            try sum.withMutablePrefix(count) { (span: inout MutableSpan<Float>) throws(LinearAlgebraError) in
+        try base.withSpan { (base: Span<Scalar>) throws(LinearAlgebraError) in
+            try sum.withMutablePrefix(count) { (span: inout MutableSpan<Scalar>) throws(LinearAlgebraError) in
                 try type.addDifference(
-                    times: Float(weight),
+                    times: Scalar(weight),
                     of: bytes,
                     from: base.extracting(0..<count),
                     to: &span
@@ -56,71 +50,19 @@ extension RangeBuffers where Scalar == Float {
         type: ElementType,
         count: Int
     ) throws(LinearAlgebraError) {
-        try base.withSpan { (base: Span<Float>) throws(LinearAlgebraError) in
-            try sum.withMutablePrefix(count) { (span: inout MutableSpan<Float>) throws(LinearAlgebraError) in
+        try base.withSpan { (base: Span<Scalar>) throws(LinearAlgebraError) in
+            try sum.withMutablePrefix(count) { (span: inout MutableSpan<Scalar>) throws(LinearAlgebraError) in
                 try type.encodeSum(
                     base: base.extracting(0..<count),
                     adding: &span,
-                    times: Float(scale),
+                    times: Scalar(scale),
                     into: &bytes
                 )
             }
         }
     }
-}
 
-extension RangeBuffers where Scalar == Double {
-    mutating func beginAtZero(count: Int) {
-        base.withMutablePrefix(count) { span in
-            for index in span.indices { span[index] = 0 }
-        }
-        sum.withMutablePrefix(count) { span in
-            for index in span.indices { span[index] = 0 }
-        }
-    }
-
-    mutating func begin(base bytes: RawSpan, type: ElementType, count: Int) throws(LinearAlgebraError) {
-        try base.withMutablePrefix(count) { (span: inout MutableSpan<Double>) throws(LinearAlgebraError) in
-            try type.decode(bytes, into: &span)
-        }
-        sum.withMutablePrefix(count) { span in
-            for index in span.indices { span[index] = 0 }
-        }
-    }
-
-    mutating func add(
-        _ bytes: RawSpan,
-        type: ElementType,
-        weight: Double,
-        count: Int
-    ) throws(LinearAlgebraError) {
-        try base.withSpan { (base: Span<Double>) throws(LinearAlgebraError) in
-            try sum.withMutablePrefix(count) { (span: inout MutableSpan<Double>) throws(LinearAlgebraError) in
-                try type.addDifference(
-                    times: weight,
-                    of: bytes,
-                    from: base.extracting(0..<count),
-                    to: &span
-                )
-            }
-        }
-    }
-
-    mutating func finish(
-        scale: Double,
-        into bytes: inout MutableRawSpan,
-        type: ElementType,
-        count: Int
-    ) throws(LinearAlgebraError) {
-        try base.withSpan { (base: Span<Double>) throws(LinearAlgebraError) in
-            try sum.withMutablePrefix(count) { (span: inout MutableSpan<Double>) throws(LinearAlgebraError) in
-                try type.encodeSum(
-                    base: base.extracting(0..<count),
-                    adding: &span,
-                    times: scale,
-                    into: &bytes
-                )
-            }
-        }
+    private static func clear(_ span: inout MutableSpan<Scalar>) {
+        for index in span.indices { span[index] = 0 }
     }
 }

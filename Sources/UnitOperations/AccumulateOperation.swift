@@ -1,5 +1,6 @@
 public import Identifiers
 public import KroneckerFactors
+import LinearAlgebra
 
 /// A factor of all tasks → its sums over tasks for every target, and the factors' inner products.
 ///

@@ -1,3 +1,5 @@
+import LinearAlgebra
+
 /// Partial sums → a factor.
 ///
 /// It reads the partial sums, F64 packed, in the order of their rows, and makes one blob: the divided sum, F32 packed.

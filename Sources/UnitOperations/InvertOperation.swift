@@ -1,4 +1,5 @@
 import KroneckerFactors
+import LinearAlgebra
 
 /// A packed factor → its damped inverse.
 ///

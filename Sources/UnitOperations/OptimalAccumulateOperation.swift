@@ -1,5 +1,6 @@
 public import Identifiers
 public import KroneckerFactors
+import LinearAlgebra
 
 /// A layer's sums over tasks in the form `optimal`: both sides at once, since each one's coefficients follow from both.
 ///

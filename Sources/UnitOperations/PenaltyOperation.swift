@@ -1,3 +1,5 @@
+import LinearAlgebra
+
 /// Several task vectors against one block's factors: tr(B Δ A Δᵀ) or δᵀ F δ for each.
 ///
 /// It reads the block's factors, A then B, or F, F32 packed; it makes no blobs. Its subject is the block.

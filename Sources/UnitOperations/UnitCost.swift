@@ -1,3 +1,5 @@
+import LinearAlgebra
+
 /// What a unit takes.
 public struct UnitCost: Equatable, Sendable {
     /// Multiply-adds.
@@ -43,8 +45,6 @@ public struct UnitCost: Equatable, Sendable {
 }
 
 extension UInt64 {
-    // Dimensions come from headers of files that may be hostile or sparse: no product of them may trap.
-
     /// Bytes of a packed fp32 triangle.
     package static func packed(_ dimension: Int) -> UInt64 {
         // One of the two factors is even: halving before multiplying by 4 bytes loses nothing.
@@ -56,18 +56,6 @@ extension UInt64 {
     }
     /// Bytes of a square of fp64.
     static func squareDouble(_ dimension: Int) -> UInt64 { square(dimension).saturatingProduct(2) }
-
-    /// The product, or the largest number when it does not fit.
-    package func saturatingProduct(_ other: UInt64) -> UInt64 {
-        let (product, overflow) = multipliedReportingOverflow(by: other)
-        return overflow ? .max : product
-    }
-
-    /// The sum, or the largest number when it does not fit.
-    package func saturatingSum(_ other: UInt64) -> UInt64 {
-        let (sum, overflow) = addingReportingOverflow(other)
-        return overflow ? .max : sum
-    }
 }
 
 extension CurvatureBlock.Kind {

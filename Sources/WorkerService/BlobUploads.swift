@@ -11,10 +11,10 @@ struct BlobUploads: Sendable {
 
     let cache: BlobCache
     let connection: WorkerConnection
-    let queue: CollectQueue
+    let queue: WorkQueue<BlobDigest>
     private let reader: BlobReader
 
-    init(cache: BlobCache, connection: WorkerConnection, queue: CollectQueue) {
+    init(cache: BlobCache, connection: WorkerConnection, queue: WorkQueue<BlobDigest>) {
         self.cache = cache
         self.connection = connection
         self.queue = queue
@@ -25,7 +25,7 @@ struct BlobUploads: Sendable {
     func collect(_ digest: BlobDigest) async {
         cache.touch(digest)
         guard await !queue.add(digest) else { return }
-        await fail(digest, "more than \(CollectQueue.limit) blobs were asked for at once")
+        await fail(digest, "more than \(queue.limit) blobs were asked for at once")
     }
 
     /// Sends blobs until no more are wanted.

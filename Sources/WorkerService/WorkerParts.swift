@@ -1,3 +1,4 @@
+import Identifiers
 import Logging
 import Messaging
 
@@ -8,8 +9,8 @@ struct WorkerParts: Sendable {
     let durability: CacheDurability
     let holdings: Holdings
     let uploads: BlobUploads
-    let queue = LeaseQueue()
-    let collects: CollectQueue
+    let queue = WorkQueue.units()
+    let collects: WorkQueue<BlobDigest>
     let visible: VisibleFiles
     let turns = FetchTurns()
 
@@ -17,7 +18,7 @@ struct WorkerParts: Sendable {
         self.visible = visible
         self.cache = cache
         self.connection = connection
-        collects = CollectQueue()
+        collects = .wishes()
         durability = CacheDurability(cache: cache, logger: logger)
         holdings = Holdings(cache: cache, connection: connection)
         uploads = BlobUploads(cache: cache, connection: connection, queue: collects)

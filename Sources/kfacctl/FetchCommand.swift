@@ -187,9 +187,10 @@ extension OutputDirectory {
                 "\(file.path): is not what the job wrote: its SHA-256 is \(digest), its list says "
                     + "\(file.digest). Run the job again.")
         }
-        guard fsync(descriptor.rawValue) == 0 else {
-            throw CommandFailure(
-                .failed, "\(place): cannot be made durable: \(SystemWords.text(of: Errno(rawValue: errno))).")
+        do {
+            try descriptor.synchronize()
+        } catch {
+            throw CommandFailure(.failed, "\(place): cannot be made durable: \(SystemWords.text(of: error)).")
         }
     }
 }

@@ -55,7 +55,13 @@ struct LinearAlgebraErrorTests {
                 .notPositiveDefinite(minor: 4),
                 "the leading minor of order 4 is not positive; expected a positive definite matrix. Damp it."
             ),
-            (.lapackFailed(routine: "dsyevd", info: 3), "dsyevd failed with INFO = 3."),
+            (.lapackFailed(routine: "dsyevd", info: -8), "dsyevd failed with INFO = -8."),
+            (
+                .notConverged(routine: "dgesdd", info: 3),
+                "dgesdd reached its bound of iterations (INFO = 3); expected it to converge for every finite matrix. "
+                    + "Set OPENBLAS_CORETYPE to another kernel set, or replace libopenblas."
+            ),
+            (.cancelled, "the computation was ended by whoever watched it; nothing was computed."),
             (
                 .selfTestFailed(routine: "sgemm", kernels: "Haswell", expected: 1, found: 2),
                 "sgemm of the installed BLAS (Haswell kernels) gave 2.0; expected 1.0. Set OPENBLAS_CORETYPE to another "

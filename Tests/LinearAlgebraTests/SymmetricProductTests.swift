@@ -22,7 +22,7 @@ struct SymmetricProductTests {
                 expected.append((0..<rows).reduce(0) { $0 + values[$1 * columns + i] * values[$1 * columns + j] })
             }
         }
-        var product = try SymmetricProduct()
+        var product = try SymmetricProduct<Float>()
         var sum = try PackedSymmetricMatrix<Double>(dimension: columns)
         try product.add(rows: 0..<13, of: matrix, to: &sum)
         try product.add(rows: 13..<13, of: matrix, to: &sum)
@@ -31,7 +31,8 @@ struct SymmetricProductTests {
 
         let wide = try Matrix<Double>(widening: matrix)
         var exact = try PackedSymmetricMatrix<Double>(dimension: columns)
-        try product.add(rows: 0..<rows, of: wide, to: &exact)
+        var exactProduct = try SymmetricProduct<Double>()
+        try exactProduct.add(rows: 0..<rows, of: wide, to: &exact)
         expectClose(exact.elements, expected, absolute: 1e-13)
     }
 
@@ -39,7 +40,7 @@ struct SymmetricProductTests {
         let matrix = try matrix(columns: 65, random(256 * 65, seed: 2))
         var runs: [[Double]] = []
         for _ in 0..<3 {
-            var product = try SymmetricProduct()
+            var product = try SymmetricProduct<Float>()
             var sum = try PackedSymmetricMatrix<Double>(dimension: 65)
             for first in stride(from: 0, to: 256, by: 64) {
                 try product.add(rows: first..<first + 64, of: matrix, to: &sum)
@@ -55,7 +56,7 @@ struct SymmetricProductTests {
         var matrix = try matrix(columns: 5, random(100, seed: 3))
         matrix[17, 0] = flaw
         matrix[11, 4] = flaw
-        var product = try SymmetricProduct()
+        var product = try SymmetricProduct<Float>()
         var sum = try PackedSymmetricMatrix<Double>(dimension: 5)
         #expect(throws: LinearAlgebraError.nonFinite(row: 11)) {
             try product.add(rows: 0..<20, of: matrix, to: &sum)
@@ -66,7 +67,7 @@ struct SymmetricProductTests {
     @Test func `finite rows whose squares overflow are told from infinite ones`() throws {
         var matrix = try matrix(columns: 5, random(100, seed: 3))
         matrix[7, 2] = -2e19
-        var product = try SymmetricProduct()
+        var product = try SymmetricProduct<Float>()
         var sum = try PackedSymmetricMatrix<Double>(dimension: 5)
         #expect(throws: LinearAlgebraError.squareOverflow(row: 7, column: 2)) {
             try product.add(rows: 0..<20, of: matrix, to: &sum)

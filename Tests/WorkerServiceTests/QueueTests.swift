@@ -19,8 +19,8 @@ struct QueueTests {
     }
 
     @Test func `wishes are bounded, and a repeated one is passed over`() async {
-        let queue = CollectQueue()
-        for number in 0..<UInt8(CollectQueue.limit) { #expect(await queue.add(digest(number))) }
+        let queue = WorkQueue.wishes()
+        for number in await 0..<UInt8(queue.limit) { #expect(await queue.add(digest(number))) }
         #expect(await queue.add(digest(0)))
         #expect(await !queue.add(digest(200)))
         #expect(await queue.next() == digest(0))
@@ -34,7 +34,7 @@ struct QueueTests {
     }
 
     @Test func `a unit that is given twice is computed once`() async {
-        let queue = LeaseQueue()
+        let queue = WorkQueue.units()
         await queue.add(lease(1))
         await queue.add(lease(1))
         let first = await queue.next()
@@ -45,7 +45,7 @@ struct QueueTests {
     }
 
     @Test func `a unit that is revoked between being taken and being begun ends at its first step`() async throws {
-        let queue = LeaseQueue()
+        let queue = WorkQueue.units()
         await queue.add(lease(1))
         let unit = try #require(await queue.next())
         await queue.revoke(unit.name)
@@ -57,7 +57,7 @@ struct QueueTests {
     }
 
     @Test func `a revoked unit that waits is forgotten`() async {
-        let queue = LeaseQueue()
+        let queue = WorkQueue.units()
         await queue.add(lease(1))
         await queue.add(lease(2))
         await queue.revoke(LeasedUnitName(lease(1).unit, Attempt(1)))

@@ -1,0 +1,142 @@
+import Glibc
+public import SystemPackage
+
+/// An error that says which system call on which path failed, in the words of a module that opens files.
+public protocol FileCallFailure: Error {
+    /// Describes the failure of a call.
+    init(call: String, path: FilePath, code: Errno)
+}
+
+/// A file descriptor with its path for error messages; closed when its owner goes away.
+///
+/// The one place for system calls on open files: interrupted calls are repeated, short ones continued.
+public struct OpenedFile<Failure: FileCallFailure>: ~Copyable, Sendable {
+    /// The open descriptor.
+    public let descriptor: Int32
+    /// How the file was named when it was opened.
+    public let path: FilePath
+
+    /// Takes an open descriptor over.
+    public init(taking descriptor: Int32, path: FilePath) {
+        self.descriptor = descriptor
+        self.path = path
+    }
+
+    /// Opens a file or, with `O_DIRECTORY`, a directory; permissions of a new one are 0666 less the umask.
+    ///
+    /// - Throws: The failed call.
+    public init(opening path: FilePath, flags: Int32) throws(Failure) {
+        let descriptor = retryingInterrupts {
+            unsafe path.withPlatformString { unsafe open($0, flags | O_CLOEXEC, 0o666) }
+        }
+        guard descriptor >= 0 else { throw callFailed("open", path) }
+        self.init(taking: descriptor, path: path)
+    }
+
+    deinit { close(descriptor) }
+
+    /// The file's size.
+    ///
+    /// - Throws: The failed call.
+    public func byteCount() throws(Failure) -> Int {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { throw callFailed("fstat", path) }
+        return Int(status.st_size)
+    }
+
+    /// Fills `destination` from `offset` on.
+    ///
+    /// - Returns: The bytes read, fewer than asked only at the end of the file.
+    /// - Throws: The failed call; bytes read before it stay.
+    public func read(at offset: Int, into destination: inout MutableRawSpan) throws(Failure) -> Int {
+        let count = unsafe destination.withUnsafeMutableBytes { buffer in
+            var count = 0
+            while count < buffer.count {
+                let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
+                let read = retryingInterrupts {
+                    unsafe pread(descriptor, rest.baseAddress, rest.count, offset + count)
+                }
+                guard read >= 0 else { return -1 }
+                guard read > 0 else { break }
+                count += read
+            }
+            return count
+        }
+        guard count >= 0 else { throw callFailed("pread", path) }
+        return count
+    }
+
+    /// Reads up to `count` bytes from `offset` on.
+    ///
+    /// - Returns: The bytes, fewer than asked only at the end of the file.
+    /// - Throws: The failed call.
+    public func bytes(at offset: Int, count: Int) throws(Failure) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var span = bytes.mutableSpan
+        var raw = unsafe span.mutableBytes
+        let read = try self.read(at: offset, into: &raw)
+        bytes.removeLast(count - read)
+        return bytes
+    }
+
+    /// Writes all of `source` at `offset`.
+    ///
+    /// - Throws: The failed call; some bytes may be written.
+    public func write(_ source: RawSpan, at offset: Int) throws(Failure) {
+        let isWritten = unsafe source.withUnsafeBytes { buffer in
+            var count = 0
+            while count < buffer.count {
+                let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[count...])
+                let written = retryingInterrupts {
+                    unsafe pwrite(descriptor, rest.baseAddress, rest.count, offset + count)
+                }
+                guard written >= 0 else { return false }
+                count += written
+            }
+            return true
+        }
+        guard isWritten else { throw callFailed("pwrite", path) }
+    }
+
+    /// Sets the file's size; what is new reads as zeros and takes no room yet.
+    ///
+    /// - Throws: The failed call; the size is as before.
+    public func resize(to byteCount: Int) throws(Failure) {
+        guard retryingInterrupts({ ftruncate(descriptor, byteCount) }) == 0 else { throw callFailed("ftruncate", path) }
+    }
+
+    /// Makes content and size durable; for a directory, its names.
+    ///
+    /// - Throws: The failed call; what is durable then is not known.
+    public func synchronize() throws(Failure) {
+        do {
+            try FileDescriptor(rawValue: descriptor).synchronize()
+        } catch {
+            throw Failure(call: "fsync", path: path, code: error)
+        }
+    }
+
+    /// Asks the kernel to read a range ahead; a kernel that will not is no error.
+    public func adviseWillNeed(at offset: Int, count: Int) {
+        _ = posix_fadvise(descriptor, offset, count, POSIX_FADV_WILLNEED)
+    }
+
+    /// Asks the kernel for larger read-ahead, for files that are read once from start to end.
+    public func adviseSequential() {
+        _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+    }
+
+    /// Locks the file against other open descriptors of it; false when another one holds the lock.
+    ///
+    /// - Throws: The failed call, for any other reason.
+    public func lockExclusively() throws(Failure) -> Bool {
+        if retryingInterrupts({ flock(descriptor, LOCK_EX | LOCK_NB) }) == 0 { return true }
+        guard errno == EWOULDBLOCK else { throw callFailed("flock", path) }
+        return false
+    }
+}
+
+/// The error of the system call that just failed on this thread.
+public func callFailed<Failure: FileCallFailure>(_ call: String, _ path: FilePath) -> Failure {
+    Failure(call: call, path: path, code: Errno(rawValue: errno))
+}

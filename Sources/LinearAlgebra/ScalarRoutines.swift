@@ -1,0 +1,99 @@
+internal import COpenBLAS
+
+/// The routines that exist once for each precision: those of BLAS and LAPACK, and the loops of C.
+///
+/// They are values and not requirements of ``MatrixScalar``, so that neither the C library nor a pointer is visible
+/// outside this module. A call through them costs one indirect jump, for a whole matrix or a block of elements.
+@safe public struct ScalarRoutines<Scalar: BinaryFloatingPoint & BitwiseCopyable>: Sendable {
+    typealias Elements = UnsafePointer<Scalar>
+    typealias MutableElements = UnsafeMutablePointer<Scalar>
+    typealias MutableInteger = UnsafeMutablePointer<blasint>
+
+    /// The letter before a LAPACK routine's name, "s" or "d".
+    let letter: String
+
+    /// `?gemm`: C = α · op(A) · op(B) + β · C.
+    let gemm:
+        @Sendable (
+            CBLAS_ORDER, CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, blasint, blasint, blasint, Scalar, Elements?, blasint,
+            Elements?, blasint, Scalar, MutableElements?, blasint
+        ) -> Void
+    /// `?symm`: C = α · A · B + β · C with a symmetric A, on either side.
+    let symm:
+        @Sendable (
+            CBLAS_ORDER, CBLAS_SIDE, CBLAS_UPLO, blasint, blasint, Scalar, Elements?, blasint, Elements?, blasint,
+            Scalar, MutableElements?, blasint
+        ) -> Void
+    /// `?syrk`: C = α · op(A) · op(A)ᵀ + β · C, one triangle.
+    let syrk:
+        @Sendable (
+            CBLAS_ORDER, CBLAS_UPLO, CBLAS_TRANSPOSE, blasint, blasint, Scalar, Elements?, blasint, Scalar,
+            MutableElements?, blasint
+        ) -> Void
+    /// `?syevd`: eigenvalues and vectors of a symmetric matrix.
+    let syevd:
+        @Sendable (
+            UnsafePointer<CChar>?, UnsafePointer<CChar>?, UnsafePointer<blasint>?, MutableElements?,
+            UnsafePointer<blasint>?, MutableElements?, MutableElements?, UnsafePointer<blasint>?, MutableInteger?,
+            UnsafePointer<blasint>?, MutableInteger?, Int, Int
+        ) -> Void
+    /// `?gesdd`: the singular value decomposition, by divide and conquer.
+    let gesdd:
+        @Sendable (
+            UnsafePointer<CChar>?, UnsafePointer<blasint>?, UnsafePointer<blasint>?, MutableElements?,
+            UnsafePointer<blasint>?, MutableElements?, MutableElements?, UnsafePointer<blasint>?, MutableElements?,
+            UnsafePointer<blasint>?, MutableElements?, UnsafePointer<blasint>?, MutableInteger?, MutableInteger?, Int
+        ) -> Void
+    /// Adds `count` elements, widened, to sums in fp64.
+    let addWidened: @Sendable (Elements, UnsafeMutablePointer<Double>, Int) -> Void
+    /// `sum += weight · (values − base)` over `count` elements.
+    let addDifference: @Sendable (Scalar, Elements, Elements, MutableElements, Int) -> Void
+    /// `Σ x · y` over `count` elements, in fp64.
+    let dot: @Sendable (Elements, Elements, Int) throws(LinearAlgebraError) -> Double
+    /// Reads `count` elements of a type.
+    let decode: @Sendable (ElementType, UnsafeRawPointer, MutableElements, Int) -> Void
+    /// Writes `count` elements as a type.
+    let encode: @Sendable (ElementType, Elements, UnsafeMutableRawPointer, Int) -> Void
+}
+
+extension ScalarRoutines where Scalar == Float {
+    static let single = unsafe ScalarRoutines(
+        letter: "s",
+        gemm: cblas_sgemm,
+        symm: cblas_ssymm,
+        syrk: cblas_ssyrk,
+        syevd: ssyevd_,
+        gesdd: sgesdd_,
+        addWidened: { row, sum, count in unsafe kfacd_add_widened(row, sum, count) },
+        addDifference: { weight, values, base, sum, count in
+            unsafe kfacd_add_difference(weight, values, base, sum, count)
+        },
+        dot: { left, right, count in
+            var result = 0.0
+            unsafe kfacd_dot_widened(left, right, count, &result)
+            return result
+        },
+        decode: { type, source, target, count in unsafe type.decode(source, into: target, count: count) },
+        encode: { type, source, target, count in unsafe type.encode(source, into: target, count: count) })
+}
+
+extension ScalarRoutines where Scalar == Double {
+    static let double = unsafe ScalarRoutines(
+        letter: "d",
+        gemm: cblas_dgemm,
+        symm: cblas_dsymm,
+        syrk: cblas_dsyrk,
+        syevd: dsyevd_,
+        gesdd: dgesdd_,
+        addWidened: { row, sum, count in
+            for index in 0..<count { unsafe sum[index] += row[index] }
+        },
+        addDifference: { weight, values, base, sum, count in
+            for index in 0..<count { unsafe sum[index] += weight * (values[index] - base[index]) }
+        },
+        dot: { left, right, count throws(LinearAlgebraError) in
+            unsafe cblas_ddot(try blasInteger(count), left, 1, right, 1)
+        },
+        decode: { type, source, target, count in unsafe type.decode(source, into: target, count: count) },
+        encode: { type, source, target, count in unsafe type.encode(source, into: target, count: count) })
+}

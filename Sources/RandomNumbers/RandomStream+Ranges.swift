@@ -1,0 +1,68 @@
+extension RandomStream {
+    /// Blocks that are made before they are read: their loop has no branch and fills the registers.
+    private static var blockBatch: Int { 8 }
+
+    /// Writes ``uniform(at:)`` of consecutive elements.
+    ///
+    /// - Parameters:
+    ///   - first: The first element's index in the tensor, at least 0.
+    ///   - destination: One number for each element.
+    public func fillUniform(from first: Int, into destination: inout MutableSpan<Float>) {
+        fill(from: first, &destination) { Self.uniform($0) }
+    }
+
+    /// Writes ``normal(at:)`` of consecutive elements.
+    ///
+    /// - Parameters:
+    ///   - first: The first element's index in the tensor, at least 0.
+    ///   - destination: One number for each element.
+    public func fillNormal(from first: Int, into destination: inout MutableSpan<Float>) {
+        fill(from: first, &destination) { Self.normal($0) }
+    }
+
+    /// Writes ``isKept(_:probability:)`` of consecutive elements.
+    ///
+    /// - Parameters:
+    ///   - probability: p, the same for all.
+    ///   - first: The first element's index in the tensor, at least 0.
+    ///   - destination: Whether each element is kept.
+    /// - Throws: ``RandomNumbersError/notProbability(value:)``; nothing is written then.
+    public func fillKept(
+        probability: Double,
+        from first: Int,
+        into destination: inout MutableSpan<Bool>
+    ) throws(RandomNumbersError) {
+        let threshold = try Self.threshold(of: probability)
+        fill(from: first, &destination) { UInt64($0) < threshold }
+    }
+
+    /// Reads the words of consecutive elements as something.
+    @inline(__always)
+    private func fill<Value: BitwiseCopyable>(
+        from first: Int,
+        _ destination: inout MutableSpan<Value>,
+        _ read: (UInt32) -> Value
+    ) {
+        precondition(first >= 0, "elements count from 0")
+        let count = destination.count
+        var index = 0
+        while index < count {
+            let element = first + index
+            let block = UInt64(element) / 4
+            let lane = element % 4
+            guard lane == 0, count - index >= 4 * Self.blockBatch else {
+                // Before the first whole block, and after the last batch.
+                let words = words(ofBlock: block)
+                let lanes = lane..<min(4, lane + count - index)
+                for lane in lanes { destination[index + lane - lanes.lowerBound] = read(words[lane]) }
+                index += lanes.count
+                continue
+            }
+            for batch in 0..<Self.blockBatch {
+                let words = words(ofBlock: block + UInt64(batch))
+                for lane in 0..<4 { destination[index + 4 * batch + lane] = read(words[lane]) }
+            }
+            index += 4 * Self.blockBatch
+        }
+    }
+}
