@@ -18,6 +18,8 @@ struct CoordinatorTask: Sendable {
     /// Results of the job's units that are finished: those that this one depends on, at least.
     let results: @Sendable (UnitIndex) -> UnitResult?
     let executions: @Sendable (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
+    /// The arithmetic of a finished unit's result, where it is known.
+    let regimes: @Sendable (UnitIndex) -> NumericRegime?
 
     /// What is said of a unit whose job has ended before its turn came.
     static func unwanted(_ lease: LeasedUnit) -> SchedulerEvent {
@@ -106,7 +108,9 @@ actor CoordinatorWork {
         case .assembleInverses(let target): try assembly.writeInverses(for: target)
         case .writeReport:
             for file in task.job.inputs.files { try InputDigestsWork.requireUnchanged(file) }
-            try ReportWriter(job: task.job, build: build, result: task.results, execution: task.executions).run()
+            try ReportWriter(
+                job: task.job, build: build, result: task.results, execution: task.executions, regime: task.regimes
+            ).run()
         case .publish:
             let output = task.job.output
             // Once it has begun the output's own list proves what is staged: what it replaces stands there too.

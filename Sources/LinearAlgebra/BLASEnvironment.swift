@@ -7,6 +7,13 @@ public enum BLASEnvironment {
         unsafe openblas_get_corename().map { unsafe String(cString: $0) } ?? "unknown"
     }
 
+    /// What decides the bits of its results: library, version and kernel set, `OpenBLAS 0.3.26 SkylakeX`.
+    public static var kernelFamily: String {
+        // The configuration begins with the name and the version; options follow.
+        let version = configuration.split(separator: " ").prefix(2).joined(separator: " ")
+        return "\(version) \(kernels)"
+    }
+
     /// OpenBLAS's own words on version and build options.
     public static var configuration: String {
         unsafe openblas_get_config().map { unsafe String(cString: $0) } ?? "unknown"

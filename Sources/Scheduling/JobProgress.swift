@@ -37,6 +37,8 @@ struct JobProgress: Sendable {
     var durations: [UnitIndex: UnitTiming] = [:]
     var executors: [UnitIndex: UnitExecutorName] = [:]
     var keys: [UnitIndex: UnitKey] = [:]
+    /// The arithmetic of finished units' results, where it is known.
+    var regimes: [UnitIndex: NumericRegime] = [:]
     /// Units that are computed although their results are known, since their blobs are lost.
     var revived: [UnitIndex: UnitResult] = [:]
     /// Elapsed and nominal seconds of the finished units of each stage.

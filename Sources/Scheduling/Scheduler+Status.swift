@@ -78,10 +78,12 @@ extension Scheduler {
     ///
     /// Their results are known, and no unit that must be computed reads a lost blob of theirs.
     public func knownUnits(of plan: JobPlan) -> Set<UnitIndex> {
+        // Before any worker is there, nobody knows in which regime the job will be computed.
+        let regimes = roster.workers.isEmpty ? known.regimes : roster.regimes
         var results: [UnitIndex: UnitResult] = [:]
         for unit in plan.units {
             let key = plan.key(of: unit) { results[$0] }
-            results[unit.index] = key.flatMap { known[$0] }
+            results[unit.index] = key.flatMap { known.result(of: $0, in: regimes)?.result }
         }
         // From the end: a unit that is computed reads blobs, and the units that make lost ones are computed too.
         for unit in plan.units.reversed() where results[unit.index] == nil {
@@ -113,6 +115,9 @@ extension Scheduler {
         else { return nil }
         return result
     }
+
+    /// The arithmetic of a finished unit's result, of a job that runs; `nil` where nobody has named it.
+    public func regime(of unit: UnitReference) -> NumericRegime? { jobs[unit.job]?.regimes[unit.unit] }
 
     /// Who computed a unit of a running job and how long it took, once it is finished.
     public func execution(of unit: UnitReference) -> (executor: UnitExecutorName, timing: UnitTiming)? {

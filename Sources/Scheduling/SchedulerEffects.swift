@@ -102,8 +102,8 @@ public enum JournalRecord: Hashable, Sendable {
     /// A unit's result is known.
     ///
     /// Its blobs may be lost at any time; then it is computed again when they are needed. The key, which files have
-    /// none of, lets later jobs use the result.
-    case unitFinished(UnitReference, UnitExecutorName, UnitResult, UnitTiming, UnitKey?)
+    /// none of, lets later jobs use the result; it names the regime in which it was computed.
+    case unitFinished(UnitReference, UnitExecutorName, UnitResult, UnitTiming, ResultKey?)
     /// A unit failed.
     case unitFailed(UnitReference, UnitExecutorName, UnitFailure)
     /// A job ended, after so many units; `nil` in a journal of an earlier version.

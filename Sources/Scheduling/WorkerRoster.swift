@@ -1,5 +1,6 @@
 import Identifiers
 import OrderedCollections
+import UnitOperations
 
 /// The workers that are there, what each holds, and when it was last heard.
 ///
@@ -50,6 +51,9 @@ struct WorkerRoster: Sendable {
     }
 
     var workers: OrderedDictionary<WorkerID, Worker> = [:]
+
+    /// The regimes in which they compute, in their order.
+    var regimes: [NumericRegime] { Set(workers.values.map(\.capacity.regime)).sorted() }
 
     /// The first instant at which a worker counts as lost or takes units again, when there is a worker.
     func nextInstant(timeout: Duration) -> SchedulerInstant? {
