@@ -2,7 +2,6 @@ import FileAccess
 import JobPlan
 import Safetensors
 import SystemPackage
-import UnitOperations
 
 /// Reads the `config.json` beside a checkpoint, as far as the models of a job are compared by it.
 enum ModelConfigurationReader {

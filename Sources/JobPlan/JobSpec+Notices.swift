@@ -1,6 +1,5 @@
 import Identifiers
 import TaskArithmetic
-import UnitOperations
 
 extension JobSpec {
     /// Everything that a person should know of the job: of its file, of the files that it names, and of both together.

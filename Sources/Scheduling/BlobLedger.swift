@@ -1,7 +1,6 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
-import UnitOperations
 
 /// Who has which blob, and which are on their way to the coordinator.
 ///

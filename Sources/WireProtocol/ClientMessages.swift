@@ -1,6 +1,5 @@
 public import Identifiers
 public import JobPlan
-import UnitOperations
 
 /// What a client asks of the coordinator.
 public enum ClientRequest: Equatable, Sendable {

@@ -2,7 +2,6 @@ import BlobStore
 import Identifiers
 import Synchronization
 import SystemPackage
-import UnitOperations
 
 /// The blobs that a worker keeps: what it made, and what it fetched to work on; within a limit of bytes.
 ///

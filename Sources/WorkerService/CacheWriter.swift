@@ -1,6 +1,5 @@
 import BlobStore
 import Identifiers
-import UnitOperations
 
 /// A blob on its way into the cache, with the room that was made for it.
 ///

@@ -1,7 +1,6 @@
 import Identifiers
 import JobPlan
 import Testing
-import UnitOperations
 
 /// Job files that would keep the coordinator busy: one test a limit, the whole message.
 @Suite struct JobFileLimitTests {

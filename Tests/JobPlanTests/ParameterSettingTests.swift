@@ -1,6 +1,5 @@
 import JobPlan
 import Testing
-import UnitOperations
 
 /// mergekit's value grammar, which its users rely on.
 @Suite struct ParameterSettingTests {

@@ -1,7 +1,6 @@
 import Identifiers
 import JobPlan
 import Testing
-import UnitOperations
 
 /// Plain scalars mean what YAML 1.1 and mergekit say, or are refused with what to write.
 @Suite struct YAMLScalarTests {
