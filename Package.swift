@@ -223,8 +223,8 @@ let package = Package(
         .executableTarget(
             name: "kfacctl",
             dependencies: [
-                "Identifiers", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra",
-                "Telemetry", "Console", "ControlGroups", "Keys", "ZeroMQ", "Publication", "FileAccess",
+                "Identifiers", "UnitOperations", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors",
+                "LinearAlgebra", "Telemetry", "Console", "ControlGroups", "Keys", "ZeroMQ", "Publication", "FileAccess",
                 argumentParser, crypto, systemPackage,
             ],
             swiftSettings: swiftSettings),
@@ -264,7 +264,8 @@ let package = Package(
         tests("FileAccessTests", ["FileAccess", "Safetensors", systemPackage]),
         tests("KeysTests", ["Keys", "Identifiers", "ZeroMQ", systemPackage]),
         tests(
-            "MessagingTests", ["Messaging", "Keys", "WireProtocol", "Identifiers", "ZeroMQ", systemPackage]),
+            "MessagingTests",
+            ["Messaging", "Keys", "UnitOperations", "WireProtocol", "Identifiers", "ZeroMQ", systemPackage]),
         tests(
             "CoordinatorServiceTests",
             [
@@ -277,7 +278,7 @@ let package = Package(
         tests(
             "JobJournalTests",
             [
-                "JobJournal", "Scheduling", "UnitOperations", "JobPlan", "Identifiers",
+                "JobJournal", "JournalCoding", "Scheduling", "UnitOperations", "JobPlan", "Identifiers",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),

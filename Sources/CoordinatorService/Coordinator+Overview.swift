@@ -107,7 +107,7 @@ extension Coordinator {
     private var workerTable: StatusTable {
         StatusTable(
             "Workers",
-            columns: ["worker", "host", "state", "lanes", "units/min", "finished", "memory", "kernels", "holds"],
+            columns: ["worker", "host", "state", "lanes", "units/min", "finished", "memory", "regime", "holds"],
             of: workerReports, limit: Self.workersShownMax
         ) { worker in
             let (state, mood): (String, StatusTable.Mood) =
@@ -117,7 +117,7 @@ extension Coordinator {
                 .text(worker.hello.worker.rawValue), .text(worker.hello.host), .state(state, mood),
                 .number("\(worker.startedUnits) of \(worker.hello.lanes) busy"),
                 .number("\((rate * 10).rounded() / 10)"), .number("\(worker.finishedUnits)"),
-                .number("\(worker.hello.memoryBytes >> 20) MiB"), .text(worker.hello.kernelSet),
+                .number("\(worker.hello.memoryBytes >> 20) MiB"), .text(worker.hello.regime.description),
                 .number("\(worker.heldBlobs) blobs, \(worker.heldBytes >> 20) MiB"),
             ]
         }

@@ -133,7 +133,8 @@ extension Coordinator {
             to: peer)
         // Both events are queued together. An event between them would forget the new entry with the old one.
         if isNewConnection { happen(.workerLeft(hello.worker, reason: "its connection broke")) }
-        let capacity = WorkerCapacity(lanes: hello.lanes, memoryBytes: hello.memoryBytes)
+        let capacity = WorkerCapacity(
+            lanes: hello.lanes, memoryBytes: hello.memoryBytes, regime: hello.regime)
         happen(.workerJoined(hello.worker, capacity))
         for early in earlyResults.take(from: peer) {
             await finish(early.unit, early.result, early.timing, by: hello.worker, peer)

@@ -265,7 +265,8 @@ actor Coordinator {
             CoordinatorTask(
                 lease: lease, unit: job.plan.units[lease.unit.unit.position], job: job,
                 results: { state.result(of: UnitReference(job: lease.unit.job, unit: $0)) },
-                executions: { state.execution(of: UnitReference(job: lease.unit.job, unit: $0)) }))
+                executions: { state.execution(of: UnitReference(job: lease.unit.job, unit: $0)) },
+                regimes: { state.regime(of: UnitReference(job: lease.unit.job, unit: $0)) }))
     }
 
     /// Whether the job of an own unit still runs when the unit's turn comes.

@@ -18,6 +18,8 @@ struct CoordinatorTask: Sendable {
     /// The results of the job's finished units, at least those that this unit depends on.
     let results: @Sendable (UnitIndex) -> UnitResult?
     let executions: @Sendable (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
+    /// The arithmetic of a finished unit's result, where it is known.
+    let regimes: @Sendable (UnitIndex) -> NumericRegime?
 
     /// The event for a unit whose job ended before the unit's turn came.
     static func unwanted(_ lease: LeasedUnit) -> SchedulerEvent {
@@ -106,7 +108,9 @@ actor CoordinatorWork {
         case .assembleInverses(let target): try assembly.writeInverses(for: target)
         case .writeReport:
             for file in task.job.inputs.files { try InputDigestsWork.requireUnchanged(file) }
-            try ReportWriter(job: task.job, build: build, result: task.results, execution: task.executions).run()
+            try ReportWriter(
+                job: task.job, build: build, result: task.results, execution: task.executions, regime: task.regimes
+            ).run()
         case .publish:
             let output = task.job.output
             // Once the publication has begun, the output's own list proves the staged files, which also include the

@@ -20,6 +20,8 @@ struct ReportWriter {
     let result: @Sendable (UnitIndex) -> UnitResult?
     /// A finished unit's executor and duration.
     let execution: (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
+    /// The arithmetic of a finished unit's result, where it is known.
+    let regime: (UnitIndex) -> NumericRegime?
 
     private var plan: JobPlan { job.plan }
 
@@ -293,7 +295,23 @@ struct ReportWriter {
             .init(
                 "units_by_executor",
                 .object(workers.sorted { $0.key < $1.key }.map { .init($0.key, .number("\($0.value)")) })),
+            .init("numeric_regimes", .array(numericRegimes)),
         ])
+    }
+
+    /// Which regimes made what; results of more than one agree only up to rounding.
+    private var numericRegimes: [JSONValue] {
+        var counts: [NumericRegime: [String: Int]] = [:]
+        for unit in plan.units {
+            if let regime = regime(unit.index) { counts[regime, default: [:]][unit.stage, default: 0] += 1 }
+        }
+        return counts.sorted { $0.key < $1.key }.map { regime, stages in
+            .object([
+                .init("kernels", .string(regime.kernels)), .init("elements", .string(regime.elements)),
+                .init(
+                    "units", .object(stages.sorted { $0.key < $1.key }.map { .init($0.key, .number("\($0.value)")) })),
+            ])
+        }
     }
 }
 

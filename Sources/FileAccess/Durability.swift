@@ -6,8 +6,8 @@ extension FileDescriptor {
     ///
     /// No other function calls fsync.
     ///
-    /// - Throws: The error of the system. It is then unknown what is durable, and a second call cannot tell, because the
-    ///   kernel reports a failure only once.
+    /// - Throws: The error of the system. It is then unknown what is durable, and a second call cannot tell: the kernel
+    ///   reports a failure only once.
     public func synchronize() throws(Errno) {
         guard retryingInterrupts({ fsync(rawValue) }) == 0 else { throw Errno(rawValue: errno) }
     }

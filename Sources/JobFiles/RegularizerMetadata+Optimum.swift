@@ -1,7 +1,7 @@
 import Safetensors
 
 extension RegularizerMetadata {
-    /// The coefficients behind the Kronecker products of the form `optimal`, enough to form them again from the factors.
+    /// The coefficients of the Kronecker products of the form `optimal`: with the factors they give the products again.
     ///
     /// Source: DESIGN section 2.2 and 3.
     public struct Optimum: Equatable, Sendable {

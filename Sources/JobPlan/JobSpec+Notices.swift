@@ -1,6 +1,5 @@
 import Identifiers
 import TaskArithmetic
-import UnitOperations
 
 extension JobSpec {
     /// All remarks about the job: about its file, about the files that it names, and about both together.

@@ -1,6 +1,5 @@
 import Identifiers
 import TaskArithmetic
-import UnitOperations
 
 /// The values of mergekit's parameters for each tensor; a model's own values take precedence over the job's.
 ///

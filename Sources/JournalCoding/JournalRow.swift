@@ -30,6 +30,8 @@ public struct JournalRow: Sendable {
         var result: UnitResult
         var duration: UnitTiming
         var key: UnitKey?
+        /// Absent in records of versions that named none: what has no regime is not known to later jobs.
+        var regime: NumericRegime?
     }
 
     private struct Failed: Codable {
@@ -57,7 +59,8 @@ public struct JournalRow: Sendable {
         case .jobAccepted(let header):
             (job, kind, body) = (header.id.rawValue, .jobAccepted, try encoder.encode(header))
         case .unitFinished(let unit, let executor, let result, let duration, let key):
-            let value = Finished(unit: unit, executor: executor, result: result, duration: duration, key: key)
+            let value = Finished(
+                unit: unit, executor: executor, result: result, duration: duration, key: key?.unit, regime: key?.regime)
             (job, kind, body) = (unit.job.rawValue, .unitFinished, try encoder.encode(value))
         case .unitFailed(let unit, let executor, let failure):
             let value = Failed(unit: unit, executor: executor, failure: failure)
@@ -83,7 +86,8 @@ public struct JournalRow: Sendable {
         case .jobAccepted: return .jobAccepted(try decoder.decode(JobHeader.self, from: body))
         case .unitFinished:
             let value = try decoder.decode(Finished.self, from: body)
-            return .unitFinished(value.unit, value.executor, value.result, value.duration, value.key)
+            let key = value.key.flatMap { key in value.regime.map { ResultKey(key, in: $0) } }
+            return .unitFinished(value.unit, value.executor, value.result, value.duration, key)
         case .unitFailed:
             let value = try decoder.decode(Failed.self, from: body)
             return .unitFailed(value.unit, value.executor, value.failure)

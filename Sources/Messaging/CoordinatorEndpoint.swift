@@ -254,8 +254,8 @@ public final class CoordinatorEndpoint: Sendable {
 
     /// Queues a message to a peer; a message that cannot be delivered is dropped, and the peer counts as not heard.
     ///
-    /// A message that is too large is reported to `onUnsendable`. If it is an answer, the peer is told instead.
-    /// A message that is too large goes to `onUnsendable` instead. If it is an answer, the peer gets an error as its answer.
+    /// A message that is too large goes to `onUnsendable` instead. If it is an answer, the peer gets an error.
+    ///
     /// - Returns: False for a message that is too large.
     @discardableResult
     public func send(_ message: WireMessage, payload: Frame? = nil, to peer: RoutingIdentity) async -> Bool {

@@ -1,5 +1,4 @@
 import Identifiers
-import UnitOperations
 import WireProtocol
 import ZeroMQ
 

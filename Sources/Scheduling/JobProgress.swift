@@ -45,6 +45,8 @@ struct JobProgress: Sendable {
     var durations: [UnitIndex: UnitTiming] = [:]
     var executors: [UnitIndex: UnitExecutorName] = [:]
     var keys: [UnitIndex: UnitKey] = [:]
+    /// The numeric regimes of finished units' results, if known.
+    var regimes: [UnitIndex: NumericRegime] = [:]
     /// Units that are computed again although their results are known, because their blobs are lost.
     var revived: [UnitIndex: UnitResult] = [:]
     /// Elapsed and nominal seconds of the finished units of each stage.

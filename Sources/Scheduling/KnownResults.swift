@@ -7,18 +7,28 @@ import UnitOperations
 ///
 /// It is a fold over the journal, so it survives restarts. Bound: ``SchedulerSettings/knownResultsMax``.
 struct KnownResults: Sendable {
-    private var results: [UnitKey: UnitResult] = [:]
+    private var results: [ResultKey: UnitResult] = [:]
     /// Keys in the order in which they became known; those before `oldest` are forgotten.
-    private var order: [UnitKey] = []
+    private var order: [ResultKey] = []
     private var oldest = 0
+    /// The regimes of all that was ever known, in their order.
+    private(set) var regimes: [NumericRegime] = []
 
     /// Whether no result is known.
     var isEmpty: Bool { results.isEmpty }
 
-    subscript(key: UnitKey) -> UnitResult? { results[key] }
+    /// A unit's result and key in the first of the regimes for which one is known.
+    func result(of unit: UnitKey, in regimes: [NumericRegime]) -> (key: ResultKey, result: UnitResult)? {
+        for regime in regimes {
+            let key = ResultKey(unit, in: regime)
+            if let result = results[key] { return (key, result) }
+        }
+        return nil
+    }
 
     /// Remembers a result, and forgets the oldest ones above the bound.
-    mutating func insert(_ result: UnitResult, for key: UnitKey, limit: Int) {
+    mutating func insert(_ result: UnitResult, for key: ResultKey, limit: Int) {
+        if !regimes.contains(key.regime) { regimes = (regimes + [key.regime]).sorted() }
         if results.updateValue(result, forKey: key) == nil { order.append(key) }
         while results.count > limit, oldest < order.count {
             results[order[oldest]] = nil

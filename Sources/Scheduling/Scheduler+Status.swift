@@ -80,10 +80,12 @@ extension Scheduler {
     public func knownUnits(of plan: JobPlan) -> Set<UnitIndex> {
         // A key is a digest of all that a unit reads: none is made where none could be known.
         guard !known.isEmpty else { return [] }
+        // Without workers, the regime of the job is not known yet.
+        let regimes = roster.workers.isEmpty ? known.regimes : roster.regimes
         var results: [UnitIndex: UnitResult] = [:]
         for unit in plan.units {
             let key = plan.key(of: unit) { results[$0] }
-            results[unit.index] = key.flatMap { known[$0] }
+            results[unit.index] = key.flatMap { known.result(of: $0, in: regimes)?.result }
         }
         // Go backwards: a computed unit reads blobs, and the units that make lost blobs are computed too.
         for unit in plan.units.reversed() where results[unit.index] == nil {
@@ -115,6 +117,9 @@ extension Scheduler {
         else { return nil }
         return result
     }
+
+    /// The numeric regime of a finished unit's result in a running job, if known.
+    public func regime(of unit: UnitReference) -> NumericRegime? { jobs[unit.job]?.regimes[unit.unit] }
 
     /// The executor and the duration of a finished unit of a running job.
     public func execution(of unit: UnitReference) -> (executor: UnitExecutorName, timing: UnitTiming)? {

@@ -34,20 +34,39 @@ extension Scheduler {
         }
         dropLease(unit, attempt, executor)
         if let known = job.result(of: unit.unit) {
-            if !known.agrees(with: result) {
+            if !known.agrees(with: result), mustAgree(unit, executor) {
                 effects.notices.append(.resultsDiffer(LeasedUnit(unit, attempt), by: executor))
             }
             return
         }
-        if let earlier = job.revived[unit.unit], !earlier.agrees(with: result) {
+        // What was made of the first result stays as good as it was; what is made from now on reads the second.
+        if let earlier = job.revived[unit.unit], !earlier.agrees(with: result), mustAgree(unit, executor) {
             effects.notices.append(.resultsDiffer(LeasedUnit(unit, attempt), by: executor))
         }
         // Without all inputs the unit has no key. Then it was computed before a coordinator's restart or the loss of an
-        // input, and the result is as good.
+        // input, and the result is as good. A result of an unknown regime has no key either.
         if !wasHeld { effects.notices.append(.lateResultUsed(LeasedUnit(unit, attempt), by: executor)) }
         revokeHolders(of: unit, &effects)
-        record(.unitFinished(unit, executor, result, duration, key(of: unit)), &effects)
+        record(.unitFinished(unit, executor, result, duration, resultKey(of: unit, from: executor)), &effects)
         if jobs[unit.job]?.unfinishedCount == 0 { end(unit.job, .succeeded, &effects) }
+    }
+
+    /// The key of a result that a worker has just come to.
+    private mutating func resultKey(of unit: UnitReference, from executor: UnitExecutorName) -> ResultKey? {
+        guard let unitKey = key(of: unit), let regime = regime(of: executor) else { return nil }
+        return ResultKey(unitKey, in: regime)
+    }
+
+    /// The arithmetic of a worker that is here.
+    private func regime(of executor: UnitExecutorName) -> NumericRegime? {
+        guard case .worker(let worker) = executor else { return nil }
+        return roster.workers[worker]?.capacity.regime
+    }
+
+    /// Whether a finished unit's result and that of another worker must agree: they need not in two regimes.
+    private func mustAgree(_ unit: UnitReference, _ executor: UnitExecutorName) -> Bool {
+        guard let first = jobs[unit.job]?.regimes[unit.unit], let second = regime(of: executor) else { return true }
+        return first == second
     }
 
     mutating func fail(
@@ -211,6 +230,8 @@ extension Scheduler {
 
     /// Finishes the units whose results are known from earlier work, one after the other.
     mutating func settleKnownUnits(_ effects: inout SchedulerEffects) {
+        // Results of regimes that nobody here computes in are passed over: a job's results shall agree with each other.
+        let regimes = roster.regimes
         while let unit = unsettled.popLast() {
             guard let job = jobs[unit.job], !job.isFinished(unit.unit) else { continue }
             if let earlier = job.revived[unit.unit] {
@@ -220,14 +241,14 @@ extension Scheduler {
             guard job.states.indices.contains(unit.unit.position), job.plan.units[unit.unit.position].isForWorker,
                 let key = key(of: unit)
             else { continue }
-            guard let result = known[key] else {
+            guard let (resultKey, result) = known.result(of: key, in: regimes) else {
                 if job.states[unit.unit.position] == .ready { readyByKey[key, default: []].append(unit) }
                 continue
             }
             revokeHolders(of: unit, &effects)
             rescueIsDue = true
             let timing = UnitTiming(elapsedSeconds: 0, kernelSeconds: 0)
-            record(.unitFinished(unit, .earlierWork, result, timing, key), &effects)
+            record(.unitFinished(unit, .earlierWork, result, timing, resultKey), &effects)
         }
     }
 

@@ -14,8 +14,18 @@ extension Scheduler {
             hear(.worker(worker), now)
             return
         }
+        let isNewRegime = !roster.regimes.contains(capacity.regime)
         roster.workers[worker] = WorkerRoster.Worker(capacity: capacity, lastHeard: now)
+        if isNewRegime { lookAtReadyUnits() }
         effects.notices.append(.workerJoined(worker))
+    }
+
+    /// Results that were passed over may count now.
+    private mutating func lookAtReadyUnits() {
+        for (id, job) in jobs {
+            unsettled += job.plan.units.filter { $0.isForWorker && job.states[$0.index.position] == .ready }
+                .map { UnitReference(job: id, unit: $0.index) }
+        }
     }
 
     mutating func hear(_ executor: UnitExecutorName, _ now: SchedulerInstant) {

@@ -140,10 +140,11 @@ public struct Scheduler: Sendable {
         case .unitFinished(let unit, let executor, let result, let duration, let key):
             if let key {
                 known.insert(result, for: key, limit: settings.knownResultsMax)
-                unsettled += readyByKey.removeValue(forKey: key) ?? []
+                unsettled += readyByKey.removeValue(forKey: key.unit) ?? []
                 // Another job may be computing it.
-                if let other = keysUnderWay[key], other != unit { unsettled.append(other) }
+                if let other = keysUnderWay[key.unit], other != unit { unsettled.append(other) }
             }
+            jobs[unit.job]?.regimes[unit.unit] = key?.regime
             unplanned[unit.job]?.finished.insert(unit.unit)
             setFinished(unit, executor, result, duration)
         case .unitFailed(let unit, let executor, _):

@@ -106,8 +106,8 @@ public enum JournalRecord: Hashable, Sendable {
     /// A unit's result is known.
     ///
     /// Its blobs may be lost at any time; when they are needed, the unit is computed again. The key lets later jobs use
-    /// the result; files have none.
-    case unitFinished(UnitReference, UnitExecutorName, UnitResult, UnitTiming, UnitKey?)
+    /// the result, and names its regime; files have none.
+    case unitFinished(UnitReference, UnitExecutorName, UnitResult, UnitTiming, ResultKey?)
     /// A unit failed.
     case unitFailed(UnitReference, UnitExecutorName, UnitFailure)
     /// A job ended; `finishedUnits` is `nil` in a journal of an earlier version.

@@ -85,11 +85,14 @@ public struct WorkerCapacity: Equatable, Sendable {
     public var lanes: Int
     /// Memory for units, in bytes.
     public var memoryBytes: UInt64
+    /// The arithmetic of its results.
+    public var regime: NumericRegime
 
     /// States a worker's capacity.
-    public init(lanes: Int, memoryBytes: UInt64) {
+    public init(lanes: Int, memoryBytes: UInt64, regime: NumericRegime = .unnamed) {
         self.lanes = lanes
         self.memoryBytes = memoryBytes
+        self.regime = regime
     }
 }
 

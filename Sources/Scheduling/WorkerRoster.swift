@@ -1,5 +1,6 @@
 import Identifiers
 import OrderedCollections
+import UnitOperations
 
 /// The present workers, the units of each, and when each was last heard.
 ///
@@ -50,6 +51,9 @@ struct WorkerRoster: Sendable {
     }
 
     var workers: OrderedDictionary<WorkerID, Worker> = [:]
+
+    /// The numeric regimes of the workers, sorted.
+    var regimes: [NumericRegime] { Set(workers.values.map(\.capacity.regime)).sorted() }
 
     /// The first instant at which a worker is lost or takes units again; `nil` without workers.
     func nextInstant(timeout: Duration) -> SchedulerInstant? {

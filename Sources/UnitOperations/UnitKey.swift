@@ -1,7 +1,9 @@
 import Crypto
 public import Identifiers
 
-/// A worker's operation and its inputs, as a digest: equal keys give equal results, in whatever job.
+/// A worker's operation and its inputs, as a digest: equal keys give equal results in whatever job.
+///
+/// So they do within one numeric regime: a result's key names that too (``ResultKey``).
 ///
 /// Source: DESIGN section 5: "a unit's key is the digest of its operation and inputs: what is already known is not
 /// computed again". The operation enters by the bytes that travel in leases; blobs by their digests; numbers by their

@@ -1,6 +1,5 @@
 public import Identifiers
 public import JobPlan
-import UnitOperations
 
 /// A request of a client to the coordinator.
 public enum ClientRequest: Equatable, Sendable {

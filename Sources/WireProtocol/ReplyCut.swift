@@ -1,4 +1,5 @@
 import Identifiers
+import UnitOperations
 
 extension ClientReply {
     /// The most fields that the items of a list may take in a message; texts count as in ``FieldBudget``.
@@ -56,6 +57,9 @@ extension JobReport {
 
 extension WorkerReport {
     fileprivate var fieldsMax: Int {
-        16 + [hello.worker.rawValue, hello.host, hello.kernelSet].reduce(0) { $0 + $1.utf8.count / 2 }
+        16
+            + [hello.worker.rawValue, hello.host, hello.regime.kernels, hello.regime.elements].reduce(0) {
+                $0 + $1.utf8.count / 2
+            }
     }
 }

@@ -137,7 +137,7 @@ public struct WorkerReport: Equatable, Sendable {
         self.init(
             hello: WorkerHello(
                 worker: WorkerID(rawValue: wire.worker), host: wire.host, lanes: try count(wire.lanes, "lanes"),
-                memoryBytes: wire.memoryBytes, kernelSet: wire.kernelSet, build: ""),
+                memoryBytes: wire.memoryBytes, regime: NumericRegime(wire.regime), build: ""),
             leasedUnits: try count(wire.leasedUnits, "a number of units"),
             startedUnits: try count(wire.startedUnits, "a number of units"),
             finishedUnits: try count(wire.finishedUnits, "a number of units"),
@@ -151,7 +151,7 @@ public struct WorkerReport: Equatable, Sendable {
         wire.host = hello.host
         wire.lanes = UInt32(hello.lanes)
         wire.memoryBytes = hello.memoryBytes
-        wire.kernelSet = hello.kernelSet
+        wire.regime = hello.regime.wire
         wire.leasedUnits = UInt32(leasedUnits)
         wire.startedUnits = UInt32(startedUnits)
         wire.finishedUnits = UInt64(finishedUnits)

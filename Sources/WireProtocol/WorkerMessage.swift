@@ -70,8 +70,8 @@ public struct WorkerHello: Equatable, Sendable {
     public var lanes: Int
     /// Memory for units, in bytes.
     public var memoryBytes: UInt64
-    /// The kernel set of its linear algebra.
-    public var kernelSet: String
+    /// The numeric regime of its results.
+    public var regime: NumericRegime
     /// The version of the worker's program.
     public var build: String
     /// The number of the connection; a new number means that messages of the last one may be lost.
@@ -79,14 +79,14 @@ public struct WorkerHello: Equatable, Sendable {
 
     /// States a worker's identity and its offer.
     public init(
-        worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64, kernelSet: String, build: String,
+        worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64, regime: NumericRegime, build: String,
         connection: UInt32 = 0
     ) {
         self.worker = worker
         self.host = host
         self.lanes = lanes
         self.memoryBytes = memoryBytes
-        self.kernelSet = kernelSet
+        self.regime = regime
         self.build = build
         self.connection = connection
     }
@@ -269,7 +269,7 @@ extension WorkerHello {
         guard !wire.worker.isEmpty, wire.worker.utf8.count <= 200, wire.host.utf8.count <= 300 else {
             throw .malformed("a worker's name is empty or too long")
         }
-        let texts = [wire.worker, wire.host, wire.kernelSet, wire.build]
+        let texts = [wire.worker, wire.host, wire.regime.kernels, wire.regime.elements, wire.build]
         guard texts.allSatisfy({ $0.utf8.count <= 1000 && $0 == $0.printable }) else {
             throw .malformed("a worker's name, or what it says of itself, is too long or cannot be printed")
         }
@@ -280,7 +280,7 @@ extension WorkerHello {
         guard lanes > 0 else { throw .malformed("a worker has no lanes") }
         self.init(
             worker: WorkerID(rawValue: wire.worker), host: wire.host, lanes: lanes, memoryBytes: wire.memoryBytes,
-            kernelSet: wire.kernelSet, build: wire.build, connection: wire.connection)
+            regime: NumericRegime(wire.regime), build: wire.build, connection: wire.connection)
     }
 
     var wire: WireWorkerHello {
@@ -289,9 +289,22 @@ extension WorkerHello {
         wire.host = host
         wire.lanes = UInt32(lanes)
         wire.memoryBytes = memoryBytes
-        wire.kernelSet = kernelSet
+        wire.regime = regime.wire
         wire.build = build
         wire.connection = connection
+        return wire
+    }
+}
+
+extension NumericRegime {
+    init(_ wire: WireNumericRegime) {
+        self.init(kernels: wire.kernels, elements: wire.elements)
+    }
+
+    var wire: WireNumericRegime {
+        var wire = WireNumericRegime()
+        wire.kernels = kernels
+        wire.elements = elements
         return wire
     }
 }

@@ -2,7 +2,6 @@ import BlobStore
 import Identifiers
 import Synchronization
 import SystemPackage
-import UnitOperations
 
 /// The blobs that a worker keeps, within a limit of bytes: those that it made, and those that it fetched.
 ///

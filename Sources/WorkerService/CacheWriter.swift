@@ -1,6 +1,5 @@
 import BlobStore
 import Identifiers
-import UnitOperations
 
 /// A blob that is being written to the cache, with its reserved room.
 ///

@@ -1,6 +1,5 @@
 import Identifiers
 import LinearAlgebra
-import UnitOperations
 import WireProtocol
 
 /// The ranges in which factors of any size are streamed.

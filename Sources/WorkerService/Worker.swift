@@ -74,10 +74,15 @@ public struct Worker: Service {
         farewell.begin(reason)
     }
 
+    /// The arithmetic of this process: rows are multiplied in fp32 and summed in fp64 (DESIGN section 2.6).
+    private static var regime: NumericRegime {
+        NumericRegime(kernels: BLASEnvironment.kernelFamily, elements: "fp32")
+    }
+
     private var hello: WorkerHello {
         WorkerHello(
             worker: configuration.worker, host: configuration.host, lanes: configuration.lanes,
-            memoryBytes: configuration.memoryBytes, kernelSet: BLASEnvironment.kernels, build: configuration.build)
+            memoryBytes: configuration.memoryBytes, regime: Self.regime, build: configuration.build)
     }
 
     private func serve(_ parts: WorkerParts) async throws {

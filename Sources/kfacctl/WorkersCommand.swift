@@ -1,12 +1,13 @@
 import ArgumentParser
 import Console
 import Identifiers
+import UnitOperations
 import WireProtocol
 
 /// `kfacctl workers`.
 struct WorkersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "workers", abstract: "Lists the workers: lanes, memory, kernel set, load.")
+        commandName: "workers", abstract: "Lists the workers: lanes, memory, numeric regime, load.")
 
     @Option(name: .shortAndLong, help: "table or json.")
     var output: OutputFormat = .table
@@ -21,7 +22,8 @@ struct WorkersCommand: AsyncParsableCommand {
                 workers.map { worker in
                     [
                         "worker": worker.hello.worker.rawValue, "host": worker.hello.host, "lanes": worker.hello.lanes,
-                        "memory_bytes": worker.hello.memoryBytes, "kernels": worker.hello.kernelSet,
+                        "memory_bytes": worker.hello.memoryBytes, "kernels": worker.hello.regime.kernels,
+                        "elements": worker.hello.regime.elements,
                         "leased_units": worker.leasedUnits, "started_units": worker.startedUnits,
                         "finished_units": worker.finishedUnits, "held_blobs": worker.heldBlobs,
                         "held_bytes": worker.heldBytes, "draining": worker.isDraining,
@@ -60,12 +62,12 @@ struct DrainCommand: AsyncParsableCommand {
 enum WorkerTable {
     static func text(of workers: [WorkerReport]) -> String {
         var table = TextTable([
-            "WORKER", "STATE", "HOST", "LANES", "MEMORY", "KERNELS", "RUNNING", "QUEUED", "FINISHED", "HOLDS",
+            "WORKER", "STATE", "HOST", "LANES", "MEMORY", "REGIME", "RUNNING", "QUEUED", "FINISHED", "HOLDS",
         ])
         for worker in workers {
             table.add([
                 worker.hello.worker.rawValue, worker.isDraining ? "draining" : "ready", worker.hello.host,
-                "\(worker.hello.lanes)", Quantity.bytes(worker.hello.memoryBytes), worker.hello.kernelSet,
+                "\(worker.hello.lanes)", Quantity.bytes(worker.hello.memoryBytes), worker.hello.regime.description,
                 "\(worker.startedUnits)", "\(worker.leasedUnits - worker.startedUnits)", "\(worker.finishedUnits)",
                 "\(worker.heldBlobs) blobs, \(Quantity.bytes(worker.heldBytes))",
             ])

@@ -5,7 +5,6 @@ import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
-import UnitOperations
 import WireProtocol
 import ZeroMQ
 

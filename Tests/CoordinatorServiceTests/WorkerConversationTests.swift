@@ -45,7 +45,8 @@ import ZeroMQ
     private func hello(_ worker: WorkerID, connection: UInt32 = 1) -> WorkerMessage {
         .hello(
             WorkerHello(
-                worker: worker, host: "host", lanes: 1, memoryBytes: 1, kernelSet: "kernels", build: "test",
+                worker: worker, host: "host", lanes: 1, memoryBytes: 1,
+                regime: NumericRegime(kernels: "kernels", elements: "fp32"), build: "test",
                 connection: connection))
     }
 

@@ -24,7 +24,8 @@ extension SerialDisturbanceTests {
         ) async throws -> String {
             let channel = try await MessageChannel.connect(try Endpoint(cluster.endpoint), context: try Context())
             let hello = WorkerHello(
-                worker: "forger-1-a", host: "host", lanes: 1, memoryBytes: memory, kernelSet: "kernels", build: "test")
+                worker: "forger-1-a", host: "host", lanes: 1, memoryBytes: memory,
+                regime: NumericRegime(kernels: "kernels", elements: "fp32"), build: "test")
             try await channel.send(Message([Frame(try WireMessage.worker(.hello(hello)).encoded())]))
             for number in 0..<3 {
                 let word = WireMessage.worker(message(UnitIndex(number)))

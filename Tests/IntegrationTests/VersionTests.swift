@@ -1,4 +1,5 @@
 import Foundation
+import Identifiers
 import TestSupport
 import Testing
 
@@ -15,7 +16,7 @@ extension SerialIntegrationTests {
                 try peer.send(Self.otherVersion)
                 let answer = String(decoding: try peer.receive(), as: UTF8.self)
                 #expect(answer.contains("protocol version 9"), "\(answer)")
-                #expect(answer.contains("version 3"), "\(answer)")
+                #expect(answer.contains("version \(FormatVersion.wire.number)"), "\(answer)")
                 #expect(try await cluster.workerStatuses().isEmpty)
             }
         }
@@ -51,7 +52,8 @@ extension SerialIntegrationTests {
             try peer.send(Self.otherVersion)
             let code = try await program.exitCode(within: .seconds(20))
             #expect(code == (kind == "client" ? 2 : 1), "\(program.logTail)")
-            #expect(program.errors.contains("protocol version 9, this program speaks version 3"), "\(program.logTail)")
+            let sentence = "protocol version 9, this program speaks version \(FormatVersion.wire.number)"
+            #expect(program.errors.contains(sentence), "\(program.logTail)")
         }
     }
 }

@@ -1,6 +1,5 @@
 import JobPlan
 import Testing
-import UnitOperations
 
 /// mergekit's value grammar, on which its users rely.
 @Suite struct ParameterSettingTests {

@@ -3,6 +3,7 @@ import Keys
 import SystemPackage
 import TestSupport
 import Testing
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 
@@ -40,7 +41,8 @@ import ZeroMQ
         .worker(
             .hello(
                 WorkerHello(
-                    worker: worker, host: "host", lanes: 1, memoryBytes: 1, kernelSet: "kernels", build: "build")))
+                    worker: worker, host: "host", lanes: 1, memoryBytes: 1,
+                    regime: NumericRegime(kernels: "kernels", elements: "fp32"), build: "build")))
     }
 
     private let submission = Submission(specText: "", specPath: "/job.yaml", overwrites: false, output: nil)

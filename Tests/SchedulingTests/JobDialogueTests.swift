@@ -79,7 +79,8 @@ extension CheckedScheduler {
     private func finished(_ unit: Int, by executor: UnitExecutorName) -> JournalRecord {
         let unit = UnitReference(job: "job-1", unit: UnitIndex(unit))
         let result = executor == .coordinator ? UnitResult() : .named("\(unit)")
-        return .unitFinished(unit, executor, result, .short, try? job.key(of: unit.unit))
+        let key = try? job.key(of: unit.unit)
+        return .unitFinished(unit, executor, result, .short, key.map { ResultKey($0, in: .unnamed) })
     }
 
     @Test func `a job is recorded before anything is done for it`() throws {

@@ -123,8 +123,8 @@ import UnitOperations
                 == .effects(
                     records: [
                         .unitFinished(
-                            LeasedUnit.of(0).unit, .worker("stranger"), .named("job-1/0"), .short,
-                            try SmallJob().key(of: UnitIndex(0)))
+                            // Nobody knows in which regime it was computed: it is not known to other jobs.
+                            LeasedUnit.of(0).unit, .worker("stranger"), .named("job-1/0"), .short, nil)
                     ],
                     orders: [.revoke("w1", .of(0))],
                     notices: [.lateResultUsed(.of(0, attempt: 7), by: .worker("stranger"))],

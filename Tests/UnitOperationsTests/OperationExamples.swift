@@ -113,17 +113,19 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
     private static let penalty = OperationExample(
         PenaltyOperation(
             block: .linear(outputs: 3072, inputs: 768, hasBias: true), base: parameters,
-            checkpoints: [parameters, [parameters[1]]]),
+            checkpoints: [parameters, [parameters[1]]], unweighted: [1]),
         [
-            { $0.block = .linear(outputs: 3071, inputs: 768, hasBias: true) },
+            { $0.unweighted[0] = 0 }, { $0.block = .linear(outputs: 3071, inputs: 768, hasBias: true) },
             { $0.block = .linear(outputs: 3072, inputs: 767, hasBias: true) },
             { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: false) },
             { $0.block = .full(dimension: 768) }, { $0.checkpoints.removeLast() }, { $0.checkpoints.reverse() },
         ] + parameterChanges(\.base) + parameterChanges(\.checkpoints[0]) + sourceChanges(\.checkpoints[1][0]))
 
     private static let penaltyOfFullBlock = OperationExample(
-        PenaltyOperation(block: .full(dimension: 7), base: [parameters[0]], checkpoints: [[parameters[1]]]),
-        [{ $0.block = .full(dimension: 8) }, { $0.checkpoints = [[]] }] + sourceChanges(\.base[0])
+        PenaltyOperation(
+            block: .full(dimension: 7), base: [parameters[0]], checkpoints: [[parameters[1]]], unweighted: [0]),
+        [{ $0.unweighted[0] = 1 }, { $0.block = .full(dimension: 8) }, { $0.checkpoints = [[]] }]
+            + sourceChanges(\.base[0])
             + sourceChanges(\.checkpoints[0][0]))
 
     private static let mergeBlock: OperationExample = {

@@ -56,4 +56,11 @@ struct UnitKeyTests {
         ]
         #expect(Set(keys).count == keys.count)
     }
+
+    @Test func `a result's key names what was computed and in which regime`() {
+        let regimes = [("a", "fp32"), ("b", "fp32"), ("a", "bf16")].map { NumericRegime(kernels: $0, elements: $1) }
+        let keys = regimes.flatMap { [ResultKey(Self.sums([1, 2]), in: $0), ResultKey(Self.sums([2, 1]), in: $0)] }
+        #expect(Set(keys).count == keys.count)
+        #expect(regimes.sorted().map(\.description) == ["a, bf16", "a, fp32", "b, fp32"])
+    }
 }

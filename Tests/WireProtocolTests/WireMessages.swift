@@ -22,7 +22,7 @@ enum WireMessages {
         host: "node3",
         lanes: 4,
         memoryBytes: 1 << 35,
-        kernelSet: "Haswell",
+        regime: NumericRegime(kernels: "Haswell", elements: "fp32"),
         build: "0.1.0"
     )
 

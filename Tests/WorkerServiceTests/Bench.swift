@@ -33,7 +33,8 @@ struct Bench {
         let connection = try await WorkerConnection.connect(
             to: coordinator.endpoint,
             hello: WorkerHello(
-                worker: "bench", host: "test", lanes: 1, memoryBytes: 1 << 30, kernelSet: "test", build: "test"),
+                worker: "bench", host: "test", lanes: 1, memoryBytes: 1 << 30,
+                regime: NumericRegime(kernels: "test", elements: "fp32"), build: "test"),
             context: context)
         let bench = Bench(
             directory: directory, coordinator: coordinator, connection: connection,

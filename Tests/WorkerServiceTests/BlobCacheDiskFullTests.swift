@@ -3,7 +3,6 @@ import Identifiers
 import SystemPackage
 import TestSupport
 import Testing
-import UnitOperations
 
 @testable import WorkerService
 

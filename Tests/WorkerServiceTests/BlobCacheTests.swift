@@ -4,7 +4,6 @@ import Identifiers
 import SystemPackage
 import TestSupport
 import Testing
-import UnitOperations
 
 @testable import WorkerService
 

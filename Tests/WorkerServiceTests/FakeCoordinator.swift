@@ -2,7 +2,6 @@ import Identifiers
 import Messaging
 import Synchronization
 import Testing
-import UnitOperations
 import WireProtocol
 import ZeroMQ
 

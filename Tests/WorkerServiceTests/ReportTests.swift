@@ -13,7 +13,8 @@ import ZeroMQ
         let connection = try await WorkerConnection.connect(
             to: coordinator.endpoint,
             hello: WorkerHello(
-                worker: "w", host: "test", lanes: 1, memoryBytes: 1, kernelSet: "kernels", build: "test"),
+                worker: "w", host: "test", lanes: 1, memoryBytes: 1,
+                regime: NumericRegime(kernels: "kernels", elements: "fp32"), build: "test"),
             context: context)
         let unit = LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(0)), Attempt(1))
         let numbers = [Double](repeating: 1, count: WireLimits.requestBytesMax / 8)

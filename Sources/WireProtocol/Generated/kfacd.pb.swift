@@ -267,12 +267,36 @@ nonisolated struct WireWorkerHello: Sendable {
 
   var memoryBytes: UInt64 = 0
 
-  var kernelSet: String = String()
-
   var build: String = String()
 
   /// Counts the worker's connections: another number tells that what was under way on the last one may be lost.
   var connection: UInt32 = 0
+
+  var regime: WireNumericRegime {
+    get {_regime ?? WireNumericRegime()}
+    set {_regime = newValue}
+  }
+  /// Returns true if `regime` has been explicitly set.
+  var hasRegime: Bool {self._regime != nil}
+  /// Clears the value of `regime`. Subsequent reads from it will return its default value.
+  mutating func clearRegime() {self._regime = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _regime: WireNumericRegime? = nil
+}
+
+/// The arithmetic that computes results.
+nonisolated struct WireNumericRegime: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var kernels: String = String()
+
+  var elements: String = String()
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1426,8 +1450,6 @@ nonisolated struct WireWorkerStatus: Sendable {
 
   var memoryBytes: UInt64 = 0
 
-  var kernelSet: String = String()
-
   var leasedUnits: UInt32 = 0
 
   var startedUnits: UInt32 = 0
@@ -1440,9 +1462,20 @@ nonisolated struct WireWorkerStatus: Sendable {
 
   var isDraining: Bool = false
 
+  var regime: WireNumericRegime {
+    get {_regime ?? WireNumericRegime()}
+    set {_regime = newValue}
+  }
+  /// Returns true if `regime` has been explicitly set.
+  var hasRegime: Bool {self._regime != nil}
+  /// Clears the value of `regime`. Subsequent reads from it will return its default value.
+  mutating func clearRegime() {self._regime = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+
+  fileprivate var _regime: WireNumericRegime? = nil
 }
 
 nonisolated struct WireOutputList: Sendable {
@@ -1906,7 +1939,7 @@ nonisolated extension WireWorkerMessage: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".WorkerHello"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}host\0\u{1}lanes\0\u{3}memory_bytes\0\u{3}kernel_set\0\u{1}build\0\u{1}connection\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}host\0\u{1}lanes\0\u{3}memory_bytes\0\u{2}\u{2}build\0\u{1}connection\0\u{1}regime\0\u{c}\u{5}\u{1}")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1918,15 +1951,19 @@ nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 2: try { try decoder.decodeSingularStringField(value: &self.host) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.lanes) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.memoryBytes) }()
-      case 5: try { try decoder.decodeSingularStringField(value: &self.kernelSet) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.build) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.connection) }()
+      case 8: try { try decoder.decodeSingularMessageField(value: &self._regime) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.worker.isEmpty {
       try visitor.visitSingularStringField(value: self.worker, fieldNumber: 1)
     }
@@ -1939,15 +1976,15 @@ nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.memoryBytes != 0 {
       try visitor.visitSingularUInt64Field(value: self.memoryBytes, fieldNumber: 4)
     }
-    if !self.kernelSet.isEmpty {
-      try visitor.visitSingularStringField(value: self.kernelSet, fieldNumber: 5)
-    }
     if !self.build.isEmpty {
       try visitor.visitSingularStringField(value: self.build, fieldNumber: 6)
     }
     if self.connection != 0 {
       try visitor.visitSingularUInt32Field(value: self.connection, fieldNumber: 7)
     }
+    try { if let v = self._regime {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1956,9 +1993,44 @@ nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.host != rhs.host {return false}
     if lhs.lanes != rhs.lanes {return false}
     if lhs.memoryBytes != rhs.memoryBytes {return false}
-    if lhs.kernelSet != rhs.kernelSet {return false}
     if lhs.build != rhs.build {return false}
     if lhs.connection != rhs.connection {return false}
+    if lhs._regime != rhs._regime {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireNumericRegime: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".NumericRegime"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kernels\0\u{1}elements\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.kernels) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.elements) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.kernels.isEmpty {
+      try visitor.visitSingularStringField(value: self.kernels, fieldNumber: 1)
+    }
+    if !self.elements.isEmpty {
+      try visitor.visitSingularStringField(value: self.elements, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireNumericRegime, rhs: WireNumericRegime) -> Bool {
+    if lhs.kernels != rhs.kernels {return false}
+    if lhs.elements != rhs.elements {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4241,7 +4313,7 @@ nonisolated extension WireWorkerList: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireWorkerStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".WorkerStatus"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}host\0\u{1}lanes\0\u{3}memory_bytes\0\u{3}kernel_set\0\u{3}leased_units\0\u{3}started_units\0\u{3}finished_units\0\u{3}held_blobs\0\u{3}held_bytes\0\u{3}is_draining\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}host\0\u{1}lanes\0\u{3}memory_bytes\0\u{4}\u{2}leased_units\0\u{3}started_units\0\u{3}finished_units\0\u{3}held_blobs\0\u{3}held_bytes\0\u{3}is_draining\0\u{1}regime\0\u{c}\u{5}\u{1}")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4253,19 +4325,23 @@ nonisolated extension WireWorkerStatus: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 2: try { try decoder.decodeSingularStringField(value: &self.host) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.lanes) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.memoryBytes) }()
-      case 5: try { try decoder.decodeSingularStringField(value: &self.kernelSet) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.leasedUnits) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.startedUnits) }()
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.finishedUnits) }()
       case 9: try { try decoder.decodeSingularUInt64Field(value: &self.heldBlobs) }()
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self.heldBytes) }()
       case 11: try { try decoder.decodeSingularBoolField(value: &self.isDraining) }()
+      case 12: try { try decoder.decodeSingularMessageField(value: &self._regime) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.worker.isEmpty {
       try visitor.visitSingularStringField(value: self.worker, fieldNumber: 1)
     }
@@ -4277,9 +4353,6 @@ nonisolated extension WireWorkerStatus: SwiftProtobuf.Message, SwiftProtobuf._Me
     }
     if self.memoryBytes != 0 {
       try visitor.visitSingularUInt64Field(value: self.memoryBytes, fieldNumber: 4)
-    }
-    if !self.kernelSet.isEmpty {
-      try visitor.visitSingularStringField(value: self.kernelSet, fieldNumber: 5)
     }
     if self.leasedUnits != 0 {
       try visitor.visitSingularUInt32Field(value: self.leasedUnits, fieldNumber: 6)
@@ -4299,6 +4372,9 @@ nonisolated extension WireWorkerStatus: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.isDraining != false {
       try visitor.visitSingularBoolField(value: self.isDraining, fieldNumber: 11)
     }
+    try { if let v = self._regime {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4307,13 +4383,13 @@ nonisolated extension WireWorkerStatus: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.host != rhs.host {return false}
     if lhs.lanes != rhs.lanes {return false}
     if lhs.memoryBytes != rhs.memoryBytes {return false}
-    if lhs.kernelSet != rhs.kernelSet {return false}
     if lhs.leasedUnits != rhs.leasedUnits {return false}
     if lhs.startedUnits != rhs.startedUnits {return false}
     if lhs.finishedUnits != rhs.finishedUnits {return false}
     if lhs.heldBlobs != rhs.heldBlobs {return false}
     if lhs.heldBytes != rhs.heldBytes {return false}
     if lhs.isDraining != rhs.isDraining {return false}
+    if lhs._regime != rhs._regime {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,91 @@
+import Identifiers
+import JobPlan
+import Testing
+import UnitOperations
+
+@testable import Scheduling
+
+/// Clusters whose workers round differently.
+@Suite struct RegimeTests {
+    private static func capacity(_ kernels: String) -> WorkerCapacity {
+        WorkerCapacity(
+            lanes: 1, memoryBytes: 1 << 30, regime: NumericRegime(kernels: kernels, elements: "fp32"))
+    }
+
+    private static let haswell = capacity("Haswell")
+    private static let skylake = capacity("SkylakeX")
+    private let first = SmallJob(id: "job-1", captures: "same")
+    private let second = SmallJob(id: "job-2", captures: "same")
+
+    /// A scheduler that knows the factors of the first job, computed by `w1`.
+    private func schedulerWithFactors() throws -> CheckedScheduler {
+        var scheduler = CheckedScheduler()
+        _ = try scheduler.submit(first)
+        _ = scheduler.handle(.workerJoined("w1", Self.haswell))
+        for unit in 0..<2 { _ = scheduler.finish(.of(unit), by: .worker("w1")) }
+        return scheduler
+    }
+
+    /// Units of a job that were taken from earlier work.
+    private func taken(_ effects: SchedulerEffects, of job: JobID) -> [(unit: Int, kernels: String?)] {
+        effects.records.compactMap { record in
+            guard case .unitFinished(let unit, .earlierWork, _, _, let key) = record, unit.job == job else {
+                return nil
+            }
+            return (unit.unit.position, key?.regime.kernels)
+        }
+    }
+
+    @Test func `results are known to later jobs while somebody computes in their regime`() throws {
+        var scheduler = try schedulerWithFactors()
+        _ = scheduler.handle(.workerJoined("w2", Self.skylake))
+        #expect(scheduler.scheduler.knownUnits(of: try second.plan()) == [UnitIndex(0), UnitIndex(1)])
+        let found = taken(try scheduler.submit(second), of: "job-2")
+        #expect(found.map(\.unit).sorted() == [0, 1])
+        #expect(found.map(\.kernels) == ["Haswell", "Haswell"])
+        let unit = UnitReference(job: "job-2", unit: UnitIndex(1))
+        #expect(scheduler.scheduler.regime(of: unit) == Self.haswell.regime)
+    }
+
+    @Test func `results of a regime that nobody computes in are passed over until somebody does`() throws {
+        var scheduler = try schedulerWithFactors()
+        for unit in 0..<2 { _ = scheduler.store(.of(unit)) }
+        _ = scheduler.handle(.workerLeft("w1", reason: "it was told to"))
+        // Nobody knows yet who will compute the job.
+        #expect(scheduler.scheduler.knownUnits(of: try second.plan()).count == 2)
+        #expect(taken(try scheduler.submit(second), of: "job-2").isEmpty)
+        var effects = scheduler.handle(.workerJoined("w2", Self.skylake))
+        #expect(taken(effects, of: "job-2").isEmpty)
+        #expect(effects.orders.count { if case .lease("w2", _) = $0 { true } else { false } } >= 1)
+        #expect(scheduler.scheduler.knownUnits(of: try second.plan()).isEmpty)
+        _ = scheduler.finish(.of(0, job: "job-2"), by: .worker("w2"), result: .named("other"))
+        #expect(scheduler.scheduler.result(of: LeasedUnit.of(0, job: "job-2").unit) == .named("other"))
+        effects = scheduler.handle(.workerJoined("w3", Self.haswell))
+        #expect(taken(effects, of: "job-2").allSatisfy { $0.kernels == "Haswell" })
+    }
+
+    @Test func `two results of a unit may differ where regimes do, and the first counts`() throws {
+        var scheduler = try schedulerWithFactors()
+        _ = scheduler.handle(.workerJoined("w2", Self.skylake))
+        _ = scheduler.handle(.workerJoined("w3", Self.haswell))
+        #expect(scheduler.finish(.of(0), by: .worker("w2"), result: .named("other")).notices == [])
+        #expect(
+            scheduler.finish(.of(0), by: .worker("w3"), result: .named("other")).notices
+                == [.resultsDiffer(.of(0), by: .worker("w3"))])
+        #expect(scheduler.scheduler.result(of: LeasedUnit.of(0).unit) == .named("job-1/0"))
+        #expect(scheduler.scheduler.regime(of: LeasedUnit.of(0).unit) == Self.haswell.regime)
+    }
+
+    @Test func `a lost blob that another regime makes again is the one that files are made of`() throws {
+        var scheduler = try schedulerWithFactors()
+        _ = scheduler.store(.of(1))
+        _ = scheduler.handle(.workerJoined("w2", Self.skylake))
+        let lost = scheduler.handle(.collectionFailed(BlobReference.named("job-1/0").digest, from: "w1"))
+        #expect(lost.endedJobs == [])
+        let made = scheduler.finish(.of(0, attempt: 2), by: .worker("w2"), result: .named("other"))
+        #expect(made.notices.allSatisfy { if case .resultsDiffer = $0 { false } else { true } })
+        #expect(scheduler.scheduler.result(of: LeasedUnit.of(0).unit) == .named("other"))
+        #expect(scheduler.scheduler.regime(of: LeasedUnit.of(0).unit) == Self.skylake.regime)
+        #expect(scheduler.handle(.blobStored(.named("other"))).coordinatorWork.map(\.unit.unit) == [UnitIndex(2)])
+    }
+}
