@@ -145,6 +145,15 @@ extension Coordinator {
         transfers.tell(.peerGone, about: peer)
     }
 
+    /// Lets go of what is kept for a worker that is gone.
+    func forget(_ worker: WorkerID) {
+        // It may have come back since that was decided.
+        guard !scheduler.workerStatuses.contains(where: { $0.id == worker }), !isJoining(worker) else { return }
+        guard let peer = workers.removeValue(forKey: worker)?.identity else { return }
+        forgetRequests(of: peer)
+        transfers.tell(.peerGone, about: peer)
+    }
+
     private func worker(at peer: RoutingIdentity) -> WorkerID? {
         workers.first { $0.value.identity == peer }?.key
     }

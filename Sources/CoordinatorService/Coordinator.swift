@@ -164,21 +164,14 @@ actor Coordinator {
     }
 
     private func handlePending() async throws {
-        var all: [SchedulerEffects] = []
-        for event in pending.take() { all.append(scheduler.handle(event, at: now)) }
-        deadline = all.last?.deadline
-        let records = all.flatMap(\.records)
-        // The scheduler does not change during the commit, so `settled` takes up exactly what was committed.
+        var batch = EffectBatch()
+        for event in pending.take() { batch.append(scheduler.handle(event, at: now)) }
+        deadline = batch.deadline
+        // The scheduler does not change before all is done, so `settled` takes up exactly what was committed.
+        let records = batch.records
         if !records.isEmpty { try await commitWhenThereIsRoom(records) }
-        let ended = all.flatMap(\.endedJobs)
-        for job in ended { await end(job) }
-        settled.update(from: scheduler, hasEnded: !ended.isEmpty)
-        logProgress()
-        for case .jobAccepted(let header) in records {
-            acceptances.removeValue(forKey: header.id)?.resume(returning: true)
-        }
-        for effects in all { await perform(effects) }
-        if !ended.isEmpty { await trimJournal() }
+        for effect in batch.inOrder { await perform(effect) }
+        if batch.endsJobs { await trimJournal() }
     }
 
     /// Makes facts durable; while the disk is full, waits: nothing is acted on that is not recorded.
@@ -201,23 +194,36 @@ actor Coordinator {
 
     // MARK: - Effects out
 
-    private func perform(_ effects: SchedulerEffects) async {
-        effects.notices.forEach(metrics.note)
-        effects.notices.forEach(log)
-        for order in effects.orders { await send(order) }
-        for lease in effects.coordinatorWork { begin(lease) }
-        for blob in effects.unavailable { await tellUnavailable(blob) }
-        // Blobs at the coordinator belong to running jobs; workers keep theirs for later ones. A job that was accepted
-        // meanwhile may have collected something already; then the next end clears.
-        await removal.remove(effects.unneeded)
-        if effects.clearsStore, jobs.isEmpty { await removal.clearStore() }
+    private func perform(_ effect: SchedulerEffect) async {
+        switch effect {
+        case .tell(let notice):
+            metrics.note(notice)
+            log(notice)
+        case .forget(let worker): forget(worker)
+        case .send(let order): await send(order)
+        case .compute(let lease): begin(lease)
+        case .tellUnavailable(let blob): await tellUnavailable(blob)
+        case .letGo(let job): await letGo(of: job)
+        case .remove(let blobs): await removal.remove(blobs)
+        case .clearStore:
+            // Workers keep their blobs for later jobs. A job that was accepted meanwhile may have collected something
+            // already; then the next end clears.
+            if jobs.isEmpty { await removal.clearStore() }
+        case .settle(let hasEnded):
+            settled.update(from: scheduler, hasEnded: hasEnded)
+            logProgress()
+        case .accept(let job): acceptances.removeValue(forKey: job)?.resume(returning: true)
+        }
     }
 
     private func send(_ order: WorkerOrder) async {
         switch order {
         case .lease(let worker, let leased):
             clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
-            guard let peer = workers[worker]?.identity, let job = jobs[leased.unit.job] else { return }
+            // A job that has ended since: the order that takes the unit back follows.
+            guard scheduler.plan(of: leased.unit.job) != nil, let job = jobs[leased.unit.job],
+                let peer = workers[worker]?.identity
+            else { return }
             let resolution = LeaseResolution(job: job) { [scheduler] in
                 scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
             }
@@ -283,7 +289,7 @@ actor Coordinator {
     }
 
     /// Lets go of a job whose end is durable.
-    private func end(_ id: JobID) async {
+    private func letGo(of id: JobID) async {
         guard let job = jobs.removeValue(forKey: id) else { return }
         conduct.resumedJobs.remove(id)
         clock.end(id)

@@ -34,6 +34,7 @@ extension Scheduler {
         rescueIsDue = true
         reservations[worker] = nil
         let units = lost.leases.count
+        effects.forgotten.append(worker)
         effects.notices.append(
             isFarewell
                 ? .workerLeft(worker, reason: reason, units: units)

@@ -63,7 +63,7 @@ public struct Scheduler: Sendable {
     /// - Parameters:
     ///   - event: What has happened.
     ///   - instant: When, on the coordinator's monotonic clock.
-    /// - Returns: What to do, in the order that the type documents.
+    /// - Returns: What to do; ``SchedulerEffects/inOrder`` says in which order.
     public mutating func handle(_ event: SchedulerEvent, at instant: SchedulerInstant) -> SchedulerEffects {
         let now = attended(instant)
         var effects = SchedulerEffects()

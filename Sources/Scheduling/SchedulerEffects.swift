@@ -1,26 +1,28 @@
 public import Identifiers
 public import JobPlan
 
-/// What the coordinator must do next, in this order.
+/// What the coordinator must do next, by kind; ``inOrder`` says in which order.
 ///
 /// Source: etcd-io/raft's `Ready`: the order of side effects is part of the type's contract.
 public struct SchedulerEffects: Equatable, Sendable {
-    /// Facts to make durable BEFORE anything below is done.
+    /// Facts to make durable BEFORE anything else is done.
     public var records: [JournalRecord] = []
+    /// What an operator may want to know.
+    public var notices: [SchedulerNotice] = []
+    /// Workers that are gone.
+    public var forgotten: [WorkerID] = []
     /// Orders to workers.
     public var orders: [WorkerOrder] = []
-    /// Units for the coordinator itself; each is answered by `unitFinished` or `unitFailed`.
+    /// Units for the coordinator itself.
     public var coordinatorWork: [LeasedUnit] = []
-    /// Blobs that workers asked for and that nobody has: they are told so.
+    /// Blobs that workers asked for and that nobody has.
     public var unavailable: [BlobDigest] = []
-    /// Whether no running job needs the coordinator's store any more, so that it can be emptied.
-    public var clearsStore = false
+    /// Jobs that ended.
+    public var endedJobs: [JobID] = []
     /// Blobs of the coordinator's store that no running job needs any more.
     public var unneeded: [BlobDigest] = []
-    /// Jobs that ended with this event: their watchers are told, their scratch files removed.
-    public var endedJobs: [JobID] = []
-    /// What the log should tell.
-    public var notices: [SchedulerNotice] = []
+    /// Whether no running job needs the coordinator's store any more.
+    public var clearsStore = false
     /// The next instant at which `deadlineReached` must be handled; replaces any earlier one.
     public var deadline: SchedulerInstant?
 

@@ -8,6 +8,7 @@ extension SchedulerEffects {
     /// Effects by what they do; what is not named is not done.
     static func effects(
         records: [JournalRecord] = [],
+        forgotten: [WorkerID] = [],
         orders: [WorkerOrder] = [],
         coordinatorWork: [LeasedUnit] = [],
         clearsStore: Bool = false,
@@ -17,6 +18,7 @@ extension SchedulerEffects {
     ) -> SchedulerEffects {
         var effects = SchedulerEffects()
         effects.records = records
+        effects.forgotten = forgotten
         effects.orders = orders
         effects.coordinatorWork = coordinatorWork
         effects.clearsStore = clearsStore

@@ -229,13 +229,7 @@ struct Scenario {
             }
         }
         outstanding += effects.coordinatorWork.map { .compute(.coordinator, $0) }
-        for notice in effects.notices {
-            switch notice {
-            case .workerLost(let worker, _, _), .workerLeft(let worker, _, _):
-                outstanding.removeAll { $0.worker == worker }
-            default: break
-            }
-        }
+        outstanding.removeAll { $0.worker.map(effects.forgotten.contains) ?? false }
     }
 
     /// The coordinator dies and starts again; the first event of its new life shows what it does.
