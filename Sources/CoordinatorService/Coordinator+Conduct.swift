@@ -14,7 +14,7 @@ extension Coordinator {
     // MARK: - Units
 
     /// Whether a worker's word about a unit has an effect; one that cannot be right is refused.
-    func accepts(_ unit: LeasedUnitName, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
+    func accepts(_ unit: LeasedUnit, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
         switch verdict(on: unit, of: worker) {
         case .given: return true
         case .outdated: return false
@@ -32,21 +32,21 @@ extension Coordinator {
             await refuse(.name, of: worker, peer, "it speaks in the name of \(name.rawValue.excerpt.printable)")
             return
         }
-        var (steps, forged): ([UnitSteps], LeasedUnitName?) = ([], nil)
+        var (given, forged): ([UnitProgress], LeasedUnit?) = ([], nil)
         for entry in progress {
             switch verdict(on: entry.unit, of: worker) {
-            case .given: steps.append(UnitSteps(entry.unit.unit, entry.unit.attempt, steps: entry.steps))
+            case .given: given.append(entry)
             case .outdated: break
             case .forged: forged = entry.unit
             }
         }
-        if !steps.isEmpty { happen(.workerProgressed(worker, steps)) }
+        if !given.isEmpty { happen(.workerProgressed(worker, given)) }
         if let forged { await refuse(.unit, of: worker, peer, "\(forged.sentenceSubject) was never given to it") }
     }
 
     /// Takes in that a unit is finished, when the worker was given it and the result fits.
     func finish(
-        _ unit: LeasedUnitName, _ result: UnitResult, _ timing: UnitTiming, by worker: WorkerID, _ peer: RoutingIdentity
+        _ unit: LeasedUnit, _ result: UnitResult, _ timing: UnitTiming, by worker: WorkerID, _ peer: RoutingIdentity
     ) async {
         guard await accepts(unit, from: worker, peer) else { return }
         if let problem = misfit(of: result, unit.unit) {
@@ -67,7 +67,7 @@ extension Coordinator {
         happen(.unitFinished(unit.unit, unit.attempt, by: .worker(worker), result, timing))
     }
 
-    private func verdict(on unit: LeasedUnitName, of worker: WorkerID) -> GivenLeases.Verdict {
+    private func verdict(on unit: LeasedUnit, of worker: WorkerID) -> GivenLeases.Verdict {
         conduct.given.judge(
             unit, of: worker, isPossible: scheduler.hasGiven(unit.attempt, of: unit.unit),
             isResumed: conduct.resumedJobs.contains(unit.unit.job))
@@ -133,7 +133,7 @@ extension Coordinator {
     }
 }
 
-extension LeasedUnitName {
+extension LeasedUnit {
     /// The unit and its attempt in a sentence.
     fileprivate var sentenceSubject: String {
         "unit \(unit.unit.position) of \(unit.job.rawValue.excerpt.printable), attempt \(attempt),"

@@ -40,9 +40,8 @@ extension Coordinator {
         case .finished(let name, let result, let elapsed, let kernels):
             let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
             await finish(name, result, timing, by: worker, peer)
-        case .failed(let name, let fault, let message):
+        case .failed(let name, let failure):
             guard await accepts(name, from: worker, peer) else { return }
-            let failure = UnitFailure(kind: UnitFailure.Kind(fault), message: message)
             happen(.unitFailed(name.unit, name.attempt, by: .worker(worker), failure))
         case .goodbye(let reason): happen(.workerLeft(worker, reason: reason))
         case .draining: happen(.workerDraining(worker))
@@ -203,7 +202,7 @@ extension Coordinator {
             logger.warning(
                 "a blob is not what its name says; it is discarded",
                 metadata: [LogKeys.worker: "\(worker)", "blob": "\(blob)"])
-            await endpoint.send(.coordinator(.discard([blob])), to: peer)
+            await endpoint.send(.coordinator(.order(.discard([blob]))), to: peer)
             happen(.collectionFailed(blob, from: worker))
         case .paused(let blob, let reason): happen(.collectionPaused(blob, reason: reason))
         }
@@ -224,18 +223,5 @@ extension Coordinator {
             waitingRanges[blob]?.removeAll { $0.peer == peer && isForgotten($0.range) }
             if waitingRanges[blob]?.isEmpty == true { waitingRanges[blob] = nil }
         }
-    }
-}
-
-extension UnitFailure.Kind {
-    /// The kind of a failure that a worker reports.
-    fileprivate init(_ fault: UnitFault) {
-        self =
-            switch fault {
-            case .badInput: .badInput
-            case .world: .world
-            case .noSpace: .noSpace
-            case .inputMissing: .inputMissing
-            }
     }
 }

@@ -200,7 +200,7 @@ actor Coordinator {
             metrics.note(notice)
             log(notice)
         case .forget(let worker): forget(worker)
-        case .send(let order): await send(order)
+        case .send(let addressed): await send(addressed.order, to: addressed.worker)
         case .compute(let lease): begin(lease)
         case .tellUnavailable(let blob): await tellUnavailable(blob)
         case .letGo(let job): await letGo(of: job)
@@ -216,44 +216,47 @@ actor Coordinator {
         }
     }
 
-    private func send(_ order: WorkerOrder) async {
+    private func send(_ order: WorkerOrder<LeasedUnit>, to worker: WorkerID) async {
         switch order {
-        case .lease(let worker, let leased):
-            clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
-            // A job that has ended since: the order that takes the unit back follows.
-            guard scheduler.plan(of: leased.unit.job) != nil, let job = jobs[leased.unit.job],
-                let peer = workers[worker]?.identity
-            else { return }
-            let resolution = LeaseResolution(job: job) { [scheduler] in
-                scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
-            }
-            guard let lease = resolution.lease(leased) else {
-                let failure = UnitFailure(kind: .inputMissing, message: "a result that the unit depends on is missing")
-                happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
-                return
-            }
-            conduct.given.give(LeasedUnitName(leased.unit, leased.attempt), to: worker)
-            guard await endpoint.send(.coordinator(.lease(lease)), to: peer) else {
-                let failure = UnitFailure(
-                    kind: .badInput,
-                    message: "the unit reads too many pieces of files to be handed out in one message. Write its input "
-                        + "into fewer, larger files.")
-                happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
-                return
-            }
-        case .revoke(let worker, let leased):
-            guard let peer = workers[worker]?.identity else { return }
-            await endpoint.send(.coordinator(.revoke(LeasedUnitName(leased.unit, leased.attempt))), to: peer)
-        case .collect(let worker, let blob):
+        case .lease(let leased): await send(leased, to: worker)
+        case .revoke(let leased): await tell(worker, .revoke(leased))
+        case .collect(let blob):
             conduct.given.ask(for: blob, of: worker)
             await tell(worker, .collect(blob))
-        case .drain(let worker): await tell(worker, .drain)
-        case .dismiss(let worker): await tell(worker, .dismiss)
+        case .discard(let blobs): await tell(worker, .discard(blobs))
+        case .drain: await tell(worker, .drain)
+        case .dismiss: await tell(worker, .dismiss)
         }
     }
 
-    private func tell(_ worker: WorkerID, _ message: CoordinatorMessage) async {
-        if let peer = workers[worker]?.identity { await endpoint.send(.coordinator(message), to: peer) }
+    /// Sends a lease with all that the worker needs to know.
+    private func send(_ leased: LeasedUnit, to worker: WorkerID) async {
+        clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
+        // A job that has ended since: the order that takes the unit back follows.
+        guard scheduler.plan(of: leased.unit.job) != nil, let job = jobs[leased.unit.job],
+            let peer = workers[worker]?.identity
+        else { return }
+        let resolution = LeaseResolution(job: job) { [scheduler] in
+            scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
+        }
+        guard let lease = resolution.lease(leased) else {
+            let failure = UnitFailure(kind: .inputMissing, message: "a result that the unit depends on is missing")
+            happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
+            return
+        }
+        conduct.given.give(leased, to: worker)
+        guard await endpoint.send(.coordinator(.order(.lease(lease))), to: peer) else {
+            let failure = UnitFailure(
+                kind: .badInput,
+                message: "the unit reads too many pieces of files to be handed out in one message. Write its input "
+                    + "into fewer, larger files.")
+            happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
+            return
+        }
+    }
+
+    private func tell(_ worker: WorkerID, _ order: WorkerOrder<UnitLease>) async {
+        if let peer = workers[worker]?.identity { await endpoint.send(.coordinator(.order(order)), to: peer) }
     }
 
     private func begin(_ lease: LeasedUnit) {

@@ -1,6 +1,6 @@
+import Identifiers
 import JobPlan
 import Scheduling
-import WireProtocol
 import ZeroMQ
 
 /// Results that came by a connection whose worker has not greeted yet.
@@ -12,7 +12,7 @@ struct EarlyResults {
     /// What became of a unit.
     struct EarlyResult {
         let peer: RoutingIdentity
-        let unit: LeasedUnitName
+        let unit: LeasedUnit
         let result: UnitResult
         let timing: UnitTiming
     }

@@ -1,7 +1,6 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
-import WireProtocol
 
 /// What workers were given: it tells a late word from a forged one.
 ///
@@ -21,10 +20,10 @@ struct GivenLeases {
     }
 
     private struct Record {
-        var units: OrderedSet<LeasedUnitName> = []
+        var units: OrderedSet<LeasedUnit> = []
         var blobs: OrderedSet<BlobDigest> = []
         /// Of an earlier life, as far as the worker spoke of it.
-        var earlier: Set<LeasedUnitName> = []
+        var earlier: Set<LeasedUnit> = []
         var earlierBlobs: Set<BlobDigest> = []
         /// Whether something was forgotten, or given before this life began.
         var isIncomplete = false
@@ -53,7 +52,7 @@ struct GivenLeases {
     }
 
     /// A worker is given a unit.
-    mutating func give(_ unit: LeasedUnitName, to worker: WorkerID) {
+    mutating func give(_ unit: LeasedUnit, to worker: WorkerID) {
         change(worker) { record in
             record.units.remove(unit)
             record.units.append(unit)
@@ -84,7 +83,7 @@ struct GivenLeases {
     ///   - isResumed: Whether the job was taken up from the journal.
     /// - Returns: Whether the word has an effect, has none, or cannot be right.
     mutating func judge(
-        _ unit: LeasedUnitName, of worker: WorkerID, isPossible: Bool?, isResumed: Bool
+        _ unit: LeasedUnit, of worker: WorkerID, isPossible: Bool?, isResumed: Bool
     ) -> Verdict {
         guard var record = records[worker] else { return .forged }
         if record.units.contains(unit) { return .given }

@@ -26,7 +26,7 @@ struct LeaseResolution {
                 path: file.path, byteCount: file.byteCount, headerDigest: file.headerDigest)
         }
         return UnitLease(
-            unit: leased.unit, attempt: leased.attempt, title: unit.title, operation: resolved, files: files)
+            leased: leased, title: unit.title, operation: resolved, files: files)
     }
 
     private func blob(_ output: UnitOutput) throws(CoordinatorWorkError) -> LeasedBlob {

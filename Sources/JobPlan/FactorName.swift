@@ -1,5 +1,4 @@
 public import Identifiers
-public import KroneckerFactors
 
 /// A curvature matrix of the network: of which layer or parameter, and which side.
 public struct FactorName: Hashable, Sendable, Codable, Comparable, CustomStringConvertible {
@@ -60,17 +59,6 @@ public struct CurvatureBlock: Hashable, Sendable, Codable {
         switch kind {
         case .linear(_, _, let hasBias): hasBias ? ["\(name).weight", "\(name).bias"] : ["\(name).weight"]
         case .full: [name]
-        }
-    }
-}
-
-extension FactorSide {
-    /// The same, in the words of the mathematics.
-    public var role: FactorRole {
-        switch self {
-        case .input: .input
-        case .gradient: .gradient
-        case .full: .fullBlock
         }
     }
 }

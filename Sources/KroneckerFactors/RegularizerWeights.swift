@@ -1,3 +1,5 @@
+public import Identifiers
+
 /// The scale of the accumulated regularizer (equation 8).
 public enum RegularizerScale: String, CaseIterable, Sendable {
     /// As published: B is a sum, so the regularizer is T' times as strong as the per-task form (eq. 7).
@@ -11,7 +13,7 @@ public enum RegularizerScale: String, CaseIterable, Sendable {
 /// Source: the accumulated regularizer (eq. 8): B = Σ B_t, A = Σ λ_t A_t, F = Σ λ_t F_t with λ_t = w_t / Σ w_s, sums
 /// over all tasks but the target, or over all.
 ///
-/// Totals over all tasks are kept as Σ c_t X_t with c_t = ``coefficient(ofTask:role:)``; a target's factor is the
+/// Totals over all tasks are kept as Σ c_t X_t with c_t = ``coefficient(ofTask:side:)``; a target's factor is the
 /// remainder without its own term, times ``scale(of:excluding:)``.
 public struct RegularizerWeights: Equatable, Sendable {
     /// w_t, the sample counts unless given.
@@ -31,8 +33,8 @@ public struct RegularizerWeights: Equatable, Sendable {
     }
 
     /// c_t: 1 for B, w_t for A and F.
-    public func coefficient(ofTask task: Int, role: FactorRole) -> Double {
-        role == .gradient ? 1 : weights[task]
+    public func coefficient(ofTask task: Int, side: FactorSide) -> Double {
+        side == .gradient ? 1 : weights[task]
     }
 
     /// λ_t of every task, 0 for the excluded target.
@@ -48,13 +50,13 @@ public struct RegularizerWeights: Equatable, Sendable {
     /// What the remainder Σ c_t X_t is multiplied by: 1/Σ w_s for A and F; for B 1, or 1/T' with the mean scale.
     ///
     /// - Parameters:
-    ///   - role: Which factor.
+    ///   - side: Which factor.
     ///   - target: The task left out; nil for none.
     /// - Returns: The scale of the target's factor.
     /// - Throws: ``KroneckerFactorsError/noTasks`` when the target is the only task.
-    public func scale(of role: FactorRole, excluding target: Int?) throws(KroneckerFactorsError) -> Double {
+    public func scale(of side: FactorSide, excluding target: Int?) throws(KroneckerFactorsError) -> Double {
         let sum = try weightSum(excluding: target)
-        guard role == .gradient else { return 1 / sum }
+        guard side == .gradient else { return 1 / sum }
         let taskCount = weights.count - (target == nil ? 0 : 1)
         return scale == .paper ? 1 : 1 / Double(taskCount)
     }

@@ -230,7 +230,7 @@ extension Scheduler {
         if let key = key(of: unit) { keysUnderWay[key] = unit }
         let lease = newLease(of: cost, attempt, at: now)
         roster.workers[worker]?.leases[unit] = lease
-        effects.orders.append(.lease(worker, LeasedUnit(unit, attempt)))
+        effects.order(.lease(LeasedUnit(unit, attempt)), to: worker)
     }
 
     /// Marks a unit as leased under its next attempt.
@@ -253,7 +253,7 @@ extension Scheduler {
                 let (victim, unit, lease) = largestQueuedUnit(for: idle, state)
             {
                 roster.workers[victim]?.leases[unit] = nil
-                effects.orders.append(.revoke(victim, LeasedUnit(unit, lease.attempt)))
+                effects.order(.revoke(LeasedUnit(unit, lease.attempt)), to: victim)
                 give(unit, to: idle, now, &effects)
                 effects.notices.append(.unitMoved(unit, from: victim, to: idle))
             }

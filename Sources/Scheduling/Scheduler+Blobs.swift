@@ -77,7 +77,7 @@ extension Scheduler {
         else { return }
         underWay[worker, default: 0] += 1
         ledger.begin(blob, from: worker, at: now)
-        effects.orders.append(.collect(worker, blob))
+        effects.order(.collect(blob), to: worker)
     }
 
     /// Whether a unit's inputs can be had now.

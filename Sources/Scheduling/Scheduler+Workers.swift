@@ -72,12 +72,12 @@ extension Scheduler {
         rescueIsDue = true
         effects.notices.append(.workerDraining(worker))
         if !isConfirmed {
-            effects.orders.append(.drain(worker))
+            effects.order(.drain, to: worker)
             roster.workers[worker]?.lastFarewellOrder = now
         }
         workerQueues.removeHome(worker)
         for (unit, lease) in state.leases where !lease.hasStarted {
-            effects.orders.append(.revoke(worker, LeasedUnit(unit, lease.attempt)))
+            effects.order(.revoke(LeasedUnit(unit, lease.attempt)), to: worker)
             giveBack(unit, .worker(worker), lease.attempt)
         }
     }
@@ -114,7 +114,7 @@ extension Scheduler {
     /// Lets workers go that have finished what they computed, once nothing is wanted of them.
     mutating func dismissDrainedWorkers(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for worker in roster.workers.keys where isReadyToLeave(worker) && !isRecentlyTold(worker, now) {
-            effects.orders.append(.dismiss(worker))
+            effects.order(.dismiss, to: worker)
             roster.workers[worker]?.lastFarewellOrder = now
         }
     }
@@ -136,7 +136,7 @@ extension Scheduler {
         guard let state = roster.workers[worker], state.isDraining, !state.hasConfirmedDrain,
             !isRecentlyTold(worker, now)
         else { return }
-        effects.orders.append(.drain(worker))
+        effects.order(.drain, to: worker)
         roster.workers[worker]?.lastFarewellOrder = now
     }
 }

@@ -72,7 +72,7 @@ public struct Scheduler: Sendable {
         case .jobCancelled(let job): end(job, .cancelled, &effects)
         case .workerJoined(let worker, let capacity): join(worker, capacity, now, &effects)
         case .workerHeard(let worker): hear(worker, now, &effects)
-        case .workerProgressed(let worker, let steps): progress(worker, steps, now, &effects)
+        case .workerProgressed(let worker, let units): progress(worker, units, now, &effects)
         case .workerDraining(let worker): drain(worker, isConfirmed: true, now, &effects)
         case .drainRequested(let worker): drain(worker, isConfirmed: false, now, &effects)
         case .workerLeft(let worker, let reason): lose(worker, reason: reason, isFarewell: true, now, &effects)
@@ -189,7 +189,7 @@ public struct Scheduler: Sendable {
         effects.endedJobs.append(job)
         for (worker, state) in roster.workers {
             for (unit, lease) in state.leases where unit.job == job {
-                effects.orders.append(.revoke(worker, LeasedUnit(unit, lease.attempt)))
+                effects.order(.revoke(LeasedUnit(unit, lease.attempt)), to: worker)
                 roster.workers[worker]?.leases[unit] = nil
             }
         }

@@ -9,7 +9,7 @@ public enum SchedulerEffect: Hashable, Sendable {
     /// It may have greeted again since; then the new conversation stays.
     case forget(WorkerID)
     /// Give a worker an order.
-    case send(WorkerOrder)
+    case send(AddressedOrder)
     /// Compute a unit of the coordinator's own; the answer is `unitFinished` or `unitFailed`.
     case compute(LeasedUnit)
     /// Tell the workers that wait for a blob that nobody has it.

@@ -12,7 +12,7 @@ public struct SchedulerEffects: Equatable, Sendable {
     /// Workers that are gone.
     public var forgotten: [WorkerID] = []
     /// Orders to workers.
-    public var orders: [WorkerOrder] = []
+    public var orders: [AddressedOrder] = []
     /// Units for the coordinator itself.
     public var coordinatorWork: [LeasedUnit] = []
     /// Blobs that workers asked for and that nobody has.
@@ -28,34 +28,25 @@ public struct SchedulerEffects: Equatable, Sendable {
 
     /// Nothing to do.
     public init() {}
-}
 
-/// A unit given to somebody.
-public struct LeasedUnit: Hashable, Sendable {
-    /// The unit.
-    public var unit: UnitReference
-    /// Which attempt this is.
-    public var attempt: Attempt
-
-    /// Names a lease.
-    public init(_ unit: UnitReference, _ attempt: Attempt) {
-        self.unit = unit
-        self.attempt = attempt
+    /// Adds an order, behind those that were given before.
+    mutating func order(_ order: WorkerOrder<LeasedUnit>, to worker: WorkerID) {
+        orders.append(AddressedOrder(order, to: worker))
     }
 }
 
-/// An order to one worker.
-public enum WorkerOrder: Hashable, Sendable {
-    /// Compute this unit.
-    case lease(WorkerID, LeasedUnit)
-    /// Forget this unit, unless its computation has begun.
-    case revoke(WorkerID, LeasedUnit)
-    /// Send this blob to the coordinator.
-    case collect(WorkerID, BlobDigest)
-    /// Take no new units, finish those under way, and leave.
-    case drain(WorkerID)
-    /// Leave: nothing is wanted any more.
-    case dismiss(WorkerID)
+/// An order, and the worker that it is for.
+public struct AddressedOrder: Hashable, Sendable {
+    /// The worker.
+    public var worker: WorkerID
+    /// What it is to do.
+    public var order: WorkerOrder<LeasedUnit>
+
+    /// Addresses an order.
+    public init(_ order: WorkerOrder<LeasedUnit>, to worker: WorkerID) {
+        self.order = order
+        self.worker = worker
+    }
 }
 
 /// Something that an operator may want to know.

@@ -14,7 +14,7 @@ public enum SchedulerEvent: Sendable {
     /// A worker gave a sign of life.
     case workerHeard(WorkerID)
     /// A worker said how far the units that it computes have come.
-    case workerProgressed(WorkerID, [UnitSteps])
+    case workerProgressed(WorkerID, [UnitProgress])
     /// A worker takes no new units and leaves when it has finished those that it computes.
     case workerDraining(WorkerID)
     /// A user wants a worker to do so.
@@ -90,23 +90,6 @@ public struct WorkerCapacity: Equatable, Sendable {
     }
 }
 
-/// How far a unit has come, as it counts itself.
-public struct UnitSteps: Hashable, Sendable {
-    /// The unit.
-    public var unit: UnitReference
-    /// Which attempt.
-    public var attempt: Attempt
-    /// Steps done; a lease lives as long as they rise.
-    public var steps: UInt64
-
-    /// States how far a unit has come.
-    public init(_ unit: UnitReference, _ attempt: Attempt, steps: UInt64) {
-        self.unit = unit
-        self.attempt = attempt
-        self.steps = steps
-    }
-}
-
 /// How long a unit took: for the report and for estimates, never for decisions about bytes.
 public struct UnitTiming: Hashable, Sendable, Codable {
     /// From the unit's start to its result, in seconds.
@@ -118,34 +101,6 @@ public struct UnitTiming: Hashable, Sendable, Codable {
     public init(elapsedSeconds: Double, kernelSeconds: Double) {
         self.elapsedSeconds = elapsedSeconds
         self.kernelSeconds = kernelSeconds
-    }
-}
-
-/// Why a unit could not be computed.
-public struct UnitFailure: Hashable, Sendable, Codable {
-    /// What may be done about it.
-    public enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
-        /// The input is wrong: the same everywhere, so the job ends.
-        case badInput
-        /// The world failed: another attempt may succeed.
-        case world
-        /// The worker vanished while it computed the unit.
-        case workerLost
-        /// A disk is full: the unit waits for room.
-        case noSpace
-        /// A blob that it reads is not to be had: that one is made again.
-        case inputMissing
-    }
-
-    /// What may be done about it.
-    public var kind: Kind
-    /// Where and what, in whole sentences.
-    public var message: String
-
-    /// States why a unit could not be computed.
-    public init(kind: Kind, message: String) {
-        self.kind = kind
-        self.message = message.cutMessage
     }
 }
 

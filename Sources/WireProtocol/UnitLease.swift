@@ -3,10 +3,8 @@ public import JobPlan
 
 /// A unit on its way to a worker: all that the worker needs to know.
 public struct UnitLease: Equatable, Sendable {
-    /// The unit.
-    public var unit: UnitReference
-    /// Which attempt this is.
-    public var attempt: Attempt
+    /// The unit and its attempt.
+    public var leased: LeasedUnit
     /// What the unit is, for log lines and messages.
     public var title: String
     /// What is to be done, with every blob named by its digest.
@@ -16,11 +14,9 @@ public struct UnitLease: Equatable, Sendable {
 
     /// Collects what a worker needs to know.
     public init(
-        unit: UnitReference, attempt: Attempt, title: String, operation: WorkerOperation<LeasedBlob>,
-        files: [Int: LeasedFile]
+        leased: LeasedUnit, title: String, operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile]
     ) {
-        self.unit = unit
-        self.attempt = attempt
+        self.leased = leased
         self.title = title
         self.operation = operation
         self.files = files
@@ -80,13 +76,12 @@ extension UnitLease {
         case .accumulateOptimal(let wire): operation = .accumulateOptimal(try OptimalAccumulateOperation(wire))
         case nil: throw .malformed("a lease has no operation")
         }
-        let name = try LeasedUnitName(wire.unit)
-        self.init(unit: name.unit, attempt: name.attempt, title: wire.title, operation: operation, files: files)
+        self.init(leased: try LeasedUnit(wire.unit), title: wire.title, operation: operation, files: files)
     }
 
     var wire: WireUnitLease {
         var wire = WireUnitLease()
-        wire.unit = LeasedUnitName(unit, attempt).wire
+        wire.unit = leased.wire
         wire.title = title
         wire.files = files.sorted { $0.key < $1.key }.map { index, file in
             var wire = WireInputFile()

@@ -8,11 +8,11 @@ public enum WorkerMessage: Equatable, Sendable {
     /// A sign of life, with how far the units that are being computed have come.
     case heartbeat(WorkerID, [UnitProgress])
     /// It began to compute a unit.
-    case started(LeasedUnitName)
+    case started(LeasedUnit)
     /// A unit's blobs lie in the worker's own store; these are its results.
-    case finished(LeasedUnitName, UnitResult, elapsedSeconds: Double, kernelSeconds: Double)
+    case finished(LeasedUnit, UnitResult, elapsedSeconds: Double, kernelSeconds: Double)
     /// A unit could not be computed.
-    case failed(LeasedUnitName, UnitFault, message: String)
+    case failed(LeasedUnit, UnitFailure)
     /// It wants bytes that the coordinator can read.
     case rangeRequest(RangeRequest)
     /// More chunks of a range may come.
@@ -31,32 +31,6 @@ public enum WorkerMessage: Equatable, Sendable {
     case draining(reason: String)
     /// It leaves.
     case goodbye(reason: String)
-}
-
-/// What kept a worker from computing a unit.
-public enum UnitFault: String, Equatable, Sendable, CaseIterable {
-    /// The input is wrong, on every worker.
-    case badInput = "bad_input"
-    /// The world failed; another attempt may succeed.
-    case world
-    /// The worker's disk is full.
-    case noSpace = "no_space"
-    /// A blob that the unit reads cannot be had: it has to be made again.
-    case inputMissing = "input_missing"
-}
-
-/// How far a unit has come.
-public struct UnitProgress: Equatable, Sendable {
-    /// The unit's attempt.
-    public var unit: LeasedUnitName
-    /// Steps done: chunks read, kernels finished.
-    public var steps: UInt64
-
-    /// States how far a unit has come.
-    public init(unit: LeasedUnitName, steps: UInt64) {
-        self.unit = unit
-        self.steps = steps
-    }
 }
 
 /// Who a worker is and what it offers.
@@ -91,19 +65,7 @@ public struct WorkerHello: Equatable, Sendable {
     }
 }
 
-/// A unit and its attempt.
-public struct LeasedUnitName: Hashable, Sendable {
-    /// The unit.
-    public var unit: UnitReference
-    /// Which attempt.
-    public var attempt: Attempt
-
-    /// Names a unit's attempt.
-    public init(_ unit: UnitReference, _ attempt: Attempt) {
-        self.unit = unit
-        self.attempt = attempt
-    }
-
+extension LeasedUnit {
     init(_ wire: WireUnitName) throws(WireError) {
         guard !wire.job.isEmpty, wire.job.utf8.count <= 200 else {
             throw .malformed("a job's name is \"\(wire.job.excerpt)\"")
@@ -119,6 +81,15 @@ public struct LeasedUnitName: Hashable, Sendable {
         wire.unit = UInt64(unit.unit.position)
         wire.attempt = UInt32(attempt.number)
         return wire
+    }
+}
+
+extension UnitFailure {
+    init(_ wire: WireUnitFailed) throws(WireError) {
+        guard let kind = Kind.reported.first(where: { $0.word == wire.kind }) else {
+            throw .malformed("a fault is \"\(wire.kind.excerpt)\"")
+        }
+        self.init(kind: kind, message: sentence(wire.message))
     }
 }
 
@@ -191,17 +162,15 @@ extension WorkerMessage {
             self = .heartbeat(
                 WorkerID(rawValue: heartbeat.worker),
                 try list(heartbeat.progress, "the list of units") { progress throws(WireError) in
-                    UnitProgress(unit: try LeasedUnitName(progress.unit), steps: progress.steps)
+                    UnitProgress(unit: try LeasedUnit(progress.unit), steps: progress.steps)
                 })
-        case .started(let unit): self = .started(try LeasedUnitName(unit))
+        case .started(let unit): self = .started(try LeasedUnit(unit))
         case .finished(let finished):
             self = .finished(
-                try LeasedUnitName(finished.unit), try UnitResult(finished.result),
+                try LeasedUnit(finished.unit), try UnitResult(finished.result),
                 elapsedSeconds: try seconds(finished.elapsedSeconds),
                 kernelSeconds: try seconds(finished.kernelSeconds))
-        case .failed(let failed):
-            self = .failed(
-                try LeasedUnitName(failed.unit), try word(failed.kind, "a fault"), message: sentence(failed.message))
+        case .failed(let failed): self = .failed(try LeasedUnit(failed.unit), try UnitFailure(failed))
         case .rangeRequest(let request): self = .rangeRequest(try RangeRequest(request))
         case .rangeCredit(let credit): self = .rangeCredit(transfer: credit.transfer, chunks: credit.chunks)
         case .uploadOffer(let offer):
@@ -237,10 +206,10 @@ extension WorkerMessage {
             wire.finished.result = result.wire
             wire.finished.elapsedSeconds = elapsed
             wire.finished.kernelSeconds = kernel
-        case .failed(let unit, let fault, let message):
+        case .failed(let unit, let failure):
             wire.failed.unit = unit.wire
-            wire.failed.kind = fault.rawValue
-            wire.failed.message = message
+            wire.failed.kind = failure.kind.word
+            wire.failed.message = failure.message
         case .rangeRequest(let request): wire.rangeRequest = request.wire
         case .rangeCredit(let transfer, let chunks):
             wire.rangeCredit.transfer = transfer

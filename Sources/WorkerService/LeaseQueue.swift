@@ -1,3 +1,4 @@
+import Identifiers
 import WireProtocol
 
 /// The units that a worker was given, in the order in which they came, and those of them that its lanes compute.
@@ -5,7 +6,7 @@ import WireProtocol
 /// Bound: the coordinator gives a worker only a few units beyond its lanes.
 actor LeaseQueue {
     private var leases: [UnitLease] = []
-    private var begun: [LeasedUnitName: BegunUnit] = [:]
+    private var begun: [LeasedUnit: BegunUnit] = [:]
     private var waiters: [CheckedContinuation<BegunUnit?, Never>] = []
     private var isClosed = false
 
@@ -14,8 +15,8 @@ actor LeaseQueue {
 
     /// Puts a unit behind the others, or hands it to a lane that waits; one that is here already is not taken twice.
     func add(_ lease: UnitLease) {
-        let name = LeasedUnitName(lease.unit, lease.attempt)
-        guard !isClosed, begun[name] == nil, !leases.contains(where: { $0.isAttempt(name) }) else { return }
+        let leased = lease.leased
+        guard !isClosed, begun[leased] == nil, !leases.contains(where: { $0.leased == leased }) else { return }
         if waiters.isEmpty {
             leases.append(lease)
         } else {
@@ -23,9 +24,9 @@ actor LeaseQueue {
         }
     }
 
-    /// Forgets a unit, and ends its computation where it has begun.
-    func revoke(_ unit: LeasedUnitName) {
-        leases.removeAll { $0.isAttempt(unit) }
+    /// Forgets a unit, and ends its computation where it has begun: see `WorkerOrder.revoke`.
+    func revoke(_ unit: LeasedUnit) {
+        leases.removeAll { $0.leased == unit }
         begun[unit]?.revoke()
     }
 
@@ -43,7 +44,7 @@ actor LeaseQueue {
 
     /// Ends a unit that ``next()`` gave.
     func end(_ unit: BegunUnit) {
-        begun[unit.name] = nil
+        begun[unit.leased] = nil
     }
 
     /// Ends the waiting of all lanes; what was queued is forgotten.
@@ -56,14 +57,7 @@ actor LeaseQueue {
 
     private func begin(_ lease: UnitLease) -> BegunUnit {
         let unit = BegunUnit(lease: lease)
-        begun[unit.name] = unit
+        begun[unit.leased] = unit
         return unit
-    }
-}
-
-extension UnitLease {
-    /// Whether the lease gives this attempt of this unit.
-    fileprivate func isAttempt(_ name: LeasedUnitName) -> Bool {
-        unit == name.unit && attempt == name.attempt
     }
 }

@@ -1,12 +1,12 @@
+import Identifiers
 import JobPlan
-import WireProtocol
 
 /// What became of a unit: the boundary beyond which no error of a computation passes.
 enum UnitOutcome: Sendable {
     /// Its blobs lie in the cache.
     case computed(UnitResult)
     /// It could not be computed.
-    case failed(UnitFault, message: String)
+    case failed(UnitFailure)
     /// It is no longer wanted; nobody is told.
     case cancelled
 }

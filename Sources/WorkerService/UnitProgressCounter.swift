@@ -1,15 +1,15 @@
+public import Identifiers
 import Synchronization
-public import WireProtocol
 
 /// How far one unit has come: its lane counts, the connection and the watchdog read.
 public final class UnitProgressCounter: Sendable {
     /// The unit's attempt.
-    public let unit: LeasedUnitName
+    public let unit: LeasedUnit
     private let count = Atomic<UInt64>(0)
     private let waits = Atomic<Bool>(false)
 
     /// Begins to count.
-    public init(unit: LeasedUnitName) {
+    public init(unit: LeasedUnit) {
         self.unit = unit
     }
 

@@ -1,7 +1,7 @@
 import CoreMetrics
+import Identifiers
 import JobPlan
 public import PrometheusMetrics
-import WireProtocol
 
 /// What a worker counts.
 public struct WorkerMetrics: Sendable {
@@ -41,7 +41,7 @@ public struct WorkerMetrics: Sendable {
     init(factory: any MetricsFactory) {
         self.factory = factory
         // From zero on: of a series that begins with 1 nobody sees that it rose.
-        for fault in UnitFault.allCases { failures(fault).increment(by: 0) }
+        for kind in UnitFailure.Kind.reported { failures(kind).increment(by: 0) }
         for kernel in NumericKernel.allCases { note(kernel, .zero) }
     }
 
@@ -50,7 +50,7 @@ public struct WorkerMetrics: Sendable {
         switch outcome {
         case .computed(let result):
             noteFinished(stage, elapsed: elapsed, kernels: kernels, measurements: result.measurements)
-        case .failed(let fault, _): failures(fault).increment()
+        case .failed(let failure): failures(failure.kind).increment()
         case .cancelled: break
         }
     }
@@ -73,8 +73,8 @@ public struct WorkerMetrics: Sendable {
         FloatingPointCounter(label: "kfacd_cholesky_retries_total", factory: factory).increment(by: retries)
     }
 
-    private func failures(_ fault: UnitFault) -> Counter {
-        Counter(label: "kfacd_unit_failures_total", dimensions: [("kind", fault.rawValue)], factory: factory)
+    private func failures(_ kind: UnitFailure.Kind) -> Counter {
+        Counter(label: "kfacd_unit_failures_total", dimensions: [("kind", kind.word)], factory: factory)
     }
 
     private func note(_ kernel: NumericKernel, _ time: Duration) {

@@ -129,16 +129,16 @@ import ZeroMQ
 
     // MARK: - Words that cannot be right
 
-    private func unit(_ number: Int) -> LeasedUnitName {
-        LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(number)), Attempt(1))
+    private func unit(_ number: Int) -> LeasedUnit {
+        LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(number)), Attempt(1))
     }
 
     /// Words about what a worker was not given, by what they are counted as.
-    private static let forgeries: [(about: String, message: @Sendable (LeasedUnitName, BlobDigest) -> WorkerMessage)] =
+    private static let forgeries: [(about: String, message: @Sendable (LeasedUnit, BlobDigest) -> WorkerMessage)] =
         [
             ("unit", { name, _ in .started(name) }),
             ("unit", { name, _ in .finished(name, UnitResult(), elapsedSeconds: 1, kernelSeconds: 1) }),
-            ("unit", { name, _ in .failed(name, .badInput, message: "no") }),
+            ("unit", { name, _ in .failed(name, UnitFailure(kind: .badInput, message: "no")) }),
             ("unit", { name, _ in .heartbeat("w", [UnitProgress(unit: name, steps: 1)]) }),
             ("name", { _, _ in .heartbeat("other", []) }),
             ("blob", { _, blob in .uploadOffer(transfer: 1, BlobReference(digest: blob, byteCount: 1)) }),
@@ -200,7 +200,7 @@ import ZeroMQ
             results.keep(
                 .init(
                     peer: peer,
-                    unit: LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(number)), Attempt(1)),
+                    unit: LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(number)), Attempt(1)),
                     result: UnitResult(measurements: [.trace: [Double](repeating: 0, count: numbers)]),
                     timing: UnitTiming(elapsedSeconds: 1, kernelSeconds: 1)))
         }

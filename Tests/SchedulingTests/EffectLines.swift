@@ -48,14 +48,15 @@ extension UnitFailure {
     fileprivate var line: String { "(\(kind.rawValue)) \(message)" }
 }
 
-extension WorkerOrder {
+extension AddressedOrder {
     fileprivate var line: String {
-        switch self {
-        case .lease(let worker, let unit): "\(worker): compute \(unit.line)"
-        case .revoke(let worker, let unit): "\(worker): give up \(unit.line)"
-        case .collect(let worker, let blob): "\(worker): send \(blob.name)"
-        case .drain(let worker): "\(worker): take nothing new"
-        case .dismiss(let worker): "\(worker): leave"
+        switch order {
+        case .lease(let unit): "\(worker): compute \(unit.line)"
+        case .revoke(let unit): "\(worker): give up \(unit.line)"
+        case .collect(let blob): "\(worker): send \(blob.name)"
+        case .discard(let blobs): "\(worker): forget \(blobs.map(\.name).joined(separator: " "))"
+        case .drain: "\(worker): take nothing new"
+        case .dismiss: "\(worker): leave"
         }
     }
 }

@@ -9,7 +9,7 @@ extension SchedulerEffects {
     static func effects(
         records: [JournalRecord] = [],
         forgotten: [WorkerID] = [],
-        orders: [WorkerOrder] = [],
+        orders: [AddressedOrder] = [],
         coordinatorWork: [LeasedUnit] = [],
         clearsStore: Bool = false,
         endedJobs: [JobID] = [],
@@ -26,6 +26,17 @@ extension SchedulerEffects {
         effects.notices = notices
         effects.deadline = deadline.map { SchedulerInstant(sinceStart: $0) }
         return effects
+    }
+}
+
+extension AddressedOrder {
+    static func lease(_ worker: WorkerID, _ unit: LeasedUnit) -> AddressedOrder { .init(.lease(unit), to: worker) }
+    static func revoke(_ worker: WorkerID, _ unit: LeasedUnit) -> AddressedOrder { .init(.revoke(unit), to: worker) }
+    static func collect(_ worker: WorkerID, _ blob: BlobDigest) -> AddressedOrder { .init(.collect(blob), to: worker) }
+
+    /// The unit that it gives out.
+    var lease: LeasedUnit? {
+        if case .lease(let unit) = order { unit } else { nil }
     }
 }
 

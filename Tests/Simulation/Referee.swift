@@ -253,10 +253,11 @@ struct Referee {
     // MARK: - Orders
 
     private mutating func check(
-        _ order: WorkerOrder, _ scheduler: Scheduler, _ jobs: [SimulatedJob], _ ids: [JobID]
+        _ addressed: AddressedOrder, _ scheduler: Scheduler, _ jobs: [SimulatedJob], _ ids: [JobID]
     ) {
-        switch order {
-        case .lease(let worker, let lease):
+        let worker = addressed.worker
+        switch addressed.order {
+        case .lease(let lease):
             guard let capacity = capacities[worker] else {
                 return violations.append("\(lease.unit) is leased to \(worker), who is not there")
             }
@@ -270,11 +271,11 @@ struct Referee {
             }
             if units.values.reduce(0, +) > capacity.memoryBytes { violations.append("\(worker) has too little memory") }
             checkDependencies(lease, jobs, ids)
-        case .revoke(let worker, let lease): given[worker]?[lease] = nil
-        case .collect(let worker, let blob):
+        case .revoke(let lease): given[worker]?[lease] = nil
+        case .collect(let blob):
             if told[worker]?.contains(blob) != true { violations.append("\(blob) is collected from \(worker)") }
-        case .drain: break
-        case .dismiss(let worker):
+        case .discard, .drain: break
+        case .dismiss:
             if !draining.contains(worker) { violations.append("\(worker) is dismissed and does not leave") }
             if given[worker]?.isEmpty == false { violations.append("\(worker) is dismissed and computes") }
             checkRescue(from: worker, scheduler, jobs, ids)
@@ -379,23 +380,20 @@ extension Referee {
         }
     }
 
-    private mutating func check(sent order: WorkerOrder, _ jobs: [SimulatedJob], _ ids: [JobID]) {
-        switch order {
-        case .lease(let worker, let lease):
-            checkPresence(of: worker, order)
+    private mutating func check(sent addressed: AddressedOrder, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        let worker = addressed.worker
+        if capacities[worker] != nil { performance.forgotten.remove(worker) }
+        if performance.forgotten.contains(worker) {
+            violations.append("\(addressed.order) is for \(worker), who is forgotten")
+        }
+        switch addressed.order {
+        case .lease(let lease):
             checkBegin(lease, jobs, ids)
             // It may have been answered in the same breath, by a result from an earlier life.
             if given[worker]?[lease] != nil { performance.sent[worker, default: []].insert(lease) }
-        case .revoke(let worker, let lease):
-            checkPresence(of: worker, order)
-            performance.sent[worker]?.remove(lease)
-        case .collect(let worker, _), .drain(let worker), .dismiss(let worker): checkPresence(of: worker, order)
+        case .revoke(let lease): performance.sent[worker]?.remove(lease)
+        case .collect, .discard, .drain, .dismiss: break
         }
-    }
-
-    private mutating func checkPresence(of worker: WorkerID, _ order: WorkerOrder) {
-        if capacities[worker] != nil { performance.forgotten.remove(worker) }
-        if performance.forgotten.contains(worker) { violations.append("\(order) is for \(worker), who is forgotten") }
     }
 
     private mutating func checkTurn(of effect: String, about job: JobID?) {

@@ -183,7 +183,7 @@ extension Simulation {
             // It may have come back since that was decided.
             guard !coordinator.scheduler.workerStatuses.contains(where: { $0.id == worker }) else { return }
             coordinator.connected[worker] = nil
-        case .send(let order): carryOut(order)
+        case .send(let addressed): carryOut(addressed.order, addressed.worker)
         case .compute(let lease): beginOwnWork(lease)
         case .tellUnavailable(let blob):
             for worker in coordinator.waiting.removeValue(forKey: blob) ?? [] { send(.unavailable(blob), to: worker) }
@@ -194,9 +194,9 @@ extension Simulation {
         }
     }
 
-    private mutating func carryOut(_ order: WorkerOrder) {
+    private mutating func carryOut(_ order: WorkerOrder<LeasedUnit>, _ worker: WorkerID) {
         switch order {
-        case .lease(let worker, let leased):
+        case .lease(let leased):
             // A job that has ended since: the order that takes the unit back follows.
             guard coordinator.scheduler.plan(of: leased.unit.job) != nil, coordinator.connected[worker] != nil else {
                 return
@@ -214,10 +214,11 @@ extension Simulation {
                 return happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
             }
             send(.lease(SimulatedWorker.Lease(lease: leased, job: position, inputs: inputs)), to: worker)
-        case .revoke(let worker, let leased): tell(worker, .revoke(leased))
-        case .collect(let worker, let blob): tell(worker, .collect(blob))
-        case .drain(let worker): tell(worker, .drain)
-        case .dismiss(let worker): tell(worker, .dismiss)
+        case .revoke(let leased): tell(worker, .revoke(leased))
+        case .collect(let blob): tell(worker, .collect(blob))
+        case .discard(let blobs): for blob in blobs { tell(worker, .discard(blob)) }
+        case .drain: tell(worker, .drain)
+        case .dismiss: tell(worker, .dismiss)
         }
     }
 

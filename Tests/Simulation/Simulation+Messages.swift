@@ -23,7 +23,7 @@ extension Simulation {
         }
         switch message {
         case .hello: break
-        case .heartbeat(let steps): happen(.workerProgressed(worker, steps))
+        case .heartbeat(let progress): happen(.workerProgressed(worker, progress))
         case .started(let lease): happen(.unitStarted(lease.unit, lease.attempt, by: worker))
         case .finished(let lease, let result, let seconds): finish(lease, worker, result, seconds)
         case .failed(let lease, let failure):

@@ -17,7 +17,7 @@ import ZeroMQ
 /// A worker's insides, connected to a coordinator of the test's own: one lane, one cache.
 struct Bench {
     /// The unit that every lease names.
-    static let name = LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(7)), Attempt(1))
+    static let name = LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(7)), Attempt(1))
 
     let directory: TemporaryDirectory
     let coordinator: FakeCoordinator
@@ -72,7 +72,7 @@ struct Bench {
     /// The operation as a lease.
     func lease(_ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:]) -> UnitLease {
         UnitLease(
-            unit: Self.name.unit, attempt: Self.name.attempt, title: "the unit", operation: operation, files: files)
+            leased: Self.name, title: "the unit", operation: operation, files: files)
     }
 
     /// What the unit needs to run.
@@ -106,10 +106,10 @@ struct Bench {
     /// The fault of an operation that must fail.
     func fault(
         _ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:]
-    ) async throws -> (fault: UnitFault, message: String) {
+    ) async throws -> (fault: UnitFailure.Kind, message: String) {
         let outcome = await outcome(operation, files: files)
-        guard case .failed(let fault, let message) = outcome else { throw Unexpected(outcome: outcome) }
-        return (fault, message)
+        guard case .failed(let failure) = outcome else { throw Unexpected(outcome: outcome) }
+        return (failure.kind, failure.message)
     }
 
     /// A unit ended in another way than the test is about.

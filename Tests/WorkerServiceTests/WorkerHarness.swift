@@ -77,7 +77,7 @@ struct WorkerHarness {
 
     /// Lets the worker go, and waits for its last word.
     func dismiss() async throws {
-        await coordinator.send(.dismiss)
+        await coordinator.send(.order(.dismiss))
         try await goodbye()
     }
 
@@ -97,7 +97,7 @@ struct WorkerHarness {
         }
         let dimension = PackedTriangle.row(containing: factors[0].count)
         return UnitLease(
-            unit: UnitReference(job: "job-1", unit: UnitIndex(unit)), attempt: Attempt(1), title: "unit \(unit)",
+            leased: LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(unit)), Attempt(1)), title: "unit \(unit)",
             operation: .accumulate(
                 AccumulateOperation(
                     side: .gradient, dimension: dimension, factors: blobs, weights: blobs.map { _ in 1 },
@@ -108,7 +108,7 @@ struct WorkerHarness {
     /// The result of a unit.
     func result(of lease: UnitLease) async throws -> UnitResult {
         try await coordinator.next("the result") { message in
-            if case .finished(LeasedUnitName(lease.unit, lease.attempt), let result, _, _) = message {
+            if case .finished(lease.leased, let result, _, _) = message {
                 result
             } else {
                 nil
