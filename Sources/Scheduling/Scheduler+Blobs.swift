@@ -119,11 +119,11 @@ extension Scheduler {
         guard let job = jobs[unit.job] else { return 0 }
         // Who is made again itself needs its own inputs.
         if job.revived[unit.unit] != nil { return .max }
-        let home = workerQueues.home(of: entry(for: unit))
+        let home = queues.workers.home(of: entry(for: unit))
         let isBusy = jobs.contains { id, job in
             job.revived.keys.contains {
                 let other = UnitReference(job: id, unit: $0)
-                return workerQueues.home(of: entry(for: other)) == home && isBeingMade(other)
+                return queues.workers.home(of: entry(for: other)) == home && isBeingMade(other)
             }
         }
         return isBusy ? 0 : .max
@@ -168,7 +168,7 @@ extension Scheduler {
         for dependent in jobs[unit.job]?.revive(unit.unit) ?? [] {
             let reference = UnitReference(job: unit.job, unit: dependent)
             dequeue(reference)
-            resting.remove(reference)
+            queues.resting.remove(reference)
         }
         enqueue(unit)
     }
@@ -196,7 +196,7 @@ extension Scheduler {
     /// Blobs came back, maybe those that units are to make again.
     mutating func lookAtRevivedUnits() {
         for (id, job) in jobs {
-            unsettled += job.revived.keys.sorted().map { UnitReference(job: id, unit: $0) }
+            shared.settleLater(job.revived.keys.sorted().map { UnitReference(job: id, unit: $0) })
         }
     }
 }

@@ -13,33 +13,21 @@ extension Scheduler {
     /// - Returns: Whether the worker is kept now.
     mutating func isPassedOverTooOften(_ entry: ReadyQueue.Entry, by worker: WorkerID) -> Bool {
         guard !isComputedForAnother(entry.reference) else { return false }
-        passes[entry.reference, default: 0] += 1
-        guard passes[entry.reference] ?? 0 > settings.passesMax, !reservations.values.contains(entry.reference) else {
-            return false
-        }
-        reservations[worker] = entry.reference
-        return true
+        return reservations.notePass(of: entry.reference, by: worker, passesMax: settings.passesMax)
     }
 
     /// The unit that a worker is kept for, as long as it waits for it.
     mutating func reservedEntry(for worker: WorkerID) -> ReadyQueue.Entry? {
-        guard let unit = reservations[worker] else { return nil }
+        guard let unit = reservations.workers[worker] else { return nil }
         // Keeping a worker only helps a unit that lacks nothing but memory.
         let canWait = hasInputs(unit) && mayTry(unit, worker) && !isComputedForAnother(unit)
         if canWait, jobs[unit.job]?.states[unit.unit.position] == .ready { return entry(for: unit) }
-        releaseReservation(of: unit)
+        reservations.release(unit)
         return nil
     }
 
     /// Whether the same is under way for another job, whose result will be this one's too.
     mutating func isComputedForAnother(_ unit: UnitReference) -> Bool {
-        guard let key = key(of: unit), let other = keysUnderWay[key] else { return false }
-        return other != unit
-    }
-
-    /// A unit waits no more.
-    mutating func releaseReservation(of unit: UnitReference) {
-        guard passes.removeValue(forKey: unit) != nil else { return }
-        for (worker, reserved) in reservations where reserved == unit { reservations[worker] = nil }
+        key(of: unit).map { shared.isComputedForAnother(unit, $0) } ?? false
     }
 }

@@ -32,14 +32,14 @@ extension Scheduler {
     ) {
         guard let lost = roster.workers.removeValue(forKey: worker) else { return }
         rescueIsDue = true
-        reservations[worker] = nil
+        reservations.remove(worker)
         let units = lost.leases.count
         effects.forgotten.append(worker)
         effects.notices.append(
             isFarewell
                 ? .workerLeft(worker, reason: reason, units: units)
                 : .workerLost(worker, reason: reason, units: units))
-        workerQueues.removeHome(worker)
+        queues.workers.removeHome(worker)
         // It may be back in a moment and offer what it held; nothing of that is made again before that is clear.
         let mayReturnUntil = lost.isDraining ? nil : now.advanced(by: settings.workerTimeout)
         ledger.removeAll(heldBy: worker, mayReturnUntil: mayReturnUntil)
@@ -68,14 +68,14 @@ extension Scheduler {
         }
         guard !state.isDraining else { return }
         roster.workers[worker]?.isDraining = true
-        reservations[worker] = nil
+        reservations.remove(worker)
         rescueIsDue = true
         effects.notices.append(.workerDraining(worker))
         if !isConfirmed {
             effects.order(.drain, to: worker)
             roster.workers[worker]?.lastFarewellOrder = now
         }
-        workerQueues.removeHome(worker)
+        queues.workers.removeHome(worker)
         for (unit, lease) in state.leases where !lease.hasStarted {
             effects.order(.revoke(LeasedUnit(unit, lease.attempt)), to: worker)
             giveBack(unit, .worker(worker), lease.attempt)

@@ -22,29 +22,16 @@ public struct Scheduler: Sendable {
     var known = KnownResults()
     var roster = WorkerRoster()
     var ledger = BlobLedger()
-    var workerQueues = WorkQueues()
-    var coordinatorQueue = ReadyQueue()
+    var queues = UnitQueues()
+    var shared = SharedUnits()
+    var fileWaits = FileWaits()
+    var reservations = Reservations()
+    /// Units that the coordinator's own lanes have, those included whose job has ended meanwhile.
     var coordinatorLeases: Set<LeasedUnit> = []
-    /// Units that wait for room on a disk.
-    var resting: OrderedSet<UnitReference> = []
-    /// Units that are computed now, by their keys: two jobs that want the same do not both compute it.
-    var keysUnderWay: [UnitKey: UnitReference] = [:]
-    /// Units that were ready when their keys were looked up, and not known; some are not ready any more.
-    var readyByKey: [UnitKey: OrderedSet<UnitReference>] = [:]
     /// Until then a blob that nobody has may still be offered by a worker that comes back.
     var blobsSettleAt: SchedulerInstant?
-    /// Units that are ready and whose keys were not looked up yet.
-    var unsettled: [UnitReference] = []
     /// Whether blobs that only leaving workers have may be needed and not be wanted yet.
     var rescueIsDue = false
-    /// For files that wait for their blobs: one that is missing, and how many blobs had been lost when all were looked
-    /// at.
-    var awaitedByFiles: [UnitReference: (blob: BlobDigest, losses: Int)] = [:]
-    /// How often units were passed over that did not fit, and the workers that are kept for some of them.
-    var passes: [UnitReference: Int] = [:]
-    var reservations: [WorkerID: UnitReference] = [:]
-    /// The memory of the largest worker when it was told that a job's unit fits none.
-    var unfitTold: [JobID: UInt64] = [:]
     private var acceptedJobCount = 0
     /// The instant that was named last as the one at which to ask again, on the coordinator's clock.
     private var deadline: SchedulerInstant?
@@ -96,7 +83,7 @@ public struct Scheduler: Sendable {
             repeat {
                 settleKnownUnits(&effects)
                 assignWork(now, &effects)
-            } while !unsettled.isEmpty
+            } while shared.hasUnsettled
             rescueBlobsOfLeavingWorkers()
             collectBlobs(now, &effects)
             endPauses()
@@ -138,9 +125,7 @@ public struct Scheduler: Sendable {
         case .unitFinished(let unit, let executor, let result, let duration, let key):
             if let key {
                 known.insert(result, for: key, limit: settings.knownResultsMax)
-                unsettled += readyByKey.removeValue(forKey: key) ?? []
-                // Somebody may be computing it for another job.
-                if let other = keysUnderWay[key], other != unit { unsettled.append(other) }
+                shared.noteKnown(key, by: unit)
             }
             unplanned[unit.job]?.finished.insert(unit.unit)
             setFinished(unit, executor, result, duration)
@@ -148,14 +133,10 @@ public struct Scheduler: Sendable {
             jobs[unit.job]?.failures[unit.unit, default: []].append(executor)
         case .jobEnded(let job, let outcome, let finishedUnits):
             retire(job, outcome, finishedUnits)
-            workerQueues.removeAll(of: job)
-            coordinatorQueue.removeAll(of: job)
-            resting.removeAll { $0.job == job }
-            unsettled.removeAll { $0.job == job }
-            keysUnderWay = keysUnderWay.filter { $0.value.job != job }
-            readyByKey = readyByKey.mapValues { $0.filter { $0.job != job } }.filter { !$0.value.isEmpty }
-            awaitedByFiles = awaitedByFiles.filter { $0.key.job != job }
-            for unit in passes.keys where unit.job == job { releaseReservation(of: unit) }
+            queues.remove(job)
+            shared.remove(job)
+            fileWaits.remove(job)
+            reservations.remove(job)
         }
     }
 
@@ -166,7 +147,6 @@ public struct Scheduler: Sendable {
         } else if let job = unplanned.removeValue(forKey: id) {
             ended[id] = EndedJob(job, outcome, finishedUnits: finishedUnits)
         }
-        unfitTold[id] = nil
         if ended.count > settings.endedJobsMax { ended.removeFirst() }
     }
 
@@ -223,9 +203,9 @@ public struct Scheduler: Sendable {
         roster.resume(at: now)
         ledger.resume(at: now, collectionTimeout: settings.collectionTimeout)
         if let instant = blobsSettleAt, instant <= now { blobsSettleAt = nil }
-        for unit in resting {
+        for unit in queues.resting {
             guard case .resting(let until) = jobs[unit.job]?.states[unit.unit.position], until <= now else { continue }
-            resting.remove(unit)
+            queues.resting.remove(unit)
             jobs[unit.job]?.states[unit.unit.position] = .ready
             enqueue(unit)
         }
@@ -240,7 +220,7 @@ public struct Scheduler: Sendable {
     }
 
     private func nextDeadline() -> SchedulerInstant? {
-        let rests = resting.compactMap { unit -> SchedulerInstant? in
+        let rests = queues.resting.compactMap { unit -> SchedulerInstant? in
             if case .resting(let until) = jobs[unit.job]?.states[unit.unit.position] { until } else { nil }
         }
         return [

@@ -1,10 +1,10 @@
+import Identifiers
 import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import PrometheusMetrics
 import TestSupport
 import Testing
-import Identifiers
 import WireProtocol
 
 @testable import WorkerService
