@@ -341,102 +341,22 @@ actor Coordinator {
         return JobID(rawValue: "job-\(submissions)")
     }
 
-    /// How many records of the journal are taken up between two signs of how far that is.
-    private static let recordsBetweenSigns = 2000
-
-    /// Takes up the jobs of the journal: results that are durable are not computed again.
+    /// Begins with the jobs of the journal.
     ///
-    /// While that takes, readiness says how far it is.
-    ///
-    /// - Throws: `JobJournalError` when the journal cannot be read or written.
+    /// - Throws: What `JournalRecovery.run` throws, or `BlobStoreError` when the store cannot be emptied.
     func resume() async throws {
-        submissions = await journal.lastJobNumber
-        let records = try await journal.records()
-        var outcomes: [JobID: JobOutcome] = [:]
-        var ended: [JobID] = []
-        for case .jobEnded(let job, let outcome, _) in records.lazy.map(\.record) {
-            outcomes[job] = outcome
-            ended.append(job)
-        }
-        var lost: [JournalRecord] = []
-        var vanished: Set<JobID> = []
-        for (position, (row, record)) in records.enumerated() {
-            if position.isMultiple(of: Self.recordsBetweenSigns) {
-                supervision.readiness.clear("reading the journal: \(position) of \(records.count) records")
-                // Whoever asks for metrics meanwhile is answered.
-                await Task.yield()
-            }
-            switch record {
-            case .jobAccepted(let header):
-                submissions = max(submissions, Int(header.id.rawValue.drop { !$0.isNumber }) ?? 0)
-                if outcomes[header.id] != nil {
-                    scheduler.apply(record)
-                } else if let failure = try await resume(header) {
-                    // Its end follows: nothing of its plan is needed.
-                    scheduler.apply(record)
-                    lost.append(.jobEnded(header.id, .failed(failure), finishedUnits: nil))
-                    outcomes[header.id] = .failed(failure)
-                    ended.append(header.id)
-                }
-            case .unitFinished(let unit, _, let result, _, _) where !isUsable(unit, result, recordedIn: row):
-                vanished.insert(unit.job)
-            default: scheduler.apply(record)
-            }
-        }
-        for job in vanished { renewStaging(of: job, after: records.last?.row ?? 0) }
-        try await journal.append(lost)
-        lost.forEach { scheduler.apply($0) }
-        await removeRemains(of: ended.suffix(Self.remainsMax), outcomes)
-        for status in scheduler.runningStatuses {
-            logger.notice(
-                "job resumed",
-                metadata: [
-                    LogKeys.job: "\(status.id)", "finished_units": "\(status.finishedUnits)",
-                    "units": "\(status.totalUnits)",
-                ])
-        }
+        let recovery = JournalRecovery(
+            journal: journal, desk: admissionDesk, owner: owner, configuration: configuration,
+            readiness: supervision.readiness, removal: removal, logger: logger)
+        let state = try await recovery.run(scheduler)
+        (scheduler, jobs, submissions) = (state.scheduler, state.jobs, state.lastJobNumber)
+        conduct.resumedJobs = Set(jobs.keys)
+        for job in jobs.keys { clock.begin(job) }
         if jobs.isEmpty { _ = try store.removeAll(except: []) }
         settled.update(from: scheduler, hasEnded: true)
         let stored = store.digests.compactMap { digest in
             store.byteCount(of: digest).map { BlobReference(digest: digest, byteCount: UInt64($0)) }
         }
         happen(.restarted(stored: stored))
-    }
-
-    /// Jobs that ended last, of which a crash may have left files: earlier ones were looked at by an earlier start.
-    private static let remainsMax = 20
-
-    /// Removes what jobs had staged whose end is durable, but not the removal of their files; their outputs are free.
-    private func removeRemains(of ended: ArraySlice<JobID>, _ outcomes: [JobID: JobOutcome]) async {
-        for id in ended {
-            guard let path = scheduler.header(of: id)?.output else { continue }
-            let output = OutputDirectory(
-                path: FilePath(path), job: id.rawValue, owner: owner, overwrites: false, roots: configuration.roots)
-            await removal.removeRemains(of: output, hasSucceeded: outcomes[id] == .succeeded)
-        }
-    }
-
-    /// Makes a running job's plan anew.
-    ///
-    /// - Returns: Why the job cannot go on.
-    /// - Throws: `CancellationError` when the process is to end: the job stays as it is.
-    private func resume(_ header: JobHeader) async throws(CancellationError) -> UnitFailure? {
-        let submission = Submission(
-            specText: header.specText, specPath: header.specPath, overwrites: header.overwrites, output: header.output)
-        do throws(JobRefusal) {
-            let job = try await admissionDesk.admit(submission, as: header.id, isResumption: true)
-            guard job.fingerprint == header.fingerprint else {
-                return lostJob(header.id, "its input files, or the way in which jobs are planned, changed meanwhile")
-            }
-            try await admissionDesk.claimOutput(of: job)
-            scheduler.apply(.jobAccepted(header), plan: job.plan)
-            jobs[header.id] = job
-            conduct.resumedJobs.insert(header.id)
-            clock.begin(header.id)
-            return nil
-        } catch {
-            guard !Task.isCancelled else { throw CancellationError() }
-            return lostJob(header.id, "\(error)")
-        }
     }
 }
