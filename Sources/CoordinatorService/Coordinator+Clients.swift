@@ -42,9 +42,9 @@ extension Coordinator {
 
     /// Drains the worker of a name, in full or without the part that makes a process's name unique.
     private func drain(_ name: WorkerID) -> ClientReply {
-        let sameName = workers.keys.filter { $0.lastingName == name.rawValue }
-        guard let worker = workers[name] != nil ? name : sameName.count == 1 ? sameName.first : nil else {
-            let known = (sameName.isEmpty ? Array(workers.keys) : sameName).map(\.rawValue).sorted()
+        let sameName = conversations.workers.keys.filter { $0.lastingName == name.rawValue }
+        guard let worker = conversations[name] != nil ? name : sameName.count == 1 ? sameName.first : nil else {
+            let known = (sameName.isEmpty ? Array(conversations.workers.keys) : sameName).map(\.rawValue).sorted()
             let list = known.isEmpty ? "none" : known.listed()
             let problem =
                 sameName.isEmpty
@@ -102,7 +102,9 @@ extension Coordinator {
 
     /// What a running job waits for, when nobody can go on with it.
     private func waiting(_ id: JobID) -> String {
-        guard let largest = workers.values.map(\.hello.memoryBytes).max() else { return "waiting for a worker" }
+        guard let largest = conversations.workers.values.map(\.hello.memoryBytes).max() else {
+            return "waiting for a worker"
+        }
         guard let unit = scheduler.plan(of: id)?.largestWorkerUnit, unit.cost.memoryBytes > largest else { return "" }
         return "the \(unit.title) waits for a worker with \(unit.cost.memoryBytes >> 20) MiB of memory"
     }
@@ -110,7 +112,7 @@ extension Coordinator {
     /// The workers, as clients and the status page see them.
     var workerReports: [WorkerReport] {
         scheduler.workerStatuses.compactMap { status in
-            workers[status.id].map {
+            conversations[status.id].map {
                 WorkerReport(
                     hello: $0.hello, leasedUnits: status.leasedUnits, startedUnits: status.startedUnits,
                     finishedUnits: $0.finishedUnits, heldBlobs: status.heldBlobs, heldBytes: status.heldBytes,

@@ -68,9 +68,7 @@ extension Coordinator {
     }
 
     private func verdict(on unit: LeasedUnit, of worker: WorkerID) -> GivenLeases.Verdict {
-        conduct.given.judge(
-            unit, of: worker, isPossible: scheduler.hasGiven(unit.attempt, of: unit.unit),
-            isResumed: conduct.resumedJobs.contains(unit.unit.job))
+        conversations.judge(unit, of: worker, isPossible: scheduler.hasGiven(unit.attempt, of: unit.unit))
     }
 
     /// What of a result is not as the plan says.
@@ -91,7 +89,7 @@ extension Coordinator {
 
     /// Whether a worker's word about a blob that it is to send has an effect.
     func accepts(_ blob: BlobDigest, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
-        if conduct.given.wasAsked(for: blob, of: worker) { return true }
+        if conversations.given.wasAsked(for: blob, of: worker) { return true }
         await refuse(.blob, of: worker, peer, "it was never asked for blob \(blob)")
         return false
     }
@@ -100,7 +98,7 @@ extension Coordinator {
     func accepts(_ range: RangeRequest, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
         var job: JobID?
         if case .inputFile(let id, _) = range.source { job = id }
-        if conduct.given.mayRead(of: job, worker) { return true }
+        if conversations.given.mayRead(of: job, worker) { return true }
         await pass(.refusal(transfer: range.transfer, "nothing was given to this worker that reads it"), from: peer)
         let what = job.map { "files of the job \($0.rawValue.excerpt.printable)" } ?? "blobs"
         await refuse(.range, of: worker, peer, "it was given nothing that reads \(what)")
@@ -109,16 +107,12 @@ extension Coordinator {
 
     // MARK: - Refusing
 
-    /// Words of one connection that could not be right, at which it ends.
-    private static let refusedWordsMax = 3
-
     private func refuse(
         _ word: RefusedWord, of worker: WorkerID, _ peer: RoutingIdentity, _ sentence: String
     ) async {
         metrics.note(word)
-        workers[worker]?.refusedWords += 1
-        let line = conduct.log.note(at: .now)
-        guard workers[worker]?.refusedWords ?? 0 < Self.refusedWordsMax else {
+        let (isOver, line) = conversations.noteRefusedWord(of: worker, at: .now)
+        guard !isOver else {
             await end(peer, because: "\(sentence); is it a worker of this coordinator?")
             return
         }

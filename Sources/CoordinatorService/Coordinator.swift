@@ -8,7 +8,6 @@ import Messaging
 import Publication
 import Scheduling
 import Supervision
-import SystemPackage
 import Telemetry
 import WireProtocol
 import ZeroMQ
@@ -38,7 +37,7 @@ actor Coordinator {
     /// How long they have been under way.
     private(set) var clock = JobClock()
     var jobs: [JobID: Job] = [:]
-    var workers: [WorkerID: ConnectedWorker] = [:]
+    var conversations = WorkerConversations()
     private var pending = PendingEvents()
     private var deadline: SchedulerInstant?
     private var submissions = 0
@@ -61,13 +60,7 @@ actor Coordinator {
     /// Whether a job that was checked is being accepted, and which others wait for that.
     var acceptanceTurns: [CheckedContinuation<Void, Never>]?
     let outputDesk: OutputDesk
-    /// Requests of workers for blobs that are being collected from other workers, by blob.
-    ///
-    /// Bound: each worker's limit of transfers.
-    var waitingRanges: [BlobDigest: [(range: RangeRequest, peer: RoutingIdentity)]] = [:]
-    var earlyResults = EarlyResults()
-    /// What workers' words are judged by.
-    var conduct = WorkerConduct()
+    var waitingRanges = WaitingRanges()
     /// Why the journal cannot be written at the moment: everything waits for room on the disk.
     private(set) var journalPause: String?
 
@@ -221,7 +214,7 @@ actor Coordinator {
         case .lease(let leased): await send(leased, to: worker)
         case .revoke(let leased): await tell(worker, .revoke(leased))
         case .collect(let blob):
-            conduct.given.ask(for: blob, of: worker)
+            conversations.given.ask(for: blob, of: worker)
             await tell(worker, .collect(blob))
         case .discard(let blobs): await tell(worker, .discard(blobs))
         case .drain: await tell(worker, .drain)
@@ -234,7 +227,7 @@ actor Coordinator {
         clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
         // A job that has ended since: the order that takes the unit back follows.
         guard scheduler.plan(of: leased.unit.job) != nil, let job = jobs[leased.unit.job],
-            let peer = workers[worker]?.identity
+            let peer = conversations[worker]?.peer
         else { return }
         let resolution = LeaseResolution(job: job) { [scheduler] in
             scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
@@ -244,7 +237,7 @@ actor Coordinator {
             happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
             return
         }
-        conduct.given.give(leased, to: worker)
+        conversations.given.give(leased, to: worker)
         guard await endpoint.send(.coordinator(.order(.lease(lease))), to: peer) else {
             let failure = UnitFailure(
                 kind: .badInput,
@@ -256,7 +249,7 @@ actor Coordinator {
     }
 
     private func tell(_ worker: WorkerID, _ order: WorkerOrder<UnitLease>) async {
-        if let peer = workers[worker]?.identity { await endpoint.send(.coordinator(.order(order)), to: peer) }
+        if let peer = conversations[worker]?.peer { await endpoint.send(.coordinator(.order(order)), to: peer) }
     }
 
     private func begin(_ lease: LeasedUnit) {
@@ -294,7 +287,7 @@ actor Coordinator {
     /// Lets go of a job whose end is durable.
     private func letGo(of id: JobID) async {
         guard let job = jobs.removeValue(forKey: id) else { return }
-        conduct.resumedJobs.remove(id)
+        conversations.resumedJobs.remove(id)
         clock.end(id)
         let outcome = scheduler.status(of: id)?.outcome
         if outcome == .succeeded {
@@ -350,7 +343,7 @@ actor Coordinator {
             readiness: supervision.readiness, removal: removal, logger: logger)
         let state = try await recovery.run(scheduler)
         (scheduler, jobs, submissions) = (state.scheduler, state.jobs, state.lastJobNumber)
-        conduct.resumedJobs = Set(jobs.keys)
+        conversations.resumedJobs = Set(jobs.keys)
         for job in jobs.keys { clock.begin(job) }
         if jobs.isEmpty { _ = try store.removeAll(except: []) }
         settled.update(from: scheduler, hasEnded: true)

@@ -20,7 +20,19 @@ final class TransferQueue: Sendable {
         var bytes = 0
     }
 
+    /// What became of a chunk.
+    enum ChunkOutcome: Equatable {
+        /// It waits; and whether that is to be taken for a sign of life, as a few times a second it is.
+        case added(isSign: Bool)
+        /// Its peer sends more than it was asked for.
+        case full
+        /// Its peer has not greeted, or was given up.
+        case stranger
+    }
+
     private struct State {
+        /// Peers whose workers have greeted, and when a chunk of theirs was last taken for a sign of life.
+        var open: [RoutingIdentity: ContinuousClock.Instant] = [:]
         var shares: [RoutingIdentity: Share] = [:]
         var bytes = 0
     }
@@ -60,6 +72,33 @@ final class TransferQueue: Sendable {
         guard hasRoom else { return false }
         sink.yield(Entry(request: request, peer: peer, isPeers: true))
         return true
+    }
+
+    /// Puts a chunk of a worker's upload behind the rest, behind the offer of its blob too.
+    ///
+    /// Chunks come here by themselves: there are too many of them for the coordinator's state to look at each.
+    func addChunk(
+        _ chunk: TransferService.Request, from peer: RoutingIdentity, at now: ContinuousClock.Instant
+    ) -> ChunkOutcome {
+        let isSign = state.withLock { state -> Bool? in
+            guard let last = state.open[peer] else { return nil }
+            guard now - last >= WorkerConversation.signInterval else { return false }
+            state.open[peer] = now
+            return true
+        }
+        guard let isSign else { return .stranger }
+        return add(chunk, from: peer) ? .added(isSign: isSign) : .full
+    }
+
+    /// A peer's worker has greeted: chunks of its uploads are taken.
+    func open(_ peer: RoutingIdentity) {
+        state.withLock { $0.open[peer] = .now }
+    }
+
+    /// A peer is gone, or not talked to any more: its transfers end.
+    func close(_ peer: RoutingIdentity) {
+        state.withLock { $0.open[peer] = nil }
+        tell(.peerGone, about: peer)
     }
 
     /// Puts what the coordinator itself decided about a peer's transfers behind the rest.

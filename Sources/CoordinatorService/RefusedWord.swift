@@ -1,30 +1,3 @@
-import Identifiers
-import ZeroMQ
-
-/// What the words of workers are judged by, and what the log was told of those that could not be right.
-struct WorkerConduct {
-    /// What workers were given.
-    var given = GivenLeases()
-    /// Running jobs that were taken up from the journal: workers may know them from an earlier life.
-    var resumedJobs: Set<JobID> = []
-    var log = RefusalLog()
-    private var earlySpeakers: [RoutingIdentity] = []
-
-    /// A connection says something before it greets: its worker comes from an earlier life, or was given up.
-    ///
-    /// Bound: ``EarlyResults/countMax`` connections.
-    mutating func noteEarlyWord(of peer: RoutingIdentity) {
-        guard !earlySpeakers.contains(peer) else { return }
-        earlySpeakers = earlySpeakers.suffix(EarlyResults.countMax - 1) + [peer]
-    }
-
-    /// Whether a connection that greets said something before.
-    mutating func takeEarlyWord(of peer: RoutingIdentity) -> Bool {
-        defer { earlySpeakers.removeAll { $0 == peer } }
-        return earlySpeakers.contains(peer)
-    }
-}
-
 /// How many refused words are logged: ten a minute.
 struct RefusalLog {
     /// What the log gets of a word.
