@@ -57,7 +57,7 @@ struct Referee {
         revived = []
         decided = finished
         decidedOutcomes = Set(outcomes.keys)
-        performance = Performance(isLetGo: decidedOutcomes, answered: Set(accepted.keys))
+        performance = Performance(isLetGo: decidedOutcomes)
     }
 
     /// A recorded unit counts as finished, unless its file is gone with the staging directory.
@@ -141,6 +141,7 @@ struct Referee {
         note(scheduler.violatedInvariants(), "after \(event)")
         // What a result makes ready may be looked at and be found lost in the same breath, not the other way round.
         for record in effects.records { check(decided: record, jobs, ids) }
+        performance.removals += effects.inOrder.filter(\.isRemoval).map { _ in decidedOutcomes }
         // Before units are looked at whose blobs these may be.
         stored.subtract(effects.unneeded)
         effects.forgotten.forEach { forget($0) }
@@ -341,9 +342,10 @@ extension Referee {
         var forgotten: Set<WorkerID> = []
         /// Units that workers were sent and that were not taken back.
         var sent: [WorkerID: Set<LeasedUnit>] = [:]
-        /// Jobs that clients can ask about, and those whose clients were answered.
+        /// Jobs that clients can ask about.
         var settled: Set<JobID> = []
-        var answered: Set<JobID> = []
+        /// For each removal of blobs that was decided, the jobs that had ended then.
+        var removals: [Set<JobID>] = []
     }
 
     /// Nothing is done that is not durable, and nothing whose turn has not come.
@@ -365,8 +367,8 @@ extension Referee {
             }
             performance.isLetGo.insert(job)
         case .remove, .clearStore:
-            // An end of which its client could know: one that was decided before.
-            for job in outcomes.keys where performance.answered.contains(job) && !performance.isLetGo.contains(job) {
+            let ended = performance.removals.isEmpty ? [] : performance.removals.removeFirst()
+            for job in ended where !performance.isLetGo.contains(job) {
                 violations.append("blobs are removed before \(job) is let go")
             }
         case .settle:
@@ -376,7 +378,6 @@ extension Referee {
             performance.settled = Set(accepted.keys)
         case .accept(let job):
             if !performance.settled.contains(job) { violations.append("\(job) is accepted and cannot be asked about") }
-            performance.answered.insert(job)
         }
     }
 
@@ -407,6 +408,16 @@ extension Referee {
         for dependency in unit.dependencies
         where !finished.contains(UnitReference(job: lease.unit.job, unit: dependency)) {
             violations.append("\(lease.unit) is sent before the result of \(dependency) is durable")
+        }
+    }
+}
+
+extension SchedulerEffect {
+    /// Whether it removes blobs of the coordinator's store.
+    fileprivate var isRemoval: Bool {
+        switch self {
+        case .remove, .clearStore: true
+        default: false
         }
     }
 }

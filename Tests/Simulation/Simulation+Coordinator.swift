@@ -181,7 +181,10 @@ extension Simulation {
         case .tell, .settle, .accept: break
         case .forget(let worker):
             // It may have come back since that was decided.
-            guard !coordinator.scheduler.workerStatuses.contains(where: { $0.id == worker }) else { return }
+            let isJoining = coordinator.pending.contains {
+                if case .workerJoined(worker, _) = $0.event { true } else { false }
+            }
+            guard !isJoining, !coordinator.scheduler.workerStatuses.contains(where: { $0.id == worker }) else { return }
             coordinator.connected[worker] = nil
         case .send(let addressed): carryOut(addressed.order, addressed.worker)
         case .compute(let lease): beginOwnWork(lease)

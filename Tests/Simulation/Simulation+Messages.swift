@@ -30,7 +30,10 @@ extension Simulation {
             happen(.unitFailed(lease.unit, lease.attempt, by: .worker(worker), failure))
         case .held(let blobs): happen(.blobsHeld(worker, blobs))
         case .dropped(let blobs): happen(.blobsDropped(worker, blobs))
-        case .collectFailure(let blob): happen(.collectionFailed(blob, from: worker))
+        case .collectFailure(let blob):
+            // Said twice, or of a blob that nobody wants any more, it says nothing about the worker.
+            guard coordinator.scheduler.isCollecting(blob, from: worker) else { return }
+            happen(.collectionFailed(blob, from: worker))
         case .upload(let blob, let isDamaged): store(blob, from: worker, isDamaged: isDamaged)
         case .want(let blob): serve(blob, to: worker)
         case .draining: happen(.workerDraining(worker))

@@ -9,9 +9,11 @@ extension Simulation {
         let id = WorkerID(rawValue: "w\(workers.count + 1)")
         let largest = jobs.compactMap { $0.plan.largestWorkerUnit?.cost.memoryBytes }.max() ?? 0
         let memory = UInt64(roll(1...4)) * largest + UInt64(roll(0...1)) * largest / 2
+        // A store that cannot hold what one unit makes loses some of it each time: then its job ends, as it should.
+        let fewest = jobs.flatMap { $0.plan.units.map(\.blobCount) }.max() ?? 0
         var worker = SimulatedWorker(
             id: id, capacity: WorkerCapacity(lanes: roll(1...3), memoryBytes: memory),
-            storeCapacity: isCalm || chance(50) ? .max : roll(3...12))
+            storeCapacity: isCalm || chance(50) ? .max : max(fewest, roll(3...12)))
         worker.store = store
         if mishap(faults.slowWorker) { worker.slowness = roll(5...30) }
         positions[id] = workers.count
