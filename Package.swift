@@ -128,7 +128,7 @@ let package = Package(
             ]),
 
         // Level 2: the curvature, the files.
-        module("KroneckerFactors", ["LinearAlgebra"]),
+        module("KroneckerFactors", ["Identifiers", "LinearAlgebra"]),
         module("BlobStore", ["Identifiers", "FileAccess", crypto, systemPackage]),
         module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "Safetensors", systemPackage]),
         module("JobFiles", ["Identifiers", "FileAccess", "Safetensors", "LinearAlgebra", systemPackage]),
@@ -282,7 +282,7 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
-        tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),
+        tests("KroneckerFactorsTests", ["KroneckerFactors", "Identifiers", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
         tests("SafetensorsTests", ["Safetensors", "FileAccess", systemPackage]),
         tests("BlobStoreTests", ["BlobStore", "Identifiers", systemPackage, crypto]),

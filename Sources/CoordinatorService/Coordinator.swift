@@ -8,7 +8,6 @@ import Messaging
 import Publication
 import Scheduling
 import Supervision
-import SystemPackage
 import Telemetry
 import UnitOperations
 import WireProtocol
@@ -39,7 +38,7 @@ actor Coordinator {
     /// How long jobs have been running.
     private(set) var clock = JobClock()
     var jobs: [JobID: Job] = [:]
-    var workers: [WorkerID: ConnectedWorker] = [:]
+    var conversations = WorkerConversations()
     private var pending = PendingEvents()
     private var deadline: SchedulerInstant?
     private var submissions = 0
@@ -62,13 +61,7 @@ actor Coordinator {
     /// The jobs that wait to be accepted; nil when no job is being accepted.
     var acceptanceTurns: [CheckedContinuation<Void, Never>]?
     let outputDesk: OutputDesk
-    /// Workers' requests for blobs that are being collected from other workers, by blob.
-    ///
-    /// Bound: each worker's limit of transfers.
-    var waitingRanges: [BlobDigest: [(range: RangeRequest, peer: RoutingIdentity)]] = [:]
-    var earlyResults = EarlyResults()
-    /// What the coordinator knows to judge the workers' messages.
-    var conduct = WorkerConduct()
+    var waitingRanges = WaitingRanges()
     /// Why the journal cannot be written now; everything waits for room on the disk.
     private(set) var journalPause: String?
 
@@ -165,21 +158,14 @@ actor Coordinator {
     }
 
     private func handlePending() async throws {
-        var all: [SchedulerEffects] = []
-        for event in pending.take() { all.append(scheduler.handle(event, at: now)) }
-        deadline = all.last?.deadline
-        let records = all.flatMap(\.records)
-        // The scheduler does not change during the commit, so `settled` takes up exactly what was committed.
+        var batch = EffectBatch()
+        for event in pending.take() { batch.append(scheduler.handle(event, at: now)) }
+        deadline = batch.deadline
+        // The scheduler does not change before all is done, so `settled` takes up exactly what was committed.
+        let records = batch.records
         if !records.isEmpty { try await commitWhenThereIsRoom(records) }
-        let ended = all.flatMap(\.endedJobs)
-        for job in ended { await end(job) }
-        settled.update(from: scheduler, hasEnded: !ended.isEmpty)
-        logProgress()
-        for case .jobAccepted(let header) in records {
-            acceptances.removeValue(forKey: header.id)?.resume(returning: true)
-        }
-        for effects in all { await perform(effects) }
-        if !ended.isEmpty { await trimJournal() }
+        for effect in batch.inOrder { await perform(effect) }
+        if batch.endsJobs { await trimJournal() }
     }
 
     /// Makes facts durable, and waits while the disk is full; no effect is performed before its facts are recorded.
@@ -202,54 +188,70 @@ actor Coordinator {
 
     // MARK: - Effects out
 
-    private func perform(_ effects: SchedulerEffects) async {
-        effects.notices.forEach(metrics.note)
-        effects.notices.forEach(log)
-        for order in effects.orders { await send(order) }
-        for lease in effects.coordinatorWork { begin(lease) }
-        for blob in effects.unavailable { await tellUnavailable(blob) }
-        // Blobs at the coordinator belong to running jobs, and workers keep theirs for later ones. A job that was
-        // accepted meanwhile may have collected a blob already. Then the end of the next job clears the store.
-        await removal.remove(effects.unneeded)
-        // What belongs to a single run goes with its directory.
-        if effects.clearsStore, jobs.isEmpty, configuration.isLasting { await removal.clearStore() }
-    }
-
-    private func send(_ order: WorkerOrder) async {
-        switch order {
-        case .lease(let worker, let leased):
-            clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
-            guard let peer = workers[worker]?.identity, let job = jobs[leased.unit.job] else { return }
-            let resolution = LeaseResolution(job: job) { [scheduler] in
-                scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
-            }
-            guard let lease = resolution.lease(leased) else {
-                let failure = UnitFailure(kind: .inputMissing, message: "a result that the unit depends on is missing")
-                happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
-                return
-            }
-            conduct.given.give(LeasedUnitName(leased.unit, leased.attempt), to: worker)
-            guard await endpoint.send(.coordinator(.lease(lease)), to: peer) else {
-                let failure = UnitFailure(
-                    kind: .badInput,
-                    message: "the unit reads too many pieces of files to be handed out in one message. Write its input "
-                        + "into fewer, larger files.")
-                happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
-                return
-            }
-        case .revoke(let worker, let leased):
-            guard let peer = workers[worker]?.identity else { return }
-            await endpoint.send(.coordinator(.revoke(LeasedUnitName(leased.unit, leased.attempt))), to: peer)
-        case .collect(let worker, let blob):
-            conduct.given.ask(for: blob, of: worker)
-            await tell(worker, .collect(blob))
-        case .drain(let worker): await tell(worker, .drain)
-        case .dismiss(let worker): await tell(worker, .dismiss)
+    private func perform(_ effect: SchedulerEffect) async {
+        switch effect {
+        case .tell(let notice):
+            metrics.note(notice)
+            log(notice)
+        case .forget(let worker): forget(worker)
+        case .send(let addressed): await send(addressed.order, to: addressed.worker)
+        case .compute(let lease): begin(lease)
+        case .tellUnavailable(let blob): await tellUnavailable(blob)
+        case .letGo(let job): await letGo(of: job)
+        case .remove(let blobs): await removal.remove(blobs)
+        case .clearStore:
+            // Workers keep their blobs for later jobs. A job that was accepted meanwhile may have collected a blob
+            // already; then the end of the next job clears the store.
+            // The blobs of a single run are removed with its directory.
+            if jobs.isEmpty, configuration.isLasting { await removal.clearStore() }
+        case .settle(let hasEnded):
+            settled.update(from: scheduler, hasEnded: hasEnded)
+            logProgress()
+        case .accept(let job): acceptances.removeValue(forKey: job)?.resume(returning: true)
         }
     }
 
-    private func tell(_ worker: WorkerID, _ message: CoordinatorMessage) async {
-        if let peer = workers[worker]?.identity { await endpoint.send(.coordinator(message), to: peer) }
+    private func send(_ order: WorkerOrder<LeasedUnit>, to worker: WorkerID) async {
+        switch order {
+        case .lease(let leased): await send(leased, to: worker)
+        case .revoke(let leased): await tell(worker, .revoke(leased))
+        case .collect(let blob):
+            conversations.given.ask(for: blob, of: worker)
+            await tell(worker, .collect(blob))
+        case .discard(let blobs): await tell(worker, .discard(blobs))
+        case .drain: await tell(worker, .drain)
+        case .dismiss: await tell(worker, .dismiss)
+        }
+    }
+
+    /// Sends a lease with all that the worker needs to know.
+    private func send(_ leased: LeasedUnit, to worker: WorkerID) async {
+        clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
+        // A job that has ended since: the order that takes the unit back follows.
+        guard scheduler.plan(of: leased.unit.job) != nil, let job = jobs[leased.unit.job],
+            let peer = conversations[worker]?.peer
+        else { return }
+        let resolution = LeaseResolution(job: job) { [scheduler] in
+            scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
+        }
+        guard let lease = resolution.lease(leased) else {
+            let failure = UnitFailure(kind: .inputMissing, message: "a result that the unit depends on is missing")
+            happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
+            return
+        }
+        conversations.given.give(leased, to: worker)
+        guard await endpoint.send(.coordinator(.order(.lease(lease))), to: peer) else {
+            let failure = UnitFailure(
+                kind: .badInput,
+                message: "the unit reads too many pieces of files to be handed out in one message. Write its input "
+                    + "into fewer, larger files.")
+            happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
+            return
+        }
+    }
+
+    private func tell(_ worker: WorkerID, _ order: WorkerOrder<UnitLease>) async {
+        if let peer = conversations[worker]?.peer { await endpoint.send(.coordinator(.order(order)), to: peer) }
     }
 
     private func begin(_ lease: LeasedUnit) {
@@ -287,9 +289,9 @@ actor Coordinator {
     }
 
     /// Releases a job whose end is durable.
-    private func end(_ id: JobID) async {
+    private func letGo(of id: JobID) async {
         guard let job = jobs.removeValue(forKey: id) else { return }
-        conduct.resumedJobs.remove(id)
+        conversations.resumedJobs.remove(id)
         clock.end(id)
         let outcome = scheduler.status(of: id)?.outcome
         if outcome == .succeeded {
@@ -336,104 +338,22 @@ actor Coordinator {
         return JobID(rawValue: "job-\(submissions)")
     }
 
-    /// The number of journal records between two progress reports.
-    private static let recordsBetweenSigns = 2000
-
-    /// Resumes the jobs of the journal; durable results are not computed again.
+    /// Resumes the jobs of the journal.
     ///
-    /// Meanwhile readiness reports the progress.
-    ///
-    /// - Throws: `JobJournalError` when the journal cannot be read or written.
+    /// - Throws: What `JournalRecovery.run` throws.
     func resume() async throws {
-        submissions = await journal.lastJobNumber
-        let records = try await journal.records()
-        var outcomes: [JobID: JobOutcome] = [:]
-        var ended: [JobID] = []
-        for case .jobEnded(let job, let outcome, _) in records.lazy.map(\.record) {
-            outcomes[job] = outcome
-            ended.append(job)
-        }
-        var lost: [JournalRecord] = []
-        var vanished: Set<JobID> = []
-        for (position, (row, record)) in records.enumerated() {
-            if position.isMultiple(of: Self.recordsBetweenSigns) {
-                supervision.readiness.clear("reading the journal: \(position) of \(records.count) records")
-                // Lets requests for metrics be answered meanwhile.
-                await Task.yield()
-            }
-            switch record {
-            case .jobAccepted(let header):
-                submissions = max(submissions, Int(header.id.rawValue.drop { !$0.isNumber }) ?? 0)
-                if outcomes[header.id] != nil {
-                    scheduler.apply(record)
-                } else if let failure = try await resume(header) {
-                    // The job's end follows, so its plan is not needed.
-                    scheduler.apply(record)
-                    lost.append(.jobEnded(header.id, .failed(failure), finishedUnits: nil))
-                    outcomes[header.id] = .failed(failure)
-                    ended.append(header.id)
-                }
-            case .unitFinished(let unit, _, let result, _, _) where !isUsable(unit, result, recordedIn: row):
-                vanished.insert(unit.job)
-            default: scheduler.apply(record)
-            }
-        }
-        for job in vanished { renewStaging(of: job, after: records.last?.row ?? 0) }
-        try await journal.append(lost)
-        lost.forEach { scheduler.apply($0) }
-        await removeRemains(of: ended.suffix(Self.remainsMax), outcomes)
-        // Nobody would go on with what they hold, and it would keep everybody else out.
-        await removal.removeRemains(ofLost: journal.findings.compactMap(\.lostJob), of: owner, configuration.roots)
-        for status in scheduler.runningStatuses {
-            logger.notice(
-                "job resumed",
-                metadata: [
-                    LogKeys.job: "\(status.id)", "finished_units": "\(status.finishedUnits)",
-                    "units": "\(status.totalUnits)",
-                ])
-        }
+        let recovery = JournalRecovery(
+            journal: journal, desk: admissionDesk, owner: owner, configuration: configuration,
+            readiness: supervision.readiness, removal: removal, logger: logger)
+        let state = try await recovery.run(scheduler)
+        (scheduler, jobs, submissions) = (state.scheduler, state.jobs, state.lastJobNumber)
+        conversations.resumedJobs = Set(jobs.keys)
+        for job in jobs.keys { clock.begin(job) }
         if jobs.isEmpty { await removal.clearStore() }
         settled.update(from: scheduler, hasEnded: true)
         let stored = store.digests.compactMap { digest in
             store.byteCount(of: digest).map { BlobReference(digest: digest, byteCount: UInt64($0)) }
         }
         happen(.restarted(stored: stored))
-    }
-
-    /// The number of last ended jobs that may have left files after a crash; an earlier start checked earlier jobs.
-    private static let remainsMax = 20
-
-    /// Removes the staged files of jobs whose end is durable and whose removal is not; it frees their outputs.
-    private func removeRemains(of ended: ArraySlice<JobID>, _ outcomes: [JobID: JobOutcome]) async {
-        for id in ended {
-            guard let path = scheduler.header(of: id)?.output else { continue }
-            let output = OutputDirectory(
-                path: FilePath(path), job: id.rawValue, owner: owner, overwrites: false, roots: configuration.roots)
-            await removal.removeRemains(of: output, hasSucceeded: outcomes[id] == .succeeded)
-        }
-    }
-
-    /// Plans a running job again.
-    ///
-    /// - Returns: Why the job cannot go on, or `nil`.
-    /// - Throws: `CancellationError` when the process must end. The job stays as it is.
-    private func resume(_ header: JobHeader) async throws(CancellationError) -> UnitFailure? {
-        let submission = Submission(
-            specText: header.specText, specPath: header.specPath, overwrites: header.overwrites, output: header.output)
-        do throws(JobRefusal) {
-            let job = try await admissionDesk.admit(submission, as: header.id, isResumption: true)
-            guard job.fingerprint == header.fingerprint else {
-                return lostJob(header.id, "its input files, or the way in which jobs are planned, changed meanwhile")
-            }
-            try await admissionDesk.claimOutput(of: job)
-            scheduler.apply(.jobAccepted(header), plan: job.plan)
-            jobs[header.id] = job
-            conduct.resumedJobs.insert(header.id)
-            clock.begin(header.id)
-            return nil
-        } catch {
-            guard !Task.isCancelled else { throw CancellationError() }
-            return lostJob(header.id, "\(error)")
-        }
     }
 }

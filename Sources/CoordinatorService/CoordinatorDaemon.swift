@@ -220,7 +220,7 @@ public struct CoordinatorDaemon: Service {
             defer { pulse.endTurn() }
             switch arrival {
             case .message(.worker(let message), let payload, let peer):
-                await coordinator.handle(message, payload: payload, from: peer)
+                await coordinator.receive(message, payload: payload, from: peer)
             case .message(.request(let number, let request), _, let peer):
                 let question = Question(request: request, number: number, peer: peer)
                 guard case .dropped? = sinks[QuestionKind(request)]?.yield(question) else { continue }

@@ -58,31 +58,31 @@ extension Planner {
             guard let layer = captures.layers[LayerName(rawValue: block.name)] else { return nil }
             let rows = side == .input ? layer.input : layer.outputGradient
             let operation = template(
-                rows, role: side.role, appendsOnes: side == .input && hasBias, samples: layer.samples,
+                rows, side: side, appendsOnes: side == .input && hasBias, samples: layer.samples,
                 positions: layer.positions, probes: captures.probes)
             return operation.map { (rows, $0) }
         case .full:
             guard let parameter = captures.parameters[ParameterName(rawValue: block.name)] else { return nil }
             let operation = template(
-                parameter.gradient, role: .fullBlock, appendsOnes: false, samples: parameter.samples, positions: 1,
+                parameter.gradient, side: .full, appendsOnes: false, samples: parameter.samples, positions: 1,
                 probes: captures.probes)
             return operation.map { (parameter.gradient, $0) }
         }
     }
 
     private func template(
-        _ rows: CapturedRows, role: FactorRole, appendsOnes: Bool, samples: Int, positions: Int, probes: Int
+        _ rows: CapturedRows, side: FactorSide, appendsOnes: Bool, samples: Int, positions: Int, probes: Int
     ) -> FactorOperation? {
         let normalization = spec.curvature.normalization
         let probes: GradientProbes =
             spec.curvature.hasExactProbes ? .exactBasis(outputCount: probes) : .monteCarlo(count: probes)
         guard let counts = try? SampleCounts(samples: samples, positions: positions, probes: probes) else { return nil }
-        let reduction = normalization.positionReduction(of: role, positions: positions)
+        let reduction = normalization.positionReduction(of: side, positions: positions)
         let group = reduction == .none ? 1 : positions
         return FactorOperation(
             columns: rows.columns, appendsOnes: appendsOnes, elementType: rows.elementType, rowSlices: rows.slices,
             chunkRows: max(group, min(limits.chunkRows, rows.rows) / group * group),
-            reduction: reduction, divisor: normalization.divisor(of: role, counts: counts))
+            reduction: reduction, divisor: normalization.divisor(of: side, counts: counts))
     }
 
     private mutating func planFactor(

@@ -1,12 +1,4 @@
-/// The kind of a factor, which determines its rows and its divisor.
-public enum FactorRole: String, CaseIterable, Sendable {
-    /// A: second moment of a layer's inputs ã, with a one appended when the layer has a bias.
-    case input = "A"
-    /// B: second moment of the gradients g with respect to a layer's outputs.
-    case gradient = "B"
-    /// F: second moment of the gradient s of a one-dimensional parameter.
-    case fullBlock = "F"
-}
+public import Identifiers
 
 /// The convention for positions (tokens, patches) that share a weight.
 ///
@@ -73,33 +65,33 @@ extension FactorNormalization {
     /// The divisor of the sum of outer products of a factor's rows.
     ///
     /// - Parameters:
-    ///   - role: The kind of the factor.
+    ///   - side: The kind of the factor.
     ///   - counts: N, R and M.
     /// - Returns: The divisor as fp64, exact below 2^53.
-    public func divisor(of role: FactorRole, counts: SampleCounts) -> Double {
+    public func divisor(of side: FactorSide, counts: SampleCounts) -> Double {
         let samples = Double(counts.samples)
         let positions = Double(counts.positions)
         let probes = Double(counts.probes.divisor)
-        return switch (role, self) {
+        return switch (side, self) {
         case (.input, .tak), (.input, .expand): samples * positions
         case (.input, .reduce): samples
         case (.gradient, .tak): samples * probes * positions
-        case (.gradient, .expand), (.gradient, .reduce), (.fullBlock, _): samples * probes
+        case (.gradient, .expand), (.gradient, .reduce), (.full, _): samples * probes
         }
     }
 
     /// The reduction of one sample's positions before the outer product.
     ///
     /// - Parameters:
-    ///   - role: The kind of the factor.
+    ///   - side: The kind of the factor.
     ///   - positions: R.
     /// - Returns: ``PositionReduction/none`` except for `reduce` with R > 1.
-    public func positionReduction(of role: FactorRole, positions: Int) -> PositionReduction {
+    public func positionReduction(of side: FactorSide, positions: Int) -> PositionReduction {
         guard self == .reduce, positions > 1 else { return .none }
-        return switch role {
+        return switch side {
         case .input: .mean(positions: positions)
         case .gradient: .sum(positions: positions)
-        case .fullBlock: .none
+        case .full: .none
         }
     }
 }

@@ -1,3 +1,5 @@
+public import Identifiers
+
 /// The scale of the accumulated regularizer (equation 8).
 public enum RegularizerScale: String, CaseIterable, Sendable {
     /// As published: B is a sum, so the regularizer is T' times as strong as the per-task form (eq. 7).
@@ -11,7 +13,7 @@ public enum RegularizerScale: String, CaseIterable, Sendable {
 /// Source: the accumulated regularizer (eq. 8): B = Σ B_t, A = Σ λ_t A_t, F = Σ λ_t F_t with λ_t = w_t / Σ w_s. The
 /// sums run over all tasks except the target, or over all.
 ///
-/// Totals over all tasks are kept as Σ c_t X_t with c_t = ``coefficient(ofTask:role:)``. A target's factor is the total
+/// Totals over all tasks are kept as Σ c_t X_t with c_t = ``coefficient(ofTask:side:)``. A target's factor is the total
 /// without its own term, times ``scale(of:excluding:)``.
 public struct RegularizerWeights: Equatable, Sendable {
     /// w_t; the sample counts by default.
@@ -31,8 +33,8 @@ public struct RegularizerWeights: Equatable, Sendable {
     }
 
     /// c_t: 1 for B, w_t for A and F.
-    public func coefficient(ofTask task: Int, role: FactorRole) -> Double {
-        role == .gradient ? 1 : weights[task]
+    public func coefficient(ofTask task: Int, side: FactorSide) -> Double {
+        side == .gradient ? 1 : weights[task]
     }
 
     /// λ_t of every task, 0 for the excluded target.
@@ -48,13 +50,13 @@ public struct RegularizerWeights: Equatable, Sendable {
     /// The scale of the remainder Σ c_t X_t: 1/Σ w_s for A and F; for B 1, or 1/T' with the mean scale.
     ///
     /// - Parameters:
-    ///   - role: The kind of the factor.
+    ///   - side: The kind of the factor.
     ///   - target: The omitted task; nil for none.
     /// - Returns: The scale of the target's factor.
     /// - Throws: ``KroneckerFactorsError/noTasks`` when the target is the only task.
-    public func scale(of role: FactorRole, excluding target: Int?) throws(KroneckerFactorsError) -> Double {
+    public func scale(of side: FactorSide, excluding target: Int?) throws(KroneckerFactorsError) -> Double {
         let sum = try weightSum(excluding: target)
-        guard role == .gradient else { return 1 / sum }
+        guard side == .gradient else { return 1 / sum }
         let taskCount = weights.count - (target == nil ? 0 : 1)
         return scale == .paper ? 1 : 1 / Double(taskCount)
     }

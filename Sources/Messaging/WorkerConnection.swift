@@ -13,24 +13,14 @@ public import ZeroMQ
 /// the byte that it had reached.
 /// Bound: each transfer holds at most its credit of chunks (``WireLimits/chunkCredit``).
 public actor WorkerConnection {
-    /// An order from the coordinator.
-    public enum Order: Sendable {
+    /// What the coordinator says that concerns the worker's units and blobs.
+    public enum Word: Sendable {
         /// The coordinator answered the greeting.
         case welcomed(coordinator: String)
         /// The coordinator had forgotten the worker, so the units that it had queued are void.
         case forgotten
-        /// Compute this unit.
-        case lease(UnitLease)
-        /// This unit is no longer wanted, even if its computation has begun.
-        case revoke(LeasedUnitName)
-        /// Send this blob, with ``WorkerConnection/upload(_:frame:)``.
-        case collect(BlobDigest)
-        /// Forget these blobs: their bytes do not match their names.
-        case discard([BlobDigest])
-        /// Take no new units, finish the current ones, and leave.
-        case drain
-        /// The coordinator needs nothing more from the worker: it leaves.
-        case dismiss
+        /// An order; collected blobs are sent with ``WorkerConnection/upload(_:frame:)``.
+        case order(WorkerOrder<UnitLease>)
     }
 
     private let link: DealerLink
@@ -44,12 +34,12 @@ public actor WorkerConnection {
     private var greetedConnection: UInt32?
     private var isEnded = false
     private var welcomeWaiters: [CheckedContinuation<Void, Never>] = []
-    private let orderSink: AsyncStream<Order>.Continuation
+    private let wordSink: AsyncStream<Word>.Continuation
 
-    /// The coordinator's orders, in the order of their arrival.
+    /// The coordinator's messages, in the order of their arrival.
     ///
     /// Bound: the coordinator's limits for leases and for blobs that it collects from one worker.
-    public nonisolated let orders: AsyncStream<Order>
+    public nonisolated let words: AsyncStream<Word>
 
     /// The endpoint where the coordinator listens.
     public nonisolated var endpoint: String { link.endpoint }
@@ -57,7 +47,7 @@ public actor WorkerConnection {
     private init(link: DealerLink, hello: WorkerHello) {
         self.link = link
         self.hello = hello
-        (orders, orderSink) = AsyncStream.makeStream(of: Order.self)
+        (words, wordSink) = AsyncStream.makeStream(of: Word.self)
     }
 
     /// Starts to connect to a coordinator.
@@ -84,7 +74,7 @@ public actor WorkerConnection {
     /// - Throws: ``MessagingError/refused(endpoint:message:)`` when the coordinator refuses this version.
     public func receive() async throws(MessagingError) {
         defer {
-            orderSink.finish()
+            wordSink.finish()
             failTransfers()
             wakeWelcomeWaiters()
         }
@@ -146,7 +136,7 @@ public actor WorkerConnection {
                 hello.connection += 1
                 guard isWelcome else { continue }
                 isWelcome = false
-                orderSink.yield(.forgotten)
+                wordSink.yield(.forgotten)
             default: continue
             }
         }
@@ -167,20 +157,15 @@ public actor WorkerConnection {
             heartbeatInterval = max(interval, .milliseconds(20))
             let isReturn = hasEverBeenWelcome && !isWelcome
             (isWelcome, hasEverBeenWelcome) = (true, true)
-            orderSink.yield(.welcomed(coordinator: coordinator))
+            wordSink.yield(.welcomed(coordinator: coordinator))
             wakeWelcomeWaiters()
             if isReturn { try await resumeTransfers() }
         case .unknownWorker:
             guard isWelcome else { return }
             isWelcome = false
-            orderSink.yield(.forgotten)
+            wordSink.yield(.forgotten)
             try await link.send(.worker(.hello(hello)))
-        case .lease(let lease): orderSink.yield(.lease(lease))
-        case .revoke(let unit): orderSink.yield(.revoke(unit))
-        case .collect(let blob): orderSink.yield(.collect(blob))
-        case .discard(let blobs): orderSink.yield(.discard(blobs))
-        case .drain: orderSink.yield(.drain)
-        case .dismiss: orderSink.yield(.dismiss)
+        case .order(let order): wordSink.yield(.order(order))
         case .rangeChunk(let transfer, let offset):
             if let payload { downloads[transfer]?.receive(payload, at: offset) }
         case .rangeFailure(let transfer, let message): downloads[transfer]?.fail(message)
@@ -221,7 +206,7 @@ public actor WorkerConnection {
     /// - Returns: Why it failed, or `nil`.
     /// - Throws: ``MessagingError/closed(endpoint:)`` when the connection or the task ends before the message is sent.
     public func tellFinished(
-        _ unit: LeasedUnitName, _ result: UnitResult, elapsedSeconds: Double, kernelSeconds: Double
+        _ unit: LeasedUnit, _ result: UnitResult, elapsedSeconds: Double, kernelSeconds: Double
     ) async throws(MessagingError) -> String? {
         do {
             try await tellWhenWelcome(
@@ -230,7 +215,7 @@ public actor WorkerConnection {
         } catch {
             guard case .transferFailed(_, let message) = error else { throw error }
             let sentence = "the unit's results cannot be sent: \(message)"
-            try await tellWhenWelcome(.failed(unit, .badInput, message: sentence))
+            try await tellWhenWelcome(.failed(unit, UnitFailure(kind: .badInput, message: sentence)))
             return sentence
         }
     }

@@ -17,34 +17,24 @@ extension Scheduler {
 
     /// Assigns files to the coordinator, once all of their blobs are collected.
     private mutating func assignCoordinatorWork(_ effects: inout SchedulerEffects) {
-        for entry in coordinatorQueue.entries where coordinatorLeases.count < settings.coordinatorLanes {
+        for entry in queues.coordinator.entries where coordinatorLeases.count < settings.coordinatorLanes {
             let unit = entry.reference
             // An entry may be waiting again: the check of an earlier entry can revive one of its inputs.
-            guard let job = jobs[unit.job], job.states[unit.unit.position] == .ready, !isKnownToWait(unit),
+            guard let job = jobs[unit.job], job.states[unit.unit.position] == .ready,
+                !fileWaits.isKnownToWait(unit, ledger),
                 checkInputs(of: unit, revivals: settings.revivalsForFilesMax - job.revived.count, &effects)
                     == .available
             else { continue }
             let inputs = job.inputs(of: unit.unit) ?? []
             let missing = inputs.filter { !ledger.stored.contains($0.blob.digest) }
-            if let first = missing.first {
-                for input in missing { ledger.want(input.blob.digest) }
-                awaitedByFiles[unit] = (first.blob.digest, ledger.lossCount)
-                continue
-            }
-            awaitedByFiles[unit] = nil
-            coordinatorQueue.remove(entry)
+            for input in missing { ledger.want(input.blob.digest) }
+            fileWaits.note(unit, missing: missing.first?.blob.digest, ledger)
+            guard missing.isEmpty else { continue }
+            queues.coordinator.remove(entry)
             let lease = LeasedUnit(unit, lease(unit, to: .coordinator))
             coordinatorLeases.insert(lease)
             effects.coordinatorWork.append(lease)
         }
-    }
-
-    /// Whether an earlier check found a blob of the file missing, and nothing has changed for the file since.
-    ///
-    /// A file may need thousands of blobs, and each arriving blob is an event.
-    private func isKnownToWait(_ unit: UnitReference) -> Bool {
-        guard let (blob, losses) = awaitedByFiles[unit] else { return false }
-        return losses == ledger.lossCount && ledger.wanted.contains(blob)
     }
 
     private mutating func assignWorkerUnits(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
@@ -59,8 +49,8 @@ extension Scheduler {
                     empty.insert(worker)
                     continue
                 }
-                workerQueues.remove(entry)
-                releaseReservation(of: entry.reference)
+                queues.workers.remove(entry)
+                reservations.release(entry.reference)
                 give(entry.reference, to: worker, now, &effects)
                 hasGiven = true
                 break
@@ -118,23 +108,23 @@ extension Scheduler {
         _ effects: inout SchedulerEffects
     ) -> ReadyQueue.Entry? {
         let room = state.freeMemory
-        for entry in workerQueues.homed[worker, default: ReadyQueue()].entries {
+        for entry in queues.workers.homed[worker, default: ReadyQueue()].entries {
             if fits(entry, room, worker), isStillReady(entry, &effects) { return entry }
             if passed == nil, entry.memoryBytes > room, fits(entry, state.capacity.memoryBytes, worker) {
                 passed = entry
             }
         }
-        for entry in workerQueues.unhomed.entries {
+        for entry in queues.workers.unhomed.entries {
             guard fits(entry, room, worker) else {
                 if passed == nil, fits(entry, state.capacity.memoryBytes, worker) { passed = entry }
                 continue
             }
             // An earlier entry has given the group a home.
-            if let home = workerQueues.home(of: entry), home != worker { continue }
+            if let home = queues.workers.home(of: entry), home != worker { continue }
             guard isStillReady(entry, &effects) else { continue }
-            guard let group = workerQueues.group(of: entry), workerQueues.homes[group] == nil else { return entry }
+            guard let group = queues.workers.group(of: entry), queues.workers.homes[group] == nil else { return entry }
             let home = holder(of: group) ?? worker
-            workerQueues.settle(group, at: home)
+            queues.workers.settle(group, at: home)
             if home == worker { return entry }
         }
         return nil
@@ -177,7 +167,7 @@ extension Scheduler {
     ) -> ReadyQueue.Entry? {
         let isIdle = roster.workers[worker]?.hasFreeLane == true
         var best: (entry: ReadyQueue.Entry, seconds: Double)?
-        for (home, queue) in workerQueues.homed where home != worker && !queue.isEmpty {
+        for (home, queue) in queues.workers.homed where home != worker && !queue.isEmpty {
             let isBusy = roster.workers[home]?.hasFreeLane == false
             for entry in queue.entries.prefix(16) where fits(entry, room, worker) {
                 guard let job = jobs[entry.reference.job] else { continue }
@@ -229,10 +219,10 @@ extension Scheduler {
     ) {
         guard let cost = jobs[unit.job]?.plan.units[unit.unit.position].cost else { return }
         let attempt = lease(unit, to: .worker(worker))
-        if let key = key(of: unit) { keysUnderWay[key] = unit }
+        if let key = key(of: unit) { shared.begin(unit, key) }
         let lease = newLease(of: cost, attempt, at: now)
         roster.workers[worker]?.leases[unit] = lease
-        effects.orders.append(.lease(worker, LeasedUnit(unit, attempt)))
+        effects.order(.lease(LeasedUnit(unit, attempt)), to: worker)
     }
 
     /// Marks a unit as leased under its next attempt.
@@ -250,12 +240,12 @@ extension Scheduler {
 
     /// Moves the largest queued units of busy workers to workers with idle lanes.
     private mutating func moveQueuedUnits(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
-        for idle in roster.workers.keys where reservations[idle] == nil {
+        for idle in roster.workers.keys where reservations.workers[idle] == nil {
             while let state = roster.workers[idle], state.hasFreeLane,
                 let (victim, unit, lease) = largestQueuedUnit(for: idle, state)
             {
                 roster.workers[victim]?.leases[unit] = nil
-                effects.orders.append(.revoke(victim, LeasedUnit(unit, lease.attempt)))
+                effects.order(.revoke(LeasedUnit(unit, lease.attempt)), to: victim)
                 give(unit, to: idle, now, &effects)
                 effects.notices.append(.unitMoved(unit, from: victim, to: idle))
             }
@@ -282,10 +272,10 @@ extension Scheduler {
     /// Reports once for each job which unit needs a larger worker, and again when the largest worker changes.
     private mutating func noteUnitsThatFitNobody(_ effects: inout SchedulerEffects) {
         guard let largest = roster.workers.values.map(\.capacity.memoryBytes).max() else { return }
-        for (id, job) in jobs where job.largestMemory > largest && unfitTold[id] != largest {
-            let waiting = workerQueues.unhomed.entries.first { $0.reference.job == id && $0.memoryBytes > largest }
+        for (id, job) in jobs where job.largestMemory > largest && reservations.isNews(of: id, largestMemory: largest) {
+            let waiting = queues.workers.unhomed.entries.first { $0.reference.job == id && $0.memoryBytes > largest }
             guard let waiting else { continue }
-            unfitTold[id] = largest
+            reservations.noteTold(of: id, largestMemory: largest)
             effects.notices.append(.noWorkerFits(waiting.reference, memoryBytes: waiting.memoryBytes))
         }
     }

@@ -78,7 +78,7 @@ extension Scheduler {
         else { return }
         underWay[worker, default: 0] += 1
         ledger.begin(blob, from: worker, at: now)
-        effects.orders.append(.collect(worker, blob))
+        effects.order(.collect(blob), to: worker)
     }
 
     /// Whether a unit's inputs are available now.
@@ -120,11 +120,11 @@ extension Scheduler {
         guard let job = jobs[unit.job] else { return 0 }
         // A unit that is itself made again needs its inputs.
         if job.revived[unit.unit] != nil { return .max }
-        let home = workerQueues.home(of: entry(for: unit))
+        let home = queues.workers.home(of: entry(for: unit))
         let isBusy = jobs.contains { id, job in
             job.revived.keys.contains {
                 let other = UnitReference(job: id, unit: $0)
-                return workerQueues.home(of: entry(for: other)) == home && isBeingMade(other)
+                return queues.workers.home(of: entry(for: other)) == home && isBeingMade(other)
             }
         }
         return isBusy ? 0 : .max
@@ -169,7 +169,7 @@ extension Scheduler {
         for dependent in jobs[unit.job]?.revive(unit.unit) ?? [] {
             let reference = UnitReference(job: unit.job, unit: dependent)
             dequeue(reference)
-            resting.remove(reference)
+            queues.resting.remove(reference)
         }
         enqueue(unit)
     }
@@ -199,7 +199,7 @@ extension Scheduler {
     /// Restores revived units whose blobs came back.
     mutating func lookAtRevivedUnits() {
         for (id, job) in jobs {
-            unsettled += job.revived.keys.sorted().map { UnitReference(job: id, unit: $0) }
+            shared.settleLater(job.revived.keys.sorted().map { UnitReference(job: id, unit: $0) })
         }
     }
 }

@@ -28,7 +28,7 @@ extension Scheduler {
         for (unit, count) in leased where count > 2 { violations.append("\(unit) is leased \(count) times") }
         violations += ledger.violatedInvariants(
             workers: Array(roster.workers.keys), collectionsMax: settings.collectionsPerWorker)
-        let queued = (workerQueues.entries + Array(coordinatorQueue.entries)).map(\.reference)
+        let queued = (queues.workers.entries + Array(queues.coordinator.entries)).map(\.reference)
         for unit in queued where jobs[unit.job]?.states[unit.unit.position] != .ready {
             violations.append("\(unit) is in a queue and not ready")
         }
@@ -38,18 +38,20 @@ extension Scheduler {
                 violations.append("the coordinator has \(lease.unit), whose state does not say so")
             }
         }
-        for (key, unit) in keysUnderWay where !leased.keys.contains(unit) {
+        for (key, unit) in shared.underWay where !leased.keys.contains(unit) {
             violations.append("\(unit) holds key \(key) and nobody computes it")
         }
-        for unit in resting where jobs[unit.job] == nil { violations.append("\(unit) rests and its job has ended") }
-        if jobs.isEmpty, !workerQueues.isEmpty || !coordinatorQueue.isEmpty || !unsettled.isEmpty {
+        for unit in queues.resting where jobs[unit.job] == nil {
+            violations.append("\(unit) rests and its job has ended")
+        }
+        if jobs.isEmpty, !queues.hasNoneReady || shared.hasUnsettled {
             violations.append("units wait, and no job runs")
         }
-        for (worker, unit) in reservations
+        for (worker, unit) in reservations.workers
         where roster.workers[worker] == nil || jobs[unit.job]?.states[unit.unit.position] != .ready {
             violations.append("\(worker) is kept for \(unit), which does not wait")
         }
-        if jobs.isEmpty, !readyByKey.isEmpty || !awaitedByFiles.isEmpty || !unfitTold.isEmpty {
+        if jobs.isEmpty, !shared.isEmpty || !fileWaits.isEmpty || !reservations.isEmpty {
             violations.append("something is remembered of jobs that have ended")
         }
         for (id, job) in jobs {
@@ -78,7 +80,7 @@ extension Scheduler {
             case .leased(.coordinator, let attempt)
             where !coordinatorLeases.contains(LeasedUnit(reference, attempt)):
                 violations.append("\(reference) is leased and the coordinator does not have it")
-            case .resting where !resting.contains(reference):
+            case .resting where !queues.resting.contains(reference):
                 violations.append("\(reference) rests and is not woken")
             default: break
             }

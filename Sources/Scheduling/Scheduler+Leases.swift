@@ -38,7 +38,7 @@ extension Scheduler {
         _ unit: UnitReference, _ attempt: Attempt, _ worker: WorkerID, _ effects: inout SchedulerEffects
     ) {
         guard roster.workers[worker]?.leases[unit]?.attempt == attempt else { return }
-        effects.orders.append(.revoke(worker, LeasedUnit(unit, attempt)))
+        effects.order(.revoke(LeasedUnit(unit, attempt)), to: worker)
         roster.workers[worker]?.leases[unit] = nil
     }
 
@@ -74,23 +74,22 @@ extension Scheduler {
     }
 
     mutating func progress(
-        _ worker: WorkerID, _ steps: [UnitSteps], _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+        _ worker: WorkerID, _ progress: [UnitProgress], _ now: SchedulerInstant, _ effects: inout SchedulerEffects
     ) {
         guard roster.workers[worker] != nil else { return }
         hear(worker, now, &effects)
-        for step in steps {
-            guard let lease = roster.workers[worker]?.leases[step.unit], lease.attempt == step.attempt else {
+        for entry in progress {
+            let unit = entry.unit.unit
+            guard let lease = roster.workers[worker]?.leases[unit], lease.attempt == entry.unit.attempt else {
                 // The worker computes a unit that is not wanted, or not wanted any more.
-                if !isStillWanted(step.unit) {
-                    effects.orders.append(.revoke(worker, LeasedUnit(step.unit, step.attempt)))
-                }
+                if !isStillWanted(unit) { effects.order(.revoke(entry.unit), to: worker) }
                 continue
             }
-            if !lease.hasStarted { start(step.unit, step.attempt, worker, now) }
-            roster.workers[worker]?.leases[step.unit]?.reportedAt = now
-            guard step.steps > lease.steps else { continue }
-            roster.workers[worker]?.leases[step.unit]?.steps = step.steps
-            renew(step.unit, worker, now)
+            if !lease.hasStarted { start(unit, lease.attempt, worker, now) }
+            roster.workers[worker]?.leases[unit]?.reportedAt = now
+            guard entry.steps > lease.steps else { continue }
+            roster.workers[worker]?.leases[unit]?.steps = entry.steps
+            renew(unit, worker, now)
         }
     }
 
@@ -150,7 +149,7 @@ extension Scheduler {
                 let isStuck = lease.reportedAt.map { now < $0.advanced(by: settings.workerTimeout) } ?? false
                 let leased = LeasedUnit(unit, lease.attempt)
                 effects.notices.append(.leaseExpired(leased, worker, wasUnderWay: isStuck))
-                effects.orders.append(.revoke(worker, leased))
+                effects.order(.revoke(leased), to: worker)
                 guard isStuck else {
                     // Another worker may have a better connection.
                     roster.pause(worker, until: now.advanced(by: settings.pauseDelay))

@@ -15,33 +15,21 @@ extension Scheduler {
     /// - Returns: Whether the worker is reserved now.
     mutating func isPassedOverTooOften(_ entry: ReadyQueue.Entry, by worker: WorkerID) -> Bool {
         guard !isComputedForAnother(entry.reference) else { return false }
-        passes[entry.reference, default: 0] += 1
-        guard passes[entry.reference] ?? 0 > settings.passesMax, !reservations.values.contains(entry.reference) else {
-            return false
-        }
-        reservations[worker] = entry.reference
-        return true
+        return reservations.notePass(of: entry.reference, by: worker, passesMax: settings.passesMax)
     }
 
     /// The unit that a worker is reserved for, while the unit waits.
     mutating func reservedEntry(for worker: WorkerID) -> ReadyQueue.Entry? {
-        guard let unit = reservations[worker] else { return nil }
+        guard let unit = reservations.workers[worker] else { return nil }
         // A reservation only helps a unit that lacks nothing but memory.
         let canWait = hasInputs(unit) && mayTry(unit, worker) && !isComputedForAnother(unit)
         if canWait, jobs[unit.job]?.states[unit.unit.position] == .ready { return entry(for: unit) }
-        releaseReservation(of: unit)
+        reservations.release(unit)
         return nil
     }
 
     /// Whether another job computes the same unit now; its result will then serve both.
     mutating func isComputedForAnother(_ unit: UnitReference) -> Bool {
-        guard let key = key(of: unit), let other = keysUnderWay[key] else { return false }
-        return other != unit
-    }
-
-    /// Ends the reservation of a unit that no longer waits.
-    mutating func releaseReservation(of unit: UnitReference) {
-        guard passes.removeValue(forKey: unit) != nil else { return }
-        for (worker, reserved) in reservations where reserved == unit { reservations[worker] = nil }
+        key(of: unit).map { shared.isComputedForAnother(unit, $0) } ?? false
     }
 }

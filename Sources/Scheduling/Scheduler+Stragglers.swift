@@ -16,7 +16,7 @@ extension Scheduler {
             jobs[unit.job]?.twins[unit.unit] = JobProgress.Twin(worker: idle, attempt: attempt)
             let lease = newLease(of: job.plan.units[unit.unit.position].cost, attempt, at: now)
             roster.workers[idle]?.leases[unit] = lease
-            effects.orders.append(.lease(idle, LeasedUnit(unit, attempt)))
+            effects.order(.lease(LeasedUnit(unit, attempt)), to: idle)
             effects.notices.append(.stragglerRepeated(LeasedUnit(unit, attempt), on: idle))
         }
     }

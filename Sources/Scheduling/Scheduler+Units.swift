@@ -159,7 +159,7 @@ extension Scheduler {
         dequeue(unit)
         let delay = settings.pauseDelay * (1 << min(doublings, settings.pauseDoublingsMax))
         jobs[unit.job]?.states[unit.unit.position] = .resting(until: now.advanced(by: delay))
-        resting.append(unit)
+        queues.resting.append(unit)
     }
 
     /// A disk is full: the unit rests, and this does not count as a failure.
@@ -203,7 +203,7 @@ extension Scheduler {
 
     private mutating func markFinished(_ unit: UnitReference, _ result: UnitResult) {
         dequeue(unit)
-        resting.remove(unit)
+        queues.resting.remove(unit)
         releaseKey(of: unit)
         for position in (jobs[unit.job]?.collected[unit.unit] ?? []).sorted()
         where result.blobs.indices.contains(position) {
@@ -225,14 +225,14 @@ extension Scheduler {
 
     /// A unit is no longer computed, so equal units need not wait for it.
     mutating func releaseKey(of unit: UnitReference) {
-        if let key = jobs[unit.job]?.keys[unit.unit], keysUnderWay[key] == unit { keysUnderWay[key] = nil }
+        if let key = jobs[unit.job]?.keys[unit.unit] { shared.end(unit, key) }
     }
 
     /// Finishes the units whose results are known from earlier work, one after the other.
     mutating func settleKnownUnits(_ effects: inout SchedulerEffects) {
-        // Results of regimes that nobody here computes in are passed over: a job's results shall agree with each other.
+        // Results of regimes that no connected worker has are passed over, so that a job's results agree with each other.
         let regimes = roster.regimes
-        while let unit = unsettled.popLast() {
+        while let unit = shared.nextUnsettled() {
             guard let job = jobs[unit.job], !job.isFinished(unit.unit) else { continue }
             if let earlier = job.revived[unit.unit] {
                 restore(unit, earlier, &effects)
@@ -242,7 +242,7 @@ extension Scheduler {
                 let key = key(of: unit)
             else { continue }
             guard let (resultKey, result) = known.result(of: key, in: regimes) else {
-                if job.states[unit.unit.position] == .ready { readyByKey[key, default: []].append(unit) }
+                if job.states[unit.unit.position] == .ready { shared.wait(unit, for: key) }
                 continue
             }
             revokeHolders(of: unit, &effects)
@@ -267,28 +267,26 @@ extension Scheduler {
         let ready = progress.plan.units.filter { progress.states[$0.index.position] == .ready }
         // Insert them together, because there may be a hundred thousand.
         let entries = ready.filter(\.isForWorker).map { entry(for: UnitReference(job: job, unit: $0.index)) }
-        workerQueues.insert(ofNewJob: entries)
-        unsettled += entries.map(\.reference)
+        queues.workers.insert(ofNewJob: entries)
+        shared.settleLater(entries.map(\.reference))
         for unit in ready where !unit.isForWorker {
-            coordinatorQueue.insert(entry(for: UnitReference(job: job, unit: unit.index)))
+            queues.coordinator.insert(entry(for: UnitReference(job: job, unit: unit.index)))
         }
     }
 
     mutating func enqueue(_ unit: UnitReference) {
         guard let job = jobs[unit.job], job.states[unit.unit.position] == .ready else { return }
         if job.plan.units[unit.unit.position].isForWorker {
-            workerQueues.insert(entry(for: unit))
-            unsettled.append(unit)
+            queues.workers.insert(entry(for: unit))
+            shared.settleLater([unit])
         } else {
-            coordinatorQueue.insert(entry(for: unit))
+            queues.coordinator.insert(entry(for: unit))
         }
     }
 
     mutating func dequeue(_ unit: UnitReference) {
-        let entry = entry(for: unit)
-        workerQueues.remove(entry)
-        coordinatorQueue.remove(entry)
-        releaseReservation(of: unit)
+        queues.remove(entry(for: unit))
+        reservations.release(unit)
     }
 
     func entry(for unit: UnitReference) -> ReadyQueue.Entry {

@@ -43,13 +43,14 @@ extension Scheduler {
     ) {
         guard let lost = roster.workers.removeValue(forKey: worker) else { return }
         rescueIsDue = true
-        reservations[worker] = nil
+        reservations.remove(worker)
         let units = lost.leases.count
+        effects.forgotten.append(worker)
         effects.notices.append(
             isFarewell
                 ? .workerLeft(worker, reason: reason, units: units)
                 : .workerLost(worker, reason: reason, units: units))
-        workerQueues.removeHome(worker)
+        queues.workers.removeHome(worker)
         // The worker may return soon and offer its blobs; until that is decided, none of them is made again.
         let mayReturnUntil = lost.isDraining ? nil : now.advanced(by: settings.workerTimeout)
         ledger.removeAll(heldBy: worker, mayReturnUntil: mayReturnUntil)
@@ -78,16 +79,16 @@ extension Scheduler {
         }
         guard !state.isDraining else { return }
         roster.workers[worker]?.isDraining = true
-        reservations[worker] = nil
+        reservations.remove(worker)
         rescueIsDue = true
         effects.notices.append(.workerDraining(worker))
         if !isConfirmed {
-            effects.orders.append(.drain(worker))
+            effects.order(.drain, to: worker)
             roster.workers[worker]?.lastFarewellOrder = now
         }
-        workerQueues.removeHome(worker)
+        queues.workers.removeHome(worker)
         for (unit, lease) in state.leases where !lease.hasStarted {
-            effects.orders.append(.revoke(worker, LeasedUnit(unit, lease.attempt)))
+            effects.order(.revoke(LeasedUnit(unit, lease.attempt)), to: worker)
             giveBack(unit, .worker(worker), lease.attempt)
         }
     }
@@ -124,7 +125,7 @@ extension Scheduler {
     /// Dismisses drained workers that have finished their units, once no blob of theirs is wanted.
     mutating func dismissDrainedWorkers(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for worker in roster.workers.keys where isReadyToLeave(worker) && !isRecentlyTold(worker, now) {
-            effects.orders.append(.dismiss(worker))
+            effects.order(.dismiss, to: worker)
             roster.workers[worker]?.lastFarewellOrder = now
         }
     }
@@ -148,7 +149,7 @@ extension Scheduler {
         guard let state = roster.workers[worker], state.isDraining, !state.hasConfirmedDrain,
             !isRecentlyTold(worker, now)
         else { return }
-        effects.orders.append(.drain(worker))
+        effects.order(.drain, to: worker)
         roster.workers[worker]?.lastFarewellOrder = now
     }
 }

@@ -22,28 +22,16 @@ public struct Scheduler: Sendable {
     var known = KnownResults()
     var roster = WorkerRoster()
     var ledger = BlobLedger()
-    var workerQueues = WorkQueues()
-    var coordinatorQueue = ReadyQueue()
+    var queues = UnitQueues()
+    var shared = SharedUnits()
+    var fileWaits = FileWaits()
+    var reservations = Reservations()
+    /// Units that the coordinator's own lanes have, those included whose job has ended meanwhile.
     var coordinatorLeases: Set<LeasedUnit> = []
-    /// Units that rest.
-    var resting: OrderedSet<UnitReference> = []
-    /// Units in progress, by key, so that two jobs do not both compute the same unit.
-    var keysUnderWay: [UnitKey: UnitReference] = [:]
-    /// Ready units whose results were unknown when their keys were looked up; some may have left that state.
-    var readyByKey: [UnitKey: OrderedSet<UnitReference>] = [:]
     /// Until this instant a worker that returns may offer a blob that nobody has now.
     var blobsSettleAt: SchedulerInstant?
-    /// Ready units whose keys were not looked up yet.
-    var unsettled: [UnitReference] = []
     /// Whether some blobs that only leaving workers have may be needed and not yet wanted.
     var rescueIsDue = false
-    /// For each file that waits for its blobs: one missing blob, and the number of lost blobs at the last check.
-    var awaitedByFiles: [UnitReference: (blob: BlobDigest, losses: Int)] = [:]
-    /// How often units that did not fit were passed over; and below, the workers reserved for some of them.
-    var passes: [UnitReference: Int] = [:]
-    var reservations: [WorkerID: UnitReference] = [:]
-    /// For each job, the memory of the largest worker at the last report that a unit of the job fits none.
-    var unfitTold: [JobID: UInt64] = [:]
     private var acceptedJobCount = 0
     /// The last requested deadline, on the coordinator's clock.
     private var deadline: SchedulerInstant?
@@ -62,7 +50,7 @@ public struct Scheduler: Sendable {
     /// - Parameters:
     ///   - event: The event.
     ///   - instant: Its time on the coordinator's monotonic clock.
-    /// - Returns: The effects, in the order that their type documents.
+    /// - Returns: The effects, in the order of ``SchedulerEffects/inOrder``.
     public mutating func handle(_ event: SchedulerEvent, at instant: SchedulerInstant) -> SchedulerEffects {
         let now = attended(instant)
         var effects = SchedulerEffects()
@@ -71,7 +59,7 @@ public struct Scheduler: Sendable {
         case .jobCancelled(let job): end(job, .cancelled, &effects)
         case .workerJoined(let worker, let capacity): join(worker, capacity, now, &effects)
         case .workerHeard(let worker): hear(worker, now, &effects)
-        case .workerProgressed(let worker, let steps): progress(worker, steps, now, &effects)
+        case .workerProgressed(let worker, let units): progress(worker, units, now, &effects)
         case .workerDraining(let worker): drain(worker, isConfirmed: true, now, &effects)
         case .drainRequested(let worker): drain(worker, isConfirmed: false, now, &effects)
         case .workerLeft(let worker, let reason): lose(worker, reason: reason, isFarewell: true, now, &effects)
@@ -96,7 +84,7 @@ public struct Scheduler: Sendable {
             repeat {
                 settleKnownUnits(&effects)
                 assignWork(now, &effects)
-            } while !unsettled.isEmpty
+            } while shared.hasUnsettled
             rescueBlobsOfLeavingWorkers()
             collectBlobs(now, &effects)
             endPauses()
@@ -140,9 +128,7 @@ public struct Scheduler: Sendable {
         case .unitFinished(let unit, let executor, let result, let duration, let key):
             if let key {
                 known.insert(result, for: key, limit: settings.knownResultsMax)
-                unsettled += readyByKey.removeValue(forKey: key.unit) ?? []
-                // Another job may be computing it.
-                if let other = keysUnderWay[key.unit], other != unit { unsettled.append(other) }
+                shared.noteKnown(key.unit, by: unit)
             }
             jobs[unit.job]?.regimes[unit.unit] = key?.regime
             unplanned[unit.job]?.finished.insert(unit.unit)
@@ -151,14 +137,10 @@ public struct Scheduler: Sendable {
             jobs[unit.job]?.failures[unit.unit, default: []].append(executor)
         case .jobEnded(let job, let outcome, let finishedUnits):
             retire(job, outcome, finishedUnits)
-            workerQueues.removeAll(of: job)
-            coordinatorQueue.removeAll(of: job)
-            resting.removeAll { $0.job == job }
-            unsettled.removeAll { $0.job == job }
-            keysUnderWay = keysUnderWay.filter { $0.value.job != job }
-            readyByKey = readyByKey.mapValues { $0.filter { $0.job != job } }.filter { !$0.value.isEmpty }
-            awaitedByFiles = awaitedByFiles.filter { $0.key.job != job }
-            for unit in passes.keys where unit.job == job { releaseReservation(of: unit) }
+            queues.remove(job)
+            shared.remove(job)
+            fileWaits.remove(job)
+            reservations.remove(job)
         }
     }
 
@@ -169,7 +151,6 @@ public struct Scheduler: Sendable {
         } else if let job = unplanned.removeValue(forKey: id) {
             ended[id] = EndedJob(job, outcome, finishedUnits: finishedUnits)
         }
-        unfitTold[id] = nil
         if ended.count > settings.endedJobsMax { ended.removeFirst() }
     }
 
@@ -192,7 +173,7 @@ public struct Scheduler: Sendable {
         effects.endedJobs.append(job)
         for (worker, state) in roster.workers {
             for (unit, lease) in state.leases where unit.job == job {
-                effects.orders.append(.revoke(worker, LeasedUnit(unit, lease.attempt)))
+                effects.order(.revoke(LeasedUnit(unit, lease.attempt)), to: worker)
                 roster.workers[worker]?.leases[unit] = nil
             }
         }
@@ -228,9 +209,9 @@ public struct Scheduler: Sendable {
         roster.resume(at: now)
         ledger.resume(at: now, collectionTimeout: settings.collectionTimeout)
         if let instant = blobsSettleAt, instant <= now { blobsSettleAt = nil }
-        for unit in resting {
+        for unit in queues.resting {
             guard case .resting(let until) = jobs[unit.job]?.states[unit.unit.position], until <= now else { continue }
-            resting.remove(unit)
+            queues.resting.remove(unit)
             jobs[unit.job]?.states[unit.unit.position] = .ready
             enqueue(unit)
         }
@@ -245,7 +226,7 @@ public struct Scheduler: Sendable {
     }
 
     private func nextDeadline() -> SchedulerInstant? {
-        let rests = resting.compactMap { unit -> SchedulerInstant? in
+        let rests = queues.resting.compactMap { unit -> SchedulerInstant? in
             if case .resting(let until) = jobs[unit.job]?.states[unit.unit.position] { until } else { nil }
         }
         return [

@@ -2,61 +2,52 @@ public import Identifiers
 import JobPlan
 public import UnitOperations
 
-/// The actions that the coordinator must take next, in this order.
+/// The actions that the coordinator must take next, by kind; ``inOrder`` gives their order.
 ///
 /// Source: etcd-io/raft's `Ready`, where the order of side effects is also part of the type's contract.
 public struct SchedulerEffects: Equatable, Sendable {
     /// Facts that must be durable BEFORE any other action is taken.
     public var records: [JournalRecord] = []
+    /// What an operator may want to know.
+    public var notices: [SchedulerNotice] = []
+    /// Workers that are gone.
+    public var forgotten: [WorkerID] = []
     /// Orders to workers.
-    public var orders: [WorkerOrder] = []
-    /// Units for the coordinator itself; each ends with `unitFinished` or `unitFailed`.
+    public var orders: [AddressedOrder] = []
+    /// Units for the coordinator itself.
     public var coordinatorWork: [LeasedUnit] = []
-    /// Blobs that workers asked for and nobody has; the workers are told.
+    /// Blobs that workers asked for and nobody has.
     public var unavailable: [BlobDigest] = []
-    /// Whether no running job needs the coordinator's store, so that it can be emptied.
-    public var clearsStore = false
+    /// Jobs that ended.
+    public var endedJobs: [JobID] = []
     /// Blobs of the coordinator's store that no running job needs.
     public var unneeded: [BlobDigest] = []
-    /// Jobs that ended with this event.
-    ///
-    /// Their watchers are told, and their scratch files are removed.
-    public var endedJobs: [JobID] = []
-    /// Entries for the log.
-    public var notices: [SchedulerNotice] = []
+    /// Whether no running job needs the coordinator's store.
+    public var clearsStore = false
     /// The next instant at which `deadlineReached` must be handled; it replaces any earlier one.
     public var deadline: SchedulerInstant?
 
     /// Makes empty effects.
     public init() {}
-}
 
-/// A leased unit.
-public struct LeasedUnit: Hashable, Sendable {
-    /// The unit.
-    public var unit: UnitReference
-    /// The attempt of the lease.
-    public var attempt: Attempt
-
-    /// Names a lease.
-    public init(_ unit: UnitReference, _ attempt: Attempt) {
-        self.unit = unit
-        self.attempt = attempt
+    /// Adds an order after the earlier ones.
+    mutating func order(_ order: WorkerOrder<LeasedUnit>, to worker: WorkerID) {
+        orders.append(AddressedOrder(order, to: worker))
     }
 }
 
-/// An order to one worker.
-public enum WorkerOrder: Hashable, Sendable {
-    /// Compute this unit.
-    case lease(WorkerID, LeasedUnit)
-    /// Forget this unit, unless its computation has started.
-    case revoke(WorkerID, LeasedUnit)
-    /// Send this blob to the coordinator.
-    case collect(WorkerID, BlobDigest)
-    /// Take no new units, finish those in progress, and leave.
-    case drain(WorkerID)
-    /// Leave: nothing is needed from the worker.
-    case dismiss(WorkerID)
+/// An order and its worker.
+public struct AddressedOrder: Hashable, Sendable {
+    /// The worker.
+    public var worker: WorkerID
+    /// The order.
+    public var order: WorkerOrder<LeasedUnit>
+
+    /// Addresses an order.
+    public init(_ order: WorkerOrder<LeasedUnit>, to worker: WorkerID) {
+        self.order = order
+        self.worker = worker
+    }
 }
 
 /// A fact for the operator's log.

@@ -15,7 +15,7 @@ public enum SchedulerEvent: Sendable {
     /// A worker gave a sign of life.
     case workerHeard(WorkerID)
     /// A worker reported the progress of the units that it computes.
-    case workerProgressed(WorkerID, [UnitSteps])
+    case workerProgressed(WorkerID, [UnitProgress])
     /// A worker takes no new units, and will leave when its current ones are finished.
     case workerDraining(WorkerID)
     /// A user asked to drain a worker.
@@ -96,23 +96,6 @@ public struct WorkerCapacity: Equatable, Sendable {
     }
 }
 
-/// The progress of a unit, as the unit counts it.
-public struct UnitSteps: Hashable, Sendable {
-    /// The unit.
-    public var unit: UnitReference
-    /// The attempt.
-    public var attempt: Attempt
-    /// The number of finished steps; a lease is renewed when it rises.
-    public var steps: UInt64
-
-    /// States a unit's progress.
-    public init(_ unit: UnitReference, _ attempt: Attempt, steps: UInt64) {
-        self.unit = unit
-        self.attempt = attempt
-        self.steps = steps
-    }
-}
-
 /// The duration of a unit, for the report and for estimates.
 ///
 /// No decision about bytes depends on it.
@@ -126,36 +109,6 @@ public struct UnitTiming: Hashable, Sendable, Codable {
     public init(elapsedSeconds: Double, kernelSeconds: Double) {
         self.elapsedSeconds = elapsedSeconds
         self.kernelSeconds = kernelSeconds
-    }
-}
-
-/// Why a unit could not be computed.
-public struct UnitFailure: Hashable, Sendable, Codable {
-    /// The kind of a failure, which determines the reaction.
-    public enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
-        /// The input is wrong.
-        ///
-        /// It is wrong for every worker, so the job ends.
-        case badInput
-        /// An external failure; another attempt may succeed.
-        case world
-        /// The worker vanished while it computed the unit.
-        case workerLost
-        /// A disk is full: the unit waits for room.
-        case noSpace
-        /// An input blob is unavailable and will be made again.
-        case inputMissing
-    }
-
-    /// The kind of the failure.
-    public var kind: Kind
-    /// The place and the problem, in whole sentences.
-    public var message: String
-
-    /// States a failure.
-    public init(kind: Kind, message: String) {
-        self.kind = kind
-        self.message = message.cutMessage
     }
 }
 

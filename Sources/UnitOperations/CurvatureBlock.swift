@@ -49,14 +49,3 @@ public struct CurvatureBlock: Hashable, Sendable, Codable {
         }
     }
 }
-
-extension FactorSide {
-    /// The same, in the words of the mathematics.
-    public var role: FactorRole {
-        switch self {
-        case .input: .input
-        case .gradient: .gradient
-        case .full: .fullBlock
-        }
-    }
-}

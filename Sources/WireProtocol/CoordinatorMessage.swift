@@ -7,10 +7,8 @@ public enum CoordinatorMessage: Equatable, Sendable {
     case welcome(coordinator: String, heartbeatInterval: Duration)
     /// The coordinator does not know the worker, or has forgotten it: the worker greets again.
     case unknownWorker
-    /// Compute this unit.
-    case lease(UnitLease)
-    /// Forget this unit, unless its computation has begun.
-    case revoke(LeasedUnitName)
+    /// An order.
+    case order(WorkerOrder<UnitLease>)
     /// A chunk of a range, with its bytes in the second frame.
     case rangeChunk(transfer: UInt64, offset: UInt64)
     /// A range cannot be read.
@@ -21,14 +19,6 @@ public enum CoordinatorMessage: Equatable, Sendable {
     case uploadStored(transfer: UInt64)
     /// An offered blob cannot be stored.
     case uploadFailure(transfer: UInt64, message: String)
-    /// Send this blob.
-    case collect(BlobDigest)
-    /// Forget these blobs: their bytes do not match their names.
-    case discard([BlobDigest])
-    /// Take no new units, finish the current ones, and leave.
-    case drain
-    /// The coordinator needs nothing more from the worker: it leaves.
-    case dismiss
 
     init(_ wire: WireCoordinatorMessage) throws(WireError) {
         switch wire.body {
@@ -37,8 +27,8 @@ public enum CoordinatorMessage: Equatable, Sendable {
                 coordinator: welcome.coordinator, heartbeatInterval: .milliseconds(Int64(welcome.heartbeatMilliseconds))
             )
         case .unknownWorker: self = .unknownWorker
-        case .lease(let lease): self = .lease(try UnitLease(lease))
-        case .revoke(let unit): self = .revoke(try LeasedUnitName(unit))
+        case .lease(let lease): self = .order(.lease(try UnitLease(lease)))
+        case .revoke(let unit): self = .order(.revoke(try LeasedUnit(unit)))
         case .rangeChunk(let chunk): self = .rangeChunk(transfer: chunk.transfer, offset: chunk.offset)
         case .rangeFailure(let failure):
             self = .rangeFailure(transfer: failure.transfer, message: failure.message)
@@ -46,10 +36,10 @@ public enum CoordinatorMessage: Equatable, Sendable {
         case .uploadStored(let stored): self = .uploadStored(transfer: stored.transfer)
         case .uploadFailure(let failure):
             self = .uploadFailure(transfer: failure.transfer, message: failure.message)
-        case .collect(let blob): self = .collect(try digest(blob))
-        case .discard(let discard): self = .discard(try list(discard.digests, "the list of blobs", digest))
-        case .drain: self = .drain
-        case .dismiss: self = .dismiss
+        case .collect(let blob): self = .order(.collect(try digest(blob)))
+        case .discard(let discard): self = .order(.discard(try list(discard.digests, "the list of blobs", digest)))
+        case .drain: self = .order(.drain)
+        case .dismiss: self = .order(.dismiss)
         case nil: throw .malformed("a coordinator's message has no body")
         }
     }
@@ -63,8 +53,8 @@ public enum CoordinatorMessage: Equatable, Sendable {
             wire.welcome.heartbeatMilliseconds = UInt32(
                 clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
         case .unknownWorker: wire.unknownWorker = WireUnknownWorker()
-        case .lease(let lease): wire.lease = lease.wire
-        case .revoke(let unit): wire.revoke = unit.wire
+        case .order(.lease(let lease)): wire.lease = lease.wire
+        case .order(.revoke(let unit)): wire.revoke = unit.wire
         case .rangeChunk(let transfer, let offset):
             wire.rangeChunk.transfer = transfer
             wire.rangeChunk.offset = offset
@@ -78,10 +68,10 @@ public enum CoordinatorMessage: Equatable, Sendable {
         case .uploadFailure(let transfer, let message):
             wire.uploadFailure.transfer = transfer
             wire.uploadFailure.message = message
-        case .collect(let blob): wire.collect = blob.description
-        case .discard(let blobs): wire.discard.digests = blobs.map(\.description)
-        case .drain: wire.drain = WireDrainWorker()
-        case .dismiss: wire.dismiss = WireDismissWorker()
+        case .order(.collect(let blob)): wire.collect = blob.description
+        case .order(.discard(let blobs)): wire.discard.digests = blobs.map(\.description)
+        case .order(.drain): wire.drain = WireDrainWorker()
+        case .order(.dismiss): wire.dismiss = WireDismissWorker()
         }
         return wire
     }

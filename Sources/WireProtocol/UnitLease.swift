@@ -4,10 +4,8 @@ public import UnitOperations
 
 /// A unit on its way to a worker, with everything that the worker needs.
 public struct UnitLease: Sendable {
-    /// The unit.
-    public var unit: UnitReference
-    /// The attempt.
-    public var attempt: Attempt
+    /// The unit and its attempt.
+    public var leased: LeasedUnit
     /// The unit's title, for log lines and messages.
     public var title: String
     /// The tensor, the factor or the block that the unit is about, for messages.
@@ -21,11 +19,10 @@ public struct UnitLease: Sendable {
 
     /// Collects the parts of a lease.
     public init(
-        unit: UnitReference, attempt: Attempt, title: String, subject: String, operation: any UnitOperation,
-        inputs: UnitInputs, files: [Int: LeasedFile]
+        leased: LeasedUnit, title: String, subject: String, operation: any UnitOperation, inputs: UnitInputs,
+        files: [Int: LeasedFile]
     ) {
-        self.unit = unit
-        self.attempt = attempt
+        self.leased = leased
         self.title = title
         self.subject = subject
         self.operation = operation
@@ -70,9 +67,8 @@ extension UnitLease {
             files[index] = LeasedFile(
                 path: file.path, byteCount: file.byteCount, headerDigest: try digest(file.headerDigest))
         }
-        let name = try LeasedUnitName(wire.unit)
         self.init(
-            unit: name.unit, attempt: name.attempt, title: wire.title, subject: wire.subject,
+            leased: try LeasedUnit(wire.unit), title: wire.title, subject: wire.subject,
             operation: try Self.operation(wire, files: indices),
             inputs: UnitInputs(
                 blobs: try list(wire.inputs, "the list of inputs") { blob throws(WireError) in
@@ -99,7 +95,7 @@ extension UnitLease {
 
     var wire: WireUnitLease {
         var wire = WireUnitLease()
-        wire.unit = LeasedUnitName(unit, attempt).wire
+        wire.unit = leased.wire
         wire.title = title
         wire.subject = subject
         let encoded = EncodedOperation(operation)

@@ -9,11 +9,11 @@ public enum WorkerMessage: Equatable, Sendable {
     /// A heartbeat with the progress of the current units.
     case heartbeat(WorkerID, [UnitProgress])
     /// The worker began to compute a unit.
-    case started(LeasedUnitName)
+    case started(LeasedUnit)
     /// A unit's results; the blobs are in the worker's own store.
-    case finished(LeasedUnitName, UnitResult, elapsedSeconds: Double, kernelSeconds: Double)
+    case finished(LeasedUnit, UnitResult, elapsedSeconds: Double, kernelSeconds: Double)
     /// A unit could not be computed.
-    case failed(LeasedUnitName, UnitFault, message: String)
+    case failed(LeasedUnit, UnitFailure)
     /// The worker asks for bytes that the coordinator can read.
     case rangeRequest(RangeRequest)
     /// The coordinator may send more chunks of a range.
@@ -32,32 +32,6 @@ public enum WorkerMessage: Equatable, Sendable {
     case draining(reason: String)
     /// The worker leaves.
     case goodbye(reason: String)
-}
-
-/// Why a worker did not compute a unit.
-public enum UnitFault: String, Equatable, Sendable, CaseIterable {
-    /// The input is wrong, on every worker.
-    case badInput = "bad_input"
-    /// The environment failed; another attempt may succeed.
-    case world
-    /// The worker's disk is full.
-    case noSpace = "no_space"
-    /// A blob that the unit reads is missing; it must be computed again.
-    case inputMissing = "input_missing"
-}
-
-/// The progress of a unit.
-public struct UnitProgress: Equatable, Sendable {
-    /// The unit's attempt.
-    public var unit: LeasedUnitName
-    /// Steps done: chunks read, kernels finished.
-    public var steps: UInt64
-
-    /// States the progress of a unit.
-    public init(unit: LeasedUnitName, steps: UInt64) {
-        self.unit = unit
-        self.steps = steps
-    }
 }
 
 /// A worker's identity and its offer.
@@ -92,19 +66,7 @@ public struct WorkerHello: Equatable, Sendable {
     }
 }
 
-/// A unit and its attempt.
-public struct LeasedUnitName: Hashable, Sendable {
-    /// The unit.
-    public var unit: UnitReference
-    /// The attempt.
-    public var attempt: Attempt
-
-    /// Names a unit's attempt.
-    public init(_ unit: UnitReference, _ attempt: Attempt) {
-        self.unit = unit
-        self.attempt = attempt
-    }
-
+extension LeasedUnit {
     init(_ wire: WireUnitName) throws(WireError) {
         guard !wire.job.isEmpty, wire.job.utf8.count <= 200 else {
             throw .malformed("a job's name is \"\(wire.job.excerpt)\"")
@@ -120,6 +82,15 @@ public struct LeasedUnitName: Hashable, Sendable {
         wire.unit = UInt64(unit.unit.position)
         wire.attempt = UInt32(attempt.number)
         return wire
+    }
+}
+
+extension UnitFailure {
+    init(_ wire: WireUnitFailed) throws(WireError) {
+        guard let kind = Kind.reported.first(where: { $0.word == wire.kind }) else {
+            throw .malformed("a fault is \"\(wire.kind.excerpt)\"")
+        }
+        self.init(kind: kind, message: sentence(wire.message))
     }
 }
 
@@ -192,17 +163,15 @@ extension WorkerMessage {
             self = .heartbeat(
                 WorkerID(rawValue: heartbeat.worker),
                 try list(heartbeat.progress, "the list of units") { progress throws(WireError) in
-                    UnitProgress(unit: try LeasedUnitName(progress.unit), steps: progress.steps)
+                    UnitProgress(unit: try LeasedUnit(progress.unit), steps: progress.steps)
                 })
-        case .started(let unit): self = .started(try LeasedUnitName(unit))
+        case .started(let unit): self = .started(try LeasedUnit(unit))
         case .finished(let finished):
             self = .finished(
-                try LeasedUnitName(finished.unit), try UnitResult(finished.result),
+                try LeasedUnit(finished.unit), try UnitResult(finished.result),
                 elapsedSeconds: try seconds(finished.elapsedSeconds),
                 kernelSeconds: try seconds(finished.kernelSeconds))
-        case .failed(let failed):
-            self = .failed(
-                try LeasedUnitName(failed.unit), try word(failed.kind, "a fault"), message: sentence(failed.message))
+        case .failed(let failed): self = .failed(try LeasedUnit(failed.unit), try UnitFailure(failed))
         case .rangeRequest(let request): self = .rangeRequest(try RangeRequest(request))
         case .rangeCredit(let credit): self = .rangeCredit(transfer: credit.transfer, chunks: credit.chunks)
         case .uploadOffer(let offer):
@@ -238,10 +207,10 @@ extension WorkerMessage {
             wire.finished.result = result.wire
             wire.finished.elapsedSeconds = elapsed
             wire.finished.kernelSeconds = kernel
-        case .failed(let unit, let fault, let message):
+        case .failed(let unit, let failure):
             wire.failed.unit = unit.wire
-            wire.failed.kind = fault.rawValue
-            wire.failed.message = message
+            wire.failed.kind = failure.kind.word
+            wire.failed.message = failure.message
         case .rangeRequest(let request): wire.rangeRequest = request.wire
         case .rangeCredit(let transfer, let chunks):
             wire.rangeCredit.transfer = transfer

@@ -26,7 +26,7 @@ struct AccumulateExecution {
         var trace = 0.0
     }
 
-    private var role: FactorRole { operation.side.role }
+    private var side: FactorSide { operation.side }
     private var factors: [BlobReference] { input.lease.inputs.blobs }
 
     /// Sums, and measures the traces and the tasks' inner products.
@@ -40,7 +40,7 @@ struct AccumulateExecution {
         let weights = try RegularizerWeights(operation.weights, scale: operation.scale)
         var targets = try operation.exclusions.map { excluded in
             Target(
-                excluded: excluded, scale: try weights.scale(of: role, excluding: excluded),
+                excluded: excluded, scale: try weights.scale(of: side, excluding: excluded),
                 writer: try beginWrite(), certificate: SubtractionCertificate(taskCount: factors.count))
         }
         var products = FactorInnerProducts(taskCount: factors.count)
@@ -55,7 +55,7 @@ struct AccumulateExecution {
                 }
                 var totals = try RegularizerTotals(firstElement: range.lowerBound, count: range.count)
                 for task in factors.indices {
-                    try totals.add(rows.extracting(row(task)), times: weights.coefficient(ofTask: task, role: role))
+                    try totals.add(rows.extracting(row(task)), times: weights.coefficient(ofTask: task, side: side))
                     for other in 0...task {
                         try products.add(
                             rows.extracting(row(task)), rows.extracting(row(other)), tasks: task, other,
@@ -71,7 +71,7 @@ struct AccumulateExecution {
                         }
                         try totals.writeRemainder(
                             without: rows.extracting(row(excluded)),
-                            times: weights.coefficient(ofTask: excluded, role: role),
+                            times: weights.coefficient(ofTask: excluded, side: side),
                             scale: target.scale, into: &span, certificate: &targets[index].certificate)
                     }
                     try append(result, range, to: &targets[index])
@@ -131,7 +131,7 @@ struct AccumulateExecution {
                 try input.blobs.read(blob, range, intoRow: 0, of: &row)
                 try row.withSpan { row throws in
                     try totals.add(
-                        row.extracting(first: range.count), times: weights.coefficient(ofTask: task, role: role))
+                        row.extracting(first: range.count), times: weights.coefficient(ofTask: task, side: side))
                 }
             }
             try row.withMutablePrefix(range.count) { span throws in

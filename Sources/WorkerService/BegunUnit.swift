@@ -1,3 +1,4 @@
+import Identifiers
 import Synchronization
 import WireProtocol
 
@@ -13,7 +14,7 @@ final class BegunUnit: Sendable {
     }
 
     /// The unit's attempt.
-    var name: LeasedUnitName { LeasedUnitName(lease.unit, lease.attempt) }
+    var leased: LeasedUnit { lease.leased }
 
     init(lease: UnitLease) {
         self.lease = lease

@@ -116,7 +116,7 @@ struct InputReader: Sendable {
         progress.setWaiting(true)
         defer { progress.setWaiting(false) }
         try await connection.fetch(
-            .inputFile(lease.unit.job, slice.file), offset: slice.offset, byteCount: slice.byteCount
+            .inputFile(lease.leased.unit.job, slice.file), offset: slice.offset, byteCount: slice.byteCount
         ) { chunk, place in
             try consume(chunk, place)
             try progress.step()

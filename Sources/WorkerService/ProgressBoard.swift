@@ -1,5 +1,5 @@
+public import Identifiers
 import Synchronization
-public import WireProtocol
 
 /// The progress of the units that are being computed.
 public final class ProgressBoard: Sendable {
@@ -9,7 +9,7 @@ public final class ProgressBoard: Sendable {
     public init() {}
 
     /// Begins a unit.
-    public func begin(_ unit: LeasedUnitName) -> UnitProgressCounter {
+    public func begin(_ unit: LeasedUnit) -> UnitProgressCounter {
         let counter = UnitProgressCounter(unit: unit)
         counters.withLock { $0.append(counter) }
         return counter

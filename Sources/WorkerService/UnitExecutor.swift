@@ -1,3 +1,4 @@
+import Identifiers
 import KroneckerFactors
 import Lanes
 import LinearAlgebra
@@ -61,13 +62,13 @@ actor UnitExecutor {
         if Task.isCancelled || error is CancellationError { return .cancelled }
         switch error {
         case UnitError.badInput(let message), UnitError.nonFinite(let message):
-            return .failed(.badInput, message: message)
+            return .failed(UnitFailure(kind: .badInput, message: message))
         case UnitError.inputMissing(let message):
-            return .failed(.inputMissing, message: "\(lease.title): \(message)")
+            return .failed(UnitFailure(kind: .inputMissing, message: "\(lease.title): \(message)"))
         case let error as KroneckerFactorsError where error.isBadInput:
-            return .failed(.badInput, message: "\(lease.title): \(error)")
-        case BlobCacheError.noSpace: return .failed(.noSpace, message: "\(lease.title): \(error)")
-        default: return .failed(.world, message: "\(lease.title): \(error)")
+            return .failed(UnitFailure(kind: .badInput, message: "\(lease.title): \(error)"))
+        case BlobCacheError.noSpace: return .failed(UnitFailure(kind: .noSpace, message: "\(lease.title): \(error)"))
+        default: return .failed(UnitFailure(kind: .world, message: "\(lease.title): \(error)"))
         }
     }
 

@@ -1,17 +1,17 @@
+public import Identifiers
 import Synchronization
-public import WireProtocol
 
 /// The progress of one unit.
 ///
 /// Its lane writes it; the connection and the watchdog read it.
 public final class UnitProgressCounter: Sendable {
     /// The unit's attempt.
-    public let unit: LeasedUnitName
+    public let unit: LeasedUnit
     private let count = Atomic<UInt64>(0)
     private let waits = Atomic<Bool>(false)
 
     /// Starts at zero.
-    public init(unit: LeasedUnitName) {
+    public init(unit: LeasedUnit) {
         self.unit = unit
     }
 

@@ -82,7 +82,7 @@ actor WorkQueue<Work: QueuedWork> {
 // MARK: - Units
 
 extension UnitLease: QueuedWork {
-    var name: LeasedUnitName { LeasedUnitName(unit, attempt) }
+    var name: LeasedUnit { leased }
 
     func begun() -> BegunUnit { BegunUnit(lease: self) }
 }
@@ -93,8 +93,8 @@ extension WorkQueue where Work == UnitLease {
     /// Bound: the coordinator gives a worker only a few units beyond its lanes.
     static func units() -> WorkQueue { WorkQueue(limit: .max) }
 
-    /// Forgets a unit, and ends its computation where it has begun.
-    func revoke(_ unit: LeasedUnitName) {
+    /// Forgets a unit, and ends its computation if it has begun; see `WorkerOrder.revoke`.
+    func revoke(_ unit: LeasedUnit) {
         waiting.removeAll { $0.name == unit }
         begun[unit]?.revoke()
     }

@@ -142,10 +142,10 @@ public struct Worker: Service {
         await parts.connection.close(reason: reason)
     }
 
-    /// Handles the coordinator's orders.
+    /// Handles the coordinator's messages.
     private func obey(_ parts: WorkerParts) async {
-        for await order in parts.connection.orders {
-            switch order {
+        for await word in parts.connection.words {
+            switch word {
             case .welcomed(let coordinator):
                 logger.notice(
                     "connected to the coordinator",
@@ -161,15 +161,21 @@ public struct Worker: Service {
                 logger.notice("the coordinator was restarted or lost; greeting it again")
                 await parts.queue.removeAll()
                 await parts.collects.removeAll()
-            case .lease(let lease): await parts.queue.add(lease)
-            case .revoke(let unit): await parts.queue.revoke(unit)
-            case .collect(let digest): await parts.uploads.collect(digest)
-            case .discard(let digests):
-                logger.warning("discarding damaged blobs", metadata: ["blobs": "\(digests.count)"])
-                parts.cache.discard(digests)
-            case .drain: farewell.begin("the coordinator takes the worker out of service")
-            case .dismiss: farewell.dismiss()
+            case .order(let order): await obey(order, parts)
             }
+        }
+    }
+
+    private func obey(_ order: WorkerOrder<UnitLease>, _ parts: WorkerParts) async {
+        switch order {
+        case .lease(let lease): await parts.queue.add(lease)
+        case .revoke(let unit): await parts.queue.revoke(unit)
+        case .collect(let digest): await parts.uploads.collect(digest)
+        case .discard(let digests):
+            logger.warning("discarding damaged blobs", metadata: ["blobs": "\(digests.count)"])
+            parts.cache.discard(digests)
+        case .drain: farewell.begin("the coordinator takes the worker out of service")
+        case .dismiss: farewell.dismiss()
         }
     }
 
@@ -197,12 +203,12 @@ public struct Worker: Service {
 
     /// Computes a unit and reports its outcome.
     private func compute(_ unit: BegunUnit, _ executor: UnitExecutor, _ parts: WorkerParts) async {
-        let counter = progress.begin(unit.name)
+        let counter = progress.begin(unit.leased)
         let blobs = UnitBlobs(
             cache: parts.cache, connection: parts.connection, turns: parts.turns, progress: counter)
         let input = InputReader(
             lease: unit.lease, visible: parts.visible, connection: parts.connection, blobs: blobs)
-        try? await parts.connection.tell(.started(unit.name))
+        try? await parts.connection.tell(.started(unit.leased))
         executor.progress.begin(unit.lease.title, stageSeconds: unit.lease.operation.stageSeconds) {
             LaneProgress.Reading(steps: counter.steps, isWaiting: counter.isWaiting)
         }
@@ -222,11 +228,11 @@ public struct Worker: Service {
         switch outcome {
         case .computed(let result):
             let problem = try? await connection.tellFinished(
-                unit.name, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1))
+                unit.leased, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1))
             if let problem = problem.flatMap({ $0 }) { log("unit failed", unit, problem) }
-        case .failed(let fault, let message):
-            log(fault == .badInput ? "bad input" : "unit failed", unit, message)
-            try? await connection.tellWhenWelcome(.failed(unit.name, fault, message: message))
+        case .failed(let failure):
+            log(failure.kind == .badInput ? "bad input" : "unit failed", unit, failure.message)
+            try? await connection.tellWhenWelcome(.failed(unit.leased, failure))
         case .cancelled: return
         }
     }
@@ -235,8 +241,8 @@ public struct Worker: Service {
         logger.warning(
             message,
             metadata: [
-                LogKeys.job: "\(unit.name.unit.job)", LogKeys.unit: "\(unit.name.unit.unit)",
-                LogKeys.title: "\(unit.lease.title)", LogKeys.attempt: "\(unit.name.attempt)",
+                LogKeys.job: "\(unit.leased.unit.job)", LogKeys.unit: "\(unit.leased.unit.unit)",
+                LogKeys.title: "\(unit.lease.title)", LogKeys.attempt: "\(unit.leased.attempt)",
                 LogKeys.worker: "\(configuration.worker)", LogKeys.cause: "\(cause)",
             ])
     }

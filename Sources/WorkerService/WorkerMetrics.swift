@@ -1,7 +1,7 @@
 import CoreMetrics
+import Identifiers
 public import PrometheusMetrics
 import UnitOperations
-import WireProtocol
 
 /// The counts of a worker.
 public struct WorkerMetrics: Sendable {
@@ -43,7 +43,7 @@ public struct WorkerMetrics: Sendable {
     init(factory: any MetricsFactory) {
         self.factory = factory
         // The series start at zero, because a rise shows only in a series that existed before.
-        for fault in UnitFault.allCases { failures(fault).increment(by: 0) }
+        for kind in UnitFailure.Kind.reported { failures(kind).increment(by: 0) }
         for kernel in NumericKernel.allCases { note(kernel, .zero) }
     }
 
@@ -52,7 +52,7 @@ public struct WorkerMetrics: Sendable {
         switch outcome {
         case .computed(let result):
             noteFinished(stage, elapsed: elapsed, kernels: kernels, measurements: result.measurements)
-        case .failed(let fault, _): failures(fault).increment()
+        case .failed(let failure): failures(failure.kind).increment()
         case .cancelled: break
         }
     }
@@ -75,8 +75,8 @@ public struct WorkerMetrics: Sendable {
         FloatingPointCounter(label: "kfacd_cholesky_retries_total", factory: factory).increment(by: retries)
     }
 
-    private func failures(_ fault: UnitFault) -> Counter {
-        Counter(label: "kfacd_unit_failures_total", dimensions: [("kind", fault.rawValue)], factory: factory)
+    private func failures(_ kind: UnitFailure.Kind) -> Counter {
+        Counter(label: "kfacd_unit_failures_total", dimensions: [("kind", kind.word)], factory: factory)
     }
 
     private func note(_ kernel: NumericKernel, _ time: Duration) {

@@ -10,8 +10,8 @@ struct GivenLeasesTests {
     private var given = GivenLeases()
     private let worker: WorkerID = "w"
 
-    private func unit(_ number: Int, of job: JobID = "job-1") -> LeasedUnitName {
-        LeasedUnitName(UnitReference(job: job, unit: UnitIndex(number)), Attempt(1))
+    private func unit(_ number: Int, of job: JobID = "job-1") -> LeasedUnit {
+        LeasedUnit(UnitReference(job: job, unit: UnitIndex(number)), Attempt(1))
     }
 
     private func blob(_ number: Int) -> BlobDigest {
@@ -19,7 +19,7 @@ struct GivenLeasesTests {
     }
 
     private mutating func judge(
-        _ unit: LeasedUnitName, of worker: WorkerID, isPossible: Bool?, isResumed: Bool
+        _ unit: LeasedUnit, of worker: WorkerID, isPossible: Bool?, isResumed: Bool
     ) -> GivenLeases.Verdict {
         given.judge(unit, of: worker, isPossible: isPossible, isResumed: isResumed)
     }

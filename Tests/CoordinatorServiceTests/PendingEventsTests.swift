@@ -8,8 +8,8 @@ import Testing
 struct PendingEventsTests {
     private var pending = PendingEvents()
 
-    private func step(_ steps: UInt64) -> [UnitSteps] {
-        [UnitSteps(UnitReference(job: "job-1", unit: UnitIndex(0)), Attempt(1), steps: steps)]
+    private func step(_ steps: UInt64) -> [UnitProgress] {
+        [UnitProgress(unit: LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(0)), Attempt(1)), steps: steps)]
     }
 
     @Test mutating func `a night of signs of life leaves each worker's latest`() {

@@ -1,3 +1,5 @@
+import Identifiers
+import JobPlan
 import Testing
 import WireProtocol
 import ZeroMQ
@@ -34,6 +36,37 @@ struct TransferQueueTests {
         #expect(!queue.add(chunk, from: late))
         try await end(Int(WireLimits.chunkCredit) + 1)
         #expect(queue.add(chunk, from: late))
+    }
+
+    @Test func `chunks are taken of workers that have greeted, and give a sign of life now and then`() throws {
+        let (peer, start) = (try RoutingIdentity("peer"), ContinuousClock.now)
+        #expect(queue.addChunk(chunk, from: peer, at: start) == .stranger)
+        queue.open(peer)
+        #expect(queue.addChunk(chunk, from: peer, at: start + .seconds(9)) == .added(isSign: true))
+        #expect(queue.addChunk(chunk, from: peer, at: start + .seconds(9)) == .added(isSign: false))
+        #expect(queue.addChunk(chunk, from: peer, at: start + .seconds(10)) == .added(isSign: true))
+        queue.close(peer)
+        #expect(queue.addChunk(chunk, from: peer, at: start + .seconds(11)) == .stranger)
+    }
+
+    @Test func `an offer stands before its chunks, and a peer's end behind them`() async throws {
+        let peer = try RoutingIdentity("peer")
+        queue.open(peer)
+        let blob = BlobReference(digest: BlobDigest(sha256: [UInt8](repeating: 1, count: 32)), byteCount: 1)
+        #expect(queue.add(.offer(transfer: 1, blob), from: peer))
+        #expect(queue.addChunk(chunk, from: peer, at: .now) != .full)
+        queue.close(peer)
+        queue.finish()
+        var order: [String] = []
+        for await entry in queue.entries {
+            switch entry.request {
+            case .offer: order.append("offer")
+            case .chunk: order.append("chunk")
+            case .peerGone: order.append("gone")
+            default: order.append("?")
+            }
+        }
+        #expect(order == ["offer", "chunk", "gone"])
     }
 
     private func end(_ count: Int) async throws {

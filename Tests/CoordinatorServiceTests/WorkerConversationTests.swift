@@ -56,28 +56,28 @@ import ZeroMQ
 
     /// The transfers that wait until a blob is collected.
     private var waiting: [UInt64] {
-        get async { await coordinator.waitingRanges.values.flatMap { $0 }.map(\.range.transfer).sorted() }
+        get async { await coordinator.waitingRanges.all.map(\.range.transfer).sorted() }
     }
 
     @Test func `what a worker does not wait for any more is not sent when it comes`() async throws {
         let peer = try RoutingIdentity("peer")
-        await coordinator.handle(hello("w"), payload: nil, from: peer)
-        for transfer: UInt64 in 1...3 { await coordinator.handle(request(transfer), payload: nil, from: peer) }
+        await coordinator.receive(hello("w"), payload: nil, from: peer)
+        for transfer: UInt64 in 1...3 { await coordinator.receive(request(transfer), payload: nil, from: peer) }
         #expect(await waiting == [1, 2, 3])
-        await coordinator.handle(.rangeCredit(transfer: 2, chunks: 0), payload: nil, from: peer)
+        await coordinator.receive(.rangeCredit(transfer: 2, chunks: 0), payload: nil, from: peer)
         #expect(await waiting == [1, 3])
-        await coordinator.handle(.rangeCredit(transfer: 1, chunks: 1), payload: nil, from: peer)
+        await coordinator.receive(.rangeCredit(transfer: 1, chunks: 1), payload: nil, from: peer)
         #expect(await waiting == [1, 3])
         await endpoint.close()
     }
 
     @Test func `a worker that comes back on another connection leaves nothing waiting on the old one`() async throws {
         let (old, new) = (try RoutingIdentity("old"), try RoutingIdentity("new"))
-        await coordinator.handle(hello("w"), payload: nil, from: old)
-        await coordinator.handle(request(1), payload: nil, from: old)
-        await coordinator.handle(hello("w"), payload: nil, from: new)
+        await coordinator.receive(hello("w"), payload: nil, from: old)
+        await coordinator.receive(request(1), payload: nil, from: old)
+        await coordinator.receive(hello("w"), payload: nil, from: new)
         #expect(await waiting == [])
-        #expect(await coordinator.workers["w"]?.identity == new)
+        #expect(await coordinator.conversations["w"]?.peer == new)
         for await entry in coordinator.transfers.entries {
             guard case .peerGone = entry.request else { continue }
             #expect(entry.peer == old)
@@ -88,9 +88,9 @@ import ZeroMQ
 
     @Test func `a connection that greets under a second name is ended`() async throws {
         let (channel, peer) = try await worker()
-        await coordinator.handle(hello("one"), payload: nil, from: peer)
-        await coordinator.handle(hello("other"), payload: nil, from: peer)
-        #expect(await coordinator.workers.keys.sorted { $0.rawValue < $1.rawValue } == ["one"])
+        await coordinator.receive(hello("one"), payload: nil, from: peer)
+        await coordinator.receive(hello("other"), payload: nil, from: peer)
+        #expect(await coordinator.conversations.workers.keys.sorted { $0.rawValue < $1.rawValue } == ["one"])
         #expect(
             try await refusal(of: channel)
                 == "it greeted as one, and then as other; a connection has one name")
@@ -102,25 +102,25 @@ import ZeroMQ
         let peer = try RoutingIdentity("peer")
         let blobs = [BlobReference](
             repeating: BlobReference(digest: blob, byteCount: 1), count: WireLimits.blobsPerMessage)
-        await coordinator.handle(hello("w"), payload: nil, from: peer)
-        for _ in 0..<52 { await coordinator.handle(.held(blobs), payload: nil, from: peer) }
-        #expect(await coordinator.workers["w"]?.toldBlobs == 520_000)
-        await coordinator.handle(.dropped([blob]), payload: nil, from: peer)
-        await coordinator.handle(hello("w"), payload: nil, from: peer)
-        #expect(await coordinator.workers["w"]?.toldBlobs == 519_999)
-        await coordinator.handle(.held(blobs), payload: nil, from: peer)
-        #expect(await coordinator.workers["w"]?.toldBlobs == 524_289)
-        await coordinator.handle(hello("w"), payload: nil, from: try RoutingIdentity("another"))
-        #expect(await coordinator.workers["w"]?.toldBlobs == 0)
+        await coordinator.receive(hello("w"), payload: nil, from: peer)
+        for _ in 0..<52 { await coordinator.receive(.held(blobs), payload: nil, from: peer) }
+        #expect(await coordinator.conversations["w"]?.toldBlobs == 520_000)
+        await coordinator.receive(.dropped([blob]), payload: nil, from: peer)
+        await coordinator.receive(hello("w"), payload: nil, from: peer)
+        #expect(await coordinator.conversations["w"]?.toldBlobs == 519_999)
+        await coordinator.receive(.held(blobs), payload: nil, from: peer)
+        #expect(await coordinator.conversations["w"]?.toldBlobs == 524_289)
+        await coordinator.receive(hello("w"), payload: nil, from: try RoutingIdentity("another"))
+        #expect(await coordinator.conversations["w"]?.toldBlobs == 0)
         await endpoint.close()
     }
 
     @Test func `chunks without credit fill no memory, and their sender is not talked to any more`() async throws {
         let (channel, peer) = try await worker()
-        await coordinator.handle(hello("w"), payload: nil, from: peer)
+        await coordinator.receive(hello("w"), payload: nil, from: peer)
         let chunk = Frame([UInt8](repeating: 0, count: WireLimits.chunkBytes))
         for number in 0...UInt64(TransferQueue.bytesPerPeer / WireLimits.chunkBytes) {
-            await coordinator.handle(.uploadChunk(transfer: 1, offset: number << 20), payload: chunk, from: peer)
+            await coordinator.receive(.uploadChunk(transfer: 1, offset: number << 20), payload: chunk, from: peer)
         }
         #expect(
             try await refusal(of: channel)
@@ -131,16 +131,16 @@ import ZeroMQ
 
     // MARK: - Words that cannot be right
 
-    private func unit(_ number: Int) -> LeasedUnitName {
-        LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(number)), Attempt(1))
+    private func unit(_ number: Int) -> LeasedUnit {
+        LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(number)), Attempt(1))
     }
 
     /// Messages about things that the worker was not given, by the name of their count.
-    private static let forgeries: [(about: String, message: @Sendable (LeasedUnitName, BlobDigest) -> WorkerMessage)] =
+    private static let forgeries: [(about: String, message: @Sendable (LeasedUnit, BlobDigest) -> WorkerMessage)] =
         [
             ("unit", { name, _ in .started(name) }),
             ("unit", { name, _ in .finished(name, UnitResult(), elapsedSeconds: 1, kernelSeconds: 1) }),
-            ("unit", { name, _ in .failed(name, .badInput, message: "no") }),
+            ("unit", { name, _ in .failed(name, UnitFailure(kind: .badInput, message: "no")) }),
             ("unit", { name, _ in .heartbeat("w", [UnitProgress(unit: name, steps: 1)]) }),
             ("name", { _, _ in .heartbeat("other", []) }),
             ("blob", { _, blob in .uploadOffer(transfer: 1, BlobReference(digest: blob, byteCount: 1)) }),
@@ -165,12 +165,12 @@ import ZeroMQ
     func `a word about what was never given is counted, and the third ends the connection`(index: Int) async throws {
         let (about, forged) = Self.forgeries[index]
         let (channel, peer) = try await worker()
-        await coordinator.handle(hello("w", connection: 0), payload: nil, from: peer)
-        for number in 0..<2 { await coordinator.handle(forged(unit(number), blob), payload: nil, from: peer) }
-        #expect(await coordinator.workers["w"]?.refusedWords == 2)
+        await coordinator.receive(hello("w", connection: 0), payload: nil, from: peer)
+        for number in 0..<2 { await coordinator.receive(forged(unit(number), blob), payload: nil, from: peer) }
+        #expect(await coordinator.conversations["w"]?.refusedWords == 2)
         // A second greeting on the same connection does not start anew.
-        await coordinator.handle(hello("w", connection: 0), payload: nil, from: peer)
-        await coordinator.handle(forged(unit(2), blob), payload: nil, from: peer)
+        await coordinator.receive(hello("w", connection: 0), payload: nil, from: peer)
+        await coordinator.receive(forged(unit(2), blob), payload: nil, from: peer)
         #expect(try await refusal(of: channel).hasSuffix("; is it a worker of this coordinator?"))
         let metrics = await supervision.metrics.exposition()
         #expect(metrics.contains("kfacd_refused_words_total{about=\"\(about)\"} 3"))
@@ -181,16 +181,16 @@ import ZeroMQ
     @Test func `words from before a restart are dropped, and cost nothing`() async throws {
         for (worker, connection): (WorkerID, UInt32) in [("returned", 1), ("early", 0)] {
             let peer = try RoutingIdentity(worker.rawValue)
-            if connection == 0 { await coordinator.handle(.started(unit(0)), payload: nil, from: peer) }
-            await coordinator.handle(hello(worker, connection: connection), payload: nil, from: peer)
+            if connection == 0 { await coordinator.receive(.started(unit(0)), payload: nil, from: peer) }
+            await coordinator.receive(hello(worker, connection: connection), payload: nil, from: peer)
             for number in 0..<100 {
                 let result = UnitResult(blobs: [BlobReference(digest: blob, byteCount: 1)])
-                await coordinator.handle(
+                await coordinator.receive(
                     .finished(unit(number), result, elapsedSeconds: 1, kernelSeconds: 1), payload: nil, from: peer)
-                await coordinator.handle(
+                await coordinator.receive(
                     .heartbeat(worker, [UnitProgress(unit: unit(number), steps: 1)]), payload: nil, from: peer)
             }
-            #expect(await coordinator.workers[worker]?.refusedWords == 0)
+            #expect(await coordinator.conversations[worker]?.refusedWords == 0)
         }
         await endpoint.close()
     }
@@ -202,7 +202,7 @@ import ZeroMQ
             results.keep(
                 .init(
                     peer: peer,
-                    unit: LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(number)), Attempt(1)),
+                    unit: LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(number)), Attempt(1)),
                     result: UnitResult(measurements: [.trace: [Double](repeating: 0, count: numbers)]),
                     timing: UnitTiming(elapsedSeconds: 1, kernelSeconds: 1)))
         }

@@ -46,14 +46,16 @@ extension SerialDisturbanceTests {
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: 4)
                 let blob = BlobReference(digest: BlobDigest(sha256: [UInt8](repeating: 3, count: 32)), byteCount: 64)
-                let name = { LeasedUnitName(UnitReference(job: JobID(rawValue: job), unit: $0), Attempt(1)) }
+                let name = { LeasedUnit(UnitReference(job: JobID(rawValue: job), unit: $0), Attempt(1)) }
                 let finished = try await forge(cluster) {
                     .finished(
                         name($0), UnitResult(blobs: [blob], measurements: [.trace: [1]]), elapsedSeconds: 1,
                         kernelSeconds: 1)
                 }
                 #expect(finished.contains("was never given to it"), "\(finished)")
-                let failed = try await forge(cluster) { .failed(name($0), .badInput, message: "forged") }
+                let failed = try await forge(cluster) {
+                    .failed(name($0), UnitFailure(kind: .badInput, message: "forged"))
+                }
                 #expect(failed.contains("was never given to it"), "\(failed)")
                 cluster.resumeWorkers()
                 try await cluster.waitForSuccess(job)

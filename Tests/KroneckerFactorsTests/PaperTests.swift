@@ -1,3 +1,4 @@
+import Identifiers
 import KroneckerFactors
 import LinearAlgebra
 import TestSupport
@@ -69,7 +70,7 @@ struct PaperTests {
         #expect(FactorNormalization.tak.divisor(of: .gradient, counts: counts) == 36)
         #expect(FactorNormalization.reduce.divisor(of: .gradient, counts: counts) == 12)
         for normalization in FactorNormalization.allCases {
-            #expect(normalization.divisor(of: .fullBlock, counts: counts) == 12)
+            #expect(normalization.divisor(of: .full, counts: counts) == 12)
         }
         let exact = try SampleCounts(samples: 6, positions: 3, probes: .exactBasis(outputCount: 10))
         #expect(FactorNormalization.tak.divisor(of: .gradient, counts: exact) == 18)

@@ -1,3 +1,4 @@
+import Identifiers
 import KroneckerFactors
 import LinearAlgebra
 import TestSupport
@@ -12,7 +13,7 @@ struct LeftOut: ~Copyable {
 func leaveOneOut(
     _ tasks: [[Float]],
     _ target: Int,
-    _ role: FactorRole,
+    _ side: FactorSide,
     _ weights: RegularizerWeights
 ) throws -> LeftOut {
     var certificate = SubtractionCertificate(taskCount: tasks.count)
@@ -21,15 +22,15 @@ func leaveOneOut(
         let ranges = tasks.map { Array($0[first..<min(first + 5, $0.count)]) }
         var totals = try RegularizerTotals(firstElement: first, count: ranges[0].count)
         for (task, range) in ranges.enumerated() {
-            try totals.add(range.span, times: weights.coefficient(ofTask: task, role: role))
+            try totals.add(range.span, times: weights.coefficient(ofTask: task, side: side))
         }
         let own = ranges[target]
         var result = [Float](repeating: 0, count: own.count)
         var destination = result.mutableSpan
         try totals.writeRemainder(
             without: own.span,
-            times: weights.coefficient(ofTask: target, role: role),
-            scale: weights.scale(of: role, excluding: target),
+            times: weights.coefficient(ofTask: target, side: side),
+            scale: weights.scale(of: side, excluding: target),
             into: &destination,
             certificate: &certificate
         )
@@ -47,25 +48,25 @@ struct RegularizerTests {
         try (0..<count).map { try randomFactor(dimension, seed: 40 + UInt64($0)).elements }
     }
 
-    @Test(arguments: FactorRole.allCases) func `subtraction gives the direct sum`(role: FactorRole) throws {
+    @Test(arguments: FactorSide.allCases) func `subtraction gives the direct sum`(side: FactorSide) throws {
         let tasks = try tasks(8, dimension: 6)
         let weights = try RegularizerWeights([100, 60_000, 250, 1000, 77, 3000, 12_000, 500], scale: .mean)
         for target in tasks.indices {
-            let leftOut = try leaveOneOut(tasks, target, role, weights)
+            let leftOut = try leaveOneOut(tasks, target, side, weights)
             #expect(leftOut.certificate.isValid)
             var direct = try RegularizerTotals(firstElement: 0, count: 21)
             for task in tasks.indices where task != target {
                 let own = tasks[task]
-                try direct.add(own.span, times: weights.coefficient(ofTask: task, role: role))
+                try direct.add(own.span, times: weights.coefficient(ofTask: task, side: side))
             }
             var expected = [Float](repeating: 0, count: 21)
             var destination = expected.mutableSpan
-            try direct.write(scale: weights.scale(of: role, excluding: target), into: &destination)
+            try direct.write(scale: weights.scale(of: side, excluding: target), into: &destination)
             expectClose(leftOut.factor.elements, expected, relative: 1.2e-7, absolute: 1e-9)
             let lambdas = try weights.lambdas(excluding: target)
             let truth = (0..<21).map { index in
                 tasks.indices.reduce(0.0) { sum, task in
-                    let weight = role == .gradient ? (task == target ? 0 : 1.0 / 7) : lambdas[task]
+                    let weight = side == .gradient ? (task == target ? 0 : 1.0 / 7) : lambdas[task]
                     return sum + weight * Double(tasks[task][index])
                 }
             }

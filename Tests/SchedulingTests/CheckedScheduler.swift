@@ -139,11 +139,11 @@ struct CheckedScheduler {
         }
     }
 
-    private mutating func check(_ order: WorkerOrder) -> [String] {
-        guard case .lease(let worker, let lease) = order else { return [] }
-        let isThere = scheduler.workerStatuses.contains { $0.id == worker }
+    private mutating func check(_ order: AddressedOrder) -> [String] {
+        guard case .lease(let lease) = order.order else { return [] }
+        let isThere = scheduler.workerStatuses.contains { $0.id == order.worker }
         return check(lease, isForWorker: true)
-            + (isThere ? [] : ["\(lease.unit) is leased to \(worker), who is not there"])
+            + (isThere ? [] : ["\(lease.unit) is leased to \(order.worker), who is not there"])
     }
 
     private mutating func check(_ lease: LeasedUnit, isForWorker: Bool) -> [String] {

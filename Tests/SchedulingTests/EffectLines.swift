@@ -4,12 +4,23 @@ import Scheduling
 import UnitOperations
 
 extension SchedulerEffects {
-    /// The effects as scenarios show them, one line each, in the order of execution.
-    var lines: [String] {
-        records.map(\.line) + orders.map(\.line) + coordinatorWork.map { "coordinator: compute \($0.line)" }
-            + unavailable.map { "not to be had: \($0.name)" } + (clearsStore ? ["store: cleared"] : [])
-            + unneeded.map { "store: remove \($0.name)" }
-            + endedJobs.map { "ended: \($0)" } + notices.map { "notice: \($0.line)" }
+    /// The effects as scenarios show them, a line each, in the order in which they are carried out.
+    var lines: [String] { records.map(\.line) + inOrder.flatMap(\.lines) }
+}
+
+extension SchedulerEffect {
+    fileprivate var lines: [String] {
+        switch self {
+        case .tell(let notice): ["notice: \(notice.line)"]
+        case .forget(let worker): ["forgotten: \(worker)"]
+        case .send(let order): [order.line]
+        case .compute(let lease): ["coordinator: compute \(lease.line)"]
+        case .tellUnavailable(let blob): ["not to be had: \(blob.name)"]
+        case .letGo(let job): ["ended: \(job)"]
+        case .remove(let blobs): blobs.map { "store: remove \($0.name)" }
+        case .clearStore: ["store: cleared"]
+        case .settle, .accept: []
+        }
     }
 }
 
@@ -38,14 +49,15 @@ extension UnitFailure {
     fileprivate var line: String { "(\(kind.rawValue)) \(message)" }
 }
 
-extension WorkerOrder {
+extension AddressedOrder {
     fileprivate var line: String {
-        switch self {
-        case .lease(let worker, let unit): "\(worker): compute \(unit.line)"
-        case .revoke(let worker, let unit): "\(worker): forget \(unit.line)"
-        case .collect(let worker, let blob): "\(worker): send \(blob.name)"
-        case .drain(let worker): "\(worker): take nothing new"
-        case .dismiss(let worker): "\(worker): leave"
+        switch order {
+        case .lease(let unit): "\(worker): compute \(unit.line)"
+        case .revoke(let unit): "\(worker): give up \(unit.line)"
+        case .collect(let blob): "\(worker): send \(blob.name)"
+        case .discard(let blobs): "\(worker): forget \(blobs.map(\.name).joined(separator: " "))"
+        case .drain: "\(worker): take nothing new"
+        case .dismiss: "\(worker): leave"
         }
     }
 }

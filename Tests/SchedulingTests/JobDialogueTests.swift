@@ -9,7 +9,8 @@ extension SchedulerEffects {
     /// Effects with the given actions and no others.
     static func effects(
         records: [JournalRecord] = [],
-        orders: [WorkerOrder] = [],
+        forgotten: [WorkerID] = [],
+        orders: [AddressedOrder] = [],
         coordinatorWork: [LeasedUnit] = [],
         clearsStore: Bool = false,
         endedJobs: [JobID] = [],
@@ -18,6 +19,7 @@ extension SchedulerEffects {
     ) -> SchedulerEffects {
         var effects = SchedulerEffects()
         effects.records = records
+        effects.forgotten = forgotten
         effects.orders = orders
         effects.coordinatorWork = coordinatorWork
         effects.clearsStore = clearsStore
@@ -25,6 +27,17 @@ extension SchedulerEffects {
         effects.notices = notices
         effects.deadline = deadline.map { SchedulerInstant(sinceStart: $0) }
         return effects
+    }
+}
+
+extension AddressedOrder {
+    static func lease(_ worker: WorkerID, _ unit: LeasedUnit) -> AddressedOrder { .init(.lease(unit), to: worker) }
+    static func revoke(_ worker: WorkerID, _ unit: LeasedUnit) -> AddressedOrder { .init(.revoke(unit), to: worker) }
+    static func collect(_ worker: WorkerID, _ blob: BlobDigest) -> AddressedOrder { .init(.collect(blob), to: worker) }
+
+    /// The unit that it gives out.
+    var lease: LeasedUnit? {
+        if case .lease(let unit) = order { unit } else { nil }
     }
 }
 

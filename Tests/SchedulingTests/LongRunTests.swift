@@ -96,7 +96,7 @@ struct LongRunTests {
         for _ in 0..<200 {
             scheduler.advance(by: .seconds(1))
             _ = scheduler.handle(.collectionPaused(.named("job-1/0"), reason: "the disk is full"))
-            let effects = scheduler.handle(.workerProgressed("w1", [UnitSteps(sum.unit, sum.attempt, steps: 0)]))
+            let effects = scheduler.handle(.workerProgressed("w1", [UnitProgress(unit: sum, steps: 0)]))
             #expect(effects.records == [])
             #expect(scheduler.handle(.deadlineReached).records == [])
         }
@@ -107,7 +107,7 @@ struct LongRunTests {
         var records: [JournalRecord] = []
         for _ in 0..<200 where records.isEmpty {
             scheduler.advance(by: .seconds(1))
-            _ = scheduler.handle(.workerProgressed("w1", [UnitSteps(sum.unit, sum.attempt, steps: 0)]))
+            _ = scheduler.handle(.workerProgressed("w1", [UnitProgress(unit: sum, steps: 0)]))
             records = scheduler.handle(.deadlineReached).records
         }
         guard case .unitFailed(sum.unit, .worker("w1"), let failure)? = records.first else {
@@ -124,7 +124,7 @@ struct LongRunTests {
         for step in 1...40 {
             scheduler.advance(by: .seconds(5))
             _ = scheduler.handle(
-                .workerProgressed("w1", [UnitSteps(first.unit, first.attempt, steps: UInt64(step))]))
+                .workerProgressed("w1", [UnitProgress(unit: first, steps: UInt64(step))]))
             #expect(scheduler.handle(.deadlineReached).notices == [])
         }
     }
@@ -142,7 +142,7 @@ struct LongRunTests {
                 waited += 1
                 _ = scheduler.handle(.workerHeard("w1"))
                 let orders = scheduler.handle(.deadlineReached).orders
-                for case .lease(_, let next) in orders where next.unit == failed.unit { lease = next }
+                for next in orders.compactMap(\.lease) where next.unit == failed.unit { lease = next }
                 let isResting = scheduler.scheduler.unitCounts.contains { $0.key.place == .resting && $0.value > 0 }
                 if !isResting, !hasRested {
                     hasRested = true
@@ -181,7 +181,7 @@ struct LongRunTests {
         let memory = try wide.plan().units[0].cost.memoryBytes
         var held: [LeasedUnit] = []
         func leases(_ effects: SchedulerEffects) -> [LeasedUnit] {
-            effects.orders.compactMap { if case .lease(_, let lease) = $0 { lease } else { nil } }
+            effects.orders.compactMap(\.lease)
         }
         _ = try scheduler.submit(SmallJob(id: "first"))
         held += leases(scheduler.handle(.workerJoined("w1", WorkerCapacity(lanes: 1, memoryBytes: memory))))

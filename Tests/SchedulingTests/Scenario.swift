@@ -100,7 +100,7 @@ struct Scenario {
             return show(handle(.unitFailed(lease.unit, lease.attempt, by: executor(subject), failure)))
         case "progress":
             let lease = try lease(words, line)
-            let steps = UnitSteps(lease.unit, lease.attempt, steps: UInt64(text) ?? 0)
+            let steps = UnitProgress(unit: lease, steps: UInt64(text) ?? 0)
             return show(handle(.workerProgressed(WorkerID(rawValue: subject), [steps])))
         case "wait":
             scheduler.advance(by: .seconds(Int(subject) ?? 0))
@@ -222,21 +222,15 @@ struct Scenario {
 
     private mutating func note(_ effects: SchedulerEffects) {
         for order in effects.orders {
-            switch order {
-            case .lease(let worker, let lease): outstanding.append(.compute(.worker(worker), lease))
-            case .revoke(_, let lease): outstanding.removeAll { $0.lease == lease }
-            case .collect(let worker, let blob): outstanding.append(.send(worker, blob))
-            case .drain, .dismiss: break
+            switch order.order {
+            case .lease(let lease): outstanding.append(.compute(.worker(order.worker), lease))
+            case .revoke(let lease): outstanding.removeAll { $0.lease == lease }
+            case .collect(let blob): outstanding.append(.send(order.worker, blob))
+            case .discard, .drain, .dismiss: break
             }
         }
         outstanding += effects.coordinatorWork.map { .compute(.coordinator, $0) }
-        for notice in effects.notices {
-            switch notice {
-            case .workerLost(let worker, _, _), .workerLeft(let worker, _, _):
-                outstanding.removeAll { $0.worker == worker }
-            default: break
-            }
-        }
+        outstanding.removeAll { $0.worker.map(effects.forgotten.contains) ?? false }
     }
 
     /// Restarts the coordinator; the first event afterwards shows its actions.

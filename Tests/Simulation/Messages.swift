@@ -7,7 +7,7 @@ import UnitOperations
 /// What a worker tells the coordinator.
 enum UpwardMessage {
     case hello(connection: Int, WorkerCapacity)
-    case heartbeat([UnitSteps])
+    case heartbeat([UnitProgress])
     case started(LeasedUnit)
     case finished(LeasedUnit, UnitResult, seconds: Double)
     case failed(LeasedUnit, UnitFailure)

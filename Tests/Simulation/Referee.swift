@@ -41,6 +41,9 @@ struct Referee {
     /// The failure at hand, when it is the world's own affair: a full disk is waited for, a lost input made again.
     private var excusedFailure: (unit: UnitReference, kind: UnitFailure.Kind)?
 
+    /// What was done of what was decided.
+    private var performance = Performance()
+
     init(settings: SchedulerSettings) { self.settings = settings }
 
     // MARK: - The coordinator's lives
@@ -55,6 +58,7 @@ struct Referee {
         revived = []
         decided = finished
         decidedOutcomes = Set(outcomes.keys)
+        performance = Performance(isLetGo: decidedOutcomes)
     }
 
     /// A recorded unit counts as finished, unless its file is gone with the staging directory.
@@ -110,8 +114,10 @@ struct Referee {
                 for blob in result.blobs { mayReturn[blob.digest] = now.advanced(by: settings.workerTimeout) }
             }
             given[worker]?[LeasedUnit(unit, attempt)] = nil
+            performance.sent[worker]?.remove(LeasedUnit(unit, attempt))
         case .unitFailed(let unit, let attempt, .worker(let worker), _):
             let lease = given[worker]?.removeValue(forKey: LeasedUnit(unit, attempt))
+            performance.sent[worker]?.remove(LeasedUnit(unit, attempt))
             if lease == nil { supersededFailure = unit }
         case .workerDraining(let worker), .drainRequested(let worker):
             if capacities[worker] != nil { draining.insert(worker) }
@@ -136,8 +142,10 @@ struct Referee {
         note(scheduler.violatedInvariants(), "after \(event)")
         // What a result makes ready may be looked at and be found lost in the same breath, not the other way round.
         for record in effects.records { check(decided: record, jobs, ids) }
+        performance.removals += effects.inOrder.filter(\.isRemoval).map { _ in decidedOutcomes }
         // Before units are looked at whose blobs these may be.
         stored.subtract(effects.unneeded)
+        effects.forgotten.forEach { forget($0) }
         for notice in effects.notices { check(notice, jobs, ids) }
         if effects.clearsStore { stored = [] }
         for order in effects.orders { check(order, scheduler, jobs, ids) }
@@ -155,14 +163,6 @@ struct Referee {
     private mutating func check(_ notice: SchedulerNotice, _ jobs: [SimulatedJob], _ ids: [JobID]) {
         if case .workerLost(let worker, _, _) = notice { checkSilence(of: worker) }
         switch notice {
-        case .workerLost(let worker, _, _), .workerLeft(let worker, _, _):
-            if !draining.contains(worker) {
-                for blob in told[worker] ?? [] { mayReturn[blob] = now.advanced(by: settings.workerTimeout) }
-            }
-            told[worker] = nil
-            given[worker] = nil
-            capacities[worker] = nil
-            draining.remove(worker)
         case .unitRevived(let unit):
             guard decided.contains(unit) else { return violations.append("\(unit) is revived and was not finished") }
             let blobs = result(unit, jobs, ids).blobs.map(\.digest)
@@ -180,6 +180,16 @@ struct Referee {
             revived.remove(unit)
         default: break
         }
+    }
+
+    private mutating func forget(_ worker: WorkerID) {
+        if !draining.contains(worker) {
+            for blob in told[worker] ?? [] { mayReturn[blob] = now.advanced(by: settings.workerTimeout) }
+        }
+        told[worker] = nil
+        given[worker] = nil
+        capacities[worker] = nil
+        draining.remove(worker)
     }
 
     /// Who is given up was silent, and not only out of the coordinator's hearing while its clock leapt or it stood
@@ -245,10 +255,11 @@ struct Referee {
     // MARK: - Orders
 
     private mutating func check(
-        _ order: WorkerOrder, _ scheduler: Scheduler, _ jobs: [SimulatedJob], _ ids: [JobID]
+        _ addressed: AddressedOrder, _ scheduler: Scheduler, _ jobs: [SimulatedJob], _ ids: [JobID]
     ) {
-        switch order {
-        case .lease(let worker, let lease):
+        let worker = addressed.worker
+        switch addressed.order {
+        case .lease(let lease):
             guard let capacity = capacities[worker] else {
                 return violations.append("\(lease.unit) is leased to \(worker), who is not there")
             }
@@ -262,11 +273,11 @@ struct Referee {
             }
             if units.values.reduce(0, +) > capacity.memoryBytes { violations.append("\(worker) has too little memory") }
             checkDependencies(lease, jobs, ids)
-        case .revoke(let worker, let lease): given[worker]?[lease] = nil
-        case .collect(let worker, let blob):
+        case .revoke(let lease): given[worker]?[lease] = nil
+        case .collect(let blob):
             if told[worker]?.contains(blob) != true { violations.append("\(blob) is collected from \(worker)") }
-        case .drain: break
-        case .dismiss(let worker):
+        case .discard, .drain: break
+        case .dismiss:
             if !draining.contains(worker) { violations.append("\(worker) is dismissed and does not leave") }
             if given[worker]?.isEmpty == false { violations.append("\(worker) is dismissed and computes") }
             checkRescue(from: worker, scheduler, jobs, ids)
@@ -319,20 +330,111 @@ struct Referee {
             violations.append("\(lease.unit) is leased before \(dependency) is finished")
         }
     }
+}
 
-    // MARK: - What leaves the process
+// MARK: - What is done
 
-    /// Nothing is acted on that is not durable.
-    mutating func willSend(_ order: WorkerOrder, _ jobs: [SimulatedJob], _ ids: [JobID]) {
-        if case .lease(_, let lease) = order { willBegin(lease, jobs, ids) }
+extension Referee {
+    /// Books of what the coordinator has done in this life.
+    struct Performance {
+        /// Jobs that were let go.
+        var isLetGo: Set<JobID> = []
+        /// Workers that were forgotten and have not come back since.
+        var forgotten: Set<WorkerID> = []
+        /// Units that workers were sent and that were not taken back.
+        var sent: [WorkerID: Set<LeasedUnit>] = [:]
+        /// Jobs that clients can ask about.
+        var settled: Set<JobID> = []
+        /// For each removal of blobs that was decided, the jobs that had ended then.
+        var removals: [Set<JobID>] = []
     }
 
-    mutating func willBegin(_ lease: LeasedUnit, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+    /// Nothing is done that is not durable, and nothing whose turn has not come.
+    mutating func willPerform(_ effect: SchedulerEffect, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        switch effect {
+        case .tell(let notice): checkTurn(of: "\(notice)", about: notice.job)
+        case .forget(let worker):
+            performance.sent[worker] = nil
+            if capacities[worker] == nil { performance.forgotten.insert(worker) }
+        case .send(let order): check(sent: order, jobs, ids)
+        case .compute(let lease): checkBegin(lease, jobs, ids)
+        case .tellUnavailable: break
+        case .letGo(let job):
+            if outcomes[job] == nil { violations.append("\(job) is let go, and its end is not durable") }
+            for (worker, leases) in performance.sent {
+                for lease in leases where lease.unit.job == job {
+                    violations.append("\(job) is let go while \(worker) has \(lease.unit)")
+                }
+            }
+            performance.isLetGo.insert(job)
+        case .remove, .clearStore:
+            let ended = performance.removals.isEmpty ? [] : performance.removals.removeFirst()
+            for job in ended where !performance.isLetGo.contains(job) {
+                violations.append("blobs are removed before \(job) is let go")
+            }
+        case .settle:
+            for job in outcomes.keys where !performance.isLetGo.contains(job) {
+                violations.append("clients are told of the end of \(job), which is not let go")
+            }
+            performance.settled = Set(accepted.keys)
+        case .accept(let job):
+            if !performance.settled.contains(job) { violations.append("\(job) is accepted and cannot be asked about") }
+        }
+    }
+
+    private mutating func check(sent addressed: AddressedOrder, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        let worker = addressed.worker
+        if capacities[worker] != nil { performance.forgotten.remove(worker) }
+        if performance.forgotten.contains(worker) {
+            violations.append("\(addressed.order) is for \(worker), who is forgotten")
+        }
+        switch addressed.order {
+        case .lease(let lease):
+            checkBegin(lease, jobs, ids)
+            // It may have been answered in the same breath, by a result from an earlier life.
+            if given[worker]?[lease] != nil { performance.sent[worker, default: []].insert(lease) }
+        case .revoke(let lease): performance.sent[worker]?.remove(lease)
+        case .collect, .discard, .drain, .dismiss: break
+        }
+    }
+
+    private mutating func checkTurn(of effect: String, about job: JobID?) {
+        if let job, performance.isLetGo.contains(job) { violations.append("\(effect) comes after \(job) was let go") }
+    }
+
+    private mutating func checkBegin(_ lease: LeasedUnit, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+        checkTurn(of: "the lease of \(lease.unit)", about: lease.unit.job)
         if accepted[lease.unit.job] == nil { violations.append("\(lease.unit) is leased and its job is not durable") }
         let unit = jobs[ids.firstIndex(of: lease.unit.job) ?? 0].plan.units[lease.unit.unit.position]
         for dependency in unit.dependencies
         where !finished.contains(UnitReference(job: lease.unit.job, unit: dependency)) {
             violations.append("\(lease.unit) is sent before the result of \(dependency) is durable")
+        }
+    }
+}
+
+extension SchedulerEffect {
+    /// Whether it removes blobs of the coordinator's store.
+    fileprivate var isRemoval: Bool {
+        switch self {
+        case .remove, .clearStore: true
+        default: false
+        }
+    }
+}
+
+extension SchedulerNotice {
+    /// The job that a notice speaks of.
+    fileprivate var job: JobID? {
+        switch self {
+        case .workerJoined, .workerLeft, .workerLost, .workerDraining: nil
+        case .unitRetried(let leased, _, _, _), .lateResultUsed(let leased, _), .resultsDiffer(let leased, _),
+            .stragglerRepeated(let leased, _), .leaseExpired(let leased, _, _), .unitPaused(let leased, _, _),
+            .inputsLost(let leased, _, _):
+            leased.unit.job
+        case .unitMoved(let unit, _, _), .unitRevived(let unit), .unitRestored(let unit), .filesLost(let unit, _),
+            .noWorkerFits(let unit, _):
+            unit.job
         }
     }
 }

@@ -39,7 +39,7 @@ struct SimulatedCoordinator {
     /// What has happened and waits to be taken in, with the time of its coming.
     var pending: [(event: SchedulerEvent, time: Int)] = []
     /// What was decided and waits for its facts to be durable.
-    var batch: [SchedulerEffects] = []
+    var batch = EffectBatch()
     var isCommitting = false
     var isTurnScheduled = false
     var deadline: SchedulerInstant?

@@ -89,10 +89,10 @@ extension Simulation {
             referee.didHandle(event, effects, coordinator.scheduler, jobs, jobIDs)
             for record in effects.records { checkPatience(record) }
             coordinator.batch.append(effects)
-            coordinator.deadline = effects.deadline
         }
+        coordinator.deadline = coordinator.batch.deadline
         scheduleTick()
-        if coordinator.batch.contains(where: { !$0.records.isEmpty }) {
+        if !coordinator.batch.records.isEmpty {
             coordinator.isCommitting = true
             let duration = mishap(faults.slowDisk) ? roll(500...15_000) : roll(1...20)
             actions.schedule(.commit(life: coordinator.life), at: time + duration)
@@ -119,11 +119,7 @@ extension Simulation {
     }
 
     private static func line(of effects: SchedulerEffects) -> String {
-        var parts = effects.records.map { "\($0)" } + effects.orders.map { "\($0)" }
-        parts += effects.coordinatorWork.map { "compute \($0.unit) #\($0.attempt)" }
-        parts += effects.unavailable.map { "unavailable \($0)" } + (effects.clearsStore ? ["clear the store"] : [])
-        parts += effects.unneeded.map { "remove \($0)" }
-        parts += effects.notices.map { "\($0)" }
+        let parts = effects.records.map { "\($0)" } + effects.inOrder.map { "\($0)" }
         return "[\(parts.joined(separator: ", "))] until \(effects.deadline?.sinceStart ?? .zero)"
     }
 
@@ -154,7 +150,7 @@ extension Simulation {
             return actions.schedule(.commit(life: coordinator.life), at: time + 700)
         }
         if crashPoint == .beforeCommit { return crashCoordinator() }
-        let records = coordinator.batch.flatMap(\.records)
+        let records = coordinator.batch.records
         do {
             try journal.append(records)
         } catch {
@@ -169,34 +165,46 @@ extension Simulation {
 
     private mutating func performBatch() {
         let batch = coordinator.batch
-        coordinator.batch = []
+        coordinator.batch = EffectBatch()
         coordinator.isCommitting = false
-        for effects in batch {
-            for order in effects.orders {
-                if crashPoint == .between, chance(50) { return crashCoordinator() }
-                carryOut(order)
-            }
-            for notice in effects.notices { forgetLostWorker(notice) }
-            for lease in effects.coordinatorWork { beginOwnWork(lease) }
-            for blob in effects.unavailable {
-                for worker in coordinator.waiting.removeValue(forKey: blob) ?? [] {
-                    send(.unavailable(blob), to: worker)
-                }
-            }
-            if effects.clearsStore { coordinator.store = [:] }
-            for blob in effects.unneeded { coordinator.store[blob] = nil }
-            for job in effects.endedJobs where coordinator.scheduler.status(of: job)?.outcome != .succeeded {
-                coordinator.staging[job] = nil
-            }
+        for effect in batch.inOrder {
+            if crashPoint == .between, chance(50) { return crashCoordinator() }
+            log.note(time, "does \(effect)")
+            referee.willPerform(effect, jobs, jobIDs)
+            perform(effect)
         }
         if !coordinator.pending.isEmpty { scheduleTurn(after: 0) }
     }
 
-    private mutating func carryOut(_ order: WorkerOrder) {
-        referee.willSend(order, jobs, jobIDs)
+    private mutating func perform(_ effect: SchedulerEffect) {
+        switch effect {
+        // The referee reads notices when they are decided, and settled jobs in its own books.
+        case .tell, .settle, .accept: break
+        case .forget(let worker):
+            // It may have come back since that was decided.
+            let isJoining = coordinator.pending.contains {
+                if case .workerJoined(worker, _) = $0.event { true } else { false }
+            }
+            guard !isJoining, !coordinator.scheduler.workerStatuses.contains(where: { $0.id == worker }) else { return }
+            coordinator.connected[worker] = nil
+        case .send(let addressed): carryOut(addressed.order, addressed.worker)
+        case .compute(let lease): beginOwnWork(lease)
+        case .tellUnavailable(let blob):
+            for worker in coordinator.waiting.removeValue(forKey: blob) ?? [] { send(.unavailable(blob), to: worker) }
+        case .letGo(let job):
+            if coordinator.scheduler.status(of: job)?.outcome != .succeeded { coordinator.staging[job] = nil }
+        case .remove(let blobs): for blob in blobs { coordinator.store[blob] = nil }
+        case .clearStore: coordinator.store = [:]
+        }
+    }
+
+    private mutating func carryOut(_ order: WorkerOrder<LeasedUnit>, _ worker: WorkerID) {
         switch order {
-        case .lease(let worker, let leased):
-            guard coordinator.connected[worker] != nil else { return }
+        case .lease(let leased):
+            // A job that has ended since: the order that takes the unit back follows.
+            guard coordinator.scheduler.plan(of: leased.unit.job) != nil, coordinator.connected[worker] != nil else {
+                return
+            }
             let position = position(of: leased.unit.job)
             let scheduler = coordinator.scheduler
             let plan = jobs[position].plan
@@ -210,10 +218,11 @@ extension Simulation {
                 return happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
             }
             send(.lease(SimulatedWorker.Lease(lease: leased, job: position, inputs: inputs)), to: worker)
-        case .revoke(let worker, let leased): tell(worker, .revoke(leased))
-        case .collect(let worker, let blob): tell(worker, .collect(blob))
-        case .drain(let worker): tell(worker, .drain)
-        case .dismiss(let worker): tell(worker, .dismiss)
+        case .revoke(let leased): tell(worker, .revoke(leased))
+        case .collect(let blob): tell(worker, .collect(blob))
+        case .discard(let blobs): for blob in blobs { tell(worker, .discard(blob)) }
+        case .drain: tell(worker, .drain)
+        case .dismiss: tell(worker, .dismiss)
         }
     }
 
@@ -221,20 +230,9 @@ extension Simulation {
         if coordinator.connected[worker] != nil { send(message, to: worker) }
     }
 
-    private mutating func forgetLostWorker(_ notice: SchedulerNotice) {
-        switch notice {
-        case .workerLost(let worker, _, _), .workerLeft(let worker, _, _):
-            // It may have come back in the same breath.
-            guard !coordinator.scheduler.workerStatuses.contains(where: { $0.id == worker }) else { return }
-            coordinator.connected[worker] = nil
-        default: break
-        }
-    }
-
     // MARK: - Own lanes
 
     private mutating func beginOwnWork(_ lease: LeasedUnit) {
-        referee.willBegin(lease, jobs, jobIDs)
         let plan = jobs[position(of: lease.unit.job)].plan
         if case .coordinator(.writeReport) = plan.units[lease.unit.unit.position].work {
             coordinator.reports[lease] = plan.units.map {

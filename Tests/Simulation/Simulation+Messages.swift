@@ -24,14 +24,17 @@ extension Simulation {
         }
         switch message {
         case .hello: break
-        case .heartbeat(let steps): happen(.workerProgressed(worker, steps))
+        case .heartbeat(let progress): happen(.workerProgressed(worker, progress))
         case .started(let lease): happen(.unitStarted(lease.unit, lease.attempt, by: worker))
         case .finished(let lease, let result, let seconds): finish(lease, worker, result, seconds)
         case .failed(let lease, let failure):
             happen(.unitFailed(lease.unit, lease.attempt, by: .worker(worker), failure))
         case .held(let blobs): happen(.blobsHeld(worker, blobs))
         case .dropped(let blobs): happen(.blobsDropped(worker, blobs))
-        case .collectFailure(let blob): happen(.collectionFailed(blob, from: worker))
+        case .collectFailure(let blob):
+            // Said twice, or of a blob that nobody wants any more, it says nothing about the worker.
+            guard coordinator.scheduler.isCollecting(blob, from: worker) else { return }
+            happen(.collectionFailed(blob, from: worker))
         case .upload(let blob, let isDamaged): store(blob, from: worker, isDamaged: isDamaged)
         case .want(let blob): serve(blob, to: worker)
         case .draining: happen(.workerDraining(worker))

@@ -10,9 +10,11 @@ extension Simulation {
         let id = WorkerID(rawValue: "w\(workers.count + 1)")
         let largest = jobs.compactMap { $0.plan.largestWorkerUnit?.cost.memoryBytes }.max() ?? 0
         let memory = UInt64(roll(1...4)) * largest + UInt64(roll(0...1)) * largest / 2
+        // A store that cannot hold what one unit makes loses some of it each time: then its job ends, as it should.
+        let fewest = jobs.flatMap { $0.plan.units.map(\.blobCount) }.max() ?? 0
         var worker = SimulatedWorker(
             id: id, capacity: WorkerCapacity(lanes: roll(1...3), memoryBytes: memory),
-            storeCapacity: isCalm || chance(50) ? .max : roll(3...12))
+            storeCapacity: isCalm || chance(50) ? .max : max(fewest, roll(3...12)))
         worker.store = store
         if mishap(faults.slowWorker) { worker.slowness = roll(5...30) }
         positions[id] = workers.count
@@ -40,19 +42,19 @@ extension Simulation {
             let worker = workers[position]
             return send(.hello(connection: worker.connection, worker.capacity), from: position)
         }
-        var steps: [UnitSteps] = []
+        var progress: [UnitProgress] = []
         var wanted: [BlobDigest] = []
         for number in workers[position].computing.indices {
             let computation = workers[position].computing[number]
             if computation.isComputing, !computation.isStuck { workers[position].computing[number].steps += 1 }
-            let lease = computation.lease.lease
-            steps.append(UnitSteps(lease.unit, lease.attempt, steps: workers[position].computing[number].steps))
+            let steps = workers[position].computing[number].steps
+            progress.append(UnitProgress(unit: computation.lease.lease, steps: steps))
             for (blob, asked) in computation.missing where asked + 4000 < time {
                 wanted.append(blob)
                 workers[position].computing[number].missing[blob] = time
             }
         }
-        send(.heartbeat(steps), from: position)
+        send(.heartbeat(progress), from: position)
         for blob in wanted { send(.want(blob), from: position) }
         if workers[position].isDraining { send(.draining, from: position) }
     }
@@ -82,7 +84,10 @@ extension Simulation {
                 || worker.computing.contains { $0.lease.lease == lease.lease }
             if !isThere { workers[position].queue.append(lease) }
             actions.schedule(.work(position), at: time)
-        case .revoke(let lease): workers[position].queue.removeAll { $0.lease == lease }
+        case .revoke(let lease):
+            workers[position].queue.removeAll { $0.lease == lease }
+            workers[position].computing.removeAll { $0.lease.lease == lease }
+            actions.schedule(.work(position), at: time)
         case .collect(let blob): upload(blob, position)
         case .drain: drain(position)
         case .dismiss:

@@ -12,11 +12,11 @@ enum WireMessages {
         [("refusal", .refusal(PeerRefusal(supportedVersion: 7, message: "update")))]
         + workerMessages.map { ("worker \($0.name)", .worker($0.message)) }
         + coordinatorMessages.map { ("coordinator \($0.name)", .coordinator($0.message)) }
-        + leases.map { ("lease \($0.name)", .coordinator(.lease($0.lease))) }
+        + leases.map { ("lease \($0.name)", .coordinator(.order(.lease($0.lease)))) }
         + requests.map { ("request \($0.name)", .request(.max, $0.request)) }
         + replies.map { ("reply \($0.name)", .reply(3, $0.reply)) }
 
-    static let unit = LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(7)), Attempt(2))
+    static let unit = LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(7)), Attempt(2))
     static let hello = WorkerHello(
         worker: "node3-4711",
         host: "node3",
@@ -56,10 +56,10 @@ enum WireMessages {
             )
         ),
         ("finished with nothing", .finished(unit, UnitResult(), elapsedSeconds: 0, kernelSeconds: 0)),
-        ("failed on bad input", .failed(unit, .badInput, message: "row 3 holds NaN")),
-        ("failed", .failed(unit, .world, message: "no memory")),
-        ("failed for a full disk", .failed(unit, .noSpace, message: "the disk is full")),
-        ("failed for a lost blob", .failed(unit, .inputMissing, message: "gone")),
+        ("failed on bad input", .failed(unit, UnitFailure(kind: .badInput, message: "row 3 holds NaN"))),
+        ("failed", .failed(unit, UnitFailure(kind: .world, message: "no memory"))),
+        ("failed for a full disk", .failed(unit, UnitFailure(kind: .noSpace, message: "the disk is full"))),
+        ("failed for a lost blob", .failed(unit, UnitFailure(kind: .inputMissing, message: "gone"))),
         ("held", .held([blob(1), blob(2)])), ("dropped", .dropped([digest(1), digest(2)])),
         ("collect failure", .collectFailure(digest(7), message: "gone")), ("draining", .draining(reason: "SIGTERM")),
         (
@@ -85,13 +85,13 @@ enum WireMessages {
 
     private static let coordinatorMessages: [(name: String, message: CoordinatorMessage)] = [
         ("welcome", .welcome(coordinator: "head", heartbeatInterval: .milliseconds(1500))),
-        ("unknown worker", .unknownWorker), ("revoke", .revoke(unit)),
+        ("unknown worker", .unknownWorker), ("revoke", .order(.revoke(unit))),
         ("range chunk", .rangeChunk(transfer: 4, offset: .max)),
         ("range failure", .rangeFailure(transfer: 4, message: "gone")),
         ("upload credit", .uploadCredit(transfer: 4, chunks: 8)), ("upload stored", .uploadStored(transfer: .max)),
         ("upload failure", .uploadFailure(transfer: 4, message: "the disk is full")),
-        ("collect", .collect(digest(5))), ("discard", .discard([digest(5), digest(6)])), ("drain", .drain),
-        ("dismiss", .dismiss),
+        ("collect", .order(.collect(digest(5)))), ("discard", .order(.discard([digest(5), digest(6)]))),
+        ("drain", .order(.drain)), ("dismiss", .order(.dismiss)),
     ]
 
     // MARK: - Leases
@@ -134,8 +134,7 @@ enum WireMessages {
         _ operation: any UnitOperation, _ inputs: UnitInputs = UnitInputs(), files: [Int: LeasedFile] = [:]
     ) -> UnitLease {
         UnitLease(
-            unit: unit.unit,
-            attempt: unit.attempt,
+            leased: unit,
             title: "factor \"blocks.0.fc.A\" of task \"a\"",
             subject: "blocks.0.fc.input",
             operation: operation,

@@ -17,7 +17,7 @@ import ZeroMQ
 /// The parts of a worker, connected to a coordinator that the test controls: one lane, one cache.
 struct Bench {
     /// The unit that every lease names.
-    static let name = LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(7)), Attempt(1))
+    static let name = LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(7)), Attempt(1))
 
     let directory: TemporaryDirectory
     let coordinator: FakeCoordinator
@@ -73,8 +73,8 @@ struct Bench {
     /// A lease of the operation.
     func lease(_ unit: BenchUnit) -> UnitLease {
         UnitLease(
-            unit: Self.name.unit, attempt: Self.name.attempt, title: "the unit", subject: unit.subject,
-            operation: unit.operation, inputs: unit.inputs, files: unit.files)
+            leased: Self.name, title: "the unit", subject: unit.subject, operation: unit.operation,
+            inputs: unit.inputs, files: unit.files)
     }
 
     /// The input that the unit needs.
@@ -101,10 +101,10 @@ struct Bench {
     }
 
     /// The fault of an operation that must fail.
-    func fault(_ unit: BenchUnit) async throws -> (fault: UnitFault, message: String) {
+    func fault(_ unit: BenchUnit) async throws -> (fault: UnitFailure.Kind, message: String) {
         let outcome = await outcome(unit)
-        guard case .failed(let fault, let message) = outcome else { throw Unexpected(outcome: outcome) }
-        return (fault, message)
+        guard case .failed(let failure) = outcome else { throw Unexpected(outcome: outcome) }
+        return (failure.kind, failure.message)
     }
 
     /// A unit ended in an unexpected way.

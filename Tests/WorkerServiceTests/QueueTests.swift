@@ -13,7 +13,7 @@ struct QueueTests {
 
     private func lease(_ unit: Int, attempt: Int = 1) -> UnitLease {
         UnitLease(
-            unit: UnitReference(job: "job-1", unit: UnitIndex(unit)), attempt: Attempt(attempt), title: "",
+            leased: LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(unit)), Attempt(attempt)), title: "",
             subject: "", operation: CombineOperation(partCount: 1, dimension: 1, divisor: 1), inputs: UnitInputs(),
             files: [:])
     }
@@ -48,7 +48,7 @@ struct QueueTests {
         let queue = WorkQueue.units()
         await queue.add(lease(1))
         let unit = try #require(await queue.next())
-        await queue.revoke(unit.name)
+        await queue.revoke(unit.leased)
         await confirmation { ended in
             await unit.run {
                 if Task.isCancelled { ended() }
@@ -60,14 +60,14 @@ struct QueueTests {
         let queue = WorkQueue.units()
         await queue.add(lease(1))
         await queue.add(lease(2))
-        await queue.revoke(LeasedUnitName(lease(1).unit, Attempt(1)))
+        await queue.revoke(lease(1).leased)
         #expect(await queue.next()?.lease == lease(2))
     }
 
     @Test func `the board shows units in the order in which they began`() throws {
         let board = ProgressBoard()
-        let first = board.begin(LeasedUnitName(lease(1).unit, Attempt(1)))
-        let second = board.begin(LeasedUnitName(lease(2).unit, Attempt(1)))
+        let first = board.begin(lease(1).leased)
+        let second = board.begin(lease(2).leased)
         try second.step()
         try second.step()
         #expect(board.progress.map(\.steps) == [0, 2])

@@ -16,7 +16,7 @@ import ZeroMQ
                 worker: "w", host: "test", lanes: 1, memoryBytes: 1,
                 regime: NumericRegime(kernels: "kernels", elements: "fp32"), build: "test"),
             context: context)
-        let unit = LeasedUnitName(UnitReference(job: "job-1", unit: UnitIndex(0)), Attempt(1))
+        let unit = LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(0)), Attempt(1))
         let numbers = [Double](repeating: 1, count: WireLimits.requestBytesMax / 8)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await coordinator.serve() }
@@ -25,7 +25,7 @@ import ZeroMQ
             let problem = try await connection.tellFinished(
                 unit, UnitResult(measurements: [.trace: numbers]), elapsedSeconds: 1, kernelSeconds: 1)
             let told = try await coordinator.next("the failure") { message -> String? in
-                if case .failed(unit, .badInput, let message) = message { message } else { nil }
+                if case .failed(unit, let failure) = message, failure.kind == .badInput { failure.message } else { nil }
             }
             #expect(told == problem)
             #expect(told.hasPrefix("the unit's results cannot be sent: the message has 16777"), "\(told)")

@@ -79,7 +79,7 @@ struct WorkerHarness {
 
     /// Lets the worker go, and waits for its last message.
     func dismiss() async throws {
-        await coordinator.send(.dismiss)
+        await coordinator.send(.order(.dismiss))
         try await goodbye()
     }
 
@@ -99,7 +99,7 @@ struct WorkerHarness {
         }
         let dimension = PackedTriangle.row(containing: factors[0].count)
         return UnitLease(
-            unit: UnitReference(job: "job-1", unit: UnitIndex(unit)), attempt: Attempt(1), title: "unit \(unit)",
+            leased: LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(unit)), Attempt(1)), title: "unit \(unit)",
             subject: "",
             operation: AccumulateOperation(
                 side: .gradient, dimension: dimension, weights: blobs.map { _ in 1 }, exclusions: [nil], scale: .paper),
@@ -109,7 +109,7 @@ struct WorkerHarness {
     /// The result of a unit.
     func result(of lease: UnitLease) async throws -> UnitResult {
         try await coordinator.next("the result") { message in
-            if case .finished(LeasedUnitName(lease.unit, lease.attempt), let result, _, _) = message {
+            if case .finished(lease.leased, let result, _, _) = message {
                 result
             } else {
                 nil

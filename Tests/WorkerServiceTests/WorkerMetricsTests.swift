@@ -1,3 +1,4 @@
+import Identifiers
 import KroneckerFactors
 import LinearAlgebra
 import PrometheusMetrics
@@ -66,8 +67,8 @@ struct WorkerMetricsTests {
     @Test func `failures begin at zero, so that the first is seen as a rise`() async {
         _ = WorkerMetrics(factory: registry)
         let text = await registry.exposition()
-        for fault in UnitFault.allCases {
-            #expect(text.contains("kfacd_unit_failures_total{kind=\"\(fault.rawValue)\"} 0\n"))
+        for kind in UnitFailure.Kind.reported {
+            #expect(text.contains("kfacd_unit_failures_total{kind=\"\(kind.word)\"} 0\n"))
         }
     }
 }

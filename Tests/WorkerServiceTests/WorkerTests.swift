@@ -14,13 +14,13 @@ struct WorkerTests {
             // 1100 rows make a blob of 2.4 MB. These are three chunks, one more than the first credit.
             let factor = (0..<1100 * 1101 / 2).map { Float($0 % 1000) }
             let lease = harness.lease(1, [factor, factor])
-            await harness.coordinator.send(.lease(lease))
+            await harness.coordinator.send(.order(.lease(lease)))
             let result = try await harness.result(of: lease)
             let blob = try #require(result.blobs.first)
             #expect(harness.coordinator.stored(blob.digest) == nil)
-            await harness.coordinator.send(.collect(blob.digest))
+            await harness.coordinator.send(.order(.collect(blob.digest)))
             // A repeated order is answered once.
-            await harness.coordinator.send(.collect(blob.digest))
+            await harness.coordinator.send(.order(.collect(blob.digest)))
             try await harness.waitUntilStored(blob.digest)
             try await harness.dismiss()
             let expected = factor.map { 2 * $0 }.withUnsafeBytes { Array($0) }
@@ -31,7 +31,7 @@ struct WorkerTests {
     @Test func `a blob that is not there cannot be collected`() async throws {
         try await WorkerHarness.run { harness in
             let digest = BlobDigest(hashing: [1, 2, 3].span.bytes)
-            await harness.coordinator.send(.collect(digest))
+            await harness.coordinator.send(.order(.collect(digest)))
             let message = try await harness.coordinator.next("the failure") { message in
                 if case .collectFailure(digest, let message) = message { message } else { nil }
             }
@@ -43,10 +43,10 @@ struct WorkerTests {
     @Test func `what the worker holds is told, and what it dropped`() async throws {
         try await WorkerHarness.run { harness in
             let lease = harness.lease(1, [[1, 0, 1], [2, 0, 2]])
-            await harness.coordinator.send(.lease(lease))
+            await harness.coordinator.send(.order(.lease(lease)))
             let result = try await harness.result(of: lease)
             let blob = try #require(result.blobs.first)
-            await harness.coordinator.send(.discard([blob.digest]))
+            await harness.coordinator.send(.order(.discard([blob.digest])))
             try await harness.coordinator.next("the loss") { message -> Void? in
                 if case .dropped([blob.digest]) = message { () } else { nil }
             }
@@ -65,9 +65,9 @@ struct WorkerTests {
             var lease = harness.lease(1, [[1, 0, 1]])
             let digest = BlobDigest(hashing: [9].span.bytes)
             lease.inputs.blobs = [BlobReference(digest: digest, byteCount: 12)]
-            await harness.coordinator.send(.lease(lease))
+            await harness.coordinator.send(.order(.lease(lease)))
             let (fault, message) = try await harness.coordinator.next("the failure") { message in
-                if case .failed(_, let fault, let message) = message { (fault, message) } else { nil }
+                if case .failed(_, let failure) = message { (failure.kind, failure.message) } else { nil }
             }
             #expect(fault == .inputMissing)
             #expect(
@@ -79,26 +79,26 @@ struct WorkerTests {
     @Test func `signs of life tell how far a unit has come, and a revoked unit ends without a word`() async throws {
         try await WorkerHarness.run { harness in
             let lease = harness.lease(1, [[1, 0, 1], [2, 0, 2]])
-            let name = LeasedUnitName(lease.unit, lease.attempt)
+            let name = lease.leased
             // The second input never comes. The first takes two steps: its chunk, and the wait for the other.
             harness.coordinator.withhold(.blob(lease.inputs.blobs[1].digest))
-            await harness.coordinator.send(.lease(lease))
+            await harness.coordinator.send(.order(.lease(lease)))
             let steps = try await harness.coordinator.next("progress") { message -> UInt64? in
                 guard case .heartbeat(_, let progress) = message, progress.first?.unit == name else { return nil }
                 return progress.first.flatMap { $0.steps > 0 ? $0.steps : nil }
             }
             #expect(steps == 1)
-            await harness.coordinator.send(.revoke(name))
+            await harness.coordinator.send(.order(.revoke(name)))
             // The lane is free again, and nothing was reported about the first unit.
             let second = harness.lease(2, [[1, 0, 1]])
-            await harness.coordinator.send(.lease(second))
-            let answered = try await harness.coordinator.next("the next result") { message -> LeasedUnitName? in
+            await harness.coordinator.send(.order(.lease(second)))
+            let answered = try await harness.coordinator.next("the next result") { message -> LeasedUnit? in
                 switch message {
-                case .finished(let name, _, _, _), .failed(let name, _, _): name
+                case .finished(let name, _, _, _), .failed(let name, _): name
                 default: nil
                 }
             }
-            #expect(answered.unit == second.unit)
+            #expect(answered.unit == second.leased.unit)
             try await harness.dismiss()
         }
     }
@@ -108,7 +108,7 @@ struct WorkerTests {
             let lease = harness.lease(1, [[1, 0, 1], [2, 0, 2]])
             let source = RangeRequest.Source.blob(lease.inputs.blobs[1].digest)
             harness.coordinator.withhold(source)
-            await harness.coordinator.send(.lease(lease))
+            await harness.coordinator.send(.order(.lease(lease)))
             try await harness.coordinator.next("the request that nobody answers") { message -> Void? in
                 if case .rangeRequest(let request) = message, request.source == source { () } else { nil }
             }
@@ -125,10 +125,10 @@ struct WorkerTests {
         try await WorkerHarness.run { harness in
             let first = harness.lease(1, [[1, 0, 1], [2, 0, 2]])
             let second = harness.lease(2, [[5, 0, 5]])
-            await harness.coordinator.send(.lease(first))
-            await harness.coordinator.send(.lease(second))
+            await harness.coordinator.send(.order(.lease(first)))
+            await harness.coordinator.send(.order(.lease(second)))
             try await harness.coordinator.next("the beginning") { message -> Void? in
-                if case .started(LeasedUnitName(first.unit, first.attempt)) = message { () } else { nil }
+                if case .started(first.leased) = message { () } else { nil }
             }
             harness.worker.drain(reason: "the test is over")
             let reason = try await harness.coordinator.next("the announcement") { message in
@@ -136,14 +136,14 @@ struct WorkerTests {
             }
             #expect(reason == "the test is over")
             let last = harness.lease(3, [[4, 0, 4]])
-            await harness.coordinator.send(.lease(last))
+            await harness.coordinator.send(.order(.lease(last)))
             let sum = BlobDigest(hashing: ([3, 0, 3] as [Float]).span.bytes)
-            await harness.coordinator.send(.collect(sum))
+            await harness.coordinator.send(.order(.collect(sum)))
             try await harness.waitUntilStored(sum)
-            await harness.coordinator.send(.dismiss)
+            await harness.coordinator.send(.order(.dismiss))
             var hasBegunLast = false
             try await harness.coordinator.next("the goodbye") { message -> Void? in
-                if case .started(LeasedUnitName(last.unit, last.attempt)) = message { hasBegunLast = true }
+                if case .started(last.leased) = message { hasBegunLast = true }
                 return if case .goodbye = message { () } else { nil }
             }
             #expect(!hasBegunLast)
@@ -152,7 +152,7 @@ struct WorkerTests {
 
     @Test func `a worker that is not let go leaves when its patience ends`() async throws {
         try await WorkerHarness.run(drainLimit: .milliseconds(10)) { harness in
-            await harness.coordinator.send(.drain)
+            await harness.coordinator.send(.order(.drain))
             let reason = try await harness.coordinator.next("the announcement") { message in
                 if case .draining(let reason) = message { reason } else { nil }
             }
@@ -175,7 +175,7 @@ extension WorkerHarness {
                 default: nil
                 }
             }
-            if mustAsk { await coordinator.send(.collect(digest)) }
+            if mustAsk { await coordinator.send(.order(.collect(digest))) }
         }
     }
 }

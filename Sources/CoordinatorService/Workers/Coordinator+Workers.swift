@@ -12,27 +12,33 @@ import ZeroMQ
 
 /// Handles the messages of workers.
 extension Coordinator {
-    /// The most blobs of a worker that the scheduler is told about.
-    private static let toldBlobsMax = 1 << 19
+    /// Handles a worker's message; chunks of uploads do not pass through this actor.
+    nonisolated func receive(_ message: WorkerMessage, payload: Frame?, from peer: RoutingIdentity) async {
+        guard case .uploadChunk(let transfer, let offset) = message, let payload else {
+            await handle(message, from: peer)
+            return
+        }
+        switch transfers.addChunk(.chunk(transfer: transfer, offset: offset, payload), from: peer, at: .now) {
+        case .added(let isSign): if isSign { await hear(peer) }
+        case .full: await endForExcess(peer)
+        // The worker is told to greet.
+        case .stranger: await handle(message, from: peer)
+        }
+    }
 
-    /// Handles a worker's message.
-    func handle(_ message: WorkerMessage, payload: Frame?, from peer: RoutingIdentity) async {
+    /// Handles a worker's message without bytes.
+    func handle(_ message: WorkerMessage, from peer: RoutingIdentity) async {
         if case .hello(let hello) = message {
             await welcome(hello, peer)
             return
         }
-        guard let worker = worker(at: peer) else {
+        guard let worker = conversations.worker(at: peer) else {
             // The worker greeted an earlier process of this coordinator, or counts as lost. It must greet again.
             await endpoint.send(.coordinator(.unknownWorker), to: peer)
-            conduct.noteEarlyWord(of: peer)
-            // A unit that it has finished meanwhile can still be used.
-            if case .finished(let name, let result, let elapsed, let kernels) = message {
-                let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
-                earlyResults.keep(.init(peer: peer, unit: name, result: result, timing: timing))
-            }
+            conversations.hear(message, fromStranger: peer)
             return
         }
-        noteSign(of: worker)
+        hear(peer)
         switch message {
         case .hello: break
         case .heartbeat(let name, let progress): await note(progress, of: name, by: worker, peer)
@@ -41,16 +47,14 @@ extension Coordinator {
         case .finished(let name, let result, let elapsed, let kernels):
             let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
             await finish(name, result, timing, by: worker, peer)
-        case .failed(let name, let fault, let message):
+        case .failed(let name, let failure):
             guard await accepts(name, from: worker, peer) else { return }
-            let failure = UnitFailure(kind: UnitFailure.Kind(fault), message: message)
             happen(.unitFailed(name.unit, name.attempt, by: .worker(worker), failure))
         case .goodbye(let reason): happen(.workerLeft(worker, reason: reason))
         case .draining: happen(.workerDraining(worker))
         case .held(let blobs): note(held: blobs, by: worker)
         case .dropped(let blobs):
-            let told = workers[worker]?.toldBlobs ?? 0
-            workers[worker]?.toldBlobs = max(told - blobs.count, 0)
+            conversations.noteDropped(blobs.count, by: worker)
             happen(.blobsDropped(worker, blobs))
         case .collectFailure(let blob, let message):
             guard await accepts(blob, from: worker, peer) else { return }
@@ -60,7 +64,7 @@ extension Coordinator {
             if await accepts(range, from: worker, peer) { await request(range, from: peer) }
         case .rangeCredit(let transfer, let chunks):
             // The rest is not wanted, even when the blob is still being collected and nothing was sent yet.
-            if chunks == 0 { forgetRequests(of: peer) { $0.transfer == transfer } }
+            if chunks == 0 { waitingRanges.forget(transfer, of: peer) }
             await pass(.credit(transfer: transfer, chunks: chunks), from: peer)
         case .uploadOffer(let transfer, let blob):
             // Only a blob that was asked for is accepted, so that a worker cannot fill the disk.
@@ -68,14 +72,17 @@ extension Coordinator {
                 await accepts(blob.digest, from: worker, peer) && scheduler.isWanted(blob.digest)
                 ? .offer(transfer: transfer, blob) : .unwanted(transfer: transfer, blob.digest)
             await pass(request, from: peer)
-        case .uploadChunk(let transfer, let offset):
-            if let payload { await pass(.chunk(transfer: transfer, offset: offset, payload), from: peer) }
+        // One without bytes, or of a conversation that has ended.
+        case .uploadChunk: break
         }
     }
 
     /// Passes on a peer's transfer message; a peer that sends more than its transfers need is refused from then on.
     func pass(_ request: TransferService.Request, from peer: RoutingIdentity) async {
-        guard !transfers.add(request, from: peer) else { return }
+        if !transfers.add(request, from: peer) { await endForExcess(peer) }
+    }
+
+    private func endForExcess(_ peer: RoutingIdentity) async {
         await end(peer, because: "its transfers exceed their credit; is it a worker of this version?")
     }
 
@@ -90,65 +97,60 @@ extension Coordinator {
 
     /// Notes a worker's blobs; beyond the bound, other workers cannot use them.
     private func note(held blobs: [BlobReference], by worker: WorkerID) {
-        let before = workers[worker]?.toldBlobs ?? 0
-        workers[worker]?.toldBlobs = min(before + blobs.count, Self.toldBlobsMax + 1)
-        if before + blobs.count <= Self.toldBlobsMax {
-            happen(.blobsHeld(worker, blobs))
-        } else if before <= Self.toldBlobsMax {
+        switch conversations.noteHeld(blobs.count, by: worker) {
+        case .remembered: happen(.blobsHeld(worker, blobs))
+        case .firstBeyondBound:
             logger.warning(
                 "a worker reports more blobs than can be remembered", metadata: [LogKeys.worker: "\(worker)"])
+        case .beyondBound: break
         }
     }
 
     /// Any message is a sign of life; a busy transfer is noted only a few times a second.
-    private func noteSign(of worker: WorkerID) {
-        let now = ContinuousClock.now
-        guard let last = workers[worker]?.lastSign, now - last >= .milliseconds(200) else { return }
-        workers[worker]?.lastSign = now
+    private func hear(_ peer: RoutingIdentity) {
+        guard let worker = conversations.worker(at: peer), conversations.noteSign(of: worker, at: .now) else { return }
         happen(.workerHeard(worker))
     }
 
-    /// Handles a greeting; when two connections greet as one worker, the later one is the worker's.
+    /// Handles a greeting.
     private func welcome(_ hello: WorkerHello, _ peer: RoutingIdentity) async {
-        if let other = worker(at: peer), other != hello.worker {
-            await end(peer, because: "it greeted as \(other), and then as \(hello.worker); a connection has one name")
-            return
+        switch conversations.greet(hello, peer) {
+        case .refused(let former):
+            await end(peer, because: "it greeted as \(former), and then as \(hello.worker); a connection has one name")
+        case .welcomed(let formerPeer, let isNewConnection, let results):
+            if let formerPeer { endTransfers(of: formerPeer) }
+            transfers.open(peer)
+            await endpoint.send(
+                .coordinator(
+                    .welcome(coordinator: configuration.build, heartbeatInterval: configuration.heartbeatInterval)),
+                to: peer)
+            // Both events are queued together. An event between them would forget the new entry with the old one.
+            if isNewConnection { happen(.workerLeft(hello.worker, reason: "its connection broke")) }
+            let capacity = WorkerCapacity(
+                lanes: hello.lanes, memoryBytes: hello.memoryBytes, regime: hello.regime)
+            happen(.workerJoined(hello.worker, capacity))
+            for early in results { await finish(early.unit, early.result, early.timing, by: hello.worker, peer) }
         }
-        let former = workers[hello.worker]
-        let isNewConnection = former.map { $0.identity != peer || $0.hello.connection != hello.connection } ?? false
-        if let old = former?.identity, old != peer {
-            forgetRequests(of: old)
-            transfers.tell(.peerGone, about: old)
-        }
-        workers[hello.worker] = ConnectedWorker(
-            identity: peer, hello: hello, finishedUnits: former?.finishedUnits ?? 0,
-            rate: former?.rate ?? MinuteCounts(minutes: Self.rateMinutes),
-            toldBlobs: isNewConnection ? 0 : former?.toldBlobs ?? 0,
-            refusedWords: former?.identity == peer ? former?.refusedWords ?? 0 : 0)
-        let isReturn = conduct.takeEarlyWord(of: peer) || hello.connection > 0
-        conduct.given.greet(hello.worker, lanes: hello.lanes, isReturn: isReturn)
-        await endpoint.send(
-            .coordinator(
-                .welcome(coordinator: configuration.build, heartbeatInterval: configuration.heartbeatInterval)),
-            to: peer)
-        // Both events are queued together. An event between them would forget the new entry with the old one.
-        if isNewConnection { happen(.workerLeft(hello.worker, reason: "its connection broke")) }
-        let capacity = WorkerCapacity(
-            lanes: hello.lanes, memoryBytes: hello.memoryBytes, regime: hello.regime)
-        happen(.workerJoined(hello.worker, capacity))
-        for early in earlyResults.take(from: peer) {
-            await finish(early.unit, early.result, early.timing, by: hello.worker, peer)
-        }
+    }
+
+    private func endTransfers(of peer: RoutingIdentity) {
+        waitingRanges.forget(peer)
+        transfers.close(peer)
     }
 
     /// Ends everything with a peer whose message was refused: its units go to others, and its transfers end.
     func dismiss(_ peer: RoutingIdentity) {
-        if let worker = worker(at: peer) { happen(.workerLeft(worker, reason: "its message was refused")) }
-        transfers.tell(.peerGone, about: peer)
+        if let worker = conversations.worker(at: peer) {
+            happen(.workerLeft(worker, reason: "its message was refused"))
+        }
+        transfers.close(peer)
     }
 
-    private func worker(at peer: RoutingIdentity) -> WorkerID? {
-        workers.first { $0.value.identity == peer }?.key
+    /// Lets go of what is kept for a worker that is gone.
+    func forget(_ worker: WorkerID) {
+        // It may have come back since that was decided.
+        guard !scheduler.workerStatuses.contains(where: { $0.id == worker }), !isJoining(worker) else { return }
+        if let peer = conversations.forget(worker) { endTransfers(of: peer) }
     }
 
     // MARK: - Blobs
@@ -156,12 +158,10 @@ extension Coordinator {
     /// Sends bytes that the coordinator has; a blob of another worker is collected first.
     private func request(_ range: RangeRequest, from peer: RoutingIdentity) async {
         if case .blob(let digest) = range.source, !store.contains(digest) {
-            let waiting = waitingRanges.values.reduce(0) { $0 + $1.count { $0.peer == peer } }
-            guard waiting < TransferService.transfersPerPeer else {
+            guard waitingRanges.add(range, for: digest, from: peer) else {
                 await pass(.refusal(transfer: range.transfer, "too many requests at once"), from: peer)
                 return
             }
-            waitingRanges[digest, default: []].append((range, peer))
             happen(.blobWanted(digest))
             return
         }
@@ -177,9 +177,10 @@ extension Coordinator {
 
     /// Handles a blob that nobody has and workers wait for; their units are returned, and the blob is computed again.
     func tellUnavailable(_ blob: BlobDigest) async {
-        for (range, peer) in waitingRanges.removeValue(forKey: blob) ?? [] {
+        for waiter in waitingRanges.take(blob) {
             let message = "no worker has blob \(blob) any more; it is computed again"
-            await endpoint.send(.coordinator(.rangeFailure(transfer: range.transfer, message: message)), to: peer)
+            await endpoint.send(
+                .coordinator(.rangeFailure(transfer: waiter.range.transfer, message: message)), to: waiter.peer)
         }
     }
 
@@ -188,15 +189,15 @@ extension Coordinator {
         switch outcome {
         case .stored(let blob):
             happen(.blobStored(blob))
-            for (range, waiter) in waitingRanges.removeValue(forKey: blob.digest) ?? [] {
-                transfers.tell(.range(range, nil), about: waiter)
+            for waiter in waitingRanges.take(blob.digest) {
+                transfers.tell(.range(waiter.range, nil), about: waiter.peer)
             }
         case .damaged(let blob):
-            guard let worker = worker(at: peer) else { return }
+            guard let worker = conversations.worker(at: peer) else { return }
             logger.warning(
                 "a blob is not what its name says; it is discarded",
                 metadata: [LogKeys.worker: "\(worker)", "blob": "\(blob)"])
-            await endpoint.send(.coordinator(.discard([blob])), to: peer)
+            await endpoint.send(.coordinator(.order(.discard([blob]))), to: peer)
             happen(.collectionFailed(blob, from: worker))
         case .paused(let blob, let reason): happen(.collectionPaused(blob, reason: reason))
         }
@@ -209,26 +210,5 @@ extension Coordinator {
             "a blob could not be collected",
             metadata: [LogKeys.worker: "\(worker)", "blob": "\(blob)", LogKeys.cause: "\(message)"])
         happen(.collectionFailed(blob, from: worker))
-    }
-
-    /// Forgets ranges that a worker waits for: all of them when it is gone, or those that nobody wants any more.
-    func forgetRequests(of peer: RoutingIdentity, where isForgotten: (RangeRequest) -> Bool = { _ in true }) {
-        for blob in waitingRanges.keys {
-            waitingRanges[blob]?.removeAll { $0.peer == peer && isForgotten($0.range) }
-            if waitingRanges[blob]?.isEmpty == true { waitingRanges[blob] = nil }
-        }
-    }
-}
-
-extension UnitFailure.Kind {
-    /// The kind of failure that a worker reports.
-    fileprivate init(_ fault: UnitFault) {
-        self =
-            switch fault {
-            case .badInput: .badInput
-            case .world: .world
-            case .noSpace: .noSpace
-            case .inputMissing: .inputMissing
-            }
     }
 }

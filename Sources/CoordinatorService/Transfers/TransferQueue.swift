@@ -21,7 +21,19 @@ final class TransferQueue: Sendable {
         var bytes = 0
     }
 
+    /// What became of a chunk.
+    enum ChunkOutcome: Equatable {
+        /// It waits; and whether that is to be taken for a sign of life, as a few times a second it is.
+        case added(isSign: Bool)
+        /// Its peer sends more than it was asked for.
+        case full
+        /// Its peer has not greeted, or was given up.
+        case stranger
+    }
+
     private struct State {
+        /// Peers whose workers have greeted, and when a chunk of theirs was last taken for a sign of life.
+        var open: [RoutingIdentity: ContinuousClock.Instant] = [:]
         var shares: [RoutingIdentity: Share] = [:]
         var bytes = 0
     }
@@ -61,6 +73,33 @@ final class TransferQueue: Sendable {
         guard hasRoom else { return false }
         sink.yield(Entry(request: request, peer: peer, isPeers: true))
         return true
+    }
+
+    /// Adds a chunk of a worker's upload at the end, after the offer of its blob.
+    ///
+    /// Chunks do not pass through the coordinator's actor, because there are too many of them.
+    func addChunk(
+        _ chunk: TransferService.Request, from peer: RoutingIdentity, at now: ContinuousClock.Instant
+    ) -> ChunkOutcome {
+        let isSign = state.withLock { state -> Bool? in
+            guard let last = state.open[peer] else { return nil }
+            guard now - last >= WorkerConversation.signInterval else { return false }
+            state.open[peer] = now
+            return true
+        }
+        guard let isSign else { return .stranger }
+        return add(chunk, from: peer) ? .added(isSign: isSign) : .full
+    }
+
+    /// Accepts chunks of a peer, whose worker has greeted.
+    func open(_ peer: RoutingIdentity) {
+        state.withLock { $0.open[peer] = .now }
+    }
+
+    /// Ends the transfers of a peer that is gone or refused.
+    func close(_ peer: RoutingIdentity) {
+        state.withLock { $0.open[peer] = nil }
+        tell(.peerGone, about: peer)
     }
 
     /// Adds the coordinator's own decision about a peer's transfers at the end.

@@ -1,7 +1,7 @@
+import Identifiers
 import JobPlan
 import Scheduling
 import UnitOperations
-import WireProtocol
 import ZeroMQ
 
 /// Results from connections whose worker has not greeted yet.
@@ -13,7 +13,7 @@ struct EarlyResults {
     /// The outcome of a unit.
     struct EarlyResult {
         let peer: RoutingIdentity
-        let unit: LeasedUnitName
+        let unit: LeasedUnit
         let result: UnitResult
         let timing: UnitTiming
     }

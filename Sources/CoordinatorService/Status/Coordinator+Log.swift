@@ -7,14 +7,6 @@ import UnitOperations
 
 /// Logs the scheduler's decisions.
 extension Coordinator {
-    private func forget(_ worker: WorkerID) {
-        // The worker may have reconnected at the same time.
-        guard !scheduler.workerStatuses.contains(where: { $0.id == worker }), !isJoining(worker) else { return }
-        guard let peer = workers.removeValue(forKey: worker)?.identity else { return }
-        forgetRequests(of: peer)
-        transfers.tell(.peerGone, about: peer)
-    }
-
     private func departure(_ worker: WorkerID, _ reason: String, _ units: Int) -> Logger.Metadata {
         [LogKeys.worker: "\(worker)", LogKeys.cause: "\(reason)", "units": "\(units)"]
     }
@@ -52,10 +44,8 @@ extension Coordinator {
         switch notice {
         case .workerJoined(let worker): logger.notice("worker joined", metadata: [LogKeys.worker: "\(worker)"])
         case .workerLeft(let worker, let reason, let units):
-            forget(worker)
             logger.notice("worker left", metadata: departure(worker, reason, units))
         case .workerLost(let worker, let reason, let units):
-            forget(worker)
             logger.warning("worker lost", metadata: departure(worker, reason, units))
         case .workerDraining(let worker): logger.notice("worker drains", metadata: [LogKeys.worker: "\(worker)"])
         default: logUnit(notice)

@@ -109,7 +109,7 @@ extension Coordinator {
             guard !wasRunning, isRunning(submission) else { throw error }
             job = try await checked(submission, as: id, for: client, progress)
         }
-        let memories = workers.values.map(\.hello.memoryBytes)
+        let memories = conversations.workers.values.map(\.hello.memoryBytes)
         if let problem = JobAdmission.memoryProblem(of: job.plan, workerMemories: memories) {
             throw JobRefusal(problems: [problem])
         }

@@ -102,14 +102,6 @@ public struct CoordinatorMetrics: Sendable {
     }
 
     private func failures(_ kind: UnitFailure.Kind) -> Counter {
-        let label =
-            switch kind {
-            case .badInput: "bad_input"
-            case .world: "world"
-            case .workerLost: "worker_lost"
-            case .noSpace: "no_space"
-            case .inputMissing: "input_missing"
-            }
-        return Counter(label: "kfacd_unit_failures_total", dimensions: [("kind", label)], factory: factory)
+        Counter(label: "kfacd_unit_failures_total", dimensions: [("kind", kind.word)], factory: factory)
     }
 }

@@ -23,7 +23,7 @@ struct LeaseResolution {
                 path: file.path, byteCount: file.byteCount, headerDigest: file.headerDigest)
         }
         return UnitLease(
-            unit: leased.unit, attempt: leased.attempt, title: unit.title, subject: unit.subject,
-            operation: operation, inputs: inputs, files: files)
+            leased: leased, title: unit.title, subject: unit.subject, operation: operation, inputs: inputs,
+            files: files)
     }
 }

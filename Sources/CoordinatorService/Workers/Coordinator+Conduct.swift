@@ -15,7 +15,7 @@ extension Coordinator {
     // MARK: - Units
 
     /// Whether a worker's message about a unit has an effect; an impossible one is refused.
-    func accepts(_ unit: LeasedUnitName, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
+    func accepts(_ unit: LeasedUnit, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
         switch verdict(on: unit, of: worker) {
         case .given: return true
         case .outdated: return false
@@ -35,21 +35,21 @@ extension Coordinator {
             await refuse(.name, of: worker, peer, "it uses the name of \(name.rawValue.excerpt.printable)")
             return
         }
-        var (steps, forged): ([UnitSteps], LeasedUnitName?) = ([], nil)
+        var (given, forged): ([UnitProgress], LeasedUnit?) = ([], nil)
         for entry in progress {
             switch verdict(on: entry.unit, of: worker) {
-            case .given: steps.append(UnitSteps(entry.unit.unit, entry.unit.attempt, steps: entry.steps))
+            case .given: given.append(entry)
             case .outdated: break
             case .forged: forged = entry.unit
             }
         }
-        if !steps.isEmpty { happen(.workerProgressed(worker, steps)) }
+        if !given.isEmpty { happen(.workerProgressed(worker, given)) }
         if let forged { await refuse(.unit, of: worker, peer, "\(forged.sentenceSubject) was never given to it") }
     }
 
     /// Records a finished unit, when the worker was given it and the result fits the plan.
     func finish(
-        _ unit: LeasedUnitName, _ result: UnitResult, _ timing: UnitTiming, by worker: WorkerID, _ peer: RoutingIdentity
+        _ unit: LeasedUnit, _ result: UnitResult, _ timing: UnitTiming, by worker: WorkerID, _ peer: RoutingIdentity
     ) async {
         guard await accepts(unit, from: worker, peer) else { return }
         if let problem = misfit(of: result, unit.unit) {
@@ -70,10 +70,8 @@ extension Coordinator {
         happen(.unitFinished(unit.unit, unit.attempt, by: .worker(worker), result, timing))
     }
 
-    private func verdict(on unit: LeasedUnitName, of worker: WorkerID) -> GivenLeases.Verdict {
-        conduct.given.judge(
-            unit, of: worker, isPossible: scheduler.hasGiven(unit.attempt, of: unit.unit),
-            isResumed: conduct.resumedJobs.contains(unit.unit.job))
+    private func verdict(on unit: LeasedUnit, of worker: WorkerID) -> GivenLeases.Verdict {
+        conversations.judge(unit, of: worker, isPossible: scheduler.hasGiven(unit.attempt, of: unit.unit))
     }
 
     /// How a result differs from the plan; `nil` when it fits.
@@ -94,7 +92,7 @@ extension Coordinator {
 
     /// Whether a worker's message about a blob that it must send has an effect.
     func accepts(_ blob: BlobDigest, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
-        if conduct.given.wasAsked(for: blob, of: worker) { return true }
+        if conversations.given.wasAsked(for: blob, of: worker) { return true }
         await refuse(.blob, of: worker, peer, "it was never asked for blob \(blob)")
         return false
     }
@@ -103,7 +101,7 @@ extension Coordinator {
     func accepts(_ range: RangeRequest, from worker: WorkerID, _ peer: RoutingIdentity) async -> Bool {
         var job: JobID?
         if case .inputFile(let id, _) = range.source { job = id }
-        if conduct.given.mayRead(of: job, worker) { return true }
+        if conversations.given.mayRead(of: job, worker) { return true }
         await pass(.refusal(transfer: range.transfer, "nothing was given to this worker that reads it"), from: peer)
         let what = job.map { "files of the job \($0.rawValue.excerpt.printable)" } ?? "blobs"
         await refuse(.range, of: worker, peer, "it was given nothing that reads \(what)")
@@ -112,16 +110,12 @@ extension Coordinator {
 
     // MARK: - Refusing
 
-    /// The number of refused messages at which a connection ends.
-    private static let refusedWordsMax = 3
-
     private func refuse(
         _ word: RefusedWord, of worker: WorkerID, _ peer: RoutingIdentity, _ sentence: String
     ) async {
         metrics.note(word)
-        workers[worker]?.refusedWords += 1
-        let line = conduct.log.note(at: .now)
-        guard workers[worker]?.refusedWords ?? 0 < Self.refusedWordsMax else {
+        let (isOver, line) = conversations.noteRefusedWord(of: worker, at: .now)
+        guard !isOver else {
             await end(peer, because: "\(sentence); is it a worker of this coordinator?")
             return
         }
@@ -136,7 +130,7 @@ extension Coordinator {
     }
 }
 
-extension LeasedUnitName {
+extension LeasedUnit {
     /// The unit and its attempt as the subject of a sentence.
     fileprivate var sentenceSubject: String {
         "unit \(unit.unit.position) of \(unit.job.rawValue.excerpt.printable), attempt \(attempt),"

@@ -112,7 +112,7 @@ extension Coordinator {
         ) { worker in
             let (state, mood): (String, StatusTable.Mood) =
                 worker.isDraining ? ("draining", .bad) : worker.leasedUnits > 0 ? ("busy", .active) : ("idle", .idle)
-            let rate = workers[worker.hello.worker]?.rate.perMinute(at: history.sinceStart) ?? 0
+            let rate = conversations[worker.hello.worker]?.rate.perMinute(at: history.sinceStart) ?? 0
             return [
                 .text(worker.hello.worker.rawValue), .text(worker.hello.host), .state(state, mood),
                 .number("\(worker.startedUnits) of \(worker.hello.lanes) busy"),
@@ -125,8 +125,7 @@ extension Coordinator {
 
     /// Counts a unit that a worker finished.
     func countFinishedUnit(of worker: WorkerID) {
-        workers[worker]?.finishedUnits += 1
-        workers[worker]?.rate.add(at: history.sinceStart)
+        conversations.countFinishedUnit(of: worker, at: history.sinceStart)
     }
 
     // MARK: - Warnings

@@ -43,9 +43,9 @@ extension Coordinator {
 
     /// Drains the worker of a name; the part that makes a process's name unique may be left out.
     private func drain(_ name: WorkerID) -> ClientReply {
-        let sameName = workers.keys.filter { $0.lastingName == name.rawValue }
-        guard let worker = workers[name] != nil ? name : sameName.count == 1 ? sameName.first : nil else {
-            let known = (sameName.isEmpty ? Array(workers.keys) : sameName).map(\.rawValue).sorted()
+        let sameName = conversations.workers.keys.filter { $0.lastingName == name.rawValue }
+        guard let worker = conversations[name] != nil ? name : sameName.count == 1 ? sameName.first : nil else {
+            let known = (sameName.isEmpty ? Array(conversations.workers.keys) : sameName).map(\.rawValue).sorted()
             let list = known.isEmpty ? "none" : known.listed()
             let problem =
                 sameName.isEmpty
@@ -103,7 +103,9 @@ extension Coordinator {
 
     /// Why a running job waits, when no worker can go on with it.
     private func waiting(_ id: JobID) -> String {
-        guard let largest = workers.values.map(\.hello.memoryBytes).max() else { return "waiting for a worker" }
+        guard let largest = conversations.workers.values.map(\.hello.memoryBytes).max() else {
+            return "waiting for a worker"
+        }
         guard let unit = scheduler.plan(of: id)?.largestWorkerUnit, unit.cost.memoryBytes > largest else { return "" }
         return "the \(unit.title) waits for a worker with \(unit.cost.memoryBytes >> 20) MiB of memory"
     }
@@ -111,7 +113,7 @@ extension Coordinator {
     /// The workers' reports for clients and the status page.
     var workerReports: [WorkerReport] {
         scheduler.workerStatuses.compactMap { status in
-            workers[status.id].map {
+            conversations[status.id].map {
                 WorkerReport(
                     hello: $0.hello, leasedUnits: status.leasedUnits, startedUnits: status.startedUnits,
                     finishedUnits: $0.finishedUnits, heldBlobs: status.heldBlobs, heldBytes: status.heldBytes,

@@ -14,7 +14,7 @@ struct PendingEvents {
 
     private var events: [SchedulerEvent] = []
     private var heard: Set<WorkerID> = []
-    private var progress: [WorkerID: [UnitSteps]] = [:]
+    private var progress: [WorkerID: [UnitProgress]] = [:]
     /// The workers in the order of their first heartbeats.
     private var signs: [WorkerID] = []
 
@@ -26,8 +26,8 @@ struct PendingEvents {
     mutating func append(_ event: SchedulerEvent) -> Bool {
         switch event {
         case .workerHeard(let worker): if heard.insert(worker).inserted { noteSign(of: worker) }
-        case .workerProgressed(let worker, let steps):
-            if progress.updateValue(steps, forKey: worker) == nil { noteSign(of: worker) }
+        case .workerProgressed(let worker, let units):
+            if progress.updateValue(units, forKey: worker) == nil { noteSign(of: worker) }
         default:
             guard events.count < Self.eventsMax || isNeverRepeated(event) else { return false }
             events.append(event)
@@ -52,7 +52,7 @@ struct PendingEvents {
     mutating func take() -> [SchedulerEvent] {
         var taken: [SchedulerEvent] = []
         for worker in signs {
-            if let steps = progress[worker] { taken.append(.workerProgressed(worker, steps)) }
+            if let units = progress[worker] { taken.append(.workerProgressed(worker, units)) }
             if heard.contains(worker) { taken.append(.workerHeard(worker)) }
         }
         (heard, progress, signs) = ([], [:], [])

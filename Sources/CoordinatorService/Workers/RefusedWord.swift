@@ -1,30 +1,3 @@
-import Identifiers
-import ZeroMQ
-
-/// The data by which workers' messages are judged, and a record of the refused ones that were logged.
-struct WorkerConduct {
-    /// What workers were given.
-    var given = GivenLeases()
-    /// Running jobs that were resumed from the journal; workers may know them from an earlier life.
-    var resumedJobs: Set<JobID> = []
-    var log = RefusalLog()
-    private var earlySpeakers: [RoutingIdentity] = []
-
-    /// Notes a message before the greeting; its worker is from an earlier life, or counts as lost.
-    ///
-    /// Bound: ``EarlyResults/countMax`` connections.
-    mutating func noteEarlyWord(of peer: RoutingIdentity) {
-        guard !earlySpeakers.contains(peer) else { return }
-        earlySpeakers = earlySpeakers.suffix(EarlyResults.countMax - 1) + [peer]
-    }
-
-    /// Whether a connection sent a message before its greeting.
-    mutating func takeEarlyWord(of peer: RoutingIdentity) -> Bool {
-        defer { earlySpeakers.removeAll { $0 == peer } }
-        return earlySpeakers.contains(peer)
-    }
-}
-
 /// Limits the logged refusals to ten a minute.
 struct RefusalLog {
     /// The log line for a refused message.

@@ -1,8 +1,6 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
-import UnitOperations
-import WireProtocol
 
 /// Remembers what workers were given, to tell a late message from a forged one.
 ///
@@ -23,10 +21,10 @@ struct GivenLeases {
     }
 
     private struct Record {
-        var units: OrderedSet<LeasedUnitName> = []
+        var units: OrderedSet<LeasedUnit> = []
         var blobs: OrderedSet<BlobDigest> = []
         /// Units of an earlier life that the worker has reported on.
-        var earlier: Set<LeasedUnitName> = []
+        var earlier: Set<LeasedUnit> = []
         var earlierBlobs: Set<BlobDigest> = []
         /// Whether something was forgotten, or was given before this life began.
         var isIncomplete = false
@@ -55,7 +53,7 @@ struct GivenLeases {
     }
 
     /// Notes that a worker was given a unit.
-    mutating func give(_ unit: LeasedUnitName, to worker: WorkerID) {
+    mutating func give(_ unit: LeasedUnit, to worker: WorkerID) {
         change(worker) { record in
             record.units.remove(unit)
             record.units.append(unit)
@@ -86,7 +84,7 @@ struct GivenLeases {
     ///   - isResumed: Whether the job was resumed from the journal.
     /// - Returns: Whether the message has an effect, has none, or cannot be right.
     mutating func judge(
-        _ unit: LeasedUnitName, of worker: WorkerID, isPossible: Bool?, isResumed: Bool
+        _ unit: LeasedUnit, of worker: WorkerID, isPossible: Bool?, isResumed: Bool
     ) -> Verdict {
         guard var record = records[worker] else { return .forged }
         if record.units.contains(unit) { return .given }
