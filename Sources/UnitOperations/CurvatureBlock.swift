@@ -1,5 +1,5 @@
 public import Identifiers
-public import KroneckerFactors
+import KroneckerFactors
 
 /// A linear layer or another parameter with curvature.
 ///
