@@ -145,7 +145,7 @@ let package = Package(
             "Laboratory",
             [
                 "Identifiers", "FileAccess", "Lanes", "LinearAlgebra", "RowKernels", "ReferenceModel", "JobFiles",
-                "Safetensors", systemPackage,
+                "Safetensors", "TaskArithmetic", systemPackage,
             ]),
 
         // Level 4: the decisions, the bytes of a message.
@@ -163,7 +163,7 @@ let package = Package(
             "Study",
             [
                 "Identifiers", "FileAccess", "ControlGroups", "Laboratory", "StudyReport", "ReferenceModel",
-                "LinearAlgebra", "Safetensors", systemPackage,
+                "LinearAlgebra", "Safetensors", "TaskArithmetic", systemPackage,
             ]),
 
         // Level 5: sessions over sockets, the durable record.
@@ -210,7 +210,7 @@ let package = Package(
             dependencies: [
                 "Identifiers", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors", "LinearAlgebra",
                 "Telemetry", "Console", "ControlGroups", "Keys", "ZeroMQ", "Publication", "FileAccess",
-                argumentParser, crypto, systemPackage,
+                "TaskArithmetic", "Spelling", argumentParser, crypto, systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -231,7 +231,7 @@ let package = Package(
             ],
             path: "Tests/FuzzEntries", swiftSettings: swiftSettings),
         tests("TidyTests", []),
-        tests("DeployTests", [.product(name: "Yams", package: "Yams")]),
+        tests("DeployTests", ["TaskArithmetic", .product(name: "Yams", package: "Yams")]),
         tests("IdentifiersTests", ["Identifiers"]),
         tests("SpellingTests", ["Spelling"]),
         tests("SystemdTests", ["Systemd", "Supervision"]),
@@ -265,7 +265,12 @@ let package = Package(
         tests("BlobStoreTests", ["BlobStore", "Identifiers", systemPackage, crypto]),
         tests(
             "JobFilesTests", ["JobFiles", "FileAccess", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
-        tests("JobPlanTests", ["JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic"]),
+        tests(
+            "JobPlanTests",
+            [
+                "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic",
+                .product(name: "Yams", package: "Yams"),
+            ]),
         tests(
             "SchedulingTests", ["Scheduling", "JobPlan", "Identifiers", "LinearAlgebra"],
             exclude: ["Scenarios"]),
@@ -304,7 +309,10 @@ let package = Package(
         tests("StudyReportTests", ["StudyReport"]),
         tests(
             "StudyTests",
-            ["Study", "StudyReport", "Laboratory", "ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage]),
+            [
+                "Study", "StudyReport", "Laboratory", "ReferenceModel", "LinearAlgebra", "Safetensors",
+                "TaskArithmetic", systemPackage,
+            ]),
         tests("FuzzCorpusTests", ["FuzzEntries"]),
         tests(
             "IntegrationTests",

@@ -1,5 +1,6 @@
 public import Identifiers
 public import KroneckerFactors
+public import TaskArithmetic
 
 /// The name of a curvature matrix: its layer or parameter, and its side.
 public struct FactorName: Hashable, Sendable, Codable, Comparable, CustomStringConvertible {
@@ -60,6 +61,14 @@ public struct CurvatureBlock: Hashable, Sendable, Codable {
         switch kind {
         case .linear(_, _, let hasBias): hasBias ? ["\(name).weight", "\(name).bias"] : ["\(name).weight"]
         case .full: [name]
+        }
+    }
+
+    /// The shape of its merge.
+    public var mergeShape: MergeProblem.Shape {
+        switch kind {
+        case .linear(let outputs, let inputs, let hasBias): .layer(outputs: outputs, inputs: inputs + (hasBias ? 1 : 0))
+        case .full(let dimension): .parameter(count: dimension)
         }
     }
 }

@@ -7,10 +7,14 @@ extension Planner {
     /// Plans the merged checkpoint: workers merge blocks with factors, the coordinator merges files.
     mutating func planMerge() {
         guard spec.outputs.contains(.merged), spec.mergesAnything else { return }
-        if spec.method == .kfac {
+        switch spec.method.scope {
+        case .elements: break
+        case .blocks(let computation):
             let settings = MergeSettings(spec: spec, base: inventory.base)
             let shares = TaskShares(spec: spec, inventory: inventory)
-            blocks.filter { spec.mergesWhole($0, in: inventory) }.forEach { planBlockMerge($0, settings, shares) }
+            blocks.filter { spec.mergesWhole($0, in: inventory) }.forEach { block in
+                planBlockMerge(block, computation, settings, shares)
+            }
         }
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
         _ = add(
@@ -19,7 +23,10 @@ extension Planner {
             title: "merged checkpoint")
     }
 
-    private mutating func planBlockMerge(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) {
+    private mutating func planBlockMerge(
+        _ block: CurvatureBlock, _ computation: any (StreamedComputation & ~Copyable).Type, _ settings: MergeSettings,
+        _ shares: TaskShares
+    ) {
         let names = block.parameters
         // A model of weight 0 contributes nothing, so neither its parameters nor its curvature are read.
         let weighted = mergedTasks.map { (task: $0, weight: settings.weight(of: $0, tensor: names[0])) }
@@ -43,7 +50,7 @@ extension Planner {
             damping: spec.curvature.damping, outputTypes: base.map { spec.outputType ?? $0.elementType })
         blockMerges[block.name] = add(
             .worker(.mergeBlock(operation)), after: tasks.flatMap(\.factors.units),
-            cost: .blockMerge(block: block, tasks: tasks.count), title: "merge of \"\(block.name)\"",
+            cost: .blockMerge(block: block, tasks: tasks.count, computation), title: "merge of \"\(block.name)\"",
             block: block.name)
     }
 

@@ -1,5 +1,6 @@
 import KroneckerFactors
 import LinearAlgebra
+import TaskArithmetic
 
 extension UInt64 {
     // Dimensions come from file headers, which may be hostile or sparse, so no product of them may trap.
@@ -21,6 +22,9 @@ extension UInt64 {
         let (product, overflow) = multipliedReportingOverflow(by: other)
         return overflow ? .max : product
     }
+
+    /// The whole part of a number that is not negative, or the largest number on overflow.
+    init(saturating value: Double) { self = value < 0x1p64 ? UInt64(value) : .max }
 
     /// The sum, or the largest number on overflow.
     func saturatingSum(_ other: UInt64) -> UInt64 {
@@ -103,22 +107,21 @@ extension UnitCost {
                 .saturatingSum(streamingBytes))
     }
 
-    /// The cost of the `kfac` merge: two products for each task, two solves, and one product that counts as two at
-    /// most.
-    ///
-    /// The memory is highest while the products are made. It then holds both means as fp64 triangles, the smaller one's
-    /// factorization, the square of the side in the product, and one task's factors; also θ_0, a task vector, its
-    /// product and three sums. A layer's factors are read twice.
-    static func blockMerge(block: CurvatureBlock, tasks: Int) -> UnitCost {
-        let (matrix, squares, packed, products) = shape(of: block)
-        let passes: UInt64 = block.factors.count == 2 ? 2 : 1
+    /// The merge of a block, as its computation states it, and what is read of every task in its passes.
+    static func blockMerge(
+        block: CurvatureBlock, tasks: Int, _ computation: any (StreamedComputation & ~Copyable).Type
+    ) -> UnitCost {
+        let (matrix, _, packed, _) = shape(of: block)
+        let cost = computation.cost(of: block.mergeShape, models: tasks)
+        let (factorPasses, valuePasses) = (UInt64(cost.factorPasses), UInt64(cost.valuePasses))
         return UnitCost(
-            multiplyAdds: 2 * Double(tasks + 2) * products,
-            inputBytes: packed.saturatingProduct(UInt64(tasks) * passes)
-                .saturatingSum(matrix.saturatingProduct(UInt64(tasks + 1) * 4)),
+            multiplyAdds: cost.multiplyAdds,
+            inputBytes: packed.saturatingProduct(UInt64(tasks).saturatingProduct(factorPasses))
+                .saturatingSum(
+                    matrix.saturatingProduct(UInt64(tasks).saturatingProduct(valuePasses).saturatingSum(1))
+                        .saturatingProduct(4)),
             outputBytes: matrix.saturatingProduct(4),
-            memoryBytes: squares.saturatingSum(packed.saturatingProduct(3))
-                .saturatingSum(matrix.saturatingProduct(6 * 8)).saturatingSum(streamingBytes))
+            memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(streamingBytes))
     }
 
     /// The block's elements, the bytes of its factors as fp64 squares and as fp32 triangles, and the multiply-adds of

@@ -4,10 +4,7 @@ import LinearAlgebra
 import TaskArithmetic
 import WireProtocol
 
-/// The `kfac` merge of one block: it reads task by task and writes the merged parameters.
-///
-/// A layer's factors are read twice, for their means and for the products. That takes less time than a third product
-/// for each task, and less memory than three more sums.
+/// The merge of one block: task by task in, as often as the method's computation asks, merged parameters out.
 struct MergeBlockExecution {
     let operation: MergeBlockOperation<LeasedBlob>
     let input: InputReader
@@ -22,106 +19,71 @@ struct MergeBlockExecution {
             throw UnitError.malformedLease("\"\(operation.block.name)\" has \(operation.outputTypes.count) outputs")
         }
         let base = try await reader.read(operation.base)
-        var output = UnitResult()
         do {
-            switch operation.block.kind {
-            case .linear: output.blobs = try await mergeLayer(base, &scratch, &output.measurements)
-            case .full: output.blobs = try await mergeParameter(base, &scratch, &output.measurements)
-            }
+            return try await merge(KfacMerge.self, base, &scratch)
         } catch let error as TaskArithmeticError {
             guard case .kroneckerFactors(let cause) = error, cause.isBadInput else { throw error }
             throw UnitError.badInput("merge of \"\(operation.block.name)\": \(error)")
         }
-        return output
     }
 
-    private func mergeLayer(
-        _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch,
-        _ measurements: inout [MeasurementName: [Double]]
-    ) async throws -> [BlobReference] {
-        var merge = try await begin(base, &scratch)
-        for task in operation.tasks {
-            let (inputFactor, gradientFactor) = try factors(of: task)
-            let input = try await self.input.factor(inputFactor, dimension: base.columnCount)
-            let gradient = try await self.input.factor(gradientFactor, dimension: base.rowCount)
-            let delta = try await weightedTaskVector(task, base)
+    private func merge<Computation: StreamedComputation & ~Copyable>(
+        _ computation: Computation.Type, _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch
+    ) async throws -> UnitResult {
+        let models = operation.tasks.map { MergedModel(weight: $0.weight, lambda: $0.lambda) }
+        let damping = try Damping(operation.damping.rule, operation.damping.value)
+        var merge = try Computation(
+            MergeProblem(shape: operation.block.mergeShape, models: models, damping: damping))
+        while let pass = merge.nextPass {
+            for (task, model) in zip(operation.tasks, models) {
+                let factors = try await factors(of: task, in: pass)
+                if pass == .factors {
+                    try merge.addFactors(factors, of: model)
+                } else {
+                    let values = try await reader.taskVector(task.parameters, base: base)
+                    let start = ContinuousClock.now
+                    try merge.add(values, factors: factors, of: model)
+                    scratch.kernels.note(.product, since: start)
+                }
+                try input.progress.step()
+            }
             let start = ContinuousClock.now
-            try merge.add(delta: delta, inputFactor: input, gradientFactor: gradient)
-            scratch.kernels.note(.product, since: start)
-            try self.input.progress.step()
+            try merge.endPass()
+            scratch.kernels.note(.solve, since: start)
         }
         let start = ContinuousClock.now
         let merged = try merge.finish()
         scratch.kernels.note(.solve, since: start)
-        scratch.kernels.note(merged.inputHealth)
-        scratch.kernels.note(merged.gradientHealth)
         try input.progress.step()
-        measurements = merged.inputHealth.measurements.merging(merged.gradientHealth.measurements) { $0 + $1 }
-            .merging(merged.norms.measurements) { $1 }
-        return try encode(base, merged.intoDelta())
-    }
-
-    /// The means of all tasks' factors; the first mean is made invertible.
-    private func begin(_ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch) async throws -> KroneckerMerge {
-        var means = try KroneckerMeans(outputCount: base.rowCount, inputCount: base.columnCount)
-        for task in operation.tasks {
-            let (inputFactor, gradientFactor) = try factors(of: task)
-            let input = try await self.input.factor(inputFactor, dimension: base.columnCount)
-            let gradient = try await self.input.factor(gradientFactor, dimension: base.rowCount)
-            try means.add(inputFactor: input, gradientFactor: gradient, lambda: task.lambda)
+        var output = UnitResult()
+        for health in merged.healths {
+            scratch.kernels.note(health)
+            output.measurements.merge(health.measurements) { $0 + $1 }
         }
-        let start = ContinuousClock.now
-        let damping = try Damping(operation.damping.rule, operation.damping.value)
-        let merge = try KroneckerMerge(means: means, damping: damping)
-        scratch.kernels.note(.solve, since: start)
-        try input.progress.step()
-        return merge
+        if let norms = merged.norms { output.measurements.merge(norms.measurements) { $1 } }
+        output.blobs = try encode(base, merged.intoValues())
+        return output
     }
 
+    /// A task's factors, where a pass reads them.
     private func factors(
-        of task: MergeBlockOperation<LeasedBlob>.Task
-    ) throws -> (input: LeasedBlob, gradient: LeasedBlob) {
-        guard case .kronecker(let input, let gradient) = task.factors else {
-            throw UnitError.malformedLease("a layer has a full block")
-        }
-        return (input, gradient)
-    }
-
-    private func mergeParameter(
-        _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch,
-        _ measurements: inout [MeasurementName: [Double]]
-    ) async throws -> [BlobReference] {
-        var merge = try FullBlockMerge(count: base.columnCount)
-        for task in operation.tasks {
-            guard case .full(let blob) = task.factors else {
+        of task: MergeBlockOperation<LeasedBlob>.Task, in pass: MergePass
+    ) async throws -> TaskFactors {
+        guard pass != .values else { return .none }
+        let shape = operation.block.mergeShape
+        switch task.factors {
+        case .kronecker(let inputFactor, let gradientFactor):
+            guard case .layer = shape else {
                 throw UnitError.malformedLease("a parameter has Kronecker factors")
             }
-            let block = try await input.factor(blob, dimension: base.columnCount)
-            let delta = try await weightedTaskVector(task, base)
-            let start = ContinuousClock.now
-            try merge.add(delta: delta, block: block, lambda: task.lambda)
-            scratch.kernels.note(.product, since: start)
-            try input.progress.step()
+            let factor = try await input.factor(inputFactor, dimension: shape.columns)
+            return .layer(
+                LayerFactors(
+                    input: factor, gradient: try await input.factor(gradientFactor, dimension: shape.rows)))
+        case .full(let blob):
+            guard case .parameter = shape else { throw UnitError.malformedLease("a layer has a full block") }
+            return .parameter(try await input.factor(blob, dimension: shape.columns))
         }
-        let start = ContinuousClock.now
-        let merged = try merge.finish(damping: Damping(operation.damping.rule, operation.damping.value))
-        scratch.kernels.note(.solve, since: start)
-        scratch.kernels.note(merged.health)
-        measurements = merged.health.measurements.merging(merged.norms.measurements) { $1 }
-        return try encode(base, merged.intoDelta())
-    }
-
-    /// w_t (θ_t − θ_0).
-    private func weightedTaskVector(
-        _ task: MergeBlockOperation<LeasedBlob>.Task, _ base: borrowing Matrix<Double>
-    ) async throws -> Matrix<Double> {
-        var delta = try await reader.taskVector(task.parameters, base: base)
-        if task.weight != 1 {
-            delta.withMutableSpan { span in
-                for index in span.indices { span[index] *= task.weight }
-            }
-        }
-        return delta
     }
 
     /// Encodes θ_0 + α Δ, each element rounded once: the weight's bytes, then the bias's.

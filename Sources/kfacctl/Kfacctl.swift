@@ -13,7 +13,7 @@ struct Kfacctl: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, PlanCommand.self, SubmitCommand.self, JobsCommand.self, StatusCommand.self,
             WatchCommand.self, LogsCommand.self, CancelCommand.self, WorkersCommand.self, DrainCommand.self,
-            FetchCommand.self, InspectCommand.self, CompareCommand.self, KeygenCommand.self,
+            FetchCommand.self, InspectCommand.self, CompareCommand.self, KeygenCommand.self, HelpCommand.self,
         ])
 
     static func main() async {
