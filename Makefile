@@ -7,8 +7,6 @@ SHELL := /bin/bash
 SWIFT ?= swift
 FORMATTED := Sources Tests Package.swift \
     $(wildcard Benchmarks/Sources Benchmarks/Package.swift Fuzz/Sources Fuzz/Package.swift)
-SCHEMA := Sources/WireProtocol/Schema
-GENERATED := Sources/WireProtocol/Generated
 PROTOBUF_CHECKOUT := .build/checkouts/swift-protobuf
 PROTOBUF_BUILD := .build/protoc-gen-swift
 
@@ -57,13 +55,15 @@ systemd: ## Test the package and its services on a real systemd; needs root.
 	Tests/Systemd/run
 
 .PHONY: protos
-protos: ## Generate the Swift code of the wire messages; needs protoc (Debian: protobuf-compiler).
+protos: ## Generate the Swift code of messages and operations; needs protoc (Debian: protobuf-compiler).
 	@command -v protoc > /dev/null || { echo "No protoc; on Debian: apt-get install protobuf-compiler" >&2; exit 1; }
 	$(SWIFT) package resolve
 	$(SWIFT) build --configuration release --package-path $(PROTOBUF_CHECKOUT) --scratch-path $(PROTOBUF_BUILD) \
 	    --product protoc-gen-swift
-	protoc --plugin=$(PROTOBUF_BUILD)/release/protoc-gen-swift --proto_path=$(SCHEMA) --swift_out=$(GENERATED) \
-	    $(SCHEMA)/kfacd.proto
+	for module in WireProtocol UnitOperations; do \
+	    protoc --plugin=$(PROTOBUF_BUILD)/release/protoc-gen-swift --proto_path=Sources/$$module/Schema \
+	        --swift_out=Sources/$$module/Generated Sources/$$module/Schema/*.proto || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## Remove everything that was built.

@@ -90,23 +90,24 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CRowKernels"),
         .systemLibrary(name: "CSystemCalls"),
-        .systemLibrary(name: "CAffinity"),
+        .target(name: "CProgramStart"),
         .target(name: "CBuildStamp", cSettings: [.define("KFACD_COMMIT", to: "\"\(commit)\"")]),
 
         // Level 1: wrappers and names.
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
         module("LinearAlgebra", ["COpenBLAS"], settings: wrapperSettings),
-        module("FileAccess", ["CSystemCalls", systemPackage], settings: wrapperSettings),
+        module("Wildcards"),
+        module("FileAccess", ["CSystemCalls", "Wildcards", systemPackage], settings: wrapperSettings),
         module("Identifiers"),
         module("Safetensors", ["Identifiers", "FileAccess", crypto, systemPackage], settings: wrapperSettings),
         module("Spelling"),
         module("Telemetry", ["Identifiers", logging]),
         module("Lanes"),
-        module("Console", ["Identifiers", "FileAccess", systemPackage]),
+        module("Console", ["CProgramStart", "Identifiers", "FileAccess", systemPackage]),
         module("RowKernels", ["CRowKernels"], settings: wrapperSettings),
         module("StudyReport", ["Identifiers"]),
         module("Systemd", settings: wrapperSettings),
-        module("ControlGroups", ["CAffinity"]),
+        module("ControlGroups", ["CSystemCalls"]),
         module("PrometheusMetrics", [metrics]),
         module("Supervision", ["PrometheusMetrics"]),
         module(
@@ -133,12 +134,20 @@ let package = Package(
         module("Keys", ["Identifiers", "ZeroMQ", "FileAccess", systemPackage]),
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
 
-        // Level 3: the merge, and the plan, which is written in the words of the mathematics.
+        // Level 3: the merge, the operations of workers, and the plan, written in the words of the mathematics.
         module("TaskArithmetic", ["KroneckerFactors", "LinearAlgebra"]),
+        module(
+            "UnitOperations",
+            [
+                "Identifiers", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", crypto,
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["Schema"]),
         module(
             "JobPlan",
             [
-                "Identifiers", "Spelling", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", crypto,
+                "Identifiers", "Spelling", "Wildcards", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic",
+                "UnitOperations", crypto,
                 .product(name: "Yams", package: "Yams"),
             ]),
         module(
@@ -151,11 +160,14 @@ let package = Package(
         // Level 4: the decisions, the bytes of a message.
         module(
             "Scheduling",
-            ["Identifiers", "JobPlan", .product(name: "OrderedCollections", package: "swift-collections")]),
+            [
+                "Identifiers", "UnitOperations", "JobPlan",
+                .product(name: "OrderedCollections", package: "swift-collections"),
+            ]),
         module(
             "WireProtocol",
             [
-                "Identifiers", "JobPlan", "LinearAlgebra", "KroneckerFactors",
+                "Identifiers", "UnitOperations", "JobPlan",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Schema"]),
@@ -167,8 +179,8 @@ let package = Package(
             ]),
 
         // Level 5: sessions over sockets, the durable record.
-        module("Messaging", ["Identifiers", "JobPlan", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
-        module("JournalCoding", ["Identifiers", "JobPlan", "Scheduling"]),
+        module("Messaging", ["Identifiers", "UnitOperations", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
+        module("JournalCoding", ["Identifiers", "UnitOperations", "Scheduling"]),
         module(
             "JobJournal",
             [
@@ -180,7 +192,8 @@ let package = Package(
         module(
             "CoordinatorService",
             [
-                "Identifiers", "Scheduling", "JobPlan", "JobJournal", "Messaging", "WireProtocol", "BlobStore",
+                "Identifiers", "Scheduling", "UnitOperations", "JobPlan", "JobJournal", "Messaging", "WireProtocol",
+                "BlobStore",
                 "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
                 "Publication", "Supervision", "PrometheusMetrics", "FileAccess", "Spelling", "Keys", "ZeroMQ",
                 systemPackage, logging, metrics, serviceLifecycle,
@@ -189,7 +202,8 @@ let package = Package(
         module(
             "WorkerService",
             [
-                "Identifiers", "JobPlan", "Messaging", "WireProtocol", "BlobStore", "Safetensors", "LinearAlgebra",
+                "Identifiers", "UnitOperations", "Messaging", "WireProtocol", "BlobStore", "Safetensors",
+                "LinearAlgebra",
                 "KroneckerFactors", "TaskArithmetic", "Telemetry", "Supervision", "PrometheusMetrics", "Lanes",
                 "FileAccess", "Keys", "ZeroMQ", systemPackage, logging, metrics, serviceLifecycle,
             ]),
@@ -226,7 +240,8 @@ let package = Package(
         .target(
             name: "FuzzEntries",
             dependencies: [
-                "Identifiers", "Safetensors", "LinearAlgebra", "KroneckerFactors", "JobPlan", "Scheduling",
+                "Identifiers", "Safetensors", "LinearAlgebra", "KroneckerFactors", "UnitOperations", "JobPlan",
+                "Scheduling",
                 "WireProtocol", "ZeroMQ", "Messaging", "JournalCoding", systemPackage,
             ],
             path: "Tests/FuzzEntries", swiftSettings: swiftSettings),
@@ -234,6 +249,7 @@ let package = Package(
         tests("DeployTests", ["TaskArithmetic", .product(name: "Yams", package: "Yams")]),
         tests("IdentifiersTests", ["Identifiers"]),
         tests("SpellingTests", ["Spelling"]),
+        tests("WildcardsTests", ["Wildcards"]),
         tests("SystemdTests", ["Systemd", "Supervision"]),
         tests("ConsoleTests", ["Console"]),
         tests("ControlGroupsTests", ["ControlGroups"]),
@@ -250,14 +266,18 @@ let package = Package(
         tests(
             "CoordinatorServiceTests",
             [
-                "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "JobPlan", "JobJournal", "Scheduling",
+                "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "UnitOperations", "JobPlan",
+                "JobJournal", "Scheduling",
                 "Supervision", "PrometheusMetrics", "BlobStore", "FileAccess", "ZeroMQ", "Publication", systemPackage,
                 logging,
             ]),
         tests("PublicationTests", ["Publication", "FileAccess", systemPackage]),
         tests(
             "JobJournalTests",
-            ["JobJournal", "Scheduling", "JobPlan", "Identifiers", .product(name: "GRDB", package: "GRDB.swift")]),
+            [
+                "JobJournal", "Scheduling", "UnitOperations", "JobPlan", "Identifiers",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
@@ -266,25 +286,32 @@ let package = Package(
         tests(
             "JobFilesTests", ["JobFiles", "FileAccess", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
         tests(
+            "UnitOperationsTests",
+            [
+                "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]),
+        tests(
             "JobPlanTests",
             [
-                "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic",
+                "JobPlan", "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic",
                 .product(name: "Yams", package: "Yams"),
             ]),
         tests(
-            "SchedulingTests", ["Scheduling", "JobPlan", "Identifiers", "LinearAlgebra"],
+            "SchedulingTests", ["Scheduling", "UnitOperations", "JobPlan", "Identifiers", "LinearAlgebra"],
             exclude: ["Scenarios"]),
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Scheduling", "JobJournal", "JournalCoding", "JobPlan", "Identifiers", "LinearAlgebra",
+                "Scheduling", "JobJournal", "JournalCoding", "UnitOperations", "JobPlan", "Identifiers",
+                "LinearAlgebra",
                 "KroneckerFactors", "TestSupport", .product(name: "OrderedCollections", package: "swift-collections"),
             ],
             path: "Tests/Simulation", swiftSettings: swiftSettings),
         tests(
             "WorkerServiceTests",
             [
-                "WorkerService", "BlobStore", "FileAccess", "JobPlan", "Messaging", "WireProtocol", "ZeroMQ",
+                "WorkerService", "BlobStore", "FileAccess", "UnitOperations", "Messaging", "WireProtocol", "ZeroMQ",
                 "Safetensors",
                 "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", "PrometheusMetrics", logging,
                 metrics,
@@ -293,7 +320,7 @@ let package = Package(
         tests(
             "WireProtocolTests",
             [
-                "WireProtocol", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
+                "WireProtocol", "UnitOperations", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
         tests("RowKernelsTests", ["RowKernels", "CRowKernels"]),
@@ -303,7 +330,8 @@ let package = Package(
         tests(
             "LaboratoryTests",
             [
-                "Laboratory", "ReferenceModel", "JobFiles", "JobPlan", "KroneckerFactors", "TaskArithmetic",
+                "Laboratory", "ReferenceModel", "JobFiles", "UnitOperations", "JobPlan", "KroneckerFactors",
+                "TaskArithmetic",
                 "Safetensors", "LinearAlgebra", "Identifiers", systemPackage,
             ]),
         tests("StudyReportTests", ["StudyReport"]),
@@ -316,6 +344,6 @@ let package = Package(
         tests("FuzzCorpusTests", ["FuzzEntries"]),
         tests(
             "IntegrationTests",
-            ["kfacd", "kfacctl", "kfaclab", "Identifiers", "JobPlan", "WireProtocol", "ZeroMQ"]),
+            ["kfacd", "kfacctl", "kfaclab", "Identifiers", "UnitOperations", "WireProtocol", "ZeroMQ"]),
     ]
 )

@@ -363,16 +363,4 @@ public final class BlobStore: Sendable {
             return true
         }
     }
-
-    /// Removes every blob that is not in the list; returns their number.
-    ///
-    /// - Throws: ``BlobStoreError/callFailed(path:call:code:)``; some blobs may be removed, but none in the list.
-    @discardableResult
-    public func removeAll(except kept: Set<BlobDigest>) throws(BlobStoreError) -> Int {
-        var count = 0
-        for digest in digests where !kept.contains(digest) {
-            if try remove(digest) { count += 1 }
-        }
-        return count
-    }
 }

@@ -28,4 +28,10 @@ static inline unsigned long long kfacd_file_system_type(const char *path) {
     return statfs(path, &status) == 0 ? (unsigned int)status.f_type : 0;
 }
 
+/// The processors that a process may run on, one bit each; the mask is as long as the caller says.
+///
+/// Glibc declares the call under _GNU_SOURCE only, which Swift's module of it does not define. Source:
+/// sched_getaffinity(2).
+extern int sched_getaffinity(int process, unsigned long byteCount, void *mask);
+
 #endif

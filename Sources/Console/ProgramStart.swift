@@ -1,7 +1,11 @@
+import CProgramStart
 import Glibc
 
 /// The first step of each of our programs.
 public enum ProgramStart {
+    /// Whether the limits of the process were checked before its libraries were initialised.
+    public static var hasLookedAtLimits: Bool { kfacd_looked_at_limits() != 0 }
+
     /// Makes a failed write return an error instead of ending the program by a signal.
     ///
     /// A closed reader (SIGPIPE) and a file at its size limit (SIGXFSZ) become errors with words. A standard descriptor

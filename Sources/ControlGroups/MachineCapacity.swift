@@ -43,7 +43,7 @@ public struct MachineCapacity: Equatable, Sendable {
         return MachineCapacity(
             affinity: ProcessorAffinity.count ?? ProcessInfo.processInfo.activeProcessorCount,
             availableMemory: available?.multipliedReportingOverflow(by: 1024).partialValue ?? 1 << 30, limits: limits,
-            ownMemory: ProcessLimits.current(pages: text(of: "/proc/self/statm") ?? "").memoryBytes)
+            ownMemory: ProcessLimits.current().memoryBytes)
     }
 
     private static func text(of path: String) -> String? {

@@ -1,4 +1,4 @@
-import CAffinity
+import CSystemCalls
 import Glibc
 
 /// The processors that a process may run on.

@@ -43,7 +43,14 @@ public enum ThreadAllowance {
         pthread_attr_destroy(attributes)
         pthread_mutex_destroy(gate)
         guard failure == EAGAIN || failure == ENOMEM else { return nil }
-        return "only \(threads.count) of \(wanted) threads can be begun: a limit of processes or of memory is reached. "
-            + "Raise it (ulimit -u, TasksMax or pids.max of the control group; ulimit -v), or give fewer lanes."
+        var limit = rlimit()
+        let isLimited =
+            getrlimit(__rlimit_resource_t(__RLIMIT_NPROC.rawValue), &limit) == 0 && limit.rlim_cur != rlim_t.max
+        let cause =
+            isLimited
+            ? "this user may have \(limit.rlim_cur) processes and threads, or the control group allows no more"
+            : "the control group allows no more, or the memory is used up"
+        return "only \(threads.count) of \(wanted) threads can be begun: \(cause). Raise the limit (ulimit -u, "
+            + "TasksMax or pids.max of the control group), or give fewer lanes or workers."
     }
 }

@@ -8,6 +8,7 @@ import Safetensors
 import Scheduling
 import SystemPackage
 import TaskArithmetic
+import UnitOperations
 
 /// Writes the merged checkpoint in the base's layout, range by range; its memory does not depend on the model's size.
 ///
@@ -35,10 +36,11 @@ struct CheckpointMerge: Sendable {
         let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
         let shares = TaskShares(spec: plan.spec, inventory: plan.inventory)
         let kinds = plan.inventory.tensorKinds
+        let copied = CopiedTensors(spec: plan.spec, base: plan.inventory.base)
         var tensors = MergedTensors()
         for tensor in plan.inventory.base.shards.flatMap(\.tensors) {
             let kind = kinds.kind(of: tensor)
-            if kind != .encoded, plan.spec.copyReason(tensor) != nil {
+            if kind != .encoded, copied.reason(of: tensor.name) != nil {
                 tensors.tensors.append(try copy(tensor, isWeight: false, writer, settings))
             } else if let blob = merged[tensor.name] {
                 tensors.tensors.append(try copy(blob, to: tensor, writer, settings))
@@ -46,7 +48,7 @@ struct CheckpointMerge: Sendable {
                 let merge = TensorMerge(job: job, operands: operands(of: tensor, type, settings, shares))
                 tensors.tensors.append(try merge.run(writer))
             } else {
-                let isWeight = kind == .encoded && !IgnoredTensors(plan.spec).contains(tensor.name)
+                let isWeight = kind == .encoded && copied.reason(of: tensor.name) != .ignored
                 tensors.tensors.append(try copy(tensor, isWeight: isWeight, writer, settings))
             }
         }

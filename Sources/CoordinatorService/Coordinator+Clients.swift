@@ -7,6 +7,7 @@ import Safetensors
 import Scheduling
 import SystemPackage
 import Telemetry
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

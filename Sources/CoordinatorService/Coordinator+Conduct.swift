@@ -4,6 +4,7 @@ import Logging
 import Messaging
 import Scheduling
 import Telemetry
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

@@ -3,6 +3,7 @@ import JobPlan
 import Logging
 import Scheduling
 import Telemetry
+import UnitOperations
 
 /// Logs the scheduler's decisions.
 extension Coordinator {

@@ -4,6 +4,7 @@ import Logging
 import Scheduling
 import Supervision
 import Telemetry
+import UnitOperations
 import WireProtocol
 
 /// The page that an operator keeps open.

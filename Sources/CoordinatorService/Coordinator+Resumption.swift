@@ -4,6 +4,7 @@ import Logging
 import Publication
 import Scheduling
 import Telemetry
+import UnitOperations
 
 /// Decides which results of the journal can still be used.
 extension Coordinator {
@@ -20,7 +21,7 @@ extension Coordinator {
     /// record must name this directory and their digests. The digests prove the files before they are published.
     func isUsable(_ unit: UnitReference, _ result: UnitResult, recordedIn row: Int64) -> Bool {
         guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else { return true }
-        switch job.plan.units[unit.unit.position].operation {
+        switch job.plan.units[unit.unit.position].work {
         case .worker, .coordinator(.digestInputs): return true
         case .coordinator(.publish): return job.output.lastUnusableRow.map { row > $0 } ?? false
         case .coordinator: return !result.blobs.isEmpty && (job.output.lastUnusableRow.map { row > $0 } ?? false)

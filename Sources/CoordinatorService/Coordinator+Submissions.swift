@@ -5,6 +5,7 @@ import Messaging
 import Publication
 import Scheduling
 import SystemPackage
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

@@ -6,6 +6,7 @@ import PrometheusMetrics
 import Scheduling
 import Supervision
 import SystemPackage
+import UnitOperations
 import WireProtocol
 
 /// What a coordinator shows to its operator.
@@ -37,7 +38,7 @@ extension Coordinator {
         guard case .unitFinished(let unit, _, _, _, _) = event, let plan = jobs[unit.job]?.plan,
             plan.units.indices.contains(unit.unit.position)
         else { return nil }
-        return UnitStage(plan.units[unit.unit.position].operation)
+        return UnitStage(plan.units[unit.unit.position].work)
     }
 
     /// The samples behind the unit of an event, when it was computed from captures.

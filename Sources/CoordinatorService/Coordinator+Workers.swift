@@ -6,6 +6,7 @@ import Messaging
 import Scheduling
 import Supervision
 import Telemetry
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

@@ -10,6 +10,7 @@ import Scheduling
 import Supervision
 import SystemPackage
 import Telemetry
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 
@@ -210,7 +211,8 @@ actor Coordinator {
         // Blobs at the coordinator belong to running jobs, and workers keep theirs for later ones. A job that was
         // accepted meanwhile may have collected a blob already. Then the end of the next job clears the store.
         await removal.remove(effects.unneeded)
-        if effects.clearsStore, jobs.isEmpty { await removal.clearStore() }
+        // What belongs to a single run goes with its directory.
+        if effects.clearsStore, jobs.isEmpty, configuration.isLasting { await removal.clearStore() }
     }
 
     private func send(_ order: WorkerOrder) async {
@@ -379,6 +381,8 @@ actor Coordinator {
         try await journal.append(lost)
         lost.forEach { scheduler.apply($0) }
         await removeRemains(of: ended.suffix(Self.remainsMax), outcomes)
+        // Nobody would go on with what they hold, and it would keep everybody else out.
+        await removal.removeRemains(ofLost: journal.findings.compactMap(\.lostJob), of: owner, configuration.roots)
         for status in scheduler.runningStatuses {
             logger.notice(
                 "job resumed",
@@ -387,7 +391,7 @@ actor Coordinator {
                     "units": "\(status.totalUnits)",
                 ])
         }
-        if jobs.isEmpty { _ = try store.removeAll(except: []) }
+        if jobs.isEmpty { await removal.clearStore() }
         settled.update(from: scheduler, hasEnded: true)
         let stored = store.digests.compactMap { digest in
             store.byteCount(of: digest).map { BlobReference(digest: digest, byteCount: UInt64($0)) }

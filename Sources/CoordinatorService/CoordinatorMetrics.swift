@@ -3,6 +3,7 @@ import Identifiers
 import JobPlan
 public import PrometheusMetrics
 import Scheduling
+import UnitOperations
 
 /// The counts of a coordinator.
 public struct CoordinatorMetrics: Sendable {

@@ -8,6 +8,7 @@ import Publication
 import Safetensors
 import Scheduling
 import Telemetry
+import UnitOperations
 
 /// A unit of the coordinator's own, with everything that it reads.
 struct CoordinatorTask: Sendable {
@@ -45,7 +46,7 @@ actor CoordinatorWork {
     func perform(_ task: CoordinatorTask) -> [SchedulerEvent] {
         let start = ContinuousClock.now
         do {
-            guard case .coordinator(let operation) = task.unit.operation else {
+            guard case .coordinator(let operation) = task.unit.work else {
                 preconditionFailure("a worker's unit was given to the coordinator: \(task.unit.title)")
             }
             let result = try run(operation, task)
@@ -110,10 +111,11 @@ actor CoordinatorWork {
             let output = task.job.output
             // Once the publication has begun, the output's own list proves the staged files, which also include the
             // files to be replaced.
-            let damages = try output.canGoOn() ? [] : StagedFiles(job: task.job, result: task.results).damages()
+            let (damages, proven) =
+                try output.canGoOn() ? ([], []) : StagedFiles(job: task.job, result: task.results).examined()
             guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
-            try output.publish()
-            for warning in DampingWarnings(plan: task.job.plan, result: task.results).sentences {
+            try output.publish(proven: proven)
+            for warning in task.job.plan.warnings(task.results) {
                 logger.warning("\(warning)", metadata: [LogKeys.job: "\(task.lease.unit.job)"])
             }
         case .digestInputs, .mergeCheckpoint: break

@@ -7,6 +7,7 @@ import Publication
 import Safetensors
 import Scheduling
 import SystemPackage
+import UnitOperations
 
 /// Writes factor, regularizer and inverse files, one matrix in memory at a time.
 ///

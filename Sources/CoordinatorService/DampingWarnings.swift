@@ -1,6 +1,7 @@
 import Foundation
 import Identifiers
 import JobPlan
+import UnitOperations
 
 /// Warnings about a job's damping and about what its merge made of the task vectors.
 ///

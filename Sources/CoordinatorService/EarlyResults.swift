@@ -1,5 +1,6 @@
 import JobPlan
 import Scheduling
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

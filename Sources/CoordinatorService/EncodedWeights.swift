@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import Safetensors
+import UnitOperations
 
 /// Checks that weights in a form that cannot be summed are equal in the base and all models, so that they may be
 /// copied.

@@ -1,5 +1,7 @@
 import BlobStore
+import FileAccess
 import Identifiers
+import JobJournal
 import Lanes
 import Logging
 import Publication
@@ -37,6 +39,16 @@ actor FileRemoval {
             metadata: ["files": "\(names)\(left.count > 5 ? " and \(left.count - 5) more" : "")"])
     }
 
+    /// Removes the remains of lost jobs, of which only the output is known, unless another job has the output.
+    func removeRemains(ofLost jobs: [LostJob], of owner: ClaimOwner, _ roots: FileRoots) {
+        for job in jobs {
+            guard let path = job.output else { continue }
+            let output = OutputDirectory(
+                path: FilePath(path), job: job.id, owner: owner, overwrites: false, roots: roots)
+            removeRemains(of: output, hasSucceeded: false)
+        }
+    }
+
     /// Removes the remains of a job whose end is durable, unless another job has the output.
     func removeRemains(of output: OutputDirectory, hasSucceeded: Bool) {
         let kept = output.removeRemains(hasSucceeded: hasSucceeded)
@@ -46,13 +58,16 @@ actor FileRemoval {
             metadata: ["files": "\(first)\(kept.count > 1 ? " and \(kept.count - 1) more" : "")"])
     }
 
-    /// Removes blobs that no running job needs.
+    /// Removes blobs that no running job needs; a process that is about to end leaves the rest to the next one.
     func remove(_ blobs: [BlobDigest]) {
-        for blob in blobs { attempt { try store.remove(blob) } }
+        for blob in blobs {
+            guard !Task.isCancelled else { return }
+            attempt { try store.remove(blob) }
+        }
     }
 
-    /// Removes all blobs.
-    func clearStore() { attempt { try store.removeAll(except: []) } }
+    /// Removes all blobs, as ``remove(_:)`` does.
+    func clearStore() { remove(store.digests.sorted()) }
 
     private func attempt(_ remove: () throws -> Void) {
         do {

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 import WireProtocol
 
 /// Remembers what workers were given, to tell a late message from a forged one.

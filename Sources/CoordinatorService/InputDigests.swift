@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import Safetensors
 import SystemPackage
+import UnitOperations
 
 /// Computes the SHA-256 of every input file for the report; it reads the files once more, beside the other work.
 enum InputDigestsWork {

@@ -6,6 +6,7 @@ import KroneckerFactors
 import LinearAlgebra
 import Safetensors
 import SystemPackage
+import UnitOperations
 
 /// Reads the headers of all files of a job, and collects their problems.
 ///
@@ -39,7 +40,9 @@ struct InventoryReader {
     mutating func read() {
         progress.note("reads the headers of the base")
         let basePath = paths.absolute(spec.baseModel.value)
-        if let set = openSet(basePath, for: spec.baseModel, what: "base_model") {
+        // Without a base the first model stands in its place, at its own place in the file.
+        let isModel = spec.listedBase?.model == spec.baseModel
+        if let set = openSet(basePath, for: spec.baseModel, what: isModel ? "model" : "base_model") {
             base = set
             inventory.base = checkpoint(set, at: basePath, role: "base")
         }
@@ -51,9 +54,18 @@ struct InventoryReader {
             readFactors(of: task)
         }
         compareBaseDigests()
-        let repeated = RepeatedRows(inventory: inventory, files: openFiles, tasks: spec.tasks.map(\.name))
+        findRepetitions()
+    }
+
+    private mutating func findRepetitions() {
+        guard !Task.isCancelled else { return }
+        progress.note("is looked at for inputs that repeat each other")
+        let tasks = spec.tasks.map(\.name)
+        let repeated = RepeatedInputs(inventory: inventory, files: openFiles, tasks: tasks)
         problems += repeated.problems
         inventory.notices += repeated.notices
+        let samples = RepeatedSamples(inventory: inventory, comparison: repeated.comparison)
+        inventory.notices += tasks.flatMap(samples.notices)
     }
 
     // MARK: - Checkpoints
@@ -75,6 +87,7 @@ struct InventoryReader {
         set.files.map { JobPaths.resolved($0.path) } == other.files.map { JobPaths.resolved($0.path) }
     }
 
+    /// Opens a checkpoint; what is wrong with it is reported under the key that names it.
     private mutating func openSet(_ path: FilePath, for written: Located<String>, what: String) -> SafetensorsSet? {
         let advice = CheckpointAdvice(written: written.value, path: path, roots: roots)
         if let problem = advice.problemOfText {
@@ -102,14 +115,27 @@ struct InventoryReader {
                         slice: slice(of: tensor, in: file, index: index))
                 })
         }
-        let description = ModelDescription(of: path, within: roots)
+        let description = description(besides: set)
         var checkpoint = CheckpointInventory(
-            location: path.string, shards: shards, isQuantized: description.isQuantized,
-            modelType: description.modelType)
-        let (configuration, notice) = ModelConfigurationReader.read(set, within: roots)
-        checkpoint.configuration = configuration
-        if let notice { inventory.notices.append(notice) }
+            location: path.string, shards: shards, isQuantized: description?.isQuantized ?? false,
+            modelType: description?.modelType)
+        checkpoint.configuration = description.map {
+            ModelConfiguration(location: $0.location.string, values: $0.values)
+        }
         return checkpoint
+    }
+
+    /// What a model's `config.json` says; one that cannot be used is a notice.
+    private mutating func description(besides set: SafetensorsSet) -> ModelDescription? {
+        do throws(JobFileError) {
+            return try ModelDescription.read(besides: set)
+        } catch {
+            inventory.notices.append(
+                JobNotice(
+                    at: set.path.string,
+                    "its config.json is not used, and so not compared with the other models': \(error)"))
+            return nil
+        }
     }
 
     private func slice(of tensor: TensorInfo, in file: SafetensorsFile, index: Int) -> FileSlice {

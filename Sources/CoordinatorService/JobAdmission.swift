@@ -5,6 +5,7 @@ import JobPlan
 import Publication
 import Safetensors
 import SystemPackage
+import UnitOperations
 import WireProtocol
 
 /// Turns a job file's text into a job that can run, or into the list of all its problems.

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import Scheduling
+import UnitOperations
 import WireProtocol
 
 /// Turns a planned unit into a lease, with the digests of blobs and the identity of files.
@@ -14,48 +15,15 @@ struct LeaseResolution {
     /// - Returns: The lease, or `nil` when a result that it depends on is missing.
     func lease(_ leased: LeasedUnit) -> UnitLease? {
         let unit = job.plan.units[leased.unit.unit.position]
-        guard case .worker(let operation) = unit.operation,
-            let named = try? operation.mapBlobs({ (output: UnitOutput) throws(CoordinatorWorkError) in
-                try blob(output)
-            }), let resolved = try? measured(named)
-        else { return nil }
+        guard let operation = unit.operation, let inputs = job.plan.inputs(of: unit, result: result) else { return nil }
         var files: [Int: LeasedFile] = [:]
-        for slice in operation.slices {
+        for slice in operation.slices where files[slice.file] == nil {
             let file = job.plan.inventory.files[slice.file]
             files[slice.file] = LeasedFile(
                 path: file.path, byteCount: file.byteCount, headerDigest: file.headerDigest)
         }
         return UnitLease(
-            unit: leased.unit, attempt: leased.attempt, title: unit.title, operation: resolved, files: files)
-    }
-
-    private func blob(_ output: UnitOutput) throws(CoordinatorWorkError) -> LeasedBlob {
-        guard let result = result(output.unit), result.blobs.indices.contains(output.position) else {
-            throw .missingResult(job.plan.units[output.unit.position].title)
-        }
-        return LeasedBlob(reference: result.blobs[output.position])
-    }
-
-    /// Adds the inner products that another unit measured to an operation on sums in the optimal form.
-    private func measured(_ operation: WorkerOperation<LeasedBlob>) throws(CoordinatorWorkError)
-        -> WorkerOperation<LeasedBlob>
-    {
-        guard case .accumulateOptimal(var operation) = operation else { return operation }
-        operation.input.products = .values(try innerProducts(operation.input))
-        operation.gradient.products = .values(try innerProducts(operation.gradient))
-        return .accumulateOptimal(operation)
-    }
-
-    private func innerProducts(
-        _ side: OptimalAccumulateOperation<LeasedBlob>.Side
-    ) throws(CoordinatorWorkError) -> [Double] {
-        switch side.products {
-        case .values(let values): return values
-        case .measured(let unit):
-            guard let values = result(unit)?.measurements[.innerProducts] else {
-                throw .missingResult(job.plan.units[unit.position].title)
-            }
-            return values
-        }
+            unit: leased.unit, attempt: leased.attempt, title: unit.title, subject: unit.subject,
+            operation: operation, inputs: inputs, files: files)
     }
 }

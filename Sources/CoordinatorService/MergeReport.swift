@@ -3,6 +3,7 @@ import JobFiles
 import JobPlan
 import Safetensors
 import TaskArithmetic
+import UnitOperations
 
 /// The part of the report about the merged checkpoint.
 struct MergeReport {
@@ -23,7 +24,7 @@ struct MergeReport {
     }
 
     private var merged: MergedTensors? {
-        guard let unit = plan.units.first(where: { $0.operation == .coordinator(.mergeCheckpoint) }),
+        guard let unit = plan.units.first(where: { $0.work == .coordinator(.mergeCheckpoint) }),
             let measured = result(unit.index)?.measurements
         else { return nil }
         return MergedTensors(measured, taskCount: plan.mergedTasks.count)
@@ -83,12 +84,9 @@ struct MergeReport {
 
     /// The base's tensors that were copied, by reason.
     private var copied: JSONValue {
-        let tensors = plan.inventory.base.tensors.values.sorted { $0.name < $1.name }
-        let reasons = Dictionary(grouping: tensors) { plan.spec.copyReason($0) }
+        let copied = CopiedTensors(spec: plan.spec, base: plan.inventory.base)
         return .object(
-            CopyReason.allCases.map { reason in
-                .init(reason.rawValue, .array((reasons[reason] ?? []).map { .string($0.name) }))
-            })
+            CopyReason.allCases.map { .init($0.rawValue, .array(copied.names($0).map { .string($0) })) })
     }
 
     /// The tensors that checkpoints tie to other tensors, by task.

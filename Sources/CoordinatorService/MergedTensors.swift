@@ -1,4 +1,5 @@
 import JobPlan
+import UnitOperations
 
 /// The state of every tensor of a merged checkpoint.
 struct MergedTensors: Equatable, Sendable {

@@ -1,7 +1,9 @@
+import FileAccess
 import Identifiers
 import JobPlan
 import Publication
 import SystemPackage
+import UnitOperations
 
 /// Checks whether an output directory contains an input of its job, or lies in one.
 ///

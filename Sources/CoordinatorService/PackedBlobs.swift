@@ -2,6 +2,7 @@ import BlobStore
 import Identifiers
 import JobPlan
 import LinearAlgebra
+import UnitOperations
 
 /// Reads packed triangles from the blob store.
 struct PackedBlobs: Sendable {

@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import UnitOperations
 import WireProtocol
 
 extension PlanSummary {
@@ -60,7 +61,7 @@ extension JobPlan {
     /// Bytes of the files that the job writes.
     fileprivate var diskBytes: UInt64 {
         units.reduce(0) { sum, unit in
-            switch unit.operation {
+            switch unit.work {
             case .coordinator(.assembleFactors), .coordinator(.assembleRegularizer), .coordinator(.assembleInverses),
                 .coordinator(.mergeCheckpoint):
                 sum + unit.cost.outputBytes

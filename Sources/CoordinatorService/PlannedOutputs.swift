@@ -3,6 +3,7 @@ import Identifiers
 import JobPlan
 import LinearAlgebra
 import Safetensors
+import UnitOperations
 
 /// The files that a job will publish, with their approximate sizes.
 ///

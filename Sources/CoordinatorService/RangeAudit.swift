@@ -2,6 +2,7 @@ import JobPlan
 import LinearAlgebra
 import Safetensors
 import TaskArithmetic
+import UnitOperations
 
 /// Finds the cause of a merged value that is not finite: an operand, or finite operands whose result overflows the
 /// type.

@@ -8,6 +8,7 @@ import Safetensors
 import Scheduling
 import SystemPackage
 import TaskArithmetic
+import UnitOperations
 
 /// Writes `report.json`: the inputs, the settings and the results, and under `run` how the job ran.
 ///
@@ -36,7 +37,7 @@ struct ReportWriter {
             .init("penalties", penalties),
             .init("merge", MergeReport(job: job, result: result).json),
             .init("notices", .array(plan.notices.map { .string($0.description) })),
-            .init("warnings", .array(DampingWarnings(plan: plan, result: result).sentences.map { .string($0) })),
+            .init("warnings", .array(plan.warnings(result).map { .string($0) })),
             .init("run", runDescription),
         ])
         let bytes = Array((report.text(indent: 2) + "\n").utf8)
@@ -46,7 +47,7 @@ struct ReportWriter {
     // MARK: - What went in
 
     private var inputs: [JSONValue] {
-        let digestUnit = plan.units.first { $0.operation == .coordinator(.digestInputs) }
+        let digestUnit = plan.units.first { $0.work == .coordinator(.digestInputs) }
         let digests = digestUnit.flatMap { result($0.index)?.blobs } ?? []
         return plan.inventory.files.enumerated().map { index, file in
             var members: [JSONValue.Member] = [

@@ -59,7 +59,9 @@ enum SharedRows {
         guard let first = tensor.pieces.first else { return nil }
         let byteCount = first.rowCount * tensor.rowByteCount
         var samples: [UInt8] = []
-        for start in Set([0, byteCount / 2, max(0, byteCount - sampleBytes)]).sorted() {
+        let starts =
+            byteCount <= sampleBytes ? [0] : Set([0, byteCount / 2, max(0, byteCount - sampleBytes)]).sorted()
+        for start in starts {
             var bytes = [UInt8](repeating: 0, count: min(sampleBytes, byteCount - start))
             var span = bytes.mutableSpan
             var raw = span.mutableBytes

@@ -1,3 +1,4 @@
+import FileAccess
 import Foundation
 import Identifiers
 import JobPlan
@@ -5,6 +6,7 @@ import Publication
 import Safetensors
 import Scheduling
 import SystemPackage
+import UnitOperations
 
 /// The files that a job's units have staged; it checks that they are still as written.
 ///
@@ -33,30 +35,38 @@ struct StagedFiles {
         guard let place = place(of: operation, in: output) else { return [] }
         return try files(at: place).map { file in
             BlobReference(
-                digest: BlobDigest(sha256: try FileDigest.sha256(ofFileAt: file.path)), byteCount: file.byteCount)
+                digest: BlobDigest(sha256: try FileDigest.sha256(ofFileAt: file.path)), byteCount: file.status.byteCount
+            )
         }
     }
 
-    /// The units whose files differ from what was written; the remains of these files are removed.
-    func damages() -> [Damage] {
-        job.plan.units.compactMap { unit in
-            guard case .coordinator(let operation) = unit.operation,
+    /// Reads all files once.
+    ///
+    /// - Returns: The units whose files differ from what was written, and the proven files of the other units. The
+    ///   remains of damaged files are removed.
+    func examined() -> (damages: [Damage], proven: [ProvenFile]) {
+        var (damages, proven): ([Damage], [ProvenFile]) = ([], [])
+        for unit in job.plan.units {
+            guard case .coordinator(let operation) = unit.work,
                 let place = Self.place(of: operation, in: job.output), let recorded = result(unit.index)?.blobs
-            else { return nil }
-            guard let problem = Self.problem(at: place, recorded) else { return nil }
-            try? DirectoryTree.remove(place)
-            return Damage(unit: unit.index, path: place, problem: problem)
+            else { continue }
+            guard let problem = Self.problem(at: place, recorded, &proven) else { continue }
+            try? Directories.remove(place)
+            damages.append(Damage(unit: unit.index, path: place, problem: problem))
         }
+        return (damages, proven)
     }
 
-    private static func problem(at place: FilePath, _ recorded: [BlobReference]) -> String? {
+    private static func problem(
+        at place: FilePath, _ recorded: [BlobReference], _ proven: inout [ProvenFile]
+    ) -> String? {
         let files = files(at: place)
         guard !recorded.isEmpty, files.count == recorded.count else {
             return "holds \(files.count) files of the job; expected \(recorded.count)"
         }
         for (file, expected) in zip(files, recorded) {
-            guard file.byteCount == expected.byteCount else {
-                return "\(file.path.lastComponent?.string ?? "") has \(file.byteCount) bytes; expected "
+            guard file.status.byteCount == expected.byteCount else {
+                return "\(file.path.lastComponent?.string ?? "") has \(file.status.byteCount) bytes; expected "
                     + "\(expected.byteCount)"
             }
             guard let found = try? FileDigest.sha256(ofFileAt: file.path) else {
@@ -66,6 +76,7 @@ struct StagedFiles {
                 return "\(file.path.lastComponent?.string ?? "") has the digest \(BlobDigest(sha256: found)); expected "
                     + "\(expected.digest)"
             }
+            proven.append(ProvenFile(path: file.path, status: file.status, digest: "\(expected.digest)"))
         }
         return nil
     }
@@ -82,9 +93,9 @@ struct StagedFiles {
         }
     }
 
-    private static func files(at place: FilePath) -> [(path: FilePath, byteCount: UInt64)] {
-        if let status = FileStatus(of: place), status.kind == .file { return [(place, status.byteCount)] }
-        return DirectoryTree.entries(below: place).filter { $0.status.kind == .file }
-            .map { (place.pushing(FilePath($0.path)), $0.status.byteCount) }
+    private static func files(at place: FilePath) -> [(path: FilePath, status: FileStatus)] {
+        if let status = FileStatus(of: place), status.kind == .file { return [(place, status)] }
+        return Directories.entries(below: place).filter { $0.status.kind == .file }
+            .map { (place.pushing(FilePath($0.path)), $0.status) }
     }
 }

@@ -1,6 +1,7 @@
 import Glibc
 import JobPlan
 import Safetensors
+import UnitOperations
 
 /// Compares tensors of two checkpoints byte by byte, in pieces, up to the first difference.
 struct TensorComparison: Sendable {
@@ -35,6 +36,21 @@ struct TensorComparison: Sendable {
                 $0..<min($0 + Self.sampleBytes, byteCount)
             }
         }
+    }
+
+    /// Whether all pairs hold the same bytes: their samples are compared first, then all bytes up to a bound.
+    ///
+    /// Tensors that cannot be read are not equal, and neither are none.
+    func areEqual(_ pairs: [(TensorInventory, TensorInventory)], fullBytes: Int) -> Bool {
+        // Samples tell nearly all that differ apart, whatever their size.
+        guard !pairs.isEmpty, pairs.allSatisfy({ (try? samplesDiffer($0, $1)) == false }) else { return false }
+        var budget = fullBytes
+        for (left, right) in pairs {
+            guard budget > 0 else { return true }
+            budget -= Int(left.slice.byteCount)
+            guard (try? differ(left, right)) == false else { return false }
+        }
+        return true
     }
 
     private func differ(

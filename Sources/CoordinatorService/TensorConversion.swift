@@ -2,6 +2,7 @@ import JobFiles
 import JobPlan
 import LinearAlgebra
 import TaskArithmetic
+import UnitOperations
 
 /// Copies a tensor of the base that is not merged, in the checkpoint's type.
 ///
@@ -30,7 +31,8 @@ struct TensorConversion {
             for position in outputType.nonFinitePositions(in: target.bytes) where values[position].isFinite {
                 overflow = RangeOverflow(
                     count: (overflow?.count ?? 0) + 1, firstIndex: overflow?.firstIndex ?? first + position,
-                    magnitude: max(overflow?.magnitude ?? 0, values[position].magnitude), type: outputType)
+                    magnitude: max(overflow?.magnitude ?? 0, values[position].magnitude), type: outputType,
+                    isMerged: false)
             }
             if overflow == nil { try writer.write(target.bytes, to: tensor.name, at: first * outputType.byteCount) }
         }

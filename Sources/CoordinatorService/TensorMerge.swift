@@ -5,6 +5,7 @@ import LinearAlgebra
 import Safetensors
 import Synchronization
 import TaskArithmetic
+import UnitOperations
 
 /// Merges one tensor elementwise, range by range, and checks whether the values are finite.
 ///

@@ -1,5 +1,6 @@
 import JobPlan
 import Safetensors
+import UnitOperations
 
 /// Finds tensors that one side of a merge lacks because they are tied to another tensor, such as a head to its
 /// embedding.

@@ -4,6 +4,7 @@ import JobPlan
 import Lanes
 import Messaging
 import Safetensors
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

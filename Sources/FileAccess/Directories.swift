@@ -14,21 +14,37 @@ public enum Directories {
     /// - Parameters:
     ///   - path: The directory.
     ///   - mode: Its permissions, less the process's mask; the parents get the usual ones.
+    ///   - isDurable: Whether the new names are to survive a crash of the machine, as far as the file system can.
     ///   - setting: The setting that named the place, for the message.
-    /// - Throws: ``FileAccessError`` about the first directory that cannot be made.
+    /// - Returns: The directories that were made, the outermost first.
+    /// - Throws: ``FileAccessError`` about the first directory that cannot be made; those that were made are removed.
+    @discardableResult
     public static func create(
-        _ path: FilePath, mode: mode_t = 0o777, setting: String? = nil
-    ) throws(FileAccessError) {
+        _ path: FilePath, mode: mode_t = 0o777, isDurable: Bool = false, setting: String? = nil
+    ) throws(FileAccessError) -> [FilePath] {
+        var made: [FilePath] = []
         var code = make(path, mode)
         let parent = path.removingLastComponent()
         if code == .noSuchFileOrDirectory, !parent.isEmpty, parent != path {
-            try create(parent, setting: setting)
+            made = try create(parent, isDurable: isDurable, setting: setting)
             // Retry only once: some file systems report this error even when the parents exist.
             code = make(path, mode)
         }
-        guard let code, !(code == .fileExists && isDirectory(path)) else { return }
+        guard let code else {
+            if isDurable { try? synchronize(parent.isEmpty ? "." : parent) }
+            return made + [path]
+        }
+        if code == .fileExists, isDirectory(path) { return made }
+        removeEmpty(made)
         throw FileAccessError(
-            path, "the directory cannot be made", code == .fileExists ? .notDirectory : code, setting: setting)
+            path, "the directory cannot be made", code == .fileExists ? whatStands(at: path) : code, setting: setting)
+    }
+
+    /// Why what has a directory's name is none: a file, or a link that leads nowhere or in a circle.
+    private static func whatStands(at path: FilePath) -> Errno {
+        var status = stat()
+        guard unsafe path.withPlatformString({ unsafe stat($0, &status) }) != 0 else { return .notDirectory }
+        return Errno(rawValue: errno)
     }
 
     private static func make(_ path: FilePath, _ mode: mode_t) -> Errno? {
@@ -63,14 +79,61 @@ public enum Directories {
         guard code == .isDirectory || code == .notPermitted else {
             throw FileAccessError(path, "it cannot be removed", code)
         }
-        for name in try names(in: path) { try remove(path.appending(name.components), until: stops) }
+        var failure: FileAccessError?
+        for name in try names(in: path) {
+            do throws(FileAccessError) {
+                try remove(path.appending(name.components), until: stops)
+            } catch {
+                guard error.code != .interrupted else { throw error }
+                failure = failure ?? error
+            }
+        }
+        if let failure { throw failure }
         guard unsafe path.withPlatformString({ unsafe rmdir($0) }) == 0 || errno == ENOENT else {
             throw FileAccessError(path, "the directory cannot be removed", Errno(rawValue: errno))
         }
     }
 
+    /// Removes those of the directories that are empty, the innermost first.
+    public static func removeEmpty(_ directories: [FilePath]) {
+        for directory in directories.sorted(by: { $0.components.count > $1.components.count }) {
+            _ = unsafe directory.withPlatformString { unsafe rmdir($0) }
+        }
+    }
+
+    /// Makes the names in a directory durable.
+    ///
+    /// - Throws: ``FileAccessError``.
+    public static func synchronize(_ path: FilePath) throws(FileAccessError) {
+        do {
+            let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
+            try descriptor.closeAfter {
+                guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
+            }
+        } catch {
+            throw FileAccessError(path, "the names in it cannot be made durable", error as? Errno ?? .ioError)
+        }
+    }
+
+    /// All entries below a directory, without following links: relative paths, sorted, parents before children.
+    ///
+    /// Names that are not UTF-8 are left out, since no file of ours has one.
+    public static func entries(below directory: FilePath) -> [(path: String, status: FileStatus)] {
+        var found: [(path: String, status: FileStatus)] = []
+        var open = [FilePath("")]
+        while let place = open.popLast() {
+            for name in (try? FileRoots.unlimited.names(in: directory.pushing(place))) ?? [] {
+                let path = place.appending(name)
+                guard let status = FileStatus(of: directory.pushing(path)) else { continue }
+                found.append((path.string, status))
+                if status.kind == .directory { open.append(path) }
+            }
+        }
+        return found.sorted { $0.path < $1.path }
+    }
+
     /// The names in a directory, of any bytes, without `.` and `..`.
-    private static func names(in directory: FilePath) throws(FileAccessError) -> [FilePath] {
+    static func names(in directory: FilePath) throws(FileAccessError) -> [FilePath] {
         guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
             throw FileAccessError(directory, "the directory cannot be listed", Errno(rawValue: errno))
         }

@@ -53,9 +53,23 @@ public struct OwnedDirectory: Sendable {
     }
 
     /// Removes the directory with its contents, as far as possible.
-    public func remove() {
-        try? Directories.remove(path)
-        try? lock.close()
+    ///
+    /// - Parameter stops: Called before each file. What is left is removed when the next directory is made beside it.
+    /// - Returns: Whether everything is removed.
+    @discardableResult
+    public func remove(until stops: () -> Bool = { false }) -> Bool {
+        defer { try? lock.close() }
+        return (try? Self.remove(path, until: stops)) != nil
+    }
+
+    /// Removes a directory, and its lock file last.
+    ///
+    /// If the process is killed meanwhile, the next one still finds an abandoned directory by its lock file.
+    private static func remove(_ path: FilePath, until stops: () -> Bool) throws(FileAccessError) {
+        for name in try Directories.names(in: path) where name != FilePath(lockName) {
+            try Directories.remove(path.appending(name.components), until: stops)
+        }
+        try Directories.remove(path)
     }
 
     /// Removes the directories of killed processes.
@@ -65,7 +79,7 @@ public struct OwnedDirectory: Sendable {
     private static func removeAbandoned(prefix: String, in parent: FilePath) {
         let names = (try? FileRoots.unlimited.names(in: parent)) ?? []
         for name in names where name.hasPrefix(prefix) && isAbandoned(parent.appending(name)) {
-            try? Directories.remove(parent.appending(name)) { Task.isCancelled }
+            try? remove(parent.appending(name)) { Task.isCancelled }
         }
     }
 

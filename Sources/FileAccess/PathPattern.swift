@@ -1,23 +1,11 @@
+import Wildcards
+
 /// A pattern for one name in a path: `*` is any text, `?` one character, `[abc]`, `[a-z]` and `[!a]` one of a set;
 /// a backslash takes the next character as it is.
 ///
 /// A name that begins with a dot matches only a pattern that does. `.` and `..` never match. Source: glob(7).
 struct PathPattern: Equatable {
-    private enum Part: Equatable {
-        case scalar(Unicode.Scalar)
-        case any
-        case text
-        case set([ClosedRange<Unicode.Scalar>], isNegated: Bool)
-
-        func matches(_ scalar: Unicode.Scalar) -> Bool {
-            switch self {
-            case .scalar(let expected): scalar == expected
-            case .any: true
-            case .text: false
-            case .set(let ranges, let isNegated): ranges.contains { $0.contains(scalar) } != isNegated
-            }
-        }
-    }
+    private typealias Part = Wildcards.Part
 
     /// The pattern as written.
     let text: String
@@ -25,7 +13,7 @@ struct PathPattern: Equatable {
     let literal: String?
     /// Whether brackets are its only special characters; brackets also occur in names.
     let hasOnlyBrackets: Bool
-    private let parts: [Part]
+    private let wildcards: Wildcards
 
     /// Whether a text holds a special character.
     static func isPattern(_ text: String) -> Bool { text.contains { "*?[\\".contains($0) } }
@@ -35,14 +23,14 @@ struct PathPattern: Equatable {
         var rest = Array(text.unicodeScalars)[...]
         while let scalar = rest.popFirst() {
             switch scalar {
-            case "*": if parts.last != .text { parts.append(.text) }
+            case "*": parts.append(.text)
             case "?": parts.append(.any)
             case "[": parts.append(Self.takeSet(from: &rest) ?? .scalar("["))
             case "\\": parts.append(.scalar(rest.popFirst() ?? scalar))
             default: parts.append(.scalar(scalar))
             }
         }
-        self.parts = parts
+        wildcards = Wildcards(parts)
         self.text = text
         hasOnlyBrackets = !parts.contains(.text) && !parts.contains(.any)
         var literal = ""
@@ -77,31 +65,10 @@ struct PathPattern: Equatable {
         return nil
     }
 
-    /// Whether the whole name matches.
-    ///
-    /// - Complexity: pattern × name in the worst case, without recursion.
+    /// Whether the whole name fits.
     func matches(_ name: String) -> Bool {
         guard name != ".", name != ".." else { return false }
-        if name.hasPrefix("."), parts.first != .scalar(".") { return false }
-        let name = Array(name.unicodeScalars)
-        var (p, n) = (0, 0)
-        var lastStar: (part: Int, name: Int)?
-        while n < name.count {
-            if p < parts.count, parts[p] == .text {
-                lastStar = (p, n)
-                p += 1
-            } else if p < parts.count, parts[p].matches(name[n]) {
-                p += 1
-                n += 1
-            } else if let star = lastStar {
-                // Let the last star take one more character, and try again.
-                p = star.part + 1
-                n = star.name + 1
-                lastStar = (star.part, n)
-            } else {
-                return false
-            }
-        }
-        return parts[p...].allSatisfy { $0 == .text }
+        if name.hasPrefix("."), wildcards.parts.first != .scalar(".") { return false }
+        return wildcards.matches(name)
     }
 }

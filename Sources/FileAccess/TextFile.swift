@@ -10,13 +10,16 @@ public enum TextFile {
     /// - Parameters:
     ///   - path: The file.
     ///   - limit: The most bytes.
+    ///   - isStored: Whether only a regular file is accepted. A pipe may wait for a writer for ever.
     /// - Returns: Its text.
     /// - Throws: ``TextFileError``.
-    public static func read(_ path: FilePath, limit: Int) throws(TextFileError) -> String {
+    public static func read(_ path: FilePath, limit: Int, isStored: Bool = false) throws(TextFileError) -> String {
         let bytes: [UInt8]
         do {
-            let descriptor = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
-            bytes = try descriptor.closeAfter { try Self.bytes(of: descriptor, path, limit) }
+            // Whoever opens a pipe waits for its writer, unless told not to.
+            let options: FileDescriptor.OpenOptions = isStored ? [.closeOnExec, .nonBlocking] : .closeOnExec
+            let descriptor = try FileDescriptor.open(path, .readOnly, options: options)
+            bytes = try descriptor.closeAfter { try Self.bytes(of: descriptor, path, limit, isStored) }
         } catch let error as TextFileError {
             throw error
         } catch {
@@ -26,9 +29,12 @@ public enum TextFile {
         return text
     }
 
-    private static func bytes(of descriptor: FileDescriptor, _ path: FilePath, _ limit: Int) throws -> [UInt8] {
+    private static func bytes(
+        of descriptor: FileDescriptor, _ path: FilePath, _ limit: Int, _ isStored: Bool
+    ) throws -> [UInt8] {
         var status = stat()
         guard unsafe fstat(descriptor.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
+        guard !isStored || status.st_mode & S_IFMT == S_IFREG else { throw TextFileError.notStored(path: path) }
         if status.st_mode & S_IFMT == S_IFREG, status.st_size > limit {
             throw TextFileError.tooLarge(path: path, byteCount: Int(status.st_size), limit: limit)
         }
@@ -48,6 +54,8 @@ public enum TextFile {
 public enum TextFileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The file is too large; `byteCount` is its size, when known.
     case tooLarge(path: FilePath, byteCount: Int?, limit: Int)
+    /// The path is a directory, a pipe, a socket or a device.
+    case notStored(path: FilePath)
     /// The file is not UTF-8.
     case notText(path: FilePath)
     /// The system refuses to read the file.
@@ -59,6 +67,7 @@ public enum TextFileError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tooLarge(let path, let byteCount, let limit):
             "\(path): has \(byteCount.map { "\($0)" } ?? "more than \(limit)") bytes; at most \(limit) are allowed for "
                 + "such a file. Is it the right one?"
+        case .notStored(let path): "\(path): is no regular file. Name one."
         case .notText(let path): "\(path): is no UTF-8 text. Is it the right file?"
         case .unreadable(let path, let code):
             "\(path): cannot be read: \(code) (errno \(code.rawValue)).\(code.remedy)"

@@ -97,7 +97,7 @@ public enum WriteAccess {
         {
             return .fileTooLarge(name: file.path, byteCount: file.byteCount, limit: limit, by: by)
         }
-        let needed = sum(files)
+        let needed = needed(files, status.unit)
         // Some file systems do not report their size.
         guard status.total > 0, needed > status.total else { return nil }
         return .fileSystemTooSmall(path: place, needed: needed, total: status.total)
@@ -106,18 +106,23 @@ public enum WriteAccess {
     /// Why files do not fit in a directory now, though somebody may make room, or `nil`.
     public static func shortage(of files: [PlannedFile], in directory: FilePath) -> WriteObstacle? {
         guard let place = nearest(directory), let status = room(at: place), status.total > 0 else { return nil }
-        let needed = sum(files)
+        let needed = needed(files, status.unit)
         return needed > status.free ? .noRoom(path: place, needed: needed, free: status.free) : nil
     }
 
-    private static func sum(_ files: [PlannedFile]) -> UInt64 {
-        files.reduce(0) { sum, file in
-            let (total, overflow) = sum.addingReportingOverflow(file.byteCount)
-            return overflow ? .max : total
+    /// What files take up: whole blocks, and at least one each.
+    private static func needed(_ files: [PlannedFile], _ unit: UInt64) -> UInt64 {
+        let unit = max(unit, 1)
+        return files.reduce(0) { sum, file in
+            let blocks = max(1, file.byteCount / unit + (file.byteCount.isMultiple(of: unit) ? 0 : 1))
+            let (byteCount, isTooMuch) = blocks.multipliedReportingOverflow(by: unit)
+            let (total, overflow) = sum.addingReportingOverflow(byteCount)
+            return overflow || isTooMuch ? .max : total
         }
     }
 
-    private static func room(at place: FilePath) -> (total: UInt64, free: UInt64)? {
+    /// The bytes of a file system, those of them that are free, and those of one of its blocks.
+    private static func room(at place: FilePath) -> (total: UInt64, free: UInt64, unit: UInt64)? {
         var status = statvfs()
         guard unsafe place.withPlatformString({ unsafe statvfs($0, &status) }) == 0 else { return nil }
         let unit = UInt64(status.f_frsize)
@@ -125,7 +130,7 @@ public enum WriteAccess {
         let reserved = UInt64(status.f_bfree) - min(UInt64(status.f_bfree), UInt64(status.f_bavail))
         let blocks = geteuid() == 0 ? UInt64(status.f_blocks) : UInt64(status.f_blocks) - reserved
         let free = geteuid() == 0 ? UInt64(status.f_bfree) : UInt64(status.f_bavail)
-        return (blocks.multipliedReportingOverflow(by: unit).partialValue, free &* unit)
+        return (blocks.multipliedReportingOverflow(by: unit).partialValue, free &* unit, unit)
     }
 
     /// The size limit of one file, set by the process or by the file system's format, and who sets it.

@@ -12,15 +12,19 @@ public struct BlobDigest: Hashable, Sendable {
 
     /// Takes a digest's 32 bytes; `nil` for any other number of bytes.
     public init?(bytes: some Sequence<UInt8>) {
-        var words: [UInt64] = [0, 0, 0, 0]
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         var count = 0
         for byte in bytes {
             guard count < Self.byteCount else { return nil }
-            words[count / 8] = words[count / 8] << 8 | UInt64(byte)
+            // The first byte ends as the most significant of the first word.
+            words.0 = words.0 << 8 | words.1 >> 56
+            words.1 = words.1 << 8 | words.2 >> 56
+            words.2 = words.2 << 8 | words.3 >> 56
+            words.3 = words.3 << 8 | UInt64(byte)
             count += 1
         }
         guard count == Self.byteCount else { return nil }
-        self.words = (words[0], words[1], words[2], words[3])
+        self.words = words
     }
 
     /// Takes the output of a SHA-256 implementation, which always has 32 bytes.
@@ -94,8 +98,16 @@ extension BlobDigest: Comparable {
 extension BlobDigest: CustomStringConvertible {
     /// 64 lower-case hexadecimal digits.
     public var description: String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        // Written in every key of a unit, so without an array a byte.
+        var text: [UInt8] = []
+        text.reserveCapacity(2 * Self.byteCount)
+        for word in [words.0, words.1, words.2, words.3] {
+            for shift in stride(from: 60, through: 0, by: -4) {
+                let digit = UInt8(truncatingIfNeeded: word >> UInt64(shift)) & 15
+                text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
     }
 }
 

@@ -61,12 +61,7 @@ struct CaptureAssembly {
             for (name, info) in file.tensors {
                 guard let elementType = ElementType(rawValue: info.dataType.rawValue) else { continue }
                 let known = tensors[name]
-                let columns = "the number of columns of tensor \"\(info.name)\""
-                let isSame = agrees(file, known, columns, String(info.shape[1]), String(known?.columnCount ?? 0))
-                let type = "the element type of tensor \"\(info.name)\""
-                guard agrees(file, known, type, elementType.rawValue, known?.elementType.rawValue ?? ""), isSame else {
-                    continue
-                }
+                if let known, !agrees(file, info, elementType, known) { continue }
                 let piece = CapturedTensor.Piece(
                     fileIndex: fileIndex,
                     file: file.file.path,
@@ -82,6 +77,8 @@ struct CaptureAssembly {
                     name: info.name, columnCount: info.shape[1], elementType: elementType, pieces: [piece])
             }
         }
+        // One file is most captures' whole: its tensors are joined already.
+        guard files.count > 1 else { return tensors }
         return Dictionary(
             uniqueKeysWithValues: tensors.map { name, tensor in
                 let joined = CapturedTensor(
@@ -91,18 +88,21 @@ struct CaptureAssembly {
             })
     }
 
+    /// Whether a file's part of a tensor fits the parts before it.
     private mutating func agrees(
-        _ file: CaptureFile,
-        _ known: CapturedTensor?,
-        _ subject: String,
-        _ found: String,
-        _ expected: String
+        _ file: CaptureFile, _ info: TensorInfo, _ type: ElementType, _ known: CapturedTensor
     ) -> Bool {
-        guard let other = known?.pieces.first?.file, found != expected else { return true }
-        problems.append(
-            .differs(file: file.file.path, other: other, subject: subject, found: found, expected: expected)
-        )
-        return false
+        guard let other = known.pieces.first?.file else { return true }
+        func report(_ subject: String, _ found: String, _ expected: String) {
+            problems.append(
+                .differs(
+                    file: file.file.path, other: other, subject: "\(subject) of tensor \"\(info.name)\"", found: found,
+                    expected: expected))
+        }
+        let hasColumns = info.shape[1] == known.columnCount
+        if !hasColumns { report("the number of columns", "\(info.shape[1])", "\(known.columnCount)") }
+        if type != known.elementType { report("the element type", type.rawValue, known.elementType.rawValue) }
+        return hasColumns && type == known.elementType
     }
 
     // MARK: - One layer, one parameter

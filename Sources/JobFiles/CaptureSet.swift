@@ -83,10 +83,15 @@ struct CaptureFile {
     init(_ file: SafetensorsFile) throws(JobFileError) {
         var problems: [JobFileError] = []
         var tensors: [(name: CaptureTensorName, info: TensorInfo)] = []
+        tensors.reserveCapacity(file.header.tensors.count)
         for info in file.header.tensors {
+            guard let name = CaptureTensorName(info.name) else {
+                problems.append(.unknownTensor(file: file.path, tensor: info.name, kind: .capture))
+                continue
+            }
             if let problem = Self.problem(of: info, file.path) {
                 problems.append(problem)
-            } else if let name = CaptureTensorName(info.name) {
+            } else {
                 tensors.append((name, info))
             }
         }
@@ -101,9 +106,6 @@ struct CaptureFile {
     }
 
     private static func problem(of info: TensorInfo, _ file: FilePath) -> JobFileError? {
-        guard CaptureTensorName(info.name) != nil else {
-            return .unknownTensor(file: file, tensor: info.name, kind: .capture)
-        }
         guard [.float32, .float16, .bfloat16].contains(info.dataType) else {
             return .dataType(file: file, tensor: info.name, found: info.dataType, expected: "F32, F16 or BF16")
         }

@@ -13,6 +13,9 @@ extension JobFileError {
         case .noFiles: "captures: no file is named; expected at least one. Correct the pattern or the path."
         case .rowsOutside(let tensor, let rows, let rowCount):
             "tensor \"\(tensor)\" has \(rowCount) rows; rows \(rows.lowerBound) to \(rows.upperBound) are not all in it."
+        case .noConfiguration(let file, let found):
+            "\(file): is \(found); expected an object of keys and values, as transformers writes it. Save the model's "
+                + "configuration again."
         case .wrongFormat, .metadataMissing, .metadataInvalid, .zeroSamples: metadataDescription
         case .unknownTensor, .missingTensor, .shape, .dataType, .noFactor: tensorDescription
         case .partnerMissing, .rowsPerSample, .gradientRows, .parameterRows, .differs: captureDescription

@@ -43,7 +43,9 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case rowsOutside(tensor: String, rows: Range<Int>, rowCount: Int)
     /// A matrix is not finite, symmetric and positive semi-definite.
     case noFactor(file: FilePath, tensor: String, FactorFlaw)
-    /// Two or more of these errors: all that were found.
+    /// A model's `config.json` that is JSON, but no object.
+    case noConfiguration(file: FilePath, found: String)
+    /// Two or more of the above, all that were found.
     case several([JobFileError])
 
     /// The errors one by one: the members of ``several(_:)``, or this one alone.

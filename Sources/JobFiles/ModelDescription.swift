@@ -1,31 +1,85 @@
-public import FileAccess
-import Safetensors
+import FileAccess
+public import Safetensors
 public import SystemPackage
 
-/// The facts in a model's `config.json` about its weights' storage; empty without such a file.
+/// What the `config.json` beside a model's tensors says: how its weights are stored, and what they mean.
 public struct ModelDescription: Equatable, Sendable {
-    /// `model_type`, the architecture.
-    public var modelType: String?
-    /// Whether weights are quantised: the config has `quantization_config` or `compression_config`.
-    public var isQuantized = false
+    /// The file.
+    public let location: FilePath
+    /// The values as JSON texts by their keys' paths, as `text_config.hidden_act`; what newer versions of transformers
+    /// call otherwise has its old name.
+    public let values: [String: String]
+    /// `model_type`: which architecture it is.
+    public let modelType: String?
+    /// Whether weights are quantised: `quantization_config` or `compression_config` stand there.
+    public let isQuantized: Bool
 
-    /// The largest file that is read.
+    /// The largest file that is read: far above any real configuration.
     private static let byteLimit = 16 << 20
 
-    /// Makes an empty description.
-    public init() {}
-
-    /// Reads the `config.json` of a model's directory.
+    /// Reads the configuration of a model once.
     ///
-    /// A file that is missing or is not JSON gives an empty description.
-    public init(of directory: FilePath, within roots: FileRoots) {
+    /// - Parameter set: The model's tensors.
+    /// - Returns: What it says; `nil` where there is none, or none that may be read.
+    /// - Throws: ``JobFileError`` when it cannot be read, is no JSON, or is no object.
+    public static func read(besides set: SafetensorsSet) throws(JobFileError) -> ModelDescription? {
+        guard let directory = set.files.first?.path.removingLastComponent() else { return nil }
         let path = directory.appending("config.json")
-        guard let bytes = try? WholeFile.read(path, limit: Self.byteLimit, within: roots),
-            let config = try? JSONValue(parsing: bytes, file: path)
-        else { return }
+        let config: JSONValue
+        do throws(SafetensorsError) {
+            config = try JSONValue(
+                parsing: try WholeFile.read(path, limit: byteLimit, within: set.roots), file: path)
+        } catch .callFailed(_, _, .noSuchFileOrDirectory) {
+            return nil
+        } catch .outsideRoots {
+            return nil
+        } catch {
+            throw .safetensors(error)
+        }
+        guard config.members != nil else { throw .noConfiguration(file: path, found: config.kind) }
+        return ModelDescription(config, at: path)
+    }
+
+    private init(_ config: JSONValue, at path: FilePath) {
+        location = path
         modelType = config["model_type"]?.stringValue
         isQuantized = ["quantization_config", "compression_config"].contains { key in
             config[key].map { $0 != .null } ?? false
         }
+        var values: [String: String] = [:]
+        Self.collect(config, at: "", into: &values)
+        self.values = values
+    }
+
+    /// The values by their paths; objects are walked through.
+    private static func collect(_ value: JSONValue, at path: String, into values: inout [String: String]) {
+        guard case .object(let members) = value else {
+            values[path] = value.text()
+            return
+        }
+        for member in members {
+            let key = path.isEmpty ? member.key : "\(path).\(member.key)"
+            switch member.key {
+            case "rope_parameters", "rope_scaling": collectRotation(member.value, below: path, into: &values)
+            default: collect(member.value, at: key, into: &values)
+            }
+        }
+    }
+
+    /// Rotary positions: version 5 of transformers has one object for what were a base frequency and a scaling.
+    private static func collectRotation(_ value: JSONValue, below path: String, into values: inout [String: String]) {
+        func key(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
+        var scaling: [JSONValue.Member] = []
+        for member in value.members ?? [] {
+            switch member.key {
+            case "rope_theta", "partial_rotary_factor": values[key(member.key)] = member.value.text()
+            case "type", "rope_type": scaling.append(.init("rope_type", member.value))
+            default: scaling.append(member)
+            }
+        }
+        let isNone = scaling.allSatisfy { $0.key == "rope_type" && $0.value.stringValue == "default" }
+        var seen: Set<String> = []
+        let distinct = scaling.filter { seen.insert($0.key).inserted }.sorted { $0.key < $1.key }
+        values[key("rope_scaling")] = isNone ? "null" : JSONValue.object(distinct).text()
     }
 }

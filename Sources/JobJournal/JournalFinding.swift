@@ -13,6 +13,12 @@ public enum JournalFinding: Equatable, Sendable, CustomStringConvertible {
     /// A job was accepted and ran, and nothing else about it is known.
     case jobLost(job: String, spec: String, output: String?)
 
+    /// The job that is lost, if one is.
+    public var lostJob: LostJob? {
+        guard case .jobLost(let job, _, let output) = self else { return nil }
+        return LostJob(id: job, output: output)
+    }
+
     /// The sentence for the operator.
     public var description: String {
         switch self {
@@ -41,4 +47,12 @@ public enum JournalFinding: Equatable, Sendable, CustomStringConvertible {
     private static func told(_ aside: String?) -> String {
         aside.map { " The file was kept as \($0)." } ?? ""
     }
+}
+
+/// A job that ran, and of which the journal knows nothing any more.
+public struct LostJob: Equatable, Sendable {
+    /// Its name.
+    public let id: String
+    /// Where it publishes; `nil` when an earlier version ran it.
+    public let output: String?
 }

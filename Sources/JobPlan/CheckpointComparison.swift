@@ -10,12 +10,14 @@ struct CheckpointComparison {
     private let base: CheckpointInventory
     private let owner: String
 
-    init(of task: TaskSpec, _ checkpoint: CheckpointInventory, against base: CheckpointInventory, _ spec: JobSpec) {
+    init(
+        of task: TaskSpec, _ checkpoint: CheckpointInventory, against base: CheckpointInventory,
+        ignoring ignored: IgnoredTensors
+    ) {
         self.task = task.name
         self.checkpoint = checkpoint
         self.base = base
         owner = "the checkpoint of task \"\(task.name)\""
-        let ignored = IgnoredTensors(spec)
         var missing = base.tensors.keys.filter { checkpoint.tensors[$0] == nil && !ignored.contains($0) }.sorted()
         var strangers = checkpoint.tensors.keys.filter { base.tensors[$0] == nil && !ignored.contains($0) }.sorted()
         if explainByAdapter(strangers) { return }
@@ -57,12 +59,13 @@ struct CheckpointComparison {
 
     private mutating func checkMissing(_ names: [String]) {
         let tensors = names.compactMap { base.tensors[$0] }
+        lazy var twins = embeddings(in: base)
         let buffers = tensors.filter(\.isBuffer)
         if !buffers.isEmpty {
             note("\(owner) lacks \(buffers.map(\.name).quotedList), which no merge uses: the base's are kept.")
         }
         for tensor in tensors where !tensor.isBuffer {
-            let twin = embedding(like: tensor, in: base)
+            let twin = embedding(like: tensor, among: twins)
             let advice =
                 twin.map {
                     " The base holds it apart from \"\($0)\", so it is not tied. Save the checkpoint with it, or add it to "
@@ -75,7 +78,8 @@ struct CheckpointComparison {
     }
 
     private mutating func checkStrangers(_ names: [String]) {
-        let known = base.tensors.keys.sorted()
+        lazy var known = base.tensors.keys.sorted()
+        lazy var twins = embeddings(in: checkpoint)
         let tensors = names.compactMap { checkpoint.tensors[$0] }.filter { checkpoint.ties[$0.name] == nil }
         let buffers = tensors.filter(\.isBuffer)
         if !buffers.isEmpty {
@@ -83,7 +87,7 @@ struct CheckpointComparison {
         }
         for (position, tensor) in tensors.filter({ !$0.isBuffer }).enumerated() {
             var advice = position < JobFileLimits.suggestions ? suggestion(for: tensor.name, among: known) : ""
-            if let twin = embedding(like: tensor, in: checkpoint) {
+            if let twin = embedding(like: tensor, among: twins) {
                 advice =
                     " The base ties it to \"\(twin)\"; this checkpoint has trained it apart. Save the base with a head of "
                     + "its own (tie_word_embeddings: false), or add it to \"ignore\" to leave it out."
@@ -94,13 +98,17 @@ struct CheckpointComparison {
         }
     }
 
-    /// The embedding that a head of this shape would be tied to, if both checkpoints have it.
-    private func embedding(like tensor: TensorInventory, in owner: CheckpointInventory) -> String? {
+    /// The embeddings of one side that both sides have, by name.
+    private func embeddings(in owner: CheckpointInventory) -> [TensorInventory] {
+        owner.tensors.values.filter { tensor in
+            tensor.isEmbedding && base.tensors[tensor.name] != nil && checkpoint.tensors[tensor.name] != nil
+        }.sorted { $0.name < $1.name }
+    }
+
+    /// The embedding to which a head of this shape would be tied.
+    private func embedding(like tensor: TensorInventory, among embeddings: [TensorInventory]) -> String? {
         guard tensor.shape.count == 2 else { return nil }
-        return owner.tensors.values.filter { other in
-            other.name != tensor.name && other.shape == tensor.shape && base.tensors[other.name] != nil
-                && checkpoint.tensors[other.name] != nil && other.isEmbedding
-        }.map(\.name).min()
+        return embeddings.first { $0.name != tensor.name && $0.shape == tensor.shape }?.name
     }
 
     private mutating func noteTies(_ ignored: IgnoredTensors) {
@@ -116,7 +124,12 @@ struct CheckpointComparison {
 
     private mutating func checkCommon(_ ignored: IgnoredTensors) {
         var resized: [(name: String, found: Int, expected: Int)] = []
-        for (name, expected) in base.tensors.sorted(by: { $0.key < $1.key }) {
+        // Sorted are only those with something to tell.
+        let differing = base.tensors.filter { name, expected in
+            guard let found = checkpoint.tensors[name] else { return false }
+            return found.shape != expected.shape || found.elementType != expected.elementType
+        }
+        for (name, expected) in differing.sorted(by: { $0.key < $1.key }) {
             guard let found = checkpoint.tensors[name], !ignored.contains(name) else { continue }
             // A merge copies the base's buffers and ignores the checkpoint's.
             if found.isBuffer, expected.isBuffer { continue }

@@ -2,6 +2,7 @@ import Identifiers
 import LinearAlgebra
 import Spelling
 import TaskArithmetic
+import UnitOperations
 
 /// The layers and parameters of a job that get factors, with their shapes from the base.
 struct CurvatureSelection {
@@ -12,11 +13,14 @@ struct CurvatureSelection {
 
     private let spec: JobSpec
     private let inventory: JobInventory
+    /// The job's patterns of layers; `nil` when all are selected.
+    private let globs: [(written: Located<String>, glob: Glob)]?
 
     /// Selects the blocks that any task's captures or factors hold and that match the job's globs.
     init(spec: JobSpec, inventory: JobInventory) {
         self.spec = spec
         self.inventory = inventory
+        globs = spec.curvature.layers?.map { ($0, Glob($0.value)) }
         var layers: [String: TaskName] = [:]
         var parameters: [String: TaskName] = [:]
         for task in spec.tasks {
@@ -71,16 +75,17 @@ struct CurvatureSelection {
     }
 
     private func isSelected(_ name: String) -> Bool {
-        spec.curvature.layers.map { globs in globs.contains { Glob($0.value).matches(name) } } ?? true
+        globs?.contains { $0.glob.matches(name) } ?? true
     }
 
     private mutating func checkGlobs(names: [String]) {
-        for glob in spec.curvature.layers ?? [] where !names.contains(where: Glob(glob.value).matches) {
+        lazy var known = names.sorted()
+        for (written, glob) in globs ?? [] where !names.contains(where: glob.matches) {
             problems.append(
                 JobProblem(
-                    at: glob.location,
-                    "the pattern \"\(glob.value)\" matches none of the \(names.count) captured layers and parameters."
-                        + suggestion(for: glob.value, among: names.sorted())))
+                    at: written.location,
+                    "the pattern \"\(written.value)\" matches none of the \(names.count) captured layers and parameters."
+                        + suggested(for: written.value) { known }))
         }
     }
 

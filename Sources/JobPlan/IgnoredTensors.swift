@@ -1,5 +1,6 @@
 import Identifiers
 import Spelling
+import UnitOperations
 
 /// The tensors that a job copies from the base: those that match a pattern of its key `ignore`.
 public struct IgnoredTensors: Sendable {
@@ -20,10 +21,10 @@ public struct IgnoredTensors: Sendable {
         guard !patterns.isEmpty else { return [] }
         let names = Set(inventory.base.tensors.keys).union(inventory.checkpoints.values.flatMap(\.tensors.keys))
         var problems: [JobProblem] = []
+        lazy var known = names.sorted()
         for (position, pattern) in patterns.enumerated() where !names.contains(where: pattern.glob.matches) {
             let meant =
-                position < JobFileLimits.suggestions
-                ? suggestion(for: pattern.written.value, among: names.sorted()) : ""
+                position < JobFileLimits.suggestions ? suggestion(for: pattern.written.value, among: known) : ""
             problems.append(
                 JobProblem(
                     at: pattern.written.location,
@@ -40,32 +41,6 @@ public struct IgnoredTensors: Sendable {
             )
         }
         return problems
-    }
-}
-
-/// Why a tensor of the base is copied and not merged.
-public enum CopyReason: String, Sendable, CaseIterable {
-    /// A pattern of `ignore` matches the tensor.
-    case ignored
-    /// The tensor holds no floating-point numbers.
-    case notFloatingPoint = "not_floating_point"
-    /// The tensor is a floating-point buffer: a mask, or a computed table.
-    case buffer
-}
-
-extension JobSpec {
-    /// Why a tensor of the base is copied and not merged; `nil` when it is merged.
-    public func copyReason(_ tensor: TensorInventory) -> CopyReason? {
-        if IgnoredTensors(self).contains(tensor.name) { return .ignored }
-        if tensor.floatingType == nil { return .notFloatingPoint }
-        return tensor.isBuffer ? .buffer : nil
-    }
-
-    /// Whether all parameters of a block are merged, so that its whole task vectors are known.
-    func mergesWhole(_ block: CurvatureBlock, in inventory: JobInventory) -> Bool {
-        block.parameters.allSatisfy { name in
-            inventory.base.tensors[name].map { copyReason($0) == nil } ?? false
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 import Identifiers
 import KroneckerFactors
+import UnitOperations
 import Yams
 
 /// The keys under `kfac`.

@@ -2,6 +2,7 @@ import Identifiers
 import LinearAlgebra
 import Spelling
 import TaskArithmetic
+import UnitOperations
 import Yams
 
 /// The keys of a job file, from top to bottom.

@@ -1,5 +1,6 @@
 import Crypto
 public import Identifiers
+import UnitOperations
 
 extension JobInventory {
     /// The digest of a job: its file's text, and the identity of every file that it reads.

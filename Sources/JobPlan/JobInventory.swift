@@ -1,6 +1,7 @@
 public import Identifiers
 public import KroneckerFactors
 public import LinearAlgebra
+public import UnitOperations
 
 /// The contents of a job's files, read from their headers.
 ///
@@ -35,46 +36,6 @@ public struct JobInventory: Equatable, Sendable {
         self.checkpoints = checkpoints
         self.captures = captures
         self.factorSets = factorSets
-    }
-}
-
-/// A file that a job reads, and its identity.
-public struct InputFile: Hashable, Sendable, Codable {
-    /// Absolute path, links resolved.
-    public var path: String
-    /// Size in bytes.
-    public var byteCount: UInt64
-    /// Modification time in nanoseconds since 1970.
-    public var modificationTime: Int64
-    /// SHA-256 of the safetensors header with its length.
-    public var headerDigest: BlobDigest
-    /// The file's role: `base`, `checkpoint of "x"`, `capture of "x"`, `factors of "x"`.
-    public var role: String
-
-    /// Describes a file.
-    public init(path: String, byteCount: UInt64, modificationTime: Int64, headerDigest: BlobDigest, role: String) {
-        self.path = path
-        self.byteCount = byteCount
-        self.modificationTime = modificationTime
-        self.headerDigest = headerDigest
-        self.role = role
-    }
-}
-
-/// A range of bytes in an input file.
-public struct FileSlice: Hashable, Sendable, Codable {
-    /// Position in ``JobInventory/files``.
-    public var file: Int
-    /// First byte, from the file's start.
-    public var offset: UInt64
-    /// Number of bytes.
-    public var byteCount: UInt64
-
-    /// Describes a range of bytes.
-    public init(file: Int, offset: UInt64, byteCount: UInt64) {
-        self.file = file
-        self.offset = offset
-        self.byteCount = byteCount
     }
 }
 
@@ -156,23 +117,6 @@ public struct CheckpointInventory: Equatable, Sendable {
         self.modelType = modelType
         tensors = Dictionary(
             shards.flatMap(\.tensors).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-    }
-}
-
-/// Rows of a capture tensor in one file.
-public struct RowSlice: Hashable, Sendable, Codable {
-    /// The rows' bytes.
-    public var slice: FileSlice
-    /// Number of rows.
-    public var rows: Int
-    /// The number of the first row in the file's own tensor.
-    public var firstRow: Int
-
-    /// Describes rows of a file.
-    public init(slice: FileSlice, rows: Int, firstRow: Int = 0) {
-        self.slice = slice
-        self.rows = rows
-        self.firstRow = firstRow
     }
 }
 

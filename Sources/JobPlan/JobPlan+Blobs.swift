@@ -1,12 +1,13 @@
 public import Identifiers
+public import UnitOperations
 
 extension JobPlan {
     /// The outputs of other units that a unit reads, in reading order.
     ///
     /// A unit that only waits for others, such as the report, reads none of their blobs.
     public func blobs(readBy unit: WorkUnit) -> [UnitOutput] {
-        switch unit.operation {
-        case .worker(let operation): operation.blobs
+        switch unit.work {
+        case .worker: unit.inputs
         case .coordinator(.assembleFactors(let task)): inBlockOrder(factorOutputs[task] ?? [:])
         case .coordinator(.assembleRegularizer(let target)):
             spec.regularizerSets(for: target, terms: regularizerTerms, factors: factorOutputs).flatMap(inBlockOrder)
@@ -17,20 +18,34 @@ extension JobPlan {
         }
     }
 
-    /// A worker unit's key, when the digests of its input blobs are known.
+    /// The outputs of other units that a worker reads for a unit.
+    ///
+    /// - Parameters:
+    ///   - unit: A unit of workers.
+    ///   - result: A unit's result, or `nil` when unknown.
+    /// - Returns: The inputs, or `nil` when one of them is unknown.
+    public func inputs(of unit: WorkUnit, result: (UnitIndex) -> UnitResult?) -> UnitInputs? {
+        var inputs = UnitInputs()
+        for output in unit.inputs {
+            guard let blobs = result(output.unit)?.blobs, blobs.indices.contains(output.position) else { return nil }
+            inputs.blobs.append(blobs[output.position])
+        }
+        for measurement in unit.inputNumbers {
+            guard let numbers = result(measurement.unit)?.measurements[measurement.name] else { return nil }
+            inputs.numbers.append(numbers)
+        }
+        return inputs
+    }
+
+    /// A worker unit's key, when its inputs are known.
     ///
     /// - Parameters:
     ///   - unit: The unit.
-    ///   - digest: An input's digest, or `nil` when unknown.
+    ///   - result: A unit's result, or `nil` when unknown.
     /// - Returns: The key, or `nil` for a coordinator's unit or a unit with unknown inputs.
-    public func key(of unit: WorkUnit, digest: (UnitOutput) -> BlobDigest?) -> UnitKey? {
-        guard case .worker(let operation) = unit.operation else { return nil }
-        struct UnknownInput: Error {}
-        let named = try? operation.mapBlobs { (output: UnitOutput) throws(UnknownInput) in
-            guard let known = digest(output) else { throw UnknownInput() }
-            return known
-        }
-        return named.map { UnitKey(of: $0, files: inventory.files) }
+    public func key(of unit: WorkUnit, result: (UnitIndex) -> UnitResult?) -> UnitKey? {
+        guard let operation = unit.operation, let inputs = inputs(of: unit, result: result) else { return nil }
+        return UnitKey(of: operation, inputs: inputs, files: inventory.files)
     }
 
     /// The outputs block by block, so that the order does not depend on a dictionary.
@@ -69,14 +84,5 @@ extension JobSpec {
 
 extension WorkUnit {
     /// The number of blobs that the unit makes.
-    public var blobCount: Int {
-        guard case .worker(let operation) = operation else { return 0 }
-        return switch operation {
-        case .factor, .importFactor, .combine, .invert: 1
-        case .accumulate(let operation): operation.exclusions.count
-        case .accumulateOptimal(let operation): 2 * operation.exclusions.count * operation.rank
-        case .penalty: 0
-        case .mergeBlock(let operation): operation.block.parameters.count
-        }
-    }
+    public var blobCount: Int { operation?.outputBlobCount ?? 0 }
 }

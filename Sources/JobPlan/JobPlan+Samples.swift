@@ -1,4 +1,5 @@
 public import Identifiers
+import UnitOperations
 
 /// The share of a finished unit in the processed samples.
 public struct SampleShare: Equatable, Sendable {
@@ -41,8 +42,8 @@ extension JobPlan {
     private func captureReaders(of factor: UnitIndex) -> [(unit: UnitIndex, rows: Int)] {
         let unit = units[factor.position]
         switch unit.operation {
-        case .worker(.factor(let operation)): return [(factor, operation.rows)]
-        case .worker(.combine): return unit.dependencies.flatMap(captureReaders)
+        case let operation as FactorOperation: return [(factor, operation.rows)]
+        case is CombineOperation: return unit.dependencies.flatMap(captureReaders)
         default: return []
         }
     }

@@ -1,4 +1,5 @@
 public import Identifiers
+public import UnitOperations
 
 /// A job's work: its units with fixed chunks, the fixed order of sums, and the cost of each unit.
 ///
@@ -42,6 +43,7 @@ public struct JobPlan: Equatable, Sendable {
     public let targets: [TargetName]
     /// The remarks about the job.
     public let notices: [JobNotice]
+    private let curvatureWeights: [TaskName: Double]
 
     /// Plans a validated job.
     ///
@@ -51,9 +53,10 @@ public struct JobPlan: Equatable, Sendable {
     ///   - limits: Sizes of chunks and parts; they are part of the result's definition.
     /// - Throws: ``JobRefusal`` with all problems when the job cannot be planned.
     public init(spec: JobSpec, inventory: JobInventory, limits: PlanLimits = PlanLimits()) throws(JobRefusal) {
-        let problems = spec.problems(against: inventory)
+        let examination = JobExamination(spec, inventory)
+        let problems = examination.problems
         guard problems.isEmpty else { throw JobRefusal(problems: problems) }
-        var planner = Planner(spec: spec, inventory: inventory, limits: limits)
+        var planner = Planner(examination, limits: limits)
         planner.planCurvature()
         planner.planMerge()
         planner.planReport()
@@ -70,7 +73,8 @@ public struct JobPlan: Equatable, Sendable {
         regularizerPenalties = planner.regularizerPenalties
         blockMerges = planner.blockMerges
         targets = planner.targets
-        notices = spec.allNotices(against: inventory)
+        notices = examination.notices
+        curvatureWeights = planner.curvatureWeights
     }
 
     /// The tasks with curvature, in the job's order.
@@ -80,7 +84,7 @@ public struct JobPlan: Equatable, Sendable {
 
     /// The weight w_t of a task in λ_t: the given one, else its sample count.
     public func curvatureWeight(of task: TaskName) -> Double {
-        inventory.curvatureWeight(of: task, in: spec)
+        curvatureWeights[task] ?? Double(inventory.samples(of: task))
     }
 
     /// The worker unit that needs the most memory.
@@ -118,8 +122,11 @@ extension JobInventory {
         return captures.layers.values.map(\.samples).max() ?? captures.parameters.values.map(\.samples).max() ?? 0
     }
 
-    /// w_t: the job's value, else the sample count.
-    func curvatureWeight(of task: TaskName, in spec: JobSpec) -> Double {
-        spec.tasks.first { $0.name == task }?.curvatureWeight ?? Double(samples(of: task))
+    /// w_t of every task: as given in the job, else the sample count.
+    func curvatureWeights(of spec: JobSpec) -> [TaskName: Double] {
+        // A count looks at every layer, so it is taken once.
+        Dictionary(
+            spec.tasks.map { ($0.name, $0.curvatureWeight ?? Double(samples(of: $0.name))) },
+            uniquingKeysWith: { first, _ in first })
     }
 }

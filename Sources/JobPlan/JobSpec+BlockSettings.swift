@@ -1,5 +1,6 @@
 import Identifiers
 import TaskArithmetic
+import UnitOperations
 
 extension JobSpec {
     /// Reports layers whose weight and bias have different parameters.
@@ -8,8 +9,9 @@ extension JobSpec {
     func blockSettingProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
         guard outputs.contains(.merged), method.needsFactors else { return [] }
         let settings = MergeSettings(spec: self, base: inventory.base)
+        let copied = CopiedTensors(spec: self, base: inventory.base)
         let divided = blocks.filter { block in
-            mergesWhole(block, in: inventory)
+            copied.mergesWhole(block)
                 && block.parameters.dropFirst().contains { other in
                     !haveEqualSettings(block.parameters[0], other, settings)
                 }

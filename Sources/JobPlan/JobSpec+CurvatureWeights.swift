@@ -15,7 +15,8 @@ extension JobSpec {
                 "the curvature of task \"\(task.name)\" has \(samples) samples; expected at most \(Self.samplesMax). "
                     + "Correct \"samples\" in the file's metadata.")
         }
-        let weights = curved.map { inventory.curvatureWeight(of: $0.name, in: self) }
+        let known = inventory.curvatureWeights(of: self)
+        let weights = curved.map { known[$0.name] ?? 0 }
         guard let largest = weights.max(), !weights.reduce(0, +).isFinite else { return problems }
         problems.append(
             JobProblem(

@@ -1,4 +1,5 @@
 import Identifiers
+import UnitOperations
 
 extension JobSpec {
     /// Reports square layers of a model that stores other layers as `[in, out]`.

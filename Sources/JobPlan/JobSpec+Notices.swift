@@ -1,5 +1,6 @@
 import Identifiers
 import TaskArithmetic
+import UnitOperations
 
 extension JobSpec {
     /// All remarks about the job: about its file, about the files that it names, and about both together.
@@ -7,11 +8,17 @@ extension JobSpec {
     /// Each remark is added where it is found: by the reader of the job file to ``notices``, by the reader of the files
     /// to ``JobInventory/notices``, and here when it follows from both.
     public func allNotices(against inventory: JobInventory) -> [JobNotice] {
+        JobExamination(self, inventory).notices
+    }
+
+    /// The same, of an examination of this job.
+    func notices(in examination: JobExamination) -> [JobNotice] {
+        let inventory = examination.inventory
         let settings = MergeSettings(spec: self, base: inventory.base)
         return JobNotice.limited(
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
-                + depthNotices(inventory, settings) + comparisons(inventory).flatMap(\.notices)
-                + configurationFindings(inventory).notices)
+                + depthNotices(inventory, settings) + examination.comparisons.flatMap(\.notices)
+                + examination.configurations.notices)
     }
 
     // MARK: - The base among the models
@@ -57,7 +64,7 @@ extension JobSpec {
     // MARK: - Gradients over the depth
 
     private func depthNotices(_ inventory: JobInventory, _ settings: MergeSettings) -> [JobNotice] {
-        guard outputs.contains(.merged), hasGradient else { return [] }
+        guard outputs.contains(.merged) else { return [] }
         let places = settings.placesOutsideBlocks
         var found: [JobNotice] = []
         if !places.behind.isEmpty {
@@ -78,7 +85,8 @@ extension JobSpec {
         return found
     }
 
-    private var hasGradient: Bool {
+    /// Whether any parameter depends on the depth of the network.
+    var hasGradient: Bool {
         parameters.hasGradient || listedBase?.parameters.hasGradient ?? false
             || tasks.contains { $0.parameters.hasGradient }
     }

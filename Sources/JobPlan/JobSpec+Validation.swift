@@ -3,25 +3,29 @@ import KroneckerFactors
 import LinearAlgebra
 import Spelling
 import TaskArithmetic
+import UnitOperations
 
 extension JobSpec {
     /// All problems of the job against the contents of its files; empty when the job can be planned.
     ///
     /// Source: DESIGN section 1, "validation happens at submit, before any work".
     public func problems(against inventory: JobInventory) -> [JobProblem] {
-        let selection = CurvatureSelection(spec: self, inventory: inventory)
+        JobExamination(self, inventory).problems
+    }
+
+    /// The same, of an examination of this job.
+    func problems(in examination: JobExamination) -> [JobProblem] {
+        let (inventory, selection) = (examination.inventory, examination.selection)
         var problems =
             outputProblems(inventory) + targetProblems() + weightProblems(inventory) + selection.problems
             + methodProblems(inventory)
             + layoutProblems(selection.blocks, inventory.base) + blockSettingProblems(selection.blocks, inventory)
             + curvatureWeightProblems(inventory)
-        problems += IgnoredTensors(self).problems(against: inventory) + configurationFindings(inventory).problems
-        problems += comparisons(inventory).flatMap(\.problems)
+        problems += IgnoredTensors(self).problems(against: inventory) + examination.configurations.problems
+        problems += examination.comparisons.flatMap(\.problems)
         for task in tasks {
             problems += curvatureProblems(of: task, inventory)
-            for block in selection.blocks {
-                problems += curvatureProblems(of: task, block: block, inventory)
-            }
+            problems += curvatureProblems(of: task, blocks: selection.blocks, inventory)
         }
         return problems
     }
@@ -137,15 +141,6 @@ extension JobSpec {
         ]
     }
 
-    // MARK: - Checkpoints
-
-    /// The comparisons of the checkpoints with the base.
-    func comparisons(_ inventory: JobInventory) -> [CheckpointComparison] {
-        tasks.compactMap { task in
-            inventory.checkpoints[task.name].map { CheckpointComparison(of: task, $0, against: inventory.base, self) }
-        }
-    }
-
     // MARK: - Curvature
 
     private func curvatureProblems(of task: TaskSpec, _ inventory: JobInventory) -> [JobProblem] {
@@ -173,54 +168,15 @@ extension JobSpec {
     }
 
     private func curvatureProblems(
-        of task: TaskSpec, block: CurvatureBlock, _ inventory: JobInventory
+        of task: TaskSpec, blocks: [CurvatureBlock], _ inventory: JobInventory
     ) -> [JobProblem] {
         if let captures = inventory.captures[task.name] {
-            return captureProblems(of: task.name, captures, block: block)
+            return CaptureValidation(of: task.name, captures).problems(with: blocks)
         }
         if let set = inventory.factorSets[task.name] {
-            return factorSetProblems(of: task, set, block: block)
+            return blocks.flatMap { factorSetProblems(of: task, set, block: $0) }
         }
         return []
-    }
-
-    private func captureProblems(
-        of task: TaskName, _ captures: CaptureInventory, block: CurvatureBlock
-    ) -> [JobProblem] {
-        let place = "captures of task \"\(task)\""
-        switch block.kind {
-        case .linear(let outputs, let inputs, _):
-            guard let layer = captures.layers[LayerName(rawValue: block.name)] else {
-                return [JobProblem(at: place, missing("layer", block.name, captures.layers.keys.map(\.rawValue)))]
-            }
-            return [
-                (layer.input, inputs, "d_in"), (layer.outputGradient, outputs, "d_out"),
-            ].compactMap { rows, expected, symbol in
-                guard rows.columns != expected else { return nil }
-                return JobProblem(
-                    at: place,
-                    "tensor \"\(rows.tensor)\" has \(rows.columns) columns; the base's \"\(block.name).weight\" is "
-                        + "[\(outputs), \(inputs)], so \(symbol) = \(expected) was expected.")
-            }
-        case .full(let dimension):
-            guard let parameter = captures.parameters[ParameterName(rawValue: block.name)] else {
-                return [
-                    JobProblem(at: place, missing("parameter", block.name, captures.parameters.keys.map(\.rawValue)))
-                ]
-            }
-            guard parameter.gradient.columns != dimension else { return [] }
-            return [
-                JobProblem(
-                    at: place,
-                    "tensor \"\(parameter.gradient.tensor)\" has \(parameter.gradient.columns) columns; the base's "
-                        + "\"\(block.name)\" has \(dimension) elements.")
-            ]
-        }
-    }
-
-    private func missing(_ what: String, _ name: String, _ present: [String]) -> String {
-        "the \(what) \"\(name)\", which other tasks have, is missing; every task of a sum needs it. Capture it, or "
-            + "leave it out with \"layers\"." + suggestion(for: name, among: present.sorted())
     }
 
     private func factorSetProblems(

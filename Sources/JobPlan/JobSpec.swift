@@ -2,6 +2,7 @@ public import Identifiers
 public import KroneckerFactors
 public import LinearAlgebra
 public import TaskArithmetic
+public import UnitOperations
 
 /// The user's request: a job file, checked for form but not yet against the files that it names.
 ///
@@ -94,24 +95,6 @@ public struct CurvatureSpec: Equatable, Sendable {
     public var inputDigests: InputDigests = .content
     /// Whether factor files hold packed triangles rather than full squares.
     public var storesPackedTriangles = false
-}
-
-/// The damping of a factor's diagonal before inversion: its strength, and its reference.
-///
-/// The default has no unit, so that a change of the unit of gradients or inputs changes no merge.
-///
-/// Source: DESIGN section 2.4.
-public struct DampingSpec: Equatable, Sendable {
-    /// The reference of the value.
-    public var rule: DampingRule
-    /// γ, at least 0.
-    public var value: Double
-
-    /// Damps by a rule and its value γ.
-    public init(rule: DampingRule = .relative, value: Double = 0.1) {
-        self.rule = rule
-        self.value = value
-    }
 }
 
 /// The regularizers to assemble, and their form.

@@ -1,5 +1,6 @@
 import Identifiers
 public import TaskArithmetic
+import UnitOperations
 
 /// The values of mergekit's parameters for each tensor; a model's own values take precedence over the job's.
 ///
@@ -7,13 +8,14 @@ public import TaskArithmetic
 public struct MergeSettings: Sendable {
     private let spec: JobSpec
     private let base: CheckpointInventory
-    private let depth: NetworkDepth
+    /// Known where a gradient asks for it.
+    private let depth: NetworkDepth?
 
     /// Prepares the evaluation for a base's tensors.
     public init(spec: JobSpec, base: CheckpointInventory) {
         self.spec = spec
         self.base = base
-        depth = NetworkDepth(base: base)
+        depth = spec.hasGradient ? NetworkDepth(base: base) : nil
     }
 
     /// w_t of a tensor: the model's value, else the job's, else 1.
@@ -23,8 +25,8 @@ public struct MergeSettings: Sendable {
 
     /// w_0 of a tensor, the base's own weight in an average; `nil` when the base does not count.
     ///
-    /// The method says whether the base counts: never, or if it is listed. As in mergekit, under some methods an unlisted
-    /// base also counts if the job's parameters give every model a weight.
+    /// The method says whether the base counts: never, or if it is listed. As in mergekit, an unlisted base also counts
+    /// under some methods, if the job's parameters give every model a weight.
     public func baseWeight(tensor: String) -> Double? {
         guard spec.method.base != .never else { return nil }
         if let listed = spec.listedBase { return weight(of: listed, tensor: tensor) }
@@ -82,12 +84,12 @@ public struct MergeSettings: Sendable {
     }
 
     private func arguments(_ parameters: [MergeParameter], of task: TaskSpec?, _ tensor: String) -> MergeArguments {
-        var arguments = MergeArguments()
+        var values: [String: MergeValue] = [:]
         for parameter in parameters {
             let levels = [task?.parameters[parameter], parameter.isOfJob ? spec.parameters[parameter] : nil]
-            arguments[parameter] = levels.lazy.compactMap { value(of: parameter, $0, tensor) }.first
+            values[parameter.name] = levels.lazy.compactMap { value(of: parameter, $0, tensor) }.first
         }
-        return arguments
+        return MergeArguments(values)
     }
 
     private func value(of parameter: MergeParameter, _ setting: ParameterSetting?, _ tensor: String) -> MergeValue? {
@@ -103,6 +105,7 @@ public struct MergeSettings: Sendable {
 
     /// The tensors outside the blocks that take a gradient's last value, and those with an unknown place.
     var placesOutsideBlocks: (behind: [String], unknown: [String]) {
+        guard let depth else { return ([], []) }
         let names = base.tensors.keys.filter { base.tensors[$0]?.floatingType != nil }.sorted()
         return (
             names.filter { depth.place(of: $0) == .behind }, names.filter { depth.place(of: $0) == .unknown }
@@ -112,6 +115,6 @@ public struct MergeSettings: Sendable {
     private func value(_ setting: ParameterSetting?, _ tensor: String) -> Double? {
         guard let setting else { return nil }
         if case .scalar(let value) = setting { return value }
-        return setting.value(tensor: tensor, depth: depth.depth(of: tensor))
+        return setting.value(tensor: tensor, depth: depth?.depth(of: tensor) ?? 0)
     }
 }

@@ -74,12 +74,18 @@ extension NameMapping {
         switch change {
         case .beginning("", let new):
             let modules = String(new.dropLast())
-            return "\(start) begin with \"\(new.excerpt)\", those of \(first) do not."
+            // Names that begin so already have it twice then, as in model.model.
+            let isDoubled = names.keys.contains { $0.hasPrefix(new) }
+            return "\(start) begin with \"\(new.excerpt)\""
+                + (isDoubled ? " once more than those of \(first)." : ", those of \(first) do not.")
                 + ModelWrapper.advice(for: modules, renaming: "{k.removeprefix(\"\(new.excerpt)\"): v}")
         case .beginning(let old, ""):
-            return
-                "\(start) lack the beginning \"\(old.excerpt)\" of the names in \(first). Save both in the same way, or "
-                + "rename: {\"\(old.excerpt)\" + k: v}."
+            let isDoubled = names.values.contains { $0.hasPrefix(old) }
+            let what =
+                isDoubled
+                ? "begin with \"\(old.excerpt)\" once less than those of \(first)"
+                : "lack the beginning \"\(old.excerpt)\" of the names in \(first)"
+            return "\(start) \(what). Save both in the same way, or rename: {\"\(old.excerpt)\" + k: v}."
         case .inserted(let part):
             return "\(start) hold \"\(part.excerpt)\", those of \(first) do not."
                 + ModelWrapper.advice(for: part, renaming: "{k.replace(\"\(part.excerpt).\", \"\"): v}")

@@ -1,5 +1,6 @@
 import Identifiers
 import KroneckerFactors
+import UnitOperations
 
 /// Sums over tasks, for every target of the regularizer.
 ///
@@ -28,16 +29,12 @@ extension Planner {
     private mutating func planAccumulation(_ name: FactorName, dimension: Int, targets: [TargetName]) {
         let tasks = accumulatedTasks(name)
         let operation = AccumulateOperation(
-            side: name.side, dimension: dimension, factors: tasks.map(\.factor), weights: tasks.map(\.weight),
+            side: name.side, dimension: dimension, weights: tasks.map(\.weight),
             exclusions: exclusions(of: targets, from: tasks), scale: spec.curvature.regularizer.scale)
         let unit = add(
-            .worker(.accumulate(operation)), after: tasks.map(\.factor.unit),
-            cost: .streaming(
-                inputBytes: UInt64.packed(dimension).saturatingProduct(UInt64(tasks.count)),
-                outputBytes: UInt64.packed(dimension).saturatingProduct(UInt64(targets.count)),
-                rows: tasks.count + 1),
+            operation, reading: tasks.map(\.factor),
             title: "\(targets.isEmpty ? "inner products" : "sums") of factor \"\(name)\" over \(tasks.count) tasks",
-            block: name.owner)
+            about: name.description, block: name.owner)
         accumulations[name] = unit
         for (position, target) in targets.enumerated() {
             regularizerTerms[target]?[0][name] = UnitOutput(unit, position)
@@ -46,30 +43,23 @@ extension Planner {
 
     /// Plans both sides of a layer as one unit, after the units that measure the inner products.
     private mutating func planOptimalAccumulation(_ block: CurvatureBlock) {
-        typealias Operation = OptimalAccumulateOperation<UnitOutput>
-        let sides = block.factors.compactMap { side, dimension -> (name: FactorName, side: Operation.Side)? in
-            let name = FactorName(owner: block.name, side: side)
-            return accumulations[name].map {
-                let factors = accumulatedTasks(name).map(\.factor)
-                return (name, Operation.Side(dimension: dimension, factors: factors, products: .measured(by: $0)))
-            }
-        }
-        guard sides.count == 2, let rank = spec.curvature.regularizer.termCount else { return }
-        let tasks = accumulatedTasks(sides[0].name)
-        let operation = Operation(
-            input: sides[0].side, gradient: sides[1].side, weights: tasks.map(\.weight), rank: rank,
-            exclusions: exclusions(of: targets, from: tasks), scale: spec.curvature.regularizer.scale)
+        let names = block.factors.map { FactorName(owner: block.name, side: $0.side) }
+        let measured = names.compactMap { accumulations[$0] }
+        guard measured.count == 2, let rank = spec.curvature.regularizer.termCount else { return }
+        let tasks = accumulatedTasks(names[0])
+        let operation = OptimalAccumulateOperation(
+            inputDimension: block.factors[0].dimension, gradientDimension: block.factors[1].dimension,
+            weights: tasks.map(\.weight), rank: rank, exclusions: exclusions(of: targets, from: tasks),
+            scale: spec.curvature.regularizer.scale)
         let unit = add(
-            .worker(.accumulateOptimal(operation)),
-            after: sides.flatMap { name, side in
-                (accumulations[name].map { [$0] } ?? []) + side.factors.map(\.unit)
-            },
-            cost: UnitCost(of: operation), title: "optimal sums of \"\(block.name)\" over \(tasks.count) tasks",
+            operation, reading: names.flatMap { accumulatedTasks($0).map(\.factor) },
+            numbers: measured.map { UnitMeasurement($0, .innerProducts) },
+            title: "optimal sums of \"\(block.name)\" over \(tasks.count) tasks", about: block.name,
             block: block.name)
         optimalAccumulations[block.name] = unit
         for (position, target) in targets.enumerated() {
             for term in 0..<rank {
-                for (name, _) in sides {
+                for name in names {
                     regularizerTerms[target]?[term][name] = UnitOutput(
                         unit, operation.position(of: name.side, target: position, term: term))
                 }
@@ -94,7 +84,7 @@ extension Planner {
         curvedTasks.compactMap { task in
             factorOutputs[task.name]?[name].map {
                 AccumulatedTask(
-                    task: task.name, factor: $0, weight: inventory.curvatureWeight(of: task.name, in: spec))
+                    task: task.name, factor: $0, weight: curvatureWeights[task.name] ?? 0)
             }
         }
     }

@@ -1,6 +1,7 @@
 import Identifiers
 import KroneckerFactors
 import LinearAlgebra
+import UnitOperations
 
 /// Factors, sums over tasks, inverses, penalties, and the files that hold them.
 extension Planner {
@@ -42,8 +43,8 @@ extension Planner {
 
     private func dimension(of output: UnitOutput) -> Int? {
         switch units[output.unit.position].operation {
-        case .worker(.factor(let operation)): operation.dimension
-        case .worker(.combine(let operation)): operation.dimension
+        case let operation as FactorOperation: operation.dimension
+        case let operation as CombineOperation: operation.dimension
         default: nil
         }
     }
@@ -79,8 +80,8 @@ extension Planner {
         let reduction = normalization.positionReduction(of: role, positions: positions)
         let group = reduction == .none ? 1 : positions
         return FactorOperation(
-            tensor: rows.tensor, columns: rows.columns, appendsOnes: appendsOnes, elementType: rows.elementType,
-            slices: rows.slices, chunkRows: max(group, min(limits.chunkRows, rows.rows) / group * group),
+            columns: rows.columns, appendsOnes: appendsOnes, elementType: rows.elementType, rowSlices: rows.slices,
+            chunkRows: max(group, min(limits.chunkRows, rows.rows) / group * group),
             reduction: reduction, divisor: normalization.divisor(of: role, counts: counts))
     }
 
@@ -93,45 +94,38 @@ extension Planner {
         let parts = max(1, Int(min(Double(chunks), (multiplyAdds / limits.partMultiplyAdds).rounded(.up))))
         let title = "factor \"\(name)\" of task \"\(task)\""
         guard parts > 1 else {
-            return UnitOutput(addFactor(template, title: title, block: name.owner))
+            return UnitOutput(add(template, title: title, about: rows.tensor, block: name.owner))
         }
         let rowsPerPart = (chunks + parts - 1) / parts * template.chunkRows
         var outputs: [UnitOutput] = []
         for first in stride(from: 0, to: rows.rows, by: rowsPerPart) {
             var part = template
-            part.slices = rows.slices(of: first..<min(first + rowsPerPart, rows.rows))
+            part.rowSlices = rows.slices(of: first..<min(first + rowsPerPart, rows.rows))
             part.divisor = nil
-            outputs.append(UnitOutput(addFactor(part, title: "\(title), rows from \(first)", block: name.owner)))
+            outputs.append(
+                UnitOutput(
+                    add(part, title: "\(title), rows from \(first)", about: rows.tensor, block: name.owner)))
         }
-        let combine = CombineOperation(parts: outputs, dimension: dimension, divisor: template.divisor ?? 1)
+        let combine = CombineOperation(
+            partCount: outputs.count, dimension: dimension, divisor: template.divisor ?? 1)
         return UnitOutput(
             add(
-                .worker(.combine(combine)), after: outputs.map(\.unit),
-                cost: .streaming(
-                    inputBytes: UInt64.packed(dimension).saturatingProduct(2 * UInt64(outputs.count)),
-                    outputBytes: .packed(dimension), rows: 5),
-                title: "sum of the parts of \(title)", block: name.owner))
-    }
-
-    private mutating func addFactor(_ operation: FactorOperation, title: String, block: String) -> UnitIndex {
-        add(.worker(.factor(operation)), after: [], cost: UnitCost(of: operation), title: title, block: block)
+                combine, reading: outputs, title: "sum of the parts of \(title)", about: name.description,
+                block: name.owner))
     }
 
     private mutating func planImport(of task: TaskName, from set: FactorSetInventory) {
         for block in blocks {
-            for (side, dimension) in block.factors {
+            for (side, _) in block.factors {
                 let name = FactorName(owner: block.name, side: side)
                 guard let factor = set.factors[name] else { continue }
+                let operation = ImportOperation(
+                    dimension: factor.dimension, elementType: factor.elementType, isPacked: factor.isPacked,
+                    slice: factor.slice)
                 factorOutputs[task, default: [:]][name] = UnitOutput(
                     add(
-                        .worker(
-                            .importFactor(
-                                ImportOperation(
-                                    name: name.description, dimension: factor.dimension,
-                                    elementType: factor.elementType, isPacked: factor.isPacked, slice: factor.slice))),
-                        after: [],
-                        cost: .factorImport(inputBytes: factor.slice.byteCount, dimension: dimension),
-                        title: "import of factor \"\(name)\" of task \"\(task)\"", block: block.name))
+                        operation, title: "import of factor \"\(name)\" of task \"\(task)\"",
+                        about: name.description, block: block.name))
             }
         }
     }
@@ -144,37 +138,49 @@ extension Planner {
                 let name = FactorName(owner: block.name, side: side)
                 guard let factor = regularizerTerms[target]?.first?[name] else { continue }
                 let operation = InvertOperation(
-                    factor: factor, dimension: dimension, isFullBlock: block.factors.count == 1,
-                    damping: spec.curvature.damping)
+                    dimension: dimension, isFullBlock: block.factors.count == 1, damping: spec.curvature.damping)
                 inversions[target, default: [:]][name] = add(
-                    .worker(.invert(operation)), after: [factor.unit],
-                    cost: .inversion(dimension: dimension),
-                    title: "inverse of \"\(name)\" for target \"\(target)\"", block: block.name)
+                    operation, reading: [factor], title: "inverse of \"\(name)\" for target \"\(target)\"",
+                    about: name.description, block: block.name)
             }
         }
     }
 
     // MARK: - Penalties
 
+    /// A task vector, and whether a merge gives it no weight in a block: then what it holds there matters to nobody
+    /// else.
+    private typealias Vector = (checkpoint: CheckpointInventory, isUnweighted: Bool)
+
+    private func vectors(of tasks: [TaskSpec], in block: CurvatureBlock, _ settings: MergeSettings) -> [Vector] {
+        tasks.compactMap { task in
+            inventory.checkpoints[task.name].map { checkpoint in
+                (checkpoint, block.parameters.allSatisfy { settings.weight(of: task, tensor: $0) == 0 })
+            }
+        }
+    }
+
     private mutating func planPenalties() {
-        for block in blocks where spec.mergesWhole(block, in: inventory) {
-            let checkpoints = mergedTasks.compactMap { inventory.checkpoints[$0.name] }
+        let settings = MergeSettings(spec: spec, base: inventory.base)
+        for block in blocks where copied.mergesWhole(block) {
+            let merged = vectors(of: mergedTasks, in: block, settings)
             for task in curvedTasks {
                 let factors = factors(block) { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] }
                 guard let factors else { continue }
                 interferences[task.name, default: [:]][block.name] = addPenalty(
-                    block, factors, checkpoints: checkpoints,
+                    block, factors, vectors: merged,
                     title: "interference with task \"\(task.name)\" in \"\(block.name)\"")
             }
             for case .without(let task) in targets {
-                guard let checkpoint = inventory.checkpoints[task] else { continue }
-                planPenalty(block, of: task, checkpoint)
+                let own = vectors(of: mergedTasks.filter { $0.name == task }, in: block, settings)
+                guard let vector = own.first else { continue }
+                planPenalty(block, of: task, vector)
             }
         }
     }
 
     /// Plans the penalty of a task's own vector: a sum over the regularizer's Kronecker products.
-    private mutating func planPenalty(_ block: CurvatureBlock, of task: TaskName, _ checkpoint: CheckpointInventory) {
+    private mutating func planPenalty(_ block: CurvatureBlock, of task: TaskName, _ vector: Vector) {
         let terms = regularizerTerms[.without(task)] ?? []
         for (position, term) in terms.enumerated() {
             guard let factors = factors(block, from: { term[FactorName(owner: block.name, side: $0)] }) else {
@@ -183,20 +189,19 @@ extension Planner {
             let product = position > 0 ? ", Kronecker product \(position + 1)" : ""
             regularizerPenalties[task, default: [:]][block.name, default: []].append(
                 addPenalty(
-                    block, factors, checkpoints: [checkpoint],
+                    block, factors, vectors: [vector],
                     title: "penalty of task \"\(task)\" in \"\(block.name)\"\(product)"))
         }
     }
 
     private mutating func addPenalty(
-        _ block: CurvatureBlock, _ factors: BlockFactors<UnitOutput>, checkpoints: [CheckpointInventory], title: String
+        _ block: CurvatureBlock, _ factors: [UnitOutput], vectors: [Vector], title: String
     ) -> UnitIndex {
         let operation = PenaltyOperation(
-            block: block, factors: factors, base: parameters(block, in: inventory.base),
-            checkpoints: checkpoints.map { parameters(block, in: $0) })
-        return add(
-            .worker(.penalty(operation)), after: factors.units,
-            cost: .penalty(block: block, taskVectors: checkpoints.count), title: title, block: block.name)
+            block: block.kind, base: parameters(block, in: inventory.base),
+            checkpoints: vectors.map { parameters(block, in: $0.checkpoint) },
+            unweighted: vectors.indices.filter { vectors[$0].isUnweighted })
+        return add(operation, reading: factors, title: title, about: block.name, block: block.name)
     }
 
     // MARK: - Files
@@ -229,7 +234,6 @@ extension Planner {
         let bytes = blocks.flatMap(\.factors).reduce(UInt64(0)) { $0.saturatingSum(.square($1.dimension)) }
             .saturatingProduct(UInt64(setCount))
         _ = add(
-            .coordinator(operation), after: dependencies, cost: .streaming(inputBytes: bytes / 2, outputBytes: bytes),
-            title: title)
+            operation, after: dependencies, cost: .streaming(inputBytes: bytes / 2, outputBytes: bytes), title: title)
     }
 }

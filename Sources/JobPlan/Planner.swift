@@ -1,6 +1,7 @@
 import Identifiers
 import LinearAlgebra
 import TaskArithmetic
+import UnitOperations
 
 /// Builds the units of a plan, stage by stage.
 struct Planner {
@@ -9,6 +10,9 @@ struct Planner {
     let limits: PlanLimits
     let blocks: [CurvatureBlock]
     let targets: [TargetName]
+    let copied: CopiedTensors
+    /// w_t of λ_t, by task.
+    let curvatureWeights: [TaskName: Double]
     private let groups: [String: Int]
 
     var units: [WorkUnit] = []
@@ -24,12 +28,15 @@ struct Planner {
     var curvedTasks: [TaskSpec] { spec.tasks.filter(\.hasCurvature) }
     var mergedTasks: [TaskSpec] { spec.tasks.filter { $0.model != nil } }
 
-    init(spec: JobSpec, inventory: JobInventory, limits: PlanLimits) {
+    init(_ examination: JobExamination, limits: PlanLimits) {
+        let (spec, inventory) = (examination.spec, examination.inventory)
         self.spec = spec
         self.inventory = inventory
         self.limits = limits
-        let blocks = CurvatureSelection(spec: spec, inventory: inventory).blocks
+        let blocks = examination.selection.blocks
         self.blocks = blocks
+        copied = CopiedTensors(spec: spec, base: inventory.base)
+        curvatureWeights = inventory.curvatureWeights(of: spec)
         targets = Self.targets(of: spec)
         groups = Self.groups(of: blocks, in: inventory)
     }
@@ -48,18 +55,43 @@ struct Planner {
         return groups
     }
 
-    /// Adds a unit after its dependencies; a unit of a block joins the block's group.
+    /// Adds a worker's unit after its dependencies; a unit of a block joins the block's group.
+    ///
+    /// - Parameters:
+    ///   - operation: The operation.
+    ///   - inputs: The blobs that it reads, in the order that the operation defines.
+    ///   - inputNumbers: The numbers that it reads, in the order that the operation defines.
+    ///   - title: The title for log lines and messages.
+    ///   - subject: The tensor, the factor or the block that the unit is about.
+    ///   - block: The block whose group it joins.
+    /// - Returns: The unit.
     mutating func add(
-        _ operation: UnitOperation, after dependencies: [UnitIndex], cost: UnitCost, title: String,
-        block: String? = nil
+        _ operation: any UnitOperation, reading inputs: [UnitOutput] = [], numbers inputNumbers: [UnitMeasurement] = [],
+        title: String, about subject: String, block: String
     ) -> UnitIndex {
-        let index = UnitIndex(units.count)
-        var seen: Set<UnitIndex> = []
-        units.append(
+        append(
             WorkUnit(
-                index: index, operation: operation, dependencies: dependencies.filter { seen.insert($0).inserted },
-                cost: cost, title: title, group: block.flatMap { groups[$0] }))
-        return index
+                index: UnitIndex(units.count), work: .worker(operation), inputs: inputs, inputNumbers: inputNumbers,
+                dependencies: inputNumbers.map(\.unit) + inputs.map(\.unit), cost: operation.cost, title: title,
+                subject: subject, group: groups[block]))
+    }
+
+    /// Adds a unit of the coordinator's behind those that it depends on.
+    mutating func add(
+        _ operation: CoordinatorOperation, after dependencies: [UnitIndex], cost: UnitCost, title: String
+    ) -> UnitIndex {
+        append(
+            WorkUnit(
+                index: UnitIndex(units.count), work: .coordinator(operation), dependencies: dependencies, cost: cost,
+                title: title))
+    }
+
+    private mutating func append(_ unit: WorkUnit) -> UnitIndex {
+        var unit = unit
+        var seen: Set<UnitIndex> = []
+        unit.dependencies = unit.dependencies.filter { seen.insert($0).inserted }
+        units.append(unit)
+        return unit.index
     }
 
     private static func targets(of spec: JobSpec) -> [TargetName] {
@@ -94,24 +126,9 @@ struct Planner {
         }
     }
 
-    /// A block's factors, as outputs of the units that make them.
-    func factors(_ block: CurvatureBlock, from output: (FactorSide) -> UnitOutput?) -> BlockFactors<UnitOutput>? {
-        switch block.kind {
-        case .linear:
-            guard let input = output(.input), let gradient = output(.gradient) else { return nil }
-            return .kronecker(input: input, gradient: gradient)
-        case .full:
-            return output(.full).map { .full($0) }
-        }
-    }
-}
-
-extension BlockFactors where Blob == UnitOutput {
-    /// The units that make the factors.
-    var units: [UnitIndex] {
-        switch self {
-        case .kronecker(let input, let gradient): [input.unit, gradient.unit]
-        case .full(let blob): [blob.unit]
-        }
+    /// A block's factors, A then B or F, as outputs of the units that make them.
+    func factors(_ block: CurvatureBlock, from output: (FactorSide) -> UnitOutput?) -> [UnitOutput]? {
+        let outputs = block.factors.compactMap { output($0.side) }
+        return outputs.count == block.factors.count ? outputs : nil
     }
 }

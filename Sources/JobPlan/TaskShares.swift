@@ -13,9 +13,8 @@ public struct TaskShares: Equatable, Sendable {
     /// The shares of a job's merged tasks.
     public init(spec: JobSpec, inventory: JobInventory) {
         guard spec.method.needsFactors else { return }
-        for task in spec.tasks where task.model != nil {
-            weights[task.name] = inventory.curvatureWeight(of: task.name, in: spec)
-        }
+        let merged = Set(spec.tasks.filter { $0.model != nil }.map(\.name))
+        weights = inventory.curvatureWeights(of: spec).filter { merged.contains($0.key) }
     }
 
     /// λ_t of a merged task.

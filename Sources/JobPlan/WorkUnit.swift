@@ -1,4 +1,5 @@
 public import Identifiers
+public import UnitOperations
 
 /// One piece of a job: a pure function from inputs to blobs, with the same result on every worker.
 ///
@@ -6,14 +7,20 @@ public import Identifiers
 public struct WorkUnit: Equatable, Sendable {
     /// The unit's position in the plan.
     public var index: UnitIndex
-    /// The operation.
-    public var operation: UnitOperation
+    /// The work.
+    public var work: UnitWork
+    /// The blobs that a worker reads for it, in the order that its operation defines.
+    public var inputs: [UnitOutput] = []
+    /// The numbers that a worker reads for it, in the order that its operation defines.
+    public var inputNumbers: [UnitMeasurement] = []
     /// The units whose outputs it reads; all are earlier in the plan.
     public var dependencies: [UnitIndex]
     /// The cost.
     public var cost: UnitCost
     /// The unit's title for log lines and messages: `factor "blocks.0.fc1".A of task "fashion"`.
     public var title: String
+    /// The tensor, the factor or the block that the unit is about, as files name it; for errors only.
+    public var subject: String = ""
     /// Units of one group read each other's outputs, so they are best computed where those are stored; `nil` for files.
     ///
     /// A position in ``JobPlan/blocks``: layers are the shards (DESIGN section 5).
@@ -21,31 +28,13 @@ public struct WorkUnit: Equatable, Sendable {
 
     /// Whether a worker computes it; otherwise the coordinator does.
     public var isForWorker: Bool {
-        if case .worker = operation { true } else { false }
-    }
-}
-
-/// The cost of a unit.
-public struct UnitCost: Equatable, Sendable {
-    /// Multiply-adds.
-    public var multiplyAdds: Double
-    /// Bytes read from input files and blobs.
-    public var inputBytes: UInt64
-    /// Bytes of its blobs or files.
-    public var outputBytes: UInt64
-    /// Peak memory in bytes while it runs, beyond an idle process's memory.
-    public var memoryBytes: UInt64
-
-    /// States a cost.
-    public init(multiplyAdds: Double, inputBytes: UInt64, outputBytes: UInt64, memoryBytes: UInt64) {
-        self.multiplyAdds = multiplyAdds
-        self.inputBytes = inputBytes
-        self.outputBytes = outputBytes
-        self.memoryBytes = memoryBytes
+        operation != nil
     }
 
-    /// Seconds on a nominal core, for priorities and estimates: 10^11 multiply-adds or 10^9 bytes a second.
-    public var nominalSeconds: Double { multiplyAdds / 1e11 + (Double(inputBytes) + Double(outputBytes)) / 1e9 + 1e-4 }
+    /// What a worker does for it; `nil` for a unit of the coordinator's.
+    public var operation: (any UnitOperation)? {
+        if case .worker(let operation) = work { operation } else { nil }
+    }
 }
 
 /// An output of another unit.
@@ -62,12 +51,35 @@ public struct UnitOutput: Hashable, Sendable, Codable {
     }
 }
 
-/// The operation of a unit, and the kind of process that runs it.
-public enum UnitOperation: Equatable, Sendable {
+/// Numbers that another unit measures.
+public struct UnitMeasurement: Hashable, Sendable {
+    /// The unit that measures them.
+    public var unit: UnitIndex
+    /// The name of the numbers.
+    public var name: MeasurementName
+
+    /// Names numbers.
+    public init(_ unit: UnitIndex, _ name: MeasurementName) {
+        self.unit = unit
+        self.name = name
+    }
+}
+
+/// The work of a unit, and the kind of process that does it.
+public enum UnitWork: Equatable, Sendable {
     /// A worker computes it.
-    case worker(WorkerOperation<UnitOutput>)
+    case worker(any UnitOperation)
     /// The coordinator computes it.
     case coordinator(CoordinatorOperation)
+
+    /// Whether both do the same.
+    public static func == (left: UnitWork, right: UnitWork) -> Bool {
+        switch (left, right) {
+        case (.worker(let left), .worker(let right)): left.equals(right)
+        case (.coordinator(let left), .coordinator(let right)): left == right
+        default: false
+        }
+    }
 }
 
 /// An operation of the coordinator, which writes every file of a job from collected blobs.
@@ -119,21 +131,29 @@ public enum TargetName: Hashable, Sendable, Comparable, Codable, CustomStringCon
 extension WorkUnit {
     /// The stage of the work, as plans and reports group it.
     public var stage: String {
-        switch operation {
-        case .worker(.factor): "factor"
-        case .worker(.combine): "combine parts"
-        case .worker(.importFactor): "import factor"
-        case .worker(.accumulate): "accumulate"
-        case .worker(.accumulateOptimal): "accumulate optimally"
-        case .worker(.invert): "invert"
-        case .worker(.penalty): "penalty"
-        case .worker(.mergeBlock): "merge block"
+        switch work {
+        case .worker(let operation): String(operation.kind.map { $0 == "_" ? " " : $0 })
         case .coordinator(.assembleFactors), .coordinator(.assembleRegularizer), .coordinator(.assembleInverses):
             "write files"
         case .coordinator(.mergeCheckpoint): "merge checkpoint"
         case .coordinator(.digestInputs): "digest inputs"
         case .coordinator(.writeReport): "report"
         case .coordinator(.publish): "publish"
+        }
+    }
+}
+
+extension UnitStage {
+    /// The kind of a unit's work.
+    public init(_ work: UnitWork) {
+        switch work {
+        case .worker(let operation): self = operation.stage
+        case .coordinator(.assembleFactors), .coordinator(.assembleRegularizer), .coordinator(.assembleInverses):
+            self = .assemble
+        case .coordinator(.mergeCheckpoint): self = .mergeCheckpoint
+        case .coordinator(.digestInputs): self = .digest
+        case .coordinator(.writeReport): self = .report
+        case .coordinator(.publish): self = .publish
         }
     }
 }

@@ -1,7 +1,7 @@
 public import Foundation
 import Identifiers
-import JobPlan
 public import Scheduling
+import UnitOperations
 
 /// A fact as the database holds it: its kind, and a JSON body that other tools can read.
 public struct JournalRow: Sendable {

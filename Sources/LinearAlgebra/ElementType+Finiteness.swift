@@ -68,9 +68,12 @@ public struct RangeOverflow: Error, Equatable, Sendable, CustomStringConvertible
     public var magnitude: Double
     /// The type that cannot hold them.
     public var type: ElementType
+    /// Whether the values come of a merge, and follow its weights; else they are copied.
+    public var isMerged: Bool
 
     /// Describes values beyond a type's range.
-    public init(count: Int, firstIndex: Int, magnitude: Double, type: ElementType) {
+    public init(count: Int, firstIndex: Int, magnitude: Double, type: ElementType, isMerged: Bool = true) {
+        self.isMerged = isMerged
         self.count = count
         self.firstIndex = firstIndex
         self.magnitude = magnitude
@@ -79,14 +82,16 @@ public struct RangeOverflow: Error, Equatable, Sendable, CustomStringConvertible
 
     /// The problem, and a type that would hold the values; the caller puts the tensor in front.
     public var description: String {
-        let values = count == 1 ? "1 merged value is" : "\(count) merged values are"
+        let kind = isMerged ? "merged" : "copied"
+        let values = count == 1 ? "1 \(kind) value is" : "\(count) \(kind) values are"
         let what =
             "\(values) finite but beyond \(type.rawValue), which ends at \(type.largestFinite); the first is element "
             + "\(firstIndex), the largest magnitude \(magnitude)."
         guard let wider = type.wider(holding: magnitude) else {
-            return what + " No type holds it: lower the weights or \"lambda\"."
+            return what + (isMerged ? " No type holds it: lower the weights or \"lambda\"." : " No type holds it.")
         }
-        return what + " \(wider.rawValue) would hold it: write \"dtype: \(wider.word)\", or lower the weights."
+        return what + " \(wider.rawValue) would hold it: write \"dtype: \(wider.word)\""
+            + (isMerged ? ", or lower the weights." : ".")
     }
 }
 

@@ -1,4 +1,5 @@
-import JobPlan
+import Identifiers
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

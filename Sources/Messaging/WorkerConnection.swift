@@ -1,7 +1,7 @@
 public import Identifiers
-public import JobPlan
 public import Keys
 import Synchronization
+public import UnitOperations
 public import WireProtocol
 public import ZeroMQ
 

@@ -37,7 +37,7 @@ struct OutputContents {
             present.append(name)
             let below =
                 status.kind == .directory
-                ? DirectoryTree.entries(below: directory.appending(name)).map { ("\(name)/\($0.path)", $0.status) } : []
+                ? Directories.entries(below: directory.appending(name)).map { ("\(name)/\($0.path)", $0.status) } : []
             let leftovers = Self.leftovers(below)
             for (path, status) in [(name, status)] + below where !leftovers.contains(path) {
                 let place = directory.pushing(FilePath(path))

@@ -67,10 +67,10 @@ public final class OutputDirectory: Sendable {
             return path.removingLastComponent().appending(name).string
         }
         if let obstacle = WriteAccess.obstacle(toUsing: path, for: longest) {
-            let verb = DirectoryTree.exists(path) ? "used" : "made"
+            let verb = Directories.exists(path) ? "used" : "made"
             return ["the output directory \(path) cannot be \(verb): \(obstacle) Choose another."]
         }
-        if let obstacle = WriteAccess.obstacle(toHolding: files, in: path) {
+        if let obstacle = WriteAccess.obstacle(toHolding: files + Self.controlFiles, in: path) {
             return ["the output directory \(path) cannot hold the outputs: \(obstacle) Choose another."]
         }
         if let problem = outerProblem() { return [problem] }
@@ -88,6 +88,11 @@ public final class OutputDirectory: Sendable {
     public func shortage(publishing files: [PlannedFile]) -> String? {
         WriteAccess.shortage(of: files, in: path)?.description
     }
+
+    /// What is written besides the files of a job: small, and each at least a block.
+    private static let controlFiles = [
+        OutputClaim.fileName, OutputManifest.fileName, StagingRecord.fileName, PublicationJournal.fileName,
+    ].map { PlannedFile(path: $0, byteCount: 1) }
 
     private func reasons(isStart: Bool) throws(PublicationError) -> [String] {
         guard FileStatus(of: path, followsLinks: true) != nil else { return [] }
@@ -123,7 +128,7 @@ public final class OutputDirectory: Sendable {
         do { try roots.requireInside(path) } catch {
             throw .inTheWay(path: path, reasons: ["cannot be used: \(error)"])
         }
-        let made = try DirectoryTree.create(path)
+        let made = try placing { () throws(FileAccessError) in try Directories.create(path, isDurable: true) }
         do throws(PublicationError) {
             var record = ClaimRecord(job: job, owner: owner)
             record.made = made.map(\.string)
@@ -132,7 +137,7 @@ public final class OutputDirectory: Sendable {
             try settleOthers()
         } catch {
             release()
-            DirectoryTree.removeEmpty(made)
+            Directories.removeEmpty(made)
             throw error
         }
     }
@@ -145,9 +150,9 @@ public final class OutputDirectory: Sendable {
             guard other != staging, FileStatus(of: other)?.kind == .directory, StagingRecord.marks(other) else {
                 continue
             }
-            if DirectoryTree.exists(other.appending(StagingRecord.kept)) { continue }
+            if Directories.exists(other.appending(StagingRecord.kept)) { continue }
             guard let journal = try PublicationJournal(in: other) else {
-                try? DirectoryTree.remove(other)
+                try? Directories.remove(other)
                 continue
             }
             let publishing = Publishing(path: path, staging: other, journal: journal)
@@ -170,7 +175,7 @@ public final class OutputDirectory: Sendable {
             return state.claim
         }
         claim?.release()
-        DirectoryTree.removeEmpty((claim?.record.made ?? []).map { FilePath($0) })
+        Directories.removeEmpty((claim?.record.made ?? []).map { FilePath($0) })
     }
 
     // MARK: - Staging
@@ -193,16 +198,16 @@ public final class OutputDirectory: Sendable {
     public func stage(at path: FilePath) throws -> FilePath {
         let directory = path.isEmpty ? staging : staging.pushing(path)
         try roots.requireInside(directory)
-        _ = try DirectoryTree.create(directory)
+        _ = try placing { () throws(FileAccessError) in try Directories.create(directory, isDurable: true) }
         try roots.requireInside(directory)
         try StagingRecord.write(to: staging)
-        try DirectoryTree.synchronize(self.path)
+        try placing { () throws(FileAccessError) in try Directories.synchronize(self.path) }
         try WholeFile.removeStalePartials(in: directory)
         return directory
     }
 
     /// Whether everything is staged and its publication has begun; ``publish()`` then continues it.
-    var isBegun: Bool { DirectoryTree.exists(staging.appending(PublicationJournal.fileName)) }
+    var isBegun: Bool { Directories.exists(staging.appending(PublicationJournal.fileName)) }
 
     /// Whether a publication has begun and can continue: each new file still matches the list.
     ///
@@ -216,21 +221,20 @@ public final class OutputDirectory: Sendable {
         guard try publishing.lost() != nil else { return true }
         publishing.takeBack()
         for name in [StagingRecord.kept, PublicationJournal.fileName] {
-            try DirectoryTree.remove(staging.appending(name))
+            try placing { () throws(FileAccessError) in try Directories.remove(staging.appending(name)) }
         }
         return false
     }
 
     /// Whether the staging directory exists.
-    public var isStaged: Bool { DirectoryTree.exists(staging) }
+    public var isStaged: Bool { Directories.exists(staging) }
 
     /// The last row of the journal whose files may be missing from the staging directory.
     ///
     /// It is zero unless ``renew(after:)`` made the staging directory, and `nil` when there is none.
     public var lastUnusableRow: Int64? {
         guard isStaged else { return nil }
-        guard let text = try? String(contentsOfFile: staging.appending(StagingRecord.renewal).string, encoding: .utf8)
-        else { return 0 }
+        guard let text = try? TextFile.read(staging.appending(StagingRecord.renewal), limit: 64) else { return 0 }
         return Int64(text) ?? 0
     }
 
@@ -250,32 +254,37 @@ public final class OutputDirectory: Sendable {
     /// After a crash it continues where it stopped; when all is done it does nothing. The staging directory stays until
     /// ``removeStaging()``, which is called when the job's end is durable.
     ///
+    /// - Parameter proven: Staged files whose digests the caller has just found; they are not read again unless touched
+    ///   since.
     /// - Throws: ``PublicationError/kept(staging:cause:)`` when something is in the way; the new files stay staged, and
     ///   the old ones keep their names. ``PublicationError`` with the failed call when another attempt may succeed.
-    public func publish() throws {
-        try publish(by: .atomic) { (_: String) throws(PublicationError) in }
+    public func publish(proven: [ProvenFile] = []) throws {
+        try publish(by: .atomic, proven: proven) { (_: String) throws(PublicationError) in }
     }
 
     /// Publishes with a given way of exchanging names, and a hook before each step.
     ///
     /// - Throws: As ``publish()``.
     func publish(
-        by way: Rename.Exchange, onStep: @escaping (String) throws(PublicationError) -> Void
+        by way: Rename.Exchange, proven: [ProvenFile] = [],
+        onStep: @escaping (String) throws(PublicationError) -> Void
     ) throws {
         guard isStaged else { throw PublicationError.vanished(staging: staging) }
         try roots.requireInside(staging)
-        try DirectoryTree.remove(staging.appending(StagingRecord.kept))
-        do throws(PublicationError) { try exchange(by: way, onStep: onStep) } catch {
+        try placing { () throws(FileAccessError) in try Directories.remove(staging.appending(StagingRecord.kept)) }
+        do throws(PublicationError) { try exchange(by: way, proven, onStep: onStep) } catch {
             // Others may now use the names; the computed files are kept.
             if case .kept = error { StagingRecord.markKept(staging) }
             throw error
         }
-        try DirectoryTree.synchronize(staging)
-        try DirectoryTree.synchronize(path)
+        try placing { () throws(FileAccessError) in
+            try Directories.synchronize(staging)
+            try Directories.synchronize(path)
+        }
     }
 
     private func exchange(
-        by way: Rename.Exchange, onStep: @escaping (String) throws(PublicationError) -> Void
+        by way: Rename.Exchange, _ proven: [ProvenFile], onStep: @escaping (String) throws(PublicationError) -> Void
     ) throws(PublicationError) {
         var publishing: Publishing?
         if let known = try PublicationJournal(in: staging) {
@@ -287,7 +296,7 @@ public final class OutputDirectory: Sendable {
         let isContinued = publishing != nil
         if publishing == nil {
             _ = try writing { () throws(SafetensorsError) in try WholeFile.removeStalePartials(in: staging) }
-            publishing = Publishing(path: path, staging: staging, journal: try begin(), way: way, onStep: onStep)
+            publishing = Publishing(path: path, staging: staging, journal: try begin(proven), way: way, onStep: onStep)
         }
         do throws(PublicationError) {
             try publishing?.run(isContinued: isContinued)
@@ -298,12 +307,16 @@ public final class OutputDirectory: Sendable {
     }
 
     /// Checks again that nothing is in the way, lists the staged files, and makes the intent durable.
-    private func begin() throws(PublicationError) -> PublicationJournal {
+    private func begin(_ proven: [ProvenFile]) throws(PublicationError) -> PublicationJournal {
         let reasons = try reasons(isStart: false)
-        let entries = DirectoryTree.entries(below: staging).filter { !$0.path.hasPrefix(".") }
+        let entries = Directories.entries(below: staging).filter { !$0.path.hasPrefix(".") }
+        let known = Dictionary(proven.map { ($0.path, $0) }) { first, _ in first }
         var files: [OutputManifest.File] = []
         for (path, status) in entries where status.kind == .file {
-            let digest = try FileDigest.text(ofFileAt: staging.pushing(FilePath(path)))
+            let place = staging.pushing(FilePath(path))
+            let found = known[place]
+            let digest =
+                if let found, found.status == status { found.digest } else { try FileDigest.text(ofFileAt: place) }
             files.append(OutputManifest.File(path: path, byteCount: status.byteCount, digest: digest))
         }
         let manifest = OutputManifest(
@@ -345,10 +358,10 @@ public final class OutputDirectory: Sendable {
         defer { release() }
         guard isStaged else { return nil }
         guard isBegun else {
-            try? DirectoryTree.remove(staging)
+            try? Directories.remove(staging)
             return nil
         }
-        if DirectoryTree.exists(staging.appending(StagingRecord.kept)) { return staging }
+        if Directories.exists(staging.appending(StagingRecord.kept)) { return staging }
         guard let journal = (try? PublicationJournal(in: staging)) ?? nil else { return staging }
         let publishing = Publishing(path: path, staging: staging, journal: journal)
         if (try? publishing.isDone()) == true {
@@ -367,7 +380,7 @@ public final class OutputDirectory: Sendable {
     /// - Returns: The kept paths; empty when nothing of the job exists, or another job holds the directory.
     @discardableResult
     public func removeRemains(hasSucceeded: Bool) -> [FilePath] {
-        guard isStaged || DirectoryTree.exists(path.appending(OutputClaim.fileName)) else { return [] }
+        guard isStaged || Directories.exists(path.appending(OutputClaim.fileName)) else { return [] }
         guard (try? claim()) != nil else { return [] }
         return hasSucceeded ? removeStaging() : [discard()].compactMap { $0 }
     }

@@ -1,3 +1,4 @@
+public import FileAccess
 public import Safetensors
 public import SystemPackage
 
@@ -13,6 +14,10 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
     case refused([String])
     /// The files are whole, but did not get their names; they are kept.
     case kept(staging: FilePath, cause: String)
+    /// The directory keeps no files of a failed publication.
+    case nothingKept(at: FilePath)
+    /// The kept files differ from those that were computed.
+    case changed(staging: FilePath)
     /// The staged files no longer exist.
     case vanished(staging: FilePath)
     /// One of our files has a later version of its format.
@@ -23,6 +28,8 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
     case callFailed(path: FilePath, call: String, code: Errno)
     /// A file cannot be read or written.
     case file(SafetensorsError)
+    /// A directory cannot be made, removed or made durable.
+    case access(FileAccessError)
 
     /// The sentence for the person who must act.
     public var description: String {
@@ -33,8 +40,14 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
             reasons.map { "the output directory \(path) \($0)" }.joined(separator: " ")
         case .refused(let problems): problems.joined(separator: "\n")
         case .kept(let staging, let cause):
-            "the files are computed, but cannot be published: \(cause) What was computed is kept in \(staging); "
-                + "submit the job again when the cause is mended, or move the files from there."
+            "the files are computed, but cannot be published: \(cause) What was computed is kept: \"kfacctl publish "
+                + "\(staging)\" publishes it when the cause is mended, without computing it again."
+        case .nothingKept(let path):
+            "\(path): nothing is kept there that a job computed and could not publish. Name the directory that the "
+                + "failure of the job named."
+        case .changed(let staging):
+            "\(staging): the files that are kept there are not as they were computed, and nothing is published. Submit "
+                + "the job again, or move what is left of them yourself."
         case .vanished(let staging):
             "\(staging): the files that were written there are gone, so that nothing can be published. Submit the job "
                 + "again."
@@ -45,8 +58,8 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
             "\(file): \(problem) It was changed by somebody else. Restore it, or choose another directory."
         case .callFailed(let path, let call, let code):
             "\(path): \(call) failed: \(code) (errno \(code.rawValue))."
-        case .file(let error):
-            error.description
+        case .file(let error): error.description
+        case .access(let error): error.description
         }
     }
 
@@ -54,6 +67,7 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
     public var code: Errno? {
         switch self {
         case .callFailed(_, _, let code): code
+        case .access(let error): error.code
         case .file(let error):
             error.all.lazy.compactMap { error -> Errno? in
                 switch error {
@@ -70,4 +84,9 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
 /// Runs file operations, and turns their errors into this module's errors.
 func writing<Value>(_ body: () throws(SafetensorsError) -> Value) throws(PublicationError) -> Value {
     do { return try body() } catch { throw .file(error) }
+}
+
+/// Does something with directories; what fails is said in the words of this module.
+func placing<Value>(_ body: () throws(FileAccessError) -> Value) throws(PublicationError) -> Value {
+    do { return try body() } catch { throw .access(error) }
 }

@@ -1,3 +1,4 @@
+import FileAccess
 import Safetensors
 import SystemPackage
 
@@ -30,7 +31,7 @@ struct Publishing {
                 try onStep(name)
                 try place(name)
             }
-            for name in journal.dropped where DirectoryTree.exists(path.appending(name)) {
+            for name in journal.dropped where Directories.exists(path.appending(name)) {
                 try onStep(name)
                 try Rename.move(path.appending(name), to: staging.appending(name))
             }
@@ -60,7 +61,7 @@ struct Publishing {
             let isThere = try isPlaced(name)
             guard isThere else { return false }
         }
-        return journal.dropped.allSatisfy { !DirectoryTree.exists(path.appending($0)) }
+        return journal.dropped.allSatisfy { !Directories.exists(path.appending($0)) }
     }
 
     /// Whether all new files are still staged: no name has changed, or all changes were reverted.
@@ -85,8 +86,8 @@ struct Publishing {
     /// Names that cannot be reverted are left; all are left when nothing has moved.
     func takeBack() {
         guard (try? isWhole()) != true else { return }
-        for name in journal.dropped where !DirectoryTree.exists(path.appending(name)) {
-            if DirectoryTree.exists(staging.appending(name)) {
+        for name in journal.dropped where !Directories.exists(path.appending(name)) {
+            if Directories.exists(staging.appending(name)) {
                 try? Rename.move(staging.appending(name), to: path.appending(name))
             }
         }
@@ -97,7 +98,7 @@ struct Publishing {
                 continue
             }
             let (new, old) = (path.appending(name), staging.appending(name))
-            if DirectoryTree.exists(old) {
+            if Directories.exists(old) {
                 try? Rename.exchange(old, with: new, aside: aside(name), by: way)
             } else {
                 try? Rename.move(new, to: old)
@@ -108,11 +109,11 @@ struct Publishing {
     /// Sets aside a changed file under a name, if the file that it replaced is known.
     private func takeBackChanged(_ name: String) {
         let (new, old) = (path.appending(name), staging.appending(name))
-        guard DirectoryTree.exists(new) else { return }
+        guard Directories.exists(new) else { return }
         let changed = staging.appending(StagingRecord.changedPrefix + name)
         guard let replaced = journal.replaced, replaced.entries.contains(name) || name == OutputManifest.fileName else {
             // The name was free when the publication began, and the staged file has moved.
-            if !DirectoryTree.exists(old) { try? Rename.move(new, to: changed) }
+            if !Directories.exists(old) { try? Rename.move(new, to: changed) }
             return
         }
         guard (try? holds(name, of: replaced, in: staging)) == true else { return }
@@ -122,8 +123,8 @@ struct Publishing {
 
     private func place(_ name: String) throws(PublicationError) {
         let (new, target) = (staging.appending(name), path.appending(name))
-        guard DirectoryTree.exists(new) else { throw .vanished(staging: new) }
-        if DirectoryTree.exists(target) {
+        guard Directories.exists(new) else { throw .vanished(staging: new) }
+        if Directories.exists(target) {
             try Rename.exchange(new, with: target, aside: aside(name), by: way)
         } else {
             try Rename.move(new, to: target)
@@ -145,7 +146,7 @@ struct Publishing {
         let listed = list.files.filter { $0.path == name || $0.path.hasPrefix("\(name)/") }
         let found =
             status.kind == .directory
-            ? DirectoryTree.entries(below: target).filter { $0.status.kind != .directory }
+            ? Directories.entries(below: target).filter { $0.status.kind != .directory }
                 .map { ("\(name)/\($0.path)", $0.status) } : [(name, status)]
         guard found.map(\.0).sorted() == listed.map(\.path).sorted() else { return false }
         let expected = Dictionary(listed.map { ($0.path, $0) }) { first, _ in first }
@@ -168,17 +169,17 @@ struct Publishing {
             guard let status = FileStatus(of: place), status.kind == .file, status.byteCount == file.byteCount else {
                 continue
             }
-            try? DirectoryTree.remove(place)
+            try? Directories.remove(place)
         }
-        DirectoryTree.removeEmpty((journal.replaced?.directories ?? []).map { staging.pushing(FilePath($0)) })
-        let left = DirectoryTree.entries(below: staging).filter { entry in
+        Directories.removeEmpty((journal.replaced?.directories ?? []).map { staging.pushing(FilePath($0)) })
+        let left = Directories.entries(below: staging).filter { entry in
             let isOurs = entry.path.hasPrefix(".") && !entry.path.hasPrefix(StagingRecord.changedPrefix)
             return entry.status.kind != .directory && !isOurs
         }
         for name in [OutputManifest.fileName] + StagingRecord.controlFiles {
-            try? DirectoryTree.remove(staging.appending(name))
+            try? Directories.remove(staging.appending(name))
         }
-        DirectoryTree.removeEmpty([staging])
+        Directories.removeEmpty([staging])
         return left.map { staging.pushing(FilePath($0.path)) }
     }
 }

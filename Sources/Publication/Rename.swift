@@ -1,4 +1,5 @@
 import CSystemCalls
+import FileAccess
 import Glibc
 import SystemPackage
 

@@ -15,9 +15,9 @@ public enum WriteFailure {
     /// Whether an error would occur again.
     public static func isLasting(_ error: PublicationError) -> Bool {
         switch error {
-        case .held, .inTheWay, .refused, .kept, .newerVersion, .malformed: true
+        case .held, .inTheWay, .refused, .kept, .nothingKept, .changed, .newerVersion, .malformed: true
         case .vanished: false
-        case .callFailed, .file: error.code.map(isLasting) ?? false
+        case .callFailed, .file, .access: error.code.map(isLasting) ?? false
         }
     }
 }

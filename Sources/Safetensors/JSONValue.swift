@@ -63,6 +63,18 @@ public indirect enum JSONValue: Equatable, Sendable {
         return value
     }
 
+    /// What it is, in words for a message: `a list`.
+    public var kind: String {
+        switch self {
+        case .null: "null"
+        case .bool: "a truth value"
+        case .number: "a number"
+        case .string: "a text"
+        case .array: "a list"
+        case .object: "an object"
+        }
+    }
+
     /// The members, if the value is an object.
     public var members: [Member]? {
         guard case .object(let members) = self else { return nil }

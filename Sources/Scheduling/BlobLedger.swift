@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Which workers hold which blobs, and which blobs are on their way to the coordinator.
 ///

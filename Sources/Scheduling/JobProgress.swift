@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import UnitOperations
 
 /// A job's units and the state of each.
 struct JobProgress: Sendable {

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Results of earlier units by key, so that known results are not computed again.
 ///
@@ -10,6 +11,9 @@ struct KnownResults: Sendable {
     /// Keys in the order in which they became known; those before `oldest` are forgotten.
     private var order: [UnitKey] = []
     private var oldest = 0
+
+    /// Whether no result is known.
+    var isEmpty: Bool { results.isEmpty }
 
     subscript(key: UnitKey) -> UnitResult? { results[key] }
 

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Placement: a pure function of the ready units, the workers, and the places of the blobs.
 ///

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Blobs: which workers hold them, which are sent to the coordinator, and which must be made again.
 extension Scheduler {

@@ -1,6 +1,7 @@
 public import Identifiers
-public import JobPlan
+import JobPlan
 import OrderedCollections
+public import UnitOperations
 
 /// The number of units in each state; nothing here changes the scheduler.
 extension Scheduler {
@@ -50,7 +51,7 @@ extension Scheduler {
                     case .resting: .resting
                     case .finished: .finished
                     }
-                let stage = UnitStage(unit.operation)
+                let stage = UnitStage(unit.work)
                 if counts[UnitGroup(job: job.header.id, stage: stage, place: place)] == nil {
                     for place in UnitPlace.allCases {
                         counts[UnitGroup(job: job.header.id, stage: stage, place: place)] = 0

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 extension Scheduler {
     /// The violated invariants, for tests; checked after every event.

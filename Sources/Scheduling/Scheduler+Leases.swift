@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Leases: who holds which attempt of a unit, and for how long.
 extension Scheduler {

@@ -1,6 +1,7 @@
 public import Identifiers
 public import JobPlan
 import OrderedCollections
+public import UnitOperations
 
 /// Questions about the scheduler; nothing here changes it.
 extension Scheduler {
@@ -77,12 +78,11 @@ extension Scheduler {
     ///
     /// Their results are known, and no unit that must be computed reads a lost blob of theirs.
     public func knownUnits(of plan: JobPlan) -> Set<UnitIndex> {
+        // A key is a digest of all that a unit reads: none is made where none could be known.
+        guard !known.isEmpty else { return [] }
         var results: [UnitIndex: UnitResult] = [:]
         for unit in plan.units {
-            let key = plan.key(of: unit) { output in
-                let blobs = results[output.unit]?.blobs ?? []
-                return blobs.indices.contains(output.position) ? blobs[output.position].digest : nil
-            }
+            let key = plan.key(of: unit) { results[$0] }
             results[unit.index] = key.flatMap { known[$0] }
         }
         // Go backwards: a computed unit reads blobs, and the units that make lost blobs are computed too.

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Units that take much longer than others of their kind are computed a second time by an idle worker.
 ///

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// The transitions of units: ready, finished, failed, resting.
 extension Scheduler {
@@ -198,10 +199,7 @@ extension Scheduler {
     mutating func key(of unit: UnitReference) -> UnitKey? {
         guard let job = jobs[unit.job] else { return nil }
         if let key = job.keys[unit.unit] { return key }
-        let key = job.plan.key(of: job.plan.units[unit.unit.position]) { output in
-            let blobs = job.result(of: output.unit)?.blobs ?? []
-            return blobs.indices.contains(output.position) ? blobs[output.position].digest : nil
-        }
+        let key = job.plan.key(of: job.plan.units[unit.unit.position]) { job.result(of: $0) }
         jobs[unit.job]?.keys[unit.unit] = key
         return key
     }

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Workers join, are heard, drain, leave and are lost.
 extension Scheduler {

@@ -1,6 +1,7 @@
 import Identifiers
 public import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Decides who computes what: events in, effects out; no clock, no I/O, no randomness.
 ///

@@ -1,5 +1,6 @@
 public import Identifiers
-public import JobPlan
+import JobPlan
+public import UnitOperations
 
 /// The actions that the coordinator must take next, in this order.
 ///

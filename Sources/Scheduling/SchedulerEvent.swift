@@ -1,5 +1,6 @@
 public import Identifiers
 public import JobPlan
+public import UnitOperations
 
 /// Something that happened.
 ///

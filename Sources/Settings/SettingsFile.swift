@@ -26,13 +26,15 @@ struct SettingsFile {
     init(path: String, keys: [SettingKey]) throws(SettingsError) {
         let text: String
         do throws(TextFileError) {
-            text = try TextFile.read(FilePath(path), limit: Self.byteCountMax)
+            text = try TextFile.read(FilePath(path), limit: Self.byteCountMax, isStored: true)
         } catch .unreadable(_, .noSuchFileOrDirectory) {
             throw .unreadableFile(path: path, cause: "there is no such file")
         } catch .unreadable(_, .permissionDenied) {
             throw .unreadableFile(path: path, cause: "it may not be read by this user")
         } catch .unreadable(_, let code) {
             throw .unreadableFile(path: path, cause: "\(code)")
+        } catch .notStored {
+            throw .unreadableFile(path: path, cause: "it is no regular file, and could not be read again on SIGHUP")
         } catch .notText {
             throw .malformedFile(path: path, problem: "it is no UTF-8 text")
         } catch {

@@ -20,26 +20,31 @@ public enum MergeValue: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
+/// A parameter's name with its value.
+public struct MergeArgument: Equatable, Sendable {
+    /// The parameter's key.
+    public let name: String
+    /// Its value.
+    public let value: MergeValue
+}
+
 /// The values of a method's own parameters for one tensor, by name.
 ///
 /// A method's computation reads them by the constants of its file; what nobody gave has its default.
 public struct MergeArguments: Equatable, Sendable {
-    /// The values that were given.
-    public private(set) var values: [String: MergeValue]
+    /// The values that were given, in the order of their names.
+    public let given: [MergeArgument]
 
     /// Values by name; none for a method without parameters of its own.
     public init(_ values: [String: MergeValue] = [:]) {
-        self.values = values
+        given = values.sorted { $0.key < $1.key }.map { MergeArgument(name: $0.key, value: $0.value) }
     }
 
     /// The value of a parameter, or its default.
     public subscript(parameter: MergeParameter) -> MergeValue? {
-        get {
-            if let value = values[parameter.name] { return value }
-            guard case .value(let value) = parameter.defaultValue else { return nil }
-            return value
-        }
-        set { values[parameter.name] = newValue }
+        if let argument = given.first(where: { $0.name == parameter.name }) { return argument.value }
+        guard case .value(let value) = parameter.defaultValue else { return nil }
+        return value
     }
 
     /// A number.

@@ -1,5 +1,6 @@
 public import Identifiers
 public import JobPlan
+import UnitOperations
 
 /// A request of a client to the coordinator.
 public enum ClientRequest: Equatable, Sendable {

@@ -1,5 +1,6 @@
 public import Identifiers
 public import JobPlan
+import UnitOperations
 
 /// The status of a job for clients.
 public struct JobReport: Equatable, Sendable {

@@ -1,47 +1,46 @@
 public import Identifiers
-public import JobPlan
+import SwiftProtobuf
+public import UnitOperations
 
 /// A unit on its way to a worker, with everything that the worker needs.
-public struct UnitLease: Equatable, Sendable {
+public struct UnitLease: Sendable {
     /// The unit.
     public var unit: UnitReference
     /// The attempt.
     public var attempt: Attempt
     /// The unit's title, for log lines and messages.
     public var title: String
-    /// The operation, with every blob named by its digest.
-    public var operation: WorkerOperation<LeasedBlob>
+    /// The tensor, the factor or the block that the unit is about, for messages.
+    public var subject: String
+    /// The operation.
+    public var operation: any UnitOperation
+    /// The inputs from other units, in the order that the operation defines.
+    public var inputs: UnitInputs
     /// The input files that the operation's slices refer to.
     public var files: [Int: LeasedFile]
 
     /// Collects the parts of a lease.
     public init(
-        unit: UnitReference, attempt: Attempt, title: String, operation: WorkerOperation<LeasedBlob>,
-        files: [Int: LeasedFile]
+        unit: UnitReference, attempt: Attempt, title: String, subject: String, operation: any UnitOperation,
+        inputs: UnitInputs, files: [Int: LeasedFile]
     ) {
         self.unit = unit
         self.attempt = attempt
         self.title = title
+        self.subject = subject
         self.operation = operation
+        self.inputs = inputs
         self.files = files
     }
 }
 
-/// A blob that a unit reads.
-public struct LeasedBlob: Hashable, Sendable {
-    /// The blob.
-    public var reference: BlobReference
-
-    /// Names a blob that a unit reads.
-    public init(reference: BlobReference) {
-        self.reference = reference
+extension UnitLease: Equatable {
+    /// Whether both are the same lease of the same unit.
+    public static func == (left: UnitLease, right: UnitLease) -> Bool {
+        left.unit == right.unit && left.attempt == right.attempt && left.title == right.title
+            && left.subject == right.subject && left.operation.equals(right.operation) && left.inputs == right.inputs
+            && left.files == right.files
     }
-
-    init(_ wire: WireBlob) throws(WireError) {
-        self.init(reference: try BlobReference(wire))
-    }
-
-    var wire: WireBlob { reference.wire }
 }
 
 /// An input file, with the data by which a worker checks that its own file is the same.
@@ -64,31 +63,50 @@ public struct LeasedFile: Hashable, Sendable {
 extension UnitLease {
     init(_ wire: WireUnitLease) throws(WireError) {
         var files: [Int: LeasedFile] = [:]
-        for file in wire.files {
-            files[try count(file.index, "a file's index")] = LeasedFile(
+        let indices = try list(wire.files, "the list of files") { file throws(WireError) in
+            try count(file.index, "a file's index")
+        }
+        for (index, file) in zip(indices, wire.files) {
+            files[index] = LeasedFile(
                 path: file.path, byteCount: file.byteCount, headerDigest: try digest(file.headerDigest))
         }
-        let operation: WorkerOperation<LeasedBlob>
-        switch wire.operation {
-        case .factor(let wire): operation = .factor(try FactorOperation(wire))
-        case .invert(let wire): operation = .invert(try InvertOperation(wire))
-        case .penalty(let wire): operation = .penalty(try PenaltyOperation(wire))
-        case .mergeBlock(let wire): operation = .mergeBlock(try MergeBlockOperation(wire))
-        case .importFactor(let wire): operation = .importFactor(try ImportOperation(wire))
-        case .combine(let wire): operation = .combine(try CombineOperation(wire))
-        case .accumulate(let wire): operation = .accumulate(try AccumulateOperation(wire))
-        case .accumulateOptimal(let wire): operation = .accumulateOptimal(try OptimalAccumulateOperation(wire))
-        case nil: throw .malformed("a lease has no operation")
-        }
         let name = try LeasedUnitName(wire.unit)
-        self.init(unit: name.unit, attempt: name.attempt, title: wire.title, operation: operation, files: files)
+        self.init(
+            unit: name.unit, attempt: name.attempt, title: wire.title, subject: wire.subject,
+            operation: try Self.operation(wire, files: indices),
+            inputs: UnitInputs(
+                blobs: try list(wire.inputs, "the list of inputs") { blob throws(WireError) in
+                    try BlobReference(blob)
+                },
+                numbers: wire.inputNumbers.map(\.values)),
+            files: files)
+        guard inputs.blobs.count == operation.inputBlobCount, inputs.numbers.count == operation.inputNumberCount else {
+            throw .malformed(
+                "\"\(operation.kind)\" has \(inputs.blobs.count) blobs and \(inputs.numbers.count) lists of numbers")
+        }
+    }
+
+    private static func operation(_ wire: WireUnitLease, files: [Int]) throws(WireError) -> any UnitOperation {
+        do {
+            let bytes: [UInt8] = try wire.operation.serializedBytes()
+            return try EncodedOperation(kind: wire.operationKind, bytes: bytes, files: files).decoded()
+        } catch let error as OperationError {
+            throw .malformed(error.description)
+        } catch {
+            throw .malformed("an operation cannot be read (\(error))")
+        }
     }
 
     var wire: WireUnitLease {
         var wire = WireUnitLease()
         wire.unit = LeasedUnitName(unit, attempt).wire
         wire.title = title
-        wire.files = files.sorted { $0.key < $1.key }.map { index, file in
+        wire.subject = subject
+        let encoded = EncodedOperation(operation)
+        wire.operationKind = encoded.kind
+        wire.operation = WireOperation(encoded)
+        wire.files = encoded.files.compactMap { index in
+            guard let file = files[index] else { return nil }
             var wire = WireInputFile()
             wire.index = UInt32(index)
             wire.path = file.path
@@ -96,16 +114,23 @@ extension UnitLease {
             wire.headerDigest = file.headerDigest.description
             return wire
         }
-        switch operation {
-        case .factor(let operation): wire.factor = operation.wire
-        case .invert(let operation): wire.invert = operation.wire
-        case .penalty(let operation): wire.penalty = operation.wire
-        case .mergeBlock(let operation): wire.mergeBlock = operation.wire
-        case .importFactor(let operation): wire.importFactor = operation.wire
-        case .combine(let operation): wire.combine = operation.wire
-        case .accumulate(let operation): wire.accumulate = operation.wire
-        case .accumulateOptimal(let operation): wire.accumulateOptimal = operation.wire
+        wire.inputs = inputs.blobs.map(\.wire)
+        wire.inputNumbers = inputs.numbers.map { numbers in
+            var wire = WireInputNumbers()
+            wire.values = numbers
+            return wire
         }
         return wire
+    }
+}
+
+extension WireOperation {
+    /// The operation's fields, none of which this message knows: they are kept as they are.
+    fileprivate init(_ encoded: EncodedOperation) {
+        do {
+            try self.init(serializedBytes: encoded.bytes)
+        } catch {
+            preconditionFailure("an operation that was just written is no message: \(error)")
+        }
     }
 }

@@ -1,10 +1,9 @@
 import Identifiers
-import JobPlan
 
 // The checks that every decoder shares. The values come from a peer that may be hostile, so no value may trap.
 
 /// Reads a number as a count that fits `Int` and a limit.
-func count(_ value: some BinaryInteger, _ what: String, most: Int = WireLimits.dimensionMax) throws(WireError) -> Int {
+func count(_ value: some BinaryInteger, _ what: String, most: Int = WireLimits.countMax) throws(WireError) -> Int {
     guard let count = Int(exactly: value), count >= 0, count <= most else {
         throw .malformed("\(what) is \(value)")
     }
@@ -60,22 +59,6 @@ extension BlobReference {
     var wire: WireBlob {
         var wire = WireBlob()
         wire.digest = digest.description
-        wire.byteCount = byteCount
-        return wire
-    }
-}
-
-extension FileSlice {
-    init(_ wire: WireFileSlice) throws(WireError) {
-        let (end, overflow) = wire.offset.addingReportingOverflow(wire.byteCount)
-        guard !overflow, end <= UInt64(Int.max) else { throw .malformed("a slice ends behind 2^63") }
-        self.init(file: try count(wire.file, "a file's index"), offset: wire.offset, byteCount: wire.byteCount)
-    }
-
-    var wire: WireFileSlice {
-        var wire = WireFileSlice()
-        wire.file = UInt32(file)
-        wire.offset = offset
         wire.byteCount = byteCount
         return wire
     }

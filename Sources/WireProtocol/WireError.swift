@@ -42,12 +42,12 @@ public enum WireLimits {
     public static let chunkCredit: UInt32 = 8
     /// The most blobs in one message about a worker's store.
     public static let blobsPerMessage = 10_000
-    /// The most tasks, slices or blobs in one list.
+    /// The most items of one list.
     static let listCountMax = 1 << 17
     /// The most fields of a message, including those in its lists.
     static let fieldsMax = 1 << 18
-    /// The most rows, columns or positions.
-    static let dimensionMax = 1 << 31
-    /// The most rows of a tensor and elements of a matrix; their bytes still fit a count.
-    static let elementsMax = 1 << 56
+    /// The most of anything counted, unless another limit is stated.
+    static let countMax = 1 << 31
+    /// The most memory of a worker in bytes.
+    static let memoryBytesMax: UInt64 = 1 << 56
 }

@@ -1,5 +1,6 @@
 public import Identifiers
-public import JobPlan
+import JobPlan
+public import UnitOperations
 
 /// A message of a worker to the coordinator.
 public enum WorkerMessage: Equatable, Sendable {
@@ -272,7 +273,7 @@ extension WorkerHello {
         guard texts.allSatisfy({ $0.utf8.count <= 1000 && $0 == $0.printable }) else {
             throw .malformed("a worker's name, or what it says of itself, is too long or cannot be printed")
         }
-        guard wire.memoryBytes <= UInt64(WireLimits.elementsMax) else {
+        guard wire.memoryBytes <= WireLimits.memoryBytesMax else {
             throw .malformed("a worker's memory is \(wire.memoryBytes) bytes")
         }
         let lanes = try count(wire.lanes, "the number of lanes", most: 4096)

@@ -1,13 +1,20 @@
-import JobPlan
+import Identifiers
 import KroneckerFactors
 import LinearAlgebra
+import UnitOperations
 import WireProtocol
+
+extension AccumulateOperation: ExecutableOperation {
+    func execute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {
+        try await AccumulateExecution(operation: self, input: input).run()
+    }
+}
 
 /// Sums one factor over tasks for every target, in ranges of the packed triangle, so that memory holds only ranges.
 ///
 /// Source: DESIGN section 2.2 (paper eq. 8).
 struct AccumulateExecution {
-    let operation: AccumulateOperation<LeasedBlob>
+    let operation: AccumulateOperation
     let input: InputReader
 
     /// The state of one target's factor between ranges.
@@ -20,12 +27,12 @@ struct AccumulateExecution {
     }
 
     private var role: FactorRole { operation.side.role }
+    private var factors: [BlobReference] { input.lease.inputs.blobs }
 
     /// Sums, and measures the traces and the tasks' inner products.
     ///
     /// - Throws: `KroneckerFactorsError` for invalid weights, or what reading throws.
     func run() async throws -> UnitResult {
-        let factors = operation.factors
         for factor in factors {
             try input.blobs.requireTriangle(factor, of: Float.self, dimension: operation.dimension)
         }
@@ -104,8 +111,8 @@ struct AccumulateExecution {
             afresh.append(isAfresh ? 1 : 0)
         }
         if !targets.isEmpty { result.measurements = [.trace: traces, .summedAfresh: afresh] }
-        result.measurements[.innerProducts] = operation.factors.indices.flatMap { first in
-            operation.factors.indices.map { products[first, $0] }
+        result.measurements[.innerProducts] = factors.indices.flatMap { first in
+            factors.indices.map { products[first, $0] }
         }
         return result
     }
@@ -120,7 +127,7 @@ struct AccumulateExecution {
         var row = try Matrix<Float>(rows: 1, columns: PackedRanges.elements)
         for range in try PackedRanges.ranges(dimension: operation.dimension) {
             var totals = try RegularizerTotals(firstElement: range.lowerBound, count: range.count)
-            for (task, blob) in operation.factors.enumerated() where task != target.excluded {
+            for (task, blob) in factors.enumerated() where task != target.excluded {
                 try input.blobs.read(blob, range, intoRow: 0, of: &row)
                 try row.withSpan { row throws in
                     try totals.add(

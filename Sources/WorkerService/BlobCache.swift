@@ -1,8 +1,8 @@
 import BlobStore
 import Identifiers
-import JobPlan
 import Synchronization
 import SystemPackage
+import UnitOperations
 
 /// The blobs that a worker keeps, within a limit of bytes: those that it made, and those that it fetched.
 ///

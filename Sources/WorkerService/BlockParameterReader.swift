@@ -1,5 +1,6 @@
-import JobPlan
 import LinearAlgebra
+import UnitOperations
+import WireProtocol
 
 /// A block's parameters as one matrix in fp64: `[W, b]` of a layer, `[1, d]` of another parameter.
 struct BlockParameterReader {
@@ -8,6 +9,12 @@ struct BlockParameterReader {
 
     let block: CurvatureBlock
     let input: InputReader
+
+    /// Reads the parameters of the block that the unit is about.
+    init(kind: CurvatureBlock.Kind, input: InputReader) {
+        block = CurvatureBlock(name: input.lease.subject, kind: kind)
+        self.input = input
+    }
 
     /// Rows and columns of the matrix.
     var shape: (rows: Int, columns: Int) {
@@ -84,7 +91,7 @@ struct BlockParameterReader {
         let place = "\(input.path(of: source.slice.file)): tensor \"\(block.parameters[parameter])\""
         return .nonFinite(
             "\(place) holds NaN or infinity, first in element \(element); expected finite values where factors are used. "
-                + "Save the model again, or leave \"\(block.name)\" out with \"layers\"; for a model of weight 0 "
-                + "\"interference: false\" does, too.")
+                + "Save the model again, or leave \"\(block.name)\" out with \"layers\"; a fine-tuned model may be given the "
+                + "weight 0 instead.")
     }
 }

@@ -1,6 +1,6 @@
 import BlobStore
 import Identifiers
-import JobPlan
+import UnitOperations
 
 /// A blob that is being written to the cache, with its reserved room.
 ///

@@ -1,28 +1,35 @@
-import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import UnitOperations
 import WireProtocol
+
+extension CombineOperation: ExecutableOperation {
+    func execute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {
+        try await CombineExecution(operation: self, input: input).run()
+    }
+}
 
 /// Adds the partial sums of a giant factor in the order of their rows, and divides.
 struct CombineExecution {
-    let operation: CombineOperation<LeasedBlob>
+    let operation: CombineOperation
     let input: InputReader
 
     /// Streams the parts through small buffers.
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for a factor that fp32 cannot hold, or what reading throws.
     func run() async throws -> UnitResult {
-        for part in operation.parts {
+        let parts = input.lease.inputs.blobs
+        for part in parts {
             try input.blobs.requireTriangle(part, of: Double.self, dimension: operation.dimension)
         }
-        try await input.blobs.prepare(operation.parts)
+        try await input.blobs.prepare(parts)
         var part = try Matrix<Double>(rows: 1, columns: PackedRanges.elements)
         var total = try Matrix<Double>(rows: 1, columns: PackedRanges.elements)
         var factor = try Matrix<Float>(rows: 1, columns: PackedRanges.elements)
         let writer = try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: operation.dimension))
         var trace = 0.0
         for range in try PackedRanges.ranges(dimension: operation.dimension) {
-            for (position, blob) in operation.parts.enumerated() {
+            for (position, blob) in parts.enumerated() {
                 guard position > 0 else {
                     try input.blobs.read(blob, range, intoRow: 0, of: &total)
                     continue

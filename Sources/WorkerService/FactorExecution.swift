@@ -1,7 +1,16 @@
-import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import UnitOperations
+import WireProtocol
 import ZeroMQ
+
+extension FactorOperation: ExecutableOperation {
+    static var reusesScratch: Bool { true }
+
+    func execute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {
+        try await FactorExecution(operation: self, input: input).run(&scratch)
+    }
+}
 
 /// Computes a Kronecker factor from rows; a job spends most of its time in these units.
 struct FactorExecution {
@@ -51,10 +60,7 @@ struct FactorExecution {
     /// The slices that hold a range of the operation's rows.
     private func pieces(of range: Range<Int>) -> [RowSlice] {
         guard !range.isEmpty else { return [] }
-        return CapturedRows(
-            tensor: operation.tensor, columns: operation.columns, elementType: operation.elementType,
-            slices: operation.slices
-        ).slices(of: range)
+        return operation.rowSlices.cut(to: range, rowBytes: operation.rowBytes)
     }
 
     /// Fills the first rows of the chunk; f32 rows are read straight into the matrix.
@@ -82,32 +88,32 @@ struct FactorExecution {
         case .nonFinite(let row):
             let (path, rowInFile) = place(ofRow: row)
             return UnitError.nonFinite(
-                "\(path): tensor \"\(operation.tensor)\" holds NaN or infinity, first in row \(rowInFile); expected finite "
+                "\(path): tensor \"\(input.lease.subject)\" holds NaN or infinity, first in row \(rowInFile); expected finite "
                     + "values. Capture the task again.")
         case .squareOverflow(let row, let column):
             let (path, rowInFile) = place(ofRow: row)
             return UnitError.badInput(
-                "\(path): tensor \"\(operation.tensor)\": the squares of column \(column) overflow float32, the largest "
+                "\(path): tensor \"\(input.lease.subject)\": the squares of column \(column) overflow float32, the largest "
                     + "value stands in row \(rowInFile). Scale the capture down.")
         case .squaresVanish(let rows, let largest):
             return UnitError.badInput(
-                "\(place(ofRow: 0).path): tensor \"\(operation.tensor)\": the squares of all \(rows) rows vanish in "
+                "\(place(ofRow: 0).path): tensor \"\(input.lease.subject)\": the squares of all \(rows) rows vanish in "
                     + "float32: the largest magnitude is \(largest); expected one above 1e-19. Scale the captures up, those "
                     + "of all tasks by one factor: \(1 / largest) makes the largest 1.")
         default:
-            return UnitError.badInput("\(place(ofRow: 0).path): tensor \"\(operation.tensor)\": \(error)")
+            return UnitError.badInput("\(place(ofRow: 0).path): tensor \"\(input.lease.subject)\": \(error)")
         }
     }
 
     /// The file that holds a row of the operation, and the row's number in the file's own tensor.
     private func place(ofRow row: Int) -> (path: String, row: Int) {
         var first = 0
-        for slice in operation.slices {
+        for slice in operation.rowSlices {
             if row < first + slice.rows {
                 return (input.path(of: slice.slice.file), slice.firstRow + row - first)
             }
             first += slice.rows
         }
-        return (operation.slices.last.map { input.path(of: $0.slice.file) } ?? "capture", row)
+        return (operation.rowSlices.last.map { input.path(of: $0.slice.file) } ?? "capture", row)
     }
 }

@@ -1,6 +1,12 @@
-import JobPlan
 import LinearAlgebra
+import UnitOperations
 import WireProtocol
+
+extension ImportOperation: ExecutableOperation {
+    func execute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {
+        try await ImportExecution(operation: self, input: input).run(&scratch)
+    }
+}
 
 /// Converts a factor of a finished set to the form in which factors travel: a packed fp32 triangle.
 struct ImportExecution {
@@ -120,7 +126,7 @@ struct ImportExecution {
             operation.slice.byteCount == UInt64(byteOffset(ofRow: operation.dimension))
         else {
             throw UnitError.malformedLease(
-                "factor \"\(operation.name)\" has \(operation.slice.byteCount) bytes for dimension "
+                "factor \"\(input.lease.subject)\" has \(operation.slice.byteCount) bytes for dimension "
                     + "\(operation.dimension)")
         }
     }

@@ -1,11 +1,11 @@
 import FileAccess
 import Identifiers
-import JobPlan
 import LinearAlgebra
 import Messaging
 import Safetensors
 import Synchronization
 import SystemPackage
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 
@@ -126,7 +126,7 @@ struct InputReader: Sendable {
     /// Reads a packed factor, from the cache or the coordinator.
     ///
     /// - Throws: What ``UnitBlobs/matrix(_:dimension:)`` throws.
-    func factor(_ blob: LeasedBlob, dimension: Int) async throws -> PackedSymmetricMatrix<Float> {
+    func factor(_ blob: BlobReference, dimension: Int) async throws -> PackedSymmetricMatrix<Float> {
         try await blobs.matrix(blob, dimension: dimension)
     }
 }

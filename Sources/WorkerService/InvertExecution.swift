@@ -1,18 +1,24 @@
-import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import UnitOperations
 import WireProtocol
+
+extension InvertOperation: ExecutableOperation {
+    func execute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {
+        try await InvertExecution(operation: self, input: input).run(&scratch)
+    }
+}
 
 /// Computes the damped inverse of a packed factor.
 struct InvertExecution {
-    let operation: InvertOperation<LeasedBlob>
+    let operation: InvertOperation
     let input: InputReader
 
     /// Fetches the factor and inverts it.
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for a factor that cannot be inverted even with clamped eigenvalues.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        let factor = try await input.factor(operation.factor, dimension: operation.dimension)
+        let factor = try await input.factor(input.lease.inputs.blobs[0], dimension: operation.dimension)
         let start = ContinuousClock.now
         let scale = FactorScale(trace: factor.trace, dimension: operation.dimension)
         let damping = try Damping(operation.damping.rule, operation.damping.value)

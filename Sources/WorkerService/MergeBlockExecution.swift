@@ -1,46 +1,60 @@
-import JobPlan
+import Identifiers
 import KroneckerFactors
 import LinearAlgebra
 import TaskArithmetic
+import UnitOperations
 import WireProtocol
 
-/// The merge of one block: task by task in, as often as the method's computation asks, merged parameters out.
+extension MergeBlockOperation: ExecutableOperation {
+    func execute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {
+        try await MergeBlockExecution(operation: self, input: input).run(&scratch)
+    }
+}
+
+/// The merge of one block: it reads task by task, as often as the method's computation asks, and writes the merged
+/// parameters.
 struct MergeBlockExecution {
-    let operation: MergeBlockOperation<LeasedBlob>
+    let operation: MergeBlockOperation
     let input: InputReader
 
-    private var reader: BlockParameterReader { BlockParameterReader(block: operation.block, input: input) }
+    private var reader: BlockParameterReader { BlockParameterReader(kind: operation.block, input: input) }
 
     /// Solves for Δ and writes θ_0 + α Δ in the output types.
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for parameters or factors that are not finite, or what reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        guard operation.outputTypes.count == operation.block.parameters.count else {
-            throw UnitError.malformedLease("\"\(operation.block.name)\" has \(operation.outputTypes.count) outputs")
+        guard operation.outputTypes.count == operation.block.parameterCount else {
+            throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(operation.outputTypes.count) outputs")
+        }
+        guard let computation = operation.computation else {
+            throw UnitError.malformedLease("this program has no merge of blocks by \"\(operation.method.excerpt)\"")
         }
         let base = try await reader.read(operation.base)
         do {
-            return try await merge(KfacMerge.self, base, &scratch)
+            return try await merge(computation, base, &scratch)
         } catch let error as TaskArithmeticError {
             guard case .kroneckerFactors(let cause) = error, cause.isBadInput else { throw error }
-            throw UnitError.badInput("merge of \"\(operation.block.name)\": \(error)")
+            throw UnitError.badInput("merge of \"\(input.lease.subject)\": \(error)")
         }
     }
 
     private func merge<Computation: StreamedComputation & ~Copyable>(
         _ computation: Computation.Type, _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch
     ) async throws -> UnitResult {
-        let models = operation.tasks.map { MergedModel(weight: $0.weight, lambda: $0.lambda) }
+        let models = operation.tasks.map {
+            MergedModel(weight: $0.weight, lambda: $0.lambda, arguments: $0.arguments)
+        }
         let damping = try Damping(operation.damping.rule, operation.damping.value)
         var merge = try Computation(
-            MergeProblem(shape: operation.block.mergeShape, models: models, damping: damping))
+            MergeProblem(
+                shape: operation.block.mergeShape, models: models, damping: damping, arguments: operation.arguments))
         while let pass = merge.nextPass {
-            for (task, model) in zip(operation.tasks, models) {
-                let factors = try await factors(of: task, in: pass)
+            for (position, model) in models.enumerated() {
+                let factors = try await factors(ofTask: position, in: pass)
                 if pass == .factors {
                     try merge.addFactors(factors, of: model)
                 } else {
-                    let values = try await reader.taskVector(task.parameters, base: base)
+                    let values = try await reader.taskVector(operation.tasks[position].parameters, base: base)
                     let start = ContinuousClock.now
                     try merge.add(values, factors: factors, of: model)
                     scratch.kernels.note(.product, since: start)
@@ -65,24 +79,17 @@ struct MergeBlockExecution {
         return output
     }
 
-    /// A task's factors, where a pass reads them.
-    private func factors(
-        of task: MergeBlockOperation<LeasedBlob>.Task, in pass: MergePass
-    ) async throws -> TaskFactors {
+    /// A task's factors, in a pass that reads them; the lease has A then B of each task, or F.
+    private func factors(ofTask position: Int, in pass: MergePass) async throws -> TaskFactors {
         guard pass != .values else { return .none }
+        let blobs = input.lease.inputs.blobs
         let shape = operation.block.mergeShape
-        switch task.factors {
-        case .kronecker(let inputFactor, let gradientFactor):
-            guard case .layer = shape else {
-                throw UnitError.malformedLease("a parameter has Kronecker factors")
-            }
-            let factor = try await input.factor(inputFactor, dimension: shape.columns)
-            return .layer(
-                LayerFactors(
-                    input: factor, gradient: try await input.factor(gradientFactor, dimension: shape.rows)))
-        case .full(let blob):
-            guard case .parameter = shape else { throw UnitError.malformedLease("a layer has a full block") }
-            return .parameter(try await input.factor(blob, dimension: shape.columns))
+        switch operation.block {
+        case .linear:
+            let factor = try await input.factor(blobs[2 * position], dimension: shape.columns)
+            let gradient = try await input.factor(blobs[2 * position + 1], dimension: shape.rows)
+            return .layer(LayerFactors(input: factor, gradient: gradient))
+        case .full: return .parameter(try await input.factor(blobs[position], dimension: shape.columns))
         }
     }
 
@@ -101,10 +108,10 @@ struct MergeBlockExecution {
         }
         guard isFinite else {
             throw UnitError.nonFinite(
-                "merge of \"\(operation.block.name)\": the merged parameters are not finite; check the checkpoints for "
+                "merge of \"\(input.lease.subject)\": the merged parameters are not finite; check the checkpoints for "
                     + "NaN or infinity, or raise the damping.")
         }
-        switch operation.block.kind {
+        switch operation.block {
         case .full: return [try encode(merged, columns: 0..<merged.columnCount, as: operation.outputTypes[0])]
         case .linear(_, let inputs, let hasBias):
             let weight = try encode(merged, columns: 0..<inputs, as: operation.outputTypes[0])
@@ -130,7 +137,7 @@ struct MergeBlockExecution {
             }
         }
         if let overflow = overflow(bytes.span.bytes, of: matrix, columns: columns, as: type) {
-            let name = operation.block.parameters[columns.lowerBound == 0 ? 0 : 1]
+            let name = reader.block.parameters[columns.lowerBound == 0 ? 0 : 1]
             throw UnitError.badInput("tensor \"\(name)\" of the merged checkpoint: \(overflow)")
         }
         return try input.blobs.store(bytes.span.bytes)

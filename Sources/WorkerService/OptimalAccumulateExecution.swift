@@ -1,21 +1,28 @@
-import JobPlan
+import Identifiers
 import KroneckerFactors
 import LinearAlgebra
+import UnitOperations
 import WireProtocol
+
+extension OptimalAccumulateOperation: ExecutableOperation {
+    func execute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {
+        try await OptimalAccumulateExecution(operation: self, input: input).run()
+    }
+}
 
 /// Sums a layer's factors over tasks into the optimal form for every target, in ranges of the packed triangles.
 ///
 /// Source: DESIGN section 2.2, form `optimal`.
 struct OptimalAccumulateExecution {
-    let operation: OptimalAccumulateOperation<LeasedBlob>
+    let operation: OptimalAccumulateOperation
     let input: InputReader
 
     /// Computes the coefficients and the sums.
     ///
     /// - Throws: `KroneckerFactorsError` for invalid weights, or what reading throws.
     func run() async throws -> UnitResult {
-        let (inputProducts, gradientProducts) = (try products(operation.input), try products(operation.gradient))
-        for side in [operation.input, operation.gradient] {
+        let (inputSide, gradientSide) = try sides()
+        for side in [inputSide, gradientSide] {
             for factor in side.factors {
                 try input.blobs.requireTriangle(factor, of: Float.self, dimension: side.dimension)
             }
@@ -23,13 +30,14 @@ struct OptimalAccumulateExecution {
         let weights = try RegularizerWeights(operation.weights, scale: operation.scale)
         let solutions = try operation.exclusions.map { excluded in
             try OptimalAccumulation(
-                gradients: gradientProducts, inputs: inputProducts, lambdas: weights.lambdas(excluding: excluded),
+                gradients: gradientSide.products, inputs: inputSide.products,
+                lambdas: weights.lambdas(excluding: excluded),
                 rank: operation.rank, scale: operation.scale)
         }
         let terms = solutions.flatMap(\.terms)
         var result = UnitResult()
-        result.blobs += try await sums(of: operation.input, terms.map(\.inputCoefficients))
-        result.blobs += try await sums(of: operation.gradient, terms.map(\.gradientCoefficients))
+        result.blobs += try await sums(of: inputSide, terms.map(\.inputCoefficients))
+        result.blobs += try await sums(of: gradientSide, terms.map(\.gradientCoefficients))
         result.measurements = [
             .coefficients: terms.flatMap { $0.gradientCoefficients + $0.inputCoefficients },
             .relativeError: solutions.map(\.relativeError),
@@ -37,11 +45,26 @@ struct OptimalAccumulateExecution {
         return result
     }
 
-    private func products(_ side: OptimalAccumulateOperation<LeasedBlob>.Side) throws -> FactorInnerProducts {
-        guard case .values(let values) = side.products,
-            let products = FactorInnerProducts(taskCount: side.factors.count, products: values)
+    /// All that is to be summed of one side.
+    private struct Side {
+        let dimension: Int
+        let factors: [BlobReference]
+        let products: FactorInnerProducts
+    }
+
+    private func sides() throws -> (input: Side, gradient: Side) {
+        let (inputs, count) = (input.lease.inputs, operation.weights.count)
+        guard let inputProducts = FactorInnerProducts(taskCount: count, products: inputs.numbers[0]),
+            let gradientProducts = FactorInnerProducts(taskCount: count, products: inputs.numbers[1])
         else { throw UnitError.malformedLease("the factors' inner products are missing") }
-        return products
+        return (
+            Side(
+                dimension: operation.inputDimension, factors: Array(inputs.blobs.prefix(count)),
+                products: inputProducts),
+            Side(
+                dimension: operation.gradientDimension, factors: Array(inputs.blobs.suffix(count)),
+                products: gradientProducts)
+        )
     }
 
     /// The sums that are written at a time, each with an open file; the factors are read once for all of them.
@@ -49,7 +72,7 @@ struct OptimalAccumulateExecution {
 
     /// Σ c_t X_t in fp64, rounded once to fp32, for each list of coefficients.
     private func sums(
-        of side: OptimalAccumulateOperation<LeasedBlob>.Side, _ coefficients: [[Double]]
+        of side: Side, _ coefficients: [[Double]]
     ) async throws -> [BlobReference] {
         try await input.blobs.prepare(side.factors)
         return try stride(from: 0, to: coefficients.count, by: Self.openSumLimit).flatMap { first in
@@ -59,7 +82,7 @@ struct OptimalAccumulateExecution {
     }
 
     private func openSums(
-        of side: OptimalAccumulateOperation<LeasedBlob>.Side, _ coefficients: [[Double]]
+        of side: Side, _ coefficients: [[Double]]
     ) throws -> [BlobReference] {
         let byteCount = try PackedRanges.byteCount(dimension: side.dimension)
         let writers = try coefficients.map { _ in try input.blobs.beginWrite(byteCount: byteCount) }

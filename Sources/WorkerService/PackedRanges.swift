@@ -1,5 +1,6 @@
-import JobPlan
+import Identifiers
 import LinearAlgebra
+import UnitOperations
 import WireProtocol
 
 /// The ranges in which factors of any size are streamed.
@@ -28,13 +29,13 @@ extension UnitBlobs {
     ///
     /// - Throws: ``UnitError/inputMissing(_:)`` when the blob is gone.
     func read<Scalar: MatrixScalar>(
-        _ blob: LeasedBlob, _ range: Range<Int>, intoRow row: Int, of buffer: inout Matrix<Scalar>
+        _ blob: BlobReference, _ range: Range<Int>, intoRow row: Int, of buffer: inout Matrix<Scalar>
     ) throws {
         let size = MemoryLayout<Scalar>.size
         let start = row * buffer.columnCount * size
         try buffer.withMutableBytes { bytes throws in
             var target = bytes._mutatingExtracting(start..<start + range.count * size)
-            try read(blob.reference.digest, at: range.lowerBound * size, into: &target)
+            try read(blob.digest, at: range.lowerBound * size, into: &target)
         }
     }
 }

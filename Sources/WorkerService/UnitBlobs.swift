@@ -1,9 +1,9 @@
 import BlobStore
 import Identifiers
-import JobPlan
 import LinearAlgebra
 import Messaging
 import Synchronization
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 
@@ -51,10 +51,10 @@ final class UnitBlobs: Sendable {
     ///
     /// - Throws: ``UnitError/inputMissing(_:)`` for a blob that cannot be fetched, ``BlobCacheError`` when there is no
     ///   room for it.
-    func prepare(_ blobs: [LeasedBlob]) async throws {
-        for blob in blobs where inputs.withLock({ $0[blob.reference.digest] == nil }) {
-            try await obtain(blob.reference)
-            try open(blob.reference)
+    func prepare(_ blobs: [BlobReference]) async throws {
+        for blob in blobs where inputs.withLock({ $0[blob.digest] == nil }) {
+            try await obtain(blob)
+            try open(blob)
         }
     }
 
@@ -72,14 +72,14 @@ final class UnitBlobs: Sendable {
     ///
     /// - Throws: ``UnitError/malformedLease(_:)`` when its size does not fit the dimension, and what ``prepare(_:)``
     ///   and ``read(_:at:into:)`` throw.
-    func matrix(_ blob: LeasedBlob, dimension: Int) async throws -> PackedSymmetricMatrix<Float> {
+    func matrix(_ blob: BlobReference, dimension: Int) async throws -> PackedSymmetricMatrix<Float> {
         try requireTriangle(blob, of: Float.self, dimension: dimension)
         var matrix = try PackedSymmetricMatrix<Float>(dimension: dimension)
         try await prepare([blob])
         try matrix.withMutableBytes { bytes throws in
             for start in stride(from: 0, to: bytes.byteCount, by: Self.pieceBytes) {
                 var piece = bytes._mutatingExtracting(start..<min(start + Self.pieceBytes, bytes.byteCount))
-                try read(blob.reference.digest, at: start, into: &piece)
+                try read(blob.digest, at: start, into: &piece)
             }
         }
         return matrix
@@ -145,10 +145,10 @@ final class UnitBlobs: Sendable {
     /// Refuses a lease whose blob is not a packed triangle of a dimension.
     ///
     /// - Throws: ``UnitError/malformedLease(_:)``.
-    func requireTriangle<Scalar: MatrixScalar>(_ blob: LeasedBlob, of type: Scalar.Type, dimension: Int) throws {
+    func requireTriangle<Scalar: MatrixScalar>(_ blob: BlobReference, of type: Scalar.Type, dimension: Int) throws {
         let elements = try PackedTriangle.elementCount(dimension: dimension)
-        guard dimension > 0, blob.reference.byteCount == UInt64(elements) * UInt64(MemoryLayout<Scalar>.size) else {
-            throw UnitError.malformedLease("blob \(blob.reference.digest) is no triangle of dimension \(dimension)")
+        guard dimension > 0, blob.byteCount == UInt64(elements) * UInt64(MemoryLayout<Scalar>.size) else {
+            throw UnitError.malformedLease("blob \(blob.digest) is no triangle of dimension \(dimension)")
         }
     }
 

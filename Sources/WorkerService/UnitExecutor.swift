@@ -1,8 +1,8 @@
-import JobPlan
 import KroneckerFactors
 import Lanes
 import LinearAlgebra
 import Supervision
+import UnitOperations
 import WireProtocol
 
 /// One lane of a worker: it computes one unit after the other on a thread of its own, with one BLAS thread.
@@ -34,7 +34,7 @@ actor UnitExecutor {
         scratch.kernels = KernelNotes()
         let outcome: UnitOutcome
         do {
-            outcome = .computed(try await Self.compute(input.lease.operation, input, &scratch))
+            outcome = .computed(try await Self.compute(input, &scratch))
         } catch {
             // Damaged bytes look like bad numbers, so the inputs are checked first.
             let cause: any Error = Self.mayBeOfDamage(error) ? input.blobs.lossBehind(error) ?? error : error
@@ -82,28 +82,11 @@ actor UnitExecutor {
         }
     }
 
-    private static func compute(
-        _ operation: WorkerOperation<LeasedBlob>, _ input: InputReader, _ scratch: inout LaneScratch
-    ) async throws -> UnitResult {
-        if case .factor(let operation) = operation {
-            return try await FactorExecution(operation: operation, input: input).run(&scratch)
+    private static func compute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {
+        guard let operation = input.lease.operation as? any ExecutableOperation else {
+            throw UnexecutableOperations(kinds: [input.lease.operation.kind])
         }
-        try scratch.release()
-        switch operation {
-        case .factor: preconditionFailure("a factor's unit was passed on to other operations")
-        case .importFactor(let operation):
-            return try await ImportExecution(operation: operation, input: input).run(&scratch)
-        case .combine(let operation): return try await CombineExecution(operation: operation, input: input).run()
-        case .accumulate(let operation):
-            return try await AccumulateExecution(operation: operation, input: input).run()
-        case .accumulateOptimal(let operation):
-            return try await OptimalAccumulateExecution(operation: operation, input: input).run()
-        case .invert(let operation):
-            return try await InvertExecution(operation: operation, input: input).run(&scratch)
-        case .penalty(let operation):
-            return try await PenaltyExecution(operation: operation, input: input).run(&scratch)
-        case .mergeBlock(let operation):
-            return try await MergeBlockExecution(operation: operation, input: input).run(&scratch)
-        }
+        if !type(of: operation).reusesScratch { try scratch.release() }
+        return try await operation.execute(input, &scratch)
     }
 }

@@ -1,4 +1,4 @@
-import JobPlan
+import UnitOperations
 import WireProtocol
 
 /// The outcome of a unit; no error of a computation passes beyond it.

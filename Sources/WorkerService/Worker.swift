@@ -1,11 +1,11 @@
 import Identifiers
-import JobPlan
 import LinearAlgebra
 public import Logging
 import Messaging
 public import ServiceLifecycle
 public import Supervision
 import Telemetry
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 
@@ -44,6 +44,7 @@ public struct Worker: Service {
         // One BLAS thread for each lane: threaded OpenBLAS collapses when several lanes call it at once.
         BLASEnvironment.setThreadCount(1)
         try BLASEnvironment.selfTest()
+        try UnexecutableOperations.refuse(among: OperationRegistry.operations)
         logger.notice(
             "linear algebra ready",
             metadata: [
@@ -202,7 +203,7 @@ public struct Worker: Service {
         }
         let (outcome, kernels, elapsed) = await executor.execute(input)
         executor.progress.end()
-        metrics.note(outcome, UnitStage(unit.lease.operation), elapsed: elapsed, kernels: kernels)
+        metrics.note(outcome, unit.lease.operation.stage, elapsed: elapsed, kernels: kernels)
         await report(outcome, kernels.time, elapsed, unit, parts.connection)
         // Outputs stay pinned until they are reported, because the coordinator cannot miss what it has not heard of.
         blobs.release()

@@ -1,6 +1,6 @@
 import CoreMetrics
-import JobPlan
 public import PrometheusMetrics
+import UnitOperations
 import WireProtocol
 
 /// The counts of a worker.

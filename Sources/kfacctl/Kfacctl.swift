@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import ControlGroups
 import FileAccess
 import Telemetry
 
@@ -12,13 +13,18 @@ struct Kfacctl: AsyncParsableCommand {
         version: Build.version,
         subcommands: [
             RunCommand.self, PlanCommand.self, SubmitCommand.self, JobsCommand.self, StatusCommand.self,
-            WatchCommand.self, LogsCommand.self, CancelCommand.self, WorkersCommand.self, DrainCommand.self,
+            WatchCommand.self, LogsCommand.self, CancelCommand.self, PublishCommand.self, WorkersCommand.self,
+            DrainCommand.self,
             FetchCommand.self, InspectCommand.self, CompareCommand.self, KeygenCommand.self, HelpCommand.self,
         ])
 
     static func main() async {
         ProgramStart.prepare()
         DescriptorLimit.raise()
+        if let problem = ProcessNeeds.command.problem() {
+            Terminal.error(problem)
+            exit(withError: ExitCode(CommandExit.failed.rawValue))
+        }
         SignalWatch.begin()
         var isOutputAside = false
         do {

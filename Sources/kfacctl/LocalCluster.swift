@@ -24,6 +24,9 @@ final class LocalCluster: Sendable {
     /// The time for a daemon's start; it allows for a busy machine or disk, but not for one that hangs.
     private static let startLimit: Duration = .seconds(60)
 
+    /// How long the removal of the state may take after an interruption.
+    private static let removalLimit: Duration = .seconds(5)
+
     /// The coordinator's endpoint.
     let endpoint: String
     private let coordinator: DaemonChild
@@ -80,8 +83,8 @@ final class LocalCluster: Sendable {
         let lanes = max(1, capacity.processors / settings.workerCount)
         let memory = settings.memoryMiB ?? max(1, capacity.memoryBytes(eachOf: settings.workerCount) >> 20)
         // A named cache would be kept and made durable at the end. A fresh one below TMPDIR is neither kept nor made
-        // durable. Idle threads of an unused pool would only cost memory.
-        let environment = environment.merging(["TMPDIR": blobs.string, "OPENBLAS_NUM_THREADS": "1"]) { $1 }
+        // durable.
+        let environment = environment.merging(["TMPDIR": blobs.string]) { $1 }
         return try (1...settings.workerCount).map { number in
             let worker = try DaemonChild(
                 "worker-\(number)", program,
@@ -95,8 +98,12 @@ final class LocalCluster: Sendable {
     }
 
     /// The environment without the settings for another coordinator, which clients and daemons would read.
+    ///
+    /// The daemons use no thread pool of OpenBLAS, whose idle threads would only cost memory.
     private static var environment: [String: String] {
-        ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("KFACD_") && $0.key != "CREDENTIALS_DIRECTORY" }
+        ProcessInfo.processInfo.environment
+            .filter { !$0.key.hasPrefix("KFACD_") && $0.key != "CREDENTIALS_DIRECTORY" }
+            .merging(["OPENBLAS_NUM_THREADS": "1"]) { $1 }
     }
 
     private static func stateDirectory(in place: TemporaryPlace) throws -> OwnedDirectory {
@@ -192,7 +199,10 @@ final class LocalCluster: Sendable {
         for worker in workers { worker.end(within: max(.zero, ContinuousClock.now.duration(to: deadline))) }
         // A coordinator in the middle of a file is not given time either, because nobody would complete the file.
         coordinator?.end(within: .seconds(5))
-        directory.remove()
+        // Thousands of files take a slow disk long. Whoever interrupts does not wait for all of them.
+        let end = ContinuousClock.now + removalLimit
+        guard !directory.remove(until: { Task.isCancelled && ContinuousClock.now > end }) else { return }
+        Terminal.note("\(directory.path): not everything was removed; the next run there removes the rest.")
     }
 
     // MARK: - Finding things

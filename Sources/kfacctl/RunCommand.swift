@@ -66,6 +66,8 @@ struct RunCommand: AsyncParsableCommand {
             let report = try await follow(submission, client, cluster) { files in staged.withLock { $0 = files } }
             // Nothing of this job is staged any more. Another job of this name, in another run, may have staged files.
             if report.state == .succeeded { staged.withLock { $0 = nil } }
+            // A signal from here on finds nobody to be asked, and need not wait for an answer.
+            ready.withLock { $0 = nil }
             await client.close()
             return report
         } onInterruption: {
@@ -99,9 +101,20 @@ struct RunCommand: AsyncParsableCommand {
         }
     }
 
+    /// Checks that the limits of this process, which its daemons inherit, are enough for them.
+    ///
+    /// - Throws: ``CommandFailure`` about the first limit that is too small.
+    private static func requireLimits(workers: Int, lanes: Int) throws {
+        var needs = ProcessNeeds.daemon(lanes: lanes)
+        needs.childThreads = ProcessNeeds.daemonThreads + workers * (lanes + ProcessNeeds.daemonThreads)
+        if let problem = needs.problem() { throw CommandFailure(.failed, problem) }
+    }
+
     /// Starts the daemons; if anything stops this before they are ready, they end too, and their state is removed.
     private func start() async throws -> (LocalCluster, CoordinatorClient) {
-        let workerCount = workers ?? min(2, MachineCapacity.current().processors)
+        let processors = MachineCapacity.current().processors
+        let workerCount = workers ?? min(2, processors)
+        try Self.requireLimits(workers: workerCount, lanes: max(1, processors / workerCount))
         let cluster = try await LocalCluster.start(
             LocalCluster.Settings(
                 workerCount: workerCount, memoryMiB: memory, place: .forRun(named: stateDirectory),

@@ -1,4 +1,3 @@
-import ArgumentParser
 import FileAccess
 import Foundation
 import SystemPackage
@@ -12,7 +11,7 @@ struct CacheDirectory {
 
     /// Takes the directory that a user named, or makes a new one.
     ///
-    /// - Throws: `ValidationError` when the directory cannot be made.
+    /// - Throws: ``UsageFailure`` when the directory cannot be made.
     init(path: String?) throws {
         do {
             if let path {
@@ -25,7 +24,7 @@ struct CacheDirectory {
                 (self.path, self.owned) = (owned.path, owned)
             }
         } catch {
-            throw ValidationError("the cache directory cannot be used: \(error)")
+            throw UsageFailure("the cache directory cannot be used: \(error)")
         }
     }
 

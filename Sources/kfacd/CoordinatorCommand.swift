@@ -71,7 +71,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
             throw ExitCode(Terminal.exitCode())
         }
         guard var configuration = planned else { return }
-        try ThreadNeeds.require(lanes: 2)
+        try Kfacd.require(.daemon(lanes: 2))
         let protection = try ProtectionSettings(settings).coordinator(at: configuration.endpoint)
         (configuration.keys, configuration.roots) = (protection.keys, protection.roots)
         // A coordinator that ends with its parent belongs to a single run.

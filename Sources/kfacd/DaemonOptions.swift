@@ -42,14 +42,14 @@ struct DaemonOptions: ParsableArguments {
 
     /// Combines the command line with the other layers.
     ///
-    /// - Throws: `ValidationError` with all faults.
+    /// - Throws: ``UsageFailure`` with all faults.
     func settings(_ keys: [SettingKey], flags: [String: SettingValue]) throws -> Settings {
         let environment = ProcessInfo.processInfo.environment
         let file = config ?? environment["KFACD_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
         do {
             return try Settings(keys: keys, flags: flags, environment: environment, file: file)
         } catch {
-            throw ValidationError(error.description)
+            throw UsageFailure(error.description)
         }
     }
 }
@@ -101,8 +101,8 @@ struct DaemonSettings {
 
     /// Ends the reading.
     ///
-    /// - Throws: `ValidationError` with all faults.
+    /// - Throws: ``UsageFailure`` with all faults.
     func requireNoProblems() throws {
-        guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }
+        guard problems.isEmpty else { throw UsageFailure(problems.joined(separator: "\n")) }
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import ControlGroups
 import FileAccess
 import Telemetry
 
@@ -22,6 +23,7 @@ extension Kfacd {
     static func exiting(_ parse: () throws -> any ParsableCommand) async {
         DescriptorLimit.raise()
         do {
+            try require(.command)
             if let problem = DescriptorLimit.problem { throw UsageFailure(problem) }
             var command = try parse()
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -44,5 +46,14 @@ extension Kfacd {
             default: exit(withError: error)
             }
         }
+    }
+
+    /// Makes sure that the limits of the process allow what is about to be begun.
+    ///
+    /// - Throws: `ExitCode` 1 behind a message when not.
+    static func require(_ needs: ProcessNeeds) throws {
+        guard let problem = needs.problem() else { return }
+        Terminal.note(JournalStream.errorText("Error: \(problem)"))
+        throw ExitCode(1)
     }
 }

@@ -89,7 +89,7 @@ struct WorkerCommand: AsyncParsableCommand {
             throw ExitCode(Terminal.exitCode())
         }
         guard var configuration = planned else { return }
-        try ThreadNeeds.require(lanes: configuration.lanes)
+        try Kfacd.require(.daemon(lanes: configuration.lanes))
         let protection = try ProtectionSettings(settings).worker(of: configuration.coordinator)
         (configuration.keys, configuration.roots) = (protection.keys, protection.roots)
         let directory = try CacheDirectory(path: settings.text("cache-directory"))

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import ControlGroups
 import FileAccess
 import Laboratory
 import LinearAlgebra
@@ -19,6 +20,7 @@ struct Kfaclab: AsyncParsableCommand {
     static func main() async {
         ProgramStart.prepare()
         DescriptorLimit.raise()
+        if let problem = ProcessNeeds.command.problem() { end(.failed, problem) }
         SignalWatch.begin()
         // Passes run at the same time on threads of their own.
         BLASEnvironment.setThreadCount(1)

@@ -44,6 +44,24 @@ import Testing
         #expect(ProcessorAffinity.count == count)
     }
 
+    @Test func `what the limits leave is held against what is needed, and the limit is named`() throws {
+        let needs = ProcessNeeds(threads: 10, memoryBytes: 100 << 20, fileBytes: 1 << 20)
+        func problem(_ addressSpace: UInt64?, _ data: UInt64?) -> String? {
+            let limits = ProcessLimits(addressSpace: addressSpace, data: data, pages: Self.pages, pageBytes: 4096)
+            return needs.memoryProblem(limits, stackBytes: 8 << 20)
+        }
+        #expect(problem(nil, nil) == nil)
+        // 1000 pages are mapped, 300 of them data and stacks.
+        #expect(problem((180 << 20) + 1000 * 4096, nil) == nil)
+        #expect(
+            problem((50 << 20) + 1000 * 4096, nil)
+                == "the limit of the address space leaves this process 50 MiB; at least 180 are needed, 80 of them for the "
+                + "stacks of 10 threads. Raise it (ulimit -v, LimitAS).")
+        #expect(try #require(problem(1 << 40, 1 << 20)).contains("ulimit -d"))
+        #expect(needs.fileProblem(nil) == nil && needs.fileProblem(1 << 20) == nil)
+        #expect(try #require(needs.fileProblem(1024)).contains("ulimit -f"))
+    }
+
     @Test func `a few threads can be had`() {
         #expect(ThreadAllowance.problem(needing: 20) == nil)
     }

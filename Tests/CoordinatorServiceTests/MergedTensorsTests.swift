@@ -1,5 +1,6 @@
 import JobPlan
 import Testing
+import UnitOperations
 
 @testable import CoordinatorService
 

@@ -5,6 +5,7 @@ import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

@@ -10,6 +10,7 @@ import Supervision
 import SystemPackage
 import TestSupport
 import Testing
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

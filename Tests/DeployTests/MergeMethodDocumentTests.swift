@@ -23,7 +23,9 @@ struct MergeMethodDocumentTests {
         #expect(constants.count == MergeMethod.all.count)
         let comparison = try Regex(
             "(?:==|!=|case) (?:MergeMethod)?\\.(?:\(constants.joined(separator: "|")))\\b(?!\\()")
-        let modules = ["JobPlan", "CoordinatorService", "WorkerService", "Scheduling", "WireProtocol", "kfacctl"]
+        let modules = [
+            "UnitOperations", "JobPlan", "CoordinatorService", "WorkerService", "Scheduling", "WireProtocol", "kfacctl",
+        ]
         for module in modules {
             for file in try DeployedFile.sources(below: "Sources/\(module)") where !file.path.contains("/Generated/") {
                 let found = file.text.matches(of: comparison).map { String(file.text[$0.range]) }

@@ -65,6 +65,34 @@ import Testing
         withExtendedLifetime((first, third)) {}
     }
 
+    @Test func `a removal that is stopped in the middle leaves a directory that the next finds to be abandoned`() throws
+    {
+        let place = TemporaryPlace(named: directory.path, option: "--place", usual: "/tmp")
+        let own = try OwnedDirectory(prefix: "own-", in: place)
+        let name = try #require(own.path.lastComponent?.string)
+        for folder in 0..<50 {
+            try Directories.create(own.path.appending("blobs").appending("\(folder)"))
+            for file in 0..<100 { try directory.write([], to: "\(name)/blobs/\(folder)/\(file)") }
+        }
+        var asked = 0
+        let isWhole = own.remove {
+            asked += 1
+            return asked > 2000
+        }
+        #expect(!isWhole)
+        #expect(Directories.exists(own.path.appending("owner")))
+        let next = try OwnedDirectory(prefix: "own-", in: place)
+        #expect(!Directories.exists(own.path))
+        next.remove()
+    }
+
+    @Test func `a link in the way that leads in a circle is told as such`() throws {
+        try FileManager.default.createSymbolicLink(
+            atPath: directory.appending("circle"), withDestinationPath: "circle")
+        let error = #expect(throws: FileAccessError.self) { try Directories.create(root.appending("circle")) }
+        #expect(error?.code == .tooManySymbolicLinkLevels)
+    }
+
     @Test func `a task that is cancelled leaves what was left to the next`() async throws {
         try Directories.create(root.appending("own-1-0"), mode: 0o700)
         for name in ["owner"] + (0..<50).map(String.init) { try directory.write([], to: "own-1-0/\(name)") }

@@ -51,6 +51,9 @@ struct WriteAccessTests {
     }
 
     @Test func `room is compared as a sum that does not overflow`() {
+        // Each takes a whole block: so many empty ones fit nowhere that these bytes fill.
+        let many = Array(repeating: PlannedFile(path: "a", byteCount: 0), count: 3)
+        #expect(WriteAccess.obstacle(toHolding: many, in: path) == nil)
         let files = [PlannedFile(path: "a", byteCount: .max), PlannedFile(path: "b", byteCount: .max)]
         #expect(WriteAccess.obstacle(toHolding: files, in: path.appending("new")) != nil)
         #expect(WriteAccess.shortage(of: files, in: path) != nil)

@@ -3,6 +3,7 @@ import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import Scheduling
+import UnitOperations
 
 /// The files of a small model, used for every path of a job file, and a job that was accepted earlier.
 enum ExampleFiles {

@@ -54,6 +54,28 @@ extension SerialIntegrationTests {
             #expect(found.split(separator: "\n").count == 1, "\(found)")
         }
 
+        @Test func `a first model that gives the layout is named as what it is, once`() async throws {
+            let text = "merge_method: linear\nmodels:\n- {model: c}\n- {model: b}\noutput: out\n"
+            try write("job.yaml", Array(text.utf8))
+            let result = try await Client.run(["plan", directory.appending("job.yaml")], in: directory)
+            #expect(result.exitCode == 2)
+            #expect(result.errors.contains("job.yaml:3:11 (model): "), "\(result.errors)")
+            #expect(!result.errors.contains("base_model"), "\(result.errors)")
+            #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+        }
+
+        @Test func `a configuration that is no object is a notice with what it is`() async throws {
+            try TensorFile([Tensor("w", [2], [1, 3])]).write(to: directory.appending("a/model.safetensors"))
+            try write("a/config.json", Array("[1]".utf8))
+            try write(
+                "job.yaml",
+                Array("merge_method: linear\nbase_model: b\nmodels: [{model: a}]\noutput: out\n".utf8))
+            let result = try await Client.run(["plan", directory.appending("job.yaml")], in: directory)
+            #expect(result.exitCode == 0, "\(result.errors)")
+            let sentence = "a/config.json: is a list; expected an object of keys and values, as transformers writes it."
+            #expect(result.errors.contains(sentence), "\(result.errors)")
+        }
+
         @Test(arguments: ["pytorch_model.bin", "model.pt", "model.gguf", "model.npz", "model.ckpt"])
         func `a directory of other weights says how to convert them`(name: String) async throws {
             try write("a/\(name)", [1, 2, 3])

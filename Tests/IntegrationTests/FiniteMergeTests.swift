@@ -161,6 +161,40 @@ extension SerialIntegrationTests {
             #expect(with.tensors.map(\.bytes) == without.tensors.map(\.bytes))
         }
 
+        @Test(arguments: [Float.nan, .infinity])
+        func `a model of weight 0 that is not finite leaves its own row of the interference empty`(
+            value: Float
+        ) async throws {
+            try useFactors()
+            model.job.curvature = []
+            model.job.tasks[0].others = ["parameters: {weight: 0}"]
+            try model.write()
+            let finite = try await report("finite")
+            try changeAlpha("fc.weight") { $0.replacing(5, with: value) }
+            let report = try await report("out")
+            let (found, expected) = (try interference(report), try interference(finite))
+            #expect(found[0] == [nil, nil, nil])
+            #expect(expected[0].allSatisfy { $0 != nil })
+            #expect(found[1...] == expected[1...])
+            #expect(
+                report["warnings"] as? [String] == [
+                    "the task vector of \"alpha\" is not finite in \"fc\", where its weight is 0: nothing of it is merged "
+                        + "there, and its interference and penalty are null."
+                ])
+        }
+
+        private func report(_ output: String) async throws -> [String: Any] {
+            model.job.output = output
+            try model.write()
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(try await model.run())/report.json"))
+            return try #require(try JSONSerialization.jsonObject(with: bytes) as? [String: Any])
+        }
+
+        private func interference(_ report: [String: Any]) throws -> [[Double?]] {
+            let found = try #require(report["interference"] as? [String: Any])
+            return try #require(found["matrix"] as? [[Any]]).map { $0.map { $0 as? Double } }
+        }
+
         @Test func `a merged parameter beyond the output's type names tensor, count and type`() async throws {
             try useFactors()
             try changeBase("q.bias") { $0.replacing(2, with: 70000) }

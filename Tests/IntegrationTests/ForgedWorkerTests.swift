@@ -1,7 +1,7 @@
 import Identifiers
-import JobPlan
 import TestSupport
 import Testing
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

@@ -43,6 +43,62 @@ extension SerialIntegrationTests {
             #expect(!FileManager.default.fileExists(atPath: "\(model.outputPath)/report.json"))
         }
 
+        /// Limits that leave too little to work with, and what the sentence names.
+        private static let tight = [
+            ("ulimit -v 300000", "ulimit -v"), ("ulimit -v 500000", "ulimit -v"), ("ulimit -v 800000", "ulimit -v"),
+            ("ulimit -d 100000", "ulimit -d"), ("ulimit -s 64", "ulimit -s"), ("ulimit -f 1", "ulimit -f"),
+        ]
+
+        @Test(arguments: tight)
+        func `a limit that is too small is one sentence that names it`(limit: String, name: String) async throws {
+            let (code, program) = try await run("\(limit);", job)
+            #expect(code == 1, "\(program.logTail)")
+            let lines = program.errors.split(separator: "\n")
+            #expect(lines.count == 1, "\(program.errors)")
+            #expect(program.errors.hasPrefix("error: ") && program.errors.contains(name), "\(program.errors)")
+        }
+
+        @Test(arguments: tight.filter { $0.1 != "ulimit -f" }, ["coordinator", "worker"])
+        func `a daemon says the same of its own limits`(limit: (String, String), role: String) async throws {
+            let (code, program) = try await run("\(limit.0);", [Programs.daemon, role, "--http", "off"])
+            #expect(code == 1, "\(program.logTail)")
+            #expect(program.errors.split(separator: "\n").count == 1, "\(program.errors)")
+            #expect(program.errors.contains(limit.1), "\(program.errors)")
+        }
+
+        @Test(.enabled(if: Blindness.isPossible, Blindness.reason), arguments: [1, 4, 12, 30])
+        func `too few processes are one sentence, whoever asks`(count: Int) async throws {
+            let command = Blindness.launcher + ["/bin/bash", "-c", "ulimit -u \(count); exec \"$@\"", "bash"]
+            let (code, program) = try await run("chmod 777 .;", command + job)
+            #expect(code == 1, "\(program.logTail)")
+            #expect(program.errors.split(separator: "\n").count == 1, "\(program.errors)")
+            #expect(program.errors.contains("ulimit -u"), "\(program.errors)")
+        }
+
+        @Test func `a pipe is no configuration, and nobody waits for its writer`() async throws {
+            let (code, program) = try await run(
+                "mkfifo pipe;", [Programs.daemon, "coordinator", "--config", model.directory.appending("pipe")])
+            #expect(code == 2)
+            #expect(program.errors.contains("no regular file"), "\(program.errors)")
+        }
+
+        @Test func `a variable that cannot be is a sentence, and not the usage`() async throws {
+            let (code, program) = try await run(
+                "export KFACD_HEARTBEAT=often;", [Programs.daemon, "coordinator"])
+            #expect(code == 2)
+            #expect(program.errors.contains("KFACD_HEARTBEAT"), "\(program.errors)")
+            #expect(!program.errors.contains("Usage"), "\(program.errors)")
+        }
+
+        @Test func `a state directory whose links lead in a circle is told in words`() async throws {
+            var command = coordinator("tcp://127.0.0.1:0")
+            command[command.count - 1] = model.directory.appending("circle")
+            let (code, program) = try await run("ln -s circle circle;", command)
+            #expect(code == 1)
+            #expect(program.errors.contains("its links lead in a circle"), "\(program.errors)")
+            #expect(program.errors.contains("--state-directory"), "\(program.errors)")
+        }
+
         @Test func `a daemon that ends at its start is reported with what it said`() async throws {
             // A regular file has the name of the coordinator's state directory.
             try model.directory.write([], to: "taken")

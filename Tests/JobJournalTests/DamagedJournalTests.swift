@@ -6,6 +6,7 @@ import JobPlan
 import Scheduling
 import TestSupport
 import Testing
+import UnitOperations
 
 /// How a journal handles a damaged file, and what it reports.
 struct DamagedJournalTests {

@@ -4,6 +4,7 @@ import JobPlan
 import Scheduling
 import TestSupport
 import Testing
+import UnitOperations
 
 /// Which records a journal forgets.
 struct TrimTests {

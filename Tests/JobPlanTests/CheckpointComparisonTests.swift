@@ -117,6 +117,22 @@ import Testing
             ])
     }
 
+    @Test func `a beginning that the base's names have too is there once more, or once less`() throws {
+        let plain = (0..<20).map { ("model.layers.\($0).w", "F32", [2]) as Tensor }
+        let doubled = plain.map { ("model." + $0.name, $0.type, $0.shape) as Tensor }
+        #expect(
+            try findings(base: plain, own: doubled).problems == [
+                "a: all 20 tensors that differ by name in the checkpoint of task \"a\" begin with \"model.\" once more "
+                    + "than those of the base b. It was saved from a model that is wrapped by a module that has it as "
+                    + "\"model\". Save the inner model, or rename its tensors: {k.removeprefix(\"model.\"): v}."
+            ])
+        #expect(
+            try findings(base: doubled, own: plain).problems == [
+                "a: all 20 tensors that differ by name in the checkpoint of task \"a\" begin with \"model.\" once less "
+                    + "than those of the base b. Save both in the same way, or rename: {\"model.\" + k: v}."
+            ])
+    }
+
     @Test func `an adapter is one problem`() throws {
         let own = (0..<20).map { ("base_model.model.l\($0).lora_A.weight", "F32", [2, 4]) as Tensor }
         let found = try findings(base: common, own: own).problems
@@ -158,7 +174,9 @@ import Testing
         let spec = try JobFileText(models: ["- model: a"], rest: ["ignore: [embed.*]"]).spec()
         let base = checkpoint(
             common + [("steps", "I64", [2]), ("inv_freq", "F32", [2])], at: "b")
-        let reasons = base.tensors.mapValues { spec.copyReason($0) }
+        let copied = CopiedTensors(spec: spec, base: base)
+        let reasons = base.tensors.mapValues { copied.reason(of: $0.name) }
+        #expect(copied.names(.buffer) == ["inv_freq"])
         #expect(
             reasons == [
                 "embed.weight": .ignored, "mlp.weight": nil, "steps": .notFloatingPoint, "inv_freq": .buffer,

@@ -4,6 +4,7 @@ import KroneckerFactors
 import LinearAlgebra
 import TestSupport
 import Testing
+import UnitOperations
 
 /// Chunks and parts of a factor, which are part of the result's definition.
 @Suite struct FactorPlanTests {
@@ -12,20 +13,15 @@ import Testing
         rest: [String] = ["outputs: [factors]"],
         limits: PlanLimits = PlanLimits(),
         change: (inout JobInventory) -> Void = { _ in }
-    ) throws -> (plan: JobPlan, factors: [FactorOperation]) {
+    ) throws -> (plan: JobPlan, factors: [FactorOperation], tensors: [String]) {
         let plan = try JobPlan.small(
             JobFileText(models: ["- {name: a, captures: a}"], rest: rest),
             model: model,
             limits: limits,
             change: change
         )
-        return (
-            plan,
-            plan.units.compactMap { unit in
-                guard case .worker(.factor(let operation)) = unit.operation else { return nil }
-                return operation
-            }
-        )
+        let units = plan.units.filter { $0.operation is FactorOperation }
+        return (plan, units.compactMap { $0.operation as? FactorOperation }, units.map(\.subject))
     }
 
     private func oneLayer(samples: Int, positions: Int = 1, probes: Int = 1, inputs: Int = 9) -> SmallModel {
@@ -51,13 +47,13 @@ import Testing
     ) throws {
         let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], positions: 4)
         let rest = ["kfac: {normalization: \(word)}", "outputs: [factors]"]
-        let (_, factors) = try factors(model, rest: rest)
+        let (_, factors, tensors) = try factors(model, rest: rest)
         #expect(factors.map(\.divisor) == divisors)
         #expect(factors.map(\.reduction) == reductions)
         #expect(factors.map(\.appendsOnes) == [true, false, false])
         #expect(factors.map(\.dimension) == [5, 3, 4])
         #expect(factors.map(\.rows) == [40, 80, 20])
-        #expect(factors.map(\.tensor) == ["fc.input", "fc.output_grad", "norm.weight.grad"])
+        #expect(tensors == ["fc.input", "fc.output_grad", "norm.weight.grad"])
     }
 
     @Test func `exact probes are summed, not averaged`() throws {
@@ -83,7 +79,7 @@ import Testing
     /// 10 × 10 × 1000 multiply-adds in parts of at most 25 000: four parts of four chunks of 64 rows.
     @Test func `a giant factor is computed in parts, which the coordinator adds in order`() throws {
         let limits = PlanLimits(chunkRows: 64, partMultiplyAdds: 25_000)
-        let (plan, factors) = try factors(oneLayer(samples: 1000), limits: limits)
+        let (plan, factors, _) = try factors(oneLayer(samples: 1000), limits: limits)
         #expect(
             plan.lines.prefix(6) == [
                 "0 worker: factor \"fc.A\" of task \"a\", rows from 0",
@@ -94,14 +90,12 @@ import Testing
                 "5 worker: factor \"fc.B\" of task \"a\"",
             ]
         )
-        #expect(factors.map { $0.slices.map(\.firstRow) } == [[0], [256], [512], [768], [0]])
+        #expect(factors.map { $0.rowSlices.map(\.firstRow) } == [[0], [256], [512], [768], [0]])
         #expect(factors.map(\.rows) == [256, 256, 256, 232, 1000])
         #expect(factors.map(\.divisor) == [nil, nil, nil, nil, 1000])
-        guard case .worker(.combine(let combine)) = plan.units[4].operation else {
-            Issue.record("\(plan.units[4].title)")
-            return
-        }
-        #expect(combine.parts == (0..<4).map { UnitOutput(UnitIndex($0)) })
+        let combine = try #require(plan.units[4].operation as? CombineOperation)
+        #expect(combine.partCount == 4)
+        #expect(plan.units[4].inputs == (0..<4).map { UnitOutput(UnitIndex($0)) })
         #expect(combine.dimension == 10)
         #expect(combine.divisor == 1000)
         #expect(plan.factorOutputs["a"]?[FactorName(owner: "fc", side: .input)] == UnitOutput(UnitIndex(4)))
@@ -116,7 +110,7 @@ import Testing
         var model = oneLayer(samples: 1000)
         model.layers.append(SmallModel.Layer(name: "gate", outputs: 3, inputs: 9))
         let limits = PlanLimits(chunkRows: 64, partMultiplyAdds: 25_000)
-        let (plan, factors) = try factors(model, limits: limits) {
+        let (plan, factors, _) = try factors(model, limits: limits) {
             $0.captures["a"]?.layers["gate"]?.sharedInput = "fc"
         }
         #expect(factors.count == 4 + 1 + 1)
@@ -141,10 +135,11 @@ import Testing
             let rest = ["kfac: {normalization: \(isReduced ? "reduce" : "tak")}", "outputs: [factors]"]
             let files = Int.random(in: 1...4, using: &random)
             let whole = SmallModel.split(model.captures(file: 1), among: files, positions: positions, &random)
-            let (_, factors) = try factors(model, rest: rest, limits: limits) { $0.captures["a"] = whole }
+            let (_, factors, tensors) = try factors(model, rest: rest, limits: limits) { $0.captures["a"] = whole }
             let layer = try #require(whole.layers["fc"])
             for rows in [layer.input, layer.outputGradient] {
-                check(factors.filter { $0.tensor == rows.tensor }, of: rows, group: isReduced ? positions : 1, seed)
+                let parts = zip(factors, tensors).filter { $0.1 == rows.tensor }.map(\.0)
+                check(parts, of: rows, group: isReduced ? positions : 1, seed)
             }
         }
     }
@@ -158,7 +153,7 @@ import Testing
             #expect(part.rows > 0, "SEED=\(seed)")
             next += part.rows
         }
-        #expect(bytes(of: parts.flatMap(\.slices), rows) == bytes(of: rows.slices, rows), "SEED=\(seed)")
+        #expect(bytes(of: parts.flatMap(\.rowSlices), rows) == bytes(of: rows.slices, rows), "SEED=\(seed)")
     }
 
     /// The file and the first byte of each row.

@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import UnitOperations
 
 /// A small model and the tasks that captured it; each test changes the part that it tests.
 struct SmallModel {

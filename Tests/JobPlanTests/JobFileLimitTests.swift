@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import Testing
+import UnitOperations
 
 /// Job files that would keep the coordinator busy: one test for each limit, with the whole message.
 @Suite struct JobFileLimitTests {

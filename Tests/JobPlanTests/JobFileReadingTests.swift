@@ -3,6 +3,7 @@ import KroneckerFactors
 import LinearAlgebra
 import TaskArithmetic
 import Testing
+import UnitOperations
 
 @testable import JobPlan
 

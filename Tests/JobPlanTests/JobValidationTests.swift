@@ -3,6 +3,7 @@ import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import Testing
+import UnitOperations
 
 /// Jobs checked against the contents of their files: one test for each message, with the whole message.
 @Suite struct JobValidationTests {
@@ -111,6 +112,21 @@ import Testing
                     + "needs it. Capture it, or leave it out with \"layers\". Did you mean \"fc2\"?"
             ]
         )
+    }
+
+    @Test func `of many missing layers the first few say what may be meant`() throws {
+        var model = SmallModel()
+        model.layers = (0..<30).map { SmallModel.Layer(name: "blocks.\($0).fc") }
+        let spec = try JobFileText(
+            models: ["- {name: a, captures: a}", "- {name: b, captures: b}"], rest: ["outputs: [factors]"]
+        ).spec()
+        var inventory = model.inventory(for: spec)
+        let captured = inventory.captures["b"]?.layers.filter { $0.key == "blocks.0.fc" }
+        inventory.captures["b"]?.layers = captured ?? [:]
+        let found = spec.problems(against: inventory).map(\.description)
+        #expect(found.count == 29)
+        #expect(found.allSatisfy { $0.contains("which other tasks have, is missing") })
+        #expect(found.map { $0.hasSuffix("Did you mean \"blocks.0.fc\"?") } == (0..<29).map { $0 < 10 })
     }
 
     @Test func `a layer that only one task captured may be left out`() throws {

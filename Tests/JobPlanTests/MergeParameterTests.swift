@@ -134,15 +134,16 @@ import Yams
             model: ["density": .filtered([.init(filter: "fc1", value: .scalar(0.75))]), "seed": .scalar(3)])
         let settings = MergeSettings(spec: spec, base: SmallModel().base)
         #expect(
-            settings.arguments(tensor: "fc1.weight").values
-                == ["solver": .word("adam"), "t": .number(0.25), "rescale": .truth(true)])
+            settings.arguments(tensor: "fc1.weight")
+                == MergeArguments(["solver": .word("adam"), "t": .number(0.25), "rescale": .truth(true)]))
         #expect(
-            settings.arguments(of: spec.tasks[0], tensor: "fc1.weight").values
-                == ["density": .number(0.75), "seed": .count(3)])
+            settings.arguments(of: spec.tasks[0], tensor: "fc1.weight")
+                == MergeArguments(["density": .number(0.75), "seed": .count(3)]))
         #expect(
-            settings.arguments(of: spec.tasks[0], tensor: "fc2.weight").values
-                == ["density": .number(0.5), "seed": .count(3)])
-        #expect(settings.arguments(of: spec.tasks[1], tensor: "fc1.weight").values == ["density": .number(0.5)])
+            settings.arguments(of: spec.tasks[0], tensor: "fc2.weight")
+                == MergeArguments(["density": .number(0.5), "seed": .count(3)]))
+        #expect(
+            settings.arguments(of: spec.tasks[1], tensor: "fc1.weight") == MergeArguments(["density": .number(0.5)]))
     }
 
     @Test func `a required parameter must reach every tensor`() throws {

@@ -3,6 +3,7 @@ import KroneckerFactors
 import LinearAlgebra
 import TaskArithmetic
 import Testing
+import UnitOperations
 
 @testable import JobPlan
 
@@ -10,14 +11,11 @@ import Testing
 @Suite struct MergePlanTests {
     private static let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], parameters: [])
 
-    private func merge(_ rest: [String], _ models: [String]) throws -> MergeBlockOperation<UnitOutput> {
+    private func merge(_ rest: [String], _ models: [String]) throws -> MergeBlockOperation {
         let plan = try JobPlan.small(
             JobFileText(method: "kfac", models: models, rest: rest), model: Self.model)
         let unit = try #require(plan.blockMerges["fc"])
-        guard case .worker(.mergeBlock(let merge)) = plan.units[unit.position].operation else {
-            throw CancellationError()
-        }
-        return merge
+        return try #require(plan.units[unit.position].operation as? MergeBlockOperation)
     }
 
     /// Σ λ_t w_t Δ_t / Σ λ_t w_t: the shares are 0.25 and 0.75, so the weights 2 and 1 sum to 1.25.

@@ -22,6 +22,11 @@ import Testing
         #expect(Glob(pattern).matches(name) == matches)
     }
 
+    @Test func `a name of equal text in other scalars is the name that is written`() {
+        #expect(Glob("caf\u{E9}").matches("cafe\u{301}"))
+        #expect(Glob("caf?").matches("caf\u{E9}"))
+    }
+
     /// A recursive matcher takes 2^60 steps here.
     @Test func `a pattern of many stars does not explode`() {
         let pattern = String(repeating: "a*", count: 60) + "b"

@@ -1,5 +1,6 @@
 import JobPlan
 import Testing
+import UnitOperations
 
 /// mergekit's value grammar, on which its users rely.
 @Suite struct ParameterSettingTests {

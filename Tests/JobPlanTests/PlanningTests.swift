@@ -3,6 +3,7 @@ import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import Testing
+import UnitOperations
 
 extension JobPlan {
     /// One line for each unit: its position, its title, and its dependencies.
@@ -123,18 +124,39 @@ extension JobPlan {
         #expect(plan.units.allSatisfy { !$0.isForWorker })
     }
 
+    @Test func `penalties know the models that a block gives no weight`() throws {
+        func unweighted(_ weight: String, _ block: String) throws -> [[Int]] {
+            let plan = try JobPlan.small(
+                JobFileText(
+                    models: [
+                        "- {model: models/a, captures: a, parameters: {weight: \(weight)}}",
+                        "- {model: models/b, captures: b}",
+                    ], rest: ["outputs: [regularizer, report]"]))
+            return plan.units.compactMap { unit in
+                guard let penalty = unit.operation as? PenaltyOperation, unit.subject == block else { return nil }
+                return penalty.unweighted
+            }
+        }
+        // Interference with both tasks, then the penalty of each.
+        #expect(try unweighted("0", "fc1") == [[0], [0], [0], []])
+        #expect(try unweighted("1", "fc1") == [[], [], [], []])
+        let filtered = "[{filter: fc2, value: 0}, {value: 1}]"
+        #expect(try unweighted(filtered, "fc1") == [[], [], [], []])
+        #expect(try unweighted(filtered, "fc2") == [[0], [0], [0], []])
+        // A layer's weight and bias are one matrix: both must be without weight.
+        #expect(try unweighted("[{filter: fc1.bias, value: 0}, {value: 1}]", "fc1") == [[], [], [], []])
+    }
+
     @Test func `a report alone measures interference and the error of the accumulation`() throws {
         let plan = try JobPlan.small(JobFileText(models: twoTasks, rest: ["outputs: [report]"]), model: Self.oneLayer)
         #expect(plan.targets == [])
         #expect(plan.interferences.keys.sorted() == ["a", "b"])
         #expect(plan.regularizerPenalties == [:])
         let accumulation = try #require(plan.accumulations[FactorName(owner: "fc", side: .input)])
-        guard case .worker(.accumulate(let operation)) = plan.units[accumulation.position].operation else {
-            Issue.record("\(plan.units[accumulation.position].title)")
-            return
-        }
+        let unit = plan.units[accumulation.position]
+        let operation = try #require(unit.operation as? AccumulateOperation)
         #expect(operation.exclusions == [])
-        #expect(operation.factors == [UnitOutput(UnitIndex(0)), UnitOutput(UnitIndex(2))])
+        #expect(unit.inputs == [UnitOutput(UnitIndex(0)), UnitOutput(UnitIndex(2))])
     }
 
     @Test func `the per-task form sums nothing for its targets`() throws {
@@ -171,7 +193,7 @@ extension JobPlan {
             plan.lines.dropFirst(9).prefix(4) == [
                 "9 worker: inner products of factor \"fc.A\" over 3 tasks <- 0 3 6",
                 "10 worker: inner products of factor \"fc.B\" over 3 tasks <- 1 4 7",
-                "11 worker: optimal sums of \"fc\" over 3 tasks <- 9 0 3 6 10 1 4 7",
+                "11 worker: optimal sums of \"fc\" over 3 tasks <- 9 10 0 3 6 1 4 7",
                 "12 worker: sums of factor \"norm.F\" over 3 tasks <- 2 5 8",
             ]
         )
@@ -213,7 +235,7 @@ extension JobPlan {
         )
         #expect(
             plan.lines.dropFirst(6).prefix(3) == [
-                "6 worker: optimal sums of \"fc\" over 2 tasks <- 4 0 2 5 1 3",
+                "6 worker: optimal sums of \"fc\" over 2 tasks <- 4 5 0 2 1 3",
                 "7 worker: inverse of \"fc.A\" for target \"all\" <- 6",
                 "8 worker: inverse of \"fc.B\" for target \"all\" <- 6",
             ]
@@ -268,7 +290,7 @@ extension JobPlan {
             #expect(Set(unit.dependencies).count == unit.dependencies.count, "\(unit.title)")
         }
         let last = try #require(plan.units.last)
-        #expect(last.operation == .coordinator(.publish))
+        #expect(last.work == .coordinator(.publish))
         #expect(last.dependencies == plan.units.dropLast().map(\.index))
     }
 
@@ -369,10 +391,7 @@ extension JobPlan {
         #expect(plan.curvatureWeight(of: "a") == 10)
         #expect(plan.curvatureWeight(of: "b") == 7)
         #expect(plan.inventory.samples(of: "b") == 30)
-        let sums = plan.units.compactMap { unit -> [Double]? in
-            guard case .worker(.accumulate(let operation)) = unit.operation else { return nil }
-            return operation.weights
-        }
+        let sums = plan.units.compactMap { ($0.operation as? AccumulateOperation)?.weights }
         #expect(sums == Array(repeating: [10, 7], count: 5))
     }
 
@@ -389,10 +408,7 @@ extension JobPlan {
             model: Self.oneLayer
         )
         let unit = try #require(plan.blockMerges["fc"])
-        guard case .worker(.mergeBlock(let merge)) = plan.units[unit.position].operation else {
-            Issue.record("\(plan.units[unit.position].title)")
-            return
-        }
+        let merge = try #require(plan.units[unit.position].operation as? MergeBlockOperation)
         #expect(merge.tasks.map(\.weight) == [-1, 1])
         #expect(merge.tasks.map(\.lambda) == [0.25, 0.75])
         #expect(merge.scale == 0.5)

@@ -1,6 +1,7 @@
 import JobPlan
 import LinearAlgebra
 import Testing
+import UnitOperations
 
 /// The kind of a tensor, from its type and its name.
 struct TensorKindTests {

@@ -4,6 +4,7 @@ import LinearAlgebra
 import Testing
 
 @testable import JobPlan
+@testable import UnitOperations
 
 @Suite struct UnitCostTests {
     private let streaming: UInt64 = 64 << 20

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import Testing
+import UnitOperations
 
 /// Plain scalars have their meaning in YAML 1.1 and mergekit, or are refused with the right notation.
 @Suite struct YAMLScalarTests {

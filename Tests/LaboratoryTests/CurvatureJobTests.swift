@@ -6,6 +6,7 @@ import Laboratory
 import SystemPackage
 import TaskArithmetic
 import Testing
+import UnitOperations
 
 struct CurvatureJobTests {
     private static let job = CurvatureJob(

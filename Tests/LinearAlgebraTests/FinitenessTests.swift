@@ -56,6 +56,16 @@ struct FinitenessTests {
                 + "first is element 3, the largest magnitude inf. No type holds it: lower the weights or \"lambda\".")
     }
 
+    @Test func `copied values that overflow follow no weights`() {
+        var overflow = RangeOverflow(count: 2, firstIndex: 3, magnitude: 1e5, type: .f16, isMerged: false)
+        #expect(
+            overflow.description
+                == "2 copied values are finite but beyond F16, which ends at 65504.0; the first is element 3, the largest "
+                + "magnitude 100000.0. BF16 would hold it: write \"dtype: bfloat16\".")
+        overflow.magnitude = .infinity
+        #expect(overflow.description.hasSuffix("the largest magnitude inf. No type holds it."))
+    }
+
     @Test(arguments: [[Double.nan, 1, 2], [1, .nan, 2], [1, 2, .nan]]) func `extremes keep a NaN`(values: [Double]) {
         #expect(values.largest()?.isNaN == true)
         #expect(values.smallest()?.isNaN == true)

@@ -42,7 +42,7 @@ import Testing
 
     private func contents(_ output: OutputDirectory) -> [String: String] {
         var found: [String: String] = [:]
-        for (path, status) in DirectoryTree.entries(below: output.path) where status.kind == .file {
+        for (path, status) in Directories.entries(below: output.path) where status.kind == .file {
             guard !path.hasPrefix(".kfacd-") else { continue }
             found[path] = try? String(contentsOfFile: output.path.pushing(FilePath(path)).string, encoding: .utf8)
         }
@@ -92,12 +92,57 @@ import Testing
         try place.write("theirs", to: "merged/model.safetensors")
         #expect(throws: PublicationError.self) { try output.publish() }
         #expect(output.discard() == output.staging)
-        try DirectoryTree.remove(place.path.appending("merged"))
+        try Directories.remove(place.path.appending("merged"))
         for name in ["merged", "inverses", "report.json"] {
             try Rename.move(output.staging.appending(name), to: place.path.appending(name))
         }
         #expect(place.output().removeRemains(hasSucceeded: false) == [output.staging])
         #expect(place.contents == TwoJobs.new)
+    }
+
+    /// A job whose files are kept, since somebody's stood in the way.
+    private func kept() throws -> OutputDirectory {
+        let output = place.output()
+        try output.claim()
+        try place.stage(TwoJobs.new, output)
+        try place.write("theirs", to: "merged/model.safetensors")
+        #expect(throws: PublicationError.self) { try output.publish() }
+        #expect(output.discard() == output.staging)
+        return output
+    }
+
+    @Test func `what was kept is published when the cause is mended, and before that refused`() throws {
+        let output = try kept()
+        let publication = try KeptPublication(at: output.staging)
+        #expect(throws: PublicationError.self) { try publication.finish(overwrites: false) }
+        #expect(place.contents == ["merged/model.safetensors": "theirs"])
+        try Directories.remove(place.path.appending("merged"))
+        #expect(try publication.finish(overwrites: false) == [])
+        #expect(place.contents == TwoJobs.new)
+        #expect(!Directories.exists(output.staging))
+        #expect(!place.names.contains(".kfacd-claim"))
+        #expect(throws: PublicationError.nothingKept(at: output.staging)) { try KeptPublication(at: output.staging) }
+    }
+
+    @Test func `what was kept replaces an earlier job only when it may`() throws {
+        let output = try kept()
+        try Directories.remove(place.path.appending("merged"))
+        try place.run(TwoJobs.old, place.output("job-2"))
+        #expect(throws: PublicationError.self) { try KeptPublication(at: output.staging).finish(overwrites: false) }
+        #expect(place.contents == TwoJobs.old)
+        try KeptPublication(at: output.staging).finish(overwrites: true)
+        #expect(place.contents == TwoJobs.new)
+    }
+
+    @Test func `what was kept and changed since is not published, and stays`() throws {
+        let output = try kept()
+        try Directories.remove(place.path.appending("merged"))
+        try damage(output)
+        #expect(throws: PublicationError.changed(staging: output.staging)) {
+            try KeptPublication(at: output.staging).finish(overwrites: false)
+        }
+        #expect(place.contents == [:])
+        #expect(Directories.exists(output.staging))
     }
 
     @Test func `what was kept changes no name that a later job has`() throws {
@@ -125,7 +170,7 @@ import Testing
         #expect(place.names.contains(".kfacd-claim"))
         let later = place.output(state: place.directory.path)
         #expect(later.removeRemains(hasSucceeded: hasSucceeded) == [])
-        #expect(!DirectoryTree.exists(place.path.appending(".kfacd-claim")))
+        #expect(!Directories.exists(place.path.appending(".kfacd-claim")))
         #expect(place.contents == TwoJobs.old)
     }
 }

@@ -65,7 +65,7 @@ import Testing
         let again = place.output(state: "/state")
         try again.claim()
         again.discard()
-        #expect(!DirectoryTree.exists(place.path))
+        #expect(!Directories.exists(place.path))
     }
 
     @Test func `a claim of a run that is gone is taken over, and what it had staged goes`() throws {

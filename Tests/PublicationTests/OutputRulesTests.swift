@@ -155,7 +155,7 @@ import Testing
         try deep.claim()
         _ = try deep.stage("factors")
         deep.discard()
-        #expect(!DirectoryTree.exists(place.path))
+        #expect(!Directories.exists(place.path))
     }
 
     @Test func `a file where the directory, or one above it, belongs is refused`() throws {

@@ -54,7 +54,7 @@ struct PublishedDirectory {
     /// All files below the output with their texts, without control files.
     var contents: [String: String] {
         var found: [String: String] = [:]
-        for (path, status) in DirectoryTree.entries(below: path) where status.kind == .file {
+        for (path, status) in Directories.entries(below: path) where status.kind == .file {
             guard !path.hasPrefix(".kfacd-") else { continue }
             found[path] = try? String(contentsOfFile: self.path.pushing(FilePath(path)).string, encoding: .utf8)
         }

@@ -92,7 +92,7 @@ import Testing
 
     private func contents(_ directory: String) -> [String: String] {
         var found: [String: String] = [:]
-        for (path, status) in DirectoryTree.entries(below: FilePath(directory)) where status.kind == .file {
+        for (path, status) in Directories.entries(below: FilePath(directory)) where status.kind == .file {
             guard !path.hasPrefix(".kfacd-") else { continue }
             found[path] = try? String(contentsOfFile: "\(directory)/\(path)", encoding: .utf8)
         }
@@ -115,7 +115,7 @@ import Testing
         Rename.settle(new, aside: aside)
         #expect(try place.directory.read("new/file") == Array("o".utf8))
         #expect(try place.directory.read("old/file") == Array("n".utf8))
-        #expect(!DirectoryTree.exists(aside))
+        #expect(!Directories.exists(aside))
     }
 
     @Test func `what is published stays when it is published again before that is known`() throws {
@@ -145,7 +145,7 @@ import Testing
         ) { try output.publish() }
         #expect(place.contents == ["merged/model.safetensors": "theirs"])
         #expect(output.discard() == output.staging)
-        #expect(DirectoryTree.exists(output.staging.appending("merged").appending("model.safetensors")))
+        #expect(Directories.exists(output.staging.appending("merged").appending("model.safetensors")))
         #expect(place.names == [".kfacd-job-1-c1", "merged"])
     }
 

@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import Scheduling
 import Testing
+import UnitOperations
 
 /// The numbers of jobs that the metrics show.
 @Suite struct CountTests {

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import Scheduling
+import UnitOperations
 
 extension SchedulerEffects {
     /// The effects as scenarios show them, one line each, in the order of execution.

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import Testing
+import UnitOperations
 
 @testable import Scheduling
 

@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import Scheduling
 import Testing
+import UnitOperations
 
 /// A scheduler that runs for months: what it must not accumulate, and which units it must not starve.
 struct LongRunTests {

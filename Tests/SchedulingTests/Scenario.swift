@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import Scheduling
 import Testing
+import UnitOperations
 
 /// A scenario file: blocks of commands, `----`, and the scheduler's answers; blank lines separate blocks.
 ///

@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import LinearAlgebra
 import Scheduling
+import UnitOperations
 
 /// A job with a plan that is small enough to read in a scenario.
 ///

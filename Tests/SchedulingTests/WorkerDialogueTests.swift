@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import Scheduling
 import Testing
+import UnitOperations
 
 /// Workers that join, are heard, differ, and leave.
 @Suite struct WorkerDialogueTests {

@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 import Scheduling
+import UnitOperations
 
 /// What must hold of the whole, watched from outside: the referee keeps its own books of what was said and recorded.
 struct Referee {

@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 import Scheduling
+import UnitOperations
 
 /// A coordinator as its service is: what has happened is taken in together, made durable together, then acted on.
 struct SimulatedCoordinator {

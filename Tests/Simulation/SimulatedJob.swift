@@ -4,6 +4,7 @@ import KroneckerFactors
 import LinearAlgebra
 import Scheduling
 import TestSupport
+import UnitOperations
 
 /// A job small enough that thousands of clusters can run it, and what must come of it: found once, without a cluster,
 /// by going through the plan.
@@ -49,7 +50,7 @@ struct SimulatedJob: Sendable {
             let content = Self.content(of: unit, in: plan, results)
             inputs.append(read)
             contents.append(content)
-            results.append(Self.result(of: unit, content: content))
+            results.append(Self.result(of: unit, content: content, read: read))
             if let path = Self.path(of: unit) { files[path] = Self.fileContent(of: unit, read: read, plan, results) }
         }
     }
@@ -58,27 +59,21 @@ struct SimulatedJob: Sendable {
     func result(of unit: UnitIndex, from inputs: [BlobDigest]) -> UnitResult {
         if inputs == self.inputs[unit.position] { return results[unit.position] }
         let content = inputs.reduce(contents[unit.position] ^ 1) { Fingerprint.of("\($0) \($1)") }
-        return Self.result(of: plan.units[unit.position], content: content)
+        return Self.result(of: plan.units[unit.position], content: content, read: inputs)
     }
 
     // MARK: - What units give
 
     private static func content(of unit: WorkUnit, in plan: JobPlan, _ results: [UnitResult]) -> UInt64 {
-        switch unit.operation {
+        switch unit.work {
         case .coordinator(let operation): return Fingerprint.of("\(operation)")
         case .worker(let operation):
-            let named = operation.mapBlobs { (output: UnitOutput) in
-                results[output.unit.position].blobs[output.position].digest
-            }
-            guard case .accumulateOptimal(var sums) = named else { return Fingerprint.of("\(named)") }
-            // Which unit measured the inner products differs from job to job; they follow from the factors.
-            sums.input.products = .values([])
-            sums.gradient.products = .values([])
-            return Fingerprint.of("\(sums)")
+            let blobs = unit.inputs.map { results[$0.unit.position].blobs[$0.position].digest }
+            return Fingerprint.of("\(operation) \(blobs)")
         }
     }
 
-    private static func result(of unit: WorkUnit, content: UInt64) -> UnitResult {
+    private static func result(of unit: WorkUnit, content: UInt64, read: [BlobDigest]) -> UnitResult {
         var result = UnitResult()
         for position in 0..<unit.blobCount {
             result.blobs.append(
@@ -87,6 +82,8 @@ struct SimulatedJob: Sendable {
         guard unit.isForWorker else { return result }
         // Numbers cross the journal too; one that is not known is told from all others by its bits.
         result.measurements[.trace] = [Double(content % 1000) / 7, content % 5 == 0 ? .nan : 1]
+        // Inner products follow from the factors, for whatever targets they are summed.
+        result.measurements[.innerProducts] = [Double(Fingerprint.of("\(read)") % 1000)]
         return result
     }
 
@@ -94,7 +91,7 @@ struct SimulatedJob: Sendable {
 
     /// Where a unit of the coordinator's puts its file.
     static func path(of unit: WorkUnit) -> String? {
-        switch unit.operation {
+        switch unit.work {
         case .coordinator(.assembleFactors(let task)): "factors/\(task)"
         case .coordinator(.assembleRegularizer(let target)): "regularizer/\(target)"
         case .coordinator(.assembleInverses(let target)): "inverses/\(target)"
@@ -108,7 +105,7 @@ struct SimulatedJob: Sendable {
     static func fileContent(
         of unit: WorkUnit, read: [BlobDigest], _ plan: JobPlan, _ results: [UnitResult]
     ) -> [BlobDigest] {
-        guard case .coordinator(.writeReport) = unit.operation else { return read }
+        guard case .coordinator(.writeReport) = unit.work else { return read }
         return plan.units[..<unit.index.position].map { unit in
             let bits = results[unit.index.position].measurements[.trace]?.map(\.bitPattern) ?? []
             return Fingerprint.digest(bits.reduce(0) { $0 &* 31 &+ $1 }, 0)

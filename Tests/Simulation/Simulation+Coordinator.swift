@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 import Scheduling
+import UnitOperations
 
 /// The coordinator's service: events in, facts to the disk, effects out.
 extension Simulation {
@@ -235,7 +236,7 @@ extension Simulation {
     private mutating func beginOwnWork(_ lease: LeasedUnit) {
         referee.willBegin(lease, jobs, jobIDs)
         let plan = jobs[position(of: lease.unit.job)].plan
-        if case .coordinator(.writeReport) = plan.units[lease.unit.unit.position].operation {
+        if case .coordinator(.writeReport) = plan.units[lease.unit.unit.position].work {
             coordinator.reports[lease] = plan.units.map {
                 coordinator.scheduler.result(of: UnitReference(job: lease.unit.job, unit: $0.index)) ?? UnitResult()
             }
@@ -269,7 +270,7 @@ extension Simulation {
             }
             read.append(blob)
         }
-        if case .coordinator(.publish) = unit.operation, reportDamagedFiles(of: lease.unit.job, job) {
+        if case .coordinator(.publish) = unit.work, reportDamagedFiles(of: lease.unit.job, job) {
             return happen(failed(.inputMissing, "staged files are damaged"))
         }
         write(unit, of: lease.unit.job, job, read, results)
@@ -300,8 +301,7 @@ extension Simulation {
             coordinator.damagedFiles[id]?.remove(path)
             coordinator.staging[id, default: [:]][path] = SimulatedJob.fileContent(
                 of: unit, read: read, job.plan, results)
-        } else if case .coordinator(.publish) = unit.operation, let staged = coordinator.staging.removeValue(forKey: id)
-        {
+        } else if case .coordinator(.publish) = unit.work, let staged = coordinator.staging.removeValue(forKey: id) {
             coordinator.published[id] = staged
         }
     }

@@ -3,6 +3,7 @@ import JobPlan
 import OrderedCollections
 import Scheduling
 import TestSupport
+import UnitOperations
 
 /// What goes wrong in a run, and how often, in percent.
 struct FaultProfile {

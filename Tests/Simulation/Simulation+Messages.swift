@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 import Scheduling
+import UnitOperations
 
 /// What the coordinator's service makes of workers' messages.
 extension Simulation {

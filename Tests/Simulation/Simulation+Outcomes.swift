@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import Scheduling
+import UnitOperations
 
 /// What must have come of every job in the end.
 extension Simulation {

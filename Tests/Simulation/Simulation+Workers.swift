@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import OrderedCollections
 import Scheduling
+import UnitOperations
 
 /// What workers do.
 extension Simulation {

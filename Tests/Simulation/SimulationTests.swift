@@ -3,6 +3,7 @@ import JobPlan
 import Scheduling
 import TestSupport
 import Testing
+import UnitOperations
 
 /// Random clusters: `SEED=… swift test --filter SimulationTests` replays one exactly, `SEEDS=…` runs more.
 @Suite struct SimulationTests {

@@ -2,8 +2,8 @@
 enum ImportRules {
     /// The modules that decide and compute: no I/O, no clock, no chance, no thread.
     static let pureModules: Set<String> = [
-        "Identifiers", "JobPlan", "Scheduling", "WireProtocol", "KroneckerFactors", "TaskArithmetic", "LinearAlgebra",
-        "Spelling",
+        "Identifiers", "UnitOperations", "JobPlan", "Scheduling", "WireProtocol", "KroneckerFactors", "TaskArithmetic",
+        "LinearAlgebra", "Spelling", "Wildcards",
     ]
 
     /// What a pure module may import besides pure modules: libraries of values and the BLAS.

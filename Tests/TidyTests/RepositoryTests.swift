@@ -67,6 +67,12 @@ struct RepositoryTests {
         expectNone(ImportRules.upwardArrows(in: repository.manifest))
     }
 
+    @Test func `an operation of workers is named in its own files and in plans only`() {
+        let operations = OperationRules.operations(in: repository.shippedSources)
+        #expect(operations.count >= 8)
+        expectNone(repository.shippedSources.flatMap { OperationRules.strayNames(operations, in: $0) })
+    }
+
     // MARK: - Sizes and names
 
     @Test func `no function is longer than a screen`() {

@@ -34,6 +34,20 @@ struct RuleTests {
         #expect(ImportRules.impureImports(in: source(text), module: "JobPlan").isEmpty)
     }
 
+    @Test func `an operation that is named outside its files is found`() {
+        let own = source("", path: "Sources/UnitOperations/SumOperation.swift")
+        let names = OperationRules.operations(in: [own, source("", path: "Sources/UnitOperations/UnitOperation.swift")])
+        #expect(names == ["SumOperation"])
+        for (path, count) in [
+            ("Sources/UnitOperations/SumOperation.swift", 0), ("Sources/UnitOperations/OperationRegistry.swift", 0),
+            ("Sources/WorkerService/SumExecution.swift", 0), ("Sources/JobPlan/Planner.swift", 0),
+            ("Sources/WorkerService/UnitExecutor.swift", 1), ("Sources/UnitOperations/UnitStage.swift", 1),
+        ] {
+            let text = "if operation is SumOperation { run() } // SumOperation\n"
+            #expect(OperationRules.strayNames(names, in: source(text, path: path)).count == count, "\(path)")
+        }
+    }
+
     @Test func `a clock in a pure module is found`() {
         let found = ImportRules.impureWords(in: source("let now = ContinuousClock().now\n"), module: "Scheduling")
         #expect(found.map(\.message) == ["the pure module Scheduling uses ContinuousClock"])

@@ -1,9 +1,7 @@
 import Identifiers
-import JobPlan
-import KroneckerFactors
-import LinearAlgebra
 import SwiftProtobuf
 import Testing
+import UnitOperations
 
 @testable import WireProtocol
 
@@ -30,12 +28,12 @@ import Testing
     /// Expects that a lease is refused after one change to its valid operation.
     private func expectLease(
         _ problem: String,
-        of operation: WorkerOperation<LeasedBlob> = .factor(WireMessages.factor),
+        of lease: UnitLease = WireMessages.leases[0].lease,
         sourceLocation: SourceLocation = #_sourceLocation,
         _ change: (inout WireUnitLease) -> Void
     ) throws {
         try expect(problem, sourceLocation: sourceLocation) {
-            $0.coordinator.lease = WireMessages.lease(operation).wire
+            $0.coordinator.lease = lease.wire
             change(&$0.coordinator.lease)
         }
     }
@@ -49,7 +47,7 @@ import Testing
         try expect("a request has no body") { $0.request = WireClientRequest() }
         try expect("a reply has no body") { $0.reply = WireClientReply() }
         try expect("a range request has no source") { $0.worker.rangeRequest = WireRangeRequest() }
-        try expectLease("a lease has no operation") { $0.operation = nil }
+        try expectLease("the operation \"\" is not known") { $0.operationKind = "" }
     }
 
     // MARK: - Workers
@@ -126,69 +124,31 @@ import Testing
 
     // MARK: - Leases
 
-    @Test func `a factor has rows, columns and chunks that can be counted`() throws {
-        try expectLease("the number of columns is 2147483649") { $0.factor.columns = 1 << 31 + 1 }
-        try expectLease("a factor has no rows or columns") { $0.factor.columns = 0 }
-        try expectLease("a factor has no rows or columns") { $0.factor.chunkRows = 0 }
-        try expectLease("the rows of a chunk is 4294967295") { $0.factor.chunkRows = .max }
-        try expectLease("the first row is 72057594037927937") { $0.factor.slices[0].firstRow = 1 << 56 + 1 }
-        try expectLease("a number of rows is 9223372036854775808") { $0.factor.slices[0].rows = 1 << 63 }
+    @Test func `a lease's files have an index that can be counted`() throws {
         try expectLease("a file's index is 2147483649") { $0.files[0].index = 1 << 31 + 1 }
     }
 
-    @Test func `a slice's bytes are its rows' bytes`() throws {
-        try expectLease("a slice of 101 rows has 153600 bytes") { $0.factor.slices[0].rows = 101 }
-        try expectLease("a slice of 100 rows has 153600 bytes") { $0.factor.elementType = "F32" }
-        try expectLease("a slice of 0 rows has 1 bytes") { $0.factor.slices[1].slice.byteCount = 1 }
-        // 2^31 rows of 2^31 F64 are 2^65 bytes, which is 0 in 64 bits.
-        try expectLease("a slice of 2147483648 rows has 0 bytes") {
-            $0.factor.columns = 1 << 31
-            $0.factor.elementType = "F64"
-            $0.factor.slices = [
-                WireRowSlice.with { $0.rows = 1 << 31 }
-            ]
-        }
+    @Test func `what is wrong with an operation is what is wrong with its lease`() throws {
+        try expectLease("the operation \"colour\" is not known") { $0.operationKind = "colour" }
+        try expectLease("an element type is \"\"") { $0.clearOperation() }
+        try expectLease("file 1 of 1 is read") { $0.files.removeLast() }
     }
 
-    @Test func `a slice ends within 64 bits`() throws {
-        try expectLease("a slice ends behind 2^63") { $0.factor.slices[0].slice.offset = .max }
-    }
-
-    @Test(arguments: [0, -1, Double.nan, .infinity])
-    func `a divisor is a positive number`(divisor: Double) throws {
-        try expectLease("a divisor is not positive") { $0.factor.divisor = divisor }
+    @Test func `an operation has the blobs and the numbers that it reads`() throws {
+        try expectLease("\"factor\" has 1 blobs and 0 lists of numbers") { $0.inputs = [WireMessages.blob(1).wire] }
+        try expectLease("\"factor\" has 0 blobs and 1 lists of numbers") { $0.inputNumbers = [WireInputNumbers()] }
+        try expectLease(
+            "\"accumulate_optimally\" has 4 blobs and 0 lists of numbers",
+            of: WireMessages.lease(WireMessages.optimalSums, UnitInputs(blobs: (1...4).map(WireMessages.blob)))
+        ) { _ in }
     }
 
     @Test func `words that are not known are refused`() throws {
-        try expectLease("an element type is \"I64\"") { $0.factor.elementType = "I64" }
-        try expectLease("the reduction is \"median\" over 197 positions") { $0.factor.reduction = "median" }
-        try expectLease("the reduction is \"mean\" over 0 positions") { $0.factor.positions = 0 }
-        try expectLease("the number of positions is 4294967295") { $0.factor.positions = .max }
-        try expectLease("a damping rule is \"phi\"", of: .invert(Self.inversion)) { $0.invert.damping.rule = "phi" }
-        try expectLease("an element type is \"\"", of: .mergeBlock(Self.merge)) { $0.mergeBlock.outputTypes = [""] }
         try expect("a failure's kind is \"tired\"") { $0.reply.failure.kind = "tired" }
         try expect("a job's state is \"asleep\"") {
             $0.reply.jobs.jobs = [WireMessages.job.wire]
             $0.reply.jobs.jobs[0].state = "asleep"
         }
-    }
-
-    @Test(arguments: [(-1.0, "-1.0"), (.nan, "nan"), (.infinity, "inf")])
-    func `a damping value is at least 0`(value: Double, text: String) throws {
-        try expectLease("a damping value is \(text)", of: .invert(Self.inversion)) { $0.invert.damping.value = value }
-    }
-
-    @Test func `a block has a kind, factors and elements that can be counted`() throws {
-        try expectLease("a block has no kind", of: .penalty(Self.penalty)) { $0.penalty.block.kind = nil }
-        try expectLease("a block has no factors", of: .penalty(Self.penalty)) { $0.penalty.factors.factors = nil }
-        try expectLease("a block is [0, 768]", of: .penalty(Self.penalty)) { $0.penalty.block.linear.outputs = 0 }
-        try expectLease("a block is [1, 0]", of: .penalty(Self.penalty)) { $0.penalty.block.fullDimension = 0 }
-        try expectLease("a block is [2147483648, 2147483648]", of: .penalty(Self.penalty)) {
-            $0.penalty.block.linear.outputs = 1 << 31
-            $0.penalty.block.linear.inputs = 1 << 31
-        }
-        try expectLease("d_in is 4294967295", of: .penalty(Self.penalty)) { $0.penalty.block.linear.inputs = .max }
-        try expectLease("a dimension is 4294967295", of: .invert(Self.inversion)) { $0.invert.dimension = .max }
     }
 
     // MARK: - Clients
@@ -232,27 +192,4 @@ import Testing
             $0.reply.jobs.jobs = Array(repeating: WireJobStatus(), count: 1 << 17 + 1)
         }
     }
-
-    // MARK: - Sound operations, to be spoilt
-
-    private static let inversion = InvertOperation(
-        factor: WireMessages.blob(1),
-        dimension: 3,
-        isFullBlock: true,
-        damping: DampingSpec()
-    )
-    private static let penalty = PenaltyOperation(
-        block: WireMessages.layer,
-        factors: .full(WireMessages.blob(1)),
-        base: WireMessages.parameters,
-        checkpoints: []
-    )
-    private static let merge = MergeBlockOperation<LeasedBlob>(
-        block: WireMessages.layer,
-        base: WireMessages.parameters,
-        tasks: [],
-        scale: 1,
-        damping: DampingSpec(),
-        outputTypes: [.f32]
-    )
 }

@@ -18,15 +18,13 @@ import Testing
             let envelope = try WireEnvelope(serializedBytes: message.encoded())
             switch envelope.body {
             case .worker(let message): bodies.insert("worker \(caseName(message.body))")
-            case .coordinator(let message):
-                bodies.insert("coordinator \(caseName(message.body))")
-                if case .lease(let lease) = message.body { bodies.insert("lease \(caseName(lease.operation))") }
+            case .coordinator(let message): bodies.insert("coordinator \(caseName(message.body))")
             case .request(let message): bodies.insert("request \(caseName(message.body))")
             case .reply(let message): bodies.insert("reply \(caseName(message.body))")
             case .refusal, nil: bodies.insert("refusal")
             }
         }
-        #expect(bodies.count == 1 + 14 + 13 + 8 + 10 + 9)
+        #expect(bodies.count == 1 + 14 + 13 + 10 + 9)
     }
 
     private func caseName(_ body: (some Any)?) -> String {

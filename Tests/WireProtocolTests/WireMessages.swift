@@ -2,6 +2,7 @@ import Identifiers
 import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import UnitOperations
 import WireProtocol
 
 /// A message of each family, with every field different from its default.
@@ -11,7 +12,7 @@ enum WireMessages {
         [("refusal", .refusal(PeerRefusal(supportedVersion: 7, message: "update")))]
         + workerMessages.map { ("worker \($0.name)", .worker($0.message)) }
         + coordinatorMessages.map { ("coordinator \($0.name)", .coordinator($0.message)) }
-        + leases.map { ("lease \($0.name)", .coordinator(.lease(lease($0.operation)))) }
+        + leases.map { ("lease \($0.name)", .coordinator(.lease($0.lease))) }
         + requests.map { ("request \($0.name)", .request(.max, $0.request)) }
         + replies.map { ("reply \($0.name)", .reply(3, $0.reply)) }
 
@@ -32,8 +33,8 @@ enum WireMessages {
         return digest
     }
 
-    static func blob(_ byte: UInt8) -> LeasedBlob {
-        LeasedBlob(reference: BlobReference(digest: digest(byte), byteCount: UInt64(byte) << 33))
+    static func blob(_ byte: UInt8) -> BlobReference {
+        BlobReference(digest: digest(byte), byteCount: UInt64(byte) << 33)
     }
 
     // MARK: - Workers
@@ -47,7 +48,7 @@ enum WireMessages {
             .finished(
                 unit,
                 UnitResult(
-                    blobs: [blob(1).reference, blob(2).reference],
+                    blobs: [blob(1), blob(2)],
                     measurements: [.trace: [1.5], .penalties: [0, -0.0, .infinity], .innerProducts: []]
                 ),
                 elapsedSeconds: 2.5,
@@ -59,7 +60,7 @@ enum WireMessages {
         ("failed", .failed(unit, .world, message: "no memory")),
         ("failed for a full disk", .failed(unit, .noSpace, message: "the disk is full")),
         ("failed for a lost blob", .failed(unit, .inputMissing, message: "gone")),
-        ("held", .held([blob(1).reference, blob(2).reference])), ("dropped", .dropped([digest(1), digest(2)])),
+        ("held", .held([blob(1), blob(2)])), ("dropped", .dropped([digest(1), digest(2)])),
         ("collect failure", .collectFailure(digest(7), message: "gone")), ("draining", .draining(reason: "SIGTERM")),
         (
             "range of a file",
@@ -78,7 +79,7 @@ enum WireMessages {
             .rangeRequest(RangeRequest(transfer: 1, source: .blob(digest(9)), offset: 0, byteCount: .max, credit: .max))
         ),
         ("range credit", .rangeCredit(transfer: 5, chunks: 3)),
-        ("upload offer", .uploadOffer(transfer: 6, blob(3).reference)),
+        ("upload offer", .uploadOffer(transfer: 6, blob(3))),
         ("upload chunk", .uploadChunk(transfer: 6, offset: 1 << 33)), ("goodbye", .goodbye(reason: "told to stop")),
     ]
 
@@ -96,118 +97,50 @@ enum WireMessages {
     // MARK: - Leases
 
     static let factor = FactorOperation(
-        tensor: "blocks.0.fc.input",
         columns: 768,
         appendsOnes: true,
         elementType: .bf16,
-        slices: [
+        rowSlices: [
             RowSlice(
                 slice: FileSlice(file: 2, offset: 1 << 40, byteCount: 768 * 2 * 100), rows: 100, firstRow: 1 << 40),
-            RowSlice(slice: FileSlice(file: 3, offset: 8, byteCount: 0), rows: 0),
+            RowSlice(slice: FileSlice(file: 0, offset: 8, byteCount: 0), rows: 0),
         ],
         chunkRows: 4096,
         reduction: .mean(positions: 197),
         divisor: 0.1
     )
 
-    static let layer = CurvatureBlock(name: "blocks.0.fc", kind: .linear(outputs: 3072, inputs: 768, hasBias: true))
-    static let parameters: BlockParameters = [
-        TensorSource(elementType: .f16, slice: FileSlice(file: 0, offset: 8, byteCount: 16)),
-        TensorSource(elementType: .f64, slice: FileSlice(file: 1, offset: 1 << 62, byteCount: 1)),
-    ]
+    static let optimalSums = OptimalAccumulateOperation(
+        inputDimension: 3, gradientDimension: 4, weights: [1, 2], rank: 2, exclusions: [1, nil], scale: .paper)
 
-    private static var partialFactor: FactorOperation {
-        var operation = factor
-        (operation.reduction, operation.divisor, operation.slices) = (.sum(positions: 2), nil, [])
-        return operation
-    }
-
-    private static var plainFactor: FactorOperation {
-        var operation = factor
-        (operation.reduction, operation.appendsOnes) = (.none, false)
-        return operation
-    }
-
-    private static let sums = AccumulateOperation(
-        side: .gradient, dimension: 768, factors: [blob(1), blob(2)], weights: [3, 0.5], exclusions: [nil, 0, 1],
-        scale: .mean)
-
-    private static let optimalSums = OptimalAccumulateOperation(
-        input: .init(dimension: 3, factors: [blob(1), blob(2)], products: .values([1, 2, 3, 4])),
-        gradient: .init(dimension: 4, factors: [blob(3), blob(4)], products: .values([5, 6, 7, -8])),
-        weights: [1, 2], rank: 2, exclusions: [1, nil], scale: .paper)
-
-    private static let imported = ImportOperation(
-        name: "fc.A", dimension: 3, elementType: .f64, isPacked: true,
-        slice: FileSlice(file: 1, offset: 8, byteCount: 48))
-
-    private static let leases: [(name: String, operation: WorkerOperation<LeasedBlob>)] = [
-        ("import", .importFactor(imported)),
-        ("combine", .combine(CombineOperation(parts: [blob(1), blob(2)], dimension: 3, divisor: 10))),
-        ("accumulate", .accumulate(sums)), ("accumulate optimally", .accumulateOptimal(optimalSums)),
-        ("factor", .factor(factor)), ("partial factor", .factor(partialFactor)), ("plain factor", .factor(plainFactor)),
+    static let leases: [(name: String, lease: UnitLease)] = [
         (
-            "invert",
-            .invert(
-                InvertOperation(
-                    factor: blob(4),
-                    dimension: 769,
-                    isFullBlock: false,
-                    damping: DampingSpec(rule: .relative, value: 1e-3)
-                )
-            )
+            "of files",
+            lease(
+                factor,
+                files: [
+                    2: LeasedFile(path: "/data/a.safetensors", byteCount: 1 << 42, headerDigest: digest(10)),
+                    0: LeasedFile(path: "/data/é.safetensors", byteCount: 0, headerDigest: digest(11)),
+                ])
         ),
         (
-            "invert a block",
-            .invert(
-                InvertOperation(
-                    factor: blob(4),
-                    dimension: 1 << 31,
-                    isFullBlock: true,
-                    damping: DampingSpec(rule: .absolute, value: 0)
-                )
-            )
-        ),
-        (
-            "penalty",
-            .penalty(
-                PenaltyOperation(
-                    block: layer,
-                    factors: .kronecker(input: blob(6), gradient: blob(7)),
-                    base: parameters,
-                    checkpoints: [parameters, []]
-                )
-            )
-        ),
-        (
-            "merge",
-            .mergeBlock(
-                MergeBlockOperation(
-                    block: CurvatureBlock(name: "norm", kind: .full(dimension: 768)),
-                    base: [parameters[0]],
-                    tasks: [
-                        .init(parameters: parameters, weight: -1, lambda: 0.25, factors: .full(blob(8))),
-                        .init(parameters: [], weight: 0.5, lambda: 0.75, factors: .full(blob(9))),
-                    ],
-                    scale: 0.3,
-                    damping: DampingSpec(),
-                    outputTypes: [.bf16, .f32]
-                )
-            )
+            "of blobs and numbers",
+            lease(optimalSums, UnitInputs(blobs: (1...4).map(blob), numbers: [[1, 2, -0.0, .infinity], []]))
         ),
     ]
 
     /// A lease of an operation.
-    static func lease(_ operation: WorkerOperation<LeasedBlob>) -> UnitLease {
+    static func lease(
+        _ operation: any UnitOperation, _ inputs: UnitInputs = UnitInputs(), files: [Int: LeasedFile] = [:]
+    ) -> UnitLease {
         UnitLease(
             unit: unit.unit,
             attempt: unit.attempt,
             title: "factor \"blocks.0.fc.A\" of task \"a\"",
+            subject: "blocks.0.fc.input",
             operation: operation,
-            files: [
-                2: LeasedFile(path: "/data/a.safetensors", byteCount: 1 << 42, headerDigest: digest(10)),
-                3: LeasedFile(path: "/data/é.safetensors", byteCount: 0, headerDigest: digest(11)),
-            ]
+            inputs: inputs,
+            files: files
         )
     }
 

@@ -2,13 +2,13 @@ import BlobStore
 import CoreMetrics
 import FileAccess
 import Identifiers
-import JobPlan
 import LinearAlgebra
 import Messaging
 import Supervision
 import SystemPackage
 import TestSupport
 import Testing
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 
@@ -52,12 +52,12 @@ struct Bench {
     }
 
     /// A blob in the cache that nobody uses.
-    func put<Scalar: MatrixScalar>(_ elements: [Scalar]) throws -> LeasedBlob {
+    func put<Scalar: MatrixScalar>(_ elements: [Scalar]) throws -> BlobReference {
         let writer = try cache.beginWrite(byteCount: UInt64(elements.count * MemoryLayout<Scalar>.size))
         try writer.append(elements.span.bytes)
         let blob = try writer.finish()
         cache.unpin(blob.digest)
-        return LeasedBlob(reference: blob)
+        return blob
     }
 
     /// The elements of a blob in the cache.
@@ -70,44 +70,38 @@ struct Bench {
     }
 
     /// A lease of the operation.
-    func lease(_ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:]) -> UnitLease {
+    func lease(_ unit: BenchUnit) -> UnitLease {
         UnitLease(
-            unit: Self.name.unit, attempt: Self.name.attempt, title: "the unit", operation: operation, files: files)
+            unit: Self.name.unit, attempt: Self.name.attempt, title: "the unit", subject: unit.subject,
+            operation: unit.operation, inputs: unit.inputs, files: unit.files)
     }
 
     /// The input that the unit needs.
     func input(
-        _ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:],
-        counter: UnitProgressCounter = UnitProgressCounter(unit: Bench.name)
+        _ unit: BenchUnit, counter: UnitProgressCounter = UnitProgressCounter(unit: Bench.name)
     ) -> InputReader {
         InputReader(
-            lease: lease(operation, files: files), visible: VisibleFiles(roots: .unlimited), connection: connection,
+            lease: lease(unit), visible: VisibleFiles(roots: .unlimited), connection: connection,
             blobs: UnitBlobs(cache: cache, connection: connection, turns: FetchTurns(), progress: counter))
     }
 
     /// Computes an operation as a lane does.
-    func outcome(
-        _ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:]
-    ) async -> UnitOutcome {
-        let input = input(operation, files: files)
+    func outcome(_ unit: BenchUnit) async -> UnitOutcome {
+        let input = input(unit)
         defer { input.blobs.release() }
         return await executor.execute(input).outcome
     }
 
     /// The result of an operation that must succeed.
-    func result(
-        _ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:]
-    ) async throws -> UnitResult {
-        let outcome = await outcome(operation, files: files)
+    func result(_ unit: BenchUnit) async throws -> UnitResult {
+        let outcome = await outcome(unit)
         guard case .computed(let result) = outcome else { throw Unexpected(outcome: outcome) }
         return result
     }
 
     /// The fault of an operation that must fail.
-    func fault(
-        _ operation: WorkerOperation<LeasedBlob>, files: [Int: LeasedFile] = [:]
-    ) async throws -> (fault: UnitFault, message: String) {
-        let outcome = await outcome(operation, files: files)
+    func fault(_ unit: BenchUnit) async throws -> (fault: UnitFault, message: String) {
+        let outcome = await outcome(unit)
         guard case .failed(let fault, let message) = outcome else { throw Unexpected(outcome: outcome) }
         return (fault, message)
     }
@@ -115,6 +109,24 @@ struct Bench {
     /// A unit ended in an unexpected way.
     struct Unexpected: Error {
         let outcome: UnitOutcome
+    }
+}
+
+/// An operation with what it reads.
+struct BenchUnit {
+    let operation: any UnitOperation
+    let inputs: UnitInputs
+    let files: [Int: LeasedFile]
+    let subject: String
+
+    init(
+        _ operation: any UnitOperation, reading blobs: [BlobReference] = [], numbers: [[Double]] = [],
+        files: [Int: LeasedFile] = [:], about subject: String = ""
+    ) {
+        self.operation = operation
+        inputs = UnitInputs(blobs: blobs, numbers: numbers)
+        self.files = files
+        self.subject = subject
     }
 }
 

@@ -1,9 +1,9 @@
 import Foundation
 import Identifiers
-import JobPlan
 import SystemPackage
 import TestSupport
 import Testing
+import UnitOperations
 
 @testable import WorkerService
 

@@ -1,10 +1,10 @@
 import BlobStore
 import Foundation
 import Identifiers
-import JobPlan
 import SystemPackage
 import TestSupport
 import Testing
+import UnitOperations
 
 @testable import WorkerService
 

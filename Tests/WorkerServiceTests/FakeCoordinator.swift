@@ -1,8 +1,8 @@
 import Identifiers
-import JobPlan
 import Messaging
 import Synchronization
 import Testing
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

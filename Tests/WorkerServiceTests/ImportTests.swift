@@ -1,10 +1,10 @@
 import Identifiers
-import JobPlan
 import LinearAlgebra
 import Safetensors
 import SystemPackage
 import TestSupport
 import Testing
+import UnitOperations
 import WireProtocol
 
 @testable import WorkerService
@@ -51,7 +51,7 @@ struct ImportTests {
         bench.coordinator.offer(
             try bench.directory.read("factors.safetensors"), as: .inputFile(Bench.name.unit.job, 3))
         let operation = ImportOperation(
-            name: "fc.A", dimension: dimension, elementType: layout.type, isPacked: layout.isPacked,
+            dimension: dimension, elementType: layout.type, isPacked: layout.isPacked,
             slice: FileSlice(file: 3, offset: UInt64(range.lowerBound), byteCount: UInt64(byteCount)))
         let leased = LeasedFile(
             path: layout.isVisible ? path.string : "/nowhere/factors.safetensors",
@@ -62,7 +62,7 @@ struct ImportTests {
     @Test(arguments: Layout.all) func `the lower triangle becomes a packed factor`(_ layout: Layout) async throws {
         try await Bench.run { bench in
             let (operation, files) = try factor(bench, layout, dimension: 3) { $0 == $1 ? 4 : Double($0 + $1) }
-            let result = try await bench.result(.importFactor(operation), files: files)
+            let result = try await bench.result(BenchUnit(operation, files: files, about: "fc.A"))
             #expect(try bench.elements(result.blobs[0]) == [4, 1, 4, 2, 3, 4])
             #expect(result.measurements == [.trace: [12]])
         }
@@ -78,7 +78,7 @@ struct ImportTests {
             // 1100² elements of fp32 are 4.8 MB, which is two pieces.
             let layout = Layout(type: .f32, isPacked: false, isVisible: isVisible)
             let (operation, files) = try factor(bench, layout, dimension: 1100) { Double(element($0, $1)) }
-            let result = try await bench.result(.importFactor(operation), files: files)
+            let result = try await bench.result(BenchUnit(operation, files: files, about: "fc.A"))
             let expected = (0..<1100).flatMap { row in (0...row).map { element(row, $0) } }
             #expect(try bench.elements(result.blobs[0]) == expected)
             #expect(result.measurements == [.trace: [1.1e8]])
@@ -88,7 +88,7 @@ struct ImportTests {
     @Test(arguments: Layout.all) func `a row with NaN is named`(_ layout: Layout) async throws {
         try await Bench.run { bench in
             let (operation, files) = try factor(bench, layout, dimension: 3) { $0 == 2 && $1 == 1 ? .nan : 1 }
-            let (fault, message) = try await bench.fault(.importFactor(operation), files: files)
+            let (fault, message) = try await bench.fault(BenchUnit(operation, files: files, about: "fc.A"))
             #expect(fault == .badInput)
             #expect(
                 message == "\(try #require(files[3]).path): the unit: row 2 holds NaN or infinity, first in column "
@@ -132,7 +132,7 @@ struct ImportTests {
         try await Bench.run { bench in
             let layout = Layout(type: .f64, isPacked: false, isVisible: true)
             let (operation, files) = try factor(bench, layout, dimension: 2) { flawed.elements[$0 * 2 + $1] }
-            let (fault, message) = try await bench.fault(.importFactor(operation), files: files)
+            let (fault, message) = try await bench.fault(BenchUnit(operation, files: files, about: "fc.A"))
             #expect(fault == .badInput)
             #expect(message.hasPrefix("\(try #require(files[3]).path): the unit: \(flawed.problem)"), "\(message)")
         }
@@ -144,7 +144,7 @@ struct ImportTests {
             let (operation, files) = try factor(bench, layout, dimension: 2) {
                 [1, 1 + 1e-7, 1 + 2e-7, 1][$0 * 2 + $1]
             }
-            let result = try await bench.result(.importFactor(operation), files: files)
+            let result = try await bench.result(BenchUnit(operation, files: files, about: "fc.A"))
             #expect(try bench.elements(result.blobs[0]).count == 3)
         }
     }
@@ -155,7 +155,7 @@ struct ImportTests {
             let (whole, files) = try factor(bench, layout, dimension: 2) { _, _ in 1 }
             var operation = whole
             operation.slice.byteCount = 12
-            let (fault, message) = try await bench.fault(.importFactor(operation), files: files)
+            let (fault, message) = try await bench.fault(BenchUnit(operation, files: files, about: "fc.A"))
             #expect(fault == .world)
             #expect(message == "the unit: the lease is malformed: factor \"fc.A\" has 12 bytes for dimension 2")
         }

@@ -1,7 +1,7 @@
 import BlobStore
 import Identifiers
-import JobPlan
 import Testing
+import UnitOperations
 import WireProtocol
 
 @testable import WorkerService
@@ -14,7 +14,8 @@ struct QueueTests {
     private func lease(_ unit: Int, attempt: Int = 1) -> UnitLease {
         UnitLease(
             unit: UnitReference(job: "job-1", unit: UnitIndex(unit)), attempt: Attempt(attempt), title: "",
-            operation: .combine(CombineOperation(parts: [], dimension: 1, divisor: 1)), files: [:])
+            subject: "", operation: CombineOperation(partCount: 1, dimension: 1, divisor: 1), inputs: UnitInputs(),
+            files: [:])
     }
 
     @Test func `wishes are bounded, and a repeated one is passed over`() async {

@@ -1,7 +1,7 @@
 import Identifiers
-import JobPlan
 import Messaging
 import Testing
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 

@@ -1,8 +1,8 @@
 import Identifiers
-import JobPlan
 import KroneckerFactors
 import TestSupport
 import Testing
+import UnitOperations
 import WireProtocol
 
 @testable import WorkerService
@@ -19,10 +19,9 @@ struct SumOperationTests {
         exclusions: [Int?], scale: RegularizerScale = .paper
     ) async throws -> UnitResult {
         try await bench.result(
-            .accumulate(
-                AccumulateOperation(
-                    side: side, dimension: 2, factors: try factors.map { try bench.put($0) }, weights: weights,
-                    exclusions: exclusions, scale: scale)))
+            BenchUnit(
+                AccumulateOperation(side: side, dimension: 2, weights: weights, exclusions: exclusions, scale: scale),
+                reading: try factors.map { try bench.put($0) }))
     }
 
     @Test func `inputs of two tasks are summed with their weights`() async throws {
@@ -79,12 +78,12 @@ struct SumOperationTests {
         try await Bench.run { bench in
             let small = try bench.put([Float(1)])
             let (fault, message) = try await bench.fault(
-                .accumulate(
-                    AccumulateOperation(
-                        side: .input, dimension: 2, factors: [small], weights: [1], exclusions: [nil], scale: .paper)))
+                BenchUnit(
+                    AccumulateOperation(side: .input, dimension: 2, weights: [1], exclusions: [nil], scale: .paper),
+                    reading: [small]))
             #expect(fault == .world)
             #expect(
-                message == "the unit: the lease is malformed: blob \(small.reference.digest) is no triangle of "
+                message == "the unit: the lease is malformed: blob \(small.digest) is no triangle of "
                     + "dimension 2")
         }
     }
@@ -93,7 +92,7 @@ struct SumOperationTests {
         try await Bench.run { bench in
             let parts = [try bench.put([2.0, 4, 6]), try bench.put([1.0, 1, 1]), try bench.put([0.0, 1, 3])]
             let result = try await bench.result(
-                .combine(CombineOperation(parts: parts, dimension: 2, divisor: 2)))
+                BenchUnit(CombineOperation(partCount: 3, dimension: 2, divisor: 2), reading: parts))
             #expect(try bench.elements(result.blobs[0]) == [1.5, 3, 5])
             #expect(result.measurements == [.trace: [6.5]])
         }
@@ -103,7 +102,7 @@ struct SumOperationTests {
         try await Bench.run { bench in
             let part = try bench.put([1e39, 0, 1])
             let (fault, message) = try await bench.fault(
-                .combine(CombineOperation(parts: [part], dimension: 2, divisor: 1)))
+                BenchUnit(CombineOperation(partCount: 1, dimension: 2, divisor: 1), reading: [part]))
             #expect(fault == .badInput)
             #expect(message == "the unit: \(KroneckerFactorsError.exceedsStorage(row: 0))")
         }
@@ -114,17 +113,13 @@ struct SumOperationTests {
         try await Bench.run { bench in
             let a: [Float] = [1, 0, 2]
             let gradients: [[Float]] = [[3, 0, 1], [6, 0, 2]]
-            typealias Operation = OptimalAccumulateOperation<LeasedBlob>
             let result = try await bench.result(
-                .accumulateOptimal(
-                    Operation(
-                        input: Operation.Side(
-                            dimension: 2, factors: [try bench.put(a), try bench.put(a)],
-                            products: .values([5, 5, 5, 5])),
-                        gradient: Operation.Side(
-                            dimension: 2, factors: try gradients.map { try bench.put($0) },
-                            products: .values([10, 20, 20, 40])),
-                        weights: [1, 1], rank: 1, exclusions: [nil], scale: scale)))
+                BenchUnit(
+                    OptimalAccumulateOperation(
+                        inputDimension: 2, gradientDimension: 2, weights: [1, 1], rank: 1, exclusions: [nil],
+                        scale: scale),
+                    reading: try ([a, a] + gradients).map { try bench.put($0) },
+                    numbers: [[5, 5, 5, 5], [10, 20, 20, 40]]))
             #expect(result.blobs.count == 2)
             expectClose(try bench.elements(result.blobs[0]), a, relative: 1e-6)
             expectClose(try bench.elements(result.blobs[1]), b, relative: 1e-6)

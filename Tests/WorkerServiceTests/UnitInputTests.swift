@@ -1,10 +1,10 @@
 import BlobStore
 import Foundation
 import Identifiers
-import JobPlan
 import KroneckerFactors
 import SystemPackage
 import Testing
+import UnitOperations
 import WireProtocol
 
 @testable import WorkerService
@@ -13,35 +13,34 @@ import WireProtocol
 @Suite(.timeLimit(.minutes(5)))
 struct UnitInputTests {
     /// A sum of two blobs, the smallest unit that streams its inputs.
-    private func sum(_ blobs: [LeasedBlob]) -> WorkerOperation<LeasedBlob> {
-        .accumulate(
+    private func sum(_ blobs: [BlobReference]) -> BenchUnit {
+        BenchUnit(
             AccumulateOperation(
-                side: .input, dimension: 2, factors: blobs, weights: blobs.map { _ in 1 }, exclusions: [nil],
-                scale: .paper))
+                side: .input, dimension: 2, weights: blobs.map { _ in 1 }, exclusions: [nil], scale: .paper),
+            reading: blobs)
     }
 
     /// The inverse of a blob, the smallest unit that reads a whole input.
-    private func inverse(_ blob: LeasedBlob) -> WorkerOperation<LeasedBlob> {
-        .invert(
-            InvertOperation(
-                factor: blob, dimension: 2, isFullBlock: true,
-                damping: DampingSpec(rule: .absolute, value: 0)))
+    private func inverse(_ blob: BlobReference) -> BenchUnit {
+        BenchUnit(
+            InvertOperation(dimension: 2, isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 0)),
+            reading: [blob])
     }
 
-    /// Bytes and their correct name.
-    private func blob(_ elements: [Float]) -> (bytes: [UInt8], blob: LeasedBlob) {
+    /// Bytes and the name that they should have.
+    private func blob(_ elements: [Float]) -> (bytes: [UInt8], blob: BlobReference) {
         let bytes = elements.withUnsafeBytes { Array($0) }
         let digest = BlobDigest(hashing: bytes.span.bytes)
-        return (bytes, LeasedBlob(reference: BlobReference(digest: digest, byteCount: UInt64(bytes.count))))
+        return (bytes, BlobReference(digest: digest, byteCount: UInt64(bytes.count)))
     }
 
     @Test func `what is not here is fetched and kept`() async throws {
         try await Bench.run { bench in
             let (bytes, wanted) = blob([2, 0, 4])
-            bench.coordinator.offer(bytes, as: .blob(wanted.reference.digest))
+            bench.coordinator.offer(bytes, as: .blob(wanted.digest))
             let result = try await bench.result(inverse(wanted))
             #expect(try bench.elements(result.blobs[0]) == [0.5, 0, 0.25])
-            #expect(Set(bench.cache.held) == Set([wanted.reference] + result.blobs))
+            #expect(Set(bench.cache.held) == Set([wanted] + result.blobs))
         }
     }
 
@@ -59,7 +58,7 @@ struct UnitInputTests {
                 let (fault, message) = try await bench.fault(operation)
                 #expect(fault == .inputMissing)
                 #expect(
-                    message == "the unit: blob \(wanted.reference.digest) cannot be had from the coordinator: "
+                    message == "the unit: blob \(wanted.digest) cannot be had from the coordinator: "
                         + "the test has no such bytes")
             }
             #expect(bench.cache.held == [])
@@ -70,31 +69,31 @@ struct UnitInputTests {
         try await Bench.run { bench in
             let (_, wanted) = blob([2, 0, 4])
             let (otherBytes, other) = blob([3, 0, 4])
-            bench.coordinator.offer(otherBytes, as: .blob(wanted.reference.digest))
+            bench.coordinator.offer(otherBytes, as: .blob(wanted.digest))
             let (fault, message) = try await bench.fault(inverse(wanted))
             #expect(fault == .inputMissing)
             #expect(
-                message == "the unit: blob \(wanted.reference.digest) came from the coordinator with bytes of the "
-                    + "digest \(other.reference.digest)")
+                message == "the unit: blob \(wanted.digest) came from the coordinator with bytes of the "
+                    + "digest \(other.digest)")
             #expect(bench.cache.held == [])
         }
     }
 
     @Test func `a damaged file is removed, told, and missing`() async throws {
         try await Bench.run { bench in
-            for operation in [sum, { inverse($0[0]) }] as [([LeasedBlob]) -> WorkerOperation<LeasedBlob>] {
+            for operation in [sum, { inverse($0[0]) }] as [([BlobReference]) -> BenchUnit] {
                 let damaged = try bench.put([Float(2), 0, 4])
                 _ = bench.cache.takeChanges()
-                let path = bench.cache.path(of: damaged.reference.digest)
+                let path = bench.cache.path(of: damaged.digest)
                 try Data(repeating: 7, count: 12).write(to: URL(fileURLWithPath: path.string))
                 let (fault, message) = try await bench.fault(operation([damaged]))
                 #expect(fault == .inputMissing)
                 let found = BlobDigest(hashing: [UInt8](repeating: 7, count: 12).span.bytes)
                 #expect(
-                    message == "the unit: blob \(damaged.reference.digest) was lost: \(path): the blob is damaged: its "
+                    message == "the unit: blob \(damaged.digest) was lost: \(path): the blob is damaged: its "
                         + "bytes have the digest \(found). It was removed, and is made again when it is needed. Check the "
                         + "disk.")
-                #expect(bench.cache.takeChanges().dropped == [damaged.reference.digest])
+                #expect(bench.cache.takeChanges().dropped == [damaged.digest])
             }
         }
     }
@@ -103,32 +102,32 @@ struct UnitInputTests {
         try await Bench.run { bench in
             let (bytes, wanted) = blob([2, 0, 4])
             _ = try bench.put([Float(2), 0, 4])
-            bench.coordinator.offer(bytes, as: .blob(wanted.reference.digest))
-            let path = bench.cache.path(of: wanted.reference.digest)
+            bench.coordinator.offer(bytes, as: .blob(wanted.digest))
+            let path = bench.cache.path(of: wanted.digest)
             try Data(repeating: 7, count: 12).write(to: URL(fileURLWithPath: path.string))
             #expect(try await bench.fault(sum([wanted])).fault == .inputMissing)
-            #expect(try await bench.result(sum([wanted])).blobs == [wanted.reference])
+            #expect(try await bench.result(sum([wanted])).blobs == [wanted])
         }
     }
 
     @Test func `a unit that does not fit fails for want of space, and frees what it held`() async throws {
         try await Bench.run(cacheBytes: 24) { bench in
             let blobs = [blob([2, 0, 4]), blob([1, 0, 1])]
-            for (bytes, blob) in blobs { bench.coordinator.offer(bytes, as: .blob(blob.reference.digest)) }
+            for (bytes, blob) in blobs { bench.coordinator.offer(bytes, as: .blob(blob.digest)) }
             let (fault, message) = try await bench.fault(sum(blobs.map(\.blob)))
             #expect(fault == .noSpace)
             #expect(
                 message.hasPrefix(
                     "the unit: \(bench.cache.directory): there is no room for 12 bytes: the limit is 24 bytes, of which "
                         + "24 are in use by units under way,"))
-            #expect(try await bench.result(sum([blobs[0].blob])).blobs == [blobs[0].blob.reference])
+            #expect(try await bench.result(sum([blobs[0].blob])).blobs == [blobs[0].blob])
         }
     }
 
     @Test func `a unit that is no longer wanted ends while it waits for bytes`() async throws {
         try await Bench.run { bench in
             let (_, wanted) = blob([2, 0, 4])
-            bench.coordinator.withhold(.blob(wanted.reference.digest))
+            bench.coordinator.withhold(.blob(wanted.digest))
             let input = bench.input(inverse(wanted))
             async let outcome = withTaskGroup(of: UnitOutcome.self) { group in
                 group.addTask { await bench.executor.execute(input).outcome }
@@ -157,7 +156,7 @@ struct UnitInputTests {
         try await Bench.run { bench in
             let counter = UnitProgressCounter(unit: Bench.name)
             let (bytes, wanted) = blob([2, 0, 4])
-            bench.coordinator.offer(bytes, as: .blob(wanted.reference.digest))
+            bench.coordinator.offer(bytes, as: .blob(wanted.digest))
             let input = bench.input(inverse(wanted), counter: counter)
             guard case .computed = await bench.executor.execute(input).outcome else {
                 Issue.record("the unit failed")
@@ -171,7 +170,7 @@ struct UnitInputTests {
     @Test func `two lanes that need the same blob fetch it once`() async throws {
         let turns = FetchTurns()
         let (_, wanted) = blob([2, 0, 4])
-        let digest = wanted.reference.digest
+        let digest = wanted.digest
         #expect(await turns.begin(digest))
         async let second = turns.begin(digest)
         await turns.end(digest)

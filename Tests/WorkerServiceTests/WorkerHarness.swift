@@ -1,6 +1,5 @@
 import BlobStore
 import Identifiers
-import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import Logging
@@ -10,6 +9,7 @@ import Supervision
 import SystemPackage
 import TestSupport
 import Testing
+import UnitOperations
 import WireProtocol
 import WorkerService
 import ZeroMQ
@@ -91,20 +91,19 @@ struct WorkerHarness {
 
     /// A unit whose factors must be fetched; its result is their sum.
     func lease(_ unit: Int, _ factors: [[Float]]) -> UnitLease {
-        let blobs = factors.map { elements -> LeasedBlob in
+        let blobs = factors.map { elements -> BlobReference in
             let bytes = elements.withUnsafeBytes { Array($0) }
             let digest = BlobDigest(hashing: bytes.span.bytes)
             coordinator.offer(bytes, as: .blob(digest))
-            return LeasedBlob(reference: BlobReference(digest: digest, byteCount: UInt64(bytes.count)))
+            return BlobReference(digest: digest, byteCount: UInt64(bytes.count))
         }
         let dimension = PackedTriangle.row(containing: factors[0].count)
         return UnitLease(
             unit: UnitReference(job: "job-1", unit: UnitIndex(unit)), attempt: Attempt(1), title: "unit \(unit)",
-            operation: .accumulate(
-                AccumulateOperation(
-                    side: .gradient, dimension: dimension, factors: blobs, weights: blobs.map { _ in 1 },
-                    exclusions: [nil], scale: .paper)),
-            files: [:])
+            subject: "",
+            operation: AccumulateOperation(
+                side: .gradient, dimension: dimension, weights: blobs.map { _ in 1 }, exclusions: [nil], scale: .paper),
+            inputs: UnitInputs(blobs: blobs), files: [:])
     }
 
     /// The result of a unit.

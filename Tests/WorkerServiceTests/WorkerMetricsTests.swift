@@ -1,9 +1,9 @@
-import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import PrometheusMetrics
 import TestSupport
 import Testing
+import UnitOperations
 import WireProtocol
 
 @testable import WorkerService
@@ -17,11 +17,11 @@ struct WorkerMetricsTests {
     private func lines(of family: String, inverting factor: [Float], damping: Double) async throws -> [String] {
         let metrics = WorkerMetrics(factory: registry)
         try await Bench.run { bench in
-            let operation = WorkerOperation.invert(
-                InvertOperation(
-                    factor: try bench.put(factor), dimension: 2, isFullBlock: true,
-                    damping: DampingSpec(rule: .absolute, value: damping)))
-            let input = bench.input(operation)
+            let input = bench.input(
+                BenchUnit(
+                    InvertOperation(
+                        dimension: 2, isFullBlock: true, damping: DampingSpec(rule: .absolute, value: damping)),
+                    reading: [try bench.put(factor)]))
             let (outcome, kernels, elapsed) = await bench.executor.execute(input)
             input.blobs.release()
             metrics.note(outcome, .invert, elapsed: elapsed, kernels: kernels)

@@ -1,8 +1,8 @@
 import BlobStore
 import Foundation
 import Identifiers
-import JobPlan
 import Testing
+import UnitOperations
 import WireProtocol
 import WorkerService
 
@@ -55,7 +55,7 @@ struct WorkerTests {
             let held = try await harness.coordinator.next("what is held") { message -> [BlobReference]? in
                 if case .held(let blobs) = message, blobs.count == 2 { blobs } else { nil }
             }
-            #expect(Set(held) == Set(lease.operation.blobs.map(\.reference)))
+            #expect(Set(held) == Set(lease.inputs.blobs))
             try await harness.dismiss()
         }
     }
@@ -64,9 +64,7 @@ struct WorkerTests {
         try await WorkerHarness.run { harness in
             var lease = harness.lease(1, [[1, 0, 1]])
             let digest = BlobDigest(hashing: [9].span.bytes)
-            lease.operation = lease.operation.mapBlobs { _ in
-                LeasedBlob(reference: BlobReference(digest: digest, byteCount: 12))
-            }
+            lease.inputs.blobs = [BlobReference(digest: digest, byteCount: 12)]
             await harness.coordinator.send(.lease(lease))
             let (fault, message) = try await harness.coordinator.next("the failure") { message in
                 if case .failed(_, let fault, let message) = message { (fault, message) } else { nil }
@@ -83,7 +81,7 @@ struct WorkerTests {
             let lease = harness.lease(1, [[1, 0, 1], [2, 0, 2]])
             let name = LeasedUnitName(lease.unit, lease.attempt)
             // The second input never comes. The first takes two steps: its chunk, and the wait for the other.
-            harness.coordinator.withhold(.blob(lease.operation.blobs[1].reference.digest))
+            harness.coordinator.withhold(.blob(lease.inputs.blobs[1].digest))
             await harness.coordinator.send(.lease(lease))
             let steps = try await harness.coordinator.next("progress") { message -> UInt64? in
                 guard case .heartbeat(_, let progress) = message, progress.first?.unit == name else { return nil }
@@ -108,7 +106,7 @@ struct WorkerTests {
     @Test func `a unit goes on when the coordinator has forgotten the worker, and is reported`() async throws {
         try await WorkerHarness.run { harness in
             let lease = harness.lease(1, [[1, 0, 1], [2, 0, 2]])
-            let source = RangeRequest.Source.blob(lease.operation.blobs[1].reference.digest)
+            let source = RangeRequest.Source.blob(lease.inputs.blobs[1].digest)
             harness.coordinator.withhold(source)
             await harness.coordinator.send(.lease(lease))
             try await harness.coordinator.next("the request that nobody answers") { message -> Void? in

@@ -1,0 +1,129 @@
+#define _GNU_SOURCE
+#include "program_start.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+// Bytes that OpenBLAS maps for each of its threads, which it has whether or not they are used.
+// Source: BUFFER_SIZE, 32 << 22 at most, in its common_x86_64.h and common_arm64.h.
+static const unsigned long long buffer_bytes = 128ull << 20;
+// Bytes for everything else that a program does before it can speak for itself.
+static const unsigned long long start_bytes = 64ull << 20;
+// Bytes of a stack without which no program of ours comes to its first line.
+static const unsigned long long stack_bytes = 512ull << 10;
+// Threads besides those of OpenBLAS without which no program of ours can speak for itself.
+static const int start_threads = 6;
+// OpenBLAS has no more, however many processors there are.
+enum { threads_max = 128 };
+
+static int has_looked = 0;
+
+int kfacd_looked_at_limits(void) { return has_looked; }
+
+// In the middle of loading: nothing of the C library that another library's beginning belongs to.
+static void end(const char *format, ...) {
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    int count = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (count > (int)sizeof text - 1) count = (int)sizeof text - 1;
+    if (write(STDERR_FILENO, text, (size_t)count) < 0) _exit(1);
+    _exit(1);
+}
+
+static int is_named(const char *entry, const char *name, int *value) {
+    size_t length = strlen(name);
+    if (strncmp(entry, name, length) != 0 || entry[length] != '=') return 0;
+    *value = atoi(entry + length + 1);
+    return *value > 0;
+}
+
+// As OpenBLAS chooses: a variable, else one for each processor.
+static int blas_threads(char **environment) {
+    static const char *const names[] = {"OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"};
+    int count = 0;
+    for (size_t name = 0; name < sizeof names / sizeof names[0] && count == 0; name++)
+        for (char **entry = environment; entry != NULL && *entry != NULL; entry++)
+            if (is_named(*entry, names[name], &count)) break;
+    if (count <= 0) count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > threads_max ? threads_max : count;
+}
+
+static void require_bytes(int resource, const char *words, int field, unsigned long long needed, int threads) {
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+    unsigned long long pages[7] = {0};
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL) return;
+    int count = fscanf(file, "%llu %llu %llu %llu %llu %llu %llu", &pages[0], &pages[1], &pages[2], &pages[3],
+                       &pages[4], &pages[5], &pages[6]);
+    fclose(file);
+    if (count != 7) return;
+    needed += pages[field] * (unsigned long long)sysconf(_SC_PAGESIZE);
+    if (limit.rlim_cur >= needed) return;
+    end("error: the limit of %s allows %llu KiB, and the program begins with %llu KiB, of which %d threads of OpenBLAS "
+        "take most. Raise the limit, or set OPENBLAS_NUM_THREADS=1.\n",
+        words, (unsigned long long)limit.rlim_cur >> 10, needed >> 10, threads);
+}
+
+static void *wait_for(void *gate) {
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+static void require_threads(int wanted) {
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_attr_t attributes;
+    pthread_t threads[threads_max + 16];
+    int count = 0, failure = 0;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 1 << 19);
+    pthread_mutex_lock(&gate);
+    while (count < wanted && failure == 0) {
+        failure = pthread_create(&threads[count], &attributes, wait_for, &gate);
+        if (failure == 0) count++;
+    }
+    pthread_mutex_unlock(&gate);
+    for (int index = 0; index < count; index++) pthread_join(threads[index], NULL);
+    pthread_attr_destroy(&attributes);
+    if (failure != EAGAIN && failure != ENOMEM) return;
+    end("error: only %d of the %d threads that the program begins with can be had: a limit of processes is reached. "
+        "Raise it (\"ulimit -u 4096\" in a shell, TasksMax in a service, pids.max of a control group).\n",
+        count, wanted);
+}
+
+static void look_at_limits(int argument_count, char **arguments, char **environment) {
+    (void)argument_count;
+    (void)arguments;
+    has_looked = 1;
+    struct rlimit stack;
+    if (getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur < stack_bytes)
+        end("error: the limit of the stack allows %llu KiB, and %llu are needed. Raise it (\"ulimit -s 8192\" in a "
+            "shell, LimitSTACK in a service).\n",
+            (unsigned long long)stack.rlim_cur >> 10, stack_bytes >> 10);
+    // The C library reserves 64 MiB for each thread that allocates, until nothing is left for stacks.
+    struct rlimit space;
+    if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) mallopt(M_ARENA_MAX, 2);
+    int threads = blas_threads(environment);
+    unsigned long long needed = start_bytes + (unsigned long long)threads * buffer_bytes;
+    require_bytes(RLIMIT_AS, "the address space (ulimit -v, LimitAS)", 0, needed, threads);
+    require_bytes(RLIMIT_DATA, "data (ulimit -d, LimitDATA)", 5, needed, threads);
+    struct rlimit processes;
+    // The trial takes a moment: only where there is a limit that may be too small.
+    if (getrlimit(RLIMIT_NPROC, &processes) != 0 || processes.rlim_cur > 4096) return;
+    require_threads(threads - 1 + start_threads);
+}
+
+// A program's own functions of this section run before those with which its libraries begin.
+// Source: the System V ABI, "Initialization and Termination Functions".
+__attribute__((section(".preinit_array"), used)) static void (*const look)(int, char **, char **) = look_at_limits;

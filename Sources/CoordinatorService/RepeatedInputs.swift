@@ -1,0 +1,201 @@
+import Identifiers
+import JobPlan
+import LinearAlgebra
+import Safetensors
+import SystemPackage
+import UnitOperations
+
+/// Inputs that hold the same values: copies, links, or the same file under two tasks.
+///
+/// They are told apart by their content, not by their paths. Rows that a task would count twice are refused; what two
+/// tasks share is a notice. Whole checkpoints and factor sets are equal when all of their tensors are; captures are
+/// compared file by file, in the tensors that two files have in common.
+struct RepeatedInputs {
+    private static let sampleBytes = 4096
+    /// Bytes of one input that are compared before samples of the rest must do.
+    private static let fullBytes = 256 << 20
+    /// Tensors whose samples tell checkpoints apart before they are compared.
+    private static let sampledTensors = 32
+    /// Inputs of equal samples that one is compared with.
+    private static let comparisonsMax = 4
+
+    let inventory: JobInventory
+    let comparison: TensorComparison
+
+    private(set) var problems: [JobProblem] = []
+    private(set) var notices: [JobNotice] = []
+
+    init(inventory: JobInventory, files: [SafetensorsFile], tasks: [TaskName]) {
+        self.inventory = inventory
+        comparison = TensorComparison(files: files)
+        findCaptures(tasks.flatMap { captures(of: $0) })
+        findWholes(tasks.compactMap { checkpoint(of: $0) }) { task, other, place in
+            "the checkpoint of task \"\(task)\" holds the same weights as that of task \"\(other)\" (\(place)): both tasks "
+                + "have the same vector."
+        }
+        findWholes(tasks.compactMap { factorSet(of: $0) }) { task, other, place in
+            "the factors of task \"\(task)\" are the same as those of task \"\(other)\" (\(place)): both tasks have this "
+                + "curvature."
+        }
+    }
+
+    /// What one file holds of a task's captures, or what a checkpoint or a factor set holds.
+    private struct Part {
+        let task: TaskName
+        /// The file, or the first of several.
+        let file: Int
+        /// In an order that does not depend on a dictionary's.
+        var tensors: [TensorInventory]
+    }
+
+    // MARK: - Captures
+
+    private func captures(of task: TaskName) -> [Part] {
+        guard let captures = inventory.captures[task] else { return [] }
+        var parts: [Int: [TensorInventory]] = [:]
+        func add(_ tensor: CapturedRows) {
+            for slice in tensor.slices {
+                parts[slice.slice.file, default: []].append(
+                    TensorInventory(
+                        name: tensor.tensor, elementType: tensor.elementType.rawValue,
+                        shape: [slice.rows, tensor.columns], slice: slice.slice))
+            }
+        }
+        for layer in captures.layers.values {
+            add(layer.input)
+            add(layer.outputGradient)
+        }
+        for parameter in captures.parameters.values { add(parameter.gradient) }
+        return parts.sorted { $0.key < $1.key }.map { file, tensors in
+            Part(task: task, file: file, tensors: tensors.sorted { $0.slice.offset < $1.slice.offset })
+        }
+    }
+
+    /// A tensor's name, type and shape, and its bytes in the middle or their digest.
+    private struct Sample: Hashable {
+        let name: String
+        let elementType: String
+        let shape: [Int]
+        let bytes: [UInt8]
+    }
+
+    private mutating func findCaptures(_ parts: [Part]) {
+        guard parts.count > 1 else { return }
+        var firsts: [Sample: Int] = [:]
+        for (position, part) in parts.enumerated() {
+            var compared: Set<Int> = []
+            for tensor in part.tensors {
+                guard let sample = sample(of: tensor) else { continue }
+                guard let other = firsts[sample] else {
+                    firsts[sample] = position
+                    continue
+                }
+                guard other != position, compared.insert(other).inserted, areEqual(parts[other], part) else { continue }
+                report(part, repeating: parts[other])
+                break
+            }
+        }
+    }
+
+    private mutating func report(_ part: Part, repeating other: Part) {
+        // As they were found: a link's destination would be named twice.
+        let (path, otherPath) = (path(of: part), path(of: other))
+        let same = isSameFile(part, other) ? "is the same file as \(otherPath)" : "holds the same rows as \(otherPath)"
+        if part.task == other.task {
+            problems.append(
+                JobProblem(
+                    at: path,
+                    "the capture \(same): task \"\(part.task)\" would count them twice. Remove one of them, or narrow "
+                        + "\"captures\"."))
+        } else {
+            notices.append(
+                JobNotice(
+                    at: path,
+                    "the capture of task \"\(part.task)\" holds the same rows as that of task \"\(other.task)\" "
+                        + "(\(otherPath)): both tasks have this curvature. \(Self.advice)"))
+        }
+    }
+
+    private static let advice = "Correct one of them unless that is meant."
+
+    // MARK: - Checkpoints and factor sets
+
+    /// A task's checkpoint; none for a task that lists the base itself, which is told elsewhere.
+    private func checkpoint(of task: TaskName) -> Part? {
+        guard let checkpoint = inventory.checkpoints[task], !inventory.baseTasks.contains(task) else { return nil }
+        return whole(task, Array(checkpoint.tensors.values))
+    }
+
+    private func factorSet(of task: TaskName) -> Part? {
+        guard let set = inventory.factorSets[task] else { return nil }
+        return whole(
+            task,
+            set.factors.map { name, factor in
+                TensorInventory(
+                    name: name.description, elementType: factor.elementType.rawValue,
+                    shape: factor.isPacked ? [factor.dimension] : [factor.dimension, factor.dimension],
+                    slice: factor.slice)
+            })
+    }
+
+    private func whole(_ task: TaskName, _ tensors: [TensorInventory]) -> Part? {
+        let sorted = tensors.sorted { $0.name < $1.name }
+        return sorted.map(\.slice.file).min().map { Part(task: task, file: $0, tensors: sorted) }
+    }
+
+    private mutating func findWholes(
+        _ parts: [Part], sentence: (_ task: TaskName, _ other: TaskName, _ place: String) -> String
+    ) {
+        guard parts.count > 1 else { return }
+        var groups: [BlobDigest: [Part]] = [:]
+        for part in parts {
+            guard let traits = traits(of: part) else { continue }
+            let others = groups[traits, default: []].prefix(Self.comparisonsMax)
+            if let other = others.first(where: { isSameFile($0, part) || areEqual($0, part) }) {
+                let words = sentence(part.task, other.task, path(of: other))
+                notices.append(JobNotice(at: path(of: part), "\(words) \(Self.advice)"))
+            } else {
+                groups[traits, default: []].append(part)
+            }
+        }
+    }
+
+    /// A digest of all names, types and shapes, and of some tensors' samples: different inputs have different ones,
+    /// unless they differ in few tensors only.
+    private func traits(of part: Part) -> BlobDigest? {
+        var chain: [UInt8] = []
+        for tensor in part.tensors { chain += "\(tensor.name)\n\(tensor.elementType) \(tensor.shape)\n".utf8 }
+        let step = max(1, part.tensors.count / Self.sampledTensors)
+        for position in stride(from: 0, to: part.tensors.count, by: step) {
+            guard let sample = sample(of: part.tensors[position]) else { return nil }
+            chain += sample.bytes
+        }
+        return BlobDigest(sha256: FileDigest.sha256(of: chain))
+    }
+
+    // MARK: - Comparing
+
+    private func path(of part: Part) -> String { comparison.files[part.file].path.string }
+
+    private func isSameFile(_ part: Part, _ other: Part) -> Bool {
+        inventory.files[part.file].path == inventory.files[other.file].path
+    }
+
+    /// The sample of a tensor; nil when it cannot be read, which fails later.
+    private func sample(of tensor: TensorInventory) -> Sample? {
+        let byteCount = Int(tensor.slice.byteCount)
+        let start = max(0, byteCount / 2 - Self.sampleBytes / 2)
+        guard let bytes = try? comparison.bytes(of: tensor, start..<min(start + Self.sampleBytes, byteCount)) else {
+            return nil
+        }
+        return Sample(
+            name: tensor.name, elementType: tensor.elementType, shape: tensor.shape,
+            bytes: bytes.count <= 64 ? bytes : FileDigest.sha256(of: bytes))
+    }
+
+    private func areEqual(_ left: Part, _ right: Part) -> Bool {
+        let others = Dictionary(right.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let pairs = left.tensors.compactMap { own in others[own.name].map { (own, $0) } }
+        return comparison.areEqual(pairs, fullBytes: Self.fullBytes)
+    }
+}

@@ -1,0 +1,86 @@
+import Identifiers
+import JobPlan
+import LinearAlgebra
+import Safetensors
+import SystemPackage
+import UnitOperations
+
+/// Capture files whose second half of samples repeats the first, in every tensor: somebody wrote them twice.
+///
+/// Repetitions in another order are not looked for. Nearly every file is told by the first few bytes of one tensor.
+struct RepeatedSamples {
+    /// Bytes of one file that are compared before samples of the rest must do.
+    private static let fullBytes = 128 << 20
+
+    let inventory: JobInventory
+    let comparison: TensorComparison
+
+    /// One notice for each such file of a task.
+    func notices(of task: TaskName) -> [JobNotice] {
+        guard let captures = inventory.captures[task] else { return [] }
+        var files: [Int: [Rows]] = [:]
+        func add(_ tensor: CapturedRows, samples: Int, probes: Int) {
+            for slice in tensor.slices {
+                files[slice.slice.file, default: []].append(
+                    Rows(
+                        tensor: tensor, slice: slice, blocks: probes,
+                        rowsOfSample: max(1, tensor.rows / samples / probes)))
+            }
+        }
+        for layer in captures.layers.values where layer.samples > 0 {
+            add(layer.input, samples: layer.samples, probes: 1)
+            add(layer.outputGradient, samples: layer.samples, probes: max(1, captures.probes))
+        }
+        for parameter in captures.parameters.values where parameter.samples > 0 {
+            add(parameter.gradient, samples: parameter.samples, probes: max(1, captures.probes))
+        }
+        return files.sorted { $0.key < $1.key }.compactMap { file, rows in
+            isRepeated(rows.sorted { $0.slice.slice.offset < $1.slice.slice.offset }) ? notice(file, task) : nil
+        }
+    }
+
+    private func notice(_ file: Int, _ task: TaskName) -> JobNotice {
+        JobNotice(
+            at: comparison.files[file].path.string,
+            "the second half of the samples repeats the first in every tensor of the capture. That changes no factor of "
+                + "the file, but task \"\(task)\" counts its samples twice. Capture them once, or set \"curvature_weight\"."
+        )
+    }
+
+    /// What a file holds of one tensor: blocks of equal size, one a probe, in each of which the samples follow each
+    /// other.
+    private struct Rows {
+        let tensor: CapturedRows
+        let slice: RowSlice
+        let blocks: Int
+        let rowsOfSample: Int
+
+        /// The first and the second half of each block; none when the samples cannot be halved.
+        var halves: [(TensorInventory, TensorInventory)] {
+            let rows = slice.rows / blocks / 2
+            guard rows > 0, rows * 2 * blocks == slice.rows, rows.isMultiple(of: rowsOfSample) else { return [] }
+            let byteCount = slice.slice.byteCount / UInt64(2 * blocks)
+            let parts = (0..<2 * blocks).map { part in
+                TensorInventory(
+                    name: tensor.tensor, elementType: tensor.elementType.rawValue, shape: [rows, tensor.columns],
+                    slice: FileSlice(
+                        file: slice.slice.file, offset: slice.slice.offset + UInt64(part) * byteCount,
+                        byteCount: byteCount))
+            }
+            return (0..<blocks).map { (parts[2 * $0], parts[2 * $0 + 1]) }
+        }
+    }
+
+    private func isRepeated(_ rows: [Rows]) -> Bool {
+        // One tensor tells nearly always; the halves of the others need not even be made.
+        guard let first = rows.first?.halves.first, (try? comparison.samplesDiffer(first.0, first.1)) == false else {
+            return false
+        }
+        var pairs: [(TensorInventory, TensorInventory)] = []
+        for halves in rows.lazy.map(\.halves) {
+            guard !halves.isEmpty else { return false }
+            pairs += halves
+        }
+        return comparison.areEqual(pairs, fullBytes: Self.fullBytes)
+    }
+}

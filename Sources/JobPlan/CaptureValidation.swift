@@ -1,0 +1,66 @@
+import Identifiers
+import Spelling
+import UnitOperations
+
+/// A task's captures held against the blocks of a job.
+struct CaptureValidation {
+    private let captures: CaptureInventory
+    private let place: String
+    /// What captured names there are to choose from; sorted when the first one is missing.
+    private lazy var layers = captures.layers.keys.map(\.rawValue).sorted()
+    private lazy var parameters = captures.parameters.keys.map(\.rawValue).sorted()
+    private var missingCount = 0
+
+    init(of task: TaskName, _ captures: CaptureInventory) {
+        self.captures = captures
+        place = "captures of task \"\(task)\""
+    }
+
+    /// The blocks that were not captured, and rows of another width than the block has.
+    func problems(with blocks: [CurvatureBlock]) -> [JobProblem] {
+        var validation = self
+        return blocks.flatMap { validation.problems(with: $0) }
+    }
+
+    private mutating func problems(with block: CurvatureBlock) -> [JobProblem] {
+        switch block.kind {
+        case .linear(let outputs, let inputs, _):
+            guard let layer = captures.layers[LayerName(rawValue: block.name)] else {
+                return [missing("layer", block.name) { $0.layers }]
+            }
+            // Nearly always right: nothing is made for it.
+            if layer.input.columns == inputs, layer.outputGradient.columns == outputs { return [] }
+            return [
+                (layer.input, inputs, "d_in"), (layer.outputGradient, outputs, "d_out"),
+            ].compactMap { rows, expected, symbol in
+                guard rows.columns != expected else { return nil }
+                return JobProblem(
+                    at: place,
+                    "tensor \"\(rows.tensor)\" has \(rows.columns) columns; the base's \"\(block.name).weight\" is "
+                        + "[\(outputs), \(inputs)], so \(symbol) = \(expected) was expected.")
+            }
+        case .full(let dimension):
+            guard let parameter = captures.parameters[ParameterName(rawValue: block.name)] else {
+                return [missing("parameter", block.name) { $0.parameters }]
+            }
+            guard parameter.gradient.columns != dimension else { return [] }
+            return [
+                JobProblem(
+                    at: place,
+                    "tensor \"\(parameter.gradient.tensor)\" has \(parameter.gradient.columns) columns; the base's "
+                        + "\"\(block.name)\" has \(dimension) elements.")
+            ]
+        }
+    }
+
+    private mutating func missing(
+        _ what: String, _ name: String, _ present: (inout CaptureValidation) -> [String]
+    ) -> JobProblem {
+        missingCount += 1
+        let meant = missingCount > JobFileLimits.suggestions ? "" : suggestion(for: name, among: present(&self))
+        return JobProblem(
+            at: place,
+            "the \(what) \"\(name)\", which other tasks have, is missing; every task of a sum needs it. Capture it, or "
+                + "leave it out with \"layers\".\(meant)")
+    }
+}

@@ -1,0 +1,41 @@
+import UnitOperations
+
+/// Why a tensor of the base is copied and not merged.
+public enum CopyReason: String, Sendable, CaseIterable {
+    /// A pattern of `ignore` matches it.
+    case ignored
+    /// It holds no floating-point numbers.
+    case notFloatingPoint = "not_floating_point"
+    /// It is a buffer of floating-point numbers: a mask, or a table that is computed.
+    case buffer
+}
+
+/// The tensors of a base that are copied and not merged, each with the reason: found once for a job, asked often.
+public struct CopiedTensors: Sendable {
+    private let base: CheckpointInventory
+    private let reasons: [String: CopyReason]
+
+    /// Looks at every tensor of a job's base.
+    public init(spec: JobSpec, base: CheckpointInventory) {
+        let ignored = IgnoredTensors(spec)
+        self.base = base
+        reasons = base.tensors.compactMapValues { tensor in
+            if ignored.contains(tensor.name) { return .ignored }
+            if tensor.floatingType == nil { return .notFloatingPoint }
+            return tensor.isBuffer ? .buffer : nil
+        }
+    }
+
+    /// Why a tensor is copied; `nil` when it is merged.
+    public func reason(of tensor: String) -> CopyReason? { reasons[tensor] }
+
+    /// The names of the tensors that are copied for a reason, in order.
+    public func names(_ reason: CopyReason) -> [String] {
+        reasons.filter { $0.value == reason }.keys.sorted()
+    }
+
+    /// Whether all parameters of a block are merged, so that its task vectors are known as a whole.
+    func mergesWhole(_ block: CurvatureBlock) -> Bool {
+        block.parameters.allSatisfy { base.tensors[$0] != nil && reasons[$0] == nil }
+    }
+}

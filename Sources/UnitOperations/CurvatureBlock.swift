@@ -1,0 +1,72 @@
+public import Identifiers
+public import KroneckerFactors
+public import TaskArithmetic
+
+/// A linear layer or another parameter with curvature.
+///
+/// Source: DESIGN section 2.1.
+public struct CurvatureBlock: Hashable, Sendable, Codable {
+    /// What kind of parameter it is.
+    public enum Kind: Hashable, Sendable, Codable {
+        /// A linear layer: `<name>.weight` `[d_out, d_in]` and perhaps `<name>.bias` `[d_out]`.
+        case linear(outputs: Int, inputs: Int, hasBias: Bool)
+        /// A parameter with a full block over its `dimension` elements.
+        case full(dimension: Int)
+
+        /// The block's matrices with their dimensions: A `d_in (+1)` and B `d_out`, or F `d`.
+        public var factors: [(side: FactorSide, dimension: Int)] {
+            switch self {
+            case .linear(let outputs, let inputs, let hasBias):
+                [(.input, inputs + (hasBias ? 1 : 0)), (.gradient, outputs)]
+            case .full(let dimension): [(.full, dimension)]
+            }
+        }
+
+        /// The shape of its merge.
+        public var mergeShape: MergeProblem.Shape {
+            switch self {
+            case .linear(let outputs, let inputs, let hasBias):
+                .layer(outputs: outputs, inputs: inputs + (hasBias ? 1 : 0))
+            case .full(let dimension): .parameter(count: dimension)
+            }
+        }
+
+        /// Number of the checkpoint's parameters that the block covers: a weight and perhaps a bias, or one.
+        public var parameterCount: Int {
+            if case .linear(_, _, true) = self { 2 } else { 1 }
+        }
+    }
+
+    /// The layer's or the parameter's name.
+    public var name: String
+    /// What kind of parameter it is.
+    public var kind: Kind
+
+    /// Describes a block.
+    public init(name: String, kind: Kind) {
+        self.name = name
+        self.kind = kind
+    }
+
+    /// The block's matrices with their dimensions: A `d_in (+1)` and B `d_out`, or F `d`.
+    public var factors: [(side: FactorSide, dimension: Int)] { kind.factors }
+
+    /// The parameters of the checkpoint that the block covers.
+    public var parameters: [String] {
+        switch kind {
+        case .linear(_, _, let hasBias): hasBias ? ["\(name).weight", "\(name).bias"] : ["\(name).weight"]
+        case .full: [name]
+        }
+    }
+}
+
+extension FactorSide {
+    /// The same, in the words of the mathematics.
+    public var role: FactorRole {
+        switch self {
+        case .input: .input
+        case .gradient: .gradient
+        case .full: .fullBlock
+        }
+    }
+}

@@ -1,0 +1,147 @@
+import Identifiers
+public import KroneckerFactors
+public import LinearAlgebra
+
+/// Rows → a Kronecker factor or one of its partial sums: `rowsᵀ · rows`, in chunks with fixed borders.
+///
+/// It reads no blobs and makes one: the factor, F32 packed, or the partial sum, F64 packed. Its subject is the tensor
+/// that the rows come from.
+///
+/// Source: DESIGN section 2.1 and 2.6.
+public struct FactorOperation: UnitOperation {
+    /// Number of columns of the rows.
+    public var columns: Int
+    /// Whether a column of ones is appended (the bias's).
+    public var appendsOnes: Bool
+    /// The rows' element type.
+    public var elementType: ElementType
+    /// Where the rows lie, in order.
+    public var rowSlices: [RowSlice]
+    /// Rows of one chunk; whole samples when their positions are reduced.
+    public var chunkRows: Int
+    /// What becomes of the rows of one sample.
+    public var reduction: PositionReduction
+    /// What the sum is divided by; `nil` for a partial sum, which stays fp64 and undivided.
+    public var divisor: Double?
+
+    /// Describes a factor's computation.
+    public init(
+        columns: Int, appendsOnes: Bool, elementType: ElementType, rowSlices: [RowSlice], chunkRows: Int,
+        reduction: PositionReduction, divisor: Double?
+    ) {
+        self.columns = columns
+        self.appendsOnes = appendsOnes
+        self.elementType = elementType
+        self.rowSlices = rowSlices
+        self.chunkRows = chunkRows
+        self.reduction = reduction
+        self.divisor = divisor
+    }
+
+    /// The factor's dimension.
+    public var dimension: Int { columns + (appendsOnes ? 1 : 0) }
+    /// Number of rows.
+    public var rows: Int { rowSlices.reduce(0) { $0 + $1.rows } }
+    /// Bytes of a row.
+    public var rowBytes: Int { columns * elementType.byteCount }
+
+    // MARK: - Work
+
+    /// The operation's word in leases and keys.
+    public static var kind: String { "factor" }
+    /// By what its durations are counted.
+    public static var stage: UnitStage { .factor }
+    /// The slices of files that it reads.
+    public var slices: [FileSlice] { rowSlices.map(\.slice) }
+    /// Number of blobs that it reads.
+    public var inputBlobCount: Int { 0 }
+    /// Number of blobs that it makes.
+    public var outputBlobCount: Int { 1 }
+
+    /// d² multiply-adds a row.
+    public var cost: UnitCost {
+        let memory = MemoryEstimate.accumulation(
+            dimension: dimension, chunkRows: chunkRows, elementType: elementType, reducesPositions: reduction != .none)
+        return UnitCost(
+            multiplyAdds: Double(dimension) * Double(dimension) * Double(rows),
+            inputBytes: UInt64(rows).saturatingProduct(UInt64(columns))
+                .saturatingProduct(UInt64(elementType.byteCount)),
+            outputBytes: UInt64.packed(dimension).saturatingProduct(divisor == nil ? 2 : 1),
+            memoryBytes: UInt64(clamping: memory).saturatingSum(UnitCost.streamingBytes))
+    }
+
+    /// Seconds on a nominal core of its costliest stage that shows no progress from within.
+    public var stageSeconds: Double {
+        Double(dimension) * Double(dimension) * Double(min(chunkRows, rows)) / 1e11
+    }
+
+    // MARK: - Encoding
+
+    /// Writes every field down.
+    public func encode(_ files: inout FileNumbering) -> [UInt8] {
+        var wire = WireFactorOperation()
+        wire.columns = UInt32(columns)
+        wire.appendsOnes = appendsOnes
+        wire.elementType = elementType.rawValue
+        for slice in rowSlices {
+            var wireSlice = WireRowSlice()
+            wireSlice.slice = slice.slice.wire(&files)
+            wireSlice.rows = UInt64(slice.rows)
+            wireSlice.firstRow = UInt64(slice.firstRow)
+            wire.slices.append(wireSlice)
+        }
+        wire.chunkRows = UInt32(chunkRows)
+        (wire.reduction, wire.positions) = reduction.wire
+        if let divisor { wire.divisor = divisor }
+        return encoded(wire)
+    }
+
+    /// Reads what ``encode(_:)`` wrote.
+    ///
+    /// - Throws: ``OperationError``.
+    public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
+        let wire: WireFactorOperation = try message(bytes)
+        self.init(
+            columns: try count(wire.columns, "the number of columns"), appendsOnes: wire.appendsOnes,
+            elementType: try word(wire.elementType, "an element type"),
+            rowSlices: try list(wire.slices, "the list of slices") { slice throws(OperationError) in
+                RowSlice(
+                    slice: try FileSlice(slice.slice, files), rows: try count(slice.rows, "a number of rows"),
+                    firstRow: try count(slice.firstRow, "the first row", most: OperationLimits.elementsMax))
+            },
+            chunkRows: try count(wire.chunkRows, "the rows of a chunk"),
+            reduction: try PositionReduction(wire.reduction, positions: wire.positions),
+            divisor: wire.hasDivisor ? try UnitOperations.divisor(wire.divisor) : nil)
+        try checkShape()
+    }
+
+    private func checkShape() throws(OperationError) {
+        guard columns > 0, chunkRows > 0 else { throw .malformed("a factor has no rows or columns") }
+        for slice in rowSlices {
+            let (bytes, overflow) = UInt64(rowBytes).multipliedReportingOverflow(by: UInt64(slice.rows))
+            guard !overflow, bytes == slice.slice.byteCount else {
+                throw .malformed("a slice of \(slice.rows) rows has \(slice.slice.byteCount) bytes")
+            }
+        }
+    }
+}
+
+extension PositionReduction {
+    fileprivate init(_ word: String, positions: UInt32) throws(OperationError) {
+        let positions = try count(positions, "the number of positions")
+        switch word {
+        case "none": self = .none
+        case "mean" where positions > 0: self = .mean(positions: positions)
+        case "sum" where positions > 0: self = .sum(positions: positions)
+        default: throw .malformed("the reduction is \"\(word.excerpt)\" over \(positions) positions")
+        }
+    }
+
+    fileprivate var wire: (String, UInt32) {
+        switch self {
+        case .none: ("none", 1)
+        case .mean(let positions): ("mean", UInt32(positions))
+        case .sum(let positions): ("sum", UInt32(positions))
+        }
+    }
+}

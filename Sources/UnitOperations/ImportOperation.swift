@@ -1,0 +1,70 @@
+public import LinearAlgebra
+
+/// A factor of a finished set → a packed fp32 triangle.
+///
+/// It reads no blobs and makes one, the triangle. Its subject is the factor.
+public struct ImportOperation: UnitOperation {
+    /// The matrix's rows and columns.
+    public var dimension: Int
+    /// `F32` or `F64`.
+    public var elementType: ElementType
+    /// Whether the tensor is a packed lower triangle rather than a square.
+    public var isPacked: Bool
+    /// Where its bytes lie.
+    public var slice: FileSlice
+
+    /// Describes an import.
+    public init(dimension: Int, elementType: ElementType, isPacked: Bool, slice: FileSlice) {
+        self.dimension = dimension
+        self.elementType = elementType
+        self.isPacked = isPacked
+        self.slice = slice
+    }
+
+    // MARK: - Work
+
+    /// The operation's word in leases and keys.
+    public static var kind: String { "import_factor" }
+    /// By what its durations are counted.
+    public static var stage: UnitStage { .importFactor }
+    /// The slices of files that it reads.
+    public var slices: [FileSlice] { [slice] }
+    /// Number of blobs that it reads.
+    public var inputBlobCount: Int { 0 }
+    /// Number of blobs that it makes.
+    public var outputBlobCount: Int { 1 }
+
+    /// A Cholesky factorization in fp64, n³/3 multiply-adds that count double, is the factor's proof.
+    public var cost: UnitCost {
+        UnitCost(
+            multiplyAdds: 2 / 3 * Double(dimension) * Double(dimension) * Double(dimension),
+            inputBytes: slice.byteCount, outputBytes: .packed(dimension),
+            memoryBytes: UInt64.squareDouble(dimension).saturatingSum(UnitCost.streamingBytes))
+    }
+
+    /// Seconds on a nominal core of its costliest stage that shows no progress from within.
+    public var stageSeconds: Double { UnitCost.factorizationSeconds(dimension: dimension) }
+
+    // MARK: - Encoding
+
+    /// Writes every field down.
+    public func encode(_ files: inout FileNumbering) -> [UInt8] {
+        var wire = WireImportOperation()
+        wire.dimension = UInt32(dimension)
+        wire.elementType = elementType.rawValue
+        wire.isPacked = isPacked
+        wire.slice = slice.wire(&files)
+        return encoded(wire)
+    }
+
+    /// Reads what ``encode(_:)`` wrote.
+    ///
+    /// - Throws: ``OperationError``.
+    public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
+        let wire: WireImportOperation = try message(bytes)
+        self.init(
+            dimension: try count(wire.dimension, "a dimension"),
+            elementType: try word(wire.elementType, "an element type"), isPacked: wire.isPacked,
+            slice: try FileSlice(wire.slice, files))
+    }
+}

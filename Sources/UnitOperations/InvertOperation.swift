@@ -1,0 +1,68 @@
+import KroneckerFactors
+
+/// A packed factor → its damped inverse.
+///
+/// It reads the factor and makes one blob, the inverse; both F32 packed.
+///
+/// Source: DESIGN section 2.4.
+public struct InvertOperation: UnitOperation {
+    /// The factor's dimension.
+    public var dimension: Int
+    /// Whether it is a full block, and not one side of a layer.
+    public var isFullBlock: Bool
+    /// How to damp.
+    public var damping: DampingSpec
+
+    /// Describes an inversion.
+    public init(dimension: Int, isFullBlock: Bool, damping: DampingSpec) {
+        self.dimension = dimension
+        self.isFullBlock = isFullBlock
+        self.damping = damping
+    }
+
+    // MARK: - Work
+
+    /// The operation's word in leases and keys.
+    public static var kind: String { "invert" }
+    /// By what its durations are counted.
+    public static var stage: UnitStage { .invert }
+    /// The slices of files that it reads.
+    public var slices: [FileSlice] { [] }
+    /// Number of blobs that it reads.
+    public var inputBlobCount: Int { 1 }
+    /// Number of blobs that it makes.
+    public var outputBlobCount: Int { 1 }
+
+    /// n³ multiply-adds in fp64, which count double.
+    public var cost: UnitCost {
+        let memory = MemoryEstimate.inverse(dimension: dimension)
+        return UnitCost(
+            multiplyAdds: 2 * Double(dimension) * Double(dimension) * Double(dimension), inputBytes: .packed(dimension),
+            outputBytes: .packed(dimension),
+            memoryBytes: UInt64(clamping: memory).saturatingSum(UnitCost.streamingBytes))
+    }
+
+    /// Seconds on a nominal core of its costliest stage that shows no progress from within.
+    public var stageSeconds: Double { UnitCost.factorizationSeconds(dimension: dimension) }
+
+    // MARK: - Encoding
+
+    /// Writes every field down.
+    public func encode(_ files: inout FileNumbering) -> [UInt8] {
+        var wire = WireInvertOperation()
+        wire.dimension = UInt32(dimension)
+        wire.isFullBlock = isFullBlock
+        wire.damping = damping.wire
+        return encoded(wire)
+    }
+
+    /// Reads what ``encode(_:)`` wrote.
+    ///
+    /// - Throws: ``OperationError``.
+    public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
+        let wire: WireInvertOperation = try message(bytes)
+        self.init(
+            dimension: try count(wire.dimension, "a dimension"), isFullBlock: wire.isFullBlock,
+            damping: try DampingSpec(wire.damping))
+    }
+}

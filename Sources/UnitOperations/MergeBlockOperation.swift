@@ -1,0 +1,190 @@
+import Identifiers
+public import LinearAlgebra
+public import TaskArithmetic
+
+/// The merge of one block by a method with factors: the factors and task vectors of all tasks → the block's merged
+/// parameters.
+///
+/// It reads, task by task, the task's A then B, or its F, F32 packed, and makes a blob a parameter. Its subject is the
+/// block.
+///
+/// Source: DESIGN section 2.5.
+public struct MergeBlockOperation: UnitOperation {
+    /// One task's share.
+    public struct Task: Equatable, Sendable {
+        /// θ_t.
+        public var parameters: BlockParameters
+        /// Factor of the task vector; negative for negation.
+        public var weight: Double
+        /// λ_t.
+        public var lambda: Double
+        /// The task's own parameters of the method.
+        public var arguments: MergeArguments
+
+        /// Describes a task's share.
+        public init(
+            parameters: BlockParameters, weight: Double, lambda: Double, arguments: MergeArguments = MergeArguments()
+        ) {
+            self.parameters = parameters
+            self.weight = weight
+            self.lambda = lambda
+            self.arguments = arguments
+        }
+    }
+
+    /// The name of the merge method.
+    public var method: String
+    /// The job's own parameters of the method.
+    public var arguments: MergeArguments
+    /// The block.
+    public var block: CurvatureBlock.Kind
+    /// θ_0.
+    public var base: BlockParameters
+    /// The tasks, in the job's order.
+    public var tasks: [Task]
+    /// α.
+    public var scale: Double
+    /// How to damp.
+    public var damping: DampingSpec
+    /// Element type of each merged parameter.
+    public var outputTypes: [ElementType]
+
+    /// Describes the merge of a block.
+    public init(
+        method: String, arguments: MergeArguments = MergeArguments(), block: CurvatureBlock.Kind,
+        base: BlockParameters, tasks: [Task], scale: Double, damping: DampingSpec, outputTypes: [ElementType]
+    ) {
+        self.method = method
+        self.arguments = arguments
+        self.block = block
+        self.base = base
+        self.tasks = tasks
+        self.scale = scale
+        self.damping = damping
+        self.outputTypes = outputTypes
+    }
+
+    // MARK: - Work
+
+    /// The operation's word in leases and keys.
+    public static var kind: String { "merge_block" }
+    /// By what its durations are counted.
+    public static var stage: UnitStage { .mergeBlock }
+    /// The slices of files that it reads.
+    public var slices: [FileSlice] { (base + tasks.flatMap(\.parameters)).map(\.slice) }
+    /// Number of blobs that it reads.
+    public var inputBlobCount: Int { block.factors.count * tasks.count }
+    /// Number of blobs that it makes.
+    public var outputBlobCount: Int { block.parameterCount }
+
+    /// The method's computation; none for a name that is no registered method of blocks.
+    public var computation: (any (StreamedComputation & ~Copyable).Type)? {
+        guard case .blocks(let computation)? = MergeMethod(named: method)?.scope else { return nil }
+        return computation
+    }
+
+    /// The cost that the computation states, with what its passes read of every task.
+    public var cost: UnitCost {
+        guard let cost = computation?.cost(of: block.mergeShape, models: tasks.count) else {
+            return .streaming(inputBytes: 0, outputBytes: 0)
+        }
+        let (matrix, _, packed, _) = block.sizes
+        let (factorPasses, valuePasses) = (UInt64(cost.factorPasses), UInt64(cost.valuePasses))
+        return UnitCost(
+            multiplyAdds: cost.multiplyAdds,
+            inputBytes: packed.saturatingProduct(UInt64(tasks.count) * factorPasses)
+                .saturatingSum(matrix.saturatingProduct((UInt64(tasks.count) * valuePasses + 1) * 4)),
+            outputBytes: matrix.saturatingProduct(4),
+            memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes))
+    }
+
+    /// Seconds on a nominal core of its costliest stage that shows no progress from within.
+    public var stageSeconds: Double {
+        block.factors.reduce(0) { $0 + UnitCost.factorizationSeconds(dimension: $1.dimension) }
+    }
+
+    // MARK: - Encoding
+
+    /// Writes every field down.
+    public func encode(_ files: inout FileNumbering) -> [UInt8] {
+        var wire = WireMergeBlockOperation()
+        wire.block = block.wire
+        wire.base = WireBlockParameters(base, &files)
+        for task in tasks {
+            var wireTask = WireMergeBlockTask()
+            wireTask.parameters = WireBlockParameters(task.parameters, &files)
+            wireTask.weight = task.weight
+            wireTask.lambda = task.lambda
+            wireTask.arguments = task.arguments.wire
+            wire.tasks.append(wireTask)
+        }
+        wire.scale = scale
+        wire.damping = damping.wire
+        wire.outputTypes = outputTypes.map(\.rawValue)
+        wire.method = method
+        wire.arguments = arguments.wire
+        return encoded(wire)
+    }
+
+    /// Reads what ``encode(_:)`` wrote.
+    ///
+    /// - Throws: ``OperationError``.
+    public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
+        let wire: WireMergeBlockOperation = try message(bytes)
+        self.init(
+            method: wire.method, arguments: try MergeArguments(wire.arguments),
+            block: try CurvatureBlock.Kind(wire.block), base: try blockParameters(wire.base, files),
+            tasks: try list(wire.tasks, "the list of tasks") { task throws(OperationError) in
+                Task(
+                    parameters: try blockParameters(task.parameters, files), weight: task.weight, lambda: task.lambda,
+                    arguments: try MergeArguments(task.arguments))
+            },
+            scale: wire.scale, damping: try DampingSpec(wire.damping),
+            outputTypes: try list(wire.outputTypes, "the list of output types") { type throws(OperationError) in
+                try word(type, "an element type")
+            })
+    }
+}
+
+extension MergeArguments {
+    init(_ wire: [WireMergeArgument]) throws(OperationError) {
+        var previous: String?
+        let arguments = try list(wire, "the list of parameters") { argument throws(OperationError) in
+            // One order, and so one encoding.
+            if let previous, previous >= argument.name {
+                throw .malformed("the parameter \"\(argument.name.excerpt)\" stands behind \"\(previous.excerpt)\"")
+            }
+            previous = argument.name
+            return (argument.name, try MergeValue(argument))
+        }
+        self.init(Dictionary(arguments) { $1 })
+    }
+
+    var wire: [WireMergeArgument] {
+        given.map { argument in
+            var wire = WireMergeArgument()
+            wire.name = argument.name
+            switch argument.value {
+            case .number(let value): wire.number = value
+            case .truth(let value): wire.truth = value
+            case .count(let value): wire.count = Int64(value)
+            case .word(let value): wire.word = value
+            }
+            return wire
+        }
+    }
+}
+
+extension MergeValue {
+    fileprivate init(_ wire: WireMergeArgument) throws(OperationError) {
+        switch wire.value {
+        case .number(let value):
+            guard value.isFinite else { throw .malformed("a parameter is \(value)") }
+            self = .number(value)
+        case .truth(let value): self = .truth(value)
+        case .count(let value): self = .count(Int(value))
+        case .word(let value): self = .word(value)
+        case nil: throw .malformed("the parameter \"\(wire.name.excerpt)\" has no value")
+        }
+    }
+}

@@ -1,0 +1,178 @@
+import Identifiers
+import KroneckerFactors
+import LinearAlgebra
+import SwiftProtobuf
+
+// What every operation needs to read and write its message. The bytes may come from anybody, so no value in them may
+// trap.
+
+/// What an operation may say: so much that its sizes can be counted.
+enum OperationLimits {
+    /// Most tasks, slices or targets in one list.
+    static let listCountMax = 1 << 17
+    /// Most rows, columns or positions.
+    static let dimensionMax = 1 << 31
+    /// Most rows of a tensor, and most elements of a matrix: so few that their bytes can be counted.
+    static let elementsMax = 1 << 56
+}
+
+/// The bytes of a message: fields in the order of their numbers, defaults left out.
+func encoded(_ message: some Message) -> [UInt8] {
+    do {
+        return try message.serializedBytes()
+    } catch {
+        preconditionFailure("an operation that was planned cannot be written down: \(error)")
+    }
+}
+
+/// A message from bytes.
+func message<Value: Message>(_ bytes: [UInt8]) throws(OperationError) -> Value {
+    do {
+        return try Value(serializedBytes: bytes)
+    } catch {
+        throw .malformed("an operation's bytes are no message")
+    }
+}
+
+/// A number as a count that fits `Int` and a limit.
+func count(
+    _ value: some BinaryInteger, _ what: String, most: Int = OperationLimits.dimensionMax
+) throws(OperationError) -> Int {
+    guard let count = Int(exactly: value), count >= 0, count <= most else { throw .malformed("\(what) is \(value)") }
+    return count
+}
+
+/// A word of an enumeration.
+func word<Word: RawRepresentable<String>>(_ text: String, _ what: String) throws(OperationError) -> Word {
+    guard let word = Word(rawValue: text) else { throw .malformed("\(what) is \"\(text.excerpt)\"") }
+    return word
+}
+
+/// Decodes a list of at most ``OperationLimits/listCountMax`` items.
+func list<Item, Value>(
+    _ items: [Item], _ what: String, _ decode: (Item) throws(OperationError) -> Value
+) throws(OperationError) -> [Value] {
+    guard items.count <= OperationLimits.listCountMax else { throw .malformed("\(what) has \(items.count) items") }
+    var values: [Value] = []
+    values.reserveCapacity(items.count)
+    for item in items { values.append(try decode(item)) }
+    return values
+}
+
+/// A number that a sum is divided by.
+func divisor(_ value: Double) throws(OperationError) -> Double {
+    guard value.isFinite, value > 0 else { throw .malformed("a divisor is not positive") }
+    return value
+}
+
+/// Weights, one a task, all finite.
+func taskWeights(_ weights: [Double]) throws(OperationError) -> [Double] {
+    guard (1...OperationLimits.listCountMax).contains(weights.count), weights.allSatisfy({ $0.isFinite && $0 >= 0 })
+    else { throw .malformed("\(weights.count) tasks have no weights, or some that are none") }
+    return weights
+}
+
+/// The tasks that sums leave out.
+func exclusions(_ exclusions: [WireExclusion], taskCount: Int) throws(OperationError) -> [Int?] {
+    try list(exclusions, "the list of targets") { exclusion throws(OperationError) in
+        guard exclusion.hasTask else { return nil }
+        return try count(exclusion.task, "a task", most: taskCount - 1)
+    }
+}
+
+extension WireExclusion {
+    init(_ task: Int?) {
+        self.init()
+        if let task { self.task = UInt32(task) }
+    }
+}
+
+extension FileSlice {
+    init(_ wire: WireFileSlice, _ files: FileNumbering) throws(OperationError) {
+        let (end, overflow) = wire.offset.addingReportingOverflow(wire.byteCount)
+        guard !overflow, end <= UInt64(Int.max) else { throw .malformed("a slice ends behind 2^63") }
+        self.init(file: try files.file(at: wire.file), offset: wire.offset, byteCount: wire.byteCount)
+    }
+
+    func wire(_ files: inout FileNumbering) -> WireFileSlice {
+        var wire = WireFileSlice()
+        wire.file = files.place(of: file)
+        wire.offset = offset
+        wire.byteCount = byteCount
+        return wire
+    }
+}
+
+extension DampingSpec {
+    init(_ wire: WireDamping) throws(OperationError) {
+        guard wire.value.isFinite, wire.value >= 0 else { throw .malformed("a damping value is \(wire.value)") }
+        self.init(rule: try word(wire.rule, "a damping rule"), value: wire.value)
+    }
+
+    var wire: WireDamping {
+        var wire = WireDamping()
+        wire.rule = rule.rawValue
+        wire.value = value
+        return wire
+    }
+}
+
+extension CurvatureBlock.Kind {
+    init(_ wire: WireBlockShape) throws(OperationError) {
+        switch wire.kind {
+        case .linear(let linear):
+            self = .linear(
+                outputs: try count(linear.outputs, "d_out"), inputs: try count(linear.inputs, "d_in"),
+                hasBias: linear.hasBias_p)
+        case .fullDimension(let dimension): self = .full(dimension: try count(dimension, "a dimension"))
+        case nil: throw .malformed("a block has no kind")
+        }
+        try checkShape()
+    }
+
+    private func checkShape() throws(OperationError) {
+        let (rows, columns) =
+            switch self {
+            case .linear(let outputs, let inputs, _): (outputs, inputs)
+            case .full(let dimension): (1, dimension)
+            }
+        let (elements, overflow) = rows.multipliedReportingOverflow(by: columns)
+        guard !overflow, (1...OperationLimits.elementsMax).contains(elements) else {
+            throw .malformed("a block is [\(rows), \(columns)]")
+        }
+    }
+
+    var wire: WireBlockShape {
+        var wire = WireBlockShape()
+        switch self {
+        case .linear(let outputs, let inputs, let hasBias):
+            wire.linear.outputs = UInt32(outputs)
+            wire.linear.inputs = UInt32(inputs)
+            wire.linear.hasBias_p = hasBias
+        case .full(let dimension): wire.fullDimension = UInt32(dimension)
+        }
+        return wire
+    }
+}
+
+/// θ of a block in one checkpoint.
+func blockParameters(
+    _ wire: WireBlockParameters, _ files: FileNumbering
+) throws(OperationError) -> BlockParameters {
+    try list(wire.tensors, "a block's parameters") { tensor throws(OperationError) in
+        TensorSource(
+            elementType: try word(tensor.elementType, "an element type"), slice: try FileSlice(tensor.slice, files))
+    }
+}
+
+extension WireBlockParameters {
+    init(_ parameters: BlockParameters, _ files: inout FileNumbering) {
+        self.init()
+        for source in parameters {
+            var tensor = WireTensorSource()
+            tensor.elementType = source.elementType.rawValue
+            tensor.slice = source.slice.wire(&files)
+            tensors.append(tensor)
+        }
+    }
+}

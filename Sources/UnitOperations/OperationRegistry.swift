@@ -1,0 +1,20 @@
+/// The operations that workers know, one line each.
+public enum OperationRegistry {
+    /// All of them.
+    public static let operations: [any UnitOperation.Type] = [
+        FactorOperation.self,
+        ImportOperation.self,
+        CombineOperation.self,
+        AccumulateOperation.self,
+        OptimalAccumulateOperation.self,
+        InvertOperation.self,
+        PenaltyOperation.self,
+        MergeBlockOperation.self,
+    ]
+
+    /// Kinds are unique, as a test proves.
+    private static let byKind = Dictionary(operations.map { ($0.kind, $0) }, uniquingKeysWith: { first, _ in first })
+
+    /// The operation of a kind, or `nil`.
+    static func operation(ofKind kind: String) -> (any UnitOperation.Type)? { byKind[kind] }
+}

@@ -1,0 +1,106 @@
+public import Identifiers
+public import KroneckerFactors
+
+/// A layer's sums over tasks in the form `optimal`: both sides at once, since each one's coefficients follow from both.
+///
+/// It reads every task's A in the job's order, then every task's B, F32 packed; and two lists of numbers: ⟨A_s, A_t⟩
+/// over tasks, row by row, then ⟨B_s, B_t⟩. Its blobs are ordered by side, A first, then by target, then by Kronecker
+/// product.
+///
+/// Source: DESIGN section 2.2.
+public struct OptimalAccumulateOperation: UnitOperation {
+    /// The dimension of A.
+    public var inputDimension: Int
+    /// The dimension of B.
+    public var gradientDimension: Int
+    /// w_t of λ_t, in the job's order.
+    public var weights: [Double]
+    /// Kronecker products to be summed for each target.
+    public var rank: Int
+    /// The targets: each without one of the tasks, by position, or with all.
+    public var exclusions: [Int?]
+    /// Whether the result is scaled as a sum or a mean over tasks.
+    public var scale: RegularizerScale
+
+    /// Describes a layer's optimal sums.
+    public init(
+        inputDimension: Int, gradientDimension: Int, weights: [Double], rank: Int, exclusions: [Int?],
+        scale: RegularizerScale
+    ) {
+        self.inputDimension = inputDimension
+        self.gradientDimension = gradientDimension
+        self.weights = weights
+        self.rank = rank
+        self.exclusions = exclusions
+        self.scale = scale
+    }
+
+    /// Where a matrix stands among the unit's blobs.
+    ///
+    /// - Parameters:
+    ///   - side: A or B.
+    ///   - target: Position among the targets.
+    ///   - term: Which Kronecker product.
+    /// - Returns: The blob's position.
+    public func position(of side: FactorSide, target: Int, term: Int) -> Int {
+        ((side == .gradient ? exclusions.count : 0) + target) * rank + term
+    }
+
+    // MARK: - Work
+
+    /// The operation's word in leases and keys.
+    public static var kind: String { "accumulate_optimally" }
+    /// By what its durations are counted.
+    public static var stage: UnitStage { .accumulate }
+    /// The slices of files that it reads.
+    public var slices: [FileSlice] { [] }
+    /// Number of blobs that it reads.
+    public var inputBlobCount: Int { 2 * weights.count }
+    /// Number of lists of numbers that it reads.
+    public var inputNumberCount: Int { 2 }
+    /// Number of blobs that it makes.
+    public var outputBlobCount: Int { 2 * exclusions.count * rank }
+
+    /// For each target and Kronecker product every task's factors, in ranges.
+    public var cost: UnitCost {
+        let sums = UInt64(exclusions.count).saturatingProduct(UInt64(rank))
+        let sides = [inputDimension, gradientDimension].map { UInt64.packed($0) }
+        let triangles = sides[0].saturatingSum(sides[1])
+        let inputBytes = triangles.saturatingProduct(UInt64(weights.count))
+        return UnitCost(
+            multiplyAdds: Double(inputBytes) / 4 * Double(sums), inputBytes: inputBytes,
+            outputBytes: triangles.saturatingProduct(sums),
+            memoryBytes: UnitCost.streaming(inputBytes: 0, outputBytes: 0, rows: weights.count).memoryBytes)
+    }
+
+    /// It streams, and counts every range.
+    public var stageSeconds: Double { 0 }
+
+    // MARK: - Encoding
+
+    /// Writes every field down.
+    public func encode(_ files: inout FileNumbering) -> [UInt8] {
+        var wire = WireOptimalAccumulateOperation()
+        wire.inputDimension = UInt32(inputDimension)
+        wire.gradientDimension = UInt32(gradientDimension)
+        wire.weights = weights
+        wire.rank = UInt32(rank)
+        wire.exclusions = exclusions.map { WireExclusion($0) }
+        wire.scale = scale.rawValue
+        return encoded(wire)
+    }
+
+    /// Reads what ``encode(_:)`` wrote.
+    ///
+    /// - Throws: ``OperationError``.
+    public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
+        let wire: WireOptimalAccumulateOperation = try message(bytes)
+        self.init(
+            inputDimension: try count(wire.inputDimension, "a dimension"),
+            gradientDimension: try count(wire.gradientDimension, "a dimension"),
+            weights: try taskWeights(wire.weights),
+            rank: try count(wire.rank, "a rank", most: OperationLimits.listCountMax),
+            exclusions: try UnitOperations.exclusions(wire.exclusions, taskCount: wire.weights.count),
+            scale: try word(wire.scale, "a scale"))
+    }
+}

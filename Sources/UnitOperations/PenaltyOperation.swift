@@ -1,0 +1,82 @@
+/// Several task vectors against one block's factors: tr(B Δ A Δᵀ) or δᵀ F δ for each.
+///
+/// It reads the block's factors, A then B, or F, F32 packed; it makes no blobs. Its subject is the block.
+///
+/// Source: DESIGN section 2.2 (penalty) and 2.3 (interference).
+public struct PenaltyOperation: UnitOperation {
+    /// The block.
+    public var block: CurvatureBlock.Kind
+    /// θ_0.
+    public var base: BlockParameters
+    /// θ_t of each task.
+    public var checkpoints: [BlockParameters]
+    /// Positions of checkpoints with weight 0, which need not be finite: their penalty is then NaN.
+    public var unweighted: [Int]
+
+    /// Describes the evaluation of penalties.
+    public init(
+        block: CurvatureBlock.Kind, base: BlockParameters, checkpoints: [BlockParameters], unweighted: [Int] = []
+    ) {
+        self.block = block
+        self.base = base
+        self.checkpoints = checkpoints
+        self.unweighted = unweighted
+    }
+
+    // MARK: - Work
+
+    /// The operation's word in leases and keys.
+    public static var kind: String { "penalty" }
+    /// By what its durations are counted.
+    public static var stage: UnitStage { .penalty }
+    /// The slices of files that it reads.
+    public var slices: [FileSlice] { (base + checkpoints.flatMap { $0 }).map(\.slice) }
+    /// Number of blobs that it reads.
+    public var inputBlobCount: Int { block.factors.count }
+    /// Number of blobs that it makes.
+    public var outputBlobCount: Int { 0 }
+
+    /// Two products a task vector, with both factors as fp64 squares.
+    public var cost: UnitCost {
+        let (matrix, squares, packed, products) = block.sizes
+        return UnitCost(
+            multiplyAdds: 2 * Double(checkpoints.count) * products,
+            inputBytes: packed.saturatingSum(matrix.saturatingProduct(UInt64(checkpoints.count + 1) * 4)),
+            outputBytes: 0,
+            memoryBytes: squares.saturatingSum(packed).saturatingSum(matrix.saturatingProduct(5 * 8))
+                .saturatingSum(UnitCost.streamingBytes))
+    }
+
+    /// Seconds on a nominal core of its costliest stage that shows no progress from within.
+    public var stageSeconds: Double {
+        UnitCost.factorizationSeconds(dimension: block.factors.map(\.dimension).max() ?? 0)
+    }
+
+    // MARK: - Encoding
+
+    /// Writes every field down.
+    public func encode(_ files: inout FileNumbering) -> [UInt8] {
+        var wire = WirePenaltyOperation()
+        wire.block = block.wire
+        wire.base = WireBlockParameters(base, &files)
+        for checkpoint in checkpoints { wire.checkpoints.append(WireBlockParameters(checkpoint, &files)) }
+        wire.unweighted = unweighted.map { UInt32($0) }
+        return encoded(wire)
+    }
+
+    /// Reads what ``encode(_:)`` wrote.
+    ///
+    /// - Throws: ``OperationError``.
+    public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
+        let wire: WirePenaltyOperation = try message(bytes)
+        self.init(
+            block: try CurvatureBlock.Kind(wire.block), base: try blockParameters(wire.base, files),
+            checkpoints: try list(wire.checkpoints, "the list of checkpoints") { checkpoint throws(OperationError) in
+                try blockParameters(checkpoint, files)
+            },
+            unweighted: try list(wire.unweighted, "the list of checkpoints without weight") {
+                position throws(OperationError) in
+                try count(position, "the position of a checkpoint", most: wire.checkpoints.count - 1)
+            })
+    }
+}

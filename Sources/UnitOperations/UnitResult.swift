@@ -1,0 +1,72 @@
+public import Identifiers
+
+/// The outputs of a finished unit: blobs, and numbers for the report.
+///
+/// The result is the same from every worker.
+public struct UnitResult: Hashable, Sendable, Codable {
+    /// The unit's outputs, in the order that the operation defines.
+    public var blobs: [BlobReference]
+    /// Numbers by name; each operation defines which it measures.
+    public var measurements: [MeasurementName: [Double]]
+
+    /// Collects a unit's outputs.
+    public init(blobs: [BlobReference] = [], measurements: [MeasurementName: [Double]] = [:]) {
+        self.blobs = blobs
+        self.measurements = measurements
+    }
+
+    /// Whether two computations of a unit gave the same bits; NaN agrees with NaN.
+    public func agrees(with other: UnitResult) -> Bool {
+        blobs == other.blobs
+            && measurements.mapValues { $0.map(\.bitPattern) } == other.measurements.mapValues { $0.map(\.bitPattern) }
+    }
+}
+
+/// The numbers that units measure.
+public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, CodingKeyRepresentable {
+    /// Of a factor: its trace.
+    case trace
+    /// Of an inverse: the rank estimate.
+    case rank
+    /// Of an inverse: estimate of the condition number of the damped factor.
+    case condition
+    /// Of an inverse: smallest eigenvalue, when known.
+    case smallestEigenvalue = "smallest_eigenvalue"
+    /// Of an inverse: largest eigenvalue, when known.
+    case largestEigenvalue = "largest_eigenvalue"
+    /// Of an inverse: the damping that the rule gave.
+    ///
+    /// For a merge, A's number comes before B's.
+    case damping
+    /// Of an inverse: the damping that was finally added to the diagonal.
+    case dampingUsed = "damping_used"
+    /// Of an inverse: the mean of the factor's eigenvalues, without damping.
+    case meanEigenvalue = "mean_eigenvalue"
+    /// Of an inverse: the number of factorisation attempts.
+    case attempts
+    /// Of an inverse: coordinates with a zero diagonal.
+    case pinned
+    /// Of an inverse: 1 when eigenvalues had to be clamped.
+    case clamped
+    /// Of a merge: the norm of the block's merged vector.
+    case mergedNorm = "merged_norm"
+    /// Of a merge: the norm of the weighted mean of the same task vectors.
+    case meanNorm = "mean_norm"
+    /// Of a penalty: tr(B Δ A Δᵀ) or δᵀ F δ for each task vector.
+    case penalties
+    /// Of an accumulated factor: ⟨X_s, X_t⟩ over tasks, row by row.
+    case innerProducts = "inner_products"
+    /// Of an accumulated factor: 1 for each target that was summed afresh.
+    case summedAfresh = "summed_afresh"
+    /// Of optimal sums: for each target and Kronecker product y_t of every task, then x_t of every task.
+    case coefficients
+    /// Of optimal sums: for each target, the share of the per-task form's norm that they miss.
+    case relativeError = "relative_error"
+    /// Of a merged checkpoint: the treatment of each tensor of the base.
+    case tensorStates = "tensor_states"
+    /// Of a merged checkpoint: for each task, whether its tensors differ from the base's, in words of 48 bits.
+    case differingTensors = "differing_tensors"
+    /// Of a merged checkpoint: triples of tensor, checkpoint (0 for the base, else the task's position + 1) and the
+    /// number of its NaN and infinities.
+    case nonFinite = "non_finite"
+}

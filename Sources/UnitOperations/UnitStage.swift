@@ -1,0 +1,27 @@
+/// The kinds of units, by which durations and counts are told apart: few, and the same for every job.
+public enum UnitStage: String, CaseIterable, Hashable, Sendable {
+    /// Rows → a factor.
+    case factor
+    /// A factor → its damped inverse.
+    case invert
+    /// Task vectors against a block's factors.
+    case penalty
+    /// The merge of one block.
+    case mergeBlock = "merge_block"
+    /// The sum of a factor's parts.
+    case combine
+    /// A factor of a finished set.
+    case importFactor = "import"
+    /// Sums over tasks.
+    case accumulate
+    /// Factor, regularizer and inverse files.
+    case assemble
+    /// The merged checkpoint.
+    case mergeCheckpoint = "merge_checkpoint"
+    /// The digests of the inputs.
+    case digest
+    /// The report.
+    case report
+    /// The move to the final names.
+    case publish
+}

@@ -1,0 +1,176 @@
+import SwiftProtobuf
+import Testing
+
+@testable import UnitOperations
+
+/// Values that the schema allows and the operations do not: the whole sentence.
+struct MalformedOperationTests {
+    /// Expects that an example's message is refused, which was sound before the change.
+    private func expect<Wire: Message>(
+        _ problem: String, _ kind: String, as wire: Wire.Type, sourceLocation: SourceLocation = #_sourceLocation,
+        _ change: (inout Wire) -> Void
+    ) throws {
+        let example = try #require(OperationExample.all.first { $0.operation.kind == kind }).operation
+        var encoded = EncodedOperation(example)
+        var message = try Wire(serializedBytes: encoded.bytes)
+        change(&message)
+        encoded.bytes = try message.serializedBytes()
+        let error = #expect(throws: OperationError.self, sourceLocation: sourceLocation) { try encoded.decoded() }
+        #expect(error == .malformed(problem), sourceLocation: sourceLocation)
+    }
+
+    private func expectFactor(
+        _ problem: String, sourceLocation: SourceLocation = #_sourceLocation,
+        _ change: (inout WireFactorOperation) -> Void
+    ) throws {
+        try expect(problem, "factor", as: WireFactorOperation.self, sourceLocation: sourceLocation, change)
+    }
+
+    private func expectPenalty(
+        _ problem: String, sourceLocation: SourceLocation = #_sourceLocation,
+        _ change: (inout WirePenaltyOperation) -> Void
+    ) throws {
+        try expect(problem, "penalty", as: WirePenaltyOperation.self, sourceLocation: sourceLocation, change)
+    }
+
+    private func expectInversion(
+        _ problem: String, sourceLocation: SourceLocation = #_sourceLocation,
+        _ change: (inout WireInvertOperation) -> Void
+    ) throws {
+        try expect(problem, "invert", as: WireInvertOperation.self, sourceLocation: sourceLocation, change)
+    }
+
+    @Test func `an operation that is not known is refused by its start`() {
+        let long = String(repeating: "é", count: 50_000)
+        for (kind, told) in [("", ""), ("colour", "colour"), (long, "\(long.prefix(100))…")] {
+            let encoded = EncodedOperation(kind: kind, bytes: [], files: [])
+            let error = #expect(throws: OperationError.self) { try encoded.decoded() }
+            #expect(error?.description == "the operation \"\(told)\" is not known")
+        }
+    }
+
+    @Test(arguments: OperationExample.all)
+    func `bytes that are cut off, or of another operation, are refused`(example: OperationExample) {
+        let encoded = EncodedOperation(example.operation)
+        for count in 0..<encoded.bytes.count {
+            var cut = encoded
+            cut.bytes = Array(encoded.bytes.prefix(count))
+            // Some beginnings are sound operations of fewer fields; none of them is this one.
+            #expect((try? cut.decoded())?.equals(example.operation) != true)
+        }
+        var wild = encoded
+        wild.bytes = [0xFF]
+        #expect(throws: OperationError.malformed("an operation's bytes are no message")) { try wild.decoded() }
+    }
+
+    @Test(arguments: OperationExample.all)
+    func `what this version would not write is not read`(example: OperationExample) {
+        let sentence = "\"\(example.operation.kind)\" is written as this version does not write it"
+        // A field that the schema does not have; a file that nothing reads; a file twice.
+        var encoded = EncodedOperation(example.operation)
+        encoded.bytes += [0xF8, 0x07, 1]
+        #expect(throws: OperationError.malformed(sentence)) { try encoded.decoded() }
+        encoded = EncodedOperation(example.operation)
+        encoded.files.append(9)
+        #expect(throws: OperationError.malformed(sentence)) { try encoded.decoded() }
+        encoded.files = encoded.files.dropLast() + [encoded.files[0]]
+        #expect(throws: OperationError.malformed(sentence)) { try encoded.decoded() }
+    }
+
+    @Test func `a slice names a file of the lease`() throws {
+        try expectFactor("file 2 of 2 is read") { $0.slices[1].slice.file = 2 }
+        try expectFactor("a slice ends behind 2^63") { $0.slices[0].slice.offset = .max }
+    }
+
+    @Test func `a factor has rows, columns and chunks that can be counted`() throws {
+        try expectFactor("the number of columns is 2147483649") { $0.columns = 1 << 31 + 1 }
+        try expectFactor("a factor has no rows or columns") { $0.columns = 0 }
+        try expectFactor("a factor has no rows or columns") { $0.chunkRows = 0 }
+        try expectFactor("the rows of a chunk is 4294967295") { $0.chunkRows = .max }
+        try expectFactor("the first row is 72057594037927937") { $0.slices[0].firstRow = 1 << 56 + 1 }
+        try expectFactor("a number of rows is 9223372036854775808") { $0.slices[0].rows = 1 << 63 }
+    }
+
+    @Test func `a slice's bytes are its rows' bytes`() throws {
+        try expectFactor("a slice of 101 rows has 200 bytes") { $0.slices[0].rows = 101 }
+        try expectFactor("a slice of 100 rows has 200 bytes") { $0.elementType = "F32" }
+        try expectFactor("a slice of 1 rows has 1 bytes") { $0.slices[1].slice.byteCount = 1 }
+        // 2^31 rows of 2^31 F64: 2^65 bytes, which is 0 in 64 bits.
+        try expectFactor("a slice of 2147483648 rows has 0 bytes") {
+            $0.columns = 1 << 31
+            $0.elementType = "F64"
+            $0.slices = [WireRowSlice.with { $0.rows = 1 << 31 }]
+        }
+    }
+
+    @Test(arguments: [0, -1, Double.nan, .infinity])
+    func `a divisor is a positive number`(divisor: Double) throws {
+        try expectFactor("a divisor is not positive") { $0.divisor = divisor }
+        try expect("a divisor is not positive", "combine_parts", as: WireCombineOperation.self) {
+            $0.divisor = divisor
+        }
+    }
+
+    @Test func `words that are not known are refused`() throws {
+        try expectFactor("an element type is \"I64\"") { $0.elementType = "I64" }
+        try expectFactor("the reduction is \"median\" over 197 positions") { $0.reduction = "median" }
+        try expectFactor("the reduction is \"mean\" over 0 positions") { $0.positions = 0 }
+        try expectFactor("the number of positions is 4294967295") { $0.positions = .max }
+        try expectInversion("a damping rule is \"phi\"") { $0.damping.rule = "phi" }
+        try expect("an element type is \"\"", "merge_block", as: WireMergeBlockOperation.self) {
+            $0.outputTypes = [""]
+        }
+        func expectMerge(_ problem: String, _ arguments: [WireMergeArgument]) throws {
+            try expect(problem, "merge_block", as: WireMergeBlockOperation.self) { $0.arguments = arguments }
+        }
+        let density = WireMergeArgument.with {
+            $0.name = "density"
+            $0.number = 0.5
+        }
+        try expectMerge("the parameter \"density\" stands behind \"density\"", [density, density])
+        try expectMerge("the parameter \"t\" has no value", [.with { $0.name = "t" }])
+        try expectMerge("a parameter is nan", [.with { $0.number = .nan }])
+        try expect("a side is \"C\"", "accumulate", as: WireAccumulateOperation.self) { $0.side = "C" }
+        try expect("a scale is \"\"", "accumulate", as: WireAccumulateOperation.self) { $0.scale = "" }
+    }
+
+    @Test(arguments: [(-1.0, "-1.0"), (.nan, "nan"), (.infinity, "inf")])
+    func `a damping value is at least 0`(value: Double, text: String) throws {
+        try expectInversion("a damping value is \(text)") { $0.damping.value = value }
+    }
+
+    @Test func `a block has a kind and elements that can be counted`() throws {
+        try expectPenalty("a block has no kind") { $0.block.kind = nil }
+        try expectPenalty("a block is [0, 768]") { $0.block.linear.outputs = 0 }
+        try expectPenalty("a block is [1, 0]") { $0.block.fullDimension = 0 }
+        try expectPenalty("a block is [2147483648, 2147483648]") {
+            $0.block.linear.outputs = 1 << 31
+            $0.block.linear.inputs = 1 << 31
+        }
+        try expectPenalty("d_in is 4294967295") { $0.block.linear.inputs = .max }
+        try expectInversion("a dimension is 4294967295") { $0.dimension = .max }
+    }
+
+    @Test func `sums have parts, tasks, weights and targets`() throws {
+        try expect("a sum has no parts", "combine_parts", as: WireCombineOperation.self) { $0.parts = 0 }
+        try expect("the number of parts is 131073", "combine_parts", as: WireCombineOperation.self) {
+            $0.parts = 1 << 17 + 1
+        }
+        for weights in [[], [1, -1], [1, .nan], [.infinity, 1]] as [[Double]] {
+            try expect(
+                "\(weights.count) tasks have no weights, or some that are none", "accumulate",
+                as: WireAccumulateOperation.self
+            ) { $0.weights = weights }
+        }
+        try expect("a task is 2", "accumulate", as: WireAccumulateOperation.self) { $0.exclusions[1].task = 2 }
+        try expect("a rank is 131073", "accumulate_optimally", as: WireOptimalAccumulateOperation.self) {
+            $0.rank = 1 << 17 + 1
+        }
+    }
+
+    @Test func `a list has an end`() throws {
+        try expectPenalty("the list of checkpoints has 131073 items") {
+            $0.checkpoints = Array(repeating: WireBlockParameters(), count: 1 << 17 + 1)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import Identifiers
+import TestSupport
+import Testing
+
+@testable import UnitOperations
+
+/// One encoding serves leases and keys: nothing that an operation holds is lost in it.
+struct OperationEncodingTests {
+    @Test func `every operation has a kind of its own, and an example here`() {
+        let kinds = OperationRegistry.operations.map { $0.kind }
+        #expect(Set(kinds).count == kinds.count)
+        #expect(Set(OperationExample.all.map(\.operation.kind)) == Set(kinds))
+    }
+
+    @Test(arguments: OperationExample.all)
+    func `an operation is read as it was written`(example: OperationExample) throws {
+        for operation in [example.operation] + example.variants {
+            // A variant's shape may contradict itself; then it is written, and not read.
+            guard operation.equals(example.operation) || operation is any SoundVariant else { continue }
+            let read = try EncodedOperation(operation).decoded()
+            #expect(read.equals(operation), "\(operation)")
+        }
+    }
+
+    /// A field that is added to an operation, and not to its encoding or to the changes, fails here.
+    @Test(arguments: OperationExample.all)
+    func `each field alone changes the encoding and the key`(example: OperationExample) {
+        let (fields, original) = (leaves(of: example.operation), EncodedOperation(example.operation))
+        var alone: Set<String> = []
+        var keys: Set<UnitKey> = [key(example.operation)]
+        for variant in example.variants {
+            let changed = leaves(of: variant)
+            let differing = Set(fields.keys).union(changed.keys).filter { fields[$0] != changed[$0] }
+            #expect(!differing.isEmpty)
+            if differing.count == 1 { alone.formUnion(differing) }
+            #expect(EncodedOperation(variant) != original, "\(differing)")
+            keys.insert(key(variant))
+        }
+        #expect(keys.count == example.variants.count + 1, "two variants of \(example.operation.kind) have one key")
+        #expect(Set(fields.keys).subtracting(alone) == [], "no variant changes these fields alone")
+    }
+
+    @Test func `no two of all operations and their variants have one encoding`() {
+        let all = OperationExample.all.flatMap { [$0.operation] + $0.variants }
+        #expect(Set(all.map { EncodedOperation($0) }).count == all.count)
+    }
+
+    @Test func `files are numbered as they are first read, wherever they stand in the job`() throws {
+        var operation = OperationExample.partialFactor
+        let encoded = EncodedOperation(operation)
+        #expect(encoded.files == [4, 2])
+        operation.rowSlices[0].slice.file = 1
+        operation.rowSlices[1].slice.file = 3
+        #expect(EncodedOperation(operation).bytes == encoded.bytes)
+        #expect(EncodedOperation(operation).files == [1, 3])
+    }
+
+    @Test func `each example says how much it reads and makes`() {
+        let counts = OperationExample.all.map(\.operation).map {
+            [$0.slices.count, $0.inputBlobCount, $0.inputNumberCount, $0.outputBlobCount]
+        }
+        #expect(
+            counts == [
+                [2, 0, 0, 1], [1, 0, 0, 1], [0, 2, 0, 1], [0, 2, 0, 3], [0, 4, 2, 8], [0, 1, 0, 1], [5, 2, 0, 0],
+                [2, 1, 0, 0], [6, 4, 0, 2],
+            ])
+    }
+
+    private func key(_ operation: any UnitOperation) -> UnitKey {
+        UnitKey(of: operation, inputs: UnitInputs(), files: OperationExample.files)
+    }
+
+    /// The values without parts in a value, by their paths.
+    private func leaves(of value: Any, at path: String = "") -> [String: String] {
+        let mirror = Mirror(reflecting: value)
+        let children = mirror.children
+        // What is there stands where nothing would stand.
+        if mirror.displayStyle == .optional, let some = children.first { return leaves(of: some.value, at: path) }
+        guard !children.isEmpty else { return [path: String(reflecting: value)] }
+        var found: [String: String] = [:]
+        for (position, child) in children.enumerated() {
+            found.merge(leaves(of: child.value, at: "\(path).\(child.label ?? String(position))")) { first, _ in first }
+        }
+        return found
+    }
+}
+
+/// Operations whose fields may each be changed alone and still make sense.
+private protocol SoundVariant {}
+
+extension ImportOperation: SoundVariant {}
+extension CombineOperation: SoundVariant {}
+extension AccumulateOperation: SoundVariant {}
+extension OptimalAccumulateOperation: SoundVariant {}
+extension InvertOperation: SoundVariant {}
+extension PenaltyOperation: SoundVariant {}
+extension MergeBlockOperation: SoundVariant {}

@@ -1,0 +1,189 @@
+import Identifiers
+import KroneckerFactors
+import LinearAlgebra
+import TaskArithmetic
+import Testing
+
+@testable import UnitOperations
+
+/// An operation with no field at its default, and changes that together reach every field of it.
+struct OperationExample: Sendable, CustomTestStringConvertible {
+    let operation: any UnitOperation
+    /// The operation with one thing changed each.
+    let variants: [any UnitOperation]
+
+    var testDescription: String { operation.kind }
+
+    init<Operation: UnitOperation>(_ operation: Operation, _ changes: [(inout Operation) -> Void]) {
+        self.operation = operation
+        variants = changes.map { change in
+            var variant = operation
+            change(&variant)
+            return variant
+        }
+    }
+
+    /// One of each operation.
+    static let all = [
+        factor, importFactor, combine, accumulate, accumulateOptimally, invert, penalty, penaltyOfFullBlock, mergeBlock,
+    ]
+
+    /// The files that the examples read, and one more.
+    static let files = (0..<6).map { number in
+        InputFile(
+            path: "/data/\(number)", byteCount: 1 << 40, modificationTime: 5, headerDigest: digest(1),
+            role: "capture of \"a\"")
+    }
+
+    static func digest(_ byte: UInt8) -> BlobDigest {
+        BlobDigest(sha256: [UInt8](repeating: byte, count: BlobDigest.byteCount))
+    }
+
+    static func slice(_ file: Int, offset: UInt64 = 8, byteCount: UInt64 = 16) -> FileSlice {
+        FileSlice(file: file, offset: offset, byteCount: byteCount)
+    }
+
+    static let partialFactor = FactorOperation(
+        columns: 1, appendsOnes: true, elementType: .bf16,
+        rowSlices: [
+            RowSlice(slice: slice(4, offset: 1 << 40, byteCount: 200), rows: 100, firstRow: 1 << 40),
+            RowSlice(slice: slice(2, byteCount: 2), rows: 1, firstRow: 7),
+        ],
+        chunkRows: 4096, reduction: .mean(positions: 197), divisor: nil)
+
+    private static let factor: OperationExample = {
+        var operation = partialFactor
+        operation.divisor = 0.1
+        return OperationExample(
+            operation,
+            [
+                // Only whole rows are written, so the bytes of a slice change with its rows.
+                { $0.columns = 2 }, { $0.appendsOnes = false }, { $0.elementType = .f16 },
+                { $0.rowSlices[0].slice.file = 5 }, { $0.rowSlices[0].slice.offset += 1 },
+                { $0.rowSlices[0].slice.byteCount += 1 }, { $0.rowSlices[0].rows += 1 },
+                { $0.rowSlices[0].firstRow += 1 }, { $0.rowSlices[1].slice.file = 4 },
+                { $0.rowSlices[1].slice.offset += 1 }, { $0.rowSlices[1].slice.byteCount += 1 },
+                { $0.rowSlices[1].rows = 0 }, { $0.rowSlices[1].firstRow += 1 }, { $0.chunkRows = 1 },
+                { $0.reduction = .mean(positions: 2) }, { $0.reduction = .sum(positions: 197) },
+                { $0.reduction = .none }, { $0.divisor = 0.1.nextUp }, { $0.divisor = nil },
+                { $0.rowSlices.removeLast() }, { $0.rowSlices.reverse() },
+            ])
+    }()
+
+    private static let importFactor = OperationExample(
+        ImportOperation(dimension: 3, elementType: .f64, isPacked: true, slice: slice(1, byteCount: 48)),
+        [
+            { $0.dimension = 4 }, { $0.elementType = .f32 }, { $0.isPacked = false }, { $0.slice.file = 2 },
+            { $0.slice.offset = 0 }, { $0.slice.byteCount = 49 },
+        ])
+
+    private static let combine = OperationExample(
+        CombineOperation(partCount: 2, dimension: 3, divisor: 10),
+        [{ $0.partCount = 3 }, { $0.dimension = 4 }, { $0.divisor = 10.0.nextUp }])
+
+    private static let accumulate = OperationExample(
+        AccumulateOperation(
+            side: .gradient, dimension: 768, weights: [3, 0.5], exclusions: [nil, 0, 1], scale: .mean),
+        [
+            { $0.side = .full }, { $0.side = .input }, { $0.dimension = 1 }, { $0.weights[0] = 0 },
+            { $0.weights[1] = 3 }, { $0.weights = [0.5, 3] }, { $0.exclusions[0] = 0 }, { $0.exclusions[1] = 1 },
+            { $0.exclusions[2] = 0 }, { $0.exclusions[2] = nil }, { $0.exclusions = [] }, { $0.scale = .paper },
+        ])
+
+    private static let accumulateOptimally = OperationExample(
+        OptimalAccumulateOperation(
+            inputDimension: 3, gradientDimension: 4, weights: [1, 2], rank: 2, exclusions: [1, nil], scale: .paper),
+        [
+            { $0.inputDimension = 4 }, { $0.gradientDimension = 3 }, { $0.weights[0] = 2 }, { $0.weights[1] = 1 },
+            { $0.rank = 1 }, { $0.exclusions[0] = 0 }, { $0.exclusions[1] = 0 }, { $0.exclusions.reverse() },
+            { $0.scale = .mean },
+        ])
+
+    private static let invert = OperationExample(
+        InvertOperation(dimension: 769, isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 1e-3)),
+        [
+            { $0.dimension = 768 }, { $0.isFullBlock = false }, { $0.damping.rule = .relative },
+            { $0.damping.rule = .pi }, { $0.damping.value = 0 },
+        ])
+
+    static let parameters: BlockParameters = [
+        TensorSource(elementType: .f16, slice: slice(3)),
+        TensorSource(elementType: .f64, slice: slice(1, offset: 1 << 62, byteCount: 1)),
+    ]
+
+    private static let penalty = OperationExample(
+        PenaltyOperation(
+            block: .linear(outputs: 3072, inputs: 768, hasBias: true), base: parameters,
+            checkpoints: [parameters, [parameters[1]]]),
+        [
+            { $0.block = .linear(outputs: 3071, inputs: 768, hasBias: true) },
+            { $0.block = .linear(outputs: 3072, inputs: 767, hasBias: true) },
+            { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: false) },
+            { $0.block = .full(dimension: 768) }, { $0.checkpoints.removeLast() }, { $0.checkpoints.reverse() },
+        ] + parameterChanges(\.base) + parameterChanges(\.checkpoints[0]) + sourceChanges(\.checkpoints[1][0]))
+
+    private static let penaltyOfFullBlock = OperationExample(
+        PenaltyOperation(block: .full(dimension: 7), base: [parameters[0]], checkpoints: [[parameters[1]]]),
+        [{ $0.block = .full(dimension: 8) }, { $0.checkpoints = [[]] }] + sourceChanges(\.base[0])
+            + sourceChanges(\.checkpoints[0][0]))
+
+    private static let mergeBlock: OperationExample = {
+        let example = MergeBlockOperation(
+            method: "kfac",
+            arguments: MergeArguments([
+                "a": .number(0.5), "b": .truth(true), "c": .count(300), "d": .word("adam"),
+            ]),
+            block: .linear(outputs: 2, inputs: 3, hasBias: true), base: parameters,
+            tasks: [
+                .init(
+                    parameters: parameters, weight: -1, lambda: 0.25, arguments: MergeArguments(["t": .number(0.25)])),
+                .init(
+                    parameters: parameters, weight: 0.5, lambda: 0.75, arguments: MergeArguments(["t": .number(0.75)])),
+            ],
+            scale: 0.3, damping: DampingSpec(rule: .pi, value: 0.5), outputTypes: [.bf16, .f32])
+        let changes: [(inout MergeBlockOperation) -> Void] = [
+            { $0.block = .linear(outputs: 3, inputs: 3, hasBias: true) },
+            { $0.block = .linear(outputs: 2, inputs: 2, hasBias: true) },
+            { $0.block = .linear(outputs: 2, inputs: 3, hasBias: false) },
+            { $0.tasks[0].weight = 1 }, { $0.tasks[0].lambda = 0.5 }, { $0.tasks[1].weight = -0.5 },
+            { $0.tasks[1].lambda = 0.25 }, { $0.tasks.reverse() }, { $0.scale = -0.3 },
+            { $0.damping.rule = .relative }, { $0.damping.value = 0.25 }, { $0.outputTypes[0] = .f32 },
+            { $0.outputTypes[1] = .bf16 }, { $0.outputTypes.removeLast() }, { $0.method = "regmean" },
+            { $0.tasks[0].arguments = MergeArguments(["t": .number(1)]) },
+            { $0.tasks[0].arguments = MergeArguments(["u": .number(0.25)]) },
+            { $0.tasks[1].arguments = MergeArguments(["t": .number(1)]) },
+            { $0.tasks[1].arguments = MergeArguments(["u": .number(0.75)]) },
+        ]
+        let values: [String: MergeValue] = [
+            "a": .number(0.5), "b": .truth(true), "c": .count(300), "d": .word("adam"),
+        ]
+        let others: [(String, String, MergeValue)] = [
+            ("a", "A", .number(0.25)), ("b", "bb", .truth(false)), ("c", "cc", .count(3)), ("d", "e", .word("sgd")),
+        ]
+        let argumentChanges = others.flatMap { name, other, value -> [(inout MergeBlockOperation) -> Void] in
+            let changed = values.merging([name: value]) { $1 }
+            let renamed = values.filter { $0.key != name }.merging([other: values[name] ?? value]) { $1 }
+            return [{ $0.arguments = MergeArguments(changed) }, { $0.arguments = MergeArguments(renamed) }]
+        }
+        return OperationExample(
+            example,
+            changes + argumentChanges + parameterChanges(\.base) + parameterChanges(\.tasks[0].parameters)
+                + parameterChanges(\.tasks[1].parameters))
+    }()
+
+    private static func parameterChanges<Operation>(
+        _ path: WritableKeyPath<Operation, BlockParameters>
+    ) -> [(inout Operation) -> Void] {
+        sourceChanges(path.appending(path: \.[0])) + sourceChanges(path.appending(path: \.[1]))
+            + [{ $0[keyPath: path].reverse() }, { $0[keyPath: path].removeLast() }]
+    }
+
+    private static func sourceChanges<Operation>(
+        _ path: WritableKeyPath<Operation, TensorSource>
+    ) -> [(inout Operation) -> Void] {
+        [
+            { $0[keyPath: path].elementType = .bf16 }, { $0[keyPath: path].slice.file = 5 },
+            { $0[keyPath: path].slice.offset -= 1 }, { $0[keyPath: path].slice.byteCount += 1 },
+        ]
+    }
+}
