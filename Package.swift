@@ -140,7 +140,7 @@ let package = Package(
         module(
             "UnitOperations",
             [
-                "Identifiers", "LinearAlgebra", "KroneckerFactors", crypto,
+                "Identifiers", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", crypto,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Schema"]),
@@ -155,7 +155,7 @@ let package = Package(
             "Laboratory",
             [
                 "Identifiers", "FileAccess", "Lanes", "LinearAlgebra", "RowKernels", "ReferenceModel", "JobFiles",
-                "Safetensors", systemPackage,
+                "Safetensors", "TaskArithmetic", systemPackage,
             ]),
 
         // Level 4: the decisions, the bytes of a message.
@@ -176,7 +176,7 @@ let package = Package(
             "Study",
             [
                 "Identifiers", "FileAccess", "ControlGroups", "Laboratory", "StudyReport", "ReferenceModel",
-                "LinearAlgebra", "Safetensors", systemPackage,
+                "LinearAlgebra", "Safetensors", "TaskArithmetic", systemPackage,
             ]),
 
         // Level 5: sessions over sockets, the durable record.
@@ -225,7 +225,7 @@ let package = Package(
             dependencies: [
                 "Identifiers", "UnitOperations", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors",
                 "LinearAlgebra", "Telemetry", "Console", "ControlGroups", "Keys", "ZeroMQ", "Publication", "FileAccess",
-                argumentParser, crypto, systemPackage,
+                "TaskArithmetic", "Spelling", argumentParser, crypto, systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -247,7 +247,7 @@ let package = Package(
             ],
             path: "Tests/FuzzEntries", swiftSettings: swiftSettings),
         tests("TidyTests", []),
-        tests("DeployTests", [.product(name: "Yams", package: "Yams")]),
+        tests("DeployTests", ["TaskArithmetic", .product(name: "Yams", package: "Yams")]),
         tests("IdentifiersTests", ["Identifiers"]),
         tests("RandomNumbersTests", ["RandomNumbers"]),
         tests("SpellingTests", ["Spelling"]),
@@ -291,12 +291,15 @@ let package = Package(
         tests(
             "UnitOperationsTests",
             [
-                "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra",
+                "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
         tests(
             "JobPlanTests",
-            ["JobPlan", "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic"]),
+            [
+                "JobPlan", "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic",
+                .product(name: "Yams", package: "Yams"),
+            ]),
         tests(
             "SchedulingTests", ["Scheduling", "UnitOperations", "JobPlan", "Identifiers", "LinearAlgebra"],
             exclude: ["Scenarios"]),
@@ -337,7 +340,10 @@ let package = Package(
         tests("StudyReportTests", ["StudyReport"]),
         tests(
             "StudyTests",
-            ["Study", "StudyReport", "Laboratory", "ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage]),
+            [
+                "Study", "StudyReport", "Laboratory", "ReferenceModel", "LinearAlgebra", "Safetensors",
+                "TaskArithmetic", systemPackage,
+            ]),
         tests("FuzzCorpusTests", ["FuzzEntries"]),
         tests(
             "IntegrationTests",

@@ -23,39 +23,31 @@ extension JobFileReader {
         "base_model", "parameters", "dtype", "out_dtype", "tokenizer_source",
     ]
 
-    /// Parameters of other mergekit methods.
-    ///
-    /// The methods offered here ignore them in mergekit too.
-    private static let ineffectiveParameters: Set<String> = [
-        "density", "epsilon", "filter_wise", "gamma", "max_iter", "nuslerp_flatten", "nuslerp_row_wise", "rescale",
-        "select_topk", "t", "tol", "tukey_fence",
-    ]
-
     /// Reads the whole file; `nil` when a required part is missing.
     mutating func readJob(_ root: Node) -> JobSpec? {
         let entries = entries(
             root, of: "the job", keys: Self.jobKeys, unsupported: Self.unsupportedJobKeys,
             nullable: Self.nullableJobKeys)
         let method = required("merge_method", in: entries, root) {
-            $0.word($1, "merge_method", as: MergeMethod.self)
+            $0.word($1, "merge_method", among: MergeMethod.all.map(\.name), MergeMethod.init(named:))
         }
         let base = readBase(entries, root, method)
         let output =
             output.map { Located($0, at: "--output") }
             ?? required("output", in: entries, root) { $0.text($1, "output") }
-        let models = required("models", in: entries, root) { $0.readModels($1, base: base?.value) }
+        let models = required("models", in: entries, root) { $0.readModels($1, base: base?.value, method) }
         let tasks = models?.tasks ?? []
         checkTokenizerSource(entries["tokenizer_source"], base: base?.value)
         let curvature = entries["kfac"].map { readCurvature($0) } ?? CurvatureSpec()
         let outputs = entries["outputs"].map { readOutputs($0) }
-        let parameters = entries["parameters"].map { readParameters($0, isGlobal: true) } ?? MergeParameters()
+        let parameters = entries["parameters"].map { readParameters($0, method, isGlobal: true) } ?? [:]
         let outputType = readElementType(entries["dtype"], "dtype")
         let finalType = readElementType(entries["out_dtype"], "out_dtype") ?? outputType
         let nonFinite = entries["non_finite"].flatMap { word($0, "non_finite", as: NonFiniteValues.self) }
         guard let base = base ?? models?.first, let output else { return nil }
         return JobSpec(
             // An unreadable method is already a problem; the files can be checked without it.
-            method: method ?? .taskArithmetic, baseModel: base, tasks: tasks, listedBase: models?.base,
+            method: method ?? MergeMethod.all[0], baseModel: base, tasks: tasks, listedBase: models?.base,
             parameters: parameters, outputType: finalType, nonFinite: nonFinite ?? .refuse,
             curvature: curvature,
             outputs: outputs
@@ -86,11 +78,12 @@ extension JobFileReader {
 
     /// The base.
     ///
-    /// `linear` without curvature needs none; the first model then gives the layout.
+    /// A method that needs no base takes the first model's layout without one, unless there is curvature.
     private mutating func readBase(
         _ entries: [String: Node], _ root: Node, _ method: MergeMethod?
     ) -> Located<String>? {
-        if entries["base_model"] == nil, method == .linear, case .sequence(let models)? = entries["models"] {
+        if entries["base_model"] == nil, let method, !method.needsBase, case .sequence(let models)? = entries["models"]
+        {
             let curved = models.first { $0.mapping?["captures"] != nil || $0.mapping?["factors"] != nil }
             if curved == nil, entries["kfac"] == nil { return nil }
         }
@@ -122,7 +115,7 @@ extension JobFileReader {
     /// Reads the models.
     ///
     /// Without a base, the first model is the base in that its layout is kept.
-    private mutating func readModels(_ node: Node, base: String?) -> Models? {
+    private mutating func readModels(_ node: Node, base: String?, _ method: MergeMethod?) -> Models? {
         guard case .sequence(let items) = node, !items.isEmpty else {
             report(node, "\"models\" must be a list of at least one model entry.")
             return nil
@@ -133,7 +126,7 @@ extension JobFileReader {
         }
         var models = Models()
         for item in items {
-            guard let task = readTask(item) else { continue }
+            guard let task = readTask(item, method) else { continue }
             models.first = models.first ?? task.model
             let isBase = task.model != nil && task.model?.value == (base ?? models.first?.value)
             if isBase, !task.hasCurvature, models.base == nil {
@@ -151,7 +144,7 @@ extension JobFileReader {
         return models
     }
 
-    private mutating func readTask(_ node: Node) -> TaskSpec? {
+    private mutating func readTask(_ node: Node, _ method: MergeMethod?) -> TaskSpec? {
         let keys = ["model", "name", "captures", "factors", "curvature_weight", "parameters"]
         let entries = entries(node, of: "a model entry", keys: keys, nullable: ["parameters"])
         let model = entries["model"].flatMap { text($0, "model") }
@@ -161,7 +154,7 @@ extension JobFileReader {
             captures: entries["captures"].map { texts($0, "captures") } ?? [],
             factors: entries["factors"].flatMap { text($0, "factors") },
             curvatureWeight: entries["curvature_weight"].flatMap { number($0, "curvature_weight") },
-            parameters: entries["parameters"].map { readParameters($0, isGlobal: false) } ?? MergeParameters())
+            parameters: entries["parameters"].map { readParameters($0, method, isGlobal: false) } ?? [:])
         if !task.captures.isEmpty, task.factors != nil {
             report(node, "task \"\(name)\" has both \"captures\" and \"factors\". Keep one of them.")
         }
@@ -195,19 +188,6 @@ extension JobFileReader {
             return nil
         }
         return TaskName(rawValue: name)
-    }
-
-    private mutating func readParameters(_ node: Node, isGlobal: Bool) -> MergeParameters {
-        // `int8_mask` only chose mergekit's scratch memory and never changed a result, so it is accepted.
-        let keys = isGlobal ? ["weight", "normalize", "lambda", "int8_mask"] : ["weight"]
-        let entries = entries(
-            node, of: isGlobal ? "\"parameters\"" : "a model's \"parameters\"", keys: keys, nullable: Set(keys),
-            // mergekit reads these only from the job's parameters.
-            ineffective: Self.ineffectiveParameters.union(isGlobal ? [] : ["normalize", "lambda", "int8_mask"]))
-        return MergeParameters(
-            weight: entries["weight"].flatMap { setting($0, "weight") },
-            normalize: entries["normalize"].flatMap { truthSetting($0, "normalize") },
-            lambda: entries["lambda"].flatMap { setting($0, "lambda") })
     }
 
     private mutating func readElementType(_ node: Node?, _ key: String) -> ElementType? {

@@ -176,13 +176,16 @@ struct JobFileReader {
     }
 
     /// One of an enumeration's words.
-    mutating func word<Word>(
-        _ node: Node, _ key: String, as type: Word.Type = Word.self, aliases: [String: String] = [:]
-    ) -> Word?
+    mutating func word<Word>(_ node: Node, _ key: String, as type: Word.Type = Word.self) -> Word?
     where Word: RawRepresentable<String> & CaseIterable {
-        let words = Word.allCases.map(\.rawValue)
-        guard case .scalar(let scalar) = node, let value = Word(rawValue: aliases[scalar.string] ?? scalar.string)
-        else {
+        word(node, key, among: Word.allCases.map(\.rawValue), Word.init(rawValue:))
+    }
+
+    /// A word that stands for a value; the words are those that messages list.
+    mutating func word<Value>(
+        _ node: Node, _ key: String, among words: [String], _ value: (String) -> Value?
+    ) -> Value? {
+        guard case .scalar(let scalar) = node, let value = value(scalar.string) else {
             let written = node.scalar?.string ?? ""
             report(
                 node,

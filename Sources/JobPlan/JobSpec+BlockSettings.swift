@@ -29,9 +29,11 @@ extension JobSpec {
     private func haveEqualSettings(_ tensor: String, _ other: String, _ settings: MergeSettings) -> Bool {
         settings.scale(tensor: tensor) == settings.scale(tensor: other)
             && settings.averages(tensor: tensor) == settings.averages(tensor: other)
+            && settings.arguments(tensor: tensor) == settings.arguments(tensor: other)
             && tasks.allSatisfy { task in
                 task.model == nil
                     || settings.weight(of: task, tensor: tensor) == settings.weight(of: task, tensor: other)
+                        && settings.arguments(of: task, tensor: tensor) == settings.arguments(of: task, tensor: other)
             }
     }
 }

@@ -3,15 +3,15 @@ import TaskArithmetic
 
 /// The base as an entry of "models". mergekit files may list it; under methods that average, it counts with its weight.
 extension JobSpec {
-    /// Whether there is anything to merge: a task's checkpoint, or the base alone under `linear`.
+    /// Whether there is anything to merge: a task's checkpoint, or the base alone under a method that needs no base.
     public var mergesAnything: Bool {
-        tasks.contains { $0.model != nil } || (method == .linear && listedBase != nil)
+        tasks.contains { $0.model != nil } || (!method.needsBase && listedBase != nil)
     }
 
     /// The same job, with every entry that is the base itself marked as such, also when its path is written
     /// differently.
     ///
-    /// A base entry with captures or factors stays a task of the regularizer. Under `kfac`, which needs its factors, it
+    /// A base entry with captures or factors stays a task of the regularizer. Under a method that needs its factors it
     /// also stays a task of the merge.
     ///
     /// - Parameter inventory: The contents of the files; the checkpoints of such entries are removed from it.
@@ -19,7 +19,8 @@ extension JobSpec {
     public func settlingListedBase(in inventory: inout JobInventory) -> (spec: JobSpec, problems: [JobProblem]) {
         var spec = self
         var problems: [JobProblem] = []
-        for task in tasks where inventory.baseTasks.contains(task.name) && !(method == .kfac && task.hasCurvature) {
+        let keepsCurved = method.needsFactors
+        for task in tasks where inventory.baseTasks.contains(task.name) && !(keepsCurved && task.hasCurvature) {
             if let listed = spec.listedBase {
                 problems.append(
                     JobProblem(
@@ -41,18 +42,18 @@ extension JobSpec {
     /// Problems of a merge with the base among the models.
     func listedBaseProblems() -> [JobProblem] {
         guard let listedBase, outputs.contains(.merged) else { return [] }
-        if tasks.isEmpty, method != .linear {
+        if tasks.isEmpty, method.needsBase {
             return [
                 JobProblem(
                     at: listedBase.location,
                     "\"models\" lists only the base; expected at least one task.")
             ]
         }
-        guard method == .kfac else { return [] }
+        guard method.needsFactors else { return [] }
         return [
             JobProblem(
                 at: listedBase.location,
-                "the merge method \"kfac\" needs the factors of every merged model, but the base, which is listed here, "
+                "the merge method \"\(method.name)\" needs the factors of every merged model, but the base, which is listed here, "
                     + "has neither \"captures\" nor \"factors\". Remove the entry: a base without factors cannot count."
             )
         ]

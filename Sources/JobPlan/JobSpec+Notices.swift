@@ -25,16 +25,16 @@ extension JobSpec {
     private var baseNotices: [JobNotice] {
         guard outputs.contains(.merged) else { return [] }
         if let listedBase {
-            guard method == .taskArithmetic else { return [] }
+            guard method.base == .never else { return [] }
             return [
                 JobNotice(
                     at: listedBase.location,
-                    "this entry is the base itself; under \"task_arithmetic\" it contributes nothing, as in mergekit.")
+                    "this entry is the base itself; under \"\(method.name)\" it contributes nothing, as in mergekit.")
             ]
         }
-        guard method == .linear else { return [] }
+        guard method.base == .whenListedOrWeighted else { return [] }
         let counted =
-            parameters.weight == nil
+            parameters[.weight] == nil
             ? "so it does not count in the average and only gives the layout. List it to let it count."
             : "and counts with the weight of the job's \"parameters\", as in mergekit. Remove \"base_model\" to leave "
                 + "it out."
@@ -45,26 +45,19 @@ extension JobSpec {
 
     private func averageNotices(_ inventory: JobInventory, _ settings: MergeSettings) -> [JobNotice] {
         guard outputs.contains(.merged) else { return [] }
-        var found: [JobNotice] = []
-        if method == .linear, parameters.lambda != nil {
-            found.append(
-                JobNotice(
-                    at: fileName,
-                    "\"lambda\" has no effect under \"linear\", as in mergekit. Remove it, or use \"weighted_average\"."
-                ))
+        guard method.cancellingWeights == .notDivided, parameters[MergeParameter.normalizeName] != nil else {
+            return []
         }
-        guard method == .taskArithmetic, parameters.normalize != nil else { return found }
         let cancelled = inventory.base.tensors.keys.sorted().first { tensor in
             settings.averages(tensor: tensor) && !settings.divides(tensor: tensor)
         }
-        if let cancelled {
-            found.append(
-                JobNotice(
-                    at: fileName,
-                    "the weights of tensor \"\(cancelled)\" sum to zero, so they are not divided by their sum, as in "
-                        + "mergekit."))
-        }
-        return found
+        guard let cancelled else { return [] }
+        return [
+            JobNotice(
+                at: fileName,
+                "the weights of tensor \"\(cancelled)\" sum to zero, so they are not divided by their sum, as in "
+                    + "mergekit.")
+        ]
     }
 
     // MARK: - Gradients over the depth
@@ -93,8 +86,8 @@ extension JobSpec {
 
     /// Whether any parameter depends on the depth of the network.
     var hasGradient: Bool {
-        let settings = [parameters.weight, parameters.lambda, parameters.normalize, listedBase?.parameters.weight]
-        return (settings + tasks.map(\.parameters.weight)).contains { $0?.isGradient ?? false }
+        parameters.hasGradient || listedBase?.parameters.hasGradient ?? false
+            || tasks.contains { $0.parameters.hasGradient }
     }
 }
 

@@ -18,6 +18,7 @@ extension JobSpec {
         let (inventory, selection) = (examination.inventory, examination.selection)
         var problems =
             outputProblems(inventory) + targetProblems() + weightProblems(inventory) + selection.problems
+            + methodProblems(inventory)
             + layoutProblems(selection.blocks, inventory.base) + blockSettingProblems(selection.blocks, inventory)
             + curvatureWeightProblems(inventory)
         problems += IgnoredTensors(self).problems(against: inventory) + examination.configurations.problems
@@ -49,7 +50,7 @@ extension JobSpec {
                 problems.append(
                     JobProblem(
                         at: task.location,
-                        "the merge method \"\(method.rawValue)\" needs the factors of every merged task, but task "
+                        "the merge method \"\(method.name)\" needs the factors of every merged task, but task "
                             + "\"\(task.name)\" has neither \"captures\" nor \"factors\"."))
             }
         }

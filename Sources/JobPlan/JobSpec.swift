@@ -20,7 +20,7 @@ public struct JobSpec: Equatable, Sendable {
     ///
     /// It is not a task; under methods that average it counts with its weight.
     public var listedBase: TaskSpec?
-    /// Parameters for all tasks (`weight`, `normalize`, `lambda`).
+    /// Parameters of the method for all tasks.
     public var parameters: MergeParameters
     /// Element type of the merged checkpoint; each tensor keeps the base's type when absent.
     public var outputType: ElementType?
@@ -75,25 +75,6 @@ public struct TaskSpec: Equatable, Sendable {
 
     /// Whether the task has curvature, from captures or as factors.
     public var hasCurvature: Bool { !captures.isEmpty || factors != nil }
-}
-
-/// The subset of mergekit's `parameters` that the supported methods use.
-public struct MergeParameters: Equatable, Sendable {
-    /// Factor of the task vector; negative for negation.
-    public var weight: ParameterSetting?
-    /// Whether weights are divided by their sum: any value but 0.
-    public var normalize: ParameterSetting?
-    /// The paper's α, mergekit's `lambda`.
-    public var lambda: ParameterSetting?
-
-    /// Parameters; those that the file does not set are `nil`.
-    public init(
-        weight: ParameterSetting? = nil, normalize: ParameterSetting? = nil, lambda: ParameterSetting? = nil
-    ) {
-        self.weight = weight
-        self.normalize = normalize
-        self.lambda = lambda
-    }
 }
 
 /// Everything under the `kfac` key.

@@ -1,5 +1,5 @@
 import Identifiers
-import TaskArithmetic
+public import TaskArithmetic
 
 /// The values of mergekit's parameters for each tensor; a model's own values take precedence over the job's.
 ///
@@ -19,36 +19,36 @@ public struct MergeSettings: Sendable {
 
     /// w_t of a tensor: the model's value, else the job's, else 1.
     public func weight(of task: TaskSpec, tensor: String) -> Double {
-        value(task.parameters.weight, tensor) ?? value(spec.parameters.weight, tensor) ?? 1
+        value(task.parameters[.weight], tensor) ?? value(spec.parameters[.weight], tensor) ?? 1
     }
 
     /// w_0 of a tensor, the base's own weight in an average; `nil` when the base does not count.
     ///
-    /// A listed base counts. Under `linear`, as in mergekit, an unlisted base also counts if the job's parameters give
-    /// every model a weight.
+    /// The method says whether the base counts: never, or if it is listed. As in mergekit, an unlisted base also counts
+    /// under some methods, if the job's parameters give every model a weight.
     public func baseWeight(tensor: String) -> Double? {
-        guard spec.method != .taskArithmetic else { return nil }
+        guard spec.method.base != .never else { return nil }
         if let listed = spec.listedBase { return weight(of: listed, tensor: tensor) }
-        return spec.method == .linear ? value(spec.parameters.weight, tensor) : nil
+        return spec.method.base == .whenListedOrWeighted ? value(spec.parameters[.weight], tensor) : nil
     }
 
-    /// α of a tensor, mergekit's `lambda`; 1 by default, and always 1 under `linear`, which has none.
+    /// α of a tensor, mergekit's `lambda`; 1 by default, and always 1 under a method that has none.
     public func scale(tensor: String) -> Double {
-        spec.method == .linear ? 1 : value(spec.parameters.lambda, tensor) ?? 1
+        value(spec.parameters[.lambda], tensor) ?? 1
     }
 
     /// Whether a tensor's weights should be divided by their sum: by `normalize`, else by the method.
     public func averages(tensor: String) -> Bool {
-        value(spec.parameters.normalize, tensor).map { $0 != 0 } ?? spec.method.averages
+        value(spec.parameters[MergeParameter.normalizeName], tensor).map { $0 != 0 } ?? spec.method.averages
     }
 
     /// Whether a tensor's weights are divided by their sum.
     ///
-    /// Task arithmetic does not divide when they cancel.
+    /// Some methods do not divide when they cancel.
     public func divides(tensor: String) -> Bool {
         guard averages(tensor: tensor) else { return false }
         // mergekit's threshold.
-        return spec.method != .taskArithmetic || abs(weightSum(tensor: tensor)) >= 1e-8
+        return spec.method.cancellingWeights == .refused || abs(weightSum(tensor: tensor)) >= 1e-8
     }
 
     /// Σ w_t over the merged tasks, and over the base if it counts; with shares Σ λ_t w_t.
@@ -64,7 +64,42 @@ public struct MergeSettings: Sendable {
     /// The rule for a tensor without factors.
     public func elementwiseRule(tensor: String) -> ElementwiseRule {
         if spec.method.needsFactors || divides(tensor: tensor) { return .weightedMean }
-        return spec.method == .linear ? .weightedSum : .taskArithmetic
+        return spec.method.terms == .models ? .weightedSum : .taskArithmetic
+    }
+
+    /// The job's values of the parameters that only the method's computation knows.
+    public func arguments(tensor: String) -> MergeArguments {
+        arguments(spec.method.ownParameters.filter { !$0.isOfModel }, of: nil, tensor)
+    }
+
+    /// A model's values of the parameters that only the method's computation knows; its own precede the job's.
+    ///
+    /// - Parameters:
+    ///   - task: The model's entry; none for a base that is not listed, which has the job's.
+    ///   - tensor: The tensor.
+    /// - Returns: What is given; a parameter without a value has its default.
+    public func arguments(of task: TaskSpec?, tensor: String) -> MergeArguments {
+        arguments(spec.method.ownParameters.filter(\.isOfModel), of: task, tensor)
+    }
+
+    private func arguments(_ parameters: [MergeParameter], of task: TaskSpec?, _ tensor: String) -> MergeArguments {
+        var values: [String: MergeValue] = [:]
+        for parameter in parameters {
+            let levels = [task?.parameters[parameter], parameter.isOfJob ? spec.parameters[parameter] : nil]
+            values[parameter.name] = levels.lazy.compactMap { value(of: parameter, $0, tensor) }.first
+        }
+        return MergeArguments(values)
+    }
+
+    private func value(of parameter: MergeParameter, _ setting: ParameterSetting?, _ tensor: String) -> MergeValue? {
+        if case .word(let word)? = setting { return .word(word) }
+        guard let number = value(setting, tensor) else { return nil }
+        return switch parameter.kind {
+        case .number: .number(number)
+        case .truth: .truth(number != 0)
+        case .count: Int(exactly: number).map { .count($0) }
+        case .word: nil
+        }
     }
 
     /// The tensors outside the blocks that take a gradient's last value, and those with an unknown place.

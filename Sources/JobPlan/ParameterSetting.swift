@@ -9,6 +9,8 @@ public indirect enum ParameterSetting: Equatable, Sendable {
     case gradient([Double])
     /// The first matching value applies; a filter of `nil` or `*` matches all tensors.
     case filtered([Filtered])
+    /// A word, the same everywhere.
+    case word(String)
 
     /// One filtered value.
     public struct Filtered: Equatable, Sendable {
@@ -24,7 +26,7 @@ public indirect enum ParameterSetting: Equatable, Sendable {
         }
     }
 
-    /// The value for one tensor, or `nil` where no filter matches.
+    /// The number for one tensor, or `nil` where no filter matches and for a word.
     ///
     /// - Parameters:
     ///   - tensor: The tensor's full name.
@@ -37,13 +39,24 @@ public indirect enum ParameterSetting: Equatable, Sendable {
         case .filtered(let cases):
             cases.first { $0.filter.map { $0 == "*" || tensor.contains($0) } ?? true }?
                 .value?.value(tensor: tensor, depth: depth)
+        case .word: nil
+        }
+    }
+
+    /// Every number in it, in the order of the file.
+    var numbers: [Double] {
+        switch self {
+        case .scalar(let value): [value]
+        case .gradient(let values): values
+        case .filtered(let cases): cases.flatMap { $0.value?.numbers ?? [] }
+        case .word: []
         }
     }
 
     /// Whether the value depends on the depth.
     var isGradient: Bool {
         switch self {
-        case .scalar: false
+        case .scalar, .word: false
         case .gradient(let values): values.count > 1
         case .filtered(let cases): cases.contains { $0.value?.isGradient ?? false }
         }

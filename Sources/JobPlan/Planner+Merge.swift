@@ -8,7 +8,9 @@ extension Planner {
     /// Plans the merged checkpoint: workers merge blocks with factors, the coordinator merges files.
     mutating func planMerge() {
         guard spec.outputs.contains(.merged), spec.mergesAnything else { return }
-        if spec.method == .kfac {
+        switch spec.method.scope {
+        case .elements: break
+        case .blocks:
             let settings = MergeSettings(spec: spec, base: inventory.base)
             let shares = TaskShares(spec: spec, inventory: inventory)
             blocks.filter(copied.mergesWhole).forEach { planBlockMerge($0, settings, shares) }
@@ -35,13 +37,15 @@ extension Planner {
             else { return nil }
             let share = MergeBlockOperation.Task(
                 parameters: parameters(block, in: checkpoint), weight: weight / divisor,
-                lambda: shares.share(of: task.name, among: participants))
+                lambda: shares.share(of: task.name, among: participants),
+                arguments: settings.arguments(of: task, tensor: names[0]))
             return (share, factors)
         }
         guard !tasks.isEmpty else { return }
         let base = parameters(block, in: inventory.base)
         let operation = MergeBlockOperation(
-            block: block.kind, base: base, tasks: tasks.map(\.task), scale: settings.scale(tensor: names[0]),
+            method: spec.method.name, arguments: settings.arguments(tensor: names[0]), block: block.kind, base: base,
+            tasks: tasks.map(\.task), scale: settings.scale(tensor: names[0]),
             damping: spec.curvature.damping, outputTypes: base.map { spec.outputType ?? $0.elementType })
         blockMerges[block.name] = add(
             operation, reading: tasks.flatMap(\.factors), title: "merge of \"\(block.name)\"", about: block.name,

@@ -2,13 +2,14 @@ import FileAccess
 import Foundation
 import Safetensors
 import SystemPackage
+import TaskArithmetic
 
 extension CurvatureJob {
     /// The job file's text; its paths are absolute, so that the file may be anywhere.
     public var text: String {
         var lines = [
             "# Written by kfaclab; kfacctl run \(YAMLText.quoted(jobFile)) runs it.",
-            "merge_method: \(method.rawValue)",
+            "merge_method: \(method.name)",
             "base_model: \(YAMLText.quoted(baseModel))",
             "models:",
         ]

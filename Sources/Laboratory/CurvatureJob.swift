@@ -1,4 +1,5 @@
 public import SystemPackage
+public import TaskArithmetic
 
 /// A job of the lab for the daemon: factors and regularizers from captures, or merges from finished factors.
 ///
@@ -27,16 +28,6 @@ public struct CurvatureJob: Equatable, Sendable {
             self.checkpoint = checkpoint
             self.curvature = curvature
         }
-    }
-
-    /// The merge method, by its name in a job file.
-    public enum Method: String, CaseIterable, Sendable {
-        /// Σ Δ_t.
-        case taskArithmetic = "task_arithmetic"
-        /// The mean of the models.
-        case weightedAverage = "weighted_average"
-        /// The closed form under accumulated factors.
-        case kfac
     }
 
     /// How a regularizer sums the factors of tasks.
@@ -103,7 +94,7 @@ public struct CurvatureJob: Equatable, Sendable {
     /// The tasks, in the order of every sum.
     public var models: [Model]
     /// The merge method; it has no effect without checkpoints.
-    public var method: Method
+    public var method: MergeMethod
     /// `expand`, `reduce` or `tak`: the divisor of the factors.
     public var normalization: String
     /// γ of the damping `relative`: a share of the mean eigenvalue.
@@ -127,7 +118,7 @@ public struct CurvatureJob: Equatable, Sendable {
     ///   - outputs: The outputs.
     ///   - directory: The directory of the outputs. The outputs of an earlier job there are replaced.
     public init(
-        baseModel: FilePath, models: [Model], method: Method = .taskArithmetic, normalization: String = "expand",
+        baseModel: FilePath, models: [Model], method: MergeMethod = .taskArithmetic, normalization: String = "expand",
         damping: Double = 0.1, regularizer: Regularizer = Regularizer(),
         outputs: Set<Output> = [.factors, .regularizer, .report], directory: FilePath
     ) {

@@ -23,8 +23,9 @@ extension Scheduler {
     /// Results that were passed over may count now.
     private mutating func lookAtReadyUnits() {
         for (id, job) in jobs {
-            unsettled += job.plan.units.filter { $0.isForWorker && job.states[$0.index.position] == .ready }
-                .map { UnitReference(job: id, unit: $0.index) }
+            shared.settleLater(
+                job.plan.units.filter { $0.isForWorker && job.states[$0.index.position] == .ready }
+                    .map { UnitReference(job: id, unit: $0.index) })
         }
     }
 

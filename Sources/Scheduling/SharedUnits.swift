@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import OrderedCollections
+import UnitOperations
 
 /// Equal units of several jobs, by their keys: only one of the jobs computes them.
 struct SharedUnits: Sendable {

@@ -1,6 +1,7 @@
 import Foundation
 import Laboratory
 import SystemPackage
+import TaskArithmetic
 
 /// The study's use of the daemon: captures → factors → regularizers of every form, by a coordinator and two workers.
 ///
@@ -70,7 +71,7 @@ actor FactorLibrary {
     /// - Returns: The finished job.
     /// - Throws: As ``factors(_:seed:)``.
     func merge(
-        _ method: CurvatureJob.Method, of checkpoints: [String: FilePath], name: String, _ source: FactorSource,
+        _ method: MergeMethod, of checkpoints: [String: FilePath], name: String, _ source: FactorSource,
         seed: Int
     ) async throws -> CurvatureJob {
         let factors = try await factors(source, seed: seed)

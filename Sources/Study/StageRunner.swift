@@ -1,5 +1,6 @@
 import Laboratory
 import StudyReport
+import TaskArithmetic
 
 /// Runs one stage.
 struct StageRunner: Sendable {
@@ -9,6 +10,9 @@ struct StageRunner: Sendable {
     let library: FactorLibrary
     let progress: StudyProgress
     let stepCount: Int
+
+    /// The merges that the study compares.
+    static let merges: [MergeMethod] = [.taskArithmetic, .weightedAverage, .kfac]
 
     /// The result of the stage.
     ///
@@ -73,13 +77,13 @@ struct StageRunner: Sendable {
             own.append(await evaluation.test.ownAccuracy(ofTask: task, vector))
         }
         var rows: [StudyRow] = []
-        for merge in CurvatureJob.Method.allCases {
-            progress.begin("merge \(merge.rawValue), seed \(seed)")
+        for merge in Self.merges {
+            progress.begin("merge \(merge.name), seed \(seed)")
             let start = ContinuousClock.now
             let job = try await library.merge(
-                merge, of: training.checkpoints(method, seed: seed), name: merge.rawValue, FactorSource(), seed: seed)
+                merge, of: training.checkpoints(method, seed: seed), name: merge.name, FactorSource(), seed: seed)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
-            var row = await evaluation.merged(merge.rawValue, try inputs.base.taskVector(of: job.merged), own: own)
+            var row = await evaluation.merged(merge.name, try inputs.base.taskVector(of: job.merged), own: own)
             row.seed = seed
             row.seconds = seconds
             rows.append(row)

@@ -9,24 +9,15 @@ public import LinearAlgebra
 public struct FullBlockMerge: ~Copyable, Sendable {
     /// Tasks added so far.
     public private(set) var taskCount = 0
-    private var mean: Matrix<Double>
-    private var weighted: Matrix<Double>
-    private var blockSum: PackedSymmetricMatrix<Double>
+    private var sums: MeanAndChange
+    private var blockSum: FactorSum
 
     /// Empty sums for a parameter of `count` elements.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for an impossible shape or short memory.
     public init(count: Int) throws(TaskArithmeticError) {
-        let mean = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: 1, columns: count)
-        }
-        let weighted = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: 1, columns: count)
-        }
-        let blockSum = try carryingErrors { () throws(LinearAlgebraError) in
-            try PackedSymmetricMatrix<Double>(dimension: count)
-        }
-        self.mean = mean
-        self.weighted = weighted
+        let sums = try MeanAndChange(rows: 1, columns: count)
+        let blockSum = try FactorSum(dimension: count)
+        self.sums = sums
         self.blockSum = blockSum
     }
 
@@ -47,12 +38,12 @@ public struct FullBlockMerge: ~Copyable, Sendable {
         do {
             let square = try block.unpackedLower()
             // This call checks all shapes, so the next ones cannot fail.
-            try weighted.addSymmetricProduct(square, on: .right, of: delta, scale: lambda)
-            try blockSum.add(block, times: lambda)
-            try mean.add(delta, times: lambda)
+            try sums.add(square, on: .right, of: delta, scale: lambda)
+            try sums.add(delta, lambda: lambda)
         } catch {
             throw .linearAlgebra(error)
         }
+        try blockSum.add(block, times: lambda)
         taskCount += 1
     }
 
@@ -67,45 +58,12 @@ public struct FullBlockMerge: ~Copyable, Sendable {
     public consuming func finish(
         damping: Damping,
         ladder: DampingLadder = .standard
-    ) throws(TaskArithmeticError) -> MergedParameter {
+    ) throws(TaskArithmeticError) -> MergedBlock {
         guard taskCount > 0 else { throw .noTasks }
-        let amount = damping.amount(
-            fullBlock: FactorScale(trace: blockSum.trace, dimension: blockSum.dimension)
-        )
-        try subtractMean()
-        let health: FactorHealth
-        do {
-            let block = try DampedFactorization(of: blockSum, damping: amount, ladder: ladder)
-            try block.solve(&weighted, on: .right)
-            block.clearPinned(in: &weighted, on: .right)
-            health = block.health
-        } catch {
-            throw .kroneckerFactors(error)
-        }
-        let norms = try MergedNorms(adding: weighted, to: &mean)
-        return MergedParameter(delta: mean, health: health, norms: norms)
+        try sums.subtractMean(times: blockSum.matrix, on: .right)
+        let block = try blockSum.factorized(damping: damping.amount(fullBlock: blockSum.scale), ladder: ladder)
+        try sums.solve(block, on: .right)
+        sums.clearPinned(block, on: .right)
+        return try sums.finish(healths: [block.health])
     }
-
-    /// Subtracts F̄ m, which is not part of the change.
-    private mutating func subtractMean() throws(TaskArithmeticError) {
-        do {
-            let square = try blockSum.unpackedLower()
-            try weighted.addSymmetricProduct(square, on: .right, of: mean, scale: -1)
-        } catch {
-            throw .linearAlgebra(error)
-        }
-    }
-}
-
-/// One parameter's merged task vector.
-public struct MergedParameter: ~Copyable, Sendable {
-    /// δ, `[1, d]`.
-    public let delta: Matrix<Double>
-    /// The health of the inverted block.
-    public let health: FactorHealth
-    /// The norms of the merged vector and of the mean.
-    public let norms: MergedNorms
-
-    /// Returns the vector and consumes the result.
-    public consuming func intoDelta() -> Matrix<Double> { delta }
 }

@@ -1,4 +1,4 @@
-public import LinearAlgebra
+import LinearAlgebra
 
 /// The factor means of one layer's merge, summed over the tasks before any product: Ā = Σ λ_t A_t and B̄ = 1/T Σ B_t.
 ///
@@ -6,8 +6,8 @@ public import LinearAlgebra
 public struct KroneckerMeans: ~Copyable, Sendable {
     /// λ_t of the tasks added so far.
     public private(set) var lambdas: [Double] = []
-    private(set) var input: PackedSymmetricMatrix<Double>
-    private(set) var gradient: PackedSymmetricMatrix<Double>
+    private var input: FactorSum
+    private var gradient: FactorSum
 
     /// Empty sums for one layer.
     ///
@@ -16,12 +16,8 @@ public struct KroneckerMeans: ~Copyable, Sendable {
     ///   - inputCount: d_in, or d_in + 1 with the bias last.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for an impossible shape or short memory.
     public init(outputCount: Int, inputCount: Int) throws(TaskArithmeticError) {
-        let input = try carryingErrors { () throws(LinearAlgebraError) in
-            try PackedSymmetricMatrix<Double>(dimension: inputCount)
-        }
-        let gradient = try carryingErrors { () throws(LinearAlgebraError) in
-            try PackedSymmetricMatrix<Double>(dimension: outputCount)
-        }
+        let input = try FactorSum(dimension: inputCount)
+        let gradient = try FactorSum(dimension: outputCount)
         self.input = input
         self.gradient = gradient
     }
@@ -29,23 +25,14 @@ public struct KroneckerMeans: ~Copyable, Sendable {
     /// Adds one task's factors.
     ///
     /// - Parameters:
-    ///   - inputFactor: A_t, packed.
-    ///   - gradientFactor: B_t, packed.
+    ///   - factors: A_t and B_t.
     ///   - lambda: λ_t; the λ of all tasks sum to 1.
     /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
     ///   when the shapes differ from the layer's; the sums are then invalid.
-    public mutating func add(
-        inputFactor: borrowing PackedSymmetricMatrix<Float>,
-        gradientFactor: borrowing PackedSymmetricMatrix<Float>,
-        lambda: Double
-    ) throws(TaskArithmeticError) {
+    public mutating func add(_ factors: borrowing LayerFactors, lambda: Double) throws(TaskArithmeticError) {
         guard lambda.isFinite else { throw .weightNotFinite(name: "weight λ", value: lambda) }
-        do {
-            try input.add(inputFactor, times: lambda)
-            try gradient.add(gradientFactor, times: 1)
-        } catch {
-            throw .linearAlgebra(error)
-        }
+        try input.add(factors.input, times: lambda)
+        try gradient.add(factors.gradient, times: 1)
         lambdas.append(lambda)
     }
 
@@ -63,8 +50,8 @@ public struct KroneckerMeans: ~Copyable, Sendable {
     struct Sides: ~Copyable, Sendable {
         /// The side of the smaller mean: left of Δ for B̄, right of it for Ā.
         let nearSide: ProductSide
-        let near: PackedSymmetricMatrix<Double>
-        let far: PackedSymmetricMatrix<Double>
+        let near: FactorSum
+        let far: FactorSum
 
         var farSide: ProductSide { nearSide == .left ? .right : .left }
         var outputCount: Int { nearSide == .left ? near.dimension : far.dimension }

@@ -25,10 +25,8 @@ public struct KroneckerMerge: ~Copyable, Sendable {
     /// It is the smaller side, so its triangle is the cheaper one to keep.
     private let near: DampedFactorization
     private var addedCount = 0
-    /// M.
-    private var mean: Matrix<Double>
-    /// Σ λ_t (X_t+γ_X I) Δ_t.
-    private var nearSum: Matrix<Double>
+    /// M, and Σ λ_t (X_t+γ_X I) Δ_t.
+    private var sums: MeanAndChange
     /// W.
     private var farSum: Matrix<Double>
 
@@ -49,17 +47,15 @@ public struct KroneckerMerge: ~Copyable, Sendable {
         let lambdas = means.lambdas
         let sides = try means.intoSides()
         let (rows, columns) = (sides.outputCount, sides.inputCount)
-        let near = try Self.factorized(sides.near, damping, ladder)
-        let mean = try Self.zeros(rows, columns)
-        let nearSum = try Self.zeros(rows, columns)
-        let farSum = try Self.zeros(rows, columns)
+        let near = try sides.near.factorized(damping: damping.amount(side: sides.near.scale), ladder: ladder)
+        let sums = try MeanAndChange(rows: rows, columns: columns)
+        let farSum = try Matrix<Double>.zeros(rows, columns)
         self.lambdas = lambdas
         self.damping = damping
         self.ladder = ladder
         self.means = sides
         self.near = near
-        self.mean = mean
-        self.nearSum = nearSum
+        self.sums = sums
         self.farSum = farSum
     }
 
@@ -67,22 +63,20 @@ public struct KroneckerMerge: ~Copyable, Sendable {
     ///
     /// - Parameters:
     ///   - delta: Δ_t = [ΔW, Δb], `[d_out, d_in(+1)]`.
-    ///   - inputFactor: A_t, packed.
-    ///   - gradientFactor: B_t, packed. Both factors must equal those added to the means, in the same order of tasks.
+    ///   - factors: A_t and B_t, as they were added to the means, in the same order of tasks.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when the shapes differ from the layer's or memory is short;
     ///   the sums are then invalid.
     /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds; max(d_out, d_in)² + d_out·d_in fp64.
     public mutating func add(
         delta: borrowing Matrix<Double>,
-        inputFactor: borrowing PackedSymmetricMatrix<Float>,
-        gradientFactor: borrowing PackedSymmetricMatrix<Float>
+        _ factors: borrowing LayerFactors
     ) throws(TaskArithmeticError) {
         precondition(addedCount < lambdas.count, "a merge whose means are of \(lambdas.count) tasks got another one")
         let lambda = lambdas[addedCount]
         do {
             switch means.nearSide {
-            case .left: try add(delta, near: gradientFactor, far: inputFactor, lambda)
-            case .right: try add(delta, near: inputFactor, far: gradientFactor, lambda)
+            case .left: try add(delta, near: factors.gradient, far: factors.input, lambda)
+            case .right: try add(delta, near: factors.input, far: factors.gradient, lambda)
             }
         } catch {
             throw .linearAlgebra(error)
@@ -95,10 +89,10 @@ public struct KroneckerMerge: ~Copyable, Sendable {
         far farFactor: borrowing PackedSymmetricMatrix<Float>, _ lambda: Double
     ) throws(LinearAlgebraError) {
         let product = try nearProduct(delta, nearFactor, lambda)
-        let deviation = try farFactor.unpackedLower(minus: means.far)
+        let deviation = try farFactor.unpackedLower(minus: means.far.matrix)
         try farSum.addSymmetricProduct(deviation, on: means.farSide, of: product)
-        try nearSum.add(product)
-        try mean.add(delta, times: lambda)
+        try sums.add(change: product)
+        try sums.add(delta, lambda: lambda)
     }
 
     /// λ_t (X_t+γ_X I) Δ_t.
@@ -114,74 +108,25 @@ public struct KroneckerMerge: ~Copyable, Sendable {
 
     /// Solves for Δ.
     ///
-    /// - Returns: Δ and the health of both sides.
+    /// - Returns: Δ = [ΔW, Δb], `[d_out, d_in(+1)]`, with the health of Ā and B̄.
     /// - Throws: ``TaskArithmeticError/kroneckerFactors(_:)``, or ``TaskArithmeticError/linearAlgebra(_:)`` when memory
     ///   is short; the sums are consumed.
     /// - Complexity: max(d_out, d_in)³/3 + d_out·d_in·(d_out + d_in + min(d_out, d_in)) multiply-adds.
-    public consuming func finish() throws(TaskArithmeticError) -> MergedLayer {
+    public consuming func finish() throws(TaskArithmeticError) -> MergedBlock {
         precondition(addedCount == lambdas.count, "a merge of \(lambdas.count) tasks got \(addedCount) of them")
-        try subtractMean()
-        let far = try Self.factorized(means.far, damping, ladder)
-        try Self.solve(&farSum, far, on: means.farSide)
-        try carryingErrors { () throws(LinearAlgebraError) in try nearSum.add(farSum) }
-        try Self.solve(&nearSum, near, on: means.nearSide)
-        near.clearPinned(in: &nearSum, on: means.nearSide)
-        far.clearPinned(in: &nearSum, on: means.farSide)
-        let norms = try MergedNorms(adding: nearSum, to: &mean)
-        let isNearLeft = means.nearSide == .left
-        return MergedLayer(
-            delta: mean, inputHealth: isNearLeft ? far.health : near.health,
-            gradientHealth: isNearLeft ? near.health : far.health, norms: norms)
-    }
-
-    private static func solve(
-        _ matrix: inout Matrix<Double>, _ factor: borrowing DampedFactorization, on side: ProductSide
-    ) throws(TaskArithmeticError) {
+        // The sum becomes V.
+        try sums.subtractMean(times: means.near.matrix, damping: near.health.damping, on: means.nearSide)
+        let far = try means.far.factorized(damping: damping.amount(side: means.far.scale), ladder: ladder)
+        try farSum.solve(far, on: means.farSide)
         do {
-            try factor.solve(&matrix, on: side)
-        } catch {
-            throw .kroneckerFactors(error)
-        }
-    }
-
-    /// Turns ``nearSum`` into V.
-    private mutating func subtractMean() throws(TaskArithmeticError) {
-        do {
-            var damped = try means.near.unpackedLower()
-            damped.addToDiagonal(near.health.damping)
-            try nearSum.addSymmetricProduct(damped, on: means.nearSide, of: mean, scale: -1)
+            try sums.add(change: farSum)
         } catch {
             throw .linearAlgebra(error)
         }
+        try sums.solve(near, on: means.nearSide)
+        sums.clearPinned(near, on: means.nearSide)
+        sums.clearPinned(far, on: means.farSide)
+        let isNearLeft = means.nearSide == .left
+        return try sums.finish(healths: isNearLeft ? [far.health, near.health] : [near.health, far.health])
     }
-
-    private static func factorized(
-        _ factor: borrowing PackedSymmetricMatrix<Double>, _ damping: Damping, _ ladder: DampingLadder
-    ) throws(TaskArithmeticError) -> DampedFactorization {
-        let amount = damping.amount(side: FactorScale(trace: factor.trace, dimension: factor.dimension))
-        do {
-            return try DampedFactorization(of: factor, damping: amount, ladder: ladder)
-        } catch {
-            throw .kroneckerFactors(error)
-        }
-    }
-
-    private static func zeros(_ rows: Int, _ columns: Int) throws(TaskArithmeticError) -> Matrix<Double> {
-        try carryingErrors { () throws(LinearAlgebraError) in try Matrix<Double>(rows: rows, columns: columns) }
-    }
-}
-
-/// One layer's merged task vector.
-public struct MergedLayer: ~Copyable, Sendable {
-    /// Δ = [ΔW, Δb], `[d_out, d_in(+1)]`.
-    public let delta: Matrix<Double>
-    /// The health of the inverted Ā.
-    public let inputHealth: FactorHealth
-    /// The health of the inverted B̄.
-    public let gradientHealth: FactorHealth
-    /// The norms of the merged vector and of the mean.
-    public let norms: MergedNorms
-
-    /// Returns the vector and consumes the result.
-    public consuming func intoDelta() -> Matrix<Double> { delta }
 }

@@ -1,20 +1,150 @@
-/// The rule that turns the task vectors Δ_t = θ_t − θ_0 into one Δ.
+/// How models become one: what a job file may write, what the computation needs, and the computation itself.
 ///
-/// The merged model is θ_0 + α·Δ, except for ``linear``.
-public enum MergeMethod: String, CaseIterable, Sendable {
-    /// Δ = Σ w_t Δ_t: Ilharco et al. 2023 (arXiv 2212.04089).
-    case taskArithmetic = "task_arithmetic"
-    /// θ = Σ w_t θ_t, without a base; by default divided by Σ w_t: Wortsman et al. 2022 (arXiv 2203.05482).
-    case linear
-    /// Δ = Σ w_t Δ_t / Σ w_t.
-    case weightedAverage = "weighted_average"
-    /// Δ = (B̄+γ_B I)⁻¹ (Σ λ_t (B_t+γ_B I) Δ_t (A_t+γ_A I)) (Ā+γ_A I)⁻¹: the closed form under accumulated Kronecker
-    /// factors, damped on both sides.
-    case kfac
+/// Each method is a constant in the file of its computation (`Methods/`) and a line of ``all``. Parsing, validation,
+/// planning, the report, `kfacctl help merge` and the documents take what they know of a method from here, and nothing
+/// else names one. A method without a computation cannot be written down, since its ``scope`` carries it.
+public struct MergeMethod: Sendable {
+    /// What is added up.
+    public enum Terms: Sendable {
+        /// Task vectors Δ_t = θ_t − θ_0; the merged model is θ_0 + α Δ.
+        case taskVectors
+        /// The models θ_t themselves. There need not be a base, and there is no α.
+        case models
+    }
 
-    /// Whether weights are divided by their sum by default.
-    public var averages: Bool { self == .linear || self == .weightedAverage }
+    /// When the base counts as one of the models.
+    public enum BaseRole: Sendable {
+        /// Never: its vector is zero and its weight is asked for nowhere.
+        case never
+        /// When it is listed among the models.
+        case whenListed
+        /// When it is listed, and also when it is not, if the job's parameters give a weight to every model.
+        case whenListedOrWeighted
+    }
 
-    /// Whether the method needs every task's factors; parameters without factors take the weighted mean.
-    public var needsFactors: Bool { self == .kfac }
+    /// What becomes of weights that sum to zero where they should be divided by their sum.
+    public enum CancellingWeights: Sendable {
+        /// The job is refused.
+        case refused
+        /// They are not divided, with a notice, as in mergekit.
+        case notDivided
+    }
+
+    /// What the method takes of the tasks' curvature.
+    public enum CurvatureNeed: Sendable {
+        /// Nothing.
+        case none
+        /// A of layers alone.
+        case inputFactors
+        /// The diagonals of A and B, or of F.
+        case diagonals
+        /// A and B of layers, F of other parameters.
+        case factors
+    }
+
+    /// The name in a job file.
+    public let name: String
+    /// Other names that a job file may use.
+    public let aliases: [String]
+    /// Where the method was published.
+    public let paper: Paper
+    /// The merged parameters, in the notation of DESIGN section 2.5.
+    public let formula: String
+    /// What the method is for, in one or two sentences.
+    public let summary: String
+    /// The parameters that it takes, in the order in which messages list them.
+    public let parameters: [MergeParameter]
+    /// What is added up.
+    public let terms: Terms
+    /// When the base counts.
+    public let base: BaseRole
+    /// What becomes of weights that cancel.
+    public let cancellingWeights: CancellingWeights
+    /// What of the tasks' curvature is needed.
+    public let curvature: CurvatureNeed
+    /// How many models it merges; the base is one of them where it counts.
+    public let modelCount: ClosedRange<Int>
+    /// What is merged at a time, and the computation.
+    public let scope: MergeScope
+
+    /// Writes a method down.
+    public init(
+        name: String, aliases: [String] = [], paper: Paper, formula: String, summary: String,
+        parameters: [MergeParameter], terms: Terms = .taskVectors, base: BaseRole = .never,
+        cancellingWeights: CancellingWeights = .refused, curvature: CurvatureNeed = .none,
+        modelCount: ClosedRange<Int> = 1...Int.max, scope: MergeScope
+    ) {
+        self.name = name
+        self.aliases = aliases
+        self.paper = paper
+        self.formula = formula
+        self.summary = summary
+        self.parameters = parameters
+        self.terms = terms
+        self.base = base
+        self.cancellingWeights = cancellingWeights
+        self.curvature = curvature
+        self.modelCount = modelCount
+        self.scope = scope
+    }
+}
+
+/// A publication.
+public struct Paper: Equatable, Sendable {
+    /// Authors and year.
+    public let citation: String
+    /// The number at arxiv.org, where it has one.
+    public let arXiv: String?
+
+    /// Names a publication.
+    public init(_ citation: String, arXiv: String? = nil) {
+        self.citation = citation
+        self.arXiv = arXiv
+    }
+}
+
+// MARK: - The registry
+
+extension MergeMethod {
+    /// Every method, in the order of documents and messages.
+    public static let all: [MergeMethod] = [.taskArithmetic, .linear, .weightedAverage, .kfac]
+
+    /// The method of a name or an alias.
+    public init?(named name: String) {
+        guard let method = Self.all.first(where: { $0.name == name || $0.aliases.contains(name) }) else { return nil }
+        self = method
+    }
+
+    /// The parameters of all methods, each name once.
+    public static var allParameters: [MergeParameter] {
+        var seen: Set<String> = []
+        return all.flatMap(\.parameters).filter { seen.insert($0.name).inserted }
+    }
+}
+
+// MARK: - What follows
+
+extension MergeMethod {
+    /// Whether every merged task needs factors.
+    public var needsFactors: Bool { curvature != .none }
+
+    /// Whether a job needs a base.
+    public var needsBase: Bool { terms == .taskVectors }
+
+    /// Whether weights are divided by their sum when the job does not say.
+    public var averages: Bool { parameter(MergeParameter.normalizeName)?.defaultValue == .value(.truth(true)) }
+
+    /// What the method takes under a name.
+    public func parameter(_ name: String) -> MergeParameter? { parameters.first { $0.name == name } }
+
+    /// The parameters that only its computation knows: all but those that every method shares.
+    public var ownParameters: [MergeParameter] {
+        let shared = [MergeParameter.weight.name, MergeParameter.lambda.name, MergeParameter.normalizeName]
+        return parameters.filter { !shared.contains($0.name) }
+    }
+}
+
+extension MergeMethod: Equatable {
+    /// Names are unique.
+    public static func == (left: MergeMethod, right: MergeMethod) -> Bool { left.name == right.name }
 }

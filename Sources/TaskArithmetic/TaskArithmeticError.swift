@@ -15,6 +15,10 @@ public enum TaskArithmeticError: Error, Equatable, Sendable {
     case partialElement(elementType: String, byteCount: Int)
     /// A range has more elements than the buffers.
     case rangeExceedsCapacity(elements: Int, capacity: Int)
+    /// A parameter that the computation needs and did not get.
+    case parameterMissing(name: String, expected: String)
+    /// Operands that are not what the computation merges.
+    case unexpectedOperands(String)
     /// Damping or inverting failed.
     case kroneckerFactors(KroneckerFactorsError)
     /// Storage, shape or BLAS failed.
@@ -35,6 +39,10 @@ extension TaskArithmeticError: CustomStringConvertible {
             "a range of \(byteCount) bytes holds no whole number of \(elementType) elements."
         case .rangeExceedsCapacity(let elements, let capacity):
             "a range of \(elements) elements; expected at most the \(capacity) that the merge was made for."
+        case .parameterMissing(let name, let expected):
+            "the parameter \"\(name)\" is missing; expected \(expected)."
+        case .unexpectedOperands(let found):
+            "a merge got \(found), which its method does not take."
         case .kroneckerFactors(let error):
             error.description
         case .linearAlgebra(let error):

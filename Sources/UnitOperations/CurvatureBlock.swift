@@ -1,5 +1,5 @@
 public import Identifiers
-import KroneckerFactors
+public import TaskArithmetic
 
 /// A linear layer or another parameter with curvature.
 ///
@@ -18,6 +18,15 @@ public struct CurvatureBlock: Hashable, Sendable, Codable {
             case .linear(let outputs, let inputs, let hasBias):
                 [(.input, inputs + (hasBias ? 1 : 0)), (.gradient, outputs)]
             case .full(let dimension): [(.full, dimension)]
+            }
+        }
+
+        /// The shape of its merge.
+        public var mergeShape: MergeProblem.Shape {
+            switch self {
+            case .linear(let outputs, let inputs, let hasBias):
+                .layer(outputs: outputs, inputs: inputs + (hasBias ? 1 : 0))
+            case .full(let dimension): .parameter(count: dimension)
             }
         }
 

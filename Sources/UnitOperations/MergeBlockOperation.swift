@@ -1,6 +1,9 @@
+import Identifiers
 public import LinearAlgebra
+public import TaskArithmetic
 
-/// The `kfac` merge of one block: the factors and task vectors of all tasks → the block's merged parameters.
+/// The merge of one block by a method with factors: the factors and task vectors of all tasks → the block's merged
+/// parameters.
 ///
 /// It reads, task by task, the task's A then B, or its F, F32 packed, and makes a blob a parameter. Its subject is the
 /// block.
@@ -15,15 +18,24 @@ public struct MergeBlockOperation: UnitOperation {
         public var weight: Double
         /// λ_t.
         public var lambda: Double
+        /// The task's own parameters of the method.
+        public var arguments: MergeArguments
 
         /// Describes a task's share.
-        public init(parameters: BlockParameters, weight: Double, lambda: Double) {
+        public init(
+            parameters: BlockParameters, weight: Double, lambda: Double, arguments: MergeArguments = MergeArguments()
+        ) {
             self.parameters = parameters
             self.weight = weight
             self.lambda = lambda
+            self.arguments = arguments
         }
     }
 
+    /// The name of the merge method.
+    public var method: String
+    /// The job's own parameters of the method.
+    public var arguments: MergeArguments
     /// The block.
     public var block: CurvatureBlock.Kind
     /// θ_0.
@@ -39,9 +51,11 @@ public struct MergeBlockOperation: UnitOperation {
 
     /// Describes the merge of a block.
     public init(
-        block: CurvatureBlock.Kind, base: BlockParameters, tasks: [Task], scale: Double, damping: DampingSpec,
-        outputTypes: [ElementType]
+        method: String, arguments: MergeArguments = MergeArguments(), block: CurvatureBlock.Kind,
+        base: BlockParameters, tasks: [Task], scale: Double, damping: DampingSpec, outputTypes: [ElementType]
     ) {
+        self.method = method
+        self.arguments = arguments
         self.block = block
         self.base = base
         self.tasks = tasks
@@ -63,21 +77,25 @@ public struct MergeBlockOperation: UnitOperation {
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { block.parameterCount }
 
-    /// Two products a task, two solves and one product more, which counts as much as two at most.
-    ///
-    /// At its peak, while the products are made: both means as fp64 triangles, the smaller one's factorization and the
-    /// square of the side that is multiplied with, and one task's factors; θ_0, a task vector, its product and three
-    /// sums. A layer's factors are read twice.
+    /// The method's computation; none for a name that is no registered method of blocks.
+    public var computation: (any (StreamedComputation & ~Copyable).Type)? {
+        guard case .blocks(let computation)? = MergeMethod(named: method)?.scope else { return nil }
+        return computation
+    }
+
+    /// The cost that the computation states, with what its passes read of every task.
     public var cost: UnitCost {
-        let (matrix, squares, packed, products) = block.sizes
-        let passes: UInt64 = block.factors.count == 2 ? 2 : 1
+        guard let cost = computation?.cost(of: block.mergeShape, models: tasks.count) else {
+            return .streaming(inputBytes: 0, outputBytes: 0)
+        }
+        let (matrix, _, packed, _) = block.sizes
+        let (factorPasses, valuePasses) = (UInt64(cost.factorPasses), UInt64(cost.valuePasses))
         return UnitCost(
-            multiplyAdds: 2 * Double(tasks.count + 2) * products,
-            inputBytes: packed.saturatingProduct(UInt64(tasks.count) * passes)
-                .saturatingSum(matrix.saturatingProduct(UInt64(tasks.count + 1) * 4)),
+            multiplyAdds: cost.multiplyAdds,
+            inputBytes: packed.saturatingProduct(UInt64(tasks.count) * factorPasses)
+                .saturatingSum(matrix.saturatingProduct((UInt64(tasks.count) * valuePasses + 1) * 4)),
             outputBytes: matrix.saturatingProduct(4),
-            memoryBytes: squares.saturatingSum(packed.saturatingProduct(3))
-                .saturatingSum(matrix.saturatingProduct(6 * 8)).saturatingSum(UnitCost.streamingBytes))
+            memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes))
     }
 
     /// Seconds on a nominal core of its costliest stage that shows no progress from within.
@@ -97,11 +115,14 @@ public struct MergeBlockOperation: UnitOperation {
             wireTask.parameters = WireBlockParameters(task.parameters, &files)
             wireTask.weight = task.weight
             wireTask.lambda = task.lambda
+            wireTask.arguments = task.arguments.wire
             wire.tasks.append(wireTask)
         }
         wire.scale = scale
         wire.damping = damping.wire
         wire.outputTypes = outputTypes.map(\.rawValue)
+        wire.method = method
+        wire.arguments = arguments.wire
         return encoded(wire)
     }
 
@@ -111,14 +132,59 @@ public struct MergeBlockOperation: UnitOperation {
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
         let wire: WireMergeBlockOperation = try message(bytes)
         self.init(
+            method: wire.method, arguments: try MergeArguments(wire.arguments),
             block: try CurvatureBlock.Kind(wire.block), base: try blockParameters(wire.base, files),
             tasks: try list(wire.tasks, "the list of tasks") { task throws(OperationError) in
                 Task(
-                    parameters: try blockParameters(task.parameters, files), weight: task.weight, lambda: task.lambda)
+                    parameters: try blockParameters(task.parameters, files), weight: task.weight, lambda: task.lambda,
+                    arguments: try MergeArguments(task.arguments))
             },
             scale: wire.scale, damping: try DampingSpec(wire.damping),
             outputTypes: try list(wire.outputTypes, "the list of output types") { type throws(OperationError) in
                 try word(type, "an element type")
             })
+    }
+}
+
+extension MergeArguments {
+    init(_ wire: [WireMergeArgument]) throws(OperationError) {
+        var previous: String?
+        let arguments = try list(wire, "the list of parameters") { argument throws(OperationError) in
+            // One order, and so one encoding.
+            if let previous, previous >= argument.name {
+                throw .malformed("the parameter \"\(argument.name.excerpt)\" stands behind \"\(previous.excerpt)\"")
+            }
+            previous = argument.name
+            return (argument.name, try MergeValue(argument))
+        }
+        self.init(Dictionary(arguments) { $1 })
+    }
+
+    var wire: [WireMergeArgument] {
+        given.map { argument in
+            var wire = WireMergeArgument()
+            wire.name = argument.name
+            switch argument.value {
+            case .number(let value): wire.number = value
+            case .truth(let value): wire.truth = value
+            case .count(let value): wire.count = Int64(value)
+            case .word(let value): wire.word = value
+            }
+            return wire
+        }
+    }
+}
+
+extension MergeValue {
+    fileprivate init(_ wire: WireMergeArgument) throws(OperationError) {
+        switch wire.value {
+        case .number(let value):
+            guard value.isFinite else { throw .malformed("a parameter is \(value)") }
+            self = .number(value)
+        case .truth(let value): self = .truth(value)
+        case .count(let value): self = .count(Int(value))
+        case .word(let value): self = .word(value)
+        case nil: throw .malformed("the parameter \"\(wire.name.excerpt)\" has no value")
+        }
     }
 }

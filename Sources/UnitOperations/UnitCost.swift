@@ -56,6 +56,9 @@ extension UInt64 {
     }
     /// Bytes of a square of fp64.
     static func squareDouble(_ dimension: Int) -> UInt64 { square(dimension).saturatingProduct(2) }
+
+    /// The whole part of a number that is not negative, or the largest number when it does not fit.
+    init(saturating value: Double) { self = value < 0x1p64 ? UInt64(value) : .max }
 }
 
 extension CurvatureBlock.Kind {

@@ -34,8 +34,8 @@ public struct UnitLease: Sendable {
 extension UnitLease: Equatable {
     /// Whether both are the same lease of the same unit.
     public static func == (left: UnitLease, right: UnitLease) -> Bool {
-        left.unit == right.unit && left.attempt == right.attempt && left.title == right.title
-            && left.subject == right.subject && left.operation.equals(right.operation) && left.inputs == right.inputs
+        left.leased == right.leased && left.title == right.title && left.subject == right.subject
+            && left.operation.equals(right.operation) && left.inputs == right.inputs
             && left.files == right.files
     }
 }

@@ -11,10 +11,8 @@ extension MergeBlockOperation: ExecutableOperation {
     }
 }
 
-/// The `kfac` merge of one block: it reads task by task and writes the merged parameters.
-///
-/// A layer's factors are read twice, for their means and for the products. That takes less time than a third product
-/// for each task, and less memory than three more sums.
+/// The merge of one block: it reads task by task, as often as the method's computation asks, and writes the merged
+/// parameters.
 struct MergeBlockExecution {
     let operation: MergeBlockOperation
     let input: InputReader
@@ -28,101 +26,71 @@ struct MergeBlockExecution {
         guard operation.outputTypes.count == operation.block.parameterCount else {
             throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(operation.outputTypes.count) outputs")
         }
+        guard let computation = operation.computation else {
+            throw UnitError.malformedLease("this program has no merge of blocks by \"\(operation.method.excerpt)\"")
+        }
         let base = try await reader.read(operation.base)
-        var output = UnitResult()
         do {
-            switch operation.block {
-            case .linear: output.blobs = try await mergeLayer(base, &scratch, &output.measurements)
-            case .full: output.blobs = try await mergeParameter(base, &scratch, &output.measurements)
-            }
+            return try await merge(computation, base, &scratch)
         } catch let error as TaskArithmeticError {
             guard case .kroneckerFactors(let cause) = error, cause.isBadInput else { throw error }
             throw UnitError.badInput("merge of \"\(input.lease.subject)\": \(error)")
         }
-        return output
     }
 
-    private func mergeLayer(
-        _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch,
-        _ measurements: inout [MeasurementName: [Double]]
-    ) async throws -> [BlobReference] {
-        var merge = try await begin(base, &scratch)
-        for (position, task) in operation.tasks.enumerated() {
-            let (inputFactor, gradientFactor) = factors(ofTask: position)
-            let input = try await self.input.factor(inputFactor, dimension: base.columnCount)
-            let gradient = try await self.input.factor(gradientFactor, dimension: base.rowCount)
-            let delta = try await weightedTaskVector(task, base)
+    private func merge<Computation: StreamedComputation & ~Copyable>(
+        _ computation: Computation.Type, _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch
+    ) async throws -> UnitResult {
+        let models = operation.tasks.map {
+            MergedModel(weight: $0.weight, lambda: $0.lambda, arguments: $0.arguments)
+        }
+        let damping = try Damping(operation.damping.rule, operation.damping.value)
+        var merge = try Computation(
+            MergeProblem(
+                shape: operation.block.mergeShape, models: models, damping: damping, arguments: operation.arguments))
+        while let pass = merge.nextPass {
+            for (position, model) in models.enumerated() {
+                let factors = try await factors(ofTask: position, in: pass)
+                if pass == .factors {
+                    try merge.addFactors(factors, of: model)
+                } else {
+                    let values = try await reader.taskVector(operation.tasks[position].parameters, base: base)
+                    let start = ContinuousClock.now
+                    try merge.add(values, factors: factors, of: model)
+                    scratch.kernels.note(.product, since: start)
+                }
+                try input.progress.step()
+            }
             let start = ContinuousClock.now
-            try merge.add(delta: delta, inputFactor: input, gradientFactor: gradient)
-            scratch.kernels.note(.product, since: start)
-            try self.input.progress.step()
+            try merge.endPass()
+            scratch.kernels.note(.solve, since: start)
         }
         let start = ContinuousClock.now
         let merged = try merge.finish()
         scratch.kernels.note(.solve, since: start)
-        scratch.kernels.note(merged.inputHealth)
-        scratch.kernels.note(merged.gradientHealth)
         try input.progress.step()
-        measurements = merged.inputHealth.measurements.merging(merged.gradientHealth.measurements) { $0 + $1 }
-            .merging(merged.norms.measurements) { $1 }
-        return try encode(base, merged.intoDelta())
-    }
-
-    /// The means of all tasks' factors; the first mean is made invertible.
-    private func begin(_ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch) async throws -> KroneckerMerge {
-        var means = try KroneckerMeans(outputCount: base.rowCount, inputCount: base.columnCount)
-        for (position, task) in operation.tasks.enumerated() {
-            let (inputFactor, gradientFactor) = factors(ofTask: position)
-            let input = try await self.input.factor(inputFactor, dimension: base.columnCount)
-            let gradient = try await self.input.factor(gradientFactor, dimension: base.rowCount)
-            try means.add(inputFactor: input, gradientFactor: gradient, lambda: task.lambda)
+        var output = UnitResult()
+        for health in merged.healths {
+            scratch.kernels.note(health)
+            output.measurements.merge(health.measurements) { $0 + $1 }
         }
-        let start = ContinuousClock.now
-        let damping = try Damping(operation.damping.rule, operation.damping.value)
-        let merge = try KroneckerMerge(means: means, damping: damping)
-        scratch.kernels.note(.solve, since: start)
-        try input.progress.step()
-        return merge
+        if let norms = merged.norms { output.measurements.merge(norms.measurements) { $1 } }
+        output.blobs = try encode(base, merged.intoValues())
+        return output
     }
 
-    /// A and B of a task, by its position.
-    private func factors(ofTask position: Int) -> (input: BlobReference, gradient: BlobReference) {
+    /// A task's factors, in a pass that reads them; the lease has A then B of each task, or F.
+    private func factors(ofTask position: Int, in pass: MergePass) async throws -> TaskFactors {
+        guard pass != .values else { return .none }
         let blobs = input.lease.inputs.blobs
-        return (blobs[2 * position], blobs[2 * position + 1])
-    }
-
-    private func mergeParameter(
-        _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch,
-        _ measurements: inout [MeasurementName: [Double]]
-    ) async throws -> [BlobReference] {
-        var merge = try FullBlockMerge(count: base.columnCount)
-        for (task, blob) in zip(operation.tasks, input.lease.inputs.blobs) {
-            let block = try await input.factor(blob, dimension: base.columnCount)
-            let delta = try await weightedTaskVector(task, base)
-            let start = ContinuousClock.now
-            try merge.add(delta: delta, block: block, lambda: task.lambda)
-            scratch.kernels.note(.product, since: start)
-            try input.progress.step()
+        let shape = operation.block.mergeShape
+        switch operation.block {
+        case .linear:
+            let factor = try await input.factor(blobs[2 * position], dimension: shape.columns)
+            let gradient = try await input.factor(blobs[2 * position + 1], dimension: shape.rows)
+            return .layer(LayerFactors(input: factor, gradient: gradient))
+        case .full: return .parameter(try await input.factor(blobs[position], dimension: shape.columns))
         }
-        let start = ContinuousClock.now
-        let merged = try merge.finish(damping: Damping(operation.damping.rule, operation.damping.value))
-        scratch.kernels.note(.solve, since: start)
-        scratch.kernels.note(merged.health)
-        measurements = merged.health.measurements.merging(merged.norms.measurements) { $1 }
-        return try encode(base, merged.intoDelta())
-    }
-
-    /// w_t (θ_t − θ_0).
-    private func weightedTaskVector(
-        _ task: MergeBlockOperation.Task, _ base: borrowing Matrix<Double>
-    ) async throws -> Matrix<Double> {
-        var delta = try await reader.taskVector(task.parameters, base: base)
-        if task.weight != 1 {
-            delta.withMutableSpan { span in
-                for index in span.indices { span[index] *= task.weight }
-            }
-        }
-        return delta
     }
 
     /// Encodes θ_0 + α Δ, each element rounded once: the weight's bytes, then the bias's.

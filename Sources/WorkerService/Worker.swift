@@ -194,7 +194,7 @@ public struct Worker: Service {
                 group.addTask {
                     while let unit = await parts.queue.next() {
                         await unit.run { await compute(unit, executor, parts) }
-                        await parts.queue.end(unit.name)
+                        await parts.queue.end(unit.leased)
                     }
                 }
             }

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import Testing
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 
@@ -17,7 +18,7 @@ import ZeroMQ
 
     private func hello(_ worker: WorkerID, connection: UInt32 = 0) -> WorkerHello {
         WorkerHello(
-            worker: worker, host: "host", lanes: 1, memoryBytes: 1, kernelSet: "kernels", build: "test",
+            worker: worker, host: "host", lanes: 1, memoryBytes: 1, regime: .unnamed, build: "test",
             connection: connection)
     }
 

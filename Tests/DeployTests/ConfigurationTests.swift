@@ -1,3 +1,4 @@
+import TaskArithmetic
 import Testing
 import Yams
 
@@ -34,9 +35,10 @@ struct ConfigurationTests {
     @Test func `the manual page of the job file names every key that its reader knows, and no other`() throws {
         let readers = try DeployedFile.sources(below: "Sources/JobPlan").filter { $0.path.contains("/JobFileReader") }
         let lists = readers.flatMap {
-            $0.matches(/(?:let keys =|let jobKeys =|keys:)\s*(?:isGlobal \? )?\[([^\]]*)\]/)
+            $0.matches(/(?:let keys =|let jobKeys =|keys:)\s*\[([^\]]*)\]/)
         }
-        let known = Set(lists.flatMap { list in list.matches(of: /"([a-z0-9_]+)"/).map { String($0.1) } })
+        let written = Set(lists.flatMap { list in list.matches(of: /"([a-z0-9_]+)"/).map { String($0.1) } })
+        let known = written.union(MergeMethod.allParameters.map(\.name)).union(MergeParameter.acceptedWithoutEffect)
         let page = try DeployedFile("Deploy/package/usr/share/man/man5/kfacd-job.5")
         let entries = page.matches(/\.It Sy ([^\n]+)/).flatMap { $0.split(separator: " ") }.filter { $0 != "," }
         let named = Set(entries.compactMap { entry in entry.split(separator: ".").last.map(String.init) })

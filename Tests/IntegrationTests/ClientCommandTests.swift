@@ -51,6 +51,29 @@ extension SerialIntegrationTests {
             }
         }
 
+        @Test func `help names every merge method, and explains one with its parameters`() async throws {
+            func help(_ topics: String...) async throws -> CommandResult {
+                try await Client.run(["help"] + topics, in: model.directory)
+            }
+            let all = try await help("merge")
+            #expect(all.exitCode == 0 && all.errors == "")
+            for method in ["task_arithmetic", "linear", "weighted_average", "kfac"] {
+                #expect(all.output.contains("\n\(method) "))
+                let one = try await help("merge", method)
+                #expect(one.exitCode == 0)
+                #expect(one.output.hasPrefix("\(method): "))
+                #expect(one.output.contains("\nweight     a number *       1"))
+            }
+            let unknown = try await help("merge", "linaer")
+            #expect(unknown.exitCode == 2)
+            #expect(unknown.errors.contains("no merge method \"linaer\". Did you mean \"linear\"?"))
+            let command = try await help("submit")
+            #expect(command.exitCode == 0 && command.output.contains("USAGE: kfacctl submit"))
+            let unknownCommand = try await help("sumbit")
+            #expect(unknownCommand.exitCode == 2 && unknownCommand.errors.contains("Did you mean \"submit\"?"))
+            #expect(try await help().output.contains("SUBCOMMANDS:"))
+        }
+
         @Test func `a place that cannot take a file is said before any is fetched`() async throws {
             try await Cluster.with { cluster in
                 try cluster.startWorker("worker")

@@ -17,7 +17,7 @@ import Testing
             "- &a {model: a, curvature_weight: 2}", "- {model: b, parameters: &p {weight: 1}}",
         ])
         text.rest = ["parameters: *p"]
-        #expect(try text.spec().parameters.weight == .scalar(1))
+        #expect(try text.spec().parameters["weight"] == .scalar(1))
     }
 
     @Test func `aliases of aliases that stand for millions of values are refused`() {

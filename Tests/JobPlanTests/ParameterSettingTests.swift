@@ -5,7 +5,7 @@ import Testing
 @Suite struct ParameterSettingTests {
     private func weight(_ yaml: String) throws -> ParameterSetting? {
         try JobFileText(models: ["- model: models/a", "  parameters:", "    weight: \(yaml)"]).spec()
-            .tasks[0].parameters.weight
+            .tasks[0].parameters["weight"]
     }
 
     @Test func `a number is the same everywhere`() throws {

@@ -6,7 +6,7 @@ import Testing
 @Suite struct YAMLScalarTests {
     private func weight(_ written: String) throws -> ParameterSetting? {
         try JobFileText(models: ["- {model: models/a, parameters: {weight: \(written)}}"]).spec()
-            .tasks[0].parameters.weight
+            .tasks[0].parameters["weight"]
     }
 
     @Test(arguments: [
@@ -40,7 +40,7 @@ import Testing
     ])
     func `truths are mergekit's`(written: String, truth: Bool) throws {
         let spec = try JobFileText(rest: ["parameters: {normalize: \(written)}"]).spec()
-        #expect(spec.parameters.normalize == .scalar(truth ? 1 : 0))
+        #expect(spec.parameters["normalize"] == .scalar(truth ? 1 : 0))
         #expect(try JobFileText(rest: ["kfac: {packed: \(written)}"]).spec().curvature.storesPackedTriangles == truth)
     }
 
@@ -64,7 +64,7 @@ import Testing
         ]
         let tasks = try JobFileText(models: models).spec().tasks
         #expect(tasks.map(\.name) == ["a", "second", "third"])
-        #expect(tasks.map(\.parameters.weight) == [.scalar(0.5), .scalar(0.5), .scalar(0.5)])
+        #expect(tasks.map(\.parameters["weight"]) == [.scalar(0.5), .scalar(0.5), .scalar(0.5)])
         #expect(tasks.map(\.model?.value) == ["models/a", "models/b", "models/c"])
         #expect(
             problems(in: JobFileText(models: ["- {model: a, <<: text}"]).yaml) == [

@@ -56,7 +56,7 @@ import UnitOperations
         #expect(taken(try scheduler.submit(second), of: "job-2").isEmpty)
         var effects = scheduler.handle(.workerJoined("w2", Self.skylake))
         #expect(taken(effects, of: "job-2").isEmpty)
-        #expect(effects.orders.count { if case .lease("w2", _) = $0 { true } else { false } } >= 1)
+        #expect(effects.orders.contains { $0.worker == "w2" && $0.lease != nil })
         #expect(scheduler.scheduler.knownUnits(of: try second.plan()).isEmpty)
         _ = scheduler.finish(.of(0, job: "job-2"), by: .worker("w2"), result: .named("other"))
         #expect(scheduler.scheduler.result(of: LeasedUnit.of(0, job: "job-2").unit) == .named("other"))

@@ -2,6 +2,7 @@ import Foundation
 import Laboratory
 import StudyReport
 import SystemPackage
+import TaskArithmetic
 import TestSupport
 import Testing
 
@@ -146,7 +147,7 @@ struct StudyDirectoryTests {
         for seed in 0..<2 {
             for method in methods { places += ["a", "b"].map { directory.vector(method, seed: seed, task: $0) } }
             for source in Set(methods.map(\.factors)) { places.append(directory.factors(source, seed: seed)) }
-            places += CurvatureJob.Method.allCases.map { directory.merge($0.rawValue, seed: seed) }
+            places += MergeMethod.all.map { directory.merge($0.name, seed: seed) }
         }
         #expect(Set(places).count == places.count)
         #expect(places.allSatisfy { $0.starts(with: directory.path) })

@@ -141,7 +141,7 @@ struct DampedMergeTests {
                 delta: Matrix(rows: 1, columns: task.delta.count, elements: task.delta),
                 block: PackedSymmetricMatrix(dimension: task.delta.count, elements: task.block), lambda: task.lambda)
         }
-        return try merge.finish(damping: damping).delta.elements
+        return try merge.finish(damping: damping).values.elements
     }
 
     @Test(arguments: Self.rules)

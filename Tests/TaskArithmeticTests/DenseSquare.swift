@@ -2,6 +2,7 @@ import KroneckerFactors
 import LinearAlgebra
 import TaskArithmetic
 import TestSupport
+import Testing
 
 /// Square matrices as rows of rows, for formulas written out in plain loops.
 enum DenseSquare {
@@ -113,20 +114,27 @@ struct LayerTask {
     /// The merge under test.
     static func merged(_ tasks: [LayerTask], damping: Damping) throws -> Merged {
         let (outputs, inputs) = (tasks[0].gradient.count, tasks[0].input.count)
-        var means = try KroneckerMeans(outputCount: outputs, inputCount: inputs)
-        for task in tasks {
-            try means.add(
-                inputFactor: packed(task.input), gradientFactor: packed(task.gradient), lambda: task.lambda)
-        }
-        var merge = try KroneckerMerge(means: means, damping: damping)
-        for task in tasks {
-            try merge.add(
-                delta: Matrix(rows: outputs, columns: inputs, elements: task.delta), inputFactor: packed(task.input),
-                gradientFactor: packed(task.gradient))
+        let problem = MergeProblem(
+            shape: .layer(outputs: outputs, inputs: inputs), models: tasks.map { MergedModel(lambda: $0.lambda) },
+            damping: damping)
+        var merge = try KfacMerge(problem)
+        while let pass = merge.nextPass {
+            for (task, model) in zip(tasks, problem.models) {
+                let factors = TaskFactors.layer(
+                    LayerFactors(input: try packed(task.input), gradient: try packed(task.gradient)))
+                if pass == .factors {
+                    try merge.addFactors(factors, of: model)
+                } else {
+                    try merge.add(
+                        Matrix(rows: outputs, columns: inputs, elements: task.delta), factors: factors, of: model)
+                }
+            }
+            try merge.endPass()
         }
         let layer = try merge.finish()
-        let (input, gradient, norms) = (layer.inputHealth, layer.gradientHealth, layer.norms)
-        return Merged(delta: layer.intoDelta().elements, input: input, gradient: gradient, norms: norms)
+        let (healths, found) = (layer.healths, layer.norms)
+        let norms = try #require(found)
+        return Merged(delta: layer.intoValues().elements, input: healths[0], gradient: healths[1], norms: norms)
     }
 
     /// Σ λ_t Δ_t.

@@ -120,6 +120,16 @@ struct MalformedOperationTests {
         try expect("an element type is \"\"", "merge_block", as: WireMergeBlockOperation.self) {
             $0.outputTypes = [""]
         }
+        func expectMerge(_ problem: String, _ arguments: [WireMergeArgument]) throws {
+            try expect(problem, "merge_block", as: WireMergeBlockOperation.self) { $0.arguments = arguments }
+        }
+        let density = WireMergeArgument.with {
+            $0.name = "density"
+            $0.number = 0.5
+        }
+        try expectMerge("the parameter \"density\" stands behind \"density\"", [density, density])
+        try expectMerge("the parameter \"t\" has no value", [.with { $0.name = "t" }])
+        try expectMerge("a parameter is nan", [.with { $0.number = .nan }])
         try expect("a side is \"C\"", "accumulate", as: WireAccumulateOperation.self) { $0.side = "C" }
         try expect("a scale is \"\"", "accumulate", as: WireAccumulateOperation.self) { $0.scale = "" }
     }

@@ -1,6 +1,7 @@
 import Identifiers
 import KroneckerFactors
 import LinearAlgebra
+import TaskArithmetic
 import Testing
 
 @testable import UnitOperations
@@ -113,9 +114,9 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
     private static let penalty = OperationExample(
         PenaltyOperation(
             block: .linear(outputs: 3072, inputs: 768, hasBias: true), base: parameters,
-            checkpoints: [parameters, [parameters[1]]], unweighted: [1]),
+            checkpoints: [parameters, [parameters[1]]], unweighted: [0]),
         [
-            { $0.unweighted[0] = 0 }, { $0.block = .linear(outputs: 3071, inputs: 768, hasBias: true) },
+            { $0.unweighted[0] = 1 }, { $0.block = .linear(outputs: 3071, inputs: 768, hasBias: true) },
             { $0.block = .linear(outputs: 3072, inputs: 767, hasBias: true) },
             { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: false) },
             { $0.block = .full(dimension: 768) }, { $0.checkpoints.removeLast() }, { $0.checkpoints.reverse() },
@@ -123,17 +124,23 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
 
     private static let penaltyOfFullBlock = OperationExample(
         PenaltyOperation(
-            block: .full(dimension: 7), base: [parameters[0]], checkpoints: [[parameters[1]]], unweighted: [0]),
-        [{ $0.unweighted[0] = 1 }, { $0.block = .full(dimension: 8) }, { $0.checkpoints = [[]] }]
-            + sourceChanges(\.base[0])
-            + sourceChanges(\.checkpoints[0][0]))
+            block: .full(dimension: 7), base: [parameters[0]], checkpoints: [[parameters[1]], [parameters[0]]],
+            unweighted: [0]),
+        [{ $0.unweighted[0] = 1 }, { $0.block = .full(dimension: 8) }, { $0.checkpoints[1] = [] }]
+            + sourceChanges(\.base[0]) + sourceChanges(\.checkpoints[0][0]) + sourceChanges(\.checkpoints[1][0]))
 
     private static let mergeBlock: OperationExample = {
         let example = MergeBlockOperation(
+            method: "kfac",
+            arguments: MergeArguments([
+                "a": .number(0.5), "b": .truth(true), "c": .count(300), "d": .word("adam"),
+            ]),
             block: .linear(outputs: 2, inputs: 3, hasBias: true), base: parameters,
             tasks: [
-                .init(parameters: parameters, weight: -1, lambda: 0.25),
-                .init(parameters: parameters, weight: 0.5, lambda: 0.75),
+                .init(
+                    parameters: parameters, weight: -1, lambda: 0.25, arguments: MergeArguments(["t": .number(0.25)])),
+                .init(
+                    parameters: parameters, weight: 0.5, lambda: 0.75, arguments: MergeArguments(["t": .number(0.75)])),
             ],
             scale: 0.3, damping: DampingSpec(rule: .pi, value: 0.5), outputTypes: [.bf16, .f32])
         let changes: [(inout MergeBlockOperation) -> Void] = [
@@ -143,11 +150,26 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.tasks[0].weight = 1 }, { $0.tasks[0].lambda = 0.5 }, { $0.tasks[1].weight = -0.5 },
             { $0.tasks[1].lambda = 0.25 }, { $0.tasks.reverse() }, { $0.scale = -0.3 },
             { $0.damping.rule = .relative }, { $0.damping.value = 0.25 }, { $0.outputTypes[0] = .f32 },
-            { $0.outputTypes[1] = .bf16 }, { $0.outputTypes.removeLast() },
+            { $0.outputTypes[1] = .bf16 }, { $0.outputTypes.removeLast() }, { $0.method = "regmean" },
+            { $0.tasks[0].arguments = MergeArguments(["t": .number(1)]) },
+            { $0.tasks[0].arguments = MergeArguments(["u": .number(0.25)]) },
+            { $0.tasks[1].arguments = MergeArguments(["t": .number(1)]) },
+            { $0.tasks[1].arguments = MergeArguments(["u": .number(0.75)]) },
         ]
+        let values: [String: MergeValue] = [
+            "a": .number(0.5), "b": .truth(true), "c": .count(300), "d": .word("adam"),
+        ]
+        let others: [(String, String, MergeValue)] = [
+            ("a", "A", .number(0.25)), ("b", "bb", .truth(false)), ("c", "cc", .count(3)), ("d", "e", .word("sgd")),
+        ]
+        let argumentChanges = others.flatMap { name, other, value -> [(inout MergeBlockOperation) -> Void] in
+            let changed = values.merging([name: value]) { $1 }
+            let renamed = values.filter { $0.key != name }.merging([other: values[name] ?? value]) { $1 }
+            return [{ $0.arguments = MergeArguments(changed) }, { $0.arguments = MergeArguments(renamed) }]
+        }
         return OperationExample(
             example,
-            changes + parameterChanges(\.base) + parameterChanges(\.tasks[0].parameters)
+            changes + argumentChanges + parameterChanges(\.base) + parameterChanges(\.tasks[0].parameters)
                 + parameterChanges(\.tasks[1].parameters))
     }()
 

@@ -7,6 +7,7 @@ import Scheduling
 import Supervision
 import SystemPackage
 import Telemetry
+import UnitOperations
 import WireProtocol
 
 /// Resumes the jobs of the journal; durable results are not computed again.

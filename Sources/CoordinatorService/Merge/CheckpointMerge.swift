@@ -59,7 +59,7 @@ struct CheckpointMerge: Sendable {
     /// The origin of the checkpoint: the job without its paths, which differ between machines.
     private var provenance: String {
         var members: [JSONValue.Member] = [
-            .init("method", .string(plan.spec.method.rawValue)),
+            .init("method", .string(plan.spec.method.name)),
             .init("tasks", .array(plan.mergedTasks.map { .string($0.name.rawValue) })),
             .init("format", .string(FormatVersion.checkpoint.description)),
         ]
@@ -93,18 +93,22 @@ struct CheckpointMerge: Sendable {
     ) -> TensorMerge.Operands {
         let participants = participants(in: tensor, settings)
         let names = participants.map(\.task.name)
+        let method = plan.spec.method
         return TensorMerge.Operands(
-            base: tensor, type: type,
+            computation: method.scope.elementwise, base: tensor, type: type,
             models: participants.compactMap { position, task, own, weight in
                 own.floatingType.map {
                     let share = shares.share(of: task.name, among: names)
                     return TensorMerge.Operands.Model(
-                        position: position, tensor: own, type: $0, weight: share * weight)
+                        position: position, tensor: own, type: $0, weight: share * weight,
+                        arguments: settings.arguments(of: task, tensor: tensor.name))
                 }
             },
             outputType: plan.spec.outputType ?? type, scale: settings.scale(tensor: tensor.name),
-            startsAtBase: plan.spec.method != .linear, baseWeight: settings.baseWeight(tensor: tensor.name),
-            divides: settings.divides(tensor: tensor.name), needsDouble: plan.spec.method.needsFactors)
+            startsAtBase: method.needsBase, baseWeight: settings.baseWeight(tensor: tensor.name),
+            baseArguments: settings.arguments(of: plan.spec.listedBase, tensor: tensor.name),
+            divides: settings.divides(tensor: tensor.name), arguments: settings.arguments(tensor: tensor.name),
+            needsDouble: method.needsFactors)
     }
 
     // MARK: - Copying

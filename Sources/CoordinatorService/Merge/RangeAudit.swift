@@ -125,21 +125,20 @@ struct RangeAudit {
 
     /// Lends a range's merged values in fp64.
     private func values(of elements: Range<Int>, _ body: (Span<Double>) throws -> Void) throws {
-        var wide = try ElementwiseMerge(capacity: elements.count, precision: .double)
-        var bytes = RangeBytes()
-        try bytes.read(operands.base, operands.type, elements, merge.job)
-        try merge.begin(&wide, bytes, elements.count)
-        for model in operands.models {
-            try bytes.read(model.tensor, model.type, elements, merge.job)
-            try wide.add(
-                bytes.bytes.span.bytes.extracting(first: bytes.byteCount), type: model.type, weight: model.weight)
-        }
-        var values = [Double](repeating: 0, count: elements.count)
-        do {
-            var span = values.mutableSpan
-            var target = span.mutableBytes
-            try wide.finish(method: merge.method, alpha: operands.scale, into: &target, type: .f64)
-        }
+        let values = try wideValues(of: elements, operands.computation)
         try body(values.span)
+    }
+
+    private func wideValues<Computation: ElementwiseComputation & ~Copyable>(
+        of elements: Range<Int>, _ computation: Computation.Type
+    ) throws -> [Double] {
+        var wide = try Computation(capacity: elements.count, precision: .double)
+        var (base, bytes) = (RangeBytes(), RangeBytes())
+        try base.read(operands.base, operands.type, elements, merge.job)
+        var values = [Double](repeating: 0, count: elements.count)
+        var span = values.mutableSpan
+        var target = span.mutableBytes
+        try merge.merge(elements, by: &wide, base, &bytes, into: &target, as: .f64)
+        return values
     }
 }

@@ -27,7 +27,11 @@ struct TensorMerge: Sendable {
             let tensor: TensorInventory
             let type: ElementType
             let weight: Double
+            /// Its own parameters of the method.
+            let arguments: MergeArguments
         }
+
+        let computation: any (ElementwiseComputation & ~Copyable).Type
 
         let base: TensorInventory
         let type: ElementType
@@ -38,8 +42,12 @@ struct TensorMerge: Sendable {
         let startsAtBase: Bool
         /// The weight of the base itself, if it has one.
         let baseWeight: Double?
+        /// The base's own parameters of the method, where it counts as a model.
+        let baseArguments: MergeArguments
         /// Whether weights are divided by their sum.
         let divides: Bool
+        /// The job's own parameters of the method.
+        let arguments: MergeArguments
         /// Whether shares need fp64.
         ///
         /// Shares are not whole numbers, and in fp64 the mean of equal values still rounds to them.
@@ -62,8 +70,6 @@ struct TensorMerge: Sendable {
         var nonFinite: [Int: Int] = [:]
     }
 
-    var method: MergeMethod { operands.divides ? .weightedAverage : .taskArithmetic }
-
     /// Merges the tensor into the checkpoint.
     ///
     /// - Returns: The tensor's state.
@@ -77,7 +83,8 @@ struct TensorMerge: Sendable {
         let threads = min(Self.threads, rangeCount)
         DispatchQueue.concurrentPerform(iterations: threads) { thread in
             do {
-                let found = try mergeRanges(stride(from: thread, to: rangeCount, by: threads), count, writer)
+                let ranges = stride(from: thread, to: rangeCount, by: threads)
+                let found = try mergeRanges(operands.computation, ranges, count, writer)
                 outcome.withLock { outcome in
                     outcome.findings.isChanged = outcome.findings.isChanged || found.isChanged
                     outcome.findings.differing.formUnion(found.differing)
@@ -94,8 +101,38 @@ struct TensorMerge: Sendable {
             state: found.isChanged ? .changed : .unchanged, differing: found.differing, nonFinite: found.nonFinite)
     }
 
+    /// Merges a range.
+    ///
+    /// - Parameters:
+    ///   - elements: The range.
+    ///   - merge: The computation.
+    ///   - base: Holds the base's values already.
+    ///   - bytes: Scratch for the models'.
+    ///   - target: Receives the merged bytes.
+    ///   - type: Their type.
+    ///   - look: Is shown each model's range.
+    /// - Throws: What reading and computing throw.
+    func merge<Computation: ElementwiseComputation & ~Copyable>(
+        _ elements: Range<Int>, by merge: inout Computation, _ base: RangeBytes, _ bytes: inout RangeBytes,
+        into target: inout MutableRawSpan, as type: ElementType,
+        look: (Operands.Model, RangeBytes) -> Void = { _, _ in }
+    ) throws {
+        try begin(&merge, base, elements.count)
+        for model in operands.models {
+            try bytes.read(model.tensor, model.type, elements, job)
+            look(model, bytes)
+            try merge.add(
+                bytes.bytes.span.bytes.extracting(first: bytes.byteCount), type: model.type, weight: model.weight,
+                arguments: model.arguments)
+        }
+        try merge.finish(
+            divides: operands.divides, alpha: operands.scale, arguments: operands.arguments, into: &target, type: type)
+    }
+
     /// Starts a range at the base or at zero; the base's own weight counts either way.
-    func begin(_ merge: inout ElementwiseMerge, _ base: RangeBytes, _ count: Int) throws {
+    private func begin<Computation: ElementwiseComputation & ~Copyable>(
+        _ merge: inout Computation, _ base: RangeBytes, _ count: Int
+    ) throws {
         let bytes = base.bytes.span.bytes.extracting(first: base.byteCount)
         if operands.startsAtBase {
             try merge.begin(base: bytes, type: operands.type)
@@ -103,33 +140,32 @@ struct TensorMerge: Sendable {
             try merge.addBase(weight: operands.baseWeight ?? 0)
         } else {
             try merge.begin(elements: count)
-            if let weight = operands.baseWeight { try merge.add(bytes, type: operands.type, weight: weight) }
+            guard let weight = operands.baseWeight else { return }
+            try merge.add(bytes, type: operands.type, weight: weight, arguments: operands.baseArguments)
         }
     }
 
-    private func mergeRanges(_ ranges: StrideTo<Int>, _ count: Int, _ writer: CheckpointWriter) throws -> Findings {
+    private func mergeRanges<Computation: ElementwiseComputation & ~Copyable>(
+        _ computation: Computation.Type, _ ranges: StrideTo<Int>, _ count: Int, _ writer: CheckpointWriter
+    ) throws -> Findings {
         let precision = operands.needsDouble ? .double : MergePrecision(operands: operands.types)
-        var merge = try ElementwiseMerge(capacity: Self.rangeElements, precision: precision)
+        var merge = try Computation(capacity: Self.rangeElements, precision: precision)
         var (base, bytes) = (RangeBytes(), RangeBytes())
         var output = [UInt8](repeating: 0, count: Self.rangeElements * operands.outputType.byteCount)
         var found = Findings()
         for range in ranges {
             let elements = range * Self.rangeElements..<min((range + 1) * Self.rangeElements, count)
             try base.read(operands.base, operands.type, elements, job)
-            try begin(&merge, base, elements.count)
-            for model in operands.models {
-                try bytes.read(model.tensor, model.type, elements, job)
-                if !found.differing.contains(model.position), bytes.differs(from: base) {
-                    found.differing.insert(model.position)
-                }
-                try merge.add(
-                    bytes.bytes.span.bytes.extracting(first: bytes.byteCount), type: model.type, weight: model.weight)
-            }
             let written = elements.count * operands.outputType.byteCount
             var span = output.mutableSpan
             var raw = span.mutableBytes
             var target = raw._mutatingExtracting(first: written)
-            try merge.finish(method: method, alpha: operands.scale, into: &target, type: operands.outputType)
+            try self.merge(elements, by: &merge, base, &bytes, into: &target, as: operands.outputType) {
+                model, values in
+                if !found.differing.contains(model.position), values.differs(from: base) {
+                    found.differing.insert(model.position)
+                }
+            }
             if operands.outputType.firstNonFinite(in: target.bytes) != nil {
                 let counts = try RangeAudit(merge: self).settle(elements, into: &target)
                 found.nonFinite.merge(counts, uniquingKeysWith: +)

@@ -16,7 +16,7 @@ struct MergeReport {
     /// The merged tensors, the method, and the tensors that were not merged; null for a job without a merge.
     var json: JSONValue {
         guard plan.spec.outputs.contains(.merged) else { return .null }
-        var members: [JSONValue.Member] = [.init("method", .string(plan.spec.method.rawValue))]
+        var members: [JSONValue.Member] = [.init("method", .string(plan.spec.method.name))]
         if let merged { members += rows(of: merged) }
         members += [.init("copied", copied), .init("tied", tied)]
         members.append(.init("files", .ofCompanions(CompanionFiles(besides: job.inputs.base))))

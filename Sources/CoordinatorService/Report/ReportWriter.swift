@@ -66,25 +66,44 @@ struct ReportWriter {
 
     private var options: JSONValue {
         let curvature = plan.spec.curvature
-        return .object([
-            .init("merge_method", .string(plan.spec.method.rawValue)),
-            .init("normalize", normalize),
-            .init("dtype", plan.spec.outputType.map { .string($0.rawValue) } ?? .null),
-            .init("non_finite", .string(plan.spec.nonFinite.rawValue)),
-            .init("normalization", .string(curvature.normalization.rawValue)),
-            .init("exact_probes", .bool(curvature.hasExactProbes)),
-            .init("damping", curvature.damping.description),
-            .init("regularizer", regularizer),
-            .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) })),
-        ])
+        return .object(
+            [
+                .init("merge_method", .string(plan.spec.method.name)),
+                .init("normalize", normalize),
+            ] + parameters + [
+                .init("dtype", plan.spec.outputType.map { .string($0.rawValue) } ?? .null),
+                .init("non_finite", .string(plan.spec.nonFinite.rawValue)),
+                .init("normalization", .string(curvature.normalization.rawValue)),
+                .init("exact_probes", .bool(curvature.hasExactProbes)),
+                .init("damping", curvature.damping.description),
+                .init("regularizer", regularizer),
+                .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) })),
+            ])
+    }
+
+    /// What the job gives of the parameters that only its method has; null when it depends on the tensor.
+    private var parameters: [JSONValue.Member] {
+        let own = plan.spec.method.ownParameters
+        guard !own.isEmpty else { return [] }
+        let given = own.compactMap { parameter in
+            plan.spec.parameters[parameter].map { setting -> JSONValue.Member in
+                switch setting {
+                case .scalar(let value) where parameter.kind == .truth: .init(parameter.name, .bool(value != 0))
+                case .scalar(let value): .init(parameter.name, .of(value))
+                case .word(let word): .init(parameter.name, .string(word))
+                case .gradient, .filtered: .init(parameter.name, .null)
+                }
+            }
+        }
+        return [.init("parameters", .object(given))]
     }
 
     /// Whether weights are divided by their sum; null when that depends on the tensor.
     private var normalize: JSONValue {
-        switch plan.spec.parameters.normalize {
+        switch plan.spec.parameters[MergeParameter.normalizeName] {
         case nil: .bool(plan.spec.method.averages)
         case .scalar(let value): .bool(value != 0)
-        case .gradient, .filtered: .null
+        case .gradient, .filtered, .word: .null
         }
     }
 

@@ -373,6 +373,61 @@ nonisolated struct WirePenaltyOperation: Sendable {
   fileprivate var _base: WireBlockParameters? = nil
 }
 
+/// A parameter of a merge method; lists are in the order of the names.
+nonisolated struct WireMergeArgument: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var name: String = String()
+
+  var value: WireMergeArgument.OneOf_Value? = nil
+
+  var number: Double {
+    get {
+      if case .number(let v)? = value {return v}
+      return 0
+    }
+    set {value = .number(newValue)}
+  }
+
+  var truth: Bool {
+    get {
+      if case .truth(let v)? = value {return v}
+      return false
+    }
+    set {value = .truth(newValue)}
+  }
+
+  var count: Int64 {
+    get {
+      if case .count(let v)? = value {return v}
+      return 0
+    }
+    set {value = .count(newValue)}
+  }
+
+  var word: String {
+    get {
+      if case .word(let v)? = value {return v}
+      return String()
+    }
+    set {value = .word(newValue)}
+  }
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated enum OneOf_Value: Equatable, Sendable {
+    case number(Double)
+    case truth(Bool)
+    case count(Int64)
+    case word(String)
+
+  }
+
+  init() {}
+}
+
 nonisolated struct WireMergeBlockTask: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -390,6 +445,8 @@ nonisolated struct WireMergeBlockTask: Sendable {
   var weight: Double = 0
 
   var lambda: Double = 0
+
+  var arguments: [WireMergeArgument] = []
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -435,6 +492,10 @@ nonisolated struct WireMergeBlockOperation: Sendable {
   mutating func clearDamping() {self._damping = nil}
 
   var outputTypes: [String] = []
+
+  var method: String = String()
+
+  var arguments: [WireMergeArgument] = []
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1129,9 +1190,95 @@ nonisolated extension WirePenaltyOperation: SwiftProtobuf.Message, SwiftProtobuf
   }
 }
 
+nonisolated extension WireMergeArgument: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MergeArgument"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}number\0\u{1}truth\0\u{1}count\0\u{1}word\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try {
+        var v: Double?
+        try decoder.decodeSingularDoubleField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .number(v)
+        }
+      }()
+      case 3: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .truth(v)
+        }
+      }()
+      case 4: try {
+        var v: Int64?
+        try decoder.decodeSingularInt64Field(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .count(v)
+        }
+      }()
+      case 5: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .word(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    switch self.value {
+    case .number?: try {
+      guard case .number(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 2)
+    }()
+    case .truth?: try {
+      guard case .truth(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 3)
+    }()
+    case .count?: try {
+      guard case .count(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 4)
+    }()
+    case .word?: try {
+      guard case .word(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 5)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireMergeArgument, rhs: WireMergeArgument) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireMergeBlockTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".MergeBlockTask"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parameters\0\u{1}weight\0\u{1}lambda\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parameters\0\u{1}weight\0\u{1}lambda\0\u{1}arguments\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1142,6 +1289,7 @@ nonisolated extension WireMergeBlockTask: SwiftProtobuf.Message, SwiftProtobuf._
       case 1: try { try decoder.decodeSingularMessageField(value: &self._parameters) }()
       case 2: try { try decoder.decodeSingularDoubleField(value: &self.weight) }()
       case 3: try { try decoder.decodeSingularDoubleField(value: &self.lambda) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.arguments) }()
       default: break
       }
     }
@@ -1161,6 +1309,9 @@ nonisolated extension WireMergeBlockTask: SwiftProtobuf.Message, SwiftProtobuf._
     if self.lambda.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.lambda, fieldNumber: 3)
     }
+    if !self.arguments.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.arguments, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1168,6 +1319,7 @@ nonisolated extension WireMergeBlockTask: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs._parameters != rhs._parameters {return false}
     if lhs.weight != rhs.weight {return false}
     if lhs.lambda != rhs.lambda {return false}
+    if lhs.arguments != rhs.arguments {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1175,7 +1327,7 @@ nonisolated extension WireMergeBlockTask: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".MergeBlockOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1189,6 +1341,8 @@ nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProto
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.scale) }()
       case 5: try { try decoder.decodeSingularMessageField(value: &self._damping) }()
       case 6: try { try decoder.decodeRepeatedStringField(value: &self.outputTypes) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.method) }()
+      case 8: try { try decoder.decodeRepeatedMessageField(value: &self.arguments) }()
       default: break
       }
     }
@@ -1217,6 +1371,12 @@ nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProto
     if !self.outputTypes.isEmpty {
       try visitor.visitRepeatedStringField(value: self.outputTypes, fieldNumber: 6)
     }
+    if !self.method.isEmpty {
+      try visitor.visitSingularStringField(value: self.method, fieldNumber: 7)
+    }
+    if !self.arguments.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.arguments, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1227,6 +1387,8 @@ nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProto
     if lhs.scale != rhs.scale {return false}
     if lhs._damping != rhs._damping {return false}
     if lhs.outputTypes != rhs.outputTypes {return false}
+    if lhs.method != rhs.method {return false}
+    if lhs.arguments != rhs.arguments {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

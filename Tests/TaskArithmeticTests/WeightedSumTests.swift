@@ -3,7 +3,7 @@ import TaskArithmetic
 import TestSupport
 import Testing
 
-struct ElementwiseMergeTests {
+struct WeightedSumTests {
     private func bytes(_ values: [Double], _ type: ElementType) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: values.count * type.byteCount)
         var span = bytes.mutableSpan
@@ -23,10 +23,10 @@ struct ElementwiseMergeTests {
         _ base: [Double],
         _ tasks: [(values: [Double], weight: Double)],
         types: (base: ElementType, task: ElementType, output: ElementType),
-        method: MergeMethod = .taskArithmetic,
+        divides: Bool = false,
         alpha: Double = 1
     ) throws -> [UInt8] {
-        var merge = try ElementwiseMerge(
+        var merge = try WeightedSum(
             capacity: base.count,
             precision: MergePrecision(operands: [types.base, types.task])
         )
@@ -39,7 +39,7 @@ struct ElementwiseMergeTests {
         var output = [UInt8](repeating: 0, count: base.count * types.output.byteCount)
         var span = output.mutableSpan
         var raw = span.mutableBytes
-        try merge.finish(method: method, alpha: alpha, into: &raw, type: types.output)
+        try merge.finish(divides: divides, alpha: alpha, into: &raw, type: types.output)
         return output
     }
 
@@ -52,7 +52,7 @@ struct ElementwiseMergeTests {
     /// Σ w θ / Σ w; a base of 1e30 would absorb every task.
     @Test(arguments: [MergePrecision.single, .double])
     func `without a base tasks are summed as they are`(precision: MergePrecision) throws {
-        var merge = try ElementwiseMerge(capacity: 2, precision: precision)
+        var merge = try WeightedSum(capacity: 2, precision: precision)
         let (first, second) = (try bytes([1, -2], .f32), try bytes([3, 6], .f32))
         try merge.begin(elements: 2)
         try merge.add(first.span.bytes, type: .f32, weight: 1)
@@ -60,12 +60,12 @@ struct ElementwiseMergeTests {
         var output = [UInt8](repeating: 0, count: 8)
         var span = output.mutableSpan
         var raw = span.mutableBytes
-        try merge.finish(method: .weightedAverage, into: &raw, type: .f32)
+        try merge.finish(divides: true, into: &raw, type: .f32)
         #expect(try values(output, .f32) == [2.5, 4])
     }
 
     @Test func `the base counts with its weight`() throws {
-        var merge = try ElementwiseMerge(capacity: 1, precision: .single)
+        var merge = try WeightedSum(capacity: 1, precision: .single)
         let (base, task) = (try bytes([2], .f32), try bytes([6], .f32))
         try merge.begin(base: base.span.bytes, type: .f32)
         try merge.addBase(weight: 3)
@@ -73,7 +73,7 @@ struct ElementwiseMergeTests {
         var output = [UInt8](repeating: 0, count: 4)
         var span = output.mutableSpan
         var raw = span.mutableBytes
-        try merge.finish(method: .weightedAverage, into: &raw, type: .f32)
+        try merge.finish(divides: true, into: &raw, type: .f32)
         #expect(try values(output, .f32) == [3])
     }
 
@@ -97,7 +97,7 @@ struct ElementwiseMergeTests {
     @Test func `the weighted average divides by the weights`() throws {
         let origin = grid(9, seed: 4)
         let tasks = [(grid(9, seed: 5), 1.0), (grid(9, seed: 6), 3.0)]
-        let found = try values(merged(origin, tasks, types: (.f32, .f32, .f32), method: .weightedAverage), .f32)
+        let found = try values(merged(origin, tasks, types: (.f32, .f32, .f32), divides: true), .f32)
         #expect(found == (0..<9).map { 0.25 * tasks[0].0[$0] + 0.75 * tasks[1].0[$0] })
     }
 
@@ -127,8 +127,8 @@ struct ElementwiseMergeTests {
     }
 
     @Test func `each refusal is a whole sentence`() throws {
-        func message(_ body: (inout ElementwiseMerge) throws -> Void) throws -> String? {
-            var merge = try ElementwiseMerge(capacity: 2, precision: .single)
+        func message(_ body: (inout WeightedSum) throws -> Void) throws -> String? {
+            var merge = try WeightedSum(capacity: 2, precision: .single)
             var caught: TaskArithmeticError?
             do {
                 try body(&merge)
@@ -172,7 +172,7 @@ struct ElementwiseMergeTests {
             try merge.begin(base: two.span.bytes, type: .f32)
             var span = output.mutableSpan
             var raw = span.mutableBytes
-            try merge.finish(method: .taskArithmetic, into: &raw, type: .f32)
+            try merge.finish(divides: false, into: &raw, type: .f32)
         }
         #expect(empty == "a merge of no task; expected at least one.")
         let cancelling = try message { merge in
@@ -181,7 +181,7 @@ struct ElementwiseMergeTests {
             try merge.add(two.span.bytes, type: .f32, weight: -1)
             var span = output.mutableSpan
             var raw = span.mutableBytes
-            try merge.finish(method: .weightedAverage, into: &raw, type: .f32)
+            try merge.finish(divides: true, into: &raw, type: .f32)
         }
         #expect(
             cancelling == "the weights of an average sum to zero; expected a sum other than zero. Use task_arithmetic "

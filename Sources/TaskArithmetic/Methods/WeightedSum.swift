@@ -1,26 +1,12 @@
 public import LinearAlgebra
 
-/// The precision of a merge's arithmetic.
-public enum MergePrecision: Sendable {
-    /// fp32, for operands of at most 32 bits.
-    case single
-    /// fp64, if any operand is F64.
-    case double
-
-    /// The precision for a tensor with operands of these types.
-    public init(operands: [ElementType]) {
-        self = operands.contains(.f64) ? .double : .single
-    }
-}
-
-/// Merges one range of a tensor element by element, task after task: `θ_0 + α · Σ w_t (θ_t − θ_0)`, or with the
-/// weighted average instead of the sum.
+/// Adds weighted task vectors: `θ_0 + α · Σ w_t (θ_t − θ_0)`, or the sum divided by `Σ w_t`.
 ///
 /// Source: Ilharco et al. 2023 (arXiv 2212.04089). Operands are raw bytes of any mix of element types; the result is
 /// rounded once. The buffers are reused from range to range. 32 768 elements keep both in the second-level cache, where
 /// a merge costs as much as reading and writing the bytes. Ranges are independent. Threads may share them, each with
 /// its own merge, without changing a bit.
-public struct ElementwiseMerge: ~Copyable, Sendable {
+public struct WeightedSum: ElementwiseComputation, ~Copyable {
     /// The most elements of a range.
     public let capacity: Int
     /// The precision of the arithmetic.
@@ -104,12 +90,14 @@ public struct ElementwiseMerge: ~Copyable, Sendable {
     ///   - checkpoint: The range's bytes of θ_t, of any alignment; not read when the weight is 0.
     ///   - type: Their element type.
     ///   - weight: w_t; negative for negation.
+    ///   - arguments: None.
     /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
     ///   when the range has another number of elements than the base's; the sum is then unchanged.
     public mutating func add(
         _ checkpoint: RawSpan,
         type: ElementType,
-        weight: Double
+        weight: Double,
+        arguments: MergeArguments = MergeArguments()
     ) throws(TaskArithmeticError) {
         guard weight.isFinite else { throw .weightNotFinite(name: "weight", value: weight) }
         guard weight != 0 else {
@@ -131,22 +119,24 @@ public struct ElementwiseMerge: ~Copyable, Sendable {
     /// Writes the merged range; the next range must begin with ``begin(base:type:)``.
     ///
     /// - Parameters:
-    ///   - method: ``MergeMethod/weightedAverage`` divides by Σ w_t; any other method sums.
+    ///   - divides: Whether the sum is divided by Σ w_t.
     ///   - alpha: α, the scale of Δ.
+    ///   - arguments: None.
     ///   - bytes: The range's bytes of the result, of any alignment; every byte is written.
     ///   - type: Their element type.
     /// - Throws: ``TaskArithmeticError/noTasks``, ``TaskArithmeticError/weightsCancel``,
     ///   ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)`` for a range
     ///   of another length; nothing is written then.
     public mutating func finish(
-        method: MergeMethod,
+        divides: Bool,
         alpha: Double = 1,
+        arguments: MergeArguments = MergeArguments(),
         into bytes: inout MutableRawSpan,
         type: ElementType
     ) throws(TaskArithmeticError) {
         guard taskCount > 0 else { throw .noTasks }
-        guard method != .weightedAverage || weightSum != 0 else { throw .weightsCancel }
-        let scale = method == .weightedAverage ? alpha / weightSum : alpha
+        guard !divides || weightSum != 0 else { throw .weightsCancel }
+        let scale = divides ? alpha / weightSum : alpha
         guard scale.isFinite else { throw .weightNotFinite(name: "scale", value: scale) }
         do {
             switch precision {

@@ -1,0 +1,50 @@
+import Identifiers
+import TaskArithmetic
+
+extension JobSpec {
+    /// What the merge method needs of the job, as its registry entry says, and the job lacks.
+    func methodProblems(_ inventory: JobInventory) -> [JobProblem] {
+        guard outputs.contains(.merged), mergesAnything else { return [] }
+        return modelCountProblems + missingParameterProblems(inventory)
+    }
+
+    /// Too many or too few models.
+    private var modelCountProblems: [JobProblem] {
+        let counts = method.modelCount
+        let found = tasks.count { $0.model != nil } + (method.base != .never && listedBase != nil ? 1 : 0)
+        guard !counts.contains(found) else { return [] }
+        let expected =
+            switch (counts.lowerBound, counts.upperBound) {
+            case (let least, .max): "at least \(least)"
+            case (let least, let most): least == most ? "\(least)" : "\(least) to \(most)"
+            }
+        return [
+            JobProblem(
+                at: fileName,
+                "the merge method \"\(method.name)\" merges \(expected) models; the job has \(found). List as many, or "
+                    + "use another method.")
+        ]
+    }
+
+    /// Parameters without a default that a tensor does not get.
+    private func missingParameterProblems(_ inventory: JobInventory) -> [JobProblem] {
+        let required = method.parameters.filter { $0.defaultValue == .required }
+        guard !required.isEmpty else { return [] }
+        let settings = MergeSettings(spec: self, base: inventory.base)
+        let tensors = inventory.base.tensors.values.filter { $0.floatingType != nil }.map(\.name).sorted()
+        let merged = tasks.filter { $0.model != nil }
+        return required.compactMap { parameter in
+            let lacking = tensors.first { tensor in
+                guard parameter.isOfModel else { return settings.arguments(tensor: tensor)[parameter] == nil }
+                return merged.contains { settings.arguments(of: $0, tensor: tensor)[parameter] == nil }
+            }
+            return lacking.map { tensor in
+                JobProblem(
+                    at: fileName,
+                    "the merge method \"\(method.name)\" needs the parameter \"\(parameter.name)\", which tensor "
+                        + "\"\(tensor.excerpt)\" does not get; expected \(parameter.expectation). Write it under "
+                        + "\"parameters\".")
+            }
+        }
+    }
+}

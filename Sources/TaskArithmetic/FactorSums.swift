@@ -1,0 +1,118 @@
+import KroneckerFactors
+import LinearAlgebra
+
+/// Σ c_t X_t over one side's factors, or over full blocks: packed, in fp64.
+struct FactorSum: ~Copyable, Sendable {
+    private(set) var matrix: PackedSymmetricMatrix<Double>
+
+    init(dimension: Int) throws(TaskArithmeticError) {
+        matrix = try carryingErrors { () throws(LinearAlgebraError) in
+            try PackedSymmetricMatrix<Double>(dimension: dimension)
+        }
+    }
+
+    var dimension: Int { matrix.dimension }
+    var scale: FactorScale { FactorScale(trace: matrix.trace, dimension: matrix.dimension) }
+
+    mutating func add(
+        _ factor: borrowing PackedSymmetricMatrix<Float>, times scale: Double
+    ) throws(TaskArithmeticError) {
+        do {
+            try matrix.add(factor, times: scale)
+        } catch {
+            throw .linearAlgebra(error)
+        }
+    }
+
+    mutating func multiply(by scale: Double) { matrix.multiply(by: scale) }
+
+    /// The sum made invertible.
+    borrowing func factorized(
+        damping: Double, ladder: DampingLadder
+    ) throws(TaskArithmeticError) -> DampedFactorization {
+        do {
+            return try DampedFactorization(of: matrix, damping: damping, ladder: ladder)
+        } catch {
+            throw .kroneckerFactors(error)
+        }
+    }
+}
+
+/// What every merge under factors sums, on however many sides they stand: the weighted mean M = Σ λ_t Δ_t, and what the
+/// factors change about it.
+struct MeanAndChange: ~Copyable, Sendable {
+    private var mean: Matrix<Double>
+    private var change: Matrix<Double>
+
+    init(rows: Int, columns: Int) throws(TaskArithmeticError) {
+        let mean = try Matrix<Double>.zeros(rows, columns)
+        let change = try Matrix<Double>.zeros(rows, columns)
+        self.mean = mean
+        self.change = change
+    }
+
+    /// `M += λ Δ`.
+    mutating func add(_ delta: borrowing Matrix<Double>, lambda: Double) throws(LinearAlgebraError) {
+        try mean.add(delta, times: lambda)
+    }
+
+    /// Adds to the change.
+    mutating func add(change other: borrowing Matrix<Double>) throws(LinearAlgebraError) {
+        try change.add(other)
+    }
+
+    /// Adds `scale · Δ · factor` to the change, the factor on its side.
+    mutating func add(
+        _ square: borrowing Matrix<Double>, on side: ProductSide, of delta: borrowing Matrix<Double>, scale: Double
+    ) throws(LinearAlgebraError) {
+        try change.addSymmetricProduct(square, on: side, of: delta, scale: scale)
+    }
+
+    /// Takes from the change what the factors' mean, damped where it is, makes of M: M itself is not to change.
+    mutating func subtractMean(
+        times factor: borrowing PackedSymmetricMatrix<Double>, damping: Double? = nil, on side: ProductSide
+    ) throws(TaskArithmeticError) {
+        do {
+            var square = try factor.unpackedLower()
+            if let damping { square.addToDiagonal(damping) }
+            try change.addSymmetricProduct(square, on: side, of: mean, scale: -1)
+        } catch {
+            throw .linearAlgebra(error)
+        }
+    }
+
+    /// Divides the change by a factor.
+    mutating func solve(
+        _ factor: borrowing DampedFactorization, on side: ProductSide
+    ) throws(TaskArithmeticError) {
+        try change.solve(factor, on: side)
+    }
+
+    /// Coordinates that were pinned keep M.
+    mutating func clearPinned(_ factor: borrowing DampedFactorization, on side: ProductSide) {
+        factor.clearPinned(in: &change, on: side)
+    }
+
+    /// M with what changed.
+    consuming func finish(healths: [FactorHealth]) throws(TaskArithmeticError) -> MergedBlock {
+        let norms = try MergedNorms(adding: change, to: &mean)
+        return MergedBlock(values: mean, healths: healths, norms: norms)
+    }
+}
+
+extension Matrix where Scalar == Double {
+    static func zeros(_ rows: Int, _ columns: Int) throws(TaskArithmeticError) -> Matrix<Double> {
+        try carryingErrors { () throws(LinearAlgebraError) in try Matrix<Double>(rows: rows, columns: columns) }
+    }
+
+    /// Solves for what the factor multiplied.
+    mutating func solve(
+        _ factor: borrowing DampedFactorization, on side: ProductSide
+    ) throws(TaskArithmeticError) {
+        do {
+            try factor.solve(&self, on: side)
+        } catch {
+            throw .kroneckerFactors(error)
+        }
+    }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import Console
+import Spelling
+import TaskArithmetic
+
+/// `kfacctl help`: what the parser's own says of commands, and what the registry says of merge methods.
+struct HelpCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "help",
+        abstract: "Explains a command, or with \"merge\" the merge methods.",
+        discussion: "\"help merge\" lists the merge methods, \"help merge METHOD\" explains one with its parameters.")
+
+    @Argument(help: ArgumentHelp("A command, or \"merge\" and perhaps a merge method.", valueName: "topic"))
+    var topics: [String] = []
+
+    func run() throws {
+        guard let topic = topics.first else { throw CleanExit.helpRequest(Kfacctl.self) }
+        guard topic != Self.merges else {
+            guard topics.count > 1 else { return Terminal.print(MergeHelp.table) }
+            return Terminal.print(MergeHelp.page(of: try method(named: topics[1])))
+        }
+        let commands = Kfacctl.configuration.subcommands
+        guard let command = commands.first(where: { $0.configuration.commandName == topic }) else {
+            let known = commands.compactMap { $0.configuration.commandName } + [Self.merges]
+            throw CommandFailure(
+                .badInput,
+                "there is no command \"\(topic)\".\(suggestion(for: topic, among: known)) \"kfacctl help\" lists them.")
+        }
+        throw CleanExit.helpRequest(command)
+    }
+
+    /// The topic that is no command.
+    private static let merges = "merge"
+
+    private func method(named name: String) throws -> MergeMethod {
+        if let method = MergeMethod(named: name) { return method }
+        let names = MergeMethod.all.map(\.name)
+        throw CommandFailure(
+            .badInput,
+            "there is no merge method \"\(name)\".\(suggestion(for: name, among: names)) Methods: "
+                + "\(names.joined(separator: ", ")).")
+    }
+}

@@ -1,0 +1,73 @@
+import TaskArithmetic
+
+/// What `kfacctl help merge` prints: the registry of merge methods, as text.
+enum MergeHelp {
+    /// Every method with its formula.
+    static var table: String {
+        var table = TextTable(["METHOD", "MERGES TO", "PAPER"])
+        for method in MergeMethod.all { table.add([method.name, method.formula, method.paper.citation]) }
+        return """
+            \(table.text)
+
+            θ₀ is the base, θ_t a model, Δ_t = θ_t − θ₀, w_t its weight, α the job's "lambda".
+            "kfacctl help merge METHOD" has the parameters of one; kfacd-job(5) has the rest.
+            """
+    }
+
+    /// One method, with all that a job file may say of it.
+    static func page(of method: MergeMethod) -> String {
+        var lines = ["\(method.name): \(method.formula)", "", method.summary]
+        if !method.aliases.isEmpty { lines.append("Other names: \(method.aliases.joined(separator: ", ")).") }
+        let link = method.paper.arXiv.map { ", https://arxiv.org/abs/\($0)" } ?? ""
+        lines += ["Source: \(method.paper.citation)\(link).", ""]
+        lines += [needs(of: method), scope(of: method), ""]
+        return (lines + [parameters(of: method)]).joined(separator: "\n")
+    }
+
+    private static func needs(of method: MergeMethod) -> String {
+        let models =
+            switch (method.modelCount.lowerBound, method.modelCount.upperBound) {
+            case (1, .max): "models"
+            case (let least, .max): "at least \(least) models"
+            case (let least, let most): least == most ? "\(least) models" : "\(least) to \(most) models"
+            }
+        let base =
+            switch method.base {
+            case .never: "a base, which contributes nothing itself"
+            case .whenListed: "a base, which counts with its weight when it is listed"
+            case .whenListedOrWeighted:
+                "no base; one that is listed, or given with a weight for all models, counts with its weight"
+            }
+        let curvature: String? =
+            switch method.curvature {
+            case .none: nil
+            case .inputFactors: "captures or factors of every model, of which it reads A"
+            case .diagonals: "captures or factors of every model, of which it reads the diagonals"
+            case .factors: "captures or factors of every model"
+            }
+        return "Needs: \(([models, base] + (curvature.map { [$0] } ?? [])).joined(separator: "; "))."
+    }
+
+    private static func scope(of method: MergeMethod) -> String {
+        switch method.scope {
+        case .elements: "Merges: element by element, in the coordinator."
+        case .blocks: "Merges: one layer or parameter with factors at a time, on workers; other tensors take the mean."
+        }
+    }
+
+    private static func parameters(of method: MergeMethod) -> String {
+        var table = TextTable(["PARAMETER", "VALUE", "DEFAULT", "GIVEN BY", "MEANING"])
+        for parameter in method.parameters {
+            let level =
+                switch parameter.level {
+                case .job: "job"
+                case .model: "model"
+                case .jobAndModel: "job or model"
+                }
+            let value = parameter.expectation + (parameter.variesByTensor ? " *" : "")
+            table.add([parameter.name, value, parameter.defaultText, level, parameter.meaning])
+        }
+        guard method.parameters.contains(where: \.variesByTensor) else { return table.text }
+        return "\(table.text)\n\n* also filtered by tensor name; numbers also as a gradient over the depth"
+    }
+}
