@@ -57,7 +57,14 @@ public struct EffectBatch: Sendable {
     public init() {}
 
     /// Adds what an event asks for, behind what those before it did.
-    public mutating func append(_ effects: SchedulerEffects) { parts.append(effects) }
+    ///
+    /// A worker that joins again is not forgotten: its new conversation began while the batch waited.
+    public mutating func append(_ effects: SchedulerEffects) {
+        for worker in effects.joined {
+            for position in parts.indices { parts[position].forgotten.removeAll { $0 == worker } }
+        }
+        parts.append(effects)
+    }
 
     /// Facts to make durable before anything of ``inOrder`` is done.
     public var records: [JournalRecord] { parts.flatMap(\.records) }
