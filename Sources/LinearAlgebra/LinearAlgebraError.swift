@@ -24,7 +24,7 @@ public enum LinearAlgebraError: Error, Equatable, Sendable {
     case notConverged(routine: String, info: Int)
     /// A LAPACK routine refused its arguments with this negative `INFO`.
     case lapackFailed(routine: String, info: Int)
-    /// The observer of a computation of many steps ended it.
+    /// The observer of the computation ended it.
     case cancelled
     /// A start-up check of the installed BLAS gave a wrong result.
     case selfTestFailed(routine: String, kernels: String, expected: Double, found: Double)
