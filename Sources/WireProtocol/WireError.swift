@@ -46,7 +46,7 @@ public enum WireLimits {
     static let listCountMax = 1 << 17
     /// The most fields of a message, including those in its lists.
     static let fieldsMax = 1 << 18
-    /// The most of anything counted, unless another limit is stated.
+    /// The highest count of anything, if no other limit is stated.
     static let countMax = 1 << 31
     /// The most memory of a worker in bytes.
     static let memoryBytesMax: UInt64 = 1 << 56
