@@ -3,7 +3,7 @@ import Console
 import Spelling
 import TaskArithmetic
 
-/// `kfacctl help`: what the parser's own says of commands, and what the registry says of merge methods.
+/// `kfacctl help`: the parser's help for commands, and the registry's for merge methods.
 struct HelpCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "help",
@@ -29,7 +29,7 @@ struct HelpCommand: ParsableCommand {
         throw CleanExit.helpRequest(command)
     }
 
-    /// The topic that is no command.
+    /// The topic that is not a command.
     private static let merges = "merge"
 
     private func method(named name: String) throws -> MergeMethod {
