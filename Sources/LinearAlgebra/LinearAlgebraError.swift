@@ -61,7 +61,7 @@ extension LinearAlgebraError: CustomStringConvertible {
         case .lapackFailed(let routine, let info):
             "\(routine) failed with INFO = \(info)."
         case .cancelled:
-            "the computation was ended by whoever watched it; nothing was computed."
+            "the observer ended the computation; nothing was computed."
         case .selfTestFailed(let routine, let kernels, let expected, let found):
             "\(routine) of the installed BLAS (\(kernels) kernels) gave \(found); expected \(expected). Set "
                 + "OPENBLAS_CORETYPE to another kernel set, or replace libopenblas."
