@@ -68,7 +68,7 @@ func divisor(_ value: Double) throws(OperationError) -> Double {
 /// Checks that there are weights, and that each is finite and not negative.
 func taskWeights(_ weights: [Double]) throws(OperationError) -> [Double] {
     guard (1...OperationLimits.listCountMax).contains(weights.count), weights.allSatisfy({ $0.isFinite && $0 >= 0 })
-    else { throw .malformed("\(weights.count) tasks have no weights, or some that are none") }
+    else { throw .malformed("the weights of \(weights.count) tasks are missing, negative or not finite") }
     return weights
 }
 

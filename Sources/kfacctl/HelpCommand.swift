@@ -10,7 +10,7 @@ struct HelpCommand: ParsableCommand {
         abstract: "Explains a command, or with \"merge\" the merge methods.",
         discussion: "\"help merge\" lists the merge methods, \"help merge METHOD\" explains one with its parameters.")
 
-    @Argument(help: ArgumentHelp("A command, or \"merge\" and perhaps a merge method.", valueName: "topic"))
+    @Argument(help: ArgumentHelp("A command, or \"merge\" and optionally a merge method.", valueName: "topic"))
     var topics: [String] = []
 
     func run() throws {

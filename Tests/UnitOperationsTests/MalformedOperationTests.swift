@@ -158,7 +158,7 @@ struct MalformedOperationTests {
         }
         for weights in [[], [1, -1], [1, .nan], [.infinity, 1]] as [[Double]] {
             try expect(
-                "\(weights.count) tasks have no weights, or some that are none", "accumulate",
+                "the weights of \(weights.count) tasks are missing, negative or not finite", "accumulate",
                 as: WireAccumulateOperation.self
             ) { $0.weights = weights }
         }

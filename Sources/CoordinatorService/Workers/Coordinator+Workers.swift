@@ -195,7 +195,7 @@ extension Coordinator {
         case .damaged(let blob):
             guard let worker = conversations.worker(at: peer) else { return }
             logger.warning(
-                "a blob is not what its name says; it is discarded",
+                "a blob's content does not match its digest; it is discarded",
                 metadata: [LogKeys.worker: "\(worker)", "blob": "\(blob)"])
             await endpoint.send(.coordinator(.order(.discard([blob]))), to: peer)
             happen(.collectionFailed(blob, from: worker))
