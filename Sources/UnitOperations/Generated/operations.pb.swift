@@ -11,8 +11,8 @@
 // The operations of workers, one message each. Leases carry their bytes, and the keys of units cover them. Equal
 // operations have equal bytes.
 //
-// An operation does not name its blobs: a lease lists them beside it. It numbers the files that it reads in the order of
-// first use, and names them by number.
+// An operation does not name its blobs: a lease lists them beside it. It names files by number, in the order in which
+// it first reads them.
 //
 // Compatibility: a worker refuses bytes that it would not write itself. A change of a message raises the version of the
 // wire protocol. If equal bytes have another result than before, the version of the keys is raised.
