@@ -36,7 +36,6 @@ public enum WireLimits {
     /// The most bytes of a first frame from a worker or client, which the coordinator holds for many peers.
     public static let requestBytesMax = 16 << 20
     /// Bytes of a chunk of a transfer; the last one may be shorter.
-    ///
     public static let chunkBytes = 1 << 20
     /// The most chunks of one transfer that may be on their way without more credit.
     public static let chunkCredit: UInt32 = 8

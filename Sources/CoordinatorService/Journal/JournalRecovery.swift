@@ -39,8 +39,8 @@ struct JournalRecovery {
 
     /// Folds the journal into a new scheduler; meanwhile readiness reports the progress.
     ///
-    /// - Throws: `JobJournalError` when the journal cannot be read or written, `CancellationError` when the process must
-    ///   end. The jobs then stay as they are.
+    /// - Throws: `JobJournalError` when the journal cannot be read or written, `CancellationError` when the process
+    ///   must end. The jobs then stay as they are.
     func run(_ fresh: Scheduler) async throws -> State {
         var state = State(scheduler: fresh, lastJobNumber: await journal.lastJobNumber)
         let records = try await journal.records()
