@@ -12,16 +12,16 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-// OpenBLAS maps so many bytes for each of its threads, even for unused ones. Source: BUFFER_SIZE, 32 << 22 at most, in
-// its common_x86_64.h and common_arm64.h.
+// OpenBLAS maps this many bytes for each of its threads, also for unused ones.
+// Source: BUFFER_SIZE, 32 << 22 at most, in its common_x86_64.h and common_arm64.h.
 static const unsigned long long buffer_bytes = 128ull << 20;
 // Bytes for everything else until a program can report errors itself.
 static const unsigned long long start_bytes = 64ull << 20;
-// Our programs need a stack of so many bytes to reach `main`.
+// Our programs need a stack of this many bytes to reach `main`.
 static const unsigned long long stack_bytes = 512ull << 10;
-// Our programs need so many threads besides those of OpenBLAS before they can report errors themselves.
+// Our programs need this many threads before they can report errors themselves, not counting those of OpenBLAS.
 static const int start_threads = 6;
-// OpenBLAS starts at most so many threads.
+// OpenBLAS starts at most this many threads.
 enum { threads_max = 128 };
 
 static int has_looked = 0;
