@@ -135,7 +135,7 @@ let package = Package(
         module("Keys", ["Identifiers", "ZeroMQ", "FileAccess", systemPackage]),
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
 
-        // Level 3: the merge, the operations of workers, and the plan, written in the words of the mathematics.
+        // Level 3: the merge, the operations of workers, and the plan, in the terms of the mathematics.
         module("TaskArithmetic", ["KroneckerFactors", "LinearAlgebra"]),
         module(
             "UnitOperations",

@@ -65,7 +65,7 @@ public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible 
 }
 
 extension BlobStoreError: FileCallFailure {
-    /// A failed call; a full disk or quota is set apart.
+    /// A failed system call; a full disk or quota is a case of its own.
     public init(call: String, path: FilePath, code: Errno) {
         self = code.isLackOfRoom ? .diskFull(path: path, call: call) : .callFailed(path: path, call: call, code: code)
     }

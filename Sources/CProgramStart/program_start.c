@@ -12,23 +12,23 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-// Bytes that OpenBLAS maps for each of its threads, which it has whether or not they are used.
+// OpenBLAS maps this many bytes for each of its threads, also for unused ones.
 // Source: BUFFER_SIZE, 32 << 22 at most, in its common_x86_64.h and common_arm64.h.
 static const unsigned long long buffer_bytes = 128ull << 20;
-// Bytes for everything else that a program does before it can speak for itself.
+// Bytes for everything else until a program can report errors itself.
 static const unsigned long long start_bytes = 64ull << 20;
-// Bytes of a stack without which no program of ours comes to its first line.
+// Our programs need a stack of this many bytes to reach `main`.
 static const unsigned long long stack_bytes = 512ull << 10;
-// Threads besides those of OpenBLAS without which no program of ours can speak for itself.
+// Our programs need this many threads before they can report errors themselves, not counting those of OpenBLAS.
 static const int start_threads = 6;
-// OpenBLAS has no more, however many processors there are.
+// OpenBLAS starts at most this many threads.
 enum { threads_max = 128 };
 
 static int has_looked = 0;
 
 int kfacd_looked_at_limits(void) { return has_looked; }
 
-// In the middle of loading: nothing of the C library that another library's beginning belongs to.
+// Libraries are not initialised yet, so this uses only simple functions of the C library.
 static void end(const char *format, ...) {
     char text[512];
     va_list arguments;
@@ -47,7 +47,7 @@ static int is_named(const char *entry, const char *name, int *value) {
     return *value > 0;
 }
 
-// As OpenBLAS chooses: a variable, else one for each processor.
+// OpenBLAS takes the number from a variable, else one thread for each processor.
 static int blas_threads(char **environment) {
     static const char *const names[] = {"OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"};
     int count = 0;
@@ -111,7 +111,8 @@ static void look_at_limits(int argument_count, char **arguments, char **environm
         end("error: the limit of the stack allows %llu KiB, and %llu are needed. Raise it (\"ulimit -s 8192\" in a "
             "shell, LimitSTACK in a service).\n",
             (unsigned long long)stack.rlim_cur >> 10, stack_bytes >> 10);
-    // The C library reserves 64 MiB for each thread that allocates, until nothing is left for stacks.
+    // The C library reserves 64 MiB for each thread that allocates. Without this bound it would leave nothing for
+    // stacks.
     struct rlimit space;
     if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) mallopt(M_ARENA_MAX, 2);
     int threads = blas_threads(environment);
@@ -119,11 +120,11 @@ static void look_at_limits(int argument_count, char **arguments, char **environm
     require_bytes(RLIMIT_AS, "the address space (ulimit -v, LimitAS)", 0, needed, threads);
     require_bytes(RLIMIT_DATA, "data (ulimit -d, LimitDATA)", 5, needed, threads);
     struct rlimit processes;
-    // The trial takes a moment: only where there is a limit that may be too small.
+    // The trial takes time, so it runs only if the limit may be too small.
     if (getrlimit(RLIMIT_NPROC, &processes) != 0 || processes.rlim_cur > 4096) return;
     require_threads(threads - 1 + start_threads);
 }
 
-// A program's own functions of this section run before those with which its libraries begin.
-// Source: the System V ABI, "Initialization and Termination Functions".
+// The loader runs a program's functions of this section before the libraries' initialisers. Source: the System V ABI,
+// "Initialization and Termination Functions".
 __attribute__((section(".preinit_array"), used)) static void (*const look)(int, char **, char **) = look_at_limits;

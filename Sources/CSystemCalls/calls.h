@@ -28,9 +28,9 @@ static inline unsigned long long kfacd_file_system_type(const char *path) {
     return statfs(path, &status) == 0 ? (unsigned int)status.f_type : 0;
 }
 
-/// The processors that a process may run on, one bit each; the mask is as long as the caller says.
+/// The processors that a process may run on, one bit each; the caller states the length of the mask.
 ///
-/// Glibc declares the call under _GNU_SOURCE only, which Swift's module of it does not define. Source:
+/// Glibc declares the call only under _GNU_SOURCE, and Swift's module of Glibc does not define that. Source:
 /// sched_getaffinity(2).
 extern int sched_getaffinity(int process, unsigned long byteCount, void *mask);
 

@@ -1,46 +1,47 @@
 import Glibc
 
-/// What a program's work takes of its process, held against the limits of the process (getrlimit(2)) before anything
-/// is begun: a library that meets a limit in the middle ends in a trap, or stands still.
+/// The resources that a program's work needs, checked against the limits of the process (getrlimit(2)).
+///
+/// The check comes before the work, because a library that meets a limit later may trap or hang.
 public struct ProcessNeeds: Equatable, Sendable {
     /// Threads of this process.
     public var threads: Int
     /// Threads of processes that it will start, which the same user's limit counts.
     public var childThreads: Int
-    /// Bytes for everything but the threads' stacks.
+    /// Bytes for everything except the threads' stacks.
     public var memoryBytes: UInt64
 
-    /// Bytes of the largest file that is always written.
+    /// Bytes of the largest file that the program always writes.
     public var fileBytes: UInt64
 
-    /// The least that a daemon of ours works with: the journal's cache, messages under way, tiles of a matrix, and what
-    /// the C library reserves.
+    /// The least memory of a daemon: the journal's cache, messages in transit, tiles of a matrix, and the reserve of
+    /// the C library.
     public static let daemonMemoryBytes: UInt64 = 512 << 20
-    /// The journal's log and its index come to this before they are taken over.
+    /// The journal's write-ahead log and its index grow to this size before a checkpoint.
     private static let daemonFileBytes: UInt64 = 8 << 20
-    /// Threads of a daemon besides its lanes: of the runtime, of sockets, status pages, signals and disks.
+    /// Threads of a daemon besides its lanes: for the runtime, sockets, status pages, signals and disks.
     public static let daemonThreads = 24
-    /// What any command takes.
+    /// The needs of a command.
     public static let command = ProcessNeeds(threads: 8, memoryBytes: 64 << 20)
 
-    /// Names what is needed.
+    /// Describes needs.
     public init(threads: Int, childThreads: Int = 0, memoryBytes: UInt64, fileBytes: UInt64 = 0) {
         (self.threads, self.childThreads) = (threads, childThreads)
         (self.memoryBytes, self.fileBytes) = (memoryBytes, fileBytes)
     }
 
-    /// What a daemon takes that computes on so many lanes.
+    /// The needs of a daemon that computes on a number of lanes.
     public static func daemon(lanes: Int) -> ProcessNeeds {
         ProcessNeeds(threads: lanes + daemonThreads, memoryBytes: daemonMemoryBytes, fileBytes: daemonFileBytes)
     }
 
-    /// What stands against it, as one sentence that names the limit, and what helps; `nil` when nothing does.
+    /// The first limit that is too small, in a sentence that names it and the remedy; `nil` if all limits suffice.
     public func problem() -> String? {
         memoryProblem(ProcessLimits.current(), stackBytes: Self.usualStackBytes)
             ?? fileProblem(ProcessLimits.soft(RLIMIT_FSIZE)) ?? ThreadAllowance.problem(needing: threads + childThreads)
     }
 
-    /// What stands against the memory.
+    /// The problem with the memory, or `nil`.
     func memoryProblem(_ limits: ProcessLimits, stackBytes: UInt64) -> String? {
         guard let (name, remedy, left) = limits.tightest else { return nil }
         let stacks = stackBytes.multipliedReportingOverflow(by: UInt64(threads)).partialValue
@@ -50,14 +51,14 @@ public struct ProcessNeeds: Equatable, Sendable {
             + "\(stacks >> 20) of them for the stacks of \(threads) threads. Raise it (\(remedy))."
     }
 
-    /// What stands against the files.
+    /// The problem with file sizes, or `nil`.
     func fileProblem(_ limit: UInt64?) -> String? {
         guard let limit, limit < fileBytes else { return nil }
         return "the limit of file sizes allows \(limit) bytes; at least \(fileBytes) are needed. Raise it (ulimit -f, "
             + "LimitFSIZE)."
     }
 
-    /// Bytes of a thread's stack unless somebody says otherwise: the libraries' threads have such ones.
+    /// Bytes of a thread's stack by default; the threads of libraries have this size.
     private static let usualStackBytes: UInt64 = {
         let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
         defer { attributes.deallocate() }

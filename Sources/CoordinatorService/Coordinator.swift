@@ -161,7 +161,8 @@ actor Coordinator {
         var batch = EffectBatch()
         for event in pending.take() { batch.append(scheduler.handle(event, at: now)) }
         deadline = batch.deadline
-        // The scheduler does not change before all is done, so `settled` takes up exactly what was committed.
+        // The scheduler does not change before all effects are performed. So `settled` gets exactly the committed
+        // state.
         let records = batch.records
         if !records.isEmpty { try await commitWhenThereIsRoom(records) }
         for effect in batch.inOrder { await perform(effect) }
@@ -224,10 +225,10 @@ actor Coordinator {
         }
     }
 
-    /// Sends a lease with all that the worker needs to know.
+    /// Sends a lease with all that the worker needs.
     private func send(_ leased: LeasedUnit, to worker: WorkerID) async {
         clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
-        // A job that has ended since: the order that takes the unit back follows.
+        // If the job has ended meanwhile, nothing is sent; the order that revokes the unit follows.
         guard scheduler.plan(of: leased.unit.job) != nil, let job = jobs[leased.unit.job],
             let peer = conversations[worker]?.peer
         else { return }
@@ -340,7 +341,7 @@ actor Coordinator {
 
     /// Resumes the jobs of the journal.
     ///
-    /// - Throws: What `JournalRecovery.run` throws.
+    /// - Throws: The errors of `JournalRecovery.run`.
     func resume() async throws {
         let recovery = JournalRecovery(
             journal: journal, desk: admissionDesk, owner: owner, configuration: configuration,

@@ -14,10 +14,11 @@ public enum Directories {
     /// - Parameters:
     ///   - path: The directory.
     ///   - mode: Its permissions, less the process's mask; the parents get the usual ones.
-    ///   - isDurable: Whether the new names are to survive a crash of the machine, as far as the file system can.
+    ///   - isDurable: Whether the new names must survive a crash of the machine, if the file system can do that.
     ///   - setting: The setting that named the place, for the message.
     /// - Returns: The directories that were made, the outermost first.
-    /// - Throws: ``FileAccessError`` about the first directory that cannot be made; those that were made are removed.
+    /// - Throws: ``FileAccessError`` about the first directory that cannot be made. The directories that were made are
+    ///   removed.
     @discardableResult
     public static func create(
         _ path: FilePath, mode: mode_t = 0o777, isDurable: Bool = false, setting: String? = nil
@@ -40,7 +41,7 @@ public enum Directories {
             path, "the directory cannot be made", code == .fileExists ? whatStands(at: path) : code, setting: setting)
     }
 
-    /// Why what has a directory's name is none: a file, or a link that leads nowhere or in a circle.
+    /// The error for a directory's name that is taken by a file, or by a link that leads nowhere or in a circle.
     private static func whatStands(at path: FilePath) -> Errno {
         var status = stat()
         guard unsafe path.withPlatformString({ unsafe stat($0, &status) }) != 0 else { return .notDirectory }
@@ -94,7 +95,7 @@ public enum Directories {
         }
     }
 
-    /// Removes those of the directories that are empty, the innermost first.
+    /// Removes the empty ones of the directories, the innermost first.
     public static func removeEmpty(_ directories: [FilePath]) {
         for directory in directories.sorted(by: { $0.components.count > $1.components.count }) {
             _ = unsafe directory.withPlatformString { unsafe rmdir($0) }

@@ -2,12 +2,12 @@ import Glibc
 public import SystemPackage
 
 extension FileDescriptor {
-    /// Makes content and size durable; for a directory, its names.
+    /// Makes a file's content and size durable, or a directory's names.
     ///
     /// No other function calls fsync.
     ///
-    /// - Throws: The error of the system. It is then unknown what is durable, and a second call cannot tell: the kernel
-    ///   reports a failure only once.
+    /// - Throws: The error of the system. The state of the file is then unknown. A second call does not help, because
+    ///   the kernel reports a failure only once.
     public func synchronize() throws(Errno) {
         guard retryingInterrupts({ fsync(rawValue) }) == 0 else { throw Errno(rawValue: errno) }
     }

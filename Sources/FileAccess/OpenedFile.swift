@@ -1,28 +1,29 @@
 import Glibc
 public import SystemPackage
 
-/// An error that says which system call on which path failed, in the words of a module that opens files.
+/// An error of a failed system call on a path; each module that opens files has its own.
 public protocol FileCallFailure: Error {
     /// Describes the failure of a call.
     init(call: String, path: FilePath, code: Errno)
 }
 
-/// A file descriptor with its path for error messages; closed when its owner goes away.
+/// An open file descriptor, with its path for error messages.
 ///
-/// The one place for system calls on open files: interrupted calls are repeated, short ones continued.
+/// It is closed at the end of its life. All system calls on open files are here: interrupted calls are repeated, and
+/// short reads and writes are continued.
 public struct OpenedFile<Failure: FileCallFailure>: ~Copyable, Sendable {
     /// The open descriptor.
     public let descriptor: Int32
-    /// How the file was named when it was opened.
+    /// The path that the file was opened by.
     public let path: FilePath
 
-    /// Takes an open descriptor over.
+    /// Takes ownership of an open descriptor.
     public init(taking descriptor: Int32, path: FilePath) {
         self.descriptor = descriptor
         self.path = path
     }
 
-    /// Opens a file or, with `O_DIRECTORY`, a directory; permissions of a new one are 0666 less the umask.
+    /// Opens a file, or a directory with `O_DIRECTORY`; a new file has the permissions 0666 less the umask.
     ///
     /// - Throws: The failed call.
     public init(opening path: FilePath, flags: Int32) throws(Failure) {
@@ -44,10 +45,10 @@ public struct OpenedFile<Failure: FileCallFailure>: ~Copyable, Sendable {
         return Int(status.st_size)
     }
 
-    /// Fills `destination` from `offset` on.
+    /// Fills `destination` with the bytes from `offset`.
     ///
-    /// - Returns: The bytes read, fewer than asked only at the end of the file.
-    /// - Throws: The failed call; bytes read before it stay.
+    /// - Returns: The number of bytes read; it is smaller than the request only at the end of the file.
+    /// - Throws: The failed call. Bytes that were read before it stay in `destination`.
     public func read(at offset: Int, into destination: inout MutableRawSpan) throws(Failure) -> Int {
         let count = unsafe destination.withUnsafeMutableBytes { buffer in
             var count = 0
@@ -66,9 +67,9 @@ public struct OpenedFile<Failure: FileCallFailure>: ~Copyable, Sendable {
         return count
     }
 
-    /// Reads up to `count` bytes from `offset` on.
+    /// Reads up to `count` bytes from `offset`.
     ///
-    /// - Returns: The bytes, fewer than asked only at the end of the file.
+    /// - Returns: The bytes; there are fewer than `count` only at the end of the file.
     /// - Throws: The failed call.
     public func bytes(at offset: Int, count: Int) throws(Failure) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
@@ -81,7 +82,7 @@ public struct OpenedFile<Failure: FileCallFailure>: ~Copyable, Sendable {
 
     /// Writes all of `source` at `offset`.
     ///
-    /// - Throws: The failed call; some bytes may be written.
+    /// - Throws: The failed call. Some bytes may be written.
     public func write(_ source: RawSpan, at offset: Int) throws(Failure) {
         let isWritten = unsafe source.withUnsafeBytes { buffer in
             var count = 0
@@ -98,16 +99,16 @@ public struct OpenedFile<Failure: FileCallFailure>: ~Copyable, Sendable {
         guard isWritten else { throw callFailed("pwrite", path) }
     }
 
-    /// Sets the file's size; what is new reads as zeros and takes no room yet.
+    /// Sets the file's size; new bytes read as zeros and take no room yet.
     ///
-    /// - Throws: The failed call; the size is as before.
+    /// - Throws: The failed call. The size is unchanged.
     public func resize(to byteCount: Int) throws(Failure) {
         guard retryingInterrupts({ ftruncate(descriptor, byteCount) }) == 0 else { throw callFailed("ftruncate", path) }
     }
 
-    /// Makes content and size durable; for a directory, its names.
+    /// Makes a file's content and size durable, or a directory's names.
     ///
-    /// - Throws: The failed call; what is durable then is not known.
+    /// - Throws: The failed call. The state of the file is then unknown.
     public func synchronize() throws(Failure) {
         do {
             try FileDescriptor(rawValue: descriptor).synchronize()
@@ -116,17 +117,17 @@ public struct OpenedFile<Failure: FileCallFailure>: ~Copyable, Sendable {
         }
     }
 
-    /// Asks the kernel to read a range ahead; a kernel that will not is no error.
+    /// Asks the kernel to read a range ahead; a refusal is not an error.
     public func adviseWillNeed(at offset: Int, count: Int) {
         _ = posix_fadvise(descriptor, offset, count, POSIX_FADV_WILLNEED)
     }
 
-    /// Asks the kernel for larger read-ahead, for files that are read once from start to end.
+    /// Asks the kernel for a larger read-ahead; this suits files that are read once from start to end.
     public func adviseSequential() {
         _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
     }
 
-    /// Locks the file against other open descriptors of it; false when another one holds the lock.
+    /// Locks the file against its other open descriptors; false if one of them holds the lock.
     ///
     /// - Throws: The failed call, for any other reason.
     public func lockExclusively() throws(Failure) -> Bool {

@@ -54,7 +54,8 @@ public struct OwnedDirectory: Sendable {
 
     /// Removes the directory with its contents, as far as possible.
     ///
-    /// - Parameter stops: Called before each file. What is left is removed when the next directory is made beside it.
+    /// - Parameter stops: Called before each file; `true` stops the removal. The next directory that is made beside
+    ///   this one removes the rest.
     /// - Returns: Whether everything is removed.
     @discardableResult
     public func remove(until stops: () -> Bool = { false }) -> Bool {
@@ -64,7 +65,7 @@ public struct OwnedDirectory: Sendable {
 
     /// Removes a directory, and its lock file last.
     ///
-    /// If the process is killed meanwhile, the next one still finds an abandoned directory by its lock file.
+    /// If the process is killed meanwhile, the next process finds the abandoned directory by its lock file.
     private static func remove(_ path: FilePath, until stops: () -> Bool) throws(FileAccessError) {
         for name in try Directories.names(in: path) where name != FilePath(lockName) {
             try Directories.remove(path.appending(name.components), until: stops)

@@ -65,7 +65,7 @@ struct PathPattern: Equatable {
         return nil
     }
 
-    /// Whether the whole name fits.
+    /// Whether the pattern matches the whole name.
     func matches(_ name: String) -> Bool {
         guard name != ".", name != ".." else { return false }
         if name.hasPrefix("."), wildcards.parts.first != .scalar(".") { return false }

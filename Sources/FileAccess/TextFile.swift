@@ -16,7 +16,7 @@ public enum TextFile {
     public static func read(_ path: FilePath, limit: Int, isStored: Bool = false) throws(TextFileError) -> String {
         let bytes: [UInt8]
         do {
-            // Whoever opens a pipe waits for its writer, unless told not to.
+            // Without O_NONBLOCK, opening a pipe waits for its writer.
             let options: FileDescriptor.OpenOptions = isStored ? [.closeOnExec, .nonBlocking] : .closeOnExec
             let descriptor = try FileDescriptor.open(path, .readOnly, options: options)
             bytes = try descriptor.closeAfter { try Self.bytes(of: descriptor, path, limit, isStored) }

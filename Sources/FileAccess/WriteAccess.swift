@@ -110,7 +110,7 @@ public enum WriteAccess {
         return needed > status.free ? .noRoom(path: place, needed: needed, free: status.free) : nil
     }
 
-    /// What files take up: whole blocks, and at least one each.
+    /// The room that files take: whole blocks, and at least one block each.
     private static func needed(_ files: [PlannedFile], _ unit: UInt64) -> UInt64 {
         let unit = max(unit, 1)
         return files.reduce(0) { sum, file in
@@ -121,7 +121,7 @@ public enum WriteAccess {
         }
     }
 
-    /// The bytes of a file system, those of them that are free, and those of one of its blocks.
+    /// The total bytes of a file system, its free bytes, and the bytes of one block.
     private static func room(at place: FilePath) -> (total: UInt64, free: UInt64, unit: UInt64)? {
         var status = statvfs()
         guard unsafe place.withPlatformString({ unsafe statvfs($0, &status) }) == 0 else { return nil }

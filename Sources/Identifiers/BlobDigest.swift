@@ -16,7 +16,7 @@ public struct BlobDigest: Hashable, Sendable {
         var count = 0
         for byte in bytes {
             guard count < Self.byteCount else { return nil }
-            // The first byte ends as the most significant of the first word.
+            // The first byte becomes the most significant byte of the first word.
             words.0 = words.0 << 8 | words.1 >> 56
             words.1 = words.1 << 8 | words.2 >> 56
             words.2 = words.2 << 8 | words.3 >> 56
@@ -98,7 +98,7 @@ extension BlobDigest: Comparable {
 extension BlobDigest: CustomStringConvertible {
     /// 64 lower-case hexadecimal digits.
     public var description: String {
-        // Written in every key of a unit, so without an array a byte.
+        // Every unit key writes digests, so no array is made for each byte.
         var text: [UInt8] = []
         text.reserveCapacity(2 * Self.byteCount)
         for word in [words.0, words.1, words.2, words.3] {

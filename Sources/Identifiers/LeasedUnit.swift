@@ -1,8 +1,8 @@
-/// A unit in somebody's hands: which unit, and which of its attempts.
+/// One attempt at a unit.
 public struct LeasedUnit: Hashable, Sendable {
     /// The unit.
     public var unit: UnitReference
-    /// Which attempt this is.
+    /// The number of the attempt.
     public var attempt: Attempt
 
     /// Names a lease.
@@ -12,14 +12,16 @@ public struct LeasedUnit: Hashable, Sendable {
     }
 }
 
-/// How far a unit has come, as it counts itself.
+/// The progress of a unit, as its computation counts it.
 public struct UnitProgress: Hashable, Sendable {
     /// The unit's attempt.
     public var unit: LeasedUnit
-    /// Steps done, as chunks are read and kernels finish; a lease lives as long as they rise.
+    /// The steps done: chunks read and kernels finished.
+    ///
+    /// A lease stays alive while the count rises.
     public var steps: UInt64
 
-    /// States how far a unit has come.
+    /// Describes a unit's progress.
     public init(unit: LeasedUnit, steps: UInt64) {
         self.unit = unit
         self.steps = steps

@@ -1,22 +1,22 @@
-/// Why a unit could not be computed.
+/// The reason why a unit could not be computed.
 public struct UnitFailure: Hashable, Sendable, Codable {
-    /// What may be done about it; the raw value is the journal's word.
+    /// The kind of a failure, which decides what happens next; the raw value is the journal's word.
     public enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
-        /// The input is wrong: the same everywhere, so the job ends.
+        /// The input is wrong. It is wrong on every worker, so the job ends.
         case badInput
-        /// The world failed: another attempt may succeed.
+        /// The environment failed. Another attempt may succeed.
         case world
-        /// The worker vanished while it computed the unit.
+        /// The worker was lost while it computed the unit.
         case workerLost
-        /// A disk is full: the unit waits for room.
+        /// A disk is full. The unit waits for room.
         case noSpace
-        /// A blob that it reads is not to be had: that one is made again.
+        /// Nobody has a blob that the unit reads. The blob is made again.
         case inputMissing
 
-        /// Those that a worker reports: that it vanished nobody can say of itself.
+        /// The kinds that a worker reports; a worker cannot report its own loss.
         public static let reported = allCases.filter { $0 != .workerLost }
 
-        /// The word of messages and metrics.
+        /// The word in messages and metrics.
         public var word: String {
             switch self {
             case .badInput: "bad_input"
@@ -28,12 +28,12 @@ public struct UnitFailure: Hashable, Sendable, Codable {
         }
     }
 
-    /// What may be done about it.
+    /// The kind of the failure.
     public var kind: Kind
-    /// Where and what, in whole sentences.
+    /// The place and the cause, in whole sentences.
     public var message: String
 
-    /// States why a unit could not be computed.
+    /// Describes a failure.
     public init(kind: Kind, message: String) {
         self.kind = kind
         self.message = message.cutMessage

@@ -1,22 +1,22 @@
-/// An order to a worker: the same from the decision to the worker that obeys.
+/// An order to a worker.
 ///
-/// `Lease` is what is known of a unit that is to be computed. The scheduler names it; on its way it holds all that the
-/// worker needs to know.
+/// The scheduler, the wire and the worker use this one type. `Lease` describes a unit that must be computed. In the
+/// scheduler it names the unit. On the wire it holds all that the worker needs.
 public enum WorkerOrder<Lease> {
     /// Compute this unit.
     case lease(Lease)
     /// This unit is no longer wanted, whether or not its computation has begun.
     ///
-    /// A worker that has not begun it forgets it; one that computes it ends at its next step. Neither says anything of
-    /// it any more. A result that was on its way already is judged as a late one.
+    /// A worker that has not begun the unit forgets it. A worker that computes it stops at its next step. Neither
+    /// reports anything about it. A result that was already sent counts as late.
     case revoke(LeasedUnit)
     /// Send this blob.
     case collect(BlobDigest)
-    /// Forget these blobs: they are not what their names say.
+    /// Remove these blobs: their content does not match their digests.
     case discard([BlobDigest])
-    /// Take no new units, finish those under way, and leave.
+    /// Take no new units, finish the units under way, and leave.
     case drain
-    /// Leave: nothing is wanted any more.
+    /// Leave: nothing more is wanted.
     case dismiss
 }
 

@@ -77,7 +77,7 @@ struct CaptureAssembly {
                     name: info.name, columnCount: info.shape[1], elementType: elementType, pieces: [piece])
             }
         }
-        // One file is most captures' whole: its tensors are joined already.
+        // Most captures have only one file, whose tensors need no joining.
         guard files.count > 1 else { return tensors }
         return Dictionary(
             uniqueKeysWithValues: tensors.map { name, tensor in
@@ -88,7 +88,7 @@ struct CaptureAssembly {
             })
     }
 
-    /// Whether a file's part of a tensor fits the parts before it.
+    /// Whether a file's part of a tensor fits the earlier parts.
     private mutating func agrees(
         _ file: CaptureFile, _ info: TensorInfo, _ type: ElementType, _ known: CapturedTensor
     ) -> Bool {

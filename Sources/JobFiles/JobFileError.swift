@@ -43,9 +43,9 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case rowsOutside(tensor: String, rows: Range<Int>, rowCount: Int)
     /// A matrix is not finite, symmetric and positive semi-definite.
     case noFactor(file: FilePath, tensor: String, FactorFlaw)
-    /// A model's `config.json` that is JSON, but no object.
+    /// A model's `config.json` is JSON, but not an object.
     case noConfiguration(file: FilePath, found: String)
-    /// Two or more of the above, all that were found.
+    /// Two or more of these errors.
     case several([JobFileError])
 
     /// The errors one by one: the members of ``several(_:)``, or this one alone.

@@ -2,26 +2,27 @@ import FileAccess
 public import Safetensors
 public import SystemPackage
 
-/// What the `config.json` beside a model's tensors says: how its weights are stored, and what they mean.
+/// The content of the `config.json` beside a model's tensors: the storage of the weights, and their meaning.
 public struct ModelDescription: Equatable, Sendable {
     /// The file.
     public let location: FilePath
-    /// The values as JSON texts by their keys' paths, as `text_config.hidden_act`; what newer versions of transformers
-    /// call otherwise has its old name.
+    /// The values as JSON texts, by the paths of their keys, such as `text_config.hidden_act`.
+    ///
+    /// Keys that newer versions of transformers have renamed have their old names here.
     public let values: [String: String]
-    /// `model_type`: which architecture it is.
+    /// `model_type`, the architecture.
     public let modelType: String?
-    /// Whether weights are quantised: `quantization_config` or `compression_config` stand there.
+    /// Whether weights are quantised: there is a `quantization_config` or a `compression_config`.
     public let isQuantized: Bool
 
-    /// The largest file that is read: far above any real configuration.
+    /// The size limit of the file, far above any real configuration.
     private static let byteLimit = 16 << 20
 
     /// Reads the configuration of a model once.
     ///
     /// - Parameter set: The model's tensors.
-    /// - Returns: What it says; `nil` where there is none, or none that may be read.
-    /// - Throws: ``JobFileError`` when it cannot be read, is no JSON, or is no object.
+    /// - Returns: The content; `nil` if there is no file, or none that may be read.
+    /// - Throws: ``JobFileError`` when it cannot be read, or is not JSON, or is not an object.
     public static func read(besides set: SafetensorsSet) throws(JobFileError) -> ModelDescription? {
         guard let directory = set.files.first?.path.removingLastComponent() else { return nil }
         let path = directory.appending("config.json")
@@ -51,7 +52,7 @@ public struct ModelDescription: Equatable, Sendable {
         self.values = values
     }
 
-    /// The values by their paths; objects are walked through.
+    /// The values by their paths, also those inside objects.
     private static func collect(_ value: JSONValue, at path: String, into values: inout [String: String]) {
         guard case .object(let members) = value else {
             values[path] = value.text()
@@ -66,7 +67,8 @@ public struct ModelDescription: Equatable, Sendable {
         }
     }
 
-    /// Rotary positions: version 5 of transformers has one object for what were a base frequency and a scaling.
+    /// Version 5 of transformers has one object for rotary positions; earlier versions have a base frequency and a
+    /// scaling.
     private static func collectRotation(_ value: JSONValue, below path: String, into values: inout [String: String]) {
         func key(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
         var scaling: [JSONValue.Member] = []

@@ -49,10 +49,10 @@ public enum JournalFinding: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A job that ran, and of which the journal knows nothing any more.
+/// A job that ran, and whose records the journal has lost.
 public struct LostJob: Equatable, Sendable {
-    /// Its name.
+    /// The job's name.
     public let id: String
-    /// Where it publishes; `nil` when an earlier version ran it.
+    /// The output directory; `nil` if an earlier version ran the job.
     public let output: String?
 }

@@ -2,11 +2,11 @@ import Identifiers
 import Spelling
 import UnitOperations
 
-/// A task's captures held against the blocks of a job.
+/// The check of a task's captures against the blocks of a job.
 struct CaptureValidation {
     private let captures: CaptureInventory
     private let place: String
-    /// What captured names there are to choose from; sorted when the first one is missing.
+    /// The captured names, for suggestions; they are sorted when the first name is missing.
     private lazy var layers = captures.layers.keys.map(\.rawValue).sorted()
     private lazy var parameters = captures.parameters.keys.map(\.rawValue).sorted()
     private var missingCount = 0
@@ -16,7 +16,7 @@ struct CaptureValidation {
         place = "captures of task \"\(task)\""
     }
 
-    /// The blocks that were not captured, and rows of another width than the block has.
+    /// Problems of blocks without captures, and of rows whose width differs from their block's.
     func problems(with blocks: [CurvatureBlock]) -> [JobProblem] {
         var validation = self
         return blocks.flatMap { validation.problems(with: $0) }
@@ -28,7 +28,7 @@ struct CaptureValidation {
             guard let layer = captures.layers[LayerName(rawValue: block.name)] else {
                 return [missing("layer", block.name) { $0.layers }]
             }
-            // Nearly always right: nothing is made for it.
+            // The widths nearly always match, so this case allocates nothing.
             if layer.input.columns == inputs, layer.outputGradient.columns == outputs { return [] }
             return [
                 (layer.input, inputs, "d_in"), (layer.outputGradient, outputs, "d_out"),

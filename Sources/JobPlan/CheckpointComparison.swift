@@ -98,7 +98,7 @@ struct CheckpointComparison {
         }
     }
 
-    /// The embeddings of one side that both sides have, by name.
+    /// The embeddings that both checkpoints have, as one of them holds them, sorted by name.
     private func embeddings(in owner: CheckpointInventory) -> [TensorInventory] {
         owner.tensors.values.filter { tensor in
             tensor.isEmbedding && base.tensors[tensor.name] != nil && checkpoint.tensors[tensor.name] != nil
@@ -124,7 +124,7 @@ struct CheckpointComparison {
 
     private mutating func checkCommon(_ ignored: IgnoredTensors) {
         var resized: [(name: String, found: Int, expected: Int)] = []
-        // Sorted are only those with something to tell.
+        // Only the tensors that differ are sorted, because they are few.
         let differing = base.tensors.filter { name, expected in
             guard let found = checkpoint.tensors[name] else { return false }
             return found.shape != expected.shape || found.elementType != expected.elementType

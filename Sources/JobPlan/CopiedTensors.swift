@@ -1,21 +1,23 @@
 import UnitOperations
 
-/// Why a tensor of the base is copied and not merged.
+/// The reason why a tensor of the base is copied, not merged.
 public enum CopyReason: String, Sendable, CaseIterable {
     /// A pattern of `ignore` matches it.
     case ignored
     /// It holds no floating-point numbers.
     case notFloatingPoint = "not_floating_point"
-    /// It is a buffer of floating-point numbers: a mask, or a table that is computed.
+    /// It is a buffer of floating-point numbers: a mask or a computed table.
     case buffer
 }
 
-/// The tensors of a base that are copied and not merged, each with the reason: found once for a job, asked often.
+/// The tensors of a base that are copied, not merged, each with its reason.
+///
+/// They are found once for a job, because they are needed often.
 public struct CopiedTensors: Sendable {
     private let base: CheckpointInventory
     private let reasons: [String: CopyReason]
 
-    /// Looks at every tensor of a job's base.
+    /// Finds the copied tensors of a job's base.
     public init(spec: JobSpec, base: CheckpointInventory) {
         let ignored = IgnoredTensors(spec)
         self.base = base
@@ -26,15 +28,15 @@ public struct CopiedTensors: Sendable {
         }
     }
 
-    /// Why a tensor is copied; `nil` when it is merged.
+    /// The reason why a tensor is copied; `nil` if it is merged.
     public func reason(of tensor: String) -> CopyReason? { reasons[tensor] }
 
-    /// The names of the tensors that are copied for a reason, in order.
+    /// The names of the tensors that are copied for a reason, sorted.
     public func names(_ reason: CopyReason) -> [String] {
         reasons.filter { $0.value == reason }.keys.sorted()
     }
 
-    /// Whether all parameters of a block are merged, so that its task vectors are known as a whole.
+    /// Whether all parameters of a block are merged, so that its task vectors are complete.
     func mergesWhole(_ block: CurvatureBlock) -> Bool {
         block.parameters.allSatisfy { base.tensors[$0] != nil && reasons[$0] == nil }
     }

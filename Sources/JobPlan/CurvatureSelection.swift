@@ -13,7 +13,7 @@ struct CurvatureSelection {
 
     private let spec: JobSpec
     private let inventory: JobInventory
-    /// The job's patterns of layers; `nil` when all are selected.
+    /// The job's patterns of layers; `nil` selects all layers.
     private let globs: [(written: Located<String>, glob: Glob)]?
 
     /// Selects the blocks that any task's captures or factors hold and that match the job's globs.

@@ -1,7 +1,9 @@
 import Wildcards
 
-/// A pattern over names: `*` stands for any text, also across dots and slashes, `?` for one character (one Unicode
-/// scalar); a backslash before one of these, or before a backslash, takes it as it is.
+/// A pattern of names with `*`, `?` and `\`.
+///
+/// `*` matches any text, also dots and slashes. `?` matches one Unicode scalar. A backslash before `*`, `?` or a
+/// backslash makes that character literal.
 ///
 /// `*` matches any text, also across dots and slashes; `?` matches one character. A backslash makes one of these, or a
 /// backslash, literal.
@@ -30,7 +32,7 @@ public struct Glob: Equatable, Sendable {
         wildcards = Wildcards(parts)
     }
 
-    /// Whether the whole name fits the pattern.
+    /// Whether the pattern matches the whole name.
     public func matches(_ name: String) -> Bool {
         name == written || wildcards.matches(name)
     }

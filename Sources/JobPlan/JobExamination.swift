@@ -1,12 +1,14 @@
-/// A job held against what its files hold: what its problems, its notices and its plan all need is found once.
+/// The comparison of a job with the content of its files.
+///
+/// The problems, the notices and the plan of the job all need these results, so they are computed once.
 struct JobExamination {
     let spec: JobSpec
     let inventory: JobInventory
     /// The blocks with curvature.
     let selection: CurvatureSelection
-    /// The checkpoints held against the base.
+    /// The comparisons of the checkpoints with the base.
     let comparisons: [CheckpointComparison]
-    /// The configurations of the models held against the base's.
+    /// The comparison of the models' configurations with the base's.
     let configurations: (problems: [JobProblem], notices: [JobNotice])
 
     init(_ spec: JobSpec, _ inventory: JobInventory) {
@@ -22,9 +24,9 @@ struct JobExamination {
         configurations = spec.configurationFindings(inventory)
     }
 
-    /// Everything that is wrong with the job.
+    /// All problems of the job.
     var problems: [JobProblem] { spec.problems(in: self) }
 
-    /// Everything that a person should know of the job.
+    /// All notices about the job.
     var notices: [JobNotice] { spec.notices(in: self) }
 }

@@ -78,7 +78,7 @@ extension JobFileReader {
 
     /// The base.
     ///
-    /// A method that needs no base takes the first model's layout without one, unless there is curvature.
+    /// A job without a base takes the first model's layout, if its method needs no base and there is no curvature.
     private mutating func readBase(
         _ entries: [String: Node], _ root: Node, _ method: MergeMethod?
     ) -> Located<String>? {

@@ -3,10 +3,10 @@ import Yams
 
 /// The parameters of merge methods, as the registry lists them.
 extension JobFileReader {
-    /// Reads the job's parameters, or a model's own.
+    /// Reads the parameters of the job or of one model.
     ///
-    /// Parameters of other methods have no effect, as in mergekit, and are noted. Of a method that could not be read
-    /// nothing is known, so every registered parameter is taken.
+    /// As in mergekit, parameters of other methods have no effect; they are a notice. If the method could not be read,
+    /// every registered parameter is accepted.
     mutating func readParameters(_ node: Node, _ method: MergeMethod?, isGlobal: Bool) -> MergeParameters {
         let registered = MergeMethod.allParameters
         let taken = (method?.parameters ?? registered).filter { isGlobal ? $0.isOfJob : $0.isOfModel }

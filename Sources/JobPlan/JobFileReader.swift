@@ -181,7 +181,7 @@ struct JobFileReader {
         word(node, key, among: Word.allCases.map(\.rawValue), Word.init(rawValue:))
     }
 
-    /// A word that stands for a value; the words are those that messages list.
+    /// Reads a word that stands for a value; messages list the same words.
     mutating func word<Value>(
         _ node: Node, _ key: String, among words: [String], _ value: (String) -> Value?
     ) -> Value? {

@@ -122,9 +122,9 @@ extension JobInventory {
         return captures.layers.values.map(\.samples).max() ?? captures.parameters.values.map(\.samples).max() ?? 0
     }
 
-    /// w_t of every task: as given in the job, else the sample count.
+    /// w_t of each task: the job's value, else the sample count.
     func curvatureWeights(of spec: JobSpec) -> [TaskName: Double] {
-        // A count looks at every layer, so it is taken once.
+        // A sample count reads every layer, so it is computed once.
         Dictionary(
             spec.tasks.map { ($0.name, $0.curvatureWeight ?? Double(samples(of: $0.name))) },
             uniquingKeysWith: { first, _ in first })

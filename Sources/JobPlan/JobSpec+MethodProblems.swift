@@ -2,7 +2,7 @@ import Identifiers
 import TaskArithmetic
 
 extension JobSpec {
-    /// What the merge method needs of the job, as its registry entry says, and the job lacks.
+    /// The problems of a job that lacks what its merge method needs by its registry entry.
     func methodProblems(_ inventory: JobInventory) -> [JobProblem] {
         guard outputs.contains(.merged), mergesAnything else { return [] }
         return modelCountProblems + missingParameterProblems(inventory)
@@ -26,7 +26,7 @@ extension JobSpec {
         ]
     }
 
-    /// Parameters without a default that a tensor does not get.
+    /// The parameters without a default that are missing for a tensor.
     private func missingParameterProblems(_ inventory: JobInventory) -> [JobProblem] {
         let required = method.parameters.filter { $0.defaultValue == .required }
         guard !required.isEmpty else { return [] }

@@ -10,7 +10,7 @@ extension JobSpec {
         JobExamination(self, inventory).notices
     }
 
-    /// The same, of an examination of this job.
+    /// The notices of an examination of this job.
     func notices(in examination: JobExamination) -> [JobNotice] {
         let inventory = examination.inventory
         let settings = MergeSettings(spec: self, base: inventory.base)

@@ -13,7 +13,7 @@ extension JobSpec {
         JobExamination(self, inventory).problems
     }
 
-    /// The same, of an examination of this job.
+    /// The problems of an examination of this job.
     func problems(in examination: JobExamination) -> [JobProblem] {
         let (inventory, selection) = (examination.inventory, examination.selection)
         var problems =

@@ -1,23 +1,23 @@
 public import TaskArithmetic
 
-/// The parameters of a merge method that a job file gives, by name: the job's, or one model's own.
+/// The parameters of a merge method in a job file, by name: those of the job, or those of one model.
 ///
-/// The reader takes only those that the method's registry entry lists, and checks their kind and range.
+/// The reader accepts only parameters that the method's registry entry lists, and checks their kind and range.
 public struct MergeParameters: Equatable, Sendable, ExpressibleByDictionaryLiteral {
     private var settings: [String: ParameterSetting]
 
-    /// Parameters by name; those that the file does not set are absent.
+    /// Takes parameters by name; a parameter that the file does not set is absent.
     public init(dictionaryLiteral elements: (String, ParameterSetting)...) {
         settings = Dictionary(elements) { $1 }
     }
 
-    /// What the file sets under a name.
+    /// The setting of a name.
     public subscript(name: String) -> ParameterSetting? {
         get { settings[name] }
         set { settings[name] = newValue }
     }
 
-    /// What the file sets for a parameter.
+    /// The setting of a parameter.
     public subscript(parameter: MergeParameter) -> ParameterSetting? { settings[parameter.name] }
 
     /// Whether any value depends on the depth.

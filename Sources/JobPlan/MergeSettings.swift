@@ -7,7 +7,7 @@ public import TaskArithmetic
 public struct MergeSettings: Sendable {
     private let spec: JobSpec
     private let base: CheckpointInventory
-    /// Known where a gradient asks for it.
+    /// The depth, known only if a gradient needs it.
     private let depth: NetworkDepth?
 
     /// Prepares the evaluation for a base's tensors.
@@ -44,7 +44,7 @@ public struct MergeSettings: Sendable {
 
     /// Whether a tensor's weights are divided by their sum.
     ///
-    /// Some methods do not divide when they cancel.
+    /// Some methods do not divide if the weights cancel.
     public func divides(tensor: String) -> Bool {
         guard averages(tensor: tensor) else { return false }
         // mergekit's threshold.
@@ -72,12 +72,14 @@ public struct MergeSettings: Sendable {
         arguments(spec.method.ownParameters.filter { !$0.isOfModel }, of: nil, tensor)
     }
 
-    /// A model's values of the parameters that only the method's computation knows; its own precede the job's.
+    /// A model's values of the parameters that only the method's computation knows.
+    ///
+    /// The model's own values take precedence over the job's.
     ///
     /// - Parameters:
-    ///   - task: The model's entry; none for a base that is not listed, which has the job's.
+    ///   - task: The model's entry; `nil` for a base that is not listed, which has the job's values.
     ///   - tensor: The tensor.
-    /// - Returns: What is given; a parameter without a value has its default.
+    /// - Returns: The given values; a parameter without a value has its default.
     public func arguments(of task: TaskSpec?, tensor: String) -> MergeArguments {
         arguments(spec.method.ownParameters.filter(\.isOfModel), of: task, tensor)
     }

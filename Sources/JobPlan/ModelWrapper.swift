@@ -74,7 +74,7 @@ extension NameMapping {
         switch change {
         case .beginning("", let new):
             let modules = String(new.dropLast())
-            // Names that begin so already have it twice then, as in model.model.
+            // A name that already begins with `new` then begins with it twice, as in model.model.
             let isDoubled = names.keys.contains { $0.hasPrefix(new) }
             return "\(start) begin with \"\(new.excerpt)\""
                 + (isDoubled ? " once more than those of \(first)." : ", those of \(first) do not.")

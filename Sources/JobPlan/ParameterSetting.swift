@@ -9,7 +9,7 @@ public indirect enum ParameterSetting: Equatable, Sendable {
     case gradient([Double])
     /// The first matching value applies; a filter of `nil` or `*` matches all tensors.
     case filtered([Filtered])
-    /// A word, the same everywhere.
+    /// A word, the same for all tensors.
     case word(String)
 
     /// One filtered value.
@@ -26,7 +26,7 @@ public indirect enum ParameterSetting: Equatable, Sendable {
         }
     }
 
-    /// The number for one tensor, or `nil` where no filter matches and for a word.
+    /// The number for one tensor; `nil` if no filter matches, or for a word.
     ///
     /// - Parameters:
     ///   - tensor: The tensor's full name.
@@ -43,7 +43,7 @@ public indirect enum ParameterSetting: Equatable, Sendable {
         }
     }
 
-    /// Every number in it, in the order of the file.
+    /// All numbers of the setting, in the order of the file.
     var numbers: [Double] {
         switch self {
         case .scalar(let value): [value]

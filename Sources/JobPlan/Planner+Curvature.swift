@@ -148,8 +148,9 @@ extension Planner {
 
     // MARK: - Penalties
 
-    /// A task vector, and whether a merge gives it no weight in a block: then what it holds there matters to nobody
-    /// else.
+    /// A task vector, and whether the merge gives it weight 0 in a block.
+    ///
+    /// With weight 0 its values there affect no other task.
     private typealias Vector = (checkpoint: CheckpointInventory, isUnweighted: Bool)
 
     private func vectors(of tasks: [TaskSpec], in block: CurvatureBlock, _ settings: MergeSettings) -> [Vector] {

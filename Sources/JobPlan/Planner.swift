@@ -11,7 +11,7 @@ struct Planner {
     let blocks: [CurvatureBlock]
     let targets: [TargetName]
     let copied: CopiedTensors
-    /// w_t of λ_t, by task.
+    /// The weights w_t that λ_t follows from, by task.
     let curvatureWeights: [TaskName: Double]
     private let groups: [String: Int]
 
@@ -76,7 +76,7 @@ struct Planner {
                 subject: subject, group: groups[block]))
     }
 
-    /// Adds a unit of the coordinator's behind those that it depends on.
+    /// Adds a unit of the coordinator after its dependencies.
     mutating func add(
         _ operation: CoordinatorOperation, after dependencies: [UnitIndex], cost: UnitCost, title: String
     ) -> UnitIndex {

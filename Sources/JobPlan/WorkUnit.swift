@@ -31,7 +31,7 @@ public struct WorkUnit: Equatable, Sendable {
         operation != nil
     }
 
-    /// What a worker does for it; `nil` for a unit of the coordinator's.
+    /// The worker's operation; `nil` for a unit of the coordinator.
     public var operation: (any UnitOperation)? {
         if case .worker(let operation) = work { operation } else { nil }
     }
@@ -58,7 +58,7 @@ public struct UnitMeasurement: Hashable, Sendable {
     /// The name of the numbers.
     public var name: MeasurementName
 
-    /// Names numbers.
+    /// Names a list of numbers.
     public init(_ unit: UnitIndex, _ name: MeasurementName) {
         self.unit = unit
         self.name = name
@@ -72,7 +72,7 @@ public enum UnitWork: Equatable, Sendable {
     /// The coordinator computes it.
     case coordinator(CoordinatorOperation)
 
-    /// Whether both do the same.
+    /// Whether both are the same work.
     public static func == (left: UnitWork, right: UnitWork) -> Bool {
         switch (left, right) {
         case (.worker(let left), .worker(let right)): left.equals(right)

@@ -30,7 +30,9 @@ public struct JournalRow: Sendable {
         var result: UnitResult
         var duration: UnitTiming
         var key: UnitKey?
-        /// Absent in records of versions that named none: what has no regime is not known to later jobs.
+        /// Absent in records of versions without regimes.
+        ///
+        /// Later jobs do not use results without a regime.
         var regime: NumericRegime?
     }
 

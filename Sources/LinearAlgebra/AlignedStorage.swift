@@ -35,7 +35,7 @@ func blasInteger(_ value: Int) throws(LinearAlgebraError) -> blasint {
     return integer
 }
 
-/// Throws unless a LAPACK routine that iterates found its result.
+/// Throws if an iterative LAPACK routine did not converge.
 func requireSuccess(_ info: blasint, of routine: String) throws(LinearAlgebraError) {
     guard info >= 0 else { throw .lapackFailed(routine: routine, info: Int(info)) }
     guard info == 0 else { throw .notConverged(routine: routine, info: Int(info)) }

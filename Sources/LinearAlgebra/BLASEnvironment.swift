@@ -7,7 +7,7 @@ public enum BLASEnvironment {
         unsafe openblas_get_corename().map { unsafe String(cString: $0) } ?? "unknown"
     }
 
-    /// The library, version and kernel set, which decide the bits of results: `OpenBLAS 0.3.26 SkylakeX`.
+    /// The BLAS library, its version and its kernel set, which decide the bits of results: `OpenBLAS 0.3.26 SkylakeX`.
     public static var kernelFamily: String {
         // The configuration begins with the name and the version; options follow.
         let version = configuration.split(separator: " ").prefix(2).joined(separator: " ")

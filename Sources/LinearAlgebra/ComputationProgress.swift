@@ -1,17 +1,19 @@
-/// How far a computation of many steps has come: what it tells between two of them, so that whoever waits sees it live
-/// and can end it.
+/// The progress of a computation of many steps, which it reports after each step.
 ///
-/// A computation that takes steps has a parameter of type ``Observer`` and knows ``stepCount`` before it begins. One
-/// that iterates until something is small has a bound of its iterations, and that is its ``stepCount``: it may end
-/// earlier, never later. A single call of LAPACK has no steps. LAPACK bounds its iterations itself, and a unit's cost
-/// says beforehand how long the call may take.
+/// So an observer sees that the computation lives, and can end it.
+///
+/// A computation with steps has a parameter of type ``Observer``, and knows ``stepCount`` before it begins. An
+/// iteration with a tolerance has a bound, which is its ``stepCount``: it may end earlier, never later. A single call
+/// of LAPACK has no steps. LAPACK bounds its iterations itself, and a unit's cost predicts the time of the call.
 public struct ComputationProgress: Equatable, Sendable {
-    /// Steps done, from 1 on.
+    /// The number of steps done, at least 1.
     public var step: Int
-    /// The most steps that there will be.
+    /// The most steps of the computation.
     public var stepCount: Int
 
-    /// Hears of each step; throws to end the computation, which then throws ``LinearAlgebraError/cancelled``.
+    /// A function that is called after each step.
+    ///
+    /// If it throws, the computation ends and throws ``LinearAlgebraError/cancelled``.
     ///
     /// A unit passes `{ _ in try counter.step() }`, with its counter of progress.
     public typealias Observer = (ComputationProgress) throws(CancellationError) -> Void

@@ -1,5 +1,5 @@
 extension ElementType {
-    /// `sum += weight · (elements − base)`, in the precision of the sum: one checkpoint's share of a merged range.
+    /// `sum += weight · (elements − base)`, in the precision of the sum: the share of one checkpoint in a merged range.
     ///
     /// The elements go through a block in the first-level cache, so the cost is that of reading them.
     ///

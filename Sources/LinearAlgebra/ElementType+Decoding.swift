@@ -4,8 +4,9 @@ extension ElementType {
     /// The number of elements converted at a time, in a buffer that stays in the first-level cache.
     static let blockCount = 4096
 
-    /// Reads elements: as fp64 exactly from every type, as fp32 exactly from F32, F16 and BF16, and rounded to nearest
-    /// even from F64.
+    /// Reads elements as fp64 or fp32.
+    ///
+    /// All types convert exactly to fp64. F32, F16 and BF16 convert exactly to fp32; F64 is rounded to nearest even.
     ///
     /// - Parameters:
     ///   - bytes: count · ``byteCount`` bytes, little-endian, of any alignment.

@@ -68,7 +68,7 @@ public struct RangeOverflow: Error, Equatable, Sendable, CustomStringConvertible
     public var magnitude: Double
     /// The type that cannot hold them.
     public var type: ElementType
-    /// Whether the values come of a merge, and follow its weights; else they are copied.
+    /// Whether the values are merged, so that they depend on the weights; otherwise they are copied.
     public var isMerged: Bool
 
     /// Describes values beyond a type's range.

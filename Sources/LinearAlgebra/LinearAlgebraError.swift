@@ -24,7 +24,7 @@ public enum LinearAlgebraError: Error, Equatable, Sendable {
     case notConverged(routine: String, info: Int)
     /// A LAPACK routine refused its arguments with this negative `INFO`.
     case lapackFailed(routine: String, info: Int)
-    /// The observer of a computation of many steps ended it.
+    /// The observer of the computation ended it.
     case cancelled
     /// A start-up check of the installed BLAS gave a wrong result.
     case selfTestFailed(routine: String, kernels: String, expected: Double, found: Double)
@@ -61,7 +61,7 @@ extension LinearAlgebraError: CustomStringConvertible {
         case .lapackFailed(let routine, let info):
             "\(routine) failed with INFO = \(info)."
         case .cancelled:
-            "the computation was ended by whoever watched it; nothing was computed."
+            "the observer ended the computation; nothing was computed."
         case .selfTestFailed(let routine, let kernels, let expected, let found):
             "\(routine) of the installed BLAS (\(kernels) kernels) gave \(found); expected \(expected). Set "
                 + "OPENBLAS_CORETYPE to another kernel set, or replace libopenblas."

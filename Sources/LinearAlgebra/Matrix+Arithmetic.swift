@@ -31,7 +31,9 @@ extension Matrix where Scalar == Double {
 }
 
 extension Matrix {
-    /// Sides of the tiles that ``transposed()`` moves: a column of one stays in the first-level cache.
+    /// The side of the tiles that ``transposed()`` moves.
+    ///
+    /// A column of a tile stays in the first-level cache.
     private static var tile: Int { 32 }
 
     /// The transpose, `[columns, rows]`.

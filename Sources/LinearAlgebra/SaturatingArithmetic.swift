@@ -1,8 +1,8 @@
-/// Arithmetic for estimates of sizes: a result that does not fit is the largest number, which exceeds every limit.
+/// Arithmetic for estimates of sizes: a result that does not fit becomes the largest number, which exceeds every limit.
 ///
-/// Dimensions come from headers of files that may be hostile, so no product of them may trap.
+/// Dimensions come from headers of untrusted files, so no product of them may trap.
 extension FixedWidthInteger {
-    /// The product, or the largest number when it does not fit.
+    /// The product, or the largest number if it does not fit.
     ///
     /// Both numbers must be at least 0.
     public func saturatingProduct(_ other: Self) -> Self {
@@ -10,7 +10,7 @@ extension FixedWidthInteger {
         return overflow ? .max : product
     }
 
-    /// The sum, or the largest number when it does not fit.
+    /// The sum, or the largest number if it does not fit.
     ///
     /// Both numbers must be at least 0.
     public func saturatingSum(_ other: Self) -> Self {

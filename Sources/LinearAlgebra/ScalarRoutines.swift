@@ -1,9 +1,9 @@
 internal import COpenBLAS
 
-/// The routines that exist once for each precision: those of BLAS and LAPACK, and the loops of C.
+/// The routines of one precision: those of BLAS and LAPACK, and the loops in C.
 ///
-/// They are values and not requirements of ``MatrixScalar``, so that neither the C library nor a pointer is visible
-/// outside this module. A call through them costs one indirect jump, for a whole matrix or a block of elements.
+/// They are values, not requirements of ``MatrixScalar``. So no C library and no pointer is visible outside this
+/// module. A call costs one indirect jump for a whole matrix or a block of elements.
 @safe public struct ScalarRoutines<Scalar: BinaryFloatingPoint & BitwiseCopyable>: Sendable {
     typealias Elements = UnsafePointer<Scalar>
     typealias MutableElements = UnsafeMutablePointer<Scalar>

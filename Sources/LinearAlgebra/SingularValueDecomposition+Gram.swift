@@ -1,21 +1,22 @@
 internal import COpenBLAS
 
 extension SingularValueDecomposition where Scalar == Double {
-    /// Decomposes by the eigenvectors of the smaller Gram matrix, MᵀM or MMᵀ, all in fp64: the larger triplets.
+    /// Finds the larger triplets, from the eigenvectors of the smaller Gram matrix, MᵀM or MMᵀ, in fp64.
     ///
     /// **Accuracy.** Squaring costs half of the digits. With s = min(m, n) and ε = 2⁻⁵², values of at most √(sε) σ₁
     /// (1e-7 σ₁ for s = 45, 1e-6 σ₁ for s = 4500) are not resolved: they are left out, and r is smaller. The vectors of
-    /// the shorter side are orthonormal to rounding. Those of the longer side are unit vectors, and two of them are
-    /// orthogonal to about ε σ₁²/(σ_i σ_j). Each value is |M v_i|, so that U S Vᵀ is M projected on the vectors of the
-    /// shorter side, to rounding. A method that gives small values full weight needs ``init(decomposing:)``.
+    /// the shorter side are orthonormal up to rounding. The vectors of the longer side are unit vectors, and two of
+    /// them are orthogonal up to about ε σ₁²/(σ_i σ_j). Each value is |M v_i|. So U S Vᵀ is the projection of M on the
+    /// vectors of the shorter side, up to rounding. A method that gives small values full weight needs
+    /// ``init(decomposing:)``.
     ///
-    /// Rows (of a wide matrix, columns) pass in chunks of ``gramChunk``: so the sums have one order, and there is a
-    /// step after each of them, in both passes, and one after the eigenvectors.
+    /// The computation passes twice over the rows, or over the columns of a wide matrix, in chunks of ``gramChunk``. So
+    /// the sums have a fixed order. It reports a step after each chunk, and one after the eigenvectors.
     ///
     /// - Parameters:
     ///   - matrix: `[m, n]`, fp32 or fp64. Not changed.
-    ///   - rank: The most triplets that are wanted; all that are resolved when nil.
-    ///   - observer: Hears of each step.
+    ///   - rank: The most triplets to find; nil finds all that are resolved.
+    ///   - observer: Called after each step.
     /// - Throws: ``LinearAlgebraError/nonFinite(row:)``,
     ///   ``LinearAlgebraError/workspaceExceedsLAPACK(routine:dimension:elementCount:)`` for min(m, n) ≥ 32767,
     ///   ``LinearAlgebraError/notConverged(routine:info:)``, ``LinearAlgebraError/cancelled``, or an error of memory.
@@ -43,16 +44,17 @@ extension SingularValueDecomposition where Scalar == Double {
         }
     }
 
-    /// Rows of the longer side that pass at a time.
+    /// The number of rows of the longer side in a chunk.
     public static var gramChunk: Int { 512 }
 
-    /// Peak bytes of ``init(byGramMatrixOf:rank:progress:)`` with the result, without the matrix, which is the
-    /// caller's; `Int.max` when they do not fit.
+    /// The peak bytes of ``init(byGramMatrixOf:rank:progress:)``; `Int.max` if they do not fit.
+    ///
+    /// They include the result. They do not include the matrix, which the caller owns.
     ///
     /// - Parameters:
     ///   - rows: m.
     ///   - columns: n.
-    ///   - rank: The most triplets that are wanted; min(m, n) when nil.
+    ///   - rank: The most triplets to find; nil counts min(m, n).
     /// - Returns: The bytes of 4s² + 8s fp64 for the eigenvectors, of two chunks, of 2r(m + n), and of 5s integers.
     public static func gramByteCount(rows: Int, columns: Int, rank: Int? = nil) -> Int {
         let order = min(rows, columns)
@@ -77,12 +79,12 @@ extension SingularValueDecomposition where Scalar == Double {
         return try eigen.vectors.selectingRows((0..<count).map { order - 1 - $0 })
     }
 
-    /// Makes columns unit vectors, in the descending order of their norms.
+    /// Normalizes columns, and sorts them by their norms in descending order.
     ///
-    /// The eigenvalues gave the order up to rounding, and the norms are the better values.
+    /// The eigenvalues give this order only up to rounding, and the norms are more accurate.
     ///
     /// - Parameter matrix: `[l, r]`, no column zero.
-    /// - Returns: The norms, and which column each came from.
+    /// - Returns: The norms, with the former position of each column.
     private static func normalizeColumns(of matrix: inout Matrix<Double>) -> (norms: [Double], order: [Int]) {
         let count = matrix.columnCount
         var squares = [Double](repeating: 0, count: count)
@@ -103,10 +105,10 @@ extension SingularValueDecomposition where Scalar == Double {
     }
 }
 
-/// A matrix seen with its longer side as rows, `[l, s]`, as it is or transposed.
+/// A view of a matrix with its longer side as rows, `[l, s]`, transposed if necessary.
 ///
-/// It is divided by the power of two that brings the largest magnitude between 1 and 2, so that no square overflows or
-/// vanishes.
+/// The elements are divided by a power of two, so that the largest magnitude is between 1 and 2. So no square overflows
+/// or vanishes.
 private struct LongRows {
     let isTransposed: Bool
     let longCount: Int
@@ -120,14 +122,14 @@ private struct LongRows {
         scale = Self.scale(of: matrix)
     }
 
-    /// The ranges of rows that pass at a time; none of a matrix without elements.
+    /// The chunks of rows; empty for a matrix without elements.
     var chunks: [Range<Int>] {
         guard shortCount > 0 else { return [] }
         let size = SingularValueDecomposition<Double>.gramChunk
         return stride(from: 0, to: longCount, by: size).map { $0..<min($0 + size, longCount) }
     }
 
-    /// The sum of the rows' squares, `rowsᵀ · rows`, chunk after chunk.
+    /// The Gram matrix `rowsᵀ · rows`, summed chunk by chunk.
     func gramMatrix<Element: MatrixScalar>(
         of matrix: borrowing Matrix<Element>,
         _ chunks: [Range<Int>],
@@ -144,7 +146,7 @@ private struct LongRows {
         return sum
     }
 
-    /// `[l, r]`: the rows times the transpose of `[r, s]`, chunk after chunk.
+    /// `[l, r]`: the product of the rows and the transpose of `[r, s]`, chunk by chunk.
     func product<Element: MatrixScalar>(
         of matrix: borrowing Matrix<Element>,
         with vectors: borrowing Matrix<Double>,
@@ -164,7 +166,7 @@ private struct LongRows {
         return result
     }
 
-    /// Some of the long rows, widened and divided by the scale, exactly.
+    /// Some of the rows, widened and divided by the scale; both are exact.
     private func rows<Element: MatrixScalar>(
         _ range: Range<Int>,
         of matrix: borrowing Matrix<Element>
@@ -207,7 +209,7 @@ private struct LongRows {
             largest = magnitude > largest ? magnitude : largest
         }
         guard largest > 0 else { return 1 }
-        // Within the exponents whose reciprocal is a normal number, too.
+        // The exponent is limited, so that the reciprocal is a normal number too.
         let exponent = min(max(Int(Double(largest).exponent), -1000), 1000)
         return Double(sign: .plus, exponent: exponent, significand: 1)
     }

@@ -2,12 +2,12 @@ internal import COpenBLAS
 
 /// The thin singular value decomposition M = Σ σ_i u_i v_iᵀ = U · S · Vᵀ of `[m, n]`.
 ///
-/// There are two ways to it. ``init(decomposing:)`` finds all k = min(m, n) triplets to the precision of the elements.
-/// ``init(byGramMatrixOf:rank:progress:)`` takes less time and finds only the larger ones.
+/// There are two ways to compute it. ``init(decomposing:)`` finds all k = min(m, n) triplets to the precision of the
+/// elements. ``init(byGramMatrixOf:rank:progress:)`` takes less time and finds only the larger ones.
 ///
-/// **Signs.** A triplet's two vectors may be negated together. Here the element of u_i with the largest magnitude is
-/// positive, the first of several. So the same matrix gives the same bits, and the vectors do not turn around with the
-/// kernels that computed them. Vectors of equal values, and of the value 0, remain arbitrary within their space.
+/// **Signs.** The two vectors of a triplet may be negated together. Here the element of u_i with the largest magnitude
+/// is positive; of several, the first. So the same matrix gives the same bits, and the signs do not depend on the
+/// kernels that computed the vectors. Vectors of equal values, and of the value 0, remain arbitrary within their space.
 public struct SingularValueDecomposition<Scalar: MatrixScalar>: ~Copyable, Sendable {
     /// The singular values σ in descending order, `[r]`; none is negative.
     public let values: [Scalar]
@@ -25,13 +25,13 @@ public struct SingularValueDecomposition<Scalar: MatrixScalar>: ~Copyable, Senda
 
     /// Decomposes by divide and conquer (LAPACK `?gesdd`): all r = min(m, n) triplets.
     ///
-    /// The call cannot report how far it is. LAPACK bounds its iterations itself, so it ends; a unit counts its cost
-    /// beforehand.
+    /// The call reports no progress. LAPACK bounds its iterations itself, so the call ends. A unit's cost predicts its
+    /// time.
     ///
-    /// - Parameter matrix: `[m, n]`; its memory is used up.
+    /// - Parameter matrix: `[m, n]`; it is consumed.
     /// - Throws: ``LinearAlgebraError/nonFinite(row:)``,
     ///   ``LinearAlgebraError/workspaceExceedsLAPACK(routine:dimension:elementCount:)`` for min(m, n) ≥ 23170,
-    ///   ``LinearAlgebraError/notConverged(routine:info:)``, or an error of shape or memory; the matrix is gone.
+    ///   ``LinearAlgebraError/notConverged(routine:info:)``, or an error of shape or memory; the matrix is consumed.
     /// - Complexity: about 3mn·k + 10k³ multiply-adds; ``byteCount(rows:columns:)`` of memory.
     public init(decomposing matrix: consuming Matrix<Scalar>) throws(LinearAlgebraError) {
         try matrix.requireFinite()
@@ -47,7 +47,7 @@ public struct SingularValueDecomposition<Scalar: MatrixScalar>: ~Copyable, Senda
             var integers = [blasint](repeating: 0, count: Int(workspace.integerCount))
             var (m, n, k) = (workspace.rows, workspace.columns, workspace.order)
             var (realCount, info) = (workspace.realCount, blasint(0))
-            // To LAPACK the memory is Mᵀ = V S Uᵀ (Matrix.swift), so V stands where it writes its U.
+            // LAPACK reads the memory as Mᵀ = V S Uᵀ (Matrix.swift), so it writes V in the place of its U.
             unsafe Scalar.routines.gesdd(
                 "S",
                 &n,
@@ -70,7 +70,7 @@ public struct SingularValueDecomposition<Scalar: MatrixScalar>: ~Copyable, Senda
         self.init(values: values, left: left, right: right)
     }
 
-    /// Peak bytes of ``init(decomposing:)``, with the matrix and the result; `Int.max` when they do not fit.
+    /// The peak bytes of ``init(decomposing:)``, with the matrix and the result; `Int.max` if they do not fit.
     ///
     /// - Parameters:
     ///   - rows: m.
@@ -85,7 +85,7 @@ public struct SingularValueDecomposition<Scalar: MatrixScalar>: ~Copyable, Senda
             .saturatingSum(order.saturatingProduct(8 * MemoryLayout<blasint>.stride))
     }
 
-    /// Negates pairs of vectors until the largest element of each left one is positive.
+    /// Negates the vectors of a triplet if the largest element of the left vector is negative.
     @specialized(where Scalar == Float)
     @specialized(where Scalar == Double)
     private static func fixSigns(left: inout Matrix<Scalar>, right: inout Matrix<Scalar>) {
@@ -109,9 +109,9 @@ public struct SingularValueDecomposition<Scalar: MatrixScalar>: ~Copyable, Senda
     }
 }
 
-/// The workspace of `?gesdd` for thin factors, from LAPACK's documented formula, as ``EigenWorkspace`` is.
+/// The workspace of `?gesdd` for thin factors, from LAPACK's documented formula.
 ///
-/// It is also enough for LAPACK's blocked code, since the square of k outgrows every block.
+/// It is also enough for LAPACK's blocked code, because k² is larger than every block.
 struct SingularValueWorkspace: Equatable {
     let rows: blasint
     let columns: blasint

@@ -18,7 +18,7 @@ public struct SymmetricProduct<Scalar: MatrixScalar>: ~Copyable, Sendable {
     /// Adds one chunk: `sum += rowsᵀ · rows`.
     ///
     /// - Parameters:
-    ///   - rows: Which rows of `matrix`; none adds nothing.
+    ///   - rows: The rows of `matrix` to use; an empty range adds nothing.
     ///   - matrix: `[r, d]`. Not copied.
     ///   - sum: Dimension at least d; the leading d × d block is added to.
     /// - Throws: ``LinearAlgebraError/nonFinite(row:)`` (counted within `matrix`),

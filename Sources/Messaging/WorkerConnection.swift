@@ -13,7 +13,7 @@ public import ZeroMQ
 /// the byte that it had reached.
 /// Bound: each transfer holds at most its credit of chunks (``WireLimits/chunkCredit``).
 public actor WorkerConnection {
-    /// What the coordinator says that concerns the worker's units and blobs.
+    /// A message of the coordinator about the worker's units and blobs.
     public enum Word: Sendable {
         /// The coordinator answered the greeting.
         case welcomed(coordinator: String)

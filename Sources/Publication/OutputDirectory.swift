@@ -89,7 +89,7 @@ public final class OutputDirectory: Sendable {
         WriteAccess.shortage(of: files, in: path)?.description
     }
 
-    /// What is written besides the files of a job: small, and each at least a block.
+    /// The files that are written besides the files of a job; each takes at least a block.
     private static let controlFiles = [
         OutputClaim.fileName, OutputManifest.fileName, StagingRecord.fileName, PublicationJournal.fileName,
     ].map { PlannedFile(path: $0, byteCount: 1) }
@@ -254,8 +254,8 @@ public final class OutputDirectory: Sendable {
     /// After a crash it continues where it stopped; when all is done it does nothing. The staging directory stays until
     /// ``removeStaging()``, which is called when the job's end is durable.
     ///
-    /// - Parameter proven: Staged files whose digests the caller has just found; they are not read again unless touched
-    ///   since.
+    /// - Parameter proven: Staged files whose digests the caller has just computed; a file is read again only if it has
+    ///   changed since.
     /// - Throws: ``PublicationError/kept(staging:cause:)`` when something is in the way; the new files stay staged, and
     ///   the old ones keep their names. ``PublicationError`` with the failed call when another attempt may succeed.
     public func publish(proven: [ProvenFile] = []) throws {

@@ -1,11 +1,11 @@
 public import FileAccess
 public import SystemPackage
 
-/// A file whose content is known, and as what it was seen before it was read.
+/// A file with the digest of its content, and its status before it was read.
 public struct ProvenFile: Sendable {
     /// The file.
     public let path: FilePath
-    /// What lay there: whoever touches it changes that.
+    /// The status of the file before it was read; any change of the file changes it.
     public let status: FileStatus
     /// The SHA-256 of its content, in hexadecimal digits.
     public let digest: String

@@ -86,7 +86,7 @@ func writing<Value>(_ body: () throws(SafetensorsError) -> Value) throws(Publica
     do { return try body() } catch { throw .file(error) }
 }
 
-/// Does something with directories; what fails is said in the words of this module.
+/// Runs an operation on directories, and turns its error into one of this module.
 func placing<Value>(_ body: () throws(FileAccessError) -> Value) throws(PublicationError) -> Value {
     do { return try body() } catch { throw .access(error) }
 }

@@ -1,8 +1,9 @@
 /// The quantile function of the normal distribution, the inverse of its cumulative probability, to about 1e-15.
 ///
 /// Source: Wichura 1988, "Algorithm AS 241: the percentage points of the normal distribution" (PPND16), for
-/// probabilities that differ from 0 and 1 by at least 1e-10. Additions, multiplications, divisions and square roots
-/// only, the logarithm too: a number has the same bits on every machine, which no C library promises of its own.
+/// probabilities that differ from 0 and 1 by at least 1e-10. It uses only additions, multiplications, divisions and
+/// square roots, also for the logarithm. So a number has the same bits on every machine. C libraries do not promise
+/// that for their own logarithm.
 enum NormalQuantile {
     static func value(at probability: Double) -> Double {
         let centred = probability - 0.5
@@ -30,7 +31,8 @@ enum NormalQuantile {
 
     /// ln x of a positive normal number.
     ///
-    /// With x = 2^e m and m between √½ and √2 it is e ln 2 + 2 artanh((m − 1)/(m + 1)), by the series of artanh.
+    /// With x = 2^e m and m between √½ and √2, ln x = e ln 2 + 2 artanh((m − 1)/(m + 1)). The series of artanh gives
+    /// the second term.
     static func logarithm(of x: Double) -> Double {
         var (exponent, significand) = (Double(x.exponent), x.significand)
         if significand > 1.4142135623730951 {

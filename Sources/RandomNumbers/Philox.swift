@@ -1,9 +1,9 @@
 /// Philox4x32-10: a bijection of 128-bit counters under a 64-bit key, whose outputs pass every test of randomness.
 ///
 /// Source: Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3". There is no state: the
-/// numbers of one counter do not depend on any other.
+/// numbers of a counter depend on no other counter.
 public struct Philox: Equatable, Sendable {
-    /// The key's two words.
+    /// The two words of the key.
     public let key: (UInt32, UInt32)
 
     /// The function of a key.
@@ -15,7 +15,7 @@ public struct Philox: Equatable, Sendable {
     /// The four words of a counter.
     @inline(__always)
     public func block(_ counter: SIMD4<UInt32>) -> SIMD4<UInt32> {
-        // In 64-bit registers: both halves of a product come from one multiplication.
+        // One 64-bit multiplication gives both halves of a product.
         var (c0, c1) = (UInt64(counter.x), UInt64(counter.y))
         var (c2, c3) = (UInt64(counter.z), UInt64(counter.w))
         var (k0, k1) = key

@@ -1,5 +1,7 @@
 extension RandomStream {
-    /// Blocks that are made before they are read: their loop has no branch and fills the registers.
+    /// The number of blocks that are generated before they are read.
+    ///
+    /// Their loop has no branch and fills the vector registers.
     private static var blockBatch: Int { 8 }
 
     /// Writes ``uniform(at:)`` of consecutive elements.
@@ -23,7 +25,7 @@ extension RandomStream {
     /// Writes ``isKept(_:probability:)`` of consecutive elements.
     ///
     /// - Parameters:
-    ///   - probability: p, the same for all.
+    ///   - probability: p, the same for all elements.
     ///   - first: The first element's index in the tensor, at least 0.
     ///   - destination: Whether each element is kept.
     /// - Throws: ``RandomNumbersError/notProbability(value:)``; nothing is written then.
@@ -36,7 +38,7 @@ extension RandomStream {
         fill(from: first, &destination) { UInt64($0) < threshold }
     }
 
-    /// Reads the words of consecutive elements as something.
+    /// Converts the words of consecutive elements.
     @inline(__always)
     private func fill<Value: BitwiseCopyable>(
         from first: Int,
@@ -51,7 +53,7 @@ extension RandomStream {
             let block = UInt64(element) / 4
             let lane = element % 4
             guard lane == 0, count - index >= 4 * Self.blockBatch else {
-                // Before the first whole block, and after the last batch.
+                // The elements before the first whole block and after the last batch are converted one by one.
                 let words = words(ofBlock: block)
                 let lanes = lane..<min(4, lane + count - index)
                 for lane in lanes { destination[index + lane - lanes.lowerBound] = read(words[lane]) }

@@ -1,22 +1,22 @@
 internal import Crypto
 
-/// The random numbers of one tensor of one task: element i has its own, whoever asks for it, when, and in which range.
+/// The random numbers of one tensor of one task, addressed by the element's index.
 ///
-/// So a mask does not depend on how a tensor is cut into ranges, on the order of tensors and tasks, or on the number of
-/// workers. It depends on the seed and the names only: another checkpoint in the job changes no mask.
+/// A number depends only on the seed, the names and the index. So a mask does not depend on the ranges of a tensor, on
+/// the order of tensors and tasks, or on the number of workers. Another checkpoint in the job changes no mask.
 ///
-/// **Key.** SHA-256 of "kfacd random numbers 1", the seed (8 bytes, little-endian), and task and tensor, each with the
-/// count of its UTF-8 bytes (8 bytes, little-endian) in front. Its first 8 bytes are Philox's key, the next 8 the upper
-/// half of all counters. The lower half counts blocks of four elements. A change of any of this is a new number in the
-/// first string.
+/// **Key.** SHA-256 of "kfacd random numbers 1", the seed (8 bytes, little-endian), the task's name and the tensor's
+/// name. The count of its UTF-8 bytes (8 bytes, little-endian) precedes each name. The first 8 bytes of the digest are
+/// Philox's key. The next 8 are the upper half of all counters. The lower half counts blocks of four elements. A change
+/// of this definition needs a new number in the first string.
 ///
 /// **One draw an element.** Element i has one word of 32 bits. ``uniform(at:)``, ``isKept(_:probability:)`` and
-/// ``normal(at:)`` are three readings of it, so a method takes one kind from a stream.
+/// ``normal(at:)`` are three readings of it, so a method must use only one of them for a stream.
 public struct RandomStream: Equatable, Sendable {
     private let philox: Philox
     private let stream: SIMD2<UInt32>
 
-    /// The numbers of a tensor.
+    /// Creates the stream of a tensor.
     ///
     /// - Parameters:
     ///   - seed: The job's seed.
@@ -57,10 +57,10 @@ public struct RandomStream: Equatable, Sendable {
         return words(ofBlock: UInt64(element) / 4)[element % 4]
     }
 
-    /// A number from 0 to below 1, a multiple of 2⁻²⁴, all equally likely.
+    /// A uniform random number in [0, 1): a multiple of 2⁻²⁴.
     public func uniform(at element: Int) -> Float { Self.uniform(word(at: element)) }
 
-    /// Whether an element is kept that is kept with some probability.
+    /// Whether an element is kept, with a given probability.
     ///
     /// - Parameters:
     ///   - element: Its index in the tensor.
@@ -81,23 +81,23 @@ public struct RandomStream: Equatable, Sendable {
 
     @inline(__always)
     static func normal(_ word: UInt32) -> Float {
-        // The middle of the word's interval: neither 0 nor 1, and symmetric.
+        // The middle of the word's interval is never 0 or 1, and symmetric.
         Float(NormalQuantile.value(at: (Double(word) + 0.5) * 0x1p-32))
     }
 
-    /// Words below it are kept.
+    /// An element is kept if its word is below this bound.
     static func threshold(of probability: Double) throws(RandomNumbersError) -> UInt64 {
         guard probability >= 0, probability <= 1 else { throw .notProbability(value: probability) }
         return UInt64((probability * 0x1p32).rounded(.up))
     }
 }
 
-/// What can be wrong with a wish for random numbers.
+/// An error in a request for random numbers.
 public enum RandomNumbersError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A probability below 0, above 1 or NaN.
     case notProbability(value: Double)
 
-    /// What is wrong and what was expected.
+    /// The fault and the expected value.
     public var description: String {
         switch self {
         case .notProbability(let value): "the probability is \(value); expected a number from 0 to 1."

@@ -63,7 +63,7 @@ public indirect enum JSONValue: Equatable, Sendable {
         return value
     }
 
-    /// What it is, in words for a message: `a list`.
+    /// The kind of the value in words, for messages: `a list`.
     public var kind: String {
         switch self {
         case .null: "null"

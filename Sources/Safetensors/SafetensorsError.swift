@@ -100,7 +100,7 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
 }
 
 extension SafetensorsError: FileCallFailure {
-    /// A failed call; a full disk or quota is set apart.
+    /// A failed system call; a full disk or quota is a case of its own.
     public init(call: String, path: FilePath, code: Errno) {
         self = code.isLackOfRoom ? .diskFull(file: path, call: call) : .callFailed(file: path, call: call, code: code)
     }

@@ -1,17 +1,17 @@
 import Identifiers
 
-/// Files whose blobs were all looked at and one of which was missing: they are not looked at again before something has
-/// changed for them.
+/// The files that wait for a missing blob.
 ///
-/// A file may be made of thousands of blobs, and every one of them that comes is an event.
+/// A file can need thousands of blobs, and the arrival of each is an event. So a file's blobs are checked again only
+/// when its missing blob is no longer wanted, or when a blob was lost.
 struct FileWaits: Sendable {
-    /// A blob that is missing, and how many blobs had been lost when all were looked at.
+    /// The missing blob of a file, and the count of lost blobs at the last check.
     private var missing: [UnitReference: (blob: BlobDigest, losses: Int)] = [:]
 
-    /// Whether something of a job is remembered.
+    /// Whether no file is remembered.
     var isEmpty: Bool { missing.isEmpty }
 
-    /// A file's blobs were looked at.
+    /// Notes the result of a check of a file's blobs.
     mutating func note(_ unit: UnitReference, missing blob: BlobDigest?, _ ledger: BlobLedger) {
         missing[unit] = blob.map { ($0, ledger.lossCount) }
     }
@@ -22,6 +22,6 @@ struct FileWaits: Sendable {
         return losses == ledger.lossCount && ledger.wanted.contains(blob)
     }
 
-    /// A job has ended.
+    /// Forgets a job that has ended.
     mutating func remove(_ job: JobID) { missing = missing.filter { $0.key.job != job } }
 }

@@ -45,7 +45,7 @@ struct JobProgress: Sendable {
     var durations: [UnitIndex: UnitTiming] = [:]
     var executors: [UnitIndex: UnitExecutorName] = [:]
     var keys: [UnitIndex: UnitKey] = [:]
-    /// The numeric regimes of finished units' results, if known.
+    /// The numeric regimes of the results of finished units, if known.
     var regimes: [UnitIndex: NumericRegime] = [:]
     /// Units that are computed again although their results are known, because their blobs are lost.
     var revived: [UnitIndex: UnitResult] = [:]

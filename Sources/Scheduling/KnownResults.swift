@@ -11,13 +11,13 @@ struct KnownResults: Sendable {
     /// Keys in the order in which they became known; those before `oldest` are forgotten.
     private var order: [ResultKey] = []
     private var oldest = 0
-    /// The regimes of all that was ever known, in their order.
+    /// The regimes of all results that were ever known, sorted.
     private(set) var regimes: [NumericRegime] = []
 
     /// Whether no result is known.
     var isEmpty: Bool { results.isEmpty }
 
-    /// A unit's result and key in the first of the regimes for which one is known.
+    /// A unit's result and its key, of the first of the regimes that has one.
     func result(of unit: UnitKey, in regimes: [NumericRegime]) -> (key: ResultKey, result: UnitResult)? {
         for regime in regimes {
             let key = ResultKey(unit, in: regime)

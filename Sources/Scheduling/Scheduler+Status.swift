@@ -78,7 +78,7 @@ extension Scheduler {
     ///
     /// Their results are known, and no unit that must be computed reads a lost blob of theirs.
     public func knownUnits(of plan: JobPlan) -> Set<UnitIndex> {
-        // A key is a digest of all that a unit reads: none is made where none could be known.
+        // Keys take time to compute, so none is computed if no result is known.
         guard !known.isEmpty else { return [] }
         // Without workers, the regime of the job is not known yet.
         let regimes = roster.workers.isEmpty ? known.regimes : roster.regimes

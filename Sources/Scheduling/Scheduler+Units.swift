@@ -39,7 +39,7 @@ extension Scheduler {
             }
             return
         }
-        // What was made of the first result stays as good as it was; what is made from now on reads the second.
+        // Results that were made of the first result stay valid. Later units read the second.
         if let earlier = job.revived[unit.unit], !earlier.agrees(with: result), mustAgree(unit, executor) {
             effects.notices.append(.resultsDiffer(LeasedUnit(unit, attempt), by: executor))
         }
@@ -51,19 +51,19 @@ extension Scheduler {
         if jobs[unit.job]?.unfinishedCount == 0 { end(unit.job, .succeeded, &effects) }
     }
 
-    /// The key of a result that a worker has just come to.
+    /// The key of a result that a worker has just reported.
     private mutating func resultKey(of unit: UnitReference, from executor: UnitExecutorName) -> ResultKey? {
         guard let unitKey = key(of: unit), let regime = regime(of: executor) else { return nil }
         return ResultKey(unitKey, in: regime)
     }
 
-    /// The arithmetic of a worker that is here.
+    /// The numeric regime of a connected worker.
     private func regime(of executor: UnitExecutorName) -> NumericRegime? {
         guard case .worker(let worker) = executor else { return nil }
         return roster.workers[worker]?.capacity.regime
     }
 
-    /// Whether a finished unit's result and that of another worker must agree: they need not in two regimes.
+    /// Whether two results of a unit must agree: they may differ if their regimes differ.
     private func mustAgree(_ unit: UnitReference, _ executor: UnitExecutorName) -> Bool {
         guard let first = jobs[unit.job]?.regimes[unit.unit], let second = regime(of: executor) else { return true }
         return first == second
@@ -230,7 +230,7 @@ extension Scheduler {
 
     /// Finishes the units whose results are known from earlier work, one after the other.
     mutating func settleKnownUnits(_ effects: inout SchedulerEffects) {
-        // Results of regimes that no connected worker has are passed over: a job's results agree with each other.
+        // A job's results should have one regime. So results of a regime that no connected worker has are not used.
         let regimes = roster.regimes
         while let unit = shared.nextUnsettled() {
             guard let job = jobs[unit.job], !job.isFinished(unit.unit) else { continue }

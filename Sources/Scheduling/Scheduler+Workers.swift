@@ -21,7 +21,7 @@ extension Scheduler {
         effects.notices.append(.workerJoined(worker))
     }
 
-    /// Results that were passed over may count now.
+    /// Known results of the worker's regime can be used now.
     private mutating func lookAtReadyUnits() {
         for (id, job) in jobs {
             shared.settleLater(

@@ -26,7 +26,7 @@ public struct Scheduler: Sendable {
     var shared = SharedUnits()
     var fileWaits = FileWaits()
     var reservations = Reservations()
-    /// Units that the coordinator's own lanes have, those included whose job has ended meanwhile.
+    /// The units on the coordinator's own lanes, also those of jobs that have ended meanwhile.
     var coordinatorLeases: Set<LeasedUnit> = []
     /// Until this instant a worker that returns may offer a blob that nobody has now.
     var blobsSettleAt: SchedulerInstant?

@@ -1,38 +1,39 @@
 public import Identifiers
 
-/// One thing to do, once the facts behind it are durable.
+/// One action, which must wait until the facts behind it are durable.
 public enum SchedulerEffect: Hashable, Sendable {
-    /// Tell an operator, and count it: nothing else follows from a notice.
+    /// Tell an operator and count the notice; nothing else follows from it.
     case tell(SchedulerNotice)
-    /// A worker is gone: let go of what is kept for the conversation with it.
+    /// End the conversation with a worker that is gone.
     ///
-    /// It may have greeted again since; then the new conversation stays.
+    /// If the worker has greeted again meanwhile, the new conversation stays.
     case forget(WorkerID)
     /// Give a worker an order.
     case send(AddressedOrder)
-    /// Compute a unit of the coordinator's own; the answer is `unitFinished` or `unitFailed`.
+    /// Compute a unit in the coordinator; the answer is `unitFinished` or `unitFailed`.
     case compute(LeasedUnit)
-    /// Tell the workers that wait for a blob that nobody has it.
+    /// Tell the workers that wait for a blob that no worker has it.
     case tellUnavailable(BlobDigest)
-    /// A job has ended: let go of it, and remove what it has staged.
+    /// Release a job that has ended, and remove its staged files.
     case letGo(JobID)
     /// Remove blobs of the coordinator's store that no running job needs.
     case remove([BlobDigest])
-    /// Empty the coordinator's store: no job runs.
+    /// Empty the coordinator's store, because no job runs.
     case clearStore
-    /// What was decided is durable and done: from now on clients are told of it.
+    /// Show the new state to clients: it is durable, and all actions are done.
     case settle(hasEnded: Bool)
-    /// Answer whoever submitted a job that it is accepted.
+    /// Tell the client that submitted a job that it is accepted.
     case accept(JobID)
 }
 
 extension SchedulerEffects {
-    /// What one event asks for, in the order in which it is done; its records are durable before.
+    /// The actions of one event, in the order in which they must be done, after its records are durable.
     ///
-    /// - Notices come first: they speak of units by the plans of jobs that are let go further on.
-    /// - Workers that are gone are forgotten before orders are given, which are for those that are there.
-    /// - Orders come before jobs are let go: a job's end takes its units back from workers that still compute them.
-    /// - Blobs are removed last, when nothing that reads them is left.
+    /// - Notices come first: they describe units by the plans of jobs, and later actions release these jobs.
+    /// - Conversations with workers that are gone end before orders are given, because orders are for connected
+    ///   workers.
+    /// - Orders come before jobs are released: the end of a job revokes its units from workers that still compute them.
+    /// - Blobs are removed last, when no job reads them.
     public var inOrder: [SchedulerEffect] {
         var all = notices.map(SchedulerEffect.tell)
         all += forgotten.map(SchedulerEffect.forget)
@@ -46,17 +47,17 @@ extension SchedulerEffects {
     }
 }
 
-/// What several events ask for together: their facts share one commit, and everything else waits for it.
+/// The effects of several events: their facts share one commit, and all actions wait for it.
 ///
-/// The coordinator and the simulation perform a batch alike: they take over ``deadline`` at once, commit ``records``,
-/// and then do what ``inOrder`` lists.
+/// The coordinator and the simulation perform a batch in the same way. They set ``deadline`` at once, commit
+/// ``records``, and then do the actions of ``inOrder``.
 public struct EffectBatch: Sendable {
     private var parts: [SchedulerEffects] = []
 
-    /// Begins with nothing to do.
+    /// Creates an empty batch.
     public init() {}
 
-    /// Adds what an event asks for, behind what those before it did.
+    /// Adds the effects of an event after the earlier ones.
     ///
     /// A worker that joins again is not forgotten: its new conversation began while the batch waited.
     public mutating func append(_ effects: SchedulerEffects) {
@@ -66,21 +67,21 @@ public struct EffectBatch: Sendable {
         parts.append(effects)
     }
 
-    /// Facts to make durable before anything of ``inOrder`` is done.
+    /// The facts that must be durable before any action of ``inOrder``.
     public var records: [JournalRecord] { parts.flatMap(\.records) }
 
     /// The next instant at which `deadlineReached` must be handled, after all these events.
     ///
-    /// It does not wait for the commit: time passes meanwhile.
+    /// The deadline does not wait for the commit, because time passes meanwhile.
     public var deadline: SchedulerInstant? { parts.last?.deadline }
 
     /// Whether a job has ended.
     public var endsJobs: Bool { parts.contains { !$0.endedJobs.isEmpty } }
 
-    /// Everything that is to be done when ``records`` are durable, one after the other.
+    /// All actions in order, for the time when ``records`` are durable.
     ///
-    /// Event by event; then clients are told, since what they hear must be done: the files of a job that has ended are
-    /// gone, and an accepted job can be asked about.
+    /// The actions of each event follow those of the one before it. Clients are told last, because what they are told
+    /// must be done: the files of an ended job are gone, and an accepted job can be queried.
     public var inOrder: [SchedulerEffect] {
         var all = parts.flatMap(\.inOrder)
         if !parts.isEmpty { all.append(.settle(hasEnded: endsJobs)) }

@@ -8,7 +8,7 @@ public import UnitOperations
 public struct SchedulerEffects: Equatable, Sendable {
     /// Facts that must be durable BEFORE any other action is taken.
     public var records: [JournalRecord] = []
-    /// What an operator may want to know.
+    /// Facts for the operator's log.
     public var notices: [SchedulerNotice] = []
     /// Workers that are gone.
     public var forgotten: [WorkerID] = []
@@ -16,9 +16,9 @@ public struct SchedulerEffects: Equatable, Sendable {
     var joined: [WorkerID] = []
     /// Orders to workers.
     public var orders: [AddressedOrder] = []
-    /// Units for the coordinator itself.
+    /// Units that the coordinator computes itself.
     public var coordinatorWork: [LeasedUnit] = []
-    /// Blobs that workers asked for and nobody has.
+    /// Blobs that workers asked for and no worker has.
     public var unavailable: [BlobDigest] = []
     /// Jobs that ended.
     public var endedJobs: [JobID] = []
@@ -45,7 +45,7 @@ public struct AddressedOrder: Hashable, Sendable {
     /// The order.
     public var order: WorkerOrder<LeasedUnit>
 
-    /// Addresses an order.
+    /// Addresses an order to a worker.
     public init(_ order: WorkerOrder<LeasedUnit>, to worker: WorkerID) {
         self.order = order
         self.worker = worker
@@ -98,8 +98,8 @@ public enum JournalRecord: Hashable, Sendable {
     case jobAccepted(JobHeader)
     /// A unit's result is known.
     ///
-    /// Its blobs may be lost at any time; when they are needed, the unit is computed again. The key lets later jobs use
-    /// the result, and names its regime; files have none.
+    /// Its blobs may be lost at any time; when they are needed, the unit is computed again. The key names the regime of
+    /// the result and lets later jobs use it; files have no key.
     case unitFinished(UnitReference, UnitExecutorName, UnitResult, UnitTiming, ResultKey?)
     /// A unit failed.
     case unitFailed(UnitReference, UnitExecutorName, UnitFailure)

@@ -85,7 +85,7 @@ public struct WorkerCapacity: Equatable, Sendable {
     public var lanes: Int
     /// Memory for units, in bytes.
     public var memoryBytes: UInt64
-    /// The arithmetic of its results.
+    /// The numeric regime of its results.
     public var regime: NumericRegime
 
     /// States a worker's capacity.

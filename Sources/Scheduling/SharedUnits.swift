@@ -7,12 +7,14 @@ import UnitOperations
 struct SharedUnits: Sendable {
     /// Units in progress.
     private(set) var underWay: [UnitKey: UnitReference] = [:]
-    /// Ready units whose results were unknown when their keys were looked up; some may have left that state.
+    /// Ready units whose results were unknown when their keys were looked up.
+    ///
+    /// Some may no longer be ready.
     private var waiting: [UnitKey: OrderedSet<UnitReference>] = [:]
-    /// Units whose keys were not looked up yet among the known results.
+    /// Units whose keys must still be looked up among the known results.
     private var unsettled: [UnitReference] = []
 
-    /// Whether some key was not looked up yet.
+    /// Whether a key must still be looked up.
     var hasUnsettled: Bool { !unsettled.isEmpty }
     /// Whether nothing is remembered.
     var isEmpty: Bool { underWay.isEmpty && waiting.isEmpty && unsettled.isEmpty }

@@ -1,25 +1,25 @@
 import Identifiers
 import OrderedCollections
 
-/// The units that nobody has and that could be computed, now or when they have rested.
+/// The units that no worker has and that can be computed, now or after a rest.
 struct UnitQueues: Sendable {
-    /// Those for workers.
+    /// The units for workers.
     var workers = WorkQueues()
-    /// Those for the coordinator itself.
+    /// The units for the coordinator itself.
     var coordinator = ReadyQueue()
-    /// Those that wait for room on a disk, or after their inputs were lost.
+    /// The units that wait for room on a disk, or that rest after the loss of inputs.
     var resting: OrderedSet<UnitReference> = []
 
-    /// Whether nothing could be computed now.
+    /// Whether no unit can be computed now.
     var hasNoneReady: Bool { workers.isEmpty && coordinator.isEmpty }
 
-    /// Takes a unit out, wherever it waits to be computed.
+    /// Removes a unit from the queue that it waits in.
     mutating func remove(_ entry: ReadyQueue.Entry) {
         workers.remove(entry)
         coordinator.remove(entry)
     }
 
-    /// A job has ended.
+    /// Forgets a job that has ended.
     mutating func remove(_ job: JobID) {
         workers.removeAll(of: job)
         coordinator.removeAll(of: job)

@@ -26,7 +26,7 @@ struct FactorSum: ~Copyable, Sendable {
 
     mutating func multiply(by scale: Double) { matrix.multiply(by: scale) }
 
-    /// The sum made invertible.
+    /// The damped factorization of the sum.
     borrowing func factorized(
         damping: Double, ladder: DampingLadder
     ) throws(TaskArithmeticError) -> DampedFactorization {
@@ -38,8 +38,9 @@ struct FactorSum: ~Copyable, Sendable {
     }
 }
 
-/// What every merge under factors sums, on however many sides they stand: the weighted mean M = Σ λ_t Δ_t, and what the
-/// factors change about it.
+/// The two sums of a merge under factors: the weighted mean M = Σ λ_t Δ_t, and the change that the factors make to M.
+///
+/// The factors may be on one side or on both.
 struct MeanAndChange: ~Copyable, Sendable {
     private var mean: Matrix<Double>
     private var change: Matrix<Double>
@@ -56,19 +57,21 @@ struct MeanAndChange: ~Copyable, Sendable {
         try mean.add(delta, times: lambda)
     }
 
-    /// Adds to the change.
+    /// Adds a matrix to the change.
     mutating func add(change other: borrowing Matrix<Double>) throws(LinearAlgebraError) {
         try change.add(other)
     }
 
-    /// Adds `scale · Δ · factor` to the change, the factor on its side.
+    /// Adds `scale · Δ · factor` to the change, or `scale · factor · Δ` for the left side.
     mutating func add(
         _ square: borrowing Matrix<Double>, on side: ProductSide, of delta: borrowing Matrix<Double>, scale: Double
     ) throws(LinearAlgebraError) {
         try change.addSymmetricProduct(square, on: side, of: delta, scale: scale)
     }
 
-    /// Takes from the change what the factors' mean, damped where it is, makes of M: M itself is not to change.
+    /// Subtracts the product of M and the factors' mean, with its damping if any, from the change.
+    ///
+    /// So the change does not count M itself.
     mutating func subtractMean(
         times factor: borrowing PackedSymmetricMatrix<Double>, damping: Double? = nil, on side: ProductSide
     ) throws(TaskArithmeticError) {
@@ -81,19 +84,19 @@ struct MeanAndChange: ~Copyable, Sendable {
         }
     }
 
-    /// Divides the change by a factor.
+    /// Solves for the change under a factor.
     mutating func solve(
         _ factor: borrowing DampedFactorization, on side: ProductSide
     ) throws(TaskArithmeticError) {
         try change.solve(factor, on: side)
     }
 
-    /// Coordinates that were pinned keep M.
+    /// Sets the change to 0 in pinned coordinates, so they keep M.
     mutating func clearPinned(_ factor: borrowing DampedFactorization, on side: ProductSide) {
         factor.clearPinned(in: &change, on: side)
     }
 
-    /// M with what changed.
+    /// Returns M plus the change.
     consuming func finish(healths: [FactorHealth]) throws(TaskArithmeticError) -> MergedBlock {
         let norms = try MergedNorms(adding: change, to: &mean)
         return MergedBlock(values: mean, healths: healths, norms: norms)
@@ -105,7 +108,7 @@ extension Matrix where Scalar == Double {
         try carryingErrors { () throws(LinearAlgebraError) in try Matrix<Double>(rows: rows, columns: columns) }
     }
 
-    /// Solves for what the factor multiplied.
+    /// Solves the linear system of the factor in place.
     mutating func solve(
         _ factor: borrowing DampedFactorization, on side: ProductSide
     ) throws(TaskArithmeticError) {

@@ -63,7 +63,7 @@ public struct KroneckerMerge: ~Copyable, Sendable {
     ///
     /// - Parameters:
     ///   - delta: Δ_t = [ΔW, Δb], `[d_out, d_in(+1)]`.
-    ///   - factors: A_t and B_t, as they were added to the means, in the same order of tasks.
+    ///   - factors: A_t and B_t, in the same order of tasks as for the means.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when the shapes differ from the layer's or memory is short;
     ///   the sums are then invalid.
     /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds; max(d_out, d_in)² + d_out·d_in fp64.

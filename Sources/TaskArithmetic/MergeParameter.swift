@@ -1,4 +1,4 @@
-/// One parameter of a merge method: what a job file may write for it.
+/// A parameter of a merge method, with the values that a job file may give it.
 public struct MergeParameter: Equatable, Sendable {
     /// The kind of its values.
     public enum Kind: Equatable, Sendable {
@@ -12,23 +12,23 @@ public struct MergeParameter: Equatable, Sendable {
         case word([String])
     }
 
-    /// Who may give it.
+    /// The places in a job file that may give it.
     public enum Level: Equatable, Sendable {
-        /// The job.
+        /// Only the job.
         case job
-        /// Each model.
+        /// Only the models.
         case model
-        /// The job, and a model for itself: its own precedes the job's.
+        /// The job, and each model for itself. A model's own value takes precedence.
         case jobAndModel
     }
 
-    /// What holds where nobody gives it.
+    /// The default of a parameter.
     public enum Default: Equatable, Sendable {
         /// This value.
         case value(MergeValue)
-        /// Nothing: it must be given.
+        /// None: the parameter must be given.
         case required
-        /// What the method derives from the job, in words.
+        /// A value that the method derives from the job, described in words.
         case derived(String)
     }
 
@@ -36,16 +36,16 @@ public struct MergeParameter: Equatable, Sendable {
     public let name: String
     /// The kind of its values.
     public let kind: Kind
-    /// What holds where nobody gives it.
+    /// The default of a parameter.
     public let defaultValue: Default
-    /// Who may give it.
+    /// The places in a job file that may give it.
     public let level: Level
     /// Whether it may differ from tensor to tensor, in mergekit's grammar of filters and gradients over the depth.
     public let variesByTensor: Bool
-    /// What it does, in a few words.
+    /// Its effect, in a few words.
     public let meaning: String
 
-    /// Writes a parameter down.
+    /// Describes a parameter.
     public init(
         _ name: String, _ kind: Kind, default defaultValue: Default, level: Level, variesByTensor: Bool,
         meaning: String
@@ -58,21 +58,21 @@ public struct MergeParameter: Equatable, Sendable {
         self.meaning = meaning
     }
 
-    /// Whether the job's parameters may hold it.
+    /// Whether the job may give it.
     public var isOfJob: Bool { level != .model }
-    /// Whether a model's parameters may hold it.
+    /// Whether a model may give it.
     public var isOfModel: Bool { level != .job }
 }
 
-// MARK: - What methods share
+// MARK: - Parameters of several methods
 
 extension MergeParameter {
-    /// w_t: what a model's vector is multiplied with.
+    /// w_t, the factor of a model's vector.
     public static let weight = MergeParameter(
         "weight", .number(.any), default: .value(.number(1)), level: .jobAndModel, variesByTensor: true,
         meaning: "factor w_t of the model; negative for negation")
 
-    /// α: what the merged vector is multiplied with.
+    /// α, the factor of the merged vector.
     public static let lambda = MergeParameter(
         "lambda", .number(.any), default: .value(.number(1)), level: .job, variesByTensor: true,
         meaning: "factor α of the merged vector")
@@ -87,18 +87,21 @@ extension MergeParameter {
     /// The key of ``normalize(default:)``.
     public static let normalizeName = "normalize"
 
-    /// Keys of mergekit that are taken at the job's level and change nothing, there or here: `int8_mask` only chose
-    /// mergekit's scratch memory.
+    /// Keys of mergekit that a job may have without effect.
+    ///
+    /// `int8_mask` changes no result in mergekit either: it only chose scratch memory.
     public static let acceptedWithoutEffect = ["int8_mask"]
 
-    /// Parameters of mergekit's methods that are not offered here: mergekit's other methods ignore them too.
+    /// Parameters of mergekit's methods that kfacd does not have.
+    ///
+    /// In mergekit, too, methods ignore the parameters of other methods.
     public static let mergekitNames: Set<String> = [
         "density", "epsilon", "filter_wise", "gamma", "max_iter", "nuslerp_flatten", "nuslerp_row_wise", "rescale",
         "select_topk", "t", "tol", "tukey_fence",
     ]
 }
 
-/// Which numbers a parameter may have.
+/// The range of a parameter's numbers.
 public struct NumberRange: Equatable, Sendable {
     private let lowest: Double?
     private let highest: Double?
@@ -114,7 +117,7 @@ public struct NumberRange: Equatable, Sendable {
 
     /// Every finite number.
     public static let any = NumberRange(nil, nil)
-    /// At least so much.
+    /// At least the number.
     public static func from(_ lowest: Double) -> NumberRange { NumberRange(lowest, nil) }
     /// Between two numbers, both included.
     public static func from(_ lowest: Double, to highest: Double) -> NumberRange { NumberRange(lowest, highest) }
@@ -146,7 +149,7 @@ public struct NumberRange: Equatable, Sendable {
 }
 
 extension MergeParameter {
-    /// What is expected of a value, for messages and documents.
+    /// The expected values, for messages and documents.
     public var expectation: String {
         switch kind {
         case .number(let range): range.description
@@ -159,7 +162,7 @@ extension MergeParameter {
         }
     }
 
-    /// What holds where nobody gives it, for documents.
+    /// The default, for documents.
     public var defaultText: String {
         switch defaultValue {
         case .value(let value): value.description

@@ -1,11 +1,11 @@
 public import KroneckerFactors
 public import LinearAlgebra
 
-/// What a streamed merge is of.
+/// The description of a streamed merge.
 public struct MergeProblem: Equatable, Sendable {
-    /// What stands for a model's values.
+    /// The shape of a model's values, with the kind of its factors.
     public enum Shape: Equatable, Sendable {
-        /// A matrix without factors; a tensor of another shape as one row.
+        /// A matrix without factors; a tensor that is not a matrix counts as one row.
         case matrix(rows: Int, columns: Int)
         /// A layer with the factors A and B; `inputs` counts the bias.
         case layer(outputs: Int, inputs: Int)
@@ -35,7 +35,7 @@ public struct MergeProblem: Equatable, Sendable {
     public var shape: Shape
     /// The models, in the job's order.
     public var models: [MergedModel]
-    /// How factors are damped.
+    /// The damping of factors.
     public var damping: Damping
     /// The job's own parameters.
     public var arguments: MergeArguments
@@ -49,11 +49,11 @@ public struct MergeProblem: Equatable, Sendable {
     }
 }
 
-/// What a model brings to a merge besides its values.
+/// The weights and parameters of a model in a merge.
 public struct MergedModel: Equatable, Sendable {
     /// w_t.
     public var weight: Double
-    /// λ_t, the share of its curvature; 1 where there is none.
+    /// λ_t, the weight of its curvature; 1 without curvature.
     public var lambda: Double
     /// Its own parameters.
     public var arguments: MergeArguments
@@ -68,7 +68,7 @@ public struct MergedModel: Equatable, Sendable {
 
 /// A task's factors of one block.
 public enum TaskFactors: ~Copyable, Sendable {
-    /// None, where none are read.
+    /// No factors, in a pass that reads none.
     case none
     /// A and B of a layer.
     case layer(LayerFactors)
@@ -83,20 +83,20 @@ public struct LayerFactors: ~Copyable, Sendable {
     /// B, packed.
     public let gradient: PackedSymmetricMatrix<Float>
 
-    /// Takes both.
+    /// Takes both factors.
     public init(input: consuming PackedSymmetricMatrix<Float>, gradient: consuming PackedSymmetricMatrix<Float>) {
         self.input = input
         self.gradient = gradient
     }
 }
 
-/// What a streamed merge gives.
+/// The result of a streamed merge.
 public struct MergedBlock: ~Copyable, Sendable {
     /// Δ, or θ under ``MergeMethod/Terms/models``, of the problem's shape.
     public let values: Matrix<Double>
-    /// How inverting went: Ā and B̄ of a layer, F̄ of a parameter; nothing where nothing is inverted.
+    /// The health of the inverted factors: Ā and B̄ of a layer, F̄ of a parameter; empty if none is inverted.
     public let healths: [FactorHealth]
-    /// What became of the task vectors' norm, where the method compares.
+    /// The norms before and after the merge, if the method compares them.
     public let norms: MergedNorms?
 
     /// Takes a result.
@@ -106,22 +106,22 @@ public struct MergedBlock: ~Copyable, Sendable {
         self.norms = norms
     }
 
-    /// Gives the values away.
+    /// Moves the values out.
     public consuming func intoValues() -> Matrix<Double> { values }
 }
 
-/// What a streamed merge takes.
+/// The cost of a streamed merge.
 public struct MergeCost: Equatable, Sendable {
-    /// Multiply-adds, those of fp64 counted double.
+    /// Multiply-adds; those of fp64 count double.
     public var multiplyAdds: Double
-    /// fp64 numbers that it holds at its peak, the values and factors that it is given included.
+    /// The peak count of fp64 numbers in memory, including the given values and factors.
     public var numbers: Double
     /// Passes that read the models' factors.
     public var factorPasses: Int
     /// Passes that read the models' values.
     public var valuePasses: Int
 
-    /// States a cost.
+    /// Describes a cost.
     public init(multiplyAdds: Double, numbers: Double, factorPasses: Int, valuePasses: Int) {
         self.multiplyAdds = multiplyAdds
         self.numbers = numbers

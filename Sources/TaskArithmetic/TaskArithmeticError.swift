@@ -15,9 +15,9 @@ public enum TaskArithmeticError: Error, Equatable, Sendable {
     case partialElement(elementType: String, byteCount: Int)
     /// A range has more elements than the buffers.
     case rangeExceedsCapacity(elements: Int, capacity: Int)
-    /// A parameter that the computation needs and did not get.
+    /// The computation needs this parameter, and it is missing.
     case parameterMissing(name: String, expected: String)
-    /// Operands that are not what the computation merges.
+    /// The computation cannot merge these operands.
     case unexpectedOperands(String)
     /// Damping or inverting failed.
     case kroneckerFactors(KroneckerFactorsError)

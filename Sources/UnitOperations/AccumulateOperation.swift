@@ -4,17 +4,19 @@ import LinearAlgebra
 
 /// A factor of all tasks → its sums over tasks for every target, and the factors' inner products.
 ///
-/// It reads every task's factor, F32 packed, in the job's order, and makes a blob a target, F32 packed.
+/// It reads the factor of each task, in the job's order. It makes one blob for each target. All are packed F32.
 ///
 /// Source: DESIGN section 2.2 (paper eq. 8).
 public struct AccumulateOperation: UnitOperation {
-    /// Which side the matrix is: it decides the coefficients.
+    /// The side of the matrix, which decides the coefficients.
     public var side: FactorSide
     /// The matrix's dimension.
     public var dimension: Int
-    /// w_t of λ_t, in the order of the factors.
+    /// The weights w_t that λ_t follows from, in the order of the factors.
     public var weights: [Double]
-    /// The sums to form, in the order of the unit's blobs: each without one of the factors, by position, or with all.
+    /// The sums to form, in the order of the unit's blobs.
+    ///
+    /// An element is the position of the factor that the sum leaves out; `nil` leaves out none.
     public var exclusions: [Int?]
     /// Whether B is a sum or a mean over tasks.
     public var scale: RegularizerScale
@@ -32,9 +34,9 @@ public struct AccumulateOperation: UnitOperation {
 
     // MARK: - Work
 
-    /// The operation's word in leases and keys.
+    /// The operation's name in leases and keys.
     public static var kind: String { "accumulate" }
-    /// By what its durations are counted.
+    /// The stage that its durations count for.
     public static var stage: UnitStage { .accumulate }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { [] }
@@ -43,7 +45,7 @@ public struct AccumulateOperation: UnitOperation {
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { exclusions.count }
 
-    /// What it takes.
+    /// The cost of the unit.
     public var cost: UnitCost {
         .streaming(
             inputBytes: UInt64.packed(dimension).saturatingProduct(UInt64(weights.count)),
@@ -51,12 +53,12 @@ public struct AccumulateOperation: UnitOperation {
             rows: weights.count + 1)
     }
 
-    /// It streams, and counts every range.
+    /// 0: the operation streams, and each range counts as progress.
     public var stageSeconds: Double { 0 }
 
     // MARK: - Encoding
 
-    /// Writes every field down.
+    /// Encodes every field.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireAccumulateOperation()
         wire.side = side.rawValue
@@ -67,7 +69,7 @@ public struct AccumulateOperation: UnitOperation {
         return encoded(wire)
     }
 
-    /// Reads what ``encode(_:)`` wrote.
+    /// Decodes the bytes that ``encode(_:)`` made.
     ///
     /// - Throws: ``OperationError``.
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {

@@ -2,13 +2,13 @@ import LinearAlgebra
 
 /// Partial sums → a factor.
 ///
-/// It reads the partial sums, F64 packed, in the order of their rows, and makes one blob: the divided sum, F32 packed.
+/// It reads the partial sums, packed F64, in the order of their rows. It makes one blob: the divided sum, packed F32.
 public struct CombineOperation: UnitOperation {
     /// Number of partial sums.
     public var partCount: Int
     /// The matrix's dimension.
     public var dimension: Int
-    /// What the sum is divided by.
+    /// The divisor of the sum.
     public var divisor: Double
 
     /// Describes a sum of partial sums.
@@ -20,9 +20,9 @@ public struct CombineOperation: UnitOperation {
 
     // MARK: - Work
 
-    /// The operation's word in leases and keys.
+    /// The operation's name in leases and keys.
     public static var kind: String { "combine_parts" }
-    /// By what its durations are counted.
+    /// The stage that its durations count for.
     public static var stage: UnitStage { .combine }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { [] }
@@ -31,19 +31,19 @@ public struct CombineOperation: UnitOperation {
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { 1 }
 
-    /// What it takes.
+    /// The cost of the unit.
     public var cost: UnitCost {
         .streaming(
             inputBytes: UInt64.packed(dimension).saturatingProduct(2 * UInt64(partCount)),
             outputBytes: .packed(dimension), rows: 5)
     }
 
-    /// It streams, and counts every range.
+    /// 0: the operation streams, and each range counts as progress.
     public var stageSeconds: Double { 0 }
 
     // MARK: - Encoding
 
-    /// Writes every field down.
+    /// Encodes every field.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireCombineOperation()
         wire.parts = UInt32(partCount)
@@ -52,7 +52,7 @@ public struct CombineOperation: UnitOperation {
         return encoded(wire)
     }
 
-    /// Reads what ``encode(_:)`` wrote.
+    /// Decodes the bytes that ``encode(_:)`` made.
     ///
     /// - Throws: ``OperationError``.
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {

@@ -5,9 +5,9 @@ public import TaskArithmetic
 ///
 /// Source: DESIGN section 2.1.
 public struct CurvatureBlock: Hashable, Sendable, Codable {
-    /// What kind of parameter it is.
+    /// The kind of the parameter.
     public enum Kind: Hashable, Sendable, Codable {
-        /// A linear layer: `<name>.weight` `[d_out, d_in]` and perhaps `<name>.bias` `[d_out]`.
+        /// A linear layer: `<name>.weight` `[d_out, d_in]`, and `<name>.bias` `[d_out]` if it has one.
         case linear(outputs: Int, inputs: Int, hasBias: Bool)
         /// A parameter with a full block over its `dimension` elements.
         case full(dimension: Int)
@@ -30,7 +30,7 @@ public struct CurvatureBlock: Hashable, Sendable, Codable {
             }
         }
 
-        /// Number of the checkpoint's parameters that the block covers: a weight and perhaps a bias, or one.
+        /// The number of parameters that the block covers: a layer's weight and its bias if it has one, else 1.
         public var parameterCount: Int {
             if case .linear(_, _, true) = self { 2 } else { 1 }
         }
@@ -38,7 +38,7 @@ public struct CurvatureBlock: Hashable, Sendable, Codable {
 
     /// The layer's or the parameter's name.
     public var name: String
-    /// What kind of parameter it is.
+    /// The kind of the parameter.
     public var kind: Kind
 
     /// Describes a block.

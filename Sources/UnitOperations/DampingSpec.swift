@@ -1,12 +1,12 @@
 public import KroneckerFactors
 
-/// How strongly, and relative to what, a factor's diagonal is raised before it is inverted.
+/// The damping that is added to a factor's diagonal before the factor is inverted.
 ///
-/// The default carries no unit: gradients or inputs in another unit change no merge.
+/// The default has no unit, so scaling the gradients or the inputs changes no merge.
 ///
 /// Source: DESIGN section 2.4.
 public struct DampingSpec: Equatable, Sendable {
-    /// What the value is relative to.
+    /// The quantity that the value is relative to.
     public var rule: DampingRule
     /// γ, at least 0.
     public var value: Double

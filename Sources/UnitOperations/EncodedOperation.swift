@@ -1,20 +1,22 @@
-/// An operation as it travels and as it enters keys: equal operations on equal files give equal bytes.
+/// An operation as bytes, for leases and for keys.
+///
+/// Equal operations on equal files have equal bytes.
 public struct EncodedOperation: Hashable, Sendable {
-    /// Which operation it is.
+    /// The operation's kind.
     public var kind: String
-    /// Its fields.
+    /// The encoded fields.
     public var bytes: [UInt8]
     /// The files that it reads, by their positions in the job's inventory, in the order in which it first reads them.
     public var files: [Int]
 
-    /// Collects what came with a lease.
+    /// Takes the parts that a lease carries.
     public init(kind: String, bytes: [UInt8], files: [Int]) {
         self.kind = kind
         self.bytes = bytes
         self.files = files
     }
 
-    /// Writes an operation down.
+    /// Encodes an operation.
     public init(_ operation: any UnitOperation) {
         var files = FileNumbering()
         bytes = operation.encode(&files)
@@ -22,9 +24,9 @@ public struct EncodedOperation: Hashable, Sendable {
         self.files = files.files
     }
 
-    /// The operation.
+    /// Decodes the operation.
     ///
-    /// Only bytes that this program would write itself are read: a field that it does not know would change the result.
+    /// It refuses bytes that this program would not write itself, because an unknown field would change the result.
     ///
     /// - Throws: ``OperationError``.
     public func decoded() throws(OperationError) -> any UnitOperation {

@@ -4,24 +4,24 @@ public import LinearAlgebra
 
 /// Rows → a Kronecker factor or one of its partial sums: `rowsᵀ · rows`, in chunks with fixed borders.
 ///
-/// It reads no blobs and makes one: the factor, F32 packed, or the partial sum, F64 packed. Its subject is the tensor
+/// It reads no blobs. It makes one: the factor, packed F32, or the partial sum, packed F64. Its subject is the tensor
 /// that the rows come from.
 ///
 /// Source: DESIGN section 2.1 and 2.6.
 public struct FactorOperation: UnitOperation {
     /// Number of columns of the rows.
     public var columns: Int
-    /// Whether a column of ones is appended (the bias's).
+    /// Whether a column of ones is appended for the bias.
     public var appendsOnes: Bool
     /// The rows' element type.
     public var elementType: ElementType
-    /// Where the rows lie, in order.
+    /// The places of the rows, in order.
     public var rowSlices: [RowSlice]
-    /// Rows of one chunk; whole samples when their positions are reduced.
+    /// Rows of one chunk: whole samples when positions are reduced.
     public var chunkRows: Int
-    /// What becomes of the rows of one sample.
+    /// The reduction of the rows of one sample.
     public var reduction: PositionReduction
-    /// What the sum is divided by; `nil` for a partial sum, which stays fp64 and undivided.
+    /// The divisor of the sum; `nil` for a partial sum, which stays fp64 and undivided.
     public var divisor: Double?
 
     /// Describes a factor's computation.
@@ -47,9 +47,9 @@ public struct FactorOperation: UnitOperation {
 
     // MARK: - Work
 
-    /// The operation's word in leases and keys.
+    /// The operation's name in leases and keys.
     public static var kind: String { "factor" }
-    /// By what its durations are counted.
+    /// The stage that its durations count for.
     public static var stage: UnitStage { .factor }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { rowSlices.map(\.slice) }
@@ -58,7 +58,7 @@ public struct FactorOperation: UnitOperation {
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { 1 }
 
-    /// d² multiply-adds a row.
+    /// d² multiply-adds for each row.
     public var cost: UnitCost {
         let memory = MemoryEstimate.accumulation(
             dimension: dimension, chunkRows: chunkRows, elementType: elementType, reducesPositions: reduction != .none)
@@ -70,14 +70,14 @@ public struct FactorOperation: UnitOperation {
             memoryBytes: UInt64(clamping: memory).saturatingSum(UnitCost.streamingBytes))
     }
 
-    /// Seconds on a nominal core of its costliest stage that shows no progress from within.
+    /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
     public var stageSeconds: Double {
         Double(dimension) * Double(dimension) * Double(min(chunkRows, rows)) / 1e11
     }
 
     // MARK: - Encoding
 
-    /// Writes every field down.
+    /// Encodes every field.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireFactorOperation()
         wire.columns = UInt32(columns)
@@ -96,7 +96,7 @@ public struct FactorOperation: UnitOperation {
         return encoded(wire)
     }
 
-    /// Reads what ``encode(_:)`` wrote.
+    /// Decodes the bytes that ``encode(_:)`` made.
     ///
     /// - Throws: ``OperationError``.
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {

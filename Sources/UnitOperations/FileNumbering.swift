@@ -1,21 +1,20 @@
-/// The files that an operation's slices name, in the order in which they first name them.
+/// The files that an operation's slices name, numbered in the order of first use.
 ///
-/// In an operation that is written down a file is its place in this order, so that the bytes do not depend on where it
-/// stands among a job's files.
+/// An encoded operation names a file by its number here. So its bytes do not depend on the file's position in a job.
 public struct FileNumbering: Hashable, Sendable {
     /// The files, by their positions in the job's inventory.
     public private(set) var files: [Int] = []
     private var places: [Int: Int] = [:]
 
-    /// Begins without files.
+    /// Creates an empty numbering.
     init() {}
 
-    /// Takes the order from a lease.
+    /// Takes the numbering that a lease carries.
     init(_ files: [Int]) {
         self.files = files
     }
 
-    /// A file's place, which is a new one when the file was not named before.
+    /// The number of a file; a file without a number gets the next one.
     mutating func place(of file: Int) -> UInt32 {
         if let place = places[file] { return UInt32(place) }
         places[file] = files.count
@@ -23,7 +22,7 @@ public struct FileNumbering: Hashable, Sendable {
         return UInt32(files.count - 1)
     }
 
-    /// The file at a place.
+    /// The file with a number.
     func file(at place: UInt32) throws(OperationError) -> Int {
         guard place < files.count else { throw .malformed("file \(place) of \(files.count) is read") }
         return files[Int(place)]

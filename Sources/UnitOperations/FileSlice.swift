@@ -1,4 +1,4 @@
-/// Bytes of an input file.
+/// A range of bytes of an input file.
 public struct FileSlice: Hashable, Sendable, Codable {
     /// Position among the job's input files.
     public var file: Int
@@ -7,7 +7,7 @@ public struct FileSlice: Hashable, Sendable, Codable {
     /// Number of bytes.
     public var byteCount: UInt64
 
-    /// Cuts bytes out of a file.
+    /// Describes a range of bytes.
     public init(file: Int, offset: UInt64, byteCount: UInt64) {
         self.file = file
         self.offset = offset
@@ -21,10 +21,10 @@ public struct RowSlice: Hashable, Sendable, Codable {
     public var slice: FileSlice
     /// Number of rows.
     public var rows: Int
-    /// Which row of the file's own tensor the first one is.
+    /// The position of the first row in the file's own tensor.
     public var firstRow: Int
 
-    /// Cuts rows out of a file.
+    /// Describes rows of a file.
     public init(slice: FileSlice, rows: Int, firstRow: Int = 0) {
         self.slice = slice
         self.rows = rows
@@ -33,7 +33,7 @@ public struct RowSlice: Hashable, Sendable, Codable {
 }
 
 extension [RowSlice] {
-    /// The places of a range of rows, cut at the range's ends and at the files' borders.
+    /// The slices of a range of rows, cut at the range's ends and at the files' borders.
     ///
     /// - Parameters:
     ///   - range: Rows of the concatenation.

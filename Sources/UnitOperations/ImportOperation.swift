@@ -2,7 +2,7 @@ public import LinearAlgebra
 
 /// A factor of a finished set → a packed fp32 triangle.
 ///
-/// It reads no blobs and makes one, the triangle. Its subject is the factor.
+/// It reads no blobs. It makes one, the triangle. Its subject is the factor.
 public struct ImportOperation: UnitOperation {
     /// The matrix's rows and columns.
     public var dimension: Int
@@ -10,7 +10,7 @@ public struct ImportOperation: UnitOperation {
     public var elementType: ElementType
     /// Whether the tensor is a packed lower triangle rather than a square.
     public var isPacked: Bool
-    /// Where its bytes lie.
+    /// The place of its bytes.
     public var slice: FileSlice
 
     /// Describes an import.
@@ -23,9 +23,9 @@ public struct ImportOperation: UnitOperation {
 
     // MARK: - Work
 
-    /// The operation's word in leases and keys.
+    /// The operation's name in leases and keys.
     public static var kind: String { "import_factor" }
-    /// By what its durations are counted.
+    /// The stage that its durations count for.
     public static var stage: UnitStage { .importFactor }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { [slice] }
@@ -34,7 +34,7 @@ public struct ImportOperation: UnitOperation {
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { 1 }
 
-    /// A Cholesky factorization in fp64, n³/3 multiply-adds that count double, is the factor's proof.
+    /// A Cholesky factorization in fp64 checks the factor: n³/3 multiply-adds, which count double.
     public var cost: UnitCost {
         UnitCost(
             multiplyAdds: 2 / 3 * Double(dimension) * Double(dimension) * Double(dimension),
@@ -42,12 +42,12 @@ public struct ImportOperation: UnitOperation {
             memoryBytes: UInt64.squareDouble(dimension).saturatingSum(UnitCost.streamingBytes))
     }
 
-    /// Seconds on a nominal core of its costliest stage that shows no progress from within.
+    /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
     public var stageSeconds: Double { UnitCost.factorizationSeconds(dimension: dimension) }
 
     // MARK: - Encoding
 
-    /// Writes every field down.
+    /// Encodes every field.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireImportOperation()
         wire.dimension = UInt32(dimension)
@@ -57,7 +57,7 @@ public struct ImportOperation: UnitOperation {
         return encoded(wire)
     }
 
-    /// Reads what ``encode(_:)`` wrote.
+    /// Decodes the bytes that ``encode(_:)`` made.
     ///
     /// - Throws: ``OperationError``.
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {

@@ -1,6 +1,6 @@
 public import Identifiers
 
-/// A file that a job reads, and what tells it from another of the same name.
+/// A file that a job reads, with the properties that identify its content.
 public struct InputFile: Hashable, Sendable, Codable {
     /// Absolute path, links resolved.
     public var path: String
@@ -10,7 +10,7 @@ public struct InputFile: Hashable, Sendable, Codable {
     public var modificationTime: Int64
     /// SHA-256 of the safetensors header with its length.
     public var headerDigest: BlobDigest
-    /// What the file is for: `base`, `checkpoint of "x"`, `capture of "x"`, `factors of "x"`.
+    /// The role of the file: `base`, `checkpoint of "x"`, `capture of "x"`, `factors of "x"`.
     public var role: String
 
     /// Describes a file.

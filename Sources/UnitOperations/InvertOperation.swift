@@ -3,15 +3,15 @@ import LinearAlgebra
 
 /// A packed factor → its damped inverse.
 ///
-/// It reads the factor and makes one blob, the inverse; both F32 packed.
+/// It reads the factor. It makes one blob, the inverse. Both are packed F32.
 ///
 /// Source: DESIGN section 2.4.
 public struct InvertOperation: UnitOperation {
     /// The factor's dimension.
     public var dimension: Int
-    /// Whether it is a full block, and not one side of a layer.
+    /// Whether the factor is a full block, not one side of a layer.
     public var isFullBlock: Bool
-    /// How to damp.
+    /// The damping.
     public var damping: DampingSpec
 
     /// Describes an inversion.
@@ -23,9 +23,9 @@ public struct InvertOperation: UnitOperation {
 
     // MARK: - Work
 
-    /// The operation's word in leases and keys.
+    /// The operation's name in leases and keys.
     public static var kind: String { "invert" }
-    /// By what its durations are counted.
+    /// The stage that its durations count for.
     public static var stage: UnitStage { .invert }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { [] }
@@ -43,12 +43,12 @@ public struct InvertOperation: UnitOperation {
             memoryBytes: UInt64(clamping: memory).saturatingSum(UnitCost.streamingBytes))
     }
 
-    /// Seconds on a nominal core of its costliest stage that shows no progress from within.
+    /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
     public var stageSeconds: Double { UnitCost.factorizationSeconds(dimension: dimension) }
 
     // MARK: - Encoding
 
-    /// Writes every field down.
+    /// Encodes every field.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireInvertOperation()
         wire.dimension = UInt32(dimension)
@@ -57,7 +57,7 @@ public struct InvertOperation: UnitOperation {
         return encoded(wire)
     }
 
-    /// Reads what ``encode(_:)`` wrote.
+    /// Decodes the bytes that ``encode(_:)`` made.
     ///
     /// - Throws: ``OperationError``.
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {

@@ -1,34 +1,35 @@
-/// The arithmetic that computes a result: two regimes round differently, so they give different bits of the same unit.
+/// The arithmetic that decides a result's bits.
 ///
-/// Within a regime the bits are the same, wherever and whenever a unit is computed (DESIGN section 6, guarantee 1).
+/// Two regimes round differently, so one unit has different bits in each.
+///
+/// Within one regime a unit always has the same bits (DESIGN section 6, guarantee 1).
 public struct NumericRegime: Hashable, Sendable, Codable, Comparable, CustomStringConvertible {
-    /// The library of linear algebra, its version, and the kernels that it chose for the processor: `OpenBLAS 0.3.26
-    /// SkylakeX`.
+    /// The BLAS library, its version, and the kernel set that it chose for the processor: `OpenBLAS 0.3.26 SkylakeX`.
     public var kernels: String
-    /// The element type in which products are formed: `fp32`.
+    /// The element type of products: `fp32`.
     public var elements: String
 
-    /// Names a regime.
+    /// Describes a regime.
     public init(kernels: String, elements: String) {
         self.kernels = kernels
         self.elements = elements
     }
 
-    /// That of somebody who names none.
+    /// The regime of a process that names none.
     public static let unnamed = NumericRegime(kernels: "", elements: "")
 
-    /// Both, for people.
+    /// Both parts, for people.
     public var description: String { "\(kernels), \(elements)" }
 
-    /// By kernels, then by elements.
+    /// Orders by kernels, then by elements.
     public static func < (left: NumericRegime, right: NumericRegime) -> Bool {
         (left.kernels, left.elements) < (right.kernels, right.elements)
     }
 }
 
-/// A result's key: what was computed, and in which regime.
+/// A result's key: the unit's key and the numeric regime.
 ///
-/// A result of one regime is never taken for that of another.
+/// Results of different regimes have different keys.
 public struct ResultKey: Hashable, Sendable {
     /// The operation and its inputs.
     public var unit: UnitKey

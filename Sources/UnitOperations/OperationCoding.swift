@@ -3,20 +3,20 @@ import KroneckerFactors
 import LinearAlgebra
 import SwiftProtobuf
 
-// What every operation needs to read and write its message. The bytes may come from anybody, so no value in them may
-// trap.
+// All operations share these functions to encode and decode their messages. The bytes are not trusted, so no value in
+// them may trap.
 
-/// What an operation may say: so much that its sizes can be counted.
+/// The limits of an operation's values.
 enum OperationLimits {
-    /// Most tasks, slices or targets in one list.
+    /// The most tasks, slices or targets in one list.
     static let listCountMax = 1 << 17
-    /// Most rows, columns or positions.
+    /// The most rows, columns or positions.
     static let dimensionMax = 1 << 31
-    /// Most rows of a tensor, and most elements of a matrix: so few that their bytes can be counted.
+    /// The most rows of a tensor, and the most elements of a matrix: their bytes still fit 64 bits.
     static let elementsMax = 1 << 56
 }
 
-/// The bytes of a message: fields in the order of their numbers, defaults left out.
+/// The bytes of a message: fields in the order of their numbers, without fields at their defaults.
 func encoded(_ message: some Message) -> [UInt8] {
     do {
         return try message.serializedBytes()
@@ -25,7 +25,7 @@ func encoded(_ message: some Message) -> [UInt8] {
     }
 }
 
-/// A message from bytes.
+/// Decodes a message.
 func message<Value: Message>(_ bytes: [UInt8]) throws(OperationError) -> Value {
     do {
         return try Value(serializedBytes: bytes)
@@ -34,7 +34,7 @@ func message<Value: Message>(_ bytes: [UInt8]) throws(OperationError) -> Value {
     }
 }
 
-/// A number as a count that fits `Int` and a limit.
+/// Checks that a number is not negative and at most a limit.
 func count(
     _ value: some BinaryInteger, _ what: String, most: Int = OperationLimits.dimensionMax
 ) throws(OperationError) -> Int {
@@ -42,7 +42,7 @@ func count(
     return count
 }
 
-/// A word of an enumeration.
+/// Decodes a word of an enumeration.
 func word<Word: RawRepresentable<String>>(_ text: String, _ what: String) throws(OperationError) -> Word {
     guard let word = Word(rawValue: text) else { throw .malformed("\(what) is \"\(text.excerpt)\"") }
     return word
@@ -59,20 +59,20 @@ func list<Item, Value>(
     return values
 }
 
-/// A number that a sum is divided by.
+/// Checks the divisor of a sum.
 func divisor(_ value: Double) throws(OperationError) -> Double {
     guard value.isFinite, value > 0 else { throw .malformed("a divisor is not positive") }
     return value
 }
 
-/// Weights, one a task, all finite.
+/// Checks that there are weights, and that each is finite and not negative.
 func taskWeights(_ weights: [Double]) throws(OperationError) -> [Double] {
     guard (1...OperationLimits.listCountMax).contains(weights.count), weights.allSatisfy({ $0.isFinite && $0 >= 0 })
-    else { throw .malformed("\(weights.count) tasks have no weights, or some that are none") }
+    else { throw .malformed("the weights of \(weights.count) tasks are missing, negative or not finite") }
     return weights
 }
 
-/// The tasks that sums leave out.
+/// Decodes the tasks that sums leave out.
 func exclusions(_ exclusions: [WireExclusion], taskCount: Int) throws(OperationError) -> [Int?] {
     try list(exclusions, "the list of targets") { exclusion throws(OperationError) in
         guard exclusion.hasTask else { return nil }

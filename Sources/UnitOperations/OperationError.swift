@@ -1,13 +1,13 @@
 import Identifiers
 
-/// Why bytes are no operation.
+/// The reason why bytes are not an operation.
 public enum OperationError: Error, Equatable, Sendable, CustomStringConvertible {
     /// No operation has this kind.
     case unknownKind(String)
-    /// The bytes, or a value in them, are not what the schema allows.
+    /// The schema does not allow the bytes or a value in them.
     case malformed(String)
 
-    /// The clause for the message that carried the operation.
+    /// A clause for the error of the message that carried the operation.
     public var description: String {
         switch self {
         case .unknownKind(let kind): "the operation \"\(kind.excerpt)\" is not known"

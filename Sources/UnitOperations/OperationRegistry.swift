@@ -1,6 +1,6 @@
-/// The operations that workers know, one line each.
+/// The operations that this version knows, one line each.
 public enum OperationRegistry {
-    /// All of them.
+    /// All operations.
     public static let operations: [any UnitOperation.Type] = [
         FactorOperation.self,
         ImportOperation.self,

@@ -2,11 +2,13 @@ public import Identifiers
 public import KroneckerFactors
 import LinearAlgebra
 
-/// A layer's sums over tasks in the form `optimal`: both sides at once, since each one's coefficients follow from both.
+/// A layer's sums over tasks in the form `optimal`, for both sides.
 ///
-/// It reads every task's A in the job's order, then every task's B, F32 packed; and two lists of numbers: ⟨A_s, A_t⟩
-/// over tasks, row by row, then ⟨B_s, B_t⟩. Its blobs are ordered by side, A first, then by target, then by Kronecker
-/// product.
+/// The coefficients of each side follow from both sides, so one unit computes both.
+///
+/// It reads A of each task in the job's order, then B of each task, all packed F32. It also reads two lists of numbers:
+/// ⟨A_s, A_t⟩ over tasks, row by row, then ⟨B_s, B_t⟩. Its blobs are ordered by side, A first, then by target, then by
+/// Kronecker product.
 ///
 /// Source: DESIGN section 2.2.
 public struct OptimalAccumulateOperation: UnitOperation {
@@ -14,11 +16,13 @@ public struct OptimalAccumulateOperation: UnitOperation {
     public var inputDimension: Int
     /// The dimension of B.
     public var gradientDimension: Int
-    /// w_t of λ_t, in the job's order.
+    /// The weights w_t that λ_t follows from, in the job's order.
     public var weights: [Double]
-    /// Kronecker products to be summed for each target.
+    /// The number of Kronecker products of each target.
     public var rank: Int
-    /// The targets: each without one of the tasks, by position, or with all.
+    /// The targets.
+    ///
+    /// An element is the position of the task that the target leaves out; `nil` leaves out none.
     public var exclusions: [Int?]
     /// Whether the result is scaled as a sum or a mean over tasks.
     public var scale: RegularizerScale
@@ -36,12 +40,12 @@ public struct OptimalAccumulateOperation: UnitOperation {
         self.scale = scale
     }
 
-    /// Where a matrix stands among the unit's blobs.
+    /// The position of a matrix among the unit's blobs.
     ///
     /// - Parameters:
     ///   - side: A or B.
     ///   - target: Position among the targets.
-    ///   - term: Which Kronecker product.
+    ///   - term: Position of the Kronecker product.
     /// - Returns: The blob's position.
     public func position(of side: FactorSide, target: Int, term: Int) -> Int {
         ((side == .gradient ? exclusions.count : 0) + target) * rank + term
@@ -49,9 +53,9 @@ public struct OptimalAccumulateOperation: UnitOperation {
 
     // MARK: - Work
 
-    /// The operation's word in leases and keys.
+    /// The operation's name in leases and keys.
     public static var kind: String { "accumulate_optimally" }
-    /// By what its durations are counted.
+    /// The stage that its durations count for.
     public static var stage: UnitStage { .accumulate }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { [] }
@@ -62,7 +66,7 @@ public struct OptimalAccumulateOperation: UnitOperation {
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { 2 * exclusions.count * rank }
 
-    /// For each target and Kronecker product every task's factors, in ranges.
+    /// The factors of all tasks, in ranges, for each target and Kronecker product.
     public var cost: UnitCost {
         let sums = UInt64(exclusions.count).saturatingProduct(UInt64(rank))
         let sides = [inputDimension, gradientDimension].map { UInt64.packed($0) }
@@ -74,12 +78,12 @@ public struct OptimalAccumulateOperation: UnitOperation {
             memoryBytes: UnitCost.streaming(inputBytes: 0, outputBytes: 0, rows: weights.count).memoryBytes)
     }
 
-    /// It streams, and counts every range.
+    /// 0: the operation streams, and each range counts as progress.
     public var stageSeconds: Double { 0 }
 
     // MARK: - Encoding
 
-    /// Writes every field down.
+    /// Encodes every field.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireOptimalAccumulateOperation()
         wire.inputDimension = UInt32(inputDimension)
@@ -91,7 +95,7 @@ public struct OptimalAccumulateOperation: UnitOperation {
         return encoded(wire)
     }
 
-    /// Reads what ``encode(_:)`` wrote.
+    /// Decodes the bytes that ``encode(_:)`` made.
     ///
     /// - Throws: ``OperationError``.
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {

@@ -2,7 +2,7 @@ import LinearAlgebra
 
 /// Several task vectors against one block's factors: tr(B Δ A Δᵀ) or δᵀ F δ for each.
 ///
-/// It reads the block's factors, A then B, or F, F32 packed; it makes no blobs. Its subject is the block.
+/// It reads the block's factors, A then B, or F, as packed F32. It makes no blobs. Its subject is the block.
 ///
 /// Source: DESIGN section 2.2 (penalty) and 2.3 (interference).
 public struct PenaltyOperation: UnitOperation {
@@ -12,7 +12,9 @@ public struct PenaltyOperation: UnitOperation {
     public var base: BlockParameters
     /// θ_t of each task.
     public var checkpoints: [BlockParameters]
-    /// Positions of checkpoints with weight 0, which need not be finite: their penalty is then NaN.
+    /// Positions of checkpoints with weight 0.
+    ///
+    /// These need not be finite; the penalty of one that is not is NaN.
     public var unweighted: [Int]
 
     /// Describes the evaluation of penalties.
@@ -27,9 +29,9 @@ public struct PenaltyOperation: UnitOperation {
 
     // MARK: - Work
 
-    /// The operation's word in leases and keys.
+    /// The operation's name in leases and keys.
     public static var kind: String { "penalty" }
-    /// By what its durations are counted.
+    /// The stage that its durations count for.
     public static var stage: UnitStage { .penalty }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { (base + checkpoints.flatMap { $0 }).map(\.slice) }
@@ -38,7 +40,7 @@ public struct PenaltyOperation: UnitOperation {
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { 0 }
 
-    /// Two products a task vector, with both factors as fp64 squares.
+    /// Two products for each task vector, with both factors as fp64 squares.
     public var cost: UnitCost {
         let (matrix, squares, packed, products) = block.sizes
         return UnitCost(
@@ -49,14 +51,14 @@ public struct PenaltyOperation: UnitOperation {
                 .saturatingSum(UnitCost.streamingBytes))
     }
 
-    /// Seconds on a nominal core of its costliest stage that shows no progress from within.
+    /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
     public var stageSeconds: Double {
         UnitCost.factorizationSeconds(dimension: block.factors.map(\.dimension).max() ?? 0)
     }
 
     // MARK: - Encoding
 
-    /// Writes every field down.
+    /// Encodes every field.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WirePenaltyOperation()
         wire.block = block.wire
@@ -66,7 +68,7 @@ public struct PenaltyOperation: UnitOperation {
         return encoded(wire)
     }
 
-    /// Reads what ``encode(_:)`` wrote.
+    /// Decodes the bytes that ``encode(_:)`` made.
     ///
     /// - Throws: ``OperationError``.
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {

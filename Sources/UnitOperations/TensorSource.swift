@@ -4,7 +4,7 @@ public import LinearAlgebra
 public struct TensorSource: Hashable, Sendable {
     /// The element type.
     public var elementType: ElementType
-    /// Where the bytes lie.
+    /// The place of the bytes.
     public var slice: FileSlice
 
     /// Describes a tensor's place.

@@ -1,6 +1,6 @@
 import LinearAlgebra
 
-/// What a unit takes.
+/// The cost of a unit.
 public struct UnitCost: Equatable, Sendable {
     /// Multiply-adds.
     public var multiplyAdds: Double
@@ -11,7 +11,7 @@ public struct UnitCost: Equatable, Sendable {
     /// Peak memory in bytes while it runs, beyond what an idle process holds.
     public var memoryBytes: UInt64
 
-    /// States what a unit takes.
+    /// Describes a cost.
     public init(multiplyAdds: Double, inputBytes: UInt64, outputBytes: UInt64, memoryBytes: UInt64) {
         self.multiplyAdds = multiplyAdds
         self.inputBytes = inputBytes
@@ -22,22 +22,25 @@ public struct UnitCost: Equatable, Sendable {
     /// Seconds on a nominal core, for priorities and estimates: 10^11 multiply-adds or 10^9 bytes a second.
     public var nominalSeconds: Double { multiplyAdds / 1e11 + (Double(inputBytes) + Double(outputBytes)) / 1e9 + 1e-4 }
 
-    /// Bytes that a streaming operation holds at once, whatever the size of what streams.
+    /// The fixed memory of a streaming operation in bytes.
     static let streamingBytes: UInt64 = 64 << 20
 
-    /// Bytes of a range of elements that streams, one for each factor that is read at once.
+    /// The bytes of the range that is in memory of each factor that streams.
     private static let streamedRowBytes: UInt64 = 1 << 20
 
-    /// A unit that streams: its memory does not depend on the tensor's size, only on how many stream at once.
+    /// The cost of a unit that streams.
+    ///
+    /// Its memory depends on the number of factors that stream at once, not on their size.
     package static func streaming(inputBytes: UInt64, outputBytes: UInt64, rows: Int = 0) -> UnitCost {
         UnitCost(
             multiplyAdds: 0, inputBytes: inputBytes, outputBytes: outputBytes,
             memoryBytes: streamingBytes.saturatingSum(streamedRowBytes.saturatingProduct(UInt64(rows))))
     }
 
-    /// Seconds on a nominal core of a triangle's factorization with all that it falls back to.
+    /// Seconds on a nominal core of a triangle's factorization, with all its fallbacks.
     ///
-    /// It is tried again with more damping, and in the end gives way to eigenvalues, which take ten times as long.
+    /// A failed factorization is repeated with more damping. The last fallback is an eigendecomposition, which takes
+    /// ten times as long.
     static func factorizationSeconds(dimension: Int) -> Double {
         let dimension = Double(dimension)
         return 40 * dimension * dimension * dimension / 1e11
@@ -47,7 +50,7 @@ public struct UnitCost: Equatable, Sendable {
 extension UInt64 {
     /// Bytes of a packed fp32 triangle.
     package static func packed(_ dimension: Int) -> UInt64 {
-        // One of the two factors is even: halving before multiplying by 4 bytes loses nothing.
+        // n (n + 1) is even, so 2 n (n + 1) bytes is exact.
         UInt64(dimension).saturatingProduct(UInt64(dimension).saturatingSum(1)).saturatingProduct(2)
     }
     /// Bytes of a square of fp32.

@@ -1,8 +1,8 @@
 public import Identifiers
 
-/// What a unit reads of what other units made.
+/// The results of other units that a unit reads.
 public struct UnitInputs: Hashable, Sendable {
-    /// The blobs, in the order that the operation defines; one may stand there twice.
+    /// The blobs, in the order that the operation defines; a blob may be listed twice.
     public var blobs: [BlobReference]
     /// The lists of numbers, in the order that the operation defines.
     public var numbers: [[Double]]

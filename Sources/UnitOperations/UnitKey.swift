@@ -1,35 +1,36 @@
 import Crypto
 public import Identifiers
 
-/// A worker's operation and its inputs, as a digest: equal keys give equal results in whatever job.
+/// The digest of an operation and its inputs.
 ///
-/// So they do within one numeric regime: a result's key names that too (``ResultKey``).
+/// Equal keys have equal results in every job, within one numeric regime. A result's key names the regime too
+/// (``ResultKey``).
 ///
 /// Source: DESIGN section 5: "a unit's key is the digest of its operation and inputs: what is already known is not
-/// computed again". The operation enters by the bytes that travel in leases; blobs by their digests; numbers by their
-/// bits; a file by its path, size, modification time and header, as in a job's fingerprint.
+/// computed again". The digest covers the bytes of the operation as in leases, the digests of blobs and the bits of
+/// numbers. Of a file it covers path, size, modification time and header, as a job's fingerprint does.
 public struct UnitKey: Hashable, Sendable, Codable {
     /// SHA-256 over the operation and its inputs.
     public let digest: BlobDigest
 
-    /// Rises whenever an operation that is written the same would be computed differently.
+    /// Raised when operations of equal bytes have other results than before.
     private static let version = 2
 
-    /// Takes a key from a record.
+    /// Takes the key of a record.
     public init(digest: BlobDigest) {
         self.digest = digest
     }
 
-    /// Names what an operation computes.
+    /// Computes the key of an operation.
     ///
     /// - Parameters:
     ///   - operation: The operation.
-    ///   - inputs: What it reads of other units.
+    ///   - inputs: The results of other units that it reads.
     ///   - files: The job's input files, which the operation's slices name by their positions.
     public init(of operation: any UnitOperation, inputs: UnitInputs, files: [InputFile]) {
         let encoded = EncodedOperation(operation)
         var hash = SHA256()
-        // Every part stands behind its length, so that neighbours cannot run into each other.
+        // The length precedes each part, so different parts cannot form the same bytes.
         func absorb(_ bytes: some Collection<UInt8>) {
             hash.update(data: Array("\(bytes.count):".utf8))
             hash.update(data: Array(bytes))

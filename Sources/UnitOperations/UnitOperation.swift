@@ -1,16 +1,19 @@
-/// What a worker computes: a pure function from slices of files, blobs and numbers to blobs and numbers.
+/// A computation of a worker: a pure function from slices of files, blobs and numbers to blobs and numbers.
 ///
-/// An operation holds everything that decides its result, but for the names of its inputs. So it does not name its
-/// blobs: whoever has it lists them beside it (``UnitInputs``), in the order that its type documents. It does not name
-/// layers or tensors either, which only messages need: a unit's subject does.
+/// An operation holds everything that decides its result, except the digests of its blobs and its numbers.
+/// ``UnitInputs`` lists them beside the operation, in the order that the operation's type documents. An operation names
+/// no layers or tensors: only messages need them, and the unit's subject names them.
 ///
-/// One file of this module has one operation with its fields, its cost and its encoding; one file of WorkerService
-/// executes it.
+/// Each operation has one file here, with its fields, cost and encoding, and one file in WorkerService, which executes
+/// it.
+///
 /// Source: DESIGN section 5, "a worker is a pure function from inputs to outputs".
 public protocol UnitOperation: Equatable, Sendable {
-    /// The word for the operation in leases, in keys and, with spaces, in plans: never used for another one.
+    /// The operation's name in leases and keys; plans show it with spaces.
+    ///
+    /// No later operation may reuse a name.
     static var kind: String { get }
-    /// By what its durations are counted.
+    /// The stage that its durations count for.
     static var stage: UnitStage { get }
 
     /// The slices of input files that it reads.
@@ -21,32 +24,33 @@ public protocol UnitOperation: Equatable, Sendable {
     var inputNumberCount: Int { get }
     /// Number of blobs that it makes.
     var outputBlobCount: Int { get }
-    /// What it takes.
+    /// The cost of the unit.
     var cost: UnitCost { get }
-    /// Seconds on a nominal core of the costliest stage of the operation that shows no progress from within, from its
-    /// dimension alone: a chunk of rows, or a factorization with all that it falls back to.
+    /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
+    ///
+    /// Such a stage is a chunk of rows, or a factorization with all its fallbacks.
     ///
     /// ``UnitCost/nominalSeconds`` has the rate.
     var stageSeconds: Double { get }
 
-    /// Writes every field down, the same way whenever the fields are equal.
+    /// Encodes every field; equal fields have equal bytes.
     ///
     /// - Parameter files: Numbers the files that the slices name.
     /// - Returns: The operation's message of the schema.
     func encode(_ files: inout FileNumbering) -> [UInt8]
-    /// Reads what ``encode(_:)`` wrote; the bytes may come from anybody.
+    /// Decodes the bytes that ``encode(_:)`` made; the bytes are not trusted.
     ///
-    /// - Throws: ``OperationError`` for bytes or shapes that are no operation's.
+    /// - Throws: ``OperationError`` for bytes or shapes that are not an operation.
     init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError)
 }
 
 extension UnitOperation {
-    /// Most operations read none.
+    /// 0, which is right for most operations.
     public var inputNumberCount: Int { 0 }
 
-    /// The kind, for those who do not know the type.
+    /// The kind, when the type is not known.
     public var kind: String { Self.kind }
-    /// By what its durations are counted, for those who do not know the type.
+    /// The stage that its durations count for, when the type is not known.
     public var stage: UnitStage { Self.stage }
 
     /// Whether another operation is of the same type and equal.

@@ -1,16 +1,16 @@
-/// The kinds of units, by which durations and counts are told apart: few, and the same for every job.
+/// The stages of a job's units, which durations and counts are grouped by.
 public enum UnitStage: String, CaseIterable, Hashable, Sendable {
     /// Rows → a factor.
     case factor
     /// A factor → its damped inverse.
     case invert
-    /// Task vectors against a block's factors.
+    /// The penalties of task vectors under a block's factors.
     case penalty
     /// The merge of one block.
     case mergeBlock = "merge_block"
-    /// The sum of a factor's parts.
+    /// The sum of a factor's partial sums.
     case combine
-    /// A factor of a finished set.
+    /// The import of a factor of a finished set.
     case importFactor = "import"
     /// Sums over tasks.
     case accumulate

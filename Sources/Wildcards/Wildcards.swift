@@ -1,16 +1,16 @@
-/// A pattern as a sequence of parts, held against whole names, scalar by scalar.
+/// A pattern as a sequence of parts, matched against whole names, scalar by scalar.
 ///
-/// How a pattern is written, and what its special characters are, is its reader's.
+/// The reader of a pattern defines its syntax and its special characters.
 public struct Wildcards: Equatable, Sendable {
-    /// What stands at one place of a pattern.
+    /// One part of a pattern.
     public enum Part: Equatable, Sendable {
         /// This scalar.
         case scalar(Unicode.Scalar)
         /// Any one scalar.
         case any
-        /// Any number of scalars, none among them.
+        /// Any number of scalars, also none.
         case text
-        /// One scalar of a class, or one outside of it.
+        /// One scalar in a class, or one outside it.
         case set([ClosedRange<Unicode.Scalar>], isNegated: Bool)
 
         fileprivate func matches(_ scalar: Unicode.Scalar) -> Bool {
@@ -26,14 +26,14 @@ public struct Wildcards: Equatable, Sendable {
     /// The parts in order.
     public let parts: [Part]
 
-    /// Takes the parts of a pattern.
+    /// Creates a pattern of parts.
     public init(_ parts: [Part]) {
         self.parts = parts
     }
 
-    /// Whether the whole name fits.
+    /// Whether the pattern matches the whole name.
     ///
-    /// - Complexity: pattern × name in the worst case, without recursion.
+    /// - Complexity: O(pattern × name) in the worst case, without recursion.
     public func matches(_ name: String) -> Bool {
         let name = Array(name.unicodeScalars)
         var (p, n) = (0, 0)
@@ -46,7 +46,7 @@ public struct Wildcards: Equatable, Sendable {
                 p += 1
                 n += 1
             } else if let star = lastStar {
-                // Let the last star swallow one scalar more and try again behind it.
+                // Let the last star take one scalar more, and continue behind it.
                 p = star.part + 1
                 n = star.name + 1
                 lastStar = (star.part, n)

@@ -121,7 +121,9 @@ extension UnitLease {
 }
 
 extension WireOperation {
-    /// The operation's fields, none of which this message knows: they are kept as they are.
+    /// The fields of the operation.
+    ///
+    /// This message does not know them, and keeps their bytes unchanged.
     fileprivate init(_ encoded: EncodedOperation) {
         do {
             try self.init(serializedBytes: encoded.bytes)

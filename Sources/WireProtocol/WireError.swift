@@ -36,7 +36,6 @@ public enum WireLimits {
     /// The most bytes of a first frame from a worker or client, which the coordinator holds for many peers.
     public static let requestBytesMax = 16 << 20
     /// Bytes of a chunk of a transfer; the last one may be shorter.
-    ///
     public static let chunkBytes = 1 << 20
     /// The most chunks of one transfer that may be on their way without more credit.
     public static let chunkCredit: UInt32 = 8
@@ -46,7 +45,7 @@ public enum WireLimits {
     static let listCountMax = 1 << 17
     /// The most fields of a message, including those in its lists.
     static let fieldsMax = 1 << 18
-    /// The most of anything counted, unless another limit is stated.
+    /// The highest count of anything, if no other limit is stated.
     static let countMax = 1 << 31
     /// The most memory of a worker in bytes.
     static let memoryBytesMax: UInt64 = 1 << 56

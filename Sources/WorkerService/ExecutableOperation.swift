@@ -1,18 +1,19 @@
 import UnitOperations
 
-/// An operation that this worker computes: one file each says how.
+/// An operation that this worker can compute; each has one file with its execution.
 protocol ExecutableOperation: UnitOperation {
-    /// Whether it goes on with the memory that the lane's last unit left; otherwise the lane lets go of it first, so
-    /// that the unit finds the memory that its cost promises.
+    /// Whether the operation reuses the memory of the lane's last unit.
+    ///
+    /// Otherwise the lane frees that memory first, so that the unit has the memory that its cost states.
     static var reusesScratch: Bool { get }
 
-    /// Computes.
+    /// Computes a unit.
     ///
     /// - Parameters:
-    ///   - input: The unit and where its inputs lie.
-    ///   - scratch: The lane's.
-    /// - Returns: What the unit makes; its blobs are in the cache, pinned.
-    /// - Throws: ``UnitError`` for inputs that are wrong or missing, or what reading and writing throw.
+    ///   - input: The unit and the places of its inputs.
+    ///   - scratch: The lane's memory for scratch.
+    /// - Returns: The unit's result; its blobs are pinned in the cache.
+    /// - Throws: ``UnitError`` for wrong or missing inputs, or the errors of reading and writing.
     func execute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult
 }
 
@@ -20,14 +21,14 @@ extension ExecutableOperation {
     static var reusesScratch: Bool { false }
 }
 
-/// The operations of leases that this worker cannot compute.
+/// The error about operations of leases that this worker cannot compute.
 struct UnexecutableOperations: Error, CustomStringConvertible {
-    /// The kinds of those of `operations` that say nothing of their execution.
+    /// The kinds of the operations without an execution.
     let kinds: [String]
 
-    /// Looks through operations.
+    /// Checks that all operations can be computed.
     ///
-    /// - Throws: Itself, when there are any.
+    /// - Throws: This error, if one cannot.
     static func refuse(among operations: [any UnitOperation.Type]) throws(UnexecutableOperations) {
         let kinds = operations.filter { !($0 is any ExecutableOperation.Type) }.map { $0.kind }
         guard kinds.isEmpty else { throw UnexecutableOperations(kinds: kinds) }

@@ -45,7 +45,7 @@ struct OptimalAccumulateExecution {
         return result
     }
 
-    /// All that is to be summed of one side.
+    /// The sums of one side.
     private struct Side {
         let dimension: Int
         let factors: [BlobReference]

@@ -62,7 +62,7 @@ struct PenaltyExecution {
         return UnitResult(measurements: [.penalties: values])
     }
 
-    /// A task vector; `nil` for one that has no weight here and is not finite, and so concerns nobody.
+    /// A task vector; `nil` for one with weight 0 that is not finite, because it affects no other task.
     private func vector(
         _ position: Int, _ reader: BlockParameterReader, base: borrowing Matrix<Double>
     ) async throws -> Matrix<Double>? {

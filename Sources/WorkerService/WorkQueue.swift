@@ -1,11 +1,11 @@
 import Identifiers
 import WireProtocol
 
-/// Something that waits in a ``WorkQueue``.
+/// Work that can wait in a ``WorkQueue``.
 protocol QueuedWork: Sendable {
-    /// What it becomes when somebody takes it.
+    /// The type of the work after it has begun.
     associatedtype Begun: Sendable
-    /// What tells it from everything else.
+    /// The type of the name, which identifies the work.
     associatedtype Name: Hashable, Sendable
 
     var name: Name { get }
@@ -13,9 +13,9 @@ protocol QueuedWork: Sendable {
     func begun() -> Begun
 }
 
-/// What a worker was asked for, in the order in which it came, and those of it that are being done.
+/// A queue of work for a worker in the order of arrival, with the work that has begun.
 actor WorkQueue<Work: QueuedWork> {
-    /// Most that waits.
+    /// The most work that may wait.
     let limit: Int
 
     private var waiting: [Work] = []
@@ -27,10 +27,10 @@ actor WorkQueue<Work: QueuedWork> {
         self.limit = limit
     }
 
-    /// How many have not begun.
+    /// The count of waiting work.
     var count: Int { waiting.count }
 
-    /// Puts work behind the other, or hands it to somebody who waits; what is here already is not taken twice.
+    /// Adds work at the end, or gives it to a waiting task; work that is already here is not added again.
     ///
     /// - Returns: Whether there was room.
     @discardableResult
@@ -47,24 +47,24 @@ actor WorkQueue<Work: QueuedWork> {
         return true
     }
 
-    /// Waits for the next; `nil` when no more will come.
+    /// Waits for the next work; `nil` if no more will come.
     func next() async -> Work.Begun? {
         if !waiting.isEmpty { return begin(waiting.removeFirst()) }
         guard !isClosed else { return nil }
         return await withCheckedContinuation { waiters.append($0) }
     }
 
-    /// Ends what ``next()`` gave, however it went.
+    /// Ends work that ``next()`` gave, with any outcome.
     func end(_ name: Work.Name) {
         begun[name] = nil
     }
 
-    /// Forgets what waits: a coordinator that was restarted asks anew for what it still wants.
+    /// Forgets the waiting work, because a restarted coordinator asks again for what it still wants.
     func removeAll() {
         waiting.removeAll()
     }
 
-    /// Ends the waiting of all; what was queued is forgotten.
+    /// Forgets the waiting work, and returns `nil` to all waiting tasks.
     func close() {
         isClosed = true
         waiting.removeAll()
@@ -88,7 +88,7 @@ extension UnitLease: QueuedWork {
 }
 
 extension WorkQueue where Work == UnitLease {
-    /// The units that a worker was given.
+    /// Creates the queue of a worker's units.
     ///
     /// Bound: the coordinator gives a worker only a few units beyond its lanes.
     static func units() -> WorkQueue { WorkQueue(limit: .max) }
@@ -100,7 +100,7 @@ extension WorkQueue where Work == UnitLease {
     }
 }
 
-// MARK: - Wishes
+// MARK: - Wanted blobs
 
 extension BlobDigest: QueuedWork {
     var name: BlobDigest { self }
@@ -109,8 +109,8 @@ extension BlobDigest: QueuedWork {
 }
 
 extension WorkQueue where Work == BlobDigest {
-    /// The blobs that the coordinator wants.
+    /// Creates the queue of blobs that the coordinator wants.
     ///
-    /// Bound: 64; the coordinator asks one worker for no more at a time.
+    /// Bound: 64, because the coordinator asks one worker for no more at a time.
     static func wishes() -> WorkQueue { WorkQueue(limit: 64) }
 }

@@ -74,7 +74,7 @@ public struct Worker: Service {
         farewell.begin(reason)
     }
 
-    /// The arithmetic of this process: rows are multiplied in fp32 and summed in fp64 (DESIGN section 2.6).
+    /// The numeric regime of this process: rows are multiplied in fp32 and summed in fp64 (DESIGN section 2.6).
     private static var regime: NumericRegime {
         NumericRegime(kernels: BLASEnvironment.kernelFamily, elements: "fp32")
     }

@@ -3,14 +3,14 @@ import Console
 import Spelling
 import TaskArithmetic
 
-/// `kfacctl help`: what the parser's own says of commands, and what the registry says of merge methods.
+/// `kfacctl help`: the parser's help for commands, and the registry's for merge methods.
 struct HelpCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "help",
         abstract: "Explains a command, or with \"merge\" the merge methods.",
         discussion: "\"help merge\" lists the merge methods, \"help merge METHOD\" explains one with its parameters.")
 
-    @Argument(help: ArgumentHelp("A command, or \"merge\" and perhaps a merge method.", valueName: "topic"))
+    @Argument(help: ArgumentHelp("A command, or \"merge\" and optionally a merge method.", valueName: "topic"))
     var topics: [String] = []
 
     func run() throws {
@@ -29,7 +29,7 @@ struct HelpCommand: ParsableCommand {
         throw CleanExit.helpRequest(command)
     }
 
-    /// The topic that is no command.
+    /// The topic that is not a command.
     private static let merges = "merge"
 
     private func method(named name: String) throws -> MergeMethod {

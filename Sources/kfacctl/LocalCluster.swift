@@ -24,7 +24,7 @@ final class LocalCluster: Sendable {
     /// The time for a daemon's start; it allows for a busy machine or disk, but not for one that hangs.
     private static let startLimit: Duration = .seconds(60)
 
-    /// How long the removal of the state may take after an interruption.
+    /// The longest time for the removal of the state after an interruption.
     private static let removalLimit: Duration = .seconds(5)
 
     /// The coordinator's endpoint.
@@ -99,7 +99,7 @@ final class LocalCluster: Sendable {
 
     /// The environment without the settings for another coordinator, which clients and daemons would read.
     ///
-    /// The daemons use no thread pool of OpenBLAS, whose idle threads would only cost memory.
+    /// The daemons use no thread pool of OpenBLAS, because its idle threads would only take memory.
     private static var environment: [String: String] {
         ProcessInfo.processInfo.environment
             .filter { !$0.key.hasPrefix("KFACD_") && $0.key != "CREDENTIALS_DIRECTORY" }
@@ -199,7 +199,8 @@ final class LocalCluster: Sendable {
         for worker in workers { worker.end(within: max(.zero, ContinuousClock.now.duration(to: deadline))) }
         // A coordinator in the middle of a file is not given time either, because nobody would complete the file.
         coordinator?.end(within: .seconds(5))
-        // Thousands of files take a slow disk long. Whoever interrupts does not wait for all of them.
+        // On a slow disk the removal of thousands of files takes long. After an interruption nobody waits for all of
+        // them.
         let end = ContinuousClock.now + removalLimit
         guard !directory.remove(until: { Task.isCancelled && ContinuousClock.now > end }) else { return }
         Terminal.note("\(directory.path): not everything was removed; the next run there removes the rest.")

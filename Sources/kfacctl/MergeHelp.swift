@@ -1,6 +1,6 @@
 import TaskArithmetic
 
-/// What `kfacctl help merge` prints: the registry of merge methods, as text.
+/// The output of `kfacctl help merge`: the registry of merge methods as text.
 enum MergeHelp {
     /// Every method with its formula.
     static var table: String {
@@ -14,7 +14,7 @@ enum MergeHelp {
             """
     }
 
-    /// One method, with all that a job file may say of it.
+    /// The page of one method, with everything that a job file may set for it.
     static func page(of method: MergeMethod) -> String {
         var lines = ["\(method.name): \(method.formula)", "", method.summary]
         if !method.aliases.isEmpty { lines.append("Other names: \(method.aliases.joined(separator: ", ")).") }

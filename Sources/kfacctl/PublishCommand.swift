@@ -8,10 +8,10 @@ import SystemPackage
 struct PublishCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "publish",
-        abstract: "Publishes what a job computed and could not publish, without computing anything again.")
+        abstract: "Publishes the files of a job whose publication failed, without computing them again.")
 
     @Argument(
-        help: "The directory that keeps the files, as the failure of the job named it; its output directory is above.",
+        help: "The directory with the kept files, which the job's failure names. Its parent is the output directory.",
         completion: .directory)
     var directory: String
 
@@ -26,7 +26,7 @@ struct PublishCommand: ParsableCommand {
             let kept = try KeptPublication(at: try WorkingDirectory.absolute(FilePath(directory)))
             let left = try kept.finish(overwrites: overwrite)
             guard !quiet else { return }
-            for file in left.prefix(5) { Terminal.note("\(file): is of no job, and stays.") }
+            for file in left.prefix(5) { Terminal.note("\(file): belongs to no job, so it stays.") }
             Terminal.print("outputs: \(kept.path)")
         } catch let error as PublicationError {
             throw CommandFailure(.failed, error.description)

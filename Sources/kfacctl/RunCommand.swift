@@ -66,7 +66,7 @@ struct RunCommand: AsyncParsableCommand {
             let report = try await follow(submission, client, cluster) { files in staged.withLock { $0 = files } }
             // Nothing of this job is staged any more. Another job of this name, in another run, may have staged files.
             if report.state == .succeeded { staged.withLock { $0 = nil } }
-            // A signal from here on finds nobody to be asked, and need not wait for an answer.
+            // A later signal finds no client to cancel the job, so it does not wait for an answer.
             ready.withLock { $0 = nil }
             await client.close()
             return report
@@ -101,7 +101,7 @@ struct RunCommand: AsyncParsableCommand {
         }
     }
 
-    /// Checks that the limits of this process, which its daemons inherit, are enough for them.
+    /// Checks that the limits of this process suffice for its daemons, which inherit them.
     ///
     /// - Throws: ``CommandFailure`` about the first limit that is too small.
     private static func requireLimits(workers: Int, lanes: Int) throws {

@@ -48,9 +48,9 @@ extension Kfacd {
         }
     }
 
-    /// Makes sure that the limits of the process allow what is about to be begun.
+    /// Checks that the limits of the process allow the work of the daemon.
     ///
-    /// - Throws: `ExitCode` 1 behind a message when not.
+    /// - Throws: `ExitCode` 1, after a message, if a limit is too small.
     static func require(_ needs: ProcessNeeds) throws {
         guard let problem = needs.problem() else { return }
         Terminal.note(JournalStream.errorText("Error: \(problem)"))

@@ -51,7 +51,7 @@ import Testing
             return needs.memoryProblem(limits, stackBytes: 8 << 20)
         }
         #expect(problem(nil, nil) == nil)
-        // 1000 pages are mapped, 300 of them data and stacks.
+        // 1000 pages are mapped; 300 of them are data and stacks.
         #expect(problem((180 << 20) + 1000 * 4096, nil) == nil)
         #expect(
             problem((50 << 20) + 1000 * 4096, nil)

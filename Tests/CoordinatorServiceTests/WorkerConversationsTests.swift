@@ -28,7 +28,7 @@ import ZeroMQ
             elapsedSeconds: 1, kernelSeconds: 1)
     }
 
-    /// What a greeting that is taken in says.
+    /// The result of an accepted greeting.
     private struct Welcome: Equatable {
         var formerPeer: RoutingIdentity?
         var isNewConnection = false
@@ -86,7 +86,7 @@ import ZeroMQ
         #expect(try greet(hello("w"), two) == Welcome(formerPeer: one, isNewConnection: true))
         #expect(conversations.worker(at: one) == nil)
         #expect(conversations.worker(at: two) == "w")
-        // The same name of a connection, and yet another connection.
+        // The peer is the same, but the connection is new.
         #expect(try greet(hello("w", connection: 1), two) == Welcome(isNewConnection: true))
     }
 

@@ -2,7 +2,7 @@ import Foundation
 import TaskArithmetic
 import Testing
 
-/// The documents say of merge methods what the registry says, and the registry lists every method that is written.
+/// The documents describe merge methods as the registry does, and the registry lists every method in the sources.
 struct MergeMethodDocumentTests {
     private let page: DeployedFile
 
@@ -14,8 +14,9 @@ struct MergeMethodDocumentTests {
         #expect(names.sorted() == MergeMethod.all.map(\.name).sorted())
     }
 
-    /// A method is its own file and a line of the registry: whoever asks for its name elsewhere would have to be found
-    /// and extended for the next one.
+    /// A method is its own file and a line of the registry.
+    ///
+    /// Code elsewhere that compares names of methods would have to be found and extended for each new method.
     @Test func `no source but its own file and the registry asks whether a method is a certain one`() throws {
         let constants = try DeployedFile.sources(below: "Sources/TaskArithmetic/Methods").flatMap {
             $0.matches(/static let (\w+) = MergeMethod\(/)
@@ -29,7 +30,7 @@ struct MergeMethodDocumentTests {
         for module in modules {
             for file in try DeployedFile.sources(below: "Sources/\(module)") where !file.path.contains("/Generated/") {
                 let found = file.text.matches(of: comparison).map { String(file.text[$0.range]) }
-                // A kind of layer, and a rule of the report, have these words too.
+                // A kind of layer and a rule of the report have the same names.
                 let others: Set<String> = ["case .linear", "case .taskArithmetic"]
                 #expect(found.filter { !others.contains($0) } == [], "\(file.path)")
             }

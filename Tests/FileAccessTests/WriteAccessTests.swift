@@ -51,7 +51,7 @@ struct WriteAccessTests {
     }
 
     @Test func `room is compared as a sum that does not overflow`() {
-        // Each takes a whole block: so many empty ones fit nowhere that these bytes fill.
+        // Each file takes a whole block, even an empty one.
         let many = Array(repeating: PlannedFile(path: "a", byteCount: 0), count: 3)
         #expect(WriteAccess.obstacle(toHolding: many, in: path) == nil)
         let files = [PlannedFile(path: "a", byteCount: .max), PlannedFile(path: "b", byteCount: .max)]

@@ -116,7 +116,7 @@ extension SerialIntegrationTests {
             let capture = try #require(model.captures["beta"])
             model.captures["beta"] = TensorFile(
                 capture.tensors.map { tensor in
-                    // Each probe's rows stand together, in each the samples twice.
+                    // The rows of each probe are together, with all samples twice.
                     let blocks = tensor.name.hasSuffix(".input") ? 1 : SmallModel.probes
                     let width = tensor.values.count / blocks
                     let values = (0..<blocks).flatMap { block in

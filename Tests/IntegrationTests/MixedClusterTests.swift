@@ -10,7 +10,7 @@ extension SerialIntegrationTests {
 
         init() throws { model = try LargeModel(.fewRows, tasks: ["a", "b"]) }
 
-        /// The kernels of the workers that are there.
+        /// The kernel sets of the connected workers.
         private func kernels(_ cluster: Cluster) async throws -> [String] {
             let result = try await cluster.client("workers", "--output", "json")
             try #require(result.exitCode == 0, "\(result.errors)")
@@ -19,7 +19,7 @@ extension SerialIntegrationTests {
             return workers.compactMap { $0["kernels"] as? String }
         }
 
-        /// How many factors of a job are known.
+        /// The count of a job's factors that are known.
         private func knownFactors(_ cluster: Cluster, _ job: String) async throws -> Int {
             let result = try await cluster.client("plan", job, "--output", "json")
             try #require(result.exitCode == 0, "\(result.errors)")
@@ -27,7 +27,7 @@ extension SerialIntegrationTests {
             return try #require(stages.first { $0["stage"] as? String == "factor" }?["known_units"] as? Int)
         }
 
-        /// Units by kernels and stage, as a report tells them.
+        /// The units by kernel set and stage, from a report.
         private func reportedUnits(_ output: String) throws -> [String: [String: Int]] {
             let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
             let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
@@ -65,14 +65,14 @@ extension SerialIntegrationTests {
                 try cluster.startWorker("second", environment: ["OPENBLAS_CORETYPE": "Nehalem"])
                 try await cluster.waitForWorkers(1)
                 let new = try #require(try await kernels(cluster).first)
-                // A BLAS that was built for one processor has one kernel set.
+                // A BLAS that was built for one processor has only one kernel set.
                 guard new != old else { return }
                 #expect(try await knownFactors(cluster, both.path) == 0)
                 try await cluster.waitForSuccess(try await cluster.submit(both.path))
                 #expect(try reportedUnits(both.output)[new]?["factor"] == 2 * factors)
                 #expect(try reportedUnits(both.output).count == 1)
 
-                // Blobs of the first regime went with their worker, and may be made again by either.
+                // The blobs of the first regime left with their worker. Either worker may make them again.
                 try cluster.startWorker("third", environment: ["OPENBLAS_CORETYPE": "Haswell"])
                 try await cluster.waitForWorkers(2)
                 #expect(try await knownFactors(cluster, mixed.path) > 0)

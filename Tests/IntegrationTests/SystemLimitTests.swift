@@ -43,7 +43,7 @@ extension SerialIntegrationTests {
             #expect(!FileManager.default.fileExists(atPath: "\(model.outputPath)/report.json"))
         }
 
-        /// Limits that leave too little to work with, and what the sentence names.
+        /// Limits that are too small for the work, with the words that the sentence must have.
         private static let tight = [
             ("ulimit -v 300000", "ulimit -v"), ("ulimit -v 500000", "ulimit -v"), ("ulimit -v 800000", "ulimit -v"),
             ("ulimit -d 100000", "ulimit -d"), ("ulimit -s 64", "ulimit -s"), ("ulimit -f 1", "ulimit -f"),

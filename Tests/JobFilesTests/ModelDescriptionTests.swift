@@ -6,7 +6,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// What the `config.json` beside a model's tensors says.
+/// The content of the `config.json` beside a model's tensors.
 @Suite struct ModelDescriptionTests {
     private let model: TemporaryDirectory
 

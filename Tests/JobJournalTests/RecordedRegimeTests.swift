@@ -5,7 +5,7 @@ import Scheduling
 import Testing
 import UnitOperations
 
-/// In which regime a recorded result was computed.
+/// The numeric regime of recorded results.
 struct RecordedRegimeTests {
     private let key = UnitKey(digest: BlobDigest(sha256: [UInt8](repeating: 7, count: BlobDigest.byteCount)))
 

@@ -7,9 +7,9 @@ import Yams
 
 @testable import JobPlan
 
-/// What the registry says of a method's parameters, as the reader and the validation carry it out.
+/// The reader and the validation, against the registry's entry of a method's parameters.
 ///
-/// The method here has a parameter of every kind and level, which no one method that is offered has.
+/// The method here has a parameter of every kind and level. No registered method has all of them.
 @Suite struct MergeParameterTests {
     private static let density = MergeParameter(
         "density", .number(.above(0, to: 1)), default: .value(.number(1)), level: .jobAndModel, variesByTensor: true,
@@ -104,7 +104,7 @@ import Yams
                 "job.yaml:1:13: \"normalize\" has no effect in \"parameters\", as in mergekit. Remove it.",
                 "job.yaml:1:30: \"gamma\" has no effect in \"parameters\", as in mergekit. Remove it.",
             ])
-        // What only a model may have is no parameter of mergekit's.
+        // "seed" may be given only by a model, and is not a parameter of mergekit.
         #expect(found.problems.count == 1 && found.problems[0].contains("unknown key \"seed\""))
     }
 

@@ -3,7 +3,7 @@ import JobPlan
 import Testing
 import UnitOperations
 
-/// What a plan's units read, and which of them are the same work.
+/// The inputs of a plan's units, and the units that are the same work.
 struct PlannedKeyTests {
     @Test func `a unit has a key once its inputs are known, and files have none`() throws {
         let plan = try JobPlan.small(

@@ -137,13 +137,13 @@ extension JobPlan {
                 return penalty.unweighted
             }
         }
-        // Interference with both tasks, then the penalty of each.
+        // The interference with both tasks comes first, then the penalty of each.
         #expect(try unweighted("0", "fc1") == [[0], [0], [0], []])
         #expect(try unweighted("1", "fc1") == [[], [], [], []])
         let filtered = "[{filter: fc2, value: 0}, {value: 1}]"
         #expect(try unweighted(filtered, "fc1") == [[], [], [], []])
         #expect(try unweighted(filtered, "fc2") == [[0], [0], [0], []])
-        // A layer's weight and bias are one matrix: both must be without weight.
+        // A layer's weight and bias are one matrix, so both must have weight 0.
         #expect(try unweighted("[{filter: fc1.bias, value: 0}, {value: 1}]", "fc1") == [[], [], [], []])
     }
 

@@ -4,7 +4,7 @@ import Testing
 @testable import LinearAlgebra
 
 struct GramDecompositionTests {
-    /// Several chunks and a rest of the longer side, in both directions.
+    /// Sizes whose longer side has several chunks and a rest, in both directions.
     @Test(arguments: [(1, 1), (1, 6), (6, 1), (9, 5), (5, 9), (12, 12), (1100, 6), (6, 1100), (512, 3)])
     func `well conditioned matrices are decomposed as by divide and conquer`(
         shape: (rows: Int, columns: Int)
@@ -18,7 +18,7 @@ struct GramDecompositionTests {
         expectClose(gram.values, exact.values, relative: 1e-12)
         expectClose(gram.left.elements, exact.left.elements, absolute: 1e-10)
         expectClose(gram.right.elements, exact.right.elements, absolute: 1e-10)
-        // fp32 elements are computed with in fp64.
+        // The computation with fp32 elements is in fp64.
         let single = try Matrix<Float>(
             rows: shape.rows, columns: shape.columns, elements: elements.map { Float($0) })
         let widened = try SingularValueDecomposition(byGramMatrixOf: single)

@@ -61,7 +61,7 @@ struct LinearAlgebraErrorTests {
                 "dgesdd reached its bound of iterations (INFO = 3); expected it to converge for every finite matrix. "
                     + "Set OPENBLAS_CORETYPE to another kernel set, or replace libopenblas."
             ),
-            (.cancelled, "the computation was ended by whoever watched it; nothing was computed."),
+            (.cancelled, "the observer ended the computation; nothing was computed."),
             (
                 .selfTestFailed(routine: "sgemm", kernels: "Haswell", expected: 1, found: 2),
                 "sgemm of the installed BLAS (Haswell kernels) gave 2.0; expected 1.0. Set OPENBLAS_CORETYPE to another "

@@ -4,7 +4,7 @@ import Testing
 @testable import LinearAlgebra
 
 struct SingularValueDecompositionTests {
-    /// From numpy.linalg.svd (2.4), with the signs of ours.
+    /// The values are from numpy.linalg.svd (2.4), with our signs.
     @Test func `values and vectors are those of numpy`() throws {
         let elements: [Double] = [2, -1, 0.5, 0, 3, -2, 1, 1, 4, -3, 0.25, 1.5]
         let svd = try SingularValueDecomposition(decomposing: Matrix(rows: 4, columns: 3, elements: elements))
@@ -28,7 +28,7 @@ struct SingularValueDecompositionTests {
         expectClose(single.values, values, relative: 5e-7)
     }
 
-    /// Rows of 1/(i + j + 1), the worst conditioned of textbooks; the values from mpmath with 40 digits.
+    /// The Hilbert matrix 1/(i + j + 1), which is ill-conditioned; the values are from mpmath with 40 digits.
     @Test func `small values of a Hilbert matrix are exact relative to the largest`() throws {
         var elements: [Double] = []
         for row in 0..<8 {
@@ -92,7 +92,7 @@ struct SingularValueDecompositionTests {
             let largest = try #require(vector.max { $0.magnitude < $1.magnitude })
             #expect(largest > 0)
         }
-        // −M has the same left vectors, and the right ones turned around.
+        // −M has the same left vectors, and negated right vectors.
         let negated = try SingularValueDecomposition(
             decomposing: Matrix(rows: 40, columns: 12, elements: elements.map { -$0 }))
         expectClose(negated.left.elements, first.left.elements, absolute: 1e-13)
@@ -141,7 +141,7 @@ struct SingularValueDecompositionTests {
 
     // MARK: -
 
-    /// U · S · Vᵀ with the columns of two reflections 1 − 2wwᵀ/|w|² as vectors.
+    /// U · S · Vᵀ, where U and V are columns of two reflections 1 − 2wwᵀ/|w|².
     private func matrix(_ spectrum: [Double], rows: Int, columns: Int) throws -> Matrix<Double> {
         func reflection(_ row: Int, _ column: Int, order: Int) -> Double {
             // 1 + 4 + 9 + …

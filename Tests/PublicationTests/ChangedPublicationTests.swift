@@ -100,7 +100,7 @@ import Testing
         #expect(place.contents == TwoJobs.new)
     }
 
-    /// A job whose files are kept, since somebody's stood in the way.
+    /// A job whose files are kept, because another file was in the way.
     private func kept() throws -> OutputDirectory {
         let output = place.output()
         try output.claim()

@@ -4,7 +4,7 @@ import Testing
 @testable import RandomNumbers
 
 struct NormalQuantileTests {
-    /// From scipy.special.ndtri at (word + ½)/2³².
+    /// The values are from scipy.special.ndtri at (word + ½)/2³².
     @Test func `quantiles are those of scipy, in the middle, in the tails and where they meet`() {
         let expected: [(UInt32, Double)] = [
             (0, -6.3379577545537895), (1, -6.166429517819751), (0x3039, -4.535422762090429),

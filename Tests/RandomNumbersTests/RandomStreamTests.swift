@@ -27,7 +27,7 @@ struct RandomStreamTests {
         return numbers
     }
 
-    /// From Python's hashlib and a Philox of its own; the last two lie in other blocks' high words.
+    /// The values are from Python's hashlib and a Philox in Python; the last has a block number of 33 bits.
     @Test func `the words of elements follow from seed, task and tensor as documented`() {
         let expected: [(Int, UInt32)] = [
             (0, 0xA5F0_80F9), (1, 0x90A4_2444), (2, 0x665C_34CC), (3, 0xA1C1_7B82), (4, 0x51E7_2DCD),
@@ -72,7 +72,7 @@ struct RandomStreamTests {
         }
     }
 
-    /// Counts from an implementation in numpy.
+    /// The counts are from an implementation in numpy.
     ///
     /// They lie within one standard deviation of the expectation.
     @Test func `counts of a million elements are those of an independent implementation`() throws {
@@ -96,7 +96,7 @@ struct RandomStreamTests {
     @Test func `masks of two tasks are independent`() throws {
         let other = RandomStream(seed: 7, task: "controls", tensor: "blocks.0.mlp.weight")
         let masks = zip(try kept(stream, 0.5, 1 << 20), try kept(other, 0.5, 1 << 20))
-        // A quarter of 1 048 576, within a standard deviation of 443.
+        // The count is a quarter of 1 048 576, within one standard deviation of 443.
         #expect(masks.count { $0 && $1 } == 262_447)
     }
 

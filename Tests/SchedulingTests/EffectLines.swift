@@ -4,7 +4,7 @@ import Scheduling
 import UnitOperations
 
 extension SchedulerEffects {
-    /// The effects as scenarios show them, a line each, in the order in which they are carried out.
+    /// The effects as lines for scenarios, in the order in which they are performed.
     var lines: [String] { records.map(\.line) + inOrder.flatMap(\.lines) }
 }
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Scheduling
 
-/// In which order effects are done, whatever the scheduler found out first.
+/// The order of effects, which does not depend on the order of the scheduler's decisions.
 @Suite struct EffectOrderTests {
     private let unit = LeasedUnit.of(0)
     private let blob = BlobReference.named("job-1/0").digest

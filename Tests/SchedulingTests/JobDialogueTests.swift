@@ -35,7 +35,7 @@ extension AddressedOrder {
     static func revoke(_ worker: WorkerID, _ unit: LeasedUnit) -> AddressedOrder { .init(.revoke(unit), to: worker) }
     static func collect(_ worker: WorkerID, _ blob: BlobDigest) -> AddressedOrder { .init(.collect(blob), to: worker) }
 
-    /// The unit that it gives out.
+    /// The unit that the scheduler leases.
     var lease: LeasedUnit? {
         if case .lease(let unit) = order { unit } else { nil }
     }

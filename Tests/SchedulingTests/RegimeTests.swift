@@ -5,7 +5,7 @@ import UnitOperations
 
 @testable import Scheduling
 
-/// Clusters whose workers round differently.
+/// Clusters whose workers have different numeric regimes.
 @Suite struct RegimeTests {
     private static func capacity(_ kernels: String) -> WorkerCapacity {
         WorkerCapacity(
@@ -26,7 +26,7 @@ import UnitOperations
         return scheduler
     }
 
-    /// Units of a job that were taken from earlier work.
+    /// The units of a job whose results were known from earlier work.
     private func taken(_ effects: SchedulerEffects, of job: JobID) -> [(unit: Int, kernels: String?)] {
         effects.records.compactMap { record in
             guard case .unitFinished(let unit, .earlierWork, _, _, let key) = record, unit.job == job else {
@@ -51,7 +51,7 @@ import UnitOperations
         var scheduler = try schedulerWithFactors()
         for unit in 0..<2 { _ = scheduler.store(.of(unit)) }
         _ = scheduler.handle(.workerLeft("w1", reason: "it was told to"))
-        // Nobody knows yet who will compute the job.
+        // Without workers, the regime of the job is not known yet.
         #expect(scheduler.scheduler.knownUnits(of: try second.plan()).count == 2)
         #expect(taken(try scheduler.submit(second), of: "job-2").isEmpty)
         var effects = scheduler.handle(.workerJoined("w2", Self.skylake))

@@ -126,7 +126,7 @@ import UnitOperations
                 == .effects(
                     records: [
                         .unitFinished(
-                            // Nobody knows in which regime it was computed: it is not known to other jobs.
+                            // Its numeric regime is not known, so other jobs cannot use it.
                             LeasedUnit.of(0).unit, .worker("stranger"), .named("job-1/0"), .short, nil)
                     ],
                     orders: [.revoke("w1", .of(0))],

@@ -41,7 +41,7 @@ struct Referee {
     /// The failure at hand, when it is the world's own affair: a full disk is waited for, a lost input made again.
     private var excusedFailure: (unit: UnitReference, kind: UnitFailure.Kind)?
 
-    /// What was done of what was decided.
+    /// The performed effects.
     private var performance = Performance()
 
     init(settings: SchedulerSettings) { self.settings = settings }
@@ -332,24 +332,24 @@ struct Referee {
     }
 }
 
-// MARK: - What is done
+// MARK: - Performed effects
 
 extension Referee {
-    /// Books of what the coordinator has done in this life.
+    /// The effects that this process of the coordinator has performed.
     struct Performance {
-        /// Jobs that were let go.
+        /// Jobs that were released.
         var isLetGo: Set<JobID> = []
-        /// Workers that were forgotten and have not come back since.
+        /// Workers whose conversation ended and that have not come back.
         var forgotten: Set<WorkerID> = []
-        /// Units that workers were sent and that were not taken back.
+        /// Units that were leased to workers and not revoked.
         var sent: [WorkerID: Set<LeasedUnit>] = [:]
-        /// Jobs that clients can ask about.
+        /// Jobs that clients can query.
         var settled: Set<JobID> = []
-        /// For each removal of blobs that was decided, the jobs that had ended then.
+        /// The jobs that had ended at the decision of each removal of blobs.
         var removals: [Set<JobID>] = []
     }
 
-    /// Nothing is done that is not durable, and nothing whose turn has not come.
+    /// Checks that an effect is durable and in its turn.
     mutating func willPerform(_ effect: SchedulerEffect, _ jobs: [SimulatedJob], _ ids: [JobID]) {
         switch effect {
         case .tell(let notice): checkTurn(of: "\(notice)", about: notice.job)
@@ -391,7 +391,7 @@ extension Referee {
         switch addressed.order {
         case .lease(let lease):
             checkBegin(lease, jobs, ids)
-            // It may have been answered in the same breath, by a result from an earlier life.
+            // A result from an earlier process may already have answered the lease in the same batch.
             if given[worker]?[lease] != nil { performance.sent[worker, default: []].insert(lease) }
         case .revoke(let lease): performance.sent[worker]?.remove(lease)
         case .collect, .discard, .drain, .dismiss: break
@@ -414,7 +414,7 @@ extension Referee {
 }
 
 extension SchedulerEffect {
-    /// Whether it removes blobs of the coordinator's store.
+    /// Whether the effect removes blobs of the coordinator's store.
     fileprivate var isRemoval: Bool {
         switch self {
         case .remove, .clearStore: true
@@ -424,7 +424,7 @@ extension SchedulerEffect {
 }
 
 extension SchedulerNotice {
-    /// The job that a notice speaks of.
+    /// The job that a notice is about.
     fileprivate var job: JobID? {
         switch self {
         case .workerJoined, .workerLeft, .workerLost, .workerDraining: nil

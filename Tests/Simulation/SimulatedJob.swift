@@ -82,7 +82,7 @@ struct SimulatedJob: Sendable {
         guard unit.isForWorker else { return result }
         // Numbers cross the journal too; one that is not known is told from all others by its bits.
         result.measurements[.trace] = [Double(content % 1000) / 7, content % 5 == 0 ? .nan : 1]
-        // Inner products follow from the factors, for whatever targets they are summed.
+        // Inner products depend only on the factors, not on the targets.
         result.measurements[.innerProducts] = [Double(Fingerprint.of("\(read)") % 1000)]
         return result
     }

@@ -178,10 +178,10 @@ extension Simulation {
 
     private mutating func perform(_ effect: SchedulerEffect) {
         switch effect {
-        // The referee reads notices when they are decided, and settled jobs in its own books.
+        // The referee reads notices when they are decided, and keeps its own record of settled jobs.
         case .tell, .settle, .accept: break
         case .forget(let worker):
-            // It may have come back since that was decided.
+            // The worker may have come back since the decision.
             let isJoining = coordinator.pending.contains {
                 if case .workerJoined(worker, _) = $0.event { true } else { false }
             }
@@ -201,7 +201,7 @@ extension Simulation {
     private mutating func carryOut(_ order: WorkerOrder<LeasedUnit>, _ worker: WorkerID) {
         switch order {
         case .lease(let leased):
-            // A job that has ended since: the order that takes the unit back follows.
+            // If the job has ended meanwhile, nothing is sent; the order that revokes the unit follows.
             guard coordinator.scheduler.plan(of: leased.unit.job) != nil, coordinator.connected[worker] != nil else {
                 return
             }

@@ -32,7 +32,7 @@ extension Simulation {
         case .held(let blobs): happen(.blobsHeld(worker, blobs))
         case .dropped(let blobs): happen(.blobsDropped(worker, blobs))
         case .collectFailure(let blob):
-            // Said twice, or of a blob that nobody wants any more, it says nothing about the worker.
+            // A repeated message, or one about a blob that is no longer wanted, says nothing about the worker.
             guard coordinator.scheduler.isCollecting(blob, from: worker) else { return }
             happen(.collectionFailed(blob, from: worker))
         case .upload(let blob, let isDamaged): store(blob, from: worker, isDamaged: isDamaged)

@@ -10,7 +10,8 @@ extension Simulation {
         let id = WorkerID(rawValue: "w\(workers.count + 1)")
         let largest = jobs.compactMap { $0.plan.largestWorkerUnit?.cost.memoryBytes }.max() ?? 0
         let memory = UInt64(roll(1...4)) * largest + UInt64(roll(0...1)) * largest / 2
-        // A store that cannot hold what one unit makes loses some of it each time: then its job ends, as it should.
+        // A store that cannot hold the blobs of one unit loses some of them each time, until the job ends. So each
+        // store here can hold them.
         let fewest = jobs.flatMap { $0.plan.units.map(\.blobCount) }.max() ?? 0
         var worker = SimulatedWorker(
             id: id, capacity: WorkerCapacity(lanes: roll(1...3), memoryBytes: memory),

@@ -4,7 +4,7 @@ import TaskArithmetic
 import TestSupport
 import Testing
 
-/// The registry of merge methods, and the values that its methods are documented with.
+/// The registry of merge methods, and its methods against documented values.
 struct MergeMethodTests {
     @Test func `names and aliases are unique, and each finds its method`() {
         let names = MergeMethod.all.flatMap { [$0.name] + $0.aliases }
@@ -25,10 +25,10 @@ struct MergeMethodTests {
         #expect(method.summary.hasSuffix("."))
         #expect(!method.paper.citation.isEmpty)
         #expect(method.paper.arXiv?.wholeMatch(of: /\d{4}\.\d{5}/) != nil)
-        // What a tensor in ranges cannot have.
+        // A merge in ranges cannot have these properties.
         if case .elements = method.scope { #expect(!method.needsFactors) }
         if case .blocks = method.scope { #expect(method.needsFactors) }
-        // Without a base there is no vector for α to scale.
+        // Without a base, α has no vector to scale.
         if method.terms == .models { #expect(method.parameter("lambda") == nil) }
     }
 
@@ -50,7 +50,7 @@ struct MergeMethodTests {
         }
     }
 
-    /// One key means one thing: who learns it for one method knows it for all.
+    /// A key has the same meaning in all methods.
     @Test func `methods that share a parameter's name share its kind and level`() {
         for (_, same) in Dictionary(grouping: MergeMethod.all.flatMap(\.parameters), by: \.name) {
             #expect(same.allSatisfy { $0.kind == same[0].kind && $0.level == same[0].level })
@@ -92,7 +92,8 @@ struct MergeMethodTests {
         return try merge(method.scope.elementwise)
     }
 
-    /// mergekit's own functions, run once on a = [3, −1, .5, −2] and b = [.5, 2, −.5, −4] over a base of zeros.
+    /// The values are from mergekit's own functions, run once on a = [3, −1, .5, −2] and b = [.5, 2, −.5, −4] over a
+    /// base of zeros.
     @Test(arguments: MergeMethod.all.map(\.name))
     func `sums and averages have mergekit's values`(name: String) throws {
         let method = try #require(MergeMethod(named: name))

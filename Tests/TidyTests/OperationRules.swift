@@ -1,16 +1,18 @@
-/// Where operations of workers may be named: so that a new one is a few files, and nothing else.
+/// The files that may name operations of workers.
+///
+/// The rule keeps a new operation to a few files.
 enum OperationRules {
     private static let module = "Sources/UnitOperations/"
-    /// The types of the module whose names end alike and that are no operation.
+    /// The types of the module that are not operations, though their names end in the same way.
     private static let others: Set<String> = ["UnitOperation", "EncodedOperation"]
 
-    /// The operations: the module has a file of each.
+    /// The operations; the module has one file for each.
     static func operations(in sources: [SwiftSource]) -> Set<String> {
         let names = sources.filter { $0.path.hasPrefix(module) && !$0.isGenerated }.map(\.baseName)
         return Set(names.filter { $0.hasSuffix("Operation") }).subtracting(others)
     }
 
-    /// Names of operations in files that are neither their own, nor their execution, nor the registry, nor of plans.
+    /// The names of operations outside their own file, their execution, the registry and the planner.
     static func strayNames(_ operations: Set<String>, in source: SwiftSource) -> [Violation] {
         source.tokens.filter { $0.kind == .word && operations.contains($0.text) }.filter { token in
             let execution = token.text.dropLast("Operation".count) + "Execution"

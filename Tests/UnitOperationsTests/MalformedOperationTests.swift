@@ -3,9 +3,9 @@ import Testing
 
 @testable import UnitOperations
 
-/// Values that the schema allows and the operations do not: the whole sentence.
+/// Values that the schema allows and the operations refuse, with the whole sentence.
 struct MalformedOperationTests {
-    /// Expects that an example's message is refused, which was sound before the change.
+    /// Expects that an example's message is refused after a change, and accepted before it.
     private func expect<Wire: Message>(
         _ problem: String, _ kind: String, as wire: Wire.Type, sourceLocation: SourceLocation = #_sourceLocation,
         _ change: (inout Wire) -> Void
@@ -55,7 +55,7 @@ struct MalformedOperationTests {
         for count in 0..<encoded.bytes.count {
             var cut = encoded
             cut.bytes = Array(encoded.bytes.prefix(count))
-            // Some beginnings are sound operations of fewer fields; none of them is this one.
+            // Some prefixes are valid operations with fewer fields. None of them equals the example.
             #expect((try? cut.decoded())?.equals(example.operation) != true)
         }
         var wild = encoded
@@ -66,7 +66,7 @@ struct MalformedOperationTests {
     @Test(arguments: OperationExample.all)
     func `what this version would not write is not read`(example: OperationExample) {
         let sentence = "\"\(example.operation.kind)\" is written as this version does not write it"
-        // A field that the schema does not have; a file that nothing reads; a file twice.
+        // The cases are an unknown field, a file that is not read, and a file that is listed twice.
         var encoded = EncodedOperation(example.operation)
         encoded.bytes += [0xF8, 0x07, 1]
         #expect(throws: OperationError.malformed(sentence)) { try encoded.decoded() }
@@ -158,7 +158,7 @@ struct MalformedOperationTests {
         }
         for weights in [[], [1, -1], [1, .nan], [.infinity, 1]] as [[Double]] {
             try expect(
-                "\(weights.count) tasks have no weights, or some that are none", "accumulate",
+                "the weights of \(weights.count) tasks are missing, negative or not finite", "accumulate",
                 as: WireAccumulateOperation.self
             ) { $0.weights = weights }
         }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import UnitOperations
 
-/// One encoding serves leases and keys: nothing that an operation holds is lost in it.
+/// The encoding for leases and keys keeps everything that an operation holds.
 struct OperationEncodingTests {
     @Test func `every operation has a kind of its own, and an example here`() {
         let kinds = OperationRegistry.operations.map { $0.kind }
@@ -15,14 +15,14 @@ struct OperationEncodingTests {
     @Test(arguments: OperationExample.all)
     func `an operation is read as it was written`(example: OperationExample) throws {
         for operation in [example.operation] + example.variants {
-            // A variant's shape may contradict itself; then it is written, and not read.
+            // The shape of a variant may be inconsistent. Such a variant is encoded but not decoded.
             guard operation.equals(example.operation) || operation is any SoundVariant else { continue }
             let read = try EncodedOperation(operation).decoded()
             #expect(read.equals(operation), "\(operation)")
         }
     }
 
-    /// A field that is added to an operation, and not to its encoding or to the changes, fails here.
+    /// A new field fails here if the encoding or the changes do not have it.
     @Test(arguments: OperationExample.all)
     func `each field alone changes the encoding and the key`(example: OperationExample) {
         let (fields, original) = (leaves(of: example.operation), EncodedOperation(example.operation))
@@ -70,11 +70,11 @@ struct OperationEncodingTests {
         UnitKey(of: operation, inputs: UnitInputs(), files: OperationExample.files)
     }
 
-    /// The values without parts in a value, by their paths.
+    /// The leaf values of a value, by their paths.
     private func leaves(of value: Any, at path: String = "") -> [String: String] {
         let mirror = Mirror(reflecting: value)
         let children = mirror.children
-        // What is there stands where nothing would stand.
+        // A wrapped value has the same path as `nil` would have.
         if mirror.displayStyle == .optional, let some = children.first { return leaves(of: some.value, at: path) }
         guard !children.isEmpty else { return [path: String(reflecting: value)] }
         var found: [String: String] = [:]
@@ -85,7 +85,7 @@ struct OperationEncodingTests {
     }
 }
 
-/// Operations whose fields may each be changed alone and still make sense.
+/// Operations that stay valid if one field is changed alone.
 private protocol SoundVariant {}
 
 extension ImportOperation: SoundVariant {}

@@ -6,10 +6,10 @@ import Testing
 
 @testable import UnitOperations
 
-/// An operation with no field at its default, and changes that together reach every field of it.
+/// An operation without fields at their defaults, with changes that together reach every field.
 struct OperationExample: Sendable, CustomTestStringConvertible {
     let operation: any UnitOperation
-    /// The operation with one thing changed each.
+    /// The operation, each time with one change.
     let variants: [any UnitOperation]
 
     var testDescription: String { operation.kind }
@@ -23,12 +23,12 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// One of each operation.
+    /// At least one example of each operation.
     static let all = [
         factor, importFactor, combine, accumulate, accumulateOptimally, invert, penalty, penaltyOfFullBlock, mergeBlock,
     ]
 
-    /// The files that the examples read, and one more.
+    /// The files of a job: those that the examples read, and one more.
     static let files = (0..<6).map { number in
         InputFile(
             path: "/data/\(number)", byteCount: 1 << 40, modificationTime: 5, headerDigest: digest(1),
@@ -57,7 +57,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         return OperationExample(
             operation,
             [
-                // Only whole rows are written, so the bytes of a slice change with its rows.
+                // The encoding has only whole rows, so the bytes of a slice change with its rows.
                 { $0.columns = 2 }, { $0.appendsOnes = false }, { $0.elementType = .f16 },
                 { $0.rowSlices[0].slice.file = 5 }, { $0.rowSlices[0].slice.offset += 1 },
                 { $0.rowSlices[0].slice.byteCount += 1 }, { $0.rowSlices[0].rows += 1 },

@@ -38,7 +38,7 @@ struct UnitKeyTests {
 
     @Test func `the same operation on the same inputs has the same key`() {
         #expect(Self.key() == Self.key())
-        // Where the file stands among a job's files, what it is to the job, and what else is read does not matter.
+        // The file's position in the job, its role and the job's other files do not matter.
         #expect(
             Self.key(Self.factor(file: 1), [Self.files[1], Self.file("/a", role: "base")])
                 == Self.key(Self.factor(), [Self.files[0]]))

@@ -113,7 +113,7 @@ struct Bench {
     }
 }
 
-/// An operation with what it reads.
+/// An operation with its inputs.
 struct BenchUnit {
     let operation: any UnitOperation
     let inputs: UnitInputs

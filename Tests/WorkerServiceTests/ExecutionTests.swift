@@ -5,7 +5,7 @@ import WireProtocol
 
 @testable import WorkerService
 
-/// An operation that the worker was not built for.
+/// An operation without an execution in the worker.
 private struct ForeignOperation: UnitOperation {
     static var kind: String { "foreign" }
     static var stage: UnitStage { .combine }
@@ -20,7 +20,7 @@ private struct ForeignOperation: UnitOperation {
     init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {}
 }
 
-/// Which operations a worker can compute.
+/// The operations that a worker can compute.
 @Suite(.timeLimit(.minutes(2)))
 struct ExecutionTests {
     @Test func `every operation of leases has an execution`() throws {

@@ -27,7 +27,7 @@ struct UnitInputTests {
             reading: [blob])
     }
 
-    /// Bytes and the name that they should have.
+    /// Bytes, with the digest that they should have.
     private func blob(_ elements: [Float]) -> (bytes: [UInt8], blob: BlobReference) {
         let bytes = elements.withUnsafeBytes { Array($0) }
         let digest = BlobDigest(hashing: bytes.span.bytes)

@@ -40,7 +40,7 @@ struct InventoryReader {
     mutating func read() {
         progress.note("reads the headers of the base")
         let basePath = paths.absolute(spec.baseModel.value)
-        // Without a base the first model stands in its place, at its own place in the file.
+        // A job without a base uses the first model in its place. The key of that model then names it in messages.
         let isModel = spec.listedBase?.model == spec.baseModel
         if let set = openSet(basePath, for: spec.baseModel, what: isModel ? "model" : "base_model") {
             base = set
@@ -87,7 +87,7 @@ struct InventoryReader {
         set.files.map { JobPaths.resolved($0.path) } == other.files.map { JobPaths.resolved($0.path) }
     }
 
-    /// Opens a checkpoint; what is wrong with it is reported under the key that names it.
+    /// Opens a checkpoint; its problems are reported under the key that names it.
     private mutating func openSet(_ path: FilePath, for written: Located<String>, what: String) -> SafetensorsSet? {
         let advice = CheckpointAdvice(written: written.value, path: path, roots: roots)
         if let problem = advice.problemOfText {
@@ -125,7 +125,7 @@ struct InventoryReader {
         return checkpoint
     }
 
-    /// What a model's `config.json` says; one that cannot be used is a notice.
+    /// Reads a model's `config.json`; a file that cannot be used is a notice.
     private mutating func description(besides set: SafetensorsSet) -> ModelDescription? {
         do throws(JobFileError) {
             return try ModelDescription.read(besides: set)

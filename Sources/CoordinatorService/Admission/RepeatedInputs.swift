@@ -5,18 +5,18 @@ import Safetensors
 import SystemPackage
 import UnitOperations
 
-/// Inputs that hold the same values: copies, links, or the same file under two tasks.
+/// The search for inputs with the same values: copies, links, or one file under two tasks.
 ///
-/// They are told apart by their content, not by their paths. Rows that a task would count twice are refused; what two
-/// tasks share is a notice. Whole checkpoints and factor sets are equal when all of their tensors are; captures are
-/// compared file by file, in the tensors that two files have in common.
+/// Inputs are compared by content, not by path. Rows that one task would count twice are refused. Inputs that two tasks
+/// share are a notice. Checkpoints and factor sets are equal if all their tensors are equal. Captures are compared file
+/// by file, in the tensors that both files have.
 struct RepeatedInputs {
     private static let sampleBytes = 4096
-    /// Bytes of one input that are compared before samples of the rest must do.
+    /// The bytes of one input that are compared in full; samples of the rest are compared.
     private static let fullBytes = 256 << 20
-    /// Tensors whose samples tell checkpoints apart before they are compared.
+    /// The number of tensors whose samples decide whether two checkpoints are compared.
     private static let sampledTensors = 32
-    /// Inputs of equal samples that one is compared with.
+    /// The most inputs with equal samples that an input is compared with.
     private static let comparisonsMax = 4
 
     let inventory: JobInventory
@@ -39,12 +39,12 @@ struct RepeatedInputs {
         }
     }
 
-    /// What one file holds of a task's captures, or what a checkpoint or a factor set holds.
+    /// The tensors of a task's captures in one file, or those of a checkpoint or a factor set.
     private struct Part {
         let task: TaskName
         /// The file, or the first of several.
         let file: Int
-        /// In an order that does not depend on a dictionary's.
+        /// The tensors, in an order that does not depend on a dictionary's.
         var tensors: [TensorInventory]
     }
 
@@ -71,7 +71,7 @@ struct RepeatedInputs {
         }
     }
 
-    /// A tensor's name, type and shape, and its bytes in the middle or their digest.
+    /// A tensor's name, type and shape, with the bytes in its middle or their digest.
     private struct Sample: Hashable {
         let name: String
         let elementType: String
@@ -98,7 +98,7 @@ struct RepeatedInputs {
     }
 
     private mutating func report(_ part: Part, repeating other: Part) {
-        // As they were found: a link's destination would be named twice.
+        // The paths are not resolved: two links to one file would have the same resolved path.
         let (path, otherPath) = (path(of: part), path(of: other))
         let same = isSameFile(part, other) ? "is the same file as \(otherPath)" : "holds the same rows as \(otherPath)"
         if part.task == other.task {
@@ -120,7 +120,7 @@ struct RepeatedInputs {
 
     // MARK: - Checkpoints and factor sets
 
-    /// A task's checkpoint; none for a task that lists the base itself, which is told elsewhere.
+    /// A task's checkpoint, or nil for a task that lists the base itself: another check reports that.
     private func checkpoint(of task: TaskName) -> Part? {
         guard let checkpoint = inventory.checkpoints[task], !inventory.baseTasks.contains(task) else { return nil }
         return whole(task, Array(checkpoint.tensors.values))
@@ -160,8 +160,9 @@ struct RepeatedInputs {
         }
     }
 
-    /// A digest of all names, types and shapes, and of some tensors' samples: different inputs have different ones,
-    /// unless they differ in few tensors only.
+    /// A digest of all names, types and shapes, and of some tensors' samples.
+    ///
+    /// Different inputs have different digests, unless they differ only in a few tensors.
     private func traits(of part: Part) -> BlobDigest? {
         var chain: [UInt8] = []
         for tensor in part.tensors { chain += "\(tensor.name)\n\(tensor.elementType) \(tensor.shape)\n".utf8 }
@@ -173,7 +174,7 @@ struct RepeatedInputs {
         return BlobDigest(sha256: FileDigest.sha256(of: chain))
     }
 
-    // MARK: - Comparing
+    // MARK: - Comparison
 
     private func path(of part: Part) -> String { comparison.files[part.file].path.string }
 
@@ -181,7 +182,7 @@ struct RepeatedInputs {
         inventory.files[part.file].path == inventory.files[other.file].path
     }
 
-    /// The sample of a tensor; nil when it cannot be read, which fails later.
+    /// The sample of a tensor, or nil if it cannot be read: a later step reports that.
     private func sample(of tensor: TensorInventory) -> Sample? {
         let byteCount = Int(tensor.slice.byteCount)
         let start = max(0, byteCount / 2 - Self.sampleBytes / 2)

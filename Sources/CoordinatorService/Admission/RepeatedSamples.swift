@@ -5,17 +5,18 @@ import Safetensors
 import SystemPackage
 import UnitOperations
 
-/// Capture files whose second half of samples repeats the first, in every tensor: somebody wrote them twice.
+/// The search for capture files whose second half of samples repeats the first in every tensor.
 ///
-/// Repetitions in another order are not looked for. Nearly every file is told by the first few bytes of one tensor.
+/// Such a file was written twice. Repetitions in another order are not searched for. For nearly all files, a few bytes
+/// of one tensor decide.
 struct RepeatedSamples {
-    /// Bytes of one file that are compared before samples of the rest must do.
+    /// The bytes of one file that are compared in full; samples of the rest are compared.
     private static let fullBytes = 128 << 20
 
     let inventory: JobInventory
     let comparison: TensorComparison
 
-    /// One notice for each such file of a task.
+    /// One notice for each such file of a task, in the order of files.
     func notices(of task: TaskName) -> [JobNotice] {
         guard let captures = inventory.captures[task] else { return [] }
         var files: [Int: [Rows]] = [:]
@@ -47,15 +48,16 @@ struct RepeatedSamples {
         )
     }
 
-    /// What a file holds of one tensor: blocks of equal size, one a probe, in each of which the samples follow each
-    /// other.
+    /// The rows of one tensor in a file: one block for each probe, all of equal size.
+    ///
+    /// Each block has the samples one after the other.
     private struct Rows {
         let tensor: CapturedRows
         let slice: RowSlice
         let blocks: Int
         let rowsOfSample: Int
 
-        /// The first and the second half of each block; none when the samples cannot be halved.
+        /// The first and the second half of each block; empty if the samples cannot be halved.
         var halves: [(TensorInventory, TensorInventory)] {
             let rows = slice.rows / blocks / 2
             guard rows > 0, rows * 2 * blocks == slice.rows, rows.isMultiple(of: rowsOfSample) else { return [] }
@@ -72,7 +74,7 @@ struct RepeatedSamples {
     }
 
     private func isRepeated(_ rows: [Rows]) -> Bool {
-        // One tensor tells nearly always; the halves of the others need not even be made.
+        // One tensor nearly always decides, so the halves of the others are not made before.
         guard let first = rows.first?.halves.first, (try? comparison.samplesDiffer(first.0, first.1)) == false else {
             return false
         }

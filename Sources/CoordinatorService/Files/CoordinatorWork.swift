@@ -18,7 +18,7 @@ struct CoordinatorTask: Sendable {
     /// The results of the job's finished units, at least those that this unit depends on.
     let results: @Sendable (UnitIndex) -> UnitResult?
     let executions: @Sendable (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
-    /// The arithmetic of a finished unit's result, where it is known.
+    /// The numeric regime of a finished unit's result, if known.
     let regimes: @Sendable (UnitIndex) -> NumericRegime?
 
     /// The event for a unit whose job ended before the unit's turn came.

@@ -39,7 +39,9 @@ actor FileRemoval {
             metadata: ["files": "\(names)\(left.count > 5 ? " and \(left.count - 5) more" : "")"])
     }
 
-    /// Removes the remains of lost jobs, of which only the output is known, unless another job has the output.
+    /// Removes the remains of lost jobs, unless another job has the output.
+    ///
+    /// Only the output of a lost job is known.
     func removeRemains(ofLost jobs: [LostJob], of owner: ClaimOwner, _ roots: FileRoots) {
         for job in jobs {
             guard let path = job.output else { continue }
@@ -58,7 +60,7 @@ actor FileRemoval {
             metadata: ["files": "\(first)\(kept.count > 1 ? " and \(kept.count - 1) more" : "")"])
     }
 
-    /// Removes blobs that no running job needs; a process that is about to end leaves the rest to the next one.
+    /// Removes blobs that no running job needs; if the process is ending, the next process removes the rest.
     func remove(_ blobs: [BlobDigest]) {
         for blob in blobs {
             guard !Task.isCancelled else { return }
@@ -66,7 +68,7 @@ actor FileRemoval {
         }
     }
 
-    /// Removes all blobs, as ``remove(_:)`` does.
+    /// Removes all blobs in the same way as ``remove(_:)``.
     func clearStore() { remove(store.digests.sorted()) }
 
     private func attempt(_ remove: () throws -> Void) {

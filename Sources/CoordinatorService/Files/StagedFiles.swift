@@ -42,7 +42,7 @@ struct StagedFiles {
 
     /// Reads all files once.
     ///
-    /// - Returns: The units whose files differ from what was written, and the proven files of the other units. The
+    /// - Returns: The units whose files differ from the written ones, and the proven files of the other units. The
     ///   remains of damaged files are removed.
     func examined() -> (damages: [Damage], proven: [ProvenFile]) {
         var (damages, proven): ([Damage], [ProvenFile]) = ([], [])

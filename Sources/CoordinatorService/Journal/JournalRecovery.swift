@@ -55,7 +55,7 @@ struct JournalRecovery {
         for (position, (row, record)) in records.enumerated() {
             if position.isMultiple(of: Self.recordsBetweenSigns) {
                 readiness.clear("reading the journal: \(position) of \(records.count) records")
-                // Lets requests for metrics be answered meanwhile.
+                // Requests for metrics are answered meanwhile.
                 await Task.yield()
             }
             switch record {
@@ -125,8 +125,9 @@ struct JournalRecovery {
 
     /// Whether a journalled result can still be used.
     ///
-    /// Blobs may be anywhere and are looked for when they are needed. Files must be in the staging directory that the
-    /// record names, and the record must have their digests, which prove them before they are published.
+    /// Blobs are searched for only when they are needed, so their results stay usable. Files must be in the staging
+    /// directory that the record names. The record must also have their digests, which are checked before the files are
+    /// published.
     private func isUsable(
         _ unit: UnitReference, _ result: UnitResult, recordedIn row: Int64, of job: Job?
     ) -> Bool {
@@ -150,7 +151,7 @@ struct JournalRecovery {
         }
     }
 
-    /// Removes the staged files of jobs whose end is durable and whose removal is not; it frees their outputs.
+    /// Removes the staged files of ended jobs that a crash may have left, and frees the jobs' outputs.
     private func removeRemains(
         of ended: ArraySlice<JobID>, _ outcomes: [JobID: JobOutcome], _ scheduler: Scheduler
     ) async {

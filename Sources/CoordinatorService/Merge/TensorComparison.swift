@@ -38,11 +38,13 @@ struct TensorComparison: Sendable {
         }
     }
 
-    /// Whether all pairs hold the same bytes: their samples are compared first, then all bytes up to a bound.
+    /// Whether all pairs hold the same bytes.
     ///
-    /// Tensors that cannot be read are not equal, and neither are none.
+    /// Samples are compared first, then all bytes up to a bound.
+    ///
+    /// Tensors that cannot be read are not equal. An empty list of pairs is not equal either.
     func areEqual(_ pairs: [(TensorInventory, TensorInventory)], fullBytes: Int) -> Bool {
-        // Samples tell nearly all that differ apart, whatever their size.
+        // Samples find nearly all differences, in tensors of any size.
         guard !pairs.isEmpty, pairs.allSatisfy({ (try? samplesDiffer($0, $1)) == false }) else { return false }
         var budget = fullBytes
         for (left, right) in pairs {

@@ -42,7 +42,7 @@ struct TensorMerge: Sendable {
         let startsAtBase: Bool
         /// The weight of the base itself, if it has one.
         let baseWeight: Double?
-        /// The base's own parameters of the method, where it counts as a model.
+        /// The base's own parameters of the method, if it counts as a model.
         let baseArguments: MergeArguments
         /// Whether weights are divided by their sum.
         let divides: Bool
@@ -106,12 +106,12 @@ struct TensorMerge: Sendable {
     /// - Parameters:
     ///   - elements: The range.
     ///   - merge: The computation.
-    ///   - base: Holds the base's values already.
-    ///   - bytes: Scratch for the models'.
+    ///   - base: The range of the base, already filled.
+    ///   - bytes: Scratch for the models' bytes.
     ///   - target: Receives the merged bytes.
-    ///   - type: Their type.
-    ///   - look: Is shown each model's range.
-    /// - Throws: What reading and computing throw.
+    ///   - type: The type of the merged bytes.
+    ///   - look: Called with each model's range.
+    /// - Throws: The errors of the reader and of the computation.
     func merge<Computation: ElementwiseComputation & ~Copyable>(
         _ elements: Range<Int>, by merge: inout Computation, _ base: RangeBytes, _ bytes: inout RangeBytes,
         into target: inout MutableRawSpan, as type: ElementType,

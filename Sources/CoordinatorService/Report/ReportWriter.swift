@@ -20,7 +20,7 @@ struct ReportWriter {
     let result: @Sendable (UnitIndex) -> UnitResult?
     /// A finished unit's executor and duration.
     let execution: (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
-    /// The arithmetic of a finished unit's result, where it is known.
+    /// The numeric regime of a finished unit's result, if known.
     let regime: (UnitIndex) -> NumericRegime?
 
     private var plan: JobPlan { job.plan }
@@ -81,7 +81,7 @@ struct ReportWriter {
             ])
     }
 
-    /// What the job gives of the parameters that only its method has; null when it depends on the tensor.
+    /// The job's values of the parameters that only its method has; null for a value that depends on the tensor.
     private var parameters: [JSONValue.Member] {
         let own = plan.spec.method.ownParameters
         guard !own.isEmpty else { return [] }
@@ -318,7 +318,9 @@ struct ReportWriter {
         ])
     }
 
-    /// Which regimes made what; results of more than one agree only up to rounding.
+    /// The count of units of each stage, by numeric regime.
+    ///
+    /// Results of different regimes agree only up to rounding.
     private var numericRegimes: [JSONValue] {
         var counts: [NumericRegime: [String: Int]] = [:]
         for unit in plan.units {

@@ -2,13 +2,15 @@ import Identifiers
 import JobPlan
 import UnitOperations
 
-/// Task vectors that are not finite where a merge gives them no weight: they stop nothing, and have no interference.
+/// The warnings about task vectors that are not finite in blocks where their weight is 0.
+///
+/// Such a vector does not stop the merge, and it has no interference.
 struct UnweightedVectors {
     let plan: JobPlan
     /// A finished unit's result.
     let result: (UnitIndex) -> UnitResult?
 
-    /// One sentence a task.
+    /// One sentence for each such task.
     var sentences: [String] {
         plan.mergedTasks.enumerated().compactMap { position, task in
             let blocks = plan.blocks.map(\.name).filter { isNonFinite(position, in: $0) }
@@ -30,7 +32,7 @@ struct UnweightedVectors {
 }
 
 extension JobPlan {
-    /// What a person should know of a job's results.
+    /// The warnings about a job's results.
     func warnings(_ result: @escaping (UnitIndex) -> UnitResult?) -> [String] {
         DampingWarnings(plan: self, result: result).sentences + UnweightedVectors(plan: self, result: result).sentences
     }

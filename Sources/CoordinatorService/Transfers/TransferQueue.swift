@@ -21,18 +21,18 @@ final class TransferQueue: Sendable {
         var bytes = 0
     }
 
-    /// What became of a chunk.
+    /// The result of adding a chunk.
     enum ChunkOutcome: Equatable {
-        /// It waits; and whether that is to be taken for a sign of life, as a few times a second it is.
+        /// The chunk waits; `isSign` says whether it counts as a sign of life, as a few chunks each second do.
         case added(isSign: Bool)
-        /// Its peer sends more than it was asked for.
+        /// The peer sends more than its credit allows.
         case full
-        /// Its peer has not greeted, or was given up.
+        /// The peer has not greeted, or its worker was given up.
         case stranger
     }
 
     private struct State {
-        /// Peers whose workers have greeted, and when a chunk of theirs was last taken for a sign of life.
+        /// The peers whose workers have greeted, with the time when a chunk last counted as a sign of life.
         var open: [RoutingIdentity: ContinuousClock.Instant] = [:]
         var shares: [RoutingIdentity: Share] = [:]
         var bytes = 0
@@ -96,7 +96,7 @@ final class TransferQueue: Sendable {
         state.withLock { $0.open[peer] = .now }
     }
 
-    /// Ends the transfers of a peer that is gone or refused.
+    /// Ends the transfers of a peer that is gone or was refused.
     func close(_ peer: RoutingIdentity) {
         state.withLock { $0.open[peer] = nil }
         tell(.peerGone, about: peer)

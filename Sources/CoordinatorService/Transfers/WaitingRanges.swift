@@ -2,11 +2,11 @@ import Identifiers
 import WireProtocol
 import ZeroMQ
 
-/// Requests of workers for blobs that are being collected from other workers.
+/// The requests of workers that wait for blobs, which are being collected from other workers.
 ///
-/// Bound: ``TransferService/transfersPerPeer`` of each worker.
+/// Bound: ``TransferService/transfersPerPeer`` requests of each worker.
 struct WaitingRanges {
-    /// A request, and who waits for its bytes.
+    /// A request, with the peer that waits for its bytes.
     struct Waiter: Equatable {
         let range: RangeRequest
         let peer: RoutingIdentity
@@ -14,10 +14,10 @@ struct WaitingRanges {
 
     private var waiters: [BlobDigest: [Waiter]] = [:]
 
-    /// All that wait, in no particular order.
+    /// All waiting requests, in no particular order.
     var all: [Waiter] { waiters.values.flatMap { $0 } }
 
-    /// Lets a request wait for a blob.
+    /// Adds a request that waits for a blob.
     ///
     /// - Returns: Whether there was room for it.
     mutating func add(_ range: RangeRequest, for blob: BlobDigest, from peer: RoutingIdentity) -> Bool {
@@ -27,13 +27,13 @@ struct WaitingRanges {
         return true
     }
 
-    /// Gives up the requests for a blob that has come, or that nobody has.
+    /// Removes and returns the requests for a blob that has arrived, or that no worker has.
     mutating func take(_ blob: BlobDigest) -> [Waiter] { waiters.removeValue(forKey: blob) ?? [] }
 
-    /// Forgets what a worker waits for, when it is gone.
+    /// Removes the requests of a worker that is gone.
     mutating func forget(_ peer: RoutingIdentity) { remove { $0.peer == peer } }
 
-    /// Forgets a request whose bytes its worker does not want any more.
+    /// Removes a request that its worker no longer wants.
     mutating func forget(_ transfer: UInt64, of peer: RoutingIdentity) {
         remove { $0.peer == peer && $0.range.transfer == transfer }
     }

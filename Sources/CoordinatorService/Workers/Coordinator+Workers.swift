@@ -21,7 +21,7 @@ extension Coordinator {
         switch transfers.addChunk(.chunk(transfer: transfer, offset: offset, payload), from: peer, at: .now) {
         case .added(let isSign): if isSign { await hear(peer) }
         case .full: await endForExcess(peer)
-        // The worker is told to greet.
+        // The answer tells the worker to greet.
         case .stranger: await handle(message, from: peer)
         }
     }
@@ -72,7 +72,7 @@ extension Coordinator {
                 await accepts(blob.digest, from: worker, peer) && scheduler.isWanted(blob.digest)
                 ? .offer(transfer: transfer, blob) : .unwanted(transfer: transfer, blob.digest)
             await pass(request, from: peer)
-        // One without bytes, or of a conversation that has ended.
+        // The chunk has no bytes, or its conversation has ended.
         case .uploadChunk: break
         }
     }
@@ -146,9 +146,9 @@ extension Coordinator {
         transfers.close(peer)
     }
 
-    /// Lets go of what is kept for a worker that is gone.
+    /// Ends the conversation with a worker that is gone, and its transfers.
     func forget(_ worker: WorkerID) {
-        // It may have come back since that was decided.
+        // The worker may have come back since the decision.
         guard !scheduler.workerStatuses.contains(where: { $0.id == worker }), !isJoining(worker) else { return }
         if let peer = conversations.forget(worker) { endTransfers(of: peer) }
     }
@@ -195,7 +195,7 @@ extension Coordinator {
         case .damaged(let blob):
             guard let worker = conversations.worker(at: peer) else { return }
             logger.warning(
-                "a blob is not what its name says; it is discarded",
+                "a blob's content does not match its digest; it is discarded",
                 metadata: [LogKeys.worker: "\(worker)", "blob": "\(blob)"])
             await endpoint.send(.coordinator(.order(.discard([blob]))), to: peer)
             happen(.collectionFailed(blob, from: worker))

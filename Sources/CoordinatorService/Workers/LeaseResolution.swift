@@ -4,7 +4,7 @@ import Scheduling
 import UnitOperations
 import WireProtocol
 
-/// Turns a planned unit into a lease, with the digests of blobs and the identity of files.
+/// Turns a planned unit into a lease with the digests of its blobs and the identities of its files.
 struct LeaseResolution {
     let job: Job
     /// A finished unit's result.

@@ -4,26 +4,26 @@ import ZeroMQ
 
 /// The conversation with a worker that greeted.
 struct WorkerConversation {
-    /// The connection over which it speaks.
+    /// The worker's connection.
     let peer: RoutingIdentity
     let hello: WorkerHello
     private(set) var finishedUnits = 0
-    /// Units that it finished in the last minutes.
+    /// The units that the worker finished in the last minutes.
     private(set) var rate = MinuteCounts(minutes: Coordinator.rateMinutes)
-    /// Blobs that it told of, without those that it took back.
+    /// The number of blobs that the worker reported and has not dropped.
     private(set) var toldBlobs = 0
-    /// Words of this connection that could not be right.
+    /// The number of impossible messages of this connection.
     private(set) var refusedWords = 0
     private var lastSign: ContinuousClock.Instant?
 
-    /// Blobs of a worker that the scheduler is told of.
+    /// The most blobs of a worker that the scheduler knows of.
     static let toldBlobsMax = 1 << 19
-    /// Words of one connection that could not be right, at which it ends.
+    /// A connection ends at this number of impossible messages.
     static let refusedWordsMax = 3
-    /// How often a sign of life is passed on: a busy transfer gives many.
+    /// The shortest time between two signs of life that are passed on, because a busy transfer gives many.
     static let signInterval: Duration = .milliseconds(200)
 
-    /// Begins with a greeting, or goes on after an earlier one.
+    /// Begins a conversation with a greeting, or continues an earlier conversation.
     init(_ hello: WorkerHello, _ peer: RoutingIdentity, after former: WorkerConversation? = nil) {
         self.peer = peer
         self.hello = hello
@@ -33,36 +33,38 @@ struct WorkerConversation {
         if former.peer == peer { refusedWords = former.refusedWords }
     }
 
-    /// Whether a greeting comes by another connection: what was under way on the last one may be lost.
+    /// Whether a greeting comes over another connection.
+    ///
+    /// Messages on the old connection may then be lost.
     func isReplaced(by hello: WorkerHello, _ peer: RoutingIdentity) -> Bool {
         self.peer != peer || self.hello.connection != hello.connection
     }
 
-    /// It has finished a unit.
+    /// Counts a finished unit.
     mutating func countFinishedUnit(at sinceStart: Duration) {
         finishedUnits += 1
         rate.add(at: sinceStart)
     }
 
-    /// Any word is a sign of life.
+    /// Notes a message, which is a sign of life.
     ///
-    /// - Returns: Whether it is to be passed on.
+    /// - Returns: Whether the sign is passed on.
     mutating func noteSign(at now: ContinuousClock.Instant) -> Bool {
         if let lastSign, now - lastSign < Self.signInterval { return false }
         lastSign = now
         return true
     }
 
-    /// What becomes of blobs that a worker tells of.
+    /// The result of a report of blobs.
     enum HeldBlobs {
-        /// They are remembered.
+        /// The blobs are remembered.
         case remembered
-        /// They are the first beyond the bound, and of no use to others, as all that follow.
+        /// The blobs are the first beyond the bound. Other workers cannot use them or later ones.
         case firstBeyondBound
         case beyondBound
     }
 
-    /// It tells of blobs that it has.
+    /// Counts blobs that the worker reports.
     mutating func noteHeld(_ count: Int) -> HeldBlobs {
         let before = toldBlobs
         toldBlobs = min(before + count, Self.toldBlobsMax + 1)
@@ -70,10 +72,10 @@ struct WorkerConversation {
         return before <= Self.toldBlobsMax ? .firstBeyondBound : .beyondBound
     }
 
-    /// It does not have these blobs any more.
+    /// Counts blobs that the worker has dropped.
     mutating func noteDropped(_ count: Int) { toldBlobs = max(toldBlobs - count, 0) }
 
-    /// It said something that cannot be right.
+    /// Counts an impossible message.
     ///
     /// - Returns: Whether the conversation is over.
     mutating func noteRefusedWord() -> Bool {

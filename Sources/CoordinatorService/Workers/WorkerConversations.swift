@@ -4,53 +4,55 @@ import Scheduling
 import WireProtocol
 import ZeroMQ
 
-/// The conversations with workers, and what their words are judged by.
+/// The conversations with workers, and the state that their messages are checked against.
 ///
-/// A connection is that of a stranger until its worker greets, and again when the worker was given up; of a stranger
-/// only the greeting is taken in, and results are kept until it comes.
+/// A connection is a stranger's until its worker greets, and again after the worker was given up. Only greetings of
+/// strangers are handled. A stranger's results are kept until its greeting comes.
 struct WorkerConversations {
-    /// What is to be made of a greeting.
+    /// The answer to a greeting.
     enum Greeting {
         /// The connection greeted under another name before.
         case refused(former: WorkerID)
-        /// The worker is here.
+        /// The worker is accepted.
         ///
-        /// - `formerPeer`: its former connection, where that is another.
-        /// - `isNewConnection`: what was under way on the last one may be lost.
-        /// - `results`: what it had finished before it greeted.
+        /// - `formerPeer`: the worker's former connection, if it is another one.
+        /// - `isNewConnection`: whether messages on the former connection may be lost.
+        /// - `results`: the results that the worker sent before its greeting.
         case welcomed(formerPeer: RoutingIdentity?, isNewConnection: Bool, results: [EarlyResults.EarlyResult])
     }
 
-    /// Workers that greeted and were not given up.
+    /// The workers that have greeted and were not given up.
     private(set) var workers: [WorkerID: WorkerConversation] = [:]
     private var names: [RoutingIdentity: WorkerID] = [:]
-    /// What workers were given.
+    /// The leases that were given to workers.
     var given = GivenLeases()
-    /// Running jobs that were taken up from the journal: workers may know them from an earlier life.
+    /// The running jobs that were resumed from the journal; workers may know them from an earlier process.
     var resumedJobs: Set<JobID> = []
     private var refusals = RefusalLog()
     private var earlyResults = EarlyResults()
-    /// Strangers that have said something: their workers come from an earlier life, or were given up.
+    /// The strangers that have sent a message.
+    ///
+    /// Their workers greeted an earlier process, or were given up.
     ///
     /// Bound: ``EarlyResults/countMax`` connections.
     private var speakers: [RoutingIdentity] = []
 
     subscript(worker: WorkerID) -> WorkerConversation? { workers[worker] }
 
-    /// The worker that greeted by a connection.
+    /// The worker that greeted over a connection.
     func worker(at peer: RoutingIdentity) -> WorkerID? { names[peer] }
 
-    /// Takes in a stranger's word, which has to greet first.
+    /// Handles a message of a stranger, which must greet first.
     mutating func hear(_ message: WorkerMessage, fromStranger peer: RoutingIdentity) {
         if !speakers.contains(peer) { speakers = speakers.suffix(EarlyResults.countMax - 1) + [peer] }
-        // What it has finished meanwhile is still worth having.
+        // The results of its finished units can still be used.
         if case .finished(let unit, let result, let elapsed, let kernels) = message {
             let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
             earlyResults.keep(.init(peer: peer, unit: unit, result: result, timing: timing))
         }
     }
 
-    /// Takes in a greeting: of two connections that greet as one worker, the later is the worker's.
+    /// Handles a greeting; if two connections greet as one worker, the later one is the worker's.
     mutating func greet(_ hello: WorkerHello, _ peer: RoutingIdentity) -> Greeting {
         if let other = names[peer], other != hello.worker { return .refused(former: other) }
         let former = workers[hello.worker]
@@ -68,36 +70,36 @@ struct WorkerConversations {
 
     /// Ends the conversation with a worker that is gone.
     ///
-    /// - Returns: Its connection, which is a stranger's from now on.
+    /// - Returns: The worker's connection, which is a stranger's from now on.
     mutating func forget(_ worker: WorkerID) -> RoutingIdentity? {
         guard let peer = workers.removeValue(forKey: worker)?.peer else { return nil }
         names[peer] = nil
         return peer
     }
 
-    // MARK: - What a worker says
+    // MARK: - Messages of workers
 
-    /// Whether a worker's word is a sign of life that is to be passed on.
+    /// Notes a message of a worker; returns whether it is passed on as a sign of life.
     mutating func noteSign(of worker: WorkerID, at now: ContinuousClock.Instant) -> Bool {
         workers[worker]?.noteSign(at: now) ?? false
     }
 
-    /// A worker tells of blobs that it has.
+    /// Counts blobs that a worker reports.
     mutating func noteHeld(_ count: Int, by worker: WorkerID) -> WorkerConversation.HeldBlobs {
         workers[worker]?.noteHeld(count) ?? .beyondBound
     }
 
-    /// A worker does not have blobs any more.
+    /// Counts blobs that a worker has dropped.
     mutating func noteDropped(_ count: Int, by worker: WorkerID) { workers[worker]?.noteDropped(count) }
 
-    /// A worker has finished a unit.
+    /// Counts a finished unit of a worker.
     mutating func countFinishedUnit(of worker: WorkerID, at sinceStart: Duration) {
         workers[worker]?.countFinishedUnit(at: sinceStart)
     }
 
-    /// A worker said something that cannot be right.
+    /// Counts an impossible message of a worker.
     ///
-    /// - Returns: Whether its conversation is over, and what the log gets of the word.
+    /// - Returns: Whether the conversation is over, and the line for the log.
     mutating func noteRefusedWord(
         of worker: WorkerID, at now: ContinuousClock.Instant
     ) -> (isOver: Bool, line: RefusalLog.Line) {
@@ -105,7 +107,7 @@ struct WorkerConversations {
         return (workers[worker]?.noteRefusedWord() ?? false, line)
     }
 
-    /// What is to be made of a worker's word about a unit.
+    /// Decides whether a worker's message about a unit is accepted.
     mutating func judge(_ unit: LeasedUnit, of worker: WorkerID, isPossible: Bool?) -> GivenLeases.Verdict {
         given.judge(unit, of: worker, isPossible: isPossible, isResumed: resumedJobs.contains(unit.unit.job))
     }

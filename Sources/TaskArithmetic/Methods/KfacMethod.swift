@@ -19,7 +19,7 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
     private var parameter: FullBlockMerge?
     private var isSummed = false
 
-    /// Empty sums.
+    /// Creates empty sums.
     ///
     /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for a matrix without factors, or
     ///   ``TaskArithmeticError/linearAlgebra(_:)`` for an impossible shape or short memory.
@@ -32,8 +32,9 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
         }
     }
 
-    /// A layer's factors are read twice, for their means and for the products: that takes less time than a third
-    /// product a task, and less memory than three more sums.
+    /// A layer's factors are read twice: for their means and for the products.
+    ///
+    /// This takes less time than a third product for each task, and less memory than three more sums.
     public var nextPass: MergePass? {
         if means != nil { return .factors }
         return isSummed ? nil : .valuesAndFactors
@@ -41,8 +42,8 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
 
     /// Adds a task's factors to their means.
     ///
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for factors that are not a layer's, or what the means
-    ///   throw.
+    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for factors that are not a layer's, or the errors of
+    ///   the means.
     public mutating func addFactors(
         _ factors: borrowing TaskFactors, of model: MergedModel
     ) throws(TaskArithmeticError) {
@@ -55,8 +56,8 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
 
     /// Adds a task's products.
     ///
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for factors that are not the block's, or what the sums
-    ///   throw.
+    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for factors that are not the block's, or the errors of
+    ///   the sums.
     public mutating func add(
         _ values: consuming Matrix<Double>, factors: borrowing TaskFactors, of model: MergedModel
     ) throws(TaskArithmeticError) {
@@ -76,9 +77,9 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
         }
     }
 
-    /// Makes the smaller mean of a layer invertible, or ends the sums.
+    /// After the pass over factors, factorizes the smaller mean of a layer; after the other pass, ends the sums.
     ///
-    /// - Throws: What ``KroneckerMerge/init(means:damping:ladder:)`` throws.
+    /// - Throws: The errors of ``KroneckerMerge/init(means:damping:ladder:)``.
     public mutating func endPass() throws(TaskArithmeticError) {
         guard let means = means.take() else {
             isSummed = true
@@ -89,18 +90,18 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
 
     /// Solves for Δ.
     ///
-    /// - Throws: What ``KroneckerMerge/finish()`` and ``FullBlockMerge/finish(damping:ladder:)`` throw.
+    /// - Throws: The errors of ``KroneckerMerge/finish()`` and ``FullBlockMerge/finish(damping:ladder:)``.
     public consuming func finish() throws(TaskArithmeticError) -> MergedBlock {
         if let layer = layer.take() { return try layer.finish() }
         guard let parameter = parameter.take() else { throw .noTasks }
         return try parameter.finish(damping: problem.damping)
     }
 
-    /// Two products a task, two solves and one product more, which counts as much as two at most.
+    /// The cost: two products for each task, two solves, and one more product, which counts as two at most.
     ///
-    /// At its peak, while the products are made: both means as fp64 triangles, the smaller one's factorization and the
-    /// square of the side that is multiplied with, and one task's factors; θ_0, a task vector, its product and three
-    /// sums.
+    /// The peak of memory is during the products. It holds both means as fp64 triangles, the factorization of the
+    /// smaller mean, the square of the current side and one task's factors. It also holds θ_0, a task vector, its
+    /// product and three sums.
     public static func cost(of shape: MergeProblem.Shape, models: Int) -> MergeCost {
         let (rows, columns) = (Double(shape.rows), Double(shape.columns))
         var sides = [columns]

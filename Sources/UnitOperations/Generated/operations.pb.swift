@@ -8,14 +8,14 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-// The operations of workers, one message each. Their bytes travel in leases and enter the keys of units: equal
+// The operations of workers, one message each. Leases carry their bytes, and the keys of units cover them. Equal
 // operations have equal bytes.
 //
-// An operation does not name its blobs: a lease lists them beside it. It names files by their place among those that it
-// reads, in the order in which it first reads them.
+// An operation does not name its blobs: a lease lists them beside it. It names files by number, in the order in which
+// it first reads them.
 //
-// Compatibility: a worker refuses bytes that it would not write itself. Whoever changes a message raises the version of
-// the wire; whoever computes another result of the same bytes raises the version of the keys.
+// Compatibility: a worker refuses bytes that it would not write itself. A change of a message raises the version of the
+// wire protocol. If equal bytes have another result than before, the version of the keys is raised.
 
 import SwiftProtobuf
 
@@ -61,7 +61,7 @@ nonisolated struct WireRowSlice: Sendable {
 
   var rows: UInt64 = 0
 
-  /// Which row of the file's own tensor the first one is, for messages.
+  /// The position of the first row in the file's own tensor, for messages.
   var firstRow: UInt64 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()

@@ -288,7 +288,7 @@ nonisolated struct WireWorkerHello: Sendable {
   fileprivate var _regime: WireNumericRegime? = nil
 }
 
-/// The arithmetic that computes results.
+/// The numeric regime that computes results.
 nonisolated struct WireNumericRegime: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -866,7 +866,7 @@ nonisolated struct WireUnitLease: Sendable {
   /// The tensor, factor or block that the unit is about, for messages.
   var subject: String = String()
 
-  /// Which message of operations.proto `operation` is.
+  /// The kind of `operation`, which is a message of operations.proto.
   var operationKind: String = String()
 
   var operation: WireOperation {
@@ -891,7 +891,7 @@ nonisolated struct WireUnitLease: Sendable {
   fileprivate var _operation: WireOperation? = nil
 }
 
-/// Its fields are those of the operation's own message, which this schema does not know.
+/// The fields are those of the operation's own message, which this schema does not know.
 nonisolated struct WireOperation: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
