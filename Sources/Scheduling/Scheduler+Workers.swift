@@ -17,7 +17,6 @@ extension Scheduler {
         let isNewRegime = !roster.regimes.contains(capacity.regime)
         roster.workers[worker] = WorkerRoster.Worker(capacity: capacity, lastHeard: now)
         if isNewRegime { lookAtReadyUnits() }
-        effects.joined.append(worker)
         effects.notices.append(.workerJoined(worker))
     }
 

@@ -58,14 +58,7 @@ public struct EffectBatch: Sendable {
     public init() {}
 
     /// Adds the effects of an event after the earlier ones.
-    ///
-    /// A worker that joins again is not forgotten: its new conversation began while the batch waited.
-    public mutating func append(_ effects: SchedulerEffects) {
-        for worker in effects.joined {
-            for position in parts.indices { parts[position].forgotten.removeAll { $0 == worker } }
-        }
-        parts.append(effects)
-    }
+    public mutating func append(_ effects: SchedulerEffects) { parts.append(effects) }
 
     /// The facts that must be durable before any action of ``inOrder``.
     public var records: [JournalRecord] { parts.flatMap(\.records) }

@@ -12,8 +12,6 @@ public struct SchedulerEffects: Equatable, Sendable {
     public var notices: [SchedulerNotice] = []
     /// Workers that are gone.
     public var forgotten: [WorkerID] = []
-    /// Workers that joined: nothing of an earlier event makes the coordinator forget them.
-    var joined: [WorkerID] = []
     /// Orders to workers.
     public var orders: [AddressedOrder] = []
     /// Units that the coordinator computes itself.

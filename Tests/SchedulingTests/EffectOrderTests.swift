@@ -49,16 +49,6 @@ import Testing
         #expect(EffectBatch().deadline == nil)
     }
 
-    @Test func `a worker that joins again in the same batch is not forgotten`() throws {
-        var (scheduler, batch) = (try CheckedScheduler.running(), EffectBatch())
-        batch.append(scheduler.handle(.workerLeft("w1", reason: "its connection broke")))
-        batch.append(scheduler.handle(.workerJoined("w1", .ordinary)))
-        batch.append(scheduler.handle(.workerDraining("w1")))
-        #expect(!batch.inOrder.contains(.forget("w1")))
-        batch.append(scheduler.handle(.workerLeft("w1", reason: "goodbye")))
-        #expect(batch.inOrder.count { $0 == .forget("w1") } == 1)
-    }
-
     @Test func `a worker that is gone is forgotten, whatever the log says of it`() throws {
         var scheduler = try CheckedScheduler.running()
         #expect(scheduler.handle(.workerLeft("w1", reason: "bye")).inOrder.contains(.forget("w1")))

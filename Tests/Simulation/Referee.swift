@@ -352,7 +352,10 @@ extension Referee {
     /// Checks that an effect is durable and in its turn.
     mutating func willPerform(_ effect: SchedulerEffect, _ jobs: [SimulatedJob], _ ids: [JobID]) {
         switch effect {
-        case .tell(let notice): checkTurn(of: "\(notice)", about: notice.job)
+        case .tell(let notice):
+            checkTurn(of: "\(notice)", about: notice.job)
+            // The worker joined again in the same batch.
+            if case .workerJoined(let worker) = notice { performance.forgotten.remove(worker) }
         case .forget(let worker):
             performance.sent[worker] = nil
             if capacities[worker] == nil { performance.forgotten.insert(worker) }
