@@ -230,7 +230,8 @@ extension Scheduler {
 
     /// Finishes the units whose results are known from earlier work, one after the other.
     mutating func settleKnownUnits(_ effects: inout SchedulerEffects) {
-        // Results of regimes that no connected worker has are passed over, so that a job's results agree with each other.
+        // Results of regimes that no connected worker has are passed over, so that a job's results agree with each
+        // other.
         let regimes = roster.regimes
         while let unit = shared.nextUnsettled() {
             guard let job = jobs[unit.job], !job.isFinished(unit.unit) else { continue }

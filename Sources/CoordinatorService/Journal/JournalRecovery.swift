@@ -39,8 +39,8 @@ struct JournalRecovery {
 
     /// Folds the journal into a new scheduler; meanwhile readiness reports the progress.
     ///
-    /// - Throws: `JobJournalError` when the journal cannot be read or written, `CancellationError` when the process must
-    ///   end. The jobs then stay as they are.
+    /// - Throws: `JobJournalError` when the journal cannot be read or written, `CancellationError` when the process
+    ///   must end. The jobs then stay as they are.
     func run(_ fresh: Scheduler) async throws -> State {
         var state = State(scheduler: fresh, lastJobNumber: await journal.lastJobNumber)
         let records = try await journal.records()
@@ -125,8 +125,8 @@ struct JournalRecovery {
 
     /// Whether a journalled result can still be used.
     ///
-    /// Blobs may be anywhere and are looked for when they are needed. Files must be in the staging directory of which the
-    /// record speaks, and the record must have their digests, which prove them before they are published.
+    /// Blobs may be anywhere and are looked for when they are needed. Files must be in the staging directory of which
+    /// the record speaks, and the record must have their digests, which prove them before they are published.
     private func isUsable(
         _ unit: UnitReference, _ result: UnitResult, recordedIn row: Int64, of job: Job?
     ) -> Bool {
