@@ -39,19 +39,21 @@ struct KernelNotes {
 
 /// Memory that a lane keeps between units, and the notes of its kernels.
 struct LaneScratch: ~Copyable, Sendable {
-    /// Scratch of the factor products.
-    var workspace: FactorWorkspace
+    /// The sum of the current factor, with the backend's own scratch.
+    var accumulator: any FactorAccumulator & ~Copyable
     /// Bytes of rows that must be widened.
     var raw: [UInt8] = []
     /// The notes of the current unit's kernels.
     var kernels = KernelNotes()
+    private let backend: any FactorBackend
     private var chunk: Matrix<Float>
 
     /// Starts empty.
-    init() throws {
-        let workspace = try FactorWorkspace()
+    init(_ backend: any FactorBackend) throws {
+        let accumulator = try backend.makeAccumulator()
         let chunk = try Matrix<Float>(rows: 0, columns: 0)
-        self.workspace = workspace
+        self.backend = backend
+        self.accumulator = accumulator
         self.chunk = chunk
     }
 
@@ -74,7 +76,7 @@ struct LaneScratch: ~Copyable, Sendable {
 
     /// Releases all memory, so that a unit of another kind finds the memory that it was promised.
     mutating func release() throws {
-        workspace = try FactorWorkspace()
+        accumulator = try backend.makeAccumulator()
         raw = []
         chunk = try Matrix<Float>(rows: 0, columns: 0)
     }

@@ -39,9 +39,10 @@ struct Bench {
         let bench = Bench(
             directory: directory, coordinator: coordinator, connection: connection,
             cache: try BlobCache(opening: FilePath(directory.appending("cache")), limit: .bytes(cacheBytes)),
-            executor: try UnitExecutor(
+            executor: UnitExecutor(
                 number: 0, progress: LaneProgress(number: 0),
-                metrics: WorkerMetrics(factory: NOOPMetricsHandler.instance)))
+                metrics: WorkerMetrics(factory: NOOPMetricsHandler.instance, backend: FactorBackendRegistry.standard),
+                backend: FactorBackendRegistry.standard))
         async let serving: Void = coordinator.serve()
         async let receiving: Void = connection.receive()
         let result = await Result { () async throws in try await body(bench) }
