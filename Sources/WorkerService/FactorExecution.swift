@@ -21,7 +21,8 @@ struct FactorExecution {
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for rows that hold NaN or infinity, or what reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        try scratch.accumulator.begin(
+        var sum = try scratch.takeAccumulator()
+        try sum.begin(
             FactorShape(
                 columnCount: operation.columns, appendsOne: operation.appendsOnes, reduction: operation.reduction))
         var chunk = try scratch.takeChunk(rows: min(operation.chunkRows, operation.rows), columns: operation.columns)
@@ -32,7 +33,7 @@ struct FactorExecution {
             try await fill(&chunk, range, &scratch.raw)
             for piece in pieces(of: ahead) { input.prefetch(piece.slice) }
             let start = ContinuousClock.now
-            do { try scratch.accumulator.add(rows: 0..<range.count, of: chunk) } catch { throw located(error) }
+            do { try sum.add(rows: 0..<range.count, of: chunk) } catch { throw located(error) }
             scratch.kernels.note(.rankUpdate, since: start)
             // A unit that is no longer wanted stops here.
             try input.progress.step()
@@ -40,11 +41,13 @@ struct FactorExecution {
         scratch.giveBackChunk(chunk)
         guard let divisor = operation.divisor else {
             let partial: PackedSymmetricMatrix<Double>
-            do { partial = try scratch.accumulator.finishPartial() } catch { throw located(error) }
+            do { partial = try sum.finishPartial() } catch { throw located(error) }
+            scratch.giveBackAccumulator(sum)
             return UnitResult(blobs: [try partial.withBytes { bytes throws in try input.blobs.store(bytes) }])
         }
         let factor: PackedSymmetricMatrix<Float>
-        do { factor = try scratch.accumulator.finish(divisor: divisor) } catch { throw located(error) }
+        do { factor = try sum.finish(divisor: divisor) } catch { throw located(error) }
+        scratch.giveBackAccumulator(sum)
         return UnitResult(
             blobs: [try factor.withBytes { bytes throws in try input.blobs.store(bytes) }],
             measurements: [.trace: [factor.trace]])

@@ -39,22 +39,31 @@ struct KernelNotes {
 
 /// Memory that a lane keeps between units, and the notes of its kernels.
 struct LaneScratch: ~Copyable, Sendable {
-    /// The sum of the current factor, with the backend's own scratch.
-    var accumulator: any FactorAccumulator & ~Copyable
     /// Bytes of rows that must be widened.
     var raw: [UInt8] = []
     /// The notes of the current unit's kernels.
     var kernels = KernelNotes()
     private let backend: any FactorBackend
+    private var accumulator: (any FactorAccumulator & ~Copyable)?
     private var chunk: Matrix<Float>
 
     /// Starts empty.
     init(_ backend: any FactorBackend) throws {
-        let accumulator = try backend.makeAccumulator()
         let chunk = try Matrix<Float>(rows: 0, columns: 0)
         self.backend = backend
-        self.accumulator = accumulator
+        accumulator = nil
         self.chunk = chunk
+    }
+
+    /// What sums a factor; it reuses the memory of the last one.
+    mutating func takeAccumulator() throws -> any FactorAccumulator & ~Copyable {
+        guard let taken = accumulator.take() else { return try backend.makeAccumulator() }
+        return taken
+    }
+
+    /// Keeps an accumulator for the next unit.
+    mutating func giveBackAccumulator(_ accumulator: consuming any FactorAccumulator & ~Copyable) {
+        self.accumulator = .some(consume accumulator)
     }
 
     /// A matrix for at least `rows` rows; it reuses the last chunk's memory when the shape is the same.
@@ -76,7 +85,7 @@ struct LaneScratch: ~Copyable, Sendable {
 
     /// Releases all memory, so that a unit of another kind finds the memory that it was promised.
     mutating func release() throws {
-        accumulator = try backend.makeAccumulator()
+        accumulator = nil
         raw = []
         chunk = try Matrix<Float>(rows: 0, columns: 0)
     }

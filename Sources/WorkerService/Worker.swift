@@ -39,8 +39,8 @@ public struct Worker: Service {
     /// A signal to the process starts ``drain(reason:)``. Cancellation ends the worker at once.
     ///
     /// - Throws: `LinearAlgebraError` when the machine's linear algebra computes wrong numbers, the error of a
-    ///   backend that cannot run here or computes wrong numbers, `MessagingError` when the coordinator is unreachable or
-    ///   refuses to talk, or the error of opening the blob directory.
+    ///   backend that cannot run here or computes wrong numbers, `MessagingError` when the coordinator is unreachable
+    ///   or refuses to talk, or the error of opening the blob directory.
     public func run() async throws {
         // One BLAS thread for each lane: threaded OpenBLAS collapses when several lanes call it at once.
         BLASEnvironment.setThreadCount(1)

@@ -143,6 +143,33 @@ struct FactorBackendTests {
 
     // MARK: - A worker
 
+    /// A backend whose device went away after the start.
+    private struct LostBackend: FactorBackend {
+        struct DeviceIsGone: Error, CustomStringConvertible {
+            let description = "the device is gone."
+        }
+
+        let name = "lost"
+        let regime = NumericRegime(kernels: "none", elements: "fp32")
+
+        func makeAccumulator() throws -> any FactorAccumulator & ~Copyable { throw DeviceIsGone() }
+    }
+
+    @Test func `what a backend lacks fails a factor for another worker to compute, and no other unit`() async throws
+    {
+        try await Bench.run(backend: LostBackend()) { bench in
+            let factor = FactorOperation(
+                columns: 7, appendsOnes: false, elementType: .f32, rowSlices: [], chunkRows: 10, reduction: .none,
+                divisor: 1)
+            let fault = try await bench.fault(BenchUnit(factor))
+            #expect(fault == (.world, "the unit: the device is gone."))
+            let inverse = InvertOperation(
+                dimension: 1, isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 0))
+            let result = try await bench.result(BenchUnit(inverse, reading: [try bench.put([4 as Float])]))
+            #expect(try bench.elements(result.blobs[0]) == [0.25])
+        }
+    }
+
     /// What a worker says of itself, and the factor that it computes of ``elements``.
     private struct Answer {
         let regime: NumericRegime
