@@ -155,8 +155,7 @@ struct FactorBackendTests {
         func makeAccumulator() throws -> any FactorAccumulator & ~Copyable { throw DeviceIsGone() }
     }
 
-    @Test func `what a backend lacks fails a factor for another worker to compute, and no other unit`() async throws
-    {
+    @Test func `what a backend lacks fails a factor for another worker to compute, and no other unit`() async throws {
         try await Bench.run(backend: LostBackend()) { bench in
             let factor = FactorOperation(
                 columns: 7, appendsOnes: false, elementType: .f32, rowSlices: [], chunkRows: 10, reduction: .none,
