@@ -105,14 +105,16 @@ public enum PositionReduction: Equatable, Sendable {
     /// Their sum counts: ḡ.
     case sum(positions: Int)
 
-    var positions: Int {
+    /// Rows of one sample that become one; 1 when each row counts separately.
+    public var positions: Int {
         switch self {
         case .none: 1
         case .mean(let positions), .sum(let positions): positions
         }
     }
 
-    var scale: Double {
+    /// What the sum of a sample's rows is multiplied by.
+    public var scale: Double {
         switch self {
         case .none, .sum: 1
         case .mean(let positions): 1 / Double(positions)

@@ -21,8 +21,10 @@ struct FactorExecution {
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for rows that hold NaN or infinity, or what reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        var sum = try FactorAccumulation(
-            columnCount: operation.columns, appendsOne: operation.appendsOnes, reduction: operation.reduction)
+        var sum = try scratch.takeAccumulator()
+        try sum.begin(
+            FactorShape(
+                columnCount: operation.columns, appendsOne: operation.appendsOnes, reduction: operation.reduction))
         var chunk = try scratch.takeChunk(rows: min(operation.chunkRows, operation.rows), columns: operation.columns)
         let rows = operation.rows
         for first in stride(from: 0, to: rows, by: operation.chunkRows) {
@@ -31,27 +33,21 @@ struct FactorExecution {
             try await fill(&chunk, range, &scratch.raw)
             for piece in pieces(of: ahead) { input.prefetch(piece.slice) }
             let start = ContinuousClock.now
-            do {
-                try sum.add(rows: 0..<range.count, of: chunk, workspace: &scratch.workspace)
-            } catch {
-                throw located(error)
-            }
+            do { try sum.add(rows: 0..<range.count, of: chunk) } catch { throw located(error) }
             scratch.kernels.note(.rankUpdate, since: start)
             // A unit that is no longer wanted stops here.
             try input.progress.step()
         }
         scratch.giveBackChunk(chunk)
         guard let divisor = operation.divisor else {
-            do { try sum.requireSquares() } catch { throw located(error) }
-            let partial = sum.finishPartial()
+            let partial: PackedSymmetricMatrix<Double>
+            do { partial = try sum.finishPartial() } catch { throw located(error) }
+            scratch.giveBackAccumulator(sum)
             return UnitResult(blobs: [try partial.withBytes { bytes throws in try input.blobs.store(bytes) }])
         }
         let factor: PackedSymmetricMatrix<Float>
-        do {
-            factor = try sum.finish(divisor: divisor)
-        } catch {
-            throw located(error)
-        }
+        do { factor = try sum.finish(divisor: divisor) } catch { throw located(error) }
+        scratch.giveBackAccumulator(sum)
         return UnitResult(
             blobs: [try factor.withBytes { bytes throws in try input.blobs.store(bytes) }],
             measurements: [.trace: [factor.trace]])
@@ -81,10 +77,10 @@ struct FactorExecution {
         }
     }
 
-    /// Adds the file, the tensor and the row to an error.
-    private func located(_ error: KroneckerFactorsError) -> any Error {
-        guard error.isBadInput else { return error }
-        switch error {
+    /// Adds the file, the tensor and the row to an error of the rows; what a backend lacks stays as it is.
+    private func located(_ error: any Error) -> any Error {
+        guard let flaw = error as? KroneckerFactorsError, flaw.isBadInput else { return error }
+        switch flaw {
         case .nonFinite(let row):
             let (path, rowInFile) = place(ofRow: row)
             return UnitError.nonFinite(
@@ -101,7 +97,7 @@ struct FactorExecution {
                     + "float32: the largest magnitude is \(largest); expected one above 1e-19. Scale the captures up, those "
                     + "of all tasks by one factor: \(1 / largest) makes the largest 1.")
         default:
-            return UnitError.badInput("\(place(ofRow: 0).path): tensor \"\(input.lease.subject)\": \(error)")
+            return UnitError.badInput("\(place(ofRow: 0).path): tensor \"\(input.lease.subject)\": \(flaw)")
         }
     }
 

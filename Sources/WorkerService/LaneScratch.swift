@@ -39,20 +39,31 @@ struct KernelNotes {
 
 /// Memory that a lane keeps between units, and the notes of its kernels.
 struct LaneScratch: ~Copyable, Sendable {
-    /// Scratch of the factor products.
-    var workspace: FactorWorkspace
     /// Bytes of rows that must be widened.
     var raw: [UInt8] = []
     /// The notes of the current unit's kernels.
     var kernels = KernelNotes()
+    private let backend: any FactorBackend
+    private var accumulator: (any FactorAccumulator & ~Copyable)?
     private var chunk: Matrix<Float>
 
     /// Starts empty.
-    init() throws {
-        let workspace = try FactorWorkspace()
+    init(_ backend: any FactorBackend) throws {
         let chunk = try Matrix<Float>(rows: 0, columns: 0)
-        self.workspace = workspace
+        self.backend = backend
+        accumulator = nil
         self.chunk = chunk
+    }
+
+    /// What sums a factor; it reuses the memory of the last one.
+    mutating func takeAccumulator() throws -> any FactorAccumulator & ~Copyable {
+        guard let taken = accumulator.take() else { return try backend.makeAccumulator() }
+        return taken
+    }
+
+    /// Keeps an accumulator for the next unit.
+    mutating func giveBackAccumulator(_ accumulator: consuming any FactorAccumulator & ~Copyable) {
+        self.accumulator = .some(consume accumulator)
     }
 
     /// A matrix for at least `rows` rows; it reuses the last chunk's memory when the shape is the same.
@@ -74,7 +85,7 @@ struct LaneScratch: ~Copyable, Sendable {
 
     /// Releases all memory, so that a unit of another kind finds the memory that it was promised.
     mutating func release() throws {
-        workspace = try FactorWorkspace()
+        accumulator = nil
         raw = []
         chunk = try Matrix<Float>(rows: 0, columns: 0)
     }

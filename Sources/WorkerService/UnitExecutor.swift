@@ -14,38 +14,40 @@ actor UnitExecutor {
     nonisolated let progress: LaneProgress
     private let lane: Lane
     private let metrics: WorkerMetrics
-    private var scratch: LaneScratch
+    private let backend: any FactorBackend
+    /// Nothing before the first unit, while a unit computes, and after one that failed.
+    private var scratch: LaneScratch?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
-    init(number: Int, progress: LaneProgress, metrics: WorkerMetrics) throws {
+    init(number: Int, progress: LaneProgress, metrics: WorkerMetrics, backend: any FactorBackend) {
         self.progress = progress
         self.metrics = metrics
         lane = Lane("kfacd.lane.\(number)")
-        scratch = try LaneScratch()
+        self.backend = backend
     }
 
     /// Computes a unit; its blobs are in the cache, pinned, on return.
     ///
     /// - Parameter input: The unit and the place of its inputs.
-    /// - Returns: The unit's outcome, the notes of its numeric kernels, and the total time.
+    /// - Returns: The unit's outcome, the notes of its numeric kernels (a unit that failed has none), and the total
+    ///   time.
     func execute(_ input: InputReader) async -> (outcome: UnitOutcome, kernels: KernelNotes, elapsed: Duration) {
         let start = ContinuousClock.now
-        var scratch = take()
-        scratch.kernels = KernelNotes()
+        var kernels = KernelNotes()
         let outcome: UnitOutcome
         do {
+            // Memory that a failed unit left half filled is not kept for the next one.
+            var scratch = try takeScratch()
             outcome = .computed(try await Self.compute(input, &scratch))
+            kernels = scratch.kernels
+            self.scratch = consume scratch
         } catch {
             // Damaged bytes look like bad numbers, so the inputs are checked first.
             let cause: any Error = Self.mayBeOfDamage(error) ? input.blobs.lossBehind(error) ?? error : error
             if case UnitError.nonFinite = cause { metrics.noteNonFinite() }
             outcome = Self.outcome(of: cause, input.lease)
-            // Memory that a failed unit left half filled is not kept for the next one.
-            try? scratch.release()
         }
-        let kernels = scratch.kernels
-        self.scratch = scratch
         return (outcome, kernels, ContinuousClock.now - start)
     }
 
@@ -72,15 +74,11 @@ actor UnitExecutor {
         }
     }
 
-    /// Takes the lane's scratch; an empty one replaces it while a unit computes.
-    private func take() -> LaneScratch {
-        do {
-            var taken = try LaneScratch()
-            swap(&taken, &scratch)
-            return taken
-        } catch {
-            fatalError("a few bytes of memory cannot be allocated: \(error)")
-        }
+    /// The scratch that the last unit left, without its notes, or an empty one.
+    private func takeScratch() throws -> LaneScratch {
+        guard var scratch = scratch.take() else { return try LaneScratch(backend) }
+        scratch.kernels = KernelNotes()
+        return scratch
     }
 
     private static func compute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {

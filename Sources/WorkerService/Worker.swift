@@ -31,26 +31,28 @@ public struct Worker: Service {
         self.configuration = configuration
         self.supervision = supervision
         self.logger = logger
-        metrics = WorkerMetrics(factory: supervision.metrics)
+        metrics = WorkerMetrics(factory: supervision.metrics, backend: configuration.backend)
     }
 
     /// Runs until the process or the coordinator ends it.
     ///
     /// A signal to the process starts ``drain(reason:)``. Cancellation ends the worker at once.
     ///
-    /// - Throws: `LinearAlgebraError` when the machine's linear algebra computes wrong numbers, `MessagingError` when
-    ///   the coordinator is unreachable or refuses to talk, or the error of opening the blob directory.
+    /// - Throws: `LinearAlgebraError` when the machine's linear algebra computes wrong numbers, the error of a
+    ///   backend that cannot run here or computes wrong numbers, `MessagingError` when the coordinator is unreachable
+    ///   or refuses to talk, or the error of opening the blob directory.
     public func run() async throws {
         // One BLAS thread for each lane: threaded OpenBLAS collapses when several lanes call it at once.
         BLASEnvironment.setThreadCount(1)
         try BLASEnvironment.selfTest()
+        try configuration.backend.selfTest()
         try UnexecutableOperations.refuse(among: OperationRegistry.operations)
         logger.notice(
             "linear algebra ready",
             metadata: [
                 "kernels": "\(BLASEnvironment.kernels)", "threads_per_lane": "\(BLASEnvironment.threadCount)",
                 "lanes": "\(configuration.lanes)", "memory_mib": "\(configuration.memoryBytes >> 20)",
-                "blas": "\(BLASEnvironment.configuration)",
+                "blas": "\(BLASEnvironment.configuration)", "backend": "\(configuration.backend.name)",
             ])
         let cache = try BlobCache(opening: configuration.cacheDirectory, limit: configuration.cacheLimit)
         let context = try Context()
@@ -74,23 +76,19 @@ public struct Worker: Service {
         farewell.begin(reason)
     }
 
-    /// The numeric regime of this process: rows are multiplied in fp32 and summed in fp64 (DESIGN section 2.6).
-    private static var regime: NumericRegime {
-        NumericRegime(kernels: BLASEnvironment.kernelFamily, elements: "fp32")
-    }
-
     private var hello: WorkerHello {
         WorkerHello(
             worker: configuration.worker, host: configuration.host, lanes: configuration.lanes,
-            memoryBytes: configuration.memoryBytes, regime: Self.regime, build: configuration.build)
+            memoryBytes: configuration.memoryBytes, regime: configuration.backend.workerRegime,
+            build: configuration.build)
     }
 
     private func serve(_ parts: WorkerParts) async throws {
         let connection = parts.connection
         let greetingLimit = configuration.greetingLimit
         let lanes = (0..<configuration.lanes).map { LaneProgress(number: $0) }
-        let executors = try lanes.enumerated().map { number, lane in
-            try UnitExecutor(number: number, progress: lane, metrics: metrics)
+        let executors = lanes.enumerated().map { number, lane in
+            UnitExecutor(number: number, progress: lane, metrics: metrics, backend: configuration.backend)
         }
         show(lanes, parts)
         let failure = await withThrowingTaskGroup(of: Void.self) { group -> (any Error)? in

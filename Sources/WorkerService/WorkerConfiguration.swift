@@ -32,6 +32,8 @@ public struct WorkerConfiguration: Sendable {
     public var keys: PeerKeys?
     /// The directories where files may be read; files elsewhere are streamed.
     public var roots = FileRoots.unlimited
+    /// What computes factors.
+    public var backend: any FactorBackend = FactorBackendRegistry.standard
 
     /// Collects the settings of a worker.
     public init(

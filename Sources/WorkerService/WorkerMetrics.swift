@@ -22,6 +22,9 @@ public struct WorkerMetrics: Sendable {
             "kfacd_blas_seconds_total", help: "Time in numeric kernels, by what they do.", kind: .counter,
             labels: ["op"]),
         MetricFamily(
+            "kfacd_factor_backend_info", help: "Always 1; the labels tell what computes factors.", kind: .gauge,
+            labels: ["backend", "kernels", "elements"]),
+        MetricFamily(
             "kfacd_cholesky_retries_total", help: "Factorizations that were tried again with more damping.",
             kind: .counter),
         MetricFamily(
@@ -40,8 +43,14 @@ public struct WorkerMetrics: Sendable {
 
     private let factory: any MetricsFactory
 
-    init(factory: any MetricsFactory) {
+    init(factory: any MetricsFactory, backend: any FactorBackend) {
         self.factory = factory
+        let regime = backend.regime
+        Meter(
+            label: "kfacd_factor_backend_info",
+            dimensions: [("backend", backend.name), ("kernels", regime.kernels), ("elements", regime.elements)],
+            factory: factory
+        ).set(1)
         // The series start at zero, because a rise shows only in a series that existed before.
         for kind in UnitFailure.Kind.reported { failures(kind).increment(by: 0) }
         for kernel in NumericKernel.allCases { note(kernel, .zero) }

@@ -50,6 +50,9 @@ struct WorkerCommand: AsyncParsableCommand {
             """)
     var cacheSize: Int?
 
+    @Option(help: "What computes factors; kfacd-configuration(5) lists the backends. (default: blas)")
+    var backend: String?
+
     @OptionGroup(title: "Protection") var protection: WorkerProtectionOptions
 
     @OptionGroup var options: DaemonOptions
@@ -61,6 +64,7 @@ struct WorkerCommand: AsyncParsableCommand {
             SettingKey("patience", .integer, default: .integer(60)),
             SettingKey("drain-timeout", .integer, default: .integer(90)),
             SettingKey("cache-directory", .text), SettingKey("cache-size", .integer),
+            SettingKey("backend", .text, default: .text(FactorBackendRegistry.standard.name)),
         ] + WorkerProtectionOptions.keys + DaemonOptions.keys(http: "off")
 
     private func settings() throws -> Settings {
@@ -73,6 +77,7 @@ struct WorkerCommand: AsyncParsableCommand {
         flags["drain-timeout"] = drainTimeout.map { .integer($0) }
         flags["cache-directory"] = cacheDirectory.map { .text($0) }
         flags["cache-size"] = cacheSize.map { .integer($0) }
+        flags["backend"] = backend.map { .text($0) }
         return try options.settings(Self.keys, flags: flags)
     }
 
@@ -124,15 +129,30 @@ struct WorkerCommand: AsyncParsableCommand {
         if name.isEmpty || name.utf8.count > 100 { typed.refuse("name", "expected 1 to 100 bytes.") }
         let endpoint = typed.endpoint("coordinator")
         if let problem = endpoint?.connectingProblem { typed.refuse("coordinator", problem) }
-        guard let endpoint, let lanes, let memory, let patience, let drain else {
+        let backend = typed.factorBackend()
+        guard let endpoint, let lanes, let memory, let patience, let drain, let backend else {
             return nil
         }
         // A restarted worker is a new one. What the coordinator expects of the old one is void.
         let worker = WorkerID(name: name, process: getpid(), mark: .random(in: .min ... .max))
-        return WorkerConfiguration(
+        var configuration = WorkerConfiguration(
             coordinator: endpoint, worker: worker, host: host, lanes: lanes, memoryBytes: memory,
             greetingLimit: .seconds(patience), build: "kfacd \(Build.version)",
             // The directory is set later, when everything else is valid.
             cacheDirectory: "", cacheLimit: .share, drainLimit: .seconds(drain))
+        configuration.backend = backend
+        return configuration
+    }
+}
+
+extension DaemonSettings {
+    /// What computes factors.
+    fileprivate mutating func factorBackend() -> (any FactorBackend)? {
+        do {
+            return try FactorBackendRegistry.backend(named: settings.text("backend") ?? "")
+        } catch {
+            refuse("backend", error.description)
+            return nil
+        }
     }
 }

@@ -32,6 +32,19 @@ struct ConfigurationTests {
         #expect(named.subtracting([","]) == all)
     }
 
+    @Test func `the manual page names every compute backend of a worker`() throws {
+        let page = try DeployedFile("Deploy/package/usr/share/man/man5/kfacd-configuration.5")
+        let list = try #require(page.matches(/\.It Sy backend\n((?:(?!\.El\n).*\n)*)/).first)
+        let files = try DeployedFile.sources(below: "Sources/WorkerService").filter {
+            $0.path.hasSuffix("FactorBackend.swift")
+        }
+        let names = files.flatMap { $0.matches(/var name: String \{ "([a-z0-9]+)" \}/) }
+        // One file holds the protocol.
+        #expect(names.count == files.count - 1)
+        #expect(names.contains("blas"))
+        #expect(list.matches(of: /\.It Ic ([a-z0-9]+)/).map { String($0.1) }.sorted() == names.sorted())
+    }
+
     @Test func `the manual page of the job file names every key that its reader knows, and no other`() throws {
         let readers = try DeployedFile.sources(below: "Sources/JobPlan").filter { $0.path.contains("/JobFileReader") }
         let lists = readers.flatMap {

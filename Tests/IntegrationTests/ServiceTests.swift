@@ -131,6 +131,10 @@ extension SerialIntegrationTests {
             (["coordinator", "--config", "/nowhere.yaml"], "/nowhere.yaml: the configuration file cannot be read"),
             (["worker", "--lanes", "0"], "--lanes: lanes is 0; expected a number from 1 to 4096."),
             (["worker", "--drain-timeout", "-1"], "drain-timeout"),
+            (
+                ["worker", "--backend", "abacus"],
+                "--backend: backend is abacus; expected the name of a backend of this program: blas."
+            ),
         ])
         func `settings that cannot be are bad usage`(arguments: [String], message: String) async throws {
             let daemon = try start(arguments)

@@ -73,6 +73,13 @@ struct RepositoryTests {
         expectNone(repository.shippedSources.flatMap { OperationRules.strayNames(operations, in: $0) })
     }
 
+    @Test func `a compute backend is registered, and named in its own file and the registry only`() {
+        let backends = BackendRules.backends(in: repository.shippedSources)
+        #expect(backends.contains("BLAS"))
+        #expect(BackendRules.unregistered(backends, in: repository.shippedSources) == [])
+        expectNone(repository.shippedSources.flatMap { BackendRules.strayNames(backends, in: $0) })
+    }
+
     // MARK: - Sizes and names
 
     @Test func `no function is longer than a screen`() {

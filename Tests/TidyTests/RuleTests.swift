@@ -48,6 +48,22 @@ struct RuleTests {
         }
     }
 
+    @Test func `a compute backend that is named outside its file, or registered nowhere, is found`() {
+        let folder = "Sources/WorkerService/"
+        let registry = source("let all = [TileFactorBackend()]", path: "\(folder)FactorBackendRegistry.swift")
+        let files = ["Tile", "Chip", ""].map { source("", path: "\(folder)\($0)FactorBackend.swift") } + [registry]
+        let backends = BackendRules.backends(in: files)
+        #expect(backends == ["Tile", "Chip"])
+        #expect(BackendRules.unregistered(backends, in: files) == ["Chip"])
+        for (name, count) in [
+            ("TileFactorBackend", 0), ("FactorBackendRegistry", 0), ("ChipFactorBackend", 1), ("UnitExecutor", 1),
+        ] {
+            let text = "let a = TileFactorAccumulator() // TileFactorBackend\n"
+            let found = BackendRules.strayNames(backends, in: source(text, path: "\(folder)\(name).swift"))
+            #expect(found.count == count, "\(name)")
+        }
+    }
+
     @Test func `a clock in a pure module is found`() {
         let found = ImportRules.impureWords(in: source("let now = ContinuousClock().now\n"), module: "Scheduling")
         #expect(found.map(\.message) == ["the pure module Scheduling uses ContinuousClock"])

@@ -26,7 +26,10 @@ struct Bench {
     let executor: UnitExecutor
 
     /// Sets everything up, runs the body, and removes everything.
-    static func run(cacheBytes: UInt64 = 64 << 20, _ body: (Bench) async throws -> Void) async throws {
+    static func run(
+        cacheBytes: UInt64 = 64 << 20, backend: any FactorBackend = FactorBackendRegistry.standard,
+        _ body: (Bench) async throws -> Void
+    ) async throws {
         let context = try Context()
         let directory = try TemporaryDirectory()
         let coordinator = try await FakeCoordinator(context: context)
@@ -39,9 +42,9 @@ struct Bench {
         let bench = Bench(
             directory: directory, coordinator: coordinator, connection: connection,
             cache: try BlobCache(opening: FilePath(directory.appending("cache")), limit: .bytes(cacheBytes)),
-            executor: try UnitExecutor(
+            executor: UnitExecutor(
                 number: 0, progress: LaneProgress(number: 0),
-                metrics: WorkerMetrics(factory: NOOPMetricsHandler.instance)))
+                metrics: WorkerMetrics(factory: NOOPMetricsHandler.instance, backend: backend), backend: backend))
         async let serving: Void = coordinator.serve()
         async let receiving: Void = connection.receive()
         let result = await Result { () async throws in try await body(bench) }

@@ -19,22 +19,27 @@ struct WorkerHarness {
     let coordinator: FakeCoordinator
     let worker: Worker
     let directory: TemporaryDirectory
+    /// What the worker says of itself, once it has.
+    private(set) var greeting: WorkerHello?
 
     /// Runs a worker until the body returns.
     ///
     /// The body must have let it go. Then checks that the worker ended in order.
     static func run(
         cacheBytes: UInt64 = 64 << 20, drainLimit: Duration = .seconds(600),
+        backend: any FactorBackend = FactorBackendRegistry.standard,
         _ body: @escaping @Sendable (WorkerHarness) async throws -> Void
     ) async throws {
         let context = try Context()
         let directory = try TemporaryDirectory()
         let coordinator = try await FakeCoordinator(context: context)
+        var configuration = WorkerConfiguration(
+            coordinator: coordinator.endpoint, worker: "worker-1", host: "test", lanes: 1, memoryBytes: 1 << 30,
+            greetingLimit: .seconds(30), build: "test", cacheDirectory: FilePath(directory.appending("cache")),
+            cacheLimit: .bytes(cacheBytes), keepsCache: false, drainLimit: drainLimit)
+        configuration.backend = backend
         let worker = Worker(
-            configuration: WorkerConfiguration(
-                coordinator: coordinator.endpoint, worker: "worker-1", host: "test", lanes: 1, memoryBytes: 1 << 30,
-                greetingLimit: .seconds(30), build: "test", cacheDirectory: FilePath(directory.appending("cache")),
-                cacheLimit: .bytes(cacheBytes), keepsCache: false, drainLimit: drainLimit),
+            configuration: configuration,
             supervision: DaemonSupervision(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let harness = WorkerHarness(coordinator: coordinator, worker: worker, directory: directory)
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -64,16 +69,17 @@ struct WorkerHarness {
                 }
             }
             group.addTask {
-                try await hello()
-                try await body(self)
+                var greeted = self
+                greeted.greeting = try await hello()
+                try await body(greeted)
             }
             try await group.waitForAll()
         }
     }
 
-    private func hello() async throws {
-        try await coordinator.next("the greeting") { message -> Void? in
-            if case .hello = message { () } else { nil }
+    private func hello() async throws -> WorkerHello {
+        try await coordinator.next("the greeting") { message in
+            if case .hello(let hello) = message { hello } else { nil }
         }
     }
 
@@ -114,6 +120,22 @@ struct WorkerHarness {
             } else {
                 nil
             }
+        }
+    }
+
+    /// Waits until a complete blob has arrived.
+    ///
+    /// If the worker does not hold the blob yet, the coordinator asks again.
+    func waitUntilStored(_ digest: BlobDigest) async throws {
+        while coordinator.stored(digest) == nil {
+            let mustAsk = try await coordinator.next("the upload") { message -> Bool? in
+                switch message {
+                case .uploadChunk: false
+                case .collectFailure(digest, _): true
+                default: nil
+                }
+            }
+            if mustAsk { await coordinator.send(.order(.collect(digest))) }
         }
     }
 }

@@ -16,7 +16,7 @@ struct WorkerMetricsTests {
 
     /// Inverts a factor and counts it; returns the lines of a family's samples.
     private func lines(of family: String, inverting factor: [Float], damping: Double) async throws -> [String] {
-        let metrics = WorkerMetrics(factory: registry)
+        let metrics = WorkerMetrics(factory: registry, backend: FactorBackendRegistry.standard)
         try await Bench.run { bench in
             let input = bench.input(
                 BenchUnit(
@@ -65,7 +65,7 @@ struct WorkerMetricsTests {
     }
 
     @Test func `failures begin at zero, so that the first is seen as a rise`() async {
-        _ = WorkerMetrics(factory: registry)
+        _ = WorkerMetrics(factory: registry, backend: FactorBackendRegistry.standard)
         let text = await registry.exposition()
         for kind in UnitFailure.Kind.reported {
             #expect(text.contains("kfacd_unit_failures_total{kind=\"\(kind.word)\"} 0\n"))

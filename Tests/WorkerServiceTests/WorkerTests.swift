@@ -161,21 +161,3 @@ struct WorkerTests {
         }
     }
 }
-
-extension WorkerHarness {
-    /// Waits until a complete blob has arrived.
-    ///
-    /// If the worker does not hold the blob yet, the coordinator asks again.
-    fileprivate func waitUntilStored(_ digest: BlobDigest) async throws {
-        while coordinator.stored(digest) == nil {
-            let mustAsk = try await coordinator.next("the upload") { message -> Bool? in
-                switch message {
-                case .uploadChunk: false
-                case .collectFailure(digest, _): true
-                default: nil
-                }
-            }
-            if mustAsk { await coordinator.send(.order(.collect(digest))) }
-        }
-    }
-}

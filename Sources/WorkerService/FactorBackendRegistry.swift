@@ -1,0 +1,31 @@
+/// The backends that a worker can be told to use, one line each.
+public enum FactorBackendRegistry {
+    /// All of them.
+    public static let backends: [any FactorBackend] = [
+        standard
+    ]
+
+    /// That of a worker that is told none.
+    public static let standard: any FactorBackend = BLASFactorBackend()
+
+    /// The backend of a name.
+    ///
+    /// - Throws: ``UnknownFactorBackend``, which lists the known names.
+    public static func backend(named name: String) throws(UnknownFactorBackend) -> any FactorBackend {
+        guard let backend = backends.first(where: { $0.name == name }) else {
+            throw UnknownFactorBackend(known: backends.map(\.name))
+        }
+        return backend
+    }
+}
+
+/// A backend's name that the registry does not have.
+public struct UnknownFactorBackend: Error, CustomStringConvertible {
+    /// The names that it has.
+    public let known: [String]
+
+    /// What was expected; whoever read the name says where it stands.
+    public var description: String {
+        "expected the name of a backend of this program: \(known.joined(separator: ", "))."
+    }
+}
