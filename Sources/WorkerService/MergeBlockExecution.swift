@@ -11,8 +11,8 @@ extension MergeBlockOperation: ExecutableOperation {
     }
 }
 
-/// The merge of a block or of a whole tensor: it reads task by task, as often as the method's computation asks, and writes the merged
-/// parameters.
+/// The merge of a block or of a whole tensor: it reads task by task, as often as the method's computation asks, and
+/// writes the merged parameters.
 struct MergeBlockExecution {
     let operation: MergeBlockOperation
     let input: InputReader

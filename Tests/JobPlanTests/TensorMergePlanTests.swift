@@ -84,18 +84,18 @@ private struct PlannedMerge: StreamedComputation, ~Copyable {
             .tensors(PlannedMerge.self),
             [
                 "- {model: a, parameters: {weight: [{filter: bias, value: 0}, {value: 3}]}}",
-                "- {model: b, parameters: {weight: -1}}", "- model: c",
+                "- {model: b, parameters: {weight: -2}}", "- model: c",
             ], rest: ["parameters: {normalize: true, lambda: 0.5}", "dtype: bfloat16"], densities: ["c": 0.25])
         let weight = try merge(of: "fc1.weight", in: plan)
         #expect(weight.method == "trial")
-        #expect(weight.tasks.map(\.weight) == [3, -1, 1])
+        #expect(weight.tasks.map(\.weight) == [3, -2, 1])
         #expect(weight.tasks.map(\.lambda) == [1, 1, 1])
         #expect(weight.tasks.map { $0.arguments[Self.density] } == [.number(1), .number(1), .number(0.25)])
         #expect(weight.divides)
         #expect(weight.scale == 0.5)
         #expect(weight.outputTypes == [.bf16])
         #expect(weight.base.count == 1)
-        #expect(try merge(of: "fc1.bias", in: plan).tasks.map(\.weight) == [-1, 1])
+        #expect(try merge(of: "fc1.bias", in: plan).tasks.map(\.weight) == [-2, 1])
     }
 
     @Test func `a base that counts stands first, and is subtracted only from task vectors`() throws {
