@@ -318,7 +318,7 @@ let package = Package(
                 "Safetensors",
                 "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", "PrometheusMetrics", logging,
                 metrics,
-                serviceLifecycle, systemPackage,
+                "TaskArithmetic", serviceLifecycle, systemPackage,
             ]),
         tests(
             "WireProtocolTests",

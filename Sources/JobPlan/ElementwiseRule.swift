@@ -1,4 +1,4 @@
-/// The element-wise merge rule for tensors without factors (``MergeSettings/elementwiseRule(tensor:)``).
+/// The rule of tensors that are merged element by element (``MergeSettings/elementwiseRule(tensor:)``).
 ///
 /// The rule follows the method. Where the method averages, the rule takes the mean, so that all parts of the network
 /// have one scale and merging a model with itself changes nothing.

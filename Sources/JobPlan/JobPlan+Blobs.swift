@@ -13,7 +13,7 @@ extension JobPlan {
             spec.regularizerSets(for: target, terms: regularizerTerms, factors: factorOutputs).flatMap(inBlockOrder)
         case .coordinator(.assembleInverses(let target)):
             inBlockOrder((inversions[target] ?? [:]).mapValues { UnitOutput($0) })
-        case .coordinator(.mergeCheckpoint): mergedParameters
+        case .coordinator(.mergeCheckpoint): mergedParameters.map(\.output)
         case .coordinator(.digestInputs), .coordinator(.writeReport), .coordinator(.publish): []
         }
     }
@@ -55,13 +55,14 @@ extension JobPlan {
         }
     }
 
-    /// One blob for each parameter of each block that is merged by factors.
-    private var mergedParameters: [UnitOutput] {
-        blocks.flatMap { block in
-            block.parameters.indices.compactMap { position in
-                blockMerges[block.name].map { UnitOutput($0, position) }
+    /// The parameters that workers merge, each with its blob: those of blocks, then whole tensors.
+    public var mergedParameters: [(name: String, output: UnitOutput)] {
+        let ofBlocks = blocks.flatMap { block in
+            block.parameters.enumerated().compactMap { position, name in
+                blockMerges[block.name].map { (name: name, output: UnitOutput($0, position)) }
             }
         }
+        return ofBlocks + tensorMerges.sorted { $0.key < $1.key }.map { (name: $0, output: UnitOutput($1)) }
     }
 }
 

@@ -39,6 +39,8 @@ public struct JobPlan: Equatable, Sendable {
     public let regularizerPenalties: [TaskName: [String: [UnitIndex]]]
     /// The units that merge blocks, by block.
     public let blockMerges: [String: UnitIndex]
+    /// The units that merge whole tensors without factors, by tensor.
+    public let tensorMerges: [String: UnitIndex]
     /// The regularizers to form, in the order of each accumulation's blobs.
     public let targets: [TargetName]
     /// The remarks about the job.
@@ -72,6 +74,7 @@ public struct JobPlan: Equatable, Sendable {
         interferences = planner.interferences
         regularizerPenalties = planner.regularizerPenalties
         blockMerges = planner.blockMerges
+        tensorMerges = planner.tensorMerges
         targets = planner.targets
         notices = examination.notices
         curvatureWeights = planner.curvatureWeights

@@ -61,7 +61,7 @@ public struct MergeSettings: Sendable {
         }
     }
 
-    /// The rule for a tensor without factors.
+    /// The rule for a tensor that is merged element by element.
     public func elementwiseRule(tensor: String) -> ElementwiseRule {
         if spec.method.needsFactors || divides(tensor: tensor) { return .weightedMean }
         return spec.method.terms == .models ? .weightedSum : .taskArithmetic

@@ -24,6 +24,7 @@ struct Planner {
     var interferences: [TaskName: [String: UnitIndex]] = [:]
     var regularizerPenalties: [TaskName: [String: [UnitIndex]]] = [:]
     var blockMerges: [String: UnitIndex] = [:]
+    var tensorMerges: [String: UnitIndex] = [:]
 
     var curvedTasks: [TaskSpec] { spec.tasks.filter(\.hasCurvature) }
     var mergedTasks: [TaskSpec] { spec.tasks.filter { $0.model != nil } }
@@ -119,10 +120,13 @@ struct Planner {
 
     /// θ of a block in a checkpoint.
     func parameters(_ block: CurvatureBlock, in checkpoint: CheckpointInventory) -> BlockParameters {
-        block.parameters.compactMap { name in
-            checkpoint.tensors[name].flatMap { tensor in
-                tensor.floatingType.map { TensorSource(elementType: $0, slice: tensor.slice) }
-            }
+        block.parameters.compactMap { source($0, in: checkpoint) }
+    }
+
+    /// The place of a tensor in a checkpoint; none for one that is not there or cannot be summed.
+    func source(_ tensor: String, in checkpoint: CheckpointInventory) -> TensorSource? {
+        checkpoint.tensors[tensor].flatMap { tensor in
+            tensor.floatingType.map { TensorSource(elementType: $0, slice: tensor.slice) }
         }
     }
 

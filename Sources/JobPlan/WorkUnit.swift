@@ -21,7 +21,8 @@ public struct WorkUnit: Equatable, Sendable {
     public var title: String
     /// The tensor, the factor or the block that the unit is about, as files name it; for errors only.
     public var subject: String = ""
-    /// Units of one group read each other's outputs, so they are best computed where those are stored; `nil` for files.
+    /// Units of one group read each other's outputs, so they are best computed where those are stored; `nil` for files
+    /// and for whole tensors.
     ///
     /// A position in ``JobPlan/blocks``: layers are the shards (DESIGN section 5).
     public var group: Int?

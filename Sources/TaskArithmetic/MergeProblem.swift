@@ -33,18 +33,26 @@ public struct MergeProblem: Equatable, Sendable {
 
     /// The shape of the values.
     public var shape: Shape
-    /// The models, in the job's order.
+    /// The models, in the job's order; the base stands first where it counts as one.
     public var models: [MergedModel]
     /// The damping of factors.
     public var damping: Damping
+    /// Whether the computation divides by the weights.
+    ///
+    /// Those of a block are divided before, by one number.
+    public var divides: Bool
     /// The job's own parameters.
     public var arguments: MergeArguments
 
     /// Describes a merge.
-    public init(shape: Shape, models: [MergedModel], damping: Damping, arguments: MergeArguments = MergeArguments()) {
+    public init(
+        shape: Shape, models: [MergedModel], damping: Damping, divides: Bool = false,
+        arguments: MergeArguments = MergeArguments()
+    ) {
         self.shape = shape
         self.models = models
         self.damping = damping
+        self.divides = divides
         self.arguments = arguments
     }
 }

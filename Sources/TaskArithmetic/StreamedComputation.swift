@@ -1,6 +1,6 @@
 public import LinearAlgebra
 
-/// Merges one block, reading the models one after the other, as often as it needs.
+/// Merges one block or one tensor, reading the models one after the other, as often as it needs.
 ///
 /// The order of calls: ``init(_:)``; then, as long as ``nextPass`` is one, an ``add(_:factors:of:)`` or
 /// ``addFactors(_:of:)`` for each model in the problem's order and ``endPass()``; then ``finish()``. All in fp64.

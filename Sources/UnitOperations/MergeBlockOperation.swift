@@ -2,11 +2,11 @@ import Identifiers
 public import LinearAlgebra
 public import TaskArithmetic
 
-/// The merge of one block by a method with factors: the factors and task vectors of all tasks → the block's merged
-/// parameters.
+/// The merge of a block or of a whole tensor by a method that streams: the factors and task vectors of all tasks → the
+/// merged parameters.
 ///
-/// It reads, task by task, the task's A then B, or its F, F32 packed, and makes a blob a parameter. Its subject is the
-/// block.
+/// It reads, task by task, the task's A then B of a layer, or its F of a parameter, F32 packed, and makes a blob a
+/// parameter. Of a tensor without factors it reads no blobs. Its subject is the block or the tensor.
 ///
 /// Source: DESIGN section 2.5.
 public struct MergeBlockOperation: UnitOperation {
@@ -15,6 +15,8 @@ public struct MergeBlockOperation: UnitOperation {
         /// θ_t.
         public var parameters: BlockParameters
         /// Factor of the task vector; negative for negation.
+        ///
+        /// The weights of a block are divided where the job says so.
         public var weight: Double
         /// λ_t.
         public var lambda: Double
@@ -36,30 +38,34 @@ public struct MergeBlockOperation: UnitOperation {
     public var method: String
     /// The job's own parameters of the method.
     public var arguments: MergeArguments
-    /// The block.
-    public var block: CurvatureBlock.Kind
-    /// θ_0.
+    /// What is merged.
+    public var parameters: MergedParameters
+    /// θ_0; empty where the models themselves are merged, as if it were zero.
     public var base: BlockParameters
-    /// The tasks, in the job's order.
+    /// The tasks, in the job's order; the base stands first where it counts as one.
     public var tasks: [Task]
     /// α.
     public var scale: Double
+    /// Whether the method divides by the weights; never for a block.
+    public var divides: Bool
     /// How to damp.
     public var damping: DampingSpec
     /// Element type of each merged parameter.
     public var outputTypes: [ElementType]
 
-    /// Describes the merge of a block.
+    /// Describes the merge.
     public init(
-        method: String, arguments: MergeArguments = MergeArguments(), block: CurvatureBlock.Kind,
-        base: BlockParameters, tasks: [Task], scale: Double, damping: DampingSpec, outputTypes: [ElementType]
+        method: String, arguments: MergeArguments = MergeArguments(), parameters: MergedParameters,
+        base: BlockParameters, tasks: [Task], scale: Double, divides: Bool = false, damping: DampingSpec,
+        outputTypes: [ElementType]
     ) {
         self.method = method
         self.arguments = arguments
-        self.block = block
+        self.parameters = parameters
         self.base = base
         self.tasks = tasks
         self.scale = scale
+        self.divides = divides
         self.damping = damping
         self.outputTypes = outputTypes
     }
@@ -73,34 +79,32 @@ public struct MergeBlockOperation: UnitOperation {
     /// The slices of files that it reads.
     public var slices: [FileSlice] { (base + tasks.flatMap(\.parameters)).map(\.slice) }
     /// Number of blobs that it reads.
-    public var inputBlobCount: Int { block.factors.count * tasks.count }
+    public var inputBlobCount: Int { parameters.factors.count * tasks.count }
     /// Number of blobs that it makes.
-    public var outputBlobCount: Int { block.parameterCount }
+    public var outputBlobCount: Int { parameters.count }
 
-    /// The method's computation; none for a name that is no registered method of blocks.
-    public var computation: (any (StreamedComputation & ~Copyable).Type)? {
-        guard case .blocks(let computation)? = MergeMethod(named: method)?.scope else { return nil }
-        return computation
-    }
+    /// The method's computation; none for a name that is no registered method, or one of a method for elements.
+    public var computation: (any (StreamedComputation & ~Copyable).Type)? { MergeMethod(named: method)?.scope.streamed }
 
     /// The cost that the computation states, with what its passes read of every task.
     public var cost: UnitCost {
-        guard let cost = computation?.cost(of: block.mergeShape, models: tasks.count) else {
+        guard let cost = computation?.cost(of: parameters.shape, models: tasks.count) else {
             return .streaming(inputBytes: 0, outputBytes: 0)
         }
-        let (matrix, _, packed, _) = block.sizes
+        let (matrix, packed) = (parameters.elementCount, parameters.packedBytes)
         let (factorPasses, valuePasses) = (UInt64(cost.factorPasses), UInt64(cost.valuePasses))
         return UnitCost(
             multiplyAdds: cost.multiplyAdds,
             inputBytes: packed.saturatingProduct(UInt64(tasks.count) * factorPasses)
                 .saturatingSum(matrix.saturatingProduct((UInt64(tasks.count) * valuePasses + 1) * 4)),
             outputBytes: matrix.saturatingProduct(4),
-            memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes))
+            memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
+                .saturatingSum(parameters.wholeBytes))
     }
 
     /// Seconds on a nominal core of its costliest stage that shows no progress from within.
     public var stageSeconds: Double {
-        block.factors.reduce(0) { $0 + UnitCost.factorizationSeconds(dimension: $1.dimension) }
+        parameters.factors.reduce(0) { $0 + UnitCost.factorizationSeconds(dimension: $1.dimension) }
     }
 
     // MARK: - Encoding
@@ -108,7 +112,12 @@ public struct MergeBlockOperation: UnitOperation {
     /// Writes every field down.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireMergeBlockOperation()
-        wire.block = block.wire
+        switch parameters {
+        case .block(let block): wire.block = block.wire
+        case .tensor(let rows, let columns):
+            wire.tensor.rows = UInt64(rows)
+            wire.tensor.columns = UInt64(columns)
+        }
         wire.base = WireBlockParameters(base, &files)
         for task in tasks {
             var wireTask = WireMergeBlockTask()
@@ -123,6 +132,7 @@ public struct MergeBlockOperation: UnitOperation {
         wire.outputTypes = outputTypes.map(\.rawValue)
         wire.method = method
         wire.arguments = arguments.wire
+        wire.divides = divides
         return encoded(wire)
     }
 
@@ -133,13 +143,13 @@ public struct MergeBlockOperation: UnitOperation {
         let wire: WireMergeBlockOperation = try message(bytes)
         self.init(
             method: wire.method, arguments: try MergeArguments(wire.arguments),
-            block: try CurvatureBlock.Kind(wire.block), base: try blockParameters(wire.base, files),
+            parameters: try MergedParameters(wire.parameters), base: try blockParameters(wire.base, files),
             tasks: try list(wire.tasks, "the list of tasks") { task throws(OperationError) in
                 Task(
                     parameters: try blockParameters(task.parameters, files), weight: task.weight, lambda: task.lambda,
                     arguments: try MergeArguments(task.arguments))
             },
-            scale: wire.scale, damping: try DampingSpec(wire.damping),
+            scale: wire.scale, divides: wire.divides, damping: try DampingSpec(wire.damping),
             outputTypes: try list(wire.outputTypes, "the list of output types") { type throws(OperationError) in
                 try word(type, "an element type")
             })

@@ -1,41 +1,41 @@
 import LinearAlgebra
+import TaskArithmetic
 import UnitOperations
 import WireProtocol
 
-/// A block's parameters as one matrix in fp64: `[W, b]` of a layer, `[1, d]` of another parameter.
+/// Parameters as one matrix in fp64: `[W, b]` of a layer, `[1, d]` of another parameter, or a whole tensor.
 struct BlockParameterReader {
     /// Bytes read at a time.
     private static let pieceBytes = 4 << 20
 
-    let block: CurvatureBlock
+    let parameters: MergedParameters
     let input: InputReader
 
-    /// Reads the parameters of the block that the unit is about.
-    init(kind: CurvatureBlock.Kind, input: InputReader) {
-        block = CurvatureBlock(name: input.lease.subject, kind: kind)
+    /// Reads the parameters that the unit is about.
+    init(_ parameters: MergedParameters, input: InputReader) {
+        self.parameters = parameters
         self.input = input
     }
 
-    /// Rows and columns of the matrix.
-    var shape: (rows: Int, columns: Int) {
-        switch block.kind {
-        case .linear(let outputs, let inputs, let hasBias): (outputs, inputs + (hasBias ? 1 : 0))
-        case .full(let dimension): (1, dimension)
-        }
-    }
+    /// The checkpoint's names of the parameters.
+    var names: [String] { parameters.names(of: input.lease.subject) }
 
-    /// Reads θ of a block from one checkpoint.
+    /// Rows and columns of the matrix.
+    var shape: (rows: Int, columns: Int) { (parameters.shape.rows, parameters.shape.columns) }
+
+    /// Reads θ from one checkpoint.
     ///
     /// - Throws: ``UnitError/nonFinite(_:)`` for NaN or infinity in a parameter, ``UnitError/malformedLease(_:)`` when
     ///   the sizes in the lease contradict the block's, or what reading throws.
     func read(_ sources: BlockParameters) async throws -> Matrix<Double> {
-        guard sources.count == block.parameters.count else {
-            throw UnitError.malformedLease("\"\(block.name)\" has \(sources.count) parameters")
+        guard sources.count == parameters.count else {
+            throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(sources.count) parameters")
         }
         var matrix = try Matrix<Double>(rows: shape.rows, columns: shape.columns)
-        switch block.kind {
-        case .full: try await read(0, of: sources, rows: 1, columns: shape.columns, into: &matrix, at: 0)
-        case .linear(let outputs, let inputs, let hasBias):
+        switch parameters {
+        case .block(.full), .tensor:
+            try await read(0, of: sources, rows: shape.rows, columns: shape.columns, into: &matrix, at: 0)
+        case .block(.linear(let outputs, let inputs, let hasBias)):
             try await read(0, of: sources, rows: outputs, columns: inputs, into: &matrix, at: 0)
             if hasBias { try await read(1, of: sources, rows: outputs, columns: 1, into: &matrix, at: inputs) }
         }
@@ -61,7 +61,8 @@ struct BlockParameterReader {
         let source = sources[parameter]
         let rowBytes = columns * source.elementType.byteCount
         guard source.slice.byteCount == UInt64(rows) * UInt64(rowBytes) else {
-            throw UnitError.malformedLease("a parameter of \"\(block.name)\" has \(source.slice.byteCount) bytes")
+            throw UnitError.malformedLease(
+                "a parameter of \"\(input.lease.subject)\" has \(source.slice.byteCount) bytes")
         }
         var raw: [UInt8] = []
         let width = matrix.columnCount
@@ -86,12 +87,17 @@ struct BlockParameterReader {
         }
     }
 
-    /// The error for NaN or infinity; one such value would spread over the whole block, so no option allows it.
+    /// The error for NaN or infinity; one such value would spread over the whole matrix, so no option allows it.
     private func nonFinite(_ parameter: Int, _ source: TensorSource, element: Int) -> UnitError {
-        let place = "\(input.path(of: source.slice.file)): tensor \"\(block.parameters[parameter])\""
+        let place = "\(input.path(of: source.slice.file)): tensor \"\(names[parameter])\""
+        let (use, remedy) =
+            switch parameters {
+            case .block: ("factors are used", "leave \"\(input.lease.subject)\" out with \"layers\"")
+            case .tensor: ("a tensor is merged as a whole", "copy the base's with \"ignore\"")
+            }
         return .nonFinite(
-            "\(place) holds NaN or infinity, first in element \(element); expected finite values where factors are used. "
-                + "Save the model again, or leave \"\(block.name)\" out with \"layers\"; a fine-tuned model may be given the "
+            "\(place) holds NaN or infinity, first in element \(element); expected finite values where \(use). "
+                + "Save the model again, or \(remedy); a fine-tuned model may be given the "
                 + "weight 0 instead.")
     }
 }

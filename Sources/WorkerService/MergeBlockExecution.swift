@@ -11,31 +11,44 @@ extension MergeBlockOperation: ExecutableOperation {
     }
 }
 
-/// The merge of one block: it reads task by task, as often as the method's computation asks, and writes the merged
-/// parameters.
+/// The merge of a block or of a whole tensor: it reads task by task, as often as the method's computation asks, and
+/// writes the merged parameters.
 struct MergeBlockExecution {
     let operation: MergeBlockOperation
     let input: InputReader
 
-    private var reader: BlockParameterReader { BlockParameterReader(kind: operation.block, input: input) }
+    private var reader: BlockParameterReader { BlockParameterReader(operation.parameters, input: input) }
 
     /// Solves for Δ and writes θ_0 + α Δ in the output types.
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for parameters or factors that are not finite, or what reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        guard operation.outputTypes.count == operation.block.parameterCount else {
+        guard let computation = operation.computation else {
+            throw UnitError.malformedLease("this program has no merge on workers by \"\(operation.method.excerpt)\"")
+        }
+        return try await run(by: computation, &scratch)
+    }
+
+    /// The same by a given computation.
+    func run(
+        by computation: any (StreamedComputation & ~Copyable).Type, _ scratch: inout LaneScratch
+    ) async throws -> UnitResult {
+        guard operation.outputTypes.count == operation.parameters.count else {
             throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(operation.outputTypes.count) outputs")
         }
-        guard let computation = operation.computation else {
-            throw UnitError.malformedLease("this program has no merge of blocks by \"\(operation.method.excerpt)\"")
-        }
-        let base = try await reader.read(operation.base)
+        let base = try await base()
         do {
             return try await merge(computation, base, &scratch)
         } catch let error as TaskArithmeticError {
-            guard case .kroneckerFactors(let cause) = error, cause.isBadInput else { throw error }
+            guard error.isBadInput else { throw error }
             throw UnitError.badInput("merge of \"\(input.lease.subject)\": \(error)")
         }
+    }
+
+    /// θ_0, or zeros where the models themselves are merged.
+    private func base() async throws -> Matrix<Double> {
+        guard operation.base.isEmpty else { return try await reader.read(operation.base) }
+        return try Matrix(rows: operation.parameters.shape.rows, columns: operation.parameters.shape.columns)
     }
 
     private func merge<Computation: StreamedComputation & ~Copyable>(
@@ -47,7 +60,8 @@ struct MergeBlockExecution {
         let damping = try Damping(operation.damping.rule, operation.damping.value)
         var merge = try Computation(
             MergeProblem(
-                shape: operation.block.mergeShape, models: models, damping: damping, arguments: operation.arguments))
+                shape: operation.parameters.shape, models: models, damping: damping, divides: operation.divides,
+                arguments: operation.arguments))
         while let pass = merge.nextPass {
             for (position, model) in models.enumerated() {
                 let factors = try await factors(ofTask: position, in: pass)
@@ -83,13 +97,14 @@ struct MergeBlockExecution {
     private func factors(ofTask position: Int, in pass: MergePass) async throws -> TaskFactors {
         guard pass != .values else { return .none }
         let blobs = input.lease.inputs.blobs
-        let shape = operation.block.mergeShape
-        switch operation.block {
-        case .linear:
+        let shape = operation.parameters.shape
+        switch operation.parameters {
+        case .block(.linear):
             let factor = try await input.factor(blobs[2 * position], dimension: shape.columns)
             let gradient = try await input.factor(blobs[2 * position + 1], dimension: shape.rows)
             return .layer(LayerFactors(input: factor, gradient: gradient))
-        case .full: return .parameter(try await input.factor(blobs[position], dimension: shape.columns))
+        case .block(.full): return .parameter(try await input.factor(blobs[position], dimension: shape.columns))
+        case .tensor: return .none
         }
     }
 
@@ -109,11 +124,12 @@ struct MergeBlockExecution {
         guard isFinite else {
             throw UnitError.nonFinite(
                 "merge of \"\(input.lease.subject)\": the merged parameters are not finite; check the checkpoints for "
-                    + "NaN or infinity, or raise the damping.")
+                    + "NaN or infinity\(operation.parameters.factors.isEmpty ? "" : ", or raise the damping").")
         }
-        switch operation.block {
-        case .full: return [try encode(merged, columns: 0..<merged.columnCount, as: operation.outputTypes[0])]
-        case .linear(_, let inputs, let hasBias):
+        switch operation.parameters {
+        case .block(.full), .tensor:
+            return [try encode(merged, columns: 0..<merged.columnCount, as: operation.outputTypes[0])]
+        case .block(.linear(_, let inputs, let hasBias)):
             let weight = try encode(merged, columns: 0..<inputs, as: operation.outputTypes[0])
             guard hasBias else { return [weight] }
             return [weight, try encode(merged, columns: inputs..<inputs + 1, as: operation.outputTypes[1])]
@@ -137,7 +153,7 @@ struct MergeBlockExecution {
             }
         }
         if let overflow = overflow(bytes.span.bytes, of: matrix, columns: columns, as: type) {
-            let name = reader.block.parameters[columns.lowerBound == 0 ? 0 : 1]
+            let name = reader.names[columns.lowerBound == 0 ? 0 : 1]
             throw UnitError.badInput("tensor \"\(name)\" of the merged checkpoint: \(overflow)")
         }
         return try input.blobs.store(bytes.span.bytes)
@@ -158,6 +174,17 @@ struct MergeBlockExecution {
         }
         return RangeOverflow(
             count: positions.count, firstIndex: first, magnitude: magnitudes.largest() ?? .nan, type: type)
+    }
+}
+
+extension TaskArithmeticError {
+    /// Whether the job's data or values are at fault, so that no other worker would do better.
+    fileprivate var isBadInput: Bool {
+        switch self {
+        case .kroneckerFactors(let cause): cause.isBadInput
+        case .weightsCancel, .weightNotFinite, .parameterMissing: true
+        case .noTasks, .partialElement, .rangeExceedsCapacity, .unexpectedOperands, .linearAlgebra: false
+        }
     }
 }
 

@@ -18,7 +18,7 @@ struct PenaltyExecution {
     ///
     /// - Throws: What reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        let reader = BlockParameterReader(kind: operation.block, input: input)
+        let reader = BlockParameterReader(.block(operation.block), input: input)
         let factors = input.lease.inputs.blobs
         let base = try await reader.read(operation.base)
         var values: [Double] = []

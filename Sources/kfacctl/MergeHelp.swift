@@ -51,6 +51,8 @@ enum MergeHelp {
     private static func scope(of method: MergeMethod) -> String {
         switch method.scope {
         case .elements: "Merges: element by element, in the coordinator."
+        case .tensors: "Merges: one tensor at a time, on workers."
+        case .matrices: "Merges: one matrix at a time, on workers; other tensors element by element."
         case .blocks: "Merges: one layer or parameter with factors at a time, on workers; other tensors take the mean."
         }
     }

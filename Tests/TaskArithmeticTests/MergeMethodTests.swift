@@ -25,9 +25,11 @@ struct MergeMethodTests {
         #expect(method.summary.hasSuffix("."))
         #expect(!method.paper.citation.isEmpty)
         #expect(method.paper.arXiv?.wholeMatch(of: /\d{4}\.\d{5}/) != nil)
-        // A merge in ranges cannot have these properties.
-        if case .elements = method.scope { #expect(!method.needsFactors) }
-        if case .blocks = method.scope { #expect(method.needsFactors) }
+        // A merge without blocks cannot use factors.
+        switch method.scope {
+        case .elements, .tensors, .matrices: #expect(!method.needsFactors)
+        case .blocks: #expect(method.needsFactors)
+        }
         // Without a base, α has no vector to scale.
         if method.terms == .models { #expect(method.parameter("lambda") == nil) }
     }
@@ -102,6 +104,16 @@ struct MergeMethodTests {
         let mean = try merged(method, [(a, 0.5), (b, 2)], divides: true).map(Double.init)
         expectClose(mean, [1, 1.4, -0.3, -3.6], relative: 1e-6)
         #expect(try merged(method, [(a, 1), (b, -1)], divides: false) == [2.5, -3, 1, 2])
+    }
+
+    @Test func `a scope says which tensors are merged as a whole`() {
+        let shapes = [[], [3], [3, 4], [3, 4, 5]]
+        func whole(_ scope: MergeScope) -> [Bool] { shapes.map(scope.mergesWhole) }
+        #expect(whole(.tensors(KfacMerge.self)) == [true, true, true, true])
+        #expect(whole(.matrices(KfacMerge.self)) == [false, false, true, false])
+        #expect(whole(.blocks(KfacMerge.self)) == [false, false, false, false])
+        #expect(whole(.elements(WeightedSum.self)) == [false, false, false, false])
+        #expect(MergeScope.elements(WeightedSum.self).streamed == nil)
     }
 
     // MARK: - Parameters

@@ -135,7 +135,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             arguments: MergeArguments([
                 "a": .number(0.5), "b": .truth(true), "c": .count(300), "d": .word("adam"),
             ]),
-            block: .linear(outputs: 2, inputs: 3, hasBias: true), base: parameters,
+            parameters: .block(.linear(outputs: 2, inputs: 3, hasBias: true)), base: parameters,
             tasks: [
                 .init(
                     parameters: parameters, weight: -1, lambda: 0.25, arguments: MergeArguments(["t": .number(0.25)])),
@@ -144,9 +144,11 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             ],
             scale: 0.3, damping: DampingSpec(rule: .pi, value: 0.5), outputTypes: [.bf16, .f32])
         let changes: [(inout MergeBlockOperation) -> Void] = [
-            { $0.block = .linear(outputs: 3, inputs: 3, hasBias: true) },
-            { $0.block = .linear(outputs: 2, inputs: 2, hasBias: true) },
-            { $0.block = .linear(outputs: 2, inputs: 3, hasBias: false) },
+            { $0.parameters = .block(.linear(outputs: 3, inputs: 3, hasBias: true)) },
+            { $0.parameters = .block(.linear(outputs: 2, inputs: 2, hasBias: true)) },
+            { $0.parameters = .block(.linear(outputs: 2, inputs: 3, hasBias: false)) },
+            { $0.parameters = .tensor(rows: 2, columns: 4) }, { $0.parameters = .tensor(rows: 4, columns: 2) },
+            { $0.divides = true },
             { $0.tasks[0].weight = 1 }, { $0.tasks[0].lambda = 0.5 }, { $0.tasks[1].weight = -0.5 },
             { $0.tasks[1].lambda = 0.25 }, { $0.tasks.reverse() }, { $0.scale = -0.3 },
             { $0.damping.rule = .relative }, { $0.damping.value = 0.25 }, { $0.outputTypes[0] = .f32 },

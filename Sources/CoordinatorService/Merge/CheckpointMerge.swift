@@ -70,9 +70,9 @@ struct CheckpointMerge: Sendable {
     /// The parameters that workers merged, by name.
     private func mergedBlobs() -> [String: BlobReference] {
         var merged: [String: BlobReference] = [:]
-        for block in plan.blocks {
-            guard let unit = plan.blockMerges[block.name], let blobs = result(unit)?.blobs else { continue }
-            for (name, blob) in zip(block.parameters, blobs) { merged[name] = blob }
+        for (name, output) in plan.mergedParameters {
+            guard let blobs = result(output.unit)?.blobs, blobs.indices.contains(output.position) else { continue }
+            merged[name] = blobs[output.position]
         }
         return merged
     }
@@ -142,6 +142,7 @@ struct CheckpointMerge: Sendable {
     private func copy(
         _ blob: BlobReference, to tensor: TensorInventory, _ writer: CheckpointWriter, _ settings: MergeSettings
     ) throws -> MergedTensors.Tensor {
+        let startsAtBase = plan.spec.method.needsBase
         var state = MergedTensors.Tensor(state: .unchanged)
         for (position, _, own, _) in participants(in: tensor, settings) where try comparison.differ(tensor, own) {
             state.differing.insert(position)
@@ -150,7 +151,8 @@ struct CheckpointMerge: Sendable {
         let source = try store.blob(blob.digest, byteCount: Int(clamping: blob.byteCount))
         try copy(byteCount: source.byteCount, to: tensor.name, writer) { offset, target throws in
             try source.read(at: offset, into: &target)
-            guard state.state == .unchanged, !state.differing.isEmpty else { return }
+            // Without differences there is no vector that could change the base.
+            guard state.state == .unchanged, !(startsAtBase && state.differing.isEmpty) else { return }
             if try differs(target.bytes, at: offset, from: tensor) { state.state = .changed }
         }
         try source.verify()

@@ -43,6 +43,7 @@ struct MergeReport {
         func names(_ state: MergedTensors.State, _ isWanted: (String) -> Bool = { _ in true }) -> JSONValue {
             .array(tensors.filter { $0.tensor.state == state && isWanted($0.name) }.map { .string($0.name) })
         }
+        func isWhole(_ name: String) -> Bool { plan.tensorMerges[name] != nil }
         let tasks = plan.mergedTasks.map(\.name.rawValue)
         let differing = tensors.filter { $0.tensor.state == .copied && !$0.tensor.differing.isEmpty }.map {
             name, tensor in
@@ -54,10 +55,14 @@ struct MergeReport {
         }
         let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
         let byRule = ElementwiseRule.allCases.compactMap { rule -> JSONValue.Member? in
-            let merged = names(.changed) { !covered.contains($0) && settings.elementwiseRule(tensor: $0) == rule }
+            let merged = names(.changed) {
+                !covered.contains($0) && !isWhole($0) && settings.elementwiseRule(tensor: $0) == rule
+            }
             return merged == .array([]) ? nil : JSONValue.Member(rule.reportKey, merged)
         }
-        return byRule + [
+        let whole: [JSONValue.Member] =
+            plan.tensorMerges.isEmpty ? [] : [.init("merged_whole", names(.changed, isWhole))]
+        return byRule + whole + [
             .init("merged_with_factors", names(.changed, covered.contains)),
             .init(
                 "tensors",
@@ -101,12 +106,22 @@ struct MergeReport {
     }
 
     private var health: [JSONValue.Member] {
-        plan.blocks.compactMap { block in
-            guard let unit = plan.blockMerges[block.name], let found = result(unit)?.measurements else { return nil }
-            return .init(
-                block.name,
+        let ofBlocks = plan.blocks.compactMap { block in
+            plan.blockMerges[block.name].flatMap { health(block.name, $0) }
+        }
+        // Not every method has something to say of a tensor.
+        let ofTensors = plan.tensorMerges.sorted { $0.key < $1.key }.compactMap { tensor, unit in
+            (result(unit)?.measurements.isEmpty ?? true) ? nil : health(tensor, unit)
+        }
+        return ofBlocks + ofTensors
+    }
+
+    private func health(_ name: String, _ unit: UnitIndex) -> JSONValue.Member? {
+        result(unit).map { found in
+            .init(
+                name,
                 .object(
-                    found.sorted { $0.key.rawValue < $1.key.rawValue }.map { name, values in
+                    found.measurements.sorted { $0.key.rawValue < $1.key.rawValue }.map { name, values in
                         .init(name.rawValue, .array(values.map(JSONValue.of)))
                     }))
         }

@@ -455,19 +455,43 @@ nonisolated struct WireMergeBlockTask: Sendable {
   fileprivate var _parameters: WireBlockParameters? = nil
 }
 
+/// A tensor without factors: a matrix, or a tensor of another shape as one row.
+nonisolated struct WireMatrixShape: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var rows: UInt64 = 0
+
+  var columns: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct WireMergeBlockOperation: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  var parameters: WireMergeBlockOperation.OneOf_Parameters? = nil
+
   var block: WireBlockShape {
-    get {_block ?? WireBlockShape()}
-    set {_block = newValue}
+    get {
+      if case .block(let v)? = parameters {return v}
+      return WireBlockShape()
+    }
+    set {parameters = .block(newValue)}
   }
-  /// Returns true if `block` has been explicitly set.
-  var hasBlock: Bool {self._block != nil}
-  /// Clears the value of `block`. Subsequent reads from it will return its default value.
-  mutating func clearBlock() {self._block = nil}
+
+  var tensor: WireMatrixShape {
+    get {
+      if case .tensor(let v)? = parameters {return v}
+      return WireMatrixShape()
+    }
+    set {parameters = .tensor(newValue)}
+  }
 
   var base: WireBlockParameters {
     get {_base ?? WireBlockParameters()}
@@ -497,11 +521,18 @@ nonisolated struct WireMergeBlockOperation: Sendable {
 
   var arguments: [WireMergeArgument] = []
 
+  var divides: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated enum OneOf_Parameters: Equatable, Sendable {
+    case block(WireBlockShape)
+    case tensor(WireMatrixShape)
+
+  }
 
   init() {}
 
-  fileprivate var _block: WireBlockShape? = nil
   fileprivate var _base: WireBlockParameters? = nil
   fileprivate var _damping: WireDamping? = nil
 }
@@ -1325,9 +1356,9 @@ nonisolated extension WireMergeBlockTask: SwiftProtobuf.Message, SwiftProtobuf._
   }
 }
 
-nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  static let protoMessageName: String = _protobuf_package + ".MergeBlockOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0")
+nonisolated extension WireMatrixShape: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MatrixShape"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}columns\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1335,7 +1366,54 @@ nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProto
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._block) }()
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.rows) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.columns) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.rows != 0 {
+      try visitor.visitSingularUInt64Field(value: self.rows, fieldNumber: 1)
+    }
+    if self.columns != 0 {
+      try visitor.visitSingularUInt64Field(value: self.columns, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireMatrixShape, rhs: WireMatrixShape) -> Bool {
+    if lhs.rows != rhs.rows {return false}
+    if lhs.columns != rhs.columns {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MergeBlockOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: WireBlockShape?
+        var hadOneofValue = false
+        if let current = self.parameters {
+          hadOneofValue = true
+          if case .block(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.parameters = .block(v)
+        }
+      }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._base) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.tasks) }()
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.scale) }()
@@ -1343,6 +1421,20 @@ nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProto
       case 6: try { try decoder.decodeRepeatedStringField(value: &self.outputTypes) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.method) }()
       case 8: try { try decoder.decodeRepeatedMessageField(value: &self.arguments) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.divides) }()
+      case 10: try {
+        var v: WireMatrixShape?
+        var hadOneofValue = false
+        if let current = self.parameters {
+          hadOneofValue = true
+          if case .tensor(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.parameters = .tensor(v)
+        }
+      }()
       default: break
       }
     }
@@ -1353,7 +1445,7 @@ nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProto
     // allocates stack space for every if/case branch local when no optimizations
     // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
     // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._block {
+    try { if case .block(let v)? = self.parameters {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
     try { if let v = self._base {
@@ -1377,11 +1469,17 @@ nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProto
     if !self.arguments.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.arguments, fieldNumber: 8)
     }
+    if self.divides != false {
+      try visitor.visitSingularBoolField(value: self.divides, fieldNumber: 9)
+    }
+    try { if case .tensor(let v)? = self.parameters {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireMergeBlockOperation, rhs: WireMergeBlockOperation) -> Bool {
-    if lhs._block != rhs._block {return false}
+    if lhs.parameters != rhs.parameters {return false}
     if lhs._base != rhs._base {return false}
     if lhs.tasks != rhs.tasks {return false}
     if lhs.scale != rhs.scale {return false}
@@ -1389,6 +1487,7 @@ nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProto
     if lhs.outputTypes != rhs.outputTypes {return false}
     if lhs.method != rhs.method {return false}
     if lhs.arguments != rhs.arguments {return false}
+    if lhs.divides != rhs.divides {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
