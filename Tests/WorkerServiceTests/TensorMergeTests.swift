@@ -105,7 +105,7 @@ struct TensorMergeTests {
             headerDigest: BlobDigest(sha256: file.identity.headerDigest))
         let input = bench.input(BenchUnit(operation, files: [3: leased], about: "conv.weight"))
         defer { input.blobs.release() }
-        var scratch = try LaneScratch()
+        var scratch = try LaneScratch(BLASFactorBackend())
         return try await MergeBlockExecution(operation: operation, input: input).run(by: LongestVector.self, &scratch)
     }
 
