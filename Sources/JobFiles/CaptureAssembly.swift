@@ -57,6 +57,10 @@ struct CaptureAssembly {
         var tensors: [CaptureTensorName: CapturedTensor] = [:]
         // Stored apart from the tensors so that each list grows in place; a capture may have thousands of files.
         var pieces: [CaptureTensorName: [CapturedTensor.Piece]] = [:]
+        // A dictionary that grows hashes its names again; a capture may have tens of thousands.
+        let count = files.map(\.tensors.count).max() ?? 0
+        tensors.reserveCapacity(count)
+        pieces.reserveCapacity(count)
         for (fileIndex, file) in files.enumerated() {
             for (name, info) in file.tensors {
                 guard let elementType = ElementType(rawValue: info.dataType.rawValue) else { continue }

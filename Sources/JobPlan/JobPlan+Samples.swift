@@ -23,6 +23,7 @@ extension JobPlan {
     /// The shares of all factors of a task add up to its samples.
     public var sampleShares: [UnitIndex: SampleShare] {
         var shares: [UnitIndex: SampleShare] = [:]
+        shares.reserveCapacity(units.count)
         for task in inventory.captures.keys {
             // A factor that several layers share is computed only once.
             let factors = Set((factorOutputs[task] ?? [:]).values.map(\.unit)).map(captureReaders)

@@ -82,6 +82,7 @@ struct RepeatedInputs {
     private mutating func findCaptures(_ parts: [Part]) {
         guard parts.count > 1 else { return }
         var firsts: [Sample: Int] = [:]
+        firsts.reserveCapacity(parts.reduce(0) { $0 + $1.tensors.count })
         for (position, part) in parts.enumerated() {
             var compared: Set<Int> = []
             for tensor in part.tensors {
