@@ -14,7 +14,7 @@ public struct MergeMethod: Sendable {
 
     /// When the base counts as one of the models.
     public enum BaseRole: Sendable {
-        /// Never: its vector is zero and its weight is asked for nowhere.
+        /// Never. Its vector is zero, and its weight is not read.
         case never
         /// When it is listed among the models.
         case whenListed
