@@ -96,12 +96,13 @@ let package = Package(
         // Level 1: wrappers and names.
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
         module("LinearAlgebra", ["COpenBLAS"], settings: wrapperSettings),
-        module("Wildcards"),
+        module("NameMatching"),
         module("RandomNumbers", [crypto]),
-        module("FileAccess", ["CSystemCalls", "Wildcards", systemPackage], settings: wrapperSettings),
+        module("FileAccess", ["CSystemCalls", "NameMatching", crypto, systemPackage], settings: wrapperSettings),
         module("Identifiers"),
-        module("Safetensors", ["Identifiers", "FileAccess", crypto, systemPackage], settings: wrapperSettings),
-        module("Spelling"),
+        module("JSONText", ["Identifiers", systemPackage]),
+        module(
+            "Safetensors", ["Identifiers", "FileAccess", "JSONText", crypto, systemPackage], settings: wrapperSettings),
         module("Telemetry", ["Identifiers", logging]),
         module("Lanes"),
         module("Console", ["CProgramStart", "Identifiers", "FileAccess", systemPackage]),
@@ -114,7 +115,7 @@ let package = Package(
         module(
             "Settings",
             [
-                "FileAccess", "Spelling", systemPackage,
+                "FileAccess", "NameMatching", systemPackage,
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -130,8 +131,8 @@ let package = Package(
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["Identifiers", "LinearAlgebra"]),
         module("BlobStore", ["Identifiers", "FileAccess", crypto, systemPackage]),
-        module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "Safetensors", systemPackage]),
-        module("JobFiles", ["Identifiers", "FileAccess", "Safetensors", "LinearAlgebra", systemPackage]),
+        module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "JSONText", systemPackage]),
+        module("JobFiles", ["Identifiers", "FileAccess", "JSONText", "Safetensors", "LinearAlgebra", systemPackage]),
         module("Keys", ["Identifiers", "ZeroMQ", "FileAccess", systemPackage]),
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
 
@@ -147,14 +148,15 @@ let package = Package(
         module(
             "JobPlan",
             [
-                "Identifiers", "Spelling", "Wildcards", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic",
+                "Identifiers", "NameMatching", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic",
                 "UnitOperations", crypto,
                 .product(name: "Yams", package: "Yams"),
             ]),
         module(
             "Laboratory",
             [
-                "Identifiers", "FileAccess", "Lanes", "LinearAlgebra", "RowKernels", "ReferenceModel", "JobFiles",
+                "Identifiers", "FileAccess", "JSONText", "Lanes", "LinearAlgebra", "RowKernels", "ReferenceModel",
+                "JobFiles",
                 "Safetensors", "TaskArithmetic", systemPackage,
             ]),
 
@@ -181,11 +183,10 @@ let package = Package(
 
         // Level 5: sessions over sockets, the durable record.
         module("Messaging", ["Identifiers", "UnitOperations", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
-        module("JournalCoding", ["Identifiers", "UnitOperations", "Scheduling"]),
         module(
             "JobJournal",
             [
-                "Identifiers", "FileAccess", "JournalCoding", "Scheduling", "Lanes", crypto, systemPackage,
+                "Identifiers", "FileAccess", "UnitOperations", "Scheduling", "Lanes", crypto, systemPackage,
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]),
 
@@ -195,8 +196,10 @@ let package = Package(
             [
                 "Identifiers", "Scheduling", "UnitOperations", "JobPlan", "JobJournal", "Messaging", "WireProtocol",
                 "BlobStore",
-                "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
-                "Publication", "Supervision", "PrometheusMetrics", "FileAccess", "Spelling", "Keys", "ZeroMQ",
+                "JobFiles", "JSONText", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic",
+                "Telemetry",
+                "Lanes", "Publication", "Supervision", "PrometheusMetrics", "FileAccess", "NameMatching", "Keys",
+                "ZeroMQ",
                 systemPackage, logging, metrics, serviceLifecycle,
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
@@ -225,7 +228,7 @@ let package = Package(
             dependencies: [
                 "Identifiers", "UnitOperations", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors",
                 "LinearAlgebra", "Telemetry", "Console", "ControlGroups", "Keys", "ZeroMQ", "Publication", "FileAccess",
-                "TaskArithmetic", "Spelling", argumentParser, crypto, systemPackage,
+                "TaskArithmetic", "NameMatching", argumentParser, crypto, systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -243,15 +246,15 @@ let package = Package(
             dependencies: [
                 "Identifiers", "Safetensors", "LinearAlgebra", "KroneckerFactors", "UnitOperations", "JobPlan",
                 "Scheduling",
-                "WireProtocol", "ZeroMQ", "Messaging", "JournalCoding", systemPackage,
+                "JSONText", "WireProtocol", "ZeroMQ", "Messaging", "JobJournal", systemPackage,
             ],
             path: "Tests/FuzzEntries", swiftSettings: swiftSettings),
         tests("TidyTests", []),
         tests("DeployTests", ["TaskArithmetic", .product(name: "Yams", package: "Yams")]),
         tests("IdentifiersTests", ["Identifiers"]),
         tests("RandomNumbersTests", ["RandomNumbers"]),
-        tests("SpellingTests", ["Spelling"]),
-        tests("WildcardsTests", ["Wildcards"]),
+        tests("NameMatchingTests", ["NameMatching"]),
+        tests("JSONTextTests", ["JSONText", systemPackage]),
         tests("SystemdTests", ["Systemd", "Supervision"]),
         tests("ConsoleTests", ["Console"]),
         tests("ControlGroupsTests", ["ControlGroups"]),
@@ -278,14 +281,14 @@ let package = Package(
         tests(
             "JobJournalTests",
             [
-                "JobJournal", "JournalCoding", "Scheduling", "UnitOperations", "JobPlan", "Identifiers",
+                "JobJournal", "Scheduling", "UnitOperations", "JobPlan", "Identifiers",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "Identifiers", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
         tests("SafetensorsTests", ["Safetensors", "FileAccess", systemPackage]),
-        tests("BlobStoreTests", ["BlobStore", "Identifiers", systemPackage, crypto]),
+        tests("BlobStoreTests", ["BlobStore", "FileAccess", "Identifiers", systemPackage, crypto]),
         tests(
             "JobFilesTests", ["JobFiles", "FileAccess", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
         tests(
@@ -306,7 +309,7 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Scheduling", "JobJournal", "JournalCoding", "UnitOperations", "JobPlan", "Identifiers",
+                "Scheduling", "JobJournal", "UnitOperations", "JobPlan", "Identifiers",
                 "LinearAlgebra",
                 "KroneckerFactors", "TestSupport", .product(name: "OrderedCollections", package: "swift-collections"),
             ],

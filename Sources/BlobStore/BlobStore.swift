@@ -155,8 +155,8 @@ public final class BlobStore: Sendable {
                 continue
             } catch {
                 switch error {
-                case .callFailed(_, let call, let code): _ = lose(digest, .unreadable(call: call, code: code))
-                case .diskFull(_, let call):
+                case .file(.callFailed(_, let call, let code)): _ = lose(digest, .unreadable(call: call, code: code))
+                case .file(.diskFull(_, let call)):
                     _ = lose(digest, .unreadable(call: call, code: .noSpace))
                     firstError = firstError ?? error
                 default: firstError = firstError ?? error
@@ -319,9 +319,9 @@ public final class BlobStore: Sendable {
 
     /// The error after a failed read: the blob's loss, or the failure itself when the blob is not its cause.
     private func lossOrFailure(of digest: BlobDigest, _ error: BlobStoreError) -> BlobStoreError {
-        guard case .callFailed(_, let call, let code) = error, let fault = BlobLoss.Fault(call: call, code: code) else {
-            return error
-        }
+        guard case .file(.callFailed(_, let call, let code)) = error,
+            let fault = BlobLoss.Fault(call: call, code: code)
+        else { return error }
         return lose(digest, fault)
     }
 

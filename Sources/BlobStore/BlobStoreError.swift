@@ -6,12 +6,10 @@ public import SystemPackage
 public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Another process has the directory open as its store.
     case inUse(directory: FilePath)
-    /// A system call failed; `call` names it and `code` carries the kernel's reason.
-    case callFailed(path: FilePath, call: String, code: Errno)
-    /// The file system or the quota is full.
+    /// A file of the store cannot be read or written.
     ///
-    /// Blobs that were finished before are intact.
-    case diskFull(path: FilePath, call: String)
+    /// When the file system or the quota is full, blobs that were finished before are intact.
+    case file(FileError)
     /// The store does not hold the blob.
     case missing(directory: FilePath, digest: BlobDigest)
     /// The written bytes do not have the expected digest.
@@ -30,7 +28,7 @@ public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible 
         switch self {
         case .lost(let loss): loss.digest
         case .missing(_, let digest): digest
-        case .inUse, .callFailed, .diskFull, .digestMismatch, .rangeOutside, .format: nil
+        case .inUse, .file, .digestMismatch, .rangeOutside, .format: nil
         }
     }
 
@@ -40,10 +38,7 @@ public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible 
         case .inUse(let directory):
             "\(directory): is the blob store of another running process; expected one process a store. "
                 + "Name another directory, or end the other process."
-        case .callFailed(let path, let call, let code):
-            "\(path): \(call) failed: \(code) (errno \(code.rawValue))."
-        case .diskFull(let path, let call):
-            "\(path): \(call) failed: no space is left on the disk or in the quota. Make room and try again."
+        case .file(let error): error.description
         case .missing(let directory, let digest):
             "\(directory): blob \(digest) is not in the store; expected it to be kept. Compute or fetch it again."
         case .digestMismatch(let directory, let expected, let found):
@@ -58,17 +53,15 @@ public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible 
     /// Whether the same call may succeed later, for example when there is room again or the blob is back.
     public var isRetriable: Bool {
         switch self {
-        case .inUse, .callFailed, .diskFull, .missing, .digestMismatch, .lost: true
+        case .inUse, .file, .missing, .digestMismatch, .lost: true
         case .rangeOutside, .format: false
         }
     }
 }
 
-extension BlobStoreError: FileCallFailure {
-    /// A failed system call; a full disk or quota is a case of its own.
-    public init(call: String, path: FilePath, code: Errno) {
-        self = code.isLackOfRoom ? .diskFull(path: path, call: call) : .callFailed(path: path, call: call, code: code)
-    }
+extension BlobStoreError: FileFailure {
+    /// What is wrong with a store's file.
+    public init(_ error: FileError) { self = .file(error) }
 }
 
 /// An open file of a store.

@@ -82,7 +82,7 @@ struct BlobStoreLayout: Sendable {
         do throws(BlobStoreError) {
             let file = try StoreFile(opening: written, flags: O_WRONLY | O_CREAT | O_TRUNC)
             try file.write(Array("\(FormatVersion.blobs)\n".utf8).span.bytes, at: 0)
-        } catch .diskFull {
+        } catch .file(.diskFull) {
             // There may be room later; the next opening states the version.
             StoreDirectory.discard(written)
             return
@@ -133,7 +133,7 @@ struct BlobStoreLayout: Sendable {
     private func digest(ofFileAt path: FilePath) throws(BlobStoreError) -> BlobDigest? {
         do throws(BlobStoreError) {
             return try StoreFile(opening: path, flags: O_RDONLY).digest()
-        } catch .callFailed(_, let call, let code) where BlobLoss.Fault(call: call, code: code) != nil {
+        } catch .file(.callFailed(_, let call, let code)) where BlobLoss.Fault(call: call, code: code) != nil {
             return nil
         }
     }
@@ -172,9 +172,9 @@ struct BlobStoreLayout: Sendable {
     private static func names(in path: FilePath, _ lost: inout [BlobLoss]) throws(BlobStoreError) -> [String] {
         do throws(BlobStoreError) {
             return try StoreDirectory.names(in: path)
-        } catch .callFailed(_, let call, let code) {
+        } catch .file(.callFailed(_, let call, let code)) {
             guard let fault = BlobLoss.Fault(call: call, code: code), StoreDirectory.setAside(path) != nil else {
-                throw .callFailed(path: path, call: call, code: code)
+                throw .file(.callFailed(file: path, call: call, code: code))
             }
             lost.append(BlobLoss(nil, at: path, fault))
             return []

@@ -49,7 +49,7 @@ enum StoreDirectory {
     ) throws(BlobStoreError) {
         do throws(BlobStoreError) {
             try rename(source, to: destination)
-        } catch .callFailed(_, _, .noSuchFileOrDirectory) {
+        } catch .file(.callFailed(_, _, .noSuchFileOrDirectory)) {
             try create(directory())
             count += 1
             try rename(source, to: destination)

@@ -1,17 +1,11 @@
 import Glibc
 public import SystemPackage
 
-/// An error of a failed system call on a path; each module that opens files has its own.
-public protocol FileCallFailure: Error {
-    /// Describes the failure of a call.
-    init(call: String, path: FilePath, code: Errno)
-}
-
 /// An open file descriptor, with its path for error messages.
 ///
 /// It is closed at the end of its life. All system calls on open files are here: interrupted calls are repeated, and
 /// short reads and writes are continued.
-public struct OpenedFile<Failure: FileCallFailure>: ~Copyable, Sendable {
+public struct OpenedFile<Failure: FileFailure>: ~Copyable, Sendable {
     /// The open descriptor.
     public let descriptor: Int32
     /// The path that the file was opened by.
@@ -138,6 +132,6 @@ public struct OpenedFile<Failure: FileCallFailure>: ~Copyable, Sendable {
 }
 
 /// The error of the system call that just failed on this thread.
-public func callFailed<Failure: FileCallFailure>(_ call: String, _ path: FilePath) -> Failure {
+public func callFailed<Failure: FileFailure>(_ call: String, _ path: FilePath) -> Failure {
     Failure(call: call, path: path, code: Errno(rawValue: errno))
 }

@@ -1,4 +1,4 @@
-import Wildcards
+import NameMatching
 
 /// A pattern for one name in a path: `*` is any text, `?` one character, `[abc]`, `[a-z]` and `[!a]` one of a set;
 /// a backslash takes the next character as it is.

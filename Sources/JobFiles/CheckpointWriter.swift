@@ -1,3 +1,5 @@
+import FileAccess
+import JSONText
 public import Safetensors
 public import SystemPackage
 
@@ -83,7 +85,7 @@ public final class CheckpointWriter: Sendable {
                 try writeConfig(from: source, to: destination, dataType)
                 continue
             }
-            try wrapping { () throws(SafetensorsError) in
+            try wrapping { () throws(FileError) in
                 if path.components.count > 1 { try WholeFile.createDirectory(at: destination.removingLastComponent()) }
                 try WholeFile.copy(from: source, to: destination, within: base.roots)
             }
@@ -93,11 +95,11 @@ public final class CheckpointWriter: Sendable {
     private func writeConfig(from source: FilePath, to destination: FilePath, _ type: TensorDataType)
         throws(JobFileError)
     {
-        try wrapping { () throws(SafetensorsError) in
-            let bytes = try WholeFile.read(source, limit: Self.configByteLimit, within: base.roots)
-            let config = try JSONValue(parsing: bytes, file: source)
-            let text = ModelConfig.replacingDataType(in: config, by: type).text(indent: 2) + "\n"
-            try WholeFile.write(Array(text.utf8), to: destination)
+        let bytes = try wrapping { () throws(FileError) in
+            try WholeFile.read(source, limit: Self.configByteLimit, within: base.roots)
         }
+        let config = try wrapping { () throws(JSONError) in try JSONValue(parsing: bytes, file: source) }
+        let text = ModelConfig.replacingDataType(in: config, by: type).text(indent: 2) + "\n"
+        try wrapping { () throws(FileError) in try WholeFile.write(Array(text.utf8), to: destination) }
     }
 }

@@ -1,5 +1,6 @@
 import FileAccess
 import Identifiers
+import JSONText
 public import Safetensors
 import SystemPackage
 

@@ -1,5 +1,5 @@
 public import Identifiers
-import Safetensors
+import JSONText
 public import SystemPackage
 
 /// The metadata of a file of damped inverses.

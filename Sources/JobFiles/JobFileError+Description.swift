@@ -1,4 +1,6 @@
+import FileAccess
 import Identifiers
+import JSONText
 import LinearAlgebra
 import Safetensors
 import SystemPackage
@@ -8,6 +10,8 @@ extension JobFileError {
     public var description: String {
         switch self {
         case .safetensors(let error): error.description
+        case .file(let error): error.description
+        case .json(let error): error.description
         case .linearAlgebra(let file, let error): "\(file): \(error)"
         case .several(let errors): errors.lazy.map(\.description).cutLines
         case .noFiles: "captures: no file is named; expected at least one. Correct the pattern or the path."

@@ -1,4 +1,6 @@
+public import FileAccess
 public import Identifiers
+public import JSONText
 public import LinearAlgebra
 public import Safetensors
 public import SystemPackage
@@ -9,6 +11,10 @@ public import SystemPackage
 public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The file is not a whole safetensors file, or reading or writing it failed.
     case safetensors(SafetensorsError)
+    /// A file beside the tensors cannot be read or written.
+    case file(FileError)
+    /// A text beside the tensors is not JSON.
+    case json(JSONError)
     /// A matrix that was read or written has a wrong shape, or its memory cannot be allocated.
     case linearAlgebra(file: FilePath, LinearAlgebraError)
     /// `format` states another kind or version.
@@ -54,6 +60,16 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
         case .several(let errors): errors.flatMap(\.all)
         case .safetensors(let error): error.all.map(JobFileError.safetensors)
         default: [self]
+        }
+    }
+
+    /// The errors of reading and writing files among these errors.
+    public var files: [FileError] {
+        all.compactMap { error in
+            switch error {
+            case .file(let error), .safetensors(.file(let error)): error
+            default: nil
+            }
         }
     }
 

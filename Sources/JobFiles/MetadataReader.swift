@@ -1,4 +1,6 @@
+import FileAccess
 import Identifiers
+import JSONText
 import LinearAlgebra
 import Safetensors
 import SystemPackage
@@ -114,6 +116,16 @@ func wrapping<Value: ~Copyable>(
     _ body: () throws(SafetensorsError) -> Value
 ) throws(JobFileError) -> Value {
     do throws(SafetensorsError) { return try body() } catch { throw .safetensors(error) }
+}
+
+/// Runs a body, and makes its error into one of this module.
+func wrapping<Value>(_ body: () throws(FileError) -> Value) throws(JobFileError) -> Value {
+    do throws(FileError) { return try body() } catch { throw .file(error) }
+}
+
+/// Runs a body, and makes its error into one of this module.
+func wrapping<Value>(_ body: () throws(JSONError) -> Value) throws(JobFileError) -> Value {
+    do throws(JSONError) { return try body() } catch { throw .json(error) }
 }
 
 /// Runs a body, and adds the file's name to an error that it throws.

@@ -1,3 +1,4 @@
+import JSONText
 import Safetensors
 
 /// The part of a model's `config.json` that a merge changes: the storage type of the parameters.

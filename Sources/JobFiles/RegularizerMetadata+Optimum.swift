@@ -1,4 +1,4 @@
-import Safetensors
+import JSONText
 
 extension RegularizerMetadata {
     /// The coefficients of the Kronecker products of the form `optimal`: with the factors they give the products again.

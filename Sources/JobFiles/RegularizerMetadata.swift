@@ -1,5 +1,5 @@
 public import Identifiers
-import Safetensors
+import JSONText
 public import SystemPackage
 
 /// The metadata of a regularizer file: factors accumulated over tasks for one target.

@@ -3,7 +3,6 @@ import Foundation
 import GRDB
 import Glibc
 import Identifiers
-import JournalCoding
 import Lanes
 public import Scheduling
 import SystemPackage

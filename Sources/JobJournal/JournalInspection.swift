@@ -2,7 +2,6 @@ import Foundation
 import GRDB
 import Glibc
 import Identifiers
-import JournalCoding
 
 /// What a journal's file proves before anything is written to it.
 struct JournalInspection {

@@ -3,7 +3,6 @@ import FileAccess
 import Foundation
 import Glibc
 import Identifiers
-import JournalCoding
 import Scheduling
 import SystemPackage
 

@@ -1,5 +1,5 @@
 import Identifiers
-import Spelling
+import NameMatching
 import UnitOperations
 
 /// The check of a task's captures against the blocks of a job.

@@ -1,5 +1,5 @@
 import Identifiers
-import Spelling
+import NameMatching
 
 /// Compares a task's checkpoint with the base: the problems that forbid a merge, each with its cause, and notices.
 struct CheckpointComparison {

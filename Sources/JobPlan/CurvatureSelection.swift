@@ -1,6 +1,6 @@
 import Identifiers
 import LinearAlgebra
-import Spelling
+import NameMatching
 import TaskArithmetic
 import UnitOperations
 

@@ -1,4 +1,4 @@
-import Wildcards
+import NameMatching
 
 /// A pattern of names with `*`, `?` and `\`.
 ///

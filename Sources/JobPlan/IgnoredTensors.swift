@@ -1,5 +1,5 @@
 import Identifiers
-import Spelling
+import NameMatching
 import UnitOperations
 
 /// The tensors that a job copies from the base: those that match a pattern of its key `ignore`.

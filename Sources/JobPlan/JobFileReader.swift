@@ -1,5 +1,5 @@
 import Identifiers
-import Spelling
+import NameMatching
 import Yams
 
 /// Turns the nodes of a job file into values, and collects problems with their lines.

@@ -1,7 +1,7 @@
 import Identifiers
 import KroneckerFactors
 import LinearAlgebra
-import Spelling
+import NameMatching
 import TaskArithmetic
 import UnitOperations
 

@@ -1,3 +1,5 @@
+import FileAccess
+import JSONText
 public import ReferenceModel
 public import Safetensors
 public import SystemPackage
@@ -19,7 +21,7 @@ public struct BaseModel: Sendable {
     /// - Throws: ``LaboratoryError`` for an unreadable file, sizes that do not fit, or a tensor of another shape.
     public init(opening path: FilePath) throws(LaboratoryError) {
         file = try reading { () throws(SafetensorsError) in try SafetensorsFile(opening: path) }
-        digest = try reading { () throws(SafetensorsError) in try FileDigest.sha256(ofFileAt: path) }
+        digest = try reading { () throws(FileError) in try FileDigest.sha256(ofFileAt: path) }
         let shape = try Self.shape(of: file)
         layout = ParameterLayout(shape: shape)
         embedding = PatchEmbedding(

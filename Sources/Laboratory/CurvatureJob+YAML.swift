@@ -1,6 +1,6 @@
 import FileAccess
 import Foundation
-import Safetensors
+import JSONText
 import SystemPackage
 import TaskArithmetic
 

@@ -1,6 +1,7 @@
+import FileAccess
 import Foundation
 import Identifiers
-import Safetensors
+import JSONText
 public import SystemPackage
 
 /// The values of the daemon's `report.json` that the study uses.
@@ -31,12 +32,14 @@ public struct CurvatureReport: Equatable, Sendable {
 
     /// Reads a report.
     ///
-    /// - Throws: ``LaboratoryError/invalidReport(file:problem:)``, or ``LaboratoryError/safetensors(_:)`` for text that
-    ///   is not JSON.
+    /// - Throws: ``LaboratoryError/invalidReport(file:problem:)``, or ``LaboratoryError/json(_:)`` for text that is not JSON,
+    ///   or ``LaboratoryError/file(_:)``.
     public init(reading path: FilePath) throws(LaboratoryError) {
-        let root = try Laboratory.reading { () throws(SafetensorsError) in
-            try JSONValue(parsing: try WholeFile.read(path, limit: Self.byteCountMax), file: path)
+        let bytes = try Laboratory.reading { () throws(FileError) in
+            try WholeFile.read(path, limit: Self.byteCountMax)
         }
+        let root: JSONValue
+        do throws(JSONError) { root = try JSONValue(parsing: bytes, file: path) } catch { throw .json(error) }
         if let problem = FormatVersion.report.problem(with: root["format"]?.stringValue) {
             throw .otherFormat(file: path, problem)
         }

@@ -1,6 +1,5 @@
 import FileAccess
 import Foundation
-import Safetensors
 import Synchronization
 public import SystemPackage
 
@@ -46,7 +45,7 @@ public struct DaemonProgram: Equatable, Sendable {
         } catch {
             throw .usage("\(job.directory) cannot be made: \(error) Give another directory.")
         }
-        try reading { () throws(SafetensorsError) in try WholeFile.write(Array(job.text.utf8), to: job.jobFile) }
+        try reading { () throws(FileError) in try WholeFile.write(Array(job.text.utf8), to: job.jobFile) }
         try await run(
             ["run", job.jobFile.string, "--workers", "\(workerCount)", "--overwrite", "--quiet"],
             log: FilePath("\(job.jobFile).log"))

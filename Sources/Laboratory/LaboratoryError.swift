@@ -1,4 +1,6 @@
+public import FileAccess
 public import Identifiers
+public import JSONText
 public import JobFiles
 public import ReferenceModel
 public import Safetensors
@@ -6,8 +8,12 @@ public import SystemPackage
 
 /// Why an experiment stops, for the person who runs it.
 public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// A file that is not a safetensors file, or could not be read or written.
+    /// A file that is not a whole safetensors file.
     case safetensors(SafetensorsError)
+    /// A file that could not be read or written.
+    case file(FileError)
+    /// A report that is not JSON.
+    case json(JSONError)
     /// A factor or regularizer file that breaks its format.
     case jobFile(JobFileError)
     /// A base whose sizes do not fit together.
@@ -51,6 +57,8 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
     public var description: String {
         switch self {
         case .safetensors(let error): "\(error)"
+        case .file(let error): "\(error)"
+        case .json(let error): "\(error)"
         case .jobFile(let error): "\(error)"
         case .model(let file, let error): "\(file): \(error)"
         case .missingConfiguration(let file):
@@ -92,4 +100,9 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
 /// Runs a body and makes its safetensors error into one of the lab's.
 func reading<Value>(_ body: () throws(SafetensorsError) -> Value) throws(LaboratoryError) -> Value {
     do { return try body() } catch { throw .safetensors(error) }
+}
+
+/// Runs a body and makes its file error into one of the lab's.
+func reading<Value>(_ body: () throws(FileError) -> Value) throws(LaboratoryError) -> Value {
+    do { return try body() } catch { throw .file(error) }
 }

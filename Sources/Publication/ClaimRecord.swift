@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 import Identifiers
-import Safetensors
+import JSONText
 import SystemPackage
 
 /// The publisher that owns an output directory.

@@ -1,6 +1,6 @@
 import FileAccess
 import Identifiers
-import Safetensors
+import JSONText
 public import SystemPackage
 
 /// The lasting name of a coordinator, which distinguishes its jobs from those of others.
@@ -26,7 +26,7 @@ public enum CoordinatorIdentity {
         let text = JSONValue.object([
             .init("format", .string(FormatVersion.coordinator.description)), .init("id", .string(name)),
         ]).text(indent: 2)
-        try writing { () throws(SafetensorsError) in try WholeFile.write(Array((text + "\n").utf8), to: file) }
+        try writing { () throws(FileError) in try WholeFile.write(Array((text + "\n").utf8), to: file) }
         return name
     }
 

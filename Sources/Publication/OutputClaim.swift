@@ -2,7 +2,6 @@ import FileAccess
 import Foundation
 import Glibc
 import Identifiers
-import Safetensors
 import SystemPackage
 
 /// One job's claim on an output directory from admission to publication: the file `.kfacd-claim` in it.

@@ -1,5 +1,4 @@
 import FileAccess
-import Safetensors
 import SystemPackage
 
 /// The files in an output directory under the names that jobs publish, compared with an earlier job's list.
@@ -132,7 +131,7 @@ struct OutputContents {
 extension FileDigest {
     /// The SHA-256 of a file in hexadecimal digits.
     static func text(ofFileAt path: FilePath) throws(PublicationError) -> String {
-        let bytes = try writing { () throws(SafetensorsError) in try FileDigest.sha256(ofFileAt: path) }
+        let bytes = try writing { () throws(FileError) in try FileDigest.sha256(ofFileAt: path) }
         return hexadecimal(bytes)
     }
 

@@ -1,6 +1,5 @@
 public import FileAccess
 import Foundation
-import Safetensors
 import Synchronization
 public import SystemPackage
 
@@ -96,7 +95,7 @@ public final class OutputDirectory: Sendable {
 
     private func reasons(isStart: Bool) throws(PublicationError) -> [String] {
         guard FileStatus(of: path, followsLinks: true) != nil else { return [] }
-        let names = try writing { () throws(SafetensorsError) in try WholeFile.names(in: path) }
+        let names = try writing { () throws(FileError) in try WholeFile.names(in: path) }
         let present = names.filter { !$0.hasPrefix(Self.hiddenPrefix) }
         if isStart, !overwrites { return present.isEmpty ? [] : [OutputContents.notEmpty(present)] }
         var verified = state.withLock { $0.verified }
@@ -295,7 +294,7 @@ public final class OutputDirectory: Sendable {
         }
         let isContinued = publishing != nil
         if publishing == nil {
-            _ = try writing { () throws(SafetensorsError) in try WholeFile.removeStalePartials(in: staging) }
+            _ = try writing { () throws(FileError) in try WholeFile.removeStalePartials(in: staging) }
             publishing = Publishing(path: path, staging: staging, journal: try begin(proven), way: way, onStep: onStep)
         }
         do throws(PublicationError) {
@@ -322,7 +321,7 @@ public final class OutputDirectory: Sendable {
         let manifest = OutputManifest(
             job: job, coordinator: owner.coordinator, publishedAt: Date.now.ISO8601Format(),
             directories: entries.filter { $0.status.kind == .directory }.map(\.path), files: files)
-        try writing { () throws(SafetensorsError) in
+        try writing { () throws(FileError) in
             try WholeFile.write(Array(manifest.text.utf8), to: staging.appending(OutputManifest.fileName))
         }
         let journal = PublicationJournal(manifest: manifest, replaced: try OutputManifest(in: path))

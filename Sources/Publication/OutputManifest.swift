@@ -1,6 +1,6 @@
 import FileAccess
 import Identifiers
-import Safetensors
+import JSONText
 public import SystemPackage
 
 /// The list of the files that a job published: `.kfacd-manifest.json` beside them, in the format `kfacd.manifest/1`.

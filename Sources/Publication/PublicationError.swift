@@ -1,5 +1,4 @@
 public import FileAccess
-public import Safetensors
 public import SystemPackage
 
 /// Why files did not get their names in an output directory.
@@ -27,7 +26,7 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
     /// A system call failed; `call` names it and `code` carries the kernel's reason.
     case callFailed(path: FilePath, call: String, code: Errno)
     /// A file cannot be read or written.
-    case file(SafetensorsError)
+    case file(FileError)
     /// A directory cannot be made, removed or made durable.
     case access(FileAccessError)
 
@@ -68,21 +67,14 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
         switch self {
         case .callFailed(_, _, let code): code
         case .access(let error): error.code
-        case .file(let error):
-            error.all.lazy.compactMap { error -> Errno? in
-                switch error {
-                case .callFailed(_, _, let code): code
-                case .diskFull: .noSpace
-                default: nil
-                }
-            }.first
+        case .file(let error): error.code
         default: nil
         }
     }
 }
 
 /// Runs file operations, and turns their errors into this module's errors.
-func writing<Value>(_ body: () throws(SafetensorsError) -> Value) throws(PublicationError) -> Value {
+func writing<Value>(_ body: () throws(FileError) -> Value) throws(PublicationError) -> Value {
     do { return try body() } catch { throw .file(error) }
 }
 

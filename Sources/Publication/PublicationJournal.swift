@@ -1,6 +1,6 @@
 import FileAccess
 import Identifiers
-import Safetensors
+import JSONText
 import SystemPackage
 
 /// The plan of a publication, written before the first name changes: `.publication.json` in the staging directory, in
@@ -57,7 +57,7 @@ struct PublicationJournal: Equatable {
             .init("format", .string(FormatVersion.publication.description)), .init("manifest", manifest.value),
             .init("replaced", replaced?.value ?? .null),
         ])
-        try writing { () throws(SafetensorsError) in
+        try writing { () throws(FileError) in
             try WholeFile.write(Array(value.text(indent: 2).utf8), to: staging.appending(Self.fileName))
         }
     }

@@ -1,5 +1,4 @@
 import FileAccess
-import Safetensors
 import SystemPackage
 
 /// Moves staged files to their names, and the replaced files to the staging directory.

@@ -1,6 +1,6 @@
 import FileAccess
 import Identifiers
-import Safetensors
+import JSONText
 import SystemPackage
 
 /// The mark of our staging directories: the file `.staging.json`, in the format `kfacd.staging/1`.
@@ -25,7 +25,7 @@ enum StagingRecord {
         guard FileStatus(of: file) == nil else { return }
         let text =
             JSONValue.object([.init("format", .string(FormatVersion.staging.description))]).text(indent: 2) + "\n"
-        try writing { () throws(SafetensorsError) in try WholeFile.write(Array(text.utf8), to: file) }
+        try writing { () throws(FileError) in try WholeFile.write(Array(text.utf8), to: file) }
     }
 
     /// Records that a publication failed finally.

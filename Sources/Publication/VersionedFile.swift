@@ -1,5 +1,6 @@
+import FileAccess
 import Identifiers
-import Safetensors
+import JSONText
 import SystemPackage
 
 /// The small files of this module: JSON texts that state their format and version under the key `format`.
@@ -16,7 +17,7 @@ enum VersionedFile {
     /// - Throws: ``PublicationError/newerVersion(file:found:known:)``, ``PublicationError/malformed(file:problem:)`` or
     ///   ``PublicationError/file(_:)``.
     static func read(_ file: FilePath, format: FormatVersion, byteLimit: Int) throws(PublicationError) -> JSONValue {
-        let bytes = try writing { () throws(SafetensorsError) in try WholeFile.read(file, limit: byteLimit) }
+        let bytes = try writing { () throws(FileError) in try WholeFile.read(file, limit: byteLimit) }
         return try parse(bytes, file: file, format: format)
     }
 

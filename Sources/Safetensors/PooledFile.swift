@@ -2,6 +2,9 @@ import FileAccess
 import Synchronization
 import SystemPackage
 
+/// An open file with the errors of this module.
+typealias OpenFile = OpenedFile<SafetensorsError>
+
 /// A file that may be closed between reads.
 ///
 /// When it is opened again, it is checked to be the same object.
@@ -42,7 +45,7 @@ final class PooledFile: Sendable {
     private static func opened(_ path: FilePath, _ roots: FileRoots) throws(SafetensorsError) -> OpenFile {
         do throws(SafetensorsError) {
             return try OpenFile(reading: path, within: roots)
-        } catch .callFailed(_, _, .tooManyOpenFiles) {
+        } catch .file(.callFailed(_, _, .tooManyOpenFiles)) {
             DescriptorPool.shared.removeAll()
             return try OpenFile(reading: path, within: roots)
         }

@@ -1,19 +1,16 @@
 public import FileAccess
 import Identifiers
+public import JSONText
 public import SystemPackage
 
 /// Everything that can be wrong with a safetensors file, a set of files, or a write.
 ///
 /// Each description is a sentence in this order: the file, what is wrong, what was expected, what to do.
 public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// A system call failed; `call` names it and `code` carries the kernel's reason.
-    case callFailed(file: FilePath, call: String, code: Errno)
-    /// The file system or the quota has no room left.
-    case diskFull(file: FilePath, call: String)
-    /// The path leads outside of the roots.
-    case outsideRoots(FileRootsError)
-    /// The path leads to a directory, a pipe or a device; `kind` names it.
-    case notRegularFile(file: FilePath, kind: String)
+    /// The file cannot be read or written.
+    case file(FileError)
+    /// A text is not JSON, or names a key twice.
+    case json(JSONError)
     /// The file holds a git-LFS pointer in place of the data; `byteCount` is the size the pointer names.
     case gitLFSPointer(file: FilePath, byteCount: Int?)
     /// The file has another format.
@@ -24,14 +21,6 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
     case trailingBytes(file: FilePath, expected: Int, found: Int)
     /// The size or modification time has changed since the file was opened.
     case changed(file: FilePath)
-    /// The file is larger than its kind may be.
-    ///
-    /// This is checked before memory is allocated for it.
-    case fileTooLarge(file: FilePath, byteCount: Int, limit: Int)
-    /// Text that is not JSON; `offset` counts bytes from the start of the text's file.
-    case malformedJSON(file: FilePath, offset: Int, found: String, expected: String)
-    /// A JSON object names the same key twice; `object` says which object.
-    case duplicateKey(file: FilePath, object: String, key: String)
     /// The whole header breaks a rule of the format.
     case header(file: FilePath, problem: HeaderProblem)
     /// The header's entry of one tensor breaks a rule, or a request asked for more than the tensor holds.
@@ -46,14 +35,10 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
     /// The sentence for the user.
     public var description: String {
         switch self {
-        case .callFailed(let file, let call, let code):
-            "\(file): \(call) failed: \(code) (errno \(code.rawValue)).\(code.remedy)"
-        case .diskFull(let file, let call):
-            "\(file): \(call) failed: no space is left on the disk or in the quota. Make room and try again."
-        case .outsideRoots(let error):
-            error.description
-        case .notRegularFile(let file, let kind):
+        case .file(.notRegularFile(let file, let kind)):
             "\(file): is \(kind), not a regular file; expected a safetensors file. Correct the path."
+        case .file(let error): error.description
+        case .json(let error): error.description
         case .gitLFSPointer(let file, let byteCount):
             "\(file): is a git-LFS pointer\(byteCount.map { " to \($0) bytes" } ?? ""), not the data itself; "
                 + "expected a safetensors file. Run `git lfs pull` where it was cloned, or download the file."
@@ -68,12 +53,6 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
                 + "Copy or download it again."
         case .changed(let file):
             "\(file): changed after it was opened; expected it to stay as it was. Submit the job again."
-        case .fileTooLarge(let file, let byteCount, let limit):
-            "\(file): has \(byteCount) bytes; expected at most \(limit)."
-        case .malformedJSON(let file, let offset, let found, let expected):
-            "\(file): byte \(offset) is \(found); expected \(expected)."
-        case .duplicateKey(let file, let object, let key):
-            "\(file): \(object) names \"\(key.excerpt)\" twice; expected every key once."
         case .header(let file, let problem):
             "\(file): \(problem)"
         case .tensor(let file, let name, let problem):
@@ -99,9 +78,12 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
     }
 }
 
-extension SafetensorsError: FileCallFailure {
-    /// A failed system call; a full disk or quota is a case of its own.
-    public init(call: String, path: FilePath, code: Errno) {
-        self = code.isLackOfRoom ? .diskFull(file: path, call: call) : .callFailed(file: path, call: call, code: code)
+extension SafetensorsError: FileFailure {
+    /// What is wrong with a file.
+    public init(_ error: FileError) { self = .file(error) }
+
+    /// The reader has gone, so that reading ends.
+    static func interrupted(_ file: FilePath) -> SafetensorsError {
+        .file(.callFailed(file: file, call: "read", code: .canceled))
     }
 }

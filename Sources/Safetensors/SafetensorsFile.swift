@@ -133,7 +133,7 @@ public final class SafetensorsFile: Sendable {
     private func sha256(in range: Range<Int>) throws(SafetensorsError) -> [UInt8] {
         try file.withFile { (file) throws(SafetensorsError) in
             file.adviseSequential()
-            return try FileDigest.sha256(of: file, in: range, fileByteCount: identity.byteCount)
+            return try RangeDigest.sha256(of: file, in: range, fileByteCount: identity.byteCount)
         }
     }
 

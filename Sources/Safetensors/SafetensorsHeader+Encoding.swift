@@ -1,3 +1,4 @@
+import JSONText
 import SystemPackage
 
 extension SafetensorsHeader {

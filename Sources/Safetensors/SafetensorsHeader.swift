@@ -1,3 +1,4 @@
+import JSONText
 public import SystemPackage
 
 /// The header of a safetensors file: its metadata, and the range of every tensor.

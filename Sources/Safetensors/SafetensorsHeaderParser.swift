@@ -1,4 +1,5 @@
 import Identifiers
+import JSONText
 import SystemPackage
 
 /// Parses the fixed grammar of a safetensors header: an object of tensor entries and one of metadata strings.
@@ -27,7 +28,9 @@ struct SafetensorsHeaderParser {
             repeat {
                 let name = try key()
                 if name == Self.metadataKey {
-                    guard !hasMetadata else { throw .duplicateKey(file: file, object: "the header", key: name) }
+                    guard !hasMetadata else {
+                        throw .json(.duplicateKey(file: file, object: "the header", key: name))
+                    }
                     hasMetadata = true
                     entries.metadata = try metadata()
                 } else {
@@ -90,7 +93,7 @@ struct SafetensorsHeaderParser {
                 case ("shape", _, nil, _): shape = try numbers(name, field)
                 case ("data_offsets", _, _, nil): offsets = try numbers(name, field)
                 case ("dtype", _, _, _), ("shape", _, _, _), ("data_offsets", _, _, _):
-                    throw .duplicateKey(file: file, object: "tensor \"\(name.excerpt)\"", key: field)
+                    throw .json(.duplicateKey(file: file, object: "tensor \"\(name.excerpt)\"", key: field))
                 default: try skipValue(depth: 2)
                 }
             } while try separator(orEnd: UInt8(ascii: "}"))
@@ -143,7 +146,7 @@ struct SafetensorsHeaderParser {
         // serde_json's limit.
         guard depth < 127 else {
             let error = scanner.unexpected("at most 127 objects and lists inside each other")
-            throw .malformedJSON(file: file, offset: error.offset, found: error.found, expected: error.expected)
+            throw .json(JSONError(error, in: file))
         }
         switch scanner.peek() {
         case UInt8(ascii: "\""): _ = try string()
@@ -153,12 +156,12 @@ struct SafetensorsHeaderParser {
             let text = try located { (scanner: inout JSONScanner) throws(JSONSyntaxError) in try scanner.number() }
             guard Double(text)?.isFinite ?? false else {
                 let expected = "a number that is not infinite"
-                throw .malformedJSON(file: file, offset: scanner.offset, found: text.excerpt, expected: expected)
+                throw .json(.malformed(file: file, offset: scanner.offset, found: text.excerpt, expected: expected))
             }
         default:
             guard !scanner.take(word: "true"), !scanner.take(word: "false"), !scanner.take(word: "null") else { return }
             let error = scanner.unexpected("a value")
-            throw .malformedJSON(file: file, offset: error.offset, found: error.found, expected: error.expected)
+            throw .json(JSONError(error, in: file))
         }
     }
 
@@ -188,7 +191,7 @@ struct SafetensorsHeaderParser {
         try expect(UInt8(ascii: ":"))
         guard scanner.take(word: "null") else {
             let error = scanner.unexpected("null")
-            throw .malformedJSON(file: file, offset: error.offset, found: error.found, expected: error.expected)
+            throw .json(JSONError(error, in: file))
         }
         try expect(UInt8(ascii: "}"))
         return dataType
@@ -241,7 +244,7 @@ struct SafetensorsHeaderParser {
         do throws(JSONSyntaxError) {
             return try token(&scanner)
         } catch {
-            throw .malformedJSON(file: file, offset: error.offset, found: error.found, expected: error.expected)
+            throw .json(JSONError(error, in: file))
         }
     }
 }

@@ -1,4 +1,5 @@
 import FileAccess
+import JSONText
 import SystemPackage
 
 /// The index beside the shards of a set: the file of each tensor.
@@ -15,11 +16,17 @@ struct SafetensorsIndex {
 
     /// Reads and checks an index; refuses a key that occurs twice and a shard outside the directory.
     init(reading path: FilePath, within roots: FileRoots) throws(SafetensorsError) {
-        let bytes = try WholeFile.read(path, limit: Self.byteCountLimit, within: roots)
+        let bytes: [UInt8]
+        do throws(FileError) {
+            bytes = try WholeFile.read(path, limit: Self.byteCountLimit, within: roots)
+        } catch {
+            throw .file(error)
+        }
         if let pointer = GitLFSPointer(parsing: bytes) {
             throw .gitLFSPointer(file: path, byteCount: pointer.byteCount)
         }
-        let index = try JSONValue(parsing: bytes, file: path)
+        let index: JSONValue
+        do throws(JSONError) { index = try JSONValue(parsing: bytes, file: path) } catch { throw .json(error) }
         guard let members = index["weight_map"]?.members else {
             throw .set(path: path, problem: .indexField("\"weight_map\"", expected: "an object of file names"))
         }

@@ -98,14 +98,14 @@ public final class SafetensorsSet: Sendable {
         var problems: [SafetensorsError] = []
         var files: [(name: String, file: SafetensorsFile)] = []
         for (shard, entries) in tensorsOfShard.sorted(by: { $0.key < $1.key }) {
-            guard !Task.isCancelled else { throw .callFailed(file: indexPath, call: "read", code: .canceled) }
+            guard !Task.isCancelled else { throw .interrupted(indexPath) }
             do throws(SafetensorsError) {
                 let file = try SafetensorsFile(
                     opening: directory(of: indexPath).appending(shard), within: roots)
                 files.append((shard, file))
                 problems += disagreements(of: file, named: shard, with: shardOfTensor, expected: entries.map(\.tensor))
                     .map { .set(path: indexPath, problem: $0) }
-            } catch .callFailed(_, _, .noSuchFileOrDirectory) {
+            } catch .file(.callFailed(_, _, .noSuchFileOrDirectory)) {
                 let missing = SafetensorsError.SetProblem.shardMissing(shard: shard, tensorCount: entries.count)
                 problems.append(.set(path: indexPath, problem: missing))
             } catch {
@@ -141,14 +141,17 @@ private enum SetLocation {
 
     init(of path: FilePath, within roots: FileRoots) throws(SafetensorsError) {
         let name = path.lastComponent?.string ?? ""
-        let kind = try Safetensors.within(roots) { roots throws(FileRootsError) in try roots.kind(of: path) }
+        let kind: FileRoots.Kind?
+        do throws(FileRootsError) { kind = try roots.kind(of: path) } catch { throw .file(FileError(error)) }
         guard kind == .directory else {
             self =
                 name.hasSuffix(SafetensorsIndex.nameSuffix)
                 ? .index(directory: directory(of: path), name: name) : .file(path, name: name)
             return
         }
-        let names = try WholeFile.names(in: path, within: roots).filter { !$0.hasPrefix(".") }
+        let all: [String]
+        do throws(FileError) { all = try WholeFile.names(in: path, within: roots) } catch { throw .file(error) }
+        let names = all.filter { !$0.hasPrefix(".") }
         let files = names.filter { $0.hasSuffix(".safetensors") }
         let indexes = names.filter { $0.hasSuffix(SafetensorsIndex.nameSuffix) }
         // Readers differ on a whole model beside an index, so the user must choose.

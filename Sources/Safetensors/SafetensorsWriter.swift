@@ -16,7 +16,7 @@ public final class SafetensorsWriter: Sendable {
     public let tensors: [TensorInfo]
     private let indexOfName: [String: Int]
     private let dataOffset: Int
-    private let partial: PartialFile
+    private let partial: PartialFile<SafetensorsError>
     private let progress: Mutex<Progress>
 
     private struct Progress {
@@ -118,8 +118,8 @@ public final class SafetensorsWriter: Sendable {
     /// Replaces the hidden file's name in an error by the name that the user gave.
     private func renamed(_ error: SafetensorsError) -> SafetensorsError {
         switch error {
-        case .callFailed(_, let call, let code): .callFailed(file: path, call: call, code: code)
-        case .diskFull(_, let call): .diskFull(file: path, call: call)
+        case .file(.callFailed(_, let call, let code)): .file(.callFailed(file: path, call: call, code: code))
+        case .file(.diskFull(_, let call)): .file(.diskFull(file: path, call: call))
         default: error
         }
     }

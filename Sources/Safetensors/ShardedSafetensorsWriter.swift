@@ -1,3 +1,4 @@
+import FileAccess
 public import SystemPackage
 
 /// Writes the files of a ``ShardLayout`` into a directory, and the index last.
@@ -60,6 +61,11 @@ public final class ShardedSafetensorsWriter: Sendable {
         if let error = SafetensorsError.bundle(writers.flatMap { $0.incompleteTensors() }) { throw error }
         for writer in writers { try writer.finish() }
         guard let indexName = layout.indexName else { return }
-        try WholeFile.write(Array(SafetensorsIndex.text(for: layout).utf8), to: directory.appending(indexName))
+        let text = SafetensorsIndex.text(for: layout)
+        do throws(FileError) {
+            try WholeFile.write(Array(text.utf8), to: directory.appending(indexName))
+        } catch {
+            throw .file(error)
+        }
     }
 }

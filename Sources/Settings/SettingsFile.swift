@@ -1,7 +1,7 @@
 internal import Configuration
 import FileAccess
 import Foundation
-import Spelling
+import NameMatching
 import SystemPackage
 internal import Yams
 

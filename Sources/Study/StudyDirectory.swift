@@ -2,7 +2,6 @@ import FileAccess
 import Foundation
 import Identifiers
 public import Laboratory
-import Safetensors
 public import StudyReport
 public import SystemPackage
 
@@ -62,7 +61,7 @@ public struct StudyDirectory: Sendable {
 
     /// Keeps the result of a stage.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``. The stage then counts as not done.
+    /// - Throws: ``Laboratory/LaboratoryError/file(_:)``. The stage then counts as not done.
     func keep(_ result: StageResult, ofStage name: String) throws(LaboratoryError) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -118,16 +117,16 @@ public struct StudyDirectory: Sendable {
 
     /// Writes a file of the study, and creates its directory.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``. Then no new file appears, and an existing one is
+    /// - Throws: ``Laboratory/LaboratoryError/file(_:)``. Then no new file appears, and an existing one is
     ///   unchanged.
     public func write(_ bytes: [UInt8], to file: FilePath) throws(LaboratoryError) {
         try makeDirectory(file.removingLastComponent())
-        do throws(SafetensorsError) { try WholeFile.write(bytes, to: file) } catch { throw .safetensors(error) }
+        do throws(FileError) { try WholeFile.write(bytes, to: file) } catch { throw .file(error) }
     }
 
     /// Writes `results.json`, `figures.json` and `results.html`.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)`` or ``StudyReport/StudyReportError``. Each file is then
+    /// - Throws: ``Laboratory/LaboratoryError/file(_:)`` or ``StudyReport/StudyReportError``. Each file is then
     ///   the old one or the complete new one.
     public func writeResults(
         _ rows: [StudyRow], _ figures: StudyFigures, _ description: StudyDescription
@@ -142,11 +141,11 @@ public struct StudyDirectory: Sendable {
 
     /// Creates a directory and its parents; an empty path is the working directory, which exists.
     ///
-    /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``.
+    /// - Throws: ``Laboratory/LaboratoryError/file(_:)``.
     public func makeDirectory(_ directory: FilePath) throws(LaboratoryError) {
         guard !directory.isEmpty else { return }
-        do throws(SafetensorsError) { try WholeFile.createDirectory(at: directory) } catch {
-            throw .safetensors(error)
+        do throws(FileError) { try WholeFile.createDirectory(at: directory) } catch {
+            throw .file(error)
         }
     }
 

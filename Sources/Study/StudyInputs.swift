@@ -1,5 +1,5 @@
+import FileAccess
 public import Laboratory
-import Safetensors
 public import SystemPackage
 
 /// The inputs of a study: the base, the heads, and every task's images.
@@ -40,10 +40,10 @@ public struct StudyInputs: Sendable {
         let names = tasks ?? data.tasks
         guard !names.isEmpty else { throw .usage("\(dataPath): holds no task. Give the data of a study.") }
         let heads = try base.heads(of: names, in: headsPath)
-        do throws(SafetensorsError) {
+        do throws(FileError) {
             dataDigest = try FileDigest.sha256(ofFileAt: dataPath)
             headsDigest = try FileDigest.sha256(ofFileAt: headsPath)
-        } catch { throw .safetensors(error) }
+        } catch { throw .file(error) }
         func read(_ split: TaskData.Split) throws(LaboratoryError) -> [EvaluationTask] {
             guard splits.contains(split) else { return [] }
             var read: [EvaluationTask] = []

@@ -1,4 +1,5 @@
 import BlobStore
+import FileAccess
 import Identifiers
 import Synchronization
 import SystemPackage
@@ -201,7 +202,7 @@ final class BlobCache: Sendable {
     private func openWriter(_ byteCount: UInt64) throws(BlobCacheError) -> BlobWriter {
         do {
             return try store.beginWrite()
-        } catch .diskFull {
+        } catch .file(.diskFull) {
             try relieve(byteCount)
         } catch {
             throw .store(error)
@@ -257,7 +258,7 @@ final class BlobCache: Sendable {
 
     /// Makes a failure of the store into the cache's error for a writer.
     func failure(_ error: BlobStoreError, needed: UInt64) -> BlobCacheError {
-        guard case .diskFull = error else { return .store(error) }
+        guard case .file(.diskFull) = error else { return .store(error) }
         return state.withLock { noSpace(needed, $0) }
     }
 

@@ -1,4 +1,5 @@
 import BlobStore
+import FileAccess
 import Identifiers
 
 /// A blob that is being written to the cache, with its reserved room.
@@ -32,7 +33,7 @@ final class CacheWriter {
         do {
             try writer.append(bytes)
             return
-        } catch .diskFull {
+        } catch .file(.diskFull) {
             try cache.relieve(missing)
         } catch {
             throw .store(error)

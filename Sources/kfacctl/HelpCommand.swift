@@ -1,6 +1,6 @@
 import ArgumentParser
 import Console
-import Spelling
+import NameMatching
 import TaskArithmetic
 
 /// `kfacctl help`: the parser's help for commands, and the registry's for merge methods.

@@ -1,6 +1,6 @@
+import FileAccess
 import Foundation
 import LinearAlgebra
-import Safetensors
 import SystemPackage
 
 /// The tables that a finished run prints from its report.

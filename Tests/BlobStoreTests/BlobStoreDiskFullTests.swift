@@ -1,4 +1,5 @@
 import BlobStore
+import FileAccess
 import Foundation
 import SystemPackage
 import TestSupport
@@ -38,7 +39,7 @@ struct BlobStoreDiskFullTests {
             let error = #expect(throws: BlobStoreError.self) {
                 try writer.append([UInt8](repeating: 2, count: 8 << 20).span.bytes)
             }
-            guard case .diskFull(_, "pwrite") = error else {
+            guard case .file(.diskFull(_, "pwrite")) = error else {
                 Issue.record("expected diskFull, found \(String(describing: error))")
                 return
             }

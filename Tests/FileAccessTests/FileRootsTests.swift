@@ -172,10 +172,10 @@ import Testing
         try #require(mkfifo(pipe.string, 0o600) == 0)
         #expect(try roots.kind(of: pipe) == .other)
         #expect(throws: FileRootsError.notFile(path: pipe)) { try roots.open(pipe) }
-        #expect(throws: SafetensorsError.notRegularFile(file: pipe, kind: "a pipe, a socket or a device")) {
+        #expect(throws: SafetensorsError.file(.notRegularFile(file: pipe, kind: "a pipe, a socket or a device"))) {
             try SafetensorsFile(opening: pipe, within: roots)
         }
-        #expect(throws: SafetensorsError.notRegularFile(file: pipe, kind: "a pipe")) {
+        #expect(throws: SafetensorsError.file(.notRegularFile(file: pipe, kind: "a pipe"))) {
             try SafetensorsFile(opening: pipe)
         }
     }
@@ -215,10 +215,11 @@ import Testing
         let index = #"{"weight_map": {"a": "model-1.safetensors"}}"#
         try directory.write(Array(index.utf8), to: "inside/model.safetensors.index.json")
         #expect(
-            throws: SafetensorsError.outsideRoots(
-                refusal(
-                    of: inside.appending("model-1.safetensors"),
-                    leadingTo: outside.appending("model-1.safetensors")))
+            throws: SafetensorsError.file(
+                .outsideRoots(
+                    refusal(
+                        of: inside.appending("model-1.safetensors"),
+                        leadingTo: outside.appending("model-1.safetensors"))))
         ) { try SafetensorsSet(opening: inside, within: roots) }
     }
 

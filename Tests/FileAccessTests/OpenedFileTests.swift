@@ -4,10 +4,10 @@ import TestSupport
 import Testing
 
 struct OpenedFileTests {
-    private struct Failure: FileCallFailure, Equatable {
-        let call: String
-        let path: FilePath
-        let code: Errno
+    private struct Failure: FileFailure, Equatable {
+        let error: FileError
+
+        init(_ error: FileError) { self.error = error }
     }
 
     private func file(_ name: String, in directory: TemporaryDirectory) throws -> OpenedFile<Failure> {

@@ -1,6 +1,6 @@
 import Foundation
 import Identifiers
-import JournalCoding
+import JobJournal
 import Scheduling
 
 /// Reads bytes as a row of the journal, with its kind in the first line, and replays it after a small journal's jobs.

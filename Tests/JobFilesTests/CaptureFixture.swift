@@ -50,13 +50,3 @@ extension TemporaryDirectory {
         return path
     }
 }
-
-/// The sentence of the error that `body` throws, or nil.
-func errorMessage(_ body: () throws(JobFileError) -> Void) -> String? {
-    do throws(JobFileError) {
-        try body()
-        return nil
-    } catch {
-        return error.description
-    }
-}

@@ -1,6 +1,7 @@
 import Identifiers
 import JobFiles
 import SystemPackage
+import TestSupport
 import Testing
 
 /// Metadata of factor, regularizer and inverse files, as strings and as values.

@@ -1,6 +1,6 @@
 import Foundation
 import Identifiers
-import JournalCoding
+import JobJournal
 import Scheduling
 import Testing
 import UnitOperations

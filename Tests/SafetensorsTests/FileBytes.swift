@@ -16,13 +16,3 @@ func parseError(_ bytes: [UInt8], fileSize: Int? = nil) -> String? {
         return error.description
     }
 }
-
-/// The sentence of the error that `body` throws, or nil.
-func errorMessage(_ body: () throws(SafetensorsError) -> Void) -> String? {
-    do throws(SafetensorsError) {
-        try body()
-        return nil
-    } catch {
-        return error.description
-    }
-}

@@ -44,7 +44,7 @@ import Testing
         let file = try SafetensorsFile(opening: path)
         DescriptorPool.shared.removeAll()
         try FileManager.default.removeItem(atPath: path.string)
-        #expect(throws: SafetensorsError.callFailed(file: path, call: "open", code: .noSuchFileOrDirectory)) {
+        #expect(throws: SafetensorsError.file(.callFailed(file: path, call: "open", code: .noSuchFileOrDirectory))) {
             try file.bytes(of: "t", count: 4)
         }
     }

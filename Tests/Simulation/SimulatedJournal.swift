@@ -1,6 +1,5 @@
 import Foundation
 import JobJournal
-import JournalCoding
 import Scheduling
 
 /// The disk on which facts become durable.

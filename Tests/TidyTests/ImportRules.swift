@@ -3,7 +3,7 @@ enum ImportRules {
     /// The modules that decide and compute: no I/O, no clock, no chance, no thread.
     static let pureModules: Set<String> = [
         "Identifiers", "UnitOperations", "JobPlan", "Scheduling", "WireProtocol", "KroneckerFactors", "TaskArithmetic",
-        "LinearAlgebra", "RandomNumbers", "Spelling", "Wildcards",
+        "LinearAlgebra", "NameMatching", "RandomNumbers",
     ]
 
     /// What a pure module may import besides pure modules: libraries of values and the BLAS.

@@ -1,3 +1,4 @@
+import FileAccess
 import Safetensors
 import SystemPackage
 

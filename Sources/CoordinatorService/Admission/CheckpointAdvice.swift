@@ -1,8 +1,8 @@
 import FileAccess
 import Glibc
 import Identifiers
+import NameMatching
 import Safetensors
-import Spelling
 import SystemPackage
 
 /// Explains a path that leads to no checkpoint: what the person probably meant, and what to do.
@@ -42,8 +42,8 @@ struct CheckpointAdvice {
     /// The sentences for an error; when the cause is known, they say what to do.
     func sentences(for error: SafetensorsError) -> [String] {
         switch error {
-        case .callFailed(_, _, .noSuchFileOrDirectory): [missing]
-        case .callFailed(let file, _, .permissionDenied):
+        case .file(.callFailed(_, _, .noSuchFileOrDirectory)): [missing]
+        case .file(.callFailed(let file, _, .permissionDenied)):
             [
                 "\(file): may not be read by the user that kfacd runs as. Change the permissions, or run kfacd as another "
                     + "user."

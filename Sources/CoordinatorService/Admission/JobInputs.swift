@@ -1,3 +1,4 @@
+import FileAccess
 import Identifiers
 import JobFiles
 import JobPlan

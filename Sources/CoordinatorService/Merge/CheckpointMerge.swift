@@ -1,5 +1,6 @@
 import BlobStore
 import Identifiers
+import JSONText
 import JobFiles
 import JobPlan
 import LinearAlgebra

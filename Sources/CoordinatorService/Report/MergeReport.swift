@@ -1,7 +1,7 @@
 import Identifiers
+import JSONText
 import JobFiles
 import JobPlan
-import Safetensors
 import TaskArithmetic
 import UnitOperations
 

@@ -1,10 +1,11 @@
+import FileAccess
 import Identifiers
+import JSONText
 import JobFiles
 import JobPlan
 import KroneckerFactors
 import LinearAlgebra
 import Publication
-import Safetensors
 import Scheduling
 import SystemPackage
 import TaskArithmetic

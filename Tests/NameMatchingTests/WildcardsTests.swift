@@ -1,5 +1,5 @@
+import NameMatching
 import Testing
-import Wildcards
 
 @Suite struct WildcardsTests {
     private func scalars(_ text: String) -> [Wildcards.Part] { text.unicodeScalars.map { .scalar($0) } }

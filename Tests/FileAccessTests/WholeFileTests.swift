@@ -1,4 +1,4 @@
-import Safetensors
+import FileAccess
 import SystemPackage
 import TestSupport
 import Testing
@@ -29,7 +29,7 @@ struct WholeFileTests {
     @Test func `a file above the limit is not read`() throws {
         try directory.write([1, 2, 3], to: "a")
         #expect(
-            errorMessage { () throws(SafetensorsError) in _ = try WholeFile.read(path.appending("a"), limit: 2) }
+            errorMessage { () throws(FileError) in _ = try WholeFile.read(path.appending("a"), limit: 2) }
                 == "\(path)/a: has 3 bytes; expected at most 2."
         )
     }
@@ -41,7 +41,7 @@ struct WholeFileTests {
         #expect(try WholeFile.names(in: path.appending("a")) == ["b"])
         try directory.write([1], to: "f")
         #expect(
-            errorMessage { () throws(SafetensorsError) in try WholeFile.createDirectory(at: path.appending("f")) }
+            errorMessage { () throws(FileError) in try WholeFile.createDirectory(at: path.appending("f")) }
                 == "\(path)/f: mkdir failed: File exists (errno 17)."
         )
     }

@@ -45,7 +45,7 @@ extension JSONValue {
     }
 
     /// Quotes a string as the reference implementation does: it escapes only what JSON requires, and keeps UTF-8.
-    static func appendQuoted(_ value: String, to text: inout String) {
+    public static func appendQuoted(_ value: String, to text: inout String) {
         text += "\""
         for scalar in value.unicodeScalars {
             switch scalar {

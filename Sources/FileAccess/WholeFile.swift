@@ -1,4 +1,3 @@
-public import FileAccess
 import Glibc
 public import SystemPackage
 
@@ -12,10 +11,10 @@ public enum WholeFile {
 
     /// Writes a file of these bytes, replacing one of the same name.
     ///
-    /// - Throws: ``SafetensorsError``; the file of that name is then the old one or absent. Only if making the new name
+    /// - Throws: ``FileError``; the file of that name is then the old one or absent. Only if making the new name
     ///   durable failed does the new file exist, whole.
-    public static func write(_ bytes: [UInt8], to path: FilePath) throws(SafetensorsError) {
-        let partial = try PartialFile(for: path)
+    public static func write(_ bytes: [UInt8], to path: FilePath) throws(FileError) {
+        let partial = try PartialFile<FileError>(for: path)
         try partial.file.write(unsafe bytes.span.bytes, at: 0)
         try partial.publish()
     }
@@ -26,12 +25,12 @@ public enum WholeFile {
     ///   - source: The file.
     ///   - destination: The copy's path.
     ///   - roots: The directories below which the source may lie.
-    /// - Throws: ``SafetensorsError``; the destination is then the old file or absent, as for ``write(_:to:)``.
+    /// - Throws: ``FileError``; the destination is then the old file or absent, as for ``write(_:to:)``.
     public static func copy(
         from source: FilePath, to destination: FilePath, within roots: FileRoots = .unlimited
-    ) throws(SafetensorsError) {
-        let input = try OpenFile(reading: source, within: roots)
-        let partial = try PartialFile(for: destination)
+    ) throws(FileError) {
+        let input = try OpenedFile<FileError>(reading: source, within: roots)
+        let partial = try PartialFile<FileError>(for: destination)
         var offset = 0
         var block = [UInt8](repeating: 0, count: copyBlockByteCount)
         while true {
@@ -50,12 +49,12 @@ public enum WholeFile {
     ///   - limit: The most bytes that it may have.
     ///   - roots: The directories below which the file may lie.
     /// - Returns: All of its bytes.
-    /// - Throws: ``SafetensorsError/fileTooLarge(file:byteCount:limit:)`` before any memory is allocated, or the failed
+    /// - Throws: ``FileError/fileTooLarge(file:byteCount:limit:)`` before any memory is allocated, or the failed
     ///   call.
     public static func read(
         _ path: FilePath, limit: Int, within roots: FileRoots = .unlimited
-    ) throws(SafetensorsError) -> [UInt8] {
-        let file = try OpenFile(reading: path, within: roots)
+    ) throws(FileError) -> [UInt8] {
+        let file = try OpenedFile<FileError>(reading: path, within: roots)
         let byteCount = try file.status().byteCount
         guard byteCount <= limit else { throw .fileTooLarge(file: path, byteCount: byteCount, limit: limit) }
         return try file.bytes(at: 0, count: byteCount)
@@ -63,16 +62,16 @@ public enum WholeFile {
 
     /// Makes a directory and its missing parents; an existing directory is left unchanged.
     ///
-    /// - Throws: ``SafetensorsError/callFailed(file:call:code:)``; parents of the failing directory may be new.
-    public static func createDirectory(at path: FilePath) throws(SafetensorsError) {
+    /// - Throws: ``FileError/callFailed(file:call:code:)``; parents of the failing directory may be new.
+    public static func createDirectory(at path: FilePath) throws(FileError) {
         var code = makeDirectory(path)
         if code == ENOENT, !path.removingLastComponent().isEmpty {
             try createDirectory(at: path.removingLastComponent())
             // Retry only once: some file systems report ENOENT even when the parents exist.
             code = makeDirectory(path)
         }
-        if code == 0 { return try OpenFile(directory: directory(of: path)).synchronize() }
-        if code == EEXIST, (try? OpenFile(directory: path)) != nil { return }
+        if code == 0 { return try OpenedFile<FileError>(directory: directory(of: path)).synchronize() }
+        if code == EEXIST, (try? OpenedFile<FileError>(directory: path)) != nil { return }
         throw .callFailed(file: path, call: "mkdir", code: Errno(rawValue: code))
     }
 
@@ -86,11 +85,11 @@ public enum WholeFile {
     ///   - directory: The directory.
     ///   - roots: The directories below which the directory may lie.
     /// - Returns: The names, hidden ones too.
-    /// - Throws: ``SafetensorsError/callFailed(file:call:code:)`` or ``SafetensorsError/outsideRoots(_:)``.
+    /// - Throws: ``FileError/callFailed(file:call:code:)`` or ``FileError/outsideRoots(_:)``.
     public static func names(
         in directory: FilePath, within roots: FileRoots = .unlimited
-    ) throws(SafetensorsError) -> [String] {
-        try Safetensors.within(roots) { roots throws(FileRootsError) in try roots.names(in: directory) }
+    ) throws(FileError) -> [String] {
+        do throws(FileRootsError) { return try roots.names(in: directory) } catch { throw FileError(error) }
     }
 
     /// Removes half-written files that a crash left in a directory; files of a living process are kept.
@@ -98,14 +97,15 @@ public enum WholeFile {
     /// A leftover has the temporary name, and its lock is free. On a file system without locks nothing is removed.
     ///
     /// - Returns: the names that were removed.
-    /// - Throws: ``SafetensorsError/callFailed(file:call:code:)`` if the directory cannot be listed; a leftover that
+    /// - Throws: ``FileError/callFailed(file:call:code:)`` if the directory cannot be listed; a leftover that
     ///   cannot be removed is skipped.
     @discardableResult
-    public static func removeStalePartials(in directory: FilePath) throws(SafetensorsError) -> [String] {
+    public static func removeStalePartials(in directory: FilePath) throws(FileError) -> [String] {
         var removed: [String] = []
-        for name in try names(in: directory) where name.hasPrefix(".") && name.hasSuffix(PartialFile.suffix) {
+        for name in try names(in: directory) where name.hasPrefix(".") && name.hasSuffix(partialFileSuffix) {
             let path = directory.appending(name)
-            guard let file = try? OpenFile(reading: path, within: .unlimited), (try? file.lockExclusively()) == true
+            guard let file = try? OpenedFile<FileError>(reading: path, within: .unlimited),
+                (try? file.lockExclusively()) == true
             else { continue }
             if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { removed.append(name) }
         }
@@ -113,10 +113,10 @@ public enum WholeFile {
     }
 
     private static func read(
-        _ file: borrowing OpenFile,
+        _ file: borrowing OpenedFile<FileError>,
         at offset: Int,
         into block: inout [UInt8]
-    ) throws(SafetensorsError) -> Int {
+    ) throws(FileError) -> Int {
         var span = block.mutableSpan
         var raw = unsafe span.mutableBytes
         return try file.read(at: offset, into: &raw)

@@ -40,12 +40,12 @@ public indirect enum JSONValue: Equatable, Sendable {
     ///
     /// `file` is used only in errors.
     ///
-    /// - Throws: ``SafetensorsError/malformedJSON(file:offset:found:expected:)`` or
-    ///   ``SafetensorsError/duplicateKey(file:object:key:)``; no value is made.
-    public init(parsing bytes: [UInt8], file: FilePath) throws(SafetensorsError) {
+    /// - Throws: ``JSONError/malformed(file:offset:found:expected:)`` or
+    ///   ``JSONError/duplicateKey(file:object:key:)``; no value is made.
+    public init(parsing bytes: [UInt8], file: FilePath) throws(JSONError) {
         if let offset = firstInvalidUTF8(in: bytes, 0..<bytes.count) {
             let found = "byte value \(bytes[offset])"
-            throw .malformedJSON(file: file, offset: offset, found: found, expected: "UTF-8")
+            throw .malformed(file: file, offset: offset, found: found, expected: "UTF-8")
         }
         var parser = JSONValueParser(scanner: JSONScanner(bytes, in: 0..<bytes.count), file: file)
         self = try parser.wholeText()
@@ -87,13 +87,13 @@ private struct JSONValueParser {
     var scanner: JSONScanner
     let file: FilePath
 
-    mutating func wholeText() throws(SafetensorsError) -> JSONValue {
+    mutating func wholeText() throws(JSONError) -> JSONValue {
         let value = try value(depth: 0)
         guard scanner.peek() == nil else { throw failure(scanner.unexpected("the end of the text")) }
         return value
     }
 
-    private mutating func value(depth: Int) throws(SafetensorsError) -> JSONValue {
+    private mutating func value(depth: Int) throws(JSONError) -> JSONValue {
         guard depth < JSONValue.depthLimit else {
             throw failure(scanner.unexpected("at most \(JSONValue.depthLimit) objects and lists inside each other"))
         }
@@ -112,7 +112,7 @@ private struct JSONValueParser {
         throw failure(scanner.unexpected("a value"))
     }
 
-    private mutating func object(depth: Int) throws(SafetensorsError) -> JSONValue {
+    private mutating func object(depth: Int) throws(JSONError) -> JSONValue {
         var members: [JSONValue.Member] = []
         var seen: Set<String> = []
         guard !scanner.take(UInt8(ascii: "}")) else { return .object([]) }
@@ -124,14 +124,14 @@ private struct JSONValueParser {
         return .object(members)
     }
 
-    private mutating func array(depth: Int) throws(SafetensorsError) -> JSONValue {
+    private mutating func array(depth: Int) throws(JSONError) -> JSONValue {
         var elements: [JSONValue] = []
         guard !scanner.take(UInt8(ascii: "]")) else { return .array([]) }
         repeat { elements.append(try value(depth: depth + 1)) } while try separator(UInt8(ascii: "]"))
         return .array(elements)
     }
 
-    private mutating func key() throws(SafetensorsError) -> String {
+    private mutating func key() throws(JSONError) -> String {
         do throws(JSONSyntaxError) {
             let key = try scanner.string()
             try scanner.expect(UInt8(ascii: ":"))
@@ -139,7 +139,7 @@ private struct JSONValueParser {
         } catch { throw failure(error) }
     }
 
-    private mutating func separator(_ closing: UInt8) throws(SafetensorsError) -> Bool {
+    private mutating func separator(_ closing: UInt8) throws(JSONError) -> Bool {
         do throws(JSONSyntaxError) { return try scanner.separator(orEnd: closing) } catch { throw failure(error) }
     }
 
@@ -147,17 +147,7 @@ private struct JSONValueParser {
         byte == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
     }
 
-    private func failure(_ error: JSONSyntaxError) -> SafetensorsError {
-        .malformedJSON(file: file, offset: error.offset, found: error.found, expected: error.expected)
-    }
-}
-
-/// The first byte of a range that is not part of valid UTF-8, or nil.
-func firstInvalidUTF8(in bytes: [UInt8], _ range: Range<Int>) -> Int? {
-    do throws(Unicode.UTF8.ValidationError) {
-        _ = try UTF8Span(validating: bytes.span.extracting(range))
-        return nil
-    } catch {
-        return range.lowerBound + error.byteOffsets.lowerBound
+    private func failure(_ error: JSONSyntaxError) -> JSONError {
+        JSONError(error, in: file)
     }
 }

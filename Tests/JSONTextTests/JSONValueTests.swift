@@ -1,5 +1,6 @@
-import Safetensors
+import JSONText
 import SystemPackage
+import TestSupport
 import Testing
 
 /// The small JSON texts beside tensors.
@@ -7,7 +8,7 @@ struct JSONValueTests {
     private func parse(_ text: String) throws -> JSONValue { try JSONValue(parsing: Array(text.utf8), file: "c.json") }
 
     private func error(_ text: String) -> String? {
-        errorMessage { () throws(SafetensorsError) in _ = try JSONValue(parsing: Array(text.utf8), file: "c.json") }
+        errorMessage { () throws(JSONError) in _ = try JSONValue(parsing: Array(text.utf8), file: "c.json") }
     }
 
     @Test func `order and digits survive a rewrite`() throws {
@@ -55,7 +56,7 @@ struct JSONValueTests {
 
     @Test func `bytes that are not UTF-8 are refused`() {
         #expect(
-            errorMessage { () throws(SafetensorsError) in
+            errorMessage { () throws(JSONError) in
                 _ = try JSONValue(parsing: [0x22, 0xC3, 0x22], file: "c.json")
             }
                 == "c.json: byte 1 is byte value 195; expected UTF-8."

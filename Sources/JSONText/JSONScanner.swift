@@ -1,20 +1,31 @@
 /// An error at one byte of a JSON text; the caller adds the file.
-struct JSONSyntaxError: Error, Equatable {
-    let offset: Int
-    let found: String
-    let expected: String
+public struct JSONSyntaxError: Error, Equatable {
+    /// The place of the byte, counted from the start of the text's file.
+    public let offset: Int
+    /// What stands there.
+    public let found: String
+    /// What could stand there.
+    public let expected: String
+
+    /// Names a place that breaks the syntax.
+    public init(offset: Int, found: String, expected: String) {
+        self.offset = offset
+        self.found = found
+        self.expected = expected
+    }
 }
 
 /// Reads the tokens of a JSON text from left to right (RFC 8259), strictly and without recursion.
 ///
 /// The bytes must be valid UTF-8. The callers check the whole text first and report the first bad byte.
-struct JSONScanner {
+public struct JSONScanner {
     private let bytes: [UInt8]
     private let end: Int
-    private(set) var offset: Int
+    /// The place of the next unread byte.
+    public private(set) var offset: Int
 
     /// Scans `bytes[range]`; offsets in errors count from the start of `bytes`.
-    init(_ bytes: [UInt8], in range: Range<Int>) {
+    public init(_ bytes: [UInt8], in range: Range<Int>) {
         self.bytes = bytes
         self.offset = range.lowerBound
         self.end = range.upperBound
@@ -23,32 +34,36 @@ struct JSONScanner {
     /// The next byte after white space, or nil at the end.
     ///
     /// The byte stays unread.
-    mutating func peek() -> UInt8? {
+    public mutating func peek() -> UInt8? {
         while offset < end, [0x20, 0x0A, 0x0D, 0x09].contains(bytes[offset]) { offset += 1 }
         return offset < end ? bytes[offset] : nil
     }
 
     /// Skips `byte` if it comes next.
-    mutating func take(_ byte: UInt8) -> Bool {
+    public mutating func take(_ byte: UInt8) -> Bool {
         guard peek() == byte else { return false }
         offset += 1
         return true
     }
 
     /// Skips `byte`, which must come next.
-    mutating func expect(_ byte: UInt8) throws(JSONSyntaxError) {
+    ///
+    /// - Throws: The error at another byte.
+    public mutating func expect(_ byte: UInt8) throws(JSONSyntaxError) {
         guard take(byte) else { throw unexpected("\"\(Character(Unicode.Scalar(byte)))\"") }
     }
 
     /// Skips a comma and says true, or the closing byte and says false.
-    mutating func separator(orEnd closing: UInt8) throws(JSONSyntaxError) -> Bool {
+    ///
+    /// - Throws: The error at another byte.
+    public mutating func separator(orEnd closing: UInt8) throws(JSONSyntaxError) -> Bool {
         if take(UInt8(ascii: ",")) { return true }
         guard take(closing) else { throw unexpected("\",\" or \"\(Character(Unicode.Scalar(closing)))\"") }
         return false
     }
 
     /// Skips one of the words true, false and null if it comes next.
-    mutating func take(word: StaticString) -> Bool {
+    public mutating func take(word: StaticString) -> Bool {
         _ = peek()
         let text = word.description.utf8
         guard end - offset >= text.count, bytes[offset..<offset + text.count].elementsEqual(text) else { return false }
@@ -57,13 +72,15 @@ struct JSONScanner {
     }
 
     /// The error for an unexpected next token.
-    mutating func unexpected(_ expected: String) -> JSONSyntaxError {
+    public mutating func unexpected(_ expected: String) -> JSONSyntaxError {
         let next = peek()
         return JSONSyntaxError(offset: offset, found: Self.name(of: next), expected: expected)
     }
 
     /// The text of a number, as written: sign, digits, fraction, exponent.
-    mutating func number() throws(JSONSyntaxError) -> String {
+    ///
+    /// - Throws: The error at the byte that ends no number.
+    public mutating func number() throws(JSONSyntaxError) -> String {
         _ = peek()
         let start = offset
         if offset < end, bytes[offset] == UInt8(ascii: "-") { offset += 1 }
@@ -89,7 +106,9 @@ struct JSONScanner {
     // MARK: - Strings
 
     /// The value of a string, escapes resolved.
-    mutating func string() throws(JSONSyntaxError) -> String {
+    ///
+    /// - Throws: The error at the first byte that no string may hold.
+    public mutating func string() throws(JSONSyntaxError) -> String {
         guard take(UInt8(ascii: "\"")) else { throw unexpected("a string") }
         let start = offset
         while offset < end {
