@@ -1,3 +1,4 @@
+import FileAccess
 public import Safetensors
 public import SystemPackage
 
@@ -84,9 +85,15 @@ public final class CheckpointWriter: Sendable {
                 continue
             }
             try wrapping { () throws(SafetensorsError) in
-                if path.components.count > 1 { try WholeFile.createDirectory(at: destination.removingLastComponent()) }
+                if path.components.count > 1 { try makeDirectory(destination.removingLastComponent()) }
                 try WholeFile.copy(from: source, to: destination, within: base.roots)
             }
+        }
+    }
+
+    private func makeDirectory(_ path: FilePath) throws(SafetensorsError) {
+        do throws(FileAccessError) { try Directories.create(path, isDurable: true) } catch {
+            throw SafetensorsError(call: "mkdir", path: error.path, code: error.code)
         }
     }
 

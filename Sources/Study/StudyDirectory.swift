@@ -145,8 +145,8 @@ public struct StudyDirectory: Sendable {
     /// - Throws: ``Laboratory/LaboratoryError/safetensors(_:)``.
     public func makeDirectory(_ directory: FilePath) throws(LaboratoryError) {
         guard !directory.isEmpty else { return }
-        do throws(SafetensorsError) { try WholeFile.createDirectory(at: directory) } catch {
-            throw .safetensors(error)
+        do throws(FileAccessError) { try Directories.create(directory, isDurable: true) } catch {
+            throw .safetensors(SafetensorsError(call: "mkdir", path: error.path, code: error.code))
         }
     }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Safetensors
 import SystemPackage
 
@@ -24,7 +25,8 @@ struct ModelFiles {
         {
             return
         }
-        try WholeFile.createDirectory(at: path.removingLastComponent())
+        try FileManager.default.createDirectory(
+            atPath: path.removingLastComponent().string, withIntermediateDirectories: true)
         let writer = try SafetensorsWriter(path: path, tensors: tensors, metadata: metadata)
         for (position, tensor) in tensors.enumerated() {
             let byteCount = tensor.byteCount ?? 0
