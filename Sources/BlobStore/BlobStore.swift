@@ -355,7 +355,7 @@ public final class BlobStore: Sendable {
             do throws(BlobStoreError) { _ = try StoreDirectory.remove(file) } catch {
                 // Something other than our file has the name.
                 StoreDirectory.discard(file)
-                guard !StoreDirectory.exists(file) else { throw error }
+                guard !Directories.exists(file) else { throw error }
             }
             contents.remove(digest)
             return true

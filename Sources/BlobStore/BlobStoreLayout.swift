@@ -51,11 +51,8 @@ struct BlobStoreLayout: Sendable {
     /// Anything else that has one of these names is set aside.
     func createDirectories() throws(BlobStoreError) {
         for path in [incomingRoot, pendingRoot, durableRoot] {
+            if Directories.exists(path), !Directories.isDirectory(path) { _ = StoreDirectory.setAside(path) }
             try StoreDirectory.create(path)
-            if StoreDirectory.byteCount(ofFileAt: path) != nil {
-                _ = StoreDirectory.setAside(path)
-                try StoreDirectory.create(path)
-            }
         }
         try StoreDirectory.synchronize(durableRoot)
         try StoreDirectory.synchronize(directory)

@@ -4,35 +4,21 @@ import SystemPackage
 
 /// Calls on names instead of open files.
 enum StoreDirectory {
-    /// Makes a directory; an existing one is accepted.
+    /// Makes a directory and its missing parents; an existing one is accepted.
     static func create(_ path: FilePath) throws(BlobStoreError) {
-        guard path.withPlatformString({ mkdir($0, 0o777) }) != 0 else { return }
-        let code = errno
-        let parent = path.removingLastComponent()
-        if code == ENOENT, !parent.isEmpty {
-            try create(parent)
-            guard path.withPlatformString({ mkdir($0, 0o777) }) == 0 else { throw callFailed("mkdir", path) }
-            return
+        do throws(FileAccessError) { try Directories.create(path) } catch {
+            throw .file(.access(error))
         }
-        errno = code
-        guard code == EEXIST else { throw callFailed("mkdir", path) }
     }
 
     /// The names in a directory, sorted; none if it does not exist.
     static func names(in directory: FilePath) throws(BlobStoreError) -> [String] {
-        guard let stream = directory.withPlatformString({ opendir($0) }) else {
-            if errno == ENOENT { return [] }
-            throw callFailed("opendir", directory)
+        do throws(FileAccessError) {
+            return try Directories.names(in: directory).map(\.string).sorted()
+        } catch {
+            if error.code == .noSuchFileOrDirectory { return [] }
+            throw BlobStoreError(call: "opendir", path: directory, code: error.code)
         }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
     }
 
     static func rename(_ source: FilePath, to destination: FilePath) throws(BlobStoreError) {
@@ -63,19 +49,10 @@ enum StoreDirectory {
         return false
     }
 
-    /// Whether anything has the name.
-    static func exists(_ path: FilePath) -> Bool {
-        var status = stat()
-        return path.withPlatformString { lstat($0, &status) } == 0
-    }
-
     /// The size of a regular file; `nil` for anything else.
     static func byteCount(ofFileAt path: FilePath) -> Int? {
-        var status = stat()
-        guard path.withPlatformString({ lstat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            return nil
-        }
-        return Int(status.st_size)
+        guard let status = FileStatus(of: path), status.kind == .file else { return nil }
+        return Int(status.byteCount)
     }
 
     /// Removes anything that has one of our names, including a directory's contents.
@@ -99,7 +76,9 @@ enum StoreDirectory {
 
     /// Makes the names in a directory durable.
     static func synchronize(_ path: FilePath) throws(BlobStoreError) {
-        try StoreFile(opening: path, flags: O_RDONLY | O_DIRECTORY).synchronize()
+        do throws(Errno) { try FileDescriptor.synchronize(directory: path) } catch {
+            throw BlobStoreError(call: "fsync", path: path, code: error)
+        }
     }
 
     /// The size of a directory's file system in bytes, and its free bytes for this process.

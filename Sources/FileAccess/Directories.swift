@@ -130,8 +130,10 @@ public enum Directories {
         return found.sorted { $0.path < $1.path }
     }
 
-    /// The names in a directory, of any bytes, without `.` and `..`.
-    static func names(in directory: FilePath) throws(FileAccessError) -> [FilePath] {
+    /// The names in a directory, of any bytes, in no order, without `.` and `..`.
+    ///
+    /// - Throws: ``FileAccessError``.
+    public static func names(in directory: FilePath) throws(FileAccessError) -> [FilePath] {
         guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
             throw FileAccessError(directory, "the directory cannot be listed", Errno(rawValue: errno))
         }

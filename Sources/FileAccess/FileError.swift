@@ -16,6 +16,8 @@ public enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
     ///
     /// This is checked before memory is allocated for it.
     case fileTooLarge(file: FilePath, byteCount: Int, limit: Int)
+    /// A directory cannot be made, listed, removed or made durable.
+    case access(FileAccessError)
 
     /// The sentence for the user.
     public var description: String {
@@ -30,6 +32,7 @@ public enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(file): is \(kind), not a regular file. Correct the path."
         case .fileTooLarge(let file, let byteCount, let limit):
             "\(file): has \(byteCount) bytes; expected at most \(limit)."
+        case .access(let error): error.description
         }
     }
 
@@ -38,6 +41,7 @@ public enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .callFailed(_, _, let code): code
         case .diskFull: .noSpace
+        case .access(let error): error.code
         case .outsideRoots, .notRegularFile, .fileTooLarge: nil
         }
     }

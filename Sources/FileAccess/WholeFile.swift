@@ -60,25 +60,6 @@ public enum WholeFile {
         return try file.bytes(at: 0, count: byteCount)
     }
 
-    /// Makes a directory and its missing parents; an existing directory is left unchanged.
-    ///
-    /// - Throws: ``FileError/callFailed(file:call:code:)``; parents of the failing directory may be new.
-    public static func createDirectory(at path: FilePath) throws(FileError) {
-        var code = makeDirectory(path)
-        if code == ENOENT, !path.removingLastComponent().isEmpty {
-            try createDirectory(at: path.removingLastComponent())
-            // Retry only once: some file systems report ENOENT even when the parents exist.
-            code = makeDirectory(path)
-        }
-        if code == 0 { return try OpenedFile<FileError>(directory: directory(of: path)).synchronize() }
-        if code == EEXIST, (try? OpenedFile<FileError>(directory: path)) != nil { return }
-        throw .callFailed(file: path, call: "mkdir", code: Errno(rawValue: code))
-    }
-
-    private static func makeDirectory(_ path: FilePath) -> CInt {
-        unsafe path.withPlatformString { unsafe mkdir($0, 0o777) } == 0 ? 0 : errno
-    }
-
     /// The names in a directory, sorted by Unicode scalars, without `.` and `..`.
     ///
     /// - Parameters:

@@ -85,10 +85,16 @@ public final class CheckpointWriter: Sendable {
                 try writeConfig(from: source, to: destination, dataType)
                 continue
             }
+            if path.components.count > 1 { try makeDirectory(destination.removingLastComponent()) }
             try wrapping { () throws(FileError) in
-                if path.components.count > 1 { try WholeFile.createDirectory(at: destination.removingLastComponent()) }
                 try WholeFile.copy(from: source, to: destination, within: base.roots)
             }
+        }
+    }
+
+    private func makeDirectory(_ path: FilePath) throws(JobFileError) {
+        do throws(FileAccessError) { try Directories.create(path, isDurable: true) } catch {
+            throw .file(.access(error))
         }
     }
 

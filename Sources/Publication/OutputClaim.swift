@@ -96,7 +96,7 @@ final class OutputClaim: Sendable {
             )
         } catch Errno.fileExists {
         } catch {
-            throw .callFailed(path: file, call: "open", code: error as? Errno ?? .ioError)
+            throw .file(.callFailed(file: file, call: "open", code: error as? Errno ?? .ioError))
         }
         do {
             return (try FileDescriptor.open(file, .readWrite, options: [.closeOnExec, .noFollow]), false)
@@ -106,7 +106,7 @@ final class OutputClaim: Sendable {
             if code == .permissionDenied, let found = try? read(file) {
                 throw held(file.removingLastComponent(), found, runs: true)
             }
-            throw .callFailed(path: file, call: "open", code: code)
+            throw .file(.callFailed(file: file, call: "open", code: code))
         }
     }
 
@@ -117,7 +117,7 @@ final class OutputClaim: Sendable {
             case .interrupted: continue
             case .wouldBlock: return .other
             case .noLocks, .notSupported, .noFunction, .invalidArgument: return .unknown
-            default: throw .callFailed(path: file, call: "flock", code: code)
+            default: throw .file(.callFailed(file: file, call: "flock", code: code))
             }
         }
         return .own
@@ -180,7 +180,7 @@ final class OutputClaim: Sendable {
             try descriptor.writeAll(toAbsoluteOffset: 0, bytes)
             try descriptor.synchronize()
         } catch {
-            throw .callFailed(path: file, call: "write", code: error as? Errno ?? .ioError)
+            throw .file(.callFailed(file: file, call: "write", code: error as? Errno ?? .ioError))
         }
     }
 }

@@ -23,12 +23,8 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
     case newerVersion(file: FilePath, found: String, known: String)
     /// One of our files is malformed.
     case malformed(file: FilePath, problem: String)
-    /// A system call failed; `call` names it and `code` carries the kernel's reason.
-    case callFailed(path: FilePath, call: String, code: Errno)
-    /// A file cannot be read or written.
+    /// A file or directory cannot be read, written, made, removed or renamed.
     case file(FileError)
-    /// A directory cannot be made, removed or made durable.
-    case access(FileAccessError)
 
     /// The sentence for the person who must act.
     public var description: String {
@@ -55,18 +51,13 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
                 + "directory."
         case .malformed(let file, let problem):
             "\(file): \(problem) It was changed by somebody else. Restore it, or choose another directory."
-        case .callFailed(let path, let call, let code):
-            "\(path): \(call) failed: \(code) (errno \(code.rawValue))."
         case .file(let error): error.description
-        case .access(let error): error.description
         }
     }
 
     /// The kernel's reason, where a call failed.
     public var code: Errno? {
         switch self {
-        case .callFailed(_, _, let code): code
-        case .access(let error): error.code
         case .file(let error): error.code
         default: nil
         }
@@ -80,5 +71,5 @@ func writing<Value>(_ body: () throws(FileError) -> Value) throws(PublicationErr
 
 /// Runs an operation on directories, and turns its error into one of this module.
 func placing<Value>(_ body: () throws(FileAccessError) -> Value) throws(PublicationError) -> Value {
-    do { return try body() } catch { throw .access(error) }
+    do { return try body() } catch { throw .file(.access(error)) }
 }

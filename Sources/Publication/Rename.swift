@@ -15,9 +15,9 @@ enum Rename {
     static func move(_ source: FilePath, to destination: FilePath) throws(PublicationError) {
         if call(source, destination, kfacd_rename_no_replace) == 0 { return }
         let code = Errno(rawValue: errno)
-        guard isUnsupported(code) else { throw .callFailed(path: destination, call: "rename", code: code) }
+        guard isUnsupported(code) else { throw .file(.callFailed(file: destination, call: "rename", code: code)) }
         guard FileStatus(of: destination) == nil else {
-            throw .callFailed(path: destination, call: "rename", code: .fileExists)
+            throw .file(.callFailed(file: destination, call: "rename", code: .fileExists))
         }
         try plain(source, destination)
     }
@@ -34,7 +34,7 @@ enum Rename {
         if way == .atomic {
             if call(new, old, kfacd_rename_exchange) == 0 { return }
             let code = Errno(rawValue: errno)
-            guard isUnsupported(code) else { throw .callFailed(path: old, call: "rename", code: code) }
+            guard isUnsupported(code) else { throw .file(.callFailed(file: old, call: "rename", code: code)) }
         }
         let isFile = FileStatus(of: old)?.kind == .file && FileStatus(of: new)?.kind == .file
         // The name must never be free, so the old file gets a second name before the new file replaces the first.
@@ -64,7 +64,7 @@ enum Rename {
     private static func plain(_ source: FilePath, _ destination: FilePath) throws(PublicationError) {
         let result = source.withPlatformString { from in destination.withPlatformString { to in rename(from, to) } }
         guard result == 0 else {
-            throw .callFailed(path: destination, call: "rename", code: Errno(rawValue: errno))
+            throw .file(.callFailed(file: destination, call: "rename", code: Errno(rawValue: errno)))
         }
     }
 

@@ -17,7 +17,7 @@ public enum WriteFailure {
         switch error {
         case .held, .inTheWay, .refused, .kept, .nothingKept, .changed, .newerVersion, .malformed: true
         case .vanished: false
-        case .callFailed, .file, .access: error.code.map(isLasting) ?? false
+        case .file: error.code.map(isLasting) ?? false
         }
     }
 }

@@ -144,8 +144,8 @@ public struct StudyDirectory: Sendable {
     /// - Throws: ``Laboratory/LaboratoryError/file(_:)``.
     public func makeDirectory(_ directory: FilePath) throws(LaboratoryError) {
         guard !directory.isEmpty else { return }
-        do throws(FileError) { try WholeFile.createDirectory(at: directory) } catch {
-            throw .file(error)
+        do throws(FileAccessError) { try Directories.create(directory, isDurable: true) } catch {
+            throw .file(.access(error))
         }
     }
 

@@ -34,18 +34,6 @@ struct WholeFileTests {
         )
     }
 
-    @Test func `directories are made with those above them`() throws {
-        let deep = path.appending("a").appending("b")
-        try WholeFile.createDirectory(at: deep)
-        try WholeFile.createDirectory(at: deep)
-        #expect(try WholeFile.names(in: path.appending("a")) == ["b"])
-        try directory.write([1], to: "f")
-        #expect(
-            errorMessage { () throws(FileError) in try WholeFile.createDirectory(at: path.appending("f")) }
-                == "\(path)/f: mkdir failed: File exists (errno 17)."
-        )
-    }
-
     @Test func `digests are those of FIPS 180-4`() throws {
         // FIPS 180-4 example "abc", and the million letters a of the same series.
         let abc: [UInt8] = [

@@ -150,7 +150,7 @@ import Testing
         let output = place.output("job-2", overwrites: true)
         try output.claim()
         try place.stage(TwoJobs.old.merging(["report.json": "second"]) { $1 }, output)
-        let failure = PublicationError.callFailed(path: place.path, call: "rename", code: .permissionDenied)
+        let failure = PublicationError.file(.callFailed(file: place.path, call: "rename", code: .permissionDenied))
         #expect(throws: PublicationError.self) {
             try output.publish(by: .atomic) { (_: String) throws(PublicationError) in throw failure }
         }

@@ -38,7 +38,7 @@ import Testing
         try output.claim()
         try place.stage(TwoJobs.new, output)
         var steps = 0
-        let failure = PublicationError.callFailed(path: place.path, call: "rename", code: .ioError)
+        let failure = PublicationError.file(.callFailed(file: place.path, call: "rename", code: .ioError))
         let failing = { (_: String) throws(PublicationError) in
             defer { steps += 1 }
             if steps == step { throw failure }

@@ -1,4 +1,5 @@
 import FileAccess
+import Foundation
 import Safetensors
 import SystemPackage
 
@@ -25,7 +26,8 @@ struct ModelFiles {
         {
             return
         }
-        try WholeFile.createDirectory(at: path.removingLastComponent())
+        try FileManager.default.createDirectory(
+            atPath: path.removingLastComponent().string, withIntermediateDirectories: true)
         let writer = try SafetensorsWriter(path: path, tensors: tensors, metadata: metadata)
         for (position, tensor) in tensors.enumerated() {
             let byteCount = tensor.byteCount ?? 0

@@ -12,11 +12,14 @@ enum DiskSpace {
     /// Whether an error says that a disk or a quota has no room left.
     static func isExhausted(_ error: any Error) -> Bool {
         switch error {
-        case FileError.diskFull, BlobStoreError.file(.diskFull), JobJournalError.diskFull: true
-        case let error as SafetensorsError: error.all.contains { if case .file(.diskFull) = $0 { true } else { false } }
-        case let error as JobFileError: error.files.contains { if case .diskFull = $0 { true } else { false } }
-        case let error as PublicationError: error.code == .noSpace || error.code == .diskQuotaExceeded
-        case let error as Errno: error == .noSpace || error == .diskQuotaExceeded
+        case JobJournalError.diskFull: true
+        case let error as FileError: isExhausted(error)
+        case BlobStoreError.file(let error): isExhausted(error)
+        case let error as SafetensorsError:
+            error.all.contains { if case .file(let error) = $0 { isExhausted(error) } else { false } }
+        case let error as JobFileError: error.files.contains(where: isExhausted)
+        case let error as PublicationError: error.code?.isLackOfRoom == true
+        case let error as Errno: error.isLackOfRoom
         case let error as CocoaError: error.code == .fileWriteOutOfSpace
         default: false
         }
@@ -36,8 +39,9 @@ enum DiskSpace {
         }
     }
 
+    private static func isExhausted(_ error: FileError) -> Bool { error.code?.isLackOfRoom == true }
+
     private static func isRefused(_ error: FileError) -> Bool {
-        guard case .callFailed(_, _, let code) = error else { return false }
-        return WriteFailure.isLasting(code)
+        error.code.map(WriteFailure.isLasting) ?? false
     }
 }
