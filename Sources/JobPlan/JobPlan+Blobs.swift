@@ -27,8 +27,8 @@ extension JobPlan {
     public func inputs(of unit: WorkUnit, result: (UnitIndex) -> UnitResult?) -> UnitInputs? {
         var inputs = UnitInputs()
         for output in unit.inputs {
-            guard let blobs = result(output.unit)?.blobs, blobs.indices.contains(output.position) else { return nil }
-            inputs.blobs.append(blobs[output.position])
+            guard let blob = result(output.unit)?.blob(at: output.position) else { return nil }
+            inputs.blobs.append(blob)
         }
         for measurement in unit.inputNumbers {
             guard let numbers = result(measurement.unit)?.measurements[measurement.name] else { return nil }
@@ -79,7 +79,7 @@ extension JobSpec {
         factors: [TaskName: [FactorName: UnitOutput]]
     ) -> [[FactorName: UnitOutput]] {
         terms[target]
-            ?? tasks.filter { $0.hasCurvature && target.includes($0.name) }.map { factors[$0.name] ?? [:] }
+            ?? curvedTasks.filter { target.includes($0.name) }.map { factors[$0.name] ?? [:] }
     }
 }
 

@@ -80,11 +80,6 @@ public struct JobPlan: Equatable, Sendable {
         curvatureWeights = planner.curvatureWeights
     }
 
-    /// The tasks with curvature, in the job's order.
-    public var curvedTasks: [TaskSpec] { spec.tasks.filter(\.hasCurvature) }
-    /// The tasks with a checkpoint, in the job's order.
-    public var mergedTasks: [TaskSpec] { spec.tasks.filter { $0.model != nil } }
-
     /// The weight w_t of a task in λ_t: the given one, else its sample count.
     public func curvatureWeight(of task: TaskName) -> Double {
         curvatureWeights[task] ?? Double(inventory.samples(of: task))

@@ -11,7 +11,7 @@ extension Planner {
     mutating func planAccumulation() {
         let form = spec.curvature.regularizer.form
         let isSummed = form != .perTask && !targets.isEmpty
-        let measuresError = spec.outputs.contains(.report) && curvedTasks.count > 1
+        let measuresError = spec.outputs.contains(.report) && spec.curvedTasks.count > 1
         guard isSummed || measuresError else { return }
         for target in isSummed ? targets : [] {
             let count = spec.curvature.regularizer.termCount ?? 0
@@ -82,7 +82,7 @@ extension Planner {
     }
 
     private func accumulatedTasks(_ name: FactorName) -> [AccumulatedTask] {
-        curvedTasks.compactMap { task in
+        spec.curvedTasks.compactMap { task in
             factorOutputs[task.name]?[name].map {
                 AccumulatedTask(
                     task: task.name, factor: $0, weight: curvatureWeights[task.name] ?? 0)

@@ -8,7 +8,7 @@ extension Planner {
     /// Plans all units for curvature.
     mutating func planCurvature() {
         guard needsFactors else { return }
-        for task in curvedTasks {
+        for task in spec.curvedTasks {
             if let captures = inventory.captures[task.name] {
                 planFactors(of: task.name, from: captures)
             } else if let set = inventory.factorSets[task.name] {
@@ -164,8 +164,8 @@ extension Planner {
     private mutating func planPenalties() {
         let settings = MergeSettings(spec: spec, base: inventory.base)
         for block in blocks where copied.mergesWhole(block) {
-            let merged = vectors(of: mergedTasks, in: block, settings)
-            for task in curvedTasks {
+            let merged = vectors(of: spec.mergedTasks, in: block, settings)
+            for task in spec.curvedTasks {
                 let factors = factors(block) { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] }
                 guard let factors else { continue }
                 interferences[task.name, default: [:]][block.name] = addPenalty(
@@ -173,7 +173,7 @@ extension Planner {
                     title: "interference with task \"\(task.name)\" in \"\(block.name)\"")
             }
             for case .without(let task) in targets {
-                let own = vectors(of: mergedTasks.filter { $0.name == task }, in: block, settings)
+                let own = vectors(of: spec.mergedTasks.filter { $0.name == task }, in: block, settings)
                 guard let vector = own.first else { continue }
                 planPenalty(block, of: task, vector)
             }
@@ -209,7 +209,7 @@ extension Planner {
 
     private mutating func planFiles() {
         if spec.outputs.contains(.factors) {
-            for task in curvedTasks {
+            for task in spec.curvedTasks {
                 let units = (factorOutputs[task.name] ?? [:]).values.map(\.unit).sorted()
                 addFile(.assembleFactors(task.name), after: units, title: "factor file of task \"\(task.name)\"")
             }

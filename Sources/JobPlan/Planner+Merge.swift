@@ -19,7 +19,7 @@ extension Planner {
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
         _ = add(
             .mergeCheckpoint, after: (Array(blockMerges.values) + tensorMerges.values).sorted(),
-            cost: .streaming(inputBytes: bytes.saturatingProduct(UInt64(1 + mergedTasks.count)), outputBytes: bytes),
+            cost: .streaming(inputBytes: bytes.saturatingProduct(UInt64(1 + spec.mergedTasks.count)), outputBytes: bytes),
             title: "merged checkpoint")
     }
 
@@ -56,7 +56,7 @@ extension Planner {
     ///
     /// A model of weight 0 contributes nothing, so neither its parameters nor its curvature are read.
     private func weightedTasks(_ tensor: String, _ settings: MergeSettings) -> [(task: TaskSpec, weight: Double)] {
-        mergedTasks.map { (task: $0, weight: settings.weight(of: $0, tensor: tensor)) }.filter { $0.weight != 0 }
+        spec.mergedTasks.map { (task: $0, weight: settings.weight(of: $0, tensor: tensor)) }.filter { $0.weight != 0 }
     }
 
     // MARK: - Whole tensors

@@ -26,9 +26,6 @@ struct Planner {
     var blockMerges: [String: UnitIndex] = [:]
     var tensorMerges: [String: UnitIndex] = [:]
 
-    var curvedTasks: [TaskSpec] { spec.tasks.filter(\.hasCurvature) }
-    var mergedTasks: [TaskSpec] { spec.tasks.filter { $0.model != nil } }
-
     init(_ examination: JobExamination, limits: PlanLimits) {
         let (spec, inventory) = (examination.spec, examination.inventory)
         self.spec = spec
@@ -109,13 +106,13 @@ struct Planner {
         let outputs = spec.outputs
         let needsForMerge = outputs.contains(.merged) && spec.method.needsFactors
         let needsForFiles = !outputs.isDisjoint(with: [.factors, .regularizer, .inverses])
-        return !curvedTasks.isEmpty && (needsForMerge || needsForFiles || measuresInterference)
+        return !spec.curvedTasks.isEmpty && (needsForMerge || needsForFiles || measuresInterference)
     }
 
     /// Whether the report contains the interference matrix.
     var measuresInterference: Bool {
-        spec.outputs.contains(.report) && spec.curvature.measuresInterference && !mergedTasks.isEmpty
-            && !curvedTasks.isEmpty
+        spec.outputs.contains(.report) && spec.curvature.measuresInterference && !spec.mergedTasks.isEmpty
+            && !spec.curvedTasks.isEmpty
     }
 
     /// θ of a block in a checkpoint.

@@ -136,10 +136,8 @@ struct JobProgress: Sendable {
     func inputs(of unit: UnitIndex) -> [(output: UnitOutput, blob: BlobReference)]? {
         var inputs: [(output: UnitOutput, blob: BlobReference)] = []
         for output in plan.blobs(readBy: plan.units[unit.position]) {
-            guard let blobs = result(of: output.unit)?.blobs, blobs.indices.contains(output.position) else {
-                return nil
-            }
-            inputs.append((output, blobs[output.position]))
+            guard let blob = result(of: output.unit)?.blob(at: output.position) else { return nil }
+            inputs.append((output, blob))
         }
         return inputs
     }
@@ -147,8 +145,15 @@ struct JobProgress: Sendable {
     /// The blobs that a unit in progress reads, including those that are being made again.
     func blobsInUse(by unit: UnitIndex) -> [BlobDigest] {
         plan.blobs(readBy: plan.units[unit.position]).compactMap { output in
-            let blobs = (result(of: output.unit) ?? revived[output.unit])?.blobs ?? []
-            return blobs.indices.contains(output.position) ? blobs[output.position].digest : nil
+            (result(of: output.unit) ?? revived[output.unit])?.blob(at: output.position)?.digest
+        }
+    }
+
+    /// The existing blobs that the job's unfinished units read, of all or of some units.
+    func blobsStillRead(by reads: (WorkUnit) -> Bool = { _ in true }) -> [BlobDigest] {
+        plan.units.flatMap { unit -> [BlobDigest] in
+            guard reads(unit), !isFinished(unit.index) else { return [] }
+            return plan.blobs(readBy: unit).compactMap { result(of: $0.unit)?.blob(at: $0.position)?.digest }
         }
     }
 

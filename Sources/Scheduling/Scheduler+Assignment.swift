@@ -200,12 +200,15 @@ extension Scheduler {
 
     /// Whether a unit has not failed on a worker, or has failed on all workers that could compute it.
     func mayTry(_ unit: UnitReference, _ worker: WorkerID) -> Bool {
-        guard let job = jobs[unit.job], let failed = job.failures[unit.unit], failed.contains(.worker(worker))
-        else { return true }
+        guard let failed = jobs[unit.job]?.failures[unit.unit], failed.contains(.worker(worker)) else { return true }
+        return !hasWorker(for: unit, besides: Set(failed))
+    }
+
+    /// Whether another worker stays and has the memory for a unit.
+    func hasWorker(for unit: UnitReference, besides failed: Set<UnitExecutorName>) -> Bool {
+        guard let job = jobs[unit.job] else { return false }
         let memory = job.plan.units[unit.unit.position].cost.memoryBytes
-        return !roster.workers.contains {
-            !failed.contains(.worker($0.key)) && !$0.value.isDraining && $0.value.capacity.memoryBytes >= memory
-        }
+        return roster.workers.contains { !failed.contains(.worker($0.key)) && $0.value.stays(withRoomFor: memory) }
     }
 
     /// A lease that begins now.

@@ -32,17 +32,9 @@ extension Scheduler {
         }
     }
 
-    /// The existing blobs that a job's files need, without those of files that are already written.
-    func neededFiles(of job: JobProgress) -> [BlobDigest] {
-        job.plan.units.flatMap { unit -> [BlobDigest] in
-            guard !unit.isForWorker, !job.isFinished(unit.index) else { return [] }
-            return job.plan.blobs(readBy: unit).compactMap { output in
-                guard let blobs = job.result(of: output.unit)?.blobs, blobs.indices.contains(output.position) else {
-                    return nil
-                }
-                return blobs[output.position].digest
-            }
-        }
+    /// Forgets the blobs that no file needs any more, without those that workers wait for.
+    mutating func forgetUnneededWishes() {
+        ledger.forgetWishes(except: Set(jobs.values.flatMap { $0.blobsStillRead { !$0.isForWorker } }))
     }
 
     /// Orders the blobs that the coordinator wants from workers, within each worker's bound.
@@ -138,7 +130,7 @@ extension Scheduler {
         let memory = job.plan.units[unit.unit.position].cost.memoryBytes
         return switch job.states[unit.unit.position] {
         case .leased: true
-        case .ready: roster.workers.values.contains { !$0.isDraining && memory <= $0.capacity.memoryBytes }
+        case .ready: roster.workers.values.contains { $0.stays(withRoomFor: memory) }
         case .waiting, .resting, .finished: false
         }
     }

@@ -71,11 +71,9 @@ extension Scheduler {
         var seen: Set<BlobDigest> = []
         for job in jobs.values {
             for (name, output) in job.plan.factorOutputs.values.joined() {
-                guard case .finished(let result) = job.states[output.unit.position],
-                    result.blobs.indices.contains(output.position)
+                guard let blob = job.result(of: output.unit)?.blob(at: output.position),
+                    ledger.isAvailable(blob.digest), seen.insert(blob.digest).inserted
                 else { continue }
-                let blob = result.blobs[output.position]
-                guard ledger.isAvailable(blob.digest), seen.insert(blob.digest).inserted else { continue }
                 // Workers report the sizes, so the sum may overflow.
                 bytes[name.side] = (bytes[name.side] ?? 0).addingReportingOverflow(blob.byteCount).partialValue
             }

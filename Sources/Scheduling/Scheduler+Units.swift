@@ -177,12 +177,8 @@ extension Scheduler {
     }
 
     private func hasWorkerWithoutFailure(of unit: UnitReference, besides executor: UnitExecutorName) -> Bool {
-        guard let progress = jobs[unit.job], executor != .coordinator else { return false }
-        let memory = progress.plan.units[unit.unit.position].cost.memoryBytes
-        let failed = Set(progress.failures[unit.unit] ?? []).union([executor])
-        return roster.workers.contains {
-            !failed.contains(.worker($0.key)) && !$0.value.isDraining && $0.value.capacity.memoryBytes >= memory
-        }
+        guard executor != .coordinator else { return false }
+        return hasWorker(for: unit, besides: Set(jobs[unit.job]?.failures[unit.unit] ?? []).union([executor]))
     }
 
     // MARK: - Results
@@ -205,9 +201,8 @@ extension Scheduler {
         dequeue(unit)
         queues.resting.remove(unit)
         releaseKey(of: unit)
-        for position in (jobs[unit.job]?.collected[unit.unit] ?? []).sorted()
-        where result.blobs.indices.contains(position) {
-            ledger.want(result.blobs[position].digest)
+        for position in (jobs[unit.job]?.collected[unit.unit] ?? []).sorted() {
+            if let blob = result.blob(at: position) { ledger.want(blob.digest) }
         }
         for ready in jobs[unit.job]?.finish(unit.unit, result) ?? [] {
             enqueue(UnitReference(job: unit.job, unit: ready))

@@ -109,18 +109,7 @@ extension Scheduler {
 
     /// The existing blobs that unfinished units of running jobs read.
     var blobsStillRead: OrderedSet<BlobDigest> {
-        var blobs: OrderedSet<BlobDigest> = []
-        for job in jobs.values {
-            for unit in job.plan.units where !job.isFinished(unit.index) {
-                for output in job.plan.blobs(readBy: unit) {
-                    guard let made = job.result(of: output.unit)?.blobs, made.indices.contains(output.position) else {
-                        continue
-                    }
-                    blobs.append(made[output.position].digest)
-                }
-            }
-        }
-        return blobs
+        OrderedSet(jobs.values.flatMap { $0.blobsStillRead() })
     }
 
     /// Dismisses drained workers that have finished their units, once no blob of theirs is wanted.

@@ -177,7 +177,7 @@ public struct Scheduler: Sendable {
                 roster.workers[worker]?.leases[unit] = nil
             }
         }
-        ledger.forgetWishes(except: Set(jobs.values.flatMap { neededFiles(of: $0) }))
+        forgetUnneededWishes()
         rescueIsDue = true
         if jobs.isEmpty {
             ledger.clearStore()
@@ -195,7 +195,7 @@ public struct Scheduler: Sendable {
         for blob in stored { ledger.store(blob.digest) }
         blobsSettleAt = now.advanced(by: settings.workerTimeout)
         // The replay did not know the state of the files that wanted their blobs.
-        ledger.forgetWishes(except: Set(jobs.values.flatMap { neededFiles(of: $0) }))
+        forgetUnneededWishes()
         rescueIsDue = true
     }
 

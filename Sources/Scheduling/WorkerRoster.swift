@@ -45,6 +45,9 @@ struct WorkerRoster: Sendable {
         /// Whether a unit of this size fits in the worker's free memory.
         func fits(_ memoryBytes: UInt64) -> Bool { memoryBytes <= freeMemory }
 
+        /// Whether it does not leave, and has the memory for a unit of this size when it has no others.
+        func stays(withRoomFor memoryBytes: UInt64) -> Bool { !isDraining && memoryBytes <= capacity.memoryBytes }
+
         /// Whether it may be leased units.
         var takesUnits: Bool { !isDraining && pausedUntil == nil }
         var hasFreeLane: Bool { takesUnits && leases.count < capacity.lanes }

@@ -101,8 +101,8 @@ extension JobPlan {
         #expect(plan.interferences["b"]?["fc"] == UnitIndex(11))
         #expect(plan.regularizerPenalties["a"]?["fc"] == [UnitIndex(12)])
         #expect(plan.blockMerges == ["fc": UnitIndex(20)])
-        #expect(plan.curvedTasks.map(\.name) == ["a", "b"])
-        #expect(plan.mergedTasks.map(\.name) == ["a", "b"])
+        #expect(plan.spec.curvedTasks.map(\.name) == ["a", "b"])
+        #expect(plan.spec.mergedTasks.map(\.name) == ["a", "b"])
     }
 
     @Test func `a mergekit job needs no worker`() throws {

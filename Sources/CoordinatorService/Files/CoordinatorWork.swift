@@ -75,11 +75,8 @@ actor CoordinatorWork {
         guard let first = (error as? BlobStoreError)?.lostBlob else { return [] }
         var lost: Set<BlobDigest> = [first]
         for output in task.job.plan.blobs(readBy: task.unit) {
-            guard let blobs = task.results(output.unit)?.blobs, blobs.indices.contains(output.position) else {
-                continue
-            }
-            let digest = blobs[output.position].digest
-            do { try self.blobs.store.verify(digest) } catch {
+            guard let blob = task.results(output.unit)?.blob(at: output.position) else { continue }
+            do { try blobs.store.verify(blob.digest) } catch {
                 if let digest = error.lostBlob { lost.insert(digest) }
             }
         }

@@ -45,7 +45,7 @@ struct CurvatureAssembly {
     /// - Throws: As ``writeFactors(of:)``.
     func writeRegularizer(for target: TargetName) throws {
         let regularizer = plan.spec.curvature.regularizer
-        let tasks = plan.curvedTasks.map(\.name).filter(target.includes)
+        let tasks = plan.spec.curvedTasks.map(\.name).filter(target.includes)
         let total = tasks.reduce(0) { $0 + plan.curvatureWeight(of: $1) }
         let metadata = RegularizerMetadata(
             target: target.description, form: regularizer.form.rawValue, scale: regularizer.scale.rawValue,
@@ -121,7 +121,7 @@ struct CurvatureAssembly {
     private func terms(
         _ coefficients: [Double], rank: Int, target position: Int, summing target: TargetName
     ) -> [RegularizerMetadata.Term] {
-        let tasks = plan.curvedTasks.map(\.name)
+        let tasks = plan.spec.curvedTasks.map(\.name)
         func named(_ start: Int) -> [String: Double] {
             var named: [String: Double] = [:]
             for (offset, task) in tasks.enumerated() where target.includes(task) {
@@ -144,12 +144,12 @@ struct CurvatureAssembly {
         try blocks.flatMap { block in
             try block.factors.map { side, dimension in
                 let name = FactorName(owner: block.name, side: side)
-                guard let output = output(name), let blobs = result(output.unit)?.blobs,
-                    blobs.indices.contains(output.position)
-                else { throw CoordinatorWorkError.missingResult("\(name)") }
+                guard let output = output(name), let blob = result(output.unit)?.blob(at: output.position) else {
+                    throw CoordinatorWorkError.missingResult("\(name)")
+                }
                 return Source(
                     name: CurvatureTensorName(owner: prefix + block.name, side: side, isInverse: isInverse),
-                    dimension: dimension, blob: blobs[output.position])
+                    dimension: dimension, blob: blob)
             }
         }
     }

@@ -27,7 +27,7 @@ struct MergeReport {
         guard let unit = plan.units.first(where: { $0.work == .coordinator(.mergeCheckpoint) }),
             let measured = result(unit.index)?.measurements
         else { return nil }
-        return MergedTensors(measured, taskCount: plan.mergedTasks.count)
+        return MergedTensors(measured, taskCount: plan.spec.mergedTasks.count)
     }
 
     /// The base's tensors with the state of each, by name.
@@ -44,7 +44,7 @@ struct MergeReport {
             .array(tensors.filter { $0.tensor.state == state && isWanted($0.name) }.map { .string($0.name) })
         }
         func isWhole(_ name: String) -> Bool { plan.tensorMerges[name] != nil }
-        let tasks = plan.mergedTasks.map(\.name.rawValue)
+        let tasks = plan.spec.mergedTasks.map(\.name.rawValue)
         let differing = tensors.filter { $0.tensor.state == .copied && !$0.tensor.differing.isEmpty }.map {
             name, tensor in
             JSONValue.Member(name, .array(tensor.differing.sorted().map { .string(tasks[$0]) }))
@@ -79,7 +79,7 @@ struct MergeReport {
 
     /// The NaN and infinities that were read, by checkpoint and tensor.
     private func nonFinite(_ tensors: [(name: String, tensor: MergedTensors.Tensor)]) -> [JSONValue.Member] {
-        ([("base", 0)] + plan.mergedTasks.enumerated().map { ($1.name.rawValue, $0 + 1) }).compactMap { name, place in
+        ([("base", 0)] + plan.spec.mergedTasks.enumerated().map { ($1.name.rawValue, $0 + 1) }).compactMap { name, place in
             let counts = tensors.compactMap { tensor, found in
                 found.nonFinite[place].map { JSONValue.Member(tensor, .number("\($0)")) }
             }
@@ -97,7 +97,7 @@ struct MergeReport {
     /// The tensors that checkpoints tie to other tensors, by task.
     private var tied: JSONValue {
         .object(
-            plan.mergedTasks.compactMap { task in
+            plan.spec.mergedTasks.compactMap { task in
                 guard let ties = plan.inventory.checkpoints[task.name]?.ties, !ties.isEmpty else { return nil }
                 return .init(
                     task.name.rawValue,

@@ -135,7 +135,7 @@ struct ReportWriter {
 
     private var layers: [JSONValue] {
         get throws {
-            let weights = try? RegularizerWeights(plan.curvedTasks.map { plan.curvatureWeight(of: $0.name) })
+            let weights = try? RegularizerWeights(plan.spec.curvedTasks.map { plan.curvatureWeight(of: $0.name) })
             return try plan.blocks.map { block in
                 var members: [JSONValue.Member] = [
                     .init("name", .string(block.name)),
@@ -152,7 +152,7 @@ struct ReportWriter {
 
     private func factorRow(_ block: CurvatureBlock, _ side: FactorSide, _ dimension: Int) -> JSONValue {
         let name = FactorName(owner: block.name, side: side)
-        let traces = plan.curvedTasks.compactMap { task -> JSONValue.Member? in
+        let traces = plan.spec.curvedTasks.compactMap { task -> JSONValue.Member? in
             guard let output = plan.factorOutputs[task.name]?[name],
                 let trace = result(output.unit)?.measurements[.trace]?.first
             else { return nil }
@@ -186,7 +186,7 @@ struct ReportWriter {
         let targets = plan.targets.isEmpty ? [TargetName.all] : plan.targets
         return .object(
             try targets.map { target in
-                let excluded = plan.curvedTasks.firstIndex { !target.includes($0.name) }
+                let excluded = plan.spec.curvedTasks.firstIndex { !target.includes($0.name) }
                 let lambdas = try weights.lambdas(excluding: excluded)
                 let error = AccumulationError.relative(gradients: gradients, inputs: inputs, lambdas: lambdas)
                 return .init(target.description, .of(error))
@@ -205,14 +205,14 @@ struct ReportWriter {
         guard let unit = plan.accumulations[name], let values = result(unit)?.measurements[.innerProducts] else {
             return nil
         }
-        return FactorInnerProducts(taskCount: plan.curvedTasks.count, products: values)
+        return FactorInnerProducts(taskCount: plan.spec.curvedTasks.count, products: values)
     }
 
     /// Rows are task vectors, columns are the tasks whose representations they move (DESIGN section 2.3).
     private var interference: JSONValue {
         guard !plan.interferences.isEmpty else { return .null }
-        let vectors = plan.mergedTasks.map(\.name)
-        let tasks = plan.curvedTasks.map(\.name)
+        let vectors = plan.spec.mergedTasks.map(\.name)
+        let tasks = plan.spec.curvedTasks.map(\.name)
         let columns = tasks.map { task in
             plan.blocks.map { block in
                 plan.interferences[task]?[block.name].flatMap { result($0)?.measurements[.penalties] } ?? []
@@ -271,8 +271,8 @@ struct ReportWriter {
             let penalties = units.compactMap { result($0)?.measurements[.penalties]?.first }
             return penalties.count == units.count ? penalties.reduce(0, +) : nil
         }
-        guard let vector = plan.mergedTasks.firstIndex(where: { $0.name == task }) else { return nil }
-        let others = plan.curvedTasks.map(\.name).filter { $0 != task }
+        guard let vector = plan.spec.mergedTasks.firstIndex(where: { $0.name == task }) else { return nil }
+        let others = plan.spec.curvedTasks.map(\.name).filter { $0 != task }
         let total = others.reduce(0) { $0 + plan.curvatureWeight(of: $1) }
         var sum = 0.0
         for other in others {
