@@ -50,7 +50,7 @@ struct JobProgress: Sendable {
     /// Units that are computed again although their results are known, because their blobs are lost.
     var revived: [UnitIndex: UnitResult] = [:]
     /// Elapsed and nominal seconds of the finished units of each stage.
-    var pace: [String: (elapsed: Double, nominal: Double)] = [:]
+    var pace: [UnitStage: (elapsed: Double, nominal: Double)] = [:]
     /// The reason for resting units in the status; it stays until they are finished.
     var pauseReason: String?
     /// How often each unfinished unit has rested; each rest is longer.
@@ -66,7 +66,7 @@ struct JobProgress: Sendable {
     let plannedNanoseconds: Int
     private(set) var finishedNanoseconds = 0
     /// The planned cost of each stage's unfinished units, in nanoseconds.
-    private(set) var openNanoseconds: [String: Int] = [:]
+    private(set) var openNanoseconds: [UnitStage: Int] = [:]
 
     /// The units that read each unit's outputs.
     let dependents: [[UnitIndex]]

@@ -51,7 +51,7 @@ extension Scheduler {
                     case .resting: .resting
                     case .finished: .finished
                     }
-                let stage = UnitStage(unit.work)
+                let stage = unit.stage
                 if counts[UnitGroup(job: job.header.id, stage: stage, place: place)] == nil {
                     for place in UnitPlace.allCases {
                         counts[UnitGroup(job: job.header.id, stage: stage, place: place)] = 0

@@ -74,7 +74,7 @@ public struct MergeBlockOperation: UnitOperation {
 
     /// The operation's word in leases and keys.
     public static var kind: String { "merge_block" }
-    /// By what its durations are counted.
+    /// The stage that it belongs to.
     public static var stage: UnitStage { .mergeBlock }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { (base + tasks.flatMap(\.parameters)).map(\.slice) }

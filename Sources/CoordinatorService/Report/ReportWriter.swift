@@ -287,13 +287,12 @@ struct ReportWriter {
     // MARK: - How it went
 
     private var runDescription: JSONValue {
-        var stages: [String: (units: Int, elapsed: Double, kernels: Double)] = [:]
+        var stages: [UnitStage: (units: Int, elapsed: Double, kernels: Double)] = [:]
         var workers: [String: Int] = [:]
         for unit in plan.units {
             guard let (executor, timing) = execution(unit.index) else { continue }
-            let stage = unit.stage
-            let known = stages[stage] ?? (0, 0, 0)
-            stages[stage] = (
+            let known = stages[unit.stage] ?? (0, 0, 0)
+            stages[unit.stage] = (
                 known.units + 1, known.elapsed + timing.elapsedSeconds, known.kernels + timing.kernelSeconds
             )
             workers[executor.description, default: 0] += 1
@@ -303,9 +302,9 @@ struct ReportWriter {
             .init(
                 "stages",
                 .object(
-                    stages.sorted { $0.key < $1.key }.map { name, sums in
+                    stages.sorted { $0.key.title < $1.key.title }.map { stage, sums in
                         .init(
-                            name,
+                            stage.title,
                             .object([
                                 .init("units", .number("\(sums.units)")), .init("elapsed_seconds", .of(sums.elapsed)),
                                 .init("kernel_seconds", .of(sums.kernels)),
@@ -322,7 +321,7 @@ struct ReportWriter {
     ///
     /// Results of different regimes agree only up to rounding.
     private var numericRegimes: [JSONValue] {
-        var counts: [NumericRegime: [String: Int]] = [:]
+        var counts: [NumericRegime: [UnitStage: Int]] = [:]
         for unit in plan.units {
             if let regime = regime(unit.index) { counts[regime, default: [:]][unit.stage, default: 0] += 1 }
         }
@@ -330,7 +329,11 @@ struct ReportWriter {
             .object([
                 .init("kernels", .string(regime.kernels)), .init("elements", .string(regime.elements)),
                 .init(
-                    "units", .object(stages.sorted { $0.key < $1.key }.map { .init($0.key, .number("\($0.value)")) })),
+                    "units",
+                    .object(
+                        stages.sorted { $0.key.title < $1.key.title }.map {
+                            .init($0.key.title, .number("\($0.value)"))
+                        })),
             ])
         }
     }

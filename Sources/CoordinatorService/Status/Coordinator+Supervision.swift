@@ -38,7 +38,7 @@ extension Coordinator {
         guard case .unitFinished(let unit, _, _, _, _) = event, let plan = jobs[unit.job]?.plan,
             plan.units.indices.contains(unit.unit.position)
         else { return nil }
-        return UnitStage(plan.units[unit.unit.position].work)
+        return plan.units[unit.unit.position].stage
     }
 
     /// The samples behind the unit of an event, when it was computed from captures.
