@@ -16,7 +16,7 @@ extension Scheduler {
             }
             for (unit, lease) in state.leases {
                 leased[unit, default: 0] += 1
-                if !holds(unit, .worker(worker), lease.attempt) {
+                if !holds(LeasedUnit(unit, lease.attempt), .worker(worker)) {
                     violations.append("\(worker) holds \(unit), whose state does not say so")
                 }
                 if state.isDraining, !lease.hasStarted { violations.append("\(worker) drains and holds \(unit)") }
@@ -34,7 +34,7 @@ extension Scheduler {
         }
         if Set(queued).count != queued.count { violations.append("a unit is in a queue twice") }
         for lease in coordinatorLeases where jobs[lease.unit.job] != nil {
-            if !holds(lease.unit, .coordinator, lease.attempt) {
+            if !holds(lease, .coordinator) {
                 violations.append("the coordinator has \(lease.unit), whose state does not say so")
             }
         }

@@ -55,15 +55,17 @@ extension Scheduler {
         // The worker may return soon and offer its blobs; until that is decided, none of them is made again.
         let mayReturnUntil = lost.isDraining ? nil : now.advanced(by: settings.workerTimeout)
         ledger.removeAll(heldBy: worker, mayReturnUntil: mayReturnUntil)
-        for (unit, lease) in lost.leases where holds(unit, .worker(worker), lease.attempt) {
+        for (unit, lease) in lost.leases {
+            let leased = LeasedUnit(unit, lease.attempt)
+            guard holds(leased, .worker(worker)) else { continue }
             // A farewell is not a failure of the unit: the worker may be restarted for maintenance.
             guard lease.hasStarted, !isFarewell else {
-                giveBack(unit, .worker(worker), lease.attempt)
+                giveBack(leased, .worker(worker))
                 continue
             }
             let failure = UnitFailure(
                 kind: .workerLost, message: "worker \"\(worker)\" was lost while it computed the unit (\(reason))")
-            retry(unit, .worker(worker), lease.attempt, failure, now, &effects)
+            retry(leased, .worker(worker), failure, now, &effects)
         }
     }
 
@@ -89,8 +91,9 @@ extension Scheduler {
         }
         queues.workers.removeHome(worker)
         for (unit, lease) in state.leases where !lease.hasStarted {
-            effects.order(.revoke(LeasedUnit(unit, lease.attempt)), to: worker)
-            giveBack(unit, .worker(worker), lease.attempt)
+            let leased = LeasedUnit(unit, lease.attempt)
+            effects.order(.revoke(leased), to: worker)
+            giveBack(leased, .worker(worker))
         }
     }
 

@@ -91,8 +91,8 @@ struct Referee {
         self.time = time
         supersededFailure = nil
         excusedFailure = nil
-        if case .unitFailed(let unit, _, _, let failure) = event, [.noSpace, .inputMissing].contains(failure.kind) {
-            excusedFailure = (unit, failure.kind)
+        if case .unitFailed(let lease, _, let failure) = event, [.noSpace, .inputMissing].contains(failure.kind) {
+            excusedFailure = (lease.unit, failure.kind)
         }
         noteSign(event)
         switch event {
@@ -107,18 +107,17 @@ struct Referee {
         case .blobStored(let blob): stored.insert(blob.digest)
         case .blobUnreadable(let blob), .blobWanted(let blob): stored.remove(blob)
         case .restarted(let blobs): stored.formUnion(blobs.map(\.digest))
-        case .unitFinished(let unit, let attempt, .worker(let worker), let result, _):
+        case .unitFinished(let lease, .worker(let worker), let result, _):
             if told[worker] != nil {
                 told[worker]?.formUnion(result.blobs.map(\.digest))
             } else {
                 for blob in result.blobs { mayReturn[blob.digest] = now.advanced(by: settings.workerTimeout) }
             }
-            given[worker]?[LeasedUnit(unit, attempt)] = nil
-            performance.sent[worker]?.remove(LeasedUnit(unit, attempt))
-        case .unitFailed(let unit, let attempt, .worker(let worker), _):
-            let lease = given[worker]?.removeValue(forKey: LeasedUnit(unit, attempt))
-            performance.sent[worker]?.remove(LeasedUnit(unit, attempt))
-            if lease == nil { supersededFailure = unit }
+            given[worker]?[lease] = nil
+            performance.sent[worker]?.remove(lease)
+        case .unitFailed(let lease, .worker(let worker), _):
+            if given[worker]?.removeValue(forKey: lease) == nil { supersededFailure = lease.unit }
+            performance.sent[worker]?.remove(lease)
         case .workerDraining(let worker), .drainRequested(let worker):
             if capacities[worker] != nil { draining.insert(worker) }
         default: break
@@ -128,8 +127,8 @@ struct Referee {
     private mutating func noteSign(_ event: SchedulerEvent) {
         switch event {
         case .workerJoined(let worker, _), .workerHeard(let worker), .workerProgressed(let worker, _),
-            .workerDraining(let worker), .unitStarted(_, _, let worker), .blobsHeld(let worker, _),
-            .unitFinished(_, _, .worker(let worker), _, _), .unitFailed(_, _, .worker(let worker), _):
+            .workerDraining(let worker), .unitStarted(_, let worker), .blobsHeld(let worker, _),
+            .unitFinished(_, .worker(let worker), _, _), .unitFailed(_, .worker(let worker), _):
             lastHeard[worker] = time
         default: break
         }

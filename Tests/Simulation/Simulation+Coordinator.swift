@@ -215,7 +215,7 @@ extension Simulation {
             guard inputs.count == jobs[position].inputs[leased.unit.unit.position].count else {
                 // An input was lost in the same breath.
                 let failure = UnitFailure(kind: .inputMissing, message: "an input is missing")
-                return happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
+                return happen(.unitFailed(leased, by: .worker(worker), failure))
             }
             send(.lease(SimulatedWorker.Lease(lease: leased, job: position, inputs: inputs)), to: worker)
         case .revoke(let leased): tell(worker, .revoke(leased))
@@ -246,7 +246,7 @@ extension Simulation {
         let job = jobs[position(of: lease.unit.job)]
         let unit = job.plan.units[lease.unit.unit.position]
         func failed(_ kind: UnitFailure.Kind, _ message: String) -> SchedulerEvent {
-            .unitFailed(lease.unit, lease.attempt, by: .coordinator, UnitFailure(kind: kind, message: message))
+            .unitFailed(lease, by: .coordinator, UnitFailure(kind: kind, message: message))
         }
         let results = coordinator.reports.removeValue(forKey: lease) ?? []
         guard coordinator.scheduler.status(of: lease.unit.job)?.outcome == nil else {
@@ -273,7 +273,7 @@ extension Simulation {
         }
         write(unit, of: lease.unit.job, job, read, results)
         let timing = UnitTiming(elapsedSeconds: 1, kernelSeconds: 0)
-        happen(.unitFinished(lease.unit, lease.attempt, by: .coordinator, UnitResult(), timing))
+        happen(.unitFinished(lease, by: .coordinator, UnitResult(), timing))
     }
 
     /// Before files are published they are read once more.

@@ -24,7 +24,7 @@ struct CoordinatorTask: Sendable {
     /// The event for a unit whose job ended before the unit's turn came.
     static func unwanted(_ lease: LeasedUnit) -> SchedulerEvent {
         let failure = UnitFailure(kind: .world, message: "its job has ended")
-        return .unitFailed(lease.unit, lease.attempt, by: .coordinator, failure)
+        return .unitFailed(lease, by: .coordinator, failure)
     }
 }
 
@@ -54,11 +54,9 @@ actor CoordinatorWork {
             let result = try run(operation, task)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
             let timing = UnitTiming(elapsedSeconds: seconds, kernelSeconds: 0)
-            return [.unitFinished(task.lease.unit, task.lease.attempt, by: .coordinator, result, timing)]
+            return [.unitFinished(task.lease, by: .coordinator, result, timing)]
         } catch {
-            let failed = SchedulerEvent.unitFailed(
-                task.lease.unit, task.lease.attempt, by: .coordinator, failure(error, task))
-            return losses(error, task) + [failed]
+            return losses(error, task) + [.unitFailed(task.lease, by: .coordinator, failure(error, task))]
         }
     }
 
