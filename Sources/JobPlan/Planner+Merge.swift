@@ -16,10 +16,12 @@ extension Planner {
             let shares = TaskShares(spec: spec, inventory: inventory)
             blocks.filter(copied.mergesWhole).forEach { planBlockMerge($0, settings, shares) }
         }
+        let merges = products.outputs(for: .blockMerge) + products.outputs(for: .tensorMerge)
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
         _ = add(
-            .mergeCheckpoint, after: (Array(blockMerges.values) + tensorMerges.values).sorted(),
-            cost: .streaming(inputBytes: bytes.saturatingProduct(UInt64(1 + spec.mergedTasks.count)), outputBytes: bytes),
+            .mergeCheckpoint, after: merges.map(\.output.unit).sorted(),
+            cost: .streaming(
+                inputBytes: bytes.saturatingProduct(UInt64(1 + spec.mergedTasks.count)), outputBytes: bytes),
             title: "merged checkpoint")
     }
 
@@ -31,8 +33,7 @@ extension Planner {
         let divisor = settings.divides(tensor: names[0]) ? settings.weightSum(tensor: names[0], shares: shares) : 1
         let tasks = weighted.compactMap { task, weight -> (task: MergeBlockOperation.Task, factors: [UnitOutput])? in
             guard let checkpoint = inventory.checkpoints[task.name],
-                let factors = factors(
-                    block, from: { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] })
+                let factors = outputs(of: block, for: { .factor($0, of: task.name) })
             else { return nil }
             let share = MergeBlockOperation.Task(
                 parameters: parameters(block, in: checkpoint), weight: weight / divisor,
@@ -47,9 +48,10 @@ extension Planner {
             parameters: .block(block.kind), base: base, tasks: tasks.map(\.task),
             scale: settings.scale(tensor: names[0]), damping: spec.curvature.damping,
             outputTypes: base.map { spec.outputType ?? $0.elementType })
-        blockMerges[block.name] = add(
-            operation, reading: tasks.flatMap(\.factors), title: "merge of \"\(block.name)\"", about: block.name,
-            block: block.name)
+        products[block.name, .blockMerge] = UnitOutput(
+            add(
+                operation, reading: tasks.flatMap(\.factors), title: "merge of \"\(block.name)\"",
+                about: block.name, block: block.name))
     }
 
     /// The tasks that contribute to a tensor.
@@ -87,7 +89,8 @@ extension Planner {
             parameters: MergedParameters(tensorOfShape: tensor.shape), base: spec.method.needsBase ? [base] : [],
             tasks: tasks, scale: settings.scale(tensor: name), divides: settings.divides(tensor: name),
             damping: spec.curvature.damping, outputTypes: [spec.outputType ?? base.elementType])
-        tensorMerges[name] = add(operation, title: "merge of \"\(name)\"", about: name, block: name)
+        products[name, .tensorMerge] = UnitOutput(
+            add(operation, title: "merge of \"\(name)\"", about: name, block: name))
     }
 
     // MARK: - The report

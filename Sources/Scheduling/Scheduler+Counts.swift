@@ -70,12 +70,17 @@ extension Scheduler {
         var bytes: [FactorSide: UInt64] = [:]
         var seen: Set<BlobDigest> = []
         for job in jobs.values {
-            for (name, output) in job.plan.factorOutputs.values.joined() {
-                guard let blob = job.result(of: output.unit)?.blob(at: output.position),
-                    ledger.isAvailable(blob.digest), seen.insert(blob.digest).inserted
-                else { continue }
-                // Workers report the sizes, so the sum may overflow.
-                bytes[name.side] = (bytes[name.side] ?? 0).addingReportingOverflow(blob.byteCount).partialValue
+            for task in job.plan.spec.curvedTasks {
+                for block in job.plan.blocks {
+                    for (side, _) in block.factors {
+                        guard let output = job.plan.products[block.name, .factor(side, of: task.name)],
+                            let blob = job.result(of: output.unit)?.blob(at: output.position),
+                            ledger.isAvailable(blob.digest), seen.insert(blob.digest).inserted
+                        else { continue }
+                        // Workers report the sizes, so the sum may overflow.
+                        bytes[side] = (bytes[side] ?? 0).addingReportingOverflow(blob.byteCount).partialValue
+                    }
+                }
             }
         }
         return bytes

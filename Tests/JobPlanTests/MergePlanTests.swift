@@ -14,7 +14,7 @@ import UnitOperations
     private func merge(_ rest: [String], _ models: [String]) throws -> MergeBlockOperation {
         let plan = try JobPlan.small(
             JobFileText(method: "kfac", models: models, rest: rest), model: Self.model)
-        let unit = try #require(plan.blockMerges["fc"])
+        let unit = try #require(plan.products["fc", .blockMerge]?.unit)
         return try #require(plan.units[unit.position].operation as? MergeBlockOperation)
     }
 

@@ -23,7 +23,7 @@ struct UnweightedVectors {
 
     private func isNonFinite(_ vector: Int, in block: String) -> Bool {
         plan.spec.curvedTasks.contains { task in
-            guard let unit = plan.interferences[task.name]?[block],
+            guard let unit = plan.products[block, .interference(with: task.name)]?.unit,
                 let values = result(unit)?.measurements[.penalties], values.indices.contains(vector)
             else { return false }
             return !values[vector].isFinite
