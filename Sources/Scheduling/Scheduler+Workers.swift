@@ -76,19 +76,15 @@ extension Scheduler {
     ) {
         guard let state = roster.workers[worker] else { return }
         hear(.worker(worker), now)
-        if isConfirmed, !state.hasConfirmedDrain {
-            roster.workers[worker]?.hasConfirmedDrain = true
-            roster.workers[worker]?.lastFarewellOrder = nil
+        if case .draining(let wasConfirmed, _) = state.stage {
+            if isConfirmed, !wasConfirmed { roster.workers[worker]?.stage = .draining(isConfirmed: true, told: nil) }
+            return
         }
-        guard !state.isDraining else { return }
-        roster.workers[worker]?.isDraining = true
+        roster.workers[worker]?.stage = .draining(isConfirmed: isConfirmed, told: isConfirmed ? nil : now)
         reservations.remove(worker)
         rescueIsDue = true
         effects.notices.append(.workerDraining(worker))
-        if !isConfirmed {
-            effects.order(.drain, to: worker)
-            roster.workers[worker]?.lastFarewellOrder = now
-        }
+        if !isConfirmed { effects.order(.drain, to: worker) }
         queues.workers.removeHome(worker)
         for (unit, lease) in state.leases where !lease.hasStarted {
             let leased = LeasedUnit(unit, lease.attempt)
@@ -119,7 +115,7 @@ extension Scheduler {
     mutating func dismissDrainedWorkers(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for worker in roster.workers.keys where isReadyToLeave(worker) && !isRecentlyTold(worker, now) {
             effects.order(.dismiss, to: worker)
-            roster.workers[worker]?.lastFarewellOrder = now
+            roster.noteFarewellOrder(to: worker, at: now)
         }
     }
 
@@ -132,17 +128,16 @@ extension Scheduler {
     ///
     /// They are repeated with the worker's signs of life, but not with each one.
     private func isRecentlyTold(_ worker: WorkerID, _ now: SchedulerInstant) -> Bool {
-        guard let last = roster.workers[worker]?.lastFarewellOrder else { return false }
-        return now < last.advanced(by: .seconds(2))
+        guard case .draining(_, let told?) = roster.workers[worker]?.stage else { return false }
+        return now < told.advanced(by: .seconds(2))
     }
 
     private mutating func repeatFarewellOrder(
         _ worker: WorkerID, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
     ) {
-        guard let state = roster.workers[worker], state.isDraining, !state.hasConfirmedDrain,
-            !isRecentlyTold(worker, now)
+        guard case .draining(isConfirmed: false, _) = roster.workers[worker]?.stage, !isRecentlyTold(worker, now)
         else { return }
         effects.order(.drain, to: worker)
-        roster.workers[worker]?.lastFarewellOrder = now
+        roster.noteFarewellOrder(to: worker, at: now)
     }
 }
