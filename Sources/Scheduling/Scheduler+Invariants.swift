@@ -103,7 +103,8 @@ extension BlobLedger {
     /// The violated invariants of the ledger.
     func violatedInvariants(workers: [WorkerID], collectionsMax: Int) -> [String] {
         var violations: [String] = []
-        for worker in workers where collections.values.count(where: { $0.worker == worker }) > collectionsMax {
+        let orderCounts = wishes.orderCounts
+        for worker in workers where orderCounts[worker] ?? 0 > collectionsMax {
             violations.append("more than \(collectionsMax) blobs are collected from \(worker)")
         }
         for (worker, blobs) in holdings where !blobs.isEmpty {
@@ -112,14 +113,14 @@ extension BlobLedger {
                 violations.append("\(worker) holds \(blob), which does not know it")
             }
         }
-        for (blob, collection) in collections {
-            if !wanted.contains(blob) { violations.append("\(blob) is collected and not wanted") }
-            if !holds(collection.worker, blob) {
-                violations.append("\(blob) is collected from \(collection.worker), who does not have it")
-            }
+        for (blob, worker) in wishes.ordered {
+            if !wishes.contains(blob) { violations.append("\(blob) is collected and not wanted") }
+            if !holds(worker, blob) { violations.append("\(blob) is collected from \(worker), who does not have it") }
         }
-        for blob in wanted where stored.contains(blob) { violations.append("\(blob) is wanted and stored") }
-        for blob in awaited where !wanted.contains(blob) { violations.append("\(blob) is awaited and not wanted") }
+        for blob in wishes.blobs where stored.contains(blob) { violations.append("\(blob) is wanted and stored") }
+        for blob in wishes.awaited where !wishes.contains(blob) {
+            violations.append("\(blob) is awaited and not wanted")
+        }
         return violations
     }
 }

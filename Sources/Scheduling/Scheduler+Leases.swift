@@ -128,7 +128,7 @@ extension Scheduler {
         _ unit: UnitReference, _ lease: WorkerRoster.Lease, _ worker: WorkerRoster.Worker, _ now: SchedulerInstant
     ) -> Bool {
         let inputs = jobs[unit.job]?.blobsInUse(by: unit.unit) ?? []
-        if inputs.contains(where: ledger.awaited.contains) { return true }
+        if inputs.contains(where: ledger.wishes.awaited.contains) { return true }
         guard !lease.hasStarted else { return false }
         let underWay = worker.leases.values.count {
             $0.hasStarted && now < $0.renewedAt.advanced(by: patience(with: $0))

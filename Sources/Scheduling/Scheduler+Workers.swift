@@ -121,7 +121,7 @@ extension Scheduler {
 
     private func isReadyToLeave(_ worker: WorkerID) -> Bool {
         guard let state = roster.workers[worker], state.isDraining, state.leases.isEmpty else { return false }
-        return !ledger.wanted.contains { ledger.holds(worker, $0) && isHeldByLeavingWorkersOnly($0) }
+        return !ledger.wishes.blobs.contains { ledger.holds(worker, $0) && isHeldByLeavingWorkersOnly($0) }
     }
 
     /// Orders to leave may be lost.

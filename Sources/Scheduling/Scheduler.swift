@@ -219,7 +219,7 @@ public struct Scheduler: Sendable {
 
     /// Ends a job's pause when all work delayed by a full disk is done; a new attempt alone does not end it.
     private mutating func endPauses() {
-        guard !ledger.hasHeldUp else { return }
+        guard !ledger.wishes.hasHeldUp else { return }
         for job in jobs.keys where jobs[job]?.pauseReason != nil && jobs[job]?.rests.isEmpty == true {
             jobs[job]?.pauseReason = nil
         }
