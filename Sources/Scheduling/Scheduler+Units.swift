@@ -66,9 +66,9 @@ extension Scheduler {
         return roster.workers[worker]?.capacity.regime
     }
 
-    /// Whether two results of a unit must agree: they may differ if their regimes differ.
+    /// Whether two results of a unit must agree: they may differ if their regimes differ, or if one is unknown.
     private func mustAgree(_ unit: UnitReference, _ executor: UnitExecutorName) -> Bool {
-        guard let first = jobs[unit.job]?.regimes[unit.unit], let second = regime(of: executor) else { return true }
+        guard let first = jobs[unit.job]?.regimes[unit.unit], let second = regime(of: executor) else { return false }
         return first == second
     }
 

@@ -76,6 +76,20 @@ import UnitOperations
         #expect(scheduler.scheduler.regime(of: LeasedUnit.of(0).unit) == Self.haswell.regime)
     }
 
+    @Test func `a result of an unknown regime makes nobody err`() throws {
+        var scheduler = CheckedScheduler()
+        _ = try scheduler.submit(first)
+        _ = scheduler.handle(.workerJoined("w1", Self.haswell))
+        _ = scheduler.handle(.workerLeft("w1", reason: "its connection broke"))
+        // The result comes before the worker greets again.
+        #expect(
+            scheduler.finish(.of(0), by: .worker("w1")).notices == [.lateResultUsed(.of(0), by: .worker("w1"))])
+        #expect(scheduler.scheduler.regime(of: LeasedUnit.of(0).unit) == nil)
+        _ = scheduler.handle(.workerJoined("w2", Self.skylake))
+        #expect(scheduler.finish(.of(0), by: .worker("w2"), result: .named("other")).notices == [])
+        #expect(scheduler.scheduler.result(of: LeasedUnit.of(0).unit) == .named("job-1/0"))
+    }
+
     @Test func `a lost blob that another regime makes again is the one that files are made of`() throws {
         var scheduler = try schedulerWithFactors()
         _ = scheduler.store(.of(1))
