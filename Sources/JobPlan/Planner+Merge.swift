@@ -31,11 +31,11 @@ extension Planner {
         let participants = weighted.map(\.task.name)
         // `normalize` divides the whole mean by the sum of its weights.
         let divisor = settings.divides(tensor: names[0]) ? settings.weightSum(tensor: names[0], shares: shares) : 1
-        let tasks = weighted.compactMap { task, weight -> (task: MergeBlockOperation.Task, factors: [UnitOutput])? in
+        let tasks = weighted.compactMap { task, weight -> (task: MergeOperation.Task, factors: [UnitOutput])? in
             guard let checkpoint = inventory.checkpoints[task.name],
                 let factors = outputs(of: block, for: { .factor($0, of: task.name) })
             else { return nil }
-            let share = MergeBlockOperation.Task(
+            let share = MergeOperation.Task(
                 parameters: parameters(block, in: checkpoint), weight: weight / divisor,
                 lambda: shares.share(of: task.name, among: participants),
                 arguments: settings.arguments(of: task, tensor: names[0]))
@@ -43,7 +43,7 @@ extension Planner {
         }
         guard !tasks.isEmpty else { return }
         let base = parameters(block, in: inventory.base)
-        let operation = MergeBlockOperation(
+        let operation = MergeOperation(
             method: spec.method.name, arguments: settings.arguments(tensor: names[0]),
             parameters: .block(block.kind), base: base, tasks: tasks.map(\.task),
             scale: settings.scale(tensor: names[0]), damping: spec.curvature.damping,
@@ -73,9 +73,9 @@ extension Planner {
     private mutating func planTensorMerge(_ tensor: TensorInventory, _ settings: MergeSettings) {
         let name = tensor.name
         guard let base = source(name, in: inventory.base) else { return }
-        var tasks: [MergeBlockOperation.Task] = weightedTasks(name, settings).compactMap { task, weight in
+        var tasks: [MergeOperation.Task] = weightedTasks(name, settings).compactMap { task, weight in
             guard let own = inventory.checkpoints[task.name].flatMap({ source(name, in: $0) }) else { return nil }
-            return MergeBlockOperation.Task(
+            return MergeOperation.Task(
                 parameters: [own], weight: weight, lambda: 1, arguments: settings.arguments(of: task, tensor: name))
         }
         // The base's own vector is zero, but its weight counts.
@@ -84,7 +84,7 @@ extension Planner {
             tasks.insert(.init(parameters: [base], weight: weight, lambda: 1, arguments: arguments), at: 0)
         }
         guard !tasks.isEmpty else { return }
-        let operation = MergeBlockOperation(
+        let operation = MergeOperation(
             method: spec.method.name, arguments: settings.arguments(tensor: name),
             parameters: MergedParameters(tensorOfShape: tensor.shape), base: spec.method.needsBase ? [base] : [],
             tasks: tasks, scale: settings.scale(tensor: name), divides: settings.divides(tensor: name),

@@ -8,8 +8,8 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
     case invert
     /// The penalties of task vectors under a block's factors.
     case penalty
-    /// The merge of one block.
-    case mergeBlock = "merge_block"
+    /// The merge of a block or of a whole tensor.
+    case merge
     /// The sum of a factor's partial sums.
     case combine
     /// The import of a factor of a finished set.
@@ -36,7 +36,7 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
         case .importFactor: "import factor"
         case .assemble: "write files"
         case .digest: "digest inputs"
-        case .factor, .invert, .penalty, .mergeBlock, .accumulate, .accumulateOptimally, .mergeCheckpoint, .report,
+        case .factor, .invert, .penalty, .merge, .accumulate, .accumulateOptimally, .mergeCheckpoint, .report,
             .publish:
             spacedName
         }

@@ -407,7 +407,7 @@ extension JobPlan {
             model: Self.oneLayer
         )
         let unit = try #require(plan.products["fc", .blockMerge]?.unit)
-        let merge = try #require(plan.units[unit.position].operation as? MergeBlockOperation)
+        let merge = try #require(plan.units[unit.position].operation as? MergeOperation)
         #expect(merge.tasks.map(\.weight) == [-1, 1])
         #expect(merge.tasks.map(\.lambda) == [0.25, 0.75])
         #expect(merge.scale == 0.5)

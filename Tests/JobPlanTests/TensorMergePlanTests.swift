@@ -47,9 +47,9 @@ private struct PlannedMerge: StreamedComputation, ~Copyable {
         return try JobPlan(spec: spec, inventory: SmallModel().inventory(for: spec))
     }
 
-    private func merge(of tensor: String, in plan: JobPlan) throws -> MergeBlockOperation {
+    private func merge(of tensor: String, in plan: JobPlan) throws -> MergeOperation {
         let unit = try #require(plan.products[tensor, .tensorMerge]?.unit)
-        return try #require(plan.units[unit.position].operation as? MergeBlockOperation)
+        return try #require(plan.units[unit.position].operation as? MergeOperation)
     }
 
     @Test func `each tensor is a unit, and the checkpoint waits for all`() throws {
