@@ -49,6 +49,10 @@ struct JobProgress: Sendable {
     var regimes: [UnitIndex: NumericRegime] = [:]
     /// Units that are computed again although their results are known, because their blobs are lost.
     var revived: [UnitIndex: UnitResult] = [:]
+    /// Units that read a result that was made again with other bits, by a worker of another regime.
+    ///
+    /// An attempt of such a unit may have read the first bits or the second.
+    private(set) var mixed: Set<UnitIndex> = []
     /// Elapsed and nominal seconds of the finished units of each stage.
     var pace: [UnitStage: (elapsed: Double, nominal: Double)] = [:]
     /// The reason for resting units in the status; it stays until they are finished.
@@ -173,6 +177,9 @@ struct JobProgress: Sendable {
 
     /// Marks a unit as finished, and returns the units that became ready as a result.
     mutating func finish(_ unit: UnitIndex, _ result: UnitResult) -> [UnitIndex] {
+        if let earlier = self.result(of: unit) ?? revived[unit], !earlier.agrees(with: result) {
+            mixed.formUnion(dependents[unit.position])
+        }
         guard !isFinished(unit) else {
             // A journal records a recomputed unit twice; the later result is the one that others read.
             states[unit.position] = .finished(result)

@@ -212,9 +212,12 @@ extension Scheduler {
     }
 
     /// A lease that begins now.
-    func newLease(of cost: UnitCost, _ attempt: Attempt, at now: SchedulerInstant) -> WorkerRoster.Lease {
+    func newLease(
+        of cost: UnitCost, _ attempt: Attempt, key: UnitKey?, at now: SchedulerInstant
+    ) -> WorkerRoster.Lease {
         WorkerRoster.Lease(
-            attempt: attempt, memoryBytes: cost.memoryBytes, nominalSeconds: cost.nominalSeconds, renewedAt: now)
+            attempt: attempt, key: key, memoryBytes: cost.memoryBytes, nominalSeconds: cost.nominalSeconds,
+            renewedAt: now)
     }
 
     private mutating func give(
@@ -222,8 +225,14 @@ extension Scheduler {
     ) {
         guard let cost = jobs[unit.job]?.plan.units[unit.unit.position].cost else { return }
         let attempt = lease(unit, to: .worker(worker))
-        if let key = key(of: unit) { shared.begin(unit, key) }
-        let lease = newLease(of: cost, attempt, at: now)
+        if jobs[unit.job]?.mixed.contains(unit.unit) == true {
+            // A unit that moves from one worker to another may read other inputs than before.
+            releaseKey(of: unit)
+            jobs[unit.job]?.keys[unit.unit] = nil
+        }
+        let key = key(of: unit)
+        if let key { shared.begin(unit, key) }
+        let lease = newLease(of: cost, attempt, key: key, at: now)
         roster.workers[worker]?.leases[unit] = lease
         effects.order(.lease(LeasedUnit(unit, attempt)), to: worker)
     }

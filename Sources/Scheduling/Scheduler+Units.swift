@@ -35,6 +35,7 @@ extension Scheduler {
             if wasHeld { retry(leased, executor, failure, now, &effects) }
             return
         }
+        let lease = lease(of: leased, at: executor)
         dropLease(leased, executor)
         if let known = job.result(of: unit.unit) {
             if !known.agrees(with: result), mustAgree(unit, executor) {
@@ -50,25 +51,39 @@ extension Scheduler {
         // input, and the result is as good. A result of an unknown regime has no key either.
         if !wasHeld { effects.notices.append(.lateResultUsed(leased, by: executor)) }
         revokeHolders(of: unit, &effects)
-        record(.unitFinished(unit, executor, result, duration, resultKey(of: unit, from: executor)), &effects)
+        record(.unitFinished(unit, executor, result, duration, resultKey(of: unit, from: executor, lease)), &effects)
         if jobs[unit.job]?.unfinishedCount == 0 { end(unit.job, .succeeded, &effects) }
     }
 
     /// The key of a result that a worker has just reported.
-    private mutating func resultKey(of unit: UnitReference, from executor: UnitExecutorName) -> ResultKey? {
-        guard let unitKey = key(of: unit), let regime = regime(of: executor) else { return nil }
-        return ResultKey(unitKey, in: regime)
+    private mutating func resultKey(
+        of unit: UnitReference, from executor: UnitExecutorName, _ lease: WorkerRoster.Lease?
+    ) -> ResultKey? {
+        guard let regime = regime(of: executor) else { return nil }
+        // Nobody remembers what a superseded attempt has read.
+        if lease == nil, jobs[unit.job]?.mixed.contains(unit.unit) == true { return nil }
+        return (lease?.key ?? key(of: unit)).map { ResultKey($0, in: regime) }
     }
 
-    /// The numeric regime of a connected worker.
+    /// The lease of exactly this attempt, if a worker still holds it.
+    private func lease(of leased: LeasedUnit, at executor: UnitExecutorName) -> WorkerRoster.Lease? {
+        guard case .worker(let worker) = executor, let lease = roster.workers[worker]?.leases[leased.unit] else {
+            return nil
+        }
+        return lease.attempt == leased.attempt ? lease : nil
+    }
+
+    /// The numeric regime of a worker that is connected or was.
     private func regime(of executor: UnitExecutorName) -> NumericRegime? {
         guard case .worker(let worker) = executor else { return nil }
-        return roster.workers[worker]?.capacity.regime
+        return roster.regime(of: worker)
     }
 
-    /// Whether two results of a unit must agree: they may differ if their regimes differ, or if one is unknown.
+    /// Whether two results of a unit must agree: they may differ if their regimes or their inputs differ, or if one
+    /// regime is unknown.
     private func mustAgree(_ unit: UnitReference, _ executor: UnitExecutorName) -> Bool {
-        guard let first = jobs[unit.job]?.regimes[unit.unit], let second = regime(of: executor) else { return false }
+        guard let job = jobs[unit.job], !job.mixed.contains(unit.unit) else { return false }
+        guard let first = job.regimes[unit.unit], let second = regime(of: executor) else { return false }
         return first == second
     }
 

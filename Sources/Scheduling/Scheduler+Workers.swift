@@ -15,7 +15,7 @@ extension Scheduler {
             return
         }
         let isNewRegime = !roster.regimes.contains(capacity.regime)
-        roster.workers[worker] = WorkerRoster.Worker(capacity: capacity, lastHeard: now)
+        roster.add(worker, capacity, at: now)
         if isNewRegime { lookAtReadyUnits() }
         effects.notices.append(.workerJoined(worker))
     }

@@ -9,6 +9,8 @@ struct WorkerRoster: Sendable {
     /// A unit that a worker holds.
     struct Lease: Hashable, Sendable {
         var attempt: Attempt
+        /// The key of the unit with the inputs that this attempt reads.
+        var key: UnitKey?
         var memoryBytes: UInt64
         var nominalSeconds: Double
         /// When its computation started, as far as known.
@@ -68,6 +70,21 @@ struct WorkerRoster: Sendable {
     }
 
     var workers: OrderedDictionary<WorkerID, Worker> = [:]
+    /// The regimes of the workers that have joined, also of those that are gone, whose results may come late.
+    ///
+    /// A name is a process's own, so its regime stays. Bound: ``namesMax``; the oldest is forgotten.
+    private var regimeByName: OrderedDictionary<WorkerID, NumericRegime> = [:]
+    private static let namesMax = 4096
+
+    /// Adds a worker.
+    mutating func add(_ worker: WorkerID, _ capacity: WorkerCapacity, at now: SchedulerInstant) {
+        workers[worker] = Worker(capacity: capacity, lastHeard: now)
+        regimeByName[worker] = capacity.regime
+        if regimeByName.count > Self.namesMax { regimeByName.removeFirst() }
+    }
+
+    /// The numeric regime of a worker that is present or was; `nil` for one that never joined.
+    func regime(of worker: WorkerID) -> NumericRegime? { regimeByName[worker] }
 
     /// The numeric regimes of the workers, sorted.
     var regimes: [NumericRegime] { Set(workers.values.map(\.capacity.regime)).sorted() }
