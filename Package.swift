@@ -313,7 +313,7 @@ let package = Package(
                 "LinearAlgebra",
                 "KroneckerFactors", "TestSupport", .product(name: "OrderedCollections", package: "swift-collections"),
             ],
-            path: "Tests/Simulation", swiftSettings: swiftSettings),
+            path: "Tests/Simulation", exclude: ["README.md"], swiftSettings: swiftSettings),
         tests(
             "WorkerServiceTests",
             [

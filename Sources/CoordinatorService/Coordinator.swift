@@ -237,7 +237,7 @@ actor Coordinator {
         }
         guard let lease = resolution.lease(leased) else {
             let failure = UnitFailure(kind: .inputMissing, message: "a result that the unit depends on is missing")
-            happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
+            happen(.unitFailed(leased, by: .worker(worker), failure))
             return
         }
         conversations.given.give(leased, to: worker)
@@ -246,7 +246,7 @@ actor Coordinator {
                 kind: .badInput,
                 message: "the unit reads too many pieces of files to be handed out in one message. Write its input "
                     + "into fewer, larger files.")
-            happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
+            happen(.unitFailed(leased, by: .worker(worker), failure))
             return
         }
     }

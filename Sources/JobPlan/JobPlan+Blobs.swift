@@ -8,11 +8,11 @@ extension JobPlan {
     public func blobs(readBy unit: WorkUnit) -> [UnitOutput] {
         switch unit.work {
         case .worker: unit.inputs
-        case .coordinator(.assembleFactors(let task)): inBlockOrder(factorOutputs[task] ?? [:])
+        case .coordinator(.assembleFactors(let task)): products.outputs(of: blocks) { .factor($0, of: task) }
         case .coordinator(.assembleRegularizer(let target)):
-            spec.regularizerSets(for: target, terms: regularizerTerms, factors: factorOutputs).flatMap(inBlockOrder)
+            spec.regularizerSets(of: target).flatMap { products.outputs(of: blocks, for: $0.purpose) }
         case .coordinator(.assembleInverses(let target)):
-            inBlockOrder((inversions[target] ?? [:]).mapValues { UnitOutput($0) })
+            products.outputs(of: blocks) { .inverse($0, of: target) }
         case .coordinator(.mergeCheckpoint): mergedParameters.map(\.output)
         case .coordinator(.digestInputs), .coordinator(.writeReport), .coordinator(.publish): []
         }
@@ -27,8 +27,8 @@ extension JobPlan {
     public func inputs(of unit: WorkUnit, result: (UnitIndex) -> UnitResult?) -> UnitInputs? {
         var inputs = UnitInputs()
         for output in unit.inputs {
-            guard let blobs = result(output.unit)?.blobs, blobs.indices.contains(output.position) else { return nil }
-            inputs.blobs.append(blobs[output.position])
+            guard let blob = result(output.unit)?.blob(at: output.position) else { return nil }
+            inputs.blobs.append(blob)
         }
         for measurement in unit.inputNumbers {
             guard let numbers = result(measurement.unit)?.measurements[measurement.name] else { return nil }
@@ -48,38 +48,14 @@ extension JobPlan {
         return UnitKey(of: operation, inputs: inputs, files: inventory.files)
     }
 
-    /// The outputs block by block, so that the order does not depend on a dictionary.
-    private func inBlockOrder(_ outputs: [FactorName: UnitOutput]) -> [UnitOutput] {
-        blocks.flatMap { block in
-            block.factors.compactMap { outputs[FactorName(owner: block.name, side: $0.side)] }
-        }
-    }
-
     /// The parameters that workers merge, each with its blob: those of blocks, then whole tensors.
     public var mergedParameters: [(name: String, output: UnitOutput)] {
         let ofBlocks = blocks.flatMap { block in
             block.parameters.enumerated().compactMap { position, name in
-                blockMerges[block.name].map { (name: name, output: UnitOutput($0, position)) }
+                products[block.name, .blockMerge].map { (name: name, output: UnitOutput($0.unit, position)) }
             }
         }
-        return ofBlocks + tensorMerges.sorted { $0.key < $1.key }.map { (name: $0, output: UnitOutput($1)) }
-    }
-}
-
-extension JobSpec {
-    /// The matrices of a target's regularizer file: one set for each Kronecker product, or one for each task.
-    ///
-    /// - Parameters:
-    ///   - target: The target of the regularizer.
-    ///   - terms: The Kronecker products of targets that are sums over tasks.
-    ///   - factors: Each task's factors.
-    /// - Returns: The sets, in the order of the file.
-    func regularizerSets(
-        for target: TargetName, terms: [TargetName: [[FactorName: UnitOutput]]],
-        factors: [TaskName: [FactorName: UnitOutput]]
-    ) -> [[FactorName: UnitOutput]] {
-        terms[target]
-            ?? tasks.filter { $0.hasCurvature && target.includes($0.name) }.map { factors[$0.name] ?? [:] }
+        return ofBlocks + products.outputs(for: .tensorMerge).map { (name: $0.subject, output: $0.output) }
     }
 }
 

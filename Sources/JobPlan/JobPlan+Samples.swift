@@ -26,7 +26,7 @@ extension JobPlan {
         shares.reserveCapacity(units.count)
         for task in inventory.captures.keys {
             // A factor that several layers share is computed only once.
-            let factors = Set((factorOutputs[task] ?? [:]).values.map(\.unit)).map(captureReaders)
+            let factors = Set(products.outputs(of: blocks) { .factor($0, of: task) }.map(\.unit)).map(captureReaders)
             let samples = Double(inventory.samples(of: task)) / Double(max(factors.count, 1))
             for readers in factors {
                 let rows = readers.reduce(0) { $0 + $1.rows }

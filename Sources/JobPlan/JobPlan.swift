@@ -18,29 +18,8 @@ public struct JobPlan: Equatable, Sendable {
     public let blocks: [CurvatureBlock]
     /// The units; each stands after the units that it depends on.
     public let units: [WorkUnit]
-    /// The output that holds each factor of each task.
-    public let factorOutputs: [TaskName: [FactorName: UnitOutput]]
-    /// The unit that accumulates each factor or measures its inner products; none when neither is needed.
-    public let accumulations: [FactorName: UnitIndex]
-    /// The units that sum each layer's factors into the optimal form, by layer; none for the other forms.
-    public let optimalAccumulations: [String: UnitIndex]
-    /// The matrices of each target's regularizer, one dictionary for each Kronecker product; full blocks are in the
-    /// first.
-    ///
-    /// Empty for the per-task form, which uses ``factorOutputs``.
-    public let regularizerTerms: [TargetName: [[FactorName: UnitOutput]]]
-    /// The units that invert the accumulated factors of each target.
-    public let inversions: [TargetName: [FactorName: UnitIndex]]
-    /// The units that evaluate task vectors against each task's factors, by task and block.
-    public let interferences: [TaskName: [String: UnitIndex]]
-    /// The units that evaluate a task's own vector against the regularizer without that task, by task and block.
-    ///
-    /// There is one unit for each Kronecker product; their sum is the penalty.
-    public let regularizerPenalties: [TaskName: [String: [UnitIndex]]]
-    /// The units that merge blocks, by block.
-    public let blockMerges: [String: UnitIndex]
-    /// The units that merge whole tensors without factors, by tensor.
-    public let tensorMerges: [String: UnitIndex]
+    /// What the units' outputs are for.
+    public let products: PlanProducts
     /// The regularizers to form, in the order of each accumulation's blobs.
     public let targets: [TargetName]
     /// The remarks about the job.
@@ -66,24 +45,11 @@ public struct JobPlan: Equatable, Sendable {
         self.inventory = inventory
         blocks = planner.blocks
         units = planner.units
-        factorOutputs = planner.factorOutputs
-        accumulations = planner.accumulations
-        optimalAccumulations = planner.optimalAccumulations
-        regularizerTerms = planner.regularizerTerms
-        inversions = planner.inversions
-        interferences = planner.interferences
-        regularizerPenalties = planner.regularizerPenalties
-        blockMerges = planner.blockMerges
-        tensorMerges = planner.tensorMerges
+        products = planner.products
         targets = planner.targets
         notices = examination.notices
         curvatureWeights = planner.curvatureWeights
     }
-
-    /// The tasks with curvature, in the job's order.
-    public var curvedTasks: [TaskSpec] { spec.tasks.filter(\.hasCurvature) }
-    /// The tasks with a checkpoint, in the job's order.
-    public var mergedTasks: [TaskSpec] { spec.tasks.filter { $0.model != nil } }
 
     /// The weight w_t of a task in λ_t: the given one, else its sample count.
     public func curvatureWeight(of task: TaskName) -> Double {

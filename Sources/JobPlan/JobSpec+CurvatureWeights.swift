@@ -6,7 +6,7 @@ extension JobSpec {
 
     /// λ_t = w_t / Σ w_s: if the sum of weights overflows, every task's share becomes 0.
     func curvatureWeightProblems(_ inventory: JobInventory) -> [JobProblem] {
-        let curved = tasks.filter(\.hasCurvature)
+        let curved = curvedTasks
         var problems = curved.compactMap { task -> JobProblem? in
             let samples = inventory.samples(of: task.name)
             guard samples > Self.samplesMax else { return nil }

@@ -5,7 +5,7 @@ import TaskArithmetic
 extension JobSpec {
     /// Whether there is anything to merge: a task's checkpoint, or the base alone under a method that needs no base.
     public var mergesAnything: Bool {
-        tasks.contains { $0.model != nil } || (!method.needsBase && listedBase != nil)
+        !mergedTasks.isEmpty || (!method.needsBase && listedBase != nil)
     }
 
     /// The same job, with every entry that is the base itself marked as such, also when its path is written

@@ -11,7 +11,7 @@ extension JobSpec {
     /// Too many or too few models.
     private var modelCountProblems: [JobProblem] {
         let counts = method.modelCount
-        let found = tasks.count { $0.model != nil } + (method.base != .never && listedBase != nil ? 1 : 0)
+        let found = mergedTasks.count + (method.base != .never && listedBase != nil ? 1 : 0)
         guard !counts.contains(found) else { return [] }
         let expected =
             switch (counts.lowerBound, counts.upperBound) {
@@ -32,7 +32,7 @@ extension JobSpec {
         guard !required.isEmpty else { return [] }
         let settings = MergeSettings(spec: self, base: inventory.base)
         let tensors = inventory.base.tensors.values.filter { $0.floatingType != nil }.map(\.name).sorted()
-        let merged = tasks.filter { $0.model != nil }
+        let merged = mergedTasks
         return required.compactMap { parameter in
             let lacking = tensors.first { tensor in
                 guard parameter.isOfModel else { return settings.arguments(tensor: tensor)[parameter] == nil }

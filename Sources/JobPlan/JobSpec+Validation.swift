@@ -34,8 +34,8 @@ extension JobSpec {
 
     private func outputProblems(_ inventory: JobInventory) -> [JobProblem] {
         var problems: [JobProblem] = []
-        let curved = tasks.filter(\.hasCurvature)
-        let merged = tasks.filter { $0.model != nil }
+        let curved = curvedTasks
+        let merged = mergedTasks
         for output in [JobOutput.factors, .regularizer, .inverses] where outputs.contains(output) && curved.isEmpty {
             problems.append(
                 JobProblem(
@@ -103,7 +103,7 @@ extension JobSpec {
 
     private func targetProblems() -> [JobProblem] {
         guard outputs.contains(.regularizer) || outputs.contains(.inverses) else { return [] }
-        let curved = tasks.filter(\.hasCurvature)
+        let curved = curvedTasks
         var problems: [JobProblem] = []
         if case .named(let names) = curvature.regularizer.targets {
             let known = tasks.map(\.name.rawValue)

@@ -40,6 +40,11 @@ public struct JobSpec: Equatable, Sendable {
     public var allowedDifferences: AllowedDifferences = .none
     /// The remarks found while reading the file.
     public var notices: [JobNotice] = []
+
+    /// The tasks with curvature, in the file's order.
+    public var curvedTasks: [TaskSpec] { tasks.filter(\.hasCurvature) }
+    /// The tasks with a checkpoint, in the file's order.
+    public var mergedTasks: [TaskSpec] { tasks.filter { $0.model != nil } }
 }
 
 /// A value and its place in the job file.

@@ -53,7 +53,7 @@ public struct MergeSettings: Sendable {
 
     /// Σ w_t over the merged tasks, and over the base if it counts; with shares Σ λ_t w_t.
     func weightSum(tensor: String, shares: TaskShares? = nil) -> Double {
-        let weighted = spec.tasks.filter { $0.model != nil }
+        let weighted = spec.mergedTasks
             .map { (name: $0.name, weight: weight(of: $0, tensor: tensor)) }.filter { $0.weight != 0 }
         let participants = weighted.map(\.name)
         return weighted.reduce(baseWeight(tensor: tensor) ?? 0) {

@@ -11,12 +11,8 @@ extension Planner {
     mutating func planAccumulation() {
         let form = spec.curvature.regularizer.form
         let isSummed = form != .perTask && !targets.isEmpty
-        let measuresError = spec.outputs.contains(.report) && curvedTasks.count > 1
+        let measuresError = spec.outputs.contains(.report) && spec.curvedTasks.count > 1
         guard isSummed || measuresError else { return }
-        for target in isSummed ? targets : [] {
-            let count = spec.curvature.regularizer.termCount ?? 0
-            regularizerTerms[target] = Array(repeating: [:], count: count)
-        }
         for block in blocks {
             let isOptimal = form == .optimal && block.factors.count == 2
             for (side, dimension) in block.factors {
@@ -36,17 +32,18 @@ extension Planner {
             operation, reading: tasks.map(\.factor),
             title: "\(targets.isEmpty ? "inner products" : "sums") of factor \"\(name)\" over \(tasks.count) tasks",
             about: name.description, block: name.owner)
-        accumulations[name] = unit
+        products[name.owner, .accumulation(name.side)] = UnitOutput(unit)
         for (position, target) in targets.enumerated() {
-            regularizerTerms[target]?[0][name] = UnitOutput(unit, position)
+            products[name.owner, .regularizer(name.side, term: 0, of: target)] = UnitOutput(unit, position)
         }
     }
 
     /// Plans both sides of a layer as one unit, after the units that measure the inner products.
     private mutating func planOptimalAccumulation(_ block: CurvatureBlock) {
         let names = block.factors.map { FactorName(owner: block.name, side: $0.side) }
-        let measured = names.compactMap { accumulations[$0] }
-        guard measured.count == 2, let rank = spec.curvature.regularizer.termCount else { return }
+        guard let measured = outputs(of: block, for: { .accumulation($0) }),
+            let rank = spec.curvature.regularizer.termCount
+        else { return }
         let tasks = accumulatedTasks(names[0])
         let operation = OptimalAccumulateOperation(
             inputDimension: block.factors[0].dimension, gradientDimension: block.factors[1].dimension,
@@ -54,15 +51,15 @@ extension Planner {
             scale: spec.curvature.regularizer.scale)
         let unit = add(
             operation, reading: names.flatMap { accumulatedTasks($0).map(\.factor) },
-            numbers: measured.map { UnitMeasurement($0, .innerProducts) },
+            numbers: measured.map { UnitMeasurement($0.unit, .innerProducts) },
             title: "optimal sums of \"\(block.name)\" over \(tasks.count) tasks", about: block.name,
             block: block.name)
-        optimalAccumulations[block.name] = unit
+        products[block.name, .optimalAccumulation] = UnitOutput(unit)
         for (position, target) in targets.enumerated() {
             for term in 0..<rank {
-                for name in names {
-                    regularizerTerms[target]?[term][name] = UnitOutput(
-                        unit, operation.position(of: name.side, target: position, term: term))
+                for (side, _) in block.factors {
+                    products[block.name, .regularizer(side, term: term, of: target)] = UnitOutput(
+                        unit, operation.position(of: side, target: position, term: term))
                 }
             }
         }
@@ -82,8 +79,8 @@ extension Planner {
     }
 
     private func accumulatedTasks(_ name: FactorName) -> [AccumulatedTask] {
-        curvedTasks.compactMap { task in
-            factorOutputs[task.name]?[name].map {
+        spec.curvedTasks.compactMap { task in
+            products[name.owner, .factor(name.side, of: task.name)].map {
                 AccumulatedTask(
                     task: task.name, factor: $0, weight: curvatureWeights[task.name] ?? 0)
             }

@@ -8,7 +8,7 @@ extension Planner {
     /// Plans all units for curvature.
     mutating func planCurvature() {
         guard needsFactors else { return }
-        for task in curvedTasks {
+        for task in spec.curvedTasks {
             if let captures = inventory.captures[task.name] {
                 planFactors(of: task.name, from: captures)
             } else if let set = inventory.factorSets[task.name] {
@@ -28,14 +28,14 @@ extension Planner {
             for (side, dimension) in block.factors {
                 let name = FactorName(owner: block.name, side: side)
                 if side == .input, let shared = captures.layers[LayerName(rawValue: block.name)]?.sharedInput,
-                    let output = factorOutputs[task]?[FactorName(owner: shared.rawValue, side: .input)],
+                    let output = products[shared.rawValue, .factor(.input, of: task)],
                     dimension == self.dimension(of: output)
                 {
-                    factorOutputs[task, default: [:]][name] = output
+                    products[block.name, .factor(side, of: task)] = output
                     continue
                 }
                 guard let (rows, template) = factorTemplate(block, side, captures) else { continue }
-                factorOutputs[task, default: [:]][name] = planFactor(
+                products[block.name, .factor(side, of: task)] = planFactor(
                     name, of: task, dimension: dimension, rows: rows, template: template)
             }
         }
@@ -122,7 +122,7 @@ extension Planner {
                 let operation = ImportOperation(
                     dimension: factor.dimension, elementType: factor.elementType, isPacked: factor.isPacked,
                     slice: factor.slice)
-                factorOutputs[task, default: [:]][name] = UnitOutput(
+                products[block.name, .factor(side, of: task)] = UnitOutput(
                     add(
                         operation, title: "import of factor \"\(name)\" of task \"\(task)\"",
                         about: name.description, block: block.name))
@@ -136,12 +136,13 @@ extension Planner {
         for block in blocks {
             for (side, dimension) in block.factors {
                 let name = FactorName(owner: block.name, side: side)
-                guard let factor = regularizerTerms[target]?.first?[name] else { continue }
+                guard let factor = products[block.name, .regularizer(side, term: 0, of: target)] else { continue }
                 let operation = InvertOperation(
                     dimension: dimension, isFullBlock: block.factors.count == 1, damping: spec.curvature.damping)
-                inversions[target, default: [:]][name] = add(
-                    operation, reading: [factor], title: "inverse of \"\(name)\" for target \"\(target)\"",
-                    about: name.description, block: block.name)
+                products[block.name, .inverse(side, of: target)] = UnitOutput(
+                    add(
+                        operation, reading: [factor], title: "inverse of \"\(name)\" for target \"\(target)\"",
+                        about: name.description, block: block.name))
             }
         }
     }
@@ -164,16 +165,15 @@ extension Planner {
     private mutating func planPenalties() {
         let settings = MergeSettings(spec: spec, base: inventory.base)
         for block in blocks where copied.mergesWhole(block) {
-            let merged = vectors(of: mergedTasks, in: block, settings)
-            for task in curvedTasks {
-                let factors = factors(block) { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] }
-                guard let factors else { continue }
-                interferences[task.name, default: [:]][block.name] = addPenalty(
+            let merged = vectors(of: spec.mergedTasks, in: block, settings)
+            for task in spec.curvedTasks {
+                guard let factors = outputs(of: block, for: { .factor($0, of: task.name) }) else { continue }
+                products[block.name, .interference(with: task.name)] = addPenalty(
                     block, factors, vectors: merged,
                     title: "interference with task \"\(task.name)\" in \"\(block.name)\"")
             }
             for case .without(let task) in targets {
-                let own = vectors(of: mergedTasks.filter { $0.name == task }, in: block, settings)
+                let own = vectors(of: spec.mergedTasks.filter { $0.name == task }, in: block, settings)
                 guard let vector = own.first else { continue }
                 planPenalty(block, of: task, vector)
             }
@@ -182,59 +182,59 @@ extension Planner {
 
     /// Plans the penalty of a task's own vector: a sum over the regularizer's Kronecker products.
     private mutating func planPenalty(_ block: CurvatureBlock, of task: TaskName, _ vector: Vector) {
-        let terms = regularizerTerms[.without(task)] ?? []
-        for (position, term) in terms.enumerated() {
-            guard let factors = factors(block, from: { term[FactorName(owner: block.name, side: $0)] }) else {
+        for term in 0..<(spec.curvature.regularizer.termCount ?? 0) {
+            guard let factors = outputs(of: block, for: { .regularizer($0, term: term, of: .without(task)) }) else {
                 continue
             }
-            let product = position > 0 ? ", Kronecker product \(position + 1)" : ""
-            regularizerPenalties[task, default: [:]][block.name, default: []].append(
-                addPenalty(
-                    block, factors, vectors: [vector],
-                    title: "penalty of task \"\(task)\" in \"\(block.name)\"\(product)"))
+            let product = term > 0 ? ", Kronecker product \(term + 1)" : ""
+            products[block.name, .penalty(of: task, term: term)] = addPenalty(
+                block, factors, vectors: [vector],
+                title: "penalty of task \"\(task)\" in \"\(block.name)\"\(product)")
         }
     }
 
     private mutating func addPenalty(
         _ block: CurvatureBlock, _ factors: [UnitOutput], vectors: [Vector], title: String
-    ) -> UnitIndex {
+    ) -> UnitOutput {
         let operation = PenaltyOperation(
             block: block.kind, base: parameters(block, in: inventory.base),
             checkpoints: vectors.map { parameters(block, in: $0.checkpoint) },
             unweighted: vectors.indices.filter { vectors[$0].isUnweighted })
-        return add(operation, reading: factors, title: title, about: block.name, block: block.name)
+        return UnitOutput(add(operation, reading: factors, title: title, about: block.name, block: block.name))
     }
 
     // MARK: - Files
 
     private mutating func planFiles() {
         if spec.outputs.contains(.factors) {
-            for task in curvedTasks {
-                let units = (factorOutputs[task.name] ?? [:]).values.map(\.unit).sorted()
-                addFile(.assembleFactors(task.name), after: units, title: "factor file of task \"\(task.name)\"")
+            for task in spec.curvedTasks {
+                let outputs = products.outputs(of: blocks) { .factor($0, of: task.name) }
+                addFile(.assembleFactors(task.name), of: outputs, title: "factor file of task \"\(task.name)\"")
             }
         }
         for target in targets {
             if spec.outputs.contains(.regularizer) {
-                let sets = spec.regularizerSets(for: target, terms: regularizerTerms, factors: factorOutputs)
+                let sets = spec.regularizerSets(of: target)
                 addFile(
-                    .assembleRegularizer(target), after: Set(sets.flatMap { $0.values.map(\.unit) }).sorted(),
+                    .assembleRegularizer(target),
+                    of: sets.flatMap { products.outputs(of: blocks, for: $0.purpose) },
                     title: "regularizer file of target \"\(target)\"", setCount: sets.count)
             }
             if spec.outputs.contains(.inverses) {
                 addFile(
-                    .assembleInverses(target), after: (inversions[target] ?? [:]).values.sorted(),
+                    .assembleInverses(target), of: products.outputs(of: blocks) { .inverse($0, of: target) },
                     title: "inverses file of target \"\(target)\"")
             }
         }
     }
 
     private mutating func addFile(
-        _ operation: CoordinatorOperation, after dependencies: [UnitIndex], title: String, setCount: Int = 1
+        _ operation: CoordinatorOperation, of outputs: [UnitOutput], title: String, setCount: Int = 1
     ) {
         let bytes = blocks.flatMap(\.factors).reduce(UInt64(0)) { $0.saturatingSum(.square($1.dimension)) }
             .saturatingProduct(UInt64(setCount))
         _ = add(
-            operation, after: dependencies, cost: .streaming(inputBytes: bytes / 2, outputBytes: bytes), title: title)
+            operation, after: Set(outputs.map(\.unit)).sorted(),
+            cost: .streaming(inputBytes: bytes / 2, outputBytes: bytes), title: title)
     }
 }

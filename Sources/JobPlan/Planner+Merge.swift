@@ -16,10 +16,12 @@ extension Planner {
             let shares = TaskShares(spec: spec, inventory: inventory)
             blocks.filter(copied.mergesWhole).forEach { planBlockMerge($0, settings, shares) }
         }
+        let merges = products.outputs(for: .blockMerge) + products.outputs(for: .tensorMerge)
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
         _ = add(
-            .mergeCheckpoint, after: (Array(blockMerges.values) + tensorMerges.values).sorted(),
-            cost: .streaming(inputBytes: bytes.saturatingProduct(UInt64(1 + mergedTasks.count)), outputBytes: bytes),
+            .mergeCheckpoint, after: merges.map(\.output.unit).sorted(),
+            cost: .streaming(
+                inputBytes: bytes.saturatingProduct(UInt64(1 + spec.mergedTasks.count)), outputBytes: bytes),
             title: "merged checkpoint")
     }
 
@@ -29,12 +31,11 @@ extension Planner {
         let participants = weighted.map(\.task.name)
         // `normalize` divides the whole mean by the sum of its weights.
         let divisor = settings.divides(tensor: names[0]) ? settings.weightSum(tensor: names[0], shares: shares) : 1
-        let tasks = weighted.compactMap { task, weight -> (task: MergeBlockOperation.Task, factors: [UnitOutput])? in
+        let tasks = weighted.compactMap { task, weight -> (task: MergeOperation.Task, factors: [UnitOutput])? in
             guard let checkpoint = inventory.checkpoints[task.name],
-                let factors = factors(
-                    block, from: { factorOutputs[task.name]?[FactorName(owner: block.name, side: $0)] })
+                let factors = outputs(of: block, for: { .factor($0, of: task.name) })
             else { return nil }
-            let share = MergeBlockOperation.Task(
+            let share = MergeOperation.Task(
                 parameters: parameters(block, in: checkpoint), weight: weight / divisor,
                 lambda: shares.share(of: task.name, among: participants),
                 arguments: settings.arguments(of: task, tensor: names[0]))
@@ -42,21 +43,22 @@ extension Planner {
         }
         guard !tasks.isEmpty else { return }
         let base = parameters(block, in: inventory.base)
-        let operation = MergeBlockOperation(
+        let operation = MergeOperation(
             method: spec.method.name, arguments: settings.arguments(tensor: names[0]),
             parameters: .block(block.kind), base: base, tasks: tasks.map(\.task),
             scale: settings.scale(tensor: names[0]), damping: spec.curvature.damping,
             outputTypes: base.map { spec.outputType ?? $0.elementType })
-        blockMerges[block.name] = add(
-            operation, reading: tasks.flatMap(\.factors), title: "merge of \"\(block.name)\"", about: block.name,
-            block: block.name)
+        products[block.name, .blockMerge] = UnitOutput(
+            add(
+                operation, reading: tasks.flatMap(\.factors), title: "merge of \"\(block.name)\"",
+                about: block.name, block: block.name))
     }
 
     /// The tasks that contribute to a tensor.
     ///
     /// A model of weight 0 contributes nothing, so neither its parameters nor its curvature are read.
     private func weightedTasks(_ tensor: String, _ settings: MergeSettings) -> [(task: TaskSpec, weight: Double)] {
-        mergedTasks.map { (task: $0, weight: settings.weight(of: $0, tensor: tensor)) }.filter { $0.weight != 0 }
+        spec.mergedTasks.map { (task: $0, weight: settings.weight(of: $0, tensor: tensor)) }.filter { $0.weight != 0 }
     }
 
     // MARK: - Whole tensors
@@ -71,9 +73,9 @@ extension Planner {
     private mutating func planTensorMerge(_ tensor: TensorInventory, _ settings: MergeSettings) {
         let name = tensor.name
         guard let base = source(name, in: inventory.base) else { return }
-        var tasks: [MergeBlockOperation.Task] = weightedTasks(name, settings).compactMap { task, weight in
+        var tasks: [MergeOperation.Task] = weightedTasks(name, settings).compactMap { task, weight in
             guard let own = inventory.checkpoints[task.name].flatMap({ source(name, in: $0) }) else { return nil }
-            return MergeBlockOperation.Task(
+            return MergeOperation.Task(
                 parameters: [own], weight: weight, lambda: 1, arguments: settings.arguments(of: task, tensor: name))
         }
         // The base's own vector is zero, but its weight counts.
@@ -82,12 +84,13 @@ extension Planner {
             tasks.insert(.init(parameters: [base], weight: weight, lambda: 1, arguments: arguments), at: 0)
         }
         guard !tasks.isEmpty else { return }
-        let operation = MergeBlockOperation(
+        let operation = MergeOperation(
             method: spec.method.name, arguments: settings.arguments(tensor: name),
             parameters: MergedParameters(tensorOfShape: tensor.shape), base: spec.method.needsBase ? [base] : [],
             tasks: tasks, scale: settings.scale(tensor: name), divides: settings.divides(tensor: name),
             damping: spec.curvature.damping, outputTypes: [spec.outputType ?? base.elementType])
-        tensorMerges[name] = add(operation, title: "merge of \"\(name)\"", about: name, block: name)
+        products[name, .tensorMerge] = UnitOutput(
+            add(operation, title: "merge of \"\(name)\"", about: name, block: name))
     }
 
     // MARK: - The report

@@ -16,18 +16,7 @@ struct Planner {
     private let groups: [String: Int]
 
     var units: [WorkUnit] = []
-    var factorOutputs: [TaskName: [FactorName: UnitOutput]] = [:]
-    var accumulations: [FactorName: UnitIndex] = [:]
-    var optimalAccumulations: [String: UnitIndex] = [:]
-    var regularizerTerms: [TargetName: [[FactorName: UnitOutput]]] = [:]
-    var inversions: [TargetName: [FactorName: UnitIndex]] = [:]
-    var interferences: [TaskName: [String: UnitIndex]] = [:]
-    var regularizerPenalties: [TaskName: [String: [UnitIndex]]] = [:]
-    var blockMerges: [String: UnitIndex] = [:]
-    var tensorMerges: [String: UnitIndex] = [:]
-
-    var curvedTasks: [TaskSpec] { spec.tasks.filter(\.hasCurvature) }
-    var mergedTasks: [TaskSpec] { spec.tasks.filter { $0.model != nil } }
+    var products: PlanProducts
 
     init(_ examination: JobExamination, limits: PlanLimits) {
         let (spec, inventory) = (examination.spec, examination.inventory)
@@ -40,6 +29,7 @@ struct Planner {
         curvatureWeights = inventory.curvatureWeights(of: spec)
         targets = Self.targets(of: spec)
         groups = Self.groups(of: blocks, in: inventory)
+        products = PlanProducts(rowCount: blocks.count)
     }
 
     /// Groups blocks.
@@ -109,13 +99,13 @@ struct Planner {
         let outputs = spec.outputs
         let needsForMerge = outputs.contains(.merged) && spec.method.needsFactors
         let needsForFiles = !outputs.isDisjoint(with: [.factors, .regularizer, .inverses])
-        return !curvedTasks.isEmpty && (needsForMerge || needsForFiles || measuresInterference)
+        return !spec.curvedTasks.isEmpty && (needsForMerge || needsForFiles || measuresInterference)
     }
 
     /// Whether the report contains the interference matrix.
     var measuresInterference: Bool {
-        spec.outputs.contains(.report) && spec.curvature.measuresInterference && !mergedTasks.isEmpty
-            && !curvedTasks.isEmpty
+        spec.outputs.contains(.report) && spec.curvature.measuresInterference && !spec.mergedTasks.isEmpty
+            && !spec.curvedTasks.isEmpty
     }
 
     /// θ of a block in a checkpoint.
@@ -130,9 +120,9 @@ struct Planner {
         }
     }
 
-    /// A block's factors, A then B or F, as outputs of the units that make them.
-    func factors(_ block: CurvatureBlock, from output: (FactorSide) -> UnitOutput?) -> [UnitOutput]? {
-        let outputs = block.factors.compactMap { output($0.side) }
+    /// The outputs for both sides of a layer, A then B, or for a full block; `nil` unless the plan has all.
+    func outputs(of block: CurvatureBlock, for purpose: (FactorSide) -> UnitPurpose) -> [UnitOutput]? {
+        let outputs = products.outputs(of: [block], for: purpose)
         return outputs.count == block.factors.count ? outputs : nil
     }
 }

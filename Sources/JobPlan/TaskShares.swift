@@ -13,7 +13,7 @@ public struct TaskShares: Equatable, Sendable {
     /// The shares of a job's merged tasks.
     public init(spec: JobSpec, inventory: JobInventory) {
         guard spec.method.needsFactors else { return }
-        let merged = Set(spec.tasks.filter { $0.model != nil }.map(\.name))
+        let merged = Set(spec.mergedTasks.map(\.name))
         weights = inventory.curvatureWeights(of: spec).filter { merged.contains($0.key) }
     }
 

@@ -130,31 +130,24 @@ public enum TargetName: Hashable, Sendable, Comparable, Codable, CustomStringCon
 }
 
 extension WorkUnit {
-    /// The stage of the work, as plans and reports group it.
-    public var stage: String {
+    /// The stage of its work.
+    public var stage: UnitStage {
         switch work {
-        case .worker(let operation): String(operation.kind.map { $0 == "_" ? " " : $0 })
-        case .coordinator(.assembleFactors), .coordinator(.assembleRegularizer), .coordinator(.assembleInverses):
-            "write files"
-        case .coordinator(.mergeCheckpoint): "merge checkpoint"
-        case .coordinator(.digestInputs): "digest inputs"
-        case .coordinator(.writeReport): "report"
-        case .coordinator(.publish): "publish"
+        case .worker(let operation): operation.stage
+        case .coordinator(let operation): operation.stage
         }
     }
 }
 
-extension UnitStage {
-    /// The kind of a unit's work.
-    public init(_ work: UnitWork) {
-        switch work {
-        case .worker(let operation): self = operation.stage
-        case .coordinator(.assembleFactors), .coordinator(.assembleRegularizer), .coordinator(.assembleInverses):
-            self = .assemble
-        case .coordinator(.mergeCheckpoint): self = .mergeCheckpoint
-        case .coordinator(.digestInputs): self = .digest
-        case .coordinator(.writeReport): self = .report
-        case .coordinator(.publish): self = .publish
+extension CoordinatorOperation {
+    /// The stage that it belongs to.
+    public var stage: UnitStage {
+        switch self {
+        case .assembleFactors, .assembleRegularizer, .assembleInverses: .assemble
+        case .mergeCheckpoint: .mergeCheckpoint
+        case .digestInputs: .digest
+        case .writeReport: .report
+        case .publish: .publish
         }
     }
 }

@@ -6,28 +6,14 @@ import OrderedCollections
 ///
 /// The ledger is volatile: a restart forgets it, and workers then offer again what they hold.
 struct BlobLedger: Sendable {
-    /// A blob on its way to the coordinator.
-    struct Collection: Sendable {
-        var worker: WorkerID
-        var since: SchedulerInstant
-    }
-
     /// The workers that have each blob, in the order in which that became known.
     private(set) var holders: [BlobDigest: [WorkerID]] = [:]
     /// The blobs of each worker.
     private(set) var holdings: [WorkerID: [BlobDigest: UInt64]] = [:]
     /// The blobs in the coordinator's store.
     private(set) var stored: Set<BlobDigest> = []
-    /// The blobs that the coordinator needs and does not have, in the order of the requests.
-    private(set) var wanted: OrderedSet<BlobDigest> = []
-    /// The wanted blobs that were requested for a worker, which waits for the bytes.
-    private(set) var awaited: OrderedSet<BlobDigest> = []
-    /// The wanted blobs that were ordered from a worker.
-    private(set) var collections: OrderedDictionary<BlobDigest, Collection> = [:]
-    /// The wanted blobs that wait for room on the coordinator's disk, and the instant at which each is tried again.
-    private(set) var paused: [BlobDigest: SchedulerInstant] = [:]
-    /// The wanted blobs that a full disk has delayed, including those that were tried again since.
-    private var heldUp: Set<BlobDigest> = []
+    /// The blobs that the coordinator needs and does not have.
+    private(set) var wishes = BlobWishes()
     /// For each blob that is not stored: how often its collection failed, because the worker did not have it or had
     /// other bytes.
     ///
@@ -41,9 +27,6 @@ struct BlobLedger: Sendable {
 
     /// Whether the store or any worker has a blob.
     func isAvailable(_ blob: BlobDigest) -> Bool { stored.contains(blob) || holders[blob] != nil }
-
-    /// Whether a full disk delays a wanted blob.
-    var hasHeldUp: Bool { !heldUp.isEmpty }
 
     /// Whether a worker has a blob.
     func holds(_ worker: WorkerID, _ blob: BlobDigest) -> Bool { holdings[worker]?[blob] != nil }
@@ -62,7 +45,7 @@ struct BlobLedger: Sendable {
             holders[blob] = nil
             lossCount += 1
         }
-        if collections[blob]?.worker == worker { collections[blob] = nil }
+        wishes.reopen(blob, orderedFrom: worker)
     }
 
     /// Forgets all blobs of a worker.
@@ -73,7 +56,6 @@ struct BlobLedger: Sendable {
         for blob in blobs.keys { remove(blob, heldBy: worker) }
         if let instant { expect(blobs.keys, until: instant) }
         holdings[worker] = nil
-        collections.removeAll { $0.value.worker == worker }
     }
 
     /// Expects blobs of an absent worker until an instant.
@@ -90,7 +72,7 @@ struct BlobLedger: Sendable {
     mutating func store(_ blob: BlobDigest) {
         stored.insert(blob)
         failedCollections[blob] = nil
-        forget(blob)
+        wishes.remove(blob)
     }
 
     mutating func unstore(_ blob: BlobDigest) {
@@ -114,54 +96,43 @@ struct BlobLedger: Sendable {
 
     /// Records that the coordinator needs a blob; with `isAwaited`, that a worker waits for it.
     mutating func want(_ blob: BlobDigest, isAwaited: Bool = false) {
-        guard !stored.contains(blob) else { return }
-        wanted.append(blob)
-        if isAwaited { awaited.append(blob) }
+        if !stored.contains(blob) { wishes.add(blob, isAwaited: isAwaited) }
     }
 
     /// Records that a blob is no longer wanted.
     mutating func forget(_ blob: BlobDigest) {
-        wanted.remove(blob)
-        awaited.remove(blob)
-        collections[blob] = nil
-        paused[blob] = nil
-        heldUp.remove(blob)
+        wishes.remove(blob)
     }
 
     /// Forgets every request, except those in `kept` and those of workers.
     mutating func forgetWishes(except kept: Set<BlobDigest>) {
-        for blob in wanted.elements where !kept.contains(blob) && !awaited.contains(blob) { forget(blob) }
+        wishes.removeAll(except: kept)
     }
 
     mutating func begin(_ blob: BlobDigest, from worker: WorkerID, at now: SchedulerInstant) {
-        collections[blob] = Collection(worker: worker, since: now)
+        wishes.order(blob, from: worker, at: now)
     }
 
     /// Records a failed collection: the worker does not have the blob, or has other bytes.
     mutating func failCollection(of blob: BlobDigest, from worker: WorkerID) {
         remove(blob, heldBy: worker)
-        collections[blob] = nil
+        wishes.reopen(blob, orderedFrom: worker)
         failedCollections[blob, default: 0] += 1
     }
 
     mutating func pause(_ blob: BlobDigest, until instant: SchedulerInstant) {
-        collections[blob] = nil
-        guard wanted.contains(blob) else { return }
-        paused[blob] = instant
-        heldUp.insert(blob)
+        wishes.pause(blob, until: instant)
     }
 
     /// Lets blobs that have waited long enough be collected again.
     mutating func resume(at now: SchedulerInstant, collectionTimeout: Duration) {
         absences.removeAll { $0.until <= now }
-        paused = paused.filter { $0.value > now }
-        collections.removeAll { $0.value.since.advanced(by: collectionTimeout) <= now }
+        wishes.resume(at: now, timeout: collectionTimeout)
     }
 
     /// The next instant at which a wait of this ledger ends.
     func nextInstant(collectionTimeout: Duration) -> SchedulerInstant? {
-        let timeouts = collections.values.lazy.map { $0.since.advanced(by: collectionTimeout) }
-        return [timeouts.min(), paused.values.min(), absences.lazy.map(\.until).min()].compactMap { $0 }.min()
+        [wishes.nextInstant(timeout: collectionTimeout), absences.lazy.map(\.until).min()].compactMap { $0 }.min()
     }
 
     /// The bytes of these blobs that a worker does not have.

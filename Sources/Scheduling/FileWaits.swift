@@ -19,7 +19,7 @@ struct FileWaits: Sendable {
     /// Whether a file still waits for the same blob.
     func isKnownToWait(_ unit: UnitReference, _ ledger: BlobLedger) -> Bool {
         guard let (blob, losses) = missing[unit] else { return false }
-        return losses == ledger.lossCount && ledger.wanted.contains(blob)
+        return losses == ledger.lossCount && ledger.wishes.contains(blob)
     }
 
     /// Forgets a job that has ended.

@@ -49,8 +49,12 @@ struct JobProgress: Sendable {
     var regimes: [UnitIndex: NumericRegime] = [:]
     /// Units that are computed again although their results are known, because their blobs are lost.
     var revived: [UnitIndex: UnitResult] = [:]
+    /// Units that read a result that was made again with other bits, by a worker of another regime.
+    ///
+    /// An attempt of such a unit may have read the first bits or the second.
+    private(set) var mixed: Set<UnitIndex> = []
     /// Elapsed and nominal seconds of the finished units of each stage.
-    var pace: [String: (elapsed: Double, nominal: Double)] = [:]
+    var pace: [UnitStage: (elapsed: Double, nominal: Double)] = [:]
     /// The reason for resting units in the status; it stays until they are finished.
     var pauseReason: String?
     /// How often each unfinished unit has rested; each rest is longer.
@@ -66,7 +70,7 @@ struct JobProgress: Sendable {
     let plannedNanoseconds: Int
     private(set) var finishedNanoseconds = 0
     /// The planned cost of each stage's unfinished units, in nanoseconds.
-    private(set) var openNanoseconds: [String: Int] = [:]
+    private(set) var openNanoseconds: [UnitStage: Int] = [:]
 
     /// The units that read each unit's outputs.
     let dependents: [[UnitIndex]]
@@ -136,10 +140,8 @@ struct JobProgress: Sendable {
     func inputs(of unit: UnitIndex) -> [(output: UnitOutput, blob: BlobReference)]? {
         var inputs: [(output: UnitOutput, blob: BlobReference)] = []
         for output in plan.blobs(readBy: plan.units[unit.position]) {
-            guard let blobs = result(of: output.unit)?.blobs, blobs.indices.contains(output.position) else {
-                return nil
-            }
-            inputs.append((output, blobs[output.position]))
+            guard let blob = result(of: output.unit)?.blob(at: output.position) else { return nil }
+            inputs.append((output, blob))
         }
         return inputs
     }
@@ -147,8 +149,15 @@ struct JobProgress: Sendable {
     /// The blobs that a unit in progress reads, including those that are being made again.
     func blobsInUse(by unit: UnitIndex) -> [BlobDigest] {
         plan.blobs(readBy: plan.units[unit.position]).compactMap { output in
-            let blobs = (result(of: output.unit) ?? revived[output.unit])?.blobs ?? []
-            return blobs.indices.contains(output.position) ? blobs[output.position].digest : nil
+            (result(of: output.unit) ?? revived[output.unit])?.blob(at: output.position)?.digest
+        }
+    }
+
+    /// The existing blobs that the job's unfinished units read, of all or of some units.
+    func blobsStillRead(by reads: (WorkUnit) -> Bool = { _ in true }) -> [BlobDigest] {
+        plan.units.flatMap { unit -> [BlobDigest] in
+            guard reads(unit), !isFinished(unit.index) else { return [] }
+            return plan.blobs(readBy: unit).compactMap { result(of: $0.unit)?.blob(at: $0.position)?.digest }
         }
     }
 
@@ -168,6 +177,9 @@ struct JobProgress: Sendable {
 
     /// Marks a unit as finished, and returns the units that became ready as a result.
     mutating func finish(_ unit: UnitIndex, _ result: UnitResult) -> [UnitIndex] {
+        if let earlier = self.result(of: unit) ?? revived[unit], !earlier.agrees(with: result) {
+            mixed.formUnion(dependents[unit.position])
+        }
         guard !isFinished(unit) else {
             // A journal records a recomputed unit twice; the later result is the one that others read.
             states[unit.position] = .finished(result)

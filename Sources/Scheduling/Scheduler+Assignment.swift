@@ -200,18 +200,24 @@ extension Scheduler {
 
     /// Whether a unit has not failed on a worker, or has failed on all workers that could compute it.
     func mayTry(_ unit: UnitReference, _ worker: WorkerID) -> Bool {
-        guard let job = jobs[unit.job], let failed = job.failures[unit.unit], failed.contains(.worker(worker))
-        else { return true }
+        guard let failed = jobs[unit.job]?.failures[unit.unit], failed.contains(.worker(worker)) else { return true }
+        return !hasWorker(for: unit, besides: Set(failed))
+    }
+
+    /// Whether another worker stays and has the memory for a unit.
+    func hasWorker(for unit: UnitReference, besides failed: Set<UnitExecutorName>) -> Bool {
+        guard let job = jobs[unit.job] else { return false }
         let memory = job.plan.units[unit.unit.position].cost.memoryBytes
-        return !roster.workers.contains {
-            !failed.contains(.worker($0.key)) && !$0.value.isDraining && $0.value.capacity.memoryBytes >= memory
-        }
+        return roster.workers.contains { !failed.contains(.worker($0.key)) && $0.value.stays(withRoomFor: memory) }
     }
 
     /// A lease that begins now.
-    func newLease(of cost: UnitCost, _ attempt: Attempt, at now: SchedulerInstant) -> WorkerRoster.Lease {
+    func newLease(
+        of cost: UnitCost, _ attempt: Attempt, key: UnitKey?, at now: SchedulerInstant
+    ) -> WorkerRoster.Lease {
         WorkerRoster.Lease(
-            attempt: attempt, memoryBytes: cost.memoryBytes, nominalSeconds: cost.nominalSeconds, renewedAt: now)
+            attempt: attempt, key: key, memoryBytes: cost.memoryBytes, nominalSeconds: cost.nominalSeconds,
+            renewedAt: now)
     }
 
     private mutating func give(
@@ -219,8 +225,14 @@ extension Scheduler {
     ) {
         guard let cost = jobs[unit.job]?.plan.units[unit.unit.position].cost else { return }
         let attempt = lease(unit, to: .worker(worker))
-        if let key = key(of: unit) { shared.begin(unit, key) }
-        let lease = newLease(of: cost, attempt, at: now)
+        if jobs[unit.job]?.mixed.contains(unit.unit) == true {
+            // A unit that moves from one worker to another may read other inputs than before.
+            releaseKey(of: unit)
+            jobs[unit.job]?.keys[unit.unit] = nil
+        }
+        let key = key(of: unit)
+        if let key { shared.begin(unit, key) }
+        let lease = newLease(of: cost, attempt, key: key, at: now)
         roster.workers[worker]?.leases[unit] = lease
         effects.order(.lease(LeasedUnit(unit, attempt)), to: worker)
     }

@@ -32,53 +32,47 @@ extension Scheduler {
         }
     }
 
-    /// The existing blobs that a job's files need, without those of files that are already written.
-    func neededFiles(of job: JobProgress) -> [BlobDigest] {
-        job.plan.units.flatMap { unit -> [BlobDigest] in
-            guard !unit.isForWorker, !job.isFinished(unit.index) else { return [] }
-            return job.plan.blobs(readBy: unit).compactMap { output in
-                guard let blobs = job.result(of: output.unit)?.blobs, blobs.indices.contains(output.position) else {
-                    return nil
-                }
-                return blobs[output.position].digest
-            }
-        }
+    /// Forgets the blobs that no file needs any more, without those that workers wait for.
+    mutating func forgetUnneededWishes() {
+        ledger.forgetWishes(except: Set(jobs.values.flatMap { $0.blobsStillRead { !$0.isForWorker } }))
     }
 
     /// Orders the blobs that the coordinator wants from workers, within each worker's bound.
     mutating func collectBlobs(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
-        guard !ledger.wanted.isEmpty else { return }
-        for blob in ledger.awaited
-        where ledger.holders[blob] == nil && ledger.collections[blob] == nil
-            && ledger.paused[blob] == nil
-        {
+        guard !ledger.wishes.isEmpty else { return }
+        for blob in ledger.wishes.awaited where ledger.holders[blob] == nil && ledger.wishes.course(of: blob) == .open {
             // The waiting worker gives its unit back. The unit's inputs are checked before it is leased again.
             ledger.forget(blob)
             effects.unavailable.append(blob)
         }
-        var underWay: [WorkerID: Int] = [:]
-        for collection in ledger.collections.values { underWay[collection.worker, default: 0] += 1 }
+        var underWay = ledger.wishes.orderCounts
+        var count = underWay.values.reduce(0, +)
         // Collect first what a lane waits for; files can wait.
-        for blob in ledger.awaited { order(blob, &underWay, now, &effects) }
+        for blob in ledger.wishes.awaited {
+            if order(blob, &underWay, now, &effects) { count += 1 }
+        }
         let most = settings.collectionsPerWorker * roster.workers.count
-        for blob in ledger.wanted {
-            guard ledger.collections.count < most else { return }
-            order(blob, &underWay, now, &effects)
+        for blob in ledger.wishes.blobs {
+            guard count < most else { return }
+            if order(blob, &underWay, now, &effects) { count += 1 }
         }
     }
 
     /// Orders a blob from the least busy worker that holds it, or the first of several.
+    ///
+    /// - Returns: Whether it was ordered.
     private mutating func order(
         _ blob: BlobDigest, _ underWay: inout [WorkerID: Int], _ now: SchedulerInstant,
         _ effects: inout SchedulerEffects
-    ) {
-        guard ledger.collections[blob] == nil, ledger.paused[blob] == nil,
+    ) -> Bool {
+        guard ledger.wishes.course(of: blob) == .open,
             let worker = ledger.holders[blob]?.min(by: { underWay[$0, default: 0] < underWay[$1, default: 0] }),
             underWay[worker, default: 0] < settings.collectionsPerWorker
-        else { return }
+        else { return false }
         underWay[worker, default: 0] += 1
         ledger.begin(blob, from: worker, at: now)
         effects.order(.collect(blob), to: worker)
+        return true
     }
 
     /// Whether a unit's inputs are available now.
@@ -138,7 +132,7 @@ extension Scheduler {
         let memory = job.plan.units[unit.unit.position].cost.memoryBytes
         return switch job.states[unit.unit.position] {
         case .leased: true
-        case .ready: roster.workers.values.contains { !$0.isDraining && memory <= $0.capacity.memoryBytes }
+        case .ready: roster.workers.values.contains { $0.stays(withRoomFor: memory) }
         case .waiting, .resting, .finished: false
         }
     }

@@ -51,7 +51,7 @@ extension Scheduler {
                     case .resting: .resting
                     case .finished: .finished
                     }
-                let stage = UnitStage(unit.work)
+                let stage = unit.stage
                 if counts[UnitGroup(job: job.header.id, stage: stage, place: place)] == nil {
                     for place in UnitPlace.allCases {
                         counts[UnitGroup(job: job.header.id, stage: stage, place: place)] = 0
@@ -70,14 +70,17 @@ extension Scheduler {
         var bytes: [FactorSide: UInt64] = [:]
         var seen: Set<BlobDigest> = []
         for job in jobs.values {
-            for (name, output) in job.plan.factorOutputs.values.joined() {
-                guard case .finished(let result) = job.states[output.unit.position],
-                    result.blobs.indices.contains(output.position)
-                else { continue }
-                let blob = result.blobs[output.position]
-                guard ledger.isAvailable(blob.digest), seen.insert(blob.digest).inserted else { continue }
-                // Workers report the sizes, so the sum may overflow.
-                bytes[name.side] = (bytes[name.side] ?? 0).addingReportingOverflow(blob.byteCount).partialValue
+            for task in job.plan.spec.curvedTasks {
+                for block in job.plan.blocks {
+                    for (side, _) in block.factors {
+                        guard let output = job.plan.products[block.name, .factor(side, of: task.name)],
+                            let blob = job.result(of: output.unit)?.blob(at: output.position),
+                            ledger.isAvailable(blob.digest), seen.insert(blob.digest).inserted
+                        else { continue }
+                        // Workers report the sizes, so the sum may overflow.
+                        bytes[side] = (bytes[side] ?? 0).addingReportingOverflow(blob.byteCount).partialValue
+                    }
+                }
             }
         }
         return bytes

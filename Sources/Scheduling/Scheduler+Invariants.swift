@@ -16,7 +16,7 @@ extension Scheduler {
             }
             for (unit, lease) in state.leases {
                 leased[unit, default: 0] += 1
-                if !holds(unit, .worker(worker), lease.attempt) {
+                if !holds(LeasedUnit(unit, lease.attempt), .worker(worker)) {
                     violations.append("\(worker) holds \(unit), whose state does not say so")
                 }
                 if state.isDraining, !lease.hasStarted { violations.append("\(worker) drains and holds \(unit)") }
@@ -34,7 +34,7 @@ extension Scheduler {
         }
         if Set(queued).count != queued.count { violations.append("a unit is in a queue twice") }
         for lease in coordinatorLeases where jobs[lease.unit.job] != nil {
-            if !holds(lease.unit, .coordinator, lease.attempt) {
+            if !holds(lease, .coordinator) {
                 violations.append("the coordinator has \(lease.unit), whose state does not say so")
             }
         }
@@ -103,7 +103,8 @@ extension BlobLedger {
     /// The violated invariants of the ledger.
     func violatedInvariants(workers: [WorkerID], collectionsMax: Int) -> [String] {
         var violations: [String] = []
-        for worker in workers where collections.values.count(where: { $0.worker == worker }) > collectionsMax {
+        let orderCounts = wishes.orderCounts
+        for worker in workers where orderCounts[worker] ?? 0 > collectionsMax {
             violations.append("more than \(collectionsMax) blobs are collected from \(worker)")
         }
         for (worker, blobs) in holdings where !blobs.isEmpty {
@@ -112,14 +113,14 @@ extension BlobLedger {
                 violations.append("\(worker) holds \(blob), which does not know it")
             }
         }
-        for (blob, collection) in collections {
-            if !wanted.contains(blob) { violations.append("\(blob) is collected and not wanted") }
-            if !holds(collection.worker, blob) {
-                violations.append("\(blob) is collected from \(collection.worker), who does not have it")
-            }
+        for (blob, worker) in wishes.ordered {
+            if !wishes.contains(blob) { violations.append("\(blob) is collected and not wanted") }
+            if !holds(worker, blob) { violations.append("\(blob) is collected from \(worker), who does not have it") }
         }
-        for blob in wanted where stored.contains(blob) { violations.append("\(blob) is wanted and stored") }
-        for blob in awaited where !wanted.contains(blob) { violations.append("\(blob) is awaited and not wanted") }
+        for blob in wishes.blobs where stored.contains(blob) { violations.append("\(blob) is wanted and stored") }
+        for blob in wishes.awaited where !wishes.contains(blob) {
+            violations.append("\(blob) is awaited and not wanted")
+        }
         return violations
     }
 }

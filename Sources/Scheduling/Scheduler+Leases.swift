@@ -6,19 +6,22 @@ import UnitOperations
 /// Leases: who holds which attempt of a unit, and for how long.
 extension Scheduler {
     /// Whether an executor holds exactly this attempt of a unit, as its first or its second lease.
-    func holds(_ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt) -> Bool {
+    func holds(_ leased: LeasedUnit, _ executor: UnitExecutorName) -> Bool {
+        let unit = leased.unit
         guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return false }
-        if job.states[unit.unit.position] == .leased(executor, attempt) { return true }
+        if job.states[unit.unit.position] == .leased(executor, leased.attempt) { return true }
         guard case .worker(let worker) = executor else { return false }
-        return job.twins[unit.unit] == JobProgress.Twin(worker: worker, attempt: attempt)
+        return job.twins[unit.unit] == JobProgress.Twin(worker: worker, attempt: leased.attempt)
     }
 
     /// Removes a lease from its holder without telling it.
-    mutating func dropLease(_ unit: UnitReference, _ attempt: Attempt, _ executor: UnitExecutorName) {
+    mutating func dropLease(_ leased: LeasedUnit, _ executor: UnitExecutorName) {
         switch executor {
-        case .coordinator: coordinatorLeases.remove(LeasedUnit(unit, attempt))
+        case .coordinator: coordinatorLeases.remove(leased)
         case .worker(let worker):
-            if roster.workers[worker]?.leases[unit]?.attempt == attempt { roster.workers[worker]?.leases[unit] = nil }
+            if roster.workers[worker]?.leases[leased.unit]?.attempt == leased.attempt {
+                roster.workers[worker]?.leases[leased.unit] = nil
+            }
         case .earlierWork: break
         }
     }
@@ -27,35 +30,34 @@ extension Scheduler {
     mutating func revokeHolders(of unit: UnitReference, _ effects: inout SchedulerEffects) {
         guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return }
         if case .leased(.worker(let worker), let attempt) = job.states[unit.unit.position] {
-            revoke(unit, attempt, worker, &effects)
+            revoke(LeasedUnit(unit, attempt), worker, &effects)
         }
         if let twin = jobs[unit.job]?.twins.removeValue(forKey: unit.unit) {
-            revoke(unit, twin.attempt, twin.worker, &effects)
+            revoke(LeasedUnit(unit, twin.attempt), twin.worker, &effects)
         }
     }
 
-    private mutating func revoke(
-        _ unit: UnitReference, _ attempt: Attempt, _ worker: WorkerID, _ effects: inout SchedulerEffects
-    ) {
-        guard roster.workers[worker]?.leases[unit]?.attempt == attempt else { return }
-        effects.order(.revoke(LeasedUnit(unit, attempt)), to: worker)
-        roster.workers[worker]?.leases[unit] = nil
+    private mutating func revoke(_ leased: LeasedUnit, _ worker: WorkerID, _ effects: inout SchedulerEffects) {
+        guard roster.workers[worker]?.leases[leased.unit]?.attempt == leased.attempt else { return }
+        effects.order(.revoke(leased), to: worker)
+        roster.workers[worker]?.leases[leased.unit] = nil
     }
 
     /// One lease of a unit ended without a result.
     ///
     /// The other lease goes on, or the unit is ready again.
-    mutating func giveBack(_ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt) {
-        dropLease(unit, attempt, executor)
+    mutating func giveBack(_ leased: LeasedUnit, _ executor: UnitExecutorName) {
+        dropLease(leased, executor)
+        let unit = leased.unit
         guard let job = jobs[unit.job] else { return }
         if let twin = job.twins[unit.unit] {
             jobs[unit.job]?.twins[unit.unit] = nil
-            if job.states[unit.unit.position] == .leased(executor, attempt) {
+            if job.states[unit.unit.position] == .leased(executor, leased.attempt) {
                 jobs[unit.job]?.states[unit.unit.position] = .leased(.worker(twin.worker), twin.attempt)
             }
             return
         }
-        guard job.states[unit.unit.position] == .leased(executor, attempt) else { return }
+        guard job.states[unit.unit.position] == .leased(executor, leased.attempt) else { return }
         releaseKey(of: unit)
         jobs[unit.job]?.keys[unit.unit] = nil
         jobs[unit.job]?.states[unit.unit.position] = job.openState(of: unit.unit)
@@ -64,13 +66,13 @@ extension Scheduler {
 
     // MARK: - Progress
 
-    mutating func start(_ unit: UnitReference, _ attempt: Attempt, _ worker: WorkerID, _ now: SchedulerInstant) {
+    mutating func start(_ leased: LeasedUnit, _ worker: WorkerID, _ now: SchedulerInstant) {
         roster.workers[worker]?.lastHeard = now
-        guard let lease = roster.workers[worker]?.leases[unit], lease.attempt == attempt, !lease.hasStarted else {
-            return
-        }
-        roster.workers[worker]?.leases[unit]?.startedAt = now
-        renew(unit, worker, now)
+        guard let lease = roster.workers[worker]?.leases[leased.unit], lease.attempt == leased.attempt,
+            !lease.hasStarted
+        else { return }
+        roster.workers[worker]?.leases[leased.unit]?.startedAt = now
+        renew(leased.unit, worker, now)
     }
 
     mutating func progress(
@@ -85,7 +87,7 @@ extension Scheduler {
                 if !isStillWanted(unit) { effects.order(.revoke(entry.unit), to: worker) }
                 continue
             }
-            if !lease.hasStarted { start(unit, lease.attempt, worker, now) }
+            if !lease.hasStarted { start(entry.unit, worker, now) }
             roster.workers[worker]?.leases[unit]?.reportedAt = now
             guard entry.steps > lease.steps else { continue }
             roster.workers[worker]?.leases[unit]?.steps = entry.steps
@@ -126,7 +128,7 @@ extension Scheduler {
         _ unit: UnitReference, _ lease: WorkerRoster.Lease, _ worker: WorkerRoster.Worker, _ now: SchedulerInstant
     ) -> Bool {
         let inputs = jobs[unit.job]?.blobsInUse(by: unit.unit) ?? []
-        if inputs.contains(where: ledger.awaited.contains) { return true }
+        if inputs.contains(where: ledger.wishes.awaited.contains) { return true }
         guard !lease.hasStarted else { return false }
         let underWay = worker.leases.values.count {
             $0.hasStarted && now < $0.renewedAt.advanced(by: patience(with: $0))
@@ -139,7 +141,7 @@ extension Scheduler {
         for (worker, state) in roster.workers {
             for (unit, lease) in state.leases
             where lease.renewedAt.advanced(by: patience(with: lease)) <= now
-                && holds(unit, .worker(worker), lease.attempt)
+                && holds(LeasedUnit(unit, lease.attempt), .worker(worker))
             {
                 guard !waitsForOthers(unit, lease, state, now) else {
                     roster.workers[worker]?.leases[unit]?.renewedAt = now
@@ -153,13 +155,13 @@ extension Scheduler {
                 guard isStuck else {
                     // Another worker may have a better connection.
                     roster.pause(worker, until: now.advanced(by: settings.pauseDelay))
-                    giveBack(unit, .worker(worker), lease.attempt)
+                    giveBack(leased, .worker(worker))
                     continue
                 }
                 let failure = UnitFailure(
                     kind: .workerLost,
                     message: "worker \"\(worker)\" made no progress with the unit for \(patience(with: lease))")
-                retry(unit, .worker(worker), lease.attempt, failure, now, &effects)
+                retry(leased, .worker(worker), failure, now, &effects)
             }
         }
     }

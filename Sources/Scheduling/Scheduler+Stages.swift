@@ -22,7 +22,7 @@ extension Scheduler {
         guard let job = jobs[id] else { return [] }
         var counts: OrderedDictionary<UnitStage, StageCount> = [:]
         for unit in job.plan.units {
-            let stage = UnitStage(unit.work)
+            let stage = unit.stage
             counts[stage, default: StageCount(stage: stage, finished: 0, total: 0, isActive: false)]
                 .note(job.states[unit.index.position])
         }
@@ -36,7 +36,7 @@ extension Scheduler {
         var counts: [UnitStage: [StageCount]] = [:]
         for unit in job.plan.units {
             guard let layer = unit.group, job.plan.blocks.indices.contains(layer) else { continue }
-            let stage = UnitStage(unit.work)
+            let stage = unit.stage
             let none = StageCount(stage: stage, finished: 0, total: 0, isActive: false)
             counts[stage, default: Array(repeating: none, count: job.plan.blocks.count)][layer]
                 .note(job.states[unit.index.position])

@@ -90,8 +90,7 @@ extension Scheduler {
         // Go backwards: a computed unit reads blobs, and the units that make lost blobs are computed too.
         for unit in plan.units.reversed() where results[unit.index] == nil {
             for output in plan.blobs(readBy: unit) {
-                guard let blobs = results[output.unit]?.blobs, blobs.indices.contains(output.position),
-                    !ledger.isAvailable(blobs[output.position].digest)
+                guard let blob = results[output.unit]?.blob(at: output.position), !ledger.isAvailable(blob.digest)
                 else { continue }
                 results[output.unit] = nil
             }

@@ -14,7 +14,9 @@ extension Scheduler {
             else { continue }
             let attempt = nextAttempt(of: unit)
             jobs[unit.job]?.twins[unit.unit] = JobProgress.Twin(worker: idle, attempt: attempt)
-            let lease = newLease(of: job.plan.units[unit.unit.position].cost, attempt, at: now)
+            let planned = job.plan.units[unit.unit.position]
+            let key = job.plan.key(of: planned) { job.result(of: $0) }
+            let lease = newLease(of: planned.cost, attempt, key: key, at: now)
             roster.workers[idle]?.leases[unit] = lease
             effects.order(.lease(LeasedUnit(unit, attempt)), to: idle)
             effects.notices.append(.stragglerRepeated(LeasedUnit(unit, attempt), on: idle))

@@ -6,10 +6,11 @@ import UnitOperations
 /// The transitions of units: ready, finished, failed, resting.
 extension Scheduler {
     mutating func finish(
-        _ unit: UnitReference, _ attempt: Attempt, _ executor: UnitExecutorName, _ result: UnitResult,
-        _ duration: UnitTiming, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+        _ leased: LeasedUnit, _ executor: UnitExecutorName, _ result: UnitResult, _ duration: UnitTiming,
+        _ now: SchedulerInstant, _ effects: inout SchedulerEffects
     ) {
-        let wasHeld = holds(unit, executor, attempt)
+        let unit = leased.unit
+        let wasHeld = holds(leased, executor)
         if case .worker(let worker) = executor, roster.workers[worker] != nil {
             for blob in result.blobs { ledger.add(blob, heldBy: worker) }
             if roster.workers[worker]?.isDraining == true { rescueIsDue = true }
@@ -19,85 +20,102 @@ extension Scheduler {
             ledger.expect(result.blobs.map(\.digest), until: now.advanced(by: settings.workerTimeout))
         }
         guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else {
-            dropLease(unit, attempt, executor)
+            dropLease(leased, executor)
             return
         }
         let planned = job.plan.units[unit.unit.position]
         // Only the coordinator writes files, so no worker can have finished one. And after the state was restored or
         // emptied, a job of the same name may be another job.
-        guard planned.isForWorker == (executor != .coordinator), job.hasGiven(attempt, of: unit.unit) else { return }
+        guard planned.isForWorker == (executor != .coordinator), job.hasGiven(leased.attempt, of: unit.unit) else {
+            return
+        }
         guard !planned.isForWorker || result.blobs.count == planned.blobCount else {
             let failure = UnitFailure(
                 kind: .world, message: "the result has \(result.blobs.count) blobs, which is not what was asked for")
-            if wasHeld { retry(unit, executor, attempt, failure, now, &effects) }
+            if wasHeld { retry(leased, executor, failure, now, &effects) }
             return
         }
-        dropLease(unit, attempt, executor)
+        let lease = lease(of: leased, at: executor)
+        dropLease(leased, executor)
         if let known = job.result(of: unit.unit) {
             if !known.agrees(with: result), mustAgree(unit, executor) {
-                effects.notices.append(.resultsDiffer(LeasedUnit(unit, attempt), by: executor))
+                effects.notices.append(.resultsDiffer(leased, by: executor))
             }
             return
         }
         // Results that were made of the first result stay valid. Later units read the second.
         if let earlier = job.revived[unit.unit], !earlier.agrees(with: result), mustAgree(unit, executor) {
-            effects.notices.append(.resultsDiffer(LeasedUnit(unit, attempt), by: executor))
+            effects.notices.append(.resultsDiffer(leased, by: executor))
         }
         // Without all inputs the unit has no key. Then it was computed before a coordinator's restart or the loss of an
         // input, and the result is as good. A result of an unknown regime has no key either.
-        if !wasHeld { effects.notices.append(.lateResultUsed(LeasedUnit(unit, attempt), by: executor)) }
+        if !wasHeld { effects.notices.append(.lateResultUsed(leased, by: executor)) }
         revokeHolders(of: unit, &effects)
-        record(.unitFinished(unit, executor, result, duration, resultKey(of: unit, from: executor)), &effects)
+        record(.unitFinished(unit, executor, result, duration, resultKey(of: unit, from: executor, lease)), &effects)
         if jobs[unit.job]?.unfinishedCount == 0 { end(unit.job, .succeeded, &effects) }
     }
 
     /// The key of a result that a worker has just reported.
-    private mutating func resultKey(of unit: UnitReference, from executor: UnitExecutorName) -> ResultKey? {
-        guard let unitKey = key(of: unit), let regime = regime(of: executor) else { return nil }
-        return ResultKey(unitKey, in: regime)
+    private mutating func resultKey(
+        of unit: UnitReference, from executor: UnitExecutorName, _ lease: WorkerRoster.Lease?
+    ) -> ResultKey? {
+        guard let regime = regime(of: executor) else { return nil }
+        // Nobody remembers what a superseded attempt has read.
+        if lease == nil, jobs[unit.job]?.mixed.contains(unit.unit) == true { return nil }
+        return (lease?.key ?? key(of: unit)).map { ResultKey($0, in: regime) }
     }
 
-    /// The numeric regime of a connected worker.
+    /// The lease of exactly this attempt, if a worker still holds it.
+    private func lease(of leased: LeasedUnit, at executor: UnitExecutorName) -> WorkerRoster.Lease? {
+        guard case .worker(let worker) = executor, let lease = roster.workers[worker]?.leases[leased.unit] else {
+            return nil
+        }
+        return lease.attempt == leased.attempt ? lease : nil
+    }
+
+    /// The numeric regime of a worker that is connected or was.
     private func regime(of executor: UnitExecutorName) -> NumericRegime? {
         guard case .worker(let worker) = executor else { return nil }
-        return roster.workers[worker]?.capacity.regime
+        return roster.regime(of: worker)
     }
 
-    /// Whether two results of a unit must agree: they may differ if their regimes differ.
+    /// Whether two results of a unit must agree: they may differ if their regimes or their inputs differ, or if one
+    /// regime is unknown.
     private func mustAgree(_ unit: UnitReference, _ executor: UnitExecutorName) -> Bool {
-        guard let first = jobs[unit.job]?.regimes[unit.unit], let second = regime(of: executor) else { return true }
+        guard let job = jobs[unit.job], !job.mixed.contains(unit.unit) else { return false }
+        guard let first = job.regimes[unit.unit], let second = regime(of: executor) else { return false }
         return first == second
     }
 
     mutating func fail(
-        _ unit: UnitReference, _ attempt: Attempt, _ executor: UnitExecutorName, _ failure: UnitFailure,
-        _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+        _ leased: LeasedUnit, _ executor: UnitExecutorName, _ failure: UnitFailure, _ now: SchedulerInstant,
+        _ effects: inout SchedulerEffects
     ) {
-        let isCurrent = holds(unit, executor, attempt)
         // The failure of a superseded attempt does not concern the current attempt.
-        guard isCurrent else {
-            dropLease(unit, attempt, executor)
+        guard holds(leased, executor) else {
+            dropLease(leased, executor)
             return
         }
-        retry(unit, executor, attempt, failure, now, &effects)
+        retry(leased, executor, failure, now, &effects)
     }
 
     /// Counts a failure, and queues the unit again or ends its job.
     mutating func retry(
-        _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
-        _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+        _ leased: LeasedUnit, _ executor: UnitExecutorName, _ failure: UnitFailure, _ now: SchedulerInstant,
+        _ effects: inout SchedulerEffects
     ) {
+        let unit = leased.unit
         guard let progress = jobs[unit.job] else { return }
         switch failure.kind {
         case .inputMissing:
-            waitForInputs(unit, executor, attempt, failure, now, &effects)
+            waitForInputs(leased, executor, failure, now, &effects)
             return
         case .noSpace:
             if case .worker(let worker) = executor {
                 // The pause is longer than the unit's rest, so that other workers get the unit first.
                 roster.pause(worker, until: now.advanced(by: settings.pauseDelay * 2))
             }
-            rest(unit, executor, attempt, failure, now, &effects)
+            rest(leased, executor, failure, now, &effects)
             return
         case .badInput, .world, .workerLost: break
         }
@@ -108,7 +126,7 @@ extension Scheduler {
         let isGivenUp =
             jobs[unit.job]?.countFailure(
                 of: unit.unit, by: executor, failuresMax: settings.failuresMax, hasOtherWorker: hasOtherWorker) ?? false
-        giveBack(unit, executor, attempt)
+        giveBack(leased, executor)
         guard failure.kind != .badInput else {
             end(unit.job, .failed(failure), &effects)
             return
@@ -122,7 +140,7 @@ extension Scheduler {
             end(unit.job, .failed(UnitFailure(kind: failure.kind, message: message)), &effects)
             return
         }
-        effects.notices.append(.unitRetried(LeasedUnit(unit, attempt), by: executor, failure, failures: count))
+        effects.notices.append(.unitRetried(leased, by: executor, failure, failures: count))
     }
 
     /// An input was lost during a unit's lease.
@@ -133,14 +151,15 @@ extension Scheduler {
     /// again first. Otherwise, and after a few failed attempts, the unit waits longer each time, so that a disk that
     /// loses everything is not worn out.
     private mutating func waitForInputs(
-        _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
-        _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+        _ leased: LeasedUnit, _ executor: UnitExecutorName, _ failure: UnitFailure, _ now: SchedulerInstant,
+        _ effects: inout SchedulerEffects
     ) {
-        giveBack(unit, executor, attempt)
+        let unit = leased.unit
+        giveBack(leased, executor)
         guard let job = jobs[unit.job] else { return }
         let count = (job.inputLosses[unit.unit] ?? 0) + 1
         jobs[unit.job]?.inputLosses[unit.unit] = count
-        effects.notices.append(.inputsLost(LeasedUnit(unit, attempt), by: executor, reason: failure.message))
+        effects.notices.append(.inputsLost(leased, by: executor, reason: failure.message))
         guard count < settings.inputLossesMax else {
             let title = job.plan.units[unit.unit.position].title
             let message =
@@ -164,11 +183,12 @@ extension Scheduler {
 
     /// A disk is full: the unit rests, and this does not count as a failure.
     private mutating func rest(
-        _ unit: UnitReference, _ executor: UnitExecutorName, _ attempt: Attempt, _ failure: UnitFailure,
-        _ now: SchedulerInstant, _ effects: inout SchedulerEffects
+        _ leased: LeasedUnit, _ executor: UnitExecutorName, _ failure: UnitFailure, _ now: SchedulerInstant,
+        _ effects: inout SchedulerEffects
     ) {
-        giveBack(unit, executor, attempt)
-        effects.notices.append(.unitPaused(LeasedUnit(unit, attempt), by: executor, reason: failure.message))
+        let unit = leased.unit
+        giveBack(leased, executor)
+        effects.notices.append(.unitPaused(leased, by: executor, reason: failure.message))
         jobs[unit.job]?.pauseReason = failure.message
         let rests = jobs[unit.job]?.rests[unit.unit] ?? 0
         jobs[unit.job]?.rests[unit.unit] = rests + 1
@@ -177,12 +197,8 @@ extension Scheduler {
     }
 
     private func hasWorkerWithoutFailure(of unit: UnitReference, besides executor: UnitExecutorName) -> Bool {
-        guard let progress = jobs[unit.job], executor != .coordinator else { return false }
-        let memory = progress.plan.units[unit.unit.position].cost.memoryBytes
-        let failed = Set(progress.failures[unit.unit] ?? []).union([executor])
-        return roster.workers.contains {
-            !failed.contains(.worker($0.key)) && !$0.value.isDraining && $0.value.capacity.memoryBytes >= memory
-        }
+        guard executor != .coordinator else { return false }
+        return hasWorker(for: unit, besides: Set(jobs[unit.job]?.failures[unit.unit] ?? []).union([executor]))
     }
 
     // MARK: - Results
@@ -205,9 +221,8 @@ extension Scheduler {
         dequeue(unit)
         queues.resting.remove(unit)
         releaseKey(of: unit)
-        for position in (jobs[unit.job]?.collected[unit.unit] ?? []).sorted()
-        where result.blobs.indices.contains(position) {
-            ledger.want(result.blobs[position].digest)
+        for position in (jobs[unit.job]?.collected[unit.unit] ?? []).sorted() {
+            if let blob = result.blob(at: position) { ledger.want(blob.digest) }
         }
         for ready in jobs[unit.job]?.finish(unit.unit, result) ?? [] {
             enqueue(UnitReference(job: unit.job, unit: ready))

@@ -15,7 +15,7 @@ extension Scheduler {
             return
         }
         let isNewRegime = !roster.regimes.contains(capacity.regime)
-        roster.workers[worker] = WorkerRoster.Worker(capacity: capacity, lastHeard: now)
+        roster.add(worker, capacity, at: now)
         if isNewRegime { lookAtReadyUnits() }
         effects.notices.append(.workerJoined(worker))
     }
@@ -55,15 +55,17 @@ extension Scheduler {
         // The worker may return soon and offer its blobs; until that is decided, none of them is made again.
         let mayReturnUntil = lost.isDraining ? nil : now.advanced(by: settings.workerTimeout)
         ledger.removeAll(heldBy: worker, mayReturnUntil: mayReturnUntil)
-        for (unit, lease) in lost.leases where holds(unit, .worker(worker), lease.attempt) {
+        for (unit, lease) in lost.leases {
+            let leased = LeasedUnit(unit, lease.attempt)
+            guard holds(leased, .worker(worker)) else { continue }
             // A farewell is not a failure of the unit: the worker may be restarted for maintenance.
             guard lease.hasStarted, !isFarewell else {
-                giveBack(unit, .worker(worker), lease.attempt)
+                giveBack(leased, .worker(worker))
                 continue
             }
             let failure = UnitFailure(
                 kind: .workerLost, message: "worker \"\(worker)\" was lost while it computed the unit (\(reason))")
-            retry(unit, .worker(worker), lease.attempt, failure, now, &effects)
+            retry(leased, .worker(worker), failure, now, &effects)
         }
     }
 
@@ -74,23 +76,20 @@ extension Scheduler {
     ) {
         guard let state = roster.workers[worker] else { return }
         hear(.worker(worker), now)
-        if isConfirmed, !state.hasConfirmedDrain {
-            roster.workers[worker]?.hasConfirmedDrain = true
-            roster.workers[worker]?.lastFarewellOrder = nil
+        if case .draining(let wasConfirmed, _) = state.stage {
+            if isConfirmed, !wasConfirmed { roster.workers[worker]?.stage = .draining(isConfirmed: true, told: nil) }
+            return
         }
-        guard !state.isDraining else { return }
-        roster.workers[worker]?.isDraining = true
+        roster.workers[worker]?.stage = .draining(isConfirmed: isConfirmed, told: isConfirmed ? nil : now)
         reservations.remove(worker)
         rescueIsDue = true
         effects.notices.append(.workerDraining(worker))
-        if !isConfirmed {
-            effects.order(.drain, to: worker)
-            roster.workers[worker]?.lastFarewellOrder = now
-        }
+        if !isConfirmed { effects.order(.drain, to: worker) }
         queues.workers.removeHome(worker)
         for (unit, lease) in state.leases where !lease.hasStarted {
-            effects.order(.revoke(LeasedUnit(unit, lease.attempt)), to: worker)
-            giveBack(unit, .worker(worker), lease.attempt)
+            let leased = LeasedUnit(unit, lease.attempt)
+            effects.order(.revoke(leased), to: worker)
+            giveBack(leased, .worker(worker))
         }
     }
 
@@ -109,48 +108,36 @@ extension Scheduler {
 
     /// The existing blobs that unfinished units of running jobs read.
     var blobsStillRead: OrderedSet<BlobDigest> {
-        var blobs: OrderedSet<BlobDigest> = []
-        for job in jobs.values {
-            for unit in job.plan.units where !job.isFinished(unit.index) {
-                for output in job.plan.blobs(readBy: unit) {
-                    guard let made = job.result(of: output.unit)?.blobs, made.indices.contains(output.position) else {
-                        continue
-                    }
-                    blobs.append(made[output.position].digest)
-                }
-            }
-        }
-        return blobs
+        OrderedSet(jobs.values.flatMap { $0.blobsStillRead() })
     }
 
     /// Dismisses drained workers that have finished their units, once no blob of theirs is wanted.
     mutating func dismissDrainedWorkers(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         for worker in roster.workers.keys where isReadyToLeave(worker) && !isRecentlyTold(worker, now) {
             effects.order(.dismiss, to: worker)
-            roster.workers[worker]?.lastFarewellOrder = now
+            roster.noteFarewellOrder(to: worker, at: now)
         }
     }
 
     private func isReadyToLeave(_ worker: WorkerID) -> Bool {
         guard let state = roster.workers[worker], state.isDraining, state.leases.isEmpty else { return false }
-        return !ledger.wanted.contains { ledger.holds(worker, $0) && isHeldByLeavingWorkersOnly($0) }
+        return !ledger.wishes.blobs.contains { ledger.holds(worker, $0) && isHeldByLeavingWorkersOnly($0) }
     }
 
     /// Orders to leave may be lost.
     ///
     /// They are repeated with the worker's signs of life, but not with each one.
     private func isRecentlyTold(_ worker: WorkerID, _ now: SchedulerInstant) -> Bool {
-        guard let last = roster.workers[worker]?.lastFarewellOrder else { return false }
-        return now < last.advanced(by: .seconds(2))
+        guard case .draining(_, let told?) = roster.workers[worker]?.stage else { return false }
+        return now < told.advanced(by: .seconds(2))
     }
 
     private mutating func repeatFarewellOrder(
         _ worker: WorkerID, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
     ) {
-        guard let state = roster.workers[worker], state.isDraining, !state.hasConfirmedDrain,
-            !isRecentlyTold(worker, now)
+        guard case .draining(isConfirmed: false, _) = roster.workers[worker]?.stage, !isRecentlyTold(worker, now)
         else { return }
         effects.order(.drain, to: worker)
-        roster.workers[worker]?.lastFarewellOrder = now
+        roster.noteFarewellOrder(to: worker, at: now)
     }
 }

@@ -63,13 +63,13 @@ public struct Scheduler: Sendable {
         case .workerDraining(let worker): drain(worker, isConfirmed: true, now, &effects)
         case .drainRequested(let worker): drain(worker, isConfirmed: false, now, &effects)
         case .workerLeft(let worker, let reason): lose(worker, reason: reason, isFarewell: true, now, &effects)
-        case .unitStarted(let unit, let attempt, let worker): start(unit, attempt, worker, now)
-        case .unitFinished(let unit, let attempt, let executor, let result, let duration):
+        case .unitStarted(let leased, let worker): start(leased, worker, now)
+        case .unitFinished(let leased, let executor, let result, let duration):
             hear(executor, now)
-            finish(unit, attempt, executor, result, duration, now, &effects)
-        case .unitFailed(let unit, let attempt, let executor, let failure):
+            finish(leased, executor, result, duration, now, &effects)
+        case .unitFailed(let leased, let executor, let failure):
             hear(executor, now)
-            fail(unit, attempt, executor, failure, now, &effects)
+            fail(leased, executor, failure, now, &effects)
         case .blobsHeld, .blobsDropped, .blobWanted, .blobStored, .blobUnreadable, .collectionFailed, .collectionPaused:
             noteBlobs(event, now)
         case .filesLost(let unit, let reason): loseFiles(of: unit, reason, &effects)
@@ -177,7 +177,7 @@ public struct Scheduler: Sendable {
                 roster.workers[worker]?.leases[unit] = nil
             }
         }
-        ledger.forgetWishes(except: Set(jobs.values.flatMap { neededFiles(of: $0) }))
+        forgetUnneededWishes()
         rescueIsDue = true
         if jobs.isEmpty {
             ledger.clearStore()
@@ -195,7 +195,7 @@ public struct Scheduler: Sendable {
         for blob in stored { ledger.store(blob.digest) }
         blobsSettleAt = now.advanced(by: settings.workerTimeout)
         // The replay did not know the state of the files that wanted their blobs.
-        ledger.forgetWishes(except: Set(jobs.values.flatMap { neededFiles(of: $0) }))
+        forgetUnneededWishes()
         rescueIsDue = true
     }
 
@@ -219,7 +219,7 @@ public struct Scheduler: Sendable {
 
     /// Ends a job's pause when all work delayed by a full disk is done; a new attempt alone does not end it.
     private mutating func endPauses() {
-        guard !ledger.hasHeldUp else { return }
+        guard !ledger.wishes.hasHeldUp else { return }
         for job in jobs.keys where jobs[job]?.pauseReason != nil && jobs[job]?.rests.isEmpty == true {
             jobs[job]?.pauseReason = nil
         }

@@ -23,11 +23,11 @@ public enum SchedulerEvent: Sendable {
     /// A worker announced that it leaves; its units in progress do not count as failed.
     case workerLeft(WorkerID, reason: String)
     /// A worker started to compute a unit.
-    case unitStarted(UnitReference, Attempt, by: WorkerID)
+    case unitStarted(LeasedUnit, by: WorkerID)
     /// A unit's outputs are stored at its executor, or its file is written.
-    case unitFinished(UnitReference, Attempt, by: UnitExecutorName, UnitResult, UnitTiming)
+    case unitFinished(LeasedUnit, by: UnitExecutorName, UnitResult, UnitTiming)
     /// A unit could not be computed.
-    case unitFailed(UnitReference, Attempt, by: UnitExecutorName, UnitFailure)
+    case unitFailed(LeasedUnit, by: UnitExecutorName, UnitFailure)
     /// A worker offered the blobs in its store.
     case blobsHeld(WorkerID, [BlobReference])
     /// Blobs were removed from a worker's store.

@@ -36,7 +36,7 @@ public struct AccumulateOperation: UnitOperation {
 
     /// The operation's name in leases and keys.
     public static var kind: String { "accumulate" }
-    /// The stage that its durations count for.
+    /// The stage that it belongs to.
     public static var stage: UnitStage { .accumulate }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { [] }

@@ -22,7 +22,7 @@ public struct CombineOperation: UnitOperation {
 
     /// The operation's name in leases and keys.
     public static var kind: String { "combine_parts" }
-    /// The stage that its durations count for.
+    /// The stage that it belongs to.
     public static var stage: UnitStage { .combine }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { [] }

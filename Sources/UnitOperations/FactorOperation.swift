@@ -49,7 +49,7 @@ public struct FactorOperation: UnitOperation {
 
     /// The operation's name in leases and keys.
     public static var kind: String { "factor" }
-    /// The stage that its durations count for.
+    /// The stage that it belongs to.
     public static var stage: UnitStage { .factor }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { rowSlices.map(\.slice) }

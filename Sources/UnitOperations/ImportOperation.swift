@@ -25,7 +25,7 @@ public struct ImportOperation: UnitOperation {
 
     /// The operation's name in leases and keys.
     public static var kind: String { "import_factor" }
-    /// The stage that its durations count for.
+    /// The stage that it belongs to.
     public static var stage: UnitStage { .importFactor }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { [slice] }

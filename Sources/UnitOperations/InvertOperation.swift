@@ -25,7 +25,7 @@ public struct InvertOperation: UnitOperation {
 
     /// The operation's name in leases and keys.
     public static var kind: String { "invert" }
-    /// The stage that its durations count for.
+    /// The stage that it belongs to.
     public static var stage: UnitStage { .invert }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { [] }

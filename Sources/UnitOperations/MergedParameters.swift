@@ -64,7 +64,7 @@ extension MergedParameters {
 // MARK: - Encoding
 
 extension MergedParameters {
-    init(_ wire: WireMergeBlockOperation.OneOf_Parameters?) throws(OperationError) {
+    init(_ wire: WireMergeOperation.OneOf_Parameters?) throws(OperationError) {
         switch wire {
         case .block(let block): self = .block(try CurvatureBlock.Kind(block))
         case .tensor(let shape):

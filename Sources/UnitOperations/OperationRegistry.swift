@@ -9,7 +9,7 @@ public enum OperationRegistry {
         OptimalAccumulateOperation.self,
         InvertOperation.self,
         PenaltyOperation.self,
-        MergeBlockOperation.self,
+        MergeOperation.self,
     ]
 
     /// Kinds are unique, as a test proves.

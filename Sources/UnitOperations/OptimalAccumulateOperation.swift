@@ -55,8 +55,8 @@ public struct OptimalAccumulateOperation: UnitOperation {
 
     /// The operation's name in leases and keys.
     public static var kind: String { "accumulate_optimally" }
-    /// The stage that its durations count for.
-    public static var stage: UnitStage { .accumulate }
+    /// The stage that it belongs to.
+    public static var stage: UnitStage { .accumulateOptimally }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { [] }
     /// Number of blobs that it reads.

@@ -31,7 +31,7 @@ public struct PenaltyOperation: UnitOperation {
 
     /// The operation's name in leases and keys.
     public static var kind: String { "penalty" }
-    /// The stage that its durations count for.
+    /// The stage that it belongs to.
     public static var stage: UnitStage { .penalty }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { (base + checkpoints.flatMap { $0 }).map(\.slice) }

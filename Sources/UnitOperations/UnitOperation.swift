@@ -9,11 +9,11 @@
 ///
 /// Source: DESIGN section 5, "a worker is a pure function from inputs to outputs".
 public protocol UnitOperation: Equatable, Sendable {
-    /// The operation's name in leases and keys; plans show it with spaces.
+    /// The operation's name in leases and keys.
     ///
     /// No later operation may reuse a name.
     static var kind: String { get }
-    /// The stage that its durations count for.
+    /// The stage that it belongs to.
     static var stage: UnitStage { get }
 
     /// The slices of input files that it reads.
@@ -50,7 +50,7 @@ extension UnitOperation {
 
     /// The kind, when the type is not known.
     public var kind: String { Self.kind }
-    /// The stage that its durations count for, when the type is not known.
+    /// The stage that it belongs to, when the type is not known.
     public var stage: UnitStage { Self.stage }
 
     /// Whether another operation is of the same type and equal.

@@ -15,6 +15,11 @@ public struct UnitResult: Hashable, Sendable, Codable {
         self.measurements = measurements
     }
 
+    /// The blob of a position; `nil` for a result with fewer blobs, which a worker or a journal may state.
+    public func blob(at position: Int) -> BlobReference? {
+        blobs.indices.contains(position) ? blobs[position] : nil
+    }
+
     /// Whether two computations of a unit gave the same bits; NaN agrees with NaN.
     public func agrees(with other: UnitResult) -> Bool {
         blobs == other.blobs

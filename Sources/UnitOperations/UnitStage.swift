@@ -1,4 +1,6 @@
 /// The stages of a job's units, which durations and counts are grouped by.
+///
+/// The raw value is the stage's name in metrics and on the status page.
 public enum UnitStage: String, CaseIterable, Hashable, Sendable {
     /// Rows → a factor.
     case factor
@@ -6,14 +8,16 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
     case invert
     /// The penalties of task vectors under a block's factors.
     case penalty
-    /// The merge of one block.
-    case mergeBlock = "merge_block"
+    /// The merge of a block or of a whole tensor.
+    case merge
     /// The sum of a factor's partial sums.
     case combine
     /// The import of a factor of a finished set.
     case importFactor = "import"
     /// Sums over tasks.
     case accumulate
+    /// Sums over tasks in the optimal form.
+    case accumulateOptimally = "accumulate_optimally"
     /// Factor, regularizer and inverse files.
     case assemble
     /// The merged checkpoint.
@@ -24,4 +28,20 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
     case report
     /// The move to the final names.
     case publish
+
+    /// The stage's name in plans and in `report.json`.
+    public var title: String {
+        switch self {
+        case .combine: "combine parts"
+        case .importFactor: "import factor"
+        case .assemble: "write files"
+        case .digest: "digest inputs"
+        case .factor, .invert, .penalty, .merge, .accumulate, .accumulateOptimally, .mergeCheckpoint, .report,
+            .publish:
+            spacedName
+        }
+    }
+
+    /// The stage's name on the status page.
+    public var spacedName: String { String(rawValue.map { $0 == "_" ? " " : $0 }) }
 }

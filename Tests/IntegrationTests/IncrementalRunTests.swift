@@ -74,7 +74,7 @@ extension SerialIntegrationTests {
         private func computedUnits(port: UInt16) throws -> [String: Int] {
             let page = try HTTPReply(get: "/metrics", port: port)
             var units: [String: Int] = [:]
-            for stage in ["factor", "combine", "import", "accumulate", "invert", "penalty", "merge_block"] {
+            for stage in ["factor", "combine", "import", "accumulate", "invert", "penalty", "merge"] {
                 let series = "kfacd_unit_duration_seconds_count{stage=\"\(stage)\"}"
                 // A stage without a computed unit has no series yet.
                 if page.body.contains("\n\(series) ") { units[stage] = Int(try page.value(series)) }

@@ -98,7 +98,7 @@ import UnitOperations
         #expect(plan.units[4].inputs == (0..<4).map { UnitOutput(UnitIndex($0)) })
         #expect(combine.dimension == 10)
         #expect(combine.divisor == 1000)
-        #expect(plan.factorOutputs["a"]?[FactorName(owner: "fc", side: .input)] == UnitOutput(UnitIndex(4)))
+        #expect(plan.products["fc", .factor(.input, of: "a")] == UnitOutput(UnitIndex(4)))
     }
 
     @Test func `a factor of one chunk cannot be divided`() throws {
@@ -114,7 +114,7 @@ import UnitOperations
             $0.captures["a"]?.layers["gate"]?.sharedInput = "fc"
         }
         #expect(factors.count == 4 + 1 + 1)
-        #expect(plan.factorOutputs["a"]?[FactorName(owner: "gate", side: .input)] == UnitOutput(UnitIndex(4)))
+        #expect(plan.products["gate", .factor(.input, of: "a")] == UnitOutput(UnitIndex(4)))
     }
 
     /// Random shapes, files and limits: every row must enter exactly one part, in order.

@@ -11,11 +11,11 @@ import UnitOperations
 @Suite struct MergePlanTests {
     private static let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], parameters: [])
 
-    private func merge(_ rest: [String], _ models: [String]) throws -> MergeBlockOperation {
+    private func merge(_ rest: [String], _ models: [String]) throws -> MergeOperation {
         let plan = try JobPlan.small(
             JobFileText(method: "kfac", models: models, rest: rest), model: Self.model)
-        let unit = try #require(plan.blockMerges["fc"])
-        return try #require(plan.units[unit.position].operation as? MergeBlockOperation)
+        let unit = try #require(plan.products["fc", .blockMerge]?.unit)
+        return try #require(plan.units[unit.position].operation as? MergeOperation)
     }
 
     /// Σ λ_t w_t Δ_t / Σ λ_t w_t: the shares are 0.25 and 0.75, so the weights 2 and 1 sum to 1.25.

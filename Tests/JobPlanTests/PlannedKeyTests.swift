@@ -9,12 +9,12 @@ struct PlannedKeyTests {
         let plan = try JobPlan.small(
             JobFileText(
                 models: ["- {name: a, captures: a}", "- {name: b, captures: b}"], rest: ["outputs: [regularizer]"]))
-        let sums = try #require(plan.units.first { $0.stage == "accumulate" })
+        let sums = try #require(plan.units.first { $0.stage == .accumulate })
         let digest = BlobDigest(sha256: [UInt8](repeating: 3, count: BlobDigest.byteCount))
         let result = UnitResult(blobs: [BlobReference(digest: digest, byteCount: 4)])
         #expect(plan.key(of: sums) { _ in nil } == nil)
         #expect(plan.key(of: sums) { _ in result } != nil)
-        let file = try #require(plan.units.first { $0.stage == "write files" })
+        let file = try #require(plan.units.first { $0.stage == .assemble })
         #expect(plan.key(of: file) { _ in result } == nil)
     }
 
@@ -51,7 +51,7 @@ struct PlannedKeyTests {
             case .coordinator(.assembleRegularizer(.without("b"))):
                 #expect(plan.blobs(readBy: unit).allSatisfy { $0.position == 1 })
             case .coordinator(.assembleInverses):
-                #expect(plan.blobs(readBy: unit).allSatisfy { plan.units[$0.unit.position].stage == "invert" })
+                #expect(plan.blobs(readBy: unit).allSatisfy { plan.units[$0.unit.position].stage == .invert })
             default: #expect(plan.blobs(readBy: unit).isEmpty)
             }
         }

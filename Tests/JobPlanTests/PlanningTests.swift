@@ -58,7 +58,7 @@ extension JobPlan {
         )
         #expect(plan.blocks.map(\.name) == ["fc1", "fc2", "norm.weight"])
         #expect(
-            plan.factorOutputs["a"]?[FactorName(owner: "fc2", side: .gradient)] == UnitOutput(UnitIndex(3))
+            plan.products["fc2", .factor(.gradient, of: "a")] == UnitOutput(UnitIndex(3))
         )
     }
 
@@ -96,13 +96,13 @@ extension JobPlan {
             ]
         )
         #expect(plan.targets == [.without("a"), .without("b")])
-        #expect(plan.accumulations[FactorName(owner: "fc", side: .gradient)] == UnitIndex(5))
-        #expect(plan.inversions[.without("b")]?[FactorName(owner: "fc", side: .input)] == UnitIndex(8))
-        #expect(plan.interferences["b"]?["fc"] == UnitIndex(11))
-        #expect(plan.regularizerPenalties["a"]?["fc"] == [UnitIndex(12)])
-        #expect(plan.blockMerges == ["fc": UnitIndex(20)])
-        #expect(plan.curvedTasks.map(\.name) == ["a", "b"])
-        #expect(plan.mergedTasks.map(\.name) == ["a", "b"])
+        #expect(plan.products["fc", .accumulation(.gradient)]?.unit == UnitIndex(5))
+        #expect(plan.products["fc", .inverse(.input, of: .without("b"))]?.unit == UnitIndex(8))
+        #expect(plan.products["fc", .interference(with: "b")]?.unit == UnitIndex(11))
+        #expect(plan.products["fc", .penalty(of: "a", term: 0)]?.unit == UnitIndex(12))
+        #expect(plan.products["fc", .blockMerge]?.unit == UnitIndex(20))
+        #expect(plan.spec.curvedTasks.map(\.name) == ["a", "b"])
+        #expect(plan.spec.mergedTasks.map(\.name) == ["a", "b"])
     }
 
     @Test func `a mergekit job needs no worker`() throws {
@@ -150,10 +150,12 @@ extension JobPlan {
     @Test func `a report alone measures interference and the error of the accumulation`() throws {
         let plan = try JobPlan.small(JobFileText(models: twoTasks, rest: ["outputs: [report]"]), model: Self.oneLayer)
         #expect(plan.targets == [])
-        #expect(plan.interferences.keys.sorted() == ["a", "b"])
-        #expect(plan.regularizerPenalties == [:])
-        let accumulation = try #require(plan.accumulations[FactorName(owner: "fc", side: .input)])
-        let unit = plan.units[accumulation.position]
+        for task: TaskName in ["a", "b"] {
+            #expect(plan.products.outputs(for: .interference(with: task)).map(\.subject) == ["fc"])
+            #expect(plan.products.outputs(for: .penalty(of: task, term: 0)).isEmpty)
+        }
+        let accumulation = try #require(plan.products["fc", .accumulation(.input)])
+        let unit = plan.units[accumulation.unit.position]
         let operation = try #require(unit.operation as? AccumulateOperation)
         #expect(operation.exclusions == [])
         #expect(unit.inputs == [UnitOutput(UnitIndex(0)), UnitOutput(UnitIndex(2))])
@@ -174,7 +176,7 @@ extension JobPlan {
                 "6 coordinator: publication of the outputs <- 0 1 2 3 4 5",
             ]
         )
-        #expect(plan.accumulations == [:])
+        #expect(plan.products.outputs(for: .accumulation(.input)).isEmpty)
     }
 
     @Test func `the optimal form sums both sides of a layer at once, and full blocks as ever`() throws {
@@ -206,25 +208,23 @@ extension JobPlan {
             ]
         )
         #expect(plan.lines.contains("22 coordinator: regularizer file of target \"a\" <- 11 12"))
-        #expect(plan.optimalAccumulations == ["fc": UnitIndex(11)])
-        #expect(plan.regularizerPenalties["a"] == ["fc": [UnitIndex(16), UnitIndex(17)], "norm": [UnitIndex(21)]])
-        let (a, b, f) = (
-            FactorName(owner: "fc", side: .input), FactorName(owner: "fc", side: .gradient),
-            FactorName(owner: "norm", side: .full)
-        )
+        #expect(plan.products.outputs(for: .optimalAccumulation).map(\.subject) == ["fc"])
+        #expect(plan.products["fc", .optimalAccumulation]?.unit == UnitIndex(11))
+        let penalties = [0, 1].map { term in
+            ["fc", "norm"].map { plan.products[$0, .penalty(of: "a", term: term)]?.unit.position }
+        }
+        #expect(penalties == [[16, 21], [17, nil]])
         let sums = UnitIndex(11)
-        #expect(
-            plan.regularizerTerms == [
-                .without("a"): [
-                    [a: UnitOutput(sums, 0), b: UnitOutput(sums, 4), f: UnitOutput(UnitIndex(12), 0)],
-                    [a: UnitOutput(sums, 1), b: UnitOutput(sums, 5)],
-                ],
-                .without("b"): [
-                    [a: UnitOutput(sums, 2), b: UnitOutput(sums, 6), f: UnitOutput(UnitIndex(12), 1)],
-                    [a: UnitOutput(sums, 3), b: UnitOutput(sums, 7)],
-                ],
-            ]
-        )
+        for (target, first) in [("a", 0), ("b", 2)] as [(TaskName, Int)] {
+            for term in 0..<2 {
+                func output(_ block: String, _ side: FactorSide) -> UnitOutput? {
+                    plan.products[block, .regularizer(side, term: term, of: .without(target))]
+                }
+                #expect(output("fc", .input) == UnitOutput(sums, first + term))
+                #expect(output("fc", .gradient) == UnitOutput(sums, 4 + first + term))
+                #expect(output("norm", .full) == (term == 0 ? UnitOutput(UnitIndex(12), first / 2) : nil))
+            }
+        }
     }
 
     @Test func `an optimal product can be inverted`() throws {
@@ -347,9 +347,8 @@ extension JobPlan {
                 "4 coordinator: factor file of task \"a\" <- 0 1 2 3",
             ]
         )
-        let outputs = try #require(plan.factorOutputs["a"])
         #expect(
-            ["k", "q", "v"].map { outputs[FactorName(owner: $0, side: .input)]?.unit }
+            ["k", "q", "v"].map { plan.products[$0, .factor(.input, of: "a")]?.unit }
                 == Array(
                     repeating: UnitIndex(0),
                     count: 3
@@ -407,8 +406,8 @@ extension JobPlan {
             ),
             model: Self.oneLayer
         )
-        let unit = try #require(plan.blockMerges["fc"])
-        let merge = try #require(plan.units[unit.position].operation as? MergeBlockOperation)
+        let unit = try #require(plan.products["fc", .blockMerge]?.unit)
+        let merge = try #require(plan.units[unit.position].operation as? MergeOperation)
         #expect(merge.tasks.map(\.weight) == [-1, 1])
         #expect(merge.tasks.map(\.lambda) == [0.25, 0.75])
         #expect(merge.scale == 0.5)

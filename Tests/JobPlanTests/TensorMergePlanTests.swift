@@ -47,9 +47,9 @@ private struct PlannedMerge: StreamedComputation, ~Copyable {
         return try JobPlan(spec: spec, inventory: SmallModel().inventory(for: spec))
     }
 
-    private func merge(of tensor: String, in plan: JobPlan) throws -> MergeBlockOperation {
-        let unit = try #require(plan.tensorMerges[tensor])
-        return try #require(plan.units[unit.position].operation as? MergeBlockOperation)
+    private func merge(of tensor: String, in plan: JobPlan) throws -> MergeOperation {
+        let unit = try #require(plan.products[tensor, .tensorMerge]?.unit)
+        return try #require(plan.units[unit.position].operation as? MergeOperation)
     }
 
     @Test func `each tensor is a unit, and the checkpoint waits for all`() throws {
@@ -63,12 +63,13 @@ private struct PlannedMerge: StreamedComputation, ~Copyable {
             ])
         #expect(plan.blobs(readBy: plan.units[5]) == (0..<5).map { UnitOutput(UnitIndex($0)) })
         #expect(plan.mergedParameters.map(\.name) == plan.units[0..<5].map(\.subject))
-        #expect(plan.blockMerges.isEmpty)
+        #expect(plan.products.outputs(for: .blockMerge).isEmpty)
     }
 
     @Test func `only tensors of two dimensions are matrices`() throws {
         let plan = try plan(.matrices(PlannedMerge.self))
-        #expect(plan.tensorMerges.keys.sorted() == ["embed.weight", "fc1.weight", "fc2.weight"])
+        let merged = plan.products.outputs(for: .tensorMerge).map(\.subject)
+        #expect(merged == ["embed.weight", "fc1.weight", "fc2.weight"])
         #expect(try merge(of: "embed.weight", in: plan).parameters == .tensor(rows: 5, columns: 4))
     }
 
@@ -116,6 +117,6 @@ private struct PlannedMerge: StreamedComputation, ~Copyable {
     @Test func `a tensor without models of weight, or that is copied, is no unit`() throws {
         let plan = try plan(
             rest: ["parameters: {weight: [{filter: fc1, value: 0}, {value: 1}]}", "ignore: [\"embed.*\"]"])
-        #expect(plan.tensorMerges.keys.sorted() == ["fc2.weight", "norm.weight"])
+        #expect(plan.products.outputs(for: .tensorMerge).map(\.subject) == ["fc2.weight", "norm.weight"])
     }
 }

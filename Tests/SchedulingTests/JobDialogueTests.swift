@@ -51,7 +51,7 @@ extension LeasedUnit {
 extension CheckedScheduler {
     /// A worker reports that it has started a unit.
     mutating func start(_ lease: LeasedUnit, by worker: WorkerID) -> SchedulerEffects {
-        handle(.unitStarted(lease.unit, lease.attempt, by: worker))
+        handle(.unitStarted(lease, by: worker))
     }
 
     /// A unit's result arrives; its name is the unit's by default.
@@ -61,7 +61,7 @@ extension CheckedScheduler {
         result: UnitResult? = nil
     ) -> SchedulerEffects {
         let result = result ?? (executor == .coordinator ? UnitResult() : .named("\(lease.unit)"))
-        return handle(.unitFinished(lease.unit, lease.attempt, by: executor, result, .short))
+        return handle(.unitFinished(lease, by: executor, result, .short))
     }
 
     /// A blob arrives in the coordinator's store; its name is that of its unit.
@@ -74,7 +74,7 @@ extension CheckedScheduler {
         kind: UnitFailure.Kind = .world,
         _ message: String = "no"
     ) -> SchedulerEffects {
-        handle(.unitFailed(lease.unit, lease.attempt, by: executor, UnitFailure(kind: kind, message: message)))
+        handle(.unitFailed(lease, by: executor, UnitFailure(kind: kind, message: message)))
     }
 
     /// A scheduler with one job and some ordinary workers that hold their first units.

@@ -76,6 +76,59 @@ import UnitOperations
         #expect(scheduler.scheduler.regime(of: LeasedUnit.of(0).unit) == Self.haswell.regime)
     }
 
+    @Test func `a result of an unknown regime makes nobody err`() throws {
+        var scheduler = CheckedScheduler()
+        _ = try scheduler.submit(first)
+        _ = scheduler.handle(.workerJoined("w1", Self.haswell))
+        #expect(
+            scheduler.finish(.of(0), by: .worker("stranger")).notices
+                == [.lateResultUsed(.of(0), by: .worker("stranger"))])
+        #expect(scheduler.scheduler.regime(of: LeasedUnit.of(0).unit) == nil)
+        _ = scheduler.handle(.workerJoined("w2", Self.skylake))
+        #expect(scheduler.finish(.of(0), by: .worker("w2"), result: .named("other")).notices == [])
+        #expect(scheduler.scheduler.result(of: LeasedUnit.of(0).unit) == .named("job-1/0"))
+    }
+
+    /// The worker has read the first result of a factor, and the unit's key would now name the second.
+    @Test func `a late result has no key when its inputs were made again with other bits`() throws {
+        var scheduler = CheckedScheduler()
+        _ = try scheduler.submit(SmallJob(tasks: 2, outputs: ["regularizer"]))
+        _ = scheduler.handle(.workerJoined("w1", Self.haswell))
+        for unit in 0..<4 { _ = scheduler.finish(.of(unit), by: .worker("w1")) }
+        _ = scheduler.start(.of(4), by: "w1")
+        _ = scheduler.handle(.workerJoined("w2", Self.skylake))
+        _ = scheduler.handle(.workerDraining("w1"))
+        let left = scheduler.handle(.workerLeft("w1", reason: "it is gone with its blobs"))
+        var leases = left.orders.compactMap(\.lease)
+        while let lease = leases.first, lease.unit.unit < UnitIndex(4) {
+            leases.removeFirst()
+            let made = scheduler.finish(lease, by: .worker("w2"), result: .named("other \(lease.unit)"))
+            leases += made.orders.compactMap(\.lease)
+        }
+        #expect(leases.contains { $0.unit.unit == UnitIndex(4) })
+        _ = scheduler.handle(.workerJoined("w1", Self.haswell))
+        let sums = UnitResult(blobs: [.named("first"), .named("second")])
+        let late = scheduler.finish(.of(4), by: .worker("w1"), result: sums)
+        #expect(late.notices.contains(.lateResultUsed(.of(4), by: .worker("w1"))))
+        let keys = late.records.compactMap { record -> ResultKey?? in
+            if case .unitFinished(LeasedUnit.of(4).unit, _, _, _, let key) = record { .some(key) } else { nil }
+        }
+        #expect(keys == [nil])
+    }
+
+    @Test func `the regime of a worker that is gone is known when its result comes late`() throws {
+        var scheduler = CheckedScheduler()
+        _ = try scheduler.submit(first)
+        _ = scheduler.handle(.workerJoined("w1", Self.haswell))
+        _ = scheduler.handle(.workerLeft("w1", reason: "its connection broke"))
+        _ = scheduler.finish(.of(0), by: .worker("w1"))
+        #expect(scheduler.scheduler.regime(of: LeasedUnit.of(0).unit) == Self.haswell.regime)
+        _ = scheduler.handle(.workerJoined("w2", Self.haswell))
+        #expect(
+            scheduler.finish(.of(0), by: .worker("w2"), result: .named("other")).notices
+                == [.resultsDiffer(.of(0), by: .worker("w2"))])
+    }
+
     @Test func `a lost blob that another regime makes again is the one that files are made of`() throws {
         var scheduler = try schedulerWithFactors()
         _ = scheduler.store(.of(1))

@@ -90,14 +90,14 @@ struct Scenario {
             return show(handle(.workerLeft(WorkerID(rawValue: subject), reason: reason)))
         case "start":
             let lease = try lease(words, line)
-            return show(handle(.unitStarted(lease.unit, lease.attempt, by: WorkerID(rawValue: subject))))
+            return show(handle(.unitStarted(lease, by: WorkerID(rawValue: subject))))
         case "finish": return show(finish(executor(subject), try lease(words, line), text))
         case "fail", "reject", "full", "missing":
             let lease = try lease(words, line)
             outstanding.removeAll { $0.lease == lease }
             let kinds: [String: UnitFailure.Kind] = ["reject": .badInput, "full": .noSpace, "missing": .inputMissing]
             let failure = UnitFailure(kind: kinds[verb] ?? .world, message: text)
-            return show(handle(.unitFailed(lease.unit, lease.attempt, by: executor(subject), failure)))
+            return show(handle(.unitFailed(lease, by: executor(subject), failure)))
         case "progress":
             let lease = try lease(words, line)
             let steps = UnitProgress(unit: lease, steps: UInt64(text) ?? 0)
@@ -207,7 +207,7 @@ struct Scenario {
         let units = plans[lease.unit.job]?.units ?? []
         let count = units.indices.contains(lease.unit.unit.position) ? units[lease.unit.unit.position].blobCount : 1
         let result = UnitResult.named(result.isEmpty ? "\(lease.unit)" : result, blobs: count)
-        return handle(.unitFinished(lease.unit, lease.attempt, by: executor, result, .short))
+        return handle(.unitFinished(lease, by: executor, result, .short))
     }
 
     private mutating func show(_ effects: SchedulerEffects) -> [String] {

@@ -13,15 +13,15 @@ struct Referee {
     // What is durable.
     var accepted: [JobID: JobHeader] = [:]
     var outcomes: [JobID: JobOutcome] = [:]
-    var finished: Set<UnitReference> = []
-    /// Contents that have been computed for some job.
-    var known: Set<UInt64> = []
+    var finished: [UnitReference: UnitResult] = [:]
+    /// Contents that have been computed for some job, and the regimes in which.
+    var known: [UInt64: Set<NumericRegime>] = [:]
     var failures: [UnitReference: [(executor: UnitExecutorName, failure: UnitFailure)]] = [:]
 
     // What this life of the coordinator knows.
-    /// Units in each worker's hands.
-    private var given: [WorkerID: OrderedDictionary<LeasedUnit, UInt64>] = [:]
-    private var capacities: [WorkerID: WorkerCapacity] = [:]
+    /// Units in each worker's hands, with their memory and what they compute.
+    var given: [WorkerID: OrderedDictionary<LeasedUnit, (memory: UInt64, content: UInt64)>] = [:]
+    var capacities: [WorkerID: WorkerCapacity] = [:]
     private var draining: Set<WorkerID> = []
     /// Blobs that each worker said it has, and those in the coordinator's store.
     private var told: [WorkerID: Set<BlobDigest>] = [:]
@@ -29,7 +29,7 @@ struct Referee {
     /// Until when blobs may be offered again by workers that were lost.
     private var mayReturn: [BlobDigest: SchedulerInstant] = [:]
     private var settlesAt = SchedulerInstant(sinceStart: .zero)
-    private var decided: Set<UnitReference> = []
+    private var decided: [UnitReference: UnitResult] = [:]
     private var decidedOutcomes: Set<JobID> = []
     private var revived: Set<UnitReference> = []
     private var now = SchedulerInstant(sinceStart: .zero)
@@ -42,7 +42,14 @@ struct Referee {
     private var excusedFailure: (unit: UnitReference, kind: UnitFailure.Kind)?
 
     /// The performed effects.
-    private var performance = Performance()
+    var performance = Performance()
+
+    // What workers have computed.
+    var origins: [UInt64: Origin] = [:]
+    /// The plan's name of each blob, and of each line of a report, that any regime has made.
+    var planned: [BlobDigest: BlobDigest] = [:]
+    /// What each key stands for.
+    var contents: [UnitKey: UInt64] = [:]
 
     init(settings: SchedulerSettings) { self.settings = settings }
 
@@ -62,16 +69,16 @@ struct Referee {
     }
 
     /// A recorded unit counts as finished, unless its file is gone with the staging directory.
-    mutating func noteFile(_ unit: UnitReference, isLost: Bool) {
-        if isLost { finished.remove(unit) } else { finished.insert(unit) }
+    mutating func noteReplayed(_ unit: UnitReference, _ result: UnitResult, isLost: Bool) {
+        finished[unit] = isLost ? nil : result
         decided = finished
     }
 
     /// What a coordinator takes up is what was durable.
-    mutating func check(replayed scheduler: Scheduler, _ records: [JournalRecord], at time: Int) {
+    mutating func check(replayed scheduler: Scheduler, at time: Int) {
         note(scheduler.violatedInvariants(), "after a replay")
         for status in scheduler.jobStatuses {
-            let count = finished.count { $0.job == status.id }
+            let count = finished.keys.count { $0.job == status.id }
             if status.finishedUnits != count {
                 violations.append(
                     "after a replay \(status.finishedUnits) of \(count) units of \(status.id) are finished")
@@ -81,6 +88,7 @@ struct Referee {
             }
         }
         if Set(scheduler.jobStatuses.map(\.id)) != Set(accepted.keys) { violations.append("a replay has other jobs") }
+        for (unit, result) in finished { checkRegime(of: unit, result, scheduler) }
         settlesAt = SchedulerInstant(sinceStart: .zero).advanced(by: settings.workerTimeout)
     }
 
@@ -91,8 +99,8 @@ struct Referee {
         self.time = time
         supersededFailure = nil
         excusedFailure = nil
-        if case .unitFailed(let unit, _, _, let failure) = event, [.noSpace, .inputMissing].contains(failure.kind) {
-            excusedFailure = (unit, failure.kind)
+        if case .unitFailed(let lease, _, let failure) = event, [.noSpace, .inputMissing].contains(failure.kind) {
+            excusedFailure = (lease.unit, failure.kind)
         }
         noteSign(event)
         switch event {
@@ -107,18 +115,17 @@ struct Referee {
         case .blobStored(let blob): stored.insert(blob.digest)
         case .blobUnreadable(let blob), .blobWanted(let blob): stored.remove(blob)
         case .restarted(let blobs): stored.formUnion(blobs.map(\.digest))
-        case .unitFinished(let unit, let attempt, .worker(let worker), let result, _):
+        case .unitFinished(let lease, .worker(let worker), let result, _):
             if told[worker] != nil {
                 told[worker]?.formUnion(result.blobs.map(\.digest))
             } else {
                 for blob in result.blobs { mayReturn[blob.digest] = now.advanced(by: settings.workerTimeout) }
             }
-            given[worker]?[LeasedUnit(unit, attempt)] = nil
-            performance.sent[worker]?.remove(LeasedUnit(unit, attempt))
-        case .unitFailed(let unit, let attempt, .worker(let worker), _):
-            let lease = given[worker]?.removeValue(forKey: LeasedUnit(unit, attempt))
-            performance.sent[worker]?.remove(LeasedUnit(unit, attempt))
-            if lease == nil { supersededFailure = unit }
+            given[worker]?[lease] = nil
+            performance.sent[worker]?.remove(lease)
+        case .unitFailed(let lease, .worker(let worker), _):
+            if given[worker]?.removeValue(forKey: lease) == nil { supersededFailure = lease.unit }
+            performance.sent[worker]?.remove(lease)
         case .workerDraining(let worker), .drainRequested(let worker):
             if capacities[worker] != nil { draining.insert(worker) }
         default: break
@@ -128,8 +135,8 @@ struct Referee {
     private mutating func noteSign(_ event: SchedulerEvent) {
         switch event {
         case .workerJoined(let worker, _), .workerHeard(let worker), .workerProgressed(let worker, _),
-            .workerDraining(let worker), .unitStarted(_, _, let worker), .blobsHeld(let worker, _),
-            .unitFinished(_, _, .worker(let worker), _, _), .unitFailed(_, _, .worker(let worker), _):
+            .workerDraining(let worker), .unitStarted(_, let worker), .blobsHeld(let worker, _),
+            .unitFinished(_, .worker(let worker), _, _), .unitFailed(_, .worker(let worker), _):
             lastHeard[worker] = time
         default: break
         }
@@ -141,7 +148,12 @@ struct Referee {
     ) {
         note(scheduler.violatedInvariants(), "after \(event)")
         // What a result makes ready may be looked at and be found lost in the same breath, not the other way round.
-        for record in effects.records { check(decided: record, jobs, ids) }
+        for record in effects.records {
+            check(decided: record, jobs, ids)
+            if case .unitFinished(let unit, _, _, _, _) = record, let result = decided[unit] {
+                checkRegime(of: unit, result, scheduler)
+            }
+        }
         performance.removals += effects.inOrder.filter(\.isRemoval).map { _ in decidedOutcomes }
         // Before units are looked at whose blobs these may be.
         stored.subtract(effects.unneeded)
@@ -164,20 +176,25 @@ struct Referee {
         if case .workerLost(let worker, _, _) = notice { checkSilence(of: worker) }
         switch notice {
         case .unitRevived(let unit):
-            guard decided.contains(unit) else { return violations.append("\(unit) is revived and was not finished") }
-            let blobs = result(unit, jobs, ids).blobs.map(\.digest)
+            guard let result = decided[unit] else {
+                return violations.append("\(unit) is revived and was not finished")
+            }
+            let blobs = result.blobs.map(\.digest)
             let missing = blobs.filter { !isAvailable($0) }
             if missing.isEmpty { violations.append("\(unit) is computed again, though its blobs are there") }
             let isHasty = missing.allSatisfy { now < mayReturn[$0] ?? now || now < settlesAt }
             if isHasty, !missing.isEmpty { violations.append("\(unit) is computed again before its blobs may be back") }
             revived.insert(unit)
         case .filesLost(let unit, _):
-            if decided.remove(unit) == nil { violations.append("\(unit) had no files to lose") }
+            if decided.removeValue(forKey: unit) == nil { violations.append("\(unit) had no files to lose") }
         case .unitRestored(let unit):
-            if !result(unit, jobs, ids).blobs.map(\.digest).allSatisfy(isAvailable) {
+            if decided[unit]?.blobs.map(\.digest).allSatisfy(isAvailable) != true {
                 violations.append("\(unit) is restored, though its blobs are not there")
             }
             revived.remove(unit)
+        case .resultsDiffer(let lease, let executor):
+            // No machine errs here, and regimes may differ.
+            violations.append("\(executor) is said to err in \(lease.unit)")
         default: break
         }
     }
@@ -201,10 +218,7 @@ struct Referee {
         }
     }
 
-    func result(_ unit: UnitReference, _ jobs: [SimulatedJob], _ ids: [JobID]) -> UnitResult {
-        jobs[ids.firstIndex(of: unit.job) ?? 0].results[unit.unit.position]
-    }
-
+    /// What a unit stands for in the plan.
     func content(_ unit: UnitReference, _ jobs: [SimulatedJob], _ ids: [JobID]) -> UInt64 {
         jobs[ids.firstIndex(of: unit.job) ?? 0].contents[unit.unit.position]
     }
@@ -214,17 +228,14 @@ struct Referee {
     private mutating func check(decided record: JournalRecord, _ jobs: [SimulatedJob], _ ids: [JobID]) {
         switch record {
         case .jobAccepted: break
-        case .unitFinished(let unit, let executor, let result, _, _):
+        case .unitFinished(let unit, let executor, let result, _, let key):
             if decidedOutcomes.contains(unit.job) { violations.append("\(unit) is finished behind its job's end") }
-            let isFirst = decided.insert(unit).inserted
+            let isFirst = decided.updateValue(result, forKey: unit) == nil
             if !isFirst, revived.remove(unit) == nil { violations.append("\(unit) is finished twice") }
-            if !result.agrees(with: self.result(unit, jobs, ids)) {
-                let title = jobs[ids.firstIndex(of: unit.job) ?? 0].plan.units[unit.unit.position].title
-                violations.append("\(unit) (\(title)) of \(executor) has another result than the plan says")
-            }
+            check(result, of: unit, executor, key, jobs, ids)
         case .unitFailed(let unit, _, _):
             if decidedOutcomes.contains(unit.job) { violations.append("\(unit) fails behind its job's end") }
-            if decided.contains(unit), !revived.contains(unit) { violations.append("\(unit) fails and was finished") }
+            if decided[unit] != nil, !revived.contains(unit) { violations.append("\(unit) fails and was finished") }
             if unit == supersededFailure { violations.append("a superseded attempt of \(unit) counts as failed") }
             if let excusedFailure, excusedFailure.unit == unit {
                 violations.append("\(excusedFailure.kind) of \(unit) counts as a failure")
@@ -244,9 +255,11 @@ struct Referee {
             if accepted.updateValue(header, forKey: header.id) != nil {
                 violations.append("\(header.id) is accepted twice")
             }
-        case .unitFinished(let unit, _, _, _, let key):
-            finished.insert(unit)
-            if key != nil { known.insert(content(unit, jobs, ids)) }
+        case .unitFinished(let unit, _, let result, _, let key):
+            finished[unit] = result
+            if key != nil, let origin = origins[result.fingerprint] {
+                known[origin.content, default: []].insert(origin.regime)
+            }
         case .unitFailed(let unit, let executor, let failure): failures[unit, default: []].append((executor, failure))
         case .jobEnded(let job, let outcome, _): outcomes[job] = outcome
         }
@@ -264,14 +277,21 @@ struct Referee {
                 return violations.append("\(lease.unit) is leased to \(worker), who is not there")
             }
             if draining.contains(worker) { violations.append("\(lease.unit) is leased to \(worker), who leaves") }
-            checkNews(lease.unit, jobs, ids)
-            let plan = jobs[ids.firstIndex(of: lease.unit.job) ?? 0].plan
-            given[worker, default: [:]][lease] = plan.units[lease.unit.unit.position].cost.memoryBytes
+            let job = jobs[ids.firstIndex(of: lease.unit.job) ?? 0]
+            let unit = job.plan.units[lease.unit.unit.position]
+            let inputs = SimulatedJob.inputs(of: unit, in: job.plan) {
+                decided[UnitReference(job: lease.unit.job, unit: $0)]
+            }
+            let content = job.content(of: unit.index, from: inputs)
+            checkNews(lease.unit, content)
+            given[worker, default: [:]][lease] = (unit.cost.memoryBytes, content)
             let units = given[worker] ?? [:]
             if units.count > capacity.lanes + settings.queuedUnitsPerWorker {
                 violations.append("\(worker) with \(capacity.lanes) lanes has \(units.count) units")
             }
-            if units.values.reduce(0, +) > capacity.memoryBytes { violations.append("\(worker) has too little memory") }
+            if units.values.reduce(0, { $0 + $1.memory }) > capacity.memoryBytes {
+                violations.append("\(worker) has too little memory")
+            }
             checkDependencies(lease, jobs, ids)
         case .revoke(let lease): given[worker]?[lease] = nil
         case .collect(let blob):
@@ -305,19 +325,21 @@ struct Referee {
     }
 
     /// What is known is not computed again, and nothing is computed for two jobs at once.
-    private mutating func checkNews(_ unit: UnitReference, _ jobs: [SimulatedJob], _ ids: [JobID]) {
+    private mutating func checkNews(_ unit: UnitReference, _ content: UInt64) {
         if decidedOutcomes.contains(unit.job) { violations.append("\(unit) is leased and its job has ended") }
-        let content = content(unit, jobs, ids)
         if revived.contains(unit) {
-            if result(unit, jobs, ids).blobs.map(\.digest).allSatisfy(isAvailable) {
+            if decided[unit]?.blobs.map(\.digest).allSatisfy(isAvailable) == true {
                 violations.append("\(unit) is leased, though its blobs have come back")
             }
         } else {
-            if decided.contains(unit) { violations.append("\(unit) is leased and was finished") }
-            if known.contains(content) { violations.append("\(unit) is leased, though its result is known") }
+            if decided[unit] != nil { violations.append("\(unit) is leased and was finished") }
+            let regimes = known[content] ?? []
+            if capacities.values.contains(where: { regimes.contains($0.regime) }) {
+                violations.append("\(unit) is leased, though its result is known")
+            }
         }
         for (worker, units) in given {
-            for other in units.keys where other.unit != unit && self.content(other.unit, jobs, ids) == content {
+            for (other, computed) in units where other.unit != unit && computed.content == content {
                 violations.append("\(unit) is leased while \(worker) computes the same for \(other.unit)")
             }
         }
@@ -326,118 +348,8 @@ struct Referee {
     private mutating func checkDependencies(_ lease: LeasedUnit, _ jobs: [SimulatedJob], _ ids: [JobID]) {
         let unit = jobs[ids.firstIndex(of: lease.unit.job) ?? 0].plan.units[lease.unit.unit.position]
         for dependency in unit.dependencies
-        where !decided.contains(UnitReference(job: lease.unit.job, unit: dependency)) {
+        where decided[UnitReference(job: lease.unit.job, unit: dependency)] == nil {
             violations.append("\(lease.unit) is leased before \(dependency) is finished")
-        }
-    }
-}
-
-// MARK: - Performed effects
-
-extension Referee {
-    /// The effects that this process of the coordinator has performed.
-    struct Performance {
-        /// Jobs that were released.
-        var isLetGo: Set<JobID> = []
-        /// Workers whose conversation ended and that have not come back.
-        var forgotten: Set<WorkerID> = []
-        /// Units that were leased to workers and not revoked.
-        var sent: [WorkerID: Set<LeasedUnit>] = [:]
-        /// Jobs that clients can query.
-        var settled: Set<JobID> = []
-        /// The jobs that had ended at the decision of each removal of blobs.
-        var removals: [Set<JobID>] = []
-    }
-
-    /// Checks that an effect is durable and in its turn.
-    mutating func willPerform(_ effect: SchedulerEffect, _ jobs: [SimulatedJob], _ ids: [JobID]) {
-        switch effect {
-        case .tell(let notice):
-            checkTurn(of: "\(notice)", about: notice.job)
-            // The worker joined again in the same batch.
-            if case .workerJoined(let worker) = notice { performance.forgotten.remove(worker) }
-        case .forget(let worker):
-            performance.sent[worker] = nil
-            if capacities[worker] == nil { performance.forgotten.insert(worker) }
-        case .send(let order): check(sent: order, jobs, ids)
-        case .compute(let lease): checkBegin(lease, jobs, ids)
-        case .tellUnavailable: break
-        case .letGo(let job):
-            if outcomes[job] == nil { violations.append("\(job) is let go, and its end is not durable") }
-            for (worker, leases) in performance.sent {
-                for lease in leases where lease.unit.job == job {
-                    violations.append("\(job) is let go while \(worker) has \(lease.unit)")
-                }
-            }
-            performance.isLetGo.insert(job)
-        case .remove, .clearStore:
-            let ended = performance.removals.isEmpty ? [] : performance.removals.removeFirst()
-            for job in ended where !performance.isLetGo.contains(job) {
-                violations.append("blobs are removed before \(job) is let go")
-            }
-        case .settle:
-            for job in outcomes.keys where !performance.isLetGo.contains(job) {
-                violations.append("clients are told of the end of \(job), which is not let go")
-            }
-            performance.settled = Set(accepted.keys)
-        case .accept(let job):
-            if !performance.settled.contains(job) { violations.append("\(job) is accepted and cannot be asked about") }
-        }
-    }
-
-    private mutating func check(sent addressed: AddressedOrder, _ jobs: [SimulatedJob], _ ids: [JobID]) {
-        let worker = addressed.worker
-        if capacities[worker] != nil { performance.forgotten.remove(worker) }
-        if performance.forgotten.contains(worker) {
-            violations.append("\(addressed.order) is for \(worker), who is forgotten")
-        }
-        switch addressed.order {
-        case .lease(let lease):
-            checkBegin(lease, jobs, ids)
-            // A result from an earlier process may already have answered the lease in the same batch.
-            if given[worker]?[lease] != nil { performance.sent[worker, default: []].insert(lease) }
-        case .revoke(let lease): performance.sent[worker]?.remove(lease)
-        case .collect, .discard, .drain, .dismiss: break
-        }
-    }
-
-    private mutating func checkTurn(of effect: String, about job: JobID?) {
-        if let job, performance.isLetGo.contains(job) { violations.append("\(effect) comes after \(job) was let go") }
-    }
-
-    private mutating func checkBegin(_ lease: LeasedUnit, _ jobs: [SimulatedJob], _ ids: [JobID]) {
-        checkTurn(of: "the lease of \(lease.unit)", about: lease.unit.job)
-        if accepted[lease.unit.job] == nil { violations.append("\(lease.unit) is leased and its job is not durable") }
-        let unit = jobs[ids.firstIndex(of: lease.unit.job) ?? 0].plan.units[lease.unit.unit.position]
-        for dependency in unit.dependencies
-        where !finished.contains(UnitReference(job: lease.unit.job, unit: dependency)) {
-            violations.append("\(lease.unit) is sent before the result of \(dependency) is durable")
-        }
-    }
-}
-
-extension SchedulerEffect {
-    /// Whether the effect removes blobs of the coordinator's store.
-    fileprivate var isRemoval: Bool {
-        switch self {
-        case .remove, .clearStore: true
-        default: false
-        }
-    }
-}
-
-extension SchedulerNotice {
-    /// The job that a notice is about.
-    fileprivate var job: JobID? {
-        switch self {
-        case .workerJoined, .workerLeft, .workerLost, .workerDraining: nil
-        case .unitRetried(let leased, _, _, _), .lateResultUsed(let leased, _), .resultsDiffer(let leased, _),
-            .stragglerRepeated(let leased, _), .leaseExpired(let leased, _, _), .unitPaused(let leased, _, _),
-            .inputsLost(let leased, _, _):
-            leased.unit.job
-        case .unitMoved(let unit, _, _), .unitRevived(let unit), .unitRestored(let unit), .filesLost(let unit, _),
-            .noWorkerFits(let unit, _):
-            unit.job
         }
     }
 }

@@ -26,8 +26,8 @@ struct SimulatedJob: Sendable {
     let specText: String
     /// What each unit gives; nothing but its operation and its inputs decides it.
     private(set) var results: [UnitResult] = []
-    /// The blobs that each unit reads.
-    private(set) var inputs: [[BlobDigest]] = []
+    /// What each unit reads.
+    private(set) var inputs: [SimulatedWorker.Inputs] = []
     /// What each unit computes, by a text of its operation, so that nothing rests on the keys of the plan.
     private(set) var contents: [UInt64] = []
     /// What lies in the output directory in the end.
@@ -46,20 +46,37 @@ struct SimulatedJob: Sendable {
         let plan = try JobPlan(spec: spec, inventory: SimulatedInputs.inventory(of: shape), limits: limits)
         self.plan = plan
         for unit in plan.units {
-            let read = plan.blobs(readBy: unit).map { results[$0.unit.position].blobs[$0.position].digest }
+            let read = Self.inputs(of: unit, in: plan) { results[$0.position] }
             let content = Self.content(of: unit, in: plan, results)
             inputs.append(read)
             contents.append(content)
-            results.append(Self.result(of: unit, content: content, read: read))
-            if let path = Self.path(of: unit) { files[path] = Self.fileContent(of: unit, read: read, plan, results) }
+            results.append(Self.result(of: unit, content: content, read: read.blobs))
+            if let path = Self.path(of: unit) {
+                files[path] = Self.fileContent(of: unit, read: read.blobs, plan, results)
+            }
         }
     }
 
-    /// The result that a worker comes to; another than the right one when it was given other inputs than the plan's.
-    func result(of unit: UnitIndex, from inputs: [BlobDigest]) -> UnitResult {
-        if inputs == self.inputs[unit.position] { return results[unit.position] }
-        let content = inputs.reduce(contents[unit.position] ^ 1) { Fingerprint.of("\($0) \($1)") }
-        return Self.result(of: plan.units[unit.position], content: content, read: inputs)
+    /// What a unit reads, as far as the results of other units are known.
+    static func inputs(
+        of unit: WorkUnit, in plan: JobPlan, _ result: (UnitIndex) -> UnitResult?
+    ) -> SimulatedWorker.Inputs {
+        SimulatedWorker.Inputs(
+            blobs: plan.blobs(readBy: unit).compactMap { result($0.unit)?.blob(at: $0.position)?.digest },
+            numbers: unit.inputNumbers.compactMap { result($0.unit)?.measurements[$0.name] })
+    }
+
+    /// What a unit computes from inputs: the plan's content, unless another regime made an input.
+    func content(of unit: UnitIndex, from inputs: SimulatedWorker.Inputs) -> UInt64 {
+        if inputs == self.inputs[unit.position] { return contents[unit.position] }
+        return Fingerprint.of("\(contents[unit.position]) \(inputs.blobs) \(inputs.numbers)")
+    }
+
+    /// The result that a worker comes to from its inputs, in its regime; the plan's results are of the unnamed one.
+    func result(of unit: UnitIndex, from inputs: SimulatedWorker.Inputs, in regime: NumericRegime) -> UnitResult {
+        let content = content(of: unit, from: inputs)
+        let rounded = regime == .unnamed ? content : Fingerprint.of("\(content) in \(regime)")
+        return Self.result(of: plan.units[unit.position], content: rounded, read: inputs.blobs)
     }
 
     // MARK: - What units give
@@ -82,6 +99,8 @@ struct SimulatedJob: Sendable {
         guard unit.isForWorker else { return result }
         // Numbers cross the journal too; one that is not known is told from all others by its bits.
         result.measurements[.trace] = [Double(content % 1000) / 7, content % 5 == 0 ? .nan : 1]
+        // All results differ in some number, also of units without blobs.
+        result.measurements[.penalties] = [Double(content >> 12)]
         // Inner products depend only on the factors, not on the targets.
         result.measurements[.innerProducts] = [Double(Fingerprint.of("\(read)") % 1000)]
         return result
@@ -106,10 +125,13 @@ struct SimulatedJob: Sendable {
         of unit: WorkUnit, read: [BlobDigest], _ plan: JobPlan, _ results: [UnitResult]
     ) -> [BlobDigest] {
         guard case .coordinator(.writeReport) = unit.work else { return read }
-        return plan.units[..<unit.index.position].map { unit in
-            let bits = results[unit.index.position].measurements[.trace]?.map(\.bitPattern) ?? []
-            return Fingerprint.digest(bits.reduce(0) { $0 &* 31 &+ $1 }, 0)
-        }
+        return plan.units[..<unit.index.position].map { reportLine(of: results[$0.index.position]) }
+    }
+
+    /// What the report says of a result.
+    static func reportLine(of result: UnitResult) -> BlobDigest {
+        let numbers = (result.measurements[.trace] ?? []) + (result.measurements[.penalties] ?? [])
+        return Fingerprint.digest(numbers.reduce(0) { $0 &* 31 &+ $1.bitPattern }, 0)
     }
 
     // MARK: - Shapes

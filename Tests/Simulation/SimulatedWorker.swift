@@ -6,11 +6,17 @@ import Scheduling
 /// A worker process as it would behave: it computes what it has begun whatever it is told, and forgets what it cannot
 /// hold.
 struct SimulatedWorker {
-    /// A unit as a worker gets it: its inputs by name.
+    /// What a unit reads: blobs by name, and numbers.
+    struct Inputs: Hashable {
+        var blobs: [BlobDigest]
+        var numbers: [[Double]]
+    }
+
+    /// A unit as a worker gets it.
     struct Lease {
         var lease: LeasedUnit
         var job: Int
-        var inputs: [BlobDigest]
+        var inputs: Inputs
     }
 
     /// A unit on a lane.
@@ -54,7 +60,7 @@ struct SimulatedWorker {
     var slowness = 1
 
     var usedDigests: Set<BlobDigest> {
-        Set(computing.flatMap(\.lease.inputs)).union(queue.flatMap(\.inputs))
+        Set(computing.flatMap(\.lease.inputs.blobs)).union(queue.flatMap(\.inputs.blobs))
     }
 
     /// Blobs that have to go so that the store is no larger than it may be: the oldest that nothing under way reads.

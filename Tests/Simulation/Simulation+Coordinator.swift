@@ -22,8 +22,8 @@ extension Simulation {
         for record in records {
             switch record {
             case .jobAccepted(let header): fresh.apply(record, plan: jobs[position(of: header.id)].plan)
-            case .unitFinished(let unit, _, _, _, _):
-                referee.noteFile(unit, isLost: isFileLost(unit))
+            case .unitFinished(let unit, _, let result, _, _):
+                referee.noteReplayed(unit, result, isLost: isFileLost(unit))
                 if !isFileLost(unit) { fresh.apply(record) }
             default: fresh.apply(record)
             }
@@ -34,7 +34,7 @@ extension Simulation {
         let running = fresh.jobStatuses.filter { $0.outcome == nil }.map(\.id)
         if running.isEmpty { coordinator.store = [:] }
         for job in coordinator.staging.keys.sorted() where !running.contains(job) { coordinator.staging[job] = nil }
-        referee.check(replayed: fresh, records, at: time)
+        referee.check(replayed: fresh, at: time)
         log.note(time, "coordinator life \(coordinator.life) with \(records.count) records")
         let stored = coordinator.store.map { BlobReference(digest: $0.key, byteCount: $0.value.byteCount) }
         happen(.restarted(stored: stored))
@@ -208,14 +208,14 @@ extension Simulation {
             let position = position(of: leased.unit.job)
             let scheduler = coordinator.scheduler
             let plan = jobs[position].plan
-            let inputs = plan.blobs(readBy: plan.units[leased.unit.unit.position]).compactMap { output in
-                scheduler.result(of: UnitReference(job: leased.unit.job, unit: output.unit))?
-                    .blobs[output.position].digest
+            let unit = plan.units[leased.unit.unit.position]
+            let inputs = SimulatedJob.inputs(of: unit, in: plan) {
+                scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
             }
-            guard inputs.count == jobs[position].inputs[leased.unit.unit.position].count else {
+            guard inputs.blobs.count == unit.inputs.count, inputs.numbers.count == unit.inputNumbers.count else {
                 // An input was lost in the same breath.
                 let failure = UnitFailure(kind: .inputMissing, message: "an input is missing")
-                return happen(.unitFailed(leased.unit, leased.attempt, by: .worker(worker), failure))
+                return happen(.unitFailed(leased, by: .worker(worker), failure))
             }
             send(.lease(SimulatedWorker.Lease(lease: leased, job: position, inputs: inputs)), to: worker)
         case .revoke(let leased): tell(worker, .revoke(leased))
@@ -246,7 +246,7 @@ extension Simulation {
         let job = jobs[position(of: lease.unit.job)]
         let unit = job.plan.units[lease.unit.unit.position]
         func failed(_ kind: UnitFailure.Kind, _ message: String) -> SchedulerEvent {
-            .unitFailed(lease.unit, lease.attempt, by: .coordinator, UnitFailure(kind: kind, message: message))
+            .unitFailed(lease, by: .coordinator, UnitFailure(kind: kind, message: message))
         }
         let results = coordinator.reports.removeValue(forKey: lease) ?? []
         guard coordinator.scheduler.status(of: lease.unit.job)?.outcome == nil else {
@@ -273,7 +273,7 @@ extension Simulation {
         }
         write(unit, of: lease.unit.job, job, read, results)
         let timing = UnitTiming(elapsedSeconds: 1, kernelSeconds: 0)
-        happen(.unitFinished(lease.unit, lease.attempt, by: .coordinator, UnitResult(), timing))
+        happen(.unitFinished(lease, by: .coordinator, UnitResult(), timing))
     }
 
     /// Before files are published they are read once more.

@@ -25,10 +25,10 @@ extension Simulation {
         switch message {
         case .hello: break
         case .heartbeat(let progress): happen(.workerProgressed(worker, progress))
-        case .started(let lease): happen(.unitStarted(lease.unit, lease.attempt, by: worker))
+        case .started(let lease): happen(.unitStarted(lease, by: worker))
         case .finished(let lease, let result, let seconds): finish(lease, worker, result, seconds)
         case .failed(let lease, let failure):
-            happen(.unitFailed(lease.unit, lease.attempt, by: .worker(worker), failure))
+            happen(.unitFailed(lease, by: .worker(worker), failure))
         case .held(let blobs): happen(.blobsHeld(worker, blobs))
         case .dropped(let blobs): happen(.blobsDropped(worker, blobs))
         case .collectFailure(let blob):
@@ -52,7 +52,7 @@ extension Simulation {
 
     private mutating func finish(_ lease: LeasedUnit, _ worker: WorkerID, _ result: UnitResult, _ seconds: Double) {
         let timing = UnitTiming(elapsedSeconds: seconds, kernelSeconds: seconds / 2)
-        happen(.unitFinished(lease.unit, lease.attempt, by: .worker(worker), result, timing))
+        happen(.unitFinished(lease, by: .worker(worker), result, timing))
     }
 
     /// Takes in a blob whose bytes have come.

@@ -28,7 +28,7 @@ extension Simulation {
     }
 
     private mutating func checkFiles(of id: JobID, _ job: SimulatedJob) {
-        if coordinator.published[id] ?? [:] != job.files {
+        if referee.plannedNames(of: coordinator.published[id] ?? [:]) != job.files {
             referee.violations.append("\(id) has published other files than the plan says")
         }
         if !poison.union(unsound).isDisjoint(with: job.contents) {
@@ -38,7 +38,9 @@ extension Simulation {
 
     private mutating func checkNothingPublished(_ id: JobID) {
         // A crash between the publication and its record is the one moment at which both are true.
-        if coordinator.published[id] != nil, jobs[position(of: id)].files != coordinator.published[id] {
+        if let published = coordinator.published[id],
+            jobs[position(of: id)].files != referee.plannedNames(of: published)
+        {
             referee.violations.append("\(id) has not succeeded and has published something")
         }
         if coordinator.staging[id] != nil { referee.violations.append("\(id) has ended and left files behind") }

@@ -14,13 +14,18 @@ extension Simulation {
         // store here can hold them.
         let fewest = jobs.flatMap { $0.plan.units.map(\.blobCount) }.max() ?? 0
         var worker = SimulatedWorker(
-            id: id, capacity: WorkerCapacity(lanes: roll(1...3), memoryBytes: memory),
+            id: id, capacity: WorkerCapacity(lanes: roll(1...3), memoryBytes: memory, regime: regimeOfNewWorker()),
             storeCapacity: isCalm || chance(50) ? .max : max(fewest, roll(3...12)))
         worker.store = store
         if mishap(faults.slowWorker) { worker.slowness = roll(5...30) }
         positions[id] = workers.count
         workers.append(worker)
         actions.schedule(.beat(workers.count - 1), at: time)
+    }
+
+    /// In a mixed cluster, half of the workers round in another way.
+    private mutating func regimeOfNewWorker() -> NumericRegime {
+        isMixed && chance(50) ? NumericRegime(kernels: "another", elements: "fp32") : .unnamed
     }
 
     /// The process is gone at once; another takes its place, with its store or without.
@@ -188,7 +193,7 @@ extension Simulation {
 
     /// Looks for a unit's inputs, and computes it once all are there.
     private mutating func look(_ position: Int, _ number: Int) {
-        for blob in workers[position].computing[number].lease.inputs {
+        for blob in workers[position].computing[number].lease.inputs.blobs {
             if let held = workers[position].store[blob], !held.isDamaged { continue }
             // What is not what its name says is discarded.
             drop([blob], position)
@@ -227,7 +232,12 @@ extension Simulation {
         if poison.contains(content) { return send(failed(.world, Self.poison), from: position) }
         if mishap(faults.failure) { return send(failed(.world, "chance"), from: position) }
         guard worker.diskFullUntil <= time else { return send(failed(.noSpace, "the disk is full"), from: position) }
-        let result = job.result(of: lease.lease.unit.unit, from: lease.inputs)
+        let unit = lease.lease.unit.unit
+        let result = job.result(of: unit, from: lease.inputs, in: worker.capacity.regime)
+        referee.noteComputed(
+            result, instead: job.results[unit.position],
+            Referee.Origin(
+                unit: content, content: job.content(of: unit, from: lease.inputs), regime: worker.capacity.regime))
         for blob in result.blobs {
             workers[position].store[blob.digest] = SimulatedWorker.Blob(byteCount: blob.byteCount)
         }

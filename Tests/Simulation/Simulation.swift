@@ -13,6 +13,8 @@ struct Simulation {
     let seed: UInt64
     var random: SplitMix64
     let faults: FaultProfile
+    /// Whether its workers compute in two numeric regimes.
+    let isMixed: Bool
     var time = 0
     var actions = EventQueue<Action>()
     var coordinator: SimulatedCoordinator
@@ -40,6 +42,7 @@ struct Simulation {
     init(seed: UInt64, journal: any SimulatedJournal, keepsLog: Bool = false) {
         self.seed = seed
         self.journal = journal
+        isMixed = seed % 4 == 3
         var random = SplitMix64(seed: seed &* 0x9E37_79B9_7F4A_7C15 &+ 1)
         faults = FaultProfile(&random)
         jobs = Self.jobs(&random)

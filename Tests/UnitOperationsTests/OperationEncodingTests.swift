@@ -94,4 +94,4 @@ extension AccumulateOperation: SoundVariant {}
 extension OptimalAccumulateOperation: SoundVariant {}
 extension InvertOperation: SoundVariant {}
 extension PenaltyOperation: SoundVariant {}
-extension MergeBlockOperation: SoundVariant {}
+extension MergeOperation: SoundVariant {}

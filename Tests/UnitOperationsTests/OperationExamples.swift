@@ -25,7 +25,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
 
     /// At least one example of each operation.
     static let all = [
-        factor, importFactor, combine, accumulate, accumulateOptimally, invert, penalty, penaltyOfFullBlock, mergeBlock,
+        factor, importFactor, combine, accumulate, accumulateOptimally, invert, penalty, penaltyOfFullBlock, merge,
     ]
 
     /// The files of a job: those that the examples read, and one more.
@@ -129,8 +129,8 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         [{ $0.unweighted[0] = 1 }, { $0.block = .full(dimension: 8) }, { $0.checkpoints[1] = [] }]
             + sourceChanges(\.base[0]) + sourceChanges(\.checkpoints[0][0]) + sourceChanges(\.checkpoints[1][0]))
 
-    private static let mergeBlock: OperationExample = {
-        let example = MergeBlockOperation(
+    private static let merge: OperationExample = {
+        let example = MergeOperation(
             method: "kfac",
             arguments: MergeArguments([
                 "a": .number(0.5), "b": .truth(true), "c": .count(300), "d": .word("adam"),
@@ -143,7 +143,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
                     parameters: parameters, weight: 0.5, lambda: 0.75, arguments: MergeArguments(["t": .number(0.75)])),
             ],
             scale: 0.3, damping: DampingSpec(rule: .pi, value: 0.5), outputTypes: [.bf16, .f32])
-        let changes: [(inout MergeBlockOperation) -> Void] = [
+        let changes: [(inout MergeOperation) -> Void] = [
             { $0.parameters = .block(.linear(outputs: 3, inputs: 3, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 2, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 3, hasBias: false)) },
@@ -164,7 +164,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         let others: [(String, String, MergeValue)] = [
             ("a", "A", .number(0.25)), ("b", "bb", .truth(false)), ("c", "cc", .count(3)), ("d", "e", .word("sgd")),
         ]
-        let argumentChanges = others.flatMap { name, other, value -> [(inout MergeBlockOperation) -> Void] in
+        let argumentChanges = others.flatMap { name, other, value -> [(inout MergeOperation) -> Void] in
             let changed = values.merging([name: value]) { $1 }
             let renamed = values.filter { $0.key != name }.merging([other: values[name] ?? value]) { $1 }
             return [{ $0.arguments = MergeArguments(changed) }, { $0.arguments = MergeArguments(renamed) }]

@@ -96,7 +96,7 @@ struct TensorMergeTests {
                     elementType: .f32, slice: FileSlice(file: 3, offset: UInt64(range.lowerBound), byteCount: 24))
             ]
         }
-        let operation = MergeBlockOperation(
+        let operation = MergeOperation(
             method: "trial", parameters: .tensor(rows: 2, columns: 3), base: hasBase ? sources[0] : [],
             tasks: zip(sources.dropFirst(), weights).map { .init(parameters: $0, weight: $1, lambda: 1) },
             scale: scale, divides: divides, damping: DampingSpec(rule: .relative, value: 0.1), outputTypes: [type])
@@ -106,7 +106,7 @@ struct TensorMergeTests {
         let input = bench.input(BenchUnit(operation, files: [3: leased], about: "conv.weight"))
         defer { input.blobs.release() }
         var scratch = try LaneScratch(BLASFactorBackend())
-        return try await MergeBlockExecution(operation: operation, input: input).run(by: LongestVector.self, &scratch)
+        return try await MergeExecution(operation: operation, input: input).run(by: LongestVector.self, &scratch)
     }
 
     @Test func `a task vector is chosen by its whole tensor, scaled and added to the base`() async throws {
@@ -163,7 +163,7 @@ struct TensorMergeTests {
 
     @Test func `a lease of a method that is not registered is malformed`() async throws {
         try await Bench.run { bench in
-            let operation = MergeBlockOperation(
+            let operation = MergeOperation(
                 method: "trial", parameters: .tensor(rows: 1, columns: 1), base: [], tasks: [], scale: 1,
                 damping: DampingSpec(rule: .relative, value: 0.1), outputTypes: [.f32])
             let (_, message) = try await bench.fault(BenchUnit(operation, about: "conv.weight"))

@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import OrderedCollections
 import UnitOperations
 import WireProtocol
 
@@ -10,15 +11,13 @@ extension PlanSummary {
     ///   - plan: The plan.
     ///   - known: Units whose results are known, so that they need no computation.
     init(of plan: JobPlan, known: Set<UnitIndex>) {
-        var order: [String] = []
-        var stages: [String: Stage] = [:]
+        var stages: OrderedDictionary<UnitStage, Stage> = [:]
         for unit in plan.units {
             let cost = unit.cost
-            if stages[unit.stage] == nil { order.append(unit.stage) }
             var stage =
                 stages[unit.stage]
                 ?? Stage(
-                    name: unit.stage, units: 0, multiplyAdds: 0, inputBytes: 0, outputBytes: 0, memoryBytesMax: 0)
+                    name: unit.stage.title, units: 0, multiplyAdds: 0, inputBytes: 0, outputBytes: 0, memoryBytesMax: 0)
             stage.units += 1
             if known.contains(unit.index) { stage.knownUnits += 1 }
             stage.multiplyAdds += cost.multiplyAdds
@@ -29,7 +28,7 @@ extension PlanSummary {
         }
         let linear = plan.blocks.count { $0.factors.count == 2 }
         self.init(
-            stages: order.compactMap { stages[$0] }, largestUnit: plan.largestWorkerUnit?.title ?? "",
+            stages: Array(stages.values), largestUnit: plan.largestWorkerUnit?.title ?? "",
             layers: linear, parameters: plan.blocks.count - linear, tasks: plan.spec.tasks.count,
             wireBytes: plan.wireBytes, diskBytes: plan.diskBytes, regularizer: plan.regularizerForm,
             notices: plan.notices)

@@ -23,11 +23,11 @@ enum PlannedOutputs {
         let outputs = plan.spec.outputs
         let bytes = matrices(plan.blocks)
         if outputs.contains(.factors) {
-            files += plan.curvedTasks.map { file("factors", $0.name.rawValue, bytes) }
+            files += plan.spec.curvedTasks.map { file("factors", $0.name.rawValue, bytes) }
         }
         if outputs.contains(.regularizer) {
             files += plan.targets.map { target in
-                let tasks = plan.curvedTasks.filter { target.includes($0.name) }.count
+                let tasks = plan.spec.curvedTasks.filter { target.includes($0.name) }.count
                 let copies = curvature.regularizer.form == .perTask ? UInt64(tasks) : 1
                 return file("regularizer", target.description, bytes * copies)
             }

@@ -24,7 +24,7 @@ struct CoordinatorTask: Sendable {
     /// The event for a unit whose job ended before the unit's turn came.
     static func unwanted(_ lease: LeasedUnit) -> SchedulerEvent {
         let failure = UnitFailure(kind: .world, message: "its job has ended")
-        return .unitFailed(lease.unit, lease.attempt, by: .coordinator, failure)
+        return .unitFailed(lease, by: .coordinator, failure)
     }
 }
 
@@ -54,11 +54,9 @@ actor CoordinatorWork {
             let result = try run(operation, task)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
             let timing = UnitTiming(elapsedSeconds: seconds, kernelSeconds: 0)
-            return [.unitFinished(task.lease.unit, task.lease.attempt, by: .coordinator, result, timing)]
+            return [.unitFinished(task.lease, by: .coordinator, result, timing)]
         } catch {
-            let failed = SchedulerEvent.unitFailed(
-                task.lease.unit, task.lease.attempt, by: .coordinator, failure(error, task))
-            return losses(error, task) + [failed]
+            return losses(error, task) + [.unitFailed(task.lease, by: .coordinator, failure(error, task))]
         }
     }
 
@@ -75,11 +73,8 @@ actor CoordinatorWork {
         guard let first = (error as? BlobStoreError)?.lostBlob else { return [] }
         var lost: Set<BlobDigest> = [first]
         for output in task.job.plan.blobs(readBy: task.unit) {
-            guard let blobs = task.results(output.unit)?.blobs, blobs.indices.contains(output.position) else {
-                continue
-            }
-            let digest = blobs[output.position].digest
-            do { try self.blobs.store.verify(digest) } catch {
+            guard let blob = task.results(output.unit)?.blob(at: output.position) else { continue }
+            do { try blobs.store.verify(blob.digest) } catch {
                 if let digest = error.lostBlob { lost.insert(digest) }
             }
         }

@@ -37,7 +37,7 @@ struct CurvatureAssembly {
             hasBias: hasBias, weight: plan.curvatureWeight(of: task), baseDigest: try job.inputs.baseDigest())
         try write(
             .factors, to: try job.output.stage("factors", task.rawValue), metadata: metadata.strings,
-            sources: try sources(of: plan.blocks) { name in plan.factorOutputs[task]?[name] })
+            sources: try sources(of: plan.blocks) { .factor($0, of: task) })
     }
 
     /// Writes `regularizer/<target>/regularizer.safetensors`.
@@ -45,7 +45,7 @@ struct CurvatureAssembly {
     /// - Throws: As ``writeFactors(of:)``.
     func writeRegularizer(for target: TargetName) throws {
         let regularizer = plan.spec.curvature.regularizer
-        let tasks = plan.curvedTasks.map(\.name).filter(target.includes)
+        let tasks = plan.spec.curvedTasks.map(\.name).filter(target.includes)
         let total = tasks.reduce(0) { $0 + plan.curvatureWeight(of: $1) }
         let metadata = RegularizerMetadata(
             target: target.description, form: regularizer.form.rawValue, scale: regularizer.scale.rawValue,
@@ -53,19 +53,14 @@ struct CurvatureAssembly {
             lambda: Dictionary(uniqueKeysWithValues: tasks.map { ($0.rawValue, plan.curvatureWeight(of: $0) / total) }),
             normalization: plan.spec.curvature.normalization.rawValue, hasBias: hasBias,
             baseDigest: try job.inputs.baseDigest(), optimum: optimum(for: target))
-        let sources: [Source]
-        switch regularizer.form {
-        case .accumulated, .optimal:
-            sources = try (plan.regularizerTerms[target] ?? []).enumerated().flatMap { position, term in
+        let sources = try plan.spec.regularizerSets(of: target).flatMap { set in
+            switch set {
+            case .term(let term, _):
                 // Full blocks belong to one sum only.
                 try self.sources(
-                    of: position == 0 ? plan.blocks : plan.blocks.filter { $0.factors.count == 2 },
-                    prefix: CurvatureTensorName.prefix(ofTerm: position)
-                ) { term[$0] }
-            }
-        case .perTask:
-            sources = try tasks.flatMap { task in
-                try self.sources(of: plan.blocks, prefix: "\(task)/") { plan.factorOutputs[task]?[$0] }
+                    of: term == 0 ? plan.blocks : plan.blocks.filter { $0.factors.count == 2 },
+                    prefix: CurvatureTensorName.prefix(ofTerm: term), for: set.purpose)
+            case .factors(let task): try self.sources(of: plan.blocks, prefix: "\(task)/", for: set.purpose)
             }
         }
         try write(
@@ -77,12 +72,16 @@ struct CurvatureAssembly {
     ///
     /// - Throws: As ``writeFactors(of:)``.
     func writeInverses(for target: TargetName) throws {
-        let units = plan.inversions[target] ?? [:]
-        let sources = try self.sources(of: plan.blocks, isInverse: true) { name in units[name].map { UnitOutput($0) } }
+        let sources = try self.sources(of: plan.blocks, isInverse: true) { .inverse($0, of: target) }
         var (asked, used): ([String: Double], [String: Double]) = ([:], [:])
-        for (name, unit) in units {
-            asked[name.description] = result(unit)?.measurements[.damping]?.first
-            used[name.description] = result(unit)?.measurements[.dampingUsed]?.first
+        for block in plan.blocks {
+            for (side, _) in block.factors {
+                let name = FactorName(owner: block.name, side: side).description
+                let measured = plan.products[block.name, .inverse(side, of: target)].flatMap { result($0.unit) }?
+                    .measurements
+                asked[name] = measured?[.damping]?.first
+                used[name] = measured?[.dampingUsed]?.first
+            }
         }
         let damping = plan.spec.curvature.damping
         let metadata = InversesMetadata(
@@ -107,8 +106,8 @@ struct CurvatureAssembly {
             let position = plan.targets.firstIndex(of: target)
         else { return nil }
         var optimum = RegularizerMetadata.Optimum(rank: rank)
-        for (layer, unit) in plan.optimalAccumulations {
-            guard let measured = result(unit)?.measurements, let coefficients = measured[.coefficients],
+        for (layer, output) in plan.products.outputs(for: .optimalAccumulation) {
+            guard let measured = result(output.unit)?.measurements, let coefficients = measured[.coefficients],
                 let errors = measured[.relativeError], errors.indices.contains(position)
             else { continue }
             optimum.relativeErrors[layer] = errors[position]
@@ -121,7 +120,7 @@ struct CurvatureAssembly {
     private func terms(
         _ coefficients: [Double], rank: Int, target position: Int, summing target: TargetName
     ) -> [RegularizerMetadata.Term] {
-        let tasks = plan.curvedTasks.map(\.name)
+        let tasks = plan.spec.curvedTasks.map(\.name)
         func named(_ start: Int) -> [String: Double] {
             var named: [String: Double] = [:]
             for (offset, task) in tasks.enumerated() where target.includes(task) {
@@ -139,17 +138,16 @@ struct CurvatureAssembly {
     /// All matrices of a file, in the order of the blocks.
     private func sources(
         of blocks: [CurvatureBlock], prefix: String = "", isInverse: Bool = false,
-        output: (FactorName) -> UnitOutput?
+        for purpose: (FactorSide) -> UnitPurpose
     ) throws -> [Source] {
         try blocks.flatMap { block in
             try block.factors.map { side, dimension in
-                let name = FactorName(owner: block.name, side: side)
-                guard let output = output(name), let blobs = result(output.unit)?.blobs,
-                    blobs.indices.contains(output.position)
-                else { throw CoordinatorWorkError.missingResult("\(name)") }
+                guard let output = plan.products[block.name, purpose(side)],
+                    let blob = result(output.unit)?.blob(at: output.position)
+                else { throw CoordinatorWorkError.missingResult("\(FactorName(owner: block.name, side: side))") }
                 return Source(
                     name: CurvatureTensorName(owner: prefix + block.name, side: side, isInverse: isInverse),
-                    dimension: dimension, blob: blobs[output.position])
+                    dimension: dimension, blob: blob)
             }
         }
     }

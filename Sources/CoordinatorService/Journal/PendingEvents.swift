@@ -39,7 +39,7 @@ struct PendingEvents {
     private func isNeverRepeated(_ event: SchedulerEvent) -> Bool {
         switch event {
         case .jobSubmitted, .workerJoined, .workerLeft, .restarted: true
-        case .unitFinished(_, _, .coordinator, _, _), .unitFailed(_, _, .coordinator, _): true
+        case .unitFinished(_, .coordinator, _, _), .unitFailed(_, .coordinator, _): true
         default: false
         }
     }

@@ -54,14 +54,14 @@ struct CheckpointMerge: Sendable {
             }
         }
         try writer.finish()
-        return UnitResult(measurements: tensors.measurements(taskCount: plan.mergedTasks.count))
+        return UnitResult(measurements: tensors.measurements(taskCount: plan.spec.mergedTasks.count))
     }
 
     /// The origin of the checkpoint: the job without its paths, which differ between machines.
     private var provenance: String {
         var members: [JSONValue.Member] = [
             .init("method", .string(plan.spec.method.name)),
-            .init("tasks", .array(plan.mergedTasks.map { .string($0.name.rawValue) })),
+            .init("tasks", .array(plan.spec.mergedTasks.map { .string($0.name.rawValue) })),
             .init("format", .string(FormatVersion.checkpoint.description)),
         ]
         if plan.spec.method.needsFactors { members.append(.init("damping", plan.spec.curvature.damping.description)) }
@@ -72,8 +72,7 @@ struct CheckpointMerge: Sendable {
     private func mergedBlobs() -> [String: BlobReference] {
         var merged: [String: BlobReference] = [:]
         for (name, output) in plan.mergedParameters {
-            guard let blobs = result(output.unit)?.blobs, blobs.indices.contains(output.position) else { continue }
-            merged[name] = blobs[output.position]
+            merged[name] = result(output.unit)?.blob(at: output.position)
         }
         return merged
     }
@@ -82,7 +81,7 @@ struct CheckpointMerge: Sendable {
     private func participants(
         in tensor: TensorInventory, _ settings: MergeSettings
     ) -> [(position: Int, task: TaskSpec, own: TensorInventory, weight: Double)] {
-        plan.mergedTasks.enumerated().compactMap { position, task in
+        plan.spec.mergedTasks.enumerated().compactMap { position, task in
             let weight = settings.weight(of: task, tensor: tensor.name)
             guard weight != 0, let own = plan.inventory.checkpoints[task.name]?.tensors[tensor.name] else { return nil }
             return (position, task, own, weight)

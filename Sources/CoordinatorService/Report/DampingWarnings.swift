@@ -94,7 +94,7 @@ struct DampingWarnings {
 
     private var merges: [BlockMerge] {
         plan.blocks.compactMap { block in
-            guard let found = plan.blockMerges[block.name].flatMap(result)?.measurements,
+            guard let found = measurements(block.name, .blockMerge),
                 let merged = found[.mergedNorm]?.first, let mean = found[.meanNorm]?.first
             else { return nil }
             return BlockMerge(
@@ -106,18 +106,23 @@ struct DampingWarnings {
     private var damped: [DampedFactor] {
         plan.blocks.flatMap { block in
             let sides = block.factors.map(\.side)
-            let merged = plan.blockMerges[block.name].flatMap(result)?.measurements ?? [:]
+            let merged = measurements(block.name, .blockMerge) ?? [:]
             let merge = sides.enumerated().compactMap { position, side in
                 factor("\(FactorName(owner: block.name, side: side))", merged, at: position)
             }
-            let inverses = plan.inversions.sorted { $0.key < $1.key }.flatMap { target, units in
+            let inverses = plan.targets.sorted().flatMap { target in
                 sides.compactMap { side in
                     let name = FactorName(owner: block.name, side: side)
-                    return factor("\(name) for \(target)", units[name].flatMap(result)?.measurements ?? [:], at: 0)
+                    let found = measurements(block.name, .inverse(side, of: target)) ?? [:]
+                    return factor("\(name) for \(target)", found, at: 0)
                 }
             }
             return merge + inverses
         }
+    }
+
+    private func measurements(_ block: String, _ purpose: UnitPurpose) -> [MeasurementName: [Double]]? {
+        plan.products[block, purpose].flatMap { result($0.unit) }?.measurements
     }
 
     /// One factor of a row of measurements; the row holds the sides in the block's order.

@@ -27,7 +27,7 @@ struct MergeReport {
         guard let unit = plan.units.first(where: { $0.work == .coordinator(.mergeCheckpoint) }),
             let measured = result(unit.index)?.measurements
         else { return nil }
-        return MergedTensors(measured, taskCount: plan.mergedTasks.count)
+        return MergedTensors(measured, taskCount: plan.spec.mergedTasks.count)
     }
 
     /// The base's tensors with the state of each, by name.
@@ -38,13 +38,13 @@ struct MergeReport {
 
     private func rows(of merged: MergedTensors) -> [JSONValue.Member] {
         let tensors = tensors(of: merged)
-        let withFactors = Set(plan.blockMerges.keys)
-        let covered = Set(plan.blocks.filter { withFactors.contains($0.name) }.flatMap(\.parameters))
+        let covered = Set(
+            plan.blocks.filter { plan.products[$0.name, .blockMerge] != nil }.flatMap(\.parameters))
         func names(_ state: MergedTensors.State, _ isWanted: (String) -> Bool = { _ in true }) -> JSONValue {
             .array(tensors.filter { $0.tensor.state == state && isWanted($0.name) }.map { .string($0.name) })
         }
-        func isWhole(_ name: String) -> Bool { plan.tensorMerges[name] != nil }
-        let tasks = plan.mergedTasks.map(\.name.rawValue)
+        func isWhole(_ name: String) -> Bool { plan.products[name, .tensorMerge] != nil }
+        let tasks = plan.spec.mergedTasks.map(\.name.rawValue)
         let differing = tensors.filter { $0.tensor.state == .copied && !$0.tensor.differing.isEmpty }.map {
             name, tensor in
             JSONValue.Member(name, .array(tensor.differing.sorted().map { .string(tasks[$0]) }))
@@ -61,7 +61,7 @@ struct MergeReport {
             return merged == .array([]) ? nil : JSONValue.Member(rule.reportKey, merged)
         }
         let whole: [JSONValue.Member] =
-            plan.tensorMerges.isEmpty ? [] : [.init("merged_whole", names(.changed, isWhole))]
+            plan.products.outputs(for: .tensorMerge).isEmpty ? [] : [.init("merged_whole", names(.changed, isWhole))]
         return byRule + whole + [
             .init("merged_with_factors", names(.changed, covered.contains)),
             .init(
@@ -79,7 +79,8 @@ struct MergeReport {
 
     /// The NaN and infinities that were read, by checkpoint and tensor.
     private func nonFinite(_ tensors: [(name: String, tensor: MergedTensors.Tensor)]) -> [JSONValue.Member] {
-        ([("base", 0)] + plan.mergedTasks.enumerated().map { ($1.name.rawValue, $0 + 1) }).compactMap { name, place in
+        let tasks = plan.spec.mergedTasks.enumerated().map { ($1.name.rawValue, $0 + 1) }
+        return ([("base", 0)] + tasks).compactMap { name, place in
             let counts = tensors.compactMap { tensor, found in
                 found.nonFinite[place].map { JSONValue.Member(tensor, .number("\($0)")) }
             }
@@ -97,7 +98,7 @@ struct MergeReport {
     /// The tensors that checkpoints tie to other tensors, by task.
     private var tied: JSONValue {
         .object(
-            plan.mergedTasks.compactMap { task in
+            plan.spec.mergedTasks.compactMap { task in
                 guard let ties = plan.inventory.checkpoints[task.name]?.ties, !ties.isEmpty else { return nil }
                 return .init(
                     task.name.rawValue,
@@ -107,11 +108,11 @@ struct MergeReport {
 
     private var health: [JSONValue.Member] {
         let ofBlocks = plan.blocks.compactMap { block in
-            plan.blockMerges[block.name].flatMap { health(block.name, $0) }
+            plan.products[block.name, .blockMerge].flatMap { health(block.name, $0.unit) }
         }
         // Not every method has something to say of a tensor.
-        let ofTensors = plan.tensorMerges.sorted { $0.key < $1.key }.compactMap { tensor, unit in
-            (result(unit)?.measurements.isEmpty ?? true) ? nil : health(tensor, unit)
+        let ofTensors = plan.products.outputs(for: .tensorMerge).compactMap { tensor, output in
+            (result(output.unit)?.measurements.isEmpty ?? true) ? nil : health(tensor, output.unit)
         }
         return ofBlocks + ofTensors
     }

@@ -136,7 +136,7 @@ struct ReportWriter {
 
     private var layers: [JSONValue] {
         get throws {
-            let weights = try? RegularizerWeights(plan.curvedTasks.map { plan.curvatureWeight(of: $0.name) })
+            let weights = try? RegularizerWeights(plan.spec.curvedTasks.map { plan.curvatureWeight(of: $0.name) })
             return try plan.blocks.map { block in
                 var members: [JSONValue.Member] = [
                     .init("name", .string(block.name)),
@@ -152,20 +152,18 @@ struct ReportWriter {
     }
 
     private func factorRow(_ block: CurvatureBlock, _ side: FactorSide, _ dimension: Int) -> JSONValue {
-        let name = FactorName(owner: block.name, side: side)
-        let traces = plan.curvedTasks.compactMap { task -> JSONValue.Member? in
-            guard let output = plan.factorOutputs[task.name]?[name],
-                let trace = result(output.unit)?.measurements[.trace]?.first
-            else { return nil }
+        let traces = plan.spec.curvedTasks.compactMap { task -> JSONValue.Member? in
+            guard let trace = measurements(block.name, .factor(side, of: task.name))?[.trace]?.first else { return nil }
             return .init(task.name.rawValue, .of(trace))
         }
         var members: [JSONValue.Member] = [
             .init("side", .string(side.rawValue)), .init("dimension", .number("\(dimension)")),
             .init("traces", .object(traces)),
         ]
-        let health = plan.inversions.sorted { $0.key < $1.key }.compactMap { target, units -> JSONValue.Member? in
-            guard let unit = units[name], let found = result(unit)?.measurements else { return nil }
-            return .init(target.description, healthRow(found))
+        let health = plan.targets.sorted().compactMap { target in
+            measurements(block.name, .inverse(side, of: target)).map {
+                JSONValue.Member(target.description, healthRow($0))
+            }
         }
         if !health.isEmpty { members.append(.init("health", .object(health))) }
         return .object(members)
@@ -181,13 +179,12 @@ struct ReportWriter {
     /// The distance of equation 8 from equation 7 for every target, from inner products of the factors (DESIGN section
     /// 2.2).
     private func accumulationErrors(_ block: CurvatureBlock, _ weights: RegularizerWeights) throws -> JSONValue? {
-        guard let inputs = products(FactorName(owner: block.name, side: .input)),
-            let gradients = products(FactorName(owner: block.name, side: .gradient))
+        guard let inputs = innerProducts(block, .input), let gradients = innerProducts(block, .gradient)
         else { return nil }
         let targets = plan.targets.isEmpty ? [TargetName.all] : plan.targets
         return .object(
             try targets.map { target in
-                let excluded = plan.curvedTasks.firstIndex { !target.includes($0.name) }
+                let excluded = plan.spec.curvedTasks.firstIndex { !target.includes($0.name) }
                 let lambdas = try weights.lambdas(excluding: excluded)
                 let error = AccumulationError.relative(gradients: gradients, inputs: inputs, lambdas: lambdas)
                 return .init(target.description, .of(error))
@@ -196,27 +193,31 @@ struct ReportWriter {
 
     /// The same distance for the form `optimal`, as far as the job has it.
     private func optimalErrors(_ block: CurvatureBlock) -> JSONValue? {
-        guard let unit = plan.optimalAccumulations[block.name],
-            let errors = result(unit)?.measurements[.relativeError]
-        else { return nil }
+        guard let errors = measurements(block.name, .optimalAccumulation)?[.relativeError] else { return nil }
         return .object(zip(plan.targets, errors).map { .init($0.description, .of($1)) })
     }
 
-    private func products(_ name: FactorName) -> FactorInnerProducts? {
-        guard let unit = plan.accumulations[name], let values = result(unit)?.measurements[.innerProducts] else {
-            return nil
+    private func innerProducts(_ block: CurvatureBlock, _ side: FactorSide) -> FactorInnerProducts? {
+        measurements(block.name, .accumulation(side))?[.innerProducts].flatMap {
+            FactorInnerProducts(taskCount: plan.spec.curvedTasks.count, products: $0)
         }
-        return FactorInnerProducts(taskCount: plan.curvedTasks.count, products: values)
+    }
+
+    /// What the unit that serves a purpose of a block has measured; `nil` without such a unit or its result.
+    private func measurements(_ block: String, _ purpose: UnitPurpose) -> [MeasurementName: [Double]]? {
+        plan.products[block, purpose].flatMap { result($0.unit) }?.measurements
     }
 
     /// Rows are task vectors, columns are the tasks whose representations they move (DESIGN section 2.3).
     private var interference: JSONValue {
-        guard !plan.interferences.isEmpty else { return .null }
-        let vectors = plan.mergedTasks.map(\.name)
-        let tasks = plan.curvedTasks.map(\.name)
+        let vectors = plan.spec.mergedTasks.map(\.name)
+        let tasks = plan.spec.curvedTasks.map(\.name)
+        guard tasks.contains(where: { !plan.products.outputs(for: .interference(with: $0)).isEmpty }) else {
+            return .null
+        }
         let columns = tasks.map { task in
             plan.blocks.map { block in
-                plan.interferences[task]?[block.name].flatMap { result($0)?.measurements[.penalties] } ?? []
+                measurements(block.name, .interference(with: task))?[.penalties] ?? []
             }
         }
         func entry(_ vector: Int, _ task: Int) -> Double {
@@ -267,18 +268,18 @@ struct ReportWriter {
     }
 
     private func penalty(of task: TaskName, _ block: String) -> Double? {
-        guard plan.spec.curvature.regularizer.form == .perTask else {
-            guard let units = plan.regularizerPenalties[task]?[block] else { return nil }
+        if let termCount = plan.spec.curvature.regularizer.termCount {
+            let units = (0..<termCount).compactMap { plan.products[block, .penalty(of: task, term: $0)]?.unit }
             let penalties = units.compactMap { result($0)?.measurements[.penalties]?.first }
-            return penalties.count == units.count ? penalties.reduce(0, +) : nil
+            return units.isEmpty || penalties.count < units.count ? nil : penalties.reduce(0, +)
         }
-        guard let vector = plan.mergedTasks.firstIndex(where: { $0.name == task }) else { return nil }
-        let others = plan.curvedTasks.map(\.name).filter { $0 != task }
+        guard let vector = plan.spec.mergedTasks.firstIndex(where: { $0.name == task }) else { return nil }
+        let others = plan.spec.curvedTasks.map(\.name).filter { $0 != task }
         let total = others.reduce(0) { $0 + plan.curvatureWeight(of: $1) }
         var sum = 0.0
         for other in others {
-            guard let unit = plan.interferences[other]?[block],
-                let values = result(unit)?.measurements[.penalties], values.indices.contains(vector)
+            guard let values = measurements(block, .interference(with: other))?[.penalties],
+                values.indices.contains(vector)
             else { return nil }
             sum += plan.curvatureWeight(of: other) / total * values[vector]
         }
@@ -288,13 +289,12 @@ struct ReportWriter {
     // MARK: - How it went
 
     private var runDescription: JSONValue {
-        var stages: [String: (units: Int, elapsed: Double, kernels: Double)] = [:]
+        var stages: [UnitStage: (units: Int, elapsed: Double, kernels: Double)] = [:]
         var workers: [String: Int] = [:]
         for unit in plan.units {
             guard let (executor, timing) = execution(unit.index) else { continue }
-            let stage = unit.stage
-            let known = stages[stage] ?? (0, 0, 0)
-            stages[stage] = (
+            let known = stages[unit.stage] ?? (0, 0, 0)
+            stages[unit.stage] = (
                 known.units + 1, known.elapsed + timing.elapsedSeconds, known.kernels + timing.kernelSeconds
             )
             workers[executor.description, default: 0] += 1
@@ -304,9 +304,9 @@ struct ReportWriter {
             .init(
                 "stages",
                 .object(
-                    stages.sorted { $0.key < $1.key }.map { name, sums in
+                    stages.sorted { $0.key.title < $1.key.title }.map { stage, sums in
                         .init(
-                            name,
+                            stage.title,
                             .object([
                                 .init("units", .number("\(sums.units)")), .init("elapsed_seconds", .of(sums.elapsed)),
                                 .init("kernel_seconds", .of(sums.kernels)),
@@ -323,7 +323,7 @@ struct ReportWriter {
     ///
     /// Results of different regimes agree only up to rounding.
     private var numericRegimes: [JSONValue] {
-        var counts: [NumericRegime: [String: Int]] = [:]
+        var counts: [NumericRegime: [UnitStage: Int]] = [:]
         for unit in plan.units {
             if let regime = regime(unit.index) { counts[regime, default: [:]][unit.stage, default: 0] += 1 }
         }
@@ -331,7 +331,11 @@ struct ReportWriter {
             .object([
                 .init("kernels", .string(regime.kernels)), .init("elements", .string(regime.elements)),
                 .init(
-                    "units", .object(stages.sorted { $0.key < $1.key }.map { .init($0.key, .number("\($0.value)")) })),
+                    "units",
+                    .object(
+                        stages.sorted { $0.key.title < $1.key.title }.map {
+                            .init($0.key.title, .number("\($0.value)"))
+                        })),
             ])
         }
     }

@@ -12,7 +12,7 @@ struct UnweightedVectors {
 
     /// One sentence for each such task.
     var sentences: [String] {
-        plan.mergedTasks.enumerated().compactMap { position, task in
+        plan.spec.mergedTasks.enumerated().compactMap { position, task in
             let blocks = plan.blocks.map(\.name).filter { isNonFinite(position, in: $0) }
             guard !blocks.isEmpty else { return nil }
             let places = blocks.map { "\"\($0)\"" }.listed(limit: 10)
@@ -22,8 +22,8 @@ struct UnweightedVectors {
     }
 
     private func isNonFinite(_ vector: Int, in block: String) -> Bool {
-        plan.curvedTasks.contains { task in
-            guard let unit = plan.interferences[task.name]?[block],
+        plan.spec.curvedTasks.contains { task in
+            guard let unit = plan.products[block, .interference(with: task.name)]?.unit,
                 let values = result(unit)?.measurements[.penalties], values.indices.contains(vector)
             else { return false }
             return !values[vector].isFinite

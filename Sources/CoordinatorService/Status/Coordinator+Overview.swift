@@ -70,11 +70,7 @@ extension Coordinator {
     }
 
     private static func stage(_ count: Scheduler.StageCount) -> StatusTable.Stage {
-        StatusTable.Stage(name: name(of: count.stage), finished: count.finished, total: count.total)
-    }
-
-    private static func name(of stage: UnitStage) -> String {
-        String(stage.rawValue.map { $0 == "_" ? " " : $0 })
+        StatusTable.Stage(name: count.stage.spacedName, finished: count.finished, total: count.total)
     }
 
     private static func mood(of state: JobReport.State) -> StatusTable.Mood {
@@ -93,7 +89,7 @@ extension Coordinator {
         let stages = scheduler.stages(of: id).map(\.stage).filter { cells[$0] != nil }
         guard !stages.isEmpty else { return nil }
         return StatusGrid(
-            "Layers of \(id)", stages: stages.map(Self.name), names: plan.blocks.map(\.name),
+            "Layers of \(id)", stages: stages.map(\.spacedName), names: plan.blocks.map(\.name),
             limit: Self.gridColumnsMax
         ) { stage, layer in
             let count = cells[stages[stage]]?[layer]

@@ -35,16 +35,16 @@ extension Coordinator {
 
     /// The kind of the unit that an event is about.
     func stage(of event: SchedulerEvent) -> UnitStage? {
-        guard case .unitFinished(let unit, _, _, _, _) = event, let plan = jobs[unit.job]?.plan,
-            plan.units.indices.contains(unit.unit.position)
+        guard case .unitFinished(let leased, _, _, _) = event, let plan = jobs[leased.unit.job]?.plan,
+            plan.units.indices.contains(leased.unit.unit.position)
         else { return nil }
-        return UnitStage(plan.units[unit.unit.position].work)
+        return plan.units[leased.unit.unit.position].stage
     }
 
     /// The samples behind the unit of an event, when it was computed from captures.
     func sampleShare(of event: SchedulerEvent) -> SampleShare? {
-        guard case .unitFinished(let unit, _, _, _, _) = event else { return nil }
-        return jobs[unit.job]?.sampleShares[unit.unit]
+        guard case .unitFinished(let leased, _, _, _) = event else { return nil }
+        return jobs[leased.unit.job]?.sampleShares[leased.unit.unit]
     }
 
     private var samples: [MetricSample] {

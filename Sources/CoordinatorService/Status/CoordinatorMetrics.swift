@@ -73,7 +73,7 @@ public struct CoordinatorMetrics: Sendable {
     /// Counts an event of a unit; a unit that was computed twice counts twice.
     func note(_ event: SchedulerEvent, stage: UnitStage?, share: SampleShare?) {
         switch event {
-        case .unitFinished(_, _, _, _, let timing):
+        case .unitFinished(_, _, _, let timing):
             guard let stage else { return }
             Recorder(
                 label: "kfacd_unit_duration_seconds", dimensions: [("stage", stage.rawValue)], factory: factory
@@ -82,7 +82,7 @@ public struct CoordinatorMetrics: Sendable {
             FloatingPointCounter(
                 label: "kfacd_examples_processed_total", dimensions: [("task", share.task.rawValue)], factory: factory
             ).increment(by: share.samples)
-        case .unitFailed(_, _, _, let failure): failures(failure.kind).increment()
+        case .unitFailed(_, _, let failure): failures(failure.kind).increment()
         default: break
         }
     }

@@ -55,7 +55,7 @@ extension Coordinator {
         if let problem = misfit(of: result, unit.unit) {
             happen(
                 .unitFailed(
-                    unit.unit, unit.attempt, by: .worker(worker),
+                    unit, by: .worker(worker),
                     UnitFailure(kind: .world, message: "the result \(problem), which is not what was asked for")))
             await refuse(.result, of: worker, peer, "its result of \(unit.sentenceSubject) \(problem)")
             return
@@ -63,11 +63,11 @@ extension Coordinator {
         if let name = result.nonFiniteMeasurement {
             // Our own arithmetic may be the cause. So the worker is not to blame, but the result cannot be used.
             let failure = UnitFailure(kind: .world, message: "the measured \(name.rawValue) is not finite")
-            happen(.unitFailed(unit.unit, unit.attempt, by: .worker(worker), failure))
+            happen(.unitFailed(unit, by: .worker(worker), failure))
             return
         }
         countFinishedUnit(of: worker)
-        happen(.unitFinished(unit.unit, unit.attempt, by: .worker(worker), result, timing))
+        happen(.unitFinished(unit, by: .worker(worker), result, timing))
     }
 
     private func verdict(on unit: LeasedUnit, of worker: WorkerID) -> GivenLeases.Verdict {

@@ -43,13 +43,13 @@ extension Coordinator {
         case .hello: break
         case .heartbeat(let name, let progress): await note(progress, of: name, by: worker, peer)
         case .started(let name):
-            if await accepts(name, from: worker, peer) { happen(.unitStarted(name.unit, name.attempt, by: worker)) }
+            if await accepts(name, from: worker, peer) { happen(.unitStarted(name, by: worker)) }
         case .finished(let name, let result, let elapsed, let kernels):
             let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
             await finish(name, result, timing, by: worker, peer)
         case .failed(let name, let failure):
             guard await accepts(name, from: worker, peer) else { return }
-            happen(.unitFailed(name.unit, name.attempt, by: .worker(worker), failure))
+            happen(.unitFailed(name, by: .worker(worker), failure))
         case .goodbye(let reason): happen(.workerLeft(worker, reason: reason))
         case .draining: happen(.workerDraining(worker))
         case .held(let blobs): note(held: blobs, by: worker)

@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import OrderedCollections
 import Scheduling
 import WireProtocol
 import ZeroMQ
@@ -21,30 +22,45 @@ struct WorkerConversations {
         case welcomed(formerPeer: RoutingIdentity?, isNewConnection: Bool, results: [EarlyResults.EarlyResult])
     }
 
+    /// The state of a connection that has sent a message.
+    ///
+    /// A worker that has greeted may drain. The scheduler decides that, and its roster has the state of it.
+    private enum Connection: Equatable {
+        /// It has not greeted: its worker greeted an earlier process, or was given up.
+        ///
+        /// Can transition to: `worker`. Bound: ``EarlyResults/countMax`` connections; the oldest is forgotten.
+        case stranger
+        /// Its worker has greeted.
+        ///
+        /// It is forgotten when the worker leaves, is silent for too long, or greets over another connection.
+        case worker(WorkerID)
+    }
+
     /// The workers that have greeted and were not given up.
     private(set) var workers: [WorkerID: WorkerConversation] = [:]
-    private var names: [RoutingIdentity: WorkerID] = [:]
+    /// The connections that have sent a message.
+    private var connections: OrderedDictionary<RoutingIdentity, Connection> = [:]
     /// The leases that were given to workers.
     var given = GivenLeases()
     /// The running jobs that were resumed from the journal; workers may know them from an earlier process.
     var resumedJobs: Set<JobID> = []
     private var refusals = RefusalLog()
     private var earlyResults = EarlyResults()
-    /// The strangers that have sent a message.
-    ///
-    /// Their workers greeted an earlier process, or were given up.
-    ///
-    /// Bound: ``EarlyResults/countMax`` connections.
-    private var speakers: [RoutingIdentity] = []
 
     subscript(worker: WorkerID) -> WorkerConversation? { workers[worker] }
 
     /// The worker that greeted over a connection.
-    func worker(at peer: RoutingIdentity) -> WorkerID? { names[peer] }
+    func worker(at peer: RoutingIdentity) -> WorkerID? {
+        if case .worker(let worker) = connections[peer] { worker } else { nil }
+    }
 
     /// Handles a message of a stranger, which must greet first.
     mutating func hear(_ message: WorkerMessage, fromStranger peer: RoutingIdentity) {
-        if !speakers.contains(peer) { speakers = speakers.suffix(EarlyResults.countMax - 1) + [peer] }
+        if connections[peer] == nil {
+            connections[peer] = .stranger
+            let strangers = connections.filter { $0.value == .stranger }
+            if strangers.count > EarlyResults.countMax, let oldest = strangers.keys.first { connections[oldest] = nil }
+        }
         // The results of its finished units can still be used.
         if case .finished(let unit, let result, let elapsed, let kernels) = message {
             let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
@@ -54,14 +70,12 @@ struct WorkerConversations {
 
     /// Handles a greeting; if two connections greet as one worker, the later one is the worker's.
     mutating func greet(_ hello: WorkerHello, _ peer: RoutingIdentity) -> Greeting {
-        if let other = names[peer], other != hello.worker { return .refused(former: other) }
+        if let other = worker(at: peer), other != hello.worker { return .refused(former: other) }
         let former = workers[hello.worker]
         let formerPeer = former.flatMap { $0.peer == peer ? nil : $0.peer }
-        if let formerPeer { names[formerPeer] = nil }
+        if let formerPeer { connections[formerPeer] = nil }
         workers[hello.worker] = WorkerConversation(hello, peer, after: former)
-        names[peer] = hello.worker
-        let hasSpoken = speakers.contains(peer)
-        speakers.removeAll { $0 == peer }
+        let hasSpoken = connections.updateValue(.worker(hello.worker), forKey: peer) == .stranger
         given.greet(hello.worker, lanes: hello.lanes, isReturn: hasSpoken || hello.connection > 0)
         return .welcomed(
             formerPeer: formerPeer, isNewConnection: former?.isReplaced(by: hello, peer) ?? false,
@@ -73,7 +87,7 @@ struct WorkerConversations {
     /// - Returns: The worker's connection, which is a stranger's from now on.
     mutating func forget(_ worker: WorkerID) -> RoutingIdentity? {
         guard let peer = workers.removeValue(forKey: worker)?.peer else { return nil }
-        names[peer] = nil
+        connections[peer] = nil
         return peer
     }
 

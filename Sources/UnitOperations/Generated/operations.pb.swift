@@ -428,7 +428,7 @@ nonisolated struct WireMergeArgument: Sendable {
   init() {}
 }
 
-nonisolated struct WireMergeBlockTask: Sendable {
+nonisolated struct WireMergeTask: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -470,12 +470,12 @@ nonisolated struct WireMatrixShape: Sendable {
   init() {}
 }
 
-nonisolated struct WireMergeBlockOperation: Sendable {
+nonisolated struct WireMergeOperation: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  var parameters: WireMergeBlockOperation.OneOf_Parameters? = nil
+  var parameters: WireMergeOperation.OneOf_Parameters? = nil
 
   var block: WireBlockShape {
     get {
@@ -502,7 +502,7 @@ nonisolated struct WireMergeBlockOperation: Sendable {
   /// Clears the value of `base`. Subsequent reads from it will return its default value.
   mutating func clearBase() {self._base = nil}
 
-  var tasks: [WireMergeBlockTask] = []
+  var tasks: [WireMergeTask] = []
 
   var scale: Double = 0
 
@@ -1307,8 +1307,8 @@ nonisolated extension WireMergeArgument: SwiftProtobuf.Message, SwiftProtobuf._M
   }
 }
 
-nonisolated extension WireMergeBlockTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  static let protoMessageName: String = _protobuf_package + ".MergeBlockTask"
+nonisolated extension WireMergeTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MergeTask"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parameters\0\u{1}weight\0\u{1}lambda\0\u{1}arguments\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -1346,7 +1346,7 @@ nonisolated extension WireMergeBlockTask: SwiftProtobuf.Message, SwiftProtobuf._
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: WireMergeBlockTask, rhs: WireMergeBlockTask) -> Bool {
+  static func ==(lhs: WireMergeTask, rhs: WireMergeTask) -> Bool {
     if lhs._parameters != rhs._parameters {return false}
     if lhs.weight != rhs.weight {return false}
     if lhs.lambda != rhs.lambda {return false}
@@ -1391,8 +1391,8 @@ nonisolated extension WireMatrixShape: SwiftProtobuf.Message, SwiftProtobuf._Mes
   }
 }
 
-nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  static let protoMessageName: String = _protobuf_package + ".MergeBlockOperation"
+nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MergeOperation"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -1478,7 +1478,7 @@ nonisolated extension WireMergeBlockOperation: SwiftProtobuf.Message, SwiftProto
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: WireMergeBlockOperation, rhs: WireMergeBlockOperation) -> Bool {
+  static func ==(lhs: WireMergeOperation, rhs: WireMergeOperation) -> Bool {
     if lhs.parameters != rhs.parameters {return false}
     if lhs._base != rhs._base {return false}
     if lhs.tasks != rhs.tasks {return false}

@@ -9,7 +9,7 @@ public import TaskArithmetic
 /// parameter. Of a tensor without factors it reads no blobs. Its subject is the block or the tensor.
 ///
 /// Source: DESIGN section 2.5.
-public struct MergeBlockOperation: UnitOperation {
+public struct MergeOperation: UnitOperation {
     /// One task's share.
     public struct Task: Equatable, Sendable {
         /// θ_t.
@@ -73,9 +73,11 @@ public struct MergeBlockOperation: UnitOperation {
     // MARK: - Work
 
     /// The operation's word in leases and keys.
+    ///
+    /// It is older than the merge of whole tensors. Keys hold it, so it stays.
     public static var kind: String { "merge_block" }
-    /// By what its durations are counted.
-    public static var stage: UnitStage { .mergeBlock }
+    /// The stage that it belongs to.
+    public static var stage: UnitStage { .merge }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { (base + tasks.flatMap(\.parameters)).map(\.slice) }
     /// Number of blobs that it reads.
@@ -111,7 +113,7 @@ public struct MergeBlockOperation: UnitOperation {
 
     /// Writes every field down.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
-        var wire = WireMergeBlockOperation()
+        var wire = WireMergeOperation()
         switch parameters {
         case .block(let block): wire.block = block.wire
         case .tensor(let rows, let columns):
@@ -120,7 +122,7 @@ public struct MergeBlockOperation: UnitOperation {
         }
         wire.base = WireBlockParameters(base, &files)
         for task in tasks {
-            var wireTask = WireMergeBlockTask()
+            var wireTask = WireMergeTask()
             wireTask.parameters = WireBlockParameters(task.parameters, &files)
             wireTask.weight = task.weight
             wireTask.lambda = task.lambda
@@ -140,7 +142,7 @@ public struct MergeBlockOperation: UnitOperation {
     ///
     /// - Throws: ``OperationError``.
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
-        let wire: WireMergeBlockOperation = try message(bytes)
+        let wire: WireMergeOperation = try message(bytes)
         self.init(
             method: wire.method, arguments: try MergeArguments(wire.arguments),
             parameters: try MergedParameters(wire.parameters), base: try blockParameters(wire.base, files),

@@ -5,16 +5,16 @@ import TaskArithmetic
 import UnitOperations
 import WireProtocol
 
-extension MergeBlockOperation: ExecutableOperation {
+extension MergeOperation: ExecutableOperation {
     func execute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {
-        try await MergeBlockExecution(operation: self, input: input).run(&scratch)
+        try await MergeExecution(operation: self, input: input).run(&scratch)
     }
 }
 
 /// The merge of a block or of a whole tensor: it reads task by task, as often as the method's computation asks, and
 /// writes the merged parameters.
-struct MergeBlockExecution {
-    let operation: MergeBlockOperation
+struct MergeExecution {
+    let operation: MergeOperation
     let input: InputReader
 
     private var reader: BlockParameterReader { BlockParameterReader(operation.parameters, input: input) }
