@@ -41,7 +41,7 @@ public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible 
             "\(directory): is the blob store of another running process; expected one process a store. "
                 + "Name another directory, or end the other process."
         case .callFailed(let path, let call, let code):
-            "\(path): \(call) failed: \(code) (errno \(code.rawValue))."
+            "\(path): \(SystemWords.failure(of: call, code))"
         case .diskFull(let path, let call):
             "\(path): \(call) failed: no space is left on the disk or in the quota. Make room and try again."
         case .missing(let directory, let digest):

@@ -57,7 +57,7 @@ public enum PublicationError: Error, Equatable, Sendable, CustomStringConvertibl
         case .malformed(let file, let problem):
             "\(file): \(problem) It was changed by somebody else. Restore it, or choose another directory."
         case .callFailed(let path, let call, let code):
-            "\(path): \(call) failed: \(code) (errno \(code.rawValue))."
+            "\(path): \(SystemWords.failure(of: call, code))"
         case .file(let error): error.description
         case .access(let error): error.description
         }

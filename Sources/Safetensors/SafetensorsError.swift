@@ -47,13 +47,13 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
     public var description: String {
         switch self {
         case .callFailed(let file, let call, let code):
-            "\(file): \(call) failed: \(code) (errno \(code.rawValue)).\(code.remedy)"
+            "\(file): \(SystemWords.failure(of: call, code))"
         case .diskFull(let file, let call):
             "\(file): \(call) failed: no space is left on the disk or in the quota. Make room and try again."
         case .outsideRoots(let error):
             error.description
         case .notRegularFile(let file, let kind):
-            "\(file): is \(kind), not a regular file; expected a safetensors file. Correct the path."
+            "\(file): is \(kind), not a regular file. Correct the path."
         case .gitLFSPointer(let file, let byteCount):
             "\(file): is a git-LFS pointer\(byteCount.map { " to \($0) bytes" } ?? ""), not the data itself; "
                 + "expected a safetensors file. Run `git lfs pull` where it was cloned, or download the file."
