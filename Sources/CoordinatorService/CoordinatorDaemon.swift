@@ -65,9 +65,10 @@ public struct CoordinatorDaemon: Service {
                     "a message was too large to be sent", metadata: ["peer": "\(peer)", LogKeys.cause: "\(error)"])
             },
             onUnheard: { report in
+                let remedy = report.ends[.exhausted] == nil ? "" : ". \(DescriptorLimit.remedy)"
                 logger.warning(
                     "connections ended before they sent a message, since the last such line",
-                    metadata: ["count": "\(report.count)", LogKeys.cause: "\(report)"])
+                    metadata: ["count": "\(report.count)", LogKeys.cause: "\(report)\(remedy)"])
             },
             onRenewal: { byteCount in
                 logger.warning(
