@@ -1,3 +1,4 @@
+import FileAccess
 public import Identifiers
 public import SystemPackage
 
@@ -45,7 +46,7 @@ public struct BlobLoss: Error, Equatable, Sendable, CustomStringConvertible {
             "\(path): \(what) is damaged: its bytes have the digest \(found). It was removed, and is made again when it "
                 + "is needed. Check the disk."
         case .unreadable(let call, let code):
-            "\(path): \(what) cannot be read: \(call) failed: \(code). It was set aside, and is made again when it is "
+            "\(path): \(what) cannot be read: \(call) failed: \(SystemWords.text(of: code)). It was set aside, and is made again when it is "
                 + "needed. Check the disk and the permissions."
         }
     }

@@ -20,13 +20,17 @@ static const unsigned long long start_bytes = 64ull << 20;
 // Our programs need a stack of this many bytes to reach `main`.
 static const unsigned long long stack_bytes = 512ull << 10;
 // Our programs need this many threads before they can report errors themselves, not counting those of OpenBLAS.
-static const int start_threads = 6;
+enum { start_threads = 8 };
 // OpenBLAS starts at most this many threads.
-enum { threads_max = 128 };
+enum { blas_threads_max = 128 };
+// A trial starts at most this many threads, because it takes a moment, and a higher limit does not matter.
+enum { tried_max = 512 };
 
 static int has_looked = 0;
 
 int kfacd_looked_at_limits(void) { return has_looked; }
+
+int kfacd_tried_threads(void) { return has_looked ? start_threads : 0; }
 
 // Libraries are not initialised yet, so this uses only simple functions of the C library.
 static void end(const char *format, ...) {
@@ -55,7 +59,7 @@ static int blas_threads(char **environment) {
         for (char **entry = environment; entry != NULL && *entry != NULL; entry++)
             if (is_named(*entry, names[name], &count)) break;
     if (count <= 0) count = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    return count < 1 ? 1 : count > threads_max ? threads_max : count;
+    return count < 1 ? 1 : count > blas_threads_max ? blas_threads_max : count;
 }
 
 static void require_bytes(int resource, const char *words, int field, unsigned long long needed, int threads) {
@@ -81,22 +85,29 @@ static void *wait_for(void *gate) {
     return NULL;
 }
 
-static void require_threads(int wanted) {
+int kfacd_available_threads(int wanted) {
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
     pthread_attr_t attributes;
-    pthread_t threads[threads_max + 16];
+    pthread_t threads[tried_max];
+    int tried = wanted < tried_max ? wanted : tried_max;
     int count = 0, failure = 0;
     pthread_attr_init(&attributes);
+    // The C library refuses a stack that does not also hold the thread-local variables of all libraries.
     pthread_attr_setstacksize(&attributes, 1 << 19);
     pthread_mutex_lock(&gate);
-    while (count < wanted && failure == 0) {
+    while (count < tried && failure == 0) {
         failure = pthread_create(&threads[count], &attributes, wait_for, &gate);
         if (failure == 0) count++;
     }
     pthread_mutex_unlock(&gate);
     for (int index = 0; index < count; index++) pthread_join(threads[index], NULL);
     pthread_attr_destroy(&attributes);
-    if (failure != EAGAIN && failure != ENOMEM) return;
+    return failure == EAGAIN || failure == ENOMEM ? count : wanted;
+}
+
+static void require_threads(int wanted) {
+    int count = kfacd_available_threads(wanted);
+    if (count >= wanted) return;
     end("error: only %d of the %d threads that the program begins with can be had: a limit of processes is reached. "
         "Raise it (\"ulimit -u 4096\" in a shell, TasksMax in a service, pids.max of a control group).\n",
         count, wanted);
@@ -119,9 +130,6 @@ static void look_at_limits(int argument_count, char **arguments, char **environm
     unsigned long long needed = start_bytes + (unsigned long long)threads * buffer_bytes;
     require_bytes(RLIMIT_AS, "the address space (ulimit -v, LimitAS)", 0, needed, threads);
     require_bytes(RLIMIT_DATA, "data (ulimit -d, LimitDATA)", 5, needed, threads);
-    struct rlimit processes;
-    // The trial takes time, so it runs only if the limit may be too small.
-    if (getrlimit(RLIMIT_NPROC, &processes) != 0 || processes.rlim_cur > 4096) return;
     require_threads(threads - 1 + start_threads);
 }
 

@@ -1,3 +1,4 @@
+import FileAccess
 import Foundation
 
 /// What the machine, the process's control groups and its own limits allow.
@@ -38,16 +39,13 @@ public struct MachineCapacity: Equatable, Sendable {
     /// Measures this machine and this process.
     public static func current() -> MachineCapacity {
         let limits = ControlGroupLimits(
-            membership: text(of: "/proc/self/cgroup") ?? "", mounts: text(of: "/proc/self/mountinfo") ?? "", read: text)
-        let available = text(of: "/proc/meminfo").flatMap { kibibytes("MemAvailable", in: $0) }
+            membership: TextFile.ofKernel("/proc/self/cgroup") ?? "",
+            mounts: TextFile.ofKernel("/proc/self/mountinfo") ?? "", read: TextFile.ofKernel)
+        let available = TextFile.ofKernel("/proc/meminfo").flatMap { kibibytes("MemAvailable", in: $0) }
         return MachineCapacity(
             affinity: ProcessorAffinity.count ?? ProcessInfo.processInfo.activeProcessorCount,
             availableMemory: available?.multipliedReportingOverflow(by: 1024).partialValue ?? 1 << 30, limits: limits,
             ownMemory: ProcessLimits.current().memoryBytes)
-    }
-
-    private static func text(of path: String) -> String? {
-        try? String(contentsOfFile: path, encoding: .utf8)
     }
 
     private static func kibibytes(_ key: String, in text: String) -> UInt64? {

@@ -1,4 +1,4 @@
-import Foundation
+import FileAccess
 import Glibc
 
 /// The memory that the limits of a process leave (getrlimit(2)).
@@ -38,7 +38,7 @@ struct ProcessLimits: Equatable {
 
     /// Reads the limits of this process.
     static func current() -> ProcessLimits {
-        let pages = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+        let pages = TextFile.ofKernel("/proc/self/statm") ?? ""
         return ProcessLimits(
             addressSpace: soft(RLIMIT_AS), data: soft(RLIMIT_DATA), pages: pages,
             pageBytes: UInt64(max(sysconf(Int32(_SC_PAGESIZE)), 1)))

@@ -1,3 +1,4 @@
+import CProgramStart
 import Glibc
 
 /// The resources that a program's work needs, checked against the limits of the process (getrlimit(2)).
@@ -21,8 +22,8 @@ public struct ProcessNeeds: Equatable, Sendable {
     private static let daemonFileBytes: UInt64 = 8 << 20
     /// Threads of a daemon besides its lanes: for the runtime, sockets, status pages, signals and disks.
     public static let daemonThreads = 24
-    /// The needs of a command.
-    public static let command = ProcessNeeds(threads: 8, memoryBytes: 64 << 20)
+    /// The needs of a command, whose threads the start of the program has tried.
+    public static let command = ProcessNeeds(threads: Int(kfacd_tried_threads()), memoryBytes: 64 << 20)
 
     /// Describes needs.
     public init(threads: Int, childThreads: Int = 0, memoryBytes: UInt64, fileBytes: UInt64 = 0) {

@@ -35,8 +35,6 @@ actor Coordinator {
     private(set) var scheduler: Scheduler
     /// The jobs as of the last durable facts, so that what clients are told survives a crash.
     private(set) var settled = SettledJobs()
-    /// How long jobs have been running.
-    private(set) var clock = JobClock()
     var jobs: [JobID: Job] = [:]
     var conversations = WorkerConversations()
     private var pending = PendingEvents()
@@ -44,10 +42,6 @@ actor Coordinator {
     private var submissions = 0
     private var acceptances: [JobID: CheckedContinuation<Bool, Never>] = [:]
     var history: RecentHistory
-    /// The times when jobs succeeded, in seconds since 1970.
-    ///
-    /// Bound: the latest ``jobsShownMax``.
-    private(set) var successes: [(job: JobID, at: Double)] = []
     private var isClosed = false
     /// The current units of the own lanes, by job; a job's files are removed only when no lane writes them.
     private var ownUnits: [JobID: Int] = [:]
@@ -227,7 +221,7 @@ actor Coordinator {
 
     /// Sends a lease with all that the worker needs.
     private func send(_ leased: LeasedUnit, to worker: WorkerID) async {
-        clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
+        history.clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
         // If the job has ended meanwhile, nothing is sent; the order that revokes the unit follows.
         guard scheduler.plan(of: leased.unit.job) != nil, let job = jobs[leased.unit.job],
             let peer = conversations[worker]?.peer
@@ -256,7 +250,7 @@ actor Coordinator {
     }
 
     private func begin(_ lease: LeasedUnit) {
-        clock.noteWork(of: lease.unit.job, scheduler.work(of: lease.unit.job))
+        history.clock.noteWork(of: lease.unit.job, scheduler.work(of: lease.unit.job))
         guard let job = jobs[lease.unit.job] else {
             // The scheduler counts the lane as taken until it gets an event.
             happen(CoordinatorTask.unwanted(lease))
@@ -293,17 +287,17 @@ actor Coordinator {
     private func letGo(of id: JobID) async {
         guard let job = jobs.removeValue(forKey: id) else { return }
         conversations.resumedJobs.remove(id)
-        clock.end(id)
+        history.clock.end(id)
         let outcome = scheduler.status(of: id)?.outcome
         if outcome == .succeeded {
-            successes = successes.suffix(Self.jobsShownMax - 1) + [(id, Date.now.timeIntervalSince1970)]
+            history.noteSuccess(of: id, at: Date.now.timeIntervalSince1970)
             await removal.removeStaging(of: job.output)
         } else if ownUnits[id, default: 0] == 0 {
             await removal.discard(job.output)
         } else {
             abandoned[id] = job.output
         }
-        logger.notice("job ended", metadata: [LogKeys.job: "\(id)", "outcome": "\(outcome.map { "\($0)" } ?? "?")"])
+        logEnd(of: id, outcome)
     }
 
     private func trimJournal() async {
@@ -322,7 +316,7 @@ actor Coordinator {
     func accept(_ job: Job, header: JobHeader) async -> Bool {
         guard !isClosed, jobs[job.id] == nil else { return false }
         jobs[job.id] = job
-        clock.begin(job.id)
+        history.clock.begin(job.id)
         happen(.jobSubmitted(header, job.plan))
         guard await withCheckedContinuation({ acceptances[job.id] = $0 }) else { return false }
         logger.notice(
@@ -349,7 +343,7 @@ actor Coordinator {
         let state = try await recovery.run(scheduler)
         (scheduler, jobs, submissions) = (state.scheduler, state.jobs, state.lastJobNumber)
         conversations.resumedJobs = Set(jobs.keys)
-        for job in jobs.keys { clock.begin(job) }
+        for job in jobs.keys { history.clock.begin(job) }
         if jobs.isEmpty { await removal.clearStore() }
         settled.update(from: scheduler, hasEnded: true)
         let stored = store.digests.compactMap { digest in

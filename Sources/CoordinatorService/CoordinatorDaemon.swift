@@ -45,7 +45,7 @@ public struct CoordinatorDaemon: Service {
     /// - Throws: `MessagingError` when it cannot listen, `JobJournalError` or `BlobStoreError` when its state cannot be
     ///   opened or written.
     public func run() async throws {
-        try Directories.create(configuration.stateDirectory, setting: "--state-directory")
+        try prepareStateDirectory()
         let identity = try CoordinatorIdentity.open(in: configuration.stateDirectory)
         let store = try BlobStore(opening: configuration.stateDirectory.appending("blobs"))
         let journal = try JobJournal(path: configuration.stateDirectory.appending("journal.sqlite").string)
@@ -65,9 +65,10 @@ public struct CoordinatorDaemon: Service {
                     "a message was too large to be sent", metadata: ["peer": "\(peer)", LogKeys.cause: "\(error)"])
             },
             onUnheard: { report in
+                let remedy = report.ends[.exhausted] == nil ? "" : ". \(DescriptorLimit.remedy)"
                 logger.warning(
                     "connections ended before they sent a message, since the last such line",
-                    metadata: ["count": "\(report.count)", LogKeys.cause: "\(report)"])
+                    metadata: ["count": "\(report.count)", LogKeys.cause: "\(report)\(remedy)"])
             },
             onRenewal: { byteCount in
                 logger.warning(
@@ -105,6 +106,17 @@ public struct CoordinatorDaemon: Service {
             throw error
         }
         try await journal.close()
+    }
+
+    /// Makes the state directory, and proves that it can be written.
+    ///
+    /// A directory that was used before may be full: the jobs in it wait for room.
+    private func prepareStateDirectory() throws(FileAccessError) {
+        let (directory, setting) = (configuration.stateDirectory, "--state-directory")
+        try Directories.create(directory, setting: setting)
+        do throws(FileAccessError) { try Directories.requireWriting(in: directory, setting: setting) } catch {
+            guard error.code.isLackOfRoom, CoordinatorIdentity.read(in: directory) != nil else { throw error }
+        }
     }
 
     /// Reports faults of the state directory before it is used.

@@ -1,5 +1,5 @@
 import Glibc
-public import SystemPackage
+import SystemPackage
 
 /// How many files, sockets and pipes this process may have open.
 public enum DescriptorLimit {
@@ -37,6 +37,16 @@ public enum DescriptorLimit {
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
+    /// Whether this process can open nothing at the moment, because its limit or that of the machine is reached.
+    public static var isReached: Bool {
+        do {
+            try FileDescriptor.open(FilePath("/dev/null"), .readOnly, options: .closeOnExec).close()
+            return false
+        } catch {
+            return error as? Errno == .tooManyOpenFiles || error as? Errno == .tooManyOpenFilesInSystem
+        }
+    }
+
     /// Why so few are not enough, or `nil`.
     ///
     /// Libraries end a process that has no descriptor left.
@@ -49,14 +59,4 @@ public enum DescriptorLimit {
     /// The sentence that says how to raise the limit.
     public static let remedy =
         "Raise the limit of open files: \"ulimit -n 4096\" in a shell, \"LimitNOFILE=65536\" in a service."
-}
-
-extension Errno {
-    /// The remedy for the error, as a sentence after a space; empty when the error's words already contain it.
-    public var remedy: String {
-        switch self {
-        case .tooManyOpenFiles, .tooManyOpenFilesInSystem: " \(DescriptorLimit.remedy)"
-        default: ""
-        }
-    }
 }

@@ -64,6 +64,26 @@ public enum Directories {
         unsafe path.withPlatformString { unsafe access($0, W_OK | X_OK) } == 0
     }
 
+    /// Proves that this process can write in a directory, by a file that it removes again.
+    ///
+    /// - Parameters:
+    ///   - path: The directory.
+    ///   - setting: The setting that named the place, for the message.
+    /// - Throws: ``FileAccessError`` about the directory.
+    public static func requireWriting(in path: FilePath, setting: String? = nil) throws(FileAccessError) {
+        let probe = path.appending(".kfacd-probe-\(getpid())")
+        do {
+            let file = try FileDescriptor.open(
+                probe, .writeOnly, options: [.create, .truncate, .closeOnExec, .noFollow], permissions: .ownerReadWrite)
+            defer { _ = unsafe probe.withPlatformString { unsafe unlink($0) } }
+            // A full disk still takes an empty file.
+            try file.closeAfter { _ = try file.writeAll([UInt8](repeating: 0, count: 4096)) }
+        } catch {
+            throw FileAccessError(
+                path, "nothing can be written in it", error as? Errno ?? .ioError, setting: setting)
+        }
+    }
+
     /// Removes a file, a link itself, or a directory with its contents; does nothing when the path does not exist.
     ///
     /// - Parameters:

@@ -21,7 +21,6 @@ public struct FileAccessError: Error, Equatable, Sendable, CustomStringConvertib
 
     /// Path, problem, the system's error, and the remedy.
     public var description: String {
-        let remedy = SystemWords.remedy(for: code, setting: setting)
-        return "\(path): \(problem): \(SystemWords.text(of: code)).\(remedy.isEmpty ? "" : " \(remedy)")"
+        "\(path): \(problem): \(SystemWords.sentence(on: code, setting: setting))"
     }
 }

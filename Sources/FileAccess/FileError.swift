@@ -23,7 +23,7 @@ public enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .callFailed(let file, let call, let code):
-            "\(file): \(call) failed: \(code) (errno \(code.rawValue)).\(code.remedy)"
+            "\(file): \(SystemWords.failure(of: call, code))"
         case .diskFull(let file, let call):
             "\(file): \(call) failed: no space is left on the disk or in the quota. Make room and try again."
         case .outsideRoots(let error):

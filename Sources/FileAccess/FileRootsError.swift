@@ -19,8 +19,8 @@ public enum FileRootsError: Error, Equatable, Sendable, CustomStringConvertible 
     public var description: String {
         switch self {
         case .unusableRoot(let path, let code):
-            "\(path): cannot be a root: \(code) (errno \(code.rawValue)); expected a directory that exists. Make it, "
-                + "or correct --root."
+            "\(path): cannot be a root: \(SystemWords.text(of: code)); expected a directory that exists. Make it, or "
+                + "correct --root."
         case .outside(let path, let isLink, let roots):
             "\(path): \(isLink ? "a link leads" : "lies") outside of the roots "
                 + "(\(roots.isEmpty ? "none" : roots.map(\.string).joined(separator: ", "))); expected a path below one "
@@ -30,7 +30,7 @@ public enum FileRootsError: Error, Equatable, Sendable, CustomStringConvertible 
         case .tooManyNames(let directory, let limit):
             "\(directory): holds more than \(limit) names. Name the files more exactly, or move others away."
         case .callFailed(let path, let call, let code):
-            "\(path): \(call) failed: \(code) (errno \(code.rawValue)).\(code.remedy)"
+            "\(path): \(SystemWords.failure(of: call, code))"
         }
     }
 }

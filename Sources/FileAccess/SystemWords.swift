@@ -31,6 +31,20 @@ public enum SystemWords {
     /// The words for a system error.
     public static func text(of code: Errno) -> String { texts[code] ?? "\(code)" }
 
+    /// The words for a system error, and the remedy as a second sentence.
+    ///
+    /// - Parameters:
+    ///   - code: The system error.
+    ///   - setting: The setting that named the place, such as `--state-directory`; `nil` for none.
+    /// - Returns: The end of a sentence, with its full stop, and the remedy.
+    public static func sentence(on code: Errno, setting: String? = nil) -> String {
+        let remedy = remedy(for: code, setting: setting)
+        return "\(text(of: code)).\(remedy.isEmpty ? "" : " \(remedy)")"
+    }
+
+    /// The sentence about a system call that failed.
+    public static func failure(of call: String, _ code: Errno) -> String { "\(call) failed: \(sentence(on: code))" }
+
     /// The remedy, as a sentence; empty when the words already say it.
     ///
     /// - Parameters:
@@ -41,13 +55,15 @@ public enum SystemWords {
         let elsewhere = setting.map { ", or name another place with \($0)" } ?? ""
         return switch code {
         case .permissionDenied, .notPermitted: "Give this user the right\(elsewhere)."
-        case .readOnlyFileSystem, .notDirectory, .fileExists, .isDirectory, .tooManySymbolicLinkLevels:
+        case .readOnlyFileSystem:
+            "\(setting.map { "Name another place with \($0)" } ?? "Choose another place"), or mount it for writing."
+        case .notDirectory, .fileExists, .isDirectory, .tooManySymbolicLinkLevels:
             setting.map { "Name another place with \($0)." } ?? "Correct the path."
-        case .noSuchFileOrDirectory: "Make it\(setting.map { ", or correct \($0)" } ?? ", or correct the path")."
+        case .noSuchFileOrDirectory: setting.map { "Make it, or correct \($0)." } ?? "Correct the path."
         case .fileNameTooLong: "Choose a shorter one\(elsewhere)."
         case .noSpace, .diskQuotaExceeded: "Make room\(elsewhere)."
         case .fileTooLarge: "Raise the limit of file sizes (ulimit -f, LimitFSIZE)\(elsewhere)."
-        case .tooManyOpenFiles: "Raise the limit of open files (ulimit -n, LimitNOFILE)."
+        case .tooManyOpenFiles: DescriptorLimit.remedy
         case .resourceTemporarilyUnavailable:
             "Raise the limit of processes (ulimit -u, TasksMax, pids.max of the control group)."
         case .noMemory: "Raise the limit of memory (ulimit -v, MemoryMax), or free some."

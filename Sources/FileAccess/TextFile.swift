@@ -1,9 +1,9 @@
 import Glibc
 public import SystemPackage
 
-/// Files that people write.
+/// Texts that are read whole: files that people write, and small ones of programs and of the kernel.
 ///
-/// They are read whole, and a size limit is checked before reading.
+/// A size limit is checked before reading.
 public enum TextFile {
     /// The text of a file, or of a pipe.
     ///
@@ -27,6 +27,14 @@ public enum TextFile {
         }
         guard let text = String(validating: bytes, as: UTF8.self) else { throw .notText(path: path) }
         return text
+    }
+
+    /// The most bytes of a file of the kernel; its longest one lists the mounts of the machine.
+    private static let kernelLimit = 16 << 20
+
+    /// The text of a file that the kernel writes, such as `/proc/self/stat`; `nil` when it cannot be read.
+    public static func ofKernel(_ path: String) -> String? {
+        try? read(FilePath(path), limit: kernelLimit, isStored: true)
     }
 
     private static func bytes(
@@ -70,7 +78,7 @@ public enum TextFileError: Error, Equatable, Sendable, CustomStringConvertible {
         case .notStored(let path): "\(path): is no regular file. Name one."
         case .notText(let path): "\(path): is no UTF-8 text. Is it the right file?"
         case .unreadable(let path, let code):
-            "\(path): cannot be read: \(code) (errno \(code.rawValue)).\(code.remedy)"
+            "\(path): cannot be read: \(SystemWords.sentence(on: code))"
         }
     }
 }

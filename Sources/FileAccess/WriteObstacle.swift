@@ -25,7 +25,7 @@ public enum WriteObstacle: Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .refused(let path, let code):
-            "nothing can be written to \(path): \(code) (errno \(code.rawValue))."
+            "nothing can be written to \(path): \(SystemWords.text(of: code))."
         case .danglingLink(let path, let target):
             "\(path) is a link to \(target), which does not exist. Make the directory that it leads to, or remove it."
         case .noDirectory(let path): "\(path) is no directory."

@@ -20,6 +20,8 @@ struct JournalWitness: Codable, Equatable {
 
     /// The most jobs that are named; the first of the running ones.
     static let jobsMax = 1000
+    /// The most bytes of the file: two paths of each job, escaped.
+    static let bytesMax = 64 << 20
 
     var format = FormatVersion.journalWitness.description
     /// The generation of the journal.
@@ -46,7 +48,7 @@ struct JournalWitness: Codable, Equatable {
     static func read(besides journal: String) throws(JobJournalError) -> Reading {
         let path = path(besides: journal)
         guard access(path, F_OK) == 0 else { return .absent }
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return .damaged }
+        guard let text = try? TextFile.read(FilePath(path), limit: bytesMax, isStored: true) else { return .damaged }
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         guard lines.count == 3, digest(of: String(lines[0])) == lines[1] else { return .damaged }
         let body = Data(lines[0].utf8)

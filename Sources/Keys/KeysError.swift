@@ -1,3 +1,4 @@
+import FileAccess
 public import Identifiers
 public import SystemPackage
 
@@ -37,7 +38,7 @@ public enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
         case .callFailed(let file, _, .noSuchFileOrDirectory):
             "\(file): there is no such file, or no such directory."
         case .callFailed(let file, let call, let code):
-            "\(file): \(call) failed: \(code) (errno \(code.rawValue))."
+            "\(file): \(SystemWords.failure(of: call, code))"
         case .malformedLine(let file, let line, let problem):
             "\(file):\(line): \(problem)"
         case .missingLine(let file, let expected):

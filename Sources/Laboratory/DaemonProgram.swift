@@ -69,8 +69,7 @@ public struct DaemonProgram: Equatable, Sendable {
         let code = try result.get()
         guard !Task.isCancelled else { throw .interrupted }
         guard code == 0 else {
-            let bytes = files.contents(atPath: log.string) ?? Data()
-            let text = String(decoding: bytes.suffix(Self.outputLimit), as: UTF8.self)
+            let text = String(decoding: Self.end(of: log), as: UTF8.self)
             throw .programFailed(
                 program: path.string, code: code, output: text.trimmingCharacters(in: .whitespacesAndNewlines))
         }
@@ -78,6 +77,14 @@ public struct DaemonProgram: Equatable, Sendable {
 
     /// The bytes of output in an error; the last ones say why the program failed.
     private static let outputLimit = 16 << 10
+
+    private static func end(of log: FilePath) -> Data {
+        guard let file = FileHandle(forReadingAtPath: log.string) else { return Data() }
+        defer { try? file.close() }
+        guard let byteCount = try? file.seekToEnd() else { return Data() }
+        try? file.seek(toOffset: byteCount - min(byteCount, UInt64(outputLimit)))
+        return (try? file.read(upToCount: outputLimit)) ?? Data()
+    }
 }
 
 /// A program that runs once; it can be asked to end before or after its start.

@@ -29,7 +29,7 @@ public enum NetworkMetrics {
         MetricFamily(
             "kfacd_unheard_connections_total",
             help: "Connections that ended before their first message, by cause: failed (the handshake or the peer), "
-                + "crowded (too many), excessive (bytes), silent.",
+                + "crowded (too many), excessive (bytes), silent, exhausted (no descriptor left).",
             kind: .counter, labels: ["end"]),
         MetricFamily(
             "kfacd_socket_renewals_total",

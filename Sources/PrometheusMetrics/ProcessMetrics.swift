@@ -1,3 +1,4 @@
+import FileAccess
 import Foundation
 
 #if canImport(Glibc)
@@ -58,7 +59,7 @@ public struct ProcessMetrics: Equatable, Sendable {
 
     /// Reads the metrics of this process.
     public static func current() -> ProcessMetrics {
-        func text(_ path: String) -> String { (try? String(contentsOfFile: path, encoding: .utf8)) ?? "" }
+        func text(_ path: String) -> String { TextFile.ofKernel(path) ?? "" }
         return ProcessMetrics(
             status: text("/proc/self/stat"), system: text("/proc/stat"), limits: text("/proc/self/limits"),
             openFiles: (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd"))?.count,

@@ -1,3 +1,4 @@
+import FileAccess
 import Foundation
 import Glibc
 import Identifiers
@@ -95,18 +96,14 @@ struct ClaimRecord: Equatable, Sendable {
 
     /// The kernel's host name, without asking the network for a longer one.
     private static let ownHost =
-        (try? String(contentsOfFile: "/proc/sys/kernel/hostname", encoding: .utf8))?
-        .trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+        TextFile.ofKernel("/proc/sys/kernel/hostname")?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
 
-    private static let ownBoot: String = {
-        let text = try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)
-        return text?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
-    }()
+    private static let ownBoot =
+        TextFile.ofKernel("/proc/sys/kernel/random/boot_id")?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
 
     /// The start of a process from proc(5): field 22, after the name, which may contain anything.
     private static func start(of process: Int) -> String {
-        guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
-            let end = text.lastIndex(of: ")")
+        guard let text = TextFile.ofKernel("/proc/\(process)/stat"), let end = text.lastIndex(of: ")")
         else { return "" }
         let fields = text[text.index(after: end)...].split(separator: " ")
         return fields.count > 19 ? String(fields[19]) : ""

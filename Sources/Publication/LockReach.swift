@@ -29,7 +29,7 @@ enum LockReach {
     /// The mount options of a device, as listed in proc(5).
     private static func mountOptions(ofDevice device: UInt64) -> [Substring] {
         let number = "\((device >> 8) & 0xfff):\((device & 0xff) | ((device >> 12) & 0xfff00))"
-        let text = (try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)) ?? ""
+        let text = TextFile.ofKernel("/proc/self/mountinfo") ?? ""
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: " ")
             guard fields.count > 6, fields[2] == number else { continue }

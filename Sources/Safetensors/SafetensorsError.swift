@@ -35,8 +35,6 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
     /// The sentence for the user.
     public var description: String {
         switch self {
-        case .file(.notRegularFile(let file, let kind)):
-            "\(file): is \(kind), not a regular file; expected a safetensors file. Correct the path."
         case .file(let error): error.description
         case .json(let error): error.description
         case .gitLFSPointer(let file, let byteCount):

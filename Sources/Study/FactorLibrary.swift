@@ -1,3 +1,4 @@
+import FileAccess
 import Foundation
 import Laboratory
 import SystemPackage
@@ -102,9 +103,8 @@ actor FactorLibrary {
 
     /// Whether this very job is done: its report, which is published last, is beside an equal job file.
     private func isDone(_ job: CurvatureJob) -> Bool {
-        let files = FileManager.default
-        return files.fileExists(atPath: job.report.string)
-            && files.contents(atPath: job.jobFile.string) == Data(job.text.utf8)
+        FileManager.default.fileExists(atPath: job.report.string)
+            && (try? TextFile.read(job.jobFile, limit: job.text.utf8.count, isStored: true)) == job.text
     }
 
     private static func name(of form: CurvatureJob.Form) -> String {

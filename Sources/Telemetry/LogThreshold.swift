@@ -5,6 +5,9 @@ import Synchronization
 ///
 /// All loggers of a program share it, and it can change while the program runs.
 public final class LogThreshold: Sendable {
+    /// The names of the levels, the lowest first.
+    public static let levelNames = Logger.Level.allCases.map(\.rawValue)
+
     private let current: Mutex<Logger.Level>
 
     /// Makes a threshold with a level.

@@ -1,3 +1,4 @@
+import FileAccess
 import Logging
 import Messaging
 import PrometheusMetrics
@@ -52,13 +53,28 @@ extension Worker {
             metadata: [LogKeys.endpoint: "\(endpoint)", LogKeys.cause: "\(cause)"])
     }
 
+    /// How often a worker says that it has no descriptor for a connection.
+    private static let newsPeriod: Duration = .seconds(60)
+
     /// Asks the connection for an answer at intervals, so that its silence is noticed.
+    ///
+    /// Without a descriptor libzmq tries again and again to connect, and says nothing.
     func askConnection(_ connection: WorkerConnection) async {
         let pulse = ReplyPulse("the connection to the coordinator", limit: .seconds(60))
         supervision.health.watch(pulse)
+        var told: ContinuousClock.Instant?
         while !Task.isCancelled {
-            _ = await connection.isConnected
+            let isConnected = await connection.isConnected
             pulse.noteReply()
+            if !isConnected, told.map({ .now - $0 >= Self.newsPeriod }) ?? true, DescriptorLimit.isReached {
+                told = .now
+                logger.warning(
+                    "the coordinator cannot be reached; waiting for it",
+                    metadata: [
+                        LogKeys.endpoint: "\(configuration.coordinator)",
+                        LogKeys.cause: "this process has no descriptor left. \(DescriptorLimit.remedy)",
+                    ])
+            }
             try? await Task.sleep(for: .seconds(1))
         }
         pulse.end()

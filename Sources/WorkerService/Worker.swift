@@ -227,17 +227,19 @@ public struct Worker: Service {
         case .computed(let result):
             let problem = try? await connection.tellFinished(
                 unit.leased, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1))
-            if let problem = problem.flatMap({ $0 }) { log("unit failed", unit, problem) }
+            if let problem = problem.flatMap({ $0 }) { log(.warning, "unit failed", unit, problem) }
         case .failed(let failure):
-            log(failure.kind == .badInput ? "bad input" : "unit failed", unit, failure.message)
+            // Bad input ends the job, and the job's end tells its owner the same.
+            let isBadInput = failure.kind == .badInput
+            log(isBadInput ? .notice : .warning, isBadInput ? "bad input" : "unit failed", unit, failure.message)
             try? await connection.tellWhenWelcome(.failed(unit.leased, failure))
         case .cancelled: return
         }
     }
 
-    private func log(_ message: Logger.Message, _ unit: BegunUnit, _ cause: String) {
-        logger.warning(
-            message,
+    private func log(_ level: Logger.Level, _ message: Logger.Message, _ unit: BegunUnit, _ cause: String) {
+        logger.log(
+            level: level, message,
             metadata: [
                 LogKeys.job: "\(unit.leased.unit.job)", LogKeys.unit: "\(unit.leased.unit.unit)",
                 LogKeys.title: "\(unit.lease.title)", LogKeys.attempt: "\(unit.leased.attempt)",

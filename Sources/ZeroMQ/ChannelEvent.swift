@@ -6,6 +6,8 @@ public enum ChannelEvent: Equatable, Sendable {
     case connected(endpoint: String)
     /// The channel will try a connection to `endpoint` again after a pause.
     case connectRetried(endpoint: String, after: Duration)
+    /// The channel listens at `endpoint`.
+    case listening(endpoint: String)
     /// A peer connected to the bound `endpoint`; the handshake follows.
     case accepted(endpoint: String)
     /// The endpoint could not be bound.

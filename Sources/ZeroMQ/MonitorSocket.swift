@@ -6,10 +6,10 @@ struct MonitorSocket: ~Copyable {
     private static let createdCount = Atomic(0)
 
     // ZMQ_EVENT_ACCEPT_FAILED is left out: without descriptors libzmq tries again at once, and its events would fill
-    // the memory.
+    // the memory. ``DescriptorReserve`` notices the lack instead.
     private static let watchedEvents =
-        ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_BIND_FAILED | ZMQ_EVENT_CLOSED
-        | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
+        ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED
+        | ZMQ_EVENT_BIND_FAILED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
         | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
         | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
 
@@ -33,7 +33,7 @@ struct MonitorSocket: ~Copyable {
 
     /// The next event and its value; nil when there is none.
     ///
-    /// For a connection that begins or ends, the value is its descriptor.
+    /// For a connection that begins or ends, and for a bound endpoint, the value is the descriptor.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; the event is lost.
     func next() throws(ZeroMQError) -> (event: ChannelEvent, value: Int32)? {
@@ -64,6 +64,7 @@ extension ChannelEvent {
         case ZMQ_EVENT_CONNECTED: self = .connected(endpoint: endpoint)
         case ZMQ_EVENT_CONNECT_RETRIED:
             self = .connectRetried(endpoint: endpoint, after: .milliseconds(Int64(value)))
+        case ZMQ_EVENT_LISTENING: self = .listening(endpoint: endpoint)
         case ZMQ_EVENT_ACCEPTED: self = .accepted(endpoint: endpoint)
         case ZMQ_EVENT_BIND_FAILED: self = .bindFailed(endpoint: endpoint, errorNumber: value)
         case ZMQ_EVENT_CLOSED: self = .closed(endpoint: endpoint)

@@ -14,6 +14,9 @@ struct SocketLoop: ~Copyable {
     /// How often the bytes of connections are checked; what arrives in this time is the largest flood.
     private static let settlingInterval: Duration = .milliseconds(100)
 
+    /// How often a router without connections looks whether peers wait for a descriptor.
+    private static let idleInterval: Duration = .seconds(1)
+
     /// Why a turn of receiving ended.
     private enum ReceptionEnd {
         /// Others must get their turn.
@@ -46,6 +49,9 @@ struct SocketLoop: ~Copyable {
     /// Connections that delivered a message before libzmq reported that they were accepted, by descriptor.
     private var heardEarly: [Int32: PeerConnection] = [:]
     private let room: ConnectionRoom
+    /// The descriptor where a router's peers arrive; `nil` until libzmq has reported it.
+    private var listener: Int32?
+    private var reserve = DescriptorReserve()
     private var receptionSettled = ContinuousClock.now
     // A dealer's queue is full, so the thread sleeps until libzmq has room.
     private var isSendBlocked = false
@@ -263,6 +269,7 @@ struct SocketLoop: ~Copyable {
             guard let (event, value) = try monitor.next() else { return }
             core.events.append(event)
             switch event {
+            case .listening: listener = value
             case .accepted: try takeIn(descriptor: value)
             case .connected: ownConnection = PeerConnection(descriptor: value)
             case .disconnected, .closed:
@@ -297,7 +304,7 @@ struct SocketLoop: ~Copyable {
             }
             // No descriptor is left for this connection, so none is left for anything else either.
             connection.hangUp()
-            core.countUnheard(from: connection.host, .crowded)
+            core.countUnheard(from: connection.host, .exhausted)
             return
         }
         if let end = unheard.begin(witness, descriptor: descriptor, at: .now) {
@@ -315,10 +322,14 @@ struct SocketLoop: ~Copyable {
 
     /// Ends connections that make libzmq hold too much, or that send nothing.
     private mutating func settleReception(isDrained: Bool) throws(ZeroMQError) {
-        guard isWatching else { return }
+        guard isWatching || listener != nil else { return }
         let now = ContinuousClock.now
         guard now - receptionSettled >= Self.settlingInterval else { return }
         receptionSettled = now
+        if let listener, reserve.settle(listener: listener) {
+            core.countUnheard(from: "addresses that still wait", .exhausted)
+        }
+        guard isWatching else { return }
         for (connection, byteCount) in reception.settle(isDrained: isDrained, receivedBytes: \.receivedBytes) {
             connection.hangUp()
             core.events.append(.flooded(host: connection.host, byteCount: byteCount))
@@ -346,6 +357,7 @@ struct SocketLoop: ~Copyable {
         try options.apply(to: socket, role: .router, endpoint: endpoint)
         monitor = try MonitorSocket(watching: socket, in: context)
         (ended, reception, heardEarly) = (EndedPeers(), Self.receptionGuard(core.limits), [:])
+        listener = nil
         unheard = Self.unheardConnections(core.limits, room, options)
         for attempt in 1...Self.rebindCount {
             do throws(ZeroMQError) {
@@ -388,8 +400,10 @@ struct SocketLoop: ~Copyable {
 
     /// The time to sleep: −1 until woken, nil when there is work.
     private var sleepMilliseconds: Int? {
-        guard let milliseconds = sendSleepMilliseconds, isWatching else { return sendSleepMilliseconds }
-        let settling = Int(Self.settlingInterval.wholeMilliseconds)
+        guard let milliseconds = sendSleepMilliseconds, isWatching || listener != nil else {
+            return sendSleepMilliseconds
+        }
+        let settling = Int((isWatching ? Self.settlingInterval : Self.idleInterval).wholeMilliseconds)
         return milliseconds < 0 ? settling : min(milliseconds, settling)
     }
 

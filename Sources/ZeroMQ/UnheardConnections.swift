@@ -194,4 +194,6 @@ public enum UnheardEnd: String, CaseIterable, Sendable {
     case excessive
     /// It sent nothing for too long.
     case silent
+    /// This process had no descriptor left for it.
+    case exhausted
 }

@@ -49,6 +49,7 @@ extension UnheardEnd {
         case .crowded: "ended to make room"
         case .excessive: "sent too much before proving a key"
         case .silent: "said nothing in time"
+        case .exhausted: "refused because this process has no descriptor left"
         }
     }
 }

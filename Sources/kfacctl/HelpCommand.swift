@@ -19,14 +19,24 @@ struct HelpCommand: ParsableCommand {
             guard topics.count > 1 else { return Terminal.print(MergeHelp.table) }
             return Terminal.print(MergeHelp.page(of: try method(named: topics[1])))
         }
+        throw CleanExit.helpRequest(try Self.command(named: topic, orOneOf: [Self.merges]))
+    }
+
+    /// The command of a name.
+    ///
+    /// - Parameters:
+    ///   - name: The name, as typed.
+    ///   - others: Further names that are suggested when the name is misspelt.
+    /// - Returns: The command.
+    /// - Throws: ``CommandFailure`` with the nearest name when there is no such command.
+    @discardableResult
+    static func command(named name: String, orOneOf others: [String] = []) throws -> any ParsableCommand.Type {
         let commands = Kfacctl.configuration.subcommands
-        guard let command = commands.first(where: { $0.configuration.commandName == topic }) else {
-            let known = commands.compactMap { $0.configuration.commandName } + [Self.merges]
-            throw CommandFailure(
-                .badInput,
-                "there is no command \"\(topic)\".\(suggestion(for: topic, among: known)) \"kfacctl help\" lists them.")
-        }
-        throw CleanExit.helpRequest(command)
+        if let command = commands.first(where: { $0.configuration.commandName == name }) { return command }
+        let known = commands.compactMap { $0.configuration.commandName } + others
+        throw CommandFailure(
+            .badInput,
+            "there is no command \"\(name)\".\(suggestion(for: name, among: known)) \"kfacctl help\" lists them.")
     }
 
     /// The topic that is not a command.

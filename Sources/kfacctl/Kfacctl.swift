@@ -29,6 +29,10 @@ struct Kfacctl: AsyncParsableCommand {
         var isOutputAside = false
         do {
             if let problem = DescriptorLimit.problem { throw CommandFailure(.badInput, problem) }
+            // The parser would call a misspelt command an unexpected argument, and suggest nothing.
+            if let name = CommandLine.arguments.dropFirst().first, !name.hasPrefix("-") {
+                try HelpCommand.command(named: name)
+            }
             var command = try parseAsRoot()
             // A finished job counts as success even if nobody reads the summary.
             isOutputAside = command is RunCommand

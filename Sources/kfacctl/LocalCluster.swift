@@ -113,7 +113,14 @@ final class LocalCluster: Sendable {
                 throw CommandFailure(
                     .badInput, "\(parent): the name is not UTF-8 text. Name another place with \(place.setting).")
             }
-            return try OwnedDirectory(prefix: "kfacd-run-", in: place)
+            let directory = try OwnedDirectory(prefix: "kfacd-run-", in: place)
+            do throws(FileAccessError) {
+                try Directories.requireWriting(in: directory.path, setting: place.setting)
+            } catch {
+                directory.remove()
+                throw error
+            }
+            return directory
         } catch let error as FileAccessError {
             throw CommandFailure(.failed, error.description)
         }

@@ -7,6 +7,7 @@ import Identifiers
 import Publication
 import Synchronization
 import SystemPackage
+import Telemetry
 import WireProtocol
 
 /// `kfacctl run`: starts a coordinator and workers on this machine, runs one job, and ends them.
@@ -49,6 +50,9 @@ struct RunCommand: AsyncParsableCommand {
         if let workers, !(1...1024).contains(workers) { throw ValidationError("--workers must lie in 1...1024.") }
         guard (1...31_536_000).contains(patience) else {
             throw ValidationError("--patience must lie in 1...31536000, a year.")
+        }
+        guard LogThreshold.levelNames.contains(logLevel) else {
+            throw ValidationError("--log-level must be one of \(LogThreshold.levelNames.joined(separator: ", ")).")
         }
     }
 

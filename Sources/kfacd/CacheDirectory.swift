@@ -18,6 +18,7 @@ struct CacheDirectory {
                 self.path = try WorkingDirectory.absolute(FilePath(path))
                 owned = nil
                 try Directories.create(self.path, setting: "--cache-directory")
+                try Self.requireWriting(in: self.path)
             } else {
                 let place = TemporaryPlace(named: nil, option: "--cache-directory", usual: "/tmp")
                 let owned = try OwnedDirectory(prefix: "kfacd-worker-", in: place)
@@ -25,6 +26,13 @@ struct CacheDirectory {
             }
         } catch {
             throw UsageFailure("the cache directory cannot be used: \(error)")
+        }
+    }
+
+    /// A full disk is accepted, because there may be room later.
+    private static func requireWriting(in path: FilePath) throws(FileAccessError) {
+        do throws(FileAccessError) { try Directories.requireWriting(in: path, setting: "--cache-directory") } catch {
+            guard error.code.isLackOfRoom else { throw error }
         }
     }
 

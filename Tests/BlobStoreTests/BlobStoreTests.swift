@@ -256,7 +256,7 @@ struct BlobStoreTests {
         try directory.write([1], to: "file")
         #expect(
             message { () throws(BlobStoreError) in _ = try BlobStore(opening: path.appending("file")) }
-                == "\(path)/file/incoming: mkdir failed: Not a directory (errno 20)."
+                == "\(path)/file/incoming: mkdir failed: a part of the path is no directory. Correct the path."
         )
     }
 

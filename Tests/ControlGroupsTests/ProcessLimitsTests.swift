@@ -1,3 +1,4 @@
+import CProgramStart
 import Foundation
 import Testing
 
@@ -64,5 +65,6 @@ import Testing
 
     @Test func `a few threads can be had`() {
         #expect(ThreadAllowance.problem(needing: 20) == nil)
+        #expect(kfacd_available_threads(20) == 20)
     }
 }

@@ -29,6 +29,24 @@ import Testing
         }
     }
 
+    @Test func `a directory that can be written is proved to be, and nothing is left in it`() throws {
+        try Directories.requireWriting(in: root, setting: "--place")
+        #expect(try Directories.names(in: root).isEmpty)
+    }
+
+    @Test func `a directory that takes no file is named with the setting`() throws {
+        let missing = root.appending("missing")
+        let error = #expect(throws: FileAccessError.self) {
+            try Directories.requireWriting(in: missing, setting: "--place")
+        }
+        #expect(
+            error?.description
+                == "\(missing): nothing can be written in it: there is no such file or directory. Make it, or correct "
+                + "--place.")
+        // The kernel's file system takes no files, from root either.
+        #expect(throws: FileAccessError.self) { try Directories.requireWriting(in: "/proc/self") }
+    }
+
     @Test func `a tree goes with whatever names it holds, and a link goes without what it leads to`() throws {
         try Directories.create(root.appending("kept"))
         try directory.write([1], to: "kept/file")

@@ -244,11 +244,11 @@ import Testing
                 + "start the daemon with a further --root.")
         #expect(
             FileRootsError.unusableRoot(path: "/x", code: .noSuchFileOrDirectory).description
-                == "/x: cannot be a root: No such file or directory (errno 2); expected a directory that exists. Make "
+                == "/x: cannot be a root: there is no such file or directory; expected a directory that exists. Make "
                 + "it, or correct --root.")
         #expect(
             FileRootsError.callFailed(path: "/x", call: "open", code: .permissionDenied).description
-                == "/x: open failed: Permission denied (errno 13).")
+                == "/x: open failed: this user may not do that (permission denied). Give this user the right.")
     }
 }
 

@@ -28,8 +28,10 @@ import Testing
         ),
         (
             .tooManyOpenFiles, "this process has too many files open",
-            "Raise the limit of open files (ulimit -n, LimitNOFILE)."
+            DescriptorLimit.remedy
         ),
+        (.readOnlyFileSystem, "the file system is read-only", "Name another place with --x, or mount it for writing."),
+        (.noSuchFileOrDirectory, "there is no such file or directory", "Make it, or correct --x."),
         (
             .fileTooLarge, "the file would be larger than this process, or the file system, may make it",
             "Raise the limit of file sizes (ulimit -f, LimitFSIZE), or name another place with --x."

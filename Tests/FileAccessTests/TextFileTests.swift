@@ -6,6 +6,13 @@ import Testing
 
 /// Texts that people write, and other files in their place.
 @Suite struct TextFileTests {
+    @Test func `a file of the kernel is read, though it states no size`() throws {
+        let text = try #require(TextFile.ofKernel("/proc/self/stat"))
+        #expect(text.hasPrefix("\(ProcessInfo.processInfo.processIdentifier) ("))
+        #expect(TextFile.ofKernel("/proc/self/none") == nil)
+        #expect(TextFile.ofKernel("/proc/self") == nil)
+    }
+
     private let directory: TemporaryDirectory
 
     init() throws { directory = try TemporaryDirectory() }
@@ -51,6 +58,6 @@ import Testing
                 == "/x: has more than 9 bytes; at most 9 are allowed for such a file. Is it the right one?")
         #expect(
             TextFileError.unreadable(path: "/x", code: .tooManyOpenFiles).description
-                == "/x: cannot be read: Too many open files (errno 24). " + DescriptorLimit.remedy)
+                == "/x: cannot be read: this process has too many files open. " + DescriptorLimit.remedy)
     }
 }

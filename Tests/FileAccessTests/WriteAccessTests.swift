@@ -65,7 +65,7 @@ struct WriteAccessTests {
         let sentences: [(WriteObstacle, String)] = [
             (
                 .refused(path: "/x", code: .readOnlyFileSystem),
-                "nothing can be written to /x: Read-only file system (errno 30)."
+                "nothing can be written to /x: the file system is read-only."
             ),
             (
                 .danglingLink(path: "/x", target: "/y"),

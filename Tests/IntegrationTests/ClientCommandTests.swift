@@ -41,7 +41,9 @@ extension SerialIntegrationTests {
                 #expect(followed.exitCode == 0)
                 #expect(followed.output.hasPrefix(begun.output))
                 #expect(followed.output.contains(" job progresses job=\(job) "))
-                #expect(followed.output.split(separator: "\n").last?.contains(" job ended job=\(job) ") == true)
+                #expect(
+                    followed.output.split(separator: "\n").last?.hasSuffix(" job ended job=\(job) outcome=succeeded")
+                        == true)
                 #expect(!followed.output.contains("worker joined"))
                 let lines = try await cluster.client("logs", job, "--output", "json").json["lines"] as? [[String: Any]]
                 #expect(lines?.count == followed.output.split(separator: "\n").count)
@@ -71,6 +73,14 @@ extension SerialIntegrationTests {
             #expect(command.exitCode == 0 && command.output.contains("USAGE: kfacctl submit"))
             let unknownCommand = try await help("sumbit")
             #expect(unknownCommand.exitCode == 2 && unknownCommand.errors.contains("Did you mean \"submit\"?"))
+            let misspelt = try await Client.run(["sumbit", "job.yaml"], in: model.directory)
+            #expect(misspelt.exitCode == 2)
+            #expect(
+                misspelt.errors == "error: there is no command \"sumbit\". Did you mean \"submit\"? \"kfacctl help\" "
+                    + "lists them.\n")
+            let loud = try await Client.run(["run", "job.yaml", "--log-level", "loud"], in: model.directory)
+            #expect(loud.exitCode == 2)
+            #expect(loud.errors.contains("--log-level must be one of trace, debug"), "\(loud.errors)")
             #expect(try await help().output.contains("SUBCOMMANDS:"))
         }
 

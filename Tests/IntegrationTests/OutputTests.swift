@@ -99,7 +99,7 @@ extension SerialIntegrationTests {
                 ["run", model.jobPath, "--workers", "1", "--quiet"], in: model.directory, launcher: Blindness.launcher)
             #expect(result.exitCode == 2, "\(result.errors)")
             #expect(
-                result.errors.contains("nothing can be written to \(model.outputPath): Permission denied"),
+                result.errors.contains("nothing can be written to \(model.outputPath): this user may not do that"),
                 "\(result.errors)")
             #expect(!result.errors.contains("of memory"))
         }

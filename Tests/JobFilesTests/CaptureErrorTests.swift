@@ -165,7 +165,7 @@ struct CaptureErrorTests {
         try directory.write([1, 2], to: "cut.safetensors")
         #expect(
             try message(of: [missing, FilePath(directory.appending("cut.safetensors")), good]) == """
-                gone.safetensors: open failed: No such file or directory (errno 2).
+                gone.safetensors: open failed: there is no such file or directory. Correct the path.
                 cut.safetensors: is truncated: it has 2 bytes; expected 8. Copy or download it again.
                 c.safetensors: layer "l" has 4 input rows for 3 samples; expected a multiple of 3, one row for each \
                 position of each sample. Capture it again, or correct "samples" in the file's metadata.

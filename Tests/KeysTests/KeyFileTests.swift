@@ -199,7 +199,7 @@ import ZeroMQ
             ),
             (
                 .callFailed(file: "/k", call: "open", code: .permissionDenied),
-                "/k: open failed: Permission denied (errno 13)."
+                "/k: open failed: this user may not do that (permission denied). Give this user the right."
             ),
             (.unavailable(cause: "x"), "keys cannot be made: x. Install a libzmq with CURVE."),
         ]

@@ -65,7 +65,8 @@ struct CurvatureReportTests {
 
     @Test func `a missing file is named`() {
         #expect(
-            refusal("/nowhere/report.json") == "/nowhere/report.json: open failed: No such file or directory (errno 2)."
+            refusal("/nowhere/report.json")
+                == "/nowhere/report.json: open failed: there is no such file or directory. Correct the path."
         )
     }
 }

@@ -79,7 +79,7 @@ struct SafetensorsFileTests {
     @Test func `a missing file is named with the kernel's reason`() {
         #expect(
             errorMessage { () throws(SafetensorsError) in _ = try SafetensorsFile(opening: "/nowhere/x.safetensors") }
-                == "/nowhere/x.safetensors: open failed: No such file or directory (errno 2)."
+                == "/nowhere/x.safetensors: open failed: there is no such file or directory. Correct the path."
         )
     }
 
@@ -89,7 +89,7 @@ struct SafetensorsFileTests {
         for (path, kind) in [(directory.path, "a directory"), (pipe, "a pipe")] {
             #expect(
                 errorMessage { () throws(SafetensorsError) in _ = try SafetensorsFile(opening: FilePath(path)) }
-                    == "\(path): is \(kind), not a regular file; expected a safetensors file. Correct the path."
+                    == "\(path): is \(kind), not a regular file. Correct the path."
             )
         }
     }

@@ -7,4 +7,12 @@
 /// for ever. So the check runs before that: it prints one sentence to standard error and exits with 1.
 int kfacd_looked_at_limits(void);
 
+/// How many of the program's own threads were tried before the libraries were initialised.
+int kfacd_tried_threads(void);
+
+/// Starts threads together and ends them, because a limit shows only when a thread is refused.
+///
+/// Returns `wanted`, or the smaller number of threads that a limit allows. At most 512 are tried.
+int kfacd_available_threads(int wanted);
+
 #endif

@@ -89,9 +89,9 @@ extension Coordinator {
             finishedUnits: status.finishedUnits, totalUnits: status.totalUnits, fraction: status.fraction,
             state: state, message: message, output: outputPath(of: status.id)?.string ?? "",
             activity: scheduler.activity(of: status.id).first ?? "",
-            elapsedSeconds: clock.elapsed(status.id).map { $0 / .seconds(1) },
+            elapsedSeconds: history.clock.elapsed(status.id).map { $0 / .seconds(1) },
             leftSeconds: status.outcome == nil
-                ? clock.left(status.id, scheduler.work(of: status.id)).map { $0 / .seconds(1) } : nil)
+                ? history.clock.left(status.id, scheduler.work(of: status.id)).map { $0 / .seconds(1) } : nil)
     }
 
     /// A job's report for a list; many jobs of a list may have failed with long messages, so messages are cut.

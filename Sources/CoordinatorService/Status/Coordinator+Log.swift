@@ -39,6 +39,20 @@ extension Coordinator {
         }
     }
 
+    /// Logs how a job ended, and why.
+    func logEnd(of job: JobID, _ outcome: JobOutcome?) {
+        var fields: Logger.Metadata = [LogKeys.job: "\(job)"]
+        switch outcome {
+        case .succeeded: fields["outcome"] = "succeeded"
+        case .cancelled: fields["outcome"] = "cancelled"
+        case .failed(let failure):
+            fields["outcome"] = "failed"
+            fields[LogKeys.cause] = "\(failure.message)"
+        case nil: break
+        }
+        logger.notice("job ended", metadata: fields)
+    }
+
     /// Writes the log line of a notice.
     func log(_ notice: SchedulerNotice) {
         switch notice {

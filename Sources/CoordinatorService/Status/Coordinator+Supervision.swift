@@ -64,7 +64,9 @@ extension Coordinator {
         samples += states.map { MetricSample("kfacd_jobs", [$0.key], $0.value) }
         let shown = statuses.filter { $0.outcome == nil }.prefix(Self.jobsShownMax)
         samples += shown.map { MetricSample("kfacd_job_progress_ratio", [$0.id.rawValue], $0.fraction) }
-        samples += successes.map { MetricSample("kfacd_last_success_timestamp_seconds", [$0.job.rawValue], $0.at) }
+        samples += history.successes.map {
+            MetricSample("kfacd_last_success_timestamp_seconds", [$0.job.rawValue], $0.at)
+        }
         samples += unitSamples(of: Set(shown.map(\.id)))
         let factorBytes = scheduler.factorBytes
         samples += FactorSide.allCases.map { side in

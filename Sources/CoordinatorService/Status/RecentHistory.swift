@@ -7,8 +7,15 @@ import Telemetry
 struct RecentHistory {
     /// The latest lines about each job.
     let book: LogBook
+    /// How long jobs have run.
+    var clock = JobClock()
     /// Units that were finished in the last hour.
     private(set) var throughput = MinuteCounts(minutes: 60)
+    /// The times when jobs succeeded, in seconds since 1970.
+    ///
+    /// Bound: the latest ``successesMax``.
+    private(set) var successes: [(job: JobID, at: Double)] = []
+    static let successesMax = Coordinator.jobsShownMax
     /// The tenths of each running job that the log has reported.
     private var toldTenths: [JobID: Int] = [:]
     private let start = ContinuousClock.now
@@ -23,6 +30,11 @@ struct RecentHistory {
     /// Counts an event.
     mutating func note(_ event: SchedulerEvent) {
         if case .unitFinished = event { throughput.add(at: sinceStart) }
+    }
+
+    /// Notes that a job succeeded.
+    mutating func noteSuccess(of job: JobID, at seconds: Double) {
+        successes = successes.suffix(Self.successesMax - 1) + [(job, seconds)]
     }
 
     /// The running jobs that have reached a tenth that is not logged yet, and their tenths.

@@ -28,6 +28,20 @@ enum SmallDisk {
         return ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, path]
     }
 
+    /// The command that starts a program with an empty read-only disk at a path.
+    static func readOnlyLauncher(for path: String) -> [String] {
+        let script = "mkdir -p \"$0\" && mount -t tmpfs tmpfs \"$0\" && mount -o remount,ro \"$0\" && exec \"$@\""
+        return ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, path]
+    }
+
+    /// The command that starts a program with a disk at a path that has no byte left.
+    static func fullLauncher(for path: String) -> [String] {
+        let script =
+            "mkdir -p \"$0\" && mount -t tmpfs -o size=1m tmpfs \"$0\" && "
+            + "{ cat /dev/zero > \"$0/ballast\" 2>/dev/null; exec \"$@\"; }"
+        return ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, path]
+    }
+
     /// The file that fills a disk that a program sees at a path; its removal makes room.
     static func ballast(_ path: String, of program: RunningProgram) -> URL {
         URL(fileURLWithPath: "/proc/\(program.number)/root\(path)/ballast")

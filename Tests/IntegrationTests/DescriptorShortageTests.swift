@@ -1,0 +1,56 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// Daemons that have no descriptor left while they run.
+    @Suite(.enabled(if: DescriptorShortage.isPossible, DescriptorShortage.reason))
+    struct DescriptorShortageTests {
+        private static let pages = ["KFACD_HTTP": "127.0.0.1:0"]
+
+        @Test func `a coordinator that cannot accept logs and counts it, and answers when it can`() async throws {
+            try await Cluster.with(environment: Self.pages) { cluster in
+                let port = try await cluster.coordinator.statusPort()
+                #expect(try await cluster.client("jobs").exitCode == 0)
+                // The descriptors of the last client are free a moment after its end.
+                try await eventually("a line in the log", within: .seconds(40)) {
+                    try await DescriptorShortage.begin(in: cluster.coordinator)
+                    let answer = try await cluster.client("jobs", "--timeout", "3")
+                    #expect([0, 3].contains(answer.exitCode), "\(answer.errors)")
+                    return cluster.coordinator.errors.contains("refused because this process has no descriptor left")
+                }
+                #expect(cluster.coordinator.errors.contains("ulimit -n 4096"), "\(cluster.coordinator.logTail)")
+                // The lines of a minute are one.
+                let lines = cluster.coordinator.errors.split(separator: "\n").filter { $0.contains("no descriptor") }
+                #expect(lines.count == 1, "\(lines)")
+                try await DescriptorShortage.end(in: cluster.coordinator)
+                #expect(try await cluster.client("jobs").exitCode == 0)
+                let metrics = try HTTPReply(get: "/metrics", port: port)
+                #expect(try metrics.value("kfacd_unheard_connections_total{end=\"exhausted\"}") > 0)
+                let overview = try HTTPReply(get: "/", port: port)
+                #expect(overview.body.contains("no descriptor left"), "\(overview.body)")
+            }
+        }
+
+        @Test func `a worker that cannot connect says why, once, and comes back`() async throws {
+            try await Cluster.with { cluster in
+                let worker = try cluster.startWorker("worker")
+                try await cluster.waitForWorkers(1)
+                cluster.coordinator.send(SIGKILL)
+                _ = try await cluster.coordinator.exitCode(within: .seconds(10))
+                // libzmq may hold the descriptor of an attempt at this moment.
+                try await eventually("a worker without descriptors", within: .seconds(20)) {
+                    try await DescriptorShortage.begin(in: worker)
+                    return worker.errors.contains("this process has no descriptor left")
+                }
+                #expect(worker.errors.contains("ulimit -n 4096"), "\(worker.logTail)")
+                try await cluster.restartCoordinator()
+                try await DescriptorShortage.end(in: worker)
+                try await cluster.waitForWorkers(1)
+                #expect(worker.isRunning)
+                let lines = worker.errors.split(separator: "\n").filter { $0.contains("no descriptor left") }
+                #expect(lines.count == 1, "\(lines)")
+            }
+        }
+    }
+}
