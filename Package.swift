@@ -179,7 +179,13 @@ let package = Package(
                 "LinearAlgebra", "Safetensors", "TaskArithmetic", systemPackage,
             ]),
 
-        // Level 5: sessions over sockets, the durable record.
+        // Level 5: the check of jobs, sessions over sockets, the durable record.
+        module(
+            "Admission",
+            [
+                "Identifiers", "FileAccess", "Lanes", "LinearAlgebra", "Safetensors", "Spelling", "KroneckerFactors",
+                "UnitOperations", "JobFiles", "JobPlan", "Publication", systemPackage,
+            ]),
         module("Messaging", ["Identifiers", "UnitOperations", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
         module("JournalCoding", ["Identifiers", "UnitOperations", "Scheduling"]),
         module(
@@ -194,9 +200,9 @@ let package = Package(
             "CoordinatorService",
             [
                 "Identifiers", "Scheduling", "UnitOperations", "JobPlan", "JobJournal", "Messaging", "WireProtocol",
-                "BlobStore",
+                "BlobStore", "Admission",
                 "JobFiles", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Telemetry", "Lanes",
-                "Publication", "Supervision", "PrometheusMetrics", "FileAccess", "Spelling", "Keys", "ZeroMQ",
+                "Publication", "Supervision", "PrometheusMetrics", "FileAccess", "Keys", "ZeroMQ",
                 systemPackage, logging, metrics, serviceLifecycle,
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
@@ -223,8 +229,9 @@ let package = Package(
         .executableTarget(
             name: "kfacctl",
             dependencies: [
-                "Identifiers", "UnitOperations", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors",
-                "LinearAlgebra", "Telemetry", "Console", "ControlGroups", "Keys", "ZeroMQ", "Publication", "FileAccess",
+                "Identifiers", "UnitOperations", "JobPlan", "Admission", "Messaging", "WireProtocol", "JobFiles",
+                "Safetensors", "LinearAlgebra", "Telemetry", "Console", "ControlGroups", "Keys", "ZeroMQ",
+                "Publication", "FileAccess",
                 "TaskArithmetic", "Spelling", argumentParser, crypto, systemPackage,
             ],
             swiftSettings: swiftSettings),
@@ -265,7 +272,13 @@ let package = Package(
         tests("KeysTests", ["Keys", "Identifiers", "ZeroMQ", systemPackage]),
         tests(
             "MessagingTests",
-            ["Messaging", "Keys", "UnitOperations", "WireProtocol", "Identifiers", "ZeroMQ", systemPackage]),
+            ["Messaging", "Keys", "UnitOperations", "JobPlan", "WireProtocol", "Identifiers", "ZeroMQ", systemPackage]),
+        tests(
+            "AdmissionTests",
+            [
+                "Admission", "JobPlan", "UnitOperations", "Identifiers", "FileAccess", "Safetensors", "Publication",
+                systemPackage,
+            ]),
         tests(
             "CoordinatorServiceTests",
             [
