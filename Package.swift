@@ -150,6 +150,7 @@ let package = Package(
             [
                 "Identifiers", "NameMatching", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic",
                 "UnitOperations", crypto,
+                .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "Yams", package: "Yams"),
             ]),
         module(
@@ -181,7 +182,13 @@ let package = Package(
                 "LinearAlgebra", "Safetensors", "TaskArithmetic", systemPackage,
             ]),
 
-        // Level 5: sessions over sockets, the durable record.
+        // Level 5: the check of jobs, sessions over sockets, the durable record.
+        module(
+            "Admission",
+            [
+                "Identifiers", "FileAccess", "Lanes", "LinearAlgebra", "Safetensors", "NameMatching", "KroneckerFactors",
+                "UnitOperations", "JobFiles", "JobPlan", "Publication", systemPackage,
+            ]),
         module("Messaging", ["Identifiers", "UnitOperations", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
         module(
             "JobJournal",
@@ -195,11 +202,9 @@ let package = Package(
             "CoordinatorService",
             [
                 "Identifiers", "Scheduling", "UnitOperations", "JobPlan", "JobJournal", "Messaging", "WireProtocol",
-                "BlobStore",
-                "JobFiles", "JSONText", "Safetensors", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic",
-                "Telemetry",
-                "Lanes", "Publication", "Supervision", "PrometheusMetrics", "FileAccess", "NameMatching", "Keys",
-                "ZeroMQ",
+                "BlobStore", "Admission", "JobFiles", "JSONText", "Safetensors", "LinearAlgebra", "KroneckerFactors",
+                "TaskArithmetic", "Telemetry", "Lanes", "Publication", "Supervision", "PrometheusMetrics", "FileAccess",
+                "Keys", "ZeroMQ",
                 systemPackage, logging, metrics, serviceLifecycle,
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
@@ -226,9 +231,9 @@ let package = Package(
         .executableTarget(
             name: "kfacctl",
             dependencies: [
-                "Identifiers", "UnitOperations", "JobPlan", "Messaging", "WireProtocol", "JobFiles", "Safetensors",
-                "LinearAlgebra", "Telemetry", "Console", "ControlGroups", "Keys", "ZeroMQ", "Publication", "FileAccess",
-                "TaskArithmetic", "NameMatching", argumentParser, crypto, systemPackage,
+                "Identifiers", "UnitOperations", "JobPlan", "Admission", "Messaging", "WireProtocol", "JobFiles",
+                "Safetensors", "LinearAlgebra", "Telemetry", "Console", "ControlGroups", "Keys", "ZeroMQ",
+                "Publication", "FileAccess", "TaskArithmetic", "NameMatching", argumentParser, crypto, systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -268,7 +273,13 @@ let package = Package(
         tests("KeysTests", ["Keys", "Identifiers", "ZeroMQ", systemPackage]),
         tests(
             "MessagingTests",
-            ["Messaging", "Keys", "UnitOperations", "WireProtocol", "Identifiers", "ZeroMQ", systemPackage]),
+            ["Messaging", "Keys", "UnitOperations", "JobPlan", "WireProtocol", "Identifiers", "ZeroMQ", systemPackage]),
+        tests(
+            "AdmissionTests",
+            [
+                "Admission", "JobPlan", "UnitOperations", "Identifiers", "FileAccess", "Safetensors", "Publication",
+                systemPackage,
+            ]),
         tests(
             "CoordinatorServiceTests",
             [

@@ -21,13 +21,18 @@ public enum CoordinatorIdentity {
             }
             return name
         }
-        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-        let name = String(repeating: "0", count: 16 - digits.count) + digits
+        let name = new()
         let text = JSONValue.object([
             .init("format", .string(FormatVersion.coordinator.description)), .init("id", .string(name)),
         ]).text(indent: 2)
         try writing { () throws(FileError) in try WholeFile.write(Array((text + "\n").utf8), to: file) }
         return name
+    }
+
+    /// A random name, for a coordinator that has none yet or leaves nothing behind.
+    public static func new() -> String {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
     }
 
     /// The name in a state directory, or `nil` when none can be read.

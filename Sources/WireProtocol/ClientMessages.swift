@@ -69,25 +69,7 @@ public enum ClientRequest: Equatable, Sendable {
     }
 }
 
-/// A job file on its way to the coordinator.
-public struct Submission: Equatable, Sendable {
-    /// The job file's text.
-    public var specText: String
-    /// The job file's absolute path; relative paths in the job file start at its directory.
-    public var specPath: String
-    /// Whether an output directory that is not empty may be replaced.
-    public var overwrites: Bool
-    /// Absolute path of an output directory that replaces the job file's own.
-    public var output: String?
-
-    /// Submits a job file.
-    public init(specText: String, specPath: String, overwrites: Bool, output: String? = nil) {
-        self.specText = specText
-        self.specPath = specPath
-        self.overwrites = overwrites
-        self.output = output
-    }
-
+extension Submission {
     init(_ wire: WireSubmission) {
         self.init(
             specText: wire.specText, specPath: wire.specPath, overwrites: wire.overwrites,
@@ -231,6 +213,13 @@ public struct RequestFailure: Error, Equatable, Sendable, CustomStringConvertibl
     /// States the only reason of a failed request.
     public init(kind: Kind, at location: String, _ message: String) {
         self.init(kind: kind, problems: [JobProblem(at: location, message)])
+    }
+
+    /// Makes a refusal into the failure of a request.
+    ///
+    /// An interrupted check says nothing about the job.
+    public init(_ refusal: JobRefusal) {
+        self.init(kind: refusal.isInterruption ? .world : .badInput, problems: refusal.problems)
     }
 
     /// One line for each problem.

@@ -13,7 +13,7 @@ enum Interruption {
     /// - Returns: The result of the body.
     /// - Throws: ``CommandFailure`` with the outcome, or what the body throws.
     static func watched<Result: Sendable>(
-        outcome: String = "interrupted.", _ body: @escaping @Sendable () async throws -> Result,
+        outcome: String, _ body: @escaping @Sendable () async throws -> Result,
         onInterruption: @escaping @Sendable () async throws -> Void = {}
     ) async throws -> Result {
         let result = try await SignalWatch.interruptible(body) {

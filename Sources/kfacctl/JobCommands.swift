@@ -2,6 +2,7 @@ import ArgumentParser
 import Console
 import Foundation
 import Identifiers
+import JobPlan
 import WireProtocol
 
 /// `kfacctl submit`.

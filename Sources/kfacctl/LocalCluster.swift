@@ -1,5 +1,4 @@
 import Console
-import ControlGroups
 import FileAccess
 import Foundation
 import Publication
@@ -13,8 +12,10 @@ final class LocalCluster: Sendable {
     struct Settings: Sendable {
         /// The number of workers.
         var workerCount: Int
-        /// The memory of each worker in MiB, or `nil` for an equal share of the available memory.
-        var memoryMiB: UInt64?
+        /// The lanes of each worker.
+        var lanes: Int
+        /// The memory of each worker in MiB.
+        var memoryMiB: UInt64
         /// The place of the coordinator's state and the workers' blobs while the job runs.
         var place: TemporaryPlace
         /// The daemons' log level.
@@ -76,12 +77,8 @@ final class LocalCluster: Sendable {
         _ settings: Settings, _ program: URL, _ endpoint: String, _ directory: OwnedDirectory,
         onStart: (DaemonChild) -> Void
     ) throws -> [DaemonChild] {
-        guard settings.workerCount > 0 else { return [] }
         let blobs = directory.path.appending("workers")
         try Directories.create(blobs)
-        let capacity = MachineCapacity.current()
-        let lanes = max(1, capacity.processors / settings.workerCount)
-        let memory = settings.memoryMiB ?? max(1, capacity.memoryBytes(eachOf: settings.workerCount) >> 20)
         // A named cache would be kept and made durable at the end. A fresh one below TMPDIR is neither kept nor made
         // durable.
         let environment = environment.merging(["TMPDIR": blobs.string]) { $1 }
@@ -89,8 +86,9 @@ final class LocalCluster: Sendable {
             let worker = try DaemonChild(
                 "worker-\(number)", program,
                 [
-                    "worker", "--coordinator", endpoint, "--name", "worker-\(number)", "--lanes", "\(lanes)",
-                    "--memory", "\(memory)", "--http", "off", "--log-level", settings.logLevel, "--end-with-input",
+                    "worker", "--coordinator", endpoint, "--name", "worker-\(number)", "--lanes",
+                    "\(settings.lanes)", "--memory", "\(settings.memoryMiB)", "--http", "off", "--log-level",
+                    settings.logLevel, "--end-with-input",
                 ], environment: environment)
             onStart(worker)
             return worker
@@ -185,7 +183,7 @@ final class LocalCluster: Sendable {
             if !coordinator.isRunning {
                 return CommandFailure(.failed, "the coordinator ended unexpectedly (status \(coordinator.status)).")
             }
-            if !workers.isEmpty, workers.allSatisfy({ !$0.isRunning }) {
+            if workers.allSatisfy({ !$0.isRunning }) {
                 return CommandFailure(
                     .failed,
                     "every worker ended unexpectedly (status \(workers[0].status)); was there enough memory? "

@@ -2,6 +2,7 @@ import ArgumentParser
 import Console
 import FileAccess
 import Foundation
+import JobPlan
 import WireProtocol
 
 /// `kfacctl plan`.
@@ -13,7 +14,11 @@ struct PlanCommand: AsyncParsableCommand {
     @Argument(help: "The job file.")
     var job: String
 
-    @Option(help: "Ask this coordinator, which knows its workers' memory; by default a private one is started.")
+    @Option(
+        help: """
+            Ask this coordinator, which knows earlier results and its workers' memory (KFACD_COORDINATOR); by default \
+            no coordinator is needed.
+            """)
     var coordinator: String?
 
     @Option(help: ArgumentHelp(RequestPatience.help))
@@ -29,34 +34,26 @@ struct PlanCommand: AsyncParsableCommand {
 
     func run() async throws {
         let submission = try Submission(file: job, overwrites: overwrite)
-        guard let endpoint = coordinator ?? ProcessInfo.processInfo.environment["KFACD_COORDINATOR"] else {
-            let plan = try await planHere(submission)
-            Terminal.note(plan.notices)
-            return try show(plan)
+        let patience = RequestPatience(seconds: timeout)
+        let plan: PlanSummary
+        if let endpoint = coordinator ?? ProcessInfo.processInfo.environment["KFACD_COORDINATOR"] {
+            plan = try await answer(to: submission, of: endpoint, patience)
+        } else {
+            plan = try await JobCheck.plan(submission, within: patience.admission)
         }
-        let client = try await CoordinatorClient(
-            endpoint: endpoint, keys: keys, patience: RequestPatience(seconds: timeout))
-        guard case .plan(let plan) = try await client.ask(.plan(submission)).reply else { return }
-        await client.close()
         Terminal.note(plan.notices)
         try show(plan)
     }
 
-    /// Plans with a coordinator that this command starts.
-    private func planHere(_ submission: Submission) async throws -> PlanSummary {
-        try await Interruption.watched {
-            let cluster = try await LocalCluster.start(
-                LocalCluster.Settings(
-                    workerCount: 0, memoryMiB: nil, place: .forRun(named: nil), logLevel: "error"))
-            defer { cluster.stop() }
-            let client = try await CoordinatorClient(
-                endpoint: cluster.endpoint, keys: nil, patience: RequestPatience(seconds: timeout))
-            guard case .plan(let plan) = try await client.ask(.plan(submission)).reply else {
-                throw CommandFailure(.failed, "the coordinator did not answer a request for a plan with a plan")
-            }
-            await client.close()
-            return plan
+    private func answer(
+        to submission: Submission, of endpoint: String, _ patience: RequestPatience
+    ) async throws -> PlanSummary {
+        let client = try await CoordinatorClient(endpoint: endpoint, keys: keys, patience: patience)
+        guard case .plan(let plan) = try await client.ask(.plan(submission)).reply else {
+            throw CommandFailure(.failed, "the coordinator did not answer a request for a plan with a plan")
         }
+        await client.close()
+        return plan
     }
 
     private func show(_ plan: PlanSummary) throws {

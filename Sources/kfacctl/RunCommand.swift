@@ -4,6 +4,7 @@ import ControlGroups
 import FileAccess
 import Foundation
 import Identifiers
+import JobPlan
 import Publication
 import Synchronization
 import SystemPackage
@@ -48,6 +49,9 @@ struct RunCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let workers, !(1...1024).contains(workers) { throw ValidationError("--workers must lie in 1...1024.") }
+        if let memory, !(1...1 << 32).contains(memory) {
+            throw ValidationError("--memory must lie in 1...4294967296.")
+        }
         guard (1...31_536_000).contains(patience) else {
             throw ValidationError("--patience must lie in 1...31536000, a year.")
         }
@@ -61,8 +65,11 @@ struct RunCommand: AsyncParsableCommand {
         let ready = Mutex<CoordinatorClient?>(nil)
         let outcome = "interrupted; the job was cancelled and its files removed."
         let report = try await Interruption.watched(outcome: outcome) {
+            let settings = try settings()
+            try await JobCheck.preview(
+                submission, workerMemories: [settings.memoryMiB << 20], within: RequestPatience().admission)
             let staged = Mutex<OutputDirectory?>(nil)
-            let (cluster, client) = try await start()
+            let (cluster, client) = try await start(settings)
             // Runs last, when no process is left that could write there or resume the job.
             defer { _ = staged.withLock { $0?.removeRemains(hasSucceeded: false) } }
             defer { cluster.stop() }
@@ -114,15 +121,22 @@ struct RunCommand: AsyncParsableCommand {
         if let problem = needs.problem() { throw CommandFailure(.failed, problem) }
     }
 
+    /// Shares this machine among the daemons.
+    private func settings() throws -> LocalCluster.Settings {
+        let capacity = MachineCapacity.current()
+        let workerCount = workers ?? min(2, capacity.processors)
+        let lanes = max(1, capacity.processors / workerCount)
+        try Self.requireLimits(workers: workerCount, lanes: lanes)
+        return LocalCluster.Settings(
+            workerCount: workerCount, lanes: lanes,
+            memoryMiB: memory ?? max(1, capacity.memoryBytes(eachOf: workerCount) >> 20),
+            place: .forRun(named: stateDirectory), logLevel: logLevel)
+    }
+
     /// Starts the daemons; if anything stops this before they are ready, they end too, and their state is removed.
-    private func start() async throws -> (LocalCluster, CoordinatorClient) {
-        let processors = MachineCapacity.current().processors
-        let workerCount = workers ?? min(2, processors)
-        try Self.requireLimits(workers: workerCount, lanes: max(1, processors / workerCount))
-        let cluster = try await LocalCluster.start(
-            LocalCluster.Settings(
-                workerCount: workerCount, memoryMiB: memory, place: .forRun(named: stateDirectory),
-                logLevel: logLevel))
+    private func start(_ settings: LocalCluster.Settings) async throws -> (LocalCluster, CoordinatorClient) {
+        let workerCount = settings.workerCount
+        let cluster = try await LocalCluster.start(settings)
         do {
             try Task.checkCancellation()
             let client = try await CoordinatorClient(endpoint: cluster.endpoint, keys: nil, patience: RequestPatience())

@@ -5,7 +5,6 @@ import JobPlan
 import Publication
 import TestSupport
 import Testing
-import WireProtocol
 
 @testable import CoordinatorService
 

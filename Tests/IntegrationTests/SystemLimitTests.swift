@@ -113,11 +113,10 @@ extension SerialIntegrationTests {
                     + "place with --state-directory.\n")
         }
 
-        @Test(arguments: ["run", "plan"])
-        func `a directory for temporary files that is none is named with its setting`(command: String) async throws {
+        @Test func `a directory for temporary files that is none is named with its setting`() async throws {
             let missing = model.directory.appending("missing")
             let client = try await Client.run(
-                [command, model.jobPath], in: model.directory, environment: ["TMPDIR": missing])
+                ["run", model.jobPath], in: model.directory, environment: ["TMPDIR": missing])
             #expect(client.exitCode == 1)
             #expect(client.errors.contains(missing) && client.errors.contains("TMPDIR"), "\(client.errors)")
             #expect(!client.errors.contains("Error Domain"))

@@ -1,4 +1,5 @@
 import Identifiers
+import JobPlan
 import Keys
 import SystemPackage
 import TestSupport

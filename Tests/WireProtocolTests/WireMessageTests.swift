@@ -1,3 +1,4 @@
+import JobPlan
 import SwiftProtobuf
 import TestSupport
 import Testing

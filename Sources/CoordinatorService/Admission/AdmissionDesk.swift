@@ -1,13 +1,10 @@
+import Admission
 import FileAccess
 import Identifiers
 import JobPlan
-import Lanes
-import Messaging
 import Publication
 import Supervision
 import Synchronization
-import WireProtocol
-import ZeroMQ
 
 /// Checks several job files at a time, each on a thread of its own.
 ///
@@ -27,13 +24,19 @@ actor AdmissionDesk {
     /// The client that submits: a key, or a connection when there are no keys.
     typealias Client = String
 
+    /// A place for one check at a time.
+    private struct Place: Sendable {
+        let number: Int
+        let lane: AdmissionLane
+    }
+
     private let roots: FileRoots
     private let owner: ClaimOwner
     private let limits: Limits
-    private let claims = AdmissionLane(number: -1)
-    private var idle: [AdmissionLane]
+    private let claims = AdmissionLane("kfacd.claims")
+    private var idle: [Place]
     private var queue: AdmissionQueue<Client>
-    private var turns: [UInt64: CheckedContinuation<AdmissionLane?, Never>] = [:]
+    private var turns: [UInt64: CheckedContinuation<Place?, Never>] = [:]
     private var tickets: UInt64 = 0
     /// The current checks, for health.
     let pulse: AdmissionPulse
@@ -42,7 +45,7 @@ actor AdmissionDesk {
         self.roots = roots
         self.owner = owner
         self.limits = limits
-        idle = (0..<limits.places).map { AdmissionLane(number: $0) }
+        idle = (0..<limits.places).map { Place(number: $0, lane: AdmissionLane("kfacd.admission-\($0)")) }
         queue = AdmissionQueue(places: limits.places)
         pulse = AdmissionPulse(places: limits.places, limit: limits.time + limits.leeway)
     }
@@ -63,35 +66,19 @@ actor AdmissionDesk {
         progress: AdmissionProgress = AdmissionProgress()
     ) async throws(JobRefusal) -> Job {
         progress.note("waits for its turn to be checked")
-        guard let lane = await lane(for: client) else {
+        guard let place = await place(for: client) else {
             throw JobRefusal(
                 interruption: Task.isCancelled
                     ? "nobody waits for the check any more"
                     : "too many job files wait to be checked already. Try again later")
         }
-        let (roots, owner, outcome) = (roots, owner, FirstOutcome<Result<Job, JobRefusal>>())
-        // Task because the desk must not wait for a check that hangs: a file system may hold its thread.
-        let check = Task {
-            let result = await lane.admit(
+        pulse.begin(place.number, submission.specPath)
+        return try await place.lane.run(within: isResumption ? nil : limits.time) {
+            await self.end(place, of: client)
+        } check: { [roots, owner] () throws(JobRefusal) in
+            try JobAdmission.admit(
                 submission, as: id, roots: roots, owner: owner, isResumption: isResumption, progress: progress)
-            outcome.set(result)
-            self.end(lane, of: client)
         }
-        pulse.begin(lane.number, submission.specPath)
-        let time = limits.time
-        let watch = Task {
-            guard !isResumption, (try? await Task.sleep(for: time)) != nil else { return }
-            outcome.set(.failure(JobRefusal(interruption: "the check was given up after \(time)")))
-            check.cancel()
-        }
-        let result = await withTaskCancellationHandler {
-            await outcome.value
-        } onCancel: {
-            outcome.set(.failure(JobRefusal(interruption: "nobody waits for the check any more")))
-            check.cancel()
-        }
-        watch.cancel()
-        return try result.get()
     }
 
     /// Claims a job's output directory; the claim is the first thing that is written.
@@ -99,11 +86,17 @@ actor AdmissionDesk {
     /// - Throws: `JobRefusal` with the owner of the directory, or the reason why it cannot be written. Nothing was
     ///   made.
     func claimOutput(of job: Job) async throws(JobRefusal) {
-        try await claims.claimOutput(of: job)
+        try await claims.perform { () throws(JobRefusal) in
+            do throws(PublicationError) {
+                try job.output.claim()
+            } catch {
+                throw JobRefusal(problems: [JobProblem(at: job.plan.spec.output.location, error.description)])
+            }
+        }
     }
 
-    /// Waits for a lane; `nil` when too many clients wait, or the task is cancelled.
-    private func lane(for client: Client) async -> AdmissionLane? {
+    /// Waits for a place; `nil` when too many clients wait, or the task is cancelled.
+    private func place(for client: Client) async -> Place? {
         tickets += 1
         let ticket = tickets
         return await withTaskCancellationHandler {
@@ -133,90 +126,12 @@ actor AdmissionDesk {
         }
     }
 
-    private func end(_ lane: AdmissionLane, of client: Client) {
-        pulse.end(lane.number)
-        idle.append(lane)
+    private func end(_ place: Place, of client: Client) {
+        pulse.end(place.number)
+        idle.append(place)
         queue.end(of: client)
         giveTurns()
     }
-}
-
-/// A thread for the check of one job file at a time.
-actor AdmissionLane {
-    nonisolated let number: Int
-    private let lane: Lane
-
-    init(number: Int) {
-        self.number = number
-        lane = Lane("kfacd.admission-\(number)")
-    }
-
-    nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
-
-    func admit(
-        _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, isResumption: Bool,
-        progress: AdmissionProgress
-    ) -> Result<Job, JobRefusal> {
-        Result { () throws(JobRefusal) in
-            try JobAdmission.admit(
-                submission, as: id, roots: roots, owner: owner, isResumption: isResumption, progress: progress)
-        }
-    }
-
-    func claimOutput(of job: Job) throws(JobRefusal) {
-        do throws(PublicationError) {
-            try job.output.claim()
-        } catch {
-            throw JobRefusal(problems: [JobProblem(at: job.plan.spec.output.location, error.description)])
-        }
-    }
-}
-
-/// The first of several outcomes; it wakes the task that waits.
-private final class FirstOutcome<Value: Sendable>: Sendable {
-    private enum State {
-        case open(CheckedContinuation<Value, Never>?)
-        case set(Value)
-    }
-
-    private let state = Mutex(State.open(nil))
-
-    /// Sets the outcome, unless there is one.
-    func set(_ value: Value) {
-        let waiting = state.withLock { state -> CheckedContinuation<Value, Never>? in
-            guard case .open(let waiting) = state else { return nil }
-            state = .set(value)
-            return waiting
-        }
-        waiting?.resume(returning: value)
-    }
-
-    /// Waits for the outcome; only one task may wait.
-    var value: Value {
-        get async {
-            await withCheckedContinuation { continuation in
-                let known = state.withLock { state -> Value? in
-                    if case .set(let value) = state { return value }
-                    state = .open(continuation)
-                    return nil
-                }
-                if let known { continuation.resume(returning: known) }
-            }
-        }
-    }
-}
-
-/// The progress of a check, for the client that waits.
-final class AdmissionProgress: Sendable {
-    private let text = Mutex("")
-
-    /// Sets the current activity.
-    func note(_ text: String) {
-        self.text.withLock { $0 = text }
-    }
-
-    /// The current activity.
-    var current: String { text.withLock { $0 } }
 }
 
 /// Whether job files can still be checked: each check must end in its time, or soon after it was cancelled.

@@ -1,3 +1,4 @@
+import Admission
 import Foundation
 import Identifiers
 import JobPlan
@@ -149,12 +150,5 @@ extension Coordinator {
             scheduler.header(of: id).map { $0.specText == submission.specText && $0.specPath == submission.specPath }
                 ?? false
         }
-    }
-}
-
-extension RequestFailure {
-    /// Makes a refusal into the failure of a request.
-    fileprivate init(_ refusal: JobRefusal) {
-        self.init(kind: refusal.isInterruption ? .world : .badInput, problems: refusal.problems)
     }
 }

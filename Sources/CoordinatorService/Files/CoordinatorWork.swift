@@ -1,3 +1,4 @@
+import Admission
 import BlobStore
 import Identifiers
 import JobPlan

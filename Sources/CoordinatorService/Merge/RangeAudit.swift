@@ -1,3 +1,4 @@
+import Admission
 import JobPlan
 import LinearAlgebra
 import Safetensors

@@ -1,3 +1,4 @@
+import Admission
 import JobFiles
 import JobPlan
 import LinearAlgebra

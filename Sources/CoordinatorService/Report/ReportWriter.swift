@@ -1,3 +1,4 @@
+import Admission
 import FileAccess
 import Identifiers
 import JSONText

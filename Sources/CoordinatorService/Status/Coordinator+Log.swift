@@ -1,3 +1,4 @@
+import Admission
 import Identifiers
 import JobPlan
 import Logging

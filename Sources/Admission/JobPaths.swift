@@ -1,17 +1,17 @@
 import Glibc
-import SystemPackage
+public import SystemPackage
 
 /// Makes the paths of a job file absolute; relative paths start at the job file's directory.
-struct JobPaths: Sendable {
+public struct JobPaths: Sendable {
     private let directory: FilePath
 
     /// Takes the absolute path of a job file.
-    init(specPath: String) {
+    public init(specPath: String) {
         directory = FilePath(specPath).removingLastComponent()
     }
 
     /// The absolute path, without `.` and `..`; links are not resolved.
-    func absolute(_ path: String) -> FilePath {
+    public func absolute(_ path: String) -> FilePath {
         directory.pushing(FilePath(path)).lexicallyNormalized()
     }
 

@@ -1,6 +1,5 @@
-import Identifiers
-import JobPlan
-import Safetensors
+public import Identifiers
+public import JobPlan
 import UnitOperations
 
 /// Checks that weights in a form that cannot be summed are equal in the base and all models, so that they may be
@@ -8,7 +7,7 @@ import UnitOperations
 ///
 /// They are compared in full while that reads at most ``fullBytes``, and then by samples. The merge compares all of
 /// them again, byte for byte, while it copies them.
-struct EncodedWeights {
+public struct EncodedWeights {
     /// The most bytes of a job's checkpoints that are compared in full.
     private static let fullBytes: UInt64 = 1 << 30
     /// The most tensors that a message names.
@@ -56,7 +55,7 @@ struct EncodedWeights {
     }
 
     /// The message about a model whose weights cannot be summed and differ.
-    static func message(_ tensors: [TensorInventory], task: TaskName) -> String {
+    public static func message(_ tensors: [TensorInventory], task: TaskName) -> String {
         let names = tensors.prefix(namesMax).map { "\"\($0.name.excerpt)\"" }.joined(separator: ", ")
         let more = tensors.count > namesMax ? " and \(tensors.count - namesMax) more" : ""
         let types = Set(tensors.map(\.elementType)).sorted().joined(separator: ", ")

@@ -1,10 +1,10 @@
 import Glibc
-import JobPlan
-import Safetensors
+public import JobPlan
+public import Safetensors
 import UnitOperations
 
 /// Compares tensors of two checkpoints byte by byte, in pieces, up to the first difference.
-struct TensorComparison: Sendable {
+public struct TensorComparison: Sendable {
     /// Bytes of a piece; most tensors that differ do so in the first one.
     private static let pieceBytes = 1 << 20
     private static let firstBytes = 1 << 16
@@ -14,10 +14,15 @@ struct TensorComparison: Sendable {
     /// The files that the tensors' slices refer to.
     let files: [SafetensorsFile]
 
+    /// Compares tensors of these files.
+    public init(files: [SafetensorsFile]) {
+        self.files = files
+    }
+
     /// Whether two tensors differ in type, shape or any byte.
     ///
     /// - Throws: `SafetensorsError` when bytes cannot be read.
-    func differ(_ left: TensorInventory, _ right: TensorInventory) throws -> Bool {
+    public func differ(_ left: TensorInventory, _ right: TensorInventory) throws -> Bool {
         try differ(left, right) { byteCount in
             let first = min(Self.firstBytes, byteCount)
             return [0..<first]
@@ -90,7 +95,7 @@ struct TensorComparison: Sendable {
     }
 
     /// Whether two ranges hold the same bytes.
-    static func areEqual(_ left: RawSpan, _ right: RawSpan) -> Bool {
+    public static func areEqual(_ left: RawSpan, _ right: RawSpan) -> Bool {
         guard left.byteCount == right.byteCount else { return false }
         return unsafe left.withUnsafeBytes { left in
             unsafe right.withUnsafeBytes { right in

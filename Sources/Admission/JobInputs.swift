@@ -1,15 +1,14 @@
 import FileAccess
-import Identifiers
-import JobFiles
-import JobPlan
-import Safetensors
+public import Identifiers
+public import Safetensors
 import Synchronization
-import SystemPackage
 
 /// The open input files of a job, in the order of its inventory.
-final class JobInputs: Sendable {
-    let files: [SafetensorsFile]
-    let base: SafetensorsSet
+public final class JobInputs: Sendable {
+    /// The files, as the slices of the inventory number them.
+    public let files: [SafetensorsFile]
+    /// The base.
+    public let base: SafetensorsSet
     private let baseDigestMemory = Mutex<BlobDigest?>(nil)
 
     init(files: [SafetensorsFile], base: SafetensorsSet) {
@@ -20,7 +19,7 @@ final class JobInputs: Sendable {
     /// The base's digest: SHA-256 of its file; for a sharded base, SHA-256 of the digests of its files in order.
     ///
     /// - Throws: `SafetensorsError` when a file cannot be read.
-    func baseDigest() throws -> BlobDigest {
+    public func baseDigest() throws -> BlobDigest {
         if let known = baseDigestMemory.withLock({ $0 }) { return known }
         let digests = try base.files.map { try $0.sha256() }
         let bytes = digests.count == 1 ? digests[0] : FileDigest.sha256(of: digests.flatMap { $0 })

@@ -8,13 +8,14 @@ import Safetensors
 import SystemPackage
 import UnitOperations
 
-/// Reads the headers of all files of a job, and collects their problems.
+/// Reads the headers of all files of a job, compares their contents if asked, and collects their problems.
 ///
 /// Nothing is thrown. An unusable file is one problem of several, and the job is refused with all of them.
 struct InventoryReader {
     private let spec: JobSpec
     private let paths: JobPaths
     private let roots: FileRoots
+    private let depth: InspectionDepth
     private let progress: AdmissionProgress
     private var search: FileSearch
     private(set) var problems: [JobProblem] = []
@@ -26,10 +27,13 @@ struct InventoryReader {
     /// Base digests that captures and factor sets name; they are compared once the base's digest is known.
     private var namedBaseDigests: [(place: String, digest: BlobDigest)] = []
 
-    init(spec: JobSpec, paths: JobPaths, roots: FileRoots, progress: AdmissionProgress) {
+    init(
+        spec: JobSpec, paths: JobPaths, roots: FileRoots, depth: InspectionDepth, progress: AdmissionProgress
+    ) {
         self.spec = spec
         self.paths = paths
         self.roots = roots
+        self.depth = depth
         self.progress = progress
         search = FileSearch(roots: roots)
     }
@@ -53,6 +57,7 @@ struct InventoryReader {
             readCaptures(of: task)
             readFactors(of: task)
         }
+        guard depth == .contents else { return }
         compareBaseDigests()
         findRepetitions()
     }
@@ -193,10 +198,7 @@ struct InventoryReader {
         }
         if let digest = set.baseDigest { namedBaseDigests.append((set.files[0].path.string, digest)) }
         checkSampleCounts(set, task)
-        let shared = SharedRows.find(in: set) { [progress] index in
-            guard index.isMultiple(of: 1000) else { return }
-            progress.note("is checked: layer \(index) of \(set.layers.count) of task \"\(task.name)\"")
-        }
+        let shared = depth == .contents ? sharedRows(in: set, of: task) : [:]
         var layers: [LayerName: CaptureInventory.Layer] = [:]
         for layer in set.layers {
             layers[layer.name] = CaptureInventory.Layer(
@@ -209,6 +211,13 @@ struct InventoryReader {
                 gradient: rows(parameter.gradient, indexes), samples: parameter.sampleCount)
         }
         return CaptureInventory(probes: set.probeCount, layers: layers, parameters: parameters)
+    }
+
+    private func sharedRows(in set: CaptureSet, of task: TaskSpec) -> [LayerName: LayerName] {
+        SharedRows.find(in: set) { index in
+            guard index.isMultiple(of: 1000) else { return }
+            progress.note("is checked: layer \(index) of \(set.layers.count) of task \"\(task.name)\"")
+        }
     }
 
     /// λ_t weighs a task by one sample count, so all layers of a task must be captured over the same samples.

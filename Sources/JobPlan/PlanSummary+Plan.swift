@@ -1,16 +1,14 @@
-import Identifiers
-import JobPlan
+public import Identifiers
 import OrderedCollections
 import UnitOperations
-import WireProtocol
 
 extension PlanSummary {
     /// Sums up a plan by stages, in the order of their first units.
     ///
     /// - Parameters:
     ///   - plan: The plan.
-    ///   - known: Units whose results are known, so that they need no computation.
-    init(of plan: JobPlan, known: Set<UnitIndex>) {
+    ///   - known: Units whose results are known, so that they need no computation. Only a coordinator knows any.
+    public init(of plan: JobPlan, known: Set<UnitIndex> = []) {
         var stages: OrderedDictionary<UnitStage, Stage> = [:]
         for unit in plan.units {
             let cost = unit.cost

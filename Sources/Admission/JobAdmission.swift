@@ -1,15 +1,14 @@
-import FileAccess
-import Identifiers
+public import FileAccess
+public import Identifiers
 import JobFiles
-import JobPlan
-import Publication
+public import JobPlan
+public import Publication
 import Safetensors
 import SystemPackage
 import UnitOperations
-import WireProtocol
 
 /// Turns a job file's text into a job that can run, or into the list of all its problems.
-enum JobAdmission {
+public enum JobAdmission {
     /// Reads, checks and plans; writes nothing.
     ///
     /// - Parameters:
@@ -21,9 +20,50 @@ enum JobAdmission {
     ///   - progress: Receives the progress of the check.
     /// - Returns: The job, planned, with its files open.
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
-    static func admit(
+    public static func admit(
         _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, isResumption: Bool = false,
         progress: AdmissionProgress = AdmissionProgress()
+    ) throws(JobRefusal) -> Job {
+        try inspect(
+            submission, as: id, roots: roots, owner: owner, isResumption: isResumption, depth: .contents,
+            progress: progress)
+    }
+
+    /// Refuses a job for what its headers show, before anything is started for it; writes nothing.
+    ///
+    /// The contents of the files are compared only if the headers show a problem, so that all problems are reported
+    /// together. Otherwise ``admit(_:as:roots:owner:isResumption:progress:)`` compares them once, when the job begins.
+    ///
+    /// - Parameters:
+    ///   - submission: The job file, and whether its output directory may be replaced.
+    ///   - id: The job's name.
+    ///   - roots: The directories where its files and its output may be.
+    ///   - owner: The identity that will publish its output.
+    ///   - workerMemories: The memory that each worker will offer, in bytes.
+    ///   - progress: Receives the progress of the check.
+    /// - Throws: `JobRefusal` as `admit`, or with a unit that is too large for every worker.
+    public static func preview(
+        _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, workerMemories: [UInt64],
+        progress: AdmissionProgress = AdmissionProgress()
+    ) throws(JobRefusal) {
+        func planned(_ depth: InspectionDepth) throws(JobRefusal) -> JobPlan {
+            try inspect(submission, as: id, roots: roots, owner: owner, depth: depth, progress: progress).plan
+        }
+        let plan: JobPlan
+        do throws(JobRefusal) {
+            plan = try planned(.headers)
+        } catch {
+            guard !error.isInterruption else { throw error }
+            plan = try planned(.contents)
+        }
+        if let problem = memoryProblem(of: plan, workerMemories: workerMemories) {
+            throw JobRefusal(problems: [problem])
+        }
+    }
+
+    private static func inspect(
+        _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, isResumption: Bool = false,
+        depth: InspectionDepth, progress: AdmissionProgress
     ) throws(JobRefusal) -> Job {
         let path = FilePath(submission.specPath)
         let (read, formProblems) = JobSpec.reading(
@@ -32,7 +72,7 @@ enum JobAdmission {
         guard let written = read else { throw JobRefusal(problems: formProblems) }
         let paths = JobPaths(specPath: submission.specPath)
         let outputPath = paths.absolute(written.output.value)
-        var reader = InventoryReader(spec: written, paths: paths, roots: roots, progress: progress)
+        var reader = InventoryReader(spec: written, paths: paths, roots: roots, depth: depth, progress: progress)
         reader.read()
         guard !Task.isCancelled else { throw JobRefusal(interruption: "the check was ended") }
         progress.note("is being planned")
@@ -66,8 +106,10 @@ enum JobAdmission {
         if problems.isEmpty {
             do throws(JobRefusal) {
                 plan = try JobPlan(spec: spec, inventory: inventory)
-                let comparison = TensorComparison(files: reader.openFiles)
-                problems += EncodedWeights(spec: spec, inventory: inventory, comparison: comparison).problems()
+                if depth == .contents {
+                    let comparison = TensorComparison(files: reader.openFiles)
+                    problems += EncodedWeights(spec: spec, inventory: inventory, comparison: comparison).problems()
+                }
             } catch {
                 problems += error.problems
             }
@@ -99,7 +141,7 @@ enum JobAdmission {
     ///   - plan: The job's plan.
     ///   - workerMemories: The memory that each worker offers, in bytes. Without workers nothing is compared.
     /// - Returns: A problem, or `nil`.
-    static func memoryProblem(of plan: JobPlan, workerMemories: [UInt64]) -> JobProblem? {
+    public static func memoryProblem(of plan: JobPlan, workerMemories: [UInt64]) -> JobProblem? {
         guard let unit = plan.largestWorkerUnit, let largest = workerMemories.max(), unit.cost.memoryBytes > largest
         else { return nil }
         return JobProblem(
