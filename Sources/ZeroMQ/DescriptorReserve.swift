@@ -3,8 +3,8 @@ internal import Glibc
 /// One descriptor that is kept back, so that peers are refused when the process has no other left.
 ///
 /// Without a descriptor libzmq cannot accept, and says so only by trying again without end. The peers wait, and nobody
-/// knows. When this descriptor is freed, libzmq accepts the peers one after the other. Each of them is ended and counted,
-/// because no second descriptor is left to watch it.
+/// knows. When this descriptor is freed, libzmq accepts the peers one after the other. Each of them is ended and
+/// counted, because no second descriptor is left to watch it.
 struct DescriptorReserve: ~Copyable {
     private var descriptor: Int32?
     /// Whether peers still waited without a descriptor at the last look, though the reserve was free.
