@@ -38,7 +38,7 @@ import UnitOperations
     }
 
     @Test func `a problem of the headers is refused with the same words by both checks`() throws {
-        let job = input.job(captures: ["rows", "missing"])
+        let job = input.job(captures: ["rows", "none-*"])
         let problems = input.problems { () throws(JobRefusal) in _ = try input.admit(job) }
         #expect(problems.count == 1 && problems[0].contains("matches no file"), "\(problems)")
         #expect(input.problems { () throws(JobRefusal) in try input.preview(job) } == problems)
@@ -57,7 +57,7 @@ import UnitOperations
 
     @Test func `problems of headers and contents are reported together`() throws {
         try input.writeCapture("again")
-        let job = input.job(captures: ["rows", "again", "missing"])
+        let job = input.job(captures: ["rows", "again", "none-*"])
         let problems = input.problems { () throws(JobRefusal) in try input.preview(job) }
         #expect(problems.count == 2, "\(problems)")
         #expect(problems.contains { $0.contains("matches no file") } && problems.contains { $0.contains("twice") })

@@ -53,7 +53,7 @@ extension SerialIntegrationTests {
             try model.write()
             let run = try await alone("run", model.jobPath)
             #expect(run.exitCode == 2)
-            #expect(run.errors.split(separator: "\n").count == 2, "\(run.errors)")
+            #expect(run.errors.split(separator: "\n").count == 3, "\(run.errors)")
             #expect(try await alone("plan", model.jobPath).errors == run.errors)
             try await Cluster.with { cluster in
                 for command in ["plan", "submit"] {

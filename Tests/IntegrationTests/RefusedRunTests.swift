@@ -33,7 +33,10 @@ extension SerialIntegrationTests {
         }
 
         @Test func `bad usage is exit code 2`() async throws {
-            for arguments in [["run"], ["run", model.jobPath, "--worker", "2"], ["no-such-command"], ["status"]] {
+            for arguments in [
+                ["run"], ["run", model.jobPath, "--worker", "2"], ["run", model.jobPath, "--memory", "0"],
+                ["no-such-command"], ["status"],
+            ] {
                 let result = try await Client.run(arguments, in: model.directory)
                 #expect(result.exitCode == 2, "\(arguments): \(result.errors)")
                 #expect(!result.errors.isEmpty)
