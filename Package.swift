@@ -314,8 +314,8 @@ let package = Package(
         tests(
             "WorkerServiceTests",
             [
-                "WorkerService", "BlobStore", "FileAccess", "UnitOperations", "Messaging", "WireProtocol", "ZeroMQ",
-                "Safetensors",
+                "WorkerService", "CoordinatorService", "JobPlan", "Publication", "BlobStore", "FileAccess",
+                "UnitOperations", "Messaging", "WireProtocol", "ZeroMQ", "Safetensors",
                 "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", "PrometheusMetrics", logging,
                 metrics,
                 "TaskArithmetic", serviceLifecycle, systemPackage,

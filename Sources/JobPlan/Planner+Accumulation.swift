@@ -10,10 +10,10 @@ extension Planner {
     /// Plans the regularizer's sums, and the inner products that its coefficients or the report need.
     mutating func planAccumulation() {
         let form = spec.curvature.regularizer.form
-        let isSummed = form != .perTask && !targets.isEmpty
+        let isSummed = form != .perTask && !summedTargets.isEmpty
         let measuresError = spec.outputs.contains(.report) && curvedTasks.count > 1
         guard isSummed || measuresError else { return }
-        for target in isSummed ? targets : [] {
+        for target in isSummed ? summedTargets : [] {
             let count = spec.curvature.regularizer.termCount ?? 0
             regularizerTerms[target] = Array(repeating: [:], count: count)
         }
@@ -21,7 +21,7 @@ extension Planner {
             let isOptimal = form == .optimal && block.factors.count == 2
             for (side, dimension) in block.factors {
                 let name = FactorName(owner: block.name, side: side)
-                planAccumulation(name, dimension: dimension, targets: isSummed && !isOptimal ? targets : [])
+                planAccumulation(name, dimension: dimension, targets: isSummed && !isOptimal ? summedTargets : [])
             }
             if isSummed && isOptimal { planOptimalAccumulation(block) }
         }
@@ -50,7 +50,7 @@ extension Planner {
         let tasks = accumulatedTasks(names[0])
         let operation = OptimalAccumulateOperation(
             inputDimension: block.factors[0].dimension, gradientDimension: block.factors[1].dimension,
-            weights: tasks.map(\.weight), rank: rank, exclusions: exclusions(of: targets, from: tasks),
+            weights: tasks.map(\.weight), rank: rank, exclusions: exclusions(of: summedTargets, from: tasks),
             scale: spec.curvature.regularizer.scale)
         let unit = add(
             operation, reading: names.flatMap { accumulatedTasks($0).map(\.factor) },
@@ -58,7 +58,7 @@ extension Planner {
             title: "optimal sums of \"\(block.name)\" over \(tasks.count) tasks", about: block.name,
             block: block.name)
         optimalAccumulations[block.name] = unit
-        for (position, target) in targets.enumerated() {
+        for (position, target) in summedTargets.enumerated() {
             for term in 0..<rank {
                 for name in names {
                     regularizerTerms[target]?[term][name] = UnitOutput(

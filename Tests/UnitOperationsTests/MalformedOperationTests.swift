@@ -129,6 +129,15 @@ struct MalformedOperationTests {
         try expectShape("a tensor is [0, 3]", rows: 0, columns: 3)
         try expectShape("a tensor is [\(1 << 40), \(1 << 40)]", rows: 1 << 40, columns: 1 << 40)
         try expectShape("a dimension is \(UInt64.max)", rows: .max, columns: 1)
+        try expect("a merge of 3 tasks has 2 inverses", "merge_block", as: WireMergeBlockOperation.self) {
+            $0.tasks.append($0.tasks[0])
+        }
+        try expect("a place is 131073", "merge_block", as: WireMergeBlockOperation.self) {
+            $0.tasks[0].place = 1 << 17 + 1
+        }
+        try expect(
+            "a combination of statistics has no parts", "combine_statistics", as: WireCombineStatisticsOperation.self
+        ) { $0.parts = 0 }
         try expect("a merge has neither a block nor a tensor", "merge_block", as: WireMergeBlockOperation.self) {
             $0.parameters = nil
         }
