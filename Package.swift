@@ -186,7 +186,8 @@ let package = Package(
         module(
             "Admission",
             [
-                "Identifiers", "FileAccess", "Lanes", "LinearAlgebra", "Safetensors", "NameMatching", "KroneckerFactors",
+                "Identifiers", "FileAccess", "Lanes", "LinearAlgebra", "Safetensors", "NameMatching",
+                "KroneckerFactors",
                 "UnitOperations", "JobFiles", "JobPlan", "Publication", systemPackage,
             ]),
         module("Messaging", ["Identifiers", "UnitOperations", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
@@ -328,8 +329,8 @@ let package = Package(
         tests(
             "WorkerServiceTests",
             [
-                "WorkerService", "BlobStore", "FileAccess", "UnitOperations", "Messaging", "WireProtocol", "ZeroMQ",
-                "Safetensors",
+                "WorkerService", "CoordinatorService", "JobPlan", "Publication", "BlobStore", "FileAccess",
+                "UnitOperations", "Messaging", "WireProtocol", "ZeroMQ", "Safetensors",
                 "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", "PrometheusMetrics", logging,
                 metrics,
                 "TaskArithmetic", serviceLifecycle, systemPackage,

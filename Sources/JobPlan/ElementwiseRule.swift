@@ -11,6 +11,8 @@ public enum ElementwiseRule: String, Equatable, Sendable, CaseIterable {
     case weightedMean = "weighted_mean"
     /// θ = Σ w_t θ_t.
     case weightedSum = "weighted_sum"
+    /// The method's own.
+    case ofMethod = "method"
 
     /// The report's key for the list of tensors merged by this rule.
     public var reportKey: String { "merged_by_\(rawValue)" }

@@ -20,6 +20,8 @@ public struct JobPlan: Equatable, Sendable {
     public let units: [WorkUnit]
     /// What the units' outputs are for.
     public let products: PlanProducts
+    /// The numbers of the whole model that the merges read, one list for each round of the method's statistics.
+    public let statistics: [UnitMeasurement]
     /// The regularizers to form, in the order of each accumulation's blobs.
     public let targets: [TargetName]
     /// The remarks about the job.
@@ -46,6 +48,7 @@ public struct JobPlan: Equatable, Sendable {
         blocks = planner.blocks
         units = planner.units
         products = planner.products
+        statistics = planner.statistics
         targets = planner.targets
         notices = examination.notices
         curvatureWeights = planner.curvatureWeights
@@ -72,14 +75,17 @@ public struct PlanLimits: Equatable, Sendable {
     public var chunkRows = 4096
     /// Multiply-adds above which a factor is computed in parts, so that one large layer keeps several workers busy.
     public var partMultiplyAdds = 4.0e12
+    /// The most lists of statistics that one unit combines, so that a model of many tensors has a tree of such units.
+    public var combinedStatistics = 64
 
     /// The sizes that kfacd uses.
     public init() {}
 
     /// Other sizes, for tests.
-    public init(chunkRows: Int, partMultiplyAdds: Double) {
+    public init(chunkRows: Int = 4096, partMultiplyAdds: Double = 4.0e12, combinedStatistics: Int = 64) {
         self.chunkRows = chunkRows
         self.partMultiplyAdds = partMultiplyAdds
+        self.combinedStatistics = combinedStatistics
     }
 }
 

@@ -59,7 +59,14 @@ extension JobSpec {
 
     /// A sum of several Kronecker products has no inverse of that form.
     private func inverseProblems() -> [JobProblem] {
-        guard outputs.contains(.inverses) else { return [] }
+        let user: (name: String, remedy: String)
+        if outputs.contains(.inverses) {
+            user = ("the output \"inverses\"", "Drop the output")
+        } else if outputs.contains(.merged), method.scope.inverses != .none {
+            user = ("the merge method \"\(method.name)\"", "Use another method")
+        } else {
+            return []
+        }
         let regularizer = curvature.regularizer
         switch regularizer.form {
         case .accumulated: return []
@@ -67,16 +74,16 @@ extension JobSpec {
             return [
                 JobProblem(
                     at: fileName,
-                    "the output \"inverses\" needs an accumulated regularizer; the form is \"per_task\". "
-                        + "Drop the output or choose the form \"accumulated\".")
+                    "\(user.name) needs an accumulated regularizer; the form is \"per_task\". "
+                        + "\(user.remedy) or choose the form \"accumulated\".")
             ]
         case .optimal:
             guard let rank = regularizer.rank, rank.value > 1 else { return [] }
             return [
                 JobProblem(
                     at: rank.location,
-                    "the output \"inverses\" needs a regularizer of one Kronecker product a layer; the rank is "
-                        + "\(rank.value). Drop the output or write \"rank: 1\".")
+                    "\(user.name) needs a regularizer of one Kronecker product a layer; the rank is "
+                        + "\(rank.value). \(user.remedy) or write \"rank: 1\".")
             ]
         }
     }
@@ -102,8 +109,11 @@ extension JobSpec {
     }
 
     private func targetProblems() -> [JobProblem] {
-        guard outputs.contains(.regularizer) || outputs.contains(.inverses) else { return [] }
         let curved = curvedTasks
+        let mergeProblems =
+            outputs.contains(.merged) && method.scope.inverses == .leaveOneOut
+            ? leaveOneOutProblems(curved, remedy: "Add tasks, or use another merge method.") : []
+        guard outputs.contains(.regularizer) || outputs.contains(.inverses) else { return mergeProblems }
         var problems: [JobProblem] = []
         if case .named(let names) = curvature.regularizer.targets {
             let known = tasks.map(\.name.rawValue)
@@ -114,15 +124,22 @@ extension JobSpec {
                     JobProblem(at: name.location, "no task is named \"\(name.value.rawValue.excerpt)\".\(meant)"))
             }
         }
-        if curvature.regularizer.targets != .all, curved.count < 2, !curved.isEmpty {
-            problems.append(
-                JobProblem(
-                    at: fileName,
-                    "leaving one task out needs at least two tasks with curvature; there is \(curved.count). "
-                        + "Add tasks, or write \"targets: all\"."))
+        if curvature.regularizer.targets != .all {
+            problems += leaveOneOutProblems(curved, remedy: "Add tasks, or write \"targets: all\".")
+        } else {
+            problems += mergeProblems
         }
         problems += rankProblems(curved)
         return problems
+    }
+
+    private func leaveOneOutProblems(_ curved: [TaskSpec], remedy: String) -> [JobProblem] {
+        guard curved.count == 1 else { return [] }
+        return [
+            JobProblem(
+                at: fileName,
+                "leaving one task out needs at least two tasks with curvature; there is 1. \(remedy)")
+        ]
     }
 
     private func weightProblems(_ inventory: JobInventory) -> [JobProblem] {

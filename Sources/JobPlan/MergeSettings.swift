@@ -63,6 +63,7 @@ public struct MergeSettings: Sendable {
 
     /// The rule for a tensor that is merged element by element.
     public func elementwiseRule(tensor: String) -> ElementwiseRule {
+        guard spec.method.scope.elementwise.isWeightedSum else { return .ofMethod }
         if spec.method.needsFactors || divides(tensor: tensor) { return .weightedMean }
         return spec.method.terms == .models ? .weightedSum : .taskArithmetic
     }

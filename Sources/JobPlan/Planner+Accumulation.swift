@@ -10,14 +10,14 @@ extension Planner {
     /// Plans the regularizer's sums, and the inner products that its coefficients or the report need.
     mutating func planAccumulation() {
         let form = spec.curvature.regularizer.form
-        let isSummed = form != .perTask && !targets.isEmpty
+        let isSummed = form != .perTask && !summedTargets.isEmpty
         let measuresError = spec.outputs.contains(.report) && spec.curvedTasks.count > 1
         guard isSummed || measuresError else { return }
         for block in blocks {
             let isOptimal = form == .optimal && block.factors.count == 2
             for (side, dimension) in block.factors {
                 let name = FactorName(owner: block.name, side: side)
-                planAccumulation(name, dimension: dimension, targets: isSummed && !isOptimal ? targets : [])
+                planAccumulation(name, dimension: dimension, targets: isSummed && !isOptimal ? summedTargets : [])
             }
             if isSummed && isOptimal { planOptimalAccumulation(block) }
         }
@@ -47,7 +47,7 @@ extension Planner {
         let tasks = accumulatedTasks(names[0])
         let operation = OptimalAccumulateOperation(
             inputDimension: block.factors[0].dimension, gradientDimension: block.factors[1].dimension,
-            weights: tasks.map(\.weight), rank: rank, exclusions: exclusions(of: targets, from: tasks),
+            weights: tasks.map(\.weight), rank: rank, exclusions: exclusions(of: summedTargets, from: tasks),
             scale: spec.curvature.regularizer.scale)
         let unit = add(
             operation, reading: names.flatMap { accumulatedTasks($0).map(\.factor) },
@@ -55,7 +55,7 @@ extension Planner {
             title: "optimal sums of \"\(block.name)\" over \(tasks.count) tasks", about: block.name,
             block: block.name)
         products[block.name, .optimalAccumulation] = UnitOutput(unit)
-        for (position, target) in targets.enumerated() {
+        for (position, target) in summedTargets.enumerated() {
             for term in 0..<rank {
                 for (side, _) in block.factors {
                     products[block.name, .regularizer(side, term: term, of: target)] = UnitOutput(

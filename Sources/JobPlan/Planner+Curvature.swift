@@ -16,7 +16,7 @@ extension Planner {
             }
         }
         planAccumulation()
-        if spec.outputs.contains(.inverses) { targets.forEach { planInversion(for: $0) } }
+        invertedTargets.forEach { planInversion(for: $0) }
         if measuresInterference { planPenalties() }
         planFiles()
     }

@@ -5,53 +5,98 @@ import UnitOperations
 
 /// The merge and the report.
 extension Planner {
-    /// Plans the merged checkpoint: workers merge what the method's scope says, the coordinator merges files.
+    /// Plans the merged checkpoint.
+    ///
+    /// First come the method's statistics of the whole model. Then workers merge what its scope says, and the
+    /// coordinator merges files.
     mutating func planMerge() {
         guard spec.outputs.contains(.merged), spec.mergesAnything else { return }
         let settings = MergeSettings(spec: spec, base: inventory.base)
+        let shares = TaskShares(spec: spec, inventory: inventory)
+        planStatistics(settings, shares)
         switch spec.method.scope {
         case .elements: break
-        case .tensors, .matrices: wholeTensors.forEach { planTensorMerge($0, settings) }
+        case .tensors, .matrices:
+            for tensor in mergedTensors where spec.method.scope.mergesWhole(shape: tensor.shape) {
+                guard let part = part(tensor, settings, shares) else { continue }
+                products[tensor.name, .tensorMerge] = UnitOutput(addMerge(part))
+            }
         case .blocks:
-            let shares = TaskShares(spec: spec, inventory: inventory)
-            blocks.filter(copied.mergesWhole).forEach { planBlockMerge($0, settings, shares) }
+            for block in blocks where copied.mergesWhole(block) {
+                guard let part = part(block, settings, shares) else { continue }
+                products[block.name, .blockMerge] = UnitOutput(addMerge(part))
+            }
         }
         let merges = products.outputs(for: .blockMerge) + products.outputs(for: .tensorMerge)
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
         _ = add(
-            .mergeCheckpoint, after: merges.map(\.output.unit).sorted(),
+            .mergeCheckpoint, after: (merges.map(\.output.unit) + statistics.map(\.unit)).sorted(),
             cost: .streaming(
                 inputBytes: bytes.saturatingProduct(UInt64(1 + spec.mergedTasks.count)), outputBytes: bytes),
             title: "merged checkpoint")
     }
 
-    private mutating func planBlockMerge(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) {
+    /// A block or a tensor with what a merge reads of it.
+    private struct MergedPart {
+        var operation: MergeOperation
+        var factors: [UnitOutput] = []
+        var inverses: [UnitOutput] = []
+        /// The block's or the tensor's name.
+        let name: String
+    }
+
+    private mutating func addMerge(_ part: MergedPart) -> UnitIndex {
+        var operation = part.operation
+        operation.roundCount = statistics.count
+        return add(
+            operation, reading: part.factors + part.inverses, numbers: statistics, title: "merge of \"\(part.name)\"",
+            about: part.name, block: part.name, cost: operation.cost(by: spec.method))
+    }
+
+    // MARK: - Blocks
+
+    private func part(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {
         let names = block.parameters
         let weighted = weightedTasks(names[0], settings)
         let participants = weighted.map(\.task.name)
         // `normalize` divides the whole mean by the sum of its weights.
         let divisor = settings.divides(tensor: names[0]) ? settings.weightSum(tensor: names[0], shares: shares) : 1
-        let tasks = weighted.compactMap { task, weight -> (task: MergeOperation.Task, factors: [UnitOutput])? in
+        let tasks = weighted.compactMap {
+            task, weight -> (name: TaskName, share: MergeOperation.Task, factors: [UnitOutput])? in
             guard let checkpoint = inventory.checkpoints[task.name],
                 let factors = outputs(of: block, for: { .factor($0, of: task.name) })
             else { return nil }
             let share = MergeOperation.Task(
-                parameters: parameters(block, in: checkpoint), weight: weight / divisor,
+                parameters: parameters(block, in: checkpoint), place: place(of: task), weight: weight / divisor,
                 lambda: shares.share(of: task.name, among: participants),
                 arguments: settings.arguments(of: task, tensor: names[0]))
-            return (share, factors)
+            return (task.name, share, factors)
         }
-        guard !tasks.isEmpty else { return }
+        guard !tasks.isEmpty, let inverses = inverses(of: block, read: tasks.map(\.name)) else { return nil }
         let base = parameters(block, in: inventory.base)
-        let operation = MergeOperation(
+        var operation = MergeOperation(
             method: spec.method.name, arguments: settings.arguments(tensor: names[0]),
-            parameters: .block(block.kind), base: base, tasks: tasks.map(\.task),
+            parameters: .block(block.kind), base: base, tasks: tasks.map(\.share),
             scale: settings.scale(tensor: names[0]), damping: spec.curvature.damping,
             outputTypes: base.map { spec.outputType ?? $0.elementType })
-        products[block.name, .blockMerge] = UnitOutput(
-            add(
-                operation, reading: tasks.flatMap(\.factors), title: "merge of \"\(block.name)\"",
-                about: block.name, block: block.name))
+        operation.inverseCount = inverses.count
+        return MergedPart(
+            operation: operation, factors: tasks.flatMap(\.factors), inverses: inverses.flatMap { $0 }, name: block.name
+        )
+    }
+
+    /// The inverses that the method reads of a block: for each target A's then B's, or F's.
+    private func inverses(of block: CurvatureBlock, read tasks: [TaskName]) -> [[UnitOutput]]? {
+        let targets: [TargetName] =
+            switch spec.method.scope.inverses {
+            case .none: []
+            case .all: [.all]
+            case .leaveOneOut: tasks.map { .without($0) }
+            }
+        let inverses = targets.compactMap { target in
+            outputs(of: block, for: { .inverse($0, of: target) })
+        }
+        return inverses.count == targets.count ? inverses : nil
     }
 
     /// The tasks that contribute to a tensor.
@@ -61,36 +106,93 @@ extension Planner {
         spec.mergedTasks.map { (task: $0, weight: settings.weight(of: $0, tensor: tensor)) }.filter { $0.weight != 0 }
     }
 
-    // MARK: - Whole tensors
-
-    /// The base's tensors that the method merges as a whole, by name.
-    private var wholeTensors: [TensorInventory] {
-        inventory.base.tensors.values.filter {
-            copied.reason(of: $0.name) == nil && $0.elementCount > 0 && spec.method.scope.mergesWhole(shape: $0.shape)
-        }.sorted { $0.name < $1.name }
+    /// A task's number in every part of the checkpoint; 0 is the base.
+    private func place(of task: TaskSpec) -> Int {
+        (spec.mergedTasks.firstIndex { $0.name == task.name } ?? 0) + 1
     }
 
-    private mutating func planTensorMerge(_ tensor: TensorInventory, _ settings: MergeSettings) {
+    // MARK: - Whole tensors
+
+    /// The base's tensors that are merged, by name.
+    private var mergedTensors: [TensorInventory] {
+        inventory.base.tensors.values.filter { copied.reason(of: $0.name) == nil && $0.elementCount > 0 }
+            .sorted { $0.name < $1.name }
+    }
+
+    private func part(_ tensor: TensorInventory, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {
         let name = tensor.name
-        guard let base = source(name, in: inventory.base) else { return }
-        var tasks: [MergeOperation.Task] = weightedTasks(name, settings).compactMap { task, weight in
+        guard let base = source(name, in: inventory.base) else { return nil }
+        let weighted = weightedTasks(name, settings)
+        let participants = weighted.map(\.task.name)
+        var tasks: [MergeOperation.Task] = weighted.compactMap { task, weight in
             guard let own = inventory.checkpoints[task.name].flatMap({ source(name, in: $0) }) else { return nil }
             return MergeOperation.Task(
-                parameters: [own], weight: weight, lambda: 1, arguments: settings.arguments(of: task, tensor: name))
+                parameters: [own], place: place(of: task), weight: weight,
+                lambda: shares.share(of: task.name, among: participants),
+                arguments: settings.arguments(of: task, tensor: name))
         }
         // The base's own vector is zero, but its weight counts.
         if let weight = settings.baseWeight(tensor: name), weight != 0 {
             let arguments = settings.arguments(of: spec.listedBase, tensor: name)
-            tasks.insert(.init(parameters: [base], weight: weight, lambda: 1, arguments: arguments), at: 0)
+            tasks.insert(
+                .init(parameters: [base], place: 0, weight: weight, lambda: 1, arguments: arguments), at: 0)
         }
-        guard !tasks.isEmpty else { return }
+        guard !tasks.isEmpty else { return nil }
         let operation = MergeOperation(
             method: spec.method.name, arguments: settings.arguments(tensor: name),
             parameters: MergedParameters(tensorOfShape: tensor.shape), base: spec.method.needsBase ? [base] : [],
             tasks: tasks, scale: settings.scale(tensor: name), divides: settings.divides(tensor: name),
             damping: spec.curvature.damping, outputTypes: [spec.outputType ?? base.elementType])
-        products[name, .tensorMerge] = UnitOutput(
-            add(operation, title: "merge of \"\(name)\"", about: name, block: name))
+        return MergedPart(operation: operation, name: name)
+    }
+
+    // MARK: - Statistics of the whole model
+
+    /// Plans the rounds of the method's statistics: every block and tensor, then a tree of combinations.
+    private mutating func planStatistics(_ settings: MergeSettings, _ shares: TaskShares) {
+        guard let measured = spec.method.statistics else { return }
+        var parts: [MergedPart] = []
+        var covered: Set<String> = []
+        if case .blocks = spec.method.scope {
+            for block in blocks where copied.mergesWhole(block) {
+                covered.formUnion(block.parameters)
+                if let part = part(block, settings, shares) { parts.append(part) }
+            }
+        }
+        parts += mergedTensors.filter { !covered.contains($0.name) }.compactMap { part($0, settings, shares) }
+        guard !parts.isEmpty else { return }
+        for round in 0..<measured.rounds {
+            let lists = parts.map { part in
+                var operation = part.operation
+                (operation.measures, operation.roundCount, operation.inverseCount) = (true, round, 0)
+                return UnitMeasurement(
+                    add(
+                        operation, reading: part.factors, numbers: statistics,
+                        title: "statistics of \"\(part.name)\", round \(round + 1)", about: part.name,
+                        block: part.name, cost: operation.cost(by: spec.method)), .statistics)
+            }
+            statistics.append(combined(lists, round: round))
+        }
+    }
+
+    private mutating func combined(_ lists: [UnitMeasurement], round: Int) -> UnitMeasurement {
+        var level = lists
+        // With one list at a time the tree would never end.
+        let most = max(2, limits.combinedStatistics)
+        repeat {
+            var combined: [UnitMeasurement] = []
+            for first in stride(from: 0, to: level.count, by: most) {
+                let parts = Array(level[first..<min(first + most, level.count)])
+                let operation = CombineStatisticsOperation(
+                    method: spec.method.name, round: round, partCount: parts.count)
+                let unit = add(
+                    operation, numbers: parts, title: "statistics of the model, round \(round + 1)",
+                    about: "the model", block: nil)
+                combined.append(UnitMeasurement(unit, .statistics))
+            }
+            level = combined
+        } while level.count > 1
+        return level[0]
     }
 
     // MARK: - The report

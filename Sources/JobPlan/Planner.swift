@@ -9,7 +9,12 @@ struct Planner {
     let inventory: JobInventory
     let limits: PlanLimits
     let blocks: [CurvatureBlock]
+    /// The targets that the job's outputs name.
     let targets: [TargetName]
+    /// Those, and behind them the targets whose inverses only the merge method reads.
+    let summedTargets: [TargetName]
+    /// The targets that are inverted.
+    let invertedTargets: [TargetName]
     let copied: CopiedTensors
     /// The weights w_t that λ_t follows from, by task.
     let curvatureWeights: [TaskName: Double]
@@ -17,6 +22,7 @@ struct Planner {
 
     var units: [WorkUnit] = []
     var products: PlanProducts
+    var statistics: [UnitMeasurement] = []
 
     init(_ examination: JobExamination, limits: PlanLimits) {
         let (spec, inventory) = (examination.spec, examination.inventory)
@@ -27,7 +33,11 @@ struct Planner {
         self.blocks = blocks
         copied = CopiedTensors(spec: spec, base: inventory.base)
         curvatureWeights = inventory.curvatureWeights(of: spec)
-        targets = Self.targets(of: spec)
+        let (asked, read) = (Self.targets(of: spec), Self.targetsOfMethod(in: spec))
+        let summed = asked + read.filter { !asked.contains($0) }
+        targets = asked
+        summedTargets = summed
+        invertedTargets = spec.outputs.contains(.inverses) ? summed : read
         groups = Self.groups(of: blocks, in: inventory)
         products = PlanProducts(rowCount: blocks.count)
     }
@@ -54,17 +64,18 @@ struct Planner {
     ///   - inputNumbers: The numbers that it reads, in the order that the operation defines.
     ///   - title: The title for log lines and messages.
     ///   - subject: The tensor, the factor or the block that the unit is about.
-    ///   - block: The block whose group it joins.
+    ///   - block: The block whose group it joins; none for a unit of the whole model.
+    ///   - cost: The cost; by default what the operation states.
     /// - Returns: The unit.
     mutating func add(
         _ operation: any UnitOperation, reading inputs: [UnitOutput] = [], numbers inputNumbers: [UnitMeasurement] = [],
-        title: String, about subject: String, block: String
+        title: String, about subject: String, block: String?, cost: UnitCost? = nil
     ) -> UnitIndex {
         append(
             WorkUnit(
                 index: UnitIndex(units.count), work: .worker(operation), inputs: inputs, inputNumbers: inputNumbers,
-                dependencies: inputNumbers.map(\.unit) + inputs.map(\.unit), cost: operation.cost, title: title,
-                subject: subject, group: groups[block]))
+                dependencies: inputNumbers.map(\.unit) + inputs.map(\.unit), cost: cost ?? operation.cost,
+                title: title, subject: subject, group: block.flatMap { groups[$0] }))
     }
 
     /// Adds a unit of the coordinator after its dependencies.
@@ -91,6 +102,16 @@ struct Planner {
         case .all: return [.all]
         case .leaveOneOut: return spec.tasks.map { .without($0.name) }
         case .named(let names): return names.map { .without($0.value) }
+        }
+    }
+
+    /// The targets whose inverses the merge method reads.
+    private static func targetsOfMethod(in spec: JobSpec) -> [TargetName] {
+        guard spec.outputs.contains(.merged) else { return [] }
+        return switch spec.method.scope.inverses {
+        case .none: []
+        case .all: [.all]
+        case .leaveOneOut: spec.tasks.filter { $0.model != nil }.map { .without($0.name) }
         }
     }
 

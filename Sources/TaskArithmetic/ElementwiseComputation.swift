@@ -6,10 +6,18 @@ public import LinearAlgebra
 /// threads may share them, each with its own computation, and the bits stay the same. ``MergePrecision/single``
 /// approximates the values of ``MergePrecision/double``.
 public protocol ElementwiseComputation: ~Copyable, Sendable {
+    /// Whether the result is Σ w_t Δ_t, or Σ w_t θ_t, which may be divided by Σ w_t; the report names the rule.
+    static var isWeightedSum: Bool { get }
+
     /// Allocates buffers for ranges of up to `capacity` elements.
     ///
-    /// - Throws: ``TaskArithmeticError`` when memory is short.
-    init(capacity: Int, precision: MergePrecision) throws(TaskArithmeticError)
+    /// - Parameters:
+    ///   - capacity: The most elements of a range.
+    ///   - precision: The precision of the arithmetic.
+    ///   - statistics: What ``ModelStatistics`` measured of the whole model, a list for each round; empty for a method
+    ///     without, and where no model takes part.
+    /// - Throws: ``TaskArithmeticError`` when memory is short, or for statistics that it does not take.
+    init(capacity: Int, precision: MergePrecision, statistics: [[Double]]) throws(TaskArithmeticError)
 
     /// Starts a range with the base's elements θ_0.
     ///
@@ -29,9 +37,7 @@ public protocol ElementwiseComputation: ~Copyable, Sendable {
     /// Adds a model's range, with its weight and its own parameters.
     ///
     /// - Throws: ``TaskArithmeticError`` for another number of elements or a missing parameter. Nothing is added then.
-    mutating func add(
-        _ checkpoint: RawSpan, type: ElementType, weight: Double, arguments: MergeArguments
-    ) throws(TaskArithmeticError)
+    mutating func add(_ checkpoint: RawSpan, type: ElementType, of model: MergedModel) throws(TaskArithmeticError)
 
     /// Writes the merged range and ends it.
     ///
@@ -45,6 +51,11 @@ public protocol ElementwiseComputation: ~Copyable, Sendable {
     mutating func finish(
         divides: Bool, alpha: Double, arguments: MergeArguments, into bytes: inout MutableRawSpan, type: ElementType
     ) throws(TaskArithmeticError)
+}
+
+extension ElementwiseComputation where Self: ~Copyable {
+    /// False: a method's own rule.
+    public static var isWeightedSum: Bool { false }
 }
 
 /// The precision of a merge.

@@ -66,13 +66,16 @@ public struct MergeMethod: Sendable {
     public let modelCount: ClosedRange<Int>
     /// What is merged at a time, and the computation.
     public let scope: MergeScope
+    /// What is measured of the whole model before any part is merged; none for most methods.
+    public let statistics: (any (ModelStatistics & ~Copyable).Type)?
 
     /// Writes a method down.
     public init(
         name: String, aliases: [String] = [], paper: Paper, formula: String, summary: String,
         parameters: [MergeParameter], terms: Terms = .taskVectors, base: BaseRole = .never,
         cancellingWeights: CancellingWeights = .refused, curvature: CurvatureNeed = .none,
-        modelCount: ClosedRange<Int> = 1...Int.max, scope: MergeScope
+        modelCount: ClosedRange<Int> = 1...Int.max, scope: MergeScope,
+        statistics: (any (ModelStatistics & ~Copyable).Type)? = nil
     ) {
         self.name = name
         self.aliases = aliases
@@ -86,6 +89,7 @@ public struct MergeMethod: Sendable {
         self.curvature = curvature
         self.modelCount = modelCount
         self.scope = scope
+        self.statistics = statistics
     }
 }
 

@@ -43,22 +43,31 @@ public struct MergeProblem: Equatable, Sendable {
     public var divides: Bool
     /// The job's own parameters.
     public var arguments: MergeArguments
+    /// What ``ModelStatistics`` measured of the whole model, a list for each finished round.
+    ///
+    /// The lists cross the network, so a computation checks their lengths before it reads them.
+    public var statistics: [[Double]]
 
     /// Describes a merge.
     public init(
         shape: Shape, models: [MergedModel], damping: Damping, divides: Bool = false,
-        arguments: MergeArguments = MergeArguments()
+        arguments: MergeArguments = MergeArguments(), statistics: [[Double]] = []
     ) {
         self.shape = shape
         self.models = models
         self.damping = damping
         self.divides = divides
         self.arguments = arguments
+        self.statistics = statistics
     }
 }
 
 /// The weights and parameters of a model in a merge.
 public struct MergedModel: Equatable, Sendable {
+    /// 0 for the base, else the model's position in the job + 1: the same for every part of the checkpoint.
+    ///
+    /// A model of weight 0 takes no part, so its position among the models of a part may differ.
+    public var place: Int
     /// w_t.
     public var weight: Double
     /// λ_t, the weight of its curvature; 1 without curvature.
@@ -67,14 +76,17 @@ public struct MergedModel: Equatable, Sendable {
     public var arguments: MergeArguments
 
     /// Describes a model.
-    public init(weight: Double = 1, lambda: Double = 1, arguments: MergeArguments = MergeArguments()) {
+    public init(
+        place: Int = 1, weight: Double = 1, lambda: Double = 1, arguments: MergeArguments = MergeArguments()
+    ) {
+        self.place = place
         self.weight = weight
         self.lambda = lambda
         self.arguments = arguments
     }
 }
 
-/// A task's factors of one block.
+/// A task's factors of one block, or inverses of such factors.
 public enum TaskFactors: ~Copyable, Sendable {
     /// No factors, in a pass that reads none.
     case none
@@ -128,12 +140,15 @@ public struct MergeCost: Equatable, Sendable {
     public var factorPasses: Int
     /// Passes that read the models' values.
     public var valuePasses: Int
+    /// Passes that read inverses.
+    public var inversePasses: Int
 
     /// Describes a cost.
-    public init(multiplyAdds: Double, numbers: Double, factorPasses: Int, valuePasses: Int) {
+    public init(multiplyAdds: Double, numbers: Double, factorPasses: Int, valuePasses: Int, inversePasses: Int = 0) {
         self.multiplyAdds = multiplyAdds
         self.numbers = numbers
         self.factorPasses = factorPasses
         self.valuePasses = valuePasses
+        self.inversePasses = inversePasses
     }
 }

@@ -3,29 +3,41 @@
 /// Elements stream through the coordinator in ranges. Whatever needs more than one element at a time is a unit of a
 /// worker, which reads one model after the other, so that no unit holds them all. A further case is one that the
 /// planner must plan.
+///
+/// Results for several targets that are summed afterwards, such as a vector for each task, are made in the passes of
+/// one unit. What a unit needs of all others is a number of ``ModelStatistics``.
 public enum MergeScope: Sendable {
     /// Each element alone.
     case elements(any (ElementwiseComputation & ~Copyable).Type)
     /// A whole tensor of any shape, without factors.
     case tensors(any (StreamedComputation & ~Copyable).Type)
-    /// A whole tensor of two dimensions, without factors; other tensors are merged element by element.
-    case matrices(any (StreamedComputation & ~Copyable).Type)
-    /// A block with factors: a layer `[d_out, d_in(+1)]` or a parameter `[1, d]`; other tensors are merged element by
-    /// element.
-    case blocks(any (StreamedComputation & ~Copyable).Type)
+    /// A whole tensor of two dimensions, without factors; others are merged element by element, by a rule of their own.
+    case matrices(any (StreamedComputation & ~Copyable).Type, others: any (ElementwiseComputation & ~Copyable).Type)
+    /// A block with factors: a layer `[d_out, d_in(+1)]` or a parameter `[1, d]`; others are merged element by element.
+    case blocks(
+        any (StreamedComputation & ~Copyable).Type, inverses: MergeInverses = .none,
+        others: any (ElementwiseComputation & ~Copyable).Type)
 
     /// The computation of tensors that are merged element by element.
     public var elementwise: any (ElementwiseComputation & ~Copyable).Type {
-        if case .elements(let computation) = self { return computation }
-        return WeightedSum.self
+        switch self {
+        case .elements(let computation), .matrices(_, let computation), .blocks(_, _, let computation): computation
+        // What has no element, or no model of weight.
+        case .tensors: WeightedSum.self
+        }
     }
 
     /// The computation of what workers merge; none for a method that merges elements alone.
     public var streamed: (any (StreamedComputation & ~Copyable).Type)? {
         switch self {
         case .elements: nil
-        case .tensors(let computation), .matrices(let computation), .blocks(let computation): computation
+        case .tensors(let computation), .matrices(let computation, _), .blocks(let computation, _, _): computation
         }
+    }
+
+    /// The inverses that a block's computation reads.
+    public var inverses: MergeInverses {
+        if case .blocks(_, let inverses, _) = self { inverses } else { .none }
     }
 
     /// Whether a tensor of this shape is merged as a whole, without factors.
@@ -36,4 +48,16 @@ public enum MergeScope: Sendable {
         case .matrices: shape.count == 2
         }
     }
+}
+
+/// The damped inverses that a merge of blocks reads: of the factors summed over tasks, by the job's regularizer.
+///
+/// Source: DESIGN sections 2.2 and 2.4.
+public enum MergeInverses: Sendable, CaseIterable {
+    /// None.
+    case none
+    /// Those of the sum over all tasks.
+    case all
+    /// For each model, those of the sum over all other tasks.
+    case leaveOneOut
 }

@@ -5,8 +5,12 @@ public import TaskArithmetic
 /// The merge of a block or of a whole tensor by a method that streams: the factors and task vectors of all tasks → the
 /// merged parameters.
 ///
-/// It reads, task by task, the task's A then B of a layer, or its F of a parameter, F32 packed, and makes a blob a
-/// parameter. Of a tensor without factors it reads no blobs. Its subject is the block or the tensor.
+/// It reads, task by task, the task's A then B of a layer, or its F of a parameter, F32 packed. Then it reads, in the
+/// same order, the inverses of A and B, or of F: one pair for all tasks, or one for each. It makes a blob a parameter.
+/// Of a tensor without factors it reads no blobs. Its subject is the block or the tensor.
+///
+/// A method may need statistics of the whole model. The same operation measures them, in rounds: it then reads the
+/// earlier rounds' numbers, and makes numbers and no blob.
 ///
 /// Source: DESIGN section 2.5.
 public struct MergeOperation: UnitOperation {
@@ -14,6 +18,8 @@ public struct MergeOperation: UnitOperation {
     public struct Task: Equatable, Sendable {
         /// θ_t.
         public var parameters: BlockParameters
+        /// 0 for the base, else the task's position in the job + 1.
+        public var place: Int
         /// Factor of the task vector; negative for negation.
         ///
         /// The weights of a block are divided where the job says so.
@@ -25,9 +31,11 @@ public struct MergeOperation: UnitOperation {
 
         /// Describes a task's share.
         public init(
-            parameters: BlockParameters, weight: Double, lambda: Double, arguments: MergeArguments = MergeArguments()
+            parameters: BlockParameters, place: Int = 1, weight: Double, lambda: Double,
+            arguments: MergeArguments = MergeArguments()
         ) {
             self.parameters = parameters
+            self.place = place
             self.weight = weight
             self.lambda = lambda
             self.arguments = arguments
@@ -52,6 +60,12 @@ public struct MergeOperation: UnitOperation {
     public var damping: DampingSpec
     /// Element type of each merged parameter.
     public var outputTypes: [ElementType]
+    /// Number of inverses that are read: 0, 1 for all tasks, or one for each task.
+    public var inverseCount = 0
+    /// Number of rounds of statistics that are read.
+    public var roundCount = 0
+    /// Whether it makes the next round's statistics, not parameters.
+    public var measures = false
 
     /// Describes the merge.
     public init(
@@ -75,31 +89,39 @@ public struct MergeOperation: UnitOperation {
     /// The operation's word in leases and keys.
     ///
     /// It is older than the merge of whole tensors. Keys hold it, so it stays.
-    public static var kind: String { "merge_block" }
+    public static var kind: String { "merge" }
     /// The stage that it belongs to.
     public static var stage: UnitStage { .merge }
     /// The slices of files that it reads.
     public var slices: [FileSlice] { (base + tasks.flatMap(\.parameters)).map(\.slice) }
     /// Number of blobs that it reads.
-    public var inputBlobCount: Int { parameters.factors.count * tasks.count }
+    public var inputBlobCount: Int { parameters.factors.count * (tasks.count + inverseCount) }
+    /// Number of lists of numbers that it reads.
+    public var inputNumberCount: Int { roundCount }
     /// Number of blobs that it makes.
-    public var outputBlobCount: Int { parameters.count }
+    public var outputBlobCount: Int { measures ? 0 : parameters.count }
 
-    /// The method's computation; none for a name that is no registered method, or one of a method for elements.
-    public var computation: (any (StreamedComputation & ~Copyable).Type)? { MergeMethod(named: method)?.scope.streamed }
+    /// The cost by the registered method.
+    public var cost: UnitCost { cost(by: MergeMethod(named: method)) }
 
-    /// The cost that the computation states, with what its passes read of every task.
-    public var cost: UnitCost {
-        guard let cost = computation?.cost(of: parameters.shape, models: tasks.count) else {
-            return .streaming(inputBytes: 0, outputBytes: 0)
-        }
+    /// The cost that a method's computation states, with what its passes read of every task.
+    ///
+    /// - Parameter method: The method of the operation's name; `nil` for a name that is not known.
+    /// - Returns: The cost; that of reading nothing without a method, or for one of elements alone.
+    public func cost(by method: MergeMethod?) -> UnitCost {
+        let stated =
+            measures
+            ? method?.statistics?.cost(of: parameters.shape, models: tasks.count)
+            : method?.scope.streamed?.cost(of: parameters.shape, models: tasks.count)
+        guard let cost = stated else { return .streaming(inputBytes: 0, outputBytes: 0) }
         let (matrix, packed) = (parameters.elementCount, parameters.packedBytes)
         let (factorPasses, valuePasses) = (UInt64(cost.factorPasses), UInt64(cost.valuePasses))
         return UnitCost(
             multiplyAdds: cost.multiplyAdds,
-            inputBytes: packed.saturatingProduct(UInt64(tasks.count) * factorPasses)
-                .saturatingSum(matrix.saturatingProduct((UInt64(tasks.count) * valuePasses + 1) * 4)),
-            outputBytes: matrix.saturatingProduct(4),
+            inputBytes: packed.saturatingProduct(
+                UInt64(tasks.count) * factorPasses + UInt64(inverseCount) * UInt64(cost.inversePasses)
+            ).saturatingSum(matrix.saturatingProduct((UInt64(tasks.count) * valuePasses + 1) * 4)),
+            outputBytes: measures ? 0 : matrix.saturatingProduct(4),
             memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
                 .saturatingSum(parameters.wholeBytes))
     }
@@ -124,6 +146,7 @@ public struct MergeOperation: UnitOperation {
         for task in tasks {
             var wireTask = WireMergeTask()
             wireTask.parameters = WireBlockParameters(task.parameters, &files)
+            wireTask.place = UInt32(task.place)
             wireTask.weight = task.weight
             wireTask.lambda = task.lambda
             wireTask.arguments = task.arguments.wire
@@ -135,6 +158,9 @@ public struct MergeOperation: UnitOperation {
         wire.method = method
         wire.arguments = arguments.wire
         wire.divides = divides
+        wire.inverses = UInt32(inverseCount)
+        wire.rounds = UInt32(roundCount)
+        wire.measures = measures
         return encoded(wire)
     }
 
@@ -148,13 +174,20 @@ public struct MergeOperation: UnitOperation {
             parameters: try MergedParameters(wire.parameters), base: try blockParameters(wire.base, files),
             tasks: try list(wire.tasks, "the list of tasks") { task throws(OperationError) in
                 Task(
-                    parameters: try blockParameters(task.parameters, files), weight: task.weight, lambda: task.lambda,
-                    arguments: try MergeArguments(task.arguments))
+                    parameters: try blockParameters(task.parameters, files),
+                    place: try count(task.place, "a place", most: OperationLimits.listCountMax), weight: task.weight,
+                    lambda: task.lambda, arguments: try MergeArguments(task.arguments))
             },
             scale: wire.scale, divides: wire.divides, damping: try DampingSpec(wire.damping),
             outputTypes: try list(wire.outputTypes, "the list of output types") { type throws(OperationError) in
                 try word(type, "an element type")
             })
+        inverseCount = try count(wire.inverses, "the number of inverses", most: max(1, tasks.count))
+        guard [0, 1, tasks.count].contains(inverseCount) else {
+            throw .malformed("a merge of \(tasks.count) tasks has \(inverseCount) inverses")
+        }
+        roundCount = try count(wire.rounds, "the number of rounds", most: OperationLimits.listCountMax)
+        measures = wire.measures
     }
 }
 

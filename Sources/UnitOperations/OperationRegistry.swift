@@ -10,6 +10,7 @@ public enum OperationRegistry {
         InvertOperation.self,
         PenaltyOperation.self,
         MergeOperation.self,
+        CombineStatisticsOperation.self,
     ]
 
     /// Kinds are unique, as a test proves.

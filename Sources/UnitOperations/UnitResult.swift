@@ -57,6 +57,8 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case mergedNorm = "merged_norm"
     /// Of a merge: the norm of the weighted mean of the same task vectors.
     case meanNorm = "mean_norm"
+    /// Of a merge that measures, and of their combination: the numbers of the method's statistics.
+    case statistics
     /// Of a penalty: tr(B Δ A Δᵀ) or δᵀ F δ for each task vector.
     case penalties
     /// Of an accumulated factor: ⟨X_s, X_t⟩ over tasks, row by row.

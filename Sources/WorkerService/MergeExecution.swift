@@ -7,42 +7,55 @@ import WireProtocol
 
 extension MergeOperation: ExecutableOperation {
     func execute(_ input: InputReader, _ scratch: inout LaneScratch) async throws -> UnitResult {
-        try await MergeExecution(operation: self, input: input).run(&scratch)
+        try await MergeExecution(operation: self, input: input).run(by: MergeMethod(named: method), &scratch)
     }
 }
 
 /// The merge of a block or of a whole tensor: it reads task by task, as often as the method's computation asks, and
-/// writes the merged parameters.
+/// writes the merged parameters, or what it measured.
 struct MergeExecution {
     let operation: MergeOperation
     let input: InputReader
 
     private var reader: BlockParameterReader { BlockParameterReader(operation.parameters, input: input) }
 
-    /// Solves for Δ and writes θ_0 + α Δ in the output types.
+    /// Solves for Δ and writes θ_0 + α Δ in the output types, or measures.
     ///
+    /// - Parameters:
+    ///   - method: The method of the operation's name; `nil` for a name that is not registered.
+    ///   - scratch: The lane's memory for scratch.
+    /// - Returns: The merged parameters, or the statistics.
     /// - Throws: ``UnitError/badInput(_:)`` for parameters or factors that are not finite, or what reading throws.
-    func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        guard let computation = operation.computation else {
-            throw UnitError.malformedLease("this program has no merge on workers by \"\(operation.method.excerpt)\"")
-        }
-        return try await run(by: computation, &scratch)
-    }
-
-    /// The same by a given computation.
-    func run(
-        by computation: any (StreamedComputation & ~Copyable).Type, _ scratch: inout LaneScratch
-    ) async throws -> UnitResult {
-        guard operation.outputTypes.count == operation.parameters.count else {
-            throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(operation.outputTypes.count) outputs")
-        }
-        let base = try await base()
+    func run(by method: MergeMethod?, _ scratch: inout LaneScratch) async throws -> UnitResult {
+        let name = operation.method.excerpt
         do {
-            return try await merge(computation, base, &scratch)
+            if operation.measures {
+                guard let statistics = method?.statistics else {
+                    throw UnitError.malformedLease("this program has no statistics for \"\(name)\"")
+                }
+                try requireRounds(operation.roundCount < statistics.rounds)
+                return try await measure(statistics, &scratch)
+            }
+            guard let computation = method?.scope.streamed else {
+                throw UnitError.malformedLease("this program has no merge on workers by \"\(name)\"")
+            }
+            guard operation.outputTypes.count == operation.parameters.count else {
+                throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(operation.outputTypes.count) outputs")
+            }
+            try requireRounds(operation.roundCount == method?.statistics?.rounds ?? 0)
+            return try await merge(computation, &scratch)
         } catch let error as TaskArithmeticError {
             guard error.isBadInput else { throw error }
             throw UnitError.badInput("merge of \"\(input.lease.subject)\": \(error)")
         }
+    }
+
+    /// Refuses a lease with other rounds of statistics than the method has.
+    private func requireRounds(_ isRight: Bool) throws {
+        guard !isRight else { return }
+        throw UnitError.malformedLease(
+            "\"\(input.lease.subject)\" has \(operation.roundCount) rounds of statistics, which "
+                + "\"\(operation.method.excerpt)\" does not take")
     }
 
     /// θ_0, or zeros where the models themselves are merged.
@@ -52,33 +65,11 @@ struct MergeExecution {
     }
 
     private func merge<Computation: StreamedComputation & ~Copyable>(
-        _ computation: Computation.Type, _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch
+        _ computation: Computation.Type, _ scratch: inout LaneScratch
     ) async throws -> UnitResult {
-        let models = operation.tasks.map {
-            MergedModel(weight: $0.weight, lambda: $0.lambda, arguments: $0.arguments)
-        }
-        let damping = try Damping(operation.damping.rule, operation.damping.value)
-        var merge = try Computation(
-            MergeProblem(
-                shape: operation.parameters.shape, models: models, damping: damping, divides: operation.divides,
-                arguments: operation.arguments))
-        while let pass = merge.nextPass {
-            for (position, model) in models.enumerated() {
-                let factors = try await factors(ofTask: position, in: pass)
-                if pass == .factors {
-                    try merge.addFactors(factors, of: model)
-                } else {
-                    let values = try await reader.taskVector(operation.tasks[position].parameters, base: base)
-                    let start = ContinuousClock.now
-                    try merge.add(values, factors: factors, of: model)
-                    scratch.kernels.note(.product, since: start)
-                }
-                try input.progress.step()
-            }
-            let start = ContinuousClock.now
-            try merge.endPass()
-            scratch.kernels.note(.solve, since: start)
-        }
+        let base = try await base()
+        var merge = try Computation(try problem)
+        try await read(by: &merge, base, &scratch)
         let start = ContinuousClock.now
         let merged = try merge.finish()
         scratch.kernels.note(.solve, since: start)
@@ -93,9 +84,79 @@ struct MergeExecution {
         return output
     }
 
-    /// A task's factors, in a pass that reads them; the lease has A then B of each task, or F.
+    private func measure<Statistics: ModelStatistics & ~Copyable>(
+        _ statistics: Statistics.Type, _ scratch: inout LaneScratch
+    ) async throws -> UnitResult {
+        let base = try await base()
+        var part = try Statistics(try problem)
+        try await read(by: &part, base, &scratch)
+        let start = ContinuousClock.now
+        let numbers = try part.finish()
+        scratch.kernels.note(.solve, since: start)
+        try input.progress.step()
+        return UnitResult(measurements: [.statistics: try numbers.checkedStatistics(of: input.lease.title)])
+    }
+
+    // MARK: - Passes
+
+    private var problem: MergeProblem {
+        get throws {
+            MergeProblem(
+                shape: operation.parameters.shape, models: models,
+                damping: try Damping(operation.damping.rule, operation.damping.value), divides: operation.divides,
+                arguments: operation.arguments, statistics: input.lease.inputs.numbers)
+        }
+    }
+
+    private var models: [MergedModel] {
+        operation.tasks.map {
+            MergedModel(place: $0.place, weight: $0.weight, lambda: $0.lambda, arguments: $0.arguments)
+        }
+    }
+
+    /// Reads the models in all passes that a computation asks for.
+    private func read<Passes: ModelPasses & ~Copyable>(
+        by passes: inout Passes, _ base: borrowing Matrix<Double>, _ scratch: inout LaneScratch
+    ) async throws {
+        let models = models
+        while let pass = passes.nextPass {
+            for (position, model) in models.enumerated() {
+                if pass.contains(.inverses), position < max(1, operation.inverseCount) {
+                    try passes.addInverses(try await inverses(ofTask: position), of: model)
+                }
+                if !pass.isDisjoint(with: [.factors, .values]) {
+                    let factors = try await factors(ofTask: position, in: pass)
+                    if pass.contains(.values) {
+                        let values = try await reader.taskVector(operation.tasks[position].parameters, base: base)
+                        let start = ContinuousClock.now
+                        try passes.add(values, factors: factors, of: model)
+                        scratch.kernels.note(.product, since: start)
+                    } else {
+                        try passes.addFactors(factors, of: model)
+                    }
+                }
+                try input.progress.step()
+            }
+            let start = ContinuousClock.now
+            try passes.endPass()
+            scratch.kernels.note(.solve, since: start)
+        }
+    }
+
+    /// A task's factors, in a pass that reads them.
     private func factors(ofTask position: Int, in pass: MergePass) async throws -> TaskFactors {
-        guard pass != .values else { return .none }
+        guard pass.contains(.factors) else { return .none }
+        return try await matrices(at: position)
+    }
+
+    /// The inverses of a task's target; those for all tasks are the first task's.
+    private func inverses(ofTask position: Int) async throws -> TaskFactors {
+        guard operation.inverseCount > 0 else { return .none }
+        return try await matrices(at: operation.tasks.count + position)
+    }
+
+    /// A then B, or F, at a position among the lease's blobs: the tasks' factors, then the inverses.
+    private func matrices(at position: Int) async throws -> TaskFactors {
         let blobs = input.lease.inputs.blobs
         let shape = operation.parameters.shape
         switch operation.parameters {
@@ -107,6 +168,8 @@ struct MergeExecution {
         case .tensor: return .none
         }
     }
+
+    // MARK: - The result
 
     /// Encodes θ_0 + α Δ, each element rounded once: the weight's bytes, then the bias's.
     private func encode(_ base: borrowing Matrix<Double>, _ delta: consuming Matrix<Double>) throws -> [BlobReference] {

@@ -45,11 +45,23 @@ enum MergeHelp {
             case .diagonals: "captures or factors of every model, of which it reads the diagonals"
             case .factors: "captures or factors of every model"
             }
-        return "Needs: \(([models, base] + (curvature.map { [$0] } ?? [])).joined(separator: "; "))."
+        let inverses: String? =
+            switch method.scope.inverses {
+            case .none: nil
+            case .all: "the inverses of their sum, which it plans itself"
+            case .leaveOneOut: "for each model the inverses of the others' sum, which it plans itself"
+            }
+        return "Needs: \(([models, base] + [curvature, inverses].compactMap { $0 }).joined(separator: "; "))."
     }
 
     private static func scope(of method: MergeMethod) -> String {
-        switch method.scope {
+        guard let statistics = method.statistics else { return scope(method.scope) }
+        let rounds = statistics.rounds == 1 ? "once" : "\(statistics.rounds) times"
+        return "\(scope(method.scope)) Before, it measures the whole models \(rounds), on workers."
+    }
+
+    private static func scope(_ scope: MergeScope) -> String {
+        switch scope {
         case .elements: "Merges: element by element, in the coordinator."
         case .tensors: "Merges: one tensor at a time, on workers."
         case .matrices: "Merges: one matrix at a time, on workers; other tensors element by element."

@@ -71,7 +71,7 @@ import UnitOperations
         #expect(settings.elementwiseRule(tensor: "embed.weight") == rule)
         #expect(
             ElementwiseRule.allCases.map(\.reportKey) == [
-                "merged_by_task_arithmetic", "merged_by_weighted_mean", "merged_by_weighted_sum",
+                "merged_by_task_arithmetic", "merged_by_weighted_mean", "merged_by_weighted_sum", "merged_by_method",
             ])
     }
 

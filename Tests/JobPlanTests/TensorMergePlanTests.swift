@@ -67,7 +67,7 @@ private struct PlannedMerge: StreamedComputation, ~Copyable {
     }
 
     @Test func `only tensors of two dimensions are matrices`() throws {
-        let plan = try plan(.matrices(PlannedMerge.self))
+        let plan = try plan(.matrices(PlannedMerge.self, others: WeightedSum.self))
         let merged = plan.products.outputs(for: .tensorMerge).map(\.subject)
         #expect(merged == ["embed.weight", "fc1.weight", "fc2.weight"])
         #expect(try merge(of: "embed.weight", in: plan).parameters == .tensor(rows: 5, columns: 4))

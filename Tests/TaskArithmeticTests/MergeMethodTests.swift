@@ -30,6 +30,7 @@ struct MergeMethodTests {
         case .elements, .tensors, .matrices: #expect(!method.needsFactors)
         case .blocks: #expect(method.needsFactors)
         }
+        if let statistics = method.statistics { #expect(statistics.rounds > 0) }
         // Without a base, α has no vector to scale.
         if method.terms == .models { #expect(method.parameter("lambda") == nil) }
     }
@@ -72,7 +73,7 @@ struct MergeMethodTests {
         _ method: MergeMethod, _ models: [(values: [Float], weight: Double)], divides: Bool
     ) throws -> [Float] {
         func merge<Computation: ElementwiseComputation & ~Copyable>(_ computation: Computation.Type) throws -> [Float] {
-            var merge = try Computation(capacity: 4, precision: .single)
+            var merge = try Computation(capacity: 4, precision: .single, statistics: [])
             let base = [Float](repeating: 0, count: 4)
             switch method.terms {
             case .taskVectors: try merge.begin(base: base.span.bytes, type: .f32)
@@ -80,7 +81,7 @@ struct MergeMethodTests {
             }
             for model in models {
                 try merge.add(
-                    model.values.span.bytes, type: .f32, weight: model.weight, arguments: MergeArguments())
+                    model.values.span.bytes, type: .f32, of: MergedModel(weight: model.weight))
             }
             var result = [Float](repeating: .nan, count: 4)
             do {
@@ -110,8 +111,8 @@ struct MergeMethodTests {
         let shapes = [[], [3], [3, 4], [3, 4, 5]]
         func whole(_ scope: MergeScope) -> [Bool] { shapes.map(scope.mergesWhole) }
         #expect(whole(.tensors(KfacMerge.self)) == [true, true, true, true])
-        #expect(whole(.matrices(KfacMerge.self)) == [false, false, true, false])
-        #expect(whole(.blocks(KfacMerge.self)) == [false, false, false, false])
+        #expect(whole(.matrices(KfacMerge.self, others: WeightedSum.self)) == [false, false, true, false])
+        #expect(whole(.blocks(KfacMerge.self, others: WeightedSum.self)) == [false, false, false, false])
         #expect(whole(.elements(WeightedSum.self)) == [false, false, false, false])
         #expect(MergeScope.elements(WeightedSum.self).streamed == nil)
     }

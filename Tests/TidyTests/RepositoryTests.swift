@@ -80,6 +80,14 @@ struct RepositoryTests {
         expectNone(repository.shippedSources.flatMap { BackendRules.strayNames(backends, in: $0) })
     }
 
+    @Test(arguments: ContributionList.all)
+    func `a list of files for contributors names every place of what it describes`(list: ContributionList) throws {
+        #expect(try list.holders(among: repository.textFiles) == list.files)
+        let document = try #require(repository.textFiles.first { $0.path == "CONTRIBUTING.md" })
+        let links = try #require(ContributionList.links(of: list.section, in: document.text))
+        #expect(list.files.subtracting(links) == [])
+    }
+
     // MARK: - Sizes and names
 
     @Test func `no function is longer than a screen`() {

@@ -117,11 +117,11 @@ struct MalformedOperationTests {
         try expectFactor("the reduction is \"mean\" over 0 positions") { $0.positions = 0 }
         try expectFactor("the number of positions is 4294967295") { $0.positions = .max }
         try expectInversion("a damping rule is \"phi\"") { $0.damping.rule = "phi" }
-        try expect("an element type is \"\"", "merge_block", as: WireMergeOperation.self) {
+        try expect("an element type is \"\"", "merge", as: WireMergeOperation.self) {
             $0.outputTypes = [""]
         }
         func expectShape(_ problem: String, rows: UInt64, columns: UInt64) throws {
-            try expect(problem, "merge_block", as: WireMergeOperation.self) {
+            try expect(problem, "merge", as: WireMergeOperation.self) {
                 $0.tensor.rows = rows
                 $0.tensor.columns = columns
             }
@@ -129,11 +129,20 @@ struct MalformedOperationTests {
         try expectShape("a tensor is [0, 3]", rows: 0, columns: 3)
         try expectShape("a tensor is [\(1 << 40), \(1 << 40)]", rows: 1 << 40, columns: 1 << 40)
         try expectShape("a dimension is \(UInt64.max)", rows: .max, columns: 1)
-        try expect("a merge has neither a block nor a tensor", "merge_block", as: WireMergeOperation.self) {
+        try expect("a merge of 3 tasks has 2 inverses", "merge", as: WireMergeOperation.self) {
+            $0.tasks.append($0.tasks[0])
+        }
+        try expect("a place is 131073", "merge", as: WireMergeOperation.self) {
+            $0.tasks[0].place = 1 << 17 + 1
+        }
+        try expect(
+            "a combination of statistics has no parts", "combine_statistics", as: WireCombineStatisticsOperation.self
+        ) { $0.parts = 0 }
+        try expect("a merge has neither a block nor a tensor", "merge", as: WireMergeOperation.self) {
             $0.parameters = nil
         }
         func expectMerge(_ problem: String, _ arguments: [WireMergeArgument]) throws {
-            try expect(problem, "merge_block", as: WireMergeOperation.self) { $0.arguments = arguments }
+            try expect(problem, "merge", as: WireMergeOperation.self) { $0.arguments = arguments }
         }
         let density = WireMergeArgument.with {
             $0.name = "density"

@@ -62,7 +62,7 @@ struct OperationEncodingTests {
         #expect(
             counts == [
                 [2, 0, 0, 1], [1, 0, 0, 1], [0, 2, 0, 1], [0, 2, 0, 3], [0, 4, 2, 8], [0, 1, 0, 1], [5, 2, 0, 0],
-                [3, 1, 0, 0], [6, 4, 0, 2],
+                [3, 1, 0, 0], [6, 8, 3, 0], [0, 0, 3, 0],
             ])
     }
 
@@ -95,3 +95,4 @@ extension OptimalAccumulateOperation: SoundVariant {}
 extension InvertOperation: SoundVariant {}
 extension PenaltyOperation: SoundVariant {}
 extension MergeOperation: SoundVariant {}
+extension CombineStatisticsOperation: SoundVariant {}

@@ -26,6 +26,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
     /// At least one example of each operation.
     static let all = [
         factor, importFactor, combine, accumulate, accumulateOptimally, invert, penalty, penaltyOfFullBlock, merge,
+        combineStatistics,
     ]
 
     /// The files of a job: those that the examples read, and one more.
@@ -130,7 +131,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             + sourceChanges(\.base[0]) + sourceChanges(\.checkpoints[0][0]) + sourceChanges(\.checkpoints[1][0]))
 
     private static let merge: OperationExample = {
-        let example = MergeOperation(
+        var example = MergeOperation(
             method: "kfac",
             arguments: MergeArguments([
                 "a": .number(0.5), "b": .truth(true), "c": .count(300), "d": .word("adam"),
@@ -138,12 +139,17 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             parameters: .block(.linear(outputs: 2, inputs: 3, hasBias: true)), base: parameters,
             tasks: [
                 .init(
-                    parameters: parameters, weight: -1, lambda: 0.25, arguments: MergeArguments(["t": .number(0.25)])),
+                    parameters: parameters, place: 2, weight: -1, lambda: 0.25,
+                    arguments: MergeArguments(["t": .number(0.25)])),
                 .init(
-                    parameters: parameters, weight: 0.5, lambda: 0.75, arguments: MergeArguments(["t": .number(0.75)])),
+                    parameters: parameters, place: 4, weight: 0.5, lambda: 0.75,
+                    arguments: MergeArguments(["t": .number(0.75)])),
             ],
             scale: 0.3, damping: DampingSpec(rule: .pi, value: 0.5), outputTypes: [.bf16, .f32])
+        (example.inverseCount, example.roundCount, example.measures) = (2, 3, true)
         let changes: [(inout MergeOperation) -> Void] = [
+            { $0.tasks[0].place = 0 }, { $0.tasks[1].place = 5 }, { $0.inverseCount = 1 }, { $0.inverseCount = 0 },
+            { $0.roundCount = 0 }, { $0.measures = false },
             { $0.parameters = .block(.linear(outputs: 3, inputs: 3, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 2, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 3, hasBias: false)) },
@@ -174,6 +180,10 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             changes + argumentChanges + parameterChanges(\.base) + parameterChanges(\.tasks[0].parameters)
                 + parameterChanges(\.tasks[1].parameters))
     }()
+
+    private static let combineStatistics = OperationExample(
+        CombineStatisticsOperation(method: "kfac", round: 1, partCount: 3),
+        [{ $0.method = "regmean" }, { $0.round = 2 }, { $0.partCount = 4 }])
 
     private static func parameterChanges<Operation>(
         _ path: WritableKeyPath<Operation, BlockParameters>

@@ -76,6 +76,10 @@ struct TensorMergeTests {
     private let base: [Float] = [1, 1, 1, 1, 1, 1]
     private let models: [[Float]] = [[4, 1, 1, 1, 1, 5], [1, 1, 2, 1, 1, 1]]
 
+    private let method = MergeMethod(
+        name: "trial", paper: Paper("nobody"), formula: "θ", summary: "Takes the longest.", parameters: [.weight],
+        scope: .tensors(LongestVector.self))
+
     /// Merges a tensor `[2, 3]` of the models by ``LongestVector``.
     private func merge(
         _ bench: Bench, _ models: [[Float]], weights: [Double], hasBase: Bool = true, scale: Double = 1,
@@ -106,7 +110,7 @@ struct TensorMergeTests {
         let input = bench.input(BenchUnit(operation, files: [3: leased], about: "conv.weight"))
         defer { input.blobs.release() }
         var scratch = try LaneScratch(BLASFactorBackend())
-        return try await MergeExecution(operation: operation, input: input).run(by: LongestVector.self, &scratch)
+        return try await MergeExecution(operation: operation, input: input).run(by: method, &scratch)
     }
 
     @Test func `a task vector is chosen by its whole tensor, scaled and added to the base`() async throws {

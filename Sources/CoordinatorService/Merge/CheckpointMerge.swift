@@ -101,14 +101,20 @@ struct CheckpointMerge: Sendable {
                 own.floatingType.map {
                     let share = shares.share(of: task.name, among: names)
                     return TensorMerge.Operands.Model(
-                        position: position, tensor: own, type: $0, weight: share * weight,
-                        arguments: settings.arguments(of: task, tensor: tensor.name))
+                        position: position, tensor: own, type: $0,
+                        merged: MergedModel(
+                            place: position + 1, weight: share * weight, lambda: share,
+                            arguments: settings.arguments(of: task, tensor: tensor.name)))
                 }
             },
             outputType: plan.spec.outputType ?? type, scale: settings.scale(tensor: tensor.name),
-            startsAtBase: method.needsBase, baseWeight: settings.baseWeight(tensor: tensor.name),
-            baseArguments: settings.arguments(of: plan.spec.listedBase, tensor: tensor.name),
+            startsAtBase: method.needsBase,
+            baseModel: settings.baseWeight(tensor: tensor.name).map {
+                MergedModel(
+                    place: 0, weight: $0, arguments: settings.arguments(of: plan.spec.listedBase, tensor: tensor.name))
+            },
             divides: settings.divides(tensor: tensor.name), arguments: settings.arguments(tensor: tensor.name),
+            statistics: plan.statistics.compactMap { result($0.unit)?.measurements[$0.name] },
             needsDouble: method.needsFactors)
     }
 

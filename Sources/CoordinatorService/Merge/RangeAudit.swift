@@ -133,7 +133,7 @@ struct RangeAudit {
     private func wideValues<Computation: ElementwiseComputation & ~Copyable>(
         of elements: Range<Int>, _ computation: Computation.Type
     ) throws -> [Double] {
-        var wide = try Computation(capacity: elements.count, precision: .double)
+        var wide = try Computation(capacity: elements.count, precision: .double, statistics: operands.statistics)
         var (base, bytes) = (RangeBytes(), RangeBytes())
         try base.read(operands.base, operands.type, elements, merge.job)
         var values = [Double](repeating: 0, count: elements.count)

@@ -27,9 +27,8 @@ struct TensorMerge: Sendable {
             let position: Int
             let tensor: TensorInventory
             let type: ElementType
-            let weight: Double
-            /// Its own parameters of the method.
-            let arguments: MergeArguments
+            /// Its weight and its own parameters of the method.
+            let merged: MergedModel
         }
 
         let computation: any (ElementwiseComputation & ~Copyable).Type
@@ -41,21 +40,21 @@ struct TensorMerge: Sendable {
         let scale: Double
         /// Whether the models' vectors are added to the base; otherwise the models themselves are summed.
         let startsAtBase: Bool
-        /// The weight of the base itself, if it has one.
-        let baseWeight: Double?
-        /// The base's own parameters of the method, if it counts as a model.
-        let baseArguments: MergeArguments
+        /// The weight and the parameters of the base itself, if it counts as a model.
+        let baseModel: MergedModel?
         /// Whether weights are divided by their sum.
         let divides: Bool
         /// The job's own parameters of the method.
         let arguments: MergeArguments
+        /// What was measured of the whole model, a list for each round.
+        let statistics: [[Double]]
         /// Whether shares need fp64.
         ///
         /// Shares are not whole numbers, and in fp64 the mean of equal values still rounds to them.
         let needsDouble: Bool
 
         /// Whether the base's values enter the result.
-        var readsBase: Bool { startsAtBase || (baseWeight ?? 0) != 0 }
+        var readsBase: Bool { startsAtBase || (baseModel?.weight ?? 0) != 0 }
 
         /// The types of all operands and of the result.
         var types: [ElementType] { [type, outputType] + models.map(\.type) }
@@ -123,8 +122,7 @@ struct TensorMerge: Sendable {
             try bytes.read(model.tensor, model.type, elements, job)
             look(model, bytes)
             try merge.add(
-                bytes.bytes.span.bytes.extracting(first: bytes.byteCount), type: model.type, weight: model.weight,
-                arguments: model.arguments)
+                bytes.bytes.span.bytes.extracting(first: bytes.byteCount), type: model.type, of: model.merged)
         }
         try merge.finish(
             divides: operands.divides, alpha: operands.scale, arguments: operands.arguments, into: &target, type: type)
@@ -138,11 +136,11 @@ struct TensorMerge: Sendable {
         if operands.startsAtBase {
             try merge.begin(base: bytes, type: operands.type)
             // With every weight 0 nothing is added. The base may still change its type.
-            try merge.addBase(weight: operands.baseWeight ?? 0)
+            try merge.addBase(weight: operands.baseModel?.weight ?? 0)
         } else {
             try merge.begin(elements: count)
-            guard let weight = operands.baseWeight else { return }
-            try merge.add(bytes, type: operands.type, weight: weight, arguments: operands.baseArguments)
+            guard let model = operands.baseModel else { return }
+            try merge.add(bytes, type: operands.type, of: model)
         }
     }
 
@@ -150,7 +148,8 @@ struct TensorMerge: Sendable {
         _ computation: Computation.Type, _ ranges: StrideTo<Int>, _ count: Int, _ writer: CheckpointWriter
     ) throws -> Findings {
         let precision = operands.needsDouble ? .double : MergePrecision(operands: operands.types)
-        var merge = try Computation(capacity: Self.rangeElements, precision: precision)
+        var merge = try Computation(
+            capacity: Self.rangeElements, precision: precision, statistics: operands.statistics)
         var (base, bytes) = (RangeBytes(), RangeBytes())
         var output = [UInt8](repeating: 0, count: Self.rangeElements * operands.outputType.byteCount)
         var found = Findings()

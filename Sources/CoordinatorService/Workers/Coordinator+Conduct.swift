@@ -141,7 +141,7 @@ extension LeasedUnit {
 extension UnitResult {
     /// A measurement that is not finite although later units compute with it; mere estimates may be unknown.
     fileprivate var nonFiniteMeasurement: MeasurementName? {
-        [MeasurementName.trace, .innerProducts].first { name in
+        [MeasurementName.trace, .innerProducts, .statistics].first { name in
             measurements[name]?.contains { !$0.isFinite } ?? false
         }
     }

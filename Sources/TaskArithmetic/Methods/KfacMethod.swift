@@ -8,7 +8,7 @@ extension MergeMethod {
         formula: "θ₀ + α (B̄ + γ_B I)⁻¹ (Σ λ_t (B_t + γ_B I) w_t Δ_t (A_t + γ_A I)) (Ā + γ_A I)⁻¹",
         summary: "The closed-form minimiser of the drift of all tasks; where no task has curvature, the weighted mean.",
         parameters: [.weight, .normalize(default: false), .lambda], base: .whenListed, curvature: .factors,
-        scope: .blocks(KfacMerge.self))
+        scope: .blocks(KfacMerge.self, others: WeightedSum.self))
 }
 
 /// The merge `kfac` of one block: of a layer by ``KroneckerMerge``, of a parameter by ``FullBlockMerge``.
@@ -37,7 +37,7 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
     /// This takes less time than a third product for each task, and less memory than three more sums.
     public var nextPass: MergePass? {
         if means != nil { return .factors }
-        return isSummed ? nil : .valuesAndFactors
+        return isSummed ? nil : [.values, .factors]
     }
 
     /// Adds a task's factors to their means.

@@ -18,6 +18,15 @@ public struct WeightedSum: ElementwiseComputation, ~Copyable {
     private var weightSum = 0.0
     private var taskCount = 0
 
+    /// True: a weighted sum.
+    public static var isWeightedSum: Bool { true }
+
+    /// Buffers for ranges of up to `capacity` elements; a sum needs no statistics.
+    /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short.
+    public init(capacity: Int, precision: MergePrecision, statistics: [[Double]]) throws(TaskArithmeticError) {
+        try self.init(capacity: capacity, precision: precision)
+    }
+
     /// Buffers for ranges of up to `capacity` elements.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short.
     public init(capacity: Int, precision: MergePrecision) throws(TaskArithmeticError) {
@@ -82,6 +91,15 @@ public struct WeightedSum: ElementwiseComputation, ~Copyable {
         taskCount += 1
     }
 
+    /// Adds one task with the weight of the model.
+    ///
+    /// - Throws: What ``add(_:type:weight:)`` throws.
+    public mutating func add(
+        _ checkpoint: RawSpan, type: ElementType, of model: MergedModel
+    ) throws(TaskArithmeticError) {
+        try add(checkpoint, type: type, weight: model.weight)
+    }
+
     /// Adds one task: `sum += w_t (θ_t − θ_0)`.
     ///
     /// A task of weight 0 adds nothing, whatever its checkpoint holds.
@@ -90,14 +108,12 @@ public struct WeightedSum: ElementwiseComputation, ~Copyable {
     ///   - checkpoint: The range's bytes of θ_t, of any alignment; not read when the weight is 0.
     ///   - type: Their element type.
     ///   - weight: w_t; negative for negation.
-    ///   - arguments: None.
     /// - Throws: ``TaskArithmeticError/weightNotFinite(name:value:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
     ///   when the range has another number of elements than the base's; the sum is then unchanged.
     public mutating func add(
         _ checkpoint: RawSpan,
         type: ElementType,
-        weight: Double,
-        arguments: MergeArguments = MergeArguments()
+        weight: Double
     ) throws(TaskArithmeticError) {
         guard weight.isFinite else { throw .weightNotFinite(name: "weight", value: weight) }
         guard weight != 0 else {

@@ -448,6 +448,9 @@ nonisolated struct WireMergeTask: Sendable {
 
   var arguments: [WireMergeArgument] = []
 
+  /// 0 for the base, else the model's position in the job + 1.
+  var place: UInt32 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -523,6 +526,15 @@ nonisolated struct WireMergeOperation: Sendable {
 
   var divides: Bool = false
 
+  /// Inverses that are read beside the factors: none, one for all tasks, or one for each.
+  var inverses: UInt32 = 0
+
+  /// Rounds of statistics that are read.
+  var rounds: UInt32 = 0
+
+  /// Whether it makes the next round's statistics, not parameters.
+  var measures: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Parameters: Equatable, Sendable {
@@ -535,6 +547,22 @@ nonisolated struct WireMergeOperation: Sendable {
 
   fileprivate var _base: WireBlockParameters? = nil
   fileprivate var _damping: WireDamping? = nil
+}
+
+nonisolated struct WireCombineStatisticsOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var method: String = String()
+
+  var round: UInt32 = 0
+
+  var parts: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -1309,7 +1337,7 @@ nonisolated extension WireMergeArgument: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireMergeTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".MergeTask"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parameters\0\u{1}weight\0\u{1}lambda\0\u{1}arguments\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parameters\0\u{1}weight\0\u{1}lambda\0\u{1}arguments\0\u{1}place\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1321,6 +1349,7 @@ nonisolated extension WireMergeTask: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 2: try { try decoder.decodeSingularDoubleField(value: &self.weight) }()
       case 3: try { try decoder.decodeSingularDoubleField(value: &self.lambda) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.arguments) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.place) }()
       default: break
       }
     }
@@ -1343,6 +1372,9 @@ nonisolated extension WireMergeTask: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.arguments.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.arguments, fieldNumber: 4)
     }
+    if self.place != 0 {
+      try visitor.visitSingularUInt32Field(value: self.place, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1351,6 +1383,7 @@ nonisolated extension WireMergeTask: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.weight != rhs.weight {return false}
     if lhs.lambda != rhs.lambda {return false}
     if lhs.arguments != rhs.arguments {return false}
+    if lhs.place != rhs.place {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1393,7 +1426,7 @@ nonisolated extension WireMatrixShape: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".MergeOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0\u{1}inverses\0\u{1}rounds\0\u{1}measures\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1435,6 +1468,9 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
           self.parameters = .tensor(v)
         }
       }()
+      case 11: try { try decoder.decodeSingularUInt32Field(value: &self.inverses) }()
+      case 12: try { try decoder.decodeSingularUInt32Field(value: &self.rounds) }()
+      case 13: try { try decoder.decodeSingularBoolField(value: &self.measures) }()
       default: break
       }
     }
@@ -1475,6 +1511,15 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
     try { if case .tensor(let v)? = self.parameters {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
     } }()
+    if self.inverses != 0 {
+      try visitor.visitSingularUInt32Field(value: self.inverses, fieldNumber: 11)
+    }
+    if self.rounds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.rounds, fieldNumber: 12)
+    }
+    if self.measures != false {
+      try visitor.visitSingularBoolField(value: self.measures, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1488,6 +1533,49 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.method != rhs.method {return false}
     if lhs.arguments != rhs.arguments {return false}
     if lhs.divides != rhs.divides {return false}
+    if lhs.inverses != rhs.inverses {return false}
+    if lhs.rounds != rhs.rounds {return false}
+    if lhs.measures != rhs.measures {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCombineStatisticsOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".CombineStatisticsOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}method\0\u{1}round\0\u{1}parts\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.method) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.round) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.parts) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.method.isEmpty {
+      try visitor.visitSingularStringField(value: self.method, fieldNumber: 1)
+    }
+    if self.round != 0 {
+      try visitor.visitSingularUInt32Field(value: self.round, fieldNumber: 2)
+    }
+    if self.parts != 0 {
+      try visitor.visitSingularUInt32Field(value: self.parts, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireCombineStatisticsOperation, rhs: WireCombineStatisticsOperation) -> Bool {
+    if lhs.method != rhs.method {return false}
+    if lhs.round != rhs.round {return false}
+    if lhs.parts != rhs.parts {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
