@@ -329,7 +329,7 @@ let package = Package(
         tests(
             "WorkerServiceTests",
             [
-                "WorkerService", "CoordinatorService", "JobPlan", "Publication", "BlobStore", "FileAccess",
+                "WorkerService", "CoordinatorService", "Admission", "JobPlan", "Publication", "BlobStore", "FileAccess",
                 "UnitOperations", "Messaging", "WireProtocol", "ZeroMQ", "Safetensors",
                 "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", "PrometheusMetrics", logging,
                 metrics,

@@ -1,3 +1,4 @@
+@testable import Admission
 import BlobStore
 import FileAccess
 import Identifiers
