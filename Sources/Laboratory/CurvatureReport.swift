@@ -32,8 +32,8 @@ public struct CurvatureReport: Equatable, Sendable {
 
     /// Reads a report.
     ///
-    /// - Throws: ``LaboratoryError/invalidReport(file:problem:)``, or ``LaboratoryError/json(_:)`` for text that is not JSON,
-    ///   or ``LaboratoryError/file(_:)``.
+    /// - Throws: ``LaboratoryError/invalidReport(file:problem:)``, ``LaboratoryError/json(_:)`` for text that is not
+    ///   JSON, or ``LaboratoryError/file(_:)``.
     public init(reading path: FilePath) throws(LaboratoryError) {
         let bytes = try Laboratory.reading { () throws(FileError) in
             try WholeFile.read(path, limit: Self.byteCountMax)

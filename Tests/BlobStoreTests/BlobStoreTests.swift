@@ -256,7 +256,7 @@ struct BlobStoreTests {
         try directory.write([1], to: "file")
         #expect(
             message { () throws(BlobStoreError) in _ = try BlobStore(opening: path.appending("file")) }
-                == "\(path)/file/incoming: mkdir failed: a part of the path is no directory. Correct the path."
+                == "\(path)/file/incoming: the directory cannot be made: a part of the path is no directory. Correct the path."
         )
     }
 

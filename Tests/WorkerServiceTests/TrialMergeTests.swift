@@ -1,4 +1,3 @@
-@testable import Admission
 import BlobStore
 import FileAccess
 import Identifiers
@@ -14,6 +13,7 @@ import Testing
 import UnitOperations
 import WireProtocol
 
+@testable import Admission
 @testable import CoordinatorService
 @testable import WorkerService
 
