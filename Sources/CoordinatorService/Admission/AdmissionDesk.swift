@@ -62,7 +62,7 @@ actor AdmissionDesk {
         _ submission: Submission, as id: JobID, for client: Client = "", isResumption: Bool = false,
         progress: AdmissionProgress = AdmissionProgress()
     ) async throws(JobRefusal) -> Job {
-        progress.note("waits for its turn to be checked")
+        progress.note("waiting for a free place")
         guard let lane = await lane(for: client) else {
             throw JobRefusal(
                 interruption: Task.isCancelled
@@ -210,7 +210,7 @@ private final class FirstOutcome<Value: Sendable>: Sendable {
 final class AdmissionProgress: Sendable {
     private let text = Mutex("")
 
-    /// Sets the current activity.
+    /// Sets the current activity, as in "reading the headers of the base"; the client puts it after a colon.
     func note(_ text: String) {
         self.text.withLock { $0 = text }
     }
