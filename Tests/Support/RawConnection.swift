@@ -118,7 +118,9 @@ public final class RawConnection: Sendable {
     private struct Silence: Error {}
 
     private func bytes(_ count: Int) throws -> [UInt8] {
-        try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+        // The kernel would wait for a byte even when none is asked for.
+        guard count > 0 else { return [] }
+        return try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             guard recv(descriptor, buffer.baseAddress, count, Int32(MSG_WAITALL)) == count else { throw Silence() }
             filled = count
         }
