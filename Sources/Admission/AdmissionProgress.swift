@@ -7,11 +7,11 @@ public final class AdmissionProgress: Sendable {
     /// Begins without a text.
     public init() {}
 
-    /// Sets the current activity.
+    /// Sets the current activity, as in "reading the headers of the base"; the client puts it after a colon.
     public func note(_ text: String) {
         self.text.withLock { $0 = text }
     }
 
-    /// The current activity, as the rest of a sentence that begins with "the job file".
+    /// The current activity.
     public var current: String { text.withLock { $0 } }
 }

@@ -42,7 +42,7 @@ struct InventoryReader {
     ///
     /// When the task is cancelled, the reading ends between two files.
     mutating func read() {
-        progress.note("reads the headers of the base")
+        progress.note("reading the headers of the base")
         let basePath = paths.absolute(spec.baseModel.value)
         // A job without a base uses the first model in its place. The key of that model then names it in messages.
         let isModel = spec.listedBase?.model == spec.baseModel
@@ -52,7 +52,7 @@ struct InventoryReader {
         }
         for (index, task) in spec.tasks.enumerated() {
             guard !Task.isCancelled else { return }
-            progress.note("reads the headers of task \(index + 1) of \(spec.tasks.count)")
+            progress.note("reading the headers of task \(index + 1) of \(spec.tasks.count)")
             readCheckpoint(of: task)
             readCaptures(of: task)
             readFactors(of: task)
@@ -64,7 +64,7 @@ struct InventoryReader {
 
     private mutating func findRepetitions() {
         guard !Task.isCancelled else { return }
-        progress.note("is looked at for inputs that repeat each other")
+        progress.note("looking for inputs that repeat each other")
         let tasks = spec.tasks.map(\.name)
         let repeated = RepeatedInputs(inventory: inventory, files: openFiles, tasks: tasks)
         problems += repeated.problems
@@ -216,7 +216,7 @@ struct InventoryReader {
     private func sharedRows(in set: CaptureSet, of task: TaskSpec) -> [LayerName: LayerName] {
         SharedRows.find(in: set) { index in
             guard index.isMultiple(of: 1000) else { return }
-            progress.note("is checked: layer \(index) of \(set.layers.count) of task \"\(task.name)\"")
+            progress.note("comparing layer \(index) of \(set.layers.count) of task \"\(task.name)\"")
         }
     }
 
@@ -307,7 +307,7 @@ struct InventoryReader {
     /// It reads the whole base, so it runs only when a file names a base.
     private mutating func compareBaseDigests() {
         guard !namedBaseDigests.isEmpty, !Task.isCancelled, let base else { return }
-        progress.note("reads the whole base for its digest")
+        progress.note("reading the whole base for its digest")
         guard let found = try? JobInputs(files: [], base: base).baseDigest() else { return }
         let others = namedBaseDigests.filter { $0.digest != found }
         for (digest, files) in Dictionary(grouping: others, by: \.digest).sorted(by: {

@@ -75,7 +75,7 @@ public enum JobAdmission {
         var reader = InventoryReader(spec: written, paths: paths, roots: roots, depth: depth, progress: progress)
         reader.read()
         guard !Task.isCancelled else { throw JobRefusal(interruption: "the check was ended") }
-        progress.note("is being planned")
+        progress.note("planning its units")
         var inventory = reader.inventory
         let (spec, baseProblems) = written.settlingListedBase(in: &inventory)
         var problems = formProblems + reader.problems + baseProblems

@@ -85,10 +85,20 @@ public enum Terminal {
 
     /// Tells the user what is wrong, one line for each problem.
     public static func error(_ text: String) {
-        for line in text.split(separator: "\n") {
-            // The parser's messages have their own headings.
-            let hasHeading = ["error: ", "Error: ", "Usage", "Help", " "].contains { line.hasPrefix($0) }
-            note(hasHeading ? "\(line)" : "error: \(line)")
+        for line in errorLines(text) { note(line) }
+    }
+
+    /// The lines of a message that says what is wrong, each with the heading `error:`.
+    ///
+    /// The messages of the argument parser have headings of their own: its `Error:` becomes ours, the others stay.
+    ///
+    /// - Parameter text: The message.
+    /// - Returns: The lines that are not empty.
+    public static func errorLines(_ text: String) -> [String] {
+        text.split(separator: "\n").map { line in
+            if line.hasPrefix("Error: ") { return "e\(line.dropFirst())" }
+            let hasHeading = ["error: ", "Usage", "Help", " "].contains { line.hasPrefix($0) }
+            return hasHeading ? "\(line)" : "error: \(line)"
         }
     }
 

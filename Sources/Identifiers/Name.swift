@@ -19,6 +19,16 @@ extension Name {
 
     /// Orders names by their Unicode scalars, the same on every machine.
     public static func < (left: Self, right: Self) -> Bool {
-        left.rawValue.unicodeScalars.lexicographicallyPrecedes(right.rawValue.unicodeScalars)
+        left.rawValue.precedesByScalars(right.rawValue)
+    }
+}
+
+extension String {
+    /// Whether the text comes before another in the order of their Unicode scalars, the same on every machine.
+    public func precedesByScalars(_ other: String) -> Bool {
+        // The standard library compares ASCII byte by byte, which is the same order. It is many times faster, and a
+        // file may have 100 000 long names.
+        if utf8Span.isKnownASCII, other.utf8Span.isKnownASCII { return self < other }
+        return unicodeScalars.lexicographicallyPrecedes(other.unicodeScalars)
     }
 }

@@ -106,7 +106,7 @@ extension JSONValue {
 
     /// An object with sorted keys, so that equal content gives equal bytes.
     static func sortedObject<Value>(_ values: [String: Value], _ convert: (Value) -> JSONValue) -> JSONValue {
-        let sorted = values.sorted { $0.key.unicodeScalars.lexicographicallyPrecedes($1.key.unicodeScalars) }
+        let sorted = values.sorted { $0.key.precedesByScalars($1.key) }
         return .object(sorted.map { Member($0.key, convert($0.value)) })
     }
 }

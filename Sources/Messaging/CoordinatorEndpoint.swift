@@ -67,15 +67,11 @@ public final class CoordinatorEndpoint: Sendable {
     }()
 
     /// The options of the socket, without keys.
-    ///
-    /// Received messages wait in the channel only, never in libzmq. If they waited there, libzmq would stop reading
-    /// from their peer. When such a connection breaks, libzmq ends the process (libzmq issue 4364).
     static let options: SocketOptions = {
         var options = SocketOptions()
         // Each of many peers holds little: credit bounds the transfers, and this limit bounds what a dead peer leaves
         // behind.
         options.sendHighWaterMark = 1024
-        options.receiveHighWaterMark = nil
         return options
     }()
 

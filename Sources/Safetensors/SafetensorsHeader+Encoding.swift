@@ -1,3 +1,4 @@
+import Identifiers
 import JSONText
 import SystemPackage
 
@@ -35,7 +36,7 @@ extension SafetensorsHeader {
     ) throws(SafetensorsError) -> [UInt8] {
         var text = "{"
         if !metadata.isEmpty {
-            let sorted = metadata.sorted { $0.key.unicodeScalars.lexicographicallyPrecedes($1.key.unicodeScalars) }
+            let sorted = metadata.sorted { $0.key.precedesByScalars($1.key) }
             let members = sorted.map { JSONValue.Member($0.key, .string($0.value)) }
             text += "\"\(SafetensorsHeaderParser.metadataKey)\":" + JSONValue.object(members).text()
         }

@@ -1,4 +1,5 @@
 import FileAccess
+import Identifiers
 import JSONText
 import SystemPackage
 
@@ -52,7 +53,7 @@ struct SafetensorsIndex {
         let places = layout.shards.flatMap { shard in
             shard.tensors.map { JSONValue.Member($0.name, .string(shard.fileName)) }
         }
-        let sorted = places.sorted { $0.key.unicodeScalars.lexicographicallyPrecedes($1.key.unicodeScalars) }
+        let sorted = places.sorted { $0.key.precedesByScalars($1.key) }
         let index = JSONValue.object([
             .init("metadata", .object([.init("total_size", .number(String(byteCount)))])),
             .init("weight_map", .object(sorted)),

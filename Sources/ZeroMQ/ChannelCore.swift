@@ -62,8 +62,8 @@ final class ChannelCore: Sendable {
         self.limits = limits
         self.wakeSignal = wakeSignal
         outbound = OutboundQueue(limits: limits) { wakeSignal.wake() }
-        inbound = Mailbox(InboundBuffer(limits: limits)) { wakeSignal.wake() }
-        events = Mailbox(EventBuffer(limits: limits)) {}
+        inbound = Mailbox(InboundBuffer(limits: limits))
+        events = Mailbox(EventBuffer(limits: limits))
         held = HeldFrames(limits: limits)
     }
 
@@ -125,7 +125,6 @@ final class ChannelCore: Sendable {
         statistics.inboundMessages = received.messageCount
         statistics.inboundBytes = received.byteCount
         statistics.receivedMessages = received.receivedMessages
-        statistics.isReceptionPaused = received.isPaused
         statistics.heldBytes = held.byteCount
         control.withLock { control in
             statistics.sentMessages = control.sentMessages

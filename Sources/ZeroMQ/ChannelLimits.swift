@@ -9,11 +9,9 @@ public struct ChannelLimits: Equatable, Sendable {
     /// Messages that wait for the consumer.
     ///
     /// Above this number the peer with the most loses its connection and its messages.
-    ///
-    /// With ``SocketOptions/receiveHighWaterMark`` the channel stops receiving at this number instead.
     public var inboundMessages = 1 << 18
 
-    /// Bytes of these messages; the same rule holds, but the channel receives the message that reaches the limit.
+    /// Bytes of these messages; the same rule holds, but one message of any size may wait.
     public var inboundBytes = 1 << 30
 
     /// Messages of one peer of a router that wait for the consumer; above this number the peer's connection ends.
@@ -118,8 +116,6 @@ public struct ChannelStatistics: Equatable, Sendable {
     public var inboundMessages = 0
     /// Bytes of these messages.
     public var inboundBytes = 0
-    /// Whether reception is stopped because the consumer is behind.
-    public var isReceptionPaused = false
     /// Bytes handed to libzmq that it still holds; routers only.
     public var heldBytes = 0
     /// Messages handed to libzmq since the start.

@@ -28,8 +28,6 @@ struct EventBuffer: MailboxBuffer {
         }
         return events.popFirst()
     }
-
-    mutating func takeRoomSignal() -> Bool { false }
 }
 
 extension ChannelEvent {

@@ -2,9 +2,7 @@
 ///
 /// Their number and bytes are bounded, for each peer and for all together.
 ///
-/// The socket's thread calls ``makeRoom(for:)`` before it appends: a peer that exceeds a bound loses its connection. If
-/// libzmq's queue is bounded too, the thread calls ``pauseIfFull()`` before it receives. That pause ends when half of
-/// the room is free, so that a slow consumer does not wake the thread for every message.
+/// The socket's thread calls ``makeRoom(for:)`` before it appends: a peer that exceeds a bound loses its connection.
 struct InboundBuffer: MailboxBuffer {
     /// Messages of one peer.
     private struct Share {
@@ -23,8 +21,6 @@ struct InboundBuffer: MailboxBuffer {
     private var messages = RingQueue<Message>()
     private(set) var byteCount = 0
     private(set) var receivedMessages = 0
-    private(set) var isPaused = false
-    private var hasRoomSignal = false
     private var shares: [RoutingIdentity: Share] = [:]
     private let messagesMax: Int
     private let bytesMax: Int
@@ -57,25 +53,8 @@ struct InboundBuffer: MailboxBuffer {
             share.byteCount -= message.byteCount
             shares[peer] = share.messageCount > 0 ? share : nil
         }
-        if isPaused, messages.count <= messagesMax / 2, byteCount <= bytesMax / 2 {
-            isPaused = false
-            hasRoomSignal = true
-        }
         return message
     }
-
-    mutating func takeRoomSignal() -> Bool {
-        defer { hasRoomSignal = false }
-        return hasRoomSignal
-    }
-
-    /// Whether reception must stop; it may go on after the room signal.
-    mutating func pauseIfFull() -> Bool {
-        if messages.count >= messagesMax || byteCount >= bytesMax { isPaused = true }
-        return isPaused
-    }
-
-    // MARK: - Bounds without a pause
 
     /// Makes room for a message; the peer that takes too much loses its connection.
     ///

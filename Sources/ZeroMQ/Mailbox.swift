@@ -7,9 +7,6 @@ protocol MailboxBuffer: Sendable {
     mutating func append(_ element: Element)
 
     mutating func popFirst() -> Element?
-
-    /// Whether the last removal is the one that a stopped producer waits for; returns true once.
-    mutating func takeRoomSignal() -> Bool
 }
 
 /// A buffer and the tasks that wait for its elements; it leads from the socket's thread to its consumers.
@@ -23,7 +20,7 @@ final class Mailbox<Buffer: MailboxBuffer>: Sendable {
 
     private enum WaitOutcome {
         case waiting
-        case resume(Buffer.Element?, hasRoom: Bool)
+        case resume(Buffer.Element?)
     }
 
     private struct State {
@@ -34,11 +31,9 @@ final class Mailbox<Buffer: MailboxBuffer>: Sendable {
     }
 
     private let state: Mutex<State>
-    private let onRoom: @Sendable () -> Void
 
-    init(_ buffer: Buffer, onRoom: @escaping @Sendable () -> Void) {
+    init(_ buffer: Buffer) {
         state = Mutex(State(buffer: buffer))
-        self.onRoom = onRoom
     }
 
     /// Hands an element to the task that has waited longest, or keeps it.
@@ -57,7 +52,7 @@ final class Mailbox<Buffer: MailboxBuffer>: Sendable {
 
     /// The next element; nil when the mailbox is finished and empty, or the task is cancelled.
     func next() async -> Buffer.Element? {
-        if let element = popFirst() { return element }
+        if let element = state.withLock({ $0.buffer.popFirst() }) { return element }
         let id = state.withLock { state in
             state.nextID += 1
             return state.nextID
@@ -86,28 +81,16 @@ final class Mailbox<Buffer: MailboxBuffer>: Sendable {
 
     // MARK: - Waiting
 
-    private func popFirst() -> Buffer.Element? {
-        let (element, hasRoom) = state.withLock { state -> (Buffer.Element?, Bool) in
-            let element = state.buffer.popFirst()
-            return (element, state.buffer.takeRoomSignal())
-        }
-        if hasRoom { onRoom() }
-        return element
-    }
-
     private func wait(id: UInt64, continuation: CheckedContinuation<Buffer.Element?, Never>) {
         let outcome: WaitOutcome = state.withLock { state in
             // Checked under the lock: a later cancellation finds the waiter, and an earlier one is seen here.
-            if Task.isCancelled { return .resume(nil, hasRoom: false) }
-            if let element = state.buffer.popFirst() {
-                return .resume(element, hasRoom: state.buffer.takeRoomSignal())
-            }
-            if state.isFinished { return .resume(nil, hasRoom: false) }
+            if Task.isCancelled { return .resume(nil) }
+            if let element = state.buffer.popFirst() { return .resume(element) }
+            if state.isFinished { return .resume(nil) }
             state.waiters.append(Waiter(id: id, continuation: continuation))
             return .waiting
         }
-        guard case .resume(let element, let hasRoom) = outcome else { return }
-        if hasRoom { onRoom() }
+        guard case .resume(let element) = outcome else { return }
         continuation.resume(returning: element)
     }
 

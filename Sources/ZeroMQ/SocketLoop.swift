@@ -23,8 +23,6 @@ struct SocketLoop: ~Copyable {
         case longEnough
         /// libzmq has no whole message.
         case drained
-        /// The consumer is behind, and libzmq's queue is bounded.
-        case paused
     }
 
     /// How many events are read before others get their turn.
@@ -39,8 +37,6 @@ struct SocketLoop: ~Copyable {
     private let options: SocketOptions
     private let pieces: FramePieces
     private let core: ChannelCore
-    /// Whether libzmq stops reading from a peer whose messages nobody takes.
-    private let isReceptionBounded: Bool
     private var ended = EndedPeers()
     /// A dealer's connection.
     private var ownConnection: PeerConnection?
@@ -80,7 +76,6 @@ struct SocketLoop: ~Copyable {
         self.context = context
         self.options = options
         pieces = FramePieces(byteCount: options.maximumFrameBytes)
-        isReceptionBounded = options.receiveHighWaterMark != nil
         room = ConnectionRoom(limits: core.limits)
         unheard = Self.unheardConnections(core.limits, room, options)
         reception = Self.receptionGuard(core.limits)
@@ -184,12 +179,11 @@ struct SocketLoop: ~Copyable {
 
     // MARK: - Receiving
 
-    /// Takes messages; if libzmq's queue is bounded, it takes them only while the consumer has room.
+    /// Takes messages, whether the consumer has room or not: libzmq must never hold a peer's messages back.
     ///
     /// - Throws: ``ZeroMQError/callFailed(call:errorNumber:)``; messages taken before are delivered.
     private mutating func receiveTurn() throws(ZeroMQError) -> ReceptionEnd {
         for _ in 0..<Self.turnLength {
-            if isReceptionBounded, core.inbound.withBuffer({ $0.pauseIfFull() }) { return .paused }
             guard let first = try socket.receive() else { return .drained }
             try receiveMessage(beginningWith: first)
         }
@@ -246,10 +240,6 @@ struct SocketLoop: ~Copyable {
 
     /// Keeps a message for the consumer, unless its peer, or all peers together, would exceed a bound.
     private mutating func admit(_ message: Message) {
-        guard !isReceptionBounded else {
-            core.inbound.append(message)
-            return
-        }
         guard !ended.contains(message.routingIdentity, message.connection) else {
             message.hangUp()
             return
@@ -381,8 +371,7 @@ struct SocketLoop: ~Copyable {
         defer { core.wakeSignal.didSleep() }
         // The thread has announced its sleep and now looks a last time. Later work will wake it.
         guard let milliseconds = sleepMilliseconds else { return }
-        let canReceive = !isReceptionBounded || !core.inbound.withBuffer { $0.pauseIfFull() }
-        let events = (canReceive ? ZMQ_POLLIN : 0) | (isSendBlocked ? ZMQ_POLLOUT : 0)
+        let events = ZMQ_POLLIN | (isSendBlocked ? ZMQ_POLLOUT : 0)
         var items = unsafe [
             socket.pollItem(events: events),
             monitor.pollItem(),

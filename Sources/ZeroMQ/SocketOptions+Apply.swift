@@ -13,7 +13,10 @@ extension SocketOptions {
     func apply(to socket: borrowing Socket, role: ChannelRole, endpoint: Endpoint) throws(ZeroMQError) {
         // 0 means without limit.
         try socket.set(ZMQ_SNDHWM, "ZMQ_SNDHWM", to: Int32(clamping: max(sendHighWaterMark, 1)))
-        try socket.set(ZMQ_RCVHWM, "ZMQ_RCVHWM", to: Int32(clamping: receiveHighWaterMark.map { max($0, 1) } ?? 0))
+        // The user has no choice here. With a limit libzmq stops reading a connection whose messages nobody takes. It
+        // then hears no answer to its probes, ends the connection and makes another. The first message that is taken
+        // afterwards ends the process (libzmq issue 3937). ``ChannelLimits`` bounds what is received instead.
+        try socket.set(ZMQ_RCVHWM, "ZMQ_RCVHWM", to: 0)
         try socket.set(ZMQ_MAXMSGSIZE, "ZMQ_MAXMSGSIZE", toWide: maximumWireFrameBytes)
         try socket.set(ZMQ_LINGER, "ZMQ_LINGER", to: linger.wholeMilliseconds)
         try socket.set(ZMQ_HANDSHAKE_IVL, "ZMQ_HANDSHAKE_IVL", to: handshakeInterval.wholeMilliseconds)

@@ -7,13 +7,6 @@ public struct SocketOptions: Sendable {
     /// A message of any size counts once: credit in the protocol bounds the bytes.
     public var sendHighWaterMark = 256
 
-    /// Messages libzmq holds from one peer before it stops reading from it (`ZMQ_RCVHWM`), or nil for no limit.
-    ///
-    /// Without a limit the channel takes every message, and ends connections that exceed ``ChannelLimits``. With a
-    /// limit a slow consumer stops its peers. But a connection that breaks while libzmq does not read it ends the
-    /// process (libzmq issue 4364). So set a limit only for peers in the same process.
-    public var receiveHighWaterMark: Int?
-
     /// The largest frame on the wire, in bytes, the same on both sides.
     ///
     /// A larger frame ends the connection (`ZMQ_MAXMSGSIZE`). Larger frames of ours travel in pieces: see

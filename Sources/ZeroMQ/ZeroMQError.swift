@@ -62,7 +62,7 @@ extension ZeroMQError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .callFailed(let call, let errorNumber):
-            "\(call): \(Self.text(ofErrorNumber: errorNumber)) (errno \(errorNumber))\(Self.remedy(errorNumber))"
+            "\(call): \(Self.text(ofErrorNumber: errorNumber))\(Self.remedy(errorNumber))"
         case .invalidEndpoint(let text, let problem):
             "endpoint \"\(text)\": \(problem); expected tcp://HOST:PORT, ipc://PATH or inproc://NAME."
         case .endpointNotConnectable(let text):

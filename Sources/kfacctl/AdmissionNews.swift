@@ -7,9 +7,9 @@ enum AdmissionNews {
     static func show(_ text: String, since start: ContinuousClock.Instant) {
         let seconds = (ContinuousClock.now - start).components.seconds
         if Terminal.isInteractive {
-            Terminal.redraw("the job file \(text.excerpt) (\(seconds) s) ")
+            Terminal.redraw("checking the job file: \(text.excerpt) (\(seconds) s) ")
         } else if seconds > 0, seconds.isMultiple(of: 10) {
-            Terminal.note("the job file \(text.excerpt) (\(seconds) s)")
+            Terminal.note("checking the job file: \(text.excerpt) (\(seconds) s)")
         }
     }
 }

@@ -32,16 +32,16 @@ extension Kfacd {
                 try command.run()
             }
         } catch let failure as UsageFailure {
-            Terminal.note(JournalStream.errorText("Error: \(failure)"))
+            tell("\(failure)")
             exit(withError: ExitCode(2))
         } catch {
             switch exitCode(for: error) {
             case .validationFailure:
                 // DESIGN section 1: exit code 2 is bad usage. The parser would exit with 64.
-                Terminal.note(JournalStream.errorText(fullMessage(for: error)))
+                tell(fullMessage(for: error))
                 exit(withError: ExitCode(2))
             case .failure where !(error is ExitCode):
-                Terminal.note(JournalStream.errorText("Error: \(SystemWords.text(of: error))"))
+                tell(SystemWords.text(of: error))
                 exit(withError: ExitCode(1))
             default: exit(withError: error)
             }
@@ -53,7 +53,12 @@ extension Kfacd {
     /// - Throws: `ExitCode` 1, after a message, if a limit is too small.
     static func require(_ needs: ProcessNeeds) throws {
         guard let problem = needs.problem() else { return }
-        Terminal.note(JournalStream.errorText("Error: \(problem)"))
+        tell(problem)
         throw ExitCode(1)
+    }
+
+    /// Tells the person, or the journal, what is wrong.
+    private static func tell(_ problem: String) {
+        Terminal.note(JournalStream.errorText(Terminal.errorLines(problem).joined(separator: "\n")))
     }
 }

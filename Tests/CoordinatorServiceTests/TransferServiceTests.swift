@@ -30,15 +30,11 @@ import ZeroMQ
         transfers = TransferService(store: store, endpoint: endpoint) { outcome, _ in outcomes.add(outcome) }
     }
 
-    /// A peer that takes one message at a time, and its name at the endpoint.
-    private func slowPeer() async throws -> (MessageChannel, RoutingIdentity) {
-        var options = SocketOptions()
-        options.receiveHighWaterMark = 1
-        var limits = ChannelLimits()
-        limits.inboundMessages = 1
-        let peer = try await MessageChannel.connect(
-            endpoint.endpoint, context: context, options: options, limits: limits)
-        try await peer.send(try Message(.request(1, .jobs)))
+    /// A peer that takes nothing until the test reads, and its name at the endpoint.
+    private func slowPeer() async throws -> (RawConnection, RoutingIdentity) {
+        let peer = try RawConnection(dealerTo: try #require(endpoint.endpoint.port))
+        let request = try WireMessage.request(1, .jobs).encoded()
+        try peer.send([0, UInt8(request.count)] + request)
         guard case .message(_, _, let identity)? = await endpoint.next() else { throw Unheard() }
         return (peer, identity)
     }
@@ -58,21 +54,21 @@ import ZeroMQ
                 credit: WireLimits.chunkCredit)
             await transfers.handle(.range(range, nil), from: identity)
         }
+        while endpoint.hasRoom(for: identity) { try await Task.sleep(for: .milliseconds(5)) }
         #expect(endpoint.statistics.heldBytes <= 128 << 20)
         var received: [UInt64: UInt64] = [:]
-        for _ in 0..<transferCount * chunkCount {
-            let (message, payload) = try await peer.receive().decoded()
-            guard case .coordinator(.rangeChunk(let transfer, let offset)) = message else {
-                Issue.record("not a chunk: \(message)")
+        for await message in peer.messages.prefix(transferCount * chunkCount) {
+            guard case .coordinator(.rangeChunk(let transfer, let offset)) = try WireMessage(decoding: message.first)
+            else {
+                Issue.record("not a chunk: \(message.first)")
                 return
             }
             #expect(offset == received[transfer, default: 0])
-            received[transfer, default: 0] += UInt64(payload?.byteCount ?? 0)
+            received[transfer, default: 0] += UInt64(message.othersByteCount)
         }
         #expect(received.count == transferCount)
         #expect(received.values.allSatisfy { $0 == UInt64(bytes.count) })
         #expect(endpoint.statistics.droppedMessages == 0)
-        await peer.close(flushingFor: .zero)
         await endpoint.close()
     }
 

@@ -10,8 +10,9 @@ import Testing
     }
 
     @Test func `names are ordered by their scalars, whatever the language`() {
-        let names: [LayerName] = ["é", "b", "Z", "a10", "a2", ""]
-        #expect(names.sorted().map(\.rawValue) == ["", "Z", "a10", "a2", "b", "é"])
+        let names: [LayerName] = ["\u{10000}", "\u{FFFD}", "é", "b", "Z", "e\u{301}", "a10", "a2", ""]
+        let expected = ["", "Z", "a10", "a2", "b", "e\u{301}", "é", "\u{FFFD}", "\u{10000}"]
+        #expect(names.sorted().map { Array($0.rawValue.unicodeScalars) } == expected.map { Array($0.unicodeScalars) })
     }
 
     @Test func `a unit is printed with its job`() {

@@ -130,7 +130,7 @@ extension SerialIntegrationTests {
             #expect(result.exitCode == 2)
             #expect(
                 result.errors
-                    == "Error: tcp://\(address):0: other machines reach it, and anybody who reaches this address could "
+                    == "error: tcp://\(address):0: other machines reach it, and anybody who reaches this address could "
                     + "submit jobs and read files; missing: --secret-key FILE, --authorized-keys DIRECTORY, --root "
                     + "DIRECTORY. To go on, make the coordinator's key with \"kfacctl keygen coordinator\", one with a "
                     + "role for each peer, put their .public files into a directory, and say below which directories "
@@ -143,7 +143,7 @@ extension SerialIntegrationTests {
             #expect(worker.exitCode == 2)
             #expect(
                 worker.errors
-                    == "Error: tcp://192.0.2.77:7733: other machines reach it, and anybody between could read what is "
+                    == "error: tcp://192.0.2.77:7733: other machines reach it, and anybody between could read what is "
                     + "sent, or pose as the coordinator; missing: --server-key FILE, --secret-key FILE. To go on, copy "
                     + "the coordinator's .public file here, make a key with \"kfacctl keygen NAME --role worker\", and "
                     + "have its .public file put into the coordinator's directory of authorized keys.\n")
@@ -168,7 +168,7 @@ extension SerialIntegrationTests {
             let worker = try await daemon(
                 "worker", "--coordinator", "tcp://192.0.2.77:1", "--secret-key", file, "--server-key", cluster.serverKey
             )
-            #expect((worker.exitCode, worker.errors) == (2, "Error: " + message))
+            #expect((worker.exitCode, worker.errors) == (2, "error: " + message))
             let client = try await Client.run(
                 [
                     "jobs", "--coordinator", "tcp://192.0.2.77:1", "--secret-key", file, "--server-key",

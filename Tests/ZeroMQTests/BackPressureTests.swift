@@ -1,59 +1,9 @@
+import TestSupport
 import Testing
 import ZeroMQ
 
 @Suite(.timeLimit(.minutes(1)))
 struct BackPressureTests {
-    @Test func `a consumer that does not read bounds what is queued, and loses nothing`() async throws {
-        let messageCount = 100
-        var limits = ChannelLimits()
-        limits.outboundMessages = 4
-        limits.inboundMessages = 4
-        var options = SocketOptions()
-        options.sendHighWaterMark = 2
-        options.receiveHighWaterMark = 2
-        let context = try Context()
-        let router = try await MessageChannel.bind(
-            Endpoint("ipc://*"),
-            context: context,
-            options: options,
-            limits: limits
-        )
-        let dealer = try await MessageChannel.connect(
-            router.endpoint,
-            context: context,
-            options: options,
-            limits: limits
-        )
-        let consumed = Counter()
-        let largestGap = Counter()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                for number in 0..<messageCount {
-                    try await dealer.send(Message([.number(number, byteCount: 1 << 20)]))
-                    largestGap.raise(to: number + 1 - consumed.count)
-                }
-            }
-            try await waitUntil("reception to pause and the sender to wait") {
-                router.statistics.isReceptionPaused && dealer.statistics.waitingSenders == 1
-            }
-            #expect(router.statistics.inboundMessages == 4)
-            #expect(router.statistics.inboundBytes == 4 << 20)
-            for number in 0..<messageCount {
-                let message = try await router.receive()
-                consumed.add()
-                #expect(message.frames.map(\.number) == [number])
-                #expect(dealer.statistics.outboundMessages <= 4)
-                #expect(router.statistics.inboundMessages <= 4)
-            }
-            try await group.waitForAll()
-        }
-        // Our queues hold 4 + 4 and libzmq's 2 + 2. Four more are on the way: one just taken, one being written, one
-        // being read and one in the kernel. The load of the counter may lag behind by one.
-        #expect(largestGap.count <= 4 + 4 + 2 + 2 + 4 + 1)
-        await dealer.close()
-        await router.close()
-    }
-
     @Test func `bytes are bounded too, and one larger message still passes`() async throws {
         var limits = ChannelLimits()
         limits.outboundBytes = 1000
@@ -64,27 +14,37 @@ struct BackPressureTests {
         await dealer.close(flushingFor: .zero)
     }
 
+    /// If libzmq held messages back, it would stop reading their connection, and end the process when the connection
+    /// breaks (libzmq issues 3937 and 4364).
+    @Test func `every message is taken in although nobody consumes any, by a dealer and by a router`() async throws {
+        // More than libzmq holds by its own default, 1000 on each side.
+        let count = 3000
+        let context = try Context()
+        var options = SocketOptions()
+        options.sendHighWaterMark = count
+        let router = try await MessageChannel.bind(Endpoint("tcp://127.0.0.1:0"), context: context, options: options)
+        let dealer = try await MessageChannel.connect(router.endpoint, context: context)
+        for number in 0..<count { try await dealer.send(Message([.number(number)])) }
+        try await waitUntil("the router to take all in") { router.statistics.inboundMessages == count }
+        let identity = try #require(try await router.receive().routingIdentity)
+        for number in 0..<count { try await router.send(Message(to: identity, [.number(number)])) }
+        try await waitUntil("the dealer to take all in") { dealer.statistics.inboundMessages == count }
+        for number in 0..<count { #expect(try await dealer.receive().frames.map(\.number) == [number]) }
+        for channel in [dealer, router] { await channel.close() }
+    }
+
     @Test func `messages for a full peer are counted, and others get theirs`() async throws {
-        var limits = ChannelLimits()
-        limits.inboundMessages = 1
         var options = SocketOptions()
         options.sendHighWaterMark = 1
-        options.receiveHighWaterMark = 1
         let context = try Context()
-        let router = try await MessageChannel.bind(Endpoint("ipc://*"), context: context, options: options)
-        options.routingIdentity = try RoutingIdentity("slow")
-        let slow = try await MessageChannel.connect(
-            router.endpoint,
-            context: context,
-            options: options,
-            limits: limits
-        )
+        let router = try await MessageChannel.bind(Endpoint("tcp://127.0.0.1:0"), context: context, options: options)
+        let slow = try RawConnection(dealerTo: try #require(router.endpoint.port), named: "slow")
+        try slow.send([0, 5] + Array("hello".utf8))
+        _ = try await router.receive()
         options.routingIdentity = try RoutingIdentity("quick")
         let quick = try await MessageChannel.connect(router.endpoint, context: context, options: options)
-        for dealer in [slow, quick] {
-            try await dealer.send(Message(["hello"]))
-            _ = try await router.receive()
-        }
+        try await quick.send(Message(["hello"]))
+        _ = try await router.receive()
         for number in 0..<50 {
             try await router.send(Message(to: RoutingIdentity("slow"), [.number(number, byteCount: 1 << 20)]))
         }
@@ -102,7 +62,8 @@ struct BackPressureTests {
             if reportedCount == statistics.droppedMessages { break }
         }
         #expect(reportedCount == statistics.droppedMessages)
-        for channel in [slow, quick, router] { await channel.close() }
+        withExtendedLifetime(slow) {}
+        for channel in [quick, router] { await channel.close() }
     }
 
     @Test func `messages for an unknown peer are reported`() async throws {

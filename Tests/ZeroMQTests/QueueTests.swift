@@ -19,37 +19,6 @@ struct QueueTests {
         #expect(queue.last == nil)
     }
 
-    @Test func `reception pauses at the limit and resumes at half of it`() {
-        var limits = ChannelLimits()
-        limits.inboundMessages = 4
-        var buffer = InboundBuffer(limits: limits)
-        var pauses: [Bool] = []
-        for _ in 0..<4 {
-            pauses.append(buffer.pauseIfFull())
-            buffer.append(Message(["x"]))
-        }
-        pauses.append(buffer.pauseIfFull())
-        #expect(pauses == [false, false, false, false, true])
-        var signals: [Bool] = []
-        while buffer.popFirst() != nil { signals.append(buffer.takeRoomSignal()) }
-        #expect(signals == [false, true, false, false])
-        #expect(!buffer.isPaused)
-    }
-
-    @Test func `reception pauses at the limit of bytes`() {
-        var limits = ChannelLimits()
-        limits.inboundBytes = 10
-        var buffer = InboundBuffer(limits: limits)
-        buffer.append(Message(["0123456789"]))
-        let pausesWhenFull = buffer.pauseIfFull()
-        let message = buffer.popFirst()
-        let pausesWhenEmpty = buffer.pauseIfFull()
-        #expect(pausesWhenFull)
-        #expect(message?.byteCount == 10)
-        #expect(buffer.byteCount == 0)
-        #expect(!pausesWhenEmpty)
-    }
-
     @Test func `a peer that has too many messages waiting is refused the next one, and keeps those`() throws {
         var limits = ChannelLimits()
         limits.inboundMessagesPerPeer = 2

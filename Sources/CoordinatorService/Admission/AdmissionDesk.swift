@@ -65,7 +65,7 @@ actor AdmissionDesk {
         _ submission: Submission, as id: JobID, for client: Client = "", isResumption: Bool = false,
         progress: AdmissionProgress = AdmissionProgress()
     ) async throws(JobRefusal) -> Job {
-        progress.note("waits for its turn to be checked")
+        progress.note("waiting for its turn")
         guard let place = await place(for: client) else {
             throw JobRefusal(
                 interruption: Task.isCancelled

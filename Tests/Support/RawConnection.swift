@@ -3,32 +3,32 @@ import Glibc
 import Testing
 
 /// A TCP connection that the test controls.
-final class RawConnection: Sendable {
+public final class RawConnection: Sendable {
     /// A greeting of ZMTP 3.0 with the mechanism NULL.
     ///
     /// Source: rfc.zeromq.org/spec/23.
-    static let greeting: [UInt8] =
+    public static let greeting: [UInt8] =
         [0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 3, 0] + Array("NULL".utf8) + [UInt8](repeating: 0, count: 48)
 
     private let descriptor: Int32
 
     /// A ZMTP 3.1 probe that asks for an answer.
-    static let ping: [UInt8] = [4, 7, 4] + Array("PING".utf8) + [0, 0]
+    public static let ping: [UInt8] = [4, 7, 4] + Array("PING".utf8) + [0, 0]
 
     /// Connects as a dealer and completes the handshake, with a name if given; messages may follow only then.
-    convenience init(dealerTo port: UInt16, named name: String = "") throws {
+    public convenience init(dealerTo port: UInt16, named name: String = "") throws {
         try self.init(to: port)
         try send(Self.greeting)
-        try skip(64)
+        _ = try bytes(64)
         let ready = [5] + Array("READY".utf8) + [11] + Array("Socket-Type".utf8) + [0, 0, 0, 6] + Array("DEALER".utf8)
         let body = ready + [8] + Array("Identity".utf8) + [0, 0, 0, UInt8(name.utf8.count)] + Array(name.utf8)
         try send([4, UInt8(body.count)] + body)
-        try skip(1)
-        try skip(Int(skip(1)[0]))
+        _ = try bytes(1)
+        _ = try bytes(Int(bytes(1)[0]))
     }
 
     /// A message of one frame, in pieces of 64 KiB and a last piece.
-    static func message(byteCount: Int) -> [UInt8] {
+    public static func message(byteCount: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         for start in stride(from: 0, to: byteCount, by: 64 << 10) {
             let count = min(byteCount - start, 64 << 10)
@@ -38,7 +38,8 @@ final class RawConnection: Sendable {
         return bytes
     }
 
-    init(to port: UInt16) throws {
+    /// Connects, and sends nothing.
+    public init(to port: UInt16) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var limit = timeval(tv_sec: 20, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
@@ -56,33 +57,79 @@ final class RawConnection: Sendable {
     deinit { close(descriptor) }
 
     /// Makes the connection end by a reset instead of an orderly close.
-    func resetWhenClosed() {
+    public func resetWhenClosed() {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
     }
 
     /// Sends bytes; it is no failure if the other side has closed meanwhile.
-    func send(_ bytes: [UInt8]) throws {
+    public func send(_ bytes: [UInt8]) throws {
         let sent = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
         try #require(sent == bytes.count || errno == EPIPE || errno == ECONNRESET)
     }
 
     /// Sends as much as the other side takes before it closes.
-    func offer(_ bytes: [UInt8]) {
+    public func offer(_ bytes: [UInt8]) {
         _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }
 
-    @discardableResult
-    private func skip(_ count: Int) throws -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: count)
-        try #require(recv(descriptor, &bytes, count, Int32(MSG_WAITALL)) == count)
-        return bytes
+    /// A message that the other side sent.
+    public struct ReceivedMessage: Sendable {
+        /// The bytes of the first frame.
+        public var first: [UInt8] = []
+        /// The number of bytes of the other frames.
+        public var othersByteCount = 0
+    }
+
+    /// Reads messages until the other side closes, or sends nothing for twenty seconds; answers its probes.
+    ///
+    /// The reader runs on a thread of its own, because it blocks and tests share few threads.
+    public var messages: AsyncStream<ReceivedMessage> {
+        let (stream, sink) = AsyncStream.makeStream(of: ReceivedMessage.self)
+        Thread.detachNewThread { [self] in
+            while let message = try? nextMessage() { sink.yield(message) }
+            sink.finish()
+        }
+        return stream
+    }
+
+    private func nextMessage() throws -> ReceivedMessage {
+        var message = ReceivedMessage()
+        var isFirst = true
+        while true {
+            let flags = try bytes(1)[0]
+            // The lowest bit says that another frame follows, the second that the size has eight bytes.
+            let count = try bytes(flags & 2 == 0 ? 1 : 8).reduce(0) { $0 << 8 | Int($1) }
+            let body = try bytes(count)
+            if flags & 4 != 0 {
+                // PING has a time of two bytes and a context, which PONG returns.
+                guard body.starts(with: [4] + Array("PING".utf8)) else { continue }
+                let pong = [4] + Array("PONG".utf8) + body.dropFirst(7)
+                try send([4, UInt8(pong.count)] + pong)
+                continue
+            }
+            if isFirst { message.first = body } else { message.othersByteCount += count }
+            isFirst = false
+            if flags & 1 == 0 { return message }
+        }
+    }
+
+    /// The other side closed, or sent nothing for twenty seconds.
+    private struct Silence: Error {}
+
+    private func bytes(_ count: Int) throws -> [UInt8] {
+        // The kernel would wait for a byte even when none is asked for.
+        guard count > 0 else { return [] }
+        return try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            guard recv(descriptor, buffer.baseAddress, count, Int32(MSG_WAITALL)) == count else { throw Silence() }
+            filled = count
+        }
     }
 
     /// Reads until the other side has closed; returns false after twenty seconds.
     ///
     /// The wait runs on a thread of its own, because it blocks and tests share few threads.
-    var isClosedByOther: Bool {
+    public var isClosedByOther: Bool {
         get async {
             let (descriptor, done) = (descriptor, AsyncStream<Bool>.makeStream())
             Thread.detachNewThread { done.continuation.yield(Self.isClosedByOther(descriptor)) }
