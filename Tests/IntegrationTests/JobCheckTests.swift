@@ -101,7 +101,7 @@ extension SerialIntegrationTests {
             try process.run()
             defer { kill(process.processIdentifier, SIGKILL) }
             try await eventually("progress", within: .seconds(30)) {
-                terminal.text.contains("the job file reads the whole base for its digest (")
+                terminal.text.contains("checking the job file: reading the whole base for its digest (")
             }
         }
     }
