@@ -14,13 +14,13 @@ struct CurvatureSelection {
     private let spec: JobSpec
     private let inventory: JobInventory
     /// The job's patterns of layers; `nil` selects all layers.
-    private let globs: [(written: Located<String>, glob: Glob)]?
+    private let patterns: NamePatterns?
 
-    /// Selects the blocks that any task's captures or factors hold and that match the job's globs.
+    /// Selects the blocks that any task's captures or factors hold and that match the job's patterns.
     init(spec: JobSpec, inventory: JobInventory) {
         self.spec = spec
         self.inventory = inventory
-        globs = spec.curvature.layers?.map { ($0, Glob($0.value)) }
+        patterns = spec.curvature.layers.map(NamePatterns.init)
         var layers: [String: TaskName] = [:]
         var parameters: [String: TaskName] = [:]
         for task in spec.tasks {
@@ -31,7 +31,7 @@ struct CurvatureSelection {
                 parameters[name] = task.name
             }
         }
-        checkGlobs(names: Array(layers.keys) + Array(parameters.keys))
+        checkPatterns(names: Array(layers.keys) + Array(parameters.keys))
         let renamed = renamedLayers(layers)
         for (name, task) in layers.sorted(by: { $0.key < $1.key }) where isSelected(name) && !renamed.contains(name) {
             if let block = linearBlock(name, heldBy: task) { blocks.append(block) }
@@ -74,19 +74,19 @@ struct CurvatureSelection {
         }
     }
 
-    private func isSelected(_ name: String) -> Bool {
-        globs?.contains { $0.glob.matches(name) } ?? true
-    }
+    private func isSelected(_ name: String) -> Bool { patterns?.takes(name) ?? true }
 
-    private mutating func checkGlobs(names: [String]) {
-        lazy var known = names.sorted()
-        for (written, glob) in globs ?? [] where !names.contains(where: glob.matches) {
-            problems.append(
-                JobProblem(
-                    at: written.location,
-                    "the pattern \"\(written.value)\" matches none of the \(names.count) captured layers and parameters."
-                        + suggested(for: written.value) { known }))
-        }
+    private mutating func checkPatterns(names: [String]) {
+        guard let patterns, let first = spec.curvature.layers?.first else { return }
+        let idle = patterns.problems(
+            among: names, of: "layers", matching: "none of the \(names.count) captured layers and parameters")
+        problems += idle
+        guard idle.isEmpty, !names.isEmpty, !names.contains(where: isSelected) else { return }
+        problems.append(
+            JobProblem(
+                at: first.location,
+                "\"layers\" leaves out all \(names.count) captured layers and parameters; expected at least one. Narrow "
+                    + "the patterns."))
     }
 
     /// A suggestion for a name; only the first of many wrong names get one.

@@ -84,7 +84,7 @@ public struct TaskSpec: Equatable, Sendable {
 
 /// Everything under the `kfac` key.
 public struct CurvatureSpec: Equatable, Sendable {
-    /// Globs over the layers and parameters that get factors; `nil` for all that the captures hold.
+    /// Patterns of the layers and parameters that get factors; `nil` for all that the captures hold.
     public var layers: [Located<String>]?
     /// The convention of A and B.
     public var normalization: FactorNormalization = .tak
