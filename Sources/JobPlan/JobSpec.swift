@@ -73,6 +73,8 @@ public struct TaskSpec: Equatable, Sendable {
     public var captures: [Located<String>]
     /// Path of a finished factor set.
     public var factors: Located<String>?
+    /// The entries that give the names of the task's files those of the base, in the order of their application.
+    public var renames: [RenameRule] = []
     /// Weight w_t in λ_t of equation 8; `nil` for the sample count.
     public var curvatureWeight: Double?
     /// Parameters of this task, which take precedence over the job's.

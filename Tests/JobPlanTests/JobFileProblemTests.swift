@@ -104,7 +104,7 @@ import Testing
         expect(
             JobFileText(models: ["- {model: a, weigth: 1}"]),
             "job.yaml:4:16: unknown key \"weigth\" in a model entry. Known keys: model, name, captures, factors, "
-                + "curvature_weight, parameters."
+                + "rename, curvature_weight, parameters."
         )
         expect(
             JobFileText(models: ["- {model: a, parameters: {wieght: 1}}"]),

@@ -122,14 +122,24 @@ struct ReportWriter {
         return .object(members)
     }
 
+    /// The numbers of names that the task's `rename` changed.
+    private func renamed(_ task: TaskName) -> [JSONValue.Member] {
+        guard let renaming = plan.inventory.renamings[task] else { return [] }
+        let counts = TaskRenaming.Kind.allCases.map { kind in
+            JSONValue.Member(kind.rawValue, .number("\(renaming.count(of: kind))"))
+        }
+        return [.init("renamed", .object(counts))]
+    }
+
     private var tasks: [JSONValue] {
         plan.spec.tasks.map { task in
-            .object([
-                .init("name", .string(task.name.rawValue)),
-                .init("samples", .number("\(plan.inventory.samples(of: task.name))")),
-                .init("curvature_weight", task.hasCurvature ? .of(plan.curvatureWeight(of: task.name)) : .null),
-                .init("has_checkpoint", .bool(task.model != nil)),
-            ])
+            .object(
+                [
+                    .init("name", .string(task.name.rawValue)),
+                    .init("samples", .number("\(plan.inventory.samples(of: task.name))")),
+                    .init("curvature_weight", task.hasCurvature ? .of(plan.curvatureWeight(of: task.name)) : .null),
+                    .init("has_checkpoint", .bool(task.model != nil)),
+                ] + renamed(task.name))
         }
     }
 
