@@ -52,7 +52,8 @@ extension JobFileReader {
             curvature: curvature,
             outputs: outputs
                 ?? defaultOutputs(
-                    models?.entries ?? [], asksForRegularizer: entries["kfac"]?.mapping?["regularizer"] != nil),
+                    models?.entries ?? [],
+                    asksForRegularizer: ["regularizer", "groups"].contains { entries["kfac"]?.mapping?[$0] != nil }),
             output: output, fileName: fileName, ignored: entries["ignore"].map { texts($0, "ignore") } ?? [],
             allowedDifferences: readAllowedDifferences(entries["allow_config_differences"]), notices: notices)
     }

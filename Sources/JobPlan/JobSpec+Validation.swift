@@ -20,7 +20,7 @@ extension JobSpec {
             outputProblems(inventory) + targetProblems() + weightProblems(inventory) + selection.problems
             + methodProblems(inventory)
             + layoutProblems(selection.blocks, inventory.base) + blockSettingProblems(selection.blocks, inventory)
-            + curvatureWeightProblems(inventory)
+            + curvatureWeightProblems(inventory) + groupProblems(selection.blocks)
             + tasks.flatMap { inventory.renamings[$0.name]?.problems ?? [] }
         problems += IgnoredTensors(self).problems(against: inventory) + examination.configurations.problems
         problems += examination.comparisons.flatMap(\.problems)

@@ -94,6 +94,9 @@ public struct CurvatureSpec: Equatable, Sendable {
     public var damping = DampingSpec()
     /// The regularizer's form, scale and targets.
     public var regularizer = RegularizerSpec()
+    /// The groups of layers and parameters with a strength of their own in the regularizer; the first that matches
+    /// counts.
+    public var groups: [PenaltyGroup] = []
     /// Whether probes are basis vectors, one for each output; their products are summed, not averaged.
     public var hasExactProbes = false
     /// Whether the report holds the interference matrix.

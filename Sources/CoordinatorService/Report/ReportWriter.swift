@@ -79,7 +79,8 @@ struct ReportWriter {
                 .init("exact_probes", .bool(curvature.hasExactProbes)),
                 .init("damping", curvature.damping.description),
                 .init("regularizer", regularizer),
-                .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) })),
+            ] + groups + [
+                .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) }))
             ])
     }
 
@@ -120,6 +121,25 @@ struct ReportWriter {
             .init("targets", .array(plan.targets.map { .string($0.description) })),
         ]
         return .object(members)
+    }
+
+    /// The groups with their strength, and the layers and parameters that each one has.
+    private var groups: [JSONValue.Member] {
+        let groups = plan.spec.curvature.groups
+        guard !groups.isEmpty else { return [] }
+        var names = groups.map { _ in [JSONValue]() }
+        for block in plan.blocks {
+            guard let position = groups.firstIndex(where: { $0.layers.takes(block.name) }) else { continue }
+            names[position].append(.string(block.name))
+        }
+        return [
+            .init(
+                "groups",
+                .array(
+                    zip(groups, names).map { group, names in
+                        .object([.init("strength", .of(group.strength)), .init("layers", .array(names))])
+                    }))
+        ]
     }
 
     /// The numbers of names that the task's `rename` changed.
@@ -279,6 +299,10 @@ struct ReportWriter {
     }
 
     private func penalty(of task: TaskName, _ block: String) -> Double? {
+        penaltyWithoutStrength(of: task, block).map { $0 * plan.spec.curvature.strength(of: block) }
+    }
+
+    private func penaltyWithoutStrength(of task: TaskName, _ block: String) -> Double? {
         if let termCount = plan.spec.curvature.regularizer.termCount {
             let units = (0..<termCount).compactMap { plan.products[block, .penalty(of: task, term: $0)]?.unit }
             let penalties = units.compactMap { result($0)?.measurements[.penalties]?.first }
