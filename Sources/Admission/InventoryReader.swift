@@ -79,7 +79,7 @@ struct InventoryReader {
         guard let model = task.model else { return }
         let path = paths.absolute(model.value)
         guard let set = openSet(path, for: model, what: "model") else { return }
-        var checkpoint = checkpoint(set, at: path, role: "checkpoint of task \"\(task.name)\"")
+        var checkpoint = renamed(checkpoint(set, at: path, role: "checkpoint of task \"\(task.name)\""), of: task)
         if let base {
             if Self.isSame(set, base) { inventory.baseTasks.insert(task.name) }
             TiedTensors(files: openFiles).settle(&checkpoint, against: inventory.base)
@@ -169,7 +169,7 @@ struct InventoryReader {
         guard !files.isEmpty else { return }
         do {
             let set = try CaptureSet(opening: files, within: roots)
-            inventory.captures[task.name] = captures(set, of: task)
+            inventory.captures[task.name] = renamed(captures(set, of: task), of: task)
         } catch {
             report(error.all.map(\.description), at: task.captures[0], key: "captures")
         }
@@ -253,7 +253,7 @@ struct InventoryReader {
         do {
             let set = try CurvatureSet(opening: path, as: .factors, within: roots)
             let metadata = try FactorsMetadata(parsing: set.tensors.metadata, file: path)
-            inventory.factorSets[task.name] = factorSet(set, metadata, of: task, at: path)
+            inventory.factorSets[task.name] = renamed(factorSet(set, metadata, of: task, at: path), of: task)
         } catch {
             report(error.all.map(\.description), at: factors, key: "factors")
         }
@@ -323,6 +323,13 @@ struct InventoryReader {
                         + "\(found). Curvature of one base says nothing about another: use the base that it was "
                         + "computed on."))
         }
+    }
+
+    /// The content of a task's files under the names that its `rename` gives.
+    private mutating func renamed<Content: Renamable>(_ content: Content, of task: TaskSpec) -> Content {
+        guard !task.renames.isEmpty else { return content }
+        return content.renamed(
+            by: &inventory.renamings[task.name, default: TaskRenaming(of: task.name, by: task.renames)])
     }
 
     private mutating func register(_ file: SafetensorsFile, role: String) -> Int {

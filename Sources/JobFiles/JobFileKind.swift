@@ -79,6 +79,8 @@ public enum MetadataKey {
     public static let lambda = "lambda"
     /// T', the number of tasks summed.
     public static let summedTaskCount = "summed_tasks"
+    /// Object by layer or parameter: the strength by which a regularizer's B or F is multiplied; 1 for all others.
+    public static let strength = "strength"
     /// For the form `optimal`: Kronecker products of each layer.
     public static let rank = "rank"
     /// For the form `optimal`, object by layer: a list of `{"B": {task: y_t}, "A": {task: x_t}}`, one for each term.

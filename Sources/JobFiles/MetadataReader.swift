@@ -92,6 +92,9 @@ extension JSONValue {
         return number
     }
 
+    /// A finite number of at least 0, if the value is one.
+    var nonNegativeNumber: Double? { finiteNumber.flatMap { $0 >= 0 ? $0 : nil } }
+
     /// A whole number of at least 1, if the value is one.
     var positiveInteger: Int? {
         guard case .number(let text) = self, let number = Int(text), number > 0 else { return nil }

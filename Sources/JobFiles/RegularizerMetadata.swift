@@ -24,6 +24,8 @@ public struct RegularizerMetadata: Equatable, Sendable {
     public var hasBias: [String: Bool]
     /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
+    /// The strength by which B or F is multiplied, by layer or parameter; only those of the job's groups.
+    public var strengths: [String: Double]
     /// The sums behind the products; only for the form `optimal`.
     public var optimum: Optimum?
 
@@ -37,6 +39,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
         normalization: String?,
         hasBias: [String: Bool] = [:],
         baseDigest: BlobDigest? = nil,
+        strengths: [String: Double] = [:],
         optimum: Optimum? = nil
     ) {
         self.target = target
@@ -48,6 +51,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
         self.normalization = normalization
         self.hasBias = hasBias
         self.baseDigest = baseDigest
+        self.strengths = strengths
         self.optimum = optimum
     }
 
@@ -68,6 +72,8 @@ public struct RegularizerMetadata: Equatable, Sendable {
         self.normalization = metadata[MetadataKey.normalization]
         self.hasBias = try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:]
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
+        self.strengths =
+            try reader.object(MetadataKey.strength, "an object of numbers of at least 0", \.nonNegativeNumber) ?? [:]
         self.optimum = try Optimum(reader)
     }
 
@@ -83,6 +89,9 @@ public struct RegularizerMetadata: Equatable, Sendable {
             MetadataKey.summedTaskCount: String(summedTaskCount),
             MetadataKey.bias: JSONValue.sortedObject(hasBias, JSONValue.bool).text(),
         ]
+        if !strengths.isEmpty {
+            strings[MetadataKey.strength] = JSONValue.sortedObject(strengths) { .number(String($0)) }.text()
+        }
         strings[MetadataKey.normalization] = normalization
         strings[MetadataKey.baseDigest] = baseDigest?.description
         return strings.merging(optimum?.strings ?? [:]) { _, own in own }

@@ -12,7 +12,7 @@ struct CheckpointComparison {
 
     init(
         of task: TaskSpec, _ checkpoint: CheckpointInventory, against base: CheckpointInventory,
-        ignoring ignored: IgnoredTensors
+        ignoring ignored: IgnoredTensors, renamedBy renaming: TaskRenaming? = nil
     ) {
         self.task = task.name
         self.checkpoint = checkpoint
@@ -25,10 +25,12 @@ struct CheckpointComparison {
             let explained = Set(mapping.names.values)
             report(
                 mapping.sentence(
-                    of: max(missing.count, strangers.count), "tensors", of: owner, and: "the base \(base.location)"))
+                    of: max(missing.count, strangers.count), "tensors", of: owner, and: "the base \(base.location)",
+                    keeping: checkpoint.tensors.keys.filter { base.tensors[$0] != nil }))
             missing.removeAll { mapping.names[$0] != nil }
             strangers.removeAll { explained.contains($0) }
         }
+        if let renaming { explainByRenaming(renaming, &missing, &strangers) }
         checkMissing(missing)
         checkStrangers(strangers)
         noteTies(ignored)
@@ -55,6 +57,33 @@ struct CheckpointComparison {
             "\(adapters.count) tensors of \(owner) are those of an adapter (\(adapters.quotedList)), not weights. Merge it "
                 + "into its model first: model.merge_and_unload(), then model.save_pretrained().")
         return true
+    }
+
+    /// Names that the base lacks because `rename` gave them, and the names that the base has in their place.
+    ///
+    /// With a wrong entry all of them follow from it, so they are one problem.
+    private mutating func explainByRenaming(
+        _ renaming: TaskRenaming, _ missing: inout [String], _ strangers: inout [String]
+    ) {
+        guard renaming.problems.isEmpty else {
+            // The entries' own problems are the cause.
+            strangers = []
+            missing = []
+            return
+        }
+        let given = strangers.filter { name in
+            renaming.origin(of: name, .tensor) != nil && !(checkpoint.tensors[name]?.isBuffer ?? false)
+                && checkpoint.ties[name] == nil
+        }
+        let lacking = missing.filter { !(base.tensors[$0]?.isBuffer ?? false) }
+        let consequence =
+            lacking.isEmpty
+            ? "" : " The checkpoint then lacks \(lacking.count) of the base's tensors: \(lacking.quotedList)."
+        if let problem = renaming.problem(ofNames: given, .tensor, consequence: consequence) {
+            problems.append(problem)
+            strangers.removeAll { given.contains($0) }
+            missing.removeAll { lacking.contains($0) }
+        }
     }
 
     private mutating func checkMissing(_ names: [String]) {

@@ -14,13 +14,13 @@ struct CurvatureSelection {
     private let spec: JobSpec
     private let inventory: JobInventory
     /// The job's patterns of layers; `nil` selects all layers.
-    private let globs: [(written: Located<String>, glob: Glob)]?
+    private let patterns: NamePatterns?
 
-    /// Selects the blocks that any task's captures or factors hold and that match the job's globs.
+    /// Selects the blocks that any task's captures or factors hold and that match the job's patterns.
     init(spec: JobSpec, inventory: JobInventory) {
         self.spec = spec
         self.inventory = inventory
-        globs = spec.curvature.layers?.map { ($0, Glob($0.value)) }
+        patterns = spec.curvature.layers.map(NamePatterns.init)
         var layers: [String: TaskName] = [:]
         var parameters: [String: TaskName] = [:]
         for task in spec.tasks {
@@ -31,12 +31,15 @@ struct CurvatureSelection {
                 parameters[name] = task.name
             }
         }
-        checkGlobs(names: Array(layers.keys) + Array(parameters.keys))
-        let renamed = renamedLayers(layers)
-        for (name, task) in layers.sorted(by: { $0.key < $1.key }) where isSelected(name) && !renamed.contains(name) {
+        checkPatterns(names: Array(layers.keys) + Array(parameters.keys))
+        var reported = renamedLayers(layers)
+        let unknown = layers.filter { isUnknown($0.key) && !reported.contains($0.key) }
+        reported.formUnion(lostNames(unknown, .layer))
+        let lost = lostNames(parameters.filter { inventory.base.tensors[$0.key] == nil }, .parameter)
+        for (name, task) in layers.sorted(by: { $0.key < $1.key }) where isSelected(name) && !reported.contains(name) {
             if let block = linearBlock(name, heldBy: task) { blocks.append(block) }
         }
-        for (name, task) in parameters.sorted(by: { $0.key < $1.key }) where isSelected(name) {
+        for (name, task) in parameters.sorted(by: { $0.key < $1.key }) where isSelected(name) && !lost.contains(name) {
             if let block = fullBlock(name, heldBy: task) { blocks.append(block) }
         }
         blocks.sort { $0.name < $1.name }
@@ -48,15 +51,35 @@ struct CurvatureSelection {
     /// They are reported as one problem.
     private mutating func renamedLayers(_ layers: [String: TaskName]) -> Set<String> {
         let weights = inventory.base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
-        let unknown = layers.keys.filter { isSelected($0) && inventory.base.tensors["\($0).weight"] == nil }
+        let unknown = layers.keys.filter { isSelected($0) && isUnknown($0) }
         guard let mapping = NameMapping(from: weights.filter { layers[$0] == nil }, to: unknown) else { return [] }
         let tasks = Set(mapping.names.values.compactMap { layers[$0]?.rawValue }).sorted()
+        let kept = layers.keys.filter { !isUnknown($0) }
         problems.append(
             JobProblem(
                 at: inventory.base.location,
                 mapping.sentence(
-                    of: unknown.count, "layers", of: "the curvature of \(tasks.quotedList)", and: "the base")))
+                    of: unknown.count, "layers", of: "the curvature of \(tasks.quotedList)", and: "the base",
+                    keeping: kept)))
         return Set(mapping.names.values)
+    }
+
+    /// Whether the base has no weight for a layer.
+    private func isUnknown(_ layer: String) -> Bool { inventory.base.tensors["\(layer).weight"] == nil }
+
+    /// The selected ones of the names that the base lacks that a task's `rename` gave.
+    ///
+    /// They are reported as one problem for each task; those of a task whose entries are wrong follow from that.
+    private mutating func lostNames(_ names: [String: TaskName], _ kind: TaskRenaming.Kind) -> Set<String> {
+        let lost = names.filter { name, task in
+            guard let renaming = inventory.renamings[task], isSelected(name) else { return false }
+            return !renaming.problems.isEmpty || renaming.origin(of: name, kind) != nil
+        }
+        for task in spec.tasks where inventory.renamings[task.name]?.problems.isEmpty ?? false {
+            let names = lost.filter { $0.value == task.name }.map(\.key).sorted()
+            if let problem = inventory.renamings[task.name]?.problem(ofNames: names, kind) { problems.append(problem) }
+        }
+        return Set(lost.keys)
     }
 
     /// A parameter in two blocks would be merged twice, and one result would be lost.
@@ -74,19 +97,19 @@ struct CurvatureSelection {
         }
     }
 
-    private func isSelected(_ name: String) -> Bool {
-        globs?.contains { $0.glob.matches(name) } ?? true
-    }
+    private func isSelected(_ name: String) -> Bool { patterns?.takes(name) ?? true }
 
-    private mutating func checkGlobs(names: [String]) {
-        lazy var known = names.sorted()
-        for (written, glob) in globs ?? [] where !names.contains(where: glob.matches) {
-            problems.append(
-                JobProblem(
-                    at: written.location,
-                    "the pattern \"\(written.value)\" matches none of the \(names.count) captured layers and parameters."
-                        + suggested(for: written.value) { known }))
-        }
+    private mutating func checkPatterns(names: [String]) {
+        guard let patterns, let first = spec.curvature.layers?.first else { return }
+        let idle = patterns.problems(
+            among: names, of: "layers", matching: "none of the \(names.count) captured layers and parameters")
+        problems += idle
+        guard idle.isEmpty, !names.isEmpty, !names.contains(where: isSelected) else { return }
+        problems.append(
+            JobProblem(
+                at: first.location,
+                "\"layers\" leaves out all \(names.count) captured layers and parameters; expected at least one. Narrow "
+                    + "the patterns."))
     }
 
     /// A suggestion for a name; only the first of many wrong names get one.

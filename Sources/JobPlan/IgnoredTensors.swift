@@ -1,41 +1,30 @@
-import Identifiers
-import NameMatching
 import UnitOperations
 
 /// The tensors that a job copies from the base: those that match a pattern of its key `ignore`.
 public struct IgnoredTensors: Sendable {
-    private let patterns: [(written: Located<String>, glob: Glob)]
+    private let patterns: NamePatterns
+    private let written: [Located<String>]
 
     /// Takes the patterns of a job.
     public init(_ spec: JobSpec) {
-        patterns = spec.ignored.map { ($0, Glob($0.value)) }
+        patterns = NamePatterns(spec.ignored)
+        written = spec.ignored
     }
 
-    /// Whether a pattern matches the tensor.
-    public func contains(_ tensor: String) -> Bool {
-        patterns.contains { $0.glob.matches(tensor) }
-    }
+    /// Whether the patterns take the tensor.
+    public func contains(_ tensor: String) -> Bool { patterns.takes(tensor) }
 
     /// Problems of patterns that match nothing, or that leave nothing to merge.
     func problems(against inventory: JobInventory) -> [JobProblem] {
-        guard !patterns.isEmpty else { return [] }
+        guard let first = written.first else { return [] }
         let names = Set(inventory.base.tensors.keys).union(inventory.checkpoints.values.flatMap(\.tensors.keys))
-        var problems: [JobProblem] = []
-        lazy var known = names.sorted()
-        for (position, pattern) in patterns.enumerated() where !names.contains(where: pattern.glob.matches) {
-            let meant =
-                position < JobFileLimits.suggestions ? suggestion(for: pattern.written.value, among: known) : ""
-            problems.append(
-                JobProblem(
-                    at: pattern.written.location,
-                    "the pattern \"\(pattern.written.value.excerpt)\" of \"ignore\" matches no tensor of the base or of a "
-                        + "checkpoint.\(meant)"))
-        }
+        var problems = patterns.problems(
+            among: names, of: "ignore", matching: "no tensor of the base or of a checkpoint")
         let merged = inventory.base.tensors.values.filter { $0.floatingType != nil }
         if !merged.isEmpty, merged.allSatisfy({ contains($0.name) }) {
             problems.append(
                 JobProblem(
-                    at: patterns[0].written.location,
+                    at: first.location,
                     "\"ignore\" leaves out every tensor of the base; expected at least one to merge. Narrow the patterns."
                 )
             )

@@ -18,7 +18,9 @@ struct JobExamination {
         let ignored = IgnoredTensors(spec)
         comparisons = spec.tasks.compactMap { task in
             inventory.checkpoints[task.name].map {
-                CheckpointComparison(of: task, $0, against: inventory.base, ignoring: ignored)
+                CheckpointComparison(
+                    of: task, $0, against: inventory.base, ignoring: ignored,
+                    renamedBy: inventory.renamings[task.name])
             }
         }
         configurations = spec.configurationFindings(inventory)

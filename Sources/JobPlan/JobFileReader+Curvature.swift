@@ -8,8 +8,8 @@ extension JobFileReader {
     /// Reads the `kfac` mapping; absent keys keep their defaults.
     mutating func readCurvature(_ node: Node) -> CurvatureSpec {
         let keys = [
-            "layers", "normalization", "damping", "regularizer", "exact_probes", "interference", "input_digests",
-            "packed",
+            "layers", "normalization", "damping", "regularizer", "groups", "exact_probes", "interference",
+            "input_digests", "packed",
         ]
         let entries = entries(node, of: "\"kfac\"", keys: keys)
         var curvature = CurvatureSpec()
@@ -19,6 +19,7 @@ extension JobFileReader {
         }
         if let node = entries["damping"] { curvature.damping = readDamping(node) }
         if let node = entries["regularizer"] { curvature.regularizer = readRegularizer(node) }
+        if let node = entries["groups"] { curvature.groups = readGroups(node) }
         if let truth = entries["exact_probes"].flatMap({ truth($0, "exact_probes") }) {
             curvature.hasExactProbes = truth
         }

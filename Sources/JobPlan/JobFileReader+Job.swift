@@ -52,7 +52,8 @@ extension JobFileReader {
             curvature: curvature,
             outputs: outputs
                 ?? defaultOutputs(
-                    models?.entries ?? [], asksForRegularizer: entries["kfac"]?.mapping?["regularizer"] != nil),
+                    models?.entries ?? [],
+                    asksForRegularizer: ["regularizer", "groups"].contains { entries["kfac"]?.mapping?[$0] != nil }),
             output: output, fileName: fileName, ignored: entries["ignore"].map { texts($0, "ignore") } ?? [],
             allowedDifferences: readAllowedDifferences(entries["allow_config_differences"]), notices: notices)
     }
@@ -145,7 +146,7 @@ extension JobFileReader {
     }
 
     private mutating func readTask(_ node: Node, _ method: MergeMethod?) -> TaskSpec? {
-        let keys = ["model", "name", "captures", "factors", "curvature_weight", "parameters"]
+        let keys = ["model", "name", "captures", "factors", "rename", "curvature_weight", "parameters"]
         let entries = entries(node, of: "a model entry", keys: keys, nullable: ["parameters"])
         let model = entries["model"].flatMap { text($0, "model") }
         guard let name = readTaskName(entries["name"], model: model, entry: node) else { return nil }
@@ -153,6 +154,7 @@ extension JobFileReader {
             name: name, location: location(of: node), model: model,
             captures: entries["captures"].map { texts($0, "captures") } ?? [],
             factors: entries["factors"].flatMap { text($0, "factors") },
+            renames: entries["rename"].map { readRename($0) } ?? [],
             curvatureWeight: entries["curvature_weight"].flatMap { number($0, "curvature_weight") },
             parameters: entries["parameters"].map { readParameters($0, method, isGlobal: false) } ?? [:])
         if !task.captures.isEmpty, task.factors != nil {

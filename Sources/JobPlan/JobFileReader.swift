@@ -121,6 +121,14 @@ struct JobFileReader {
 
     /// A non-empty text.
     mutating func text(_ node: Node, _ key: String) -> Located<String>? {
+        if case .scalar(let scalar) = node, "\(scalar.tag)".hasPrefix("!"), "\(scalar.tag)" != "!" {
+            let written = "\(scalar.tag)" + (scalar.string.isEmpty ? "" : " \(scalar.string)")
+            report(
+                node,
+                "\"\(key)\" holds \(written.excerpt), which YAML reads as a tag because of its \"!\". Write it in quotes: "
+                    + "\"\(written.excerpt)\".")
+            return nil
+        }
         guard case .scalar(let scalar) = node, !scalar.string.isEmpty, !isNull(node) else {
             report(node, "\"\(key)\" must be a text that is not empty.")
             return nil

@@ -17,6 +17,8 @@ public struct JobInventory: Equatable, Sendable {
     public var captures: [TaskName: CaptureInventory]
     /// The finished factor sets of the tasks that have them.
     public var factorSets: [TaskName: FactorSetInventory]
+    /// What the key `rename` did to the names of the tasks that have it.
+    public var renamings: [TaskName: TaskRenaming] = [:]
     /// The tasks whose checkpoint is the base itself, also when its path is written differently.
     public var baseTasks: Set<TaskName> = []
     /// The notices found while reading the files.

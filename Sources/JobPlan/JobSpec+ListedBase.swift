@@ -41,7 +41,17 @@ extension JobSpec {
 
     /// Problems of a merge with the base among the models.
     func listedBaseProblems() -> [JobProblem] {
-        guard let listedBase, outputs.contains(.merged) else { return [] }
+        guard let listedBase else { return [] }
+        let renaming = listedBase.renames.first.map {
+            JobProblem(
+                at: $0.from.location,
+                "\"rename\" has no effect on the base: all other names are compared with its own. Remove it.")
+        }
+        return (renaming.map { [$0] } ?? []) + mergeProblems(ofListedBase: listedBase)
+    }
+
+    private func mergeProblems(ofListedBase listedBase: TaskSpec) -> [JobProblem] {
+        guard outputs.contains(.merged) else { return [] }
         if tasks.isEmpty, method.needsBase {
             return [
                 JobProblem(

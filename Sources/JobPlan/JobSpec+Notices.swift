@@ -17,7 +17,7 @@ extension JobSpec {
         return JobNotice.limited(
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
                 + depthNotices(inventory, settings) + examination.comparisons.flatMap(\.notices)
-                + examination.configurations.notices)
+                + examination.configurations.notices + tasks.compactMap { inventory.renamings[$0.name]?.notice })
     }
 
     // MARK: - The base among the models

@@ -20,11 +20,14 @@ extension JobSpec {
             outputProblems(inventory) + targetProblems() + weightProblems(inventory) + selection.problems
             + methodProblems(inventory)
             + layoutProblems(selection.blocks, inventory.base) + blockSettingProblems(selection.blocks, inventory)
-            + curvatureWeightProblems(inventory)
+            + curvatureWeightProblems(inventory) + groupProblems(selection.blocks)
+            + tasks.flatMap { inventory.renamings[$0.name]?.problems ?? [] }
         problems += IgnoredTensors(self).problems(against: inventory) + examination.configurations.problems
         problems += examination.comparisons.flatMap(\.problems)
         for task in tasks {
             problems += curvatureProblems(of: task, inventory)
+            // What a task with wrong names lacks follows from them.
+            guard inventory.renamings[task.name]?.problems.isEmpty ?? true else { continue }
             problems += curvatureProblems(of: task, blocks: selection.blocks, inventory)
         }
         return problems

@@ -31,7 +31,7 @@ extension JobSpec {
             let hasMark = yaml.unicodeScalars.first == "\u{FEFF}"
             root = try Yams.compose(yaml: hasMark ? String(yaml.unicodeScalars.dropFirst()) : yaml)
         } catch {
-            return (nil, [syntaxProblem(error, fileName: fileName)])
+            return (nil, [syntaxProblem(error, fileName: fileName, in: yaml)])
         }
         guard let root, root.mapping != nil else {
             let problem = JobProblem(
@@ -48,12 +48,12 @@ extension JobSpec {
 }
 
 /// The YAML parser's error, as one sentence with its line.
-private func syntaxProblem(_ error: any Error, fileName: String) -> JobProblem {
+private func syntaxProblem(_ error: any Error, fileName: String, in yaml: String) -> JobProblem {
     guard let error = error as? YamlError else { return JobProblem(at: fileName, "\(error)") }
     switch error {
     case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
         .composer(_, let problem, let mark, _):
-        return JobProblem(at: "\(fileName):\(mark)", "not valid YAML: \(problem).")
+        return JobProblem(at: "\(fileName):\(mark)", "not valid YAML: \(problem).\(quotingAdvice(mark.line, in: yaml))")
     case .duplicatedKeysInMapping(let duplicates, let context):
         let keys = duplicates.prefix(10).map { "\"\($0.excerpt)\"" }.joined(separator: ", ")
         return JobProblem(
@@ -61,4 +61,16 @@ private func syntaxProblem(_ error: any Error, fileName: String) -> JobProblem {
     default:
         return JobProblem(at: fileName, "not valid YAML: \(error).")
     }
+}
+
+/// What to do if a line holds a pattern without quotes: YAML reads a first `!` as a tag, and a first `*` as an alias.
+private func quotingAdvice(_ line: Int, in yaml: String) -> String {
+    let lines = yaml.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    // A mark at the end of a text stands on the next line.
+    for line in [line - 1, line - 2] where lines.indices.contains(line) {
+        guard let match = lines[line].firstMatch(of: /(?:^|[\s,\[{:])([!*][^\s,\]}:"']+)/) else { continue }
+        let written = String(match.output.1).excerpt
+        return " A name that begins with \"!\" or \"*\" needs quotes: \"\(written)\"."
+    }
+    return ""
 }

@@ -73,6 +73,8 @@ public struct TaskSpec: Equatable, Sendable {
     public var captures: [Located<String>]
     /// Path of a finished factor set.
     public var factors: Located<String>?
+    /// The entries that give the names of the task's files those of the base, in the order of their application.
+    public var renames: [RenameRule] = []
     /// Weight w_t in λ_t of equation 8; `nil` for the sample count.
     public var curvatureWeight: Double?
     /// Parameters of this task, which take precedence over the job's.
@@ -84,7 +86,7 @@ public struct TaskSpec: Equatable, Sendable {
 
 /// Everything under the `kfac` key.
 public struct CurvatureSpec: Equatable, Sendable {
-    /// Globs over the layers and parameters that get factors; `nil` for all that the captures hold.
+    /// Patterns of the layers and parameters that get factors; `nil` for all that the captures hold.
     public var layers: [Located<String>]?
     /// The convention of A and B.
     public var normalization: FactorNormalization = .tak
@@ -92,6 +94,9 @@ public struct CurvatureSpec: Equatable, Sendable {
     public var damping = DampingSpec()
     /// The regularizer's form, scale and targets.
     public var regularizer = RegularizerSpec()
+    /// The groups of layers and parameters with a strength of their own in the regularizer; the first that matches
+    /// counts.
+    public var groups: [PenaltyGroup] = []
     /// Whether probes are basis vectors, one for each output; their products are summed, not averaged.
     public var hasExactProbes = false
     /// Whether the report holds the interference matrix.

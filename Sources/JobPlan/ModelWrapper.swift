@@ -46,16 +46,14 @@ enum ModelWrapper: String, CaseIterable {
         return found.isEmpty ? nil : found
     }
 
-    /// ` The model was wrapped by torch.compile.
+    /// ` It was saved from a model that is wrapped by torch.compile.
     ///
-    /// Save model._orig_mod, or rename: …`. For unknown modules only the renaming.
-    static func advice(for modules: String, renaming: String) -> String {
-        guard let wrappers = all(in: modules) else {
-            return " Save it without them, or rename its tensors: \(renaming)."
-        }
+    /// Save model._orig_mod, or write …`. For unknown modules only the writing.
+    static func advice(for modules: String, writing: String) -> String {
+        guard let wrappers = all(in: modules) else { return " Save it without them, or \(writing)." }
         let causes = wrappers.map(\.cause).joined(separator: ", ")
         let remedy = wrappers.compactMap(\.remedy).first ?? "Save the inner model"
-        return " It was saved from a model that is wrapped \(causes). \(remedy), or rename its tensors: \(renaming)."
+        return " It was saved from a model that is wrapped \(causes). \(remedy), or \(writing)."
     }
 }
 
@@ -67,40 +65,46 @@ extension NameMapping {
     ///   - what: The named things, in the plural: `tensors`.
     ///   - owner: The owner of the second set: `the checkpoint of task "a"`.
     ///   - first: The owner of the first set: `the base`.
-    /// - Returns: Whole sentences, without the place at the start.
-    func sentence(of total: Int, _ what: String, of owner: String, and first: String) -> String {
+    ///   - kept: Names of the second set that the first has too.
+    /// - Returns: Whole sentences, without the place at the start. They propose the entries of `rename` that undo the
+    ///   change, if there are such entries.
+    func sentence(
+        of total: Int, _ what: String, of owner: String, and first: String, keeping kept: [String] = []
+    ) -> String {
         let count = names.count == total ? "all \(total)" : "\(names.count) of \(total)"
         let start = "\(count) \(what) that differ by name in \(owner)"
+        let writing = proposal(keeping: kept).map { "write \($0) in the model's entry" } ?? "list them under \"rename\""
         switch change {
         case .beginning("", let new):
-            let modules = String(new.dropLast())
             // A name that already begins with `new` then begins with it twice, as in model.model.
             let isDoubled = names.keys.contains { $0.hasPrefix(new) }
             return "\(start) begin with \"\(new.excerpt)\""
                 + (isDoubled ? " once more than those of \(first)." : ", those of \(first) do not.")
-                + ModelWrapper.advice(for: modules, renaming: "{k.removeprefix(\"\(new.excerpt)\"): v}")
+                + ModelWrapper.advice(for: String(new.dropLast()), writing: writing)
         case .beginning(let old, ""):
             let isDoubled = names.values.contains { $0.hasPrefix(old) }
-            let what =
+            let difference =
                 isDoubled
                 ? "begin with \"\(old.excerpt)\" once less than those of \(first)"
                 : "lack the beginning \"\(old.excerpt)\" of the names in \(first)"
-            return "\(start) \(what). Save both in the same way, or rename: {\"\(old.excerpt)\" + k: v}."
+            return "\(start) \(difference). Save both in the same way, or \(writing)."
         case .inserted(let part):
             return "\(start) hold \"\(part.excerpt)\", those of \(first) do not."
-                + ModelWrapper.advice(for: part, renaming: "{k.replace(\"\(part.excerpt).\", \"\"): v}")
+                + ModelWrapper.advice(for: part, writing: writing)
         case .removed(let part):
             return
                 "\(start) lack \"\(part.excerpt)\", which is in the names of \(first). Save both in the same way, or "
-                + "rename the tensors of one."
-        case .beginning(let old, let new): return replaced(start, "begin with", old, new, first)
-        case .end(let old, let new): return replaced(start, "end with", old, new, first)
-        case .part(let old, let new): return replaced(start, "have", old, new, first)
+                + "\(writing)."
+        case .beginning(let old, let new), .end(let old, let new), .part(let old, let new):
+            let verb =
+                switch change {
+                case .beginning: "begin with"
+                case .end: "end with"
+                default: "have"
+                }
+            return
+                "\(start) \(verb) \"\(new.excerpt)\" where \(first) has \"\(old.excerpt)\". Save both with the same version "
+                + "of the same library, or \(writing)."
         }
-    }
-
-    private func replaced(_ start: String, _ verb: String, _ old: String, _ new: String, _ first: String) -> String {
-        "\(start) \(verb) \"\(new.excerpt)\" where \(first) has \"\(old.excerpt)\". Save both with the same version of the "
-            + "same library, or rename the tensors of one."
     }
 }

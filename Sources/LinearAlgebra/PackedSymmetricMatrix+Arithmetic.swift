@@ -16,3 +16,10 @@ extension PackedSymmetricMatrix where Scalar == Double {
         for index in 0..<elementCount { unsafe storage.base[index] *= scale }
     }
 }
+
+extension PackedSymmetricMatrix where Scalar == Float {
+    /// `self *= scale`; each product is formed in fp64 and rounded once.
+    public mutating func multiply(by scale: Double) {
+        for index in 0..<elementCount { unsafe storage.base[index] = Float(Double(storage.base[index]) * scale) }
+    }
+}

@@ -40,7 +40,8 @@ extension SerialIntegrationTests {
         @Test func `a pattern that matches no layer is told with its line`() async throws {
             model.job.curvature = ["layers: [\"q\", \"blocks.*\"]"]
             try model.write()
-            try await model.expectRefusal("job.yaml:11:17: the pattern \"blocks.*\" matches none of the 5 captured")
+            try await model.expectRefusal(
+                "job.yaml:11:17: the pattern \"blocks.*\" of \"layers\" matches none of the 5 captured")
         }
 
         @Test func `two tasks of one name are told with both lines`() async throws {

@@ -39,6 +39,20 @@ struct CurvatureMetadataTests {
         #expect(try RegularizerMetadata(parsing: metadata.strings, file: "f") == metadata)
     }
 
+    @Test func `a regularizer keeps the strengths of its groups, and has no such key without groups`() throws {
+        var metadata = RegularizerMetadata(
+            target: "all", form: "accumulated", scale: "paper", tasks: ["a"], lambda: ["a": 1], normalization: "tak")
+        #expect(metadata.strings["strength"] == nil)
+        metadata.strengths = ["norm.weight": 10, "head": 0]
+        #expect(metadata.strings["strength"] == #"{"head":0.0,"norm.weight":10.0}"#)
+        #expect(try RegularizerMetadata(parsing: metadata.strings, file: "f") == metadata)
+        let strings = metadata.strings.merging(["strength": #"{"head":-1}"#]) { $1 }
+        #expect(
+            errorMessage { () throws(JobFileError) in _ = try RegularizerMetadata(parsing: strings, file: "f") }
+                == "f: metadata \"strength\" is \"{\"head\":-1}\"; expected an object of numbers of at least 0. "
+                + "Write the file again with it.")
+    }
+
     @Test func `an optimal regularizer keeps its coefficients`() throws {
         let metadata = RegularizerMetadata(
             target: "greek",

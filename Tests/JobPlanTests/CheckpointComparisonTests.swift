@@ -112,8 +112,8 @@ import Testing
         #expect(
             found == [
                 "a: all 1500 tensors that differ by name in the checkpoint of task \"a\" begin with \"\(beginning)\", those "
-                    + "of the base b do not. It was saved from a model that is wrapped \(cause) rename its tensors: "
-                    + "{k.removeprefix(\"\(beginning)\"): v}."
+                    + "of the base b do not. It was saved from a model that is wrapped \(cause) write "
+                    + "rename: {\"\(beginning)*\": \"*\"} in the model's entry."
             ])
     }
 
@@ -124,12 +124,13 @@ import Testing
             try findings(base: plain, own: doubled).problems == [
                 "a: all 20 tensors that differ by name in the checkpoint of task \"a\" begin with \"model.\" once more "
                     + "than those of the base b. It was saved from a model that is wrapped by a module that has it as "
-                    + "\"model\". Save the inner model, or rename its tensors: {k.removeprefix(\"model.\"): v}."
+                    + "\"model\". Save the inner model, or write rename: {\"model.*\": \"*\"} in the model's entry."
             ])
         #expect(
             try findings(base: doubled, own: plain).problems == [
                 "a: all 20 tensors that differ by name in the checkpoint of task \"a\" begin with \"model.\" once less "
-                    + "than those of the base b. Save both in the same way, or rename: {\"model.\" + k: v}."
+                    + "than those of the base b. Save both in the same way, or write rename: {\"*\": \"model.*\"} in the "
+                    + "model's entry."
             ])
     }
 

@@ -215,11 +215,21 @@ import UnitOperations
     @Test func `a pattern that matches nothing is located`() throws {
         #expect(
             try problems(rest: ["kfac: {layers: ['fc*', 'fcl', 'blocks.*']}"]) == [
-                "job.yaml:6:24: the pattern \"fcl\" matches none of the 3 captured layers and parameters. "
+                "job.yaml:6:24: the pattern \"fcl\" of \"layers\" matches none of the 3 captured layers and parameters. "
                     + "Did you mean \"fc1\"?",
-                "job.yaml:6:31: the pattern \"blocks.*\" matches none of the 3 captured layers and parameters.",
+                "job.yaml:6:31: the pattern \"blocks.*\" of \"layers\" matches none of the 3 captured layers and "
+                    + "parameters.",
             ]
         )
+    }
+
+    @Test func `patterns leave layers out, and must leave some`() throws {
+        #expect(try problems(rest: ["kfac: {layers: ['!fc2']}"], method: "kfac") == [])
+        #expect(
+            try problems(rest: ["kfac: {layers: ['fc*', '!fc?']}"]) == [
+                "job.yaml:6:17: \"layers\" leaves out all 3 captured layers and parameters; expected at least one. Narrow the "
+                    + "patterns."
+            ])
     }
 
     // MARK: - Factor sets

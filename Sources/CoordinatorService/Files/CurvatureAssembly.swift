@@ -24,8 +24,11 @@ struct CurvatureAssembly {
     /// A matrix of a file: its name in the file, and the blob that holds it.
     private struct Source {
         let name: CurvatureTensorName
+        let block: String
         let dimension: Int
         let blob: BlobReference
+        /// What the matrix is multiplied by.
+        var strength = 1.0
     }
 
     /// Writes `factors/<task>/factors.safetensors`.
@@ -53,7 +56,7 @@ struct CurvatureAssembly {
             tasks: tasks,
             lambda: Dictionary(uniqueKeysWithValues: tasks.map { ($0.rawValue, plan.curvatureWeight(of: $0) / total) }),
             normalization: plan.spec.curvature.normalization.rawValue, hasBias: hasBias,
-            baseDigest: try job.inputs.baseDigest(), optimum: optimum(for: target))
+            baseDigest: try job.inputs.baseDigest(), strengths: strengths, optimum: optimum(for: target))
         let sources = try plan.spec.regularizerSets(of: target).flatMap { set in
             switch set {
             case .term(let term, _):
@@ -63,7 +66,7 @@ struct CurvatureAssembly {
                     prefix: CurvatureTensorName.prefix(ofTerm: term), for: set.purpose)
             case .factors(let task): try self.sources(of: plan.blocks, prefix: "\(task)/", for: set.purpose)
             }
-        }
+        }.map(strengthened)
         try write(
             .regularizer, to: try job.output.stage("regularizer", target.description), metadata: metadata.strings,
             sources: sources)
@@ -99,6 +102,21 @@ struct CurvatureAssembly {
             if case .linear(_, _, let bias) = block.kind { hasBias[block.name] = bias }
         }
         return hasBias
+    }
+
+    /// The strengths of the layers and parameters in groups.
+    private var strengths: [String: Double] {
+        var strengths: [String: Double] = [:]
+        for block in plan.blocks { strengths[block.name] = plan.spec.curvature.group(of: block.name)?.strength }
+        return strengths
+    }
+
+    /// A matrix of a regularizer with its group's strength, which belongs to B or F: a layer's penalty has it once.
+    private func strengthened(_ source: Source) -> Source {
+        guard source.name.side != .input else { return source }
+        var source = source
+        source.strength = plan.spec.curvature.strength(of: source.block)
+        return source
     }
 
     /// The coefficients and the residual of a target's sums; `nil` unless the form is `optimal`.
@@ -148,7 +166,7 @@ struct CurvatureAssembly {
                 else { throw CoordinatorWorkError.missingResult("\(FactorName(owner: block.name, side: side))") }
                 return Source(
                     name: CurvatureTensorName(owner: prefix + block.name, side: side, isInverse: isInverse),
-                    dimension: dimension, blob: blob)
+                    block: block.name, dimension: dimension, blob: blob)
             }
         }
     }
@@ -161,7 +179,16 @@ struct CurvatureAssembly {
             entries: sources.map { CurvatureWriter.Entry($0.name, dimension: $0.dimension) }, metadata: metadata,
             storage: plan.spec.curvature.storesPackedTriangles ? .packed : .full)
         for source in sources {
-            try writer.write(try blobs.matrix(source.blob, dimension: source.dimension), to: source.name)
+            var matrix = try blobs.matrix(source.blob, dimension: source.dimension)
+            if source.strength != 1 {
+                matrix.multiply(by: source.strength)
+                guard matrix.firstNonFiniteRow() == nil else {
+                    throw CoordinatorWorkError.badInput(
+                        "the strength \(source.strength) of \"\(source.block)\" makes \"\(source.name.name)\" larger than "
+                            + "fp32 can hold. Lower it in \"groups\".")
+                }
+            }
+            try writer.write(matrix, to: source.name)
         }
         try writer.finish()
     }

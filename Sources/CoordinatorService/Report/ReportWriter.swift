@@ -79,7 +79,8 @@ struct ReportWriter {
                 .init("exact_probes", .bool(curvature.hasExactProbes)),
                 .init("damping", curvature.damping.description),
                 .init("regularizer", regularizer),
-                .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) })),
+            ] + groups + [
+                .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) }))
             ])
     }
 
@@ -122,14 +123,43 @@ struct ReportWriter {
         return .object(members)
     }
 
+    /// The groups with their strength, and the layers and parameters that each one has.
+    private var groups: [JSONValue.Member] {
+        let groups = plan.spec.curvature.groups
+        guard !groups.isEmpty else { return [] }
+        var names = groups.map { _ in [JSONValue]() }
+        for block in plan.blocks {
+            guard let position = groups.firstIndex(where: { $0.layers.takes(block.name) }) else { continue }
+            names[position].append(.string(block.name))
+        }
+        return [
+            .init(
+                "groups",
+                .array(
+                    zip(groups, names).map { group, names in
+                        .object([.init("strength", .of(group.strength)), .init("layers", .array(names))])
+                    }))
+        ]
+    }
+
+    /// The numbers of names that the task's `rename` changed.
+    private func renamed(_ task: TaskName) -> [JSONValue.Member] {
+        guard let renaming = plan.inventory.renamings[task] else { return [] }
+        let counts = TaskRenaming.Kind.allCases.map { kind in
+            JSONValue.Member(kind.rawValue, .number("\(renaming.count(of: kind))"))
+        }
+        return [.init("renamed", .object(counts))]
+    }
+
     private var tasks: [JSONValue] {
         plan.spec.tasks.map { task in
-            .object([
-                .init("name", .string(task.name.rawValue)),
-                .init("samples", .number("\(plan.inventory.samples(of: task.name))")),
-                .init("curvature_weight", task.hasCurvature ? .of(plan.curvatureWeight(of: task.name)) : .null),
-                .init("has_checkpoint", .bool(task.model != nil)),
-            ])
+            .object(
+                [
+                    .init("name", .string(task.name.rawValue)),
+                    .init("samples", .number("\(plan.inventory.samples(of: task.name))")),
+                    .init("curvature_weight", task.hasCurvature ? .of(plan.curvatureWeight(of: task.name)) : .null),
+                    .init("has_checkpoint", .bool(task.model != nil)),
+                ] + renamed(task.name))
         }
     }
 
@@ -269,6 +299,10 @@ struct ReportWriter {
     }
 
     private func penalty(of task: TaskName, _ block: String) -> Double? {
+        penaltyWithoutStrength(of: task, block).map { $0 * plan.spec.curvature.strength(of: block) }
+    }
+
+    private func penaltyWithoutStrength(of task: TaskName, _ block: String) -> Double? {
         if let termCount = plan.spec.curvature.regularizer.termCount {
             let units = (0..<termCount).compactMap { plan.products[block, .penalty(of: task, term: $0)]?.unit }
             let penalties = units.compactMap { result($0)?.measurements[.penalties]?.first }
