@@ -71,15 +71,15 @@ public struct TaskSpec: Equatable, Sendable {
     public var model: Located<String>?
     /// Patterns of capture files.
     public var captures: [Located<String>]
-    /// Path of a finished factor set.
-    public var factors: Located<String>?
+    /// Path of a finished factor set, or patterns of files of partial sums.
+    public var factors: [Located<String>]
     /// Weight w_t in λ_t of equation 8; `nil` for the sample count.
     public var curvatureWeight: Double?
     /// Parameters of this task, which take precedence over the job's.
     public var parameters: MergeParameters
 
     /// Whether the task has curvature, from captures or as factors.
-    public var hasCurvature: Bool { !captures.isEmpty || factors != nil }
+    public var hasCurvature: Bool { !captures.isEmpty || !factors.isEmpty }
 }
 
 /// Everything under the `kfac` key.
