@@ -12,20 +12,20 @@ import UnitOperations
 ///
 /// Nothing is thrown. An unusable file is one problem of several, and the job is refused with all of them.
 struct InventoryReader {
-    private let spec: JobSpec
-    private let paths: JobPaths
-    private let roots: FileRoots
-    private let depth: InspectionDepth
-    private let progress: AdmissionProgress
+    let spec: JobSpec
+    let paths: JobPaths
+    let roots: FileRoots
+    let depth: InspectionDepth
+    let progress: AdmissionProgress
     private var search: FileSearch
-    private(set) var problems: [JobProblem] = []
-    private(set) var inventory = JobInventory()
+    var problems: [JobProblem] = []
+    var inventory = JobInventory()
     private(set) var base: SafetensorsSet?
     private(set) var openFiles: [SafetensorsFile] = []
     /// Whether curvature was made with another base; then other mismatches have this cause.
     private(set) var isBaseWrong = false
     /// Base digests that captures and factor sets name; they are compared once the base's digest is known.
-    private var namedBaseDigests: [(place: String, digest: BlobDigest)] = []
+    var namedBaseDigests: [(place: String, digest: BlobDigest)] = []
 
     init(
         spec: JobSpec, paths: JobPaths, roots: FileRoots, depth: InspectionDepth, progress: AdmissionProgress
@@ -156,7 +156,7 @@ struct InventoryReader {
         var files: [FilePath] = []
         var known: Set<FilePath> = []
         for pattern in task.captures {
-            let matches = matches(pattern)
+            let matches = matches(pattern, key: "captures")
             if let matches, matches.isEmpty {
                 problems.append(
                     JobProblem(
@@ -176,13 +176,13 @@ struct InventoryReader {
     }
 
     /// The files of a pattern; `nil`, and a problem, when the pattern would look outside the roots.
-    private mutating func matches(_ pattern: Located<String>) -> [FilePath]? {
+    mutating func matches(_ pattern: Located<String>, key: String) -> [FilePath]? {
         do {
             return try search.files(of: paths.absolute(pattern.value))
         } catch .cancelled {
             return nil
         } catch {
-            report([error.description], at: pattern, key: "captures")
+            report([error.description], at: pattern, key: key)
             return nil
         }
     }
@@ -248,8 +248,13 @@ struct InventoryReader {
     // MARK: - Factor sets
 
     private mutating func readFactors(of task: TaskSpec) {
-        guard let factors = task.factors else { return }
-        let path = factorFile(paths.absolute(factors.value))
+        guard let factors = task.factors.first else { return }
+        let path: FilePath
+        switch factorFiles(of: task) {
+        case .finished(let found): path = found
+        case .partials(let files, let unreadable): return readPartials(files, besides: unreadable, of: task)
+        case nil: return
+        }
         do {
             let set = try CurvatureSet(opening: path, as: .factors, within: roots)
             let metadata = try FactorsMetadata(parsing: set.tensors.metadata, file: path)
@@ -257,12 +262,6 @@ struct InventoryReader {
         } catch {
             report(error.all.map(\.description), at: factors, key: "factors")
         }
-    }
-
-    /// The file of a factor set; a job's own output directory holds `factors.safetensors`, or shards with their index.
-    private func factorFile(_ path: FilePath) -> FilePath {
-        let inside = path.appending("factors.safetensors")
-        return (try? roots.kind(of: inside)) == .file ? inside : path
     }
 
     private mutating func factorSet(
@@ -326,13 +325,13 @@ struct InventoryReader {
     }
 
     /// The content of a task's files under the names that its `rename` gives.
-    private mutating func renamed<Content: Renamable>(_ content: Content, of task: TaskSpec) -> Content {
+    mutating func renamed<Content: Renamable>(_ content: Content, of task: TaskSpec) -> Content {
         guard !task.renames.isEmpty else { return content }
         return content.renamed(
             by: &inventory.renamings[task.name, default: TaskRenaming(of: task.name, by: task.renames)])
     }
 
-    private mutating func register(_ file: SafetensorsFile, role: String) -> Int {
+    mutating func register(_ file: SafetensorsFile, role: String) -> Int {
         let digest = BlobDigest(sha256: file.identity.headerDigest)
         inventory.files.append(
             InputFile(
@@ -342,7 +341,7 @@ struct InventoryReader {
         return openFiles.count - 1
     }
 
-    private mutating func report(_ messages: [String], at written: Located<String>, key: String) {
+    mutating func report(_ messages: [String], at written: Located<String>, key: String) {
         problems += messages.map { JobProblem(at: "\(written.location) (\(key))", $0) }
     }
 }

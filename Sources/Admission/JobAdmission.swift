@@ -157,7 +157,7 @@ extension JobInventory {
         spec.tasks.allSatisfy { task in
             (task.model == nil || checkpoints[task.name] != nil)
                 && (task.captures.isEmpty || captures[task.name] != nil)
-                && (task.factors == nil || factorSets[task.name] != nil)
+                && (task.factors.isEmpty || factorSets[task.name] != nil || partials[task.name] != nil)
         }
     }
 }

@@ -23,7 +23,7 @@ enum OutputOverlap {
             if let model = task.model {
                 inputs.append((paths.absolute(model.value), "the model of task \"\(task.name.rawValue.excerpt)\""))
             }
-            if let factors = task.factors {
+            for factors in task.factors {
                 inputs.append((paths.absolute(factors.value), "the factors of task \"\(task.name.rawValue.excerpt)\""))
             }
         }

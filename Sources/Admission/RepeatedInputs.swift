@@ -30,6 +30,7 @@ struct RepeatedInputs {
         self.inventory = inventory
         comparison = TensorComparison(files: files)
         findCaptures(tasks.flatMap { captures(of: $0) })
+        tasks.forEach { findPartials(of: $0) }
         findWholes(tasks.compactMap { checkpoint(of: $0) }) { task, other, place in
             "the checkpoint of task \"\(task)\" holds the same weights as that of task \"\(other)\" (\(place)): both tasks "
                 + "have the same vector."
@@ -118,6 +119,44 @@ struct RepeatedInputs {
         }
     }
 
+    // MARK: - Partial sums
+
+    /// Finds files of a task that hold the same sums under different numbers.
+    private mutating func findPartials(of task: TaskName) {
+        guard let partials = inventory.partials[task] else { return }
+        var tensors: [Int: [TensorInventory]] = [:]
+        for (name, sum) in partials.sums.sorted(by: { $0.key.description < $1.key.description }) {
+            for slice in sum.slices {
+                tensors[slice.file, default: []].append(
+                    TensorInventory(
+                        name: name.description, elementType: sum.elementType.rawValue, shape: [sum.dimension],
+                        slice: slice))
+            }
+        }
+        var groups: [BlobDigest: [Part]] = [:]
+        for (file, tensors) in tensors.sorted(by: { $0.key < $1.key }) {
+            let part = Part(task: task, file: file, tensors: tensors)
+            guard let traits = traits(of: part) else { continue }
+            let others = groups[traits, default: []].prefix(Self.comparisonsMax)
+            guard let other = others.first(where: { areEqual($0, part) }), !isZero(part) else {
+                groups[traits, default: []].append(part)
+                continue
+            }
+            problems.append(
+                JobProblem(
+                    at: path(of: part),
+                    "holds the same sums as \(path(of: other)) under another rank or sequence: task \"\(task)\" would "
+                        + "count their rows twice. Remove one of them, or repeat the run."))
+        }
+    }
+
+    /// Whether the middle of each sum is zero.
+    ///
+    /// Sums of no rows are equal, and no repetition.
+    private func isZero(_ part: Part) -> Bool {
+        part.tensors.allSatisfy { middle(of: $0)?.allSatisfy { $0 == 0 } ?? false }
+    }
+
     private static let advice = "Correct one of them unless that is meant."
 
     // MARK: - Checkpoints and factor sets
@@ -186,14 +225,16 @@ struct RepeatedInputs {
 
     /// The sample of a tensor, or nil if it cannot be read: a later step reports that.
     private func sample(of tensor: TensorInventory) -> Sample? {
-        let byteCount = Int(tensor.slice.byteCount)
-        let start = max(0, byteCount / 2 - Self.sampleBytes / 2)
-        guard let bytes = try? comparison.bytes(of: tensor, start..<min(start + Self.sampleBytes, byteCount)) else {
-            return nil
-        }
+        guard let bytes = middle(of: tensor) else { return nil }
         return Sample(
             name: tensor.name, elementType: tensor.elementType, shape: tensor.shape,
             bytes: bytes.count <= 64 ? bytes : FileDigest.sha256(of: bytes))
+    }
+
+    private func middle(of tensor: TensorInventory) -> [UInt8]? {
+        let byteCount = Int(tensor.slice.byteCount)
+        let start = max(0, byteCount / 2 - Self.sampleBytes / 2)
+        return try? comparison.bytes(of: tensor, start..<min(start + Self.sampleBytes, byteCount))
     }
 
     private func areEqual(_ left: Part, _ right: Part) -> Bool {

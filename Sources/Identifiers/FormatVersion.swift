@@ -88,6 +88,8 @@ extension FormatVersion {
     public static let capture = FormatVersion("kfacd.capture", 1)
     /// Kronecker factors of a task.
     public static let factors = FormatVersion("kfacd.factors", 1)
+    /// Sums of outer products of one rank's rows, not yet divided.
+    public static let partials = FormatVersion("kfacd.partials", 1)
     /// Factors summed over tasks.
     public static let regularizer = FormatVersion("kfacd.regularizer", 1)
     /// Damped inverses.
@@ -121,5 +123,5 @@ extension FormatVersion {
     /// A study's stage.
     public static let stage = FormatVersion("kfaclab.stage", 1)
     /// The messages between programs of kfacd.
-    public static let wire = FormatVersion("kfacd.wire", 5)
+    public static let wire = FormatVersion("kfacd.wire", 6)
 }

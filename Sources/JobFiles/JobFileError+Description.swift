@@ -13,6 +13,7 @@ extension JobFileError {
         case .file(let error): error.description
         case .json(let error): error.description
         case .linearAlgebra(let file, let error): "\(file): \(error)"
+        case .partials(let problem): problem.description
         case .several(let errors): errors.lazy.map(\.description).cutLines
         case .noFiles: "captures: no file is named; expected at least one. Correct the pattern or the path."
         case .rowsOutside(let tensor, let rows, let rowCount):
@@ -89,7 +90,7 @@ extension JobFileKind {
     fileprivate var tensorNames: String {
         switch self {
         case .capture: "\"<layer>.input\", \"<layer>.output_grad\" and \"<parameter>.grad\""
-        case .factors, .regularizer: "\"<layer>.A\", \"<layer>.B\" and \"<parameter>.F\""
+        case .factors, .partials, .regularizer: "\"<layer>.A\", \"<layer>.B\" and \"<parameter>.F\""
         case .inverses: "\"<layer>.A_inv\", \"<layer>.B_inv\" and \"<parameter>.F_inv\""
         case .checkpoint: "parameters"
         }

@@ -49,6 +49,8 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case rowsOutside(tensor: String, rows: Range<Int>, rowCount: Int)
     /// A matrix is not finite, symmetric and positive semi-definite.
     case noFactor(file: FilePath, tensor: String, FactorFlaw)
+    /// Partial sums do not belong together, or do not make whole factors.
+    case partials(PartialsProblem)
     /// A model's `config.json` is JSON, but not an object.
     case noConfiguration(file: FilePath, found: String)
     /// Two or more of these errors.

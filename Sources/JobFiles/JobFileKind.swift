@@ -8,6 +8,8 @@ public enum JobFileKind: String, CaseIterable, Sendable {
     case capture
     /// The Kronecker factors of one task.
     case factors
+    /// Sums of outer products of one rank's rows, which together become the factors of one task.
+    case partials
     /// Factors accumulated over tasks for one target.
     case regularizer
     /// Damped inverses of factors.
@@ -20,6 +22,7 @@ public enum JobFileKind: String, CaseIterable, Sendable {
         switch self {
         case .capture: .capture
         case .factors: .factors
+        case .partials: .partials
         case .regularizer: .regularizer
         case .inverses: .inverses
         case .checkpoint: nil
@@ -30,7 +33,7 @@ public enum JobFileKind: String, CaseIterable, Sendable {
     public var stem: String {
         switch self {
         case .checkpoint: "model"
-        case .capture, .factors, .regularizer, .inverses: rawValue
+        case .capture, .factors, .partials, .regularizer, .inverses: rawValue
         }
     }
 }
@@ -53,6 +56,16 @@ public enum MetadataKey {
     public static let baseDigest = "sha256_base"
     /// `tak`, `expand` or `reduce`.
     public static let normalization = "normalization"
+    /// The run that wrote a partial sum, as it names itself.
+    public static let run = "run"
+    /// The process of the run that wrote a partial sum, from 0.
+    public static let processRank = "rank"
+    /// The position of a partial sum among those of its rank, from 0.
+    public static let sequence = "sequence"
+    /// Rows of each layer's input: a whole number, or an object of numbers by layer.
+    public static let rows = "rows"
+    /// `out_in` or `in_out`: how a layer's weight is stored; one word, or an object by layer.
+    public static let layout = "layout"
     /// Object by layer: whether A's last row and column belong to the bias.
     public static let bias = "bias"
     /// w_t.

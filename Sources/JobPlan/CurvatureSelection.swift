@@ -173,10 +173,12 @@ struct CurvatureSelection {
     private static func layerNames(of task: TaskName, in inventory: JobInventory) -> [String] {
         (inventory.captures[task]?.layers.keys.map(\.rawValue) ?? [])
             + (inventory.factorSets[task]?.factors.keys.filter { $0.side != .full }.map(\.owner) ?? [])
+            + (inventory.partials[task]?.sums.keys.filter { $0.side != .full }.map(\.owner) ?? [])
     }
 
     private static func parameterNames(of task: TaskName, in inventory: JobInventory) -> [String] {
         (inventory.captures[task]?.parameters.keys.map(\.rawValue) ?? [])
             + (inventory.factorSets[task]?.factors.keys.filter { $0.side == .full }.map(\.owner) ?? [])
+            + (inventory.partials[task]?.sums.keys.filter { $0.side == .full }.map(\.owner) ?? [])
     }
 }

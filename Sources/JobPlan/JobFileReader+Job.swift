@@ -153,11 +153,11 @@ extension JobFileReader {
         let task = TaskSpec(
             name: name, location: location(of: node), model: model,
             captures: entries["captures"].map { texts($0, "captures") } ?? [],
-            factors: entries["factors"].flatMap { text($0, "factors") },
+            factors: entries["factors"].map { texts($0, "factors") } ?? [],
             renames: entries["rename"].map { readRename($0) } ?? [],
             curvatureWeight: entries["curvature_weight"].flatMap { number($0, "curvature_weight") },
             parameters: entries["parameters"].map { readParameters($0, method, isGlobal: false) } ?? [:])
-        if !task.captures.isEmpty, task.factors != nil {
+        if !task.captures.isEmpty, !task.factors.isEmpty {
             report(node, "task \"\(name)\" has both \"captures\" and \"factors\". Keep one of them.")
         }
         if task.model == nil, !task.hasCurvature, entries["captures"] == nil, entries["factors"] == nil {

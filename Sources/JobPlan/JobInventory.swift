@@ -17,6 +17,8 @@ public struct JobInventory: Equatable, Sendable {
     public var captures: [TaskName: CaptureInventory]
     /// The finished factor sets of the tasks that have them.
     public var factorSets: [TaskName: FactorSetInventory]
+    /// The partial sums of the tasks that have them.
+    public var partials: [TaskName: PartialsInventory] = [:]
     /// What the key `rename` did to the names of the tasks that have it.
     public var renamings: [TaskName: TaskRenaming] = [:]
     /// The tasks whose checkpoint is the base itself, also when its path is written differently.

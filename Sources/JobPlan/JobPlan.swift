@@ -93,6 +93,7 @@ extension JobInventory {
     /// N_t, the number of samples of a task's captures or factors.
     public func samples(of task: TaskName) -> Int {
         if let set = factorSets[task] { return set.samples }
+        if let partials = partials[task] { return partials.samples }
         guard let captures = captures[task] else { return 0 }
         return captures.layers.values.map(\.samples).max() ?? captures.parameters.values.map(\.samples).max() ?? 0
     }

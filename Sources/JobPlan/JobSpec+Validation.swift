@@ -165,7 +165,9 @@ extension JobSpec {
 
     private func curvatureProblems(of task: TaskSpec, _ inventory: JobInventory) -> [JobProblem] {
         var problems: [JobProblem] = []
-        let isRead = inventory.captures[task.name] != nil || inventory.factorSets[task.name] != nil
+        let isRead =
+            inventory.captures[task.name] != nil || inventory.factorSets[task.name] != nil
+            || inventory.partials[task.name] != nil
         if isRead, inventory.samples(of: task.name) < 1 {
             problems.append(
                 JobProblem(
@@ -184,7 +186,7 @@ extension JobSpec {
     }
 
     private func place(ofFactorsOf task: TaskSpec) -> String {
-        task.factors.map { "factors of task \"\(task.name)\" (\($0.value))" } ?? task.location
+        task.factors.first.map { "factors of task \"\(task.name)\" (\($0.value))" } ?? task.location
     }
 
     private func curvatureProblems(
@@ -195,6 +197,9 @@ extension JobSpec {
         }
         if let set = inventory.factorSets[task.name] {
             return blocks.flatMap { factorSetProblems(of: task, set, block: $0) }
+        }
+        if let partials = inventory.partials[task.name] {
+            return PartialsValidation(of: task.name, partials).problems(with: blocks)
         }
         return []
     }

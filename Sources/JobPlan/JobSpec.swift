@@ -71,8 +71,8 @@ public struct TaskSpec: Equatable, Sendable {
     public var model: Located<String>?
     /// Patterns of capture files.
     public var captures: [Located<String>]
-    /// Path of a finished factor set.
-    public var factors: Located<String>?
+    /// Path of a finished factor set, or patterns of files of partial sums.
+    public var factors: [Located<String>]
     /// The entries that give the names of the task's files those of the base, in the order of their application.
     public var renames: [RenameRule] = []
     /// Weight w_t in λ_t of equation 8; `nil` for the sample count.
@@ -81,7 +81,7 @@ public struct TaskSpec: Equatable, Sendable {
     public var parameters: MergeParameters
 
     /// Whether the task has curvature, from captures or as factors.
-    public var hasCurvature: Bool { !captures.isEmpty || factors != nil }
+    public var hasCurvature: Bool { !captures.isEmpty || !factors.isEmpty }
 }
 
 /// Everything under the `kfac` key.

@@ -13,6 +13,8 @@ extension Planner {
                 planFactors(of: task.name, from: captures)
             } else if let set = inventory.factorSets[task.name] {
                 planImport(of: task.name, from: set)
+            } else if let partials = inventory.partials[task.name] {
+                planSums(of: task.name, from: partials)
             }
         }
         planAccumulation()

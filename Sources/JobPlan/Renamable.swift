@@ -52,17 +52,51 @@ extension CaptureInventory: Renamable {
 extension FactorSetInventory: Renamable {
     /// The factors under the new names of their layers and parameters.
     public func renamed(by renaming: inout TaskRenaming) -> FactorSetInventory {
-        func owners(_ isFull: Bool) -> Set<String> {
-            Set(factors.keys.filter { ($0.side == .full) == isFull }.map(\.owner))
-        }
-        let layers = renaming.newNames(of: owners(false), .layer)
-        let parameters = renaming.newNames(of: owners(true), .parameter)
+        let owners = NewOwners(of: factors.keys, by: &renaming)
         var set = self
-        set.factors = [:]
-        for (name, factor) in factors {
-            guard let owner = (name.side == .full ? parameters : layers)[name.owner] else { continue }
-            set.factors[FactorName(owner: owner, side: name.side)] = factor
-        }
+        set.factors = owners.renamed(factors)
         return set
+    }
+}
+
+extension PartialsInventory: Renamable {
+    /// The sums, and what is stated about them, under the new names of their layers and parameters.
+    public func renamed(by renaming: inout TaskRenaming) -> PartialsInventory {
+        let owners = NewOwners(of: sums.keys, by: &renaming)
+        var partials = self
+        partials.sums = owners.renamed(sums)
+        partials.counts = owners.renamed(counts)
+        partials.hasBias = owners.renamed(hasBias)
+        partials.layouts = owners.renamed(layouts)
+        return partials
+    }
+}
+
+/// The new names of the layers and parameters that own factors.
+private struct NewOwners {
+    private let layers: [String: String]
+    private let parameters: [String: String]
+
+    init(of names: some Collection<FactorName>, by renaming: inout TaskRenaming) {
+        layers = renaming.newNames(of: Set(names.filter { $0.side != .full }.map(\.owner)), .layer)
+        parameters = renaming.newNames(of: Set(names.filter { $0.side == .full }.map(\.owner)), .parameter)
+    }
+
+    func renamed<Value>(_ values: [FactorName: Value]) -> [FactorName: Value] {
+        var renamed: [FactorName: Value] = [:]
+        for (name, value) in values {
+            guard let owner = (name.side == .full ? parameters : layers)[name.owner] else { continue }
+            renamed[FactorName(owner: owner, side: name.side)] = value
+        }
+        return renamed
+    }
+
+    func renamed<Value>(_ values: [String: Value]) -> [String: Value] {
+        var renamed: [String: Value] = [:]
+        for (name, value) in values {
+            guard let name = layers[name] ?? parameters[name] else { continue }
+            renamed[name] = value
+        }
+        return renamed
     }
 }

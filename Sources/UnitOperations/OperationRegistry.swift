@@ -4,6 +4,7 @@ public enum OperationRegistry {
     public static let operations: [any UnitOperation.Type] = [
         FactorOperation.self,
         ImportOperation.self,
+        SumPartialsOperation.self,
         CombineOperation.self,
         AccumulateOperation.self,
         OptimalAccumulateOperation.self,

@@ -24,7 +24,7 @@ enum ExampleFiles {
         for task in spec.tasks {
             if task.model != nil { inventory.checkpoints[task.name] = checkpoint(file: next(task)) }
             if !task.captures.isEmpty { inventory.captures[task.name] = captures(file: next(task)) }
-            if task.factors != nil { inventory.factorSets[task.name] = factorSet(file: next(task)) }
+            if !task.factors.isEmpty { inventory.factorSets[task.name] = factorSet(file: next(task)) }
         }
         return inventory
     }

@@ -108,7 +108,7 @@ struct SmallModel {
                 )
             }
             if !task.captures.isEmpty { inventory.captures[task.name] = captures(file: next(task, "capture")) }
-            if task.factors != nil { inventory.factorSets[task.name] = factorSet(file: next(task, "factors")) }
+            if !task.factors.isEmpty { inventory.factorSets[task.name] = factorSet(file: next(task, "factors")) }
         }
         return inventory
     }

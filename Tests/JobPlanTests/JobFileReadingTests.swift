@@ -64,7 +64,7 @@ import UnitOperations
             ]
         )
         #expect(spec.tasks[1].captures.map(\.location) == ["job.yaml:8:16", "job.yaml:8:41"])
-        #expect(spec.tasks.map(\.factors?.value) == [nil, nil, "factors/other"])
+        #expect(spec.tasks.map(\.factors.first?.value) == [nil, nil, "factors/other"])
         #expect(spec.tasks.map(\.curvatureWeight) == [nil, 100, nil])
         #expect(spec.tasks.map(\.parameters["weight"]) == [.scalar(0.5), nil, nil])
     }

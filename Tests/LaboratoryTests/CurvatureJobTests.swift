@@ -51,7 +51,7 @@ struct CurvatureJobTests {
         #expect(spec.tasks.map(\.name.rawValue) == ["fashion", "greek", "hebrew"])
         #expect(spec.tasks.map { $0.model?.value } == Self.job.models.map { $0.checkpoint?.string })
         #expect(spec.tasks[0].captures.map(\.value) == ["/captures/fashion.safetensors"])
-        #expect(spec.tasks[1].factors?.value == "/first/factors/greek")
+        #expect(spec.tasks[1].factors.first?.value == "/first/factors/greek")
         #expect(!spec.tasks[2].hasCurvature)
         #expect(spec.curvature.normalization == .expand)
         #expect(spec.curvature.damping == DampingSpec(rule: .relative, value: 0.1))
@@ -101,7 +101,7 @@ struct CurvatureJobTests {
         let spec = try JobSpec(yaml: job.text, fileName: "job.yaml")
         #expect(spec.baseModel.value == "/models/\(component)")
         #expect(spec.tasks[0].captures.map(\.value) == ["/captures/\(component)"])
-        #expect(spec.tasks[1].factors?.value == "/factors/\(component)")
+        #expect(spec.tasks[1].factors.first?.value == "/factors/\(component)")
         #expect(spec.output.value == "/out/\(component)")
     }
 

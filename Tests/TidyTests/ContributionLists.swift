@@ -39,7 +39,8 @@ struct ContributionList: Sendable, CustomTestStringConvertible {
             files: [
                 "Sources/UnitOperations/CurvatureBlock.swift", "Sources/UnitOperations/Schema/operations.proto",
                 "Sources/UnitOperations/OperationCoding.swift", "Sources/JobPlan/CurvatureSelection.swift",
-                "Sources/JobPlan/CaptureValidation.swift", "Sources/JobPlan/JobSpec+Layout.swift",
+                "Sources/JobPlan/CaptureValidation.swift", "Sources/JobPlan/PartialsValidation.swift",
+                "Sources/JobPlan/JobSpec+Layout.swift",
                 "Sources/JobPlan/Planner+Curvature.swift", "Sources/WorkerService/BlockParameterReader.swift",
                 "Sources/WorkerService/PenaltyExecution.swift", "Sources/WorkerService/MergeExecution.swift",
                 "Sources/CoordinatorService/Files/CurvatureAssembly.swift",

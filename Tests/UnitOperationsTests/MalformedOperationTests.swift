@@ -40,6 +40,13 @@ struct MalformedOperationTests {
         try expect(problem, "invert", as: WireInvertOperation.self, sourceLocation: sourceLocation, change)
     }
 
+    private func expectSum(
+        _ problem: String, sourceLocation: SourceLocation = #_sourceLocation,
+        _ change: (inout WireSumPartialsOperation) -> Void
+    ) throws {
+        try expect(problem, "sum_partials", as: WireSumPartialsOperation.self, sourceLocation: sourceLocation, change)
+    }
+
     @Test func `an operation that is not known is refused by its start`() {
         let long = String(repeating: "é", count: 50_000)
         for (kind, told) in [("", ""), ("colour", "colour"), (long, "\(long.prefix(100))…")] {
@@ -106,6 +113,7 @@ struct MalformedOperationTests {
     @Test(arguments: [0, -1, Double.nan, .infinity])
     func `a divisor is a positive number`(divisor: Double) throws {
         try expectFactor("a divisor is not positive") { $0.divisor = divisor }
+        try expectSum("a divisor is not positive") { $0.divisor = divisor }
         try expect("a divisor is not positive", "combine_parts", as: WireCombineOperation.self) {
             $0.divisor = divisor
         }
@@ -177,6 +185,12 @@ struct MalformedOperationTests {
         try expect("the number of parts is 131073", "combine_parts", as: WireCombineOperation.self) {
             $0.parts = 1 << 17 + 1
         }
+        try expectSum("a sum has no parts") { $0.slices = [] }
+        try expectSum("the parts of a sum are BF16") { $0.elementType = "BF16" }
+        try expectSum("a triangle of dimension 4 has 48 bytes") { $0.dimension = 4 }
+        try expectSum("a triangle of dimension 3 has 49 bytes") { $0.slices[1].byteCount = 49 }
+        // The bytes of 2^31 rows do not fit 64 bits.
+        try expectSum("a triangle of dimension 2147483648 has 48 bytes") { $0.dimension = 1 << 31 }
         for weights in [[], [1, -1], [1, .nan], [.infinity, 1]] as [[Double]] {
             try expect(
                 "the weights of \(weights.count) tasks are missing, negative or not finite", "accumulate",

@@ -25,8 +25,8 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
 
     /// At least one example of each operation.
     static let all = [
-        factor, importFactor, combine, accumulate, accumulateOptimally, invert, penalty, penaltyOfFullBlock, merge,
-        combineStatistics,
+        factor, importFactor, sumPartials, combine, accumulate, accumulateOptimally, invert, penalty,
+        penaltyOfFullBlock, merge, combineStatistics,
     ]
 
     /// The files of a job: those that the examples read, and one more.
@@ -76,6 +76,18 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         [
             { $0.dimension = 4 }, { $0.elementType = .f32 }, { $0.isPacked = false }, { $0.slice.file = 2 },
             { $0.slice.offset = 0 }, { $0.slice.byteCount = 49 },
+        ])
+
+    private static let sumPartials = OperationExample(
+        SumPartialsOperation(
+            dimension: 3, elementType: .f64, slices: [slice(4, byteCount: 48), slice(1, offset: 99, byteCount: 48)],
+            divisor: 10),
+        [
+            // The encoding has only whole triangles, so the bytes of a slice change with the dimension.
+            { $0.dimension = 4 }, { $0.elementType = .f32 }, { $0.slices[0].file = 5 }, { $0.slices[0].offset += 1 },
+            { $0.slices[0].byteCount += 1 }, { $0.slices[1].file = 4 }, { $0.slices[1].offset += 1 },
+            { $0.slices[1].byteCount += 1 }, { $0.divisor = 10.0.nextUp }, { $0.divisor = nil },
+            { $0.slices.removeLast() }, { $0.slices.reverse() },
         ])
 
     private static let combine = OperationExample(

@@ -133,6 +133,33 @@ nonisolated struct WireImportOperation: Sendable {
   fileprivate var _slice: WireFileSlice? = nil
 }
 
+nonisolated struct WireSumPartialsOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var dimension: UInt32 = 0
+
+  var elementType: String = String()
+
+  var slices: [WireFileSlice] = []
+
+  var divisor: Double {
+    get {_divisor ?? 0}
+    set {_divisor = newValue}
+  }
+  /// Returns true if `divisor` has been explicitly set.
+  var hasDivisor: Bool {self._divisor != nil}
+  /// Clears the value of `divisor`. Subsequent reads from it will return its default value.
+  mutating func clearDivisor() {self._divisor = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _divisor: Double? = nil
+}
+
 nonisolated struct WireCombineOperation: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -766,6 +793,55 @@ nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.elementType != rhs.elementType {return false}
     if lhs.isPacked != rhs.isPacked {return false}
     if lhs._slice != rhs._slice {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSumPartialsOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SumPartialsOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}element_type\0\u{1}slices\0\u{1}divisor\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.slices) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self._divisor) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.dimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.dimension, fieldNumber: 1)
+    }
+    if !self.elementType.isEmpty {
+      try visitor.visitSingularStringField(value: self.elementType, fieldNumber: 2)
+    }
+    if !self.slices.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.slices, fieldNumber: 3)
+    }
+    try { if let v = self._divisor {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 4)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSumPartialsOperation, rhs: WireSumPartialsOperation) -> Bool {
+    if lhs.dimension != rhs.dimension {return false}
+    if lhs.elementType != rhs.elementType {return false}
+    if lhs.slices != rhs.slices {return false}
+    if lhs._divisor != rhs._divisor {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

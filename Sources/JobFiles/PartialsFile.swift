@@ -1,0 +1,119 @@
+import Identifiers
+import LinearAlgebra
+import Safetensors
+
+/// One file of partial sums, with checked metadata, names and shapes.
+struct PartialsFile {
+    /// A sum of the file.
+    struct Entry {
+        let name: CurvatureTensorName
+        let dimension: Int
+        let elementType: ElementType
+        /// The sum's bytes, from the start of the file.
+        let fileRange: Range<Int>
+    }
+
+    let file: SafetensorsFile
+    let metadata: PartialsMetadata
+    /// The sums, sorted by name.
+    let entries: [Entry]
+    /// What is wrong in the file itself, besides what made the initializer throw.
+    let flaws: [PartialsFlaw]
+
+    /// Checks an open file.
+    ///
+    /// - Throws: ``JobFileError``: all problems of its tensors and metadata.
+    init(_ file: SafetensorsFile) throws(JobFileError) {
+        let (entries, problems) = Self.entries(of: file)
+        let metadata: PartialsMetadata
+        do throws(JobFileError) {
+            metadata = try PartialsMetadata(parsing: file.header.metadata, file: file.path)
+        } catch {
+            // Of a file of another kind, no tensor would fit either.
+            if case .wrongFormat = error { throw error }
+            throw JobFileError.bundle([error] + problems) ?? error
+        }
+        if let error = JobFileError.bundle(problems) { throw error }
+        self.file = file
+        self.metadata = metadata
+        self.entries = entries
+        flaws = Self.flaws(metadata, entries)
+    }
+
+    private static func entries(of file: SafetensorsFile) -> (entries: [Entry], problems: [JobFileError]) {
+        var problems: [JobFileError] = []
+        var entries: [Entry] = []
+        entries.reserveCapacity(file.header.tensors.count)
+        for info in file.header.tensors {
+            do throws(JobFileError) { entries.append(try entry(info, in: file)) } catch { problems.append(error) }
+        }
+        let names = Set(entries.map(\.name))
+        for entry in entries {
+            guard let partner = entry.name.partner, !names.contains(partner) else { continue }
+            problems.append(.missingTensor(file: file.path, tensor: partner.name))
+        }
+        return (entries.sorted { $0.name.name < $1.name.name }, problems)
+    }
+
+    private static func entry(_ info: TensorInfo, in file: SafetensorsFile) throws(JobFileError) -> Entry {
+        guard let name = CurvatureTensorName(info.name), !name.isInverse else {
+            throw .unknownTensor(file: file.path, tensor: info.name, kind: .partials)
+        }
+        guard [.float32, .float64].contains(info.dataType), let type = ElementType(rawValue: info.dataType.rawValue)
+        else { throw .dataType(file: file.path, tensor: info.name, found: info.dataType, expected: "F32 or F64") }
+        // A sparse file can claim any size. Below this limit one row fits in a buffer on any machine.
+        guard let dimension = CurvatureStorage.packed.dimension(ofShape: info.shape), dimension < 1 << 24 else {
+            throw .shape(
+                file: file.path, tensor: info.name, shape: info.shape, expected: "a packed triangle [n(n + 1)/2]")
+        }
+        let start = file.header.dataOffset + info.byteRange.lowerBound
+        return Entry(
+            name: name, dimension: dimension, elementType: type, fileRange: start..<start + info.byteCount)
+    }
+
+    private static func flaws(_ metadata: PartialsMetadata, _ entries: [Entry]) -> [PartialsFlaw] {
+        guard !entries.isEmpty else { return [.empty] }
+        let layers = Set(entries.lazy.filter { $0.name.side != .full }.map(\.name.owner))
+        let all = Set(entries.lazy.map(\.name.owner))
+        var flaws = [
+            flaw(in: MetadataKey.rows, metadata.rowCounts, of: layers),
+            flaw(in: MetadataKey.samples, metadata.sampleCounts, of: all),
+            flaw(in: MetadataKey.bias, Set(metadata.hasBias.keys), of: layers),
+            // A layer without an entry has the default.
+            flaw(in: MetadataKey.layout, Set(metadata.layouts.keys).union(layers), of: layers),
+        ].compactMap(\.self)
+        guard flaws.isEmpty else { return flaws }
+        for layer in layers.sorted() {
+            guard let rows = metadata.rowCounts?[layer], rows > 0, metadata.sampleCounts[layer] == 0 else { continue }
+            flaws.append(.rowsWithoutSamples(layer: layer, rows: rows))
+        }
+        return flaws
+    }
+
+    private static func flaw(
+        in key: String, _ counts: PartialsMetadata.Counts?, of expected: Set<String>
+    ) -> PartialsFlaw? {
+        switch counts {
+        case .all: nil
+        case .each(let counts): flaw(in: key, Set(counts.keys), of: expected)
+        case nil: flaw(in: key, [], of: expected)
+        }
+    }
+
+    private static func flaw(in key: String, _ found: Set<String>, of expected: Set<String>) -> PartialsFlaw? {
+        guard found != expected else { return nil }
+        return .owners(
+            key: key, missing: expected.subtracting(found).sorted(), unknown: found.subtracting(expected).sorted())
+    }
+}
+
+extension CurvatureTensorName {
+    /// The other side of a layer; nil for a parameter's F.
+    fileprivate var partner: CurvatureTensorName? {
+        switch side {
+        case .input: CurvatureTensorName(owner: owner, side: .gradient, isInverse: isInverse)
+        case .gradient: CurvatureTensorName(owner: owner, side: .input, isInverse: isInverse)
+        case .full: nil
+        }
+    }
+}

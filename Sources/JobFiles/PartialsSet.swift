@@ -1,0 +1,115 @@
+public import Identifiers
+public import LinearAlgebra
+public import Safetensors
+
+/// The partial sums of one task: the files of all ranks and flushes of one run.
+///
+/// Every file holds the same sums, and each rank has the sequences from 0 on. A factor's sum takes the files in the
+/// order of (rank, sequence), whatever their names. Source: DESIGN section 3.
+public final class PartialsSet: Sendable {
+    /// A matrix that is summed over the files.
+    public struct Sum: Equatable, Sendable {
+        /// The owner and side of the matrix.
+        public let name: CurvatureTensorName
+        /// Number of rows, equal to the number of columns.
+        public let dimension: Int
+        /// F32 or F64, the same in every file.
+        public let elementType: ElementType
+        /// The packed triangle's bytes in each of ``PartialsSet/files``, from the start of the file.
+        public let fileRanges: [Range<Int>]
+    }
+
+    /// What was summed for one layer or parameter, over all files.
+    public struct Counts: Equatable, Sendable {
+        /// Rows of the layer's input; 0 for a parameter.
+        public let rows: Int
+        /// Samples.
+        public let samples: Int
+    }
+
+    /// A file whose rank and sequence another file has too; it counts only once.
+    public struct Repetition: Sendable {
+        /// The file that is left out.
+        public let file: SafetensorsFile
+        /// The file that counts.
+        public let original: SafetensorsFile
+        let rank: Int
+        let sequence: Int
+    }
+
+    /// The files in the order of the sum.
+    public let files: [SafetensorsFile]
+    /// The files that are left out; ``requireEqualRepetitions()`` compares them.
+    public let repetitions: [Repetition]
+    /// The task, which every file names.
+    public let task: TaskName
+    /// The run, which every file names.
+    public let run: String
+    /// M, the same in every file.
+    public let probeCount: Int
+    /// `tak`, `expand` or `reduce`.
+    public let normalization: String
+    /// Whether A's last row and column belong to the bias, by layer.
+    public let hasBias: [String: Bool]
+    /// How a layer's weight is stored, by layer; layers without an entry have ``WeightLayout/outIn``.
+    public let layouts: [String: WeightLayout]
+    /// SHA-256 of the base checkpoint, if the files name it.
+    public let baseDigest: BlobDigest?
+    /// The sums, sorted by name.
+    public let sums: [Sum]
+    /// The counts by layer or parameter.
+    public let counts: [String: Counts]
+
+    /// Checks files one by one and together.
+    ///
+    /// - Parameters:
+    ///   - files: The open files, in any order, at least one.
+    ///   - unreadable: The errors of files that could not be opened.
+    /// - Throws: ``JobFileError``: all problems that were found, as ``JobFileError/several(_:)`` if more than one.
+    public init(of files: [SafetensorsFile], besides unreadable: [JobFileError] = []) throws(JobFileError) {
+        var problems = unreadable
+        var members: [PartialsFile] = []
+        members.reserveCapacity(files.count)
+        for file in files {
+            do throws(JobFileError) { members.append(try PartialsFile(file)) } catch { problems += error.all }
+        }
+        let assembly = PartialsAssembly(members, isComplete: problems.isEmpty)
+        if let error = JobFileError.bundle(problems + assembly.problems.map(JobFileError.partials)) { throw error }
+        guard let first = assembly.files.first else { throw .noFiles }
+        self.files = assembly.files.map(\.file)
+        repetitions = assembly.repetitions
+        task = first.metadata.task
+        run = first.metadata.run
+        probeCount = first.metadata.probeCount
+        normalization = first.metadata.normalization
+        hasBias = first.metadata.hasBias
+        layouts = first.metadata.layouts
+        baseDigest = first.metadata.baseDigest
+        counts = assembly.counts
+        sums = first.entries.indices.map { position in
+            let entry = first.entries[position]
+            return Sum(
+                name: entry.name, dimension: entry.dimension, elementType: entry.elementType,
+                fileRanges: assembly.files.map { $0.entries[position].fileRange })
+        }
+    }
+
+    /// Requires that each repeated file has the bytes of the file that counts; both are read as a whole.
+    ///
+    /// - Throws: ``JobFileError``: every repetition with other bytes, or a failed read.
+    public func requireEqualRepetitions() throws(JobFileError) {
+        var problems: [JobFileError] = []
+        for repetition in repetitions {
+            let (file, original) = (repetition.file, repetition.original)
+            let areEqual = try wrapping { () throws(SafetensorsError) in
+                guard file.identity.byteCount == original.identity.byteCount else { return false }
+                return try file.sha256() == original.sha256()
+            }
+            guard !areEqual else { continue }
+            let flaw = PartialsFlaw.repeated(
+                rank: repetition.rank, sequence: repetition.sequence, other: original.path)
+            problems.append(.partials(PartialsProblem(flaw, in: [file.path])))
+        }
+        if let error = JobFileError.bundle(problems) { throw error }
+    }
+}

@@ -1,0 +1,67 @@
+public import Identifiers
+public import KroneckerFactors
+public import LinearAlgebra
+public import UnitOperations
+
+/// The partial sums of one task: files of many ranks and flushes that together become its factors.
+public struct PartialsInventory: Equatable, Sendable {
+    /// A matrix that is summed over the files.
+    public struct Sum: Equatable, Sendable {
+        /// The matrix's rows and columns.
+        public var dimension: Int
+        /// `F32` or `F64`.
+        public var elementType: ElementType
+        /// The packed triangles, in the order of the sum.
+        public var slices: [FileSlice]
+
+        /// Describes a sum.
+        public init(dimension: Int, elementType: ElementType, slices: [FileSlice]) {
+            self.dimension = dimension
+            self.elementType = elementType
+            self.slices = slices
+        }
+    }
+
+    /// What was summed for one layer or parameter, over all files.
+    public struct Counts: Equatable, Sendable {
+        /// Rows of the layer's input; 0 for a parameter.
+        public var rows: Int
+        /// N.
+        public var samples: Int
+
+        /// States counts.
+        public init(rows: Int, samples: Int) {
+            self.rows = rows
+            self.samples = samples
+        }
+    }
+
+    /// The convention that the sums were made for; `tak` and `expand` have the same sums.
+    public var normalization: FactorNormalization
+    /// M.
+    public var probes: Int
+    /// Whether A's last row and column belong to the bias, by layer.
+    public var hasBias: [String: Bool]
+    /// How a layer's weight is stored, by layer; layers without an entry have ``WeightLayout/outIn``.
+    public var layouts: [String: WeightLayout]
+    /// The counts by layer or parameter.
+    public var counts: [String: Counts]
+    /// The sums by factor.
+    public var sums: [FactorName: Sum]
+
+    /// Collects the contents of the files.
+    public init(
+        normalization: FactorNormalization, probes: Int, hasBias: [String: Bool], layouts: [String: WeightLayout] = [:],
+        counts: [String: Counts], sums: [FactorName: Sum]
+    ) {
+        self.normalization = normalization
+        self.probes = probes
+        self.hasBias = hasBias
+        self.layouts = layouts
+        self.counts = counts
+        self.sums = sums
+    }
+
+    /// N_t: the most samples of any layer or parameter.
+    public var samples: Int { counts.values.map(\.samples).max() ?? 0 }
+}

@@ -1,0 +1,59 @@
+import Identifiers
+import UnitOperations
+
+/// The check of a task's partial sums against the blocks of a job.
+struct PartialsValidation {
+    private let partials: PartialsInventory
+    private let place: String
+
+    init(of task: TaskName, _ partials: PartialsInventory) {
+        self.partials = partials
+        place = "partial sums of task \"\(task)\""
+    }
+
+    /// Problems of blocks without sums, and of sums that are not of their block's layer.
+    func problems(with blocks: [CurvatureBlock]) -> [JobProblem] {
+        let empty = blocks.filter { block in
+            guard let counts = partials.counts[block.name] else { return false }
+            return counts.samples == 0 || (block.factors.count == 2 && counts.rows == 0)
+        }.map(\.name)
+        let problems = blocks.flatMap(problems)
+        guard !empty.isEmpty else { return problems }
+        return problems + [
+            problem(
+                "no rows were summed for \(empty.quotedList); expected at least one. Leave such layers out with \"layers\", "
+                    + "or repeat the run with more samples.")
+        ]
+    }
+
+    private func problems(with block: CurvatureBlock) -> [JobProblem] {
+        if case .linear(_, _, let hasBias) = block.kind, let stated = partials.hasBias[block.name], stated != hasBias {
+            return [
+                problem(
+                    stated
+                        ? "the layer \"\(block.name)\" was summed with a column of ones for a bias, but the base's has none."
+                        : "the layer \"\(block.name)\" was summed without a bias, but the base's has one; expected a column "
+                            + "of ones, the last.")
+            ]
+        }
+        if partials.layouts[block.name] == .inOut {
+            return [
+                problem(
+                    "the layer \"\(block.name)\" states the layout \"in_out\"; expected \"out_in\". Leave it out with "
+                        + "\"layers\", or store the models with weights [d_out, d_in].")
+            ]
+        }
+        return block.factors.compactMap { side, dimension in
+            let name = FactorName(owner: block.name, side: side)
+            guard let sum = partials.sums[name] else {
+                return problem("the sum \"\(name)\" is missing, and other tasks have its factor.")
+            }
+            guard sum.dimension != dimension else { return nil }
+            return problem(
+                "the sum \"\(name)\" is [\(sum.dimension), \(sum.dimension)]; the base's layer needs "
+                    + "[\(dimension), \(dimension)].")
+        }
+    }
+
+    private func problem(_ message: String) -> JobProblem { JobProblem(at: place, message) }
+}

@@ -1,0 +1,86 @@
+public import LinearAlgebra
+
+/// Sums of outer products in files → a Kronecker factor, or a partial sum of one.
+///
+/// It reads no blobs. It makes one: the factor, packed F32, or the partial sum, packed F64. Its subject is the factor.
+///
+/// Source: DESIGN section 3, partial sums.
+public struct SumPartialsOperation: UnitOperation {
+    /// The matrix's rows and columns.
+    public var dimension: Int
+    /// `F32` or `F64`, the type of all slices.
+    public var elementType: ElementType
+    /// The packed lower triangles, in the order of the sum.
+    public var slices: [FileSlice]
+    /// The divisor of the sum; `nil` for a partial sum, which stays fp64 and undivided.
+    public var divisor: Double?
+
+    /// Describes a sum.
+    public init(dimension: Int, elementType: ElementType, slices: [FileSlice], divisor: Double?) {
+        self.dimension = dimension
+        self.elementType = elementType
+        self.slices = slices
+        self.divisor = divisor
+    }
+
+    // MARK: - Work
+
+    /// The operation's name in leases and keys.
+    public static var kind: String { "sum_partials" }
+    /// The stage that it belongs to.
+    public static var stage: UnitStage { .combine }
+    /// Number of blobs that it reads.
+    public var inputBlobCount: Int { 0 }
+    /// Number of blobs that it makes.
+    public var outputBlobCount: Int { 1 }
+
+    /// A Cholesky factorization in fp64 checks the sum: n³/3 multiply-adds, which count double.
+    public var cost: UnitCost {
+        UnitCost(
+            multiplyAdds: 2 / 3 * Double(dimension) * Double(dimension) * Double(dimension),
+            inputBytes: slices.reduce(0) { $0.saturatingSum($1.byteCount) },
+            outputBytes: UInt64.packed(dimension).saturatingProduct(divisor == nil ? 2 : 1),
+            memoryBytes: UInt64.squareDouble(dimension).saturatingSum(UnitCost.streamingBytes))
+    }
+
+    /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
+    public var stageSeconds: Double { UnitCost.factorizationSeconds(dimension: dimension) }
+
+    // MARK: - Encoding
+
+    /// Encodes every field.
+    public func encode(_ files: inout FileNumbering) -> [UInt8] {
+        var wire = WireSumPartialsOperation()
+        wire.dimension = UInt32(dimension)
+        wire.elementType = elementType.rawValue
+        for slice in slices { wire.slices.append(slice.wire(&files)) }
+        if let divisor { wire.divisor = divisor }
+        return encoded(wire)
+    }
+
+    /// Decodes the bytes that ``encode(_:)`` made.
+    ///
+    /// - Throws: ``OperationError``.
+    public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
+        let wire: WireSumPartialsOperation = try message(bytes)
+        self.init(
+            dimension: try count(wire.dimension, "a dimension"),
+            elementType: try word(wire.elementType, "an element type"),
+            slices: try list(wire.slices, "the list of slices") { slice throws(OperationError) in
+                try FileSlice(slice, files)
+            },
+            divisor: wire.hasDivisor ? try UnitOperations.divisor(wire.divisor) : nil)
+        try checkShape()
+    }
+
+    private func checkShape() throws(OperationError) {
+        guard !slices.isEmpty else { throw .malformed("a sum has no parts") }
+        guard elementType == .f32 || elementType == .f64 else {
+            throw .malformed("the parts of a sum are \(elementType.rawValue)")
+        }
+        let expected = UInt64.packed(dimension).saturatingProduct(UInt64(elementType.byteCount)) / 4
+        for slice in slices where slice.byteCount != expected {
+            throw .malformed("a triangle of dimension \(dimension) has \(slice.byteCount) bytes")
+        }
+    }
+}
