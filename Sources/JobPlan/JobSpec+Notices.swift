@@ -17,7 +17,8 @@ extension JobSpec {
         return JobNotice.limited(
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
                 + depthNotices(inventory, settings) + examination.comparisons.flatMap(\.notices)
-                + examination.configurations.notices)
+                + examination.configurations.notices
+                + missingCurvatureNotices(examination.selection.blocks, inventory))
     }
 
     // MARK: - The base among the models
