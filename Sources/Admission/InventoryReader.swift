@@ -203,14 +203,21 @@ struct InventoryReader {
         for layer in set.layers {
             layers[layer.name] = CaptureInventory.Layer(
                 input: rows(layer.input, indexes), outputGradient: rows(layer.outputGradient, indexes),
-                samples: layer.sampleCount, positions: layer.positionCount, sharedInput: shared[layer.name])
+                samples: layer.sampleCount, positions: layer.positionCount,
+                rowSamples: rowSamples(layer, indexes), sharedInput: shared[layer.name])
         }
         var parameters: [ParameterName: CaptureInventory.Parameter] = [:]
         for parameter in set.parameters {
             parameters[parameter.name] = CaptureInventory.Parameter(
                 gradient: rows(parameter.gradient, indexes), samples: parameter.sampleCount)
         }
-        return CaptureInventory(probes: set.probeCount, layers: layers, parameters: parameters)
+        let empty = set.emptyBlocks.map {
+            ($0.name, CaptureInventory.EmptyBlock(inputs: $0.inputColumnCount, outputs: $0.gradientColumnCount))
+        }
+        noteUnevenLayers(set, task)
+        return CaptureInventory(
+            probes: set.probeCount, samples: set.sampleCount, layers: layers, parameters: parameters,
+            emptyBlocks: Dictionary(empty) { first, _ in first })
     }
 
     private func sharedRows(in set: CaptureSet, of task: TaskSpec) -> [LayerName: LayerName] {
@@ -220,17 +227,47 @@ struct InventoryReader {
         }
     }
 
-    /// λ_t weighs a task by one sample count, so all layers of a task must be captured over the same samples.
+    /// The sample numbers of a layer's rows, for each slice of its input.
+    private func rowSamples(_ layer: CaptureSet.Layer, _ indexes: [Int]) -> [SampleNumbers] {
+        zip(layer.rowSamples, layer.input.pieces).map { numbers, rows in
+            let isWide = numbers.dataType == .int64
+            return SampleNumbers(
+                slice: FileSlice(
+                    file: indexes[numbers.fileIndex], offset: UInt64(numbers.fileOffset),
+                    byteCount: UInt64(numbers.rowCount * (isWide ? 8 : 4))),
+                isWide: isWide, samples: rows.sampleCount)
+        }
+    }
+
+    /// Says that samples seem to have different numbers of rows, which a wrong number of samples looks like.
+    private mutating func noteUnevenLayers(_ set: CaptureSet, _ task: TaskSpec) {
+        let uneven = set.layers.filter {
+            $0.positionCount == nil && $0.rowSamples.isEmpty && $0.fileSampleCount != nil
+        }
+        guard let first = uneven.first else { return }
+        let more = uneven.count > 1 ? ", and \(uneven.count - 1) more layers are like it" : ""
+        inventory.notices.append(
+            JobNotice(
+                at: set.files[0].path.string,
+                "layer \"\(first.name)\" of task \"\(task.name)\" has \(first.input.rowCount) rows of "
+                    + "\(first.sampleCount) samples\(more): the samples have different numbers of rows. If they do not, "
+                    + "correct \"samples\"."))
+    }
+
+    /// A task has one sample count, so its layers are captured over the same samples, unless a layer states its own.
     private mutating func checkSampleCounts(_ set: CaptureSet, _ task: TaskSpec) {
         let counts =
-            set.layers.map { ($0.name.rawValue, $0.sampleCount) }
-            + set.parameters.map { ($0.name.rawValue, $0.sampleCount) }
+            set.layers.compactMap { layer in layer.fileSampleCount.map { (layer.name.rawValue, $0) } }
+            + set.parameters.compactMap { parameter in
+                parameter.fileSampleCount.map { (parameter.name.rawValue, $0) }
+            }
         guard let first = counts.first, let other = counts.first(where: { $0.1 != first.1 }) else { return }
         problems.append(
             JobProblem(
                 at: set.files[0].path.string,
                 "task \"\(task.name)\" has \(first.1) samples of \"\(first.0)\", but \(other.1) of \"\(other.0)\"; "
-                    + "expected the same samples for all layers. Capture the task again."))
+                    + "expected the same samples for all layers. Capture the task again, or state the samples of "
+                    + "\"\(other.0)\" under \"layer_samples\" in the files' metadata."))
     }
 
     private func rows(_ tensor: CapturedTensor, _ indexes: [Int]) -> CapturedRows {
@@ -295,8 +332,26 @@ struct InventoryReader {
                 slice: FileSlice(
                     file: file, offset: UInt64(entry.fileRange.lowerBound), byteCount: UInt64(entry.fileRange.count)))
         }
-        let samples = set.entries.compactMap { metadata.sampleCounts[$0.name.owner] }.max() ?? 0
-        return FactorSetInventory(normalization: normalization, samples: samples, factors: factors)
+        return inventory(of: metadata, normalization, factors)
+    }
+
+    private func inventory(
+        of metadata: FactorsMetadata, _ normalization: FactorNormalization,
+        _ factors: [FactorName: FactorSetInventory.Factor]
+    ) -> FactorSetInventory {
+        var (samples, rows): ([String: Int], [String: Int]) = ([:], [:])
+        for name in factors.keys {
+            samples[name.owner] = metadata.sampleCounts[name.owner]
+            if name.side != .full { rows[name.owner] = metadata.rowCounts?[name.owner] }
+        }
+        // A layer that the set states without factors has none because it has no rows.
+        if case .each(let counts)? = metadata.rowCounts {
+            rows.merge(counts.filter { $0.value == 0 }) { own, _ in own }
+        }
+        let most = samples.values.max() ?? 0
+        return FactorSetInventory(
+            normalization: normalization, samples: most, factors: factors,
+            ownSamples: samples.filter { $0.value != most }, rows: rows)
     }
 
     // MARK: - All of them

@@ -20,20 +20,19 @@ struct RepeatedSamples {
     func notices(of task: TaskName) -> [JobNotice] {
         guard let captures = inventory.captures[task] else { return [] }
         var files: [Int: [Rows]] = [:]
-        func add(_ tensor: CapturedRows, samples: Int, probes: Int) {
+        func add(_ tensor: CapturedRows, positions: Int, probes: Int) {
             for slice in tensor.slices {
                 files[slice.slice.file, default: []].append(
-                    Rows(
-                        tensor: tensor, slice: slice, blocks: probes,
-                        rowsOfSample: max(1, tensor.rows / samples / probes)))
+                    Rows(tensor: tensor, slice: slice, blocks: probes, rowsOfSample: positions))
             }
         }
-        for layer in captures.layers.values where layer.samples > 0 {
-            add(layer.input, samples: layer.samples, probes: 1)
-            add(layer.outputGradient, samples: layer.samples, probes: max(1, captures.probes))
+        for layer in captures.layers.values {
+            let positions = max(1, layer.positions ?? 1)
+            add(layer.input, positions: positions, probes: 1)
+            add(layer.outputGradient, positions: positions, probes: max(1, captures.probes))
         }
-        for parameter in captures.parameters.values where parameter.samples > 0 {
-            add(parameter.gradient, samples: parameter.samples, probes: max(1, captures.probes))
+        for parameter in captures.parameters.values {
+            add(parameter.gradient, positions: 1, probes: max(1, captures.probes))
         }
         return files.sorted { $0.key < $1.key }.compactMap { file, rows in
             isRepeated(rows.sorted { $0.slice.slice.offset < $1.slice.slice.offset }) ? notice(file, task) : nil

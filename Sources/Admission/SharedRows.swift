@@ -16,6 +16,8 @@ enum SharedRows {
     /// The shape and the samples that layers with the same rows share.
     private struct Traits: Hashable {
         let columns: Int
+        /// Different counts of samples divide the same rows differently.
+        let sampleCount: Int
         let elementType: ElementType
         let pieces: [Piece]
         let samples: [UInt8]
@@ -37,11 +39,11 @@ enum SharedRows {
         for (index, layer) in set.layers.enumerated() {
             guard !Task.isCancelled else { return [:] }
             onLayer(index)
-            guard let traits = traits(of: layer.input, in: set.files) else { continue }
+            guard let traits = traits(of: layer, in: set.files) else { continue }
             groups[traits, default: []].append(index)
         }
         let candidates = groups.values.filter { $0.count > 1 }.flatMap { $0 }
-        let digests = digests(of: candidates.map { set.layers[$0].input }, in: set.files)
+        let digests = digests(of: candidates.map { set.layers[$0] }, in: set.files)
         var originals: [[UInt8]: Int] = [:]
         var shared: [LayerName: LayerName] = [:]
         for (index, digest) in zip(candidates, digests).sorted(by: { $0.0 < $1.0 }) {
@@ -56,7 +58,8 @@ enum SharedRows {
     }
 
     /// Shape and samples; the ends and the middle of the first file's rows tell nearly all different layers apart.
-    private static func traits(of tensor: CapturedTensor, in files: [SafetensorsFile]) -> Traits? {
+    private static func traits(of layer: CaptureSet.Layer, in files: [SafetensorsFile]) -> Traits? {
+        let tensor = layer.input
         guard let first = tensor.pieces.first else { return nil }
         let byteCount = first.rowCount * tensor.rowByteCount
         var samples: [UInt8] = []
@@ -74,24 +77,27 @@ enum SharedRows {
             samples += bytes
         }
         return Traits(
-            columns: tensor.columnCount, elementType: tensor.elementType,
+            columns: tensor.columnCount, sampleCount: layer.sampleCount, elementType: tensor.elementType,
             pieces: tensor.pieces.map { Piece(file: $0.fileIndex, rows: $0.rowCount) },
             samples: samples.count <= 64 ? samples : FileDigest.sha256(of: samples))
     }
 
-    /// The digest of each tensor's shape and rows; `nil` when it cannot be read.
+    /// The digest of the shape of each layer's input, of its rows and of their samples; `nil` when they cannot be read.
     ///
     /// Files are read one after the other, so that few need to be open at a time.
-    private static func digests(of tensors: [CapturedTensor], in files: [SafetensorsFile]) -> [[UInt8]?] {
-        var chains: [[UInt8]?] = tensors.map { Array("\($0.elementType) \($0.columnCount)".utf8) }
-        var readers: [Int: [Int]] = [:]
-        for (index, tensor) in tensors.enumerated() {
-            for piece in tensor.pieces { readers[piece.fileIndex, default: []].append(index) }
+    private static func digests(of layers: [CaptureSet.Layer], in files: [SafetensorsFile]) -> [[UInt8]?] {
+        var chains: [[UInt8]?] = layers.map { Array("\($0.input.elementType) \($0.input.columnCount)".utf8) }
+        var readers: [Int: [(index: Int, tensor: String)]] = [:]
+        for (index, layer) in layers.enumerated() {
+            for piece in layer.input.pieces { readers[piece.fileIndex, default: []].append((index, layer.input.name)) }
+            for piece in layer.rowSamples {
+                readers[piece.fileIndex, default: []].append((index, CaptureTensorName.rowSamples(layer.name).name))
+            }
         }
         for (file, readers) in readers.sorted(by: { $0.key < $1.key }) {
-            for index in readers {
+            for (index, tensor) in readers {
                 guard !Task.isCancelled, let chain = chains[index] else { continue }
-                let digest = try? files[file].sha256(of: tensors[index].name)
+                let digest = try? files[file].sha256(of: tensor)
                 chains[index] = digest.map { FileDigest.sha256(of: chain + Array("\(file)".utf8) + $0) }
             }
         }

@@ -7,21 +7,26 @@ import SystemPackage
 struct CaptureAssembly {
     private(set) var layers: [CaptureSet.Layer] = []
     private(set) var parameters: [CaptureSet.Parameter] = []
+    private(set) var emptyBlocks: [CaptureSet.EmptyBlock] = []
+    private(set) var sampleCount = 0
     private(set) var problems: [JobFileError] = []
+    private let files: [CaptureFile]
 
     init(files: [CaptureFile]) {
+        self.files = files
         compareMetadata(of: files)
         let tensors = joined(files)
-        for name in Self.layerNames(tensors.keys) {
+        let numbers = rowSamples(files)
+        for name in Self.layerNames(Array(tensors.keys) + numbers.keys.map { .rowSamples($0) }) {
             let (input, gradient) = (tensors[.input(name)], tensors[.outputGradient(name)])
-            if let layer = layer(name, input: input, gradient: gradient) { layers.append(layer) }
+            addLayer(name, input: input, gradient: gradient, numbers: numbers[name] ?? [])
         }
         for name in Self.parameterNames(tensors.keys) {
             guard let gradient = tensors[.parameterGradient(name)] else { continue }
-            checkParameter(name, gradient)
-            let sampleCount = Self.sum(gradient.pieces.map(\.sampleCount))
-            parameters.append(.init(name: name, gradient: gradient, sampleCount: sampleCount))
+            addParameter(name, gradient)
         }
+        addStatedBlocks(holding: Set(tensors.keys.map(\.owner)))
+        emptyBlocks.sort { $0.name < $1.name }
     }
 
     // MARK: - Files against each other
@@ -63,7 +68,9 @@ struct CaptureAssembly {
         pieces.reserveCapacity(count)
         for (fileIndex, file) in files.enumerated() {
             for (name, info) in file.tensors {
-                guard let elementType = ElementType(rawValue: info.dataType.rawValue) else { continue }
+                guard let elementType = ElementType(rawValue: info.dataType.rawValue), info.shape.count == 2 else {
+                    continue
+                }
                 let known = tensors[name]
                 if let known, !agrees(file, info, elementType, known) { continue }
                 let piece = CapturedTensor.Piece(
@@ -71,7 +78,7 @@ struct CaptureAssembly {
                     file: file.file.path,
                     firstRow: pieces[name]?.last.map { $0.firstRow + $0.rowCount } ?? 0,
                     rowCount: info.shape[0],
-                    sampleCount: file.metadata.sampleCount,
+                    sampleCount: file.metadata.sampleCount(of: name.owner),
                     probeCount: file.metadata.probeCount,
                     fileOffset: file.file.header.dataOffset + info.byteRange.lowerBound
                 )
@@ -109,16 +116,31 @@ struct CaptureAssembly {
         return hasColumns && type == known.elementType
     }
 
+    /// The parts of every layer's sample numbers, in the order of the files.
+    private func rowSamples(_ files: [CaptureFile]) -> [LayerName: [CaptureSet.RowSamples]] {
+        var numbers: [LayerName: [CaptureSet.RowSamples]] = [:]
+        for (fileIndex, file) in files.enumerated() {
+            for case (.rowSamples(let layer), let info) in file.tensors {
+                numbers[layer, default: []].append(
+                    CaptureSet.RowSamples(
+                        fileIndex: fileIndex, file: file.file.path, dataType: info.dataType, rowCount: info.shape[0],
+                        fileOffset: file.file.header.dataOffset + info.byteRange.lowerBound))
+            }
+        }
+        return numbers
+    }
+
     // MARK: - One layer, one parameter
 
     /// Pairs the k-th part of the input with the k-th part of the gradient.
     ///
     /// Both are in one file when samples are split, and in two files when tensors are split.
-    private mutating func layer(
+    private mutating func addLayer(
         _ name: LayerName,
         input: CapturedTensor?,
-        gradient: CapturedTensor?
-    ) -> CaptureSet.Layer? {
+        gradient: CapturedTensor?,
+        numbers: [CaptureSet.RowSamples]
+    ) {
         let inputs = input?.pieces ?? []
         let gradients = gradient?.pieces ?? []
         for index in 0..<max(inputs.count, gradients.count) {
@@ -129,32 +151,101 @@ struct CaptureAssembly {
             case (nil, nil): break
             }
         }
-        guard let input, let gradient, let first = inputs.first else { return nil }
-        for piece in inputs.dropFirst() where piece.rowCount / piece.sampleCount != first.rowCount / first.sampleCount {
+        checkNumbers(name, numbers, inputs)
+        guard let input, let gradient else { return }
+        let fileSampleCount = fileSampleCount(of: name.rawValue, inputs)
+        guard input.rowCount > 0 else {
+            emptyBlocks.append(
+                .init(
+                    name: name.rawValue, inputColumnCount: input.columnCount,
+                    gradientColumnCount: gradient.columnCount))
+            return
+        }
+        layers.append(
+            CaptureSet.Layer(
+                name: name, input: input.withoutEmptyPieces, outputGradient: gradient.withoutEmptyPieces,
+                sampleCount: Self.sum(inputs.map(\.sampleCount)),
+                positionCount: numbers.isEmpty ? Self.positionCount(of: inputs) : nil,
+                rowSamples: numbers.filter { $0.rowCount > 0 }, fileSampleCount: fileSampleCount))
+    }
+
+    private mutating func addParameter(_ name: ParameterName, _ gradient: CapturedTensor) {
+        checkParameter(name, gradient)
+        let fileSampleCount = fileSampleCount(of: name.rawValue, gradient.pieces)
+        guard gradient.rowCount > 0 else {
+            emptyBlocks.append(
+                .init(name: name.rawValue, inputColumnCount: nil, gradientColumnCount: gradient.columnCount))
+            return
+        }
+        parameters.append(
+            .init(
+                name: name, gradient: gradient.withoutEmptyPieces,
+                sampleCount: Self.sum(gradient.pieces.map(\.sampleCount)), fileSampleCount: fileSampleCount))
+    }
+
+    /// Layers and parameters that stand in the metadata alone: with 0 samples nothing reached them.
+    private mutating func addStatedBlocks(holding owners: Set<String>) {
+        var known = owners
+        for file in files {
+            for (owner, samples) in file.metadata.layerSampleCounts.sorted(by: { $0.key < $1.key })
+            where known.insert(owner).inserted {
+                let most = files.compactMap { $0.metadata.layerSampleCounts[owner] }.max() ?? samples
+                guard most == 0 else {
+                    problems.append(.samplesWithoutRows(file: file.file.path, owner: owner, samples: most))
+                    continue
+                }
+                sampleCount = max(sampleCount, file.metadata.sampleCount)
+                emptyBlocks.append(.init(name: owner, inputColumnCount: nil, gradientColumnCount: nil))
+            }
+        }
+    }
+
+    /// N of the task by the files that hold a layer; nil when one of them states the layer's own number.
+    private mutating func fileSampleCount(of owner: String, _ pieces: [CapturedTensor.Piece]) -> Int? {
+        let metadata = pieces.map { files[$0.fileIndex].metadata }
+        let count = Self.sum(metadata.map(\.sampleCount))
+        sampleCount = max(sampleCount, count)
+        return metadata.contains { $0.layerSampleCounts[owner] != nil } ? nil : count
+    }
+
+    /// R, when every file has it.
+    private static func positionCount(of pieces: [CapturedTensor.Piece]) -> Int? {
+        var positions: Int?
+        for piece in pieces where piece.rowCount > 0 || piece.sampleCount > 0 {
+            guard piece.sampleCount > 0, piece.rowCount.isMultiple(of: piece.sampleCount) else { return nil }
+            let found = piece.rowCount / piece.sampleCount
+            guard found > 0, positions ?? found == found else { return nil }
+            positions = found
+        }
+        return positions
+    }
+
+    /// Sample numbers stand beside all rows of a layer or beside none.
+    private mutating func checkNumbers(
+        _ name: LayerName, _ numbers: [CaptureSet.RowSamples], _ inputs: [CapturedTensor.Piece]
+    ) {
+        guard let first = numbers.first else { return }
+        let tensor = CaptureTensorName.rowSamples(name)
+        guard numbers.count == inputs.count else {
+            if let other = inputs.first(where: { piece in !numbers.contains { $0.fileIndex == piece.fileIndex } }) {
+                problems.append(.missingTensor(file: other.file, tensor: tensor.name))
+            } else {
+                reportMissing(name, first.file, has: tensor, lacks: .input(name))
+            }
+            return
+        }
+        for (part, rows) in zip(numbers, inputs) where part.rowCount != rows.rowCount {
             problems.append(
-                .differs(
-                    file: piece.file,
-                    other: first.file,
-                    subject: "the number of positions of layer \"\(name)\"",
-                    found: String(piece.rowCount / piece.sampleCount),
-                    expected: String(first.rowCount / first.sampleCount)
-                )
+                .shape(
+                    file: part.file, tensor: tensor.name, shape: [part.rowCount],
+                    expected: "[\(rows.rowCount)], the sample of each row of \"\(CaptureTensorName.input(name).name)\"")
             )
         }
-        return CaptureSet.Layer(
-            name: name,
-            input: input,
-            outputGradient: gradient,
-            sampleCount: Self.sum(inputs.map(\.sampleCount)),
-            positionCount: first.rowCount / first.sampleCount
-        )
     }
 
     private mutating func check(_ name: LayerName, _ rows: CapturedTensor.Piece, _ gradients: CapturedTensor.Piece) {
-        if !rows.rowCount.isMultiple(of: rows.sampleCount) {
-            problems.append(
-                .rowsPerSample(file: rows.file, layer: name, rows: rows.rowCount, samples: rows.sampleCount)
-            )
+        if rows.sampleCount == 0, rows.rowCount > 0 {
+            problems.append(.rowsWithoutSamples(file: rows.file, owner: name.rawValue, rows: rows.rowCount))
         }
         if rows.sampleCount != gradients.sampleCount {
             problems.append(
@@ -192,6 +283,10 @@ struct CaptureAssembly {
 
     private mutating func checkParameter(_ name: ParameterName, _ gradient: CapturedTensor) {
         for piece in gradient.pieces {
+            if piece.sampleCount == 0, piece.rowCount > 0 {
+                problems.append(.rowsWithoutSamples(file: piece.file, owner: name.rawValue, rows: piece.rowCount))
+                continue
+            }
             let (expected, overflow) = piece.sampleCount.multipliedReportingOverflow(by: piece.probeCount)
             guard overflow || expected != piece.rowCount else { continue }
             problems.append(
@@ -211,7 +306,7 @@ struct CaptureAssembly {
     private static func layerNames(_ names: some Sequence<CaptureTensorName>) -> [LayerName] {
         let layers = names.compactMap { name -> LayerName? in
             switch name {
-            case .input(let layer), .outputGradient(let layer): layer
+            case .input(let layer), .outputGradient(let layer), .rowSamples(let layer): layer
             case .parameterGradient: nil
             }
         }

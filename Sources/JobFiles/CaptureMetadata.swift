@@ -1,4 +1,5 @@
 public import Identifiers
+import JSONText
 public import SystemPackage
 
 /// The metadata of a capture file.
@@ -7,6 +8,8 @@ public import SystemPackage
 public struct CaptureMetadata: Equatable, Sendable {
     /// N, at least 1.
     public var sampleCount: Int
+    /// N of the layers and parameters that have another one than the file.
+    public var layerSampleCounts: [String: Int]
     /// M, at least 1.
     public var probeCount: Int
     /// The task, if the file states it.
@@ -15,8 +18,12 @@ public struct CaptureMetadata: Equatable, Sendable {
     public var baseDigest: BlobDigest?
 
     /// Describes a capture.
-    public init(sampleCount: Int, probeCount: Int = 1, task: TaskName? = nil, baseDigest: BlobDigest? = nil) {
+    public init(
+        sampleCount: Int, layerSampleCounts: [String: Int] = [:], probeCount: Int = 1, task: TaskName? = nil,
+        baseDigest: BlobDigest? = nil
+    ) {
         self.sampleCount = sampleCount
+        self.layerSampleCounts = layerSampleCounts
         self.probeCount = probeCount
         self.task = task
         self.baseDigest = baseDigest
@@ -34,12 +41,17 @@ public struct CaptureMetadata: Equatable, Sendable {
             throw .metadataMissing(file: file, key: MetadataKey.samples, expected: expected)
         }
         self.sampleCount = sampleCount
+        self.layerSampleCounts =
+            try reader.object(MetadataKey.layerSamples, "an object of whole numbers by layer", \.count) ?? [:]
         let ownProbes = try reader.positiveInteger(MetadataKey.probes)
         let probesOfOthers = try reader.positiveInteger(MetadataKey.probesOfOthers)
         self.probeCount = ownProbes ?? probesOfOthers ?? 1
         self.task = metadata[MetadataKey.task].map(TaskName.init(rawValue:))
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
     }
+
+    /// N of a layer or a parameter.
+    public func sampleCount(of owner: String) -> Int { layerSampleCounts[owner] ?? sampleCount }
 
     /// The metadata's strings, as a file holds them.
     public var strings: [String: String] {
@@ -48,6 +60,10 @@ public struct CaptureMetadata: Equatable, Sendable {
             MetadataKey.samples: String(sampleCount),
             MetadataKey.probes: String(probeCount),
         ]
+        if !layerSampleCounts.isEmpty {
+            strings[MetadataKey.layerSamples] =
+                JSONValue.sortedObject(layerSampleCounts) { .number(String($0)) }.text()
+        }
         strings[MetadataKey.task] = task?.rawValue
         strings[MetadataKey.baseDigest] = baseDigest?.description
         return strings

@@ -11,14 +11,42 @@ public final class CaptureSet: Sendable {
     public struct Layer: Equatable, Sendable {
         /// The layer's name.
         public let name: LayerName
-        /// `[N·R, d_in]`, without the ones of the bias.
+        /// `[rows, d_in]`, without the ones of the bias.
         public let input: CapturedTensor
-        /// `[N·R·M, d_out]`; probe-major in each file: all rows of the first probe, then of the second.
+        /// `[rows·M, d_out]`; probe-major in each file: all rows of the first probe, then of the second.
         public let outputGradient: CapturedTensor
-        /// N, the sum over the files that hold the layer.
+        /// N of the layer, the sum over the files that hold it.
         public let sampleCount: Int
-        /// R, input rows of each sample.
-        public let positionCount: Int
+        /// R, input rows of each sample; nil when samples may have different numbers of rows.
+        public let positionCount: Int?
+        /// The sample of each input row, for each part of the input; empty unless the files state it.
+        public let rowSamples: [RowSamples]
+        /// N of the task by the files that hold the layer; nil when a file states the layer's own number.
+        public let fileSampleCount: Int?
+    }
+
+    /// The sample of each input row of a layer in one file, from 0.
+    public struct RowSamples: Equatable, Sendable {
+        /// Position in ``CaptureSet/files``.
+        public let fileIndex: Int
+        /// The file, for messages.
+        public let file: FilePath
+        /// I32 or I64.
+        public let dataType: TensorDataType
+        /// Input rows of the part.
+        public let rowCount: Int
+        /// First byte of the numbers, from the start of the file.
+        public let fileOffset: Int
+    }
+
+    /// A layer or parameter of the task without a single row: an expert to which nothing was routed.
+    public struct EmptyBlock: Equatable, Sendable {
+        /// The layer's or the parameter's name.
+        public let name: String
+        /// d_in, if a file holds the layer's empty input.
+        public let inputColumnCount: Int?
+        /// d_out or d, if a file holds the empty gradients.
+        public let gradientColumnCount: Int?
     }
 
     /// A captured parameter outside linear layers.
@@ -27,8 +55,10 @@ public final class CaptureSet: Sendable {
         public let name: ParameterName
         /// `[N·M, d]`, probe-major inside each file.
         public let gradient: CapturedTensor
-        /// N, the sum over the files that hold the parameter.
+        /// N of the parameter, the sum over the files that hold it.
         public let sampleCount: Int
+        /// N of the task by the files that hold the parameter; nil when a file states the parameter's own number.
+        public let fileSampleCount: Int?
     }
 
     /// The open files in the order given.
@@ -43,6 +73,10 @@ public final class CaptureSet: Sendable {
     public let layers: [Layer]
     /// The parameters, sorted by name.
     public let parameters: [Parameter]
+    /// The layers and parameters without rows, sorted by name.
+    public let emptyBlocks: [EmptyBlock]
+    /// N of the task: the most samples of any layer or parameter by the files that hold it.
+    public let sampleCount: Int
 
     /// Opens all files of a capture and checks them one by one and together.
     ///
@@ -71,6 +105,8 @@ public final class CaptureSet: Sendable {
         self.baseDigest = files.lazy.compactMap(\.metadata.baseDigest).first
         self.layers = assembly.layers
         self.parameters = assembly.parameters
+        self.emptyBlocks = assembly.emptyBlocks
+        self.sampleCount = assembly.sampleCount
     }
 }
 
@@ -89,7 +125,7 @@ struct CaptureFile {
                 problems.append(.unknownTensor(file: file.path, tensor: info.name, kind: .capture))
                 continue
             }
-            if let problem = Self.problem(of: info, file.path) {
+            if let problem = Self.problem(of: info, name, file.path) {
                 problems.append(problem)
             } else {
                 tensors.append((name, info))
@@ -105,13 +141,23 @@ struct CaptureFile {
         self.tensors = tensors
     }
 
-    private static func problem(of info: TensorInfo, _ file: FilePath) -> JobFileError? {
+    private static func problem(of info: TensorInfo, _ name: CaptureTensorName, _ file: FilePath) -> JobFileError? {
+        if case .rowSamples = name {
+            guard [.int32, .int64].contains(info.dataType) else {
+                return .dataType(file: file, tensor: info.name, found: info.dataType, expected: "I32 or I64")
+            }
+            guard info.shape.count == 1 else {
+                let expected = "[rows], the sample of each row"
+                return .shape(file: file, tensor: info.name, shape: info.shape, expected: expected)
+            }
+            return nil
+        }
         guard [.float32, .float16, .bfloat16].contains(info.dataType) else {
             return .dataType(file: file, tensor: info.name, found: info.dataType, expected: "F32, F16 or BF16")
         }
         // A sparse file can claim any size. Below this limit no sum over files overflows.
-        guard info.shape.count == 2, (1..<1 << 40).contains(info.shape[0]), (1..<1 << 40).contains(info.shape[1]) else {
-            let expected = "[rows, columns] with at least one of each and fewer than 2^40"
+        guard info.shape.count == 2, (0..<1 << 40).contains(info.shape[0]), (1..<1 << 40).contains(info.shape[1]) else {
+            let expected = "[rows, columns] with at least one column and fewer than 2^40 of each"
             return .shape(file: file, tensor: info.name, shape: info.shape, expected: expected)
         }
         return nil

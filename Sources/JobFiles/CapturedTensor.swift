@@ -13,7 +13,7 @@ public struct CapturedTensor: Equatable, Sendable {
         public let firstRow: Int
         /// Rows of the part.
         public let rowCount: Int
-        /// N of the file.
+        /// N of the layer or parameter in the file.
         public let sampleCount: Int
         /// M of the file.
         public let probeCount: Int
@@ -42,6 +42,13 @@ public struct CapturedTensor: Equatable, Sendable {
 
     /// Rows of all parts.
     public var rowCount: Int { pieces.last.map { $0.firstRow + $0.rowCount } ?? 0 }
+
+    /// The same rows, without the parts of files that have none.
+    var withoutEmptyPieces: CapturedTensor {
+        guard pieces.contains(where: { $0.rowCount == 0 }) else { return self }
+        return CapturedTensor(
+            name: name, columnCount: columnCount, elementType: elementType, pieces: pieces.filter { $0.rowCount > 0 })
+    }
 
     /// Bytes of one row in the files.
     public var rowByteCount: Int { columnCount * elementType.byteCount }

@@ -9,7 +9,11 @@ public struct FactorsMetadata: Equatable, Sendable {
     /// The task, if the file states it.
     public var task: TaskName?
     /// N_t by layer or parameter; other programs write one number for all.
-    public var sampleCounts: SampleCounts
+    public var sampleCounts: Counts
+    /// The input rows behind A and B, by layer; nil if the file does not state them.
+    ///
+    /// A layer with 0 rows has no factors: nothing of the task reached it.
+    public var rowCounts: Counts?
     /// `tak`, `expand` or `reduce`; nil if the file does not state it.
     public var normalization: String?
     /// Whether A's last row and column belong to the bias, by layer; empty if the file does not state it.
@@ -19,8 +23,8 @@ public struct FactorsMetadata: Equatable, Sendable {
     /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
 
-    /// N_t of a factor set.
-    public enum SampleCounts: Equatable, Sendable {
+    /// A count of a factor set.
+    public enum Counts: Equatable, Sendable {
         /// The same for every layer and parameter.
         case all(Int)
         /// By layer or parameter.
@@ -33,12 +37,21 @@ public struct FactorsMetadata: Equatable, Sendable {
             case .each(let counts): counts[owner]
             }
         }
+
+        /// The counts as a file holds them.
+        fileprivate var text: String {
+            switch self {
+            case .all(let count): String(count)
+            case .each(let counts): JSONValue.sortedObject(counts) { .number(String($0)) }.text()
+            }
+        }
     }
 
     /// Describes a factor set.
     public init(
         task: TaskName?,
-        sampleCounts: SampleCounts,
+        sampleCounts: Counts,
+        rowCounts: Counts? = nil,
         normalization: String?,
         hasBias: [String: Bool] = [:],
         weight: Double? = nil,
@@ -46,6 +59,7 @@ public struct FactorsMetadata: Equatable, Sendable {
     ) {
         self.task = task
         self.sampleCounts = sampleCounts
+        self.rowCounts = rowCounts
         self.normalization = normalization
         self.hasBias = hasBias
         self.weight = weight
@@ -60,13 +74,24 @@ public struct FactorsMetadata: Equatable, Sendable {
         try reader.requireFormat(.factors)
         self.task = metadata[MetadataKey.task].map(TaskName.init(rawValue:))
         self.sampleCounts = try Self.sampleCounts(reader)
+        self.rowCounts = try Self.rowCounts(reader)
         self.normalization = metadata[MetadataKey.normalization]
         self.hasBias = try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:]
         self.weight = try reader.number(MetadataKey.weight)
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
     }
 
-    private static func sampleCounts(_ reader: MetadataReader) throws(JobFileError) -> SampleCounts {
+    private static func rowCounts(_ reader: MetadataReader) throws(JobFileError) -> Counts? {
+        guard let text = reader.metadata[MetadataKey.rows] else { return nil }
+        let expected = "a whole number of at least 1, or an object of whole numbers by layer"
+        guard let count = Int(text) else {
+            return .each(try reader.object(MetadataKey.rows, expected, \.count) ?? [:])
+        }
+        guard count > 0 else { throw reader.invalid(MetadataKey.rows, expected) }
+        return .all(count)
+    }
+
+    private static func sampleCounts(_ reader: MetadataReader) throws(JobFileError) -> Counts {
         let expected = "a whole number of at least 1, or an object of such numbers"
         let text = try reader.required(MetadataKey.samples, expected)
         if let count = Int(text) {
@@ -85,11 +110,8 @@ public struct FactorsMetadata: Equatable, Sendable {
             MetadataKey.damping: "none",
             MetadataKey.bias: JSONValue.sortedObject(hasBias, JSONValue.bool).text(),
         ]
-        switch sampleCounts {
-        case .all(let count): strings[MetadataKey.samples] = String(count)
-        case .each(let counts):
-            strings[MetadataKey.samples] = JSONValue.sortedObject(counts) { .number(String($0)) }.text()
-        }
+        strings[MetadataKey.samples] = sampleCounts.text
+        strings[MetadataKey.rows] = rowCounts?.text
         strings[MetadataKey.task] = task?.rawValue
         strings[MetadataKey.normalization] = normalization
         strings[MetadataKey.weight] = weight.map { String($0) }

@@ -8,8 +8,12 @@ public struct JobFileDescription: Equatable, Sendable {
     public struct Group: Equatable, Sendable {
         /// Layer, parameter, or module of a checkpoint.
         public let name: String
-        /// Its tensors in the order of the files.
+        /// Its tensors in the order of the files; none for a layer without rows that the metadata states.
         public let tensors: [TensorDescription]
+        /// N, if the kind of file states it.
+        public let sampleCount: Int?
+        /// The layer's input rows, if the kind of file states them.
+        public let rowCount: Int?
     }
 
     /// The kind, from `format` or else from the tensors' names.
@@ -46,7 +50,13 @@ public struct JobFileDescription: Equatable, Sendable {
             if members[owner] == nil { order.append(owner) }
             members[owner, default: []].append(tensor)
         }
-        self.groups = order.map { Group(name: $0, tensors: members[$0] ?? []) }
+        let counts = Counts(of: set, kind)
+        for owner in counts.emptyOwners where members[owner] == nil { order.append(owner) }
+        self.groups = order.map { name in
+            Group(
+                name: name, tensors: members[name] ?? [], sampleCount: counts.samples(of: name),
+                rowCount: counts.rows(of: name, members[name] ?? []))
+        }
         self.tensorCounts = tensors.reduce(into: [:]) { $0[$1.dataType, default: 0] += 1 }
         // Every tensor fits in a file, and the files fit in 63 bits. Sub-byte elements at most quadruple that count.
         self.elementCount = tensors.reduce(0) { $0 &+ ($1.elementCount ?? 0) }
@@ -73,14 +83,37 @@ public struct JobFileDescription: Equatable, Sendable {
         return curvature.allSatisfy(\.isInverse) ? .inverses : .factors
     }
 
-    private static func owner(of name: String, _ kind: JobFileKind) -> String {
-        if kind == .capture {
-            switch CaptureTensorName(name) {
-            case .input(let layer), .outputGradient(let layer): return layer.rawValue
-            case .parameterGradient(let parameter): return parameter.rawValue
-            case nil: return name
-            }
+    /// The counts that a file states; unreadable metadata states none, and is shown as it is.
+    private struct Counts {
+        private let capture: CaptureMetadata?
+        private let factors: FactorsMetadata?
+
+        init(of set: SafetensorsSet, _ kind: JobFileKind) {
+            capture = kind == .capture ? try? CaptureMetadata(parsing: set.metadata, file: set.path) : nil
+            factors = kind == .factors ? try? FactorsMetadata(parsing: set.metadata, file: set.path) : nil
         }
+
+        /// The layers and parameters that the metadata states to have no rows, sorted.
+        var emptyOwners: [String] {
+            let counts =
+                if case .each(let rows)? = factors?.rowCounts { rows } else { capture?.layerSampleCounts ?? [:] }
+            return counts.filter { $0.value == 0 }.keys.sorted()
+        }
+
+        func samples(of owner: String) -> Int? { capture?.sampleCount(of: owner) ?? factors?.sampleCounts[owner] }
+
+        func rows(of owner: String, _ tensors: [TensorDescription]) -> Int? {
+            if capture != nil {
+                let input = tensors.first { $0.name == "\(owner).input" }
+                return tensors.isEmpty ? 0 : input?.shape.first
+            }
+            let hasSides = !tensors.contains { $0.name == "\(owner).F" }
+            return hasSides ? factors?.rowCounts?[owner] : nil
+        }
+    }
+
+    private static func owner(of name: String, _ kind: JobFileKind) -> String {
+        if kind == .capture { return CaptureTensorName(name)?.owner ?? name }
         if kind != .checkpoint { return CurvatureTensorName(name)?.owner ?? name }
         let suffix = [".weight", ".bias"].first { name.hasSuffix($0) && name.count > $0.count }
         return suffix.map { String(name.dropLast($0.count)) } ?? name

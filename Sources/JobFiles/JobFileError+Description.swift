@@ -23,7 +23,8 @@ extension JobFileError {
                 + "configuration again."
         case .wrongFormat, .metadataMissing, .metadataInvalid, .zeroSamples: metadataDescription
         case .unknownTensor, .missingTensor, .shape, .dataType, .noFactor: tensorDescription
-        case .partnerMissing, .rowsPerSample, .gradientRows, .parameterRows, .differs: captureDescription
+        case .partnerMissing, .rowsWithoutSamples, .samplesWithoutRows, .gradientRows, .parameterRows, .differs:
+            captureDescription
         }
     }
 
@@ -60,10 +61,13 @@ extension JobFileError {
         case .partnerMissing(let file, let layer, let present, let missing):
             "\(file): layer \"\(layer)\" has \"\(present)\" but no \"\(missing)\" for the same rows; expected both. "
                 + "Capture it again, or name the file that holds the other."
-        case .rowsPerSample(let file, let layer, let rows, let samples):
-            "\(file): layer \"\(layer)\" has \(rows) input rows for \(samples) samples; expected a multiple of "
-                + "\(samples), one row for each position of each sample. Capture it again, or correct "
-                + "\"\(MetadataKey.samples)\" in the file's metadata."
+        case .rowsWithoutSamples(let file, let owner, let rows):
+            "\(file): \"\(owner)\" has \(rows) rows of 0 samples; expected at least 1 sample. Correct "
+                + "\"\(MetadataKey.layerSamples)\" in the file's metadata."
+        case .samplesWithoutRows(let file, let owner, let samples):
+            "\(file): metadata \"\(MetadataKey.layerSamples)\" counts \(samples) samples of \"\(owner)\", but no file "
+                + "holds its tensors; expected them, or 0 for a layer without rows. Name the file that holds them, or "
+                + "write 0."
         case .gradientRows(let file, let layer, let inputRows, let gradientRows, let probes):
             "\(file): layer \"\(layer)\" has \(inputRows) input rows but \(gradientRows) output-gradient rows; "
                 + "expected \(inputRows) × \(probes) probes = \(Self.product(inputRows, probes)). Capture it again, "
@@ -89,7 +93,7 @@ extension JobFileKind {
     /// The tensors that a file of the kind may hold, for messages.
     fileprivate var tensorNames: String {
         switch self {
-        case .capture: "\"<layer>.input\", \"<layer>.output_grad\" and \"<parameter>.grad\""
+        case .capture: "\"<layer>.input\", \"<layer>.output_grad\", \"<layer>.row_samples\" and \"<parameter>.grad\""
         case .factors, .partials, .regularizer: "\"<layer>.A\", \"<layer>.B\" and \"<parameter>.F\""
         case .inverses: "\"<layer>.A_inv\", \"<layer>.B_inv\" and \"<parameter>.F_inv\""
         case .checkpoint: "parameters"

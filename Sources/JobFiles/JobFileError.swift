@@ -37,8 +37,10 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case dataType(file: FilePath, tensor: String, found: TensorDataType, expected: String)
     /// In one part of the capture, a layer has input rows without gradient rows, or the reverse.
     case partnerMissing(file: FilePath, layer: LayerName, present: String, missing: String)
-    /// The number of input rows is not a multiple of the number of samples.
-    case rowsPerSample(file: FilePath, layer: LayerName, rows: Int, samples: Int)
+    /// A layer or parameter has rows, but no samples.
+    case rowsWithoutSamples(file: FilePath, owner: String, rows: Int)
+    /// The metadata counts samples of a layer or parameter that no file holds.
+    case samplesWithoutRows(file: FilePath, owner: String, samples: Int)
     /// The number of gradient rows is not the number of input rows times probes.
     case gradientRows(file: FilePath, layer: LayerName, inputRows: Int, gradientRows: Int, probes: Int)
     /// The number of parameter gradients is not the number of samples times probes.

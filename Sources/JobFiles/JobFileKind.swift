@@ -48,6 +48,10 @@ public enum MetadataKey {
     public static let task = "task"
     /// N: a whole number; in factor files also an object of numbers by layer or parameter.
     public static let samples = "samples"
+    /// Object by layer or parameter of a capture: its own number of samples, where that is not the file's.
+    public static let layerSamples = "layer_samples"
+    /// The rows behind a layer's factors: a whole number, or an object of numbers by layer.
+    public static let rows = "rows"
     /// M, Monte-Carlo probes for each sample.
     public static let probes = "probes"
     /// The key that other programs use for ``probes``; it is read when that key is absent.
@@ -94,6 +98,8 @@ public enum MetadataKey {
     public static let summedTaskCount = "summed_tasks"
     /// Object by layer or parameter: the strength by which a regularizer's B or F is multiplied; 1 for all others.
     public static let strength = "strength"
+    /// Object by layer: the tasks that have no curvature in it.
+    public static let missingCurvature = "missing_curvature"
     /// For the form `optimal`: Kronecker products of each layer.
     public static let rank = "rank"
     /// For the form `optimal`, object by layer: a list of `{"B": {task: y_t}, "A": {task: x_t}}`, one for each term.

@@ -101,6 +101,12 @@ extension JSONValue {
         return number
     }
 
+    /// A whole number of at least 0, if the value is one.
+    var count: Int? {
+        guard case .number(let text) = self, let number = Int(text), number >= 0 else { return nil }
+        return number
+    }
+
     /// True or false, if the value is one of them.
     var boolValue: Bool? {
         guard case .bool(let value) = self else { return nil }

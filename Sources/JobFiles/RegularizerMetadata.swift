@@ -18,6 +18,10 @@ public struct RegularizerMetadata: Equatable, Sendable {
     public var lambda: [String: Double]
     /// T', the number of tasks summed.
     public var summedTaskCount: Int
+    /// By layer: the tasks without curvature in it.
+    ///
+    /// The layer's sums run over the others, whose λ_t there sum to 1.
+    public var missingTasks: [String: [TaskName]]
     /// `tak`, `expand` or `reduce`; nil if the file does not state it.
     public var normalization: String?
     /// Whether A's last row and column belong to the bias, by layer.
@@ -40,7 +44,8 @@ public struct RegularizerMetadata: Equatable, Sendable {
         hasBias: [String: Bool] = [:],
         baseDigest: BlobDigest? = nil,
         strengths: [String: Double] = [:],
-        optimum: Optimum? = nil
+        optimum: Optimum? = nil,
+        missingTasks: [String: [TaskName]] = [:]
     ) {
         self.target = target
         self.form = form
@@ -53,6 +58,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
         self.baseDigest = baseDigest
         self.strengths = strengths
         self.optimum = optimum
+        self.missingTasks = missingTasks
     }
 
     /// Reads a file's metadata.
@@ -69,6 +75,12 @@ public struct RegularizerMetadata: Equatable, Sendable {
         self.tasks = tasks.map(TaskName.init(rawValue:))
         self.lambda = try reader.object(MetadataKey.lambda, "an object of numbers by task", \.finiteNumber) ?? [:]
         self.summedTaskCount = try reader.positiveInteger(MetadataKey.summedTaskCount) ?? tasks.count
+        self.missingTasks =
+            try reader.object(MetadataKey.missingCurvature, "an object of lists of task names") { value in
+                guard case .array(let names) = value else { return nil }
+                let tasks = names.compactMap { $0.stringValue.map(TaskName.init(rawValue:)) }
+                return tasks.count == names.count ? tasks : nil
+            } ?? [:]
         self.normalization = metadata[MetadataKey.normalization]
         self.hasBias = try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:]
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
@@ -91,6 +103,10 @@ public struct RegularizerMetadata: Equatable, Sendable {
         ]
         if !strengths.isEmpty {
             strings[MetadataKey.strength] = JSONValue.sortedObject(strengths) { .number(String($0)) }.text()
+        }
+        if !missingTasks.isEmpty {
+            strings[MetadataKey.missingCurvature] =
+                JSONValue.sortedObject(missingTasks) { names in .array(names.map { .string($0.rawValue) }) }.text()
         }
         strings[MetadataKey.normalization] = normalization
         strings[MetadataKey.baseDigest] = baseDigest?.description

@@ -6,6 +6,8 @@ public enum CaptureTensorName: Hashable, Sendable {
     case input(LayerName)
     /// `<layer>.output_grad`, `[rows · M, d_out]`, probe-major.
     case outputGradient(LayerName)
+    /// `<layer>.row_samples`, `[rows]`: the sample of each input row, from 0, not decreasing.
+    case rowSamples(LayerName)
     /// `<parameter>.grad`, `[N · M, d]`, summed over positions.
     case parameterGradient(ParameterName)
 
@@ -15,10 +17,20 @@ public enum CaptureTensorName: Hashable, Sendable {
             self = .input(LayerName(rawValue: layer))
         } else if let layer = name.removing(suffix: ".output_grad") {
             self = .outputGradient(LayerName(rawValue: layer))
+        } else if let layer = name.removing(suffix: ".row_samples") {
+            self = .rowSamples(LayerName(rawValue: layer))
         } else if let parameter = name.removing(suffix: ".grad") {
             self = .parameterGradient(ParameterName(rawValue: parameter))
         } else {
             return nil
+        }
+    }
+
+    /// The layer's or the parameter's name.
+    public var owner: String {
+        switch self {
+        case .input(let layer), .outputGradient(let layer), .rowSamples(let layer): layer.rawValue
+        case .parameterGradient(let parameter): parameter.rawValue
         }
     }
 
@@ -27,6 +39,7 @@ public enum CaptureTensorName: Hashable, Sendable {
         switch self {
         case .input(let layer): "\(layer).input"
         case .outputGradient(let layer): "\(layer).output_grad"
+        case .rowSamples(let layer): "\(layer).row_samples"
         case .parameterGradient(let parameter): "\(parameter).grad"
         }
     }

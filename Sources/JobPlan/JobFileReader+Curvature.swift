@@ -9,7 +9,7 @@ extension JobFileReader {
     mutating func readCurvature(_ node: Node) -> CurvatureSpec {
         let keys = [
             "layers", "normalization", "damping", "regularizer", "groups", "exact_probes", "interference",
-            "input_digests", "packed",
+            "input_digests", "packed", "missing_curvature",
         ]
         let entries = entries(node, of: "\"kfac\"", keys: keys)
         var curvature = CurvatureSpec()
@@ -28,6 +28,11 @@ extension JobFileReader {
         }
         if let word = entries["input_digests"].flatMap({ word($0, "input_digests", as: InputDigests.self) }) {
             curvature.inputDigests = word
+        }
+        if let word = entries["missing_curvature"]
+            .flatMap({ word($0, "missing_curvature", as: MissingCurvature.self) })
+        {
+            curvature.missingCurvature = word
         }
         if let truth = entries["packed"].flatMap({ truth($0, "packed") }) { curvature.storesPackedTriangles = truth }
         return curvature

@@ -151,26 +151,29 @@ public struct CapturedRows: Hashable, Sendable {
 public struct CaptureInventory: Equatable, Sendable {
     /// A captured linear layer.
     public struct Layer: Equatable, Sendable {
-        /// `[N·R, d_in]`, without the ones of the bias.
+        /// `[rows, d_in]`, without the ones of the bias.
         public var input: CapturedRows
-        /// `[N·R·M, d_out]`, probe-major.
+        /// `[rows·M, d_out]`, probe-major.
         public var outputGradient: CapturedRows
-        /// N.
+        /// N of the layer.
         public var samples: Int
-        /// R.
-        public var positions: Int
+        /// R; `nil` when samples may have different numbers of rows.
+        public var positions: Int?
+        /// The sample of each input row, for each slice of the input; empty unless the captures state it.
+        public var rowSamples: [SampleNumbers]
         /// An earlier layer of the same captures whose input rows are the same bytes (q, k, v; gate, up).
         public var sharedInput: LayerName?
 
         /// Describes a captured layer.
         public init(
-            input: CapturedRows, outputGradient: CapturedRows, samples: Int, positions: Int,
-            sharedInput: LayerName? = nil
+            input: CapturedRows, outputGradient: CapturedRows, samples: Int, positions: Int?,
+            rowSamples: [SampleNumbers] = [], sharedInput: LayerName? = nil
         ) {
             self.input = input
             self.outputGradient = outputGradient
             self.samples = samples
             self.positions = positions
+            self.rowSamples = rowSamples
             self.sharedInput = sharedInput
         }
     }
@@ -179,7 +182,7 @@ public struct CaptureInventory: Equatable, Sendable {
     public struct Parameter: Equatable, Sendable {
         /// `[N·M, d]`.
         public var gradient: CapturedRows
-        /// N.
+        /// N of the parameter.
         public var samples: Int
 
         /// Describes a captured parameter.
@@ -189,16 +192,40 @@ public struct CaptureInventory: Equatable, Sendable {
         }
     }
 
+    /// A layer or parameter without a single row.
+    public struct EmptyBlock: Equatable, Sendable {
+        /// d_in, if the captures hold the layer's empty input.
+        public var inputs: Int?
+        /// d_out or d, if the captures hold the empty gradients.
+        public var outputs: Int?
+
+        /// Describes an empty block.
+        public init(inputs: Int? = nil, outputs: Int? = nil) {
+            self.inputs = inputs
+            self.outputs = outputs
+        }
+    }
+
     /// M.
     public var probes: Int
+    /// N of the task; a layer may have been captured from fewer of its samples.
+    public var samples: Int
     /// The captured layers.
     public var layers: [LayerName: Layer]
     /// The captured parameters.
     public var parameters: [ParameterName: Parameter]
+    /// The layers and parameters without rows, by name; nothing of the task reached them.
+    public var emptyBlocks: [String: EmptyBlock]
 
-    /// Collects the contents of a task's captures.
-    public init(probes: Int, layers: [LayerName: Layer], parameters: [ParameterName: Parameter]) {
+    /// Collects the contents of a task's captures; the task has the most samples of a layer unless given.
+    public init(
+        probes: Int, samples: Int? = nil, layers: [LayerName: Layer], parameters: [ParameterName: Parameter],
+        emptyBlocks: [String: EmptyBlock] = [:]
+    ) {
         self.probes = probes
+        self.samples =
+            samples ?? layers.values.map(\.samples).max() ?? parameters.values.map(\.samples).max() ?? 0
+        self.emptyBlocks = emptyBlocks
         self.layers = layers
         self.parameters = parameters
     }
@@ -232,11 +259,20 @@ public struct FactorSetInventory: Equatable, Sendable {
     public var samples: Int
     /// The factors by name.
     public var factors: [FactorName: Factor]
+    /// N by layer or parameter, where it is not ``samples``.
+    public var ownSamples: [String: Int]
+    /// The input rows behind a layer's factors, if the set states them; 0 for a layer without factors.
+    public var rows: [String: Int]
 
     /// Collects the contents of a factor set.
-    public init(normalization: FactorNormalization, samples: Int, factors: [FactorName: Factor]) {
+    public init(
+        normalization: FactorNormalization, samples: Int, factors: [FactorName: Factor],
+        ownSamples: [String: Int] = [:], rows: [String: Int] = [:]
+    ) {
         self.normalization = normalization
         self.samples = samples
         self.factors = factors
+        self.ownSamples = ownSamples
+        self.rows = rows
     }
 }

@@ -59,6 +59,29 @@ public struct JobPlan: Equatable, Sendable {
         curvatureWeights[task] ?? Double(inventory.samples(of: task))
     }
 
+    /// The tasks with curvature in a block, in the job's order.
+    ///
+    /// The others have no rows there. Sums run over these tasks alone, and their λ_t sum to 1.
+    public func curvedTasks(in block: CurvatureBlock) -> [TaskName] {
+        spec.curvedTasks.map(\.name).filter { !inventory.isEmpty(block.name, in: $0) }
+    }
+
+    /// The targets whose sums a block has: those that include a task with curvature in it.
+    public func targets(of block: CurvatureBlock) -> [TargetName] {
+        let tasks = curvedTasks(in: block)
+        return targets.filter { tasks.contains(where: $0.includes) }
+    }
+
+    /// The tasks without curvature in each block where there are any.
+    public var missingCurvature: [String: [TaskName]] {
+        var missing: [String: [TaskName]] = [:]
+        for block in blocks {
+            let tasks = spec.curvedTasks.map(\.name).filter { inventory.isEmpty(block.name, in: $0) }
+            if !tasks.isEmpty { missing[block.name] = tasks }
+        }
+        return missing
+    }
+
     /// The worker unit that needs the most memory.
     public var largestWorkerUnit: WorkUnit? {
         units.filter(\.isForWorker).max { $0.cost.memoryBytes < $1.cost.memoryBytes }
@@ -90,14 +113,6 @@ public struct PlanLimits: Equatable, Sendable {
 }
 
 extension JobInventory {
-    /// N_t, the number of samples of a task's captures or factors.
-    public func samples(of task: TaskName) -> Int {
-        if let set = factorSets[task] { return set.samples }
-        if let partials = partials[task] { return partials.samples }
-        guard let captures = captures[task] else { return 0 }
-        return captures.layers.values.map(\.samples).max() ?? captures.parameters.values.map(\.samples).max() ?? 0
-    }
-
     /// w_t of each task: the job's value, else the sample count.
     func curvatureWeights(of spec: JobSpec) -> [TaskName: Double] {
         // A sample count reads every layer, so it is computed once.

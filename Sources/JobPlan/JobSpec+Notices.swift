@@ -17,7 +17,8 @@ extension JobSpec {
         return JobNotice.limited(
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
                 + depthNotices(inventory, settings) + examination.comparisons.flatMap(\.notices)
-                + examination.configurations.notices + tasks.compactMap { inventory.renamings[$0.name]?.notice })
+                + examination.configurations.notices + tasks.compactMap { inventory.renamings[$0.name]?.notice }
+                + missingCurvatureNotices(examination.selection.blocks, inventory))
     }
 
     // MARK: - The base among the models

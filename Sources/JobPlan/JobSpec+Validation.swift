@@ -17,7 +17,8 @@ extension JobSpec {
     func problems(in examination: JobExamination) -> [JobProblem] {
         let (inventory, selection) = (examination.inventory, examination.selection)
         var problems =
-            outputProblems(inventory) + targetProblems() + weightProblems(inventory) + selection.problems
+            outputProblems(inventory) + targetProblems() + weightProblems(selection.blocks, inventory)
+            + selection.problems
             + methodProblems(inventory)
             + layoutProblems(selection.blocks, inventory.base) + blockSettingProblems(selection.blocks, inventory)
             + curvatureWeightProblems(inventory) + groupProblems(selection.blocks)
@@ -28,7 +29,9 @@ extension JobSpec {
             problems += curvatureProblems(of: task, inventory)
             // What a task with wrong names lacks follows from them.
             guard inventory.renamings[task.name]?.problems.isEmpty ?? true else { continue }
-            problems += curvatureProblems(of: task, blocks: selection.blocks, inventory)
+            problems += curvatureProblems(
+                of: task, blocks: selection.blocks.filter { !inventory.isEmpty($0.name, in: task.name) }, inventory)
+            problems += rowCountProblems(of: task, blocks: selection.blocks, inventory)
         }
         return problems
     }
@@ -145,13 +148,22 @@ extension JobSpec {
         ]
     }
 
-    private func weightProblems(_ inventory: JobInventory) -> [JobProblem] {
+    private func weightProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
         guard outputs.contains(.merged), mergesAnything else { return [] }
         let settings = MergeSettings(spec: self, base: inventory.base)
         let shares = TaskShares(spec: self, inventory: inventory)
-        let cancelled = inventory.base.tensors.keys.sorted().first { tensor in
-            settings.divides(tensor: tensor) && abs(settings.weightSum(tensor: tensor, shares: shares)) < 1e-6
-        }
+        let cancelled =
+            inventory.base.tensors.keys.sorted().first { tensor in
+                settings.divides(tensor: tensor) && abs(settings.weightSum(tensor: tensor, shares: shares)) < 1e-6
+            }
+            ?? blocks.first { block in
+                // Tasks without curvature in a block do not take part in its merge.
+                let tensor = block.parameters[0]
+                let isPresent = { (task: TaskSpec) in !inventory.isEmpty(block.name, in: task.name) }
+                return method.needsFactors && settings.divides(tensor: tensor)
+                    && mergedTasks.contains { isPresent($0) && settings.weight(of: $0, tensor: tensor) != 0 }
+                    && abs(settings.weightSum(tensor: tensor, shares: shares, among: isPresent)) < 1e-6
+            }?.parameters[0]
         guard let cancelled else { return [] }
         return [
             JobProblem(

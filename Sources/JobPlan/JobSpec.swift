@@ -103,6 +103,8 @@ public struct CurvatureSpec: Equatable, Sendable {
     public var measuresInterference = true
     /// How the report identifies inputs.
     public var inputDigests: InputDigests = .content
+    /// What becomes of layers in which a task has no curvature.
+    public var missingCurvature = MissingCurvature.refuse
     /// Whether factor files hold packed triangles rather than full squares.
     public var storesPackedTriangles = false
 }

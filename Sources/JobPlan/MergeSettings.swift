@@ -52,8 +52,16 @@ public struct MergeSettings: Sendable {
     }
 
     /// Σ w_t over the merged tasks, and over the base if it counts; with shares Σ λ_t w_t.
-    func weightSum(tensor: String, shares: TaskShares? = nil) -> Double {
-        let weighted = spec.mergedTasks
+    ///
+    /// - Parameters:
+    ///   - tensor: The tensor.
+    ///   - shares: λ_t; without them every share is 1.
+    ///   - isPresent: Whether a task takes part.
+    /// - Returns: The sum over the tasks that take part.
+    func weightSum(
+        tensor: String, shares: TaskShares? = nil, among isPresent: (TaskSpec) -> Bool = { _ in true }
+    ) -> Double {
+        let weighted = spec.mergedTasks.filter(isPresent)
             .map { (name: $0.name, weight: weight(of: $0, tensor: tensor)) }.filter { $0.weight != 0 }
         let participants = weighted.map(\.name)
         return weighted.reduce(baseWeight(tensor: tensor) ?? 0) {

@@ -25,6 +25,7 @@ extension Planner {
 
     private mutating func planAccumulation(_ name: FactorName, dimension: Int, targets: [TargetName]) {
         let tasks = accumulatedTasks(name)
+        let targets = targets.filter { target in tasks.contains { target.includes($0.task) } }
         let operation = AccumulateOperation(
             side: name.side, dimension: dimension, weights: tasks.map(\.weight),
             exclusions: exclusions(of: targets, from: tasks), scale: spec.curvature.regularizer.scale)
@@ -45,9 +46,11 @@ extension Planner {
             let rank = spec.curvature.regularizer.termCount
         else { return }
         let tasks = accumulatedTasks(names[0])
+        let targets = summedTargets.filter { target in tasks.contains { target.includes($0.task) } }
+        guard !targets.isEmpty else { return }
         let operation = OptimalAccumulateOperation(
             inputDimension: block.factors[0].dimension, gradientDimension: block.factors[1].dimension,
-            weights: tasks.map(\.weight), rank: rank, exclusions: exclusions(of: summedTargets, from: tasks),
+            weights: tasks.map(\.weight), rank: rank, exclusions: exclusions(of: targets, from: tasks),
             scale: spec.curvature.regularizer.scale)
         let unit = add(
             operation, reading: names.flatMap { accumulatedTasks($0).map(\.factor) },
@@ -55,7 +58,7 @@ extension Planner {
             title: "optimal sums of \"\(block.name)\" over \(tasks.count) tasks", about: block.name,
             block: block.name)
         products[block.name, .optimalAccumulation] = UnitOutput(unit)
-        for (position, target) in summedTargets.enumerated() {
+        for (position, target) in targets.enumerated() {
             for term in 0..<rank {
                 for (side, _) in block.factors {
                     products[block.name, .regularizer(side, term: term, of: target)] = UnitOutput(

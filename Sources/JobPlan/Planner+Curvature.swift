@@ -61,24 +61,29 @@ extension Planner {
             let rows = side == .input ? layer.input : layer.outputGradient
             let operation = template(
                 rows, side: side, appendsOnes: side == .input && hasBias, samples: layer.samples,
-                positions: layer.positions, probes: captures.probes)
-            return operation.map { (rows, $0) }
+                inputRows: layer.input.rows, positions: layer.positions ?? 1, probes: captures.probes)
+            guard var operation else { return nil }
+            if layer.positions == nil, spec.curvature.normalization == .reduce {
+                operation.sampleReduction = SampleReduction(isMean: side == .input, numbers: layer.rowSamples)
+            }
+            return (rows, operation)
         case .full:
             guard let parameter = captures.parameters[ParameterName(rawValue: block.name)] else { return nil }
             let operation = template(
-                parameter.gradient, side: .full, appendsOnes: false, samples: parameter.samples, positions: 1,
-                probes: captures.probes)
+                parameter.gradient, side: .full, appendsOnes: false, samples: parameter.samples,
+                inputRows: parameter.samples, positions: 1, probes: captures.probes)
             return operation.map { (parameter.gradient, $0) }
         }
     }
 
     private func template(
-        _ rows: CapturedRows, side: FactorSide, appendsOnes: Bool, samples: Int, positions: Int, probes: Int
+        _ rows: CapturedRows, side: FactorSide, appendsOnes: Bool, samples: Int, inputRows: Int, positions: Int,
+        probes: Int
     ) -> FactorOperation? {
         let normalization = spec.curvature.normalization
         let probes: GradientProbes =
             spec.curvature.hasExactProbes ? .exactBasis(outputCount: probes) : .monteCarlo(count: probes)
-        guard let counts = try? SampleCounts(samples: samples, positions: positions, probes: probes) else { return nil }
+        guard let counts = try? SampleCounts(samples: samples, rows: inputRows, probes: probes) else { return nil }
         let reduction = normalization.positionReduction(of: side, positions: positions)
         let group = reduction == .none ? 1 : positions
         return FactorOperation(
@@ -93,7 +98,10 @@ extension Planner {
         let multiplyAdds = Double(dimension) * Double(dimension) * Double(rows.rows)
         let chunks = (rows.rows + template.chunkRows - 1) / template.chunkRows
         // Limit the number by the chunks before the conversion to an integer: a hostile file may state any dimension.
-        let parts = max(1, Int(min(Double(chunks), (multiplyAdds / limits.partMultiplyAdds).rounded(.up))))
+        // Only the worker knows where samples of different lengths end, so such a factor is not split.
+        let isSplit = template.sampleReduction == nil
+        let parts =
+            isSplit ? max(1, Int(min(Double(chunks), (multiplyAdds / limits.partMultiplyAdds).rounded(.up)))) : 1
         let title = "factor \"\(name)\" of task \"\(task)\""
         guard parts > 1 else {
             return UnitOutput(add(template, title: title, about: rows.tensor, block: name.owner))

@@ -57,10 +57,14 @@ extension Planner {
 
     private func part(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {
         let names = block.parameters
-        let weighted = weightedTasks(names[0], settings)
+        // A task without curvature in the block does not take part: the shares of the others sum to 1.
+        let isPresent = { (task: TaskSpec) in !inventory.isEmpty(block.name, in: task.name) }
+        let weighted = weightedTasks(names[0], settings).filter { isPresent($0.task) }
         let participants = weighted.map(\.task.name)
         // `normalize` divides the whole mean by the sum of its weights.
-        let divisor = settings.divides(tensor: names[0]) ? settings.weightSum(tensor: names[0], shares: shares) : 1
+        let divisor =
+            settings.divides(tensor: names[0])
+            ? settings.weightSum(tensor: names[0], shares: shares, among: isPresent) : 1
         let tasks = weighted.compactMap {
             task, weight -> (name: TaskName, share: MergeOperation.Task, factors: [UnitOutput])? in
             guard let checkpoint = inventory.checkpoints[task.name],

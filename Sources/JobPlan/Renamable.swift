@@ -30,7 +30,7 @@ extension CheckpointInventory: Renamable {
 extension CaptureInventory: Renamable {
     /// The captures with their layers and parameters under their new names.
     public func renamed(by renaming: inout TaskRenaming) -> CaptureInventory {
-        let layerNames = renaming.newNames(of: layers.keys.map(\.rawValue), .layer)
+        let layerNames = renaming.newNames(of: layers.keys.map(\.rawValue) + emptyBlocks.keys, .layer)
         func newName(_ layer: LayerName) -> LayerName? { layerNames[layer.rawValue].map(LayerName.init(rawValue:)) }
         var captures = self
         captures.layers = [:]
@@ -38,6 +38,11 @@ extension CaptureInventory: Renamable {
             guard let name = newName(name) else { continue }
             captures.layers[name] = layer
             captures.layers[name]?.sharedInput = layer.sharedInput.flatMap(newName)
+        }
+        captures.emptyBlocks = [:]
+        for (name, block) in emptyBlocks {
+            guard let name = layerNames[name] else { continue }
+            captures.emptyBlocks[name] = block
         }
         let parameterNames = renaming.newNames(of: parameters.keys.map(\.rawValue), .parameter)
         captures.parameters = [:]
@@ -52,9 +57,12 @@ extension CaptureInventory: Renamable {
 extension FactorSetInventory: Renamable {
     /// The factors under the new names of their layers and parameters.
     public func renamed(by renaming: inout TaskRenaming) -> FactorSetInventory {
-        let owners = NewOwners(of: factors.keys, by: &renaming)
+        // A layer without rows has no factors.
+        let owners = NewOwners(of: factors.keys, and: rows.keys.filter { rows[$0] == 0 }, by: &renaming)
         var set = self
         set.factors = owners.renamed(factors)
+        set.ownSamples = owners.renamed(ownSamples)
+        set.rows = owners.renamed(rows)
         return set
     }
 }
@@ -77,8 +85,8 @@ private struct NewOwners {
     private let layers: [String: String]
     private let parameters: [String: String]
 
-    init(of names: some Collection<FactorName>, by renaming: inout TaskRenaming) {
-        layers = renaming.newNames(of: Set(names.filter { $0.side != .full }.map(\.owner)), .layer)
+    init(of names: some Collection<FactorName>, and layers: [String] = [], by renaming: inout TaskRenaming) {
+        self.layers = renaming.newNames(of: Set(names.filter { $0.side != .full }.map(\.owner) + layers), .layer)
         parameters = renaming.newNames(of: Set(names.filter { $0.side == .full }.map(\.owner)), .parameter)
     }
 

@@ -6,11 +6,11 @@ public import Identifiers
 /// code of task arithmetic with Kronecker-factored regularizers; its B has an additional factor 1/R. Factors of
 /// different normalization are never summed.
 public enum FactorNormalization: String, CaseIterable, Sendable {
-    /// A = 1/(N·R) Σ ããᵀ, B = 1/(N·M·R) Σ ggᵀ.
+    /// A = 1/rows Σ ããᵀ, B = 1/(M·rows) Σ ggᵀ.
     case tak
-    /// A = 1/(N·R) Σ ããᵀ, B = 1/(N·M) Σ ggᵀ.
+    /// A = 1/rows Σ ããᵀ, B = 1/(N·M) Σ ggᵀ.
     case expand
-    /// A = 1/N Σ āāᵀ with ā the mean over positions, B = 1/(N·M) Σ ḡḡᵀ with ḡ the sum over positions.
+    /// A = 1/N Σ āāᵀ with ā the mean over a sample's rows, B = 1/(N·M) Σ ḡḡᵀ with ḡ the sum over a sample's rows.
     case reduce
 }
 
@@ -37,12 +37,15 @@ public enum GradientProbes: Equatable, Sendable {
     }
 }
 
-/// The counts behind one factor: N samples, R positions, M probes.
+/// The counts behind one factor: N samples, their rows, M probes.
+///
+/// A layer has rows of its own: tokens after padding, tokens routed to an expert, patches. Their number is Σ R_n. It is
+/// N·R if every sample has R of them, and it may be smaller than N.
 public struct SampleCounts: Equatable, Sendable {
     /// N, the number of samples.
     public let samples: Int
-    /// R, the positions of one sample; 1 without a sequence.
-    public let positions: Int
+    /// Input rows of the layer, over all samples.
+    public let rows: Int
     /// The probes of the gradients; unused for A.
     public let probes: GradientProbes
 
@@ -50,13 +53,13 @@ public struct SampleCounts: Equatable, Sendable {
     /// - Throws: ``KroneckerFactorsError/invalidCount(name:value:)`` for the first count that is not positive.
     public init(
         samples: Int,
-        positions: Int = 1,
+        rows: Int,
         probes: GradientProbes = .monteCarlo(count: 1)
     ) throws(KroneckerFactorsError) {
-        let named = [("samples", samples), ("positions", positions), ("probes", probes.rowCount)]
+        let named = [("samples", samples), ("rows", rows), ("probes", probes.rowCount)]
         for (name, value) in named where value < 1 { throw .invalidCount(name: name, value: value) }
         self.samples = samples
-        self.positions = positions
+        self.rows = rows
         self.probes = probes
     }
 }
@@ -66,21 +69,21 @@ extension FactorNormalization {
     ///
     /// - Parameters:
     ///   - side: The kind of the factor.
-    ///   - counts: N, R and M.
+    ///   - counts: N, the rows and M. For a full block the rows do not matter.
     /// - Returns: The divisor as fp64, exact below 2^53.
     public func divisor(of side: FactorSide, counts: SampleCounts) -> Double {
         let samples = Double(counts.samples)
-        let positions = Double(counts.positions)
+        let rows = Double(counts.rows)
         let probes = Double(counts.probes.divisor)
         return switch (side, self) {
-        case (.input, .tak), (.input, .expand): samples * positions
+        case (.input, .tak), (.input, .expand): rows
         case (.input, .reduce): samples
-        case (.gradient, .tak): samples * probes * positions
+        case (.gradient, .tak): rows * probes
         case (.gradient, .expand), (.gradient, .reduce), (.full, _): samples * probes
         }
     }
 
-    /// The reduction of one sample's positions before the outer product.
+    /// The reduction of one sample's rows before the outer product, if every sample has equally many.
     ///
     /// - Parameters:
     ///   - side: The kind of the factor.

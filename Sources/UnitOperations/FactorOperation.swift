@@ -19,15 +19,17 @@ public struct FactorOperation: UnitOperation {
     public var rowSlices: [RowSlice]
     /// Rows of one chunk: whole samples when positions are reduced.
     public var chunkRows: Int
-    /// The reduction of the rows of one sample.
+    /// The reduction of the rows of one sample, if all samples have equally many.
     public var reduction: PositionReduction
+    /// The reduction of the rows of one sample by the rows' sample numbers; `nil` if the rows have none.
+    public var sampleReduction: SampleReduction?
     /// The divisor of the sum; `nil` for a partial sum, which stays fp64 and undivided.
     public var divisor: Double?
 
     /// Describes a factor's computation.
     public init(
         columns: Int, appendsOnes: Bool, elementType: ElementType, rowSlices: [RowSlice], chunkRows: Int,
-        reduction: PositionReduction, divisor: Double?
+        reduction: PositionReduction, sampleReduction: SampleReduction? = nil, divisor: Double?
     ) {
         self.columns = columns
         self.appendsOnes = appendsOnes
@@ -35,6 +37,7 @@ public struct FactorOperation: UnitOperation {
         self.rowSlices = rowSlices
         self.chunkRows = chunkRows
         self.reduction = reduction
+        self.sampleReduction = sampleReduction
         self.divisor = divisor
     }
 
@@ -52,23 +55,42 @@ public struct FactorOperation: UnitOperation {
     /// The stage that it belongs to.
     public static var stage: UnitStage { .factor }
     /// The slices of files that it reads.
-    public var slices: [FileSlice] { rowSlices.map(\.slice) }
+    public var slices: [FileSlice] { rowSlices.map(\.slice) + (sampleReduction?.numbers.map(\.slice) ?? []) }
     /// Number of blobs that it reads.
     public var inputBlobCount: Int { 0 }
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { 1 }
 
-    /// d² multiply-adds for each row.
+    /// d² multiply-adds for each row, or for each sample that becomes one row.
     public var cost: UnitCost {
         let memory = MemoryEstimate.accumulation(
             dimension: dimension, chunkRows: chunkRows, elementType: elementType, reducesPositions: reduction != .none)
         return UnitCost(
-            multiplyAdds: Double(dimension) * Double(dimension) * Double(rows),
+            multiplyAdds: Double(dimension) * Double(dimension) * Double(reducedRows),
             inputBytes: UInt64(rows).saturatingProduct(UInt64(columns))
                 .saturatingProduct(UInt64(elementType.byteCount)),
             outputBytes: UInt64.packed(dimension).saturatingProduct(divisor == nil ? 2 : 1),
-            memoryBytes: UInt64(clamping: memory).saturatingSum(UnitCost.streamingBytes))
+            memoryBytes: UInt64(clamping: memory).saturatingSum(sampleBytes).saturatingSum(UnitCost.streamingBytes))
     }
+
+    /// The most rows that enter the product.
+    private var reducedRows: Int {
+        guard let sampleReduction else { return rows }
+        let blocks = zip(rowSlices, sampleReduction.numbers).map { slice, numbers in
+            UInt64(slice.rows / max(1, numbers.rows)).saturatingProduct(UInt64(numbers.samples))
+        }
+        return min(rows, Int(clamping: blocks.reduce(UInt64(0)) { $0.saturatingSum($1) }))
+    }
+
+    /// A second chunk of reduced rows, the numbers of a chunk, and the sum of one sample.
+    private var sampleBytes: UInt64 {
+        guard sampleReduction != nil else { return 0 }
+        let rows = UInt64(min(chunkRows, self.rows))
+        return rows.saturatingProduct(UInt64(rowBytesReduced)).saturatingSum(rows.saturatingProduct(24))
+            .saturatingSum(UInt64(columns).saturatingProduct(8))
+    }
+
+    private var rowBytesReduced: Int { columns * ElementType.f32.byteCount }
 
     /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
     public var stageSeconds: Double {
@@ -93,6 +115,10 @@ public struct FactorOperation: UnitOperation {
         wire.chunkRows = UInt32(chunkRows)
         (wire.reduction, wire.positions) = reduction.wire
         if let divisor { wire.divisor = divisor }
+        if let sampleReduction {
+            wire.sampleNumbers = sampleReduction.numbers.map { $0.wire(&files) }
+            wire.averagesSamples = sampleReduction.isMean
+        }
         return encoded(wire)
     }
 
@@ -111,8 +137,23 @@ public struct FactorOperation: UnitOperation {
             },
             chunkRows: try count(wire.chunkRows, "the rows of a chunk"),
             reduction: try PositionReduction(wire.reduction, positions: wire.positions),
+            sampleReduction: try Self.sampleReduction(wire, files),
             divisor: wire.hasDivisor ? try UnitOperations.divisor(wire.divisor) : nil)
         try checkShape()
+    }
+
+    private static func sampleReduction(
+        _ wire: WireFactorOperation, _ files: FileNumbering
+    ) throws(OperationError) -> SampleReduction? {
+        guard !wire.sampleNumbers.isEmpty else {
+            guard !wire.averagesSamples else { throw .malformed("a mean over samples has no sample numbers") }
+            return nil
+        }
+        return SampleReduction(
+            isMean: wire.averagesSamples,
+            numbers: try list(wire.sampleNumbers, "the list of sample numbers") { numbers throws(OperationError) in
+                try SampleNumbers(numbers, files)
+            })
     }
 
     private func checkShape() throws(OperationError) {
@@ -122,6 +163,13 @@ public struct FactorOperation: UnitOperation {
             guard !overflow, bytes == slice.slice.byteCount else {
                 throw .malformed("a slice of \(slice.rows) rows has \(slice.slice.byteCount) bytes")
             }
+        }
+        guard let numbers = sampleReduction?.numbers else { return }
+        guard reduction == .none, numbers.count == rowSlices.count else {
+            throw .malformed("\(rowSlices.count) slices of rows have \(numbers.count) lists of sample numbers")
+        }
+        for (slice, numbers) in zip(rowSlices, numbers) where !slice.rows.isMultiple(of: numbers.rows) {
+            throw .malformed("a slice of \(slice.rows) rows has \(numbers.rows) sample numbers")
         }
     }
 }

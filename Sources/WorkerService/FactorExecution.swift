@@ -26,17 +26,18 @@ struct FactorExecution {
             FactorShape(
                 columnCount: operation.columns, appendsOne: operation.appendsOnes, reduction: operation.reduction))
         var chunk = try scratch.takeChunk(rows: min(operation.chunkRows, operation.rows), columns: operation.columns)
-        let rows = operation.rows
-        for first in stride(from: 0, to: rows, by: operation.chunkRows) {
-            let range = first..<min(first + operation.chunkRows, rows)
-            let ahead = range.upperBound..<min(range.upperBound + operation.chunkRows, rows)
-            try await fill(&chunk, range, &scratch.raw)
-            for piece in pieces(of: ahead) { input.prefetch(piece.slice) }
-            let start = ContinuousClock.now
-            do { try sum.add(rows: 0..<range.count, of: chunk) } catch { throw located(error) }
-            scratch.kernels.note(.rankUpdate, since: start)
-            // A unit that is no longer wanted stops here.
-            try input.progress.step()
+        if let reduction = operation.sampleReduction {
+            try await addSamples(reduction, to: &sum, &chunk, &scratch)
+        } else {
+            for first in stride(from: 0, to: operation.rows, by: operation.chunkRows) {
+                let range = first..<min(first + operation.chunkRows, operation.rows)
+                try await read(range, into: &chunk, &scratch.raw)
+                let start = ContinuousClock.now
+                do { try sum.add(rows: 0..<range.count, of: chunk) } catch { throw located(error) }
+                scratch.kernels.note(.rankUpdate, since: start)
+                // A unit that is no longer wanted stops here.
+                try input.progress.step()
+            }
         }
         scratch.giveBackChunk(chunk)
         guard let divisor = operation.divisor else {
@@ -52,6 +53,78 @@ struct FactorExecution {
             blobs: [try factor.withBytes { bytes throws in try input.blobs.store(bytes) }],
             measurements: [.trace: [factor.trace]])
     }
+
+    /// Reads a chunk, and asks for the next one.
+    private func read(_ range: Range<Int>, into chunk: inout Matrix<Float>, _ raw: inout [UInt8]) async throws {
+        let ahead = range.upperBound..<min(range.upperBound + operation.chunkRows, operation.rows)
+        try await fill(&chunk, range, &raw)
+        for piece in pieces(of: ahead) { input.prefetch(piece.slice) }
+    }
+
+    // MARK: - Samples with different numbers of rows
+
+    /// Makes one row of each sample's rows, and adds these.
+    ///
+    /// A chunk ends with a sample, unless one sample fills it.
+    private func addSamples(
+        _ reduction: SampleReduction, to sum: inout any FactorAccumulator & ~Copyable, _ chunk: inout Matrix<Float>,
+        _ scratch: inout LaneScratch
+    ) async throws {
+        let borders = SampleBorders(rowSlices: operation.rowSlices, numbers: reduction.numbers, input: input)
+        let rows = operation.rows
+        var samples = try SampleRowSums(
+            capacity: min(operation.chunkRows, rows), columnCount: operation.columns, isMean: reduction.isMean)
+        var first = 0
+        while first < rows {
+            let end = min(first + operation.chunkRows, rows)
+            let starts = try await borders.starts(in: first..<min(end + 1, rows), &scratch.raw)
+            let isWhole = end == rows || starts.last == end
+            let cut = isWhole ? end : starts.last.flatMap { $0 > first ? $0 : nil } ?? end
+            let leavesOpen = !isWhole && cut == end
+            let range = first..<cut
+            try await read(range, into: &chunk, &scratch.raw)
+            let start = ContinuousClock.now
+            let ends = starts.filter { $0 > first && $0 < cut } + [cut]
+            do {
+                var row = first
+                for end in ends {
+                    let endsSample = end < cut || !leavesOpen
+                    try samples.add(rows: row - first..<end - first, of: chunk, endsSample: endsSample)
+                    row = end
+                }
+                // Later the rows of an open sample are no longer here to be named.
+                if leavesOpen, let row = try chunk.firstNonFiniteRow(in: 0..<range.count) {
+                    throw KroneckerFactorsError.nonFinite(row: row)
+                }
+                if samples.count > 0 { try sum.add(rows: 0..<samples.count, of: samples.rows) }
+            } catch {
+                throw located(try inRows(error, range, of: chunk))
+            }
+            samples.removeAll()
+            scratch.kernels.note(.rankUpdate, since: start)
+            try input.progress.step()
+            first = cut
+        }
+    }
+
+    /// Translates an error of reduced rows into one of the chunk's rows.
+    private func inRows(
+        _ error: any Error, _ range: Range<Int>, of chunk: borrowing Matrix<Float>
+    ) throws -> any Error {
+        switch error as? KroneckerFactorsError {
+        case .nonFinite:
+            // Finite rows with a non-finite reduced row have a sum beyond fp32.
+            if let row = try chunk.firstNonFiniteRow(in: 0..<range.count) {
+                return KroneckerFactorsError.nonFinite(row: range.lowerBound + row)
+            }
+            return KroneckerFactorsError.squareOverflow(row: range.lowerBound, column: 0)
+        case .squareOverflow(_, let column):
+            return KroneckerFactorsError.squareOverflow(row: range.lowerBound, column: column)
+        default: return error
+        }
+    }
+
+    // MARK: - Rows
 
     /// The slices that hold a range of the operation's rows.
     private func pieces(of range: Range<Int>) -> [RowSlice] {

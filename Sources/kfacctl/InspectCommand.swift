@@ -28,7 +28,10 @@ struct InspectCommand: ParsableCommand {
             try JSONOutput.print(
                 "groups",
                 description.groups.map { group in
-                    ["name": group.name, "tensors": group.tensors.map(json)]
+                    var object: [String: Any] = ["name": group.name, "tensors": group.tensors.map(json)]
+                    object["samples"] = group.sampleCount
+                    object["rows"] = group.rowCount
+                    return object
                 })
             return
         }
@@ -39,14 +42,22 @@ struct InspectCommand: ParsableCommand {
         for (key, value) in description.metadata.sorted(by: { $0.key < $1.key }) {
             Terminal.print("\(key.excerpt): \(value.excerpt)")
         }
-        var table = TextTable(["NAME", "TENSOR", "TYPE", "SHAPE"])
-        for group in description.groups {
-            for tensor in group.tensors {
-                table.add([group.name, tensor.name, tensor.dataType.rawValue, "\(tensor.shape)"])
-            }
-        }
-        Terminal.print(table.text)
+        Terminal.print(table(description).text)
         Terminal.print("\(description.elementCount) elements in \(description.groups.count) groups")
+    }
+
+    /// One row for each tensor; the counts of its layer stand where the kind of file has them.
+    private func table(_ description: JobFileDescription) -> TextTable {
+        let hasCounts = description.groups.contains { $0.sampleCount != nil || $0.rowCount != nil }
+        var table = TextTable(["NAME", "TENSOR", "TYPE", "SHAPE"] + (hasCounts ? ["SAMPLES", "ROWS"] : []))
+        for group in description.groups {
+            let counts = hasCounts ? [group.sampleCount, group.rowCount].map { $0.map(String.init) ?? "" } : []
+            for tensor in group.tensors {
+                table.add([group.name, tensor.name, tensor.dataType.rawValue, "\(tensor.shape)"] + counts)
+            }
+            if group.tensors.isEmpty { table.add([group.name, "", "", ""] + counts) }
+        }
+        return table
     }
 
     private func json(_ tensor: TensorDescription) -> [String: Any] {

@@ -43,12 +43,14 @@ extension SerialIntegrationTests {
                     + "probes = 72.")
         }
 
-        @Test func `rows that are no multiple of the samples are told`() async throws {
+        @Test func `reduce of rows that are no multiple of the samples asks for the sample of each row`() async throws {
             try model.changeCapture("beta", "v.input") { $0.rows(0..<35) }
             try model.changeCapture("beta", "v.output_grad") { $0.rows(0..<70) }
+            model.job.curvature = ["normalization: reduce"]
             try model.write()
             try await model.expectRefusal(
-                "captures/beta.safetensors: layer \"v\" has 35 input rows for 12 samples; expected a multiple of 12")
+                "captures of task \"beta\": layer \"v\" has 35 rows of 12 samples; \"reduce\" needs the sample of each "
+                    + "row. Capture it with \"v.row_samples\", or use the normalization \"tak\" or \"expand\".")
         }
 
         @Test(arguments: [Float.nan, .infinity, -.infinity])

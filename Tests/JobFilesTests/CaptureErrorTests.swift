@@ -85,7 +85,7 @@ struct CaptureErrorTests {
         #expect(
             try message(pair + [TestTensor("l.A", [2, 2])])
                 == "c.safetensors: tensor \"l.A\" does not belong in a file of kind capture; expected \"<layer>.input\", "
-                + "\"<layer>.output_grad\" and \"<parameter>.grad\"."
+                + "\"<layer>.output_grad\", \"<layer>.row_samples\" and \"<parameter>.grad\"."
         )
     }
 
@@ -98,12 +98,12 @@ struct CaptureErrorTests {
         )
     }
 
-    @Test(arguments: [[4], [4, 0], [0, 4], [2, 2, 2]])
+    @Test(arguments: [[4], [4, 0], [2, 2, 2]])
     func `a tensor that is no matrix of rows is refused`(shape: [Int]) throws {
         #expect(
             try message([TestTensor("p.grad", shape)])
                 == "c.safetensors: tensor \"p.grad\" has the shape \(shape); expected [rows, columns] with at least one "
-                + "of each and fewer than 2^40."
+                + "column and fewer than 2^40 of each."
         )
     }
 
@@ -123,11 +123,67 @@ struct CaptureErrorTests {
         )
     }
 
-    @Test func `rows must be a multiple of the samples`() throws {
+    @Test func `rows of no samples are refused`() throws {
         #expect(
-            try message(["samples": "3"], pair)
-                == "c.safetensors: layer \"l\" has 4 input rows for 3 samples; expected a multiple of 3, one row for each "
-                + "position of each sample. Capture it again, or correct \"samples\" in the file's metadata."
+            try message(["samples": "2", "layer_samples": #"{"l":0}"#], pair)
+                == "c.safetensors: \"l\" has 4 rows of 0 samples; expected at least 1 sample. Correct \"layer_samples\" in "
+                + "the file's metadata."
+        )
+        #expect(
+            try message(["samples": "2", "layer_samples": #"{"p":0}"#], [TestTensor("p.grad", [2, 1])])
+                == "c.safetensors: \"p\" has 2 rows of 0 samples; expected at least 1 sample. Correct \"layer_samples\" in "
+                + "the file's metadata."
+        )
+    }
+
+    @Test func `samples of a layer that no file holds are refused`() throws {
+        #expect(
+            try message(["samples": "2", "layer_samples": #"{"expert":3}"#], pair)
+                == "c.safetensors: metadata \"layer_samples\" counts 3 samples of \"expert\", but no file holds its "
+                + "tensors; expected them, or 0 for a layer without rows. Name the file that holds them, or write 0."
+        )
+    }
+
+    @Test(arguments: ["3", "[1]", #"{"l":-1}"#, #"{"l":1.5}"#, #"{"l":"2"}"#])
+    func `samples of layers must be whole numbers`(text: String) throws {
+        #expect(
+            try message(["samples": "2", "layer_samples": text], pair)
+                == "c.safetensors: metadata \"layer_samples\" is \"\(text)\"; expected an object of whole numbers by "
+                + "layer. Write the file again with it."
+        )
+    }
+
+    @Test func `the sample of each row must be one integer for each row`() throws {
+        #expect(
+            try message(pair + [TestTensor("l.row_samples", [4])])
+                == "c.safetensors: tensor \"l.row_samples\" holds F32; expected I32 or I64."
+        )
+        #expect(
+            try message(pair + [TestTensor("l.row_samples", [4, 1], zeros: .int32)])
+                == "c.safetensors: tensor \"l.row_samples\" has the shape [4, 1]; expected [rows], the sample of each row."
+        )
+        #expect(
+            try message(pair + [TestTensor("l.row_samples", [3], zeros: .int64)])
+                == "c.safetensors: tensor \"l.row_samples\" has the shape [3]; expected [4], the sample of each row of "
+                + "\"l.input\"."
+        )
+        #expect(
+            try message([TestTensor("l.row_samples", [4], zeros: .int32)])
+                == "c.safetensors: layer \"l\" has \"l.row_samples\" but no \"l.input\" for the same rows; expected "
+                + "both. Capture it again, or name the file that holds the other."
+        )
+    }
+
+    @Test func `the samples of rows stand in every file or in none`() throws {
+        let paths = [
+            try directory.write(
+                "0.safetensors", ["samples": "2"], pair + [TestTensor("l.row_samples", [4], zeros: .int32)]),
+            try directory.write("1.safetensors", ["samples": "2"], pair),
+        ]
+        #expect(
+            try message(of: paths)
+                == "1.safetensors: tensor \"l.row_samples\" is missing; expected it beside the others. Write the file "
+                + "again with it."
         )
     }
 
@@ -160,15 +216,15 @@ struct CaptureErrorTests {
     }
 
     @Test func `a file that cannot be read is named beside the other problems`() throws {
-        let good = try directory.write("c.safetensors", ["samples": "3"], pair)
+        let good = try directory.write("c.safetensors", ["samples": "2"], [pair[0]])
         let missing = FilePath(directory.appending("gone.safetensors"))
         try directory.write([1, 2], to: "cut.safetensors")
         #expect(
             try message(of: [missing, FilePath(directory.appending("cut.safetensors")), good]) == """
                 gone.safetensors: open failed: there is no such file or directory. Correct the path.
                 cut.safetensors: is truncated: it has 2 bytes; expected 8. Copy or download it again.
-                c.safetensors: layer "l" has 4 input rows for 3 samples; expected a multiple of 3, one row for each \
-                position of each sample. Capture it again, or correct "samples" in the file's metadata.
+                c.safetensors: layer "l" has "l.input" but no "l.output_grad" for the same rows; expected both. \
+                Capture it again, or name the file that holds the other.
                 """
         )
     }
@@ -179,9 +235,9 @@ struct CaptureErrorTests {
                 c.safetensors: metadata "samples" is missing; expected the number of samples. \
                 Write the file again with it.
                 c.safetensors: tensor "x" does not belong in a file of kind capture; expected "<layer>.input", \
-                "<layer>.output_grad" and "<parameter>.grad".
-                c.safetensors: tensor "p.grad" has the shape [2]; expected [rows, columns] with at least one of each \
-                and fewer than 2^40.
+                "<layer>.output_grad", "<layer>.row_samples" and "<parameter>.grad".
+                c.safetensors: tensor "p.grad" has the shape [2]; expected [rows, columns] with at least one column \
+                and fewer than 2^40 of each.
                 """
         )
     }
@@ -205,18 +261,6 @@ struct CaptureErrorTests {
                 1.safetensors: the number of columns of tensor "l.input" is 3; expected 2 \(advice)
                 1.safetensors: the element type of tensor "l.output_grad" is F16; expected F32 \(advice)
                 """
-        )
-    }
-
-    @Test func `positions must be the same in every file`() throws {
-        let paths = [
-            try directory.write("0.safetensors", ["samples": "2"], pair),
-            try directory.write("1.safetensors", ["samples": "4"], pair),
-        ]
-        #expect(
-            try message(of: paths)
-                == "1.safetensors: the number of positions of layer \"l\" is 1; expected 2 as in 0.safetensors. "
-                + "Capture them together, or name them under different tasks."
         )
     }
 }

@@ -70,6 +70,74 @@ struct CaptureSetTests {
         #expect(layer.input.location(ofRow: 12) == nil)
     }
 
+    @Test func `a layer has its own rows and samples, and files that split them add up`() throws {
+        let paths = try [(2, 5), (4, 3)].enumerated().map { index, counts in
+            try directory.write(
+                "c\(index).safetensors",
+                ["samples": "10", "layer_samples": #"{"l":\#(counts.0)}"#],
+                [
+                    TestTensor("l.input", [counts.1, 3]), TestTensor("l.output_grad", [counts.1, 1]),
+                    TestTensor("l.row_samples", [counts.1], zeros: index == 0 ? .int32 : .int64),
+                    TestTensor("m.input", [10, 3]), TestTensor("m.output_grad", [10, 1]),
+                ]
+            )
+        }
+        let set = try CaptureSet(opening: paths)
+        #expect(set.layers.map(\.name) == ["l", "m"])
+        #expect(set.layers.map(\.sampleCount) == [6, 20])
+        #expect(set.layers.map(\.positionCount) == [nil, 1])
+        #expect(set.layers.map(\.input.rowCount) == [8, 20])
+        #expect(set.layers.map(\.fileSampleCount) == [nil, 20])
+        #expect(set.layers[0].rowSamples.map(\.dataType) == [.int32, .int64])
+        #expect(set.layers[0].rowSamples.map(\.rowCount) == [5, 3])
+        #expect(set.sampleCount == 20)
+    }
+
+    @Test func `positions are constant only if every file has them`() throws {
+        let pairs = [4, 4, 0].map { [TestTensor("l.input", [$0, 2]), TestTensor("l.output_grad", [$0, 3])] }
+        func positions(_ samples: [Int]) throws -> Int? {
+            let paths = try samples.enumerated().map {
+                try directory.write("\($0).safetensors", ["samples": "\($1)"], pairs[$0])
+            }
+            return try #require(try CaptureSet(opening: paths).layers.first).positionCount
+        }
+        #expect(try positions([2, 2]) == 2)
+        #expect(try positions([2, 4]) == nil)
+        #expect(try positions([3]) == nil)
+        #expect(try positions([2, 2, 2]) == nil)
+    }
+
+    @Test func `layers and parameters without rows are stated by empty tensors or by the metadata`() throws {
+        let path = try directory.write(
+            "c.safetensors",
+            ["samples": "4", "layer_samples": #"{"gone":0,"p":0}"#],
+            [
+                TestTensor("l.input", [4, 3]), TestTensor("l.output_grad", [4, 1]), TestTensor("e.input", [0, 5]),
+                TestTensor("e.output_grad", [0, 2]), TestTensor("p.grad", [0, 6]),
+            ]
+        )
+        let set = try CaptureSet(opening: [path])
+        #expect(set.layers.map(\.name) == ["l"])
+        #expect(set.parameters.isEmpty)
+        #expect(set.emptyBlocks.map(\.name) == ["e", "gone", "p"])
+        #expect(set.emptyBlocks.map(\.inputColumnCount) == [5, nil, nil])
+        #expect(set.emptyBlocks.map(\.gradientColumnCount) == [2, nil, 6])
+    }
+
+    @Test func `rows of one file and none of another are one layer`() throws {
+        let paths = try [3, 0, 1].enumerated().map { index, rows in
+            try directory.write(
+                "\(index).safetensors", ["samples": "2"],
+                [TestTensor("l.input", [rows, 1]), TestTensor("l.output_grad", [rows, 1])])
+        }
+        let set = try CaptureSet(opening: paths)
+        let layer = try #require(set.layers.first)
+        #expect(layer.sampleCount == 6)
+        #expect(layer.input.pieces.map(\.rowCount) == [3, 1])
+        #expect(layer.input.pieces.map(\.firstRow) == [0, 3])
+        #expect(set.emptyBlocks.isEmpty)
+    }
+
     @Test func `files that split the layers are one capture`() throws {
         let metadata = CaptureMetadata(sampleCount: 2).strings
         let paths = [

@@ -12,14 +12,50 @@ struct CurvatureMetadataTests {
         let metadata = FactorsMetadata(
             task: "t",
             sampleCounts: .each(["b": 2, "a": 1]),
+            rowCounts: .each(["b": 0, "a": 3]),
             normalization: "reduce",
             hasBias: ["b": false, "a": true],
             weight: 0.5,
             baseDigest: digest
         )
         #expect(metadata.strings["samples"] == #"{"a":1,"b":2}"#)
+        #expect(metadata.strings["rows"] == #"{"a":3,"b":0}"#)
         #expect(metadata.strings["bias"] == #"{"a":true,"b":false}"#)
         #expect(try FactorsMetadata(parsing: metadata.strings, file: "f") == metadata)
+    }
+
+    @Test func `rows may be one number, or absent`() throws {
+        var metadata = FactorsMetadata(task: "t", sampleCounts: .all(2), rowCounts: .all(7), normalization: "tak")
+        #expect(metadata.strings["rows"] == "7")
+        #expect(try FactorsMetadata(parsing: metadata.strings, file: "f") == metadata)
+        metadata.rowCounts = nil
+        #expect(metadata.strings["rows"] == nil)
+        #expect(try FactorsMetadata(parsing: metadata.strings, file: "f") == metadata)
+    }
+
+    @Test(arguments: ["0", "-1", "[]", "many", #"{"l":-1}"#, #"{"l":"1"}"#])
+    func `rows must be counts`(text: String) {
+        let metadata = ["samples": "1", "rows": text]
+        #expect(
+            errorMessage { () throws(JobFileError) in _ = try FactorsMetadata(parsing: metadata, file: "f") }
+                == "f: metadata \"rows\" is \"\(text)\"; expected a whole number of at least 1, or an object of whole "
+                + "numbers by layer. Write the file again with it."
+        )
+    }
+
+    @Test func `a regularizer says which tasks have no curvature in a layer`() throws {
+        let metadata = RegularizerMetadata(
+            target: "all", form: "accumulated", scale: "paper", tasks: ["b", "a"], lambda: ["a": 0.25, "b": 0.75],
+            normalization: "tak", missingTasks: ["m": ["b"], "l": ["b", "a"]])
+        #expect(metadata.strings["missing_curvature"] == #"{"l":["b","a"],"m":["b"]}"#)
+        #expect(try RegularizerMetadata(parsing: metadata.strings, file: "f") == metadata)
+        var strings = metadata.strings
+        strings["missing_curvature"] = #"{"l":["b",1]}"#
+        #expect(
+            errorMessage { () throws(JobFileError) in _ = try RegularizerMetadata(parsing: strings, file: "f") }
+                == "f: metadata \"missing_curvature\" is \"{\"l\":[\"b\",1]}\"; expected an object of lists of task "
+                + "names. Write the file again with it."
+        )
     }
 
     @Test func `a regularizer keeps its metadata`() throws {

@@ -31,6 +31,27 @@ struct JobFileDescriptionTests {
         #expect(description.files.map(\.path) == [FilePath(directory.appending("x.safetensors"))])
     }
 
+    @Test func `the counts of layers are shown, also of those without rows`() throws {
+        let capture = try describe(
+            ["samples": "5", "layer_samples": #"{"gone":0,"l":3}"#],
+            [
+                TestTensor("l.input", [4, 2]), TestTensor("l.output_grad", [4, 3]), TestTensor("e.input", [0, 2]),
+                TestTensor("e.output_grad", [0, 3]), TestTensor("p.grad", [5, 1]),
+            ]
+        )
+        #expect(capture.groups.map(\.name) == ["l", "e", "p", "gone"])
+        #expect(capture.groups.map(\.sampleCount) == [3, 5, 5, 0])
+        #expect(capture.groups.map(\.rowCount) == [4, 0, nil, 0])
+        let factors = try describe(
+            ["samples": "5", "rows": #"{"gone":0,"l":9}"#, "normalization": "tak"],
+            ["l.A", "l.B", "p.F"].map { TestTensor($0, [1, 1]) }
+        )
+        #expect(factors.groups.map(\.name) == ["l", "p", "gone"])
+        #expect(factors.groups.map(\.sampleCount) == [5, 5, 5])
+        #expect(factors.groups.map(\.rowCount) == [9, nil, 0])
+        #expect(try describe([:], [TestTensor("p.F", [1, 1])]).groups.map(\.sampleCount) == [nil])
+    }
+
     @Test(
         arguments: [
             (["l.A", "l.B", "p.F"], [:], JobFileKind.factors),

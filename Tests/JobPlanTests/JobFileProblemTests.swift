@@ -118,7 +118,8 @@ import Testing
         expect(
             JobFileText(rest: ["kfac: {dampening: 1}"]),
             "job.yaml:6:8: unknown key \"dampening\" in \"kfac\". Did you mean \"damping\"? Known keys: layers, "
-                + "normalization, damping, regularizer, groups, exact_probes, interference, input_digests, packed."
+                + "normalization, damping, regularizer, groups, exact_probes, interference, input_digests, packed, "
+                + "missing_curvature."
         )
         expect(
             JobFileText(rest: ["kfac: {damping: {values: 1}}"]),
@@ -304,6 +305,10 @@ import Testing
         (
             "kfac: {input_digests: none}",
             "job.yaml:6:23: \"input_digests\" must be one of content, header, not \"none\"."
+        ),
+        (
+            "kfac: {missing_curvature: ignore}",
+            "job.yaml:6:27: \"missing_curvature\" must be one of refuse, renormalize, not \"ignore\"."
         ),
         ("kfac: {exact_probes: 2}", "job.yaml:6:22: \"exact_probes\" must be true or false."),
     ])

@@ -36,6 +36,7 @@ import UnitOperations
                   interference: false
                   input_digests: header
                   packed: true
+                  missing_curvature: renormalize
                 outputs: [factors, regularizer, inverses, merged, report]
                 output: out/
                 """,
@@ -47,7 +48,7 @@ import UnitOperations
         let spec = try fullSpec()
         #expect(spec.method == .kfac)
         #expect(spec.baseModel == Located("models/base", at: "job.yaml:2:13"))
-        #expect(spec.output == Located("out/", at: "job.yaml:26:9"))
+        #expect(spec.output == Located("out/", at: "job.yaml:27:9"))
         #expect(spec.fileName == "job.yaml")
         #expect(spec.outputType == .bf16)
         #expect(spec.outputs == Set(JobOutput.allCases))
@@ -85,6 +86,7 @@ import UnitOperations
         #expect(curvature.hasExactProbes)
         #expect(!curvature.measuresInterference)
         #expect(curvature.inputDigests == .header)
+        #expect(curvature.missingCurvature == .renormalize)
         #expect(curvature.storesPackedTriangles)
     }
 
@@ -115,6 +117,7 @@ import UnitOperations
         #expect(spec.curvature.regularizer.targets == .leaveOneOut)
         #expect(spec.curvature.measuresInterference)
         #expect(spec.curvature.inputDigests == .content)
+        #expect(spec.curvature.missingCurvature == .refuse)
         #expect(spec.curvature.layers == nil)
     }
 

@@ -113,7 +113,10 @@ struct FactorAccumulationTests {
                 == "no rows; expected at least one sample."
         )
         #expect(
-            message { _ = try SampleCounts(samples: 0) } == "0 samples; expected at least 1."
+            message { _ = try SampleCounts(samples: 0, rows: 1) } == "0 samples; expected at least 1."
+        )
+        #expect(
+            message { _ = try SampleCounts(samples: 1, rows: 0) } == "0 rows; expected at least 1."
         )
         #expect(
             message {

@@ -45,7 +45,7 @@ struct PaperTests {
         let rows = samples(5 * positions, seed: 1)
         let counts = try SampleCounts(
             samples: 5,
-            positions: positions,
+            rows: 5 * positions,
             probes: .exactBasis(outputCount: outputs)
         )
         let normalization = FactorNormalization.expand
@@ -62,7 +62,7 @@ struct PaperTests {
 
     /// DESIGN 2.1, tak: the B of the official code has an additional factor 1/R.
     @Test func `tak is expand with B divided by the positions`() throws {
-        let counts = try SampleCounts(samples: 6, positions: 3, probes: .monteCarlo(count: 2))
+        let counts = try SampleCounts(samples: 6, rows: 18, probes: .monteCarlo(count: 2))
         #expect(FactorNormalization.expand.divisor(of: .input, counts: counts) == 18)
         #expect(FactorNormalization.tak.divisor(of: .input, counts: counts) == 18)
         #expect(FactorNormalization.reduce.divisor(of: .input, counts: counts) == 6)
@@ -72,8 +72,18 @@ struct PaperTests {
         for normalization in FactorNormalization.allCases {
             #expect(normalization.divisor(of: .full, counts: counts) == 12)
         }
-        let exact = try SampleCounts(samples: 6, positions: 3, probes: .exactBasis(outputCount: 10))
+        let exact = try SampleCounts(samples: 6, rows: 18, probes: .exactBasis(outputCount: 10))
         #expect(FactorNormalization.tak.divisor(of: .gradient, counts: exact) == 18)
+    }
+
+    /// DESIGN 2.1: samples of 3, 0 and 4 rows.
+    @Test func `divisors count rows, whose number need not divide by the samples`() throws {
+        let counts = try SampleCounts(samples: 3, rows: 7, probes: .monteCarlo(count: 2))
+        let divisors = FactorNormalization.allCases.map { normalization in
+            [FactorSide.input, .gradient, .full].map { normalization.divisor(of: $0, counts: counts) }
+        }
+        #expect(FactorNormalization.allCases == [.tak, .expand, .reduce])
+        #expect(divisors == [[7, 14, 6], [7, 6, 6], [3, 6, 6]])
     }
 
     /// DESIGN 2.1, reduce: A = 1/N Σ āāᵀ, B = 1/N ΣΣ ḡḡᵀ.
@@ -85,7 +95,7 @@ struct PaperTests {
         let rows = samples(5 * positions, seed: 2)
         let counts = try SampleCounts(
             samples: 5,
-            positions: positions,
+            rows: 5 * positions,
             probes: .exactBasis(outputCount: outputs)
         )
         let normalization = FactorNormalization.reduce

@@ -110,6 +110,31 @@ struct MalformedOperationTests {
         }
     }
 
+    @Test func `sample numbers fit the slices of rows`() throws {
+        func numbers(_ bytes: UInt64, samples: UInt64 = 1) -> WireSampleNumbers {
+            WireSampleNumbers.with {
+                $0.slice.byteCount = bytes
+                $0.samples = samples
+            }
+        }
+        func expectNumbers(_ problem: String, _ lists: [WireSampleNumbers]) throws {
+            try expectFactor(problem) {
+                ($0.reduction, $0.positions) = ("none", 1)
+                $0.sampleNumbers = lists
+            }
+        }
+        try expectFactor("2 slices of rows have 2 lists of sample numbers") {
+            $0.sampleNumbers = [numbers(400), numbers(4)]
+        }
+        try expectNumbers("2 slices of rows have 1 lists of sample numbers", [numbers(400)])
+        try expectNumbers("sample numbers have 0 bytes", [numbers(0), numbers(4)])
+        try expectNumbers("sample numbers have 402 bytes", [numbers(402), numbers(4)])
+        try expectNumbers("a slice of 100 rows has 3 sample numbers", [numbers(12), numbers(4)])
+        try expectNumbers(
+            "a number of samples is 9223372036854775808", [numbers(400, samples: 1 << 63), numbers(4)])
+        try expectFactor("a mean over samples has no sample numbers") { $0.averagesSamples = true }
+    }
+
     @Test(arguments: [0, -1, Double.nan, .infinity])
     func `a divisor is a positive number`(divisor: Double) throws {
         try expectFactor("a divisor is not positive") { $0.divisor = divisor }

@@ -25,7 +25,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
 
     /// At least one example of each operation.
     static let all = [
-        factor, importFactor, sumPartials, combine, accumulate, accumulateOptimally, invert, penalty,
+        factor, factorOfSamples, importFactor, sumPartials, combine, accumulate, accumulateOptimally, invert, penalty,
         penaltyOfFullBlock, merge, combineStatistics,
     ]
 
@@ -68,6 +68,26 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
                 { $0.reduction = .mean(positions: 2) }, { $0.reduction = .sum(positions: 197) },
                 { $0.reduction = .none }, { $0.divisor = 0.1.nextUp }, { $0.divisor = nil },
                 { $0.rowSlices.removeLast() }, { $0.rowSlices.reverse() },
+            ])
+    }()
+
+    private static let factorOfSamples: OperationExample = {
+        var operation = partialFactor
+        operation.reduction = .none
+        operation.sampleReduction = SampleReduction(
+            isMean: true,
+            numbers: [
+                SampleNumbers(slice: slice(3, byteCount: 200), isWide: false, samples: 9),
+                SampleNumbers(slice: slice(1, byteCount: 8), isWide: true, samples: 1 << 40),
+            ])
+        return OperationExample(
+            operation,
+            [
+                { $0.sampleReduction = nil }, { $0.sampleReduction?.isMean = false },
+                { $0.sampleReduction?.numbers[0].slice.file = 5 }, { $0.sampleReduction?.numbers[0].slice.offset += 1 },
+                { $0.sampleReduction?.numbers[0].slice.byteCount = 100 },
+                { $0.sampleReduction?.numbers[0].isWide = true }, { $0.sampleReduction?.numbers[0].samples = 10 },
+                { $0.sampleReduction?.numbers.reverse() },
             ])
     }()
 

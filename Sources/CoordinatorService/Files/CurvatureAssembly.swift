@@ -35,10 +35,11 @@ struct CurvatureAssembly {
     ///
     /// - Throws: `JobFileError`, `BlobStoreError`. No file of that name exists then.
     func writeFactors(of task: TaskName) throws {
-        let samples = plan.inventory.samples(of: task)
+        let counts = counts(of: task)
         let metadata = FactorsMetadata(
-            task: task, sampleCounts: .all(samples), normalization: plan.spec.curvature.normalization.rawValue,
-            hasBias: hasBias, weight: plan.curvatureWeight(of: task), baseDigest: try job.inputs.baseDigest())
+            task: task, sampleCounts: counts.samples, rowCounts: counts.rows,
+            normalization: plan.spec.curvature.normalization.rawValue, hasBias: hasBias,
+            weight: plan.curvatureWeight(of: task), baseDigest: try job.inputs.baseDigest())
         try write(
             .factors, to: try job.output.stage("factors", task.rawValue), metadata: metadata.strings,
             sources: try sources(of: plan.blocks) { .factor($0, of: task) })
@@ -56,7 +57,12 @@ struct CurvatureAssembly {
             tasks: tasks,
             lambda: Dictionary(uniqueKeysWithValues: tasks.map { ($0.rawValue, plan.curvatureWeight(of: $0) / total) }),
             normalization: plan.spec.curvature.normalization.rawValue, hasBias: hasBias,
-            baseDigest: try job.inputs.baseDigest(), strengths: strengths, optimum: optimum(for: target))
+            baseDigest: try job.inputs.baseDigest(), strengths: strengths,
+            optimum: optimum(for: target),
+            missingTasks: plan.missingCurvature.compactMapValues { missing in
+                let missing = missing.filter(target.includes)
+                return missing.isEmpty ? nil : missing
+            })
         let sources = try plan.spec.regularizerSets(of: target).flatMap { set in
             switch set {
             case .term(let term, _):
@@ -96,6 +102,24 @@ struct CurvatureAssembly {
             sources: sources)
     }
 
+    /// The counts behind a task's factors: one number where all blocks have the same.
+    private func counts(of task: TaskName) -> (samples: FactorsMetadata.Counts, rows: FactorsMetadata.Counts?) {
+        var (samples, rows): ([String: Int], [String: Int]) = ([:], [:])
+        for block in plan.blocks {
+            guard let counts = plan.inventory.counts(of: block, in: task) else { continue }
+            if counts.rows != 0 { samples[block.name] = counts.samples }
+            rows[block.name] = counts.rows
+        }
+        func shortened(_ counts: [String: Int], _ one: Int?) -> FactorsMetadata.Counts {
+            guard let one, one > 0, counts.values.allSatisfy({ $0 == one }) else { return .each(counts) }
+            return .all(one)
+        }
+        return (
+            shortened(samples, plan.inventory.samples(of: task)),
+            rows.isEmpty ? nil : shortened(rows, rows.values.first)
+        )
+    }
+
     private var hasBias: [String: Bool] {
         var hasBias: [String: Bool] = [:]
         for block in plan.blocks {
@@ -122,24 +146,26 @@ struct CurvatureAssembly {
     /// The coefficients and the residual of a target's sums; `nil` unless the form is `optimal`.
     private func optimum(for target: TargetName) -> RegularizerMetadata.Optimum? {
         guard plan.spec.curvature.regularizer.form == .optimal, let rank = plan.spec.curvature.regularizer.termCount,
-            let position = plan.targets.firstIndex(of: target)
+            plan.targets.contains(target)
         else { return nil }
         var optimum = RegularizerMetadata.Optimum(rank: rank)
-        for (layer, output) in plan.products.outputs(for: .optimalAccumulation) {
-            guard let measured = result(output.unit)?.measurements, let coefficients = measured[.coefficients],
+        for block in plan.blocks {
+            guard let output = plan.products[block.name, .optimalAccumulation],
+                let position = plan.targets(of: block).firstIndex(of: target),
+                let measured = result(output.unit)?.measurements, let coefficients = measured[.coefficients],
                 let errors = measured[.relativeError], errors.indices.contains(position)
             else { continue }
-            optimum.relativeErrors[layer] = errors[position]
-            optimum.terms[layer] = terms(coefficients, rank: rank, target: position, summing: target)
+            optimum.relativeErrors[block.name] = errors[position]
+            optimum.terms[block.name] = terms(
+                coefficients, of: plan.curvedTasks(in: block), rank: rank, target: position, summing: target)
         }
         return optimum
     }
 
     /// Coefficients in the order of ``MeasurementName/coefficients``, with the names of the summed tasks.
     private func terms(
-        _ coefficients: [Double], rank: Int, target position: Int, summing target: TargetName
+        _ coefficients: [Double], of tasks: [TaskName], rank: Int, target position: Int, summing target: TargetName
     ) -> [RegularizerMetadata.Term] {
-        let tasks = plan.spec.curvedTasks.map(\.name)
         func named(_ start: Int) -> [String: Double] {
             var named: [String: Double] = [:]
             for (offset, task) in tasks.enumerated() where target.includes(task) {
@@ -155,15 +181,18 @@ struct CurvatureAssembly {
     }
 
     /// All matrices of a file, in the order of the blocks.
+    ///
+    /// The plan has none of a block without curvature.
     private func sources(
         of blocks: [CurvatureBlock], prefix: String = "", isInverse: Bool = false,
         for purpose: (FactorSide) -> UnitPurpose
     ) throws -> [Source] {
         try blocks.flatMap { block in
-            try block.factors.map { side, dimension in
-                guard let output = plan.products[block.name, purpose(side)],
-                    let blob = result(output.unit)?.blob(at: output.position)
-                else { throw CoordinatorWorkError.missingResult("\(FactorName(owner: block.name, side: side))") }
+            try block.factors.compactMap { side, dimension in
+                guard let output = plan.products[block.name, purpose(side)] else { return nil }
+                guard let blob = result(output.unit)?.blob(at: output.position) else {
+                    throw CoordinatorWorkError.missingResult("\(FactorName(owner: block.name, side: side))")
+                }
                 return Source(
                     name: CurvatureTensorName(owner: prefix + block.name, side: side, isInverse: isInverse),
                     block: block.name, dimension: dimension, blob: blob)

@@ -167,13 +167,16 @@ struct ReportWriter {
 
     private var layers: [JSONValue] {
         get throws {
-            let weights = try? RegularizerWeights(plan.spec.curvedTasks.map { plan.curvatureWeight(of: $0.name) })
+            let missing = plan.missingCurvature
             return try plan.blocks.map { block in
                 var members: [JSONValue.Member] = [
                     .init("name", .string(block.name)),
                     .init("factors", .array(block.factors.map { factorRow(block, $0.side, $0.dimension) })),
                 ]
-                if let weights, block.factors.count == 2, let errors = try accumulationErrors(block, weights) {
+                if let missing = missing[block.name] {
+                    members.append(.init("missing_curvature", .array(missing.map { .string($0.rawValue) })))
+                }
+                if block.factors.count == 2, let errors = try accumulationErrors(block) {
                     members.append(.init("accumulation_error", errors))
                 }
                 if let errors = optimalErrors(block) { members.append(.init("optimal_error", errors)) }
@@ -209,13 +212,15 @@ struct ReportWriter {
 
     /// The distance of equation 8 from equation 7 for every target, from inner products of the factors (DESIGN section
     /// 2.2).
-    private func accumulationErrors(_ block: CurvatureBlock, _ weights: RegularizerWeights) throws -> JSONValue? {
-        guard let inputs = innerProducts(block, .input), let gradients = innerProducts(block, .gradient)
+    private func accumulationErrors(_ block: CurvatureBlock) throws -> JSONValue? {
+        let tasks = plan.curvedTasks(in: block)
+        guard let weights = try? RegularizerWeights(tasks.map(plan.curvatureWeight)),
+            let inputs = innerProducts(block, .input), let gradients = innerProducts(block, .gradient)
         else { return nil }
-        let targets = plan.targets.isEmpty ? [TargetName.all] : plan.targets
+        let targets = plan.targets.isEmpty ? [TargetName.all] : plan.targets(of: block)
         return .object(
             try targets.map { target in
-                let excluded = plan.spec.curvedTasks.firstIndex { !target.includes($0.name) }
+                let excluded = tasks.firstIndex { !target.includes($0) }
                 let lambdas = try weights.lambdas(excluding: excluded)
                 let error = AccumulationError.relative(gradients: gradients, inputs: inputs, lambdas: lambdas)
                 return .init(target.description, .of(error))
@@ -225,12 +230,12 @@ struct ReportWriter {
     /// The same distance for the form `optimal`, as far as the job has it.
     private func optimalErrors(_ block: CurvatureBlock) -> JSONValue? {
         guard let errors = measurements(block.name, .optimalAccumulation)?[.relativeError] else { return nil }
-        return .object(zip(plan.targets, errors).map { .init($0.description, .of($1)) })
+        return .object(zip(plan.targets(of: block), errors).map { .init($0.description, .of($1)) })
     }
 
     private func innerProducts(_ block: CurvatureBlock, _ side: FactorSide) -> FactorInnerProducts? {
         measurements(block.name, .accumulation(side))?[.innerProducts].flatMap {
-            FactorInnerProducts(taskCount: plan.spec.curvedTasks.count, products: $0)
+            FactorInnerProducts(taskCount: plan.curvedTasks(in: block).count, products: $0)
         }
     }
 
@@ -291,29 +296,30 @@ struct ReportWriter {
         let tasks = plan.targets.compactMap { target -> JSONValue.Member? in
             guard case .without(let task) = target else { return nil }
             let values = plan.blocks.compactMap { block -> JSONValue.Member? in
-                penalty(of: task, block.name).map { .init(block.name, .of($0)) }
+                penalty(of: task, block).map { .init(block.name, .of($0)) }
             }
             return values.isEmpty ? nil : .init(task.rawValue, .object(values))
         }
         return tasks.isEmpty ? .null : .object(tasks)
     }
 
-    private func penalty(of task: TaskName, _ block: String) -> Double? {
-        penaltyWithoutStrength(of: task, block).map { $0 * plan.spec.curvature.strength(of: block) }
+    private func penalty(of task: TaskName, _ block: CurvatureBlock) -> Double? {
+        penaltyWithoutStrength(of: task, block).map { $0 * plan.spec.curvature.strength(of: block.name) }
     }
 
-    private func penaltyWithoutStrength(of task: TaskName, _ block: String) -> Double? {
+    private func penaltyWithoutStrength(of task: TaskName, _ block: CurvatureBlock) -> Double? {
         if let termCount = plan.spec.curvature.regularizer.termCount {
-            let units = (0..<termCount).compactMap { plan.products[block, .penalty(of: task, term: $0)]?.unit }
+            let units = (0..<termCount).compactMap { plan.products[block.name, .penalty(of: task, term: $0)]?.unit }
             let penalties = units.compactMap { result($0)?.measurements[.penalties]?.first }
             return units.isEmpty || penalties.count < units.count ? nil : penalties.reduce(0, +)
         }
         guard let vector = plan.spec.mergedTasks.firstIndex(where: { $0.name == task }) else { return nil }
-        let others = plan.spec.curvedTasks.map(\.name).filter { $0 != task }
+        let others = plan.curvedTasks(in: block).filter { $0 != task }
+        guard !others.isEmpty else { return nil }
         let total = others.reduce(0) { $0 + plan.curvatureWeight(of: $1) }
         var sum = 0.0
         for other in others {
-            guard let values = measurements(block, .interference(with: other))?[.penalties],
+            guard let values = measurements(block.name, .interference(with: other))?[.penalties],
                 values.indices.contains(vector)
             else { return nil }
             sum += plan.curvatureWeight(of: other) / total * values[vector]

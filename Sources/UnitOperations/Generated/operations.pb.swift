@@ -71,6 +71,32 @@ nonisolated struct WireRowSlice: Sendable {
   fileprivate var _slice: WireFileSlice? = nil
 }
 
+/// The sample of each row of a slice of one probe, from 0, not decreasing.
+nonisolated struct WireSampleNumbers: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var slice: WireFileSlice {
+    get {_slice ?? WireFileSlice()}
+    set {_slice = newValue}
+  }
+  /// Returns true if `slice` has been explicitly set.
+  var hasSlice: Bool {self._slice != nil}
+  /// Clears the value of `slice`. Subsequent reads from it will return its default value.
+  mutating func clearSlice() {self._slice = nil}
+
+  var isWide: Bool = false
+
+  var samples: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _slice: WireFileSlice? = nil
+}
+
 nonisolated struct WireFactorOperation: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -98,6 +124,11 @@ nonisolated struct WireFactorOperation: Sendable {
   var hasDivisor: Bool {self._divisor != nil}
   /// Clears the value of `divisor`. Subsequent reads from it will return its default value.
   mutating func clearDivisor() {self._divisor = nil}
+
+  /// One for each slice if the samples' rows are reduced by their numbers.
+  var sampleNumbers: [WireSampleNumbers] = []
+
+  var averagesSamples: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -680,9 +711,53 @@ nonisolated extension WireRowSlice: SwiftProtobuf.Message, SwiftProtobuf._Messag
   }
 }
 
+nonisolated extension WireSampleNumbers: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SampleNumbers"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}slice\0\u{3}is_wide\0\u{1}samples\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._slice) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.isWide) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.samples) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._slice {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.isWide != false {
+      try visitor.visitSingularBoolField(value: self.isWide, fieldNumber: 2)
+    }
+    if self.samples != 0 {
+      try visitor.visitSingularUInt64Field(value: self.samples, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSampleNumbers, rhs: WireSampleNumbers) -> Bool {
+    if lhs._slice != rhs._slice {return false}
+    if lhs.isWide != rhs.isWide {return false}
+    if lhs.samples != rhs.samples {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".FactorOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}columns\0\u{3}appends_ones\0\u{3}element_type\0\u{1}slices\0\u{3}chunk_rows\0\u{1}reduction\0\u{1}positions\0\u{1}divisor\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}columns\0\u{3}appends_ones\0\u{3}element_type\0\u{1}slices\0\u{3}chunk_rows\0\u{1}reduction\0\u{1}positions\0\u{1}divisor\0\u{3}sample_numbers\0\u{3}averages_samples\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -698,6 +773,8 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
       case 6: try { try decoder.decodeSingularStringField(value: &self.reduction) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
       case 8: try { try decoder.decodeSingularDoubleField(value: &self._divisor) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.sampleNumbers) }()
+      case 10: try { try decoder.decodeSingularBoolField(value: &self.averagesSamples) }()
       default: break
       }
     }
@@ -732,6 +809,12 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
     try { if let v = self._divisor {
       try visitor.visitSingularDoubleField(value: v, fieldNumber: 8)
     } }()
+    if !self.sampleNumbers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.sampleNumbers, fieldNumber: 9)
+    }
+    if self.averagesSamples != false {
+      try visitor.visitSingularBoolField(value: self.averagesSamples, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -744,6 +827,8 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.reduction != rhs.reduction {return false}
     if lhs.positions != rhs.positions {return false}
     if lhs._divisor != rhs._divisor {return false}
+    if lhs.sampleNumbers != rhs.sampleNumbers {return false}
+    if lhs.averagesSamples != rhs.averagesSamples {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -38,7 +38,9 @@ struct TensorFile {
     var bytes: Data {
         var entries: [String] = []
         if !metadata.isEmpty {
-            let members = metadata.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\"\($0.value)\"" }
+            let members = metadata.sorted { $0.key < $1.key }.map { key, value in
+                "\"\(key)\":\"\(value.replacing("\"", with: "\\\""))\""
+            }
             entries.append("\"__metadata__\":{\(members.joined(separator: ","))}")
         }
         var (payload, offset) = (Data(), 0)

@@ -1,0 +1,40 @@
+public import Identifiers
+public import UnitOperations
+
+/// The counts behind one task's factors of a block.
+public struct BlockCounts: Equatable, Sendable {
+    /// N of the block.
+    public var samples: Int
+    /// The layer's input rows; `nil` for a parameter, and where a factor set does not state them.
+    public var rows: Int?
+}
+
+extension JobInventory {
+    /// N_t, the number of samples of a task's captures, partial sums or factors.
+    public func samples(of task: TaskName) -> Int {
+        factorSets[task]?.samples ?? partials[task]?.samples ?? captures[task]?.samples ?? 0
+    }
+
+    /// The counts behind a task's factors of a block; `nil` for a block of which the task states nothing.
+    public func counts(of block: CurvatureBlock, in task: TaskName) -> BlockCounts? {
+        if isEmpty(block.name, in: task) { return BlockCounts(samples: 0, rows: 0) }
+        if let set = factorSets[task] {
+            guard block.factors.allSatisfy({ set.factors[FactorName(owner: block.name, side: $0.side)] != nil }) else {
+                return nil
+            }
+            return BlockCounts(samples: set.ownSamples[block.name] ?? set.samples, rows: set.rows[block.name])
+        }
+        if let counts = partials[task]?.counts[block.name] {
+            return BlockCounts(samples: counts.samples, rows: counts.rows > 0 ? counts.rows : nil)
+        }
+        if let layer = captures[task]?.layers[LayerName(rawValue: block.name)] {
+            return BlockCounts(samples: layer.samples, rows: layer.input.rows)
+        }
+        return captures[task]?.parameters[ParameterName(rawValue: block.name)].map { BlockCounts(samples: $0.samples) }
+    }
+
+    /// Whether a task states that it has no rows of a layer or parameter: then it has no curvature there.
+    public func isEmpty(_ block: String, in task: TaskName) -> Bool {
+        captures[task]?.emptyBlocks[block] != nil || factorSets[task]?.rows[block] == 0
+    }
+}

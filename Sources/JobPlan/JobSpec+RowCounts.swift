@@ -1,0 +1,113 @@
+import Identifiers
+import KroneckerFactors
+import NameMatching
+import UnitOperations
+
+/// What becomes of a layer in which a task has no curvature.
+///
+/// A task has none in a layer that none of its rows reached, such as an expert of another task.
+public enum MissingCurvature: String, Equatable, Sendable, Codable, CaseIterable {
+    /// It is an error; the message names the layers.
+    case refuse
+    /// The task's share λ_t in the layer is spread over the other tasks.
+    case renormalize
+}
+
+/// The check of layers whose rows are not the same number for each sample, or none at all.
+extension JobSpec {
+    /// The blocks of a task that none of its rows reached, and the samples of different lengths that `reduce` would
+    /// need to know.
+    func rowCountProblems(of task: TaskSpec, blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
+        missingProblems(of: task, blocks, inventory) + widthProblems(of: task, blocks, inventory)
+            + reductionProblems(of: task, blocks, inventory) + contradictions(of: task, inventory)
+    }
+
+    private func missingProblems(
+        of task: TaskSpec, _ blocks: [CurvatureBlock], _ inventory: JobInventory
+    ) -> [JobProblem] {
+        let missing = emptyBlocks(of: task, blocks, inventory)
+        guard curvature.missingCurvature == .refuse, !missing.isEmpty else { return [] }
+        return [
+            JobProblem(
+                at: task.location,
+                "task \"\(task.name)\" has no rows of \(missing.count) of the \(blocks.count) layers and parameters "
+                    + "(\(missing.map(\.name).quotedList)), so no curvature there. Write \"missing_curvature: "
+                    + "renormalize\" under \"kfac\" to spread its share over the other tasks, leave the layers out with "
+                    + "\"layers\", or capture more samples.")
+        ]
+    }
+
+    /// The notices of tasks whose share in some layers is spread over the others.
+    func missingCurvatureNotices(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobNotice] {
+        guard curvature.missingCurvature == .renormalize else { return [] }
+        return curvedTasks.compactMap { task in
+            let missing = emptyBlocks(of: task, blocks, inventory)
+            guard !missing.isEmpty else { return nil }
+            return JobNotice(
+                at: task.location,
+                "task \"\(task.name)\" has no rows of \(missing.count) of the \(blocks.count) layers and parameters "
+                    + "(\(missing.map(\.name).quotedList)); its share there is spread over the other tasks.")
+        }
+    }
+
+    private func emptyBlocks(
+        of task: TaskSpec, _ blocks: [CurvatureBlock], _ inventory: JobInventory
+    ) -> [CurvatureBlock] {
+        blocks.filter { inventory.isEmpty($0.name, in: task.name) }
+    }
+
+    /// An empty tensor still states the width of its rows.
+    private func widthProblems(
+        of task: TaskSpec, _ blocks: [CurvatureBlock], _ inventory: JobInventory
+    ) -> [JobProblem] {
+        guard let captures = inventory.captures[task.name] else { return [] }
+        return blocks.flatMap { block -> [JobProblem] in
+            guard let empty = captures.emptyBlocks[block.name] else { return [] }
+            let widths: [(Int?, Int)] =
+                switch block.kind {
+                case .linear(let outputs, let inputs, _): [(empty.inputs, inputs), (empty.outputs, outputs)]
+                case .full(let dimension): [(empty.outputs, dimension)]
+                }
+            return widths.compactMap { found, expected in
+                guard let found, found != expected else { return nil }
+                return JobProblem(
+                    at: "captures of task \"\(task.name)\"",
+                    "\"\(block.name)\" has no rows, and they would have \(found) columns; the base's needs \(expected)."
+                )
+            }
+        }
+    }
+
+    private func reductionProblems(
+        of task: TaskSpec, _ blocks: [CurvatureBlock], _ inventory: JobInventory
+    ) -> [JobProblem] {
+        guard curvature.normalization == .reduce, let captures = inventory.captures[task.name] else { return [] }
+        let unknown = blocks.compactMap { block -> (name: String, layer: CaptureInventory.Layer)? in
+            guard let layer = captures.layers[LayerName(rawValue: block.name)], layer.positions == nil,
+                layer.rowSamples.isEmpty
+            else { return nil }
+            return (block.name, layer)
+        }
+        guard let (name, layer) = unknown.first else { return [] }
+        let more = unknown.count > 1 ? ", and \(unknown.count - 1) more layers are like it" : ""
+        return [
+            JobProblem(
+                at: "captures of task \"\(task.name)\"",
+                "layer \"\(name)\" has \(layer.input.rows) rows of \(layer.samples) samples\(more); \"reduce\" needs the "
+                    + "sample of each row. Capture it with \"\(name).row_samples\", or use the normalization \"tak\" or "
+                    + "\"expand\".")
+        ]
+    }
+
+    private func contradictions(of task: TaskSpec, _ inventory: JobInventory) -> [JobProblem] {
+        guard let set = inventory.factorSets[task.name] else { return [] }
+        let wrong = Set(set.factors.keys.map(\.owner)).filter { set.rows[$0] == 0 }.sorted()
+        guard !wrong.isEmpty else { return [] }
+        return [
+            JobProblem(
+                at: "factors of task \"\(task.name)\"",
+                "\(wrong.quotedList) have factors, but 0 \"rows\" in the file's metadata; expected factors of at least one "
+                    + "row. Correct \"rows\", or leave the factors out.")
+        ]
+    }
+}
