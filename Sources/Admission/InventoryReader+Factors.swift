@@ -64,7 +64,10 @@ extension InventoryReader {
     /// The files of a place that may hold partial sums; `nil` stands for a finished set in a directory.
     private func members(of place: FilePath) -> [FilePath?] {
         guard (try? roots.kind(of: place)) == .directory else { return [place] }
-        guard Self.finishedSet(at: place, roots) == place, let all = try? roots.names(in: place) else { return [nil] }
+        let limit = FileSearch.Limits().names
+        guard Self.finishedSet(at: place, roots) == place, let all = try? roots.names(in: place, limit: limit) else {
+            return [nil]
+        }
         let names = all.filter { !$0.hasPrefix(".") }
         let files = names.filter { $0.hasSuffix(".safetensors") }.sorted()
         guard !files.isEmpty, !names.contains(where: { $0.hasSuffix(".safetensors.index.json") }) else { return [nil] }

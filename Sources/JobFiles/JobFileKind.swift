@@ -68,7 +68,7 @@ public enum MetadataKey {
     public static let sequence = "sequence"
     /// Rows of each layer's input: a whole number, or an object of numbers by layer.
     public static let rows = "rows"
-    /// `out_in` or `in_out`: how a layer's weight is stored; one word, or an object by layer.
+    /// Object by layer: how its weight is stored, `out_in` or `in_out`.
     public static let layout = "layout"
     /// Object by layer: whether A's last row and column belong to the bias.
     public static let bias = "bias"
