@@ -66,8 +66,6 @@ public enum MetadataKey {
     public static let processRank = "rank"
     /// The position of a partial sum among those of its rank, from 0.
     public static let sequence = "sequence"
-    /// Rows of each layer's input: a whole number, or an object of numbers by layer.
-    public static let rows = "rows"
     /// Object by layer: how its weight is stored, `out_in` or `in_out`.
     public static let layout = "layout"
     /// Object by layer: whether A's last row and column belong to the bias.

@@ -35,6 +35,10 @@ extension JobInventory {
 
     /// Whether a task states that it has no rows of a layer or parameter: then it has no curvature there.
     public func isEmpty(_ block: String, in task: TaskName) -> Bool {
-        captures[task]?.emptyBlocks[block] != nil || factorSets[task]?.rows[block] == 0
+        if let partials = partials[task], let counts = partials.counts[block] {
+            let isParameter = partials.sums[FactorName(owner: block, side: .full)] != nil
+            return counts.samples == 0 || (counts.rows == 0 && !isParameter)
+        }
+        return captures[task]?.emptyBlocks[block] != nil || factorSets[task]?.rows[block] == 0
     }
 }

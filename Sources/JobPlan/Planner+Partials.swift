@@ -25,17 +25,16 @@ extension Planner {
 
     /// The divisor of a sum for the job's normalization.
     ///
-    /// Source: DESIGN section 2.1, with counted rows in the place of N R.
+    /// A layer without rows has none. Source: DESIGN section 2.1.
     private func divisor(of side: FactorSide, of block: CurvatureBlock, _ partials: PartialsInventory) -> Double? {
-        guard let counts = partials.counts[block.name] else { return nil }
-        let (rows, samples) = (Double(counts.rows), Double(counts.samples))
-        let probes = spec.curvature.hasExactProbes ? 1 : Double(partials.probes)
-        return switch (side, spec.curvature.normalization) {
-        case (.input, .tak), (.input, .expand): rows
-        case (.input, .reduce): samples
-        case (.gradient, .tak): rows * probes
-        case (.gradient, .expand), (.gradient, .reduce), (.full, _): samples * probes
-        }
+        guard let counted = partials.counts[block.name] else { return nil }
+        let probes: GradientProbes =
+            spec.curvature.hasExactProbes
+            ? .exactBasis(outputCount: partials.probes) : .monteCarlo(count: partials.probes)
+        // A parameter has no rows of its own.
+        let rows = side == .full ? counted.samples : counted.rows
+        let counts = try? SampleCounts(samples: counted.samples, rows: rows, probes: probes)
+        return counts.map { spec.curvature.normalization.divisor(of: side, counts: $0) }
     }
 
     private mutating func planSum(
