@@ -22,6 +22,25 @@ struct CaptureValidation {
         return blocks.flatMap { validation.problems(with: $0) }
     }
 
+    /// Problems of blocks without rows; an empty tensor still states the width of its rows.
+    func emptyProblems(with blocks: [CurvatureBlock]) -> [JobProblem] {
+        blocks.flatMap { block -> [JobProblem] in
+            guard let empty = captures.emptyBlocks[block.name] else { return [] }
+            let widths: [(Int?, Int)] =
+                switch block.kind {
+                case .linear(let outputs, let inputs, _): [(empty.inputs, inputs), (empty.outputs, outputs)]
+                case .full(let dimension): [(empty.outputs, dimension)]
+                }
+            return widths.compactMap { found, expected in
+                guard let found, found != expected else { return nil }
+                return JobProblem(
+                    at: place,
+                    "\"\(block.name)\" has no rows, and they would have \(found) columns; the base's needs \(expected)."
+                )
+            }
+        }
+    }
+
     private mutating func problems(with block: CurvatureBlock) -> [JobProblem] {
         switch block.kind {
         case .linear(let outputs, let inputs, _):

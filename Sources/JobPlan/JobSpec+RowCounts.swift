@@ -18,7 +18,10 @@ extension JobSpec {
     /// The blocks of a task that none of its rows reached, and the samples of different lengths that `reduce` would
     /// need to know.
     func rowCountProblems(of task: TaskSpec, blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
-        missingProblems(of: task, blocks, inventory) + widthProblems(of: task, blocks, inventory)
+        let widths = inventory.captures[task.name].map {
+            CaptureValidation(of: task.name, $0).emptyProblems(with: blocks)
+        }
+        return missingProblems(of: task, blocks, inventory) + (widths ?? [])
             + reductionProblems(of: task, blocks, inventory) + contradictions(of: task, inventory)
     }
 
@@ -54,28 +57,6 @@ extension JobSpec {
         of task: TaskSpec, _ blocks: [CurvatureBlock], _ inventory: JobInventory
     ) -> [CurvatureBlock] {
         blocks.filter { inventory.isEmpty($0.name, in: task.name) }
-    }
-
-    /// An empty tensor still states the width of its rows.
-    private func widthProblems(
-        of task: TaskSpec, _ blocks: [CurvatureBlock], _ inventory: JobInventory
-    ) -> [JobProblem] {
-        guard let captures = inventory.captures[task.name] else { return [] }
-        return blocks.flatMap { block -> [JobProblem] in
-            guard let empty = captures.emptyBlocks[block.name] else { return [] }
-            let widths: [(Int?, Int)] =
-                switch block.kind {
-                case .linear(let outputs, let inputs, _): [(empty.inputs, inputs), (empty.outputs, outputs)]
-                case .full(let dimension): [(empty.outputs, dimension)]
-                }
-            return widths.compactMap { found, expected in
-                guard let found, found != expected else { return nil }
-                return JobProblem(
-                    at: "captures of task \"\(task.name)\"",
-                    "\"\(block.name)\" has no rows, and they would have \(found) columns; the base's needs \(expected)."
-                )
-            }
-        }
     }
 
     private func reductionProblems(

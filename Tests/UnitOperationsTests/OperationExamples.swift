@@ -57,39 +57,52 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         operation.divisor = 0.1
         return OperationExample(
             operation,
-            [
-                // The encoding has only whole rows, so the bytes of a slice change with its rows.
-                { $0.columns = 2 }, { $0.appendsOnes = false }, { $0.elementType = .f16 },
-                { $0.rowSlices[0].slice.file = 5 }, { $0.rowSlices[0].slice.offset += 1 },
-                { $0.rowSlices[0].slice.byteCount += 1 }, { $0.rowSlices[0].rows += 1 },
-                { $0.rowSlices[0].firstRow += 1 }, { $0.rowSlices[1].slice.file = 4 },
-                { $0.rowSlices[1].slice.offset += 1 }, { $0.rowSlices[1].slice.byteCount += 1 },
-                { $0.rowSlices[1].rows = 0 }, { $0.rowSlices[1].firstRow += 1 }, { $0.chunkRows = 1 },
+            factorChanges + [
                 { $0.reduction = .mean(positions: 2) }, { $0.reduction = .sum(positions: 197) },
-                { $0.reduction = .none }, { $0.divisor = 0.1.nextUp }, { $0.divisor = nil },
-                { $0.rowSlices.removeLast() }, { $0.rowSlices.reverse() },
+                { $0.reduction = .none }, { $0.sampleReduction = samples },
             ])
     }()
 
     private static let factorOfSamples: OperationExample = {
         var operation = partialFactor
-        operation.reduction = .none
-        operation.sampleReduction = SampleReduction(
-            isMean: true,
-            numbers: [
-                SampleNumbers(slice: slice(3, byteCount: 200), isWide: false, samples: 9),
-                SampleNumbers(slice: slice(1, byteCount: 8), isWide: true, samples: 1 << 40),
-            ])
+        (operation.reduction, operation.sampleReduction, operation.divisor) = (.none, samples, 0.1)
+        let changes = [0, 1].flatMap { number -> [(inout FactorOperation) -> Void] in
+            [
+                { $0.sampleReduction?.numbers[number].slice.file = 5 },
+                { $0.sampleReduction?.numbers[number].slice.offset += 1 },
+                { $0.sampleReduction?.numbers[number].slice.byteCount += 8 },
+                { $0.sampleReduction?.numbers[number].isWide.toggle() },
+                { $0.sampleReduction?.numbers[number].samples += 1 },
+            ]
+        }
         return OperationExample(
             operation,
-            [
-                { $0.sampleReduction = nil }, { $0.sampleReduction?.isMean = false },
-                { $0.sampleReduction?.numbers[0].slice.file = 5 }, { $0.sampleReduction?.numbers[0].slice.offset += 1 },
-                { $0.sampleReduction?.numbers[0].slice.byteCount = 100 },
-                { $0.sampleReduction?.numbers[0].isWide = true }, { $0.sampleReduction?.numbers[0].samples = 10 },
-                { $0.sampleReduction?.numbers.reverse() },
+            factorChanges + changes + [
+                { $0.reduction = .mean(positions: 2) },
+                { $0.sampleReduction?.isMean = false }, { $0.sampleReduction?.numbers.reverse() },
             ])
     }()
+
+    private static let samples = SampleReduction(
+        isMean: true,
+        numbers: [
+            SampleNumbers(slice: slice(3, byteCount: 200), isWide: false, samples: 9),
+            SampleNumbers(slice: slice(1, byteCount: 8), isWide: true, samples: 1 << 40),
+        ])
+
+    private static var factorChanges: [(inout FactorOperation) -> Void] {
+        [
+            // The encoding has only whole rows, so the bytes of a slice change with its rows.
+            { $0.columns = 2 }, { $0.appendsOnes = false }, { $0.elementType = .f16 },
+            { $0.rowSlices[0].slice.file = 5 }, { $0.rowSlices[0].slice.offset += 1 },
+            { $0.rowSlices[0].slice.byteCount += 1 }, { $0.rowSlices[0].rows += 1 },
+            { $0.rowSlices[0].firstRow += 1 }, { $0.rowSlices[1].slice.file = 4 },
+            { $0.rowSlices[1].slice.offset += 1 }, { $0.rowSlices[1].slice.byteCount += 1 },
+            { $0.rowSlices[1].rows = 0 }, { $0.rowSlices[1].firstRow += 1 }, { $0.chunkRows = 1 },
+            { $0.divisor = 0.1.nextUp }, { $0.divisor = nil }, { $0.rowSlices.removeLast() },
+            { $0.rowSlices.reverse() },
+        ]
+    }
 
     private static let importFactor = OperationExample(
         ImportOperation(dimension: 3, elementType: .f64, isPacked: true, slice: slice(1, byteCount: 48)),

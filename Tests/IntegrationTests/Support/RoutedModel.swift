@@ -4,9 +4,9 @@ import Testing
 
 /// A model of padded sequences and routed experts, with three tasks.
 ///
-/// `enc` has a bias and reads tokens after padding. The experts read the tokens that are routed to them: `experts.1` gets
-/// none in task `two`, `experts.2` none in `one` and `three`, `experts.3` none at all. The captures hold all rows that
-/// there are, beside the same numbers by sample.
+/// `enc` has a bias and reads tokens after padding. The experts read the tokens that are routed to them: `experts.1`
+/// gets none in task `two`, `experts.2` none in `one` and `three`, `experts.3` none at all. The captures hold all rows
+/// that there are; the same numbers stand here by sample.
 struct RoutedModel {
     static let tasks = ["one", "two", "three"]
     static let probes = 2
