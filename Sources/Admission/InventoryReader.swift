@@ -210,7 +210,9 @@ struct InventoryReader {
             parameters[parameter.name] = CaptureInventory.Parameter(
                 gradient: rows(parameter.gradient, indexes), samples: parameter.sampleCount)
         }
-        return CaptureInventory(probes: set.probeCount, layers: layers, parameters: parameters)
+        var captures = CaptureInventory(probes: set.probeCount, layers: layers, parameters: parameters)
+        captures.layouts = set.layouts.mapValues { Located($0.layout, at: $0.file.string) }
+        return captures
     }
 
     private func sharedRows(in set: CaptureSet, of task: TaskSpec) -> [LayerName: LayerName] {
@@ -253,7 +255,9 @@ struct InventoryReader {
         do {
             let set = try CurvatureSet(opening: path, as: .factors, within: roots)
             let metadata = try FactorsMetadata(parsing: set.tensors.metadata, file: path)
-            inventory.factorSets[task.name] = factorSet(set, metadata, of: task, at: path)
+            var found = factorSet(set, metadata, of: task, at: path)
+            found.layouts = try set.layouts().mapValues { Located($0.layout, at: $0.file.string) }
+            inventory.factorSets[task.name] = found
         } catch {
             report(error.all.map(\.description), at: factors, key: "factors")
         }

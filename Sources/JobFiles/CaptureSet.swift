@@ -43,6 +43,8 @@ public final class CaptureSet: Sendable {
     public let layers: [Layer]
     /// The parameters, sorted by name.
     public let parameters: [Parameter]
+    /// The layouts that files declare, by layer, each with its file.
+    public let layouts: [String: (layout: WeightLayout, file: FilePath)]
 
     /// Opens all files of a capture and checks them one by one and together.
     ///
@@ -64,7 +66,12 @@ public final class CaptureSet: Sendable {
             }
         }
         let assembly = CaptureAssembly(files: files)
-        if let error = JobFileError.bundle(problems + assembly.problems) { throw error }
+        let declared = DeclaredLayouts(
+            files.map { ($0.file.path, $0.metadata.layouts) }, layers: Set(assembly.layers.map(\.name.rawValue)))
+        // A layer that lacks a tensor is not joined, and its declaration is then no problem of its own.
+        let ofLayouts = assembly.problems.isEmpty ? declared.problems : []
+        if let error = JobFileError.bundle(problems + assembly.problems + ofLayouts) { throw error }
+        self.layouts = declared.layouts
         self.files = files.map(\.file)
         self.probeCount = files.first?.metadata.probeCount ?? 1
         self.task = files.lazy.compactMap(\.metadata.task).first

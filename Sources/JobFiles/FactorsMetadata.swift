@@ -18,6 +18,8 @@ public struct FactorsMetadata: Equatable, Sendable {
     public var weight: Double?
     /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
+    /// The order of the dimensions of the base's weights, by layer, where the file declares it.
+    public var layouts: [String: WeightLayout] = [:]
 
     /// N_t of a factor set.
     public enum SampleCounts: Equatable, Sendable {
@@ -64,6 +66,7 @@ public struct FactorsMetadata: Equatable, Sendable {
         self.hasBias = try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:]
         self.weight = try reader.number(MetadataKey.weight)
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
+        self.layouts = try reader.layouts()
     }
 
     private static func sampleCounts(_ reader: MetadataReader) throws(JobFileError) -> SampleCounts {
@@ -94,6 +97,7 @@ public struct FactorsMetadata: Equatable, Sendable {
         strings[MetadataKey.normalization] = normalization
         strings[MetadataKey.weight] = weight.map { String($0) }
         strings[MetadataKey.baseDigest] = baseDigest?.description
+        strings[MetadataKey.layout] = layouts.metadataText
         return strings
     }
 }

@@ -55,6 +55,8 @@ public enum MetadataKey {
     public static let normalization = "normalization"
     /// Object by layer: whether A's last row and column belong to the bias.
     public static let bias = "bias"
+    /// Object by layer: `out_in` or `in_out`, the order of the dimensions of the base's weight.
+    public static let layout = "layout"
     /// w_t.
     public static let weight = "weight"
     /// `none` in factor files; the rule in inverses.

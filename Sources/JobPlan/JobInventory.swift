@@ -191,6 +191,8 @@ public struct CaptureInventory: Equatable, Sendable {
     public var layers: [LayerName: Layer]
     /// The captured parameters.
     public var parameters: [ParameterName: Parameter]
+    /// The layouts that the files declare, by layer, each with its file.
+    public var layouts: [String: Located<WeightLayout>] = [:]
 
     /// Collects the contents of a task's captures.
     public init(probes: Int, layers: [LayerName: Layer], parameters: [ParameterName: Parameter]) {
@@ -228,6 +230,8 @@ public struct FactorSetInventory: Equatable, Sendable {
     public var samples: Int
     /// The factors by name.
     public var factors: [FactorName: Factor]
+    /// The layouts that the files declare, by layer, each with its file.
+    public var layouts: [String: Located<WeightLayout>] = [:]
 
     /// Collects the contents of a factor set.
     public init(normalization: FactorNormalization, samples: Int, factors: [FactorName: Factor]) {

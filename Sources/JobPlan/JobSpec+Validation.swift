@@ -19,7 +19,7 @@ extension JobSpec {
         var problems =
             outputProblems(inventory) + targetProblems() + weightProblems(inventory) + selection.problems
             + methodProblems(inventory)
-            + layoutProblems(selection.blocks, inventory.base) + blockSettingProblems(selection.blocks, inventory)
+            + blockSettingProblems(selection.blocks, inventory)
             + curvatureWeightProblems(inventory)
         problems += IgnoredTensors(self).problems(against: inventory) + examination.configurations.problems
         problems += examination.comparisons.flatMap(\.problems)

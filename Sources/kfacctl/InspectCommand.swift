@@ -28,7 +28,9 @@ struct InspectCommand: ParsableCommand {
             try JSONOutput.print(
                 "groups",
                 description.groups.map { group in
-                    ["name": group.name, "tensors": group.tensors.map(json)]
+                    var members: [String: Any] = ["name": group.name, "tensors": group.tensors.map(json)]
+                    if let layout = description.layouts[group.name] { members["layout"] = layout.rawValue }
+                    return members
                 })
             return
         }
@@ -39,10 +41,12 @@ struct InspectCommand: ParsableCommand {
         for (key, value) in description.metadata.sorted(by: { $0.key < $1.key }) {
             Terminal.print("\(key.excerpt): \(value.excerpt)")
         }
-        var table = TextTable(["NAME", "TENSOR", "TYPE", "SHAPE"])
+        let layouts = description.layouts
+        var table = TextTable(["NAME", "TENSOR", "TYPE", "SHAPE"] + (layouts.isEmpty ? [] : ["LAYOUT"]))
         for group in description.groups {
             for tensor in group.tensors {
-                table.add([group.name, tensor.name, tensor.dataType.rawValue, "\(tensor.shape)"])
+                let layout = layouts.isEmpty ? [] : [layouts[group.name]?.rawValue ?? "-"]
+                table.add([group.name, tensor.name, tensor.dataType.rawValue, "\(tensor.shape)"] + layout)
             }
         }
         Terminal.print(table.text)

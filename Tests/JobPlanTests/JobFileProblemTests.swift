@@ -114,7 +114,7 @@ import Testing
         expect(
             JobFileText(rest: ["kfac: {dampening: 1}"]),
             "job.yaml:6:8: unknown key \"dampening\" in \"kfac\". Did you mean \"damping\"? Known keys: layers, "
-                + "normalization, damping, regularizer, exact_probes, interference, input_digests, packed."
+                + "normalization, damping, regularizer, exact_probes, interference, input_digests, packed, layout."
         )
         expect(
             JobFileText(rest: ["kfac: {damping: {values: 1}}"]),

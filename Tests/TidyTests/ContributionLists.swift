@@ -38,8 +38,8 @@ struct ContributionList: Sendable, CustomTestStringConvertible {
             mark: #"\.linear\(|case \.linear:\n +let shape|LinearBlock linear\b"#,
             files: [
                 "Sources/UnitOperations/CurvatureBlock.swift", "Sources/UnitOperations/Schema/operations.proto",
-                "Sources/UnitOperations/OperationCoding.swift", "Sources/JobPlan/CurvatureSelection.swift",
-                "Sources/JobPlan/CaptureValidation.swift", "Sources/JobPlan/JobSpec+Layout.swift",
+                "Sources/UnitOperations/OperationCoding.swift", "Sources/JobPlan/StoredLayer.swift",
+                "Sources/JobPlan/CaptureValidation.swift",
                 "Sources/JobPlan/Planner+Curvature.swift", "Sources/WorkerService/BlockParameterReader.swift",
                 "Sources/WorkerService/PenaltyExecution.swift", "Sources/WorkerService/MergeExecution.swift",
                 "Sources/CoordinatorService/Files/CurvatureAssembly.swift",
