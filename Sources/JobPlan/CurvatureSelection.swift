@@ -76,8 +76,9 @@ struct CurvatureSelection {
 
     /// An element in two blocks would be merged twice, and one result would be lost.
     ///
-    /// A block that overlaps several others is reported once.
+    /// A block that overlaps several others is reported once, and so are blocks that overlap in weight and bias.
     private mutating func checkOverlaps() {
+        var reported: Set<Set<String>> = []
         var regions: [String: [(block: String, elements: Range<Int>)]] = [:]
         for block in blocks {
             for region in block.regions { regions[region.tensor, default: []].append((block.name, region.elements)) }
@@ -95,7 +96,7 @@ struct CurvatureSelection {
                 }
                 if region.elements.upperBound > widest?.elements.upperBound ?? -1 { widest = region }
             }
-            for (owner, others) in overlaps {
+            for (owner, others) in overlaps where reported.insert(Set(others + [owner])).inserted {
                 problems.append(
                     JobProblem(
                         at: inventory.base.location,

@@ -56,14 +56,26 @@ struct UndeclaredLayouts {
     private static func transposedWeight(
         in base: CheckpointInventory, _ declarations: WeightLayouts
     ) -> String? {
-        for (name, weight) in base.tensors.sorted(by: { $0.key < $1.key }) where name.hasSuffix(".weight") {
-            guard weight.shape.count == 2, weight.shape[0] != weight.shape[1],
-                let bias = base.tensors["\(name.dropLast(7)).bias"], bias.shape == [weight.shape[1]],
-                !declarations.recognises(String(name.dropLast(7)))
+        for (name, weight) in base.tensors.sorted(by: { $0.key < $1.key }) {
+            let leading = weight.shape.count - 2
+            guard leading >= 0, let bias = bias(of: name, in: base) else { continue }
+            let (rows, columns) = (weight.shape[leading], weight.shape[leading + 1])
+            guard rows != columns, bias.shape == weight.shape.prefix(leading) + [columns],
+                !declarations.recognises(module(of: name))
             else { continue }
-            return "the base stores \"\(name)\" as \(weight.shape) beside a bias of \(weight.shape[1]), which is "
-                + "[d_in, d_out]"
+            return "the base stores \"\(name)\" as \(weight.shape) beside a bias of \(columns), which is [d_in, d_out]"
         }
         return nil
+    }
+
+    private static func module(of weight: String) -> String {
+        for suffix in [".weight", "_weight"] where weight.hasSuffix(suffix) { return String(weight.dropLast(7)) }
+        return weight
+    }
+
+    /// The bias of a layer, or those of fused experts.
+    private static func bias(of weight: String, in base: CheckpointInventory) -> TensorInventory? {
+        let module = module(of: weight)
+        return base.tensors["\(module).bias"] ?? base.tensors["\(module)_bias"]
     }
 }

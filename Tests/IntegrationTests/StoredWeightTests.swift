@@ -130,6 +130,22 @@ extension SerialIntegrationTests {
             #expect(inspected.output.contains("LAYOUT") && inspected.output.contains("in_out"), "\(inspected)")
         }
 
+        @Test func `an element that is not finite is counted as it is stored`() async throws {
+            let model = try StoredModel(Self.gpt2, tensors: Self.gpt2Tensors)
+            try model.configure(#"{"model_type": "gpt2"}"#)
+            let name = "h.0.attn.c_attn.weight"
+            let place = try #require(model.checkpoints["beta"]?.tensors.firstIndex { $0.name == name })
+            let tensor = try #require(model.checkpoints["beta"]?.tensors[place])
+            model.checkpoints["beta"]?.tensors[place] = tensor.replacing(10, with: .nan)
+            try model.write()
+            let result = try await Client.run(
+                ["run", model.directory.appending("job.yaml"), "--workers", "1"], in: model.directory)
+            #expect(result.exitCode != 0)
+            #expect(
+                result.errors.contains("the weight of \"h.0.attn.c_attn\" holds NaN or infinity, first in element 10"),
+                "\(result.errors)")
+        }
+
         @Test func `a transposed weight is rounded once into the output's type`() async throws {
             let model = try StoredModel(Self.gpt2, tensors: Self.gpt2Tensors)
             try model.configure(#"{"model_type": "gpt2"}"#)

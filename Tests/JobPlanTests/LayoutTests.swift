@@ -86,6 +86,17 @@ struct LayoutTests {
             "\(found)")
     }
 
+    @Test func `square experts beside transposed ones are refused with the evidence`() throws {
+        let model = StoredModel(
+            tensors: [("up", [2, 4, 8]), ("up_bias", [2, 8]), ("down", [2, 4, 4]), ("down_bias", [2, 4])],
+            layers: [("down[1]", 4, 4)])
+        let found = try model.problems()
+        #expect(found.count == 1)
+        #expect(
+            found.first?.contains("is square, and the base stores \"up\" as [2, 4, 8] beside a bias of 8") == true,
+            "\(found)")
+    }
+
     @Test func `a square layer of any other model is used`() throws {
         let tensors: [(name: String, shape: [Int])] = [("q.weight", [4, 4]), ("q.bias", [4])]
         let model = StoredModel(tensors: tensors, layers: [("q", 4, 4)], modelType: "llama")

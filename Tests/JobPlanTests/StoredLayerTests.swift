@@ -81,14 +81,29 @@ struct StoredLayerTests {
         #expect(try model.problems().count == 1)
     }
 
+    // MARK: - The rest
+
+    @Test func `what no region covers is the rest, in order`() throws {
+        let tensor = try #require(CheckpointInventory.of([("w", [10])]).tensors["w"])
+        let coverage = RegionCoverage([
+            ParameterRegion(tensor: "w", elements: 6..<8), ParameterRegion(tensor: "w", elements: 1..<3),
+            ParameterRegion(tensor: "v", elements: 0..<10),
+        ])
+        #expect(coverage.rest(of: tensor) == [0..<1, 3..<6, 8..<10])
+        #expect(RegionCoverage([ParameterRegion(tensor: "w", elements: 0..<10)]).rest(of: tensor) == [])
+        #expect(RegionCoverage([]).rest(of: tensor) == [0..<10])
+        #expect(coverage.touches("w") && !coverage.touches("u"))
+    }
+
     // MARK: - What is refused
 
     @Test func `parts that overlap are refused with both names, once for each cause`() throws {
         let model = StoredModel(
-            tensors: [("qkv.weight", [6, 3])], layers: [("qkv", 3, 6), ("qkv[0:2]", 3, 2), ("qkv[4:6]", 3, 2)])
+            tensors: [("qkv.weight", [6, 3]), ("qkv.bias", [6])],
+            layers: [("qkv", 3, 6), ("qkv[0:2]", 3, 2), ("qkv[4:6]", 3, 2)])
         #expect(
             try model.problems() == [
-                "models/base: parameter \"qkv.weight\" has curvature twice, in \"qkv\" and in \"qkv[0:2]\", \"qkv[4:6]\". "
+                "models/base: parameter \"qkv.bias\" has curvature twice, in \"qkv\" and in \"qkv[0:2]\", \"qkv[4:6]\". "
                     + "Leave one of them out with \"layers\"."
             ])
     }
