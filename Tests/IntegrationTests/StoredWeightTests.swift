@@ -84,7 +84,7 @@ extension SerialIntegrationTests {
 
         // MARK: - Comparison
 
-        /// Expects the merge and the interference of the independent computation.
+        /// Expects the merge, the interference and the penalties of the independent computation.
         private func expectIndependentValues(
             _ model: StoredModel, _ found: (merged: TensorFile, report: [String: Any])
         ) throws {
@@ -97,7 +97,12 @@ extension SerialIntegrationTests {
             }
             let section = try #require(found.report["interference"] as? [String: Any])
             let matrix = try #require(section["matrix"] as? [[Double]])
-            #expect(relativeDistance(matrix.flatMap { $0 }, try model.interference().flatMap { $0 }) < 1e-5)
+            let interference = try model.interference()
+            #expect(relativeDistance(matrix.flatMap { $0 }, interference.flatMap { $0 }) < 1e-5)
+            // The regularizer without one of two tasks is the other's curvature.
+            let penalties = try #require(found.report["penalties"] as? [String: [String: Double]])
+            let own = try StoredModel.tasks.map { try #require(penalties[$0]).values.reduce(0, +) }
+            #expect(relativeDistance(own, [interference[0][1], interference[1][0]]) < 1e-5)
         }
 
         // MARK: - Tests

@@ -57,7 +57,7 @@ final class StoredModel {
         job.method = "kfac"
         job.base = "base"
         job.curvature = ["damping: {rule: absolute, value: 0}"]
-        job.outputs = ["factors", "merged", "report"]
+        job.outputs = ["factors", "regularizer", "merged", "report"]
     }
 
     /// Writes all files in their current state.
