@@ -215,9 +215,11 @@ struct InventoryReader {
             ($0.name, CaptureInventory.EmptyBlock(inputs: $0.inputColumnCount, outputs: $0.gradientColumnCount))
         }
         noteUnevenLayers(set, task)
-        return CaptureInventory(
+        var captures = CaptureInventory(
             probes: set.probeCount, samples: set.sampleCount, layers: layers, parameters: parameters,
             emptyBlocks: Dictionary(empty) { first, _ in first })
+        captures.layouts = set.layouts.mapValues { Located($0.layout, at: $0.file.string) }
+        return captures
     }
 
     private func sharedRows(in set: CaptureSet, of task: TaskSpec) -> [LayerName: LayerName] {
@@ -295,7 +297,9 @@ struct InventoryReader {
         do {
             let set = try CurvatureSet(opening: path, as: .factors, within: roots)
             let metadata = try FactorsMetadata(parsing: set.tensors.metadata, file: path)
-            inventory.factorSets[task.name] = renamed(factorSet(set, metadata, of: task, at: path), of: task)
+            var found = factorSet(set, metadata, of: task, at: path)
+            found.layouts = try set.layouts().mapValues { Located($0.layout, at: $0.file.string) }
+            inventory.factorSets[task.name] = renamed(found, of: task)
         } catch {
             report(error.all.map(\.description), at: factors, key: "factors")
         }

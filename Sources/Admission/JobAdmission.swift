@@ -122,7 +122,8 @@ public enum JobAdmission {
         return Job(
             id: id, plan: plan, inputs: JobInputs(files: reader.openFiles, base: base), output: output,
             shortage: isResumption ? nil : output.shortage(publishing: planned),
-            fingerprint: inventory.fingerprint(specText: submission.specText, output: outputPath.string))
+            fingerprint: inventory.fingerprint(
+                specText: submission.specText, output: outputPath.string, blocks: plan.blocks))
     }
 
     /// Files beside the base that do not go with the merged checkpoint.

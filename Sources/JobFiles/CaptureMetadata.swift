@@ -16,6 +16,8 @@ public struct CaptureMetadata: Equatable, Sendable {
     public var task: TaskName?
     /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
+    /// The order of the dimensions of the base's weights, by layer, where the file declares it.
+    public var layouts: [String: WeightLayout] = [:]
 
     /// Describes a capture.
     public init(
@@ -48,6 +50,7 @@ public struct CaptureMetadata: Equatable, Sendable {
         self.probeCount = ownProbes ?? probesOfOthers ?? 1
         self.task = metadata[MetadataKey.task].map(TaskName.init(rawValue:))
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
+        self.layouts = try reader.layouts()
     }
 
     /// N of a layer or a parameter.
@@ -66,6 +69,7 @@ public struct CaptureMetadata: Equatable, Sendable {
         }
         strings[MetadataKey.task] = task?.rawValue
         strings[MetadataKey.baseDigest] = baseDigest?.description
+        strings[MetadataKey.layout] = layouts.metadataText
         return strings
     }
 }

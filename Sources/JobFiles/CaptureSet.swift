@@ -77,6 +77,8 @@ public final class CaptureSet: Sendable {
     public let emptyBlocks: [EmptyBlock]
     /// N of the task: the most samples of any layer or parameter by the files that hold it.
     public let sampleCount: Int
+    /// The layouts that files declare, by layer, each with its file.
+    public let layouts: [String: (layout: WeightLayout, file: FilePath)]
 
     /// Opens all files of a capture and checks them one by one and together.
     ///
@@ -98,7 +100,12 @@ public final class CaptureSet: Sendable {
             }
         }
         let assembly = CaptureAssembly(files: files)
-        if let error = JobFileError.bundle(problems + assembly.problems) { throw error }
+        let declared = DeclaredLayouts(
+            files.map { ($0.file.path, $0.metadata.layouts) }, layers: Set(assembly.layers.map(\.name.rawValue)))
+        // A layer that lacks a tensor is not joined, and its declaration is then no problem of its own.
+        let ofLayouts = assembly.problems.isEmpty ? declared.problems : []
+        if let error = JobFileError.bundle(problems + assembly.problems + ofLayouts) { throw error }
+        self.layouts = declared.layouts
         self.files = files.map(\.file)
         self.probeCount = files.first?.metadata.probeCount ?? 1
         self.task = files.lazy.compactMap(\.metadata.task).first

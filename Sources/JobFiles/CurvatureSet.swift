@@ -1,5 +1,5 @@
 public import FileAccess
-import Identifiers
+public import Identifiers
 public import LinearAlgebra
 public import Safetensors
 public import SystemPackage
@@ -64,6 +64,21 @@ public final class CurvatureSet: Sendable {
         self.tensors = tensors
         self.entries = entries
         positions = Dictionary(entries.enumerated().map { ($1.name, $0) }) { first, _ in first }
+    }
+
+    /// The layouts that a factor set's files declare, by layer, each with its file.
+    ///
+    /// - Throws: ``JobFileError`` for a value of another kind, a layer that the set does not hold, or declarations that
+    ///   contradict each other.
+    public func layouts() throws(JobFileError) -> [String: (layout: WeightLayout, file: FilePath)] {
+        var files: [(file: FilePath, layouts: [String: WeightLayout])] = []
+        for file in tensors.files {
+            files.append((file.path, try MetadataReader(metadata: file.header.metadata, file: file.path).layouts()))
+        }
+        let layers = Set(entries.filter { $0.name.side != .full }.map(\.name.owner))
+        let declared = DeclaredLayouts(files, layers: layers)
+        if let error = JobFileError.bundle(declared.problems) { throw error }
+        return declared.layouts
     }
 
     /// The matrix of that name, or nil.

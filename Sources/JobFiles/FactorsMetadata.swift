@@ -22,6 +22,8 @@ public struct FactorsMetadata: Equatable, Sendable {
     public var weight: Double?
     /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
+    /// The order of the dimensions of the base's weights, by layer, where the file declares it.
+    public var layouts: [String: WeightLayout] = [:]
 
     /// A count of a factor set.
     public enum Counts: Equatable, Sendable {
@@ -79,6 +81,7 @@ public struct FactorsMetadata: Equatable, Sendable {
         self.hasBias = try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:]
         self.weight = try reader.number(MetadataKey.weight)
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
+        self.layouts = try reader.layouts()
     }
 
     private static func rowCounts(_ reader: MetadataReader) throws(JobFileError) -> Counts? {
@@ -116,6 +119,7 @@ public struct FactorsMetadata: Equatable, Sendable {
         strings[MetadataKey.normalization] = normalization
         strings[MetadataKey.weight] = weight.map { String($0) }
         strings[MetadataKey.baseDigest] = baseDigest?.description
+        strings[MetadataKey.layout] = layouts.metadataText
         return strings
     }
 }

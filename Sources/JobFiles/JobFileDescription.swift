@@ -1,4 +1,4 @@
-import Identifiers
+public import Identifiers
 public import Safetensors
 public import SystemPackage
 
@@ -28,6 +28,12 @@ public struct JobFileDescription: Equatable, Sendable {
     public let elementCount: Int
     /// The metadata of all files; for a key that two files set, the first file counts.
     public let metadata: [String: String]
+
+    /// The layouts that a capture or a factor set declares, by layer; none for other kinds, and for a malformed value.
+    public var layouts: [String: WeightLayout] {
+        guard kind == .capture || kind == .factors else { return [:] }
+        return (try? MetadataReader(metadata: metadata, file: files.first?.path ?? "").layouts()) ?? [:]
+    }
 
     /// Describes a file or a directory.
     ///

@@ -2,6 +2,16 @@ import Identifiers
 import NameMatching
 import UnitOperations
 
+extension CurvatureBlock {
+    /// A layer's weight in words, as the matrix `[d_out, d_in]`.
+    fileprivate var weightDescription: String {
+        guard let region = regions.first, region.tensor != "\(name).weight" || region.layout != .outIn else {
+            return "the base's \"\(name).weight\""
+        }
+        return "the layer's weight in the base's \"\(region.tensor)\", taken as [d_out, d_in],"
+    }
+}
+
 /// The check of a task's captures against the blocks of a job.
 struct CaptureValidation {
     private let captures: CaptureInventory
@@ -55,7 +65,7 @@ struct CaptureValidation {
                 guard rows.columns != expected else { return nil }
                 return JobProblem(
                     at: place,
-                    "tensor \"\(rows.tensor)\" has \(rows.columns) columns; the base's \"\(block.name).weight\" is "
+                    "tensor \"\(rows.tensor)\" has \(rows.columns) columns; \(block.weightDescription) is "
                         + "[\(outputs), \(inputs)], so \(symbol) = \(expected) was expected.")
             }
         case .full(let dimension):

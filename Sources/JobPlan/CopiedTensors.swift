@@ -38,6 +38,6 @@ public struct CopiedTensors: Sendable {
 
     /// Whether all parameters of a block are merged, so that its task vectors are complete.
     func mergesWhole(_ block: CurvatureBlock) -> Bool {
-        block.parameters.allSatisfy { base.tensors[$0] != nil && reasons[$0] == nil }
+        block.tensors.allSatisfy { base.tensors[$0] != nil && reasons[$0] == nil }
     }
 }

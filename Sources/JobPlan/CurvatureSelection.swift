@@ -13,6 +13,12 @@ struct CurvatureSelection {
 
     private let spec: JobSpec
     private let inventory: JobInventory
+    private let tensors: TensorNames
+    private let declarations: WeightLayouts
+    private var undeclared = UndeclaredLayouts()
+    private var contradictions: [(layer: String, found: WeightLayouts.Contradiction)] = []
+    /// The declared layouts of the selected layers, by name.
+    private(set) var layouts: [String: WeightLayout] = [:]
     /// The job's patterns of layers; `nil` selects all layers.
     private let patterns: NamePatterns?
 
@@ -20,6 +26,8 @@ struct CurvatureSelection {
     init(spec: JobSpec, inventory: JobInventory) {
         self.spec = spec
         self.inventory = inventory
+        tensors = TensorNames(of: inventory.base, inventory.checkpoints.values)
+        declarations = WeightLayouts(spec: spec, inventory: inventory)
         patterns = spec.curvature.layers.map(NamePatterns.init)
         var layers: [String: TaskName] = [:]
         var parameters: [String: TaskName] = [:]
@@ -32,10 +40,11 @@ struct CurvatureSelection {
             }
         }
         checkPatterns(names: Array(layers.keys) + Array(parameters.keys))
+        problems += declarations.problems(with: layers.keys)
         var reported = renamedLayers(layers)
-        let unknown = layers.filter { isUnknown($0.key) && !reported.contains($0.key) }
+        let unknown = layers.filter { !isStored($0.key) && !reported.contains($0.key) }
         reported.formUnion(lostNames(unknown, .layer))
-        let lost = lostNames(parameters.filter { inventory.base.tensors[$0.key] == nil }, .parameter)
+        let lost = lostNames(parameters.filter { StoredParameter($0.key, in: tensors) == nil }, .parameter)
         for (name, task) in layers.sorted(by: { $0.key < $1.key }) where isSelected(name) && !reported.contains(name) {
             if let block = linearBlock(name, heldBy: task) { blocks.append(block) }
         }
@@ -43,6 +52,7 @@ struct CurvatureSelection {
             if let block = fullBlock(name, heldBy: task) { blocks.append(block) }
         }
         blocks.sort { $0.name < $1.name }
+        reportLayouts()
         checkOverlaps()
     }
 
@@ -51,10 +61,10 @@ struct CurvatureSelection {
     /// They are reported as one problem.
     private mutating func renamedLayers(_ layers: [String: TaskName]) -> Set<String> {
         let weights = inventory.base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
-        let unknown = layers.keys.filter { isSelected($0) && isUnknown($0) }
+        let unknown = layers.keys.filter { isSelected($0) && !isStored($0) }
         guard let mapping = NameMapping(from: weights.filter { layers[$0] == nil }, to: unknown) else { return [] }
         let tasks = Set(mapping.names.values.compactMap { layers[$0]?.rawValue }).sorted()
-        let kept = layers.keys.filter { !isUnknown($0) }
+        let kept = layers.keys.filter { isStored($0) }
         problems.append(
             JobProblem(
                 at: inventory.base.location,
@@ -63,9 +73,6 @@ struct CurvatureSelection {
                     keeping: kept)))
         return Set(mapping.names.values)
     }
-
-    /// Whether the base has no weight for a layer.
-    private func isUnknown(_ layer: String) -> Bool { inventory.base.tensors["\(layer).weight"] == nil }
 
     /// The selected ones of the names that the base lacks that a task's `rename` gave.
     ///
@@ -82,19 +89,55 @@ struct CurvatureSelection {
         return Set(lost.keys)
     }
 
-    /// A parameter in two blocks would be merged twice, and one result would be lost.
+    /// Whether the base holds a weight of the layer, of whatever shape.
+    private func isStored(_ layer: String) -> Bool {
+        do throws(StoredLayer.Flaw) { return try StoredLayer(layer, in: tensors) != nil } catch { return true }
+    }
+
+    /// An element in two blocks would be merged twice, and one result would be lost.
+    ///
+    /// A block that overlaps several others is reported once, and so are blocks that overlap in weight and bias.
     private mutating func checkOverlaps() {
-        var owners: [String: CurvatureBlock] = [:]
+        var reported: Set<Set<String>> = []
+        var regions: [String: [(block: String, elements: Range<Int>)]] = [:]
         for block in blocks {
-            for parameter in block.parameters {
-                guard let other = owners.updateValue(block, forKey: parameter) else { continue }
+            for region in block.regions { regions[region.tensor, default: []].append((block.name, region.elements)) }
+        }
+        for (tensor, regions) in regions.sorted(by: { $0.key < $1.key }) where regions.count > 1 {
+            var overlaps: [(owner: String, others: [String])] = []
+            var widest: (block: String, elements: Range<Int>)?
+            for region in regions.sorted(by: { $0.elements.lowerBound < $1.elements.lowerBound }) {
+                if let widest, widest.elements.overlaps(region.elements) {
+                    if overlaps.last?.owner == widest.block {
+                        overlaps[overlaps.count - 1].others.append(region.block)
+                    } else {
+                        overlaps.append((widest.block, [region.block]))
+                    }
+                }
+                if region.elements.upperBound > widest?.elements.upperBound ?? -1 { widest = region }
+            }
+            for (owner, others) in overlaps where reported.insert(Set(others + [owner])).inserted {
                 problems.append(
                     JobProblem(
                         at: inventory.base.location,
-                        "parameter \"\(parameter)\" has curvature twice, in \"\(other.name)\" and in "
-                            + "\"\(block.name)\". Leave one of them out with \"layers\"."))
+                        "parameter \"\(tensor)\" has curvature twice, in \"\(owner)\" and in \(others.quotedList). Leave "
+                            + "one of them out with \"layers\"."))
             }
         }
+    }
+
+    /// Reports contradicting declarations, once for each pair of places, and layouts that nobody declared.
+    private mutating func reportLayouts() {
+        let pairs = Dictionary(grouping: contradictions) { [$0.found.first.location, $0.found.other.location] }
+        for (_, found) in pairs.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+            let (first, other) = (found[0].found.first, found[0].found.other)
+            problems.append(
+                JobProblem(
+                    at: first.location,
+                    "the layout of \(found.map(\.layer).quotedList) is \(first.value.rawValue) here, but "
+                        + "\(other.value.rawValue) in \(other.location). Correct one of them."))
+        }
+        problems += undeclared.problems(in: inventory.base, declarations)
     }
 
     private func isSelected(_ name: String) -> Bool { patterns?.takes(name) ?? true }
@@ -118,40 +161,56 @@ struct CurvatureSelection {
     }
 
     private mutating func linearBlock(_ name: String, heldBy task: TaskName) -> CurvatureBlock? {
-        guard let weight = inventory.base.tensors["\(name).weight"] else {
-            let meant = suggested(for: name) {
-                inventory.base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }.sorted()
-            }
-            problems.append(
-                JobProblem(
-                    at: inventory.base.location,
-                    "task \"\(task)\" has curvature for the layer \"\(name)\", but the base has no tensor "
-                        + "\"\(name).weight\".\(meant)"))
+        do throws(StoredLayer.Flaw) {
+            if let layer = try StoredLayer(name, in: tensors) { return try block(of: layer, heldBy: task) }
+        } catch {
+            problems.append(JobProblem(at: inventory.base.location, error.sentence))
             return nil
         }
-        guard weight.shape.count == 2, weight.floatingType != nil else {
-            problems.append(
-                JobProblem(
-                    at: inventory.base.location,
-                    "tensor \"\(name).weight\" is \(weight.elementType) \(weight.shape); a layer with factors needs a "
-                        + "floating-point matrix [d_out, d_in]."))
+        let module = LayerAddress(name)?.module ?? name
+        let meant = suggested(for: module) {
+            inventory.base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }.sorted()
+        }
+        problems.append(
+            JobProblem(
+                at: inventory.base.location,
+                "task \"\(task)\" has curvature for the layer \"\(name)\", but the base has no tensor "
+                    + "\"\(module).weight\".\(meant)"))
+        return nil
+    }
+
+    /// A layer in its declared layout, or as `[d_out, d_in]`; `nil`, and a problem, if that is not certain.
+    private mutating func block(
+        of layer: StoredLayer, heldBy task: TaskName
+    ) throws(StoredLayer.Flaw) -> CurvatureBlock? {
+        let widths = LayerWidths(of: layer.name, heldBy: task, in: inventory)
+        let declared: Located<WeightLayout>?
+        do throws(WeightLayouts.Contradiction) {
+            declared = try declarations.declared(layer.name, module: layer.address.module)
+        } catch {
+            contradictions.append((layer.name, error))
             return nil
         }
-        let bias = inventory.base.tensors["\(name).bias"]
-        if let bias, bias.shape != [weight.shape[0]] || bias.floatingType == nil {
+        guard let declared else { return undeclared.note(layer, widths) ? try layer.block(.outIn) : nil }
+        layouts[layer.name] = declared.value
+        if declared.value == .inOut, !declarations.isArchitecture(declared) {
+            undeclared.note(declared: layer, at: declared.location)
+        }
+        let other: WeightLayout = declared.value == .outIn ? .inOut : .outIn
+        if !layer.fits(declared.value, widths), layer.fits(other, widths) {
             problems.append(
                 JobProblem(
-                    at: inventory.base.location,
-                    "tensor \"\(name).bias\" is \(bias.elementType) \(bias.shape); the bias of \"\(name).weight\" "
-                        + "\(weight.shape) must be a floating-point vector [\(weight.shape[0])]."))
+                    at: declared.location,
+                    "the layout of \"\(layer.name)\" is \(declared.value.rawValue) here, but \(layer.description) of "
+                        + "\(inventory.base.location) and the curvature of task \"\(task)\" fit only "
+                        + "\(other.rawValue). Correct the layout."))
             return nil
         }
-        return CurvatureBlock(
-            name: name, kind: .linear(outputs: weight.shape[0], inputs: weight.shape[1], hasBias: bias != nil))
+        return try layer.block(declared.value)
     }
 
     private mutating func fullBlock(_ name: String, heldBy task: TaskName) -> CurvatureBlock? {
-        guard let tensor = inventory.base.tensors[name] else {
+        guard let parameter = StoredParameter(name, in: tensors) else {
             problems.append(
                 JobProblem(
                     at: inventory.base.location,
@@ -159,6 +218,7 @@ struct CurvatureSelection {
                         + suggested(for: name) { inventory.base.tensors.keys.sorted() }))
             return nil
         }
+        let tensor = parameter.tensor
         guard tensor.floatingType != nil else {
             problems.append(
                 JobProblem(
@@ -167,7 +227,10 @@ struct CurvatureSelection {
                         + "floating-point."))
             return nil
         }
-        return CurvatureBlock(name: name, kind: .full(dimension: tensor.elementCount))
+        do throws(StoredLayer.Flaw) { return try parameter.block() } catch {
+            problems.append(JobProblem(at: inventory.base.location, error.sentence))
+            return nil
+        }
     }
 
     private static func layerNames(of task: TaskName, in inventory: JobInventory) -> [String] {

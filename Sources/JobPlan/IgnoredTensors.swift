@@ -34,7 +34,8 @@ public struct IgnoredTensors: Sendable {
 }
 
 extension TensorInventory {
-    /// Whether training never changes the tensor: a counter, a mask, positions, or a table computed from positions.
+    /// Whether no gradient ever changes the tensor: a counter, a mask, positions, a table computed from positions, or
+    /// the running statistics of a batch normalisation.
     ///
     /// Source: the buffers of the models in Hugging Face transformers, timm and OpenCLIP.
     public var isBuffer: Bool {
@@ -49,7 +50,7 @@ extension TensorInventory {
     private static let integerTypes: Set<String> = ["BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"]
     private static let bufferNames: Set<Substring> = [
         "attention_mask", "attn_mask", "causal_mask", "cos_cached", "freqs", "freqs_cis", "inv_freq", "masked_bias",
-        "num_batches_tracked", "original_inv_freq", "position_ids", "relative_position_index", "sin_cached",
-        "token_type_ids",
+        "num_batches_tracked", "original_inv_freq", "position_ids", "relative_position_index", "running_mean",
+        "running_var", "sin_cached", "token_type_ids",
     ]
 }

@@ -9,7 +9,7 @@ extension JobFileReader {
     mutating func readCurvature(_ node: Node) -> CurvatureSpec {
         let keys = [
             "layers", "normalization", "damping", "regularizer", "groups", "exact_probes", "interference",
-            "input_digests", "packed", "missing_curvature",
+            "input_digests", "packed", "missing_curvature", "layout",
         ]
         let entries = entries(node, of: "\"kfac\"", keys: keys)
         var curvature = CurvatureSpec()
@@ -35,7 +35,21 @@ extension JobFileReader {
             curvature.missingCurvature = word
         }
         if let truth = entries["packed"].flatMap({ truth($0, "packed") }) { curvature.storesPackedTriangles = truth }
+        if let node = entries["layout"] { curvature.layouts = readLayouts(node) }
         return curvature
+    }
+
+    private mutating func readLayouts(_ node: Node) -> [LayoutPattern] {
+        guard case .mapping(let mapping) = node else {
+            report(node, "\"layout\" must be a mapping of patterns to out_in or in_out, as in {\"*.c_attn\": in_out}.")
+            return []
+        }
+        return mapping.compactMap { key, value in
+            guard let pattern = text(key, "layout"), let layout = word(value, "layout", as: WeightLayout.self) else {
+                return nil
+            }
+            return LayoutPattern(pattern, layout)
+        }
     }
 
     private mutating func readDamping(_ node: Node) -> DampingSpec {

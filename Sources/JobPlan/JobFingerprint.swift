@@ -1,19 +1,21 @@
 import Crypto
 public import Identifiers
-import UnitOperations
+public import UnitOperations
 
 extension JobInventory {
     /// The digest of a job: its file's text, and the identity of every file that it reads.
     ///
     /// Equal fingerprints mean equal plans, and so equal results. A job submitted twice is one job, and after a restart
     /// the journal's results belong to the new plan. A file's identity is its path, size, modification time and header;
-    /// contents are not read again.
+    /// contents are not read again. A `config.json` has no identity, so what it tells about the places and layouts of
+    /// layers is part of the digest itself.
     ///
     /// - Parameters:
     ///   - specText: The job file's text.
     ///   - output: Absolute path of the output directory.
-    /// - Returns: The SHA-256 over the text, the path and the identities.
-    public func fingerprint(specText: String, output: String) -> BlobDigest {
+    ///   - blocks: The plan's blocks.
+    /// - Returns: The SHA-256 over the text, the path, the identities, and the regions that names do not tell.
+    public func fingerprint(specText: String, output: String, blocks: [CurvatureBlock] = []) -> BlobDigest {
         var hash = SHA256()
         func absorb(_ text: String) {
             // Lengths separate neighbouring texts.
@@ -28,7 +30,12 @@ extension JobInventory {
             absorb(file.path)
             absorb("\(file.byteCount) \(file.modificationTime) \(file.headerDigest) \(file.role)")
         }
-        let digest = BlobDigest(sha256: hash.finalize())
-        return digest
+        for block in blocks {
+            let plain = [block.name, "\(block.name).weight", "\(block.name).bias"]
+            for region in block.regions where region.layout != .outIn || !plain.contains(region.tensor) {
+                absorb("\(block.name) is \(region.tensor) \(region.elements) \(region.layout.rawValue)")
+            }
+        }
+        return BlobDigest(sha256: hash.finalize())
     }
 }

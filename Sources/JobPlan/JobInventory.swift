@@ -216,6 +216,8 @@ public struct CaptureInventory: Equatable, Sendable {
     public var parameters: [ParameterName: Parameter]
     /// The layers and parameters without rows, by name; nothing of the task reached them.
     public var emptyBlocks: [String: EmptyBlock]
+    /// The layouts that the files declare, by layer, each with its file.
+    public var layouts: [String: Located<WeightLayout>] = [:]
 
     /// Collects the contents of a task's captures; the task has the most samples of a layer unless given.
     public init(
@@ -263,6 +265,8 @@ public struct FactorSetInventory: Equatable, Sendable {
     public var ownSamples: [String: Int]
     /// The input rows behind a layer's factors, if the set states them; 0 for a layer without factors.
     public var rows: [String: Int]
+    /// The layouts that the files declare, by layer, each with its file.
+    public var layouts: [String: Located<WeightLayout>] = [:]
 
     /// Collects the contents of a factor set.
     public init(

@@ -13,7 +13,7 @@ extension JobPlan {
             spec.regularizerSets(of: target).flatMap { products.outputs(of: blocks, for: $0.purpose) }
         case .coordinator(.assembleInverses(let target)):
             products.outputs(of: blocks) { .inverse($0, of: target) }
-        case .coordinator(.mergeCheckpoint): mergedParameters.map(\.output)
+        case .coordinator(.mergeCheckpoint): mergedRegions.map(\.output)
         case .coordinator(.digestInputs), .coordinator(.writeReport), .coordinator(.publish): []
         }
     }
@@ -48,14 +48,18 @@ extension JobPlan {
         return UnitKey(of: operation, inputs: inputs, files: inventory.files)
     }
 
-    /// The parameters that workers merge, each with its blob: those of blocks, then whole tensors.
-    public var mergedParameters: [(name: String, output: UnitOutput)] {
+    /// The parts of tensors that workers merge, each with its blob: those of blocks, then whole tensors.
+    public var mergedRegions: [(region: ParameterRegion, output: UnitOutput)] {
         let ofBlocks = blocks.flatMap { block in
-            block.parameters.enumerated().compactMap { position, name in
-                products[block.name, .blockMerge].map { (name: name, output: UnitOutput($0.unit, position)) }
+            block.regions.enumerated().compactMap { position, region in
+                products[block.name, .blockMerge].map { (region: region, output: UnitOutput($0.unit, position)) }
             }
         }
-        return ofBlocks + products.outputs(for: .tensorMerge).map { (name: $0.subject, output: $0.output) }
+        let ofTensors = products.outputs(for: .tensorMerge).map { tensor, output in
+            let count = inventory.base.tensors[tensor]?.elementCount ?? 0
+            return (region: ParameterRegion(tensor: tensor, elements: 0..<count), output: output)
+        }
+        return ofBlocks + ofTensors
     }
 }
 

@@ -16,6 +16,8 @@ public struct JobPlan: Equatable, Sendable {
     public let inventory: JobInventory
     /// The blocks with curvature, ordered by name.
     public let blocks: [CurvatureBlock]
+    /// The layouts that are declared for blocks, by name.
+    public let layouts: [String: WeightLayout]
     /// The units; each stands after the units that it depends on.
     public let units: [WorkUnit]
     /// What the units' outputs are for.
@@ -46,6 +48,7 @@ public struct JobPlan: Equatable, Sendable {
         self.spec = spec
         self.inventory = inventory
         blocks = planner.blocks
+        layouts = examination.selection.layouts
         units = planner.units
         products = planner.products
         statistics = planner.statistics

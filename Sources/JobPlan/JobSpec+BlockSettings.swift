@@ -12,8 +12,8 @@ extension JobSpec {
         let copied = CopiedTensors(spec: self, base: inventory.base)
         let divided = blocks.filter { block in
             copied.mergesWhole(block)
-                && block.parameters.dropFirst().contains { other in
-                    !haveEqualSettings(block.parameters[0], other, settings)
+                && block.tensors.dropFirst().contains { other in
+                    !haveEqualSettings(block.tensors[0], other, settings)
                 }
         }
         guard let first = divided.first else { return [] }
@@ -21,7 +21,7 @@ extension JobSpec {
         return [
             JobProblem(
                 at: fileName,
-                "the tensors \(first.parameters.quotedList)\(more) are given different parameters, but factors merge them as "
+                "the tensors \(first.tensors.quotedList)\(more) are given different parameters, but factors merge them as "
                     + "one layer. Give them the same, or leave the layer out with \"layers\" to merge them one by one.")
         ]
     }

@@ -20,7 +20,7 @@ extension JobSpec {
             outputProblems(inventory) + targetProblems() + weightProblems(selection.blocks, inventory)
             + selection.problems
             + methodProblems(inventory)
-            + layoutProblems(selection.blocks, inventory.base) + blockSettingProblems(selection.blocks, inventory)
+            + blockSettingProblems(selection.blocks, inventory)
             + curvatureWeightProblems(inventory) + groupProblems(selection.blocks)
             + tasks.flatMap { inventory.renamings[$0.name]?.problems ?? [] }
         problems += IgnoredTensors(self).problems(against: inventory) + examination.configurations.problems
@@ -158,12 +158,12 @@ extension JobSpec {
             }
             ?? blocks.first { block in
                 // Tasks without curvature in a block do not take part in its merge.
-                let tensor = block.parameters[0]
+                let tensor = block.tensors[0]
                 let isPresent = { (task: TaskSpec) in !inventory.isEmpty(block.name, in: task.name) }
                 return method.needsFactors && settings.divides(tensor: tensor)
                     && mergedTasks.contains { isPresent($0) && settings.weight(of: $0, tensor: tensor) != 0 }
                     && abs(settings.weightSum(tensor: tensor, shares: shares, among: isPresent)) < 1e-6
-            }?.parameters[0]
+            }?.tensors[0]
         guard let cancelled else { return [] }
         return [
             JobProblem(

@@ -88,6 +88,8 @@ public struct TaskSpec: Equatable, Sendable {
 public struct CurvatureSpec: Equatable, Sendable {
     /// Patterns of the layers and parameters that get factors; `nil` for all that the captures hold.
     public var layers: [Located<String>]?
+    /// The declared layouts of layers' weights, by patterns.
+    public var layouts: [LayoutPattern] = []
     /// The convention of A and B.
     public var normalization: FactorNormalization = .tak
     /// Damping of inverses and of the `kfac` merge.

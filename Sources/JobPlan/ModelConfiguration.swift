@@ -20,6 +20,9 @@ public struct ModelConfiguration: Equatable, Sendable {
         }
     }
 
+    /// Whether the model states that its output head is not tied to its embedding.
+    var untiesEmbeddings: Bool { values["tie_word_embeddings"] == "false" }
+
     /// Keys that change the meaning of weights, by the last part of their path.
     ///
     /// Source: the configurations of the models in Hugging Face transformers. Sizes are not listed, because shapes tell

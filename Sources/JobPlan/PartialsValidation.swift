@@ -36,13 +36,6 @@ struct PartialsValidation {
                             + "of ones, the last.")
             ]
         }
-        if partials.layouts[block.name] == .inOut {
-            return [
-                problem(
-                    "the layer \"\(block.name)\" states the layout \"in_out\"; expected \"out_in\". Leave it out with "
-                        + "\"layers\", or store the models with weights [d_out, d_in].")
-            ]
-        }
         return block.factors.compactMap { side, dimension in
             let name = FactorName(owner: block.name, side: side)
             guard let sum = partials.sums[name] else {

@@ -167,7 +167,7 @@ extension Planner {
     private func vectors(of tasks: [TaskSpec], in block: CurvatureBlock, _ settings: MergeSettings) -> [Vector] {
         tasks.compactMap { task in
             inventory.checkpoints[task.name].map { checkpoint in
-                (checkpoint, block.parameters.allSatisfy { settings.weight(of: task, tensor: $0) == 0 })
+                (checkpoint, block.tensors.allSatisfy { settings.weight(of: task, tensor: $0) == 0 })
             }
         }
     }

@@ -56,7 +56,7 @@ extension Planner {
     // MARK: - Blocks
 
     private func part(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {
-        let names = block.parameters
+        let names = block.tensors
         // A task without curvature in the block does not take part: the shares of the others sum to 1.
         let isPresent = { (task: TaskSpec) in !inventory.isEmpty(block.name, in: task.name) }
         let weighted = weightedTasks(names[0], settings).filter { isPresent($0.task) }
@@ -124,12 +124,21 @@ extension Planner {
     }
 
     private func part(_ tensor: TensorInventory, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {
-        let name = tensor.name
-        guard let base = source(name, in: inventory.base) else { return nil }
+        part(
+            ParameterRegion(tensor: tensor.name, elements: 0..<tensor.elementCount),
+            MergedParameters(tensorOfShape: tensor.shape), settings, shares)
+    }
+
+    /// A tensor, or a part of it, without factors.
+    private func part(
+        _ region: ParameterRegion, _ parameters: MergedParameters, _ settings: MergeSettings, _ shares: TaskShares
+    ) -> MergedPart? {
+        let name = region.tensor
+        guard let base = source(region, in: inventory.base) else { return nil }
         let weighted = weightedTasks(name, settings)
         let participants = weighted.map(\.task.name)
         var tasks: [MergeOperation.Task] = weighted.compactMap { task, weight in
-            guard let own = inventory.checkpoints[task.name].flatMap({ source(name, in: $0) }) else { return nil }
+            guard let own = inventory.checkpoints[task.name].flatMap({ source(region, in: $0) }) else { return nil }
             return MergeOperation.Task(
                 parameters: [own], place: place(of: task), weight: weight,
                 lambda: shares.share(of: task.name, among: participants),
@@ -144,7 +153,7 @@ extension Planner {
         guard !tasks.isEmpty else { return nil }
         let operation = MergeOperation(
             method: spec.method.name, arguments: settings.arguments(tensor: name),
-            parameters: MergedParameters(tensorOfShape: tensor.shape), base: spec.method.needsBase ? [base] : [],
+            parameters: parameters, base: spec.method.needsBase ? [base] : [],
             tasks: tasks, scale: settings.scale(tensor: name), divides: settings.divides(tensor: name),
             damping: spec.curvature.damping, outputTypes: [spec.outputType ?? base.elementType])
         return MergedPart(operation: operation, name: name)
@@ -156,14 +165,21 @@ extension Planner {
     private mutating func planStatistics(_ settings: MergeSettings, _ shares: TaskShares) {
         guard let measured = spec.method.statistics else { return }
         var parts: [MergedPart] = []
-        var covered: Set<String> = []
-        if case .blocks = spec.method.scope {
-            for block in blocks where copied.mergesWhole(block) {
-                covered.formUnion(block.parameters)
-                if let part = part(block, settings, shares) { parts.append(part) }
+        var merged: [CurvatureBlock] = []
+        if case .blocks = spec.method.scope { merged = blocks.filter(copied.mergesWhole) }
+        parts += merged.compactMap { part($0, settings, shares) }
+        let coverage = RegionCoverage(merged.flatMap(\.regions))
+        for tensor in mergedTensors {
+            guard coverage.touches(tensor.name) else {
+                if let part = part(tensor, settings, shares) { parts.append(part) }
+                continue
+            }
+            parts += coverage.rest(of: tensor).compactMap {
+                part(
+                    ParameterRegion(tensor: tensor.name, elements: $0), .tensor(rows: 1, columns: $0.count), settings,
+                    shares)
             }
         }
-        parts += mergedTensors.filter { !covered.contains($0.name) }.compactMap { part($0, settings, shares) }
         guard !parts.isEmpty else { return }
         for round in 0..<measured.rounds {
             let lists = parts.map { part in

@@ -131,14 +131,16 @@ struct Planner {
 
     /// θ of a block in a checkpoint.
     func parameters(_ block: CurvatureBlock, in checkpoint: CheckpointInventory) -> BlockParameters {
-        block.parameters.compactMap { source($0, in: checkpoint) }
+        block.regions.compactMap { source($0, in: checkpoint) }
     }
 
-    /// The place of a tensor in a checkpoint; none for one that is not there or cannot be summed.
-    func source(_ tensor: String, in checkpoint: CheckpointInventory) -> TensorSource? {
-        checkpoint.tensors[tensor].flatMap { tensor in
-            tensor.floatingType.map { TensorSource(elementType: $0, slice: tensor.slice) }
-        }
+    /// The place of a region in a checkpoint; none for a tensor that is not there or cannot be summed.
+    func source(_ region: ParameterRegion, in checkpoint: CheckpointInventory) -> TensorSource? {
+        guard let tensor = checkpoint.tensors[region.tensor], let type = tensor.floatingType else { return nil }
+        let slice = FileSlice(
+            file: tensor.slice.file, offset: tensor.slice.offset + UInt64(region.elements.lowerBound * type.byteCount),
+            byteCount: UInt64(region.elements.count * type.byteCount))
+        return TensorSource(elementType: type, slice: slice, layout: region.layout)
     }
 
     /// The outputs for both sides of a layer, A then B, or for a full block; `nil` unless the plan has all.

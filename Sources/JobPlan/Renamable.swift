@@ -39,6 +39,11 @@ extension CaptureInventory: Renamable {
             captures.layers[name] = layer
             captures.layers[name]?.sharedInput = layer.sharedInput.flatMap(newName)
         }
+        captures.layouts = [:]
+        for (name, layout) in layouts {
+            guard let name = layerNames[name] else { continue }
+            captures.layouts[name] = layout
+        }
         captures.emptyBlocks = [:]
         for (name, block) in emptyBlocks {
             guard let name = layerNames[name] else { continue }
@@ -63,6 +68,7 @@ extension FactorSetInventory: Renamable {
         set.factors = owners.renamed(factors)
         set.ownSamples = owners.renamed(ownSamples)
         set.rows = owners.renamed(rows)
+        set.layouts = owners.renamed(layouts)
         return set
     }
 }

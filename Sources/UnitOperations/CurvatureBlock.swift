@@ -7,7 +7,7 @@ public import TaskArithmetic
 public struct CurvatureBlock: Hashable, Sendable, Codable {
     /// The kind of the parameter.
     public enum Kind: Hashable, Sendable, Codable {
-        /// A linear layer: `<name>.weight` `[d_out, d_in]`, and `<name>.bias` `[d_out]` if it has one.
+        /// A linear layer: a weight `[d_out, d_in]`, and a bias `[d_out]` if it has one.
         case linear(outputs: Int, inputs: Int, hasBias: Bool)
         /// A parameter with a full block over its `dimension` elements.
         case full(dimension: Int)
@@ -40,21 +40,21 @@ public struct CurvatureBlock: Hashable, Sendable, Codable {
     public var name: String
     /// The kind of the parameter.
     public var kind: Kind
+    /// The parts of the checkpoint's tensors that the block covers, in the order of a merge's blobs.
+    ///
+    /// A layer has its weight and then its bias, if it has one. Another parameter has one part.
+    public var regions: [ParameterRegion]
 
     /// Describes a block.
-    public init(name: String, kind: Kind) {
+    public init(name: String, kind: Kind, regions: [ParameterRegion]) {
         self.name = name
         self.kind = kind
+        self.regions = regions
     }
 
     /// The block's matrices with their dimensions: A `d_in (+1)` and B `d_out`, or F `d`.
     public var factors: [(side: FactorSide, dimension: Int)] { kind.factors }
 
-    /// The parameters of the checkpoint that the block covers.
-    public var parameters: [String] {
-        switch kind {
-        case .linear(_, _, let hasBias): hasBias ? ["\(name).weight", "\(name).bias"] : ["\(name).weight"]
-        case .full: [name]
-        }
-    }
+    /// The names of the checkpoint's tensors that hold the block's parameters, whole or in part.
+    public var tensors: [String] { regions.map(\.tensor) }
 }

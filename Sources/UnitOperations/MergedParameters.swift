@@ -34,14 +34,15 @@ public enum MergedParameters: Hashable, Sendable {
         if case .block(let kind) = self { kind.parameterCount } else { 1 }
     }
 
-    /// The parameters of the checkpoint that it covers.
+    /// The parameters that it covers, in words for messages.
     ///
     /// - Parameter subject: The block's or the tensor's name.
-    /// - Returns: Their names, in the order of the blobs.
-    public func names(of subject: String) -> [String] {
+    /// - Returns: A phrase for each parameter, in the order of the blobs.
+    public func descriptions(of subject: String) -> [String] {
         switch self {
-        case .block(let kind): CurvatureBlock(name: subject, kind: kind).parameters
-        case .tensor: [subject]
+        case .block(let kind) where kind.factors.count > 1:
+            ["the weight of \"\(subject)\"", "the bias of \"\(subject)\""].prefix(kind.parameterCount).map { $0 }
+        case .block, .tensor: ["tensor \"\(subject)\""]
         }
     }
 }

@@ -161,7 +161,8 @@ func blockParameters(
 ) throws(OperationError) -> BlockParameters {
     try list(wire.tensors, "a block's parameters") { tensor throws(OperationError) in
         TensorSource(
-            elementType: try word(tensor.elementType, "an element type"), slice: try FileSlice(tensor.slice, files))
+            elementType: try word(tensor.elementType, "an element type"), slice: try FileSlice(tensor.slice, files),
+            layout: tensor.inOut ? .inOut : .outIn)
     }
 }
 
@@ -172,6 +173,7 @@ extension WireBlockParameters {
             var tensor = WireTensorSource()
             tensor.elementType = source.elementType.rawValue
             tensor.slice = source.slice.wire(&files)
+            tensor.inOut = source.layout == .inOut
             tensors.append(tensor)
         }
     }

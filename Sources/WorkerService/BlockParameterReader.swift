@@ -1,3 +1,4 @@
+import Identifiers
 import LinearAlgebra
 import TaskArithmetic
 import UnitOperations
@@ -17,8 +18,8 @@ struct BlockParameterReader {
         self.input = input
     }
 
-    /// The checkpoint's names of the parameters.
-    var names: [String] { parameters.names(of: input.lease.subject) }
+    /// The parameters in words, for messages.
+    var descriptions: [String] { parameters.descriptions(of: input.lease.subject) }
 
     /// Rows and columns of the matrix.
     var shape: (rows: Int, columns: Int) { (parameters.shape.rows, parameters.shape.columns) }
@@ -53,28 +54,41 @@ struct BlockParameterReader {
         return delta
     }
 
-    /// Reads a tensor of `[rows, columns]` into the matrix, starting at `column`, some rows at a time.
+    /// Reads a parameter of `[rows, columns]` into the matrix, starting at `column`, some stored rows at a time.
     private func read(
         _ parameter: Int, of sources: BlockParameters, rows: Int, columns: Int, into matrix: inout Matrix<Double>,
         at column: Int
     ) async throws {
         let source = sources[parameter]
-        let rowBytes = columns * source.elementType.byteCount
-        guard source.slice.byteCount == UInt64(rows) * UInt64(rowBytes) else {
+        let isTransposed = source.layout == .inOut
+        let (storedRows, storedColumns) = isTransposed ? (columns, rows) : (rows, columns)
+        let rowBytes = storedColumns * source.elementType.byteCount
+        guard source.slice.byteCount == UInt64(storedRows) * UInt64(rowBytes) else {
             throw UnitError.malformedLease(
                 "a parameter of \"\(input.lease.subject)\" has \(source.slice.byteCount) bytes")
         }
         var raw: [UInt8] = []
         let width = matrix.columnCount
+        var values: [Double] = []
         let rowsAtOnce = max(1, Self.pieceBytes / rowBytes)
-        for first in stride(from: 0, to: rows, by: rowsAtOnce) {
-            let count = min(rowsAtOnce, rows - first)
+        for first in stride(from: 0, to: storedRows, by: rowsAtOnce) {
+            let count = min(rowsAtOnce, storedRows - first)
             let slice = FileSlice(
                 file: source.slice.file, offset: source.slice.offset + UInt64(first * rowBytes),
                 byteCount: UInt64(count * rowBytes))
             try await input.read(slice, into: &raw)
             if let position = source.elementType.firstNonFinite(in: raw.span.bytes) {
-                throw nonFinite(parameter, source, element: first * columns + position)
+                throw nonFinite(parameter, source, element: first * storedColumns + position)
+            }
+            if isTransposed {
+                values = [Double](repeating: 0, count: count * storedColumns)
+                var target = values.mutableSpan
+                try source.elementType.decode(raw.span.bytes.extracting(0..<count * rowBytes), into: &target)
+                matrix.withMutableSpan { span in
+                    StoredOrder.scatter(
+                        values.span, into: &span, columns: column + first..<column + first + count, width: width)
+                }
+                continue
             }
             try matrix.withMutableSpan { span throws in
                 for row in 0..<count {
@@ -89,7 +103,7 @@ struct BlockParameterReader {
 
     /// The error for NaN or infinity; one such value would spread over the whole matrix, so no option allows it.
     private func nonFinite(_ parameter: Int, _ source: TensorSource, element: Int) -> UnitError {
-        let place = "\(input.path(of: source.slice.file)): tensor \"\(names[parameter])\""
+        let place = "\(input.path(of: source.slice.file)): \(descriptions[parameter])"
         let (use, remedy) =
             switch parameters {
             case .block: ("factors are used", "leave \"\(input.lease.subject)\" out with \"layers\"")

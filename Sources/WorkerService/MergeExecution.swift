@@ -191,17 +191,34 @@ struct MergeExecution {
         }
         switch operation.parameters {
         case .block(.full), .tensor:
-            return [try encode(merged, columns: 0..<merged.columnCount, as: operation.outputTypes[0])]
+            return [try encode(merged, 0, columns: 0..<merged.columnCount)]
         case .block(.linear(_, let inputs, let hasBias)):
-            let weight = try encode(merged, columns: 0..<inputs, as: operation.outputTypes[0])
+            let weight = try encode(merged, 0, columns: 0..<inputs)
             guard hasBias else { return [weight] }
-            return [weight, try encode(merged, columns: inputs..<inputs + 1, as: operation.outputTypes[1])]
+            return [weight, try encode(merged, 1, columns: inputs..<inputs + 1)]
         }
     }
 
+    /// Whether the base stores a parameter as the transpose of the matrix's columns.
+    private func isTransposed(_ parameter: Int) -> Bool {
+        operation.base.indices.contains(parameter) && operation.base[parameter].layout == .inOut
+    }
+
+    /// Stores a parameter, which is some of the matrix's columns, in the base's order.
     private func encode(
-        _ matrix: borrowing Matrix<Double>, columns: Range<Int>, as type: ElementType
+        _ matrix: borrowing Matrix<Double>, _ parameter: Int, columns: Range<Int>
     ) throws -> BlobReference {
+        let type = operation.outputTypes[parameter]
+        let isTransposed = isTransposed(parameter)
+        let bytes = try isTransposed ? transposed(matrix, columns, type) : rows(matrix, columns, type)
+        if let overflow = overflow(bytes.span.bytes, of: matrix, columns, as: type, isTransposed: isTransposed) {
+            throw UnitError.badInput("\(reader.descriptions[parameter]) of the merged checkpoint: \(overflow)")
+        }
+        return try input.blobs.store(bytes.span.bytes)
+    }
+
+    private func rows(_ matrix: borrowing Matrix<Double>, _ columns: Range<Int>, _ type: ElementType) throws -> [UInt8]
+    {
         let rowBytes = columns.count * type.byteCount
         let (rows, width) = (matrix.rowCount, matrix.columnCount)
         var bytes = [UInt8](repeating: 0, count: rows * rowBytes)
@@ -215,23 +232,41 @@ struct MergeExecution {
                     values.extracting(start + columns.lowerBound..<start + columns.upperBound), into: &part)
             }
         }
-        if let overflow = overflow(bytes.span.bytes, of: matrix, columns: columns, as: type) {
-            let name = reader.names[columns.lowerBound == 0 ? 0 : 1]
-            throw UnitError.badInput("tensor \"\(name)\" of the merged checkpoint: \(overflow)")
+        return bytes
+    }
+
+    private func transposed(
+        _ matrix: borrowing Matrix<Double>, _ columns: Range<Int>, _ type: ElementType
+    ) throws -> [UInt8] {
+        let (rows, width) = (matrix.rowCount, matrix.columnCount)
+        let rowBytes = rows * type.byteCount
+        var bytes = [UInt8](repeating: 0, count: columns.count * rowBytes)
+        var values = [Double](repeating: 0, count: min(StoredOrder.columnsAtOnce, columns.count) * rows)
+        for first in stride(from: columns.lowerBound, to: columns.upperBound, by: StoredOrder.columnsAtOnce) {
+            let part = first..<min(first + StoredOrder.columnsAtOnce, columns.upperBound)
+            var stored = values.mutableSpan
+            matrix.withSpan { StoredOrder.gather($0, columns: part, width: width, into: &stored) }
+            var span = bytes.mutableSpan
+            var target = span.mutableBytes
+            let start = (first - columns.lowerBound) * rowBytes
+            var piece = target._mutatingExtracting(start..<start + part.count * rowBytes)
+            try type.encode(values.span.extracting(first: part.count * rows), into: &piece)
         }
-        return try input.blobs.store(bytes.span.bytes)
+        return bytes
     }
 
     /// The merged values that overflow their type.
     private func overflow(
-        _ bytes: RawSpan, of matrix: borrowing Matrix<Double>, columns: Range<Int>, as type: ElementType
+        _ bytes: RawSpan, of matrix: borrowing Matrix<Double>, _ columns: Range<Int>, as type: ElementType,
+        isTransposed: Bool
     ) -> RangeOverflow? {
         let positions = type.nonFinitePositions(in: bytes)
         guard let first = positions.first else { return nil }
-        let width = matrix.columnCount
+        let (height, width) = (matrix.rowCount, matrix.columnCount)
         let magnitudes = matrix.withSpan { values in
             positions.map { position in
-                let (row, column) = position.quotientAndRemainder(dividingBy: columns.count)
+                let (line, place) = position.quotientAndRemainder(dividingBy: isTransposed ? height : columns.count)
+                let (row, column) = isTransposed ? (place, line) : (line, place)
                 return values[row * width + columns.lowerBound + column].magnitude
             }
         }

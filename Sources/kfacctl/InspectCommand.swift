@@ -31,6 +31,7 @@ struct InspectCommand: ParsableCommand {
                     var object: [String: Any] = ["name": group.name, "tensors": group.tensors.map(json)]
                     object["samples"] = group.sampleCount
                     object["rows"] = group.rowCount
+                    object["layout"] = description.layouts[group.name]?.rawValue
                     return object
                 })
             return
@@ -49,13 +50,17 @@ struct InspectCommand: ParsableCommand {
     /// One row for each tensor; the counts of its layer stand where the kind of file has them.
     private func table(_ description: JobFileDescription) -> TextTable {
         let hasCounts = description.groups.contains { $0.sampleCount != nil || $0.rowCount != nil }
-        var table = TextTable(["NAME", "TENSOR", "TYPE", "SHAPE"] + (hasCounts ? ["SAMPLES", "ROWS"] : []))
+        let layouts = description.layouts
+        var table = TextTable(
+            ["NAME", "TENSOR", "TYPE", "SHAPE"] + (layouts.isEmpty ? [] : ["LAYOUT"])
+                + (hasCounts ? ["SAMPLES", "ROWS"] : []))
         for group in description.groups {
             let counts = hasCounts ? [group.sampleCount, group.rowCount].map { $0.map(String.init) ?? "" } : []
+            let rest = (layouts.isEmpty ? [] : [layouts[group.name]?.rawValue ?? "-"]) + counts
             for tensor in group.tensors {
-                table.add([group.name, tensor.name, tensor.dataType.rawValue, "\(tensor.shape)"] + counts)
+                table.add([group.name, tensor.name, tensor.dataType.rawValue, "\(tensor.shape)"] + rest)
             }
-            if group.tensors.isEmpty { table.add([group.name, "", "", ""] + counts) }
+            if group.tensors.isEmpty { table.add([group.name, "", "", ""] + rest) }
         }
         return table
     }

@@ -140,12 +140,15 @@ extension SerialIntegrationTests {
             try model.write()
         }
 
-        @Test(arguments: ["fc.weight", "q.weight", "q.bias", "norm.weight"])
-        func `a parameter with factors that is not finite is named`(tensor: String) async throws {
+        @Test(arguments: [
+            ("fc.weight", "the weight of \"fc\""), ("q.weight", "the weight of \"q\""), ("q.bias", "the bias of \"q\""),
+            ("norm.weight", "tensor \"norm.weight\""),
+        ])
+        func `a parameter with factors that is not finite is named`(tensor: String, description: String) async throws {
             try useFactors()
             try changeAlpha(tensor) { $0.replacing(2, with: .nan) }
             try await model.expectRefusal(
-                "checkpoints/alpha.safetensors: tensor \"\(tensor)\" holds NaN or infinity, first in element 2;")
+                "checkpoints/alpha.safetensors: \(description) holds NaN or infinity, first in element 2;")
         }
 
         @Test func `with factors a model of weight 0 contributes nothing, its curvature included`() async throws {
@@ -204,7 +207,7 @@ extension SerialIntegrationTests {
             model.job.others = ["dtype: float16"]
             try model.write()
             try await model.expectRefusal(
-                "tensor \"q.bias\" of the merged checkpoint: 1 merged value is finite but beyond F16",
+                "the bias of \"q\" of the merged checkpoint: 1 merged value is finite but beyond F16",
                 "the first is element 2", "BF16 would hold it")
         }
     }

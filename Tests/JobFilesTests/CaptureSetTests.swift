@@ -41,6 +41,30 @@ struct CaptureSetTests {
         #expect(set.parameters.first?.sampleCount == 2)
     }
 
+    private func write(_ name: String, layout: String, layer: String = "l") throws -> FilePath {
+        try directory.write(
+            name, ["samples": "2", "layout": layout],
+            [TestTensor("\(layer).input", [4, 3]), TestTensor("\(layer).output_grad", [4, 5])])
+    }
+
+    @Test func `files declare layouts together, each layer with the first file that does`() throws {
+        let both = #"{"l":"in_out","m":"out_in"}"#
+        let paths = [try write("1.safetensors", layout: both), try write("2.safetensors", layout: both, layer: "m")]
+        let set = try CaptureSet(opening: paths)
+        #expect(set.layouts.mapValues(\.layout) == ["l": .inOut, "m": .outIn])
+        #expect(set.layouts["m"]?.file == paths[0])
+    }
+
+    @Test func `layouts that contradict each other, or of unknown layers, are refused`() throws {
+        let first = try write("1.safetensors", layout: #"{"l":"in_out"}"#)
+        let other = try write("2.safetensors", layout: #"{"l":"out_in"}"#)
+        let stranger = try write("3.safetensors", layout: #"{"x":"in_out"}"#)
+        let contradiction = errorMessage { () throws(JobFileError) in _ = try CaptureSet(opening: [first, other]) }
+        #expect(contradiction?.contains("the layout of layer \"l\"") == true, "\(contradiction ?? "")")
+        let unknown = errorMessage { () throws(JobFileError) in _ = try CaptureSet(opening: [stranger]) }
+        #expect(unknown?.contains("metadata \"layout\" is \"x\"") == true, "\(unknown ?? "")")
+    }
+
     @Test func `files that split the samples are one capture`() throws {
         let paths = try [2, 1, 3].enumerated().map { index, samples in
             try directory.write(

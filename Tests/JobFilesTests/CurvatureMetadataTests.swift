@@ -58,6 +58,22 @@ struct CurvatureMetadataTests {
         )
     }
 
+    @Test func `factors and captures keep the layouts that they declare, and say nothing without any`() throws {
+        var factors = FactorsMetadata(task: "t", sampleCounts: .all(1), normalization: "tak")
+        #expect(factors.strings["layout"] == nil)
+        factors.layouts = ["b": .outIn, "a": .inOut]
+        #expect(factors.strings["layout"] == #"{"a":"in_out","b":"out_in"}"#)
+        #expect(try FactorsMetadata(parsing: factors.strings, file: "f") == factors)
+        var capture = CaptureMetadata(sampleCount: 2)
+        #expect(capture.strings["layout"] == nil)
+        capture.layouts = ["a": .inOut]
+        #expect(try CaptureMetadata(parsing: capture.strings, file: "f") == capture)
+        let message = errorMessage { () throws(JobFileError) in
+            _ = try CaptureMetadata(parsing: ["samples": "1", "layout": #"{"a":"transposed"}"#], file: "f")
+        }
+        #expect(message?.contains("metadata \"layout\" is") == true && message?.contains("out_in and in_out") == true)
+    }
+
     @Test func `a regularizer keeps its metadata`() throws {
         let metadata = RegularizerMetadata(
             target: "greek",

@@ -174,13 +174,15 @@ import Testing
     @Test func `what is copied has a reason`() throws {
         let spec = try JobFileText(models: ["- model: a"], rest: ["ignore: [embed.*]"]).spec()
         let base = checkpoint(
-            common + [("steps", "I64", [2]), ("inv_freq", "F32", [2])], at: "b")
+            common + [("steps", "I64", [2]), ("inv_freq", "F32", [2]), ("bn.running_var", "F32", [2])],
+            at: "b")
         let copied = CopiedTensors(spec: spec, base: base)
         let reasons = base.tensors.mapValues { copied.reason(of: $0.name) }
-        #expect(copied.names(.buffer) == ["inv_freq"])
+        #expect(copied.names(.buffer) == ["bn.running_var", "inv_freq"])
         #expect(
             reasons == [
                 "embed.weight": .ignored, "mlp.weight": nil, "steps": .notFloatingPoint, "inv_freq": .buffer,
+                "bn.running_var": .buffer,
             ])
     }
 

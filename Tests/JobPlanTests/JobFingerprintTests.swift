@@ -47,6 +47,22 @@ import UnitOperations
         #expect(fingerprints.insert(fingerprint(files, output: "/other")).inserted)
     }
 
+    @Test func `a layout or a tie that config.json tells changes the fingerprint, and plain layers do not`() {
+        func fingerprint(_ regions: [ParameterRegion]) -> BlobDigest {
+            let kind = CurvatureBlock.Kind.linear(outputs: 2, inputs: 2, hasBias: regions.count > 1)
+            return JobInventory(files: files).fingerprint(
+                specText: "t", output: "/out", blocks: [CurvatureBlock(name: "fc", kind: kind, regions: regions)])
+        }
+        let weight = ParameterRegion(tensor: "fc.weight", elements: 0..<4)
+        let bias = ParameterRegion(tensor: "fc.bias", elements: 0..<2)
+        let plain = JobInventory(files: files).fingerprint(specText: "t", output: "/out")
+        #expect(fingerprint([weight, bias]) == plain)
+        var transposed = weight
+        transposed.layout = .inOut
+        let tied = ParameterRegion(tensor: "wte.weight", elements: 0..<4)
+        #expect(Set([plain, fingerprint([transposed]), fingerprint([tied])]).count == 3)
+    }
+
     @Test func `texts that meet are kept apart`() {
         #expect(
             fingerprint([.of("b", role: "")], text: "a") != fingerprint([.of("", role: "")], text: "ab")

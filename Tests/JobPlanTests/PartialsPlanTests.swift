@@ -103,11 +103,6 @@ struct PartialsPlanTests {
                 testDescription: "a bias", change: { $0.hasBias["fc2"] = true },
                 message: "the layer \"fc2\" was summed with a column of ones for a bias, but the base's has none."),
             Mismatch(
-                testDescription: "another layout", change: { $0.layouts["fc1"] = .inOut },
-                message:
-                    "the layer \"fc1\" states the layout \"in_out\"; expected \"out_in\". Leave it out with \"layers\", or "
-                    + "store the models with weights [d_out, d_in]."),
-            Mismatch(
                 testDescription: "no rows",
                 change: {
                     $0.counts["fc1"] = .init(rows: 0, samples: 10)
@@ -126,5 +121,14 @@ struct PartialsPlanTests {
     @Test(arguments: Mismatch.all) func `sums of another layer than the base's are named`(mismatch: Mismatch) throws {
         let refusal = #expect(throws: JobRefusal.self) { try plan("{normalization: tak}", mismatch.change) }
         #expect(refusal?.problems.map(\.description) == ["partial sums of task \"a\": \(mismatch.message)"])
+    }
+
+    @Test func `a layout that the sums state must fit the base`() throws {
+        let refusal = #expect(throws: JobRefusal.self) {
+            try plan("{normalization: tak}") { $0.layouts["fc1"] = .inOut }
+        }
+        let problem = try #require(refusal?.problems.first?.description)
+        #expect(
+            problem.hasPrefix("partial sums of task \"a\": the layout of \"fc1\" is in_out here, but "), "\(problem)")
     }
 }

@@ -62,7 +62,7 @@ private struct PlannedMerge: StreamedComputation, ~Copyable {
                 "6 coordinator: publication of the outputs <- 0 1 2 3 4 5",
             ])
         #expect(plan.blobs(readBy: plan.units[5]) == (0..<5).map { UnitOutput(UnitIndex($0)) })
-        #expect(plan.mergedParameters.map(\.name) == plan.units[0..<5].map(\.subject))
+        #expect(plan.mergedRegions.map(\.region.tensor) == plan.units[0..<5].map(\.subject))
         #expect(plan.products.outputs(for: .blockMerge).isEmpty)
     }
 

@@ -241,7 +241,8 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         _ path: WritableKeyPath<Operation, TensorSource>
     ) -> [(inout Operation) -> Void] {
         [
-            { $0[keyPath: path].elementType = .bf16 }, { $0[keyPath: path].slice.file = 5 },
+            { $0[keyPath: path].elementType = .bf16 }, { $0[keyPath: path].layout = .inOut },
+            { $0[keyPath: path].slice.file = 5 },
             { $0[keyPath: path].slice.offset -= 1 }, { $0[keyPath: path].slice.byteCount += 1 },
         ]
     }

@@ -173,7 +173,7 @@ import WireProtocol
             let job = try job(bench.directory, method, kfac: kfac, limits: limits)
             let results = try await results(of: job.plan, method, on: bench, isReversed: isReversed)
             let store = try BlobStore(opening: FilePath(bench.directory.appending("store")))
-            for (_, output) in job.plan.mergedParameters {
+            for (_, output) in job.plan.mergedRegions {
                 let blob = try #require(results[output.unit]?.blobs[output.position])
                 let bytes = try bench.elements(blob, of: Float.self)
                 #expect(try store.put(bytes.span.bytes) == blob.digest)

@@ -36,10 +36,11 @@ struct CurvatureAssembly {
     /// - Throws: `JobFileError`, `BlobStoreError`. No file of that name exists then.
     func writeFactors(of task: TaskName) throws {
         let counts = counts(of: task)
-        let metadata = FactorsMetadata(
+        var metadata = FactorsMetadata(
             task: task, sampleCounts: counts.samples, rowCounts: counts.rows,
             normalization: plan.spec.curvature.normalization.rawValue, hasBias: hasBias,
             weight: plan.curvatureWeight(of: task), baseDigest: try job.inputs.baseDigest())
+        metadata.layouts = plan.layouts
         try write(
             .factors, to: try job.output.stage("factors", task.rawValue), metadata: metadata.strings,
             sources: try sources(of: plan.blocks) { .factor($0, of: task) })

@@ -34,20 +34,28 @@ struct CheckpointMerge: Sendable {
         let writer = try CheckpointWriter(
             directory: try job.output.stage("merged"), base: job.inputs.base, dataType: outputType,
             provenance: provenance)
-        let merged = mergedBlobs()
+        let merged = mergedParts()
         let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
         let shares = TaskShares(spec: plan.spec, inventory: plan.inventory)
         let kinds = plan.inventory.tensorKinds
         let copied = CopiedTensors(spec: plan.spec, base: plan.inventory.base)
+        let coverage = RegionCoverage(plan.mergedRegions.map(\.region))
         var tensors = MergedTensors()
         for tensor in plan.inventory.base.shards.flatMap(\.tensors) {
             let kind = kinds.kind(of: tensor)
             if kind != .encoded, copied.reason(of: tensor.name) != nil {
                 tensors.tensors.append(try copy(tensor, isWeight: false, writer, settings))
-            } else if let blob = merged[tensor.name] {
-                tensors.tensors.append(try copy(blob, to: tensor, writer, settings))
+            } else if let parts = merged[tensor.name] {
+                var state = try copy(parts, to: tensor, writer, settings)
+                let rest = coverage.rest(of: tensor)
+                if !rest.isEmpty, case .summed(let type) = kind {
+                    let operands = operands(of: tensor, type, settings, shares)
+                    state.join(try TensorMerge(job: job, operands: operands, elements: rest).run(writer))
+                }
+                tensors.tensors.append(state)
             } else if case .summed(let type) = kind {
-                let merge = TensorMerge(job: job, operands: operands(of: tensor, type, settings, shares))
+                let operands = operands(of: tensor, type, settings, shares)
+                let merge = TensorMerge(job: job, operands: operands, elements: [0..<tensor.elementCount])
                 tensors.tensors.append(try merge.run(writer))
             } else {
                 let isWeight = kind == .encoded && copied.reason(of: tensor.name) != .ignored
@@ -69,13 +77,18 @@ struct CheckpointMerge: Sendable {
         return JSONValue.object(members).text()
     }
 
-    /// The parameters that workers merged, by name.
-    private func mergedBlobs() -> [String: BlobReference] {
-        var merged: [String: BlobReference] = [:]
-        for (name, output) in plan.mergedParameters {
-            merged[name] = result(output.unit)?.blob(at: output.position)
+    /// A part of a tensor that a worker merged.
+    private struct MergedPart {
+        let region: ParameterRegion
+        let blob: BlobReference
+    }
+
+    /// The parts that workers merged, by tensor.
+    private func mergedParts() -> [String: [MergedPart]] {
+        let parts = plan.mergedRegions.compactMap { region, output in
+            result(output.unit)?.blob(at: output.position).map { MergedPart(region: region, blob: $0) }
         }
-        return merged
+        return Dictionary(grouping: parts, by: \.region.tensor)
     }
 
     /// The models that take part in a tensor; a model of weight 0 is not read, so its values do not matter.
@@ -145,24 +158,28 @@ struct CheckpointMerge: Sendable {
         return state
     }
 
-    /// Copies a parameter that a worker merged.
+    /// Copies the parts of a tensor that workers merged.
     private func copy(
-        _ blob: BlobReference, to tensor: TensorInventory, _ writer: CheckpointWriter, _ settings: MergeSettings
+        _ parts: [MergedPart], to tensor: TensorInventory, _ writer: CheckpointWriter, _ settings: MergeSettings
     ) throws -> MergedTensors.Tensor {
         let startsAtBase = plan.spec.method.needsBase
         var state = MergedTensors.Tensor(state: .unchanged)
         for (position, _, own, _) in participants(in: tensor, settings) where try comparison.differ(tensor, own) {
             state.differing.insert(position)
         }
-        // The blob is hashed during the copy. If its last range shows damage, nothing is published.
-        let source = try store.blob(blob.digest, byteCount: Int(clamping: blob.byteCount))
-        try copy(byteCount: source.byteCount, to: tensor.name, writer) { offset, target throws in
-            try source.read(at: offset, into: &target)
-            // Without differences there is no vector that could change the base.
-            guard state.state == .unchanged, !(startsAtBase && state.differing.isEmpty) else { return }
-            if try differs(target.bytes, at: offset, from: tensor) { state.state = .changed }
+        let elementBytes = (plan.spec.outputType ?? tensor.floatingType)?.byteCount ?? 1
+        for part in parts {
+            // The blob is hashed during the copy. If its last range shows damage, nothing is published.
+            let source = try store.blob(part.blob.digest, byteCount: Int(clamping: part.blob.byteCount))
+            let start = part.region.elements.lowerBound * elementBytes
+            try copy(byteCount: source.byteCount, to: tensor.name, at: start, writer) { offset, target throws in
+                try source.read(at: offset, into: &target)
+                // Without differences there is no vector that could change the base.
+                guard state.state == .unchanged, !(startsAtBase && state.differing.isEmpty) else { return }
+                if try differs(target.bytes, at: start + offset, from: tensor) { state.state = .changed }
+            }
+            try source.verify()
         }
-        try source.verify()
         return state
     }
 
@@ -182,7 +199,7 @@ struct CheckpointMerge: Sendable {
     }
 
     private func copy(
-        byteCount: Int, to name: String, _ writer: CheckpointWriter,
+        byteCount: Int, to name: String, at start: Int = 0, _ writer: CheckpointWriter,
         read: (Int, inout MutableRawSpan) throws -> Void
     ) throws {
         var bytes = [UInt8](repeating: 0, count: min(byteCount, 1 << 20))
@@ -194,7 +211,7 @@ struct CheckpointMerge: Sendable {
                 var target = raw._mutatingExtracting(first: count)
                 try read(offset, &target)
             }
-            try writer.write(bytes.span.bytes.extracting(first: count), to: name, at: offset)
+            try writer.write(bytes.span.bytes.extracting(first: count), to: name, at: start + offset)
         }
     }
 }

@@ -22,6 +22,13 @@ struct MergedTensors: Equatable, Sendable {
         /// The number of NaN and infinities that were read, by checkpoint: 0 for the base, else the task's position +
         /// 1.
         var nonFinite: [Int: Int] = [:]
+
+        /// Adds what is known of another part of the tensor.
+        mutating func join(_ other: Tensor) {
+            if other.state == .changed { state = .changed }
+            differing.formUnion(other.differing)
+            nonFinite.merge(other.nonFinite, uniquingKeysWith: +)
+        }
     }
 
     /// The tensors, in the order of the base's files.

@@ -75,7 +75,7 @@ struct RangeAudit {
         _ checkpoint: (place: Int, tensor: TensorInventory, type: ElementType)
     ) throws -> String? {
         var (count, first): (Int, Int?) = (0, nil)
-        for elements in ranges {
+        for elements in merge.ranges {
             let positions = try nonFinitePositions(in: checkpoint, elements)
             count += positions.count
             first = first ?? positions.first.map { elements.lowerBound + $0 }
@@ -93,7 +93,7 @@ struct RangeAudit {
     private func overflow() throws -> RangeOverflow? {
         var overflow: RangeOverflow?
         var bytes = [UInt8](repeating: 0, count: TensorMerge.rangeElements * operands.outputType.byteCount)
-        for elements in ranges {
+        for elements in merge.ranges {
             var tainted: Set<Int> = []
             for checkpoint in checkpoints { tainted.formUnion(try nonFinitePositions(in: checkpoint, elements)) }
             try values(of: elements) { values throws in
@@ -115,13 +115,6 @@ struct RangeAudit {
             }
         }
         return overflow
-    }
-
-    private var ranges: [Range<Int>] {
-        let count = operands.base.elementCount
-        return stride(from: 0, to: count, by: TensorMerge.rangeElements).map {
-            $0..<min($0 + TensorMerge.rangeElements, count)
-        }
     }
 
     /// Lends a range's merged values in fp64.

@@ -8,7 +8,7 @@ import Synchronization
 import TaskArithmetic
 import UnitOperations
 
-/// Merges one tensor elementwise, range by range, and checks whether the values are finite.
+/// Merges one tensor or parts of one elementwise, range by range, and checks whether the values are finite.
 ///
 /// Only results are checked, while they are in the cache. A NaN or infinity in any operand reaches the result, because
 /// models of weight 0 are not read at all. When one is found, ``RangeAudit`` tells whether an operand holds it or
@@ -62,6 +62,17 @@ struct TensorMerge: Sendable {
 
     let job: Job
     let operands: Operands
+    /// The elements that are merged: all of them, or those that no block covers.
+    let elements: [Range<Int>]
+
+    /// The ranges of elements that are merged at a time.
+    var ranges: [Range<Int>] {
+        elements.flatMap { part in
+            stride(from: part.lowerBound, to: part.upperBound, by: Self.rangeElements).map {
+                $0..<min($0 + Self.rangeElements, part.upperBound)
+            }
+        }
+    }
 
     /// What a thread found in its ranges.
     private struct Findings {
@@ -70,21 +81,20 @@ struct TensorMerge: Sendable {
         var nonFinite: [Int: Int] = [:]
     }
 
-    /// Merges the tensor into the checkpoint.
+    /// Merges the elements into the checkpoint.
     ///
     /// - Returns: The tensor's state.
     /// - Throws: `CoordinatorWorkError.badInput` for values that are not finite or that overflow the output's type,
     ///   `JobFileError`, `SafetensorsError`, `TaskArithmeticError`.
     func run(_ writer: CheckpointWriter) throws -> MergedTensors.Tensor {
-        let count = operands.base.elementCount
-        let rangeCount = (count + Self.rangeElements - 1) / Self.rangeElements
-        guard rangeCount > 0 else { return MergedTensors.Tensor(state: .unchanged) }
+        let ranges = ranges
+        guard !ranges.isEmpty else { return MergedTensors.Tensor(state: .unchanged) }
         let outcome = Mutex<(findings: Findings, failure: (any Error)?)>((Findings(), nil))
-        let threads = min(Self.threads, rangeCount)
+        let threads = min(Self.threads, ranges.count)
         DispatchQueue.concurrentPerform(iterations: threads) { thread in
             do {
-                let ranges = stride(from: thread, to: rangeCount, by: threads)
-                let found = try mergeRanges(operands.computation, ranges, count, writer)
+                let own = stride(from: thread, to: ranges.count, by: threads).lazy.map { ranges[$0] }
+                let found = try mergeRanges(operands.computation, own, writer)
                 outcome.withLock { outcome in
                     outcome.findings.isChanged = outcome.findings.isChanged || found.isChanged
                     outcome.findings.differing.formUnion(found.differing)
@@ -145,7 +155,7 @@ struct TensorMerge: Sendable {
     }
 
     private func mergeRanges<Computation: ElementwiseComputation & ~Copyable>(
-        _ computation: Computation.Type, _ ranges: StrideTo<Int>, _ count: Int, _ writer: CheckpointWriter
+        _ computation: Computation.Type, _ ranges: some Sequence<Range<Int>>, _ writer: CheckpointWriter
     ) throws -> Findings {
         let precision = operands.needsDouble ? .double : MergePrecision(operands: operands.types)
         var merge = try Computation(
@@ -153,8 +163,7 @@ struct TensorMerge: Sendable {
         var (base, bytes) = (RangeBytes(), RangeBytes())
         var output = [UInt8](repeating: 0, count: Self.rangeElements * operands.outputType.byteCount)
         var found = Findings()
-        for range in ranges {
-            let elements = range * Self.rangeElements..<min((range + 1) * Self.rangeElements, count)
+        for elements in ranges {
             try base.read(operands.base, operands.type, elements, job)
             let written = elements.count * operands.outputType.byteCount
             var span = output.mutableSpan

@@ -39,8 +39,13 @@ struct MergeReport {
 
     private func rows(of merged: MergedTensors) -> [JSONValue.Member] {
         let tensors = tensors(of: merged)
-        let covered = Set(
-            plan.blocks.filter { plan.products[$0.name, .blockMerge] != nil }.flatMap(\.parameters))
+        let coverage = RegionCoverage(
+            plan.blocks.filter { plan.products[$0.name, .blockMerge] != nil }.flatMap(\.regions))
+        // A tensor may be merged with factors in part; it is then listed in both places.
+        func isCovered(_ name: String) -> Bool {
+            coverage.touches(name)
+                && plan.inventory.base.tensors[name].map { coverage.rest(of: $0).isEmpty } ?? false
+        }
         func names(_ state: MergedTensors.State, _ isWanted: (String) -> Bool = { _ in true }) -> JSONValue {
             .array(tensors.filter { $0.tensor.state == state && isWanted($0.name) }.map { .string($0.name) })
         }
@@ -57,14 +62,14 @@ struct MergeReport {
         let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
         let byRule = ElementwiseRule.allCases.compactMap { rule -> JSONValue.Member? in
             let merged = names(.changed) {
-                !covered.contains($0) && !isWhole($0) && settings.elementwiseRule(tensor: $0) == rule
+                !isCovered($0) && !isWhole($0) && settings.elementwiseRule(tensor: $0) == rule
             }
             return merged == .array([]) ? nil : JSONValue.Member(rule.reportKey, merged)
         }
         let whole: [JSONValue.Member] =
             plan.products.outputs(for: .tensorMerge).isEmpty ? [] : [.init("merged_whole", names(.changed, isWhole))]
         return byRule + whole + [
-            .init("merged_with_factors", names(.changed, covered.contains)),
+            .init("merged_with_factors", names(.changed, coverage.touches)),
             .init(
                 "tensors",
                 .object([

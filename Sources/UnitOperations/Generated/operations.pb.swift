@@ -376,6 +376,9 @@ nonisolated struct WireTensorSource: Sendable {
   /// Clears the value of `slice`. Subsequent reads from it will return its default value.
   mutating func clearSlice() {self._slice = nil}
 
+  /// Whether a weight is stored as [d_in, d_out].
+  var inOut: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1294,7 +1297,7 @@ nonisolated extension WireLinearBlock: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireTensorSource: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TensorSource"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}element_type\0\u{1}slice\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}element_type\0\u{1}slice\0\u{3}in_out\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1304,6 +1307,7 @@ nonisolated extension WireTensorSource: SwiftProtobuf.Message, SwiftProtobuf._Me
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._slice) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.inOut) }()
       default: break
       }
     }
@@ -1320,12 +1324,16 @@ nonisolated extension WireTensorSource: SwiftProtobuf.Message, SwiftProtobuf._Me
     try { if let v = self._slice {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
     } }()
+    if self.inOut != false {
+      try visitor.visitSingularBoolField(value: self.inOut, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireTensorSource, rhs: WireTensorSource) -> Bool {
     if lhs.elementType != rhs.elementType {return false}
     if lhs._slice != rhs._slice {return false}
+    if lhs.inOut != rhs.inOut {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
