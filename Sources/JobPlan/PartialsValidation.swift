@@ -13,17 +13,7 @@ struct PartialsValidation {
 
     /// Problems of blocks without sums, and of sums that are not of their block's layer.
     func problems(with blocks: [CurvatureBlock]) -> [JobProblem] {
-        let empty = blocks.filter { block in
-            guard let counts = partials.counts[block.name] else { return false }
-            return counts.samples == 0 || (block.factors.count == 2 && counts.rows == 0)
-        }.map(\.name)
-        let problems = blocks.flatMap(problems)
-        guard !empty.isEmpty else { return problems }
-        return problems + [
-            problem(
-                "no rows were summed for \(empty.quotedList); expected at least one. Leave such layers out with \"layers\", "
-                    + "or repeat the run with more samples.")
-        ]
+        blocks.flatMap(problems)
     }
 
     private func problems(with block: CurvatureBlock) -> [JobProblem] {

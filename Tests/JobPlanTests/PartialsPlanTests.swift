@@ -103,15 +103,6 @@ struct PartialsPlanTests {
                 testDescription: "a bias", change: { $0.hasBias["fc2"] = true },
                 message: "the layer \"fc2\" was summed with a column of ones for a bias, but the base's has none."),
             Mismatch(
-                testDescription: "no rows",
-                change: {
-                    $0.counts["fc1"] = .init(rows: 0, samples: 10)
-                    $0.counts["norm.weight"] = .init(rows: 0, samples: 0)
-                },
-                message:
-                    "no rows were summed for \"fc1\", \"norm.weight\"; expected at least one. Leave such layers out with "
-                    + "\"layers\", or repeat the run with more samples."),
-            Mismatch(
                 testDescription: "another dimension",
                 change: { $0.sums[FactorName(owner: "fc2", side: .gradient)]?.dimension = 9 },
                 message: "the sum \"fc2.B\" is [9, 9]; the base's layer needs [2, 2]."),
@@ -130,5 +121,17 @@ struct PartialsPlanTests {
         let problem = try #require(refusal?.problems.first?.description)
         #expect(
             problem.hasPrefix("partial sums of task \"a\": the layout of \"fc1\" is in_out here, but "), "\(problem)")
+    }
+
+    @Test func `a layer of which no row was summed is refused by the task's name`() throws {
+        func change(_ partials: inout PartialsInventory) {
+            partials.counts["fc1"] = .init(rows: 0, samples: 10)
+            partials.counts["norm.weight"] = .init(rows: 0, samples: 0)
+        }
+        let refusal = #expect(throws: JobRefusal.self) { try plan("{normalization: tak}", change) }
+        #expect(refusal?.problems.count == 1)
+        #expect(
+            refusal?.problems.first?.description.contains(
+                "task \"a\" has no rows of 2 of the 3 layers and parameters (\"fc1\", \"norm.weight\")") == true)
     }
 }
