@@ -157,13 +157,6 @@ extension MetadataReader {
         if let count = text.wholeNumber { return .all(count) }
         return try object(key, Self.expectedCounts, \.wholeNumber).map { .each($0) }
     }
-
-    fileprivate func layouts() throws(JobFileError) -> [String: WeightLayout] {
-        let words = WeightLayout.allCases.map(\.rawValue).joined(separator: " and ")
-        return try object(MetadataKey.layout, "an object of \(words)") { value in
-            value.stringValue.flatMap(WeightLayout.init(rawValue:))
-        } ?? [:]
-    }
 }
 
 extension String {

@@ -140,8 +140,8 @@ struct PartialsSetTests {
             ),
             (
                 MetadataKey.layout, "{\"fc\":\"both\"}",
-                "x: metadata \"layout\" is \"{\"fc\":\"both\"}\"; expected an object of out_in and in_out. Write the file again "
-                    + "with it."
+                "x: metadata \"layout\" is \"{\"fc\":\"both\"}\"; expected an object of out_in and in_out by layer. Write the "
+                    + "file again with it."
             ),
         ] as [(String, String?, String)]
     )
