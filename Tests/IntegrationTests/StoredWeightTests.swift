@@ -118,7 +118,7 @@ extension SerialIntegrationTests {
             let declared = try await model.run("declared")
             #expect(declared.merged.tensors.map(\.bytes) == recognised.merged.tensors.map(\.bytes))
             model.job.curvature.removeLast()
-            let layers = Self.gpt2.map { #"\"\#($0.name)\":\"in_out\""# }.joined(separator: ",")
+            let layers = Self.gpt2.map { #""\#($0.name)":"in_out""# }.joined(separator: ",")
             for task in StoredModel.tasks { model.captures[task]?.metadata["layout"] = "{\(layers)}" }
             let stated = try await model.run("stated")
             #expect(stated.merged.tensors.map(\.bytes) == recognised.merged.tensors.map(\.bytes))

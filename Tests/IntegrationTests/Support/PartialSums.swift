@@ -31,7 +31,7 @@ struct PartialSums {
     func file(rank: Int, sequence: Int, samples: Range<Int>, type: Tensor.ElementType = .float64) throws -> TensorFile {
         let rows = samples.count * SmallModel.positions
         func object(_ value: (String) -> String) -> String {
-            "{\(Self.layers.map { "\\\"\($0)\\\":\(value($0))" }.joined(separator: ","))}"
+            "{\(Self.layers.map { "\"\($0)\":\(value($0))" }.joined(separator: ","))}"
         }
         return TensorFile(
             try sums(of: samples).map { sum in
