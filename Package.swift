@@ -362,6 +362,7 @@ let package = Package(
         tests("FuzzCorpusTests", ["FuzzEntries"]),
         tests(
             "IntegrationTests",
-            ["kfacd", "kfacctl", "kfaclab", "Identifiers", "UnitOperations", "WireProtocol", "ZeroMQ"]),
+            ["kfacd", "kfacctl", "kfaclab", "Identifiers", "UnitOperations", "WireProtocol", "ZeroMQ"],
+            exclude: ["Fixtures"]),
     ]
 )
