@@ -60,13 +60,15 @@ struct CaptureValidation {
             // The widths nearly always match, so this case allocates nothing.
             if layer.input.columns == inputs, layer.outputGradient.columns == outputs { return [] }
             return [
-                (layer.input, inputs, "d_in"), (layer.outputGradient, outputs, "d_out"),
-            ].compactMap { rows, expected, symbol in
+                (layer.input, inputs, "d_in", FactorSide.input),
+                (layer.outputGradient, outputs, "d_out", .gradient),
+            ].compactMap { rows, expected, symbol, side in
                 guard rows.columns != expected else { return nil }
                 return JobProblem(
                     at: place,
                     "tensor \"\(rows.tensor)\" has \(rows.columns) columns; \(block.weightDescription) is "
-                        + "[\(outputs), \(inputs)], so \(symbol) = \(expected) was expected.")
+                        + "[\(outputs), \(inputs)], so \(symbol) = \(expected) was expected."
+                        + block.groupAdvice(of: side, exceedingBy: rows.columns - expected))
             }
         case .full(let dimension):
             guard let parameter = captures.parameters[ParameterName(rawValue: block.name)] else {

@@ -10,6 +10,10 @@ struct CurvatureSelection {
     private(set) var blocks: [CurvatureBlock] = []
     /// The problems that were found.
     private(set) var problems: [JobProblem] = []
+    /// Captured parts of fused tensors that the base stores as tensors of their own, with the holder and such a tensor.
+    private var separate: [(layer: String, task: TaskName, tensor: String)] = []
+    /// What tasks hold under other names than the base.
+    private(set) var renamed = RenamedCurvature()
 
     private let spec: JobSpec
     private let inventory: JobInventory
@@ -41,37 +45,44 @@ struct CurvatureSelection {
         }
         checkPatterns(names: Array(layers.keys) + Array(parameters.keys))
         problems += declarations.problems(with: layers.keys)
-        var reported = renamedLayers(layers)
-        let unknown = layers.filter { !isStored($0.key) && !reported.contains($0.key) }
-        reported.formUnion(lostNames(unknown, .layer))
-        let lost = lostNames(parameters.filter { StoredParameter($0.key, in: tensors) == nil }, .parameter)
-        for (name, task) in layers.sorted(by: { $0.key < $1.key }) where isSelected(name) && !reported.contains(name) {
+        var unknown = (
+            layers: layers.filter { !isStored($0.key) },
+            parameters: parameters.filter { StoredParameter($0.key, in: tensors) == nil }
+        )
+        let renamed = renamedCurvature(Set(unknown.layers.keys), Set(unknown.parameters.keys))
+        self.renamed = renamed
+        problems += renamed.problems
+        unknown.layers = unknown.layers.filter { !renamed.explains($0.key) }
+        unknown.parameters = unknown.parameters.filter { !renamed.explains($0.key) }
+        let lost = lostNames(unknown.layers, .layer).union(lostNames(unknown.parameters, .parameter))
+        func isReported(_ name: String) -> Bool { renamed.explains(name) || lost.contains(name) }
+        for (name, task) in layers.sorted(by: { $0.key < $1.key }) where isSelected(name) && !isReported(name) {
             if let block = linearBlock(name, heldBy: task) { blocks.append(block) }
         }
-        for (name, task) in parameters.sorted(by: { $0.key < $1.key }) where isSelected(name) && !lost.contains(name) {
+        for (name, task) in parameters.sorted(by: { $0.key < $1.key }) where isSelected(name) && !isReported(name) {
             if let block = fullBlock(name, heldBy: task) { blocks.append(block) }
         }
         blocks.sort { $0.name < $1.name }
+        reportSeparateParts()
         reportLayouts()
         checkOverlaps()
     }
 
-    /// Captured layers that the base has under other names, all changed in the same way.
-    ///
-    /// They are reported as one problem.
-    private mutating func renamedLayers(_ layers: [String: TaskName]) -> Set<String> {
-        let weights = inventory.base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
-        let unknown = layers.keys.filter { isSelected($0) && !isStored($0) }
-        guard let mapping = NameMapping(from: weights.filter { layers[$0] == nil }, to: unknown) else { return [] }
-        let tasks = Set(mapping.names.values.compactMap { layers[$0]?.rawValue }).sorted()
-        let kept = layers.keys.filter { isStored($0) }
-        problems.append(
-            JobProblem(
-                at: inventory.base.location,
-                mapping.sentence(
-                    of: unknown.count, "layers", of: "the curvature of \(tasks.quotedList)", and: "the base",
-                    keeping: kept)))
-        return Set(mapping.names.values)
+    /// Those names that the base lacks because a task changed all of its names in the same way.
+    private func renamedCurvature(_ layers: Set<String>, _ parameters: Set<String>) -> RenamedCurvature {
+        guard layers.count + parameters.count > 1 else { return RenamedCurvature() }
+        let tasks = spec.tasks.map { task in
+            let all = (
+                layers: Self.layerNames(of: task.name, in: inventory),
+                parameters: Self.parameterNames(of: task.name, in: inventory)
+            )
+            return RenamedCurvature.Names(
+                task: task.name, layers: all.layers.filter { layers.contains($0) && isSelected($0) },
+                parameters: all.parameters.filter { parameters.contains($0) && isSelected($0) },
+                kept: all.layers.filter { !layers.contains($0) } + all.parameters.filter { !parameters.contains($0) },
+                all: Set(all.layers + all.parameters))
+        }
+        return RenamedCurvature(tasks, base: inventory.base)
     }
 
     /// The selected ones of the names that the base lacks that a task's `rename` gave.
@@ -140,6 +151,29 @@ struct CurvatureSelection {
         problems += undeclared.problems(in: inventory.base, declarations)
     }
 
+    /// A tensor of the base that is an expert of its own: `experts.3.w1.weight` for `experts.gate_up_proj[3]`.
+    private func separateTensor(for name: String) -> String? {
+        guard let address = LayerAddress(name), let index = address.index else { return nil }
+        let modules = address.module.split(separator: ".")
+        guard modules.count > 1 else { return nil }
+        let part = "\(modules[modules.count - 2]).\(index)."
+        return inventory.base.tensors.keys.filter { $0.hasPrefix(part) || $0.contains(".\(part)") }.min()
+    }
+
+    /// Libraries fuse experts in memory that their checkpoints store one by one.
+    private mutating func reportSeparateParts() {
+        let tasks = Dictionary(grouping: separate, by: \.task)
+        for (task, parts) in tasks.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            problems.append(
+                JobProblem(
+                    at: inventory.base.location,
+                    "task \"\(task)\" has curvature for \(parts.map(\.layer).quotedList), which are parts of fused tensors; "
+                        + "the base stores such parts one by one, as \"\(parts[0].tensor)\". Capture each by the base's "
+                        + "names, or save the base and the models with fused tensors (in transformers: "
+                        + "save_pretrained(save_original_format=False))."))
+        }
+    }
+
     private func isSelected(_ name: String) -> Bool { patterns?.takes(name) ?? true }
 
     private mutating func checkPatterns(names: [String]) {
@@ -165,6 +199,10 @@ struct CurvatureSelection {
             if let layer = try StoredLayer(name, in: tensors) { return try block(of: layer, heldBy: task) }
         } catch {
             problems.append(JobProblem(at: inventory.base.location, error.sentence))
+            return nil
+        }
+        if let tensor = separateTensor(for: name) {
+            separate.append((name, task, tensor))
             return nil
         }
         let module = LayerAddress(name)?.module ?? name

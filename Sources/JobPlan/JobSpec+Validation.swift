@@ -29,8 +29,11 @@ extension JobSpec {
             problems += curvatureProblems(of: task, inventory)
             // What a task with wrong names lacks follows from them.
             guard inventory.renamings[task.name]?.problems.isEmpty ?? true else { continue }
-            problems += curvatureProblems(
-                of: task, blocks: selection.blocks.filter { !inventory.isEmpty($0.name, in: task.name) }, inventory)
+            let expected = selection.blocks.filter { block in
+                !inventory.isEmpty(block.name, in: task.name)
+                    && !selection.renamed.hasRenamed(block.name, in: task.name)
+            }
+            problems += curvatureProblems(of: task, blocks: expected, inventory)
             problems += rowCountProblems(of: task, blocks: selection.blocks, inventory)
         }
         return problems
@@ -229,7 +232,8 @@ extension JobSpec {
             return JobProblem(
                 at: place,
                 "the factor \"\(name)\" is [\(factor.dimension), \(factor.dimension)]; the base's layer needs "
-                    + "[\(dimension), \(dimension)].")
+                    + "[\(dimension), \(dimension)]."
+                    + block.groupAdvice(of: side, exceedingBy: factor.dimension - dimension))
         }
     }
 }

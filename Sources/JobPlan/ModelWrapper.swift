@@ -5,16 +5,20 @@ enum ModelWrapper: String, CaseIterable {
     case dataParallel = "module"
     case compiled = "_orig_mod"
     case adapter = "base_model.model"
+    case adaptedLayer = "base_layer"
     case shardedDataParallel = "_fsdp_wrapped_module"
     case fabric = "_forward_module"
     case checkpointing = "_checkpoint_wrapped_module"
     case module = "model"
 
+    /// The wrappers whose names no model gives to modules of its own.
+    static let distinct = allCases.filter { $0 != .module }
+
     private var cause: String {
         switch self {
         case .dataParallel: "by torch.nn.DataParallel or DistributedDataParallel"
         case .compiled: "by torch.compile"
-        case .adapter: "by PEFT"
+        case .adapter, .adaptedLayer: "by PEFT"
         case .shardedDataParallel: "by FullyShardedDataParallel"
         case .fabric: "by Lightning Fabric"
         case .checkpointing: "by activation checkpointing"
@@ -26,7 +30,7 @@ enum ModelWrapper: String, CaseIterable {
         switch self {
         case .dataParallel: "Save model.module"
         case .compiled: "Save model._orig_mod"
-        case .adapter: "Merge the adapter first (model.merge_and_unload()), then save"
+        case .adapter, .adaptedLayer: "Merge the adapter first (model.merge_and_unload()), then save"
         case .module: "Save the inner model"
         case .shardedDataParallel, .fabric, .checkpointing: nil
         }
@@ -46,18 +50,45 @@ enum ModelWrapper: String, CaseIterable {
         return found.isEmpty ? nil : found
     }
 
-    /// ` It was saved from a model that is wrapped by torch.compile.
+    /// ` It was saved from a model that is wrapped by torch.compile. Save model._orig_mod, or write …`.
     ///
-    /// Save model._orig_mod, or write …`. For unknown modules only the writing.
-    static func advice(for modules: String, writing: String) -> String {
-        guard let wrappers = all(in: modules) else { return " Save it without them, or \(writing)." }
-        let causes = wrappers.map(\.cause).joined(separator: ", ")
-        let remedy = wrappers.compactMap(\.remedy).first ?? "Save the inner model"
-        return " It was saved from a model that is wrapped \(causes). \(remedy), or \(writing)."
+    /// For unknown modules only the writing.
+    static func advice(for modules: [String], _ origin: NameMapping.Origin, writing: String) -> String {
+        guard let wrappers = all(in: modules.joined(separator: ".")) else {
+            return " \(origin.remedy("Save it without them")), or \(writing)."
+        }
+        var causes: [String] = []
+        for wrapper in wrappers where !causes.contains(wrapper.cause) { causes.append(wrapper.cause) }
+        let start = " \(origin.verb) a model that is wrapped \(causes.joined(separator: ", "))."
+        let remedy = origin.remedy(wrappers.compactMap(\.remedy).first ?? "Save the inner model")
+        return "\(start) \(remedy), or \(writing)."
     }
 }
 
 extension NameMapping {
+    /// How the names of the second set arose, which decides what to do about them.
+    enum Origin {
+        /// In a checkpoint, which can be saved again.
+        case saved
+        /// In captures, factors or partial sums.
+        case captured
+
+        fileprivate var verb: String {
+            switch self {
+            case .saved: "It was saved from"
+            case .captured: "They are of"
+            }
+        }
+
+        /// What to do, where a checkpoint can be saved in another way.
+        fileprivate func remedy(_ saved: String) -> String {
+            switch self {
+            case .saved: saved
+            case .captured: "Name them as the base does"
+            }
+        }
+    }
+
     /// The change and the remedy, as a sentence without its place.
     ///
     /// - Parameters:
@@ -66,10 +97,12 @@ extension NameMapping {
     ///   - owner: The owner of the second set: `the checkpoint of task "a"`.
     ///   - first: The owner of the first set: `the base`.
     ///   - kept: Names of the second set that the first has too.
+    ///   - origin: How the names of the second set arose.
     /// - Returns: Whole sentences, without the place at the start. They propose the entries of `rename` that undo the
     ///   change, if there are such entries.
     func sentence(
-        of total: Int, _ what: String, of owner: String, and first: String, keeping kept: [String] = []
+        of total: Int, _ what: String, of owner: String, and first: String, keeping kept: [String] = [],
+        origin: Origin = .saved
     ) -> String {
         let count = names.count == total ? "all \(total)" : "\(names.count) of \(total)"
         let start = "\(count) \(what) that differ by name in \(owner)"
@@ -80,21 +113,21 @@ extension NameMapping {
             let isDoubled = names.keys.contains { $0.hasPrefix(new) }
             return "\(start) begin with \"\(new.excerpt)\""
                 + (isDoubled ? " once more than those of \(first)." : ", those of \(first) do not.")
-                + ModelWrapper.advice(for: String(new.dropLast()), writing: writing)
+                + ModelWrapper.advice(for: [String(new.dropLast())], origin, writing: writing)
         case .beginning(let old, ""):
             let isDoubled = names.values.contains { $0.hasPrefix(old) }
             let difference =
                 isDoubled
                 ? "begin with \"\(old.excerpt)\" once less than those of \(first)"
                 : "lack the beginning \"\(old.excerpt)\" of the names in \(first)"
-            return "\(start) \(difference). Save both in the same way, or \(writing)."
-        case .inserted(let part):
-            return "\(start) hold \"\(part.excerpt)\", those of \(first) do not."
-                + ModelWrapper.advice(for: part, writing: writing)
+            return "\(start) \(difference). \(origin.remedy("Save both in the same way")), or \(writing)."
+        case .inserted(let parts):
+            return "\(start) hold \(parts.quotedList), those of \(first) do not."
+                + ModelWrapper.advice(for: parts, origin, writing: writing)
         case .removed(let part):
             return
-                "\(start) lack \"\(part.excerpt)\", which is in the names of \(first). Save both in the same way, or "
-                + "\(writing)."
+                "\(start) lack \"\(part.excerpt)\", which is in the names of \(first). "
+                + origin.remedy("Save both in the same way") + ", or \(writing)."
         case .beginning(let old, let new), .end(let old, let new), .part(let old, let new):
             let verb =
                 switch change {
@@ -103,8 +136,8 @@ extension NameMapping {
                 default: "have"
                 }
             return
-                "\(start) \(verb) \"\(new.excerpt)\" where \(first) has \"\(old.excerpt)\". Save both with the same version "
-                + "of the same library, or \(writing)."
+                "\(start) \(verb) \"\(new.excerpt)\" where \(first) has \"\(old.excerpt)\". "
+                + origin.remedy("Save both with the same version of the same library") + ", or \(writing)."
         }
     }
 }

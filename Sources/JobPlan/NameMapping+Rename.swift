@@ -43,7 +43,7 @@ extension NameMapping {
             [[(new + "*", old + "*")], starts(of: names.values.sorted(), after: new).map { (new + $0, old + $0) }]
         case .end(let old, let new): [[("*" + new, "*" + old)]]
         case .part(let old, let new): [[("*.\(new).*", "*.\(old).*")]]
-        case .inserted(let part): [removals(of: part)]
+        case .inserted(let parts): [removals(of: parts)]
         case .removed(let part): [insertions(of: part, atStart: true), insertions(of: part, atStart: false)]
         }
     }
@@ -59,19 +59,33 @@ extension NameMapping {
         return starts
     }
 
-    /// Entries that remove modules wherever they stand: at the start, between, and at the end.
-    private func removals(of part: String) -> [Entry] {
+    /// Entries that remove several modules, one after the other.
+    private func removals(of parts: [String]) -> [Entry] {
         var entries: [Entry] = []
-        if names.values.contains(where: { $0.hasPrefix(part + ".") }) { entries.append((part + ".*", "*")) }
-        let inner = names.values.map { name in
+        var names = Array(names.values)
+        for part in parts {
+            let own = Self.removals(of: part, from: names)
+            for rule in own.map({ RenameRule(from: Located($0.from, at: ""), to: Located($0.to, at: "")) }) {
+                names = names.map { rule.newName(of: $0) ?? $0 }
+            }
+            entries += own
+        }
+        return entries
+    }
+
+    /// Entries that remove modules wherever they stand: at the start, between, and at the end.
+    private static func removals(of part: String, from names: [String]) -> [Entry] {
+        var entries: [Entry] = []
+        if names.contains(where: { $0.hasPrefix(part + ".") }) { entries.append((part + ".*", "*")) }
+        let inner = names.map { name in
             name.split(separator: ".", omittingEmptySubsequences: false).dropFirst().dropLast()
                 .joined(separator: ".").occurrences(of: part)
         }
-        for count in stride(from: min(inner.max() ?? 0, Self.entriesMax), to: 0, by: -1) {
+        for count in stride(from: min(inner.max() ?? 0, entriesMax), to: 0, by: -1) {
             let between = String(repeating: "*.\(part).", count: count)
             entries.append((between + "*", String(repeating: "*.", count: count) + "*"))
         }
-        if names.values.contains(where: { $0.hasSuffix("." + part) }) { entries.append(("*." + part, "*")) }
+        if names.contains(where: { $0.hasSuffix("." + part) }) { entries.append(("*." + part, "*")) }
         return entries
     }
 

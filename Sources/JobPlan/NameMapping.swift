@@ -13,8 +13,8 @@ struct NameMapping: Equatable {
         case end(String, String)
         /// The second modules replace the first, once in each name.
         case part(String, String)
-        /// The names of the second set contain these modules in addition, at any place.
-        case inserted(String)
+        /// The names of the second set contain one or more of these modules in addition, at any place.
+        case inserted([String])
         /// The names of the first set contain these modules in addition, at any place.
         case removed(String)
     }
@@ -71,7 +71,15 @@ struct NameMapping: Equatable {
                 }
             }
         }
-        return votes.sorted { $0.count > $1.count }.prefix(candidates).map(\.change)
+        return votes.sorted { $0.count > $1.count }.prefix(candidates).map(\.change) + wrappings(of: second)
+    }
+
+    /// Several known wrappers together, as PEFT has one for the model and others for some of its layers.
+    private static func wrappings(of names: [String]) -> [Change] {
+        let modules = ModelWrapper.distinct.map(\.rawValue).filter { module in
+            names.contains { $0.hasPrefix("\(module).") || $0.hasSuffix(".\(module)") || $0.contains(".\(module).") }
+        }
+        return modules.count > 1 ? [.inserted(modules)] : []
     }
 
     private static func sharedEnds(_ name: [Substring], _ other: [Substring]) -> (start: Int, end: Int) {
@@ -101,7 +109,7 @@ struct NameMapping: Equatable {
         if old.count > new.count, old.suffix(new.count) == new[...] {
             changes.append(.beginning(text(old.dropLast(new.count)) + ".", ""))
         }
-        if before.isEmpty { changes.append(.inserted(text(after))) }
+        if before.isEmpty { changes.append(.inserted([text(after)])) }
         if after.isEmpty { changes.append(.removed(text(before))) }
         if !before.isEmpty, !after.isEmpty { changes.append(.part(text(before), text(after))) }
         return changes
@@ -112,8 +120,10 @@ struct NameMapping: Equatable {
     private static func apply(_ change: Change, _ first: [String], _ second: [String]) -> [String: String] {
         let known = Set(second)
         switch change {
-        case .inserted(let part):
-            let plain = Dictionary(second.map { (removing(part, from: $0), $0) }, uniquingKeysWith: { name, _ in name })
+        case .inserted(let parts):
+            let plain = Dictionary(
+                second.map { name in (parts.reduce(name) { removing($1, from: $0) }, name) },
+                uniquingKeysWith: { name, _ in name })
             return pairs(first) { plain[$0] }
         case .removed(let part): return pairs(first) { known.contains(removing(part, from: $0), or: $0) }
         case .beginning(let old, let new):

@@ -34,7 +34,8 @@ struct PartialsValidation {
             guard sum.dimension != dimension else { return nil }
             return problem(
                 "the sum \"\(name)\" is [\(sum.dimension), \(sum.dimension)]; the base's layer needs "
-                    + "[\(dimension), \(dimension)].")
+                    + "[\(dimension), \(dimension)]."
+                    + block.groupAdvice(of: side, exceedingBy: sum.dimension - dimension))
         }
     }
 

@@ -45,7 +45,7 @@ import Testing
             let parts = name.split(separator: ".")
             return (parts.dropLast() + ["_fsdp_wrapped_module"] + parts.suffix(1)).joined(separator: ".")
         }
-        #expect(wrapped?.change == .inserted("_fsdp_wrapped_module"))
+        #expect(wrapped?.change == .inserted(["_fsdp_wrapped_module"]))
         #expect(wrapped?.names.count == Self.base.count)
     }
 
