@@ -156,8 +156,7 @@ def capture(architecture: Architecture, module: nn.Module, batch: Batch, probes:
     result = Capture(architecture, batch)
     # Hooks see no gradients where nothing needs one, as in the frozen layers of an adapter.
     module.requires_grad_(True)
-    heads = {id(value) for name, value in module.named_parameters() if name.endswith(("embed_tokens.weight",
-                                                                                     "shared.weight", "wte.weight"))}
+    embeddings = {id(own.weight) for own in module.modules() if isinstance(own, nn.Embedding)}
     projections: dict[int, str] = {}
     for name, own in module.named_modules():
         if isinstance(own, nn.MultiheadAttention):
@@ -170,7 +169,7 @@ def capture(architecture: Architecture, module: nn.Module, batch: Batch, probes:
             result.hook_norm(name, own)
         elif type(own) in (nn.Linear, nn.Conv2d, Conv1D) and ".lora_" not in name:
             # A head that is tied to the embedding has no factors.
-            if id(own.weight) not in heads:
+            if id(own.weight) not in embeddings:
                 result.hook_layer(name, own)
     with result.patched_projections(projections):
         outputs = architecture.outputs(module, batch)

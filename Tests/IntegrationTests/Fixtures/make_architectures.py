@@ -1,9 +1,10 @@
 """Writes tiny checkpoints, captures and partial sums of common architectures, and what kfacd must make of them.
 
 The expected values are an independent computation in float64: rows sample by sample from autograd (sample_sums.py),
-merges by dense solves (dense_merge.py). They share no code with the captures (hooked_capture.py), which are made by
-hooks on a float32 model as a user makes them. Run it from the root of the repository:
+merges by dense solves (dense_merge.py). They share only the models with the captures (hooked_capture.py), which are
+made by hooks on a float32 model, as a user makes them. Run it from the root of the repository:
 
+    pip install torch transformers peft safetensors numpy
     python3 Tests/IntegrationTests/Fixtures/make_architectures.py Tests/IntegrationTests/Fixtures
 
 The files were written by Python 3.11, PyTorch 2.15.0, transformers 5.24.0, PEFT 0.21.2, NumPy 2.4.6 and safetensors

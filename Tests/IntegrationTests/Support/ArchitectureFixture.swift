@@ -52,10 +52,12 @@ struct ArchitectureFixture {
     /// - Returns: The output directory.
     /// - Throws: what the requirement of success throws.
     func run(
-        _ normalization: String, into output: String, workers: Int = 1, usingPartials: Bool = false
+        _ normalization: String, into output: String, workers: Int = 1, usingPartials: Bool = false,
+        outputs: String = "factors, merged, report"
     ) async throws -> String {
         var text = job.replacing("normalization: tak", with: "normalization: \(normalization)")
             .replacing("output: out", with: "output: \(output)")
+            .replacing("outputs: [factors, merged, report]", with: "outputs: [\(outputs)]")
         if normalization == "reduce", !flatUnderReduce.isEmpty {
             let patterns = (["*"] + flatUnderReduce.map { "!\($0)" }).map { "\"\($0)\"" }
             text = text.replacing("kfac:\n", with: "kfac:\n  layers: [\(patterns.joined(separator: ", "))]\n")
