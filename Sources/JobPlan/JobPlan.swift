@@ -87,7 +87,8 @@ public struct JobPlan: Equatable, Sendable {
 
     /// The worker unit that needs the most memory.
     public var largestWorkerUnit: WorkUnit? {
-        units.filter(\.isForWorker).max { $0.cost.memoryBytes < $1.cost.memoryBytes }
+        units.indices.lazy.filter { units[$0].isForWorker }
+            .max { units[$0].cost.memoryBytes < units[$1].cost.memoryBytes }.map { units[$0] }
     }
 }
 

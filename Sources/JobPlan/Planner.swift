@@ -90,10 +90,18 @@ struct Planner {
 
     private mutating func append(_ unit: WorkUnit) -> UnitIndex {
         var unit = unit
-        var seen: Set<UnitIndex> = []
-        unit.dependencies = unit.dependencies.filter { seen.insert($0).inserted }
+        unit.dependencies = Self.withoutRepetitions(unit.dependencies)
         units.append(unit)
         return unit.index
+    }
+
+    private static func withoutRepetitions(_ dependencies: [UnitIndex]) -> [UnitIndex] {
+        // A set for each of a million small units would take longer than these comparisons.
+        guard dependencies.count > 16 else {
+            return dependencies.enumerated().filter { !dependencies[..<$0.offset].contains($0.element) }.map(\.element)
+        }
+        var seen: Set<UnitIndex> = []
+        return dependencies.filter { seen.insert($0).inserted }
     }
 
     private static func targets(of spec: JobSpec) -> [TargetName] {
