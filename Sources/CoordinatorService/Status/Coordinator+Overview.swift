@@ -58,7 +58,8 @@ extension Coordinator {
         ) { status in
             let job = report(status)
             return [
-                .text(job.job.rawValue), .text(job.specPath), .state(job.state.rawValue.replacing("_", with: " "), Self.mood(of: job.state)),
+                .text(job.job.rawValue), .text(job.specPath),
+                .state(job.state.rawValue.replacing("_", with: " "), Self.mood(of: job.state)),
                 .text(history.clock.endTime(job.job) ?? "–"), .number(elapsed(job)),
                 .number("\(job.finishedUnits)/\(job.totalUnits)"),
                 .text(job.state == .succeeded ? job.output : job.message),
