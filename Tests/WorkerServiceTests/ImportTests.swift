@@ -1,4 +1,5 @@
 import Identifiers
+import KroneckerFactors
 import LinearAlgebra
 import Safetensors
 import SystemPackage
@@ -123,7 +124,10 @@ struct ImportTests {
                 problem: "has an eigenvalue below −1e-05 of its trace (2.0)"),
             Flawed(
                 testDescription: "beyond fp32", elements: [1e39, 0, 0, 1],
-                problem: "the element (0, 0) is beyond fp32"),
+                problem: "\(KroneckerFactorsError.exceedsStorage(row: 0))"),
+            Flawed(
+                testDescription: "beyond fp32 off the diagonal", elements: [3.4028e38, 3.4029e38, 3.4029e38, 3.4028e38],
+                problem: "\(KroneckerFactorsError.exceedsStorage(row: 1))"),
             Flawed(testDescription: "below fp32", elements: [1e-45, 0, 0, 1e-45], problem: "vanishes in fp32"),
         ]
     }

@@ -1,4 +1,5 @@
 import Identifiers
+import KroneckerFactors
 import LinearAlgebra
 import Safetensors
 import SystemPackage
@@ -150,12 +151,11 @@ struct SumPartialsTests {
         try await Bench.run { bench in
             #expect(
                 try await bench.fault(try sum(bench, [[1, 0, 1e39]], dimension: 2)).message
-                    == "the unit: the element (1, 1) is beyond fp32, in which factors are stored. Scale the rows of all tasks "
-                    + "down.")
+                    == "the unit: \(KroneckerFactorsError.exceedsStorage(row: 1))")
             #expect(
                 try await bench.fault(try sum(bench, [[1e-45, 0, 1e-45]], dimension: 2)).message
-                    == "the unit: vanishes in fp32: its largest diagonal element is 1e-45. Scale the rows of all tasks up."
-            )
+                    == "the unit: vanishes in fp32: its largest diagonal element is 1e-45. Scale the captures or factors "
+                    + "of all tasks up.")
             let zero = try await bench.result(try sum(bench, [[0, 0, 0], [0, 0, 0]], dimension: 2))
             #expect(try bench.elements(zero.blobs[0]) == [0, 0, 0])
         }
