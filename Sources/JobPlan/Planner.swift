@@ -130,7 +130,7 @@ struct Planner {
     }
 
     /// θ of a block in a checkpoint.
-    func parameters(_ block: CurvatureBlock, in checkpoint: CheckpointInventory) -> BlockParameters {
+    func parameters(_ block: CurvatureBlock, in checkpoint: CheckpointInventory) -> ParameterSources {
         block.regions.compactMap { source($0, in: checkpoint) }
     }
 
