@@ -105,11 +105,6 @@ extension SerialIntegrationTests {
             }
         }
 
-        private func report(_ output: String) throws -> [String: Any] {
-            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
-            return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
-        }
-
         // MARK: - Tests
 
         @Test(arguments: ["tak", "expand", "reduce"])
@@ -133,7 +128,7 @@ extension SerialIntegrationTests {
             }
             try expectCounts(output)
             try expectMerge(output, known)
-            try expectInterference(try report(output), known)
+            try expectInterference(try Report.read(in: output), known)
         }
 
         private func expectCounts(_ output: String) throws {
@@ -216,7 +211,7 @@ extension SerialIntegrationTests {
             var model = model
             model.job.curvature = ["missing_curvature: renormalize", "regularizer: {form: per_task}"]
             model.job.outputs = ["regularizer", "report"]
-            let found = try report(try await model.run("out"))
+            let found = try Report.read(in: try await model.run("out"))
             let penalties = try #require(found["penalties"] as? [String: [String: Double]])
             var known: [String: Factors] = [:]
             for task in RoutedModel.tasks { known[task] = try factors(task, "tak") }

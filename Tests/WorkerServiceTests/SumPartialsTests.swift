@@ -29,35 +29,12 @@ struct SumPartialsTests {
         _ bench: Bench, _ parts: [[Double]], dimension: Int, _ form: Form = Form(type: .f64, isVisible: true),
         divisor: Double? = 1
     ) throws -> BenchUnit {
-        var slices: [FileSlice] = []
-        var files: [Int: LeasedFile] = [:]
-        for (position, values) in parts.enumerated() {
-            let name = "part\(position).safetensors"
-            let path = FilePath(bench.directory.appending(name))
-            let writer = try SafetensorsWriter(
-                path: path,
-                tensors: [
-                    TensorDescription(
-                        name: "fc.A", dataType: form.type == .f64 ? .float64 : .float32, shape: [values.count])
-                ])
-            if form.type == .f64 {
-                try writer.write(values.span.bytes, to: "fc.A")
-            } else {
-                let narrow = values.map { Float($0) }
-                try writer.write(narrow.span.bytes, to: "fc.A")
-            }
-            try writer.finish()
-            let file = try SafetensorsFile(opening: path)
-            let byteCount = values.count * form.type.byteCount
-            let range = try file.fileRange(of: "fc.A", at: 0, count: byteCount)
-            bench.coordinator.offer(try bench.directory.read(name), as: .inputFile(Bench.name.unit.job, position))
-            slices.append(FileSlice(file: position, offset: UInt64(range.lowerBound), byteCount: UInt64(byteCount)))
-            files[position] = LeasedFile(
-                path: form.isVisible ? path.string : "/nowhere/\(name)", byteCount: UInt64(file.identity.byteCount),
-                headerDigest: BlobDigest(sha256: file.identity.headerDigest))
+        let stored = try parts.enumerated().map { position, values in
+            try StoredFactor(values, as: form.type, isVisible: form.isVisible, at: position, of: bench)
         }
         let operation = SumPartialsOperation(
-            dimension: dimension, elementType: form.type, slices: slices, divisor: divisor)
+            dimension: dimension, elementType: form.type, slices: stored.map(\.slice), divisor: divisor)
+        let files = Dictionary(uniqueKeysWithValues: stored.map { ($0.slice.file, $0.file) })
         return BenchUnit(operation, files: files, about: "fc.A")
     }
 
