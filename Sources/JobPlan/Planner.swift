@@ -33,7 +33,7 @@ struct Planner {
         self.blocks = blocks
         copied = CopiedTensors(spec: spec, base: inventory.base)
         curvatureWeights = inventory.curvatureWeights(of: spec)
-        let (asked, read) = (Self.targets(of: spec), Self.targetsOfMethod(in: spec))
+        let (asked, read) = (spec.regularizerTargets, Self.targetsOfMethod(in: spec))
         let summed = asked + read.filter { !asked.contains($0) }
         targets = asked
         summedTargets = summed
@@ -94,15 +94,6 @@ struct Planner {
         unit.dependencies = unit.dependencies.filter { seen.insert($0).inserted }
         units.append(unit)
         return unit.index
-    }
-
-    private static func targets(of spec: JobSpec) -> [TargetName] {
-        guard spec.outputs.contains(.regularizer) || spec.outputs.contains(.inverses) else { return [] }
-        switch spec.curvature.regularizer.targets {
-        case .all: return [.all]
-        case .leaveOneOut: return spec.tasks.map { .without($0.name) }
-        case .named(let names): return names.map { .without($0.value) }
-        }
     }
 
     /// The targets whose inverses the merge method reads.

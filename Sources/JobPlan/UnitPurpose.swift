@@ -88,6 +88,16 @@ public enum RegularizerSet: Hashable, Sendable {
 }
 
 extension JobSpec {
+    /// The targets of the job's regularizers and inverses, in the job's order.
+    var regularizerTargets: [TargetName] {
+        guard outputs.contains(.regularizer) || outputs.contains(.inverses) else { return [] }
+        switch curvature.regularizer.targets {
+        case .all: return [.all]
+        case .leaveOneOut: return tasks.map { .without($0.name) }
+        case .named(let names): return names.map { .without($0.value) }
+        }
+    }
+
     /// The sets of a target's regularizer file, in the order of the file.
     public func regularizerSets(of target: TargetName) -> [RegularizerSet] {
         guard let count = curvature.regularizer.termCount else {

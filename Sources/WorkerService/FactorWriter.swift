@@ -44,8 +44,8 @@ struct FactorWriter: ~Copyable {
         let count = sums.count
         do throws(KroneckerFactorsError) {
             let divisor = divisor
-            try elements.withMutablePrefix(count) { (elements: inout MutableSpan<Float>) throws(KroneckerFactorsError) in
-                try PartialSums.normalize(sums, divisor: divisor, firstElement: firstElement, into: &elements)
+            try elements.withMutablePrefix(count) { (part: inout MutableSpan<Float>) throws(KroneckerFactorsError) in
+                try PartialSums.normalize(sums, divisor: divisor, firstElement: firstElement, into: &part)
             }
         } catch {
             guard error.isBadInput else { throw error }
@@ -72,8 +72,8 @@ struct FactorWriter: ~Copyable {
     consuming func finish() throws -> UnitResult {
         guard isZero || largest >= Float.leastNormalMagnitude else {
             throw UnitError.badInput(
-                "\(place)vanishes in fp32: its largest diagonal element is \(largest). Scale the captures or factors of "
-                    + "all tasks up.")
+                "\(place)vanishes in fp32: its largest diagonal element is \(largest). Scale the captures or factors "
+                    + "of all tasks up.")
         }
         return UnitResult(blobs: [try blobs.finish(writer)], measurements: [.trace: [trace]])
     }

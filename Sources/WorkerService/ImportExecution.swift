@@ -73,8 +73,9 @@ struct ImportExecution {
     private func checkSlice() throws {
         // The triangle's size is checked first. If it fits, the square's size cannot overflow.
         _ = try PackedTriangle.elementCount(dimension: operation.dimension)
+        let elementCount = rows.offset(ofRow: operation.dimension)
         guard operation.dimension > 0,
-            operation.slice.byteCount == UInt64(rows.offset(ofRow: operation.dimension) * operation.elementType.byteCount)
+            operation.slice.byteCount == UInt64(elementCount * operation.elementType.byteCount)
         else {
             throw UnitError.malformedLease(
                 "factor \"\(input.lease.subject)\" has \(operation.slice.byteCount) bytes for dimension "
