@@ -8,6 +8,10 @@ import UnitOperations
 struct CurvatureSelection {
     /// The blocks, ordered by name.
     private(set) var blocks: [CurvatureBlock] = []
+    /// The selected layers and parameters that no row of any task reached, sorted.
+    ///
+    /// Files state them. They have no factors, and no block unless they have partial sums.
+    private(set) var unreached: [String] = []
     /// The problems that were found.
     private(set) var problems: [JobProblem] = []
 
@@ -39,7 +43,8 @@ struct CurvatureSelection {
                 parameters[name] = task.name
             }
         }
-        checkPatterns(names: Array(layers.keys) + Array(parameters.keys))
+        let unreached = Self.unreached(in: inventory, by: spec.tasks.map(\.name))
+        checkPatterns(names: Array(layers.keys) + Array(parameters.keys), unreached: unreached)
         problems += declarations.problems(with: layers.keys)
         var reported = renamedLayers(layers)
         let unknown = layers.filter { !isStored($0.key) && !reported.contains($0.key) }
@@ -52,8 +57,20 @@ struct CurvatureSelection {
             if let block = fullBlock(name, heldBy: task) { blocks.append(block) }
         }
         blocks.sort { $0.name < $1.name }
+        self.unreached = unreached.filter { isSelected($0) }
         reportLayouts()
         checkOverlaps()
+    }
+
+    /// The names that tasks state to have no rows and no task has rows of, sorted.
+    private static func unreached(in inventory: JobInventory, by tasks: [TaskName]) -> [String] {
+        var unreached: Set<String> = []
+        for task in tasks { unreached.formUnion(inventory.emptyBlocks(of: task)) }
+        for task in tasks where !unreached.isEmpty {
+            let held = layerNames(of: task, in: inventory) + parameterNames(of: task, in: inventory)
+            unreached.subtract(held.filter { !inventory.isEmpty($0, in: task) })
+        }
+        return unreached.sorted()
     }
 
     /// Captured layers that the base has under other names, all changed in the same way.
@@ -142,10 +159,12 @@ struct CurvatureSelection {
 
     private func isSelected(_ name: String) -> Bool { patterns?.takes(name) ?? true }
 
-    private mutating func checkPatterns(names: [String]) {
+    /// A pattern may also match what no task reached, to leave it out.
+    private mutating func checkPatterns(names: [String], unreached: [String]) {
         guard let patterns, let first = spec.curvature.layers?.first else { return }
         let idle = patterns.problems(
-            among: names, of: "layers", matching: "none of the \(names.count) captured layers and parameters")
+            among: names + unreached, of: "layers",
+            matching: "none of the \(names.count) captured layers and parameters")
         problems += idle
         guard idle.isEmpty, !names.isEmpty, !names.contains(where: isSelected) else { return }
         problems.append(

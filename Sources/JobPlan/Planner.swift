@@ -33,7 +33,7 @@ struct Planner {
         self.blocks = blocks
         copied = CopiedTensors(spec: spec, base: inventory.base)
         curvatureWeights = inventory.curvatureWeights(of: spec)
-        let (asked, read) = (Self.targets(of: spec), Self.targetsOfMethod(in: spec))
+        let (asked, read) = (spec.regularizerTargets, Self.targetsOfMethod(in: spec))
         let summed = asked + read.filter { !asked.contains($0) }
         targets = asked
         summedTargets = summed
@@ -104,15 +104,6 @@ struct Planner {
         return dependencies.filter { seen.insert($0).inserted }
     }
 
-    private static func targets(of spec: JobSpec) -> [TargetName] {
-        guard spec.outputs.contains(.regularizer) || spec.outputs.contains(.inverses) else { return [] }
-        switch spec.curvature.regularizer.targets {
-        case .all: return [.all]
-        case .leaveOneOut: return spec.tasks.map { .without($0.name) }
-        case .named(let names): return names.map { .without($0.value) }
-        }
-    }
-
     /// The targets whose inverses the merge method reads.
     private static func targetsOfMethod(in spec: JobSpec) -> [TargetName] {
         guard spec.outputs.contains(.merged) else { return [] }
@@ -138,7 +129,7 @@ struct Planner {
     }
 
     /// θ of a block in a checkpoint.
-    func parameters(_ block: CurvatureBlock, in checkpoint: CheckpointInventory) -> BlockParameters {
+    func parameters(_ block: CurvatureBlock, in checkpoint: CheckpointInventory) -> ParameterSources {
         block.regions.compactMap { source($0, in: checkpoint) }
     }
 
