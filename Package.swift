@@ -122,7 +122,7 @@ let package = Package(
         module(
             "StatusServer",
             [
-                "Identifiers", "Supervision", "FileAccess", systemPackage,
+                "Identifiers", "Supervision", "FileAccess", "Telemetry", systemPackage,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"), logging, serviceLifecycle,

@@ -280,7 +280,7 @@ public final class BlobStore: Sendable {
     ///
     /// - Parameters:
     ///   - digest: The blob.
-    ///   - goesOn: Called after every block; false stops the hashing.
+    ///   - goesOn: Called between blocks; false stops the hashing.
     /// - Returns: True; nil when `goesOn` stopped it.
     /// - Throws: ``BlobStoreError/missing(directory:digest:)``, ``BlobStoreError/lost(_:)`` or the failed call.
     @discardableResult

@@ -46,6 +46,10 @@ public enum BlobStoreError: Error, Equatable, Sendable, CustomStringConvertible 
         case .rangeOutside(let digest, let start, let count, let byteCount):
             "blob \(digest): has \(byteCount) bytes; \(count) bytes from byte \(start) on are not all in it."
         case .lost(let loss): loss.description
+        case .format(let directory, .otherFormat(let found, let expected)):
+            "\(directory): the directory of blobs is of the format \"\(found.description.excerpt)\"; expected "
+                + "\"\(expected)\". Name another directory. If it is this daemon's own and only the file \"format\" in it "
+                + "is damaged, remove that file: each blob is checked when it is read."
         case .format(let directory, let problem): "\(directory): the directory of blobs \(problem)"
         }
     }

@@ -89,14 +89,8 @@ struct BlobStoreLayout: Sendable {
 
     private func statedFormat(at path: FilePath) -> String? {
         guard let file = try? StoreFile(opening: path, flags: O_RDONLY) else { return nil }
-        var bytes = [UInt8](repeating: 0, count: 100)
-        let count: Int
-        do {
-            var span = bytes.mutableSpan
-            var raw = span.mutableBytes
-            count = (try? file.read(at: 0, into: &raw)) ?? 0
-        }
-        return String(decoding: bytes.prefix(count).prefix { $0 != 0x0A }, as: UTF8.self)
+        let bytes = (try? file.bytes(at: 0, count: 100)) ?? []
+        return String(decoding: bytes.prefix { $0 != 0x0A }, as: UTF8.self)
     }
 
     func removeIncoming() throws(BlobStoreError) {
@@ -180,29 +174,18 @@ struct BlobStoreLayout: Sendable {
 }
 
 extension StoreFile {
-    /// Bytes of one read when a file is hashed.
-    private static var blockByteCount: Int { 1 << 20 }
-
     /// The SHA-256 of the whole file.
     ///
-    /// `goesOn` is called after every block; the result is nil when it stopped the reading.
+    /// `goesOn` is called between blocks; the result is nil when it stopped the reading.
     func digest(while goesOn: () -> Bool = { true }) throws(BlobStoreError) -> BlobDigest? {
         var hash = SHA256()
-        var block = [UInt8](repeating: 0, count: Self.blockByteCount)
-        var offset = 0
-        while true {
-            let count = try read(at: offset, into: &block)
-            block.withUnsafeBytes { hash.update(bufferPointer: .init(rebasing: $0[..<count])) }
-            offset += count
-            if count < block.count { return BlobDigest(hash.finalize()) }
-            guard goesOn() else { return nil }
+        var isStopped = false
+        _ = try forEachBlock { block, offset throws(BlobStoreError) in
+            isStopped = offset > 0 && !goesOn()
+            if !isStopped { block.withUnsafeBytes { hash.update(bufferPointer: $0) } }
+            return !isStopped
         }
-    }
-
-    private func read(at offset: Int, into block: inout [UInt8]) throws(BlobStoreError) -> Int {
-        var span = block.mutableSpan
-        var raw = span.mutableBytes
-        return try read(at: offset, into: &raw)
+        return isStopped ? nil : BlobDigest(hash.finalize())
     }
 }
 

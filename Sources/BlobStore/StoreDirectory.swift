@@ -7,7 +7,7 @@ enum StoreDirectory {
     /// Makes a directory and its missing parents; an existing one is accepted.
     static func create(_ path: FilePath) throws(BlobStoreError) {
         do throws(FileAccessError) { try Directories.create(path) } catch {
-            throw .file(.access(error))
+            throw BlobStoreError(error)
         }
     }
 

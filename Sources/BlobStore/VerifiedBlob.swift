@@ -64,7 +64,7 @@ public final class VerifiedBlob: Sendable {
 
     /// Verifies the bytes against the name; returns at once after a complete pass.
     ///
-    /// - Parameter goesOn: Called after every block that must be read; false stops the reading.
+    /// - Parameter goesOn: Called between the blocks that must be read; false stops the reading.
     /// - Returns: Whether the bytes are verified; false when `goesOn` stopped the reading.
     /// - Throws: ``BlobStoreError``; ``BlobStoreError/lost(_:)`` when they do not match.
     @discardableResult

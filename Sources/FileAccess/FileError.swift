@@ -64,4 +64,7 @@ extension FileFailure {
         self.init(
             code.isLackOfRoom ? .diskFull(file: path, call: call) : .callFailed(file: path, call: call, code: code))
     }
+
+    /// A failed operation on a directory.
+    public init(_ error: FileAccessError) { self.init(.access(error)) }
 }

@@ -67,11 +67,41 @@ public struct OpenedFile<Failure: FileFailure>: ~Copyable, Sendable {
     /// - Throws: The failed call.
     public func bytes(at offset: Int, count: Int) throws(Failure) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
-        var span = bytes.mutableSpan
-        var raw = unsafe span.mutableBytes
-        let read = try self.read(at: offset, into: &raw)
+        let read = try self.read(at: offset, into: &bytes)
         bytes.removeLast(count - read)
         return bytes
+    }
+
+    /// Reads a range in blocks of 1 MiB, in order; the last block may be smaller.
+    ///
+    /// A block of this size streams from the disk, and stays in the cache.
+    ///
+    /// - Parameters:
+    ///   - range: The offsets; those after the end of the file are left out.
+    ///   - body: Takes a block and its offset. When it returns false, the reading ends.
+    /// - Returns: The offset after the last byte that `body` took.
+    /// - Throws: The failed call, or what `body` throws.
+    public func forEachBlock(
+        in range: Range<Int> = 0..<Int.max, _ body: (_ block: RawSpan, _ offset: Int) throws(Failure) -> Bool
+    ) throws(Failure) -> Int {
+        var block = [UInt8](repeating: 0, count: min(1 << 20, range.count))
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let wanted = min(block.count, range.upperBound - offset)
+            let count = min(wanted, try read(at: offset, into: &block))
+            guard count > 0 else { break }
+            let goesOn = try body(unsafe block.span.bytes.extracting(first: count), offset)
+            offset += count
+            guard goesOn, count == wanted else { break }
+        }
+        return offset
+    }
+
+    /// Fills the array with the bytes from `offset`; the result is the number of bytes read.
+    private func read(at offset: Int, into bytes: inout [UInt8]) throws(Failure) -> Int {
+        var span = bytes.mutableSpan
+        var raw = unsafe span.mutableBytes
+        return try read(at: offset, into: &raw)
     }
 
     /// Writes all of `source` at `offset`.

@@ -6,9 +6,6 @@ public import SystemPackage
 /// Content is written to a hidden file beside the final one and made durable. Then the file is renamed, and the rename
 /// is made durable. Source: DESIGN section 3.
 public enum WholeFile {
-    /// Bytes moved by one read or write of a copy.
-    static let copyBlockByteCount = 4 << 20
-
     /// Writes a file of these bytes, replacing one of the same name.
     ///
     /// - Throws: ``FileError``; the file of that name is then the old one or absent. Only if making the new name
@@ -31,13 +28,9 @@ public enum WholeFile {
     ) throws(FileError) {
         let input = try OpenedFile<FileError>(reading: source, within: roots)
         let partial = try PartialFile<FileError>(for: destination)
-        var offset = 0
-        var block = [UInt8](repeating: 0, count: copyBlockByteCount)
-        while true {
-            let count = try read(input, at: offset, into: &block)
-            try partial.file.write(unsafe block.span.bytes.extracting(first: count), at: offset)
-            offset += count
-            if count < block.count { break }
+        _ = try input.forEachBlock { block, offset throws(FileError) in
+            try partial.file.write(block, at: offset)
+            return true
         }
         try partial.publish()
     }
@@ -91,15 +84,5 @@ public enum WholeFile {
             if unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 { removed.append(name) }
         }
         return removed
-    }
-
-    private static func read(
-        _ file: borrowing OpenedFile<FileError>,
-        at offset: Int,
-        into block: inout [UInt8]
-    ) throws(FileError) -> Int {
-        var span = block.mutableSpan
-        var raw = unsafe span.mutableBytes
-        return try file.read(at: offset, into: &raw)
     }
 }

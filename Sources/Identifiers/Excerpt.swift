@@ -10,11 +10,15 @@ extension StringProtocol {
         return excerpt.printable + "…"
     }
 
-    /// A sentence in one line, ``printable``, and cut where it is far longer than a person reads.
+    /// A sentence in one line, ``printable``, and cut in its middle where it is far longer than a person reads.
+    ///
+    /// The start says what the sentence is about, and the end says what is wrong and what to do.
     public var sentence: String {
         guard utf8.count > 4096 else { return printable }
         var start = ""
-        for scalar in unicodeScalars.prefix(2000) { start.unicodeScalars.append(scalar) }
-        return start.printable + "…"
+        for scalar in unicodeScalars.prefix(1000) { start.unicodeScalars.append(scalar) }
+        var end = ""
+        for scalar in unicodeScalars.suffix(1000) { end.unicodeScalars.append(scalar) }
+        return start.printable + "…" + end.printable
     }
 }

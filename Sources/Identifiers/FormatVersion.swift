@@ -68,7 +68,8 @@ public enum FormatProblem: Error, Equatable, Sendable, CustomStringConvertible {
         case .malformed(let text, let expected):
             "states the format \"\(text.excerpt)\"; expected \"\(expected)\". It is damaged, or no file of kfacd."
         case .otherFormat(let found, let expected):
-            "is of the format \"\(found.description.excerpt)\"; expected \"\(expected)\". Name another file."
+            "is of the format \"\(found.description.excerpt)\"; expected \"\(expected)\". Name another, or restore it if "
+                + "it is damaged."
         case .newer(let found, let expected):
             "is of the format \"\(found)\", which a later version of kfacd wrote; this one reads \"\(expected)\". Use "
                 + "the version that wrote it, or a later one."

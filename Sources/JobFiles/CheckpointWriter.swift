@@ -94,7 +94,7 @@ public final class CheckpointWriter: Sendable {
 
     private func makeDirectory(_ path: FilePath) throws(JobFileError) {
         do throws(FileAccessError) { try Directories.create(path, isDurable: true) } catch {
-            throw .file(.access(error))
+            throw .file(FileError(error))
         }
     }
 

@@ -9,11 +9,11 @@ public struct FactorsMetadata: Equatable, Sendable {
     /// The task, if the file states it.
     public var task: TaskName?
     /// N_t by layer or parameter; other programs write one number for all.
-    public var sampleCounts: Counts
+    public var sampleCounts: OwnerCounts
     /// The input rows behind A and B, by layer; nil if the file does not state them.
     ///
     /// A layer with 0 rows has no factors: nothing of the task reached it.
-    public var rowCounts: Counts?
+    public var rowCounts: OwnerCounts?
     /// `tak`, `expand` or `reduce`; nil if the file does not state it.
     public var normalization: String?
     /// Whether A's last row and column belong to the bias, by layer; empty if the file does not state it.
@@ -25,35 +25,11 @@ public struct FactorsMetadata: Equatable, Sendable {
     /// The order of the dimensions of the base's weights, by layer, where the file declares it.
     public var layouts: [String: WeightLayout] = [:]
 
-    /// A count of a factor set.
-    public enum Counts: Equatable, Sendable {
-        /// The same for every layer and parameter.
-        case all(Int)
-        /// By layer or parameter.
-        case each([String: Int])
-
-        /// The count of one layer or parameter, or nil.
-        public subscript(owner: String) -> Int? {
-            switch self {
-            case .all(let count): count
-            case .each(let counts): counts[owner]
-            }
-        }
-
-        /// The counts as a file holds them.
-        fileprivate var text: String {
-            switch self {
-            case .all(let count): String(count)
-            case .each(let counts): JSONValue.sortedObject(counts) { .number(String($0)) }.text()
-            }
-        }
-    }
-
     /// Describes a factor set.
     public init(
         task: TaskName?,
-        sampleCounts: Counts,
-        rowCounts: Counts? = nil,
+        sampleCounts: OwnerCounts,
+        rowCounts: OwnerCounts? = nil,
         normalization: String?,
         hasBias: [String: Bool] = [:],
         weight: Double? = nil,
@@ -84,26 +60,21 @@ public struct FactorsMetadata: Equatable, Sendable {
         self.layouts = try reader.layouts()
     }
 
-    private static func rowCounts(_ reader: MetadataReader) throws(JobFileError) -> Counts? {
-        guard let text = reader.metadata[MetadataKey.rows] else { return nil }
+    private static func rowCounts(_ reader: MetadataReader) throws(JobFileError) -> OwnerCounts? {
         let expected = "a whole number of at least 1, or an object of whole numbers by layer"
-        guard let count = Int(text) else {
-            return .each(try reader.object(MetadataKey.rows, expected, \.count) ?? [:])
-        }
-        guard count > 0 else { throw reader.invalid(MetadataKey.rows, expected) }
-        return .all(count)
+        let counts = try reader.counts(MetadataKey.rows, expected)
+        if case .all(0) = counts { throw reader.invalid(MetadataKey.rows, expected) }
+        return counts
     }
 
-    private static func sampleCounts(_ reader: MetadataReader) throws(JobFileError) -> Counts {
+    private static func sampleCounts(_ reader: MetadataReader) throws(JobFileError) -> OwnerCounts {
         let expected = "a whole number of at least 1, or an object of such numbers"
-        let text = try reader.required(MetadataKey.samples, expected)
-        if let count = Int(text) {
-            guard count != 0 else { throw .zeroSamples(file: reader.file) }
-            guard count > 0 else { throw reader.invalid(MetadataKey.samples, expected) }
-            return .all(count)
+        switch try reader.counts(MetadataKey.samples, expected) {
+        case nil: throw .metadataMissing(file: reader.file, key: MetadataKey.samples, expected: expected)
+        case .all(0): throw .zeroSamples(file: reader.file)
+        case .each(let counts) where counts.values.contains(0): throw reader.invalid(MetadataKey.samples, expected)
+        case let counts?: return counts
         }
-        let counts = try reader.object(MetadataKey.samples, expected, \.positiveInteger)
-        return .each(counts ?? [:])
     }
 
     /// The metadata as the strings of a file.

@@ -26,7 +26,7 @@ struct MetadataReader {
     /// A whole number of at least 1, or nil if the key is absent.
     func positiveInteger(_ key: String) throws(JobFileError) -> Int? {
         guard let text = metadata[key] else { return nil }
-        guard let number = Int(text), number > 0, text.utf8.first != UInt8(ascii: "+") else {
+        guard let number = text.wholeNumber, number > 0 else {
             throw invalid(key, "a whole number of at least 1")
         }
         return number
@@ -94,12 +94,6 @@ extension JSONValue {
 
     /// A finite number of at least 0, if the value is one.
     var nonNegativeNumber: Double? { finiteNumber.flatMap { $0 >= 0 ? $0 : nil } }
-
-    /// A whole number of at least 1, if the value is one.
-    var positiveInteger: Int? {
-        guard case .number(let text) = self, let number = Int(text), number > 0 else { return nil }
-        return number
-    }
 
     /// A whole number of at least 0, if the value is one.
     var count: Int? {

@@ -91,7 +91,7 @@ struct PartialsFile {
     }
 
     private static func flaw(
-        in key: String, _ counts: PartialsMetadata.Counts?, of expected: Set<String>
+        in key: String, _ counts: OwnerCounts?, of expected: Set<String>
     ) -> PartialsFlaw? {
         switch counts {
         case .all: nil

@@ -7,26 +7,11 @@ public import SystemPackage
 /// A training run has one process for each rank. Each process sums its rows, and writes the sums from time to time: a
 /// flush. The sums begin anew after a flush, so every row is in one file. Source: DESIGN section 3.
 public struct PartialsMetadata: Equatable, Sendable {
-    /// Counts of rows or samples.
-    public enum Counts: Equatable, Sendable {
-        /// The same for every layer and parameter.
-        case all(Int)
-        /// By layer or parameter.
-        case each([String: Int])
-
-        /// The count of one layer or parameter, or nil.
-        public subscript(owner: String) -> Int? {
-            switch self {
-            case .all(let count): count
-            case .each(let counts): counts[owner]
-            }
-        }
-    }
-
     /// The words of ``normalization``.
     public static let normalizations = ["tak", "expand", "reduce"]
     /// The largest rank and the largest sequence.
     static let numberMax = 1 << 31
+    private static let expectedCounts = "a whole number, or an object of such numbers"
 
     /// The task whose rows were summed.
     public var task: TaskName
@@ -37,9 +22,9 @@ public struct PartialsMetadata: Equatable, Sendable {
     /// The number of flushes that the rank wrote before.
     public var sequence: Int
     /// Rows of each layer's input; nil in a file without layers.
-    public var rowCounts: Counts?
+    public var rowCounts: OwnerCounts?
     /// Samples of each layer and parameter.
-    public var sampleCounts: Counts
+    public var sampleCounts: OwnerCounts
     /// M, at least 1.
     public var probeCount: Int
     /// What was summed: for `reduce` the rows of a sample were reduced before, for `tak` and `expand` they were not.
@@ -53,7 +38,7 @@ public struct PartialsMetadata: Equatable, Sendable {
 
     /// Describes partial sums.
     public init(
-        task: TaskName, run: String, rank: Int, sequence: Int, rowCounts: Counts?, sampleCounts: Counts,
+        task: TaskName, run: String, rank: Int, sequence: Int, rowCounts: OwnerCounts?, sampleCounts: OwnerCounts,
         probeCount: Int = 1, normalization: String, hasBias: [String: Bool], layouts: [String: WeightLayout] = [:],
         baseDigest: BlobDigest? = nil
     ) {
@@ -90,16 +75,17 @@ public struct PartialsMetadata: Equatable, Sendable {
         guard Self.normalizations.contains(normalization) else {
             throw reader.invalid(MetadataKey.normalization, "one of \(words)")
         }
-        guard let samples = try reader.counts(MetadataKey.samples) else {
-            throw .metadataMissing(file: file, key: MetadataKey.samples, expected: MetadataReader.expectedCounts)
+        guard let samples = try reader.counts(MetadataKey.samples, Self.expectedCounts) else {
+            throw .metadataMissing(file: file, key: MetadataKey.samples, expected: Self.expectedCounts)
         }
         guard let probes = try reader.positiveInteger(MetadataKey.probes) else {
             throw .metadataMissing(file: file, key: MetadataKey.probes, expected: "the number of probes")
         }
         self.init(
             task: TaskName(rawValue: task), run: run, rank: try reader.number(of: MetadataKey.processRank),
-            sequence: try reader.number(of: MetadataKey.sequence), rowCounts: try reader.counts(MetadataKey.rows),
-            sampleCounts: samples, probeCount: probes, normalization: normalization,
+            sequence: try reader.number(of: MetadataKey.sequence),
+            rowCounts: try reader.counts(MetadataKey.rows, Self.expectedCounts), sampleCounts: samples,
+            probeCount: probes, normalization: normalization,
             hasBias: try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:],
             layouts: try reader.layouts(), baseDigest: try reader.digest(MetadataKey.baseDigest))
     }
@@ -132,42 +118,12 @@ public struct PartialsMetadata: Equatable, Sendable {
     }
 }
 
-extension PartialsMetadata.Counts {
-    fileprivate var text: String {
-        switch self {
-        case .all(let count): String(count)
-        case .each(let counts): JSONValue.sortedObject(counts) { .number(String($0)) }.text()
-        }
-    }
-}
-
 extension MetadataReader {
-    fileprivate static let expectedCounts = "a whole number, or an object of such numbers"
-
     /// A whole number of at least 0 in decimal digits.
     fileprivate func number(of key: String) throws(JobFileError) -> Int {
         let expected = "a whole number from 0 on"
         let text = try required(key, expected)
         guard let number = text.wholeNumber, number < PartialsMetadata.numberMax else { throw invalid(key, expected) }
         return number
-    }
-
-    fileprivate func counts(_ key: String) throws(JobFileError) -> PartialsMetadata.Counts? {
-        guard let text = metadata[key] else { return nil }
-        if let count = text.wholeNumber { return .all(count) }
-        return try object(key, Self.expectedCounts, \.wholeNumber).map { .each($0) }
-    }
-}
-
-extension String {
-    /// The number that decimal digits alone write; nil for any other text.
-    fileprivate var wholeNumber: Int? { utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(self) : nil }
-}
-
-extension JSONValue {
-    /// A whole number of at least 0, if the value is one.
-    fileprivate var wholeNumber: Int? {
-        guard case .number(let text) = self else { return nil }
-        return text.wholeNumber
     }
 }

@@ -33,6 +33,13 @@ extension JobInventory {
         return captures[task]?.parameters[ParameterName(rawValue: block.name)].map { BlockCounts(samples: $0.samples) }
     }
 
+    /// The layers and parameters of which a task states that it has no rows.
+    func emptyBlocks(of task: TaskName) -> [String] {
+        (captures[task].map { Array($0.emptyBlocks.keys) } ?? [])
+            + (factorSets[task]?.rows.filter { $0.value == 0 }.map(\.key) ?? [])
+            + (partials[task]?.counts.keys.filter { isEmpty($0, in: task) } ?? [])
+    }
+
     /// Whether a task states that it has no rows of a layer or parameter: then it has no curvature there.
     public func isEmpty(_ block: String, in task: TaskName) -> Bool {
         if let partials = partials[task], let counts = partials.counts[block] {

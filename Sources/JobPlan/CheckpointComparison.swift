@@ -9,6 +9,8 @@ struct CheckpointComparison {
     private let checkpoint: CheckpointInventory
     private let base: CheckpointInventory
     private let owner: String
+    /// The most tensors with one problem that each have a sentence.
+    private static let namedTensors = 3
 
     init(
         of task: TaskSpec, _ checkpoint: CheckpointInventory, against base: CheckpointInventory,
@@ -39,6 +41,20 @@ struct CheckpointComparison {
 
     private mutating func report(_ message: String) {
         problems.append(JobProblem(at: checkpoint.location, message))
+    }
+
+    /// The sentences about tensors with one problem: one for each when they are few, and otherwise one for all.
+    ///
+    /// - Parameters:
+    ///   - tensors: The tensors.
+    ///   - each: The sentence about one tensor.
+    ///   - all: The sentence about all, after their number, from the first names.
+    /// - Returns: The sentences, in the order of the tensors.
+    private func sentences(
+        about tensors: [TensorInventory], each: (TensorInventory) -> String, all: (_ list: String) -> String
+    ) -> [String] {
+        guard tensors.count > Self.namedTensors else { return tensors.map(each) }
+        return ["\(tensors.count) " + all(tensors.map(\.name).quotedList)]
     }
 
     private mutating func note(_ message: String) {
@@ -93,17 +109,24 @@ struct CheckpointComparison {
         if !buffers.isEmpty {
             note("\(owner) lacks \(buffers.map(\.name).quotedList), which no merge uses: the base's are kept.")
         }
+        var others: [TensorInventory] = []
         for tensor in tensors where !tensor.isBuffer {
-            let twin = embedding(like: tensor, among: twins)
-            let advice =
-                twin.map {
-                    " The base holds it apart from \"\($0)\", so it is not tied. Save the checkpoint with it, or add it to "
-                        + "\"ignore\" to keep the base's."
-                } ?? ""
+            guard let twin = embedding(like: tensor, among: twins) else {
+                others.append(tensor)
+                continue
+            }
             report(
-                "tensor \"\(tensor.name)\" of the base is missing in \(owner); expected \(tensor.elementType) "
-                    + "\(tensor.shape).\(advice)")
+                missingSentence(tensor) + " The base holds it apart from \"\(twin)\", so it is not tied. Save the "
+                    + "checkpoint with it, or add it to \"ignore\" to keep the base's.")
         }
+        sentences(about: others, each: missingSentence) {
+            "tensors of the base are missing in \(owner): \($0). Save the whole model, or add them to \"ignore\" to keep "
+                + "the base's."
+        }.forEach { report($0) }
+    }
+
+    private func missingSentence(_ tensor: TensorInventory) -> String {
+        "tensor \"\(tensor.name)\" of the base is missing in \(owner); expected \(tensor.elementType) \(tensor.shape)."
     }
 
     private mutating func checkStrangers(_ names: [String]) {
@@ -114,17 +137,30 @@ struct CheckpointComparison {
         if !buffers.isEmpty {
             note("\(owner) has \(buffers.map(\.name).quotedList), which the base lacks and no merge uses: left out.")
         }
-        for (position, tensor) in tensors.filter({ !$0.isBuffer }).enumerated() {
-            var advice = position < JobFileLimits.suggestions ? suggestion(for: tensor.name, among: known) : ""
-            if let twin = embedding(like: tensor, among: twins) {
-                advice =
-                    " The base ties it to \"\(twin)\"; this checkpoint has trained it apart. Save the base with a head of "
-                    + "its own (tie_word_embeddings: false), or add it to \"ignore\" to leave it out."
-            } else if advice.isEmpty {
-                advice = " Add it to \"ignore\" to leave it out."
-            }
-            report("tensor \"\(tensor.name)\" of task \"\(task)\" is not in the base \(base.location).\(advice)")
+        func sentence(_ tensor: TensorInventory, _ advice: String) -> String {
+            "tensor \"\(tensor.name)\" of task \"\(task)\" is not in the base \(base.location).\(advice)"
         }
+        var others: [TensorInventory] = []
+        for (position, tensor) in tensors.filter({ !$0.isBuffer }).enumerated() {
+            let suggested = position < JobFileLimits.suggestions ? suggestion(for: tensor.name, among: known) : ""
+            if let twin = embedding(like: tensor, among: twins) {
+                report(
+                    sentence(
+                        tensor,
+                        " The base ties it to \"\(twin)\"; this checkpoint has trained it apart. Save the base with a head "
+                            + "of its own (tie_word_embeddings: false), or add it to \"ignore\" to leave it out."))
+            } else if suggested.isEmpty {
+                others.append(tensor)
+            } else {
+                report(sentence(tensor, suggested))
+            }
+        }
+        sentences(about: others) {
+            sentence($0, " Add it to \"ignore\" to leave it out.")
+        } all: {
+            "tensors of task \"\(task)\" are not in the base \(base.location): \($0). Save both from one class of model, or "
+                + "add them to \"ignore\" to leave them out."
+        }.forEach { report($0) }
     }
 
     /// The embeddings that both checkpoints have, as one of them holds them, sorted by name.
@@ -153,6 +189,7 @@ struct CheckpointComparison {
 
     private mutating func checkCommon(_ ignored: IgnoredTensors) {
         var resized: [(name: String, found: Int, expected: Int)] = []
+        var (reshaped, retyped): ([TensorInventory], [TensorInventory]) = ([], [])
         // Only the tensors that differ are sorted, because they are few.
         let differing = base.tensors.filter { name, expected in
             guard let found = checkpoint.tensors[name] else { return false }
@@ -166,18 +203,37 @@ struct CheckpointComparison {
                 if let rows = Self.resizedRows(found, expected) {
                     resized.append((name, rows.found, rows.expected))
                 } else {
-                    report(
-                        "tensor \"\(name)\" of task \"\(task)\" has the shape \(found.shape); the base has "
-                            + "\(expected.shape).")
+                    reshaped.append(found)
                 }
             }
-            if (found.floatingType == nil) != (expected.floatingType == nil) {
-                report(
-                    "tensor \"\(name)\" of task \"\(task)\" is \(found.elementType); the base has "
-                        + "\(expected.elementType), and quantised tensors cannot be merged.")
-            }
+            if (found.floatingType == nil) != (expected.floatingType == nil) { retyped.append(found) }
         }
+        reportShapes(reshaped)
+        reportTypes(retyped)
         explainVocabulary(resized)
+    }
+
+    private mutating func reportShapes(_ tensors: [TensorInventory]) {
+        sentences(about: tensors) {
+            "tensor \"\($0.name)\" of task \"\(task)\" has the shape \($0.shape); the base has "
+                + "\(base.tensors[$0.name]?.shape ?? [])."
+        } all: {
+            "tensors of task \"\(task)\" have other shapes than in the base: \($0). The first has "
+                + "\(tensors.first?.shape ?? []); the base has \(tensors.first.flatMap { base.tensors[$0.name]?.shape } ?? []). "
+                + "Merge models of one architecture and size."
+        }.forEach { report($0) }
+    }
+
+    private mutating func reportTypes(_ tensors: [TensorInventory]) {
+        sentences(about: tensors) {
+            "tensor \"\($0.name)\" of task \"\(task)\" is \($0.elementType); the base has "
+                + "\(base.tensors[$0.name]?.elementType ?? ""), and quantised tensors cannot be merged."
+        } all: {
+            "tensors of task \"\(task)\" are quantised where the base's are not, or the reverse, and cannot be merged: "
+                + "\($0). The first is \(tensors.first?.elementType ?? ""); the base has "
+                + "\(tensors.first.flatMap { base.tensors[$0.name]?.elementType } ?? ""). Use the model before its "
+                + "quantisation."
+        }.forEach { report($0) }
     }
 
     /// The row counts of an embedding or head with another vocabulary: only the first extent differs, and it is large.

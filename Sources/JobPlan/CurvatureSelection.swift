@@ -8,6 +8,10 @@ import UnitOperations
 struct CurvatureSelection {
     /// The blocks, ordered by name.
     private(set) var blocks: [CurvatureBlock] = []
+    /// The selected layers and parameters that no row of any task reached, sorted.
+    ///
+    /// Files state them. They have no factors, and no block unless they have partial sums.
+    private(set) var unreached: [String] = []
     /// The problems that were found.
     private(set) var problems: [JobProblem] = []
     /// Captured parts of fused tensors that the base stores as tensors of their own, with the holder and such a tensor.
@@ -43,7 +47,8 @@ struct CurvatureSelection {
                 parameters[name] = task.name
             }
         }
-        checkPatterns(names: Array(layers.keys) + Array(parameters.keys))
+        let unreached = Self.unreached(in: inventory, by: spec.tasks.map(\.name))
+        checkPatterns(names: Array(layers.keys) + Array(parameters.keys), unreached: unreached)
         problems += declarations.problems(with: layers.keys)
         var unknown = (
             layers: layers.filter { !isStored($0.key) },
@@ -63,9 +68,21 @@ struct CurvatureSelection {
             if let block = fullBlock(name, heldBy: task) { blocks.append(block) }
         }
         blocks.sort { $0.name < $1.name }
+        self.unreached = unreached.filter { isSelected($0) }
         reportSeparateParts()
         reportLayouts()
         checkOverlaps()
+    }
+
+    /// The names that tasks state to have no rows and no task has rows of, sorted.
+    private static func unreached(in inventory: JobInventory, by tasks: [TaskName]) -> [String] {
+        var unreached: Set<String> = []
+        for task in tasks { unreached.formUnion(inventory.emptyBlocks(of: task)) }
+        for task in tasks where !unreached.isEmpty {
+            let held = layerNames(of: task, in: inventory) + parameterNames(of: task, in: inventory)
+            unreached.subtract(held.filter { !inventory.isEmpty($0, in: task) })
+        }
+        return unreached.sorted()
     }
 
     /// Those names that the base lacks because a task changed all of its names in the same way.
@@ -176,10 +193,12 @@ struct CurvatureSelection {
 
     private func isSelected(_ name: String) -> Bool { patterns?.takes(name) ?? true }
 
-    private mutating func checkPatterns(names: [String]) {
+    /// A pattern may also match what no task reached, to leave it out.
+    private mutating func checkPatterns(names: [String], unreached: [String]) {
         guard let patterns, let first = spec.curvature.layers?.first else { return }
         let idle = patterns.problems(
-            among: names, of: "layers", matching: "none of the \(names.count) captured layers and parameters")
+            among: names + unreached, of: "layers",
+            matching: "none of the \(names.count) captured layers and parameters")
         problems += idle
         guard idle.isEmpty, !names.isEmpty, !names.contains(where: isSelected) else { return }
         problems.append(

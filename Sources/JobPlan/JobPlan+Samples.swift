@@ -41,11 +41,10 @@ extension JobPlan {
 
     /// The units that read a factor's rows: the unit that makes it, or the units of its parts.
     private func captureReaders(of factor: UnitIndex) -> [(unit: UnitIndex, rows: Int)] {
-        let unit = units[factor.position]
-        switch unit.operation {
-        case let operation as FactorOperation: return [(factor, operation.rows)]
-        case is CombineOperation: return unit.dependencies.flatMap(captureReaders)
-        default: return []
+        switch units[factor.position].operation {
+        case let operation as FactorOperation: [(factor, operation.rows)]
+        case is CombineOperation: units[factor.position].dependencies.flatMap(captureReaders)
+        default: []
         }
     }
 }

@@ -16,6 +16,8 @@ public struct JobPlan: Equatable, Sendable {
     public let inventory: JobInventory
     /// The blocks with curvature, ordered by name.
     public let blocks: [CurvatureBlock]
+    /// The selected layers and parameters that no row of any task reached, sorted; they have no factors.
+    public let unreached: [String]
     /// The layouts that are declared for blocks, by name.
     public let layouts: [String: WeightLayout]
     /// The units; each stands after the units that it depends on.
@@ -49,6 +51,7 @@ public struct JobPlan: Equatable, Sendable {
         self.inventory = inventory
         blocks = planner.blocks
         layouts = examination.selection.layouts
+        unreached = examination.selection.unreached
         units = planner.units
         products = planner.products
         statistics = planner.statistics
@@ -75,7 +78,7 @@ public struct JobPlan: Equatable, Sendable {
         return targets.filter { tasks.contains(where: $0.includes) }
     }
 
-    /// The tasks without curvature in each block where there are any.
+    /// The tasks without curvature in each block where there are any; see also ``unreached``.
     public var missingCurvature: [String: [TaskName]] {
         var missing: [String: [TaskName]] = [:]
         for block in blocks {
@@ -87,7 +90,8 @@ public struct JobPlan: Equatable, Sendable {
 
     /// The worker unit that needs the most memory.
     public var largestWorkerUnit: WorkUnit? {
-        units.filter(\.isForWorker).max { $0.cost.memoryBytes < $1.cost.memoryBytes }
+        units.indices.lazy.filter { units[$0].isForWorker }
+            .max { units[$0].cost.memoryBytes < units[$1].cost.memoryBytes }.map { units[$0] }
     }
 }
 

@@ -40,16 +40,50 @@ extension JobSpec {
         ]
     }
 
-    /// The notices of tasks whose share in some layers is spread over the others.
-    func missingCurvatureNotices(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobNotice] {
-        guard curvature.missingCurvature == .renormalize else { return [] }
-        return curvedTasks.compactMap { task in
+    /// The notices of layers that no task's rows reached, of tasks whose share in some layers is spread over the
+    /// others, and of targets without other tasks there.
+    func missingCurvatureNotices(_ selection: CurvatureSelection, _ inventory: JobInventory) -> [JobNotice] {
+        let unreached = unreachedNotice(selection.unreached).map { [$0] } ?? []
+        guard curvature.missingCurvature == .renormalize else { return unreached }
+        let none = Set(selection.unreached)
+        let blocks = selection.blocks.filter { !none.contains($0.name) }
+        return unreached + spreadNotices(blocks, inventory) + soleTaskNotices(blocks, inventory)
+    }
+
+    private func unreachedNotice(_ names: [String]) -> JobNotice? {
+        guard !names.isEmpty else { return nil }
+        return JobNotice(
+            at: fileName,
+            "no task has rows of these layers and parameters: \(names.quotedList). They have no factors, are in no "
+                + "regularizer, and are merged like tensors without factors. Capture more samples if this was not "
+                + "intended, or leave them out with \"layers\".")
+    }
+
+    private func spreadNotices(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobNotice] {
+        curvedTasks.compactMap { task in
             let missing = emptyBlocks(of: task, blocks, inventory)
             guard !missing.isEmpty else { return nil }
             return JobNotice(
                 at: task.location,
                 "task \"\(task.name)\" has no rows of \(missing.count) of the \(blocks.count) layers and parameters "
                     + "(\(missing.map(\.name).quotedList)); its share there is spread over the other tasks.")
+        }
+    }
+
+    /// A regularizer leaves out the layers that only its target's own task reached.
+    private func soleTaskNotices(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobNotice] {
+        var sole: [TaskName: [String]] = [:]
+        for block in blocks {
+            let present = curvedTasks.filter { !inventory.isEmpty(block.name, in: $0.name) }
+            if present.count == 1 { sole[present[0].name, default: []].append(block.name) }
+        }
+        let targets = regularizerTargets
+        return curvedTasks.compactMap { task in
+            guard let names = sole[task.name], targets.contains(.without(task.name)) else { return nil }
+            return JobNotice(
+                at: task.location,
+                "only task \"\(task.name)\" has rows of these layers and parameters: \(names.quotedList). The regularizer "
+                    + "without this task leaves them out.")
         }
     }
 

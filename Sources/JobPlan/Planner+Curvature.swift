@@ -244,7 +244,7 @@ extension Planner {
         let bytes = blocks.flatMap(\.factors).reduce(UInt64(0)) { $0.saturatingSum(.square($1.dimension)) }
             .saturatingProduct(UInt64(setCount))
         _ = add(
-            operation, after: Set(outputs.map(\.unit)).sorted(),
+            operation, after: outputs.map(\.unit).sorted(),
             cost: .streaming(inputBytes: bytes / 2, outputBytes: bytes), title: title)
     }
 }

@@ -33,7 +33,7 @@ struct Planner {
         self.blocks = blocks
         copied = CopiedTensors(spec: spec, base: inventory.base)
         curvatureWeights = inventory.curvatureWeights(of: spec)
-        let (asked, read) = (Self.targets(of: spec), Self.targetsOfMethod(in: spec))
+        let (asked, read) = (spec.regularizerTargets, Self.targetsOfMethod(in: spec))
         let summed = asked + read.filter { !asked.contains($0) }
         targets = asked
         summedTargets = summed
@@ -90,19 +90,18 @@ struct Planner {
 
     private mutating func append(_ unit: WorkUnit) -> UnitIndex {
         var unit = unit
-        var seen: Set<UnitIndex> = []
-        unit.dependencies = unit.dependencies.filter { seen.insert($0).inserted }
+        unit.dependencies = Self.withoutRepetitions(unit.dependencies)
         units.append(unit)
         return unit.index
     }
 
-    private static func targets(of spec: JobSpec) -> [TargetName] {
-        guard spec.outputs.contains(.regularizer) || spec.outputs.contains(.inverses) else { return [] }
-        switch spec.curvature.regularizer.targets {
-        case .all: return [.all]
-        case .leaveOneOut: return spec.tasks.map { .without($0.name) }
-        case .named(let names): return names.map { .without($0.value) }
+    private static func withoutRepetitions(_ dependencies: [UnitIndex]) -> [UnitIndex] {
+        // A set for each of a million small units would take longer than these comparisons.
+        guard dependencies.count > 16 else {
+            return dependencies.enumerated().filter { !dependencies[..<$0.offset].contains($0.element) }.map(\.element)
         }
+        var seen: Set<UnitIndex> = []
+        return dependencies.filter { seen.insert($0).inserted }
     }
 
     /// The targets whose inverses the merge method reads.
@@ -130,7 +129,7 @@ struct Planner {
     }
 
     /// θ of a block in a checkpoint.
-    func parameters(_ block: CurvatureBlock, in checkpoint: CheckpointInventory) -> BlockParameters {
+    func parameters(_ block: CurvatureBlock, in checkpoint: CheckpointInventory) -> ParameterSources {
         block.regions.compactMap { source($0, in: checkpoint) }
     }
 

@@ -31,6 +31,8 @@ public enum UnitPurpose: Hashable, Sendable {
 public struct PlanProducts: Equatable, Sendable {
     /// One row for each block or tensor, because its name is the longest part of a product's name.
     private var rows: [String: [UnitPurpose: UnitOutput]] = [:]
+    /// The names of the rows that have an output for a purpose.
+    private var subjects: [UnitPurpose: Set<String>] = [:]
 
     /// Makes an empty table with room for rows.
     init(rowCount: Int) { rows.reserveCapacity(rowCount) }
@@ -38,13 +40,21 @@ public struct PlanProducts: Equatable, Sendable {
     /// The output that serves a purpose of a block or a tensor; `nil` when the plan has none.
     public internal(set) subscript(subject: String, purpose: UnitPurpose) -> UnitOutput? {
         get { rows[subject]?[purpose] }
-        set { rows[subject, default: [:]][purpose] = newValue }
+        set {
+            rows[subject, default: [:]][purpose] = newValue
+            if newValue == nil {
+                subjects[purpose]?.remove(subject)
+            } else {
+                subjects[purpose, default: []].insert(subject)
+            }
+        }
     }
 
     /// The outputs that serve a purpose, ordered by the name of the block or tensor.
     public func outputs(for purpose: UnitPurpose) -> [(subject: String, output: UnitOutput)] {
-        rows.compactMap { subject, row in row[purpose].map { (subject: subject, output: $0) } }
-            .sorted { $0.subject < $1.subject }
+        (subjects[purpose] ?? []).sorted().compactMap { subject in
+            self[subject, purpose].map { (subject: subject, output: $0) }
+        }
     }
 
     /// The outputs that serve a purpose for each side of some blocks.
@@ -78,6 +88,16 @@ public enum RegularizerSet: Hashable, Sendable {
 }
 
 extension JobSpec {
+    /// The targets of the job's regularizers and inverses, in the job's order.
+    var regularizerTargets: [TargetName] {
+        guard outputs.contains(.regularizer) || outputs.contains(.inverses) else { return [] }
+        switch curvature.regularizer.targets {
+        case .all: return [.all]
+        case .leaveOneOut: return tasks.map { .without($0.name) }
+        case .named(let names): return names.map { .without($0.value) }
+        }
+    }
+
     /// The sets of a target's regularizer file, in the order of the file.
     public func regularizerSets(of target: TargetName) -> [RegularizerSet] {
         guard let count = curvature.regularizer.termCount else {

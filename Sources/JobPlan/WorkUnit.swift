@@ -29,7 +29,7 @@ public struct WorkUnit: Equatable, Sendable {
 
     /// Whether a worker computes it; otherwise the coordinator does.
     public var isForWorker: Bool {
-        operation != nil
+        if case .worker = work { true } else { false }
     }
 
     /// The worker's operation; `nil` for a unit of the coordinator.

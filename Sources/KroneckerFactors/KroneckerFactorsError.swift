@@ -57,8 +57,8 @@ extension KroneckerFactorsError: CustomStringConvertible {
         case .factorNotFinite(let row):
             "row \(row) of the factor holds NaN or infinity; expected finite values. Compute the factor again."
         case .exceedsStorage(let row):
-            "an element of row \(row) does not fit fp32; expected a magnitude below 3.4e38. Raise the damping "
-                + "of an inverse; scale the capture of a factor down."
+            "an element of row \(row) does not fit fp32, in which factors are stored; expected a magnitude below 3.4e38. "
+                + "Scale the captures or factors of all tasks down; for an inverse, raise the damping."
         case .squaresVanish(let rows, let largest):
             "the squares of all \(rows) rows vanish in fp32: the largest magnitude is \(largest); expected one above "
                 + "1e-19. Scale the captures up, those of all tasks by one factor: \(1 / largest) makes the largest 1."

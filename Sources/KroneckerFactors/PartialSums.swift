@@ -25,7 +25,7 @@ public enum PartialSums {
     ///   - divisor: From ``FactorNormalization/divisor(of:counts:)``.
     ///   - firstElement: The index of the range's first element in the packed triangle.
     ///   - destination: `[count]`.
-    /// - Throws: ``KroneckerFactorsError/exceedsStorage(row:)`` when a diagonal element is not finite in fp32, after
+    /// - Throws: ``KroneckerFactorsError/exceedsStorage(row:)`` when an element is not finite in fp32, after
     ///   writing `destination`; ``KroneckerFactorsError/linearAlgebra(_:)`` for unequal lengths.
     public static func normalize(
         _ total: Span<Double>,
@@ -38,18 +38,14 @@ public enum PartialSums {
         } catch {
             throw .linearAlgebra(error)
         }
-        // A factor is positive semi-definite, so no element is larger than the largest diagonal element.
-        if let row = firstNonFiniteDiagonal(destination.span, firstElement: firstElement) {
-            throw .exceedsStorage(row: row)
-        }
+        try requireStorable(destination.span, firstElement: firstElement)
     }
 
-    static func firstNonFiniteDiagonal(_ elements: Span<Float>, firstElement: Int) -> Int? {
-        var firstRow: Int?
-        PackedTriangle.forEachDiagonal(in: firstElement..<firstElement + elements.count) { index in
-            guard firstRow == nil, !elements[index].isFinite else { return }
-            firstRow = PackedTriangle.row(containing: firstElement + index)
-        }
-        return firstRow
+    /// Refuses elements of a range that fp32, the storage type of factors, could not hold.
+    ///
+    /// A sum over tasks may exceed it, even if no task's factor does.
+    static func requireStorable(_ elements: Span<Float>, firstElement: Int) throws(KroneckerFactorsError) {
+        guard let place = ElementType.f32.firstNonFinite(in: elements.bytes) else { return }
+        throw .exceedsStorage(row: PackedTriangle.row(containing: firstElement + place))
     }
 }

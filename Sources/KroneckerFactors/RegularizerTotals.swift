@@ -50,7 +50,7 @@ public struct RegularizerTotals: ~Copyable, Sendable {
         } catch {
             throw .linearAlgebra(error)
         }
-        try requireFinite(destination.span)
+        try PartialSums.requireStorable(destination.span, firstElement: firstElement)
     }
 
     /// Writes `scale · (total − coefficient · own)`, rounded once to fp32: the factor without one target.
@@ -88,13 +88,7 @@ public struct RegularizerTotals: ~Copyable, Sendable {
         } catch {
             throw .linearAlgebra(error)
         }
-        try requireFinite(destination.span)
-    }
-
-    /// A sum over tasks may exceed fp32, its storage type, even if no task's factor does.
-    private func requireFinite(_ elements: Span<Float>) throws(KroneckerFactorsError) {
-        guard let place = ElementType.f32.firstNonFinite(in: elements.bytes) else { return }
-        throw .exceedsStorage(row: PackedTriangle.row(containing: firstElement + place))
+        try PartialSums.requireStorable(destination.span, firstElement: firstElement)
     }
 
     /// The norm is the same for every target, so it is kept until the next task is added.

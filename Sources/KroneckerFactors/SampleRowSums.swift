@@ -57,18 +57,26 @@ public struct SampleRowSums: ~Copyable, Sendable {
             throw .linearAlgebra(error)
         }
         openRowCount += range.count
-        if endsSample { close() }
+        if endsSample { try close() }
     }
 
     /// Forgets the complete samples; a sample that is still open is kept.
     public mutating func removeAll() { count = 0 }
 
-    private mutating func close() {
+    private mutating func close() throws(KroneckerFactorsError) {
         let scale = isMean ? 1 / Double(max(1, openRowCount)) : 1
-        for column in 0..<rows.columnCount {
-            rows[count, column] = Float(sum[0, column] * scale)
-            sum[0, column] = 0
+        let (first, columnCount) = (count * rows.columnCount, rows.columnCount)
+        do throws(LinearAlgebraError) {
+            try sum.withSpan { (sums: Span<Double>) throws(LinearAlgebraError) in
+                try rows.withMutableSpan { (rows: inout MutableSpan<Float>) throws(LinearAlgebraError) in
+                    var row = rows._mutatingExtracting(first..<first + columnCount)
+                    try VectorOperations.multiply(sums, by: scale, into: &row)
+                }
+            }
+        } catch {
+            throw .linearAlgebra(error)
         }
+        sum.clearPrefix(columnCount)
         count += 1
         openRowCount = 0
     }

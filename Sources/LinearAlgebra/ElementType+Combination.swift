@@ -31,6 +31,8 @@ extension ElementType {
         }
     }
 
+    @specialized(where Scalar == Float)
+    @specialized(where Scalar == Double)
     private func addDifference<Scalar: MatrixScalar>(
         _ weight: Scalar,
         _ source: UnsafeRawPointer,
@@ -73,10 +75,11 @@ extension ElementType {
                 unsafe bytes.withUnsafeMutableBytes { bytes in
                     guard let base = base.baseAddress, let values = sum.baseAddress, let target = bytes.baseAddress
                     else { return }
+                    let encode = unsafe Scalar.routines.encode
                     for first in stride(from: 0, to: sum.count, by: Self.blockCount) {
                         let length = min(Self.blockCount, sum.count - first)
                         unsafe scaleAndAdd(base + first, scale, values + first, count: length)
-                        unsafe Scalar.routines.encode(self, values + first, target + first * byteCount, length)
+                        unsafe encode(self, values + first, target + first * byteCount, length)
                     }
                 }
             }
@@ -85,6 +88,8 @@ extension ElementType {
 }
 
 /// `sum = base + scale · sum`.
+@specialized(where Scalar == Float)
+@specialized(where Scalar == Double)
 private func scaleAndAdd<Scalar: MatrixScalar>(
     _ base: UnsafePointer<Scalar>,
     _ scale: Scalar,

@@ -13,6 +13,8 @@ extension ElementType {
     ///   - destination: `[count]`.
     /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `destination` is then
     ///   unchanged.
+    @specialized(where Scalar == Float)
+    @specialized(where Scalar == Double)
     public func decode<Scalar: MatrixScalar>(
         _ bytes: RawSpan,
         into destination: inout MutableSpan<Scalar>

@@ -9,6 +9,8 @@ extension ElementType {
     ///   - values: `[count]`.
     ///   - bytes: count · ``byteCount`` bytes, of any alignment; every byte is written.
     /// - Throws: ``LinearAlgebraError/byteCountMismatch(elementType:expected:found:)``; `bytes` is then unchanged.
+    @specialized(where Scalar == Float)
+    @specialized(where Scalar == Double)
     public func encode<Scalar: MatrixScalar>(
         _ values: Span<Scalar>,
         into bytes: inout MutableRawSpan

@@ -91,6 +91,17 @@ extension Matrix {
         return try body(&span)
     }
 
+    /// Sets the first elements to 0.
+    ///
+    /// - Parameter count: The number of elements, at most ``elementCount``; more is an error of the caller.
+    public mutating func clearPrefix(_ count: Int) {
+        precondition(0...elementCount ~= count, "a prefix of \(count) of \(elementCount) elements")
+        // Bytes of 0 are a 0 of any scalar, so this is one fill of memory, whether or not the call is specialised.
+        let bytes = unsafe UnsafeMutableRawBufferPointer(
+            start: storage.base, count: count * MemoryLayout<Scalar>.stride)
+        unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0)
+    }
+
     /// Lends the elements' bytes, in the machine's (little-endian) order.
     /// - Throws: What `body` throws.
     public borrowing func withBytes<Result: ~Copyable, Failure: Error>(

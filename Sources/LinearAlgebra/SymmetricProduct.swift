@@ -50,8 +50,9 @@ public struct SymmetricProduct<Scalar: MatrixScalar>: ~Copyable, Sendable {
             order
         )
         try Self.requireFiniteDiagonal(scratch, rows: rows, of: matrix)
+        let addWidened = unsafe Scalar.routines.addWidened
         for row in 0..<dimension {
-            unsafe Scalar.routines.addWidened(
+            unsafe addWidened(
                 scratch.base + row * dimension,
                 sum.storage.base + PackedTriangle.offset(ofRow: row),
                 row + 1

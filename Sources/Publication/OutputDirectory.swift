@@ -127,7 +127,7 @@ public final class OutputDirectory: Sendable {
         do { try roots.requireInside(path) } catch {
             throw .inTheWay(path: path, reasons: ["cannot be used: \(error)"])
         }
-        let made = try placing { () throws(FileAccessError) in try Directories.create(path, isDurable: true) }
+        let made = try writing { () throws(FileAccessError) in try Directories.create(path, isDurable: true) }
         do throws(PublicationError) {
             var record = ClaimRecord(job: job, owner: owner)
             record.made = made.map(\.string)
@@ -197,10 +197,10 @@ public final class OutputDirectory: Sendable {
     public func stage(at path: FilePath) throws -> FilePath {
         let directory = path.isEmpty ? staging : staging.pushing(path)
         try roots.requireInside(directory)
-        _ = try placing { () throws(FileAccessError) in try Directories.create(directory, isDurable: true) }
+        _ = try writing { () throws(FileAccessError) in try Directories.create(directory, isDurable: true) }
         try roots.requireInside(directory)
         try StagingRecord.write(to: staging)
-        try placing { () throws(FileAccessError) in try Directories.synchronize(self.path) }
+        try writing { () throws(FileAccessError) in try Directories.synchronize(self.path) }
         try WholeFile.removeStalePartials(in: directory)
         return directory
     }
@@ -220,7 +220,7 @@ public final class OutputDirectory: Sendable {
         guard try publishing.lost() != nil else { return true }
         publishing.takeBack()
         for name in [StagingRecord.kept, PublicationJournal.fileName] {
-            try placing { () throws(FileAccessError) in try Directories.remove(staging.appending(name)) }
+            try writing { () throws(FileAccessError) in try Directories.remove(staging.appending(name)) }
         }
         return false
     }
@@ -270,13 +270,13 @@ public final class OutputDirectory: Sendable {
     ) throws {
         guard isStaged else { throw PublicationError.vanished(staging: staging) }
         try roots.requireInside(staging)
-        try placing { () throws(FileAccessError) in try Directories.remove(staging.appending(StagingRecord.kept)) }
+        try writing { () throws(FileAccessError) in try Directories.remove(staging.appending(StagingRecord.kept)) }
         do throws(PublicationError) { try exchange(by: way, proven, onStep: onStep) } catch {
             // Others may now use the names; the computed files are kept.
             if case .kept = error { StagingRecord.markKept(staging) }
             throw error
         }
-        try placing { () throws(FileAccessError) in
+        try writing { () throws(FileAccessError) in
             try Directories.synchronize(staging)
             try Directories.synchronize(path)
         }

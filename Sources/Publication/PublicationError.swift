@@ -69,7 +69,7 @@ func writing<Value>(_ body: () throws(FileError) -> Value) throws(PublicationErr
     do { return try body() } catch { throw .file(error) }
 }
 
-/// Runs an operation on directories, and turns its error into one of this module.
-func placing<Value>(_ body: () throws(FileAccessError) -> Value) throws(PublicationError) -> Value {
-    do { return try body() } catch { throw .file(.access(error)) }
+/// Runs operations on directories, and turns their errors into this module's errors.
+func writing<Value>(_ body: () throws(FileAccessError) -> Value) throws(PublicationError) -> Value {
+    do { return try body() } catch { throw .file(FileError(error)) }
 }

@@ -3,9 +3,6 @@ import FileAccess
 
 /// The SHA-256 of parts of files.
 enum RangeDigest {
-    /// Bytes of one read: large enough to stream from the disk, small enough to stay in the cache.
-    private static let blockByteCount = 1 << 20
-
     /// The SHA-256 of a range of an open file.
     ///
     /// The file must contain the whole range.
@@ -15,20 +12,15 @@ enum RangeDigest {
         fileByteCount: Int
     ) throws(SafetensorsError) -> [UInt8] {
         var hash = SHA256()
-        var block = [UInt8](repeating: 0, count: blockByteCount)
-        var offset = range.lowerBound
-        while offset < range.upperBound {
+        let path = file.path
+        let end = try file.forEachBlock(in: range) { block, _ throws(SafetensorsError) in
             // Large files take minutes, and the caller may have gone.
-            guard !Task.isCancelled else { throw .interrupted(file.path) }
-            let wanted = min(block.count, range.upperBound - offset)
-            var span = block.mutableSpan
-            var raw = unsafe span.mutableBytes
-            let count = min(wanted, try file.read(at: offset, into: &raw))
-            guard count == wanted else {
-                throw .truncated(file: file.path, expected: fileByteCount, found: offset + count)
-            }
-            unsafe block.withUnsafeBytes { unsafe hash.update(bufferPointer: .init(rebasing: $0[..<count])) }
-            offset += count
+            guard !Task.isCancelled else { throw .interrupted(path) }
+            unsafe block.withUnsafeBytes { unsafe hash.update(bufferPointer: $0) }
+            return true
+        }
+        guard end == range.upperBound else {
+            throw .truncated(file: path, expected: fileByteCount, found: end)
         }
         return Array(hash.finalize())
     }

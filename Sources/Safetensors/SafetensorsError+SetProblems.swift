@@ -15,12 +15,14 @@ extension SafetensorsError {
         case shardOutside(tensor: String, shard: String)
         /// The index names a shard that the directory lacks.
         case shardMissing(shard: String, tensorCount: Int)
-        /// The index places a tensor in a shard that lacks it.
-        case tensorMissing(tensor: String, shard: String)
-        /// A shard holds a tensor that the index does not name.
-        case tensorUnlisted(tensor: String, shard: String)
-        /// A shard holds a tensor that the index places in another one.
-        case tensorElsewhere(tensor: String, shard: String, indexed: String)
+        /// Several shards that an index names are not there.
+        case shardsMissing([String], of: Int)
+        /// The index places tensors in a shard that lacks them.
+        case tensorsMissing([String], shard: String)
+        /// A shard holds tensors that the index does not name.
+        case tensorsUnlisted([String], shard: String)
+        /// A shard holds tensors that the index places in other ones; `indexed` is that of the first.
+        case tensorsElsewhere([String], shard: String, indexed: String)
         /// The layout for writing names a tensor or a file twice.
         case repeated(String)
 
@@ -40,16 +42,26 @@ extension SafetensorsError {
             case .shardMissing(let shard, let count):
                 "places \(count) \(count == 1 ? "tensor" : "tensors") in \"\(shard)\", which does not exist. "
                     + "Copy or download the shard."
-            case .tensorMissing(let tensor, let shard):
-                "places tensor \"\(tensor)\" in \"\(shard)\", which does not hold it. "
+            case .shardsMissing(let shards, let count):
+                "\(shards.count) of its \(count) shards do not exist: \(Self.list(shards)). Copy or download them."
+            case .tensorsMissing(let tensors, let shard):
+                "places \(Self.tensors(tensors)) in \"\(shard)\", which does not hold \(tensors.count == 1 ? "it" : "them"). "
                     + "Index and shards are not of one set; copy or download them again."
-            case .tensorUnlisted(let tensor, let shard):
-                "does not name tensor \"\(tensor)\" of \"\(shard)\"; expected every tensor of every shard."
-            case .tensorElsewhere(let tensor, let shard, let indexed):
-                "places tensor \"\(tensor)\" in \"\(indexed)\", but \"\(shard)\" holds one of that name too; "
-                    + "expected every tensor once."
+            case .tensorsUnlisted(let tensors, let shard):
+                "does not name \(Self.tensors(tensors)) of \"\(shard)\"; expected every tensor of every shard."
+            case .tensorsElsewhere(let tensors, let shard, let indexed):
+                tensors.count == 1
+                    ? "places \(Self.tensors(tensors)) in \"\(indexed)\", but \"\(shard)\" holds one of that name too; "
+                        + "expected every tensor once."
+                    : "places \(Self.tensors(tensors)) in other files, the first in \"\(indexed)\", but \"\(shard)\" holds "
+                        + "tensors of these names too; expected every tensor once."
             case .repeated(let name): "names \"\(name)\" twice; expected every file and every tensor once."
             }
+        }
+
+        /// One tensor, or the number of them and the first names.
+        private static func tensors(_ names: [String]) -> String {
+            names.count == 1 ? "tensor \"\(names[0])\"" : "\(names.count) tensors (\(list(names)))"
         }
 
         private static func list(_ names: [String]) -> String {

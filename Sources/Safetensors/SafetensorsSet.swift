@@ -96,6 +96,7 @@ public final class SafetensorsSet: Sendable {
             throw .set(path: indexPath, problem: .indexField(field, expected: expected))
         }
         var problems: [SafetensorsError] = []
+        var missing: [(shard: String, tensorCount: Int)] = []
         var files: [(name: String, file: SafetensorsFile)] = []
         for (shard, entries) in tensorsOfShard.sorted(by: { $0.key < $1.key }) {
             guard !Task.isCancelled else { throw .interrupted(indexPath) }
@@ -106,11 +107,17 @@ public final class SafetensorsSet: Sendable {
                 problems += disagreements(of: file, named: shard, with: shardOfTensor, expected: entries.map(\.tensor))
                     .map { .set(path: indexPath, problem: $0) }
             } catch .file(.callFailed(_, _, .noSuchFileOrDirectory)) {
-                let missing = SafetensorsError.SetProblem.shardMissing(shard: shard, tensorCount: entries.count)
-                problems.append(.set(path: indexPath, problem: missing))
+                missing.append((shard, entries.count))
             } catch {
                 problems.append(error)
             }
+        }
+        if let (first, count) = missing.first {
+            let problem: SafetensorsError.SetProblem =
+                missing.count == 1
+                ? .shardMissing(shard: first, tensorCount: count)
+                : .shardsMissing(missing.map(\.shard), of: tensorsOfShard.count)
+            problems.append(.set(path: indexPath, problem: problem))
         }
         if let error = SafetensorsError.bundle(problems) { throw error }
         return files
@@ -123,14 +130,18 @@ public final class SafetensorsSet: Sendable {
         expected: [String]
     ) -> [SafetensorsError.SetProblem] {
         let missing = expected.filter { file.header[$0] == nil }
-        let surplus = file.header.tensors.compactMap { tensor -> SafetensorsError.SetProblem? in
-            guard let indexed = shardOfTensor[tensor.name] else {
-                return .tensorUnlisted(tensor: tensor.name, shard: shard)
+        var (unlisted, elsewhere): ([String], [String]) = ([], [])
+        for tensor in file.header.tensors {
+            switch shardOfTensor[tensor.name] {
+            case nil: unlisted.append(tensor.name)
+            case shard?: break
+            case .some: elsewhere.append(tensor.name)
             }
-            return indexed == shard
-                ? nil : .tensorElsewhere(tensor: tensor.name, shard: shard, indexed: indexed)
         }
-        return missing.map { .tensorMissing(tensor: $0, shard: shard) } + surplus
+        return (missing.isEmpty ? [] : [.tensorsMissing(missing, shard: shard)])
+            + (unlisted.isEmpty ? [] : [.tensorsUnlisted(unlisted, shard: shard)])
+            + (elsewhere.isEmpty
+                ? [] : [.tensorsElsewhere(elsewhere, shard: shard, indexed: shardOfTensor[elsewhere[0]] ?? "")])
     }
 }
 

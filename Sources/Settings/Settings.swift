@@ -83,8 +83,14 @@ public struct Settings: Equatable, Sendable {
     }
 
     /// A sentence about an invalid value, with its source.
+    ///
+    /// The value stands before the sentence, unless the sentence holds it.
     public func problem(_ name: String, _ sentence: String) -> String {
         guard let entry = entry(name) else { return "\(name): \(sentence)" }
+        if case .text(let value)? = entry.value, !value.isEmpty, sentence.contains(value) {
+            let source = "\(entry.source)"
+            return source.hasSuffix(name) ? "\(source): \(sentence)" : "\(source): \(name): \(sentence)"
+        }
         return "\(entry.source): \(name) is \(entry.value.map { "\($0)" } ?? "not set"); \(sentence)"
     }
 

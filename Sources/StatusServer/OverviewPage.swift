@@ -12,6 +12,8 @@ struct OverviewPage {
     let notReady: String?
     let healthProblems: [String]
     let version: [(name: String, value: String)]
+    /// The moment that the page shows, in UTC.
+    let time: String
     let sections: [StatusSection]
 
     /// The document.
@@ -37,6 +39,7 @@ struct OverviewPage {
             <h1>\(title)</h1>
             \(judgements.joined(separator: "\n"))
             <p class="status">\(HTMLText.escaped(status))</p>
+            <p class="time"><time>\(HTMLText.escaped(time))</time></p>
             </header>
             <main>
             \(sections.map(SectionMarkup.html).joined(separator: "\n"))

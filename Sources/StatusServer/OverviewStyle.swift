@@ -17,6 +17,7 @@ enum OverviewStyle {
         h1 { font-size: 1.3rem; margin: 0; }
         h2 { font-size: 1.05rem; margin: 1.6rem 0 0.4rem; overflow-wrap: break-word; }
         .status { flex-basis: 100%; font-size: 1.1rem; overflow-wrap: break-word; }
+        .time { flex-basis: 100%; font-size: 0.85rem; color: var(--quiet); }
         .state { font-weight: 600; overflow-wrap: break-word; }
         .state.active { color: var(--active); }
         .state.good { color: var(--good); }

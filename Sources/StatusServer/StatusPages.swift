@@ -1,4 +1,5 @@
 import Hummingbird
+import Telemetry
 
 /// The status pages: the answer for each path.
 enum StatusPages {
@@ -36,7 +37,8 @@ enum StatusPages {
         let isWell = problems.isEmpty
         return OverviewPage(
             status: isWell ? await source.status() : "not well", notReady: source.notReady(),
-            healthProblems: problems, version: source.version, sections: isWell ? await source.sections() : [])
+            healthProblems: problems, version: source.version, time: Timestamp.now,
+            sections: isWell ? await source.sections() : [])
     }
 
     private static func text(

@@ -145,7 +145,7 @@ public struct StudyDirectory: Sendable {
     public func makeDirectory(_ directory: FilePath) throws(LaboratoryError) {
         guard !directory.isEmpty else { return }
         do throws(FileAccessError) { try Directories.create(directory, isDurable: true) } catch {
-            throw .file(.access(error))
+            throw .file(FileError(error))
         }
     }
 

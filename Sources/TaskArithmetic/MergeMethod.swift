@@ -30,18 +30,6 @@ public struct MergeMethod: Sendable {
         case notDivided
     }
 
-    /// What the method takes of the tasks' curvature.
-    public enum CurvatureNeed: Sendable {
-        /// Nothing.
-        case none
-        /// A of layers alone.
-        case inputFactors
-        /// The diagonals of A and B, or of F.
-        case diagonals
-        /// A and B of layers, F of other parameters.
-        case factors
-    }
-
     /// The name in a job file.
     public let name: String
     /// Other names that a job file may use.
@@ -60,8 +48,6 @@ public struct MergeMethod: Sendable {
     public let base: BaseRole
     /// What becomes of weights that cancel.
     public let cancellingWeights: CancellingWeights
-    /// What of the tasks' curvature is needed.
-    public let curvature: CurvatureNeed
     /// How many models it merges; the base is one of them where it counts.
     public let modelCount: ClosedRange<Int>
     /// What is merged at a time, and the computation.
@@ -73,7 +59,7 @@ public struct MergeMethod: Sendable {
     public init(
         name: String, aliases: [String] = [], paper: Paper, formula: String, summary: String,
         parameters: [MergeParameter], terms: Terms = .taskVectors, base: BaseRole = .never,
-        cancellingWeights: CancellingWeights = .refused, curvature: CurvatureNeed = .none,
+        cancellingWeights: CancellingWeights = .refused,
         modelCount: ClosedRange<Int> = 1...Int.max, scope: MergeScope,
         statistics: (any (ModelStatistics & ~Copyable).Type)? = nil
     ) {
@@ -86,7 +72,6 @@ public struct MergeMethod: Sendable {
         self.terms = terms
         self.base = base
         self.cancellingWeights = cancellingWeights
-        self.curvature = curvature
         self.modelCount = modelCount
         self.scope = scope
         self.statistics = statistics
@@ -129,8 +114,8 @@ extension MergeMethod {
 // MARK: - What follows
 
 extension MergeMethod {
-    /// Whether every merged task needs factors.
-    public var needsFactors: Bool { curvature != .none }
+    /// Whether every merged task needs factors: A and B of layers, F of other parameters.
+    public var needsFactors: Bool { scope.readsFactors }
 
     /// Whether a job needs a base.
     public var needsBase: Bool { terms == .taskVectors }

@@ -40,6 +40,11 @@ public enum MergeScope: Sendable {
         if case .blocks(_, let inverses, _) = self { inverses } else { .none }
     }
 
+    /// Whether the computation reads the models' factors.
+    public var readsFactors: Bool {
+        if case .blocks = self { true } else { false }
+    }
+
     /// Whether a tensor of this shape is merged as a whole, without factors.
     public func mergesWhole(shape: [Int]) -> Bool {
         switch self {

@@ -15,15 +15,15 @@ struct RangeBuffers<Scalar: MatrixScalar>: ~Copyable, Sendable {
 
 extension RangeBuffers {
     mutating func beginAtZero(count: Int) {
-        base.withMutablePrefix(count, Self.clear)
-        sum.withMutablePrefix(count, Self.clear)
+        base.clearPrefix(count)
+        sum.clearPrefix(count)
     }
 
     mutating func begin(base bytes: RawSpan, type: ElementType, count: Int) throws(LinearAlgebraError) {
         try base.withMutablePrefix(count) { (span: inout MutableSpan<Scalar>) throws(LinearAlgebraError) in
             try type.decode(bytes, into: &span)
         }
-        sum.withMutablePrefix(count, Self.clear)
+        sum.clearPrefix(count)
     }
 
     mutating func add(
@@ -60,9 +60,5 @@ extension RangeBuffers {
                 )
             }
         }
-    }
-
-    private static func clear(_ span: inout MutableSpan<Scalar>) {
-        for index in span.indices { span[index] = 0 }
     }
 }

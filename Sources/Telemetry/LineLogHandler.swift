@@ -55,7 +55,7 @@ public struct LineLogHandler: LogHandler {
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
             text += " \(key)=\(Self.quoted("\(value)"))"
         }
-        let time = Self.timestamp()
+        let time = Timestamp.now
         if event.level >= Self.keptLevel {
             book?.note(event.level, at: time, text, job: fields[LogKeys.job].map { "\($0)" })
         }
@@ -69,20 +69,6 @@ public struct LineLogHandler: LogHandler {
                 bytes = bytes.dropFirst(written)
             }
         }
-    }
-
-    private static func timestamp() -> String {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        var parts = tm()
-        gmtime_r(&now.tv_sec, &parts)
-        func pad(_ value: some BinaryInteger, _ width: Int) -> String {
-            let text = String(value)
-            return String(repeating: "0", count: max(0, width - text.count)) + text
-        }
-        let date = "\(pad(parts.tm_year + 1900, 4))-\(pad(parts.tm_mon + 1, 2))-\(pad(parts.tm_mday, 2))"
-        let time = "\(pad(parts.tm_hour, 2)):\(pad(parts.tm_min, 2)):\(pad(parts.tm_sec, 2))"
-        return "\(date)T\(time).\(pad(now.tv_nsec / 1_000_000, 3))Z"
     }
 
     private static func quoted(_ text: String) -> String {

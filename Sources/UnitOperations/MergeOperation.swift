@@ -17,7 +17,7 @@ public struct MergeOperation: UnitOperation {
     /// One task's share.
     public struct Task: Equatable, Sendable {
         /// θ_t.
-        public var parameters: BlockParameters
+        public var parameters: ParameterSources
         /// 0 for the base, else the task's position in the job + 1.
         public var place: Int
         /// Factor of the task vector; negative for negation.
@@ -31,7 +31,7 @@ public struct MergeOperation: UnitOperation {
 
         /// Describes a task's share.
         public init(
-            parameters: BlockParameters, place: Int = 1, weight: Double, lambda: Double,
+            parameters: ParameterSources, place: Int = 1, weight: Double, lambda: Double,
             arguments: MergeArguments = MergeArguments()
         ) {
             self.parameters = parameters
@@ -49,7 +49,7 @@ public struct MergeOperation: UnitOperation {
     /// What is merged.
     public var parameters: MergedParameters
     /// θ_0; empty where the models themselves are merged, as if it were zero.
-    public var base: BlockParameters
+    public var base: ParameterSources
     /// The tasks, in the job's order; the base stands first where it counts as one.
     public var tasks: [Task]
     /// α.
@@ -70,7 +70,7 @@ public struct MergeOperation: UnitOperation {
     /// Describes the merge.
     public init(
         method: String, arguments: MergeArguments = MergeArguments(), parameters: MergedParameters,
-        base: BlockParameters, tasks: [Task], scale: Double, divides: Bool = false, damping: DampingSpec,
+        base: ParameterSources, tasks: [Task], scale: Double, divides: Bool = false, damping: DampingSpec,
         outputTypes: [ElementType]
     ) {
         self.method = method
@@ -142,10 +142,10 @@ public struct MergeOperation: UnitOperation {
             wire.tensor.rows = UInt64(rows)
             wire.tensor.columns = UInt64(columns)
         }
-        wire.base = WireBlockParameters(base, &files)
+        wire.base = WireParameterSources(base, &files)
         for task in tasks {
             var wireTask = WireMergeTask()
-            wireTask.parameters = WireBlockParameters(task.parameters, &files)
+            wireTask.parameters = WireParameterSources(task.parameters, &files)
             wireTask.place = UInt32(task.place)
             wireTask.weight = task.weight
             wireTask.lambda = task.lambda

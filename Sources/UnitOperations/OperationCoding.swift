@@ -157,8 +157,8 @@ extension CurvatureBlock.Kind {
 
 /// θ of a block in one checkpoint.
 func blockParameters(
-    _ wire: WireBlockParameters, _ files: FileNumbering
-) throws(OperationError) -> BlockParameters {
+    _ wire: WireParameterSources, _ files: FileNumbering
+) throws(OperationError) -> ParameterSources {
     try list(wire.tensors, "a block's parameters") { tensor throws(OperationError) in
         TensorSource(
             elementType: try word(tensor.elementType, "an element type"), slice: try FileSlice(tensor.slice, files),
@@ -166,8 +166,8 @@ func blockParameters(
     }
 }
 
-extension WireBlockParameters {
-    init(_ parameters: BlockParameters, _ files: inout FileNumbering) {
+extension WireParameterSources {
+    init(_ parameters: ParameterSources, _ files: inout FileNumbering) {
         self.init()
         for source in parameters {
             var tensor = WireTensorSource()

@@ -9,9 +9,9 @@ public struct PenaltyOperation: UnitOperation {
     /// The block.
     public var block: CurvatureBlock.Kind
     /// θ_0.
-    public var base: BlockParameters
+    public var base: ParameterSources
     /// θ_t of each task.
-    public var checkpoints: [BlockParameters]
+    public var checkpoints: [ParameterSources]
     /// Positions of checkpoints with weight 0.
     ///
     /// These need not be finite; the penalty of one that is not is NaN.
@@ -19,7 +19,7 @@ public struct PenaltyOperation: UnitOperation {
 
     /// Describes the evaluation of penalties.
     public init(
-        block: CurvatureBlock.Kind, base: BlockParameters, checkpoints: [BlockParameters], unweighted: [Int] = []
+        block: CurvatureBlock.Kind, base: ParameterSources, checkpoints: [ParameterSources], unweighted: [Int] = []
     ) {
         self.block = block
         self.base = base
@@ -62,8 +62,8 @@ public struct PenaltyOperation: UnitOperation {
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WirePenaltyOperation()
         wire.block = block.wire
-        wire.base = WireBlockParameters(base, &files)
-        for checkpoint in checkpoints { wire.checkpoints.append(WireBlockParameters(checkpoint, &files)) }
+        wire.base = WireParameterSources(base, &files)
+        for checkpoint in checkpoints { wire.checkpoints.append(WireParameterSources(checkpoint, &files)) }
         wire.unweighted = unweighted.map { UInt32($0) }
         return encoded(wire)
     }

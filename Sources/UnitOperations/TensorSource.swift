@@ -18,5 +18,5 @@ public struct TensorSource: Hashable, Sendable {
     }
 }
 
-/// A block's parameters in a checkpoint, in the order of ``CurvatureBlock/regions``.
-public typealias BlockParameters = [TensorSource]
+/// The places of parameters in a checkpoint: a block's, in the order of ``CurvatureBlock/regions``, or one tensor's.
+public typealias ParameterSources = [TensorSource]

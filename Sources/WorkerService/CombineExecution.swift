@@ -25,9 +25,9 @@ struct CombineExecution {
         try await input.blobs.prepare(parts)
         var part = try Matrix<Double>(rows: 1, columns: PackedRanges.elements)
         var total = try Matrix<Double>(rows: 1, columns: PackedRanges.elements)
-        var factor = try Matrix<Float>(rows: 1, columns: PackedRanges.elements)
-        let writer = try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: operation.dimension))
-        var trace = 0.0
+        var writer = try FactorWriter(
+            dimension: operation.dimension, capacity: PackedRanges.elements, divisor: operation.divisor,
+            place: "\(input.lease.title): ", blobs: input.blobs)
         for range in try PackedRanges.ranges(dimension: operation.dimension) {
             for (position, blob) in parts.enumerated() {
                 guard position > 0 else {
@@ -41,29 +41,8 @@ struct CombineExecution {
                     }
                 }
             }
-            try normalize(total, range, into: &factor)
-            try factor.withSpan { factor throws in
-                let elements = factor.extracting(first: range.count)
-                PackedTriangle.forEachDiagonal(in: range) { trace += Double(elements[$0]) }
-                try writer.append(elements.bytes)
-            }
+            try total.withSpan { try writer.append($0.extracting(first: range.count), at: range.lowerBound) }
         }
-        return UnitResult(blobs: [try input.blobs.finish(writer)], measurements: [.trace: [trace]])
-    }
-
-    private func normalize(
-        _ total: borrowing Matrix<Double>, _ range: Range<Int>, into factor: inout Matrix<Float>
-    ) throws {
-        do {
-            try total.withSpan { total throws in
-                try factor.withMutablePrefix(range.count) { factor throws in
-                    try PartialSums.normalize(
-                        total.extracting(first: range.count), divisor: operation.divisor,
-                        firstElement: range.lowerBound, into: &factor)
-                }
-            }
-        } catch let error as KroneckerFactorsError where error.isBadInput {
-            throw UnitError.badInput("\(input.lease.title): \(error)")
-        }
+        return try writer.finish()
     }
 }

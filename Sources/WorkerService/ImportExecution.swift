@@ -10,9 +10,6 @@ extension ImportOperation: ExecutableOperation {
 
 /// Converts a factor of a finished set to the form in which factors travel: a packed fp32 triangle.
 struct ImportExecution {
-    /// Bytes of rows that are read at a time, so that a file over the network does not need a request for each row.
-    private static let pieceBytes = 4 << 20
-
     let operation: ImportOperation
     let input: InputReader
 
@@ -22,78 +19,47 @@ struct ImportExecution {
     ///   reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
         try checkSlice()
-        let writer = try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: operation.dimension))
+        var writer = try FactorWriter(
+            dimension: operation.dimension, capacity: operation.dimension, place: place, blobs: input.blobs)
         var square = try Matrix<Double>(rows: operation.dimension, columns: operation.dimension)
-        var row = try Matrix<Float>(rows: 1, columns: operation.dimension)
-        var (trace, largest, isZero) = (0.0, Float(0), true)
-        var first = 0
-        while first < operation.dimension {
-            let rows = rows(from: first)
-            let start = byteOffset(ofRow: rows.lowerBound)
-            let slice = FileSlice(
-                file: operation.slice.file, offset: operation.slice.offset + UInt64(start),
-                byteCount: UInt64(byteOffset(ofRow: rows.upperBound) - start))
-            try await input.read(slice, into: &scratch.raw)
+        for rows in rows.pieces {
+            try await read(rows, into: &square, &scratch.raw)
             for index in rows {
-                try decode(index, at: byteOffset(ofRow: index) - start, of: scratch.raw, into: &square)
-                let diagonal = try append(index, of: square, &row, writer)
-                trace += Double(diagonal)
-                if diagonal > largest { largest = diagonal }
-                isZero = isZero && square[index, index] == 0
+                let start = index * operation.dimension
+                try square.withSpan {
+                    try writer.append($0.extracting(start..<start + index + 1), at: PackedTriangle.offset(ofRow: index))
+                }
             }
-            first = rows.upperBound
         }
         let start = ContinuousClock.now
         if let flaw = try SemidefiniteCheck.flaw(in: square, readsBothTriangles: !operation.isPacked) {
             throw error(flaw)
         }
         scratch.kernels.note(.solve, since: start)
-        guard isZero || largest >= Float.leastNormalMagnitude else {
-            throw UnitError.badInput(
-                "\(place)vanishes in fp32: its largest diagonal element is \(largest). Scale the factors of all tasks up."
-            )
-        }
-        return UnitResult(blobs: [try input.blobs.finish(writer)], measurements: [.trace: [trace]])
+        return try writer.finish()
     }
 
-    /// Decodes a row: a square's whole row, or a triangle's row up to the diagonal.
-    private func decode(
-        _ index: Int, at offset: Int, of raw: [UInt8], into square: inout Matrix<Double>
-    ) throws {
-        let count = operation.isPacked ? index + 1 : operation.dimension
-        let start = index * operation.dimension
-        try square.withMutableSpan { span throws in
-            var target = span._mutatingExtracting(start..<start + count)
-            try operation.elementType.decode(
-                raw.span.bytes.extracting(offset..<offset + count * operation.elementType.byteCount), into: &target)
-        }
+    private var rows: StoredRows {
+        StoredRows(
+            dimension: operation.dimension, elementType: operation.elementType, isPacked: operation.isPacked)
     }
 
-    /// Appends a row's part of the lower triangle in fp32, and returns the diagonal element.
-    private func append(
-        _ index: Int, of square: borrowing Matrix<Double>, _ row: inout Matrix<Float>, _ writer: CacheWriter
-    ) throws -> Float {
-        let (count, start) = (index + 1, index * operation.dimension)
-        let overflow: Int? = square.withSpan { square in
-            row.withMutablePrefix(count) { row in
-                var overflow: Int?
-                for column in 0..<count {
-                    let value = square[start + column]
-                    row[column] = Float(value)
-                    // NaN and infinity themselves are reported with the matrix's other faults.
-                    if !row[column].isFinite, value.isFinite { overflow = column }
-                }
-                return overflow
+    /// Reads a piece, and decodes it: a square's whole rows, or a triangle's rows up to the diagonal.
+    private func read(_ piece: Range<Int>, into square: inout Matrix<Double>, _ raw: inout [UInt8]) async throws {
+        try await input.read(rows.slice(piece, of: operation.slice), into: &raw)
+        let first = rows.offset(ofRow: piece.lowerBound)
+        if let position = operation.elementType.firstNonFinite(in: raw.span.bytes) {
+            let (row, column) = rows.place(of: first + position)
+            throw error(.nonFinite(row: row, column: column))
+        }
+        let size = operation.elementType.byteCount
+        try square.withMutableSpan { square throws in
+            for row in piece {
+                let (start, end) = (rows.offset(ofRow: row) - first, rows.offset(ofRow: row + 1) - first)
+                let target = row * operation.dimension
+                var elements = square._mutatingExtracting(target..<target + end - start)
+                try operation.elementType.decode(raw.span.bytes.extracting(start * size..<end * size), into: &elements)
             }
-        }
-        if let overflow {
-            throw UnitError.badInput(
-                "\(place)the element (\(index), \(overflow)) is beyond fp32, in which factors are stored. Scale the "
-                    + "factors of all tasks down.")
-        }
-        return try row.withSpan { span throws in
-            try writer.append(span.extracting(first: count).bytes)
-            return span[index]
         }
     }
 
@@ -104,26 +70,12 @@ struct ImportExecution {
         return .badInput(place + flaw.description)
     }
 
-    /// The offset of a row in the tensor; for the row after the last, it is the tensor's end.
-    private func byteOffset(ofRow row: Int) -> Int {
-        let elements = operation.isPacked ? PackedTriangle.offset(ofRow: row) : row * operation.dimension
-        return elements * operation.elementType.byteCount
-    }
-
-    /// The rows that are read together: as many as the piece holds, and at least one.
-    private func rows(from first: Int) -> Range<Int> {
-        var end = first + 1
-        while end < operation.dimension, byteOffset(ofRow: end + 1) - byteOffset(ofRow: first) <= Self.pieceBytes {
-            end += 1
-        }
-        return first..<end
-    }
-
     private func checkSlice() throws {
         // The triangle's size is checked first. If it fits, the square's size cannot overflow.
         _ = try PackedTriangle.elementCount(dimension: operation.dimension)
+        let elementCount = rows.offset(ofRow: operation.dimension)
         guard operation.dimension > 0,
-            operation.slice.byteCount == UInt64(byteOffset(ofRow: operation.dimension))
+            operation.slice.byteCount == UInt64(elementCount * operation.elementType.byteCount)
         else {
             throw UnitError.malformedLease(
                 "factor \"\(input.lease.subject)\" has \(operation.slice.byteCount) bytes for dimension "

@@ -17,7 +17,7 @@ struct MergeExecution {
     let operation: MergeOperation
     let input: InputReader
 
-    private var reader: BlockParameterReader { BlockParameterReader(operation.parameters, input: input) }
+    private var reader: ParameterReader { ParameterReader(operation.parameters, input: input) }
 
     /// Solves for Δ and writes θ_0 + α Δ in the output types, or measures.
     ///

@@ -18,7 +18,7 @@ struct PenaltyExecution {
     ///
     /// - Throws: What reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        let reader = BlockParameterReader(.block(operation.block), input: input)
+        let reader = ParameterReader(.block(operation.block), input: input)
         let factors = input.lease.inputs.blobs
         let base = try await reader.read(operation.base)
         var values: [Double] = []
@@ -64,7 +64,7 @@ struct PenaltyExecution {
 
     /// A task vector; `nil` for one with weight 0 that is not finite, because it affects no other task.
     private func vector(
-        _ position: Int, _ reader: BlockParameterReader, base: borrowing Matrix<Double>
+        _ position: Int, _ reader: ParameterReader, base: borrowing Matrix<Double>
     ) async throws -> Matrix<Double>? {
         do {
             return try await reader.taskVector(operation.checkpoints[position], base: base)

@@ -38,13 +38,7 @@ enum MergeHelp {
             case .whenListedOrWeighted:
                 "no base; one that is listed, or given with a weight for all models, counts with its weight"
             }
-        let curvature: String? =
-            switch method.curvature {
-            case .none: nil
-            case .inputFactors: "captures or factors of every model, of which it reads A"
-            case .diagonals: "captures or factors of every model, of which it reads the diagonals"
-            case .factors: "captures or factors of every model"
-            }
+        let curvature = method.needsFactors ? "captures or factors of every model" : nil
         let inverses: String? =
             switch method.scope.inverses {
             case .none: nil

@@ -23,7 +23,8 @@ struct ReportTables {
 
     /// All tables for which the report has data.
     var text: String {
-        [summary, merged, interference, accumulation, optimal, files].compactMap { $0 }.joined(separator: "\n\n")
+        [summary, missing, merged, interference, accumulation, optimal, files].compactMap { $0 }
+            .joined(separator: "\n\n")
     }
 
     private var layers: [[String: Any]] { report["layers"] as? [[String: Any]] ?? [] }
@@ -41,6 +42,18 @@ struct ReportTables {
         }
         let tasks = (report["tasks"] as? [Any])?.count ?? 0
         return "what was computed (\(tasks) tasks, \(layers.count) layers and parameters with factors)\n" + table.text
+    }
+
+    /// The layers and parameters without curvature of some or of all tasks; nil when there are none.
+    private var missing: String? {
+        let unreached = report["layers_without_rows"] as? [String] ?? []
+        let partly = layers.compactMap { $0["missing_curvature"] == nil ? nil : $0["name"] as? String }
+            .filter { !unreached.contains($0) }
+        let lines = [
+            ("no task has rows of these layers and parameters, so they have no factors", unreached),
+            ("some tasks have no rows of these layers and parameters; the others take their shares", partly),
+        ].compactMap { what, names in names.isEmpty ? nil : "note: \(what): \(list(names))" }
+        return lines.isEmpty ? nil : lines.joined(separator: "\n")
     }
 
     /// The states of the checkpoint's tensors, with warnings.

@@ -6,7 +6,7 @@ import Testing
 @testable import Admission
 
 /// The Python function of kfacd-job(5) that computes `sha256_base`.
-@Suite(.enabled(if: PageFunction.hasPython, "needs Python; KFACD_PYTHON names the interpreter"))
+@Suite(.enabled(if: Python.isInstalled, "needs Python; KFACD_PYTHON names the interpreter"))
 struct BaseDigestTests {
     private let input: SmallInput
 
@@ -53,28 +53,11 @@ struct BaseDigestTests {
 
 /// The function as the page has it.
 private enum PageFunction {
-    private static let interpreter = ProcessInfo.processInfo.environment["KFACD_PYTHON"] ?? "python3"
-
-    static let hasPython = (try? run("print()"))?.status == 0
-
     static func digest(of base: String) throws -> String {
         let match = try #require(
             try ManualPage.jobFile().firstMatch(of: /\.Bd[^\n]*\n(import hashlib(?:.|\n)*?)\n\.Ed/))
-        let result = try run("\(match.output.1)\nimport sys\nprint(sha256_base(sys.argv[1]))", base)
+        let result = try Python.run("\(match.output.1)\nimport sys\nprint(sha256_base(sys.argv[1]))", base)
         #expect(result.status == 0, "\(result.output)")
         return result.output.trimmingCharacters(in: .whitespacesAndNewlines)
-    }
-
-    private static func run(_ script: String, _ arguments: String...) throws -> (status: Int32, output: String) {
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [interpreter, "-c", script] + arguments
-        process.standardOutput = output
-        process.standardError = output
-        try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
     }
 }

@@ -14,8 +14,10 @@ import Testing
         #expect(clock.elapsed("job-1", at: start) == nil)
         clock.begin("job-1", at: start)
         #expect(clock.elapsed("job-1", at: start + .seconds(5)) == .seconds(5))
-        clock.end("job-1", at: start + .seconds(7))
+        #expect(clock.endTime("job-1") == nil)
+        clock.end("job-1", at: start + .seconds(7), time: "2026-11-24T09:00:00.000Z")
         #expect(clock.elapsed("job-1", at: start + .seconds(100)) == .seconds(7))
+        #expect(clock.endTime("job-1") == "2026-11-24T09:00:00.000Z")
     }
 
     @Test mutating func `nothing is said of the time left before enough is done`() {

@@ -30,6 +30,30 @@ struct OpenedFileTests {
         #expect(try file.bytes(at: 0, count: 10) == [0, 0, 1])
     }
 
+    @Test func `a range is read in blocks, up to its end, the file's end, or the caller's wish`() throws {
+        let directory = try TemporaryDirectory()
+        let file = try file("bytes", in: directory)
+        let bytes = (0..<(1 << 20) + 5).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) }
+        try file.write(bytes.span.bytes, at: 0)
+        func blocks(_ range: Range<Int>, most: Int = .max) throws -> (offsets: [Int], bytes: [UInt8], end: Int) {
+            var (offsets, read): ([Int], [UInt8]) = ([], [])
+            let end = try file.forEachBlock(in: range) { (block, offset) throws(Failure) in
+                offsets.append(offset)
+                block.withUnsafeBytes { read += $0 }
+                return offsets.count < most
+            }
+            return (offsets, read, end)
+        }
+        let whole = try blocks(0..<Int.max)
+        #expect(whole.offsets == [0, 1 << 20] && whole.bytes == bytes && whole.end == bytes.count)
+        let part = try blocks(3..<(1 << 20) + 4)
+        #expect(part.offsets == [3, (1 << 20) + 3] && part.bytes == Array(bytes[3..<(1 << 20) + 4]))
+        #expect(part.end == (1 << 20) + 4)
+        let stopped = try blocks(0..<Int.max, most: 1)
+        #expect(stopped.offsets == [0] && stopped.end == 1 << 20)
+        #expect(try blocks(7..<7).offsets == [] && blocks(bytes.count..<bytes.count + 9).end == bytes.count)
+    }
+
     @Test func `a failure carries the call, the path and the reason in the words of the module that asked`() throws {
         let directory = try TemporaryDirectory()
         let path = FilePath(directory.path).appending("missing")

@@ -13,4 +13,12 @@ import Testing
         let stack = "e" + String(repeating: "\u{301}", count: 1000)
         #expect(stack.excerpt == "e" + String(repeating: "\u{301}", count: 99) + "…")
     }
+
+    @Test func `a sentence that is far too long keeps what it is about and what to do`() {
+        let path = "/" + String(repeating: "x", count: 5000)
+        let sentence = "\(path): cannot be made: the path is too long. Choose another.".sentence
+        #expect(sentence.count == 2001)
+        #expect(sentence.hasPrefix("/xxx"))
+        #expect(sentence.hasSuffix("xxx: cannot be made: the path is too long. Choose another."))
+    }
 }

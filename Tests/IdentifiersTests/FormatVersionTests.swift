@@ -32,7 +32,9 @@ struct FormatVersionTests {
                 == "is of the format \"kfacd.sample/1\", which an earlier version of kfacd wrote; this one reads "
                 + "\"kfacd.sample/2\". Make it again with this version.")
         #expect(
-            sentence("other/2") == "is of the format \"other/2\"; expected \"kfacd.sample/2\". Name another file.")
+            sentence("other/2")
+                == "is of the format \"other/2\"; expected \"kfacd.sample/2\". Name another, or restore it if it is "
+                + "damaged.")
         #expect(
             sentence("what")
                 == "states the format \"what\"; expected \"kfacd.sample/2\". It is damaged, or no file of kfacd.")

@@ -84,9 +84,7 @@ extension SerialIntegrationTests {
         private func norm(_ values: [Double]) -> Double { values.reduce(0) { $0 + $1 * $1 }.squareRoot() }
 
         private func weightedMeans(_ output: String) throws -> [String] {
-            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
-            let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
-            let merge = try #require(report["merge"] as? [String: Any])
+            let merge = try #require(try Report.read(in: output)["merge"] as? [String: Any])
             return merge["merged_by_weighted_mean"] as? [String] ?? []
         }
 

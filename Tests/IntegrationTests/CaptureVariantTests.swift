@@ -9,14 +9,6 @@ extension SerialIntegrationTests {
 
         init() throws { model = try SmallModel() }
 
-        /// Runs the job with an output directory of its own.
-        private func run(_ output: String, _ change: (SmallModel) throws -> Void = { _ in }) async throws -> String {
-            model.job.output = output
-            try change(model)
-            try model.write()
-            return try await model.run()
-        }
-
         private func factors(_ output: String, _ task: String) throws -> TensorFile {
             try TensorFile(reading: "\(output)/factors/\(task)/factors.safetensors")
         }
@@ -37,17 +29,17 @@ extension SerialIntegrationTests {
             type: Tensor.ElementType, precision: Double
         ) async throws {
             model.job.outputs = ["factors"]
-            let whole = try await run("whole")
-            let half = try await run("half") { $0.convertCaptures(to: type) }
+            let whole = try await model.run(to: "whole")
+            let half = try await model.run(to: "half") { $0.convertCaptures(to: type) }
             try expectClose(half, whole, within: precision)
-            let same = try await run("same") { $0.convertCaptures(to: .float32) }
+            let same = try await model.run(to: "same") { $0.convertCaptures(to: .float32) }
             try requireSameBytes(half, same)
         }
 
         @Test func `captures in several files by samples give the same factors`() async throws {
             model.job.outputs = ["factors"]
-            let whole = try await run("whole")
-            let split = try await run("split") { model in
+            let whole = try await model.run(to: "whole")
+            let split = try await model.run(to: "split") { model in
                 for (index, task) in SmallModel.taskNames.enumerated() {
                     let capture = try #require(model.captures[task])
                     // Positions are rows of a sample. With two probes, each part holds its samples' rows, probe by
@@ -64,8 +56,8 @@ extension SerialIntegrationTests {
 
         @Test func `captures in several files by layers give the same bytes`() async throws {
             model.job.outputs = ["factors"]
-            let whole = try await run("whole")
-            let split = try await run("split") { model in
+            let whole = try await model.run(to: "whole")
+            let split = try await model.run(to: "split") { model in
                 for (index, task) in SmallModel.taskNames.enumerated() {
                     let capture = try #require(model.captures[task])
                     for layer in ["q", "k", "v", "fc", "norm"] {
@@ -80,8 +72,8 @@ extension SerialIntegrationTests {
         }
 
         @Test func `finished factors of another run take the place of captures`() async throws {
-            let captured = try await run("captured")
-            let imported = try await run("imported") { model in
+            let captured = try await model.run(to: "captured")
+            let imported = try await model.run(to: "imported") { model in
                 for (index, task) in SmallModel.taskNames.enumerated() {
                     model.job.tasks[index].captures = []
                     model.job.tasks[index].factors = "captured/factors/\(task)"
@@ -93,7 +85,7 @@ extension SerialIntegrationTests {
 
         @Test func `layers that read the same rows have one A, which is computed once`() async throws {
             model.job.outputs = ["factors", "report"]
-            let shared = try await run("shared")
+            let shared = try await model.run(to: "shared")
             for task in SmallModel.taskNames {
                 let found = try factors(shared, task)
                 #expect(try found.tensor("q.A").bytes == found.tensor("k.A").bytes)
@@ -101,7 +93,7 @@ extension SerialIntegrationTests {
                 #expect(try found.tensor("q.B").bytes != found.tensor("k.B").bytes)
             }
             let sharedUnits = try Self.factorUnits(shared)
-            let separate = try await run("separate") { model in
+            let separate = try await model.run(to: "separate") { model in
                 try model.changeCapture("beta", "k.input") { $0.replacing(0, with: 0.75) }
             }
             #expect(try Self.factorUnits(separate) == sharedUnits + 1)
@@ -135,8 +127,7 @@ extension SerialIntegrationTests {
         }
 
         private static func factorUnits(_ output: String) throws -> Int {
-            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
-            let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let report = try Report.read(in: output)
             let run = try #require(report["run"] as? [String: Any])
             let stages = try #require(run["stages"] as? [String: [String: Any]])
             return try #require(stages["factor"]?["units"] as? Int)

@@ -260,8 +260,7 @@ extension SerialDisturbanceTests {
 
         /// Expects one executor for every unit in the report, except the report itself and what follows it.
         private func expectExecutors(of totalUnits: Int) throws {
-            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
-            let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let report = try Report.read(in: output)
             let run = try #require(report["run"] as? [String: Any])
             let executors = try #require(run["units_by_executor"] as? [String: Int])
             #expect(executors.values.reduce(0, +) == totalUnits - 2)

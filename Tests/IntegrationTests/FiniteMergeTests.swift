@@ -63,8 +63,7 @@ extension SerialIntegrationTests {
             let merged = try TensorFile(reading: "\(output)/merged/model.safetensors").tensor("embed.weight").values
             #expect(merged[5].isNaN && merged[7] == .infinity)
             #expect(merged.count(where: \.isFinite) == 22)
-            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
-            let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let report = try Report.read(in: output)
             let merge = try #require(report["merge"] as? [String: Any])
             #expect(merge["non_finite"] as? [String: [String: Int]] == ["alpha": ["embed.weight": 2]])
         }
@@ -189,8 +188,7 @@ extension SerialIntegrationTests {
         private func report(_ output: String) async throws -> [String: Any] {
             model.job.output = output
             try model.write()
-            let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(try await model.run())/report.json"))
-            return try #require(try JSONSerialization.jsonObject(with: bytes) as? [String: Any])
+            return try Report.read(in: try await model.run())
         }
 
         private func interference(_ report: [String: Any]) throws -> [[Double?]] {

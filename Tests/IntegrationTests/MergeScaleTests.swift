@@ -28,11 +28,6 @@ extension SerialIntegrationTests {
             return (model.outputPath, result.errors)
         }
 
-        private func report(_ output: String) throws -> [String: Any] {
-            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
-            return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
-        }
-
         private func change(_ suffix: String, _ value: (Float) -> Float) throws {
             for task in SmallModel.taskNames {
                 for tensor in try #require(model.captures[task]).tensors where tensor.name.hasSuffix(suffix) {
@@ -127,7 +122,7 @@ extension SerialIntegrationTests {
             let told =
                 "2 of 5 layers and parameters have no curvature in any task, and take the weighted mean: fc, norm.weight."
             #expect(errors.contains(told), "\(errors)")
-            let report = try report(output)
+            let report = try Report.read(in: output)
             #expect((report["warnings"] as? [String])?.contains { $0.contains(told) } == true)
             let merge = try #require(report["merge"] as? [String: Any])
             #expect((merge["merged_by_weighted_mean"] as? [String])?.contains("embed.weight") == true)
@@ -155,7 +150,7 @@ extension SerialIntegrationTests {
             let (output, errors) = try await run()
             let told = "the damping of 9 of 9 factors exceeds their mean eigenvalue: fc.A ("
             #expect(errors.contains(told), "\(errors)")
-            #expect((try report(output)["warnings"] as? [String])?.count == 1)
+            #expect((try Report.read(in: output)["warnings"] as? [String])?.count == 1)
         }
 
         @Test func `damping that was raised stands beside what was asked for, and is told`() async throws {
@@ -175,7 +170,7 @@ extension SerialIntegrationTests {
             let (output, errors) = try await run()
             #expect(errors.contains("was raised above what was asked for"), "\(errors)")
             #expect(errors.contains("fc.A (0 to "), "\(errors)")
-            let merge = try #require(try report(output)["merge"] as? [String: Any])
+            let merge = try #require(try Report.read(in: output)["merge"] as? [String: Any])
             let health = try #require((merge["health"] as? [String: [String: [Double]]])?["fc"])
             #expect(health["damping"] == [0, 0])
             #expect(health["damping_used"]?.allSatisfy { $0 > 0 } == true)

@@ -29,8 +29,7 @@ extension SerialIntegrationTests {
 
         /// The units by kernel set and stage, from a report.
         private func reportedUnits(_ output: String) throws -> [String: [String: Int]] {
-            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
-            let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let report = try Report.read(in: output)
             let run = try #require(report["run"] as? [String: Any])
             let regimes = try #require(run["numeric_regimes"] as? [[String: Any]])
             return try Dictionary(

@@ -9,19 +9,6 @@ extension SerialIntegrationTests {
 
         init() throws { model = try SmallModel() }
 
-        /// Runs the job with an output directory of its own.
-        private func run(_ output: String, _ change: (SmallModel) throws -> Void = { _ in }) async throws -> String {
-            model.job.output = output
-            try change(model)
-            try model.write()
-            return try await model.run()
-        }
-
-        private func report(_ output: String) throws -> [String: Any] {
-            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
-            return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
-        }
-
         // MARK: - Renaming
 
         /// The name that PEFT gives to a tensor of a wrapped layer, or to one of a captured layer.
@@ -35,8 +22,8 @@ extension SerialIntegrationTests {
             async throws
         {
             model.job.method = "kfac"
-            let plain = try await run("plain")
-            let renamed = try await run("renamed") { model in
+            let plain = try await model.run(to: "plain")
+            let renamed = try await model.run(to: "renamed") { model in
                 for name in SmallModel.taskNames {
                     for files in [\SmallModel.captures, \SmallModel.checkpoints] {
                         var file = try #require(model[keyPath: files][name])
@@ -51,7 +38,7 @@ extension SerialIntegrationTests {
                 }
             }
             #expect(try OutputTree(renamed).differences(from: OutputTree(plain)) == ["report.json"])
-            let tasks = try #require(try report(renamed)["tasks"] as? [[String: Any]])
+            let tasks = try #require(try Report.read(in: renamed)["tasks"] as? [[String: Any]])
             let counts = tasks.compactMap { $0["renamed"] as? [String: Int] }
             #expect(counts == Array(repeating: ["tensors": 10, "layers": 4, "parameters": 1], count: 3))
         }
@@ -71,7 +58,7 @@ extension SerialIntegrationTests {
         @Test func `an exception leaves its layers out`() async throws {
             model.job.outputs = ["factors"]
             model.job.curvature = ["layers: [\"*\", \"!?\", \"q\"]"]
-            let output = try await run("out")
+            let output = try await model.run(to: "out")
             let factors = try TensorFile(reading: "\(output)/factors/alpha/factors.safetensors")
             #expect(factors.tensors.map(\.name) == ["fc.A", "fc.B", "norm.weight.F", "q.A", "q.B"])
         }
@@ -89,8 +76,8 @@ extension SerialIntegrationTests {
             model.job.method = "kfac"
             model.job.outputs = ["factors", "regularizer", "merged", "report"]
             model.job.curvature = ["regularizer: {form: \(form)}"]
-            let plain = try await run("plain")
-            let grouped = try await run("grouped") {
+            let plain = try await model.run(to: "plain")
+            let grouped = try await model.run(to: "grouped") {
                 $0.job.curvature.append(
                     "groups: [{layers: \"*norm*\", strength: 10}, {layers: q, strength: 0}, {layers: \"*\", strength: 0.3}]"
                 )
@@ -115,7 +102,7 @@ extension SerialIntegrationTests {
         @Test func `the report's penalty is the one of the written regularizer`() async throws {
             model.job.outputs = ["regularizer", "report"]
             model.job.curvature = ["groups: [{layers: fc, strength: 0.3}]"]
-            let output = try await run("out")
+            let output = try await model.run(to: "out")
             let regularizer = try regularizer(output)
             let (b, a) = (try regularizer.tensor("fc.B").values, try regularizer.tensor("fc.A").values)
             let (own, base) = (try #require(model.checkpoints["alpha"]), model.base)
@@ -133,10 +120,10 @@ extension SerialIntegrationTests {
                     }
                 }
             }
-            let penalties = try #require(try report(output)["penalties"] as? [String: [String: Double]])
+            let penalties = try #require(try Report.read(in: output)["penalties"] as? [String: [String: Double]])
             let stated = try #require(penalties["alpha"]?["fc"])
             #expect(abs(stated - penalty) <= 1e-5 * penalty)
-            let options = try #require(try report(output)["options"] as? [String: Any])
+            let options = try #require(try Report.read(in: output)["options"] as? [String: Any])
             let groups = try #require(options["groups"] as? [[String: Any]])
             #expect(groups.count == 1 && groups[0]["layers"] as? [String] == ["fc"])
         }

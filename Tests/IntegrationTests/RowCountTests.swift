@@ -105,11 +105,6 @@ extension SerialIntegrationTests {
             }
         }
 
-        private func report(_ output: String) throws -> [String: Any] {
-            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
-            return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
-        }
-
         // MARK: - Tests
 
         @Test(arguments: ["tak", "expand", "reduce"])
@@ -133,7 +128,7 @@ extension SerialIntegrationTests {
             }
             try expectCounts(output)
             try expectMerge(output, known)
-            try expectInterference(try report(output), known)
+            try expectInterference(try Report.read(in: output), known)
         }
 
         private func expectCounts(_ output: String) throws {
@@ -210,13 +205,14 @@ extension SerialIntegrationTests {
                 (row["missing_curvature"] as? [String]).map { "\(row["name"] ?? ""): \($0)" }
             }
             #expect(missing == ["experts.1: [\"two\"]", "experts.2: [\"one\", \"three\"]"])
+            #expect(report["layers_without_rows"] as? [String] == ["experts.3"])
         }
 
         @Test func `the per-task form spreads a missing task's share in the layer's penalty`() async throws {
             var model = model
             model.job.curvature = ["missing_curvature: renormalize", "regularizer: {form: per_task}"]
             model.job.outputs = ["regularizer", "report"]
-            let found = try report(try await model.run("out"))
+            let found = try Report.read(in: try await model.run("out"))
             let penalties = try #require(found["penalties"] as? [String: [String: Double]])
             var known: [String: Factors] = [:]
             for task in RoutedModel.tasks { known[task] = try factors(task, "tak") }
@@ -251,6 +247,24 @@ extension SerialIntegrationTests {
                     let found = file.tensors.contains { $0.name.hasSuffix("experts.2.A") }
                     #expect(found == holds, "\(form) \(task)")
                 }
+            }
+        }
+
+        @Test func `the console names the layers that no task or not every task reached`() async throws {
+            var model = model
+            model.job.curvature = ["missing_curvature: renormalize"]
+            model.job.outputs = ["factors", "report"]
+            try model.job.write(to: model.directory.appending("job.yaml"))
+            let result = try await Client.runJob(model.directory.appending("job.yaml"), in: model.directory)
+            #expect(
+                result.errors.contains("job.yaml: no task has rows of these layers and parameters: \"experts.3\"."),
+                "\(result.errors)")
+            for line in [
+                "note: no task has rows of these layers and parameters, so they have no factors: experts.3\n",
+                "note: some tasks have no rows of these layers and parameters; the others take their shares: experts.1, "
+                    + "experts.2\n",
+            ] {
+                #expect(result.output.contains(line), "\(result.output)")
             }
         }
 

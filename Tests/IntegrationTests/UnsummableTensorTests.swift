@@ -50,8 +50,7 @@ extension SerialIntegrationTests {
 
         private func report() async throws -> [String: Any] {
             let output = try await model.run()
-            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
-            let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let report = try Report.read(in: output)
             return try #require(report["merge"] as? [String: Any])
         }
 

@@ -26,7 +26,7 @@ struct CurvatureErrorTests {
         #expect(
             try message([], ["format": "kfacd.inverses/1"])
                 == "f.safetensors: is of the format \"kfacd.inverses/1\"; expected \"kfacd.factors/1\". "
-                + "Name another file."
+                + "Name another, or restore it if it is damaged."
         )
     }
 

@@ -9,25 +9,7 @@ import Testing
 /// numpy reads our factor files, and we read captures from numpy.
 @Suite(.timeLimit(.minutes(2)))
 struct PythonFactorsTests {
-    /// The interpreter: `KFACD_PYTHON`, else `python3`.
-    static let interpreter = ProcessInfo.processInfo.environment["KFACD_PYTHON"] ?? "python3"
-
-    static func run(_ script: String, _ arguments: String...) -> (status: Int32, output: String) {
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [interpreter, "-c", script] + arguments
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return (-1, "") }
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
-    }
-
-    static let hasSafetensors = run("import safetensors, numpy").status == 0
-
-    @Test(.enabled(if: hasSafetensors, "needs Python with safetensors and numpy; KFACD_PYTHON names the interpreter"))
+    @Test(.enabled(if: Python.hasSafetensors, Python.reason))
     func `numpy reads symmetric factors and their metadata`() throws {
         let directory = try TemporaryDirectory()
         let name = CurvatureTensorName(owner: "p", side: .full)
@@ -50,10 +32,10 @@ struct PythonFactorsTests {
             assert m["format"] == "kfacd.factors/1" and json.loads(m["samples"]) == {"p": 5} and m["storage"] == "full"
             print("ok")
             """
-        #expect(Self.run(script, directory.appending("factors.safetensors")).output == "ok\n")
+        #expect(try Python.run(script, directory.appending("factors.safetensors")).output == "ok\n")
     }
 
-    @Test(.enabled(if: hasSafetensors, "needs Python with safetensors and numpy; KFACD_PYTHON names the interpreter"))
+    @Test(.enabled(if: Python.hasSafetensors, Python.reason))
     func `a capture of numpy is read in half precision`() throws {
         let directory = try TemporaryDirectory()
         let script = """
@@ -64,7 +46,7 @@ struct PythonFactorsTests {
             print(" ".join(str(int(x)) for x in a.astype(np.float32).view(np.uint32).ravel()))
             """
         let path = directory.appending("c.safetensors")
-        let result = Self.run(script, path)
+        let result = try Python.run(script, path)
         let set = try CaptureSet(opening: [FilePath(path)])
         var matrix = try Matrix<Float>(rows: 2, columns: 3)
         try set.readRows(try #require(set.layers.first).input, 0..<2, into: &matrix)

@@ -66,6 +66,35 @@ import Testing
         }
     }
 
+    @Test func `many tensors with one problem are one sentence`() throws {
+        let many: [Tensor] = (10..<60).map { ("block.\($0).gamma", "F32", [3, 5]) }
+        let more = common + many
+        #expect(
+            try findings(base: more, own: common).problems == [
+                "a: 50 tensors of the base are missing in the checkpoint of task \"a\": \"block.10.gamma\", "
+                    + "\"block.11.gamma\", \"block.12.gamma\", \"block.13.gamma\" and 46 more. Save the whole model, or add "
+                    + "them to \"ignore\" to keep the base's."
+            ])
+        #expect(
+            try findings(base: common, own: more).problems == [
+                "a: 50 tensors of task \"a\" are not in the base b: \"block.10.gamma\", \"block.11.gamma\", "
+                    + "\"block.12.gamma\", \"block.13.gamma\" and 46 more. Save both from one class of model, or add them to "
+                    + "\"ignore\" to leave them out."
+            ])
+        #expect(
+            try findings(base: more, own: common + many.map { ($0.name, "F32", [5, 3]) }).problems == [
+                "a: 50 tensors of task \"a\" have other shapes than in the base: \"block.10.gamma\", \"block.11.gamma\", "
+                    + "\"block.12.gamma\", \"block.13.gamma\" and 46 more. The first has [5, 3]; the base has [3, 5]. Merge "
+                    + "models of one architecture and size."
+            ])
+        #expect(
+            try findings(base: more, own: common + many.map { ($0.name, "I8", [3, 5]) }).problems == [
+                "a: 50 tensors of task \"a\" are quantised where the base's are not, or the reverse, and cannot be merged: "
+                    + "\"block.10.gamma\", \"block.11.gamma\", \"block.12.gamma\", \"block.13.gamma\" and 46 more. The "
+                    + "first is I8; the base has F32. Use the model before its quantisation."
+            ])
+    }
+
     @Test func `a tied head is the embedding, a head that was trained apart is refused with the remedy`() throws {
         let head = common + [("lm_head.weight", "F32", [40, 4])]
         let tied = try findings(base: head, own: common) { $0.tie("lm_head.weight", to: "embed.weight") }

@@ -35,7 +35,6 @@ private struct PlannedBlockMerge: StreamedComputation, ModelStatistics, ~Copyabl
         ).spec()
         spec.method = MergeMethod(
             name: "trial", paper: Paper("nobody"), formula: "θ", summary: "Planned only.", parameters: [.weight],
-            curvature: .factors,
             scope: .blocks(PlannedBlockMerge.self, inverses: inverses, others: WeightedSum.self),
             statistics: measures ? PlannedBlockMerge.self : nil)
         return spec

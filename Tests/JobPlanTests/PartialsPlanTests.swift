@@ -134,4 +134,11 @@ struct PartialsPlanTests {
             refusal?.problems.first?.description.contains(
                 "task \"a\" has no rows of 2 of the 3 layers and parameters (\"fc1\", \"norm.weight\")") == true)
     }
+
+    @Test func `a layer of which no task summed a row is named once`() throws {
+        let plan = try plan("{missing_curvature: renormalize}") { $0.counts["fc1"] = .init(rows: 0, samples: 10) }
+        #expect(plan.unreached == ["fc1"])
+        #expect(plan.notices.map(\.message).filter { $0.contains("\"fc1\"") }.count == 1)
+        #expect(sums(plan).count == 3)
+    }
 }

@@ -178,12 +178,30 @@ import UnitOperations
         #expect(plan.products["fc1", .regularizer(.input, term: 0, of: .without("a"))] == nil)
         #expect(plan.products["fc1", .regularizer(.input, term: 0, of: .without("b"))] != nil)
         #expect(plan.products["fc2", .regularizer(.input, term: 0, of: .without("a"))] != nil)
+        #expect(
+            plan.notices.last?.description
+                == "job.yaml:4:5: only task \"a\" has rows of these layers and parameters: \"fc1\". The regularizer without "
+                + "this task leaves them out.")
     }
 
-    @Test func `a layer without rows in any task has no block`() throws {
-        let plan = try plan([Self.everything], empty("fc1", "a", "b", "c"))
+    @Test(arguments: [[Self.everything], [Self.renormalize, Self.everything]])
+    func `a layer without rows in any task has no block, and a notice`(rest: [String]) throws {
+        let plan = try plan(rest, empty("fc1", "a", "b", "c"))
         #expect(plan.blocks.map(\.name) == ["fc2", "norm.weight"])
         #expect(plan.missingCurvature.isEmpty)
+        #expect(plan.unreached == ["fc1"])
+        #expect(
+            plan.notices.map(\.description) == [
+                "job.yaml: no task has rows of these layers and parameters: \"fc1\". They have no factors, are in no "
+                    + "regularizer, and are merged like tensors without factors. Capture more samples if this was not "
+                    + "intended, or leave them out with \"layers\"."
+            ])
+    }
+
+    @Test func `what no task reached is named only if the job selects it`() throws {
+        let kfac = "kfac: {layers: [\"*\", \"!fc1\"]}"
+        #expect(try plan([kfac, "outputs: [factors]"], empty("fc1", "a", "b", "c")).unreached == [])
+        #expect(try plan(["outputs: [factors]"], empty("gone", "a")).unreached == ["gone"])
     }
 
     @Test func `weights that cancel among the tasks of a layer are refused`() throws {

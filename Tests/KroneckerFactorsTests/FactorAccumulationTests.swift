@@ -146,8 +146,8 @@ struct FactorAccumulationTests {
             message {
                 _ = try DampedInverse(of: PackedSymmetricMatrix(dimension: 1, elements: [0]), damping: 1e-300)
             }
-                == "an element of row 0 does not fit fp32; expected a magnitude below 3.4e38. Raise the "
-                + "damping of an inverse; scale the capture of a factor down."
+                == "an element of row 0 does not fit fp32, in which factors are stored; expected a magnitude below "
+                + "3.4e38. Scale the captures or factors of all tasks down; for an inverse, raise the damping."
         )
         #expect(
             message {

@@ -7,25 +7,7 @@ import Testing
 /// The reference implementation reads our files, and we read its files.
 @Suite(.timeLimit(.minutes(2)))
 struct PythonInteroperabilityTests {
-    /// The interpreter: `KFACD_PYTHON`, else `python3`.
-    static let interpreter = ProcessInfo.processInfo.environment["KFACD_PYTHON"] ?? "python3"
-
-    static func run(_ script: String, _ arguments: String...) -> (status: Int32, output: String) {
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [interpreter, "-c", script] + arguments
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return (-1, "") }
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
-    }
-
-    static let hasSafetensors = run("import safetensors, numpy").status == 0
-
-    @Test(.enabled(if: hasSafetensors, "needs Python with safetensors and numpy; KFACD_PYTHON names the interpreter"))
+    @Test(.enabled(if: Python.hasSafetensors, Python.reason))
     func `the reference implementation reads our file and writes the same bytes`() throws {
         let directory = try TemporaryDirectory()
         let path = FilePath(directory.appending("ours.safetensors"))
@@ -53,13 +35,13 @@ struct PythonInteroperabilityTests {
             save_file({"w": t["w"], "ü": t["ü"], "s": t["s"]}, sys.argv[2], metadata=m)
             print("ok")
             """
-        let result = Self.run(script, path.string, directory.appending("theirs.safetensors"))
+        let result = try Python.run(script, path.string, directory.appending("theirs.safetensors"))
         #expect(result.output == "ok\n")
         // The reference orders tensors by falling alignment, then by name: "w" before "ü", as in our list.
         #expect(try directory.read("theirs.safetensors") == directory.read("ours.safetensors"))
     }
 
-    @Test(.enabled(if: hasSafetensors, "needs Python with safetensors and numpy; KFACD_PYTHON names the interpreter"))
+    @Test(.enabled(if: Python.hasSafetensors, Python.reason))
     func `a file of the reference implementation is read`() throws {
         let directory = try TemporaryDirectory()
         let script = """
@@ -69,7 +51,7 @@ struct PythonInteroperabilityTests {
                        "e": np.zeros((0, 4), np.float64)}, sys.argv[1], metadata={"x": "y"})
             """
         let path = directory.appending("theirs.safetensors")
-        #expect(Self.run(script, path).status == 0)
+        #expect(try Python.run(script, path).status == 0)
         let file = try SafetensorsFile(opening: FilePath(path))
         #expect(file.header.metadata == ["x": "y"])
         #expect(try file.bytes(of: "b", count: 6) == [0, 1, 2, 3, 4, 5])

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// We load the headers that the reference reader loads, and refuse those that it refuses.
-@Suite(.enabled(if: PythonInteroperabilityTests.hasSafetensors, "needs Python with safetensors; see KFACD_PYTHON"))
+@Suite(.enabled(if: Python.hasSafetensors, "needs Python with safetensors; see KFACD_PYTHON"))
 struct ReferenceReaderTests {
     /// Headers at the limits of the format; `@` stands for a tensor's usual entry.
     private static let borders: [String] = [
@@ -120,7 +120,7 @@ struct ReferenceReaderTests {
         for (index, bytes) in files.enumerated() {
             try Data(bytes).write(to: URL(fileURLWithPath: directory.appending("\(index)")))
         }
-        let result = PythonInteroperabilityTests.run(Self.script, directory.path, "\(files.count)")
+        let result = try Python.run(Self.script, directory.path, "\(files.count)")
         let verdicts = result.output.split(separator: "\n", omittingEmptySubsequences: true)
         try #require(verdicts.count == files.count)
         var loaded = 0

@@ -72,11 +72,33 @@ struct SafetensorsSetTests {
                 \(index): does not name tensor "x" of "m-1.safetensors"; expected every tensor of every shard.
                 \(index): places tensor "c" in "m-2.safetensors", but "m-1.safetensors" holds one of that name too; \
                 expected every tensor once.
-                \(index): places 1 tensor in "m-3.safetensors", which does not exist. Copy or download the shard.
                 \(directory.path)/m-4.safetensors: is a git-LFS pointer to 7 bytes, not the data itself; expected a \
                 safetensors file. Run `git lfs pull` where it was cloned, or download the file.
+                \(index): places 1 tensor in "m-3.safetensors", which does not exist. Copy or download the shard.
                 """
         )
+    }
+
+    @Test func `many disagreements of one kind are one sentence`() throws {
+        let names = (0..<200).map { "t\($0)" }
+        try write("m-1.safetensors", tensors: names.map { "other.\($0)" })
+        try writeIndex(
+            names.map { "\"\($0)\":\"m-1.safetensors\"" }.joined(separator: ",")
+                + (0..<50).map { ",\"l\($0)\":\"lost-\($0).safetensors\"" }.joined())
+        let lines = try #require(openError()).split(separator: "\n")
+        #expect(lines.count == 3)
+        #expect(
+            lines.first
+                == """
+                \(index): places 200 tensors ("t0", "t1", "t2", "t3" and 196 more) in "m-1.safetensors", which does not \
+                hold them. Index and shards are not of one set; copy or download them again.
+                """)
+        #expect(
+            lines.last
+                == """
+                \(index): 50 of its 51 shards do not exist: "lost-0.safetensors", "lost-1.safetensors", \
+                "lost-10.safetensors", "lost-11.safetensors" and 46 more. Copy or download them.
+                """)
     }
 
     @Test func `a tensor that the index names twice is refused`() throws {

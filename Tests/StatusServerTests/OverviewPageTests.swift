@@ -11,7 +11,7 @@ import Testing
     ) -> String {
         OverviewPage(
             status: status, notReady: notReady, healthProblems: problems,
-            version: [("version", "1.2.3"), ("role", "worker")],
+            version: [("version", "1.2.3"), ("role", "worker")], time: "2026-11-24T09:00:00.000Z",
             sections: tables.map(StatusSection.table) + pictures
         ).html
     }
@@ -32,7 +32,8 @@ import Testing
         #expect(
             well.contains(
                 "<p class=\"state good\">Ready</p>\n<p class=\"state good\">Healthy</p>\n"
-                    + "<p class=\"status\">2 units under way</p>"))
+                    + "<p class=\"status\">2 units under way</p>\n"
+                    + "<p class=\"time\"><time>2026-11-24T09:00:00.000Z</time></p>"))
         #expect(well.contains("<p>version 1.2.3 · role worker</p>"))
         let unwell = page(notReady: "greeting the coordinator", problems: ["lane 1 stands still", "a loop too"])
         #expect(

@@ -25,11 +25,6 @@ struct MergeMethodTests {
         #expect(method.summary.hasSuffix("."))
         #expect(!method.paper.citation.isEmpty)
         #expect(method.paper.arXiv?.wholeMatch(of: /\d{4}\.\d{5}/) != nil)
-        // A merge without blocks cannot use factors.
-        switch method.scope {
-        case .elements, .tensors, .matrices: #expect(!method.needsFactors)
-        case .blocks: #expect(method.needsFactors)
-        }
         if let statistics = method.statistics { #expect(statistics.rounds > 0) }
         // Without a base, α has no vector to scale.
         if method.terms == .models { #expect(method.parameter("lambda") == nil) }

@@ -230,7 +230,7 @@ struct MalformedOperationTests {
 
     @Test func `a list has an end`() throws {
         try expectPenalty("the list of checkpoints has 131073 items") {
-            $0.checkpoints = Array(repeating: WireBlockParameters(), count: 1 << 17 + 1)
+            $0.checkpoints = Array(repeating: WireParameterSources(), count: 1 << 17 + 1)
         }
     }
 }

@@ -152,7 +152,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.damping.rule = .pi }, { $0.damping.value = 0 },
         ])
 
-    static let parameters: BlockParameters = [
+    static let parameters: ParameterSources = [
         TensorSource(elementType: .f16, slice: slice(3)),
         TensorSource(elementType: .f64, slice: slice(1, offset: 1 << 62, byteCount: 1)),
     ]
@@ -231,7 +231,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         [{ $0.method = "regmean" }, { $0.round = 2 }, { $0.partCount = 4 }])
 
     private static func parameterChanges<Operation>(
-        _ path: WritableKeyPath<Operation, BlockParameters>
+        _ path: WritableKeyPath<Operation, ParameterSources>
     ) -> [(inout Operation) -> Void] {
         sourceChanges(path.appending(path: \.[0])) + sourceChanges(path.appending(path: \.[1]))
             + [{ $0[keyPath: path].reverse() }, { $0[keyPath: path].removeLast() }]

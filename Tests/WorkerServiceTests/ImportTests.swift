@@ -1,4 +1,5 @@
 import Identifiers
+import KroneckerFactors
 import LinearAlgebra
 import Safetensors
 import SystemPackage
@@ -34,29 +35,10 @@ struct ImportTests {
         for row in 0..<dimension {
             for column in 0..<(layout.isPacked ? row + 1 : dimension) { values.append(element(row, column)) }
         }
-        let path = FilePath(bench.directory.appending("factors.safetensors"))
-        let type: TensorDataType = layout.type == .f64 ? .float64 : .float32
-        let writer = try SafetensorsWriter(
-            path: path, tensors: [TensorDescription(name: "fc.A", dataType: type, shape: [values.count])])
-        if layout.type == .f64 {
-            try writer.write(values.span.bytes, to: "fc.A")
-        } else {
-            let narrow = values.map { Float($0) }
-            try writer.write(narrow.span.bytes, to: "fc.A")
-        }
-        try writer.finish()
-        let file = try SafetensorsFile(opening: path)
-        let byteCount = values.count * layout.type.byteCount
-        let range = try file.fileRange(of: "fc.A", at: 0, count: byteCount)
-        bench.coordinator.offer(
-            try bench.directory.read("factors.safetensors"), as: .inputFile(Bench.name.unit.job, 3))
+        let stored = try StoredFactor(values, as: layout.type, isVisible: layout.isVisible, at: 3, of: bench)
         let operation = ImportOperation(
-            dimension: dimension, elementType: layout.type, isPacked: layout.isPacked,
-            slice: FileSlice(file: 3, offset: UInt64(range.lowerBound), byteCount: UInt64(byteCount)))
-        let leased = LeasedFile(
-            path: layout.isVisible ? path.string : "/nowhere/factors.safetensors",
-            byteCount: UInt64(file.identity.byteCount), headerDigest: BlobDigest(sha256: file.identity.headerDigest))
-        return (operation, [3: leased])
+            dimension: dimension, elementType: layout.type, isPacked: layout.isPacked, slice: stored.slice)
+        return (operation, [3: stored.file])
     }
 
     @Test(arguments: Layout.all) func `the lower triangle becomes a packed factor`(_ layout: Layout) async throws {
@@ -123,7 +105,11 @@ struct ImportTests {
                 problem: "has an eigenvalue below −1e-05 of its trace (2.0)"),
             Flawed(
                 testDescription: "beyond fp32", elements: [1e39, 0, 0, 1],
-                problem: "the element (0, 0) is beyond fp32"),
+                problem: "\(KroneckerFactorsError.exceedsStorage(row: 0))"),
+            Flawed(
+                testDescription: "beyond fp32 off the diagonal",
+                elements: [3.4028e38, 3.4029e38, 3.4029e38, 3.4028e38],
+                problem: "\(KroneckerFactorsError.exceedsStorage(row: 1))"),
             Flawed(testDescription: "below fp32", elements: [1e-45, 0, 0, 1e-45], problem: "vanishes in fp32"),
         ]
     }

@@ -108,6 +108,20 @@ struct SumOperationTests {
         }
     }
 
+    @Test func `a combined factor that vanishes in fp32 is bad input, and a zero one is not`() async throws {
+        try await Bench.run { bench in
+            func combined(_ sums: [Double]) throws -> BenchUnit {
+                BenchUnit(
+                    CombineOperation(partCount: 1, dimension: 2, divisor: 1e3), reading: [try bench.put(sums)])
+            }
+            let (fault, message) = try await bench.fault(try combined([1e-36, 0, 1e-36]))
+            #expect(fault == .badInput)
+            #expect(message.hasPrefix("the unit: vanishes in fp32: its largest diagonal element is 1e-39. Scale"))
+            let zero = try await bench.result(try combined([0, 0, 0]))
+            #expect(try bench.elements(zero.blobs[0]) == [0, 0, 0])
+        }
+    }
+
     @Test(arguments: [(RegularizerScale.mean, [Float(4.5), 0, 1.5]), (.paper, [9, 0, 3])])
     func `proportional factors are one Kronecker product`(_ scale: RegularizerScale, _ b: [Float]) async throws {
         try await Bench.run { bench in

@@ -1,4 +1,5 @@
 import Identifiers
+import KroneckerFactors
 import LinearAlgebra
 import Safetensors
 import SystemPackage
@@ -28,35 +29,12 @@ struct SumPartialsTests {
         _ bench: Bench, _ parts: [[Double]], dimension: Int, _ form: Form = Form(type: .f64, isVisible: true),
         divisor: Double? = 1
     ) throws -> BenchUnit {
-        var slices: [FileSlice] = []
-        var files: [Int: LeasedFile] = [:]
-        for (position, values) in parts.enumerated() {
-            let name = "part\(position).safetensors"
-            let path = FilePath(bench.directory.appending(name))
-            let writer = try SafetensorsWriter(
-                path: path,
-                tensors: [
-                    TensorDescription(
-                        name: "fc.A", dataType: form.type == .f64 ? .float64 : .float32, shape: [values.count])
-                ])
-            if form.type == .f64 {
-                try writer.write(values.span.bytes, to: "fc.A")
-            } else {
-                let narrow = values.map { Float($0) }
-                try writer.write(narrow.span.bytes, to: "fc.A")
-            }
-            try writer.finish()
-            let file = try SafetensorsFile(opening: path)
-            let byteCount = values.count * form.type.byteCount
-            let range = try file.fileRange(of: "fc.A", at: 0, count: byteCount)
-            bench.coordinator.offer(try bench.directory.read(name), as: .inputFile(Bench.name.unit.job, position))
-            slices.append(FileSlice(file: position, offset: UInt64(range.lowerBound), byteCount: UInt64(byteCount)))
-            files[position] = LeasedFile(
-                path: form.isVisible ? path.string : "/nowhere/\(name)", byteCount: UInt64(file.identity.byteCount),
-                headerDigest: BlobDigest(sha256: file.identity.headerDigest))
+        let stored = try parts.enumerated().map { position, values in
+            try StoredFactor(values, as: form.type, isVisible: form.isVisible, at: position, of: bench)
         }
         let operation = SumPartialsOperation(
-            dimension: dimension, elementType: form.type, slices: slices, divisor: divisor)
+            dimension: dimension, elementType: form.type, slices: stored.map(\.slice), divisor: divisor)
+        let files = Dictionary(uniqueKeysWithValues: stored.map { ($0.slice.file, $0.file) })
         return BenchUnit(operation, files: files, about: "fc.A")
     }
 
@@ -150,12 +128,11 @@ struct SumPartialsTests {
         try await Bench.run { bench in
             #expect(
                 try await bench.fault(try sum(bench, [[1, 0, 1e39]], dimension: 2)).message
-                    == "the unit: the element (1, 1) is beyond fp32, in which factors are stored. Scale the rows of all tasks "
-                    + "down.")
+                    == "the unit: \(KroneckerFactorsError.exceedsStorage(row: 1))")
             #expect(
                 try await bench.fault(try sum(bench, [[1e-45, 0, 1e-45]], dimension: 2)).message
-                    == "the unit: vanishes in fp32: its largest diagonal element is 1e-45. Scale the rows of all tasks up."
-            )
+                    == "the unit: vanishes in fp32: its largest diagonal element is 1e-45. Scale the captures or factors "
+                    + "of all tasks up.")
             let zero = try await bench.result(try sum(bench, [[0, 0, 0], [0, 0, 0]], dimension: 2))
             #expect(try bench.elements(zero.blobs[0]) == [0, 0, 0])
         }

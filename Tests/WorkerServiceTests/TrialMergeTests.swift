@@ -296,7 +296,7 @@ import WireProtocol
 
     @Test func `each model has the inverses of the sum over the other tasks`() async throws {
         let method = MergeMethod.trial(
-            .blocks(InverseProducts.self, inverses: .leaveOneOut, others: WeightedSum.self), curvature: .factors)
+            .blocks(InverseProducts.self, inverses: .leaveOneOut, others: WeightedSum.self))
         let merged = try await merged(method, kfac: Self.exact)
         let (a, b) = (try #require(Self.diagonals["a"]), try #require(Self.diagonals["b"]))
         let targets = [b, a].map { (input: $0.input.map(Double.init), gradient: $0.gradient.map(Double.init)) }
@@ -311,7 +311,7 @@ import WireProtocol
     /// A is the mean over tasks of equal size, B the sum.
     @Test func `all models can share the inverses of the sum over all tasks`() async throws {
         let method = MergeMethod.trial(
-            .blocks(InverseProducts.self, inverses: .all, others: WeightedSum.self), curvature: .factors)
+            .blocks(InverseProducts.self, inverses: .all, others: WeightedSum.self))
         let merged = try await merged(method, kfac: Self.exact)
         let (a, b) = (try #require(Self.diagonals["a"]), try #require(Self.diagonals["b"]))
         let all = (

@@ -204,12 +204,10 @@ struct InverseProducts: StreamedComputation, ~Copyable {
 extension MergeMethod {
     /// A method that only tests know.
     static func trial(
-        _ scope: MergeScope, curvature: CurvatureNeed = .none,
-        statistics: (any (ModelStatistics & ~Copyable).Type)? = nil
+        _ scope: MergeScope, statistics: (any (ModelStatistics & ~Copyable).Type)? = nil
     ) -> MergeMethod {
         MergeMethod(
             name: "trial", paper: Paper("nobody"), formula: "θ", summary: "Only for tests.",
-            parameters: [.weight, .normalize(default: false), .lambda], curvature: curvature, scope: scope,
-            statistics: statistics)
+            parameters: [.weight, .normalize(default: false), .lambda], scope: scope, statistics: statistics)
     }
 }

@@ -104,14 +104,14 @@ struct CurvatureAssembly {
     }
 
     /// The counts behind a task's factors: one number where all blocks have the same.
-    private func counts(of task: TaskName) -> (samples: FactorsMetadata.Counts, rows: FactorsMetadata.Counts?) {
+    private func counts(of task: TaskName) -> (samples: OwnerCounts, rows: OwnerCounts?) {
         var (samples, rows): ([String: Int], [String: Int]) = ([:], [:])
         for block in plan.blocks {
             guard let counts = plan.inventory.counts(of: block, in: task) else { continue }
             if counts.rows != 0 { samples[block.name] = counts.samples }
             rows[block.name] = counts.rows
         }
-        func shortened(_ counts: [String: Int], _ one: Int?) -> FactorsMetadata.Counts {
+        func shortened(_ counts: [String: Int], _ one: Int?) -> OwnerCounts {
             guard let one, one > 0, counts.values.allSatisfy({ $0 == one }) else { return .each(counts) }
             return .all(one)
         }

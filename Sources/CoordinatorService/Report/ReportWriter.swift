@@ -37,6 +37,7 @@ struct ReportWriter {
             .init("options", options),
             .init("tasks", .array(tasks)),
             .init("layers", .array(try layers)),
+            .init("layers_without_rows", .array(plan.unreached.map { .string($0) })),
             .init("interference", interference),
             .init("penalties", penalties),
             .init("merge", MergeReport(job: job, result: result).json),

@@ -53,13 +53,15 @@ extension Coordinator {
     /// The ended jobs, latest first.
     private var endedTable: StatusTable {
         StatusTable(
-            "Ended jobs", columns: ["job", "job file", "result", "took", "units", "cause or output"],
+            "Ended jobs", columns: ["job", "job file", "result", "ended", "took", "units", "cause or output"],
             of: settled.all.filter { $0.outcome != nil }.reversed(), limit: Self.jobsShownMax
         ) { status in
             let job = report(status)
             return [
-                .text(job.job.rawValue), .text(job.specPath), .state(job.state.rawValue, Self.mood(of: job.state)),
-                .number(elapsed(job)), .number("\(job.finishedUnits)/\(job.totalUnits)"),
+                .text(job.job.rawValue), .text(job.specPath),
+                .state(job.state.rawValue.replacing("_", with: " "), Self.mood(of: job.state)),
+                .text(history.clock.endTime(job.job) ?? "–"), .number(elapsed(job)),
+                .number("\(job.finishedUnits)/\(job.totalUnits)"),
                 .text(job.state == .succeeded ? job.output : job.message),
             ]
         }

@@ -1,5 +1,6 @@
 import Identifiers
 import Scheduling
+import Telemetry
 
 /// Measures how long jobs have run, and predicts how long they will, by a monotonic clock.
 struct JobClock {
@@ -12,10 +13,10 @@ struct JobClock {
 
     /// The running jobs.
     private var running: [JobID: Entry] = [:]
-    /// The durations of ended jobs, the latest last.
+    /// The durations of ended jobs and the times when they ended, the latest last.
     ///
     /// Bound: ``endedMax``.
-    private var ended: [(job: JobID, duration: Duration)] = []
+    private var ended: [(job: JobID, duration: Duration, time: String)] = []
 
     private static let endedMax = 1000
     /// The least time and share of work for a prediction; before that, a prediction would be chance.
@@ -32,16 +33,19 @@ struct JobClock {
         running[job]?.worked = (now, work?.doneSeconds ?? 0)
     }
 
-    /// Notes that a job has ended.
-    mutating func end(_ job: JobID, at now: ContinuousClock.Instant = .now) {
+    /// Notes that a job has ended, at a time of day that is only shown.
+    mutating func end(_ job: JobID, at now: ContinuousClock.Instant = .now, time: String = Timestamp.now) {
         guard let entry = running.removeValue(forKey: job) else { return }
-        ended = ended.suffix(Self.endedMax - 1) + [(job, entry.began.duration(to: now))]
+        ended = ended.suffix(Self.endedMax - 1) + [(job, entry.began.duration(to: now), time)]
     }
 
     /// How long a job has run, or how long it took; `nil` when its start is not known.
     func elapsed(_ job: JobID, at now: ContinuousClock.Instant = .now) -> Duration? {
         running[job].map { $0.began.duration(to: now) } ?? ended.last { $0.job == job }?.duration
     }
+
+    /// When a job ended; `nil` when it has not, or not in this life of the coordinator.
+    func endTime(_ job: JobID) -> String? { ended.last { $0.job == job }?.time }
 
     /// How long a running job will probably go on; `nil` while too little of it is done.
     ///

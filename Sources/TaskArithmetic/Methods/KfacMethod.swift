@@ -7,7 +7,7 @@ extension MergeMethod {
         name: "kfac", paper: Paper("after Porrello et al. 2026", arXiv: "2602.17385"),
         formula: "θ₀ + α (B̄ + γ_B I)⁻¹ (Σ λ_t (B_t + γ_B I) w_t Δ_t (A_t + γ_A I)) (Ā + γ_A I)⁻¹",
         summary: "The closed-form minimiser of the drift of all tasks; where no task has curvature, the weighted mean.",
-        parameters: [.weight, .normalize(default: false), .lambda], base: .whenListed, curvature: .factors,
+        parameters: [.weight, .normalize(default: false), .lambda], base: .whenListed,
         scope: .blocks(KfacMerge.self, others: WeightedSum.self))
 }
 

@@ -386,7 +386,7 @@ nonisolated struct WireTensorSource: Sendable {
   fileprivate var _slice: WireFileSlice? = nil
 }
 
-nonisolated struct WireBlockParameters: Sendable {
+nonisolated struct WireParameterSources: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -412,8 +412,8 @@ nonisolated struct WirePenaltyOperation: Sendable {
   /// Clears the value of `block`. Subsequent reads from it will return its default value.
   mutating func clearBlock() {self._block = nil}
 
-  var base: WireBlockParameters {
-    get {_base ?? WireBlockParameters()}
+  var base: WireParameterSources {
+    get {_base ?? WireParameterSources()}
     set {_base = newValue}
   }
   /// Returns true if `base` has been explicitly set.
@@ -421,7 +421,7 @@ nonisolated struct WirePenaltyOperation: Sendable {
   /// Clears the value of `base`. Subsequent reads from it will return its default value.
   mutating func clearBase() {self._base = nil}
 
-  var checkpoints: [WireBlockParameters] = []
+  var checkpoints: [WireParameterSources] = []
 
   /// Positions of checkpoints that need not be finite.
   var unweighted: [UInt32] = []
@@ -431,7 +431,7 @@ nonisolated struct WirePenaltyOperation: Sendable {
   init() {}
 
   fileprivate var _block: WireBlockShape? = nil
-  fileprivate var _base: WireBlockParameters? = nil
+  fileprivate var _base: WireParameterSources? = nil
 }
 
 /// A parameter of a merge method; lists are in the order of the names.
@@ -494,8 +494,8 @@ nonisolated struct WireMergeTask: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  var parameters: WireBlockParameters {
-    get {_parameters ?? WireBlockParameters()}
+  var parameters: WireParameterSources {
+    get {_parameters ?? WireParameterSources()}
     set {_parameters = newValue}
   }
   /// Returns true if `parameters` has been explicitly set.
@@ -516,7 +516,7 @@ nonisolated struct WireMergeTask: Sendable {
 
   init() {}
 
-  fileprivate var _parameters: WireBlockParameters? = nil
+  fileprivate var _parameters: WireParameterSources? = nil
 }
 
 /// A tensor without factors: a matrix, or a tensor of another shape as one row.
@@ -557,8 +557,8 @@ nonisolated struct WireMergeOperation: Sendable {
     set {parameters = .tensor(newValue)}
   }
 
-  var base: WireBlockParameters {
-    get {_base ?? WireBlockParameters()}
+  var base: WireParameterSources {
+    get {_base ?? WireParameterSources()}
     set {_base = newValue}
   }
   /// Returns true if `base` has been explicitly set.
@@ -606,7 +606,7 @@ nonisolated struct WireMergeOperation: Sendable {
 
   init() {}
 
-  fileprivate var _base: WireBlockParameters? = nil
+  fileprivate var _base: WireParameterSources? = nil
   fileprivate var _damping: WireDamping? = nil
 }
 
@@ -1339,8 +1339,8 @@ nonisolated extension WireTensorSource: SwiftProtobuf.Message, SwiftProtobuf._Me
   }
 }
 
-nonisolated extension WireBlockParameters: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  static let protoMessageName: String = _protobuf_package + ".BlockParameters"
+nonisolated extension WireParameterSources: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ParameterSources"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tensors\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -1362,7 +1362,7 @@ nonisolated extension WireBlockParameters: SwiftProtobuf.Message, SwiftProtobuf.
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: WireBlockParameters, rhs: WireBlockParameters) -> Bool {
+  static func ==(lhs: WireParameterSources, rhs: WireParameterSources) -> Bool {
     if lhs.tensors != rhs.tensors {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

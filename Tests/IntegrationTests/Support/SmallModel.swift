@@ -62,6 +62,17 @@ final class SmallModel {
         return "\(directory.path)/\(job.output)"
     }
 
+    /// Changes the model, writes it, and runs the job with an output directory of its own.
+    ///
+    /// - Returns: The output directory.
+    /// - Throws: what the change, the writing or the requirement of success throws.
+    func run(to output: String, _ change: (SmallModel) throws -> Void = { _ in }) async throws -> String {
+        job.output = output
+        try change(self)
+        try write()
+        return try await run()
+    }
+
     /// Changes one tensor of a task's capture.
     ///
     /// - Throws: what the requirement throws when the tensor does not exist.

@@ -5,7 +5,7 @@ import UnitOperations
 import WireProtocol
 
 /// Parameters as one matrix in fp64: `[W, b]` of a layer, `[1, d]` of another parameter, or a whole tensor.
-struct BlockParameterReader {
+struct ParameterReader {
     /// Bytes read at a time.
     private static let pieceBytes = 4 << 20
 
@@ -28,7 +28,7 @@ struct BlockParameterReader {
     ///
     /// - Throws: ``UnitError/nonFinite(_:)`` for NaN or infinity in a parameter, ``UnitError/malformedLease(_:)`` when
     ///   the sizes in the lease contradict the block's, or what reading throws.
-    func read(_ sources: BlockParameters) async throws -> Matrix<Double> {
+    func read(_ sources: ParameterSources) async throws -> Matrix<Double> {
         guard sources.count == parameters.count else {
             throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(sources.count) parameters")
         }
@@ -46,7 +46,7 @@ struct BlockParameterReader {
     /// Reads θ_t − θ_0.
     ///
     /// - Throws: What ``read(_:)`` throws.
-    func taskVector(_ sources: BlockParameters, base: borrowing Matrix<Double>) async throws -> Matrix<Double> {
+    func taskVector(_ sources: ParameterSources, base: borrowing Matrix<Double>) async throws -> Matrix<Double> {
         var delta = try await read(sources)
         try base.withSpan { base throws in
             try delta.withMutableSpan { delta throws in try VectorOperations.add(base, times: -1, to: &delta) }
@@ -56,7 +56,7 @@ struct BlockParameterReader {
 
     /// Reads a parameter of `[rows, columns]` into the matrix, starting at `column`, some stored rows at a time.
     private func read(
-        _ parameter: Int, of sources: BlockParameters, rows: Int, columns: Int, into matrix: inout Matrix<Double>,
+        _ parameter: Int, of sources: ParameterSources, rows: Int, columns: Int, into matrix: inout Matrix<Double>,
         at column: Int
     ) async throws {
         let source = sources[parameter]

@@ -1,19 +1,25 @@
 import Foundation
-import Testing
+public import Testing
 
-/// The reference implementation of safetensors and numpy, if they are installed.
-enum Python {
+/// A Python interpreter of the machine, if there is one.
+public enum Python {
     /// The interpreter: `KFACD_PYTHON`, else `python3`.
     private static let interpreter = ProcessInfo.processInfo.environment["KFACD_PYTHON"] ?? "python3"
 
-    static let hasSafetensors = (try? run("import safetensors.numpy, numpy"))?.status == 0
+    /// Whether there is an interpreter.
+    public static let isInstalled = (try? run("print()"))?.status == 0
 
-    static let reason: Comment = "needs Python with safetensors and numpy; KFACD_PYTHON names the interpreter"
+    /// Whether it has numpy and the reference implementation of safetensors.
+    public static let hasSafetensors = (try? run("import safetensors.numpy, numpy"))?.status == 0
+
+    /// Why a test needs ``hasSafetensors``.
+    public static let reason: Comment = "needs Python with safetensors and numpy; KFACD_PYTHON names the interpreter"
 
     /// Runs a script to its end.
     ///
+    /// - Returns: The exit status, and both streams of output together.
     /// - Throws: what Foundation throws when the interpreter cannot be started.
-    static func run(_ script: String, _ arguments: String...) throws -> (status: Int32, output: String) {
+    public static func run(_ script: String, _ arguments: String...) throws -> (status: Int32, output: String) {
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

@@ -1,0 +1,80 @@
+import KroneckerFactors
+import LinearAlgebra
+import UnitOperations
+
+/// Writes a factor as a packed fp32 triangle, part by part, and checks that fp32 holds it.
+struct FactorWriter: ~Copyable {
+    private let divisor: Double
+    /// What the factor is, for messages; it ends with a colon and a space.
+    private let place: String
+    private let blobs: UnitBlobs
+    private let writer: CacheWriter
+    private var elements: Matrix<Float>
+    private var trace = 0.0
+    /// The largest diagonal element, as it is stored.
+    private var largest = Float(0)
+    private var isZero = true
+
+    /// Reserves room for the factor.
+    ///
+    /// - Parameters:
+    ///   - dimension: The rows of the factor.
+    ///   - capacity: The most elements of a part.
+    ///   - divisor: What every element is divided by.
+    ///   - place: What the factor is, for messages; it ends with a colon and a space.
+    ///   - blobs: The unit's blobs.
+    /// - Throws: `LinearAlgebraError` for an impossible dimension, or ``BlobCacheError`` without room.
+    init(dimension: Int, capacity: Int, divisor: Double = 1, place: String, blobs: UnitBlobs) throws {
+        let writer = try blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: dimension))
+        let elements = try Matrix<Float>(rows: 1, columns: capacity)
+        self.divisor = divisor
+        self.place = place
+        self.blobs = blobs
+        self.writer = writer
+        self.elements = elements
+    }
+
+    /// Appends the next elements of the triangle, divided and rounded once to fp32.
+    ///
+    /// - Parameters:
+    ///   - sums: The elements in fp64.
+    ///   - firstElement: The index of the first one in the triangle.
+    /// - Throws: ``UnitError/badInput(_:)`` for an element that fp32 cannot hold, or what writing throws.
+    mutating func append(_ sums: Span<Double>, at firstElement: Int) throws {
+        let count = sums.count
+        do throws(KroneckerFactorsError) {
+            let divisor = divisor
+            try elements.withMutablePrefix(count) { (part: inout MutableSpan<Float>) throws(KroneckerFactorsError) in
+                try PartialSums.normalize(sums, divisor: divisor, firstElement: firstElement, into: &part)
+            }
+        } catch {
+            guard error.isBadInput else { throw error }
+            throw UnitError.badInput("\(place)\(error)")
+        }
+        let range = firstElement..<firstElement + count
+        var (trace, largest, isZero) = (trace, largest, isZero)
+        try elements.withSpan { span throws in
+            let elements = span.extracting(first: count)
+            PackedTriangle.forEachDiagonal(in: range) { index in
+                trace += Double(elements[index])
+                if elements[index] > largest { largest = elements[index] }
+                isZero = isZero && sums[index] == 0
+            }
+            try writer.append(elements.bytes)
+        }
+        (self.trace, self.largest, self.isZero) = (trace, largest, isZero)
+    }
+
+    /// Ends the factor.
+    ///
+    /// - Returns: The blob and its trace.
+    /// - Throws: ``UnitError/badInput(_:)`` for a factor that is not zero and vanishes in fp32, or what writing throws.
+    consuming func finish() throws -> UnitResult {
+        guard isZero || largest >= Float.leastNormalMagnitude else {
+            throw UnitError.badInput(
+                "\(place)vanishes in fp32: its largest diagonal element is \(largest). Scale the captures or factors "
+                    + "of all tasks up.")
+        }
+        return UnitResult(blobs: [try blobs.finish(writer)], measurements: [.trace: [trace]])
+    }
+}
