@@ -1,8 +1,8 @@
-import LinearAlgebra
+public import LinearAlgebra
 
 /// Combines the partial sums of a factor whose rows were split among units.
 ///
-/// Both functions take ranges of the packed triangle, so that a factor of any size fits through small buffers. For each
+/// Both functions take ranges of the stored elements, so that a factor of any size fits through small buffers. For each
 /// range, add the units' partial sums in the order of their rows, then normalise.
 public enum PartialSums {
     /// `total += partial` over one range, in fp64.
@@ -23,7 +23,8 @@ public enum PartialSums {
     /// - Parameters:
     ///   - total: `[count]`.
     ///   - divisor: From ``FactorNormalization/divisor(of:counts:)``.
-    ///   - firstElement: The index of the range's first element in the packed triangle.
+    ///   - firstElement: The index of the range's first element among the stored ones.
+    ///   - shape: The factor's shape.
     ///   - destination: `[count]`.
     /// - Throws: ``KroneckerFactorsError/exceedsStorage(row:)`` when a diagonal element is not finite in fp32, after
     ///   writing `destination`; ``KroneckerFactorsError/linearAlgebra(_:)`` for unequal lengths.
@@ -31,6 +32,7 @@ public enum PartialSums {
         _ total: Span<Double>,
         divisor: Double,
         firstElement: Int,
+        of shape: SymmetricShape,
         into destination: inout MutableSpan<Float>
     ) throws(KroneckerFactorsError) {
         do {
@@ -39,16 +41,18 @@ public enum PartialSums {
             throw .linearAlgebra(error)
         }
         // A factor is positive semi-definite, so no element is larger than the largest diagonal element.
-        if let row = firstNonFiniteDiagonal(destination.span, firstElement: firstElement) {
+        if let row = firstNonFiniteDiagonal(destination.span, firstElement: firstElement, of: shape) {
             throw .exceedsStorage(row: row)
         }
     }
 
-    static func firstNonFiniteDiagonal(_ elements: Span<Float>, firstElement: Int) -> Int? {
+    private static func firstNonFiniteDiagonal(
+        _ elements: Span<Float>, firstElement: Int, of shape: SymmetricShape
+    ) -> Int? {
         var firstRow: Int?
-        PackedTriangle.forEachDiagonal(in: firstElement..<firstElement + elements.count) { index in
+        shape.forEachDiagonal(in: firstElement..<firstElement + elements.count) { index in
             guard firstRow == nil, !elements[index].isFinite else { return }
-            firstRow = PackedTriangle.row(containing: firstElement + index)
+            firstRow = shape.row(containing: firstElement + index)
         }
         return firstRow
     }

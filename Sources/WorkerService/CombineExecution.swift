@@ -20,15 +20,15 @@ struct CombineExecution {
     func run() async throws -> UnitResult {
         let parts = input.lease.inputs.blobs
         for part in parts {
-            try input.blobs.requireTriangle(part, of: Double.self, dimension: operation.dimension)
+            try input.blobs.requireFactor(part, of: Double.self, operation.shape)
         }
         try await input.blobs.prepare(parts)
         var part = try Matrix<Double>(rows: 1, columns: PackedRanges.elements)
         var total = try Matrix<Double>(rows: 1, columns: PackedRanges.elements)
         var factor = try Matrix<Float>(rows: 1, columns: PackedRanges.elements)
-        let writer = try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: operation.dimension))
+        let writer = try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(of: operation.shape))
         var trace = 0.0
-        for range in try PackedRanges.ranges(dimension: operation.dimension) {
+        for range in try PackedRanges.ranges(of: operation.shape) {
             for (position, blob) in parts.enumerated() {
                 guard position > 0 else {
                     try input.blobs.read(blob, range, intoRow: 0, of: &total)
@@ -44,7 +44,7 @@ struct CombineExecution {
             try normalize(total, range, into: &factor)
             try factor.withSpan { factor throws in
                 let elements = factor.extracting(first: range.count)
-                PackedTriangle.forEachDiagonal(in: range) { trace += Double(elements[$0]) }
+                operation.shape.forEachDiagonal(in: range) { trace += Double(elements[$0]) }
                 try writer.append(elements.bytes)
             }
         }
@@ -59,7 +59,7 @@ struct CombineExecution {
                 try factor.withMutablePrefix(range.count) { factor throws in
                     try PartialSums.normalize(
                         total.extracting(first: range.count), divisor: operation.divisor,
-                        firstElement: range.lowerBound, into: &factor)
+                        firstElement: range.lowerBound, of: operation.shape, into: &factor)
                 }
             }
         } catch let error as KroneckerFactorsError where error.isBadInput {

@@ -8,7 +8,7 @@ extension ImportOperation: ExecutableOperation {
     }
 }
 
-/// Converts a factor of a finished set to the form in which factors travel: a packed fp32 triangle.
+/// Converts a factor of a finished set to the form in which factors travel: a packed fp32 triangle, or a diagonal.
 struct ImportExecution {
     /// Bytes of rows that are read at a time, so that a file over the network does not need a request for each row.
     private static let pieceBytes = 4 << 20
@@ -21,8 +21,9 @@ struct ImportExecution {
     /// - Throws: ``UnitError/nonFinite(_:)`` or ``UnitError/badInput(_:)`` for values that are not a factor's, or what
     ///   reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
+        guard !operation.shape.isDiagonal else { return try await runDiagonal(&scratch) }
         try checkSlice()
-        let writer = try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: operation.dimension))
+        let writer = try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(of: operation.shape))
         var square = try Matrix<Double>(rows: operation.dimension, columns: operation.dimension)
         var row = try Matrix<Float>(rows: 1, columns: operation.dimension)
         var (trace, largest, isZero) = (0.0, Float(0), true)
@@ -54,6 +55,13 @@ struct ImportExecution {
             )
         }
         return UnitResult(blobs: [try input.blobs.finish(writer)], measurements: [.trace: [trace]])
+    }
+
+    private func runDiagonal(_ scratch: inout LaneScratch) async throws -> UnitResult {
+        let sum = DiagonalSum(
+            dimension: operation.dimension, elementType: operation.elementType, slices: [operation.slice], input: input)
+        let diagonal = try await sum.total(flawError: { flaw, _ in error(flaw) }, &scratch.raw)
+        return try sum.store(diagonal, dividedBy: 1, place: place, scaled: "the factors of all tasks")
     }
 
     /// Decodes a row: a square's whole row, or a triangle's row up to the diagonal.

@@ -21,6 +21,7 @@ struct SumPartialsExecution {
     /// - Throws: ``UnitError/nonFinite(_:)`` or ``UnitError/badInput(_:)`` for values that are not a factor's, or what
     ///   reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
+        guard !operation.shape.isDiagonal else { return try await runDiagonal(&scratch) }
         try checkSlices()
         let elementCount = try PackedTriangle.elementCount(dimension: operation.dimension)
         let writer = try input.blobs.beginWrite(
@@ -52,6 +53,16 @@ struct SumPartialsExecution {
                 "\(place)vanishes in fp32: its largest diagonal element is \(largest). Scale the rows of all tasks up.")
         }
         return UnitResult(blobs: [try input.blobs.finish(writer)], measurements: [.trace: [trace]])
+    }
+
+    private func runDiagonal(_ scratch: inout LaneScratch) async throws -> UnitResult {
+        let sum = DiagonalSum(
+            dimension: operation.dimension, elementType: operation.elementType, slices: operation.slices, input: input)
+        let total = try await sum.total(flawError: { flawError($0, in: $1) }, &scratch.raw)
+        guard let divisor = operation.divisor else {
+            return UnitResult(blobs: [try total.withBytes { bytes throws in try input.blobs.store(bytes) }])
+        }
+        return try sum.store(total, dividedBy: divisor, place: place, scaled: "the rows of all tasks")
     }
 
     // MARK: - Parts

@@ -51,7 +51,7 @@ struct ImportTests {
         bench.coordinator.offer(
             try bench.directory.read("factors.safetensors"), as: .inputFile(Bench.name.unit.job, 3))
         let operation = ImportOperation(
-            dimension: dimension, elementType: layout.type, isPacked: layout.isPacked,
+            shape: .full(dimension), elementType: layout.type, isPacked: layout.isPacked,
             slice: FileSlice(file: 3, offset: UInt64(range.lowerBound), byteCount: UInt64(byteCount)))
         let leased = LeasedFile(
             path: layout.isVisible ? path.string : "/nowhere/factors.safetensors",

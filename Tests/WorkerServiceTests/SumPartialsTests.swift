@@ -56,7 +56,7 @@ struct SumPartialsTests {
                 headerDigest: BlobDigest(sha256: file.identity.headerDigest))
         }
         let operation = SumPartialsOperation(
-            dimension: dimension, elementType: form.type, slices: slices, divisor: divisor)
+            shape: .full(dimension), elementType: form.type, slices: slices, divisor: divisor)
         return BenchUnit(operation, files: files, about: "fc.A")
     }
 
