@@ -157,7 +157,7 @@ extension InventoryReader {
             }
             return (
                 FactorName(owner: sum.name.owner, side: sum.name.side),
-                PartialsInventory.Sum(dimension: sum.dimension, elementType: sum.elementType, slices: slices)
+                PartialsInventory.Sum(shape: sum.shape, elementType: sum.elementType, slices: slices)
             )
         }
         return PartialsInventory(

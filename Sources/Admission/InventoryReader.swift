@@ -219,6 +219,7 @@ struct InventoryReader {
             probes: set.probeCount, samples: set.sampleCount, layers: layers, parameters: parameters,
             emptyBlocks: Dictionary(empty) { first, _ in first })
         captures.layouts = set.layouts.mapValues { Located($0.layout, at: $0.file.string) }
+        captures.diagonals = Set(set.diagonals.map { FactorName(owner: $0.owner, side: $0.side) })
         return captures
     }
 
@@ -274,7 +275,7 @@ struct InventoryReader {
 
     private func rows(_ tensor: CapturedTensor, _ indexes: [Int]) -> CapturedRows {
         CapturedRows(
-            tensor: tensor.name, columns: tensor.columnCount, elementType: tensor.elementType,
+            tensor: tensor.name, columns: tensor.columnCount, rowType: tensor.rowType,
             slices: tensor.pieces.map { piece in
                 RowSlice(
                     slice: FileSlice(
@@ -332,7 +333,7 @@ struct InventoryReader {
         for entry in set.entries {
             guard let file = indexes[entry.file] else { continue }
             factors[FactorName(owner: entry.name.owner, side: entry.name.side)] = FactorSetInventory.Factor(
-                dimension: entry.dimension, elementType: entry.elementType, isPacked: entry.storage == .packed,
+                shape: entry.shape, elementType: entry.elementType, isPacked: entry.storage == .packed,
                 slice: FileSlice(
                     file: file, offset: UInt64(entry.fileRange.lowerBound), byteCount: UInt64(entry.fileRange.count)))
         }
@@ -353,9 +354,11 @@ struct InventoryReader {
             rows.merge(counts.filter { $0.value == 0 }) { own, _ in own }
         }
         let most = samples.values.max() ?? 0
-        return FactorSetInventory(
+        var set = FactorSetInventory(
             normalization: normalization, samples: most, factors: factors,
             ownSamples: samples.filter { $0.value != most }, rows: rows)
+        set.uses = metadata.uses
+        return set
     }
 
     // MARK: - All of them

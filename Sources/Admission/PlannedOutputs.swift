@@ -14,9 +14,8 @@ enum PlannedOutputs {
         let curvature = plan.spec.curvature
         func matrices(_ blocks: [CurvatureBlock]) -> UInt64 {
             blocks.flatMap(\.factors).reduce(0) { sum, factor in
-                let dimension = UInt64(factor.dimension)
-                return sum + 4
-                    * (curvature.storesPackedTriangles ? dimension * (dimension + 1) / 2 : dimension * dimension)
+                sum.saturatingSum(
+                    curvature.storesPackedTriangles ? factor.shape.storedBytes : factor.shape.fullBytes)
             }
         }
         var files: [PlannedFile] = []

@@ -59,7 +59,7 @@ struct RepeatedInputs {
             for slice in tensor.slices {
                 parts[slice.slice.file, default: []].append(
                     TensorInventory(
-                        name: tensor.tensor, elementType: tensor.elementType.rawValue,
+                        name: tensor.tensor, elementType: tensor.rowType.name,
                         shape: [slice.rows, tensor.columns], slice: slice.slice))
             }
         }
@@ -129,7 +129,7 @@ struct RepeatedInputs {
             for slice in sum.slices {
                 tensors[slice.file, default: []].append(
                     TensorInventory(
-                        name: name.description, elementType: sum.elementType.rawValue, shape: [sum.dimension],
+                        name: name.description, elementType: sum.elementType.rawValue, shape: [sum.shape.dimension],
                         slice: slice))
             }
         }
@@ -174,7 +174,7 @@ struct RepeatedInputs {
             set.factors.map { name, factor in
                 TensorInventory(
                     name: name.description, elementType: factor.elementType.rawValue,
-                    shape: factor.isPacked ? [factor.dimension] : [factor.dimension, factor.dimension],
+                    shape: [factor.shape.dimension, factor.isPacked ? 1 : factor.shape.dimension],
                     slice: factor.slice)
             })
     }

@@ -63,7 +63,7 @@ struct RepeatedSamples {
             let byteCount = slice.slice.byteCount / UInt64(2 * blocks)
             let parts = (0..<2 * blocks).map { part in
                 TensorInventory(
-                    name: tensor.tensor, elementType: tensor.elementType.rawValue, shape: [rows, tensor.columns],
+                    name: tensor.tensor, elementType: tensor.rowType.name, shape: [rows, tensor.columns],
                     slice: FileSlice(
                         file: slice.slice.file, offset: slice.slice.offset + UInt64(part) * byteCount,
                         byteCount: byteCount))

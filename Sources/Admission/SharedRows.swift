@@ -18,7 +18,7 @@ enum SharedRows {
         let columns: Int
         /// Different counts of samples divide the same rows differently.
         let sampleCount: Int
-        let elementType: ElementType
+        let rowType: RowType
         let pieces: [Piece]
         let samples: [UInt8]
     }
@@ -77,7 +77,7 @@ enum SharedRows {
             samples += bytes
         }
         return Traits(
-            columns: tensor.columnCount, sampleCount: layer.sampleCount, elementType: tensor.elementType,
+            columns: tensor.columnCount, sampleCount: layer.sampleCount, rowType: tensor.rowType,
             pieces: tensor.pieces.map { Piece(file: $0.fileIndex, rows: $0.rowCount) },
             samples: samples.count <= 64 ? samples : FileDigest.sha256(of: samples))
     }
@@ -86,7 +86,7 @@ enum SharedRows {
     ///
     /// Files are read one after the other, so that few need to be open at a time.
     private static func digests(of layers: [CaptureSet.Layer], in files: [SafetensorsFile]) -> [[UInt8]?] {
-        var chains: [[UInt8]?] = layers.map { Array("\($0.input.elementType) \($0.input.columnCount)".utf8) }
+        var chains: [[UInt8]?] = layers.map { Array("\($0.input.rowType.name) \($0.input.columnCount)".utf8) }
         var readers: [Int: [(index: Int, tensor: String)]] = [:]
         for (index, layer) in layers.enumerated() {
             for piece in layer.input.pieces { readers[piece.fileIndex, default: []].append((index, layer.input.name)) }

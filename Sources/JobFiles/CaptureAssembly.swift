@@ -68,11 +68,9 @@ struct CaptureAssembly {
         pieces.reserveCapacity(count)
         for (fileIndex, file) in files.enumerated() {
             for (name, info) in file.tensors {
-                guard let elementType = ElementType(rawValue: info.dataType.rawValue), info.shape.count == 2 else {
-                    continue
-                }
+                guard let (rowType, columns) = Self.rows(of: info) else { continue }
                 let known = tensors[name]
-                if let known, !agrees(file, info, elementType, known) { continue }
+                if let known, !agrees(file, info, rowType, columns, known) { continue }
                 let piece = CapturedTensor.Piece(
                     fileIndex: fileIndex,
                     file: file.file.path,
@@ -85,7 +83,7 @@ struct CaptureAssembly {
                 pieces[name, default: []].append(piece)
                 guard known == nil else { continue }
                 tensors[name] = CapturedTensor(
-                    name: info.name, columnCount: info.shape[1], elementType: elementType, pieces: [piece])
+                    name: info.name, columnCount: columns, rowType: rowType, pieces: [piece])
             }
         }
         // Most captures have only one file, whose tensors need no joining.
@@ -93,15 +91,26 @@ struct CaptureAssembly {
         return Dictionary(
             uniqueKeysWithValues: tensors.map { name, tensor in
                 let joined = CapturedTensor(
-                    name: tensor.name, columnCount: tensor.columnCount, elementType: tensor.elementType,
+                    name: tensor.name, columnCount: tensor.columnCount, rowType: tensor.rowType,
                     pieces: pieces[name] ?? [])
                 return (name, joined)
             })
     }
 
+    /// What a row of a tensor is; nil for sample numbers, which are no rows.
+    private static func rows(of info: TensorInfo) -> (type: RowType, columns: Int)? {
+        if let type = ElementType(rawValue: info.dataType.rawValue), info.shape.count == 2 {
+            return (.numbers(type), info.shape[1])
+        }
+        guard case .input? = CaptureTensorName(info.name), let type = IndexType(rawValue: info.dataType.rawValue) else {
+            return nil
+        }
+        return (.indices(type), 1)
+    }
+
     /// Whether a file's part of a tensor fits the earlier parts.
     private mutating func agrees(
-        _ file: CaptureFile, _ info: TensorInfo, _ type: ElementType, _ known: CapturedTensor
+        _ file: CaptureFile, _ info: TensorInfo, _ type: RowType, _ columns: Int, _ known: CapturedTensor
     ) -> Bool {
         guard let other = known.pieces.first?.file else { return true }
         func report(_ subject: String, _ found: String, _ expected: String) {
@@ -110,10 +119,15 @@ struct CaptureAssembly {
                     file: file.file.path, other: other, subject: "\(subject) of tensor \"\(info.name)\"", found: found,
                     expected: expected))
         }
-        let hasColumns = info.shape[1] == known.columnCount
-        if !hasColumns { report("the number of columns", "\(info.shape[1])", "\(known.columnCount)") }
-        if type != known.elementType { report("the element type", type.rawValue, known.elementType.rawValue) }
-        return hasColumns && type == known.elementType
+        guard type == known.rowType else {
+            report("the element type", type.name, known.rowType.name)
+            return false
+        }
+        guard columns == known.columnCount else {
+            report("the number of columns", "\(columns)", "\(known.columnCount)")
+            return false
+        }
+        return true
     }
 
     /// The parts of every layer's sample numbers, in the order of the files.
@@ -157,7 +171,7 @@ struct CaptureAssembly {
         guard input.rowCount > 0 else {
             emptyBlocks.append(
                 .init(
-                    name: name.rawValue, inputColumnCount: input.columnCount,
+                    name: name.rawValue, inputColumnCount: input.indexType == nil ? input.columnCount : nil,
                     gradientColumnCount: gradient.columnCount))
             return
         }

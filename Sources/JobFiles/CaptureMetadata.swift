@@ -18,6 +18,8 @@ public struct CaptureMetadata: Equatable, Sendable {
     public var baseDigest: BlobDigest?
     /// The order of the dimensions of the base's weights, by layer, where the file declares it.
     public var layouts: [String: WeightLayout] = [:]
+    /// The factors of which only the diagonal is to be made.
+    public var diagonals: Set<CurvatureTensorName> = []
 
     /// Describes a capture.
     public init(
@@ -51,6 +53,7 @@ public struct CaptureMetadata: Equatable, Sendable {
         self.task = metadata[MetadataKey.task].map(TaskName.init(rawValue:))
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
         self.layouts = try reader.layouts()
+        self.diagonals = try reader.diagonals()
     }
 
     /// N of a layer or a parameter.
@@ -70,6 +73,7 @@ public struct CaptureMetadata: Equatable, Sendable {
         strings[MetadataKey.task] = task?.rawValue
         strings[MetadataKey.baseDigest] = baseDigest?.description
         strings[MetadataKey.layout] = layouts.metadataText
+        strings[MetadataKey.diagonal] = diagonals.metadataText
         return strings
     }
 }

@@ -10,7 +10,7 @@ extension CaptureSet {
     /// F32 is read in place; F16 and BF16 are widened exactly, block by block.
     ///
     /// - Parameters:
-    ///   - tensor: a tensor of this set.
+    ///   - tensor: a tensor of this set, of numbers.
     ///   - rows: rows of the concatenation.
     ///   - destination: `[≥ firstRow + rows.count, columnCount]`; its other rows are unchanged.
     ///   - firstRow: the row of `destination` that takes the first of `rows`.
@@ -33,13 +33,18 @@ extension CaptureSet {
             )
             throw .linearAlgebra(file: files[0].path, mismatch)
         }
+        guard case .numbers(let elementType) = tensor.rowType else {
+            throw .dataType(
+                file: files[0].path, tensor: tensor.name, found: tensor.rowType == .indices(.i64) ? .int64 : .int32,
+                expected: "numbers, not indices")
+        }
         var row = firstRow
         for part in parts {
             let elements = row * tensor.columnCount..<(row + part.rows.count) * tensor.columnCount
-            if tensor.elementType == .f32 {
+            if elementType == .f32 {
                 try readInPlace(part, into: &destination, elements)
             } else {
-                try readConverting(part, tensor.elementType, into: &destination, elements)
+                try readConverting(part, elementType, into: &destination, elements)
             }
             row += part.rows.count
         }

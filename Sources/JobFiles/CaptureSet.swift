@@ -1,5 +1,6 @@
 public import FileAccess
 public import Identifiers
+import LinearAlgebra
 public import Safetensors
 public import SystemPackage
 
@@ -11,7 +12,7 @@ public final class CaptureSet: Sendable {
     public struct Layer: Equatable, Sendable {
         /// The layer's name.
         public let name: LayerName
-        /// `[rows, d_in]`, without the ones of the bias.
+        /// `[rows, d_in]`, without the ones of the bias; `[rows]` for indices, as an embedding takes them.
         public let input: CapturedTensor
         /// `[rows·M, d_out]`; probe-major in each file: all rows of the first probe, then of the second.
         public let outputGradient: CapturedTensor
@@ -79,6 +80,8 @@ public final class CaptureSet: Sendable {
     public let sampleCount: Int
     /// The layouts that files declare, by layer, each with its file.
     public let layouts: [String: (layout: WeightLayout, file: FilePath)]
+    /// The factors of which the files ask for the diagonal only.
+    public let diagonals: Set<CurvatureTensorName>
 
     /// Opens all files of a capture and checks them one by one and together.
     ///
@@ -102,10 +105,14 @@ public final class CaptureSet: Sendable {
         let assembly = CaptureAssembly(files: files)
         let declared = DeclaredLayouts(
             files.map { ($0.file.path, $0.metadata.layouts) }, layers: Set(assembly.layers.map(\.name.rawValue)))
+        let diagonals = DeclaredDiagonals(
+            files.map { ($0.file.path, $0.metadata.diagonals) },
+            layers: Set(assembly.layers.map(\.name.rawValue) + assembly.emptyBlocks.map(\.name)))
         // A layer that lacks a tensor is not joined, and its declaration is then no problem of its own.
-        let ofLayouts = assembly.problems.isEmpty ? declared.problems : []
+        let ofLayouts = assembly.problems.isEmpty ? declared.problems + diagonals.problems : []
         if let error = JobFileError.bundle(problems + assembly.problems + ofLayouts) { throw error }
         self.layouts = declared.layouts
+        self.diagonals = diagonals.names
         self.files = files.map(\.file)
         self.probeCount = files.first?.metadata.probeCount ?? 1
         self.task = files.lazy.compactMap(\.metadata.task).first
@@ -159,8 +166,17 @@ struct CaptureFile {
             }
             return nil
         }
+        if case .input = name, IndexType(rawValue: info.dataType.rawValue) != nil {
+            guard info.shape.count == 1, (0..<1 << 40).contains(info.shape[0]) else {
+                let expected = "[rows], one index for each row of an embedding"
+                return .shape(file: file, tensor: info.name, shape: info.shape, expected: expected)
+            }
+            return nil
+        }
         guard [.float32, .float16, .bfloat16].contains(info.dataType) else {
-            return .dataType(file: file, tensor: info.name, found: info.dataType, expected: "F32, F16 or BF16")
+            var expected = "F32, F16 or BF16"
+            if case .input = name { expected += ", or I32 or I64 for the indices of an embedding" }
+            return .dataType(file: file, tensor: info.name, found: info.dataType, expected: expected)
         }
         // A sparse file can claim any size. Below this limit no sum over files overflows.
         guard info.shape.count == 2, (0..<1 << 40).contains(info.shape[0]), (1..<1 << 40).contains(info.shape[1]) else {

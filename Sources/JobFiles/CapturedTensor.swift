@@ -1,7 +1,8 @@
 public import LinearAlgebra
 public import SystemPackage
 
-/// A tensor of a capture as the concatenation of its parts in several files: `[rowCount, columnCount]`.
+/// A tensor of a capture as the concatenation of its parts in several files: `[rowCount, columnCount]`, or indices
+/// `[rowCount]`.
 public struct CapturedTensor: Equatable, Sendable {
     /// The part of one file.
     public struct Piece: Equatable, Sendable {
@@ -33,12 +34,18 @@ public struct CapturedTensor: Equatable, Sendable {
 
     /// The tensor's name in every file.
     public let name: String
-    /// d_in, d_out or d.
+    /// d_in, d_out or d; 1 for indices.
     public let columnCount: Int
-    /// F32, F16 or BF16, the same in every file.
-    public let elementType: ElementType
+    /// F32, F16 or BF16, or I32 or I64 for indices; the same in every file.
+    public let rowType: RowType
     /// The parts in the order of the files.
     public let pieces: [Piece]
+
+    /// The type of the indices; nil for rows of numbers.
+    public var indexType: IndexType? {
+        guard case .indices(let type) = rowType else { return nil }
+        return type
+    }
 
     /// Rows of all parts.
     public var rowCount: Int { pieces.last.map { $0.firstRow + $0.rowCount } ?? 0 }
@@ -47,11 +54,11 @@ public struct CapturedTensor: Equatable, Sendable {
     var withoutEmptyPieces: CapturedTensor {
         guard pieces.contains(where: { $0.rowCount == 0 }) else { return self }
         return CapturedTensor(
-            name: name, columnCount: columnCount, elementType: elementType, pieces: pieces.filter { $0.rowCount > 0 })
+            name: name, columnCount: columnCount, rowType: rowType, pieces: pieces.filter { $0.rowCount > 0 })
     }
 
     /// Bytes of one row in the files.
-    public var rowByteCount: Int { columnCount * elementType.byteCount }
+    public var rowByteCount: Int { columnCount * rowType.byteCount }
 
     /// The file that holds a row of the concatenation, and the row's number in it; nil for a row that does not exist.
     public func location(ofRow row: Int) -> (file: FilePath, row: Int)? {

@@ -32,7 +32,11 @@ extension CurvatureSet {
             throw .missingTensor(file: tensors.path, tensor: name.name)
         }
         var matrix = try wrapping(entry.file) { () throws(LinearAlgebraError) in
-            try PackedSymmetricMatrix<Scalar>(dimension: entry.dimension)
+            try PackedSymmetricMatrix<Scalar>(shape: entry.shape)
+        }
+        guard !entry.shape.isDiagonal else {
+            try readDiagonal(entry, of: file, into: &matrix, decode)
+            return matrix
         }
         var square = try wrapping(entry.file) { () throws(LinearAlgebraError) in
             try Matrix<Double>(rows: entry.dimension, columns: entry.dimension)
@@ -61,6 +65,28 @@ extension CurvatureSet {
         }
         try requireFactor(square, entry)
         return matrix
+    }
+
+    private func readDiagonal<Scalar>(
+        _ entry: Entry,
+        of file: SafetensorsFile,
+        into matrix: inout PackedSymmetricMatrix<Scalar>,
+        _ decode: Decoding<Scalar>
+    ) throws(JobFileError) {
+        let byteCount = entry.fileRange.count
+        var bytes = [UInt8](repeating: 0, count: byteCount)
+        try read(file, entry.name.name, at: 0, count: byteCount, into: &bytes)
+        let flaw: FactorFlaw?
+        do throws(LinearAlgebraError) {
+            try matrix.withMutableSpan { (span: inout MutableSpan<Scalar>) throws(LinearAlgebraError) in
+                try decode(entry.elementType, bytes.span.bytes, &span)
+            }
+            var values = [Double](repeating: 0, count: entry.dimension)
+            var span = values.mutableSpan
+            try entry.elementType.decode(bytes.span.bytes, into: &span)
+            flaw = SemidefiniteCheck.flaw(inDiagonal: values.span)
+        } catch { throw .linearAlgebra(file: entry.file, error) }
+        if let flaw { throw .noFactor(file: entry.file, tensor: entry.name.name, flaw) }
     }
 
     private func read(

@@ -13,16 +13,19 @@ public final class CurvatureSet: Sendable {
     public struct Entry: Equatable, Sendable {
         /// The owner and side of the matrix.
         public let name: CurvatureTensorName
-        /// Number of rows, equal to the number of columns.
-        public let dimension: Int
+        /// The matrix's rows and columns, and whether only its diagonal is stored.
+        public let shape: SymmetricShape
         /// F32 or F64.
         public let elementType: ElementType
-        /// Full square or packed triangle.
+        /// Full square or packed triangle; of no meaning for a diagonal.
         public let storage: CurvatureStorage
         /// The file that holds the matrix.
         public let file: FilePath
         /// The matrix's bytes, from the start of the file.
         public let fileRange: Range<Int>
+
+        /// Number of rows, equal to the number of columns.
+        public var dimension: Int { shape.dimension }
     }
 
     /// The kind as which the set was opened.
@@ -48,17 +51,25 @@ public final class CurvatureSet: Sendable {
         }
         var problems: [JobFileError] = []
         var entries: [Entry] = []
+        var stated: [(file: FilePath, diagonals: Set<CurvatureTensorName>)] = []
         for file in tensors.files {
+            let reader = MetadataReader(metadata: file.header.metadata, file: file.path)
+            var diagonals: Set<CurvatureTensorName> = []
             do throws(JobFileError) {
-                try MetadataReader(metadata: file.header.metadata, file: file.path).requireFormat(kind)
+                try reader.requireFormat(kind)
+                diagonals = try reader.diagonals()
+                stated.append((file.path, diagonals))
             } catch { problems.append(error) }
             for info in file.header.tensors {
-                do throws(JobFileError) { entries.append(try Self.entry(info, in: file, kind)) } catch {
+                do throws(JobFileError) { entries.append(try Self.entry(info, in: file, kind, diagonals)) } catch {
                     problems.append(error)
                 }
             }
         }
         problems += Self.missingPartners(entries)
+        if problems.isEmpty {
+            problems += DeclaredDiagonals(stated, layers: Set(entries.map(\.name.owner))).problems
+        }
         if let error = JobFileError.bundle(problems) { throw error }
         self.kind = kind
         self.tensors = tensors
@@ -89,23 +100,29 @@ public final class CurvatureSet: Sendable {
     private static func entry(
         _ info: TensorInfo,
         in file: SafetensorsFile,
-        _ kind: JobFileKind
+        _ kind: JobFileKind,
+        _ diagonals: Set<CurvatureTensorName>
     ) throws(JobFileError) -> Entry {
         guard let name = CurvatureTensorName(info.name), name.isInverse == (kind == .inverses) else {
             throw .unknownTensor(file: file.path, tensor: info.name, kind: kind)
         }
         guard [.float32, .float64].contains(info.dataType), let type = ElementType(rawValue: info.dataType.rawValue)
         else { throw .dataType(file: file.path, tensor: info.name, found: info.dataType, expected: "F32 or F64") }
+        let isDiagonal = diagonals.contains(CurvatureTensorName(owner: name.owner, side: name.side))
         let storage: CurvatureStorage = info.shape.count == 1 ? .packed : .full
         // A sparse file can claim any size. Below this limit one row fits in a buffer on any machine.
-        guard let dimension = storage.dimension(ofShape: info.shape), dimension < 1 << 24 else {
-            let expected = "a square [n, n], or a packed triangle [n(n + 1)/2]"
+        guard let shape = storage.symmetricShape(of: info.shape, isDiagonal: isDiagonal) else {
+            let expected =
+                isDiagonal
+                ? "a vector [n], since \"\(MetadataKey.diagonal)\" names it"
+                : "a square [n, n], or a packed triangle [n(n + 1)/2]; a diagonal [n] is stated by "
+                    + "\"\(MetadataKey.diagonal)\""
             throw .shape(file: file.path, tensor: info.name, shape: info.shape, expected: expected)
         }
         let start = file.header.dataOffset + info.byteRange.lowerBound
         return Entry(
             name: name,
-            dimension: dimension,
+            shape: shape,
             elementType: type,
             storage: storage,
             file: file.path,

@@ -1,3 +1,5 @@
+import LinearAlgebra
+
 /// The storage of a symmetric matrix in a file.
 public enum CurvatureStorage: String, Sendable, CaseIterable {
     /// `[n, n]`, both triangles, which other programs can read.
@@ -18,8 +20,26 @@ public enum CurvatureStorage: String, Sendable, CaseIterable {
         }
     }
 
-    /// The shape of a matrix of this dimension.
-    func shape(dimension: Int) -> [Int] {
-        self == .full ? [dimension, dimension] : [dimension * (dimension + 1) / 2]
+    /// A stored matrix of this shape; nil for a shape of another storage, or one whose row fits in no buffer.
+    ///
+    /// - Parameters:
+    ///   - shape: The tensor's shape.
+    ///   - isDiagonal: Whether it is the diagonal alone, which both storages hold as a vector.
+    /// - Returns: The matrix's shape.
+    func symmetricShape(of shape: [Int], isDiagonal: Bool) -> SymmetricShape? {
+        guard isDiagonal else {
+            return dimension(ofShape: shape).flatMap { $0 < 1 << 24 ? .full($0) : nil }
+        }
+        guard shape.count == 1, shape[0] > 0, shape[0] < 1 << 31 else { return nil }
+        return .diagonal(shape[0])
+    }
+
+    /// The tensor's shape of a matrix of this shape.
+    func tensorShape(of shape: SymmetricShape) -> [Int] {
+        switch shape {
+        case .diagonal(let dimension): [dimension]
+        case .full(let dimension):
+            self == .full ? [dimension, dimension] : [dimension * (dimension + 1) / 2]
+        }
     }
 }

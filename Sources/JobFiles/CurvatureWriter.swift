@@ -21,14 +21,17 @@ public final class CurvatureWriter: Sendable {
     public struct Entry: Equatable, Sendable {
         /// The owner and side of the matrix.
         public let name: CurvatureTensorName
-        /// Number of rows, equal to the number of columns.
-        public let dimension: Int
+        /// The matrix's rows and columns, and whether only its diagonal is written.
+        public let shape: SymmetricShape
 
         /// Announces a matrix.
-        public init(_ name: CurvatureTensorName, dimension: Int) {
+        public init(_ name: CurvatureTensorName, shape: SymmetricShape) {
             self.name = name
-            self.dimension = dimension
+            self.shape = shape
         }
+
+        /// Announces a matrix with all its elements.
+        public init(_ name: CurvatureTensorName, dimension: Int) { self.init(name, shape: .full(dimension)) }
     }
 
     /// Begins a set.
@@ -37,8 +40,8 @@ public final class CurvatureWriter: Sendable {
     ///   - directory: an existing directory.
     ///   - kind: factors, regularizer or inverses; it determines the file's name.
     ///   - entries: all matrices, in the order of the file.
-    ///   - metadata: the kind's strings; the storage is added to them.
-    ///   - storage: full squares, or packed triangles of half the size.
+    ///   - metadata: the kind's strings; the storage and the names of diagonals are added to them.
+    ///   - storage: full squares, or packed triangles of half the size; diagonals are vectors in both.
     ///   - shardByteLimit: bytes of matrices in one file.
     /// - Throws: ``JobFileError``; nothing is left behind.
     public init(
@@ -53,13 +56,15 @@ public final class CurvatureWriter: Sendable {
         for entry in entries {
             // Refuses a dimension whose square overflows, before the shape is computed.
             _ = try wrapping(directory) { () throws(LinearAlgebraError) in
-                try PackedTriangle.elementCount(dimension: entry.dimension)
+                try entry.shape.elementCount()
             }
-            let shape = storage.shape(dimension: entry.dimension)
+            let shape = storage.tensorShape(of: entry.shape)
             tensors.append(TensorDescription(name: entry.name.name, dataType: .float32, shape: shape))
         }
         let layout = ShardLayout(tensors: tensors, stem: kind.stem, shardByteLimit: shardByteLimit)
-        let strings = metadata.merging([MetadataKey.storage: storage.rawValue]) { _, storage in storage }
+        var strings = metadata
+        strings[MetadataKey.storage] = storage.rawValue
+        strings[MetadataKey.diagonal] = Set(entries.filter(\.shape.isDiagonal).map(\.name)).metadataText
         self.directory = directory
         self.storage = storage
         self.writer = try wrapping { () throws(SafetensorsError) in
@@ -70,16 +75,17 @@ public final class CurvatureWriter: Sendable {
     /// Writes one matrix.
     ///
     /// - Parameters:
-    ///   - matrix: a matrix of the announced dimension; not kept.
+    ///   - matrix: a matrix of the announced shape; not kept.
     ///   - name: the name of an entry.
     /// - Throws: ``JobFileError``; the matrix may be partly written, and then the set cannot be finished.
     public func write(
         _ matrix: borrowing PackedSymmetricMatrix<Float>,
         to name: CurvatureTensorName
     ) throws(JobFileError) {
-        switch storage {
-        case .packed: try write(matrix, packedTo: name.name)
-        case .full: try write(matrix, mirroredTo: name.name)
+        if storage == .packed || matrix.shape.isDiagonal {
+            try write(matrix, packedTo: name.name)
+        } else {
+            try write(matrix, mirroredTo: name.name)
         }
     }
 

@@ -24,6 +24,8 @@ public struct FactorsMetadata: Equatable, Sendable {
     public var baseDigest: BlobDigest?
     /// The order of the dimensions of the base's weights, by layer, where the file declares it.
     public var layouts: [String: WeightLayout] = [:]
+    /// The captured layers that use a layer's weight, where its factors are the sum over several.
+    public var uses: [String: [String]] = [:]
 
     /// Describes a factor set.
     public init(
@@ -58,6 +60,8 @@ public struct FactorsMetadata: Equatable, Sendable {
         self.weight = try reader.number(MetadataKey.weight)
         self.baseDigest = try reader.digest(MetadataKey.baseDigest)
         self.layouts = try reader.layouts()
+        self.uses =
+            try reader.object(MetadataKey.uses, "an object of lists of layers, by layer", \.strings) ?? [:]
     }
 
     private static func rowCounts(_ reader: MetadataReader) throws(JobFileError) -> OwnerCounts? {
@@ -91,6 +95,10 @@ public struct FactorsMetadata: Equatable, Sendable {
         strings[MetadataKey.weight] = weight.map { String($0) }
         strings[MetadataKey.baseDigest] = baseDigest?.description
         strings[MetadataKey.layout] = layouts.metadataText
+        if !uses.isEmpty {
+            strings[MetadataKey.uses] =
+                JSONValue.sortedObject(uses) { .array($0.sorted().map(JSONValue.string)) }.text()
+        }
         return strings
     }
 }

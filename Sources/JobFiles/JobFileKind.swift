@@ -68,6 +68,10 @@ public enum MetadataKey {
     public static let sequence = "sequence"
     /// Object by layer: how its weight is stored, `out_in` or `in_out`.
     public static let layout = "layout"
+    /// List of the factors of which the file holds, or asks for, only the diagonal: `["wte.A", "lm_head.B"]`.
+    public static let diagonal = "diagonal"
+    /// Object by layer: the captured layers that use its weight, where the factors are the sum over several.
+    public static let uses = "uses"
     /// Object by layer: whether A's last row and column belong to the bias.
     public static let bias = "bias"
     /// w_t.

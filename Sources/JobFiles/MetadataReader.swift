@@ -64,12 +64,7 @@ struct MetadataReader {
 
     func strings(_ key: String, _ expected: String) throws(JobFileError) -> [String]? {
         guard metadata[key] != nil else { return nil }
-        guard case .array(let elements) = try json(key, expected) else { throw invalid(key, expected) }
-        var strings: [String] = []
-        for element in elements {
-            guard let string = element.stringValue else { throw invalid(key, expected) }
-            strings.append(string)
-        }
+        guard let strings = try json(key, expected).strings else { throw invalid(key, expected) }
         return strings
     }
 
@@ -99,6 +94,13 @@ extension JSONValue {
     var count: Int? {
         guard case .number(let text) = self, let number = Int(text), number >= 0 else { return nil }
         return number
+    }
+
+    /// A list of strings, if the value is one.
+    var strings: [String]? {
+        guard case .array(let elements) = self else { return nil }
+        let strings = elements.compactMap(\.stringValue)
+        return strings.count == elements.count ? strings : nil
     }
 
     /// True or false, if the value is one of them.

@@ -135,7 +135,7 @@ extension PartialsFile {
 private struct SumSignature: Hashable {
     private struct Entry: Hashable {
         let name: String
-        let dimension: Int
+        let shape: SymmetricShape
         let elementType: ElementType
     }
 
@@ -145,7 +145,7 @@ private struct SumSignature: Hashable {
 
     init(of file: PartialsFile) {
         entries = file.entries.map {
-            Entry(name: $0.name.name, dimension: $0.dimension, elementType: $0.elementType)
+            Entry(name: $0.name.name, shape: $0.shape, elementType: $0.elementType)
         }
         hasBias = file.metadata.hasBias
         layouts = file.metadata.layouts.filter { $0.value != .outIn }
@@ -172,7 +172,12 @@ private struct SumSignature: Hashable {
         }
         return differs(
             "the dimension",
-            pairs.filter { $0.dimension != $1.dimension }.map { ($0.name, "\($0.dimension)", "\($1.dimension)") })
+            pairs.filter { $0.shape.dimension != $1.shape.dimension }.map {
+                ($0.name, "\($0.shape.dimension)", "\($1.shape.dimension)")
+            })
+            ?? differs(
+                "the form",
+                pairs.filter { $0.shape != $1.shape }.map { ($0.name, Self.form($0.shape), Self.form($1.shape)) })
             ?? differs(
                 "the element type",
                 pairs.filter { $0.elementType != $1.elementType }.map {
@@ -183,6 +188,8 @@ private struct SumSignature: Hashable {
             ?? differs("the layout", layout.map { ($0, word($0), expected.word($0)) })
             ?? .sums(missing: [], unknown: [], other: other)
     }
+
+    private static func form(_ shape: SymmetricShape) -> String { shape.isDiagonal ? "diagonal" : "triangle" }
 
     private func word(_ layer: String) -> String { (layouts[layer] ?? .outIn).rawValue }
 }

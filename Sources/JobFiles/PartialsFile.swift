@@ -7,7 +7,7 @@ struct PartialsFile {
     /// A sum of the file.
     struct Entry {
         let name: CurvatureTensorName
-        let dimension: Int
+        let shape: SymmetricShape
         let elementType: ElementType
         /// The sum's bytes, from the start of the file.
         let fileRange: Range<Int>
@@ -43,9 +43,14 @@ struct PartialsFile {
     private static func entries(of file: SafetensorsFile) -> (entries: [Entry], problems: [JobFileError]) {
         var problems: [JobFileError] = []
         var entries: [Entry] = []
+        // Metadata that cannot be read is reported with its other values.
+        let reader = MetadataReader(metadata: file.header.metadata, file: file.path)
+        let diagonals = (try? reader.diagonals()) ?? []
         entries.reserveCapacity(file.header.tensors.count)
         for info in file.header.tensors {
-            do throws(JobFileError) { entries.append(try entry(info, in: file)) } catch { problems.append(error) }
+            do throws(JobFileError) { entries.append(try entry(info, in: file, diagonals)) } catch {
+                problems.append(error)
+            }
         }
         let names = Set(entries.map(\.name))
         for entry in entries {
@@ -55,20 +60,26 @@ struct PartialsFile {
         return (entries.sorted { $0.name.name < $1.name.name }, problems)
     }
 
-    private static func entry(_ info: TensorInfo, in file: SafetensorsFile) throws(JobFileError) -> Entry {
+    private static func entry(
+        _ info: TensorInfo, in file: SafetensorsFile, _ diagonals: Set<CurvatureTensorName>
+    ) throws(JobFileError) -> Entry {
         guard let name = CurvatureTensorName(info.name), !name.isInverse else {
             throw .unknownTensor(file: file.path, tensor: info.name, kind: .partials)
         }
         guard [.float32, .float64].contains(info.dataType), let type = ElementType(rawValue: info.dataType.rawValue)
         else { throw .dataType(file: file.path, tensor: info.name, found: info.dataType, expected: "F32 or F64") }
         // A sparse file can claim any size. Below this limit one row fits in a buffer on any machine.
-        guard let dimension = CurvatureStorage.packed.dimension(ofShape: info.shape), dimension < 1 << 24 else {
-            throw .shape(
-                file: file.path, tensor: info.name, shape: info.shape, expected: "a packed triangle [n(n + 1)/2]")
+        let isDiagonal = diagonals.contains(name)
+        guard let shape = CurvatureStorage.packed.symmetricShape(of: info.shape, isDiagonal: isDiagonal) else {
+            let expected =
+                isDiagonal
+                ? "a vector [n], since \"\(MetadataKey.diagonal)\" names it"
+                : "a packed triangle [n(n + 1)/2]; a diagonal [n] is stated by \"\(MetadataKey.diagonal)\""
+            throw .shape(file: file.path, tensor: info.name, shape: info.shape, expected: expected)
         }
         let start = file.header.dataOffset + info.byteRange.lowerBound
         return Entry(
-            name: name, dimension: dimension, elementType: type, fileRange: start..<start + info.byteCount)
+            name: name, shape: shape, elementType: type, fileRange: start..<start + info.byteCount)
     }
 
     private static func flaws(_ metadata: PartialsMetadata, _ entries: [Entry]) -> [PartialsFlaw] {
@@ -81,6 +92,7 @@ struct PartialsFile {
             flaw(in: MetadataKey.bias, Set(metadata.hasBias.keys), of: layers),
             // A layer without an entry has the default.
             flaw(in: MetadataKey.layout, Set(metadata.layouts.keys).union(layers), of: layers),
+            flaw(in: MetadataKey.diagonal, Set(metadata.diagonals.map(\.owner)).union(layers), of: layers),
         ].compactMap(\.self)
         guard flaws.isEmpty else { return flaws }
         for layer in layers.sorted() {

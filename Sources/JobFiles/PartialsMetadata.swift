@@ -33,6 +33,8 @@ public struct PartialsMetadata: Equatable, Sendable {
     public var hasBias: [String: Bool]
     /// How a layer's weight is stored, by layer; layers without an entry have ``WeightLayout/outIn``.
     public var layouts: [String: WeightLayout]
+    /// The sums of which the file holds the diagonal only.
+    public var diagonals: Set<CurvatureTensorName> = []
     /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
 
@@ -88,6 +90,7 @@ public struct PartialsMetadata: Equatable, Sendable {
             probeCount: probes, normalization: normalization,
             hasBias: try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:],
             layouts: try reader.layouts(), baseDigest: try reader.digest(MetadataKey.baseDigest))
+        diagonals = try reader.diagonals()
     }
 
     /// Whether a text can name a run: it is shown to people, and may become the name of a directory.
@@ -110,9 +113,8 @@ public struct PartialsMetadata: Equatable, Sendable {
             MetadataKey.bias: JSONValue.sortedObject(hasBias, JSONValue.bool).text(),
         ]
         strings[MetadataKey.rows] = rowCounts?.text
-        if !layouts.isEmpty {
-            strings[MetadataKey.layout] = JSONValue.sortedObject(layouts) { .string($0.rawValue) }.text()
-        }
+        strings[MetadataKey.layout] = layouts.metadataText
+        strings[MetadataKey.diagonal] = diagonals.metadataText
         strings[MetadataKey.baseDigest] = baseDigest?.description
         return strings
     }

@@ -11,11 +11,11 @@ public final class PartialsSet: Sendable {
     public struct Sum: Equatable, Sendable {
         /// The owner and side of the matrix.
         public let name: CurvatureTensorName
-        /// Number of rows, equal to the number of columns.
-        public let dimension: Int
+        /// The matrix's rows and columns, and whether the files hold its diagonal only.
+        public let shape: SymmetricShape
         /// F32 or F64, the same in every file.
         public let elementType: ElementType
-        /// The packed triangle's bytes in each of ``PartialsSet/files``, from the start of the file.
+        /// The bytes of the packed triangle or the diagonal in each of ``PartialsSet/files``, from the start of the file.
         public let fileRanges: [Range<Int>]
     }
 
@@ -89,7 +89,7 @@ public final class PartialsSet: Sendable {
         sums = first.entries.indices.map { position in
             let entry = first.entries[position]
             return Sum(
-                name: entry.name, dimension: entry.dimension, elementType: entry.elementType,
+                name: entry.name, shape: entry.shape, elementType: entry.elementType,
                 fileRanges: assembly.files.map { $0.entries[position].fileRange })
         }
     }

@@ -2,7 +2,7 @@ public import LinearAlgebra
 import Safetensors
 public import SystemPackage
 
-/// Writes one file of partial sums from packed triangles, in any order.
+/// Writes one file of partial sums from packed triangles and diagonals, in any order.
 ///
 /// No file appears before ``finish()``.
 public final class PartialsWriter: Sendable {
@@ -12,16 +12,21 @@ public final class PartialsWriter: Sendable {
     public struct Entry: Equatable, Sendable {
         /// The owner and side of the matrix.
         public let name: CurvatureTensorName
-        /// Number of rows, equal to the number of columns.
-        public let dimension: Int
+        /// The matrix's rows and columns, and whether only its diagonal is written.
+        public let shape: SymmetricShape
         /// F32 or F64.
         public let elementType: ElementType
 
         /// Announces a sum.
-        public init(_ name: CurvatureTensorName, dimension: Int, elementType: ElementType = .f64) {
+        public init(_ name: CurvatureTensorName, shape: SymmetricShape, elementType: ElementType = .f64) {
             self.name = name
-            self.dimension = dimension
+            self.shape = shape
             self.elementType = elementType
+        }
+
+        /// Announces a sum with all its elements.
+        public init(_ name: CurvatureTensorName, dimension: Int, elementType: ElementType = .f64) {
+            self.init(name, shape: .full(dimension), elementType: elementType)
         }
     }
 
@@ -30,21 +35,22 @@ public final class PartialsWriter: Sendable {
     /// - Parameters:
     ///   - path: The final path; a file of that name stays until ``finish()``.
     ///   - entries: All sums, in the order of the file.
-    ///   - metadata: What was summed.
+    ///   - metadata: What was summed; the names of diagonals are those of the entries.
     /// - Throws: ``JobFileError``; nothing is left behind.
     public init(path: FilePath, entries: [Entry], metadata: PartialsMetadata) throws(JobFileError) {
         var tensors: [TensorDescription] = []
         for entry in entries {
             // Refuses a dimension whose triangle is too large, before the shape is computed.
             _ = try wrapping(path) { () throws(LinearAlgebraError) in
-                try PackedTriangle.elementCount(dimension: entry.dimension)
+                try entry.shape.elementCount()
             }
             tensors.append(
                 TensorDescription(
                     name: entry.name.name, dataType: entry.elementType == .f64 ? .float64 : .float32,
-                    shape: CurvatureStorage.packed.shape(dimension: entry.dimension)))
+                    shape: CurvatureStorage.packed.tensorShape(of: entry.shape)))
         }
-        let strings = metadata.strings
+        var strings = metadata.strings
+        strings[MetadataKey.diagonal] = Set(entries.filter(\.shape.isDiagonal).map(\.name)).metadataText
         writer = try wrapping { () throws(SafetensorsError) in
             try SafetensorsWriter(path: path, tensors: tensors, metadata: strings)
         }
@@ -53,7 +59,7 @@ public final class PartialsWriter: Sendable {
     /// Writes one sum.
     ///
     /// - Parameters:
-    ///   - sum: A matrix of the announced dimension and type; not kept.
+    ///   - sum: A matrix of the announced shape and type; not kept.
     ///   - name: The name of an entry.
     /// - Throws: ``JobFileError``; the sum may be partly written, and then the file cannot be finished.
     public func write<Scalar: MatrixScalar>(

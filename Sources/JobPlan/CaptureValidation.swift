@@ -38,7 +38,7 @@ struct CaptureValidation {
             guard let empty = captures.emptyBlocks[block.name] else { return [] }
             let widths: [(Int?, Int)] =
                 switch block.kind {
-                case .linear(let outputs, let inputs, _): [(empty.inputs, inputs), (empty.outputs, outputs)]
+                case .linear(let outputs, let inputs, _, _): [(empty.inputs, inputs), (empty.outputs, outputs)]
                 case .full(let dimension): [(empty.outputs, dimension)]
                 }
             return widths.compactMap { found, expected in
@@ -53,17 +53,18 @@ struct CaptureValidation {
 
     private mutating func problems(with block: CurvatureBlock) -> [JobProblem] {
         switch block.kind {
-        case .linear(let outputs, let inputs, _):
+        case .linear(let outputs, let inputs, _, _):
             guard let layer = captures.layers[LayerName(rawValue: block.name)] else {
                 return [missing("layer", block.name) { $0.layers }]
             }
             // The widths nearly always match, so this case allocates nothing.
-            if layer.input.columns == inputs, layer.outputGradient.columns == outputs { return [] }
+            let hasIndices = layer.input.indexType != nil
+            if hasIndices || layer.input.columns == inputs, layer.outputGradient.columns == outputs { return [] }
             return [
                 (layer.input, inputs, "d_in", FactorSide.input),
                 (layer.outputGradient, outputs, "d_out", .gradient),
             ].compactMap { rows, expected, symbol, side in
-                guard rows.columns != expected else { return nil }
+                guard rows.columns != expected, rows.indexType == nil else { return nil }
                 return JobProblem(
                     at: place,
                     "tensor \"\(rows.tensor)\" has \(rows.columns) columns; \(block.weightDescription) is "

@@ -7,6 +7,6 @@ extension CapturedRows {
     /// - Parameter range: Rows of the concatenation.
     /// - Returns: The slices that hold the rows, in order.
     public func slices(of range: Range<Int>) -> [RowSlice] {
-        slices.cut(to: range, rowBytes: columns * elementType.byteCount)
+        slices.cut(to: range, rowBytes: columns * rowType.byteCount)
     }
 }

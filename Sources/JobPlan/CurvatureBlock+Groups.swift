@@ -1,4 +1,5 @@
 import Identifiers
+import LinearAlgebra
 import UnitOperations
 
 /// Advice about curvature that was captured of a whole grouped convolution.
@@ -14,7 +15,8 @@ extension CurvatureBlock {
     /// - Returns: A sentence after a space, or nothing.
     func groupAdvice(of side: FactorSide, exceedingBy excess: Int) -> String {
         let dimensions = Dictionary(factors, uniquingKeysWith: { first, _ in first })
-        guard side == .input, let expected = dimensions[.input], let outputs = dimensions[.gradient] else { return "" }
+        guard side == .input, let expected = dimensions[.input]?.dimension, let outputs = dimensions[.gradient]?.dimension
+        else { return "" }
         // The bias has a region of its own.
         let inputs = expected - (regions.count - 1)
         guard inputs > 0, excess > 0, excess.isMultiple(of: inputs), LayerAddress(name) == nil else { return "" }

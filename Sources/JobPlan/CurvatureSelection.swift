@@ -23,10 +23,13 @@ struct CurvatureSelection {
     private let inventory: JobInventory
     private let tensors: TensorNames
     private let declarations: WeightLayouts
+    private let diagonals: DiagonalFactors
     private var undeclared = UndeclaredLayouts()
     private var contradictions: [(layer: String, found: WeightLayouts.Contradiction)] = []
     /// The declared layouts of the selected layers, by name.
     private(set) var layouts: [String: WeightLayout] = [:]
+    /// The name of each layer's weight in its own module.
+    private var weightNames: [String: String] = [:]
     /// The job's patterns of layers; `nil` selects all layers.
     private let patterns: NamePatterns?
 
@@ -36,6 +39,7 @@ struct CurvatureSelection {
         self.inventory = inventory
         tensors = TensorNames(of: inventory.base, inventory.checkpoints.values)
         declarations = WeightLayouts(spec: spec, inventory: inventory)
+        diagonals = DiagonalFactors(spec: spec, inventory: inventory)
         patterns = spec.curvature.layers.map(NamePatterns.init)
         var layers: [String: TaskName] = [:]
         var parameters: [String: TaskName] = [:]
@@ -49,7 +53,7 @@ struct CurvatureSelection {
         }
         let unreached = Self.unreached(in: inventory, by: spec.tasks.map(\.name))
         checkPatterns(names: Array(layers.keys) + Array(parameters.keys), unreached: unreached)
-        problems += declarations.problems(with: layers.keys)
+        problems += declarations.problems(with: layers.keys) + diagonals.problems(with: layers.keys)
         var unknown = (
             layers: layers.filter { !isStored($0.key) },
             parameters: parameters.filter { StoredParameter($0.key, in: tensors) == nil }
@@ -67,9 +71,9 @@ struct CurvatureSelection {
         for (name, task) in parameters.sorted(by: { $0.key < $1.key }) where isSelected(name) && !isReported(name) {
             if let block = fullBlock(name, heldBy: task) { blocks.append(block) }
         }
-        blocks.sort { $0.name < $1.name }
         self.unreached = unreached.filter { isSelected($0) }
         reportSeparateParts()
+        joinUses()
         reportLayouts()
         checkOverlaps()
     }
@@ -120,6 +124,13 @@ struct CurvatureSelection {
     /// Whether the base holds a weight of the layer, of whatever shape.
     private func isStored(_ layer: String) -> Bool {
         do throws(StoredLayer.Flaw) { return try StoredLayer(layer, in: tensors) != nil } catch { return true }
+    }
+
+    /// Makes one block of layers that are tied to each other.
+    private mutating func joinUses() {
+        let shared = SharedWeights(blocks, weightNames: weightNames)
+        blocks = shared.blocks
+        problems += shared.problems.map { JobProblem(at: inventory.base.location, $0.sentence) }
     }
 
     /// An element in two blocks would be merged twice, and one result would be lost.
@@ -215,7 +226,10 @@ struct CurvatureSelection {
 
     private mutating func linearBlock(_ name: String, heldBy task: TaskName) -> CurvatureBlock? {
         do throws(StoredLayer.Flaw) {
-            if let layer = try StoredLayer(name, in: tensors) { return try block(of: layer, heldBy: task) }
+            if let layer = try StoredLayer(name, in: tensors) {
+                weightNames[name] = layer.weightName
+                return try block(of: layer, heldBy: task)?.with(diagonals.sides(of: name))
+            }
         } catch {
             problems.append(JobProblem(at: inventory.base.location, error.sentence))
             return nil
@@ -248,9 +262,12 @@ struct CurvatureSelection {
             contradictions.append((layer.name, error))
             return nil
         }
+        if diagonals.hasIndices(layer.name) { return try embedding(layer, declared) }
         guard let declared else { return undeclared.note(layer, widths) ? try layer.block(.outIn) : nil }
         layouts[layer.name] = declared.value
-        if declared.value == .inOut, !declarations.isArchitecture(declared) {
+        // The weight of an embedding tells nothing about the layouts of other layers.
+        let isEmbedding = diagonals.sides(of: layer.name).contains(.input)
+        if declared.value == .inOut, !isEmbedding, !declarations.isArchitecture(declared) {
             undeclared.note(declared: layer, at: declared.location)
         }
         let other: WeightLayout = declared.value == .outIn ? .inOut : .outIn
@@ -264,6 +281,22 @@ struct CurvatureSelection {
             return nil
         }
         return try layer.block(declared.value)
+    }
+
+    /// A layer whose input rows are indices: each picks a row of the weight, which is `[d_in, d_out]`.
+    private mutating func embedding(
+        _ layer: StoredLayer, _ declared: Located<WeightLayout>?
+    ) throws(StoredLayer.Flaw) -> CurvatureBlock? {
+        if let declared, declared.value == .outIn {
+            problems.append(
+                JobProblem(
+                    at: declared.location,
+                    "the layout of \"\(layer.name)\" is out_in here, but its captured input holds indices, which pick rows "
+                        + "of the weight, and that is in_out. Correct the layout, or leave it out."))
+            return nil
+        }
+        layouts[layer.name] = .inOut
+        return try layer.block(.inOut)
     }
 
     private mutating func fullBlock(_ name: String, heldBy task: TaskName) -> CurvatureBlock? {
@@ -293,6 +326,7 @@ struct CurvatureSelection {
     private static func layerNames(of task: TaskName, in inventory: JobInventory) -> [String] {
         (inventory.captures[task]?.layers.keys.map(\.rawValue) ?? [])
             + (inventory.factorSets[task]?.factors.keys.filter { $0.side != .full }.map(\.owner) ?? [])
+            + (inventory.factorSets[task]?.uses.values.flatMap { $0 } ?? [])
             + (inventory.partials[task]?.sums.keys.filter { $0.side != .full }.map(\.owner) ?? [])
     }
 
@@ -300,5 +334,14 @@ struct CurvatureSelection {
         (inventory.captures[task]?.parameters.keys.map(\.rawValue) ?? [])
             + (inventory.factorSets[task]?.factors.keys.filter { $0.side == .full }.map(\.owner) ?? [])
             + (inventory.partials[task]?.sums.keys.filter { $0.side == .full }.map(\.owner) ?? [])
+    }
+}
+
+extension CurvatureBlock {
+    /// A layer of whose factors some are diagonals.
+    fileprivate func with(_ diagonals: DiagonalSides) -> CurvatureBlock {
+        var block = self
+        block.kind.diagonals = diagonals
+        return block
     }
 }

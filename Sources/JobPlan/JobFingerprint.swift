@@ -31,6 +31,7 @@ extension JobInventory {
             absorb("\(file.byteCount) \(file.modificationTime) \(file.headerDigest) \(file.role)")
         }
         for block in blocks {
+            for use in block.uses { absorb("\(block.name) is used by \(use.name) \(use.isTransposed)") }
             let plain = [block.name, "\(block.name).weight", "\(block.name).bias"]
             for region in block.regions where region.layout != .outIn || !plain.contains(region.tensor) {
                 absorb("\(block.name) is \(region.tensor) \(region.elements) \(region.layout.rawValue)")

@@ -124,23 +124,34 @@ public struct CheckpointInventory: Equatable, Sendable {
     }
 }
 
-/// A captured tensor: `[rows, columns]`, concatenated over the task's files.
+/// A captured tensor: `[rows, columns]`, or indices `[rows]`, concatenated over the task's files.
 public struct CapturedRows: Hashable, Sendable {
     /// The tensor's name in the files.
     public var tensor: String
-    /// d_in, d_out or d.
+    /// d_in, d_out or d; 1 for indices.
     public var columns: Int
-    /// The element type.
-    public var elementType: ElementType
+    /// The type of numbers or indices.
+    public var rowType: RowType
     /// The slices that hold the rows, in file order.
     public var slices: [RowSlice]
 
     /// Describes captured rows.
-    public init(tensor: String, columns: Int, elementType: ElementType, slices: [RowSlice]) {
+    public init(tensor: String, columns: Int, rowType: RowType, slices: [RowSlice]) {
         self.tensor = tensor
         self.columns = columns
-        self.elementType = elementType
+        self.rowType = rowType
         self.slices = slices
+    }
+
+    /// Describes captured rows of numbers.
+    public init(tensor: String, columns: Int, elementType: ElementType, slices: [RowSlice]) {
+        self.init(tensor: tensor, columns: columns, rowType: .numbers(elementType), slices: slices)
+    }
+
+    /// The type of the indices; `nil` for rows of numbers.
+    public var indexType: IndexType? {
+        guard case .indices(let type) = rowType else { return nil }
+        return type
     }
 
     /// Number of rows.
@@ -151,7 +162,7 @@ public struct CapturedRows: Hashable, Sendable {
 public struct CaptureInventory: Equatable, Sendable {
     /// A captured linear layer.
     public struct Layer: Equatable, Sendable {
-        /// `[rows, d_in]`, without the ones of the bias.
+        /// `[rows, d_in]`, without the ones of the bias; indices `[rows]` of an embedding.
         public var input: CapturedRows
         /// `[rows·M, d_out]`, probe-major.
         public var outputGradient: CapturedRows
@@ -218,6 +229,8 @@ public struct CaptureInventory: Equatable, Sendable {
     public var emptyBlocks: [String: EmptyBlock]
     /// The layouts that the files declare, by layer, each with its file.
     public var layouts: [String: Located<WeightLayout>] = [:]
+    /// The factors of which the files ask for the diagonal only.
+    public var diagonals: Set<FactorName> = []
 
     /// Collects the contents of a task's captures; the task has the most samples of a layer unless given.
     public init(
@@ -237,18 +250,18 @@ public struct CaptureInventory: Equatable, Sendable {
 public struct FactorSetInventory: Equatable, Sendable {
     /// A stored factor.
     public struct Factor: Equatable, Sendable {
-        /// The matrix's rows and columns.
-        public var dimension: Int
+        /// The matrix's rows and columns, and whether only its diagonal is stored.
+        public var shape: SymmetricShape
         /// `F32` or `F64`.
         public var elementType: ElementType
-        /// Whether the tensor is a packed lower triangle rather than a square.
+        /// Whether the tensor is a packed lower triangle rather than a square; of no meaning for a diagonal.
         public var isPacked: Bool
         /// Its bytes.
         public var slice: FileSlice
 
         /// Describes a stored factor.
-        public init(dimension: Int, elementType: ElementType, isPacked: Bool, slice: FileSlice) {
-            self.dimension = dimension
+        public init(shape: SymmetricShape, elementType: ElementType, isPacked: Bool, slice: FileSlice) {
+            self.shape = shape
             self.elementType = elementType
             self.isPacked = isPacked
             self.slice = slice
@@ -267,6 +280,8 @@ public struct FactorSetInventory: Equatable, Sendable {
     public var rows: [String: Int]
     /// The layouts that the files declare, by layer, each with its file.
     public var layouts: [String: Located<WeightLayout>] = [:]
+    /// The captured layers that use a layer's weight, where its factors are the sum over several.
+    public var uses: [String: [String]] = [:]
 
     /// Collects the contents of a factor set.
     public init(

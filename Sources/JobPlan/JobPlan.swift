@@ -50,7 +50,9 @@ public struct JobPlan: Equatable, Sendable {
         self.spec = spec
         self.inventory = inventory
         blocks = planner.blocks
-        layouts = examination.selection.layouts
+        let names = Set(planner.blocks.map(\.name))
+        // A weight with several uses has the layout of the use that names the block.
+        layouts = examination.selection.layouts.filter { names.contains($0.key) }
         unreached = examination.selection.unreached
         units = planner.units
         products = planner.products
@@ -69,7 +71,7 @@ public struct JobPlan: Equatable, Sendable {
     ///
     /// The others have no rows there. Sums run over these tasks alone, and their λ_t sum to 1.
     public func curvedTasks(in block: CurvatureBlock) -> [TaskName] {
-        spec.curvedTasks.map(\.name).filter { !inventory.isEmpty(block.name, in: $0) }
+        spec.curvedTasks.map(\.name).filter { !inventory.isEmpty(block, in: $0) }
     }
 
     /// The targets whose sums a block has: those that include a task with curvature in it.
@@ -82,7 +84,7 @@ public struct JobPlan: Equatable, Sendable {
     public var missingCurvature: [String: [TaskName]] {
         var missing: [String: [TaskName]] = [:]
         for block in blocks {
-            let tasks = spec.curvedTasks.map(\.name).filter { inventory.isEmpty(block.name, in: $0) }
+            let tasks = spec.curvedTasks.map(\.name).filter { inventory.isEmpty(block, in: $0) }
             if !tasks.isEmpty { missing[block.name] = tasks }
         }
         return missing

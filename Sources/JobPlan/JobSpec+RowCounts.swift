@@ -19,7 +19,7 @@ extension JobSpec {
     /// need to know.
     func rowCountProblems(of task: TaskSpec, blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
         let widths = inventory.captures[task.name].map {
-            CaptureValidation(of: task.name, $0).emptyProblems(with: blocks)
+            CaptureValidation(of: task.name, $0).emptyProblems(with: blocks.flatMap(\.layers))
         }
         return missingProblems(of: task, blocks, inventory) + (widths ?? [])
             + reductionProblems(of: task, blocks, inventory) + contradictions(of: task, inventory)
@@ -90,14 +90,14 @@ extension JobSpec {
     private func emptyBlocks(
         of task: TaskSpec, _ blocks: [CurvatureBlock], _ inventory: JobInventory
     ) -> [CurvatureBlock] {
-        blocks.filter { inventory.isEmpty($0.name, in: task.name) }
+        blocks.filter { inventory.isEmpty($0, in: task.name) }
     }
 
     private func reductionProblems(
         of task: TaskSpec, _ blocks: [CurvatureBlock], _ inventory: JobInventory
     ) -> [JobProblem] {
         guard curvature.normalization == .reduce, let captures = inventory.captures[task.name] else { return [] }
-        let unknown = blocks.compactMap { block -> (name: String, layer: CaptureInventory.Layer)? in
+        let unknown = blocks.flatMap(\.layers).compactMap { block -> (name: String, layer: CaptureInventory.Layer)? in
             guard let layer = captures.layers[LayerName(rawValue: block.name)], layer.positions == nil,
                 layer.rowSamples.isEmpty
             else { return nil }

@@ -29,11 +29,9 @@ extension JobSpec {
             problems += curvatureProblems(of: task, inventory)
             // What a task with wrong names lacks follows from them.
             guard inventory.renamings[task.name]?.problems.isEmpty ?? true else { continue }
-            let expected = selection.blocks.filter { block in
-                !inventory.isEmpty(block.name, in: task.name)
-                    && !selection.renamed.hasRenamed(block.name, in: task.name)
-            }
-            problems += curvatureProblems(of: task, blocks: expected, inventory)
+            let expected = selection.blocks.filter { !selection.renamed.hasRenamed($0.name, in: task.name) }
+            problems += curvatureProblems(
+                of: task, blocks: expected.flatMap { inventory.layers(of: $0, in: task.name) }, inventory)
             problems += rowCountProblems(of: task, blocks: selection.blocks, inventory)
         }
         return problems
@@ -162,7 +160,7 @@ extension JobSpec {
             ?? blocks.first { block in
                 // Tasks without curvature in a block do not take part in its merge.
                 let tensor = block.tensors[0]
-                let isPresent = { (task: TaskSpec) in !inventory.isEmpty(block.name, in: task.name) }
+                let isPresent = { (task: TaskSpec) in !inventory.isEmpty(block, in: task.name) }
                 return method.needsFactors && settings.divides(tensor: tensor)
                     && mergedTasks.contains { isPresent($0) && settings.weight(of: $0, tensor: tensor) != 0 }
                     && abs(settings.weightSum(tensor: tensor, shares: shares, among: isPresent)) < 1e-6
@@ -223,17 +221,17 @@ extension JobSpec {
         of task: TaskSpec, _ set: FactorSetInventory, block: CurvatureBlock
     ) -> [JobProblem] {
         let place = place(ofFactorsOf: task)
-        return block.factors.compactMap { side, dimension in
+        return block.factors.compactMap { side, shape in
             let name = FactorName(owner: block.name, side: side)
             guard let factor = set.factors[name] else {
                 return JobProblem(at: place, "the factor \"\(name)\", which other tasks have, is missing.")
             }
-            guard factor.dimension != dimension else { return nil }
+            guard factor.shape != shape else { return nil }
             return JobProblem(
                 at: place,
-                "the factor \"\(name)\" is [\(factor.dimension), \(factor.dimension)]; the base's layer needs "
-                    + "[\(dimension), \(dimension)]."
-                    + block.groupAdvice(of: side, exceedingBy: factor.dimension - dimension))
+                "the factor \"\(name)\" is \(factor.shape.words); the base's layer needs \(shape.words)."
+                    + factor.shape.remedy(needing: shape)
+                    + block.groupAdvice(of: side, exceedingBy: factor.shape.dimension - shape.dimension))
         }
     }
 }

@@ -90,6 +90,8 @@ public struct CurvatureSpec: Equatable, Sendable {
     public var layers: [Located<String>]?
     /// The declared layouts of layers' weights, by patterns.
     public var layouts: [LayoutPattern] = []
+    /// Patterns of the factors of which only the diagonal is made.
+    public var diagonals: [Located<String>] = []
     /// The convention of A and B.
     public var normalization: FactorNormalization = .tak
     /// Damping of inverses and of the `kfac` merge.

@@ -7,16 +7,16 @@ public import UnitOperations
 public struct PartialsInventory: Equatable, Sendable {
     /// A matrix that is summed over the files.
     public struct Sum: Equatable, Sendable {
-        /// The matrix's rows and columns.
-        public var dimension: Int
+        /// The matrix's rows and columns, and whether the files hold its diagonal only.
+        public var shape: SymmetricShape
         /// `F32` or `F64`.
         public var elementType: ElementType
-        /// The packed triangles, in the order of the sum.
+        /// The packed triangles or the diagonals, in the order of the sum.
         public var slices: [FileSlice]
 
         /// Describes a sum.
-        public init(dimension: Int, elementType: ElementType, slices: [FileSlice]) {
-            self.dimension = dimension
+        public init(shape: SymmetricShape, elementType: ElementType, slices: [FileSlice]) {
+            self.shape = shape
             self.elementType = elementType
             self.slices = slices
         }

@@ -1,4 +1,5 @@
 import Identifiers
+import LinearAlgebra
 import UnitOperations
 
 /// The check of a task's partial sums against the blocks of a job.
@@ -17,7 +18,8 @@ struct PartialsValidation {
     }
 
     private func problems(with block: CurvatureBlock) -> [JobProblem] {
-        if case .linear(_, _, let hasBias) = block.kind, let stated = partials.hasBias[block.name], stated != hasBias {
+        if case .linear(_, _, let hasBias, _) = block.kind, let stated = partials.hasBias[block.name], stated != hasBias
+        {
             return [
                 problem(
                     stated
@@ -26,18 +28,30 @@ struct PartialsValidation {
                             + "of ones, the last.")
             ]
         }
-        return block.factors.compactMap { side, dimension in
+        return block.factors.compactMap { side, shape in
             let name = FactorName(owner: block.name, side: side)
             guard let sum = partials.sums[name] else {
                 return problem("the sum \"\(name)\" is missing, and other tasks have its factor.")
             }
-            guard sum.dimension != dimension else { return nil }
+            guard sum.shape != shape else { return nil }
             return problem(
-                "the sum \"\(name)\" is [\(sum.dimension), \(sum.dimension)]; the base's layer needs "
-                    + "[\(dimension), \(dimension)]."
-                    + block.groupAdvice(of: side, exceedingBy: sum.dimension - dimension))
+                "the sum \"\(name)\" is \(sum.shape.words); the base's layer needs \(shape.words)."
+                    + sum.shape.remedy(needing: shape)
+                    + block.groupAdvice(of: side, exceedingBy: sum.shape.dimension - shape.dimension))
         }
     }
 
     private func problem(_ message: String) -> JobProblem { JobProblem(at: place, message) }
+}
+
+extension SymmetricShape {
+    /// The shape of the tensor that holds such a factor, in words.
+    var words: String { isDiagonal ? "a diagonal [\(dimension)]" : "[\(dimension), \(dimension)]" }
+
+    /// What to do about a factor of the right dimension that is whole where the diagonal is needed.
+    func remedy(needing needed: SymmetricShape) -> String {
+        guard needed.isDiagonal, !isDiagonal, dimension == needed.dimension else { return "" }
+        return " The job, another task or another use of the weight has only the diagonal: store the diagonal of this "
+            + "one too, and name it under \"diagonal\" in the metadata."
+    }
 }

@@ -15,19 +15,19 @@ extension Planner {
         guard isSummed || measuresError else { return }
         for block in blocks {
             let isOptimal = form == .optimal && block.factors.count == 2
-            for (side, dimension) in block.factors {
+            for (side, shape) in block.factors {
                 let name = FactorName(owner: block.name, side: side)
-                planAccumulation(name, dimension: dimension, targets: isSummed && !isOptimal ? summedTargets : [])
+                planAccumulation(name, shape, targets: isSummed && !isOptimal ? summedTargets : [])
             }
             if isSummed && isOptimal { planOptimalAccumulation(block) }
         }
     }
 
-    private mutating func planAccumulation(_ name: FactorName, dimension: Int, targets: [TargetName]) {
+    private mutating func planAccumulation(_ name: FactorName, _ shape: SymmetricShape, targets: [TargetName]) {
         let tasks = accumulatedTasks(name)
         let targets = targets.filter { target in tasks.contains { target.includes($0.task) } }
         let operation = AccumulateOperation(
-            side: name.side, dimension: dimension, weights: tasks.map(\.weight),
+            side: name.side, shape: shape, weights: tasks.map(\.weight),
             exclusions: exclusions(of: targets, from: tasks), scale: spec.curvature.regularizer.scale)
         let unit = add(
             operation, reading: tasks.map(\.factor),
@@ -49,7 +49,7 @@ extension Planner {
         let targets = summedTargets.filter { target in tasks.contains { target.includes($0.task) } }
         guard !targets.isEmpty else { return }
         let operation = OptimalAccumulateOperation(
-            inputDimension: block.factors[0].dimension, gradientDimension: block.factors[1].dimension,
+            inputShape: block.factors[0].shape, gradientShape: block.factors[1].shape,
             weights: tasks.map(\.weight), rank: rank, exclusions: exclusions(of: targets, from: tasks),
             scale: spec.curvature.regularizer.scale)
         let unit = add(

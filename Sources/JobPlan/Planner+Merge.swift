@@ -58,7 +58,7 @@ extension Planner {
     private func part(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {
         let names = block.tensors
         // A task without curvature in the block does not take part: the shares of the others sum to 1.
-        let isPresent = { (task: TaskSpec) in !inventory.isEmpty(block.name, in: task.name) }
+        let isPresent = { (task: TaskSpec) in !inventory.isEmpty(block, in: task.name) }
         let weighted = weightedTasks(names[0], settings).filter { isPresent($0.task) }
         let participants = weighted.map(\.task.name)
         // `normalize` divides the whole mean by the sum of its weights.

@@ -10,17 +10,17 @@ extension Planner {
     /// Bytes that are read in the time of one multiply-add, at the rates of `UnitCost.nominalSeconds`.
     private static let bytesPerMultiplyAdd = 0.01
 
-    /// Plans the sum of every factor of a task.
-    mutating func planSums(of task: TaskName, from partials: PartialsInventory) {
-        for block in blocks {
-            for (side, _) in block.factors {
-                let name = FactorName(owner: block.name, side: side)
-                guard let sum = partials.sums[name], let divisor = divisor(of: side, of: block, partials) else {
-                    continue
-                }
-                products[block.name, .factor(side, of: task)] = planSum(name, of: task, sum, divisor: divisor)
-            }
+    /// Plans the sums of the factors of one layer or parameter of a task.
+    mutating func planSums(
+        of layer: CurvatureBlock, in block: CurvatureBlock, _ task: TaskName, from partials: PartialsInventory
+    ) -> Factors {
+        var factors: Factors = [:]
+        for (side, _) in layer.factors {
+            let name = FactorName(owner: layer.name, side: side)
+            guard let sum = partials.sums[name], let divisor = divisor(of: side, of: layer, partials) else { continue }
+            factors[side] = planSum(name, in: block, of: task, sum, divisor: divisor)
         }
+        return factors
     }
 
     /// The divisor of a sum for the job's normalization.
@@ -38,7 +38,7 @@ extension Planner {
     }
 
     private mutating func planSum(
-        _ name: FactorName, of task: TaskName, _ sum: PartialsInventory.Sum, divisor: Double
+        _ name: FactorName, in block: CurvatureBlock, of task: TaskName, _ sum: PartialsInventory.Sum, divisor: Double
     ) -> UnitOutput {
         let title = "sum of the partials of factor \"\(name)\" of task \"\(task)\""
         let triangleBytes = Double(sum.slices.first?.byteCount ?? 0)
@@ -46,9 +46,9 @@ extension Planner {
         // Limit the number before the conversion to an integer: small triangles would fit too often.
         let slicesOfPart = Int(min(Double(Self.slicesMax), most))
         let whole = SumPartialsOperation(
-            dimension: sum.dimension, elementType: sum.elementType, slices: sum.slices, divisor: divisor)
+            shape: sum.shape, elementType: sum.elementType, slices: sum.slices, divisor: divisor)
         guard sum.slices.count > slicesOfPart else {
-            return UnitOutput(add(whole, title: title, about: name.description, block: name.owner))
+            return UnitOutput(add(whole, title: title, about: name.description, block: block.name))
         }
         var outputs: [UnitOutput] = []
         for first in stride(from: 0, to: sum.slices.count, by: slicesOfPart) {
@@ -57,12 +57,12 @@ extension Planner {
             part.divisor = nil
             outputs.append(
                 UnitOutput(
-                    add(part, title: "\(title), files from \(first)", about: name.description, block: name.owner)))
+                    add(part, title: "\(title), files from \(first)", about: name.description, block: block.name)))
         }
-        let combine = CombineOperation(partCount: outputs.count, dimension: sum.dimension, divisor: divisor)
+        let combine = CombineOperation(partCount: outputs.count, shape: sum.shape, divisor: divisor)
         return UnitOutput(
             add(
                 combine, reading: outputs, title: "sum of the parts of the \(title)", about: name.description,
-                block: name.owner))
+                block: block.name))
     }
 }

@@ -44,6 +44,10 @@ extension CaptureInventory: Renamable {
             guard let name = layerNames[name] else { continue }
             captures.layouts[name] = layout
         }
+        captures.diagonals = Set(
+            diagonals.compactMap { name in
+                layerNames[name.owner].map { FactorName(owner: $0, side: name.side) }
+            })
         captures.emptyBlocks = [:]
         for (name, block) in emptyBlocks {
             guard let name = layerNames[name] else { continue }
@@ -63,12 +67,14 @@ extension FactorSetInventory: Renamable {
     /// The factors under the new names of their layers and parameters.
     public func renamed(by renaming: inout TaskRenaming) -> FactorSetInventory {
         // A layer without rows has no factors.
-        let owners = NewOwners(of: factors.keys, and: rows.keys.filter { rows[$0] == 0 }, by: &renaming)
+        let others = rows.keys.filter { rows[$0] == 0 } + uses.values.flatMap { $0 }
+        let owners = NewOwners(of: factors.keys, and: others, by: &renaming)
         var set = self
         set.factors = owners.renamed(factors)
         set.ownSamples = owners.renamed(ownSamples)
         set.rows = owners.renamed(rows)
         set.layouts = owners.renamed(layouts)
+        set.uses = owners.renamed(uses).mapValues(owners.renamed)
         return set
     }
 }
@@ -104,6 +110,8 @@ private struct NewOwners {
         }
         return renamed
     }
+
+    func renamed(_ layers: [String]) -> [String] { layers.compactMap { self.layers[$0] } }
 
     func renamed<Value>(_ values: [String: Value]) -> [String: Value] {
         var renamed: [String: Value] = [:]

@@ -1,4 +1,5 @@
 import Identifiers
+import LinearAlgebra
 import UnitOperations
 
 /// A captured layer's place in the base: the stored weight, its bias, and the part of them that the name addresses.
@@ -12,6 +13,8 @@ struct StoredLayer {
 
     let name: String
     let address: LayerAddress
+    /// The weight's name in the layer's own module; another than the stored tensor's if the weight is tied.
+    let weightName: String
     let weight: TensorInventory
     let bias: TensorInventory?
     /// The first element of the weight's matrix; more than 0 for an expert.
@@ -29,11 +32,13 @@ struct StoredLayer {
         let addresses = [LayerAddress(whole: name)] + (LayerAddress(name).map { [$0] } ?? [])
         for address in addresses {
             let module = address.module
-            guard
-                let weight = ["\(module).weight", "\(module)_weight", module].lazy.compactMap({ base[$0] }).first
-            else { continue }
+            let names = ["\(module).weight", "\(module)_weight", module]
+            guard let weightName = names.first(where: { base[$0] != nil }), let weight = base[weightName] else {
+                continue
+            }
             self.name = name
             self.address = address
+            self.weightName = weightName
             self.weight = weight
             bias = ["\(module).bias", "\(module)_bias"].lazy.filter { $0 != weight.name }.compactMap { base[$0] }.first
             (start, matrix) = try Self.matrix(of: weight, address.index)
@@ -85,9 +90,8 @@ struct StoredLayer {
     func fits(_ layout: WeightLayout, _ widths: LayerWidths?) -> Bool {
         if let biasCount, biasCount != outputs(layout) { return false }
         guard let widths else { return true }
-        guard widths.inputs == inputs(layout) || widths.inputsWithBias == inputs(layout) + (bias == nil ? 0 : 1) else {
-            return false
-        }
+        if let found = widths.inputs, found != inputs(layout) { return false }
+        if let found = widths.inputsWithBias, found != inputs(layout) + (bias == nil ? 0 : 1) { return false }
         return widths.outputs == address.rows?.count ?? outputs(layout)
     }
 
@@ -144,7 +148,7 @@ struct StoredLayer {
 
 /// The widths of a layer's rows or factors in one task.
 struct LayerWidths: Equatable {
-    /// d_in, from captured rows.
+    /// d_in, from captured rows; indices do not tell it.
     var inputs: Int?
     /// d_in, and one more if the layer has a bias, from a factor A.
     var inputsWithBias: Int?
@@ -154,20 +158,20 @@ struct LayerWidths: Equatable {
     /// The widths that a task holds of a layer; `nil` if it holds none.
     init?(of layer: String, heldBy task: TaskName, in inventory: JobInventory) {
         if let captured = inventory.captures[task]?.layers[LayerName(rawValue: layer)] {
-            inputs = captured.input.columns
+            inputs = captured.input.indexType == nil ? captured.input.columns : nil
             outputs = captured.outputGradient.columns
         } else if let factors = inventory.factorSets[task]?.factors,
             let input = factors[FactorName(owner: layer, side: .input)],
             let gradient = factors[FactorName(owner: layer, side: .gradient)]
         {
-            inputsWithBias = input.dimension
-            outputs = gradient.dimension
+            inputsWithBias = input.shape.dimension
+            outputs = gradient.shape.dimension
         } else if let sums = inventory.partials[task]?.sums,
             let input = sums[FactorName(owner: layer, side: .input)],
             let gradient = sums[FactorName(owner: layer, side: .gradient)]
         {
-            inputsWithBias = input.dimension
-            outputs = gradient.dimension
+            inputsWithBias = input.shape.dimension
+            outputs = gradient.shape.dimension
         } else {
             return nil
         }

@@ -8,10 +8,19 @@ extension DampedFactorization {
     ///   - side: The side of the inverse.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when the shapes do not match (`matrix` is then unchanged),
     ///   or when memory is short.
-    /// - Complexity: n²·m multiply-adds.
+    /// - Complexity: n²·m multiply-adds, n·m for a diagonal.
     public borrowing func solve(
         _ matrix: inout Matrix<Double>,
         on side: ProductSide
+    ) throws(KroneckerFactorsError) {
+        switch solver {
+        case .diagonal(let inverse): try scale(&matrix, by: inverse, on: side)
+        default: try solveScaled(&matrix, on: side)
+        }
+    }
+
+    private borrowing func solveScaled(
+        _ matrix: inout Matrix<Double>, on side: ProductSide
     ) throws(KroneckerFactorsError) {
         let pinnedLines = pinned.map { line($0, of: matrix, on: side) }
         do {
@@ -20,6 +29,7 @@ extension DampedFactorization {
                 try cholesky.solve(&matrix, on: side)
             case .eigen(let eigen):
                 try eigen.solve(&matrix, on: side)
+            case .diagonal: break
             }
         } catch {
             throw .linearAlgebra(error)
@@ -36,6 +46,19 @@ extension DampedFactorization {
                     matrix[index, coordinate] = element * pinnedInverse
                 }
             }
+        }
+    }
+
+    /// Applies the inverse of a diagonal, of which pinned coordinates are a part.
+    private borrowing func scale(
+        _ matrix: inout Matrix<Double>, by inverse: [Double], on side: ProductSide
+    ) throws(KroneckerFactorsError) {
+        var lines = inverse.map { $0 / scale }
+        for coordinate in pinned { lines[coordinate] = pinnedInverse }
+        do {
+            try matrix.multiply(byDiagonal: lines, on: side)
+        } catch {
+            throw .linearAlgebra(error)
         }
     }
 

@@ -9,12 +9,17 @@ public import LinearAlgebra
 /// A coordinate with a zero diagonal is pinned. A positive semi-definite M has only zeros in its row, so the coordinate
 /// is decoupled from the others (elements left there by rounding are not read). There (M + εI)⁻¹ holds 1/ε with the
 /// final ε. Without requested damping it holds 0, as the pseudo-inverse does, whatever the ladder does for the others.
+///
+/// A diagonal M is inverted element by element. Its eigenvalues are its elements, so nothing fails: only negative ones,
+/// which no sum of squares has, are clamped.
 public struct DampedFactorization: ~Copyable, Sendable {
     enum Solver: ~Copyable {
         /// The factor of the scaled, damped matrix.
         case cholesky(CholeskyFactor)
         /// The eigenvalues of the scaled matrix, clamped and damped.
         case eigen(ClampedEigen)
+        /// The inverse of the scaled, damped diagonal.
+        case diagonal([Double])
     }
 
     /// The findings and the remedy.
@@ -32,7 +37,7 @@ public struct DampedFactorization: ~Copyable, Sendable {
     ///   - ladder: The steps when the factorisation fails.
     /// - Throws: ``KroneckerFactorsError/invalidDamping(value:)``, ``KroneckerFactorsError/factorNotFinite(row:)`` or
     ///   ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
-    /// - Complexity: n³/3 multiply-adds an attempt; n² fp64.
+    /// - Complexity: n³/3 multiply-adds an attempt; n² fp64. A diagonal takes n of each.
     public init<Scalar>(
         of factor: borrowing PackedSymmetricMatrix<Scalar>,
         damping: Double,
@@ -69,7 +74,10 @@ public struct DampedFactorization: ~Copyable, Sendable {
             pinnedCount: summary.pinned.count,
             conditionEstimate: .infinity
         )
-        let scaled = try Self.climb(ladder, of: factor, summary: summary, condition: condition, health: &health)
+        let scaled =
+            factor.shape.isDiagonal
+            ? Self.inverted(factor.diagonal.map(Double.init), ladder, summary: summary, health: &health)
+            : try Self.climb(ladder, of: factor, summary: summary, condition: condition, health: &health)
         solver = scaled.solver
         scale = scaled.scale
         pinned = summary.pinned
@@ -114,6 +122,25 @@ extension DampedFactorization {
             next = ladder.step(after: damping, meanDiagonal: summary.meanMagnitude)
         }
         return try clamp(factor, summary: summary, ladder: ladder, health: &health)
+    }
+
+    /// The inverse of a diagonal.
+    private static func inverted(
+        _ diagonal: [Double], _ ladder: DampingLadder, summary: DiagonalSummary, health: inout FactorHealth
+    ) -> Scaled {
+        let isClamped = diagonal.contains { $0 < 0 }
+        let least = isClamped ? ladder.firstStep * summary.meanMagnitude : 0
+        let damping = max(health.requestedDamping, least)
+        let scale = summary.scale(damping: damping)
+        let damped = diagonal.map { $0 == 0 ? 1 : ($0.clampedToZero + damping) / scale }
+        let free = zip(diagonal, damped).filter { $0.0 != 0 }.map(\.1)
+        health.attempts = 1
+        health.damping = damping
+        health.remedy = isClamped ? .clampedEigenvalues : .none
+        health.smallestEigenvalue = diagonal.smallest()
+        health.largestEigenvalue = diagonal.largest()
+        health.conditionEstimate = (free.largest() ?? 1) / (free.smallest() ?? 1)
+        return Scaled(solver: .diagonal(damped.map { 1 / $0 }), scale: scale)
     }
 
     /// The Cholesky factor, or nil when none exists within fp64.

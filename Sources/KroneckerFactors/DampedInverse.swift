@@ -17,7 +17,7 @@ public struct DampedInverse: ~Copyable, Sendable {
     ///   - ladder: The steps when the factorisation fails.
     /// - Throws: ``KroneckerFactorsError/exceedsStorage(row:)`` when the inverse does not fit in fp32, or any error of
     ///   ``DampedFactorization/init(of:damping:ladder:)``.
-    /// - Complexity: n³ multiply-adds for the successful attempt; n² fp64.
+    /// - Complexity: n³ multiply-adds for the successful attempt; n² fp64. A diagonal takes n of each.
     public init(
         of factor: borrowing PackedSymmetricMatrix<Float>,
         damping: Double,
@@ -46,14 +46,13 @@ public struct DampedInverse: ~Copyable, Sendable {
             (factorization.scale, factorization.pinned, factorization.pinnedInverse)
         var packed: PackedSymmetricMatrix<Float>
         do {
-            let scaled = try scaledInverse(factorization.intoSolver(), condition: &health.conditionEstimate)
-            packed = try PackedSymmetricMatrix(packing: scaled, times: 1 / scale)
+            packed = try inverse(factorization.intoSolver(), scale: scale, condition: &health.conditionEstimate)
         } catch {
             throw .linearAlgebra(error)
         }
         let limit = 1 / DampedFactorization.smallestReciprocalCondition(order: max(1, health.dimension))
         // The negation also catches a NaN condition.
-        if condition == .suspectedOnly && !(health.conditionEstimate <= limit) {
+        if !factor.shape.isDiagonal && condition == .suspectedOnly && !(health.conditionEstimate <= limit) {
             // The pivots were misleading; climb the ladder again with estimates.
             return try inverted(factor, damping: damping, ladder: ladder, condition: .estimated)
         }
@@ -66,19 +65,23 @@ public struct DampedInverse: ~Copyable, Sendable {
         return DampedInverse(inverse: packed, health: health)
     }
 
-    /// The lower triangle of the scaled matrix's inverse, and the condition number from both 1-norms.
-    private static func scaledInverse(
+    /// The inverse, without the scale; of a Cholesky factor also the condition number from both 1-norms.
+    private static func inverse(
         _ solver: consuming DampedFactorization.Solver,
+        scale: Double,
         condition: inout Double
-    ) throws(LinearAlgebraError) -> Matrix<Double> {
+    ) throws(LinearAlgebraError) -> PackedSymmetricMatrix<Float> {
         switch consume solver {
         case .cholesky(let cholesky):
             let norm = cholesky.norm
             let inverse = try cholesky.inverse()
             condition = norm * inverse.symmetricOneNorm()
-            return inverse
+            return try PackedSymmetricMatrix(packing: inverse, times: 1 / scale)
         case .eigen(let eigen):
-            return try eigen.inverse()
+            return try PackedSymmetricMatrix(packing: eigen.inverse(), times: 1 / scale)
+        case .diagonal(let inverse):
+            return try PackedSymmetricMatrix(
+                shape: .diagonal(inverse.count), elements: inverse.map { Float($0 * (1 / scale)) })
         }
     }
 
@@ -91,7 +94,7 @@ public struct DampedInverse: ~Copyable, Sendable {
         var freeTrace = inverse.trace
         for coordinate in pinned {
             freeTrace -= Double(inverse[coordinate, coordinate])
-            for other in 0..<inverse.dimension { inverse[coordinate, other] = 0 }
+            if !inverse.shape.isDiagonal { for other in 0..<inverse.dimension { inverse[coordinate, other] = 0 } }
             inverse[coordinate, coordinate] = Float(value)
         }
         return freeTrace

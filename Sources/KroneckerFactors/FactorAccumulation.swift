@@ -103,15 +103,7 @@ public struct FactorAccumulation: ~Copyable, Sendable {
         try requireSquares()
         let (rows, columns) = (rowCount, columnCount)
         let total = finishPartial()
-        let dimension = total.dimension
-        var factor = try carryingErrors { () throws(LinearAlgebraError) in
-            try PackedSymmetricMatrix<Float>(dimension: dimension)
-        }
-        try factor.withMutableSpan { (destination: inout MutableSpan<Float>) throws(KroneckerFactorsError) in
-            try total.withSpan { (sums: Span<Double>) throws(KroneckerFactorsError) in
-                try PartialSums.normalize(sums, divisor: divisor, firstElement: 0, into: &destination)
-            }
-        }
+        let factor = try total.divided(by: divisor)
         // The division can also make a sum vanish.
         let largest = (0..<columns).map { total[$0, $0] }.largest() ?? 0
         let stored = (0..<columns).map { factor[$0, $0] }.largest() ?? 0

@@ -1,4 +1,4 @@
-import LinearAlgebra
+public import LinearAlgebra
 
 /// The Frobenius inner products ⟨X_s, X_t⟩ of the tasks' factors of one kind, collected over ranges.
 public struct FactorInnerProducts: Equatable, Sendable {
@@ -22,22 +22,25 @@ public struct FactorInnerProducts: Equatable, Sendable {
     /// Adds one range's share to ⟨X_first, X_second⟩ and its mirror.
     ///
     /// - Parameters:
-    ///   - left: `[count]`, the first task's packed factor over the range.
+    ///   - left: `[count]`, the first task's factor over the range.
     ///   - right: `[count]`, the second task's.
     ///   - first: The first task.
     ///   - second: The second task; equal to `first` for a squared norm.
-    ///   - firstElement: The index of the range's first element in the packed triangle.
+    ///   - firstElement: The index of the range's first element among the stored ones.
+    ///   - shape: The factors' shape.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` for unequal lengths; nothing is added then.
     public mutating func add(
         _ left: Span<Float>,
         _ right: Span<Float>,
         tasks first: Int,
         _ second: Int,
-        firstElement: Int
+        firstElement: Int,
+        of shape: SymmetricShape
     ) throws(KroneckerFactorsError) {
         let share: Double
         do {
-            share = try VectorOperations.frobeniusInnerProduct(left, right, firstElement: firstElement)
+            share = try VectorOperations.frobeniusInnerProduct(
+                left, right, firstElement: firstElement, of: shape)
         } catch {
             throw .linearAlgebra(error)
         }

@@ -5,8 +5,8 @@ public import LinearAlgebra
 /// Source: eq. 8 for the accumulated factors. With one task's own factors it is ‖JΔ‖² under that task's K-FAC, which is
 /// also an entry of the interference matrix. With row-major vec(W) the matrix of the form is B ⊗ A.
 public struct KroneckerPenalty: ~Copyable, Sendable {
-    private let input: Matrix<Double>
-    private let gradient: Matrix<Double>
+    private let input: SymmetricOperand
+    private let gradient: SymmetricOperand
 
     /// Unpacks both factors to fp64.
     ///
@@ -18,8 +18,8 @@ public struct KroneckerPenalty: ~Copyable, Sendable {
         inputFactor: borrowing PackedSymmetricMatrix<Float>,
         gradientFactor: borrowing PackedSymmetricMatrix<Float>
     ) throws(KroneckerFactorsError) {
-        let input = try carryingErrors { () throws(LinearAlgebraError) in try inputFactor.unpackedLower() }
-        let gradient = try carryingErrors { () throws(LinearAlgebraError) in try gradientFactor.unpackedLower() }
+        let input = try carryingErrors { () throws(LinearAlgebraError) in try inputFactor.operand() }
+        let gradient = try carryingErrors { () throws(LinearAlgebraError) in try gradientFactor.operand() }
         self.input = input
         self.gradient = gradient
     }
@@ -29,7 +29,7 @@ public struct KroneckerPenalty: ~Copyable, Sendable {
     /// - Parameter delta: Δ = [ΔW, Δb], `[d_out, d_in]` or `[d_out, d_in + 1]`.
     /// - Returns: A number of at least 0, up to rounding.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when Δ does not have the factors' shape.
-    /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds; two matrices of Δ's shape.
+    /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds, of a diagonal side only d_out·d_in; two matrices of Δ's shape.
     public func value(of delta: borrowing Matrix<Double>) throws(KroneckerFactorsError) -> Double {
         do {
             let product = try product(with: delta)
@@ -71,12 +71,12 @@ public struct KroneckerPenalty: ~Copyable, Sendable {
 
 /// The quadratic form of a one-dimensional parameter, Ω(δ) = δᵀFδ, and its gradient 2Fδ, in fp64.
 public struct FullBlockPenalty: ~Copyable, Sendable {
-    private let block: Matrix<Double>
+    private let block: SymmetricOperand
 
     /// Unpacks the full block to fp64.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
     public init(block: borrowing PackedSymmetricMatrix<Float>) throws(KroneckerFactorsError) {
-        self.block = try carryingErrors { () throws(LinearAlgebraError) in try block.unpackedLower() }
+        self.block = try carryingErrors { () throws(LinearAlgebraError) in try block.operand() }
     }
 
     /// Ω(δ) = δᵀFδ.

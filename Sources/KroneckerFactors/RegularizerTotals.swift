@@ -1,24 +1,27 @@
-import LinearAlgebra
+public import LinearAlgebra
 
-/// The fp64 total of the tasks' factors over one range of the packed triangle, and the targets' factors derived from
+/// The fp64 total of the tasks' factors over one range of the stored elements, and the targets' factors derived from
 /// it.
 ///
 /// For each range: add every task once, then write each target's remainder by subtraction. T targets then cost T
 /// subtractions, not T² sums. Memory is that of the range. When the ``SubtractionCertificate`` rejects a factor, it is
 /// summed afresh: make new totals, add the other tasks, and call ``write(scale:into:)``.
 public struct RegularizerTotals: ~Copyable, Sendable {
-    /// The index of the range's first element in the packed triangle.
+    /// The factors' shape.
+    public let shape: SymmetricShape
+    /// The index of the range's first element among the stored ones.
     public let firstElement: Int
     private var total: Matrix<Double>
     private var squaredNorm: Double?
 
     /// Makes a zero total.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
-    public init(firstElement: Int, count: Int) throws(KroneckerFactorsError) {
+    public init(of shape: SymmetricShape, firstElement: Int, count: Int) throws(KroneckerFactorsError) {
         let total = try carryingErrors { () throws(LinearAlgebraError) in
             try Matrix<Double>(rows: 1, columns: count)
         }
         self.total = total
+        self.shape = shape
         self.firstElement = firstElement
     }
 
@@ -50,7 +53,7 @@ public struct RegularizerTotals: ~Copyable, Sendable {
         } catch {
             throw .linearAlgebra(error)
         }
-        try PartialSums.requireStorable(destination.span, firstElement: firstElement)
+        try PartialSums.requireStorable(destination.span, firstElement: firstElement, of: shape)
     }
 
     /// Writes `scale · (total − coefficient · own)`, rounded once to fp32: the factor without one target.
@@ -83,19 +86,21 @@ public struct RegularizerTotals: ~Copyable, Sendable {
             try certificate.add(
                 remainder: destination.span,
                 firstElement: firstElement,
+                of: shape,
                 totalSquares: scale * scale * totalSquares
             )
         } catch {
             throw .linearAlgebra(error)
         }
-        try PartialSums.requireStorable(destination.span, firstElement: firstElement)
+        try PartialSums.requireStorable(destination.span, firstElement: firstElement, of: shape)
     }
 
     /// The norm is the same for every target, so it is kept until the next task is added.
     private mutating func totalSquaredNorm() throws(LinearAlgebraError) -> Double {
         if let squaredNorm { return squaredNorm }
         let squares = try total.withSpan { (total: Span<Double>) throws(LinearAlgebraError) in
-            try VectorOperations.frobeniusInnerProduct(total, total, firstElement: firstElement)
+            try VectorOperations.frobeniusInnerProduct(
+                total, total, firstElement: firstElement, of: shape)
         }
         squaredNorm = squares
         return squares

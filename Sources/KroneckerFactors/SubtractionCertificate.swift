@@ -27,12 +27,14 @@ public struct SubtractionCertificate: Equatable, Sendable {
     mutating func add(
         remainder: Span<Float>,
         firstElement: Int,
+        of shape: SymmetricShape,
         totalSquares: Double
     ) throws(LinearAlgebraError) {
         self.totalSquares += totalSquares
-        remainderSquares += try VectorOperations.frobeniusInnerProduct(remainder, remainder, firstElement: firstElement)
+        remainderSquares += try VectorOperations.frobeniusInnerProduct(
+            remainder, remainder, firstElement: firstElement, of: shape)
         var isNegative = hasNegativeDiagonal
-        PackedTriangle.forEachDiagonal(in: firstElement..<firstElement + remainder.count) { index in
+        shape.forEachDiagonal(in: firstElement..<firstElement + remainder.count) { index in
             // Written so that a NaN is not certified either.
             if !(remainder[index] >= 0) { isNegative = true }
         }

@@ -121,6 +121,11 @@ private struct CurvatureFile {
                 file: path, tensor: name.name,
                 problem: "has dimension \(entry.dimension); the model's layer needs \(length)")
         }
+        guard !entry.shape.isDiagonal else {
+            throw .curvatureMismatch(
+                file: path, tensor: name.name,
+                problem: "is a diagonal; the model's layer needs the whole matrix. Compute it without \"diagonal\"")
+        }
         let elements: [Float]
         do throws(JobFileError) {
             let matrix = try set.readFloat(name)

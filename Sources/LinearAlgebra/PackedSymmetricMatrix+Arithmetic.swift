@@ -1,12 +1,12 @@
 extension PackedSymmetricMatrix where Scalar == Double {
     /// `self += scale · other`, other widened.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal dimensions; `self` is then
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal shapes; `self` is then
     ///   unchanged.
     public mutating func add(
         _ other: borrowing PackedSymmetricMatrix<Float>,
         times scale: Double
     ) throws(LinearAlgebraError) {
-        try requireLength("the added matrix's side", expected: dimension, found: other.dimension)
+        try requireShape(of: other, "an added matrix")
         var sum = unsafe storage.mutableElements.mutableSpan
         try VectorOperations.add(unsafe other.storage.elements.span, times: scale, to: &sum)
     }

@@ -4,9 +4,11 @@ extension PackedSymmetricMatrix {
     /// Their columns stay in the first-level cache while the upper triangle is written transposed.
     private static var blockRows: Int { 16 }
 
-    /// The full square, both triangles.
-    /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
+    /// The full square, both triangles; a diagonal has none, because its square could be very large.
+    /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``, ``LinearAlgebraError/invalidShape(rows:columns:)`` for
+    ///   a diagonal.
     public func unpacked() throws(LinearAlgebraError) -> Matrix<Scalar> {
+        try requireTriangle()
         let square = try Matrix<Scalar>(rows: dimension, columns: dimension)
         for first in stride(from: 0, to: dimension, by: Self.blockRows) {
             let rows = first..<min(first + Self.blockRows, dimension)
@@ -20,13 +22,14 @@ extension PackedSymmetricMatrix {
     /// - Parameters:
     ///   - rows: The rows to write, within `0..<dimension`.
     ///   - destination: `[rows.count, dimension]`, row-major; every element is written.
-    /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` for rows outside the matrix,
+    /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` for rows outside the matrix and for a diagonal,
     ///   ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for a buffer of another size; nothing is
     ///   written then.
     public func unpackRows(
         _ rows: Range<Int>,
         into destination: inout MutableSpan<Scalar>
     ) throws(LinearAlgebraError) {
+        try requireTriangle()
         guard rows.lowerBound >= 0, rows.upperBound <= dimension else {
             throw .invalidShape(rows: rows.upperBound, columns: dimension)
         }
@@ -59,10 +62,12 @@ extension PackedSymmetricMatrix {
     /// The lower triangle of a square in fp64, times `scale`; the upper triangle stays zero.
     ///
     /// Cholesky, `dsymm` and `dsyevd` read only this triangle.
-    /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
+    /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``, ``LinearAlgebraError/invalidShape(rows:columns:)`` for
+    ///   a diagonal; products take ``operand()``.
     @specialized(where Scalar == Float)
     @specialized(where Scalar == Double)
     public func unpackedLower(times scale: Double = 1) throws(LinearAlgebraError) -> Matrix<Double> {
+        try requireTriangle()
         let square = try Matrix<Double>(rows: dimension, columns: dimension)
         for row in 0..<dimension {
             let source = unsafe storage.base + PackedTriangle.offset(ofRow: row)
@@ -73,14 +78,15 @@ extension PackedSymmetricMatrix {
     }
 
     /// The lower triangle of `self − mean` as a square in fp64; the upper triangle stays zero.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal dimensions, or
-    ///   ``LinearAlgebraError/outOfMemory(byteCount:)``.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal shapes, or
+    ///   the errors of ``unpackedLower(times:)``.
     @specialized(where Scalar == Float)
     @specialized(where Scalar == Double)
     public func unpackedLower(
         minus mean: borrowing PackedSymmetricMatrix<Double>
     ) throws(LinearAlgebraError) -> Matrix<Double> {
-        try requireLength("the side of a subtracted mean", expected: dimension, found: mean.dimension)
+        try requireTriangle()
+        try requireShape(of: mean, "a subtracted mean")
         let square = try Matrix<Double>(rows: dimension, columns: dimension)
         for row in 0..<dimension {
             let offset = PackedTriangle.offset(ofRow: row)
@@ -92,10 +98,13 @@ extension PackedSymmetricMatrix {
         return square
     }
 
-    /// The first row of the lower triangle that holds NaN or infinity; nil when all elements are finite.
+    /// The first row of the stored elements that holds NaN or infinity; nil when all are finite.
     @specialized(where Scalar == Float)
     @specialized(where Scalar == Double)
     public func firstNonFiniteRow() -> Int? {
+        guard !shape.isDiagonal else {
+            return (0..<dimension).first { !(unsafe storage.base[$0].isFinite) }
+        }
         for row in 0..<dimension {
             let elements = unsafe storage.base + PackedTriangle.offset(ofRow: row)
             // An integer flag instead of an early exit keeps this a vector loop.

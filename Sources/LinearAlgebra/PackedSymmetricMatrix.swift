@@ -1,28 +1,39 @@
-/// A symmetric matrix as its packed lower triangle (``PackedTriangle``), the form in which factors are summed, stored
-/// and sent.
+/// A symmetric matrix as its packed lower triangle (``PackedTriangle``), or as its diagonal: the form in which factors
+/// are summed, stored and sent.
 ///
 /// Its little-endian bytes are the blob.
 public struct PackedSymmetricMatrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
-    /// Number of rows and of columns.
-    public let dimension: Int
+    /// The rows and columns, and the elements that are stored.
+    public let shape: SymmetricShape
     var storage: AlignedStorage<Scalar>
 
     /// Makes the zero matrix.
     /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` or ``LinearAlgebraError/outOfMemory(byteCount:)``.
-    public init(dimension: Int) throws(LinearAlgebraError) {
-        let storage = try AlignedStorage<Scalar>(zeros: PackedTriangle.elementCount(dimension: dimension))
+    public init(shape: SymmetricShape) throws(LinearAlgebraError) {
+        let storage = try AlignedStorage<Scalar>(zeros: shape.elementCount())
         self.storage = storage
-        self.dimension = dimension
+        self.shape = shape
     }
 
-    /// Makes a matrix from its packed elements.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` unless there are n(n + 1)/2 elements, or
-    ///   any error of ``init(dimension:)``.
-    public init(dimension: Int, elements: [Scalar]) throws(LinearAlgebraError) {
-        let expected = try PackedTriangle.elementCount(dimension: dimension)
-        try requireLength("the packed triangle", expected: expected, found: elements.count)
-        try self.init(dimension: dimension)
+    /// Makes the zero matrix with all elements.
+    /// - Throws: As ``init(shape:)``.
+    public init(dimension: Int) throws(LinearAlgebraError) { try self.init(shape: .full(dimension)) }
+
+    /// Makes a matrix from its stored elements.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` unless there are as many elements as the
+    ///   shape stores, or any error of ``init(shape:)``.
+    public init(shape: SymmetricShape, elements: [Scalar]) throws(LinearAlgebraError) {
+        let expected = try shape.elementCount()
+        let buffer = shape.isDiagonal ? "the diagonal" : "the packed triangle"
+        try requireLength(buffer, expected: expected, found: elements.count)
+        try self.init(shape: shape)
         _ = unsafe storage.mutableElements.update(from: elements)
+    }
+
+    /// Makes a matrix from its packed triangle.
+    /// - Throws: As ``init(shape:elements:)``.
+    public init(dimension: Int, elements: [Scalar]) throws(LinearAlgebraError) {
+        try self.init(shape: .full(dimension), elements: elements)
     }
 
     /// Packs the lower triangle of a square matrix; the upper triangle is not read.
@@ -41,19 +52,43 @@ public struct PackedSymmetricMatrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
         }
     }
 
-    /// Number of stored elements, n(n + 1)/2.
+    /// Number of rows and of columns.
+    public var dimension: Int { shape.dimension }
+
+    /// Number of stored elements.
     public var elementCount: Int { storage.count }
 
     /// One element of the full matrix, from either triangle; for tests and rare cases, not for loops.
+    ///
+    /// An element off a diagonal is zero, and cannot be set.
     public subscript(row: Int, column: Int) -> Scalar {
         get {
             precondition(0..<dimension ~= row && 0..<dimension ~= column, "no element (\(row), \(column))")
-            return unsafe storage.base[PackedTriangle.offset(ofRow: max(row, column)) + min(row, column)]
+            guard !shape.isDiagonal || row == column else { return 0 }
+            return unsafe storage.base[offset(row, column)]
         }
         set {
             precondition(0..<dimension ~= row && 0..<dimension ~= column, "no element (\(row), \(column))")
-            unsafe storage.base[PackedTriangle.offset(ofRow: max(row, column)) + min(row, column)] = newValue
+            precondition(!shape.isDiagonal || row == column, "element (\(row), \(column)) is off the diagonal")
+            unsafe storage.base[offset(row, column)] = newValue
         }
+    }
+
+    private func offset(_ row: Int, _ column: Int) -> Int {
+        shape.isDiagonal ? row : PackedTriangle.offset(ofRow: max(row, column)) + min(row, column)
+    }
+
+    /// Throws unless another matrix has the same shape.
+    func requireShape<Other>(
+        of other: borrowing PackedSymmetricMatrix<Other>, _ name: String
+    ) throws(LinearAlgebraError) {
+        try requireLength("the side of \(name)", expected: dimension, found: other.dimension)
+        try requireLength("the elements of \(name)", expected: elementCount, found: other.elementCount)
+    }
+
+    /// Throws unless all elements are stored.
+    func requireTriangle() throws(LinearAlgebraError) {
+        guard !shape.isDiagonal else { throw .invalidShape(rows: dimension, columns: 1) }
     }
 }
 
@@ -99,13 +134,13 @@ extension PackedSymmetricMatrix {
 
     /// The diagonal.
     public var diagonal: [Scalar] {
-        (0..<dimension).map { unsafe storage.base[PackedTriangle.diagonalOffset($0)] }
+        (0..<dimension).map { unsafe storage.base[shape.diagonalOffset($0)] }
     }
 
     /// The sum of the diagonal, in fp64.
     public var trace: Double {
         var sum = 0.0
-        for row in 0..<dimension { sum += Double(unsafe storage.base[PackedTriangle.diagonalOffset(row)]) }
+        for row in 0..<dimension { sum += Double(unsafe storage.base[shape.diagonalOffset(row)]) }
         return sum
     }
 }
@@ -116,7 +151,7 @@ extension PackedSymmetricMatrix where Scalar == Double {
     /// The same matrix in fp64, exactly.
     /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
     public init(widening source: borrowing PackedSymmetricMatrix<Float>) throws(LinearAlgebraError) {
-        try self.init(dimension: source.dimension)
+        try self.init(shape: source.shape)
         for index in 0..<elementCount {
             unsafe storage.base[index] = Double(source.storage.base[index])
         }
@@ -127,7 +162,7 @@ extension PackedSymmetricMatrix where Scalar == Float {
     /// The same matrix in fp32, each element rounded once, to nearest even.
     /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
     public init(narrowing source: borrowing PackedSymmetricMatrix<Double>) throws(LinearAlgebraError) {
-        try self.init(dimension: source.dimension)
+        try self.init(shape: source.shape)
         for index in 0..<elementCount {
             unsafe storage.base[index] = Float(source.storage.base[index])
         }

@@ -77,6 +77,15 @@ public enum SemidefiniteCheck {
         }
     }
 
+    /// Finds the first flaw of a diagonal factor: an element that is not finite, or is negative.
+    public static func flaw(inDiagonal diagonal: Span<Double>) -> FactorFlaw? {
+        for index in diagonal.indices {
+            if !diagonal[index].isFinite { return .nonFinite(row: index, column: index) }
+            if diagonal[index] < 0 { return .negativeDiagonal(row: index, value: diagonal[index]) }
+        }
+        return nil
+    }
+
     private static func trace(_ square: borrowing Matrix<Double>) -> Double {
         var trace = 0.0
         for row in 0..<square.rowCount { trace += square[row, row] }

@@ -105,14 +105,15 @@ public enum VectorOperations {
         }
     }
 
-    /// A range's part of a Frobenius inner product of packed triangles.
+    /// A range's part of a Frobenius inner product of symmetric matrices.
     ///
     /// Elements off the diagonal count twice, since the full matrix holds them twice.
     ///
     /// - Parameters:
-    ///   - left: `[count]`, the packed elements from `firstElement` on.
+    ///   - left: `[count]`, the stored elements from `firstElement` on.
     ///   - right: `[count]`, the same range of the other matrix.
-    ///   - firstElement: The index of the range's first element in the packed triangle.
+    ///   - firstElement: The index of the range's first element among the stored ones.
+    ///   - shape: The matrices' shape.
     /// - Returns: The range's share of `⟨left, right⟩`.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal lengths.
     @specialized(where Scalar == Float)
@@ -120,9 +121,11 @@ public enum VectorOperations {
     public static func frobeniusInnerProduct<Scalar: MatrixScalar>(
         _ left: Span<Scalar>,
         _ right: Span<Scalar>,
-        firstElement: Int
+        firstElement: Int,
+        of shape: SymmetricShape
     ) throws(LinearAlgebraError) -> Double {
         let all = try dot(left, right)
+        guard !shape.isDiagonal else { return all }
         var onDiagonal = 0.0
         PackedTriangle.forEachDiagonal(in: firstElement..<firstElement + left.count) { index in
             onDiagonal += Double(left[index]) * Double(right[index])
@@ -133,14 +136,16 @@ public enum VectorOperations {
 
 extension PackedSymmetricMatrix {
     /// `⟨self, other⟩ = Σ_ij self_ij · other_ij` over the full matrices, in fp64.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal dimensions.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for unequal shapes.
     public func frobeniusInnerProduct(
         with other: borrowing PackedSymmetricMatrix<Scalar>
     ) throws(LinearAlgebraError) -> Double {
-        try VectorOperations.frobeniusInnerProduct(
+        try requireShape(of: other, "the other matrix")
+        return try VectorOperations.frobeniusInnerProduct(
             unsafe storage.elements.span,
             unsafe other.storage.elements.span,
-            firstElement: 0
+            firstElement: 0,
+            of: shape
         )
     }
 }

@@ -5,9 +5,9 @@ import LinearAlgebra
 struct FactorSum: ~Copyable, Sendable {
     private(set) var matrix: PackedSymmetricMatrix<Double>
 
-    init(dimension: Int) throws(TaskArithmeticError) {
+    init(shape: SymmetricShape) throws(TaskArithmeticError) {
         matrix = try carryingErrors { () throws(LinearAlgebraError) in
-            try PackedSymmetricMatrix<Double>(dimension: dimension)
+            try PackedSymmetricMatrix<Double>(shape: shape)
         }
     }
 
@@ -64,9 +64,9 @@ struct MeanAndChange: ~Copyable, Sendable {
 
     /// Adds `scale · Δ · factor` to the change, or `scale · factor · Δ` for the left side.
     mutating func add(
-        _ square: borrowing Matrix<Double>, on side: ProductSide, of delta: borrowing Matrix<Double>, scale: Double
+        _ factor: borrowing SymmetricOperand, on side: ProductSide, of delta: borrowing Matrix<Double>, scale: Double
     ) throws(LinearAlgebraError) {
-        try change.addSymmetricProduct(square, on: side, of: delta, scale: scale)
+        try change.addSymmetricProduct(factor, on: side, of: delta, scale: scale)
     }
 
     /// Subtracts the product of M and the factors' mean, with its damping if any, from the change.
@@ -76,9 +76,9 @@ struct MeanAndChange: ~Copyable, Sendable {
         times factor: borrowing PackedSymmetricMatrix<Double>, damping: Double? = nil, on side: ProductSide
     ) throws(TaskArithmeticError) {
         do {
-            var square = try factor.unpackedLower()
-            if let damping { square.addToDiagonal(damping) }
-            try change.addSymmetricProduct(square, on: side, of: mean, scale: -1)
+            var operand = try factor.operand()
+            if let damping { operand.addToDiagonal(damping) }
+            try change.addSymmetricProduct(operand, on: side, of: mean, scale: -1)
         } catch {
             throw .linearAlgebra(error)
         }

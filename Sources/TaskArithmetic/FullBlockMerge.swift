@@ -16,7 +16,7 @@ public struct FullBlockMerge: ~Copyable, Sendable {
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for an impossible shape or short memory.
     public init(count: Int) throws(TaskArithmeticError) {
         let sums = try MeanAndChange(rows: 1, columns: count)
-        let blockSum = try FactorSum(dimension: count)
+        let blockSum = try FactorSum(shape: .full(count))
         self.sums = sums
         self.blockSum = blockSum
     }
@@ -36,9 +36,9 @@ public struct FullBlockMerge: ~Copyable, Sendable {
     ) throws(TaskArithmeticError) {
         guard lambda.isFinite else { throw .weightNotFinite(name: "weight λ", value: lambda) }
         do {
-            let square = try block.unpackedLower()
+            let factor = try block.operand()
             // This call checks all shapes, so the next ones cannot fail.
-            try sums.add(square, on: .right, of: delta, scale: lambda)
+            try sums.add(factor, on: .right, of: delta, scale: lambda)
             try sums.add(delta, lambda: lambda)
         } catch {
             throw .linearAlgebra(error)

@@ -1,4 +1,4 @@
-import LinearAlgebra
+public import LinearAlgebra
 
 /// The factor means of one layer's merge, summed over the tasks before any product: Ā = Σ λ_t A_t and B̄ = 1/T Σ B_t.
 ///
@@ -12,12 +12,12 @@ public struct KroneckerMeans: ~Copyable, Sendable {
     /// Empty sums for one layer.
     ///
     /// - Parameters:
-    ///   - outputCount: d_out.
-    ///   - inputCount: d_in, or d_in + 1 with the bias last.
+    ///   - outputs: The shape of B, of dimension d_out.
+    ///   - inputs: The shape of A, of dimension d_in, or d_in + 1 with the bias last.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for an impossible shape or short memory.
-    public init(outputCount: Int, inputCount: Int) throws(TaskArithmeticError) {
-        let input = try FactorSum(dimension: inputCount)
-        let gradient = try FactorSum(dimension: outputCount)
+    public init(outputs: SymmetricShape, inputs: SymmetricShape) throws(TaskArithmeticError) {
+        let input = try FactorSum(shape: inputs)
+        let gradient = try FactorSum(shape: outputs)
         self.input = input
         self.gradient = gradient
     }

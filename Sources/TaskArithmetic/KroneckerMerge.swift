@@ -66,7 +66,7 @@ public struct KroneckerMerge: ~Copyable, Sendable {
     ///   - factors: A_t and B_t, in the same order of tasks as for the means.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when the shapes differ from the layer's or memory is short;
     ///   the sums are then invalid.
-    /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds; max(d_out, d_in)² + d_out·d_in fp64.
+    /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds, of a diagonal side only d_out·d_in; max(d_out, d_in)² + d_out·d_in fp64.
     public mutating func add(
         delta: borrowing Matrix<Double>,
         _ factors: borrowing LayerFactors
@@ -89,7 +89,7 @@ public struct KroneckerMerge: ~Copyable, Sendable {
         far farFactor: borrowing PackedSymmetricMatrix<Float>, _ lambda: Double
     ) throws(LinearAlgebraError) {
         let product = try nearProduct(delta, nearFactor, lambda)
-        let deviation = try farFactor.unpackedLower(minus: means.far.matrix)
+        let deviation = try farFactor.operand(minus: means.far.matrix)
         try farSum.addSymmetricProduct(deviation, on: means.farSide, of: product)
         try sums.add(change: product)
         try sums.add(delta, lambda: lambda)
@@ -99,7 +99,7 @@ public struct KroneckerMerge: ~Copyable, Sendable {
     private func nearProduct(
         _ delta: borrowing Matrix<Double>, _ factor: borrowing PackedSymmetricMatrix<Float>, _ lambda: Double
     ) throws(LinearAlgebraError) -> Matrix<Double> {
-        var damped = try factor.unpackedLower()
+        var damped = try factor.operand()
         damped.addToDiagonal(near.health.damping)
         var product = try Matrix<Double>(rows: delta.rowCount, columns: delta.columnCount)
         try product.addSymmetricProduct(damped, on: means.nearSide, of: delta, scale: lambda)

@@ -7,8 +7,8 @@ public struct MergeProblem: Equatable, Sendable {
     public enum Shape: Equatable, Sendable {
         /// A matrix without factors; a tensor that is not a matrix counts as one row.
         case matrix(rows: Int, columns: Int)
-        /// A layer with the factors A and B; `inputs` counts the bias.
-        case layer(outputs: Int, inputs: Int)
+        /// A layer with the factors B and A of these shapes; `inputs` counts the bias.
+        case layer(outputs: SymmetricShape, inputs: SymmetricShape)
         /// A parameter with its full block F.
         case parameter(count: Int)
 
@@ -16,7 +16,7 @@ public struct MergeProblem: Equatable, Sendable {
         public var rows: Int {
             switch self {
             case .matrix(let rows, _): rows
-            case .layer(let outputs, _): outputs
+            case .layer(let outputs, _): outputs.dimension
             case .parameter: 1
             }
         }
@@ -25,8 +25,17 @@ public struct MergeProblem: Equatable, Sendable {
         public var columns: Int {
             switch self {
             case .matrix(_, let columns): columns
-            case .layer(_, let inputs): inputs
+            case .layer(_, let inputs): inputs.dimension
             case .parameter(let count): count
+            }
+        }
+
+        /// The shapes of the factors: A and B of a layer, F of a parameter, none of a matrix.
+        public var factors: [SymmetricShape] {
+            switch self {
+            case .matrix: []
+            case .layer(let outputs, let inputs): [inputs, outputs]
+            case .parameter(let count): [.full(count)]
             }
         }
     }

@@ -1,6 +1,6 @@
 public import Identifiers
 public import KroneckerFactors
-import LinearAlgebra
+public import LinearAlgebra
 
 /// A factor of all tasks → its sums over tasks for every target, and the factors' inner products.
 ///
@@ -10,8 +10,8 @@ import LinearAlgebra
 public struct AccumulateOperation: UnitOperation {
     /// The side of the matrix, which decides the coefficients.
     public var side: FactorSide
-    /// The matrix's dimension.
-    public var dimension: Int
+    /// The matrix's shape.
+    public var shape: SymmetricShape
     /// The weights w_t that λ_t follows from, in the order of the factors.
     public var weights: [Double]
     /// The sums to form, in the order of the unit's blobs.
@@ -23,10 +23,10 @@ public struct AccumulateOperation: UnitOperation {
 
     /// Describes a sum over tasks.
     public init(
-        side: FactorSide, dimension: Int, weights: [Double], exclusions: [Int?], scale: RegularizerScale
+        side: FactorSide, shape: SymmetricShape, weights: [Double], exclusions: [Int?], scale: RegularizerScale
     ) {
         self.side = side
-        self.dimension = dimension
+        self.shape = shape
         self.weights = weights
         self.exclusions = exclusions
         self.scale = scale
@@ -48,8 +48,8 @@ public struct AccumulateOperation: UnitOperation {
     /// The cost of the unit.
     public var cost: UnitCost {
         .streaming(
-            inputBytes: UInt64.packed(dimension).saturatingProduct(UInt64(weights.count)),
-            outputBytes: UInt64.packed(dimension).saturatingProduct(UInt64(exclusions.count)),
+            inputBytes: shape.storedBytes.saturatingProduct(UInt64(weights.count)),
+            outputBytes: shape.storedBytes.saturatingProduct(UInt64(exclusions.count)),
             rows: weights.count + 1)
     }
 
@@ -62,7 +62,8 @@ public struct AccumulateOperation: UnitOperation {
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireAccumulateOperation()
         wire.side = side.rawValue
-        wire.dimension = UInt32(dimension)
+        wire.dimension = UInt32(shape.dimension)
+        wire.isDiagonal = shape.isDiagonal
         wire.weights = weights
         wire.exclusions = exclusions.map { WireExclusion($0) }
         wire.scale = scale.rawValue
@@ -75,7 +76,7 @@ public struct AccumulateOperation: UnitOperation {
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
         let wire: WireAccumulateOperation = try message(bytes)
         self.init(
-            side: try word(wire.side, "a side"), dimension: try count(wire.dimension, "a dimension"),
+            side: try word(wire.side, "a side"), shape: try symmetricShape(wire.dimension, isDiagonal: wire.isDiagonal),
             weights: try taskWeights(wire.weights),
             exclusions: try UnitOperations.exclusions(wire.exclusions, taskCount: wire.weights.count),
             scale: try word(wire.scale, "a scale"))

@@ -1,4 +1,4 @@
-import LinearAlgebra
+public import LinearAlgebra
 
 /// Partial sums → a factor.
 ///
@@ -6,15 +6,15 @@ import LinearAlgebra
 public struct CombineOperation: UnitOperation {
     /// Number of partial sums.
     public var partCount: Int
-    /// The matrix's dimension.
-    public var dimension: Int
+    /// The matrix's shape.
+    public var shape: SymmetricShape
     /// The divisor of the sum.
     public var divisor: Double
 
     /// Describes a sum of partial sums.
-    public init(partCount: Int, dimension: Int, divisor: Double) {
+    public init(partCount: Int, shape: SymmetricShape, divisor: Double) {
         self.partCount = partCount
-        self.dimension = dimension
+        self.shape = shape
         self.divisor = divisor
     }
 
@@ -34,8 +34,8 @@ public struct CombineOperation: UnitOperation {
     /// The cost of the unit.
     public var cost: UnitCost {
         .streaming(
-            inputBytes: UInt64.packed(dimension).saturatingProduct(2 * UInt64(partCount)),
-            outputBytes: .packed(dimension), rows: 5)
+            inputBytes: shape.storedBytes.saturatingProduct(2 * UInt64(partCount)),
+            outputBytes: shape.storedBytes, rows: 5)
     }
 
     /// 0: the operation streams, and each range counts as progress.
@@ -47,7 +47,8 @@ public struct CombineOperation: UnitOperation {
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireCombineOperation()
         wire.parts = UInt32(partCount)
-        wire.dimension = UInt32(dimension)
+        wire.dimension = UInt32(shape.dimension)
+        wire.isDiagonal = shape.isDiagonal
         wire.divisor = divisor
         return encoded(wire)
     }
@@ -59,7 +60,8 @@ public struct CombineOperation: UnitOperation {
         let wire: WireCombineOperation = try message(bytes)
         self.init(
             partCount: try count(wire.parts, "the number of parts", most: OperationLimits.listCountMax),
-            dimension: try count(wire.dimension, "a dimension"), divisor: try UnitOperations.divisor(wire.divisor))
+            shape: try symmetricShape(wire.dimension, isDiagonal: wire.isDiagonal),
+            divisor: try UnitOperations.divisor(wire.divisor))
         guard partCount > 0 else { throw .malformed("a sum has no parts") }
     }
 }

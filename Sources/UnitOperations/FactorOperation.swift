@@ -2,9 +2,9 @@ import Identifiers
 public import KroneckerFactors
 public import LinearAlgebra
 
-/// Rows → a Kronecker factor or one of its partial sums: `rowsᵀ · rows`, in chunks with fixed borders.
+/// Rows → a Kronecker factor or one of its partial sums: `rowsᵀ · rows` or its diagonal, in chunks with fixed borders.
 ///
-/// It reads no blobs. It makes one: the factor, packed F32, or the partial sum, packed F64. Its subject is the tensor
+/// It reads no blobs. It makes one: the factor, F32, or the partial sum, F64. Its subject is the tensor
 /// that the rows come from.
 ///
 /// Source: DESIGN section 2.1 and 2.6.
@@ -25,11 +25,14 @@ public struct FactorOperation: UnitOperation {
     public var sampleReduction: SampleReduction?
     /// The divisor of the sum; `nil` for a partial sum, which stays fp64 and undivided.
     public var divisor: Double?
+    /// Whether only the factor's diagonal is made.
+    public var isDiagonal: Bool
 
     /// Describes a factor's computation.
     public init(
         columns: Int, appendsOnes: Bool, elementType: ElementType, rowSlices: [RowSlice], chunkRows: Int,
-        reduction: PositionReduction, sampleReduction: SampleReduction? = nil, divisor: Double?
+        reduction: PositionReduction, sampleReduction: SampleReduction? = nil, divisor: Double?,
+        isDiagonal: Bool = false
     ) {
         self.columns = columns
         self.appendsOnes = appendsOnes
@@ -39,10 +42,13 @@ public struct FactorOperation: UnitOperation {
         self.reduction = reduction
         self.sampleReduction = sampleReduction
         self.divisor = divisor
+        self.isDiagonal = isDiagonal
     }
 
-    /// The factor's dimension.
-    public var dimension: Int { columns + (appendsOnes ? 1 : 0) }
+    /// The factor's shape.
+    public var shape: SymmetricShape {
+        SymmetricShape(dimension: columns + (appendsOnes ? 1 : 0), isDiagonal: isDiagonal)
+    }
     /// Number of rows.
     public var rows: Int { rowSlices.reduce(0) { $0 + $1.rows } }
     /// Bytes of a row.
@@ -61,15 +67,15 @@ public struct FactorOperation: UnitOperation {
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { 1 }
 
-    /// d² multiply-adds for each row, or for each sample that becomes one row.
+    /// d² multiply-adds for each row, or for each sample that becomes one row; d for a diagonal.
     public var cost: UnitCost {
         let memory = MemoryEstimate.accumulation(
-            dimension: dimension, chunkRows: chunkRows, elementType: elementType, reducesPositions: reduction != .none)
+            of: shape, chunkRows: chunkRows, elementType: elementType, reducesPositions: reduction != .none)
         return UnitCost(
-            multiplyAdds: Double(dimension) * Double(dimension) * Double(reducedRows),
+            multiplyAdds: shape.productMultiplyAdds * Double(reducedRows),
             inputBytes: UInt64(rows).saturatingProduct(UInt64(columns))
                 .saturatingProduct(UInt64(elementType.byteCount)),
-            outputBytes: UInt64.packed(dimension).saturatingProduct(divisor == nil ? 2 : 1),
+            outputBytes: shape.storedBytes.saturatingProduct(divisor == nil ? 2 : 1),
             memoryBytes: UInt64(clamping: memory).saturatingSum(sampleBytes).saturatingSum(UnitCost.streamingBytes))
     }
 
@@ -94,7 +100,7 @@ public struct FactorOperation: UnitOperation {
 
     /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
     public var stageSeconds: Double {
-        Double(dimension) * Double(dimension) * Double(min(chunkRows, rows)) / 1e11
+        shape.productMultiplyAdds * Double(min(chunkRows, rows)) / 1e11
     }
 
     // MARK: - Encoding
@@ -105,16 +111,11 @@ public struct FactorOperation: UnitOperation {
         wire.columns = UInt32(columns)
         wire.appendsOnes = appendsOnes
         wire.elementType = elementType.rawValue
-        for slice in rowSlices {
-            var wireSlice = WireRowSlice()
-            wireSlice.slice = slice.slice.wire(&files)
-            wireSlice.rows = UInt64(slice.rows)
-            wireSlice.firstRow = UInt64(slice.firstRow)
-            wire.slices.append(wireSlice)
-        }
+        wire.slices = rowSlices.map { $0.wire(&files) }
         wire.chunkRows = UInt32(chunkRows)
         (wire.reduction, wire.positions) = reduction.wire
         if let divisor { wire.divisor = divisor }
+        wire.isDiagonal = isDiagonal
         if let sampleReduction {
             wire.sampleNumbers = sampleReduction.numbers.map { $0.wire(&files) }
             wire.averagesSamples = sampleReduction.isMean
@@ -131,14 +132,12 @@ public struct FactorOperation: UnitOperation {
             columns: try count(wire.columns, "the number of columns"), appendsOnes: wire.appendsOnes,
             elementType: try word(wire.elementType, "an element type"),
             rowSlices: try list(wire.slices, "the list of slices") { slice throws(OperationError) in
-                RowSlice(
-                    slice: try FileSlice(slice.slice, files), rows: try count(slice.rows, "a number of rows"),
-                    firstRow: try count(slice.firstRow, "the first row", most: OperationLimits.elementsMax))
+                try RowSlice(slice, files)
             },
             chunkRows: try count(wire.chunkRows, "the rows of a chunk"),
             reduction: try PositionReduction(wire.reduction, positions: wire.positions),
             sampleReduction: try Self.sampleReduction(wire, files),
-            divisor: wire.hasDivisor ? try UnitOperations.divisor(wire.divisor) : nil)
+            divisor: wire.hasDivisor ? try UnitOperations.divisor(wire.divisor) : nil, isDiagonal: wire.isDiagonal)
         try checkShape()
     }
 
@@ -171,6 +170,14 @@ public struct FactorOperation: UnitOperation {
         for (slice, numbers) in zip(rowSlices, numbers) where !slice.rows.isMultiple(of: numbers.rows) {
             throw .malformed("a slice of \(slice.rows) rows has \(numbers.rows) sample numbers")
         }
+    }
+}
+
+extension SymmetricShape {
+    /// Multiply-adds of a row's outer product, or of its squares.
+    package var productMultiplyAdds: Double {
+        let dimension = Double(dimension)
+        return isDiagonal ? dimension : dimension * dimension
     }
 }
 

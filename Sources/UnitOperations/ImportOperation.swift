@@ -1,25 +1,28 @@
 public import LinearAlgebra
 
-/// A factor of a finished set → a packed fp32 triangle.
+/// A factor of a finished set → a packed fp32 triangle, or an fp32 diagonal.
 ///
-/// It reads no blobs. It makes one, the triangle. Its subject is the factor.
+/// It reads no blobs. It makes one, the factor. Its subject is the factor.
 public struct ImportOperation: UnitOperation {
-    /// The matrix's rows and columns.
-    public var dimension: Int
+    /// The matrix's shape.
+    public var shape: SymmetricShape
     /// `F32` or `F64`.
     public var elementType: ElementType
-    /// Whether the tensor is a packed lower triangle rather than a square.
+    /// Whether the tensor is a packed lower triangle rather than a square; of no meaning for a diagonal.
     public var isPacked: Bool
     /// The place of its bytes.
     public var slice: FileSlice
 
     /// Describes an import.
-    public init(dimension: Int, elementType: ElementType, isPacked: Bool, slice: FileSlice) {
-        self.dimension = dimension
+    public init(shape: SymmetricShape, elementType: ElementType, isPacked: Bool, slice: FileSlice) {
+        self.shape = shape
         self.elementType = elementType
         self.isPacked = isPacked
         self.slice = slice
     }
+
+    /// The matrix's rows and columns.
+    public var dimension: Int { shape.dimension }
 
     // MARK: - Work
 
@@ -35,22 +38,25 @@ public struct ImportOperation: UnitOperation {
     public var outputBlobCount: Int { 1 }
 
     /// A Cholesky factorization in fp64 checks the factor: n³/3 multiply-adds, which count double.
+    ///
+    /// A diagonal needs none.
     public var cost: UnitCost {
         UnitCost(
-            multiplyAdds: 2 / 3 * Double(dimension) * Double(dimension) * Double(dimension),
-            inputBytes: slice.byteCount, outputBytes: .packed(dimension),
-            memoryBytes: UInt64.squareDouble(dimension).saturatingSum(UnitCost.streamingBytes))
+            multiplyAdds: 2 / 3 * shape.factorizationMultiplyAdds,
+            inputBytes: slice.byteCount, outputBytes: shape.storedBytes,
+            memoryBytes: shape.doubleBytes.saturatingSum(UnitCost.streamingBytes))
     }
 
     /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
-    public var stageSeconds: Double { UnitCost.factorizationSeconds(dimension: dimension) }
+    public var stageSeconds: Double { UnitCost.factorizationSeconds(of: shape) }
 
     // MARK: - Encoding
 
     /// Encodes every field.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireImportOperation()
-        wire.dimension = UInt32(dimension)
+        wire.dimension = UInt32(shape.dimension)
+        wire.isDiagonal = shape.isDiagonal
         wire.elementType = elementType.rawValue
         wire.isPacked = isPacked
         wire.slice = slice.wire(&files)
@@ -63,7 +69,7 @@ public struct ImportOperation: UnitOperation {
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
         let wire: WireImportOperation = try message(bytes)
         self.init(
-            dimension: try count(wire.dimension, "a dimension"),
+            shape: try symmetricShape(wire.dimension, isDiagonal: wire.isDiagonal),
             elementType: try word(wire.elementType, "an element type"), isPacked: wire.isPacked,
             slice: try FileSlice(wire.slice, files))
     }

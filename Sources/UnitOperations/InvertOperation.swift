@@ -1,5 +1,5 @@
 import KroneckerFactors
-import LinearAlgebra
+public import LinearAlgebra
 
 /// A packed factor → its damped inverse.
 ///
@@ -7,16 +7,16 @@ import LinearAlgebra
 ///
 /// Source: DESIGN section 2.4.
 public struct InvertOperation: UnitOperation {
-    /// The factor's dimension.
-    public var dimension: Int
+    /// The factor's shape.
+    public var shape: SymmetricShape
     /// Whether the factor is a full block, not one side of a layer.
     public var isFullBlock: Bool
     /// The damping.
     public var damping: DampingSpec
 
     /// Describes an inversion.
-    public init(dimension: Int, isFullBlock: Bool, damping: DampingSpec) {
-        self.dimension = dimension
+    public init(shape: SymmetricShape, isFullBlock: Bool, damping: DampingSpec) {
+        self.shape = shape
         self.isFullBlock = isFullBlock
         self.damping = damping
     }
@@ -34,24 +34,25 @@ public struct InvertOperation: UnitOperation {
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { 1 }
 
-    /// n³ multiply-adds in fp64, which count double.
+    /// n³ multiply-adds in fp64, which count double; n for a diagonal.
     public var cost: UnitCost {
-        let memory = MemoryEstimate.inverse(dimension: dimension)
+        let memory = MemoryEstimate.inverse(of: shape)
         return UnitCost(
-            multiplyAdds: 2 * Double(dimension) * Double(dimension) * Double(dimension), inputBytes: .packed(dimension),
-            outputBytes: .packed(dimension),
+            multiplyAdds: 2 * shape.factorizationMultiplyAdds, inputBytes: shape.storedBytes,
+            outputBytes: shape.storedBytes,
             memoryBytes: UInt64(clamping: memory).saturatingSum(UnitCost.streamingBytes))
     }
 
     /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
-    public var stageSeconds: Double { UnitCost.factorizationSeconds(dimension: dimension) }
+    public var stageSeconds: Double { UnitCost.factorizationSeconds(of: shape) }
 
     // MARK: - Encoding
 
     /// Encodes every field.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireInvertOperation()
-        wire.dimension = UInt32(dimension)
+        wire.dimension = UInt32(shape.dimension)
+        wire.isDiagonal = shape.isDiagonal
         wire.isFullBlock = isFullBlock
         wire.damping = damping.wire
         return encoded(wire)
@@ -63,7 +64,7 @@ public struct InvertOperation: UnitOperation {
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
         let wire: WireInvertOperation = try message(bytes)
         self.init(
-            dimension: try count(wire.dimension, "a dimension"), isFullBlock: wire.isFullBlock,
+            shape: try symmetricShape(wire.dimension, isDiagonal: wire.isDiagonal), isFullBlock: wire.isFullBlock,
             damping: try DampingSpec(wire.damping))
     }
 }

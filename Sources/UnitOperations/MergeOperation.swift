@@ -128,7 +128,7 @@ public struct MergeOperation: UnitOperation {
 
     /// Seconds on a nominal core of its costliest stage that shows no progress from within.
     public var stageSeconds: Double {
-        parameters.factors.reduce(0) { $0 + UnitCost.factorizationSeconds(dimension: $1.dimension) }
+        parameters.factors.reduce(0) { $0 + UnitCost.factorizationSeconds(of: $1.shape) }
     }
 
     // MARK: - Encoding

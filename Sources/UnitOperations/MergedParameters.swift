@@ -1,5 +1,5 @@
 public import Identifiers
-import LinearAlgebra
+public import LinearAlgebra
 public import TaskArithmetic
 
 /// What one unit merges: a block with its factors, or a whole tensor without.
@@ -17,7 +17,7 @@ public enum MergedParameters: Hashable, Sendable {
     }
 
     /// The matrices that are read of every task: A and B of a layer, F of a parameter, none of a tensor.
-    public var factors: [(side: FactorSide, dimension: Int)] {
+    public var factors: [(side: FactorSide, shape: SymmetricShape)] {
         if case .block(let kind) = self { kind.factors } else { [] }
     }
 
@@ -53,8 +53,8 @@ extension MergedParameters {
     /// Elements of the merged matrix.
     var elementCount: UInt64 { UInt64(shape.rows).saturatingProduct(UInt64(shape.columns)) }
 
-    /// Bytes of one task's factors, as fp32 triangles.
-    var packedBytes: UInt64 { factors.reduce(UInt64(0)) { $0.saturatingSum(.packed($1.dimension)) } }
+    /// Bytes of one task's factors, as they are stored.
+    var packedBytes: UInt64 { factors.reduce(UInt64(0)) { $0.saturatingSum($1.shape.storedBytes) } }
 
     /// Bytes of a tensor that are read or written at once, of up to eight bytes an element.
     var wholeBytes: UInt64 {

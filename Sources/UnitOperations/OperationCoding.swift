@@ -59,6 +59,11 @@ func list<Item, Value>(
     return values
 }
 
+/// Decodes the shape of a factor.
+func symmetricShape(_ dimension: UInt32, isDiagonal: Bool) throws(OperationError) -> SymmetricShape {
+    SymmetricShape(dimension: try count(dimension, "a dimension"), isDiagonal: isDiagonal)
+}
+
 /// Checks the divisor of a sum.
 func divisor(_ value: Double) throws(OperationError) -> Double {
     guard value.isFinite, value > 0 else { throw .malformed("a divisor is not positive") }
@@ -103,6 +108,22 @@ extension FileSlice {
     }
 }
 
+extension RowSlice {
+    init(_ wire: WireRowSlice, _ files: FileNumbering) throws(OperationError) {
+        self.init(
+            slice: try FileSlice(wire.slice, files), rows: try count(wire.rows, "a number of rows"),
+            firstRow: try count(wire.firstRow, "the first row", most: OperationLimits.elementsMax))
+    }
+
+    func wire(_ files: inout FileNumbering) -> WireRowSlice {
+        var wire = WireRowSlice()
+        wire.slice = slice.wire(&files)
+        wire.rows = UInt64(rows)
+        wire.firstRow = UInt64(firstRow)
+        return wire
+    }
+}
+
 extension DampingSpec {
     init(_ wire: WireDamping) throws(OperationError) {
         guard wire.value.isFinite, wire.value >= 0 else { throw .malformed("a damping value is \(wire.value)") }
@@ -123,7 +144,7 @@ extension CurvatureBlock.Kind {
         case .linear(let linear):
             self = .linear(
                 outputs: try count(linear.outputs, "d_out"), inputs: try count(linear.inputs, "d_in"),
-                hasBias: linear.hasBias_p)
+                hasBias: linear.hasBias_p, diagonals: DiagonalSides(linear))
         case .fullDimension(let dimension): self = .full(dimension: try count(dimension, "a dimension"))
         case nil: throw .malformed("a block has no kind")
         }
@@ -133,7 +154,7 @@ extension CurvatureBlock.Kind {
     private func checkShape() throws(OperationError) {
         let (rows, columns) =
             switch self {
-            case .linear(let outputs, let inputs, _): (outputs, inputs)
+            case .linear(let outputs, let inputs, _, _): (outputs, inputs)
             case .full(let dimension): (1, dimension)
             }
         let (elements, overflow) = rows.multipliedReportingOverflow(by: columns)
@@ -145,13 +166,23 @@ extension CurvatureBlock.Kind {
     var wire: WireBlockShape {
         var wire = WireBlockShape()
         switch self {
-        case .linear(let outputs, let inputs, let hasBias):
+        case .linear(let outputs, let inputs, let hasBias, let diagonals):
             wire.linear.outputs = UInt32(outputs)
             wire.linear.inputs = UInt32(inputs)
             wire.linear.hasBias_p = hasBias
+            wire.linear.hasDiagonalInput_p = diagonals.contains(.input)
+            wire.linear.hasDiagonalGradient_p = diagonals.contains(.gradient)
         case .full(let dimension): wire.fullDimension = UInt32(dimension)
         }
         return wire
+    }
+}
+
+extension DiagonalSides {
+    fileprivate init(_ wire: WireLinearBlock) {
+        self = []
+        if wire.hasDiagonalInput_p { insert(.input) }
+        if wire.hasDiagonalGradient_p { insert(.gradient) }
     }
 }
 

@@ -3,6 +3,8 @@ public enum OperationRegistry {
     /// All operations.
     public static let operations: [any UnitOperation.Type] = [
         FactorOperation.self,
+        IndexFactorOperation.self,
+        SumUsesOperation.self,
         ImportOperation.self,
         SumPartialsOperation.self,
         CombineOperation.self,

@@ -1,6 +1,6 @@
 public import Identifiers
 public import KroneckerFactors
-import LinearAlgebra
+public import LinearAlgebra
 
 /// A layer's sums over tasks in the form `optimal`, for both sides.
 ///
@@ -12,10 +12,10 @@ import LinearAlgebra
 ///
 /// Source: DESIGN section 2.2.
 public struct OptimalAccumulateOperation: UnitOperation {
-    /// The dimension of A.
-    public var inputDimension: Int
-    /// The dimension of B.
-    public var gradientDimension: Int
+    /// The shape of A.
+    public var inputShape: SymmetricShape
+    /// The shape of B.
+    public var gradientShape: SymmetricShape
     /// The weights w_t that λ_t follows from, in the job's order.
     public var weights: [Double]
     /// The number of Kronecker products of each target.
@@ -29,11 +29,11 @@ public struct OptimalAccumulateOperation: UnitOperation {
 
     /// Describes a layer's optimal sums.
     public init(
-        inputDimension: Int, gradientDimension: Int, weights: [Double], rank: Int, exclusions: [Int?],
+        inputShape: SymmetricShape, gradientShape: SymmetricShape, weights: [Double], rank: Int, exclusions: [Int?],
         scale: RegularizerScale
     ) {
-        self.inputDimension = inputDimension
-        self.gradientDimension = gradientDimension
+        self.inputShape = inputShape
+        self.gradientShape = gradientShape
         self.weights = weights
         self.rank = rank
         self.exclusions = exclusions
@@ -69,7 +69,7 @@ public struct OptimalAccumulateOperation: UnitOperation {
     /// The factors of all tasks, in ranges, for each target and Kronecker product.
     public var cost: UnitCost {
         let sums = UInt64(exclusions.count).saturatingProduct(UInt64(rank))
-        let sides = [inputDimension, gradientDimension].map { UInt64.packed($0) }
+        let sides = [inputShape, gradientShape].map(\.storedBytes)
         let triangles = sides[0].saturatingSum(sides[1])
         let inputBytes = triangles.saturatingProduct(UInt64(weights.count))
         return UnitCost(
@@ -86,8 +86,10 @@ public struct OptimalAccumulateOperation: UnitOperation {
     /// Encodes every field.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireOptimalAccumulateOperation()
-        wire.inputDimension = UInt32(inputDimension)
-        wire.gradientDimension = UInt32(gradientDimension)
+        wire.inputDimension = UInt32(inputShape.dimension)
+        wire.hasDiagonalInput_p = inputShape.isDiagonal
+        wire.gradientDimension = UInt32(gradientShape.dimension)
+        wire.hasDiagonalGradient_p = gradientShape.isDiagonal
         wire.weights = weights
         wire.rank = UInt32(rank)
         wire.exclusions = exclusions.map { WireExclusion($0) }
@@ -101,8 +103,8 @@ public struct OptimalAccumulateOperation: UnitOperation {
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
         let wire: WireOptimalAccumulateOperation = try message(bytes)
         self.init(
-            inputDimension: try count(wire.inputDimension, "a dimension"),
-            gradientDimension: try count(wire.gradientDimension, "a dimension"),
+            inputShape: try symmetricShape(wire.inputDimension, isDiagonal: wire.hasDiagonalInput_p),
+            gradientShape: try symmetricShape(wire.gradientDimension, isDiagonal: wire.hasDiagonalGradient_p),
             weights: try taskWeights(wire.weights),
             rank: try count(wire.rank, "a rank", most: OperationLimits.listCountMax),
             exclusions: try UnitOperations.exclusions(wire.exclusions, taskCount: wire.weights.count),

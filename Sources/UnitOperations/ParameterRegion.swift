@@ -18,4 +18,9 @@ public struct ParameterRegion: Hashable, Sendable, Codable {
         self.elements = elements
         self.layout = layout
     }
+
+    /// The same part, read the other way round.
+    var transposed: ParameterRegion {
+        ParameterRegion(tensor: tensor, elements: elements, layout: layout == .outIn ? .inOut : .outIn)
+    }
 }

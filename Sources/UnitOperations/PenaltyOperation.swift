@@ -53,7 +53,7 @@ public struct PenaltyOperation: UnitOperation {
 
     /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
     public var stageSeconds: Double {
-        UnitCost.factorizationSeconds(dimension: block.factors.map(\.dimension).max() ?? 0)
+        block.factors.map { UnitCost.factorizationSeconds(of: $0.shape) }.max() ?? 0
     }
 
     // MARK: - Encoding

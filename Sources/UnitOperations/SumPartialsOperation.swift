@@ -6,22 +6,25 @@ public import LinearAlgebra
 ///
 /// Source: DESIGN section 3, partial sums.
 public struct SumPartialsOperation: UnitOperation {
-    /// The matrix's rows and columns.
-    public var dimension: Int
+    /// The matrix's shape.
+    public var shape: SymmetricShape
     /// `F32` or `F64`, the type of all slices.
     public var elementType: ElementType
-    /// The packed lower triangles, in the order of the sum.
+    /// The packed lower triangles or the diagonals, in the order of the sum.
     public var slices: [FileSlice]
     /// The divisor of the sum; `nil` for a partial sum, which stays fp64 and undivided.
     public var divisor: Double?
 
     /// Describes a sum.
-    public init(dimension: Int, elementType: ElementType, slices: [FileSlice], divisor: Double?) {
-        self.dimension = dimension
+    public init(shape: SymmetricShape, elementType: ElementType, slices: [FileSlice], divisor: Double?) {
+        self.shape = shape
         self.elementType = elementType
         self.slices = slices
         self.divisor = divisor
     }
+
+    /// The matrix's rows and columns.
+    public var dimension: Int { shape.dimension }
 
     // MARK: - Work
 
@@ -35,23 +38,26 @@ public struct SumPartialsOperation: UnitOperation {
     public var outputBlobCount: Int { 1 }
 
     /// A Cholesky factorization in fp64 checks the sum: n³/3 multiply-adds, which count double.
+    ///
+    /// A diagonal needs none.
     public var cost: UnitCost {
         UnitCost(
-            multiplyAdds: 2 / 3 * Double(dimension) * Double(dimension) * Double(dimension),
+            multiplyAdds: 2 / 3 * shape.factorizationMultiplyAdds,
             inputBytes: slices.reduce(0) { $0.saturatingSum($1.byteCount) },
-            outputBytes: UInt64.packed(dimension).saturatingProduct(divisor == nil ? 2 : 1),
-            memoryBytes: UInt64.squareDouble(dimension).saturatingSum(UnitCost.streamingBytes))
+            outputBytes: shape.storedBytes.saturatingProduct(divisor == nil ? 2 : 1),
+            memoryBytes: shape.doubleBytes.saturatingSum(UnitCost.streamingBytes))
     }
 
     /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
-    public var stageSeconds: Double { UnitCost.factorizationSeconds(dimension: dimension) }
+    public var stageSeconds: Double { UnitCost.factorizationSeconds(of: shape) }
 
     // MARK: - Encoding
 
     /// Encodes every field.
     public func encode(_ files: inout FileNumbering) -> [UInt8] {
         var wire = WireSumPartialsOperation()
-        wire.dimension = UInt32(dimension)
+        wire.dimension = UInt32(shape.dimension)
+        wire.isDiagonal = shape.isDiagonal
         wire.elementType = elementType.rawValue
         for slice in slices { wire.slices.append(slice.wire(&files)) }
         if let divisor { wire.divisor = divisor }
@@ -64,7 +70,7 @@ public struct SumPartialsOperation: UnitOperation {
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
         let wire: WireSumPartialsOperation = try message(bytes)
         self.init(
-            dimension: try count(wire.dimension, "a dimension"),
+            shape: try symmetricShape(wire.dimension, isDiagonal: wire.isDiagonal),
             elementType: try word(wire.elementType, "an element type"),
             slices: try list(wire.slices, "the list of slices") { slice throws(OperationError) in
                 try FileSlice(slice, files)
@@ -78,9 +84,11 @@ public struct SumPartialsOperation: UnitOperation {
         guard elementType == .f32 || elementType == .f64 else {
             throw .malformed("the parts of a sum are \(elementType.rawValue)")
         }
-        let expected = UInt64.packed(dimension).saturatingProduct(UInt64(elementType.byteCount)) / 4
+        let expected = shape.storedBytes.saturatingProduct(UInt64(elementType.byteCount)) / 4
         for slice in slices where slice.byteCount != expected {
-            throw .malformed("a triangle of dimension \(dimension) has \(slice.byteCount) bytes")
+            throw .malformed(
+                "a \(shape.isDiagonal ? "diagonal" : "triangle") of dimension \(dimension) has \(slice.byteCount) bytes"
+            )
         }
     }
 }

@@ -41,44 +41,52 @@ public struct UnitCost: Equatable, Sendable {
     ///
     /// A failed factorization is repeated with more damping. The last fallback is an eigendecomposition, which takes
     /// ten times as long.
-    static func factorizationSeconds(dimension: Int) -> Double {
-        let dimension = Double(dimension)
-        return 40 * dimension * dimension * dimension / 1e11
+    static func factorizationSeconds(of shape: SymmetricShape) -> Double {
+        40 * shape.factorizationMultiplyAdds / 1e11
     }
 }
 
 extension UInt64 {
-    /// Bytes of a packed fp32 triangle.
-    package static func packed(_ dimension: Int) -> UInt64 {
-        // n (n + 1) is even, so 2 n (n + 1) bytes is exact.
-        UInt64(dimension).saturatingProduct(UInt64(dimension).saturatingSum(1)).saturatingProduct(2)
-    }
-    /// Bytes of a square of fp32.
-    package static func square(_ dimension: Int) -> UInt64 {
-        UInt64(dimension).saturatingProduct(UInt64(dimension)).saturatingProduct(4)
-    }
-    /// Bytes of a square of fp64.
-    static func squareDouble(_ dimension: Int) -> UInt64 { square(dimension).saturatingProduct(2) }
-
     /// The whole part of a number that is not negative, or the largest number when it does not fit.
     init(saturating value: Double) { self = value < 0x1p64 ? UInt64(value) : .max }
 }
 
+extension SymmetricShape {
+    /// Bytes of the stored elements as fp32.
+    package var storedBytes: UInt64 {
+        let dimension = UInt64(dimension)
+        guard !isDiagonal else { return dimension.saturatingProduct(4) }
+        // n (n + 1) is even, so 2 n (n + 1) bytes is exact.
+        return dimension.saturatingProduct(dimension.saturatingSum(1)).saturatingProduct(2)
+    }
+
+    /// Bytes of the fp32 square, or of the diagonal.
+    package var fullBytes: UInt64 {
+        let dimension = UInt64(dimension)
+        return isDiagonal ? storedBytes : dimension.saturatingProduct(dimension).saturatingProduct(4)
+    }
+
+    /// Bytes of the fp64 square, or of the diagonal.
+    var doubleBytes: UInt64 { fullBytes.saturatingProduct(2) }
+
+    /// n³, the unit of a factorization's multiply-adds; n for a diagonal.
+    var factorizationMultiplyAdds: Double {
+        let dimension = Double(dimension)
+        return isDiagonal ? dimension : dimension * dimension * dimension
+    }
+}
+
 extension CurvatureBlock.Kind {
-    /// Elements of the block's matrix, bytes of its factors as fp64 squares and as fp32 triangles, and the
+    /// Elements of the block's matrix, bytes of its factors for fp64 products and as they are stored, and the
     /// multiply-adds of one product with each side.
     var sizes: (matrix: UInt64, squares: UInt64, packed: UInt64, products: Double) {
-        let dimensions = factors.map(\.dimension)
-        let squares = dimensions.reduce(UInt64(0)) { $0.saturatingSum(.squareDouble($1)) }
-        let packed = dimensions.reduce(UInt64(0)) { $0.saturatingSum(.packed($1)) }
-        guard dimensions.count == 2 else {
-            let dimension = Double(dimensions[0])
-            return (UInt64(dimensions[0]), squares, packed, dimension * dimension)
-        }
-        let (inputs, outputs) = (Double(dimensions[0]), Double(dimensions[1]))
-        return (
-            UInt64(dimensions[0]).saturatingProduct(UInt64(dimensions[1])), squares, packed,
-            outputs * inputs * (inputs + outputs)
-        )
+        let shapes = factors.map(\.shape)
+        let squares = shapes.reduce(UInt64(0)) { $0.saturatingSum($1.doubleBytes) }
+        let packed = shapes.reduce(UInt64(0)) { $0.saturatingSum($1.storedBytes) }
+        let matrix = shapes.reduce(UInt64(1)) { $0.saturatingProduct(UInt64($1.dimension)) }
+        // Of a diagonal side, a product multiplies each element once.
+        let widths = shapes.reduce(0) { $0 + ($1.isDiagonal ? 1 : Double($1.dimension)) }
+        let elements = shapes.reduce(1) { $0 * Double($1.dimension) }
+        return (matrix, squares, packed, elements * widths)
     }
 }

@@ -10,7 +10,7 @@ extension AccumulateOperation: ExecutableOperation {
     }
 }
 
-/// Sums one factor over tasks for every target, in ranges of the packed triangle, so that memory holds only ranges.
+/// Sums one factor over tasks for every target, in ranges of the stored elements, so that memory holds only ranges.
 ///
 /// Source: DESIGN section 2.2 (paper eq. 8).
 struct AccumulateExecution {
@@ -34,7 +34,7 @@ struct AccumulateExecution {
     /// - Throws: `KroneckerFactorsError` for invalid weights, or what reading throws.
     func run() async throws -> UnitResult {
         for factor in factors {
-            try input.blobs.requireTriangle(factor, of: Float.self, dimension: operation.dimension)
+            try input.blobs.requireFactor(factor, of: Float.self, operation.shape)
         }
         try await input.blobs.prepare(factors)
         let weights = try RegularizerWeights(operation.weights, scale: operation.scale)
@@ -46,20 +46,21 @@ struct AccumulateExecution {
         var products = FactorInnerProducts(taskCount: factors.count)
         var rows = try Matrix<Float>(rows: factors.count, columns: PackedRanges.elements)
         var result = try Matrix<Float>(rows: 1, columns: PackedRanges.elements)
-        for range in try PackedRanges.ranges(dimension: operation.dimension) {
+        for range in try PackedRanges.ranges(of: operation.shape) {
             for (task, blob) in factors.enumerated() { try input.blobs.read(blob, range, intoRow: task, of: &rows) }
             try rows.withSpan { rows throws in
                 func row(_ task: Int) -> Range<Int> {
                     let start = task * PackedRanges.elements
                     return start..<start + range.count
                 }
-                var totals = try RegularizerTotals(firstElement: range.lowerBound, count: range.count)
+                var totals = try RegularizerTotals(
+                    of: operation.shape, firstElement: range.lowerBound, count: range.count)
                 for task in factors.indices {
                     try totals.add(rows.extracting(row(task)), times: weights.coefficient(ofTask: task, side: side))
                     for other in 0...task {
                         try products.add(
                             rows.extracting(row(task)), rows.extracting(row(other)), tasks: task, other,
-                            firstElement: range.lowerBound)
+                            firstElement: range.lowerBound, of: operation.shape)
                     }
                 }
                 for index in targets.indices {
@@ -83,14 +84,14 @@ struct AccumulateExecution {
     }
 
     private func beginWrite() throws -> CacheWriter {
-        try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: operation.dimension))
+        try input.blobs.beginWrite(byteCount: try PackedRanges.byteCount(of: operation.shape))
     }
 
     private func append(_ result: borrowing Matrix<Float>, _ range: Range<Int>, to target: inout Target) throws {
         var trace = 0.0
         try result.withSpan { span throws in
             let elements = span.extracting(first: range.count)
-            PackedTriangle.forEachDiagonal(in: range) { trace += Double(elements[$0]) }
+            operation.shape.forEachDiagonal(in: range) { trace += Double(elements[$0]) }
             try target.writer.append(elements.bytes)
         }
         target.trace += trace
@@ -125,8 +126,9 @@ struct AccumulateExecution {
             excluded: rejected.excluded, scale: rejected.scale, writer: try beginWrite(),
             certificate: rejected.certificate)
         var row = try Matrix<Float>(rows: 1, columns: PackedRanges.elements)
-        for range in try PackedRanges.ranges(dimension: operation.dimension) {
-            var totals = try RegularizerTotals(firstElement: range.lowerBound, count: range.count)
+        for range in try PackedRanges.ranges(of: operation.shape) {
+            var totals = try RegularizerTotals(
+                of: operation.shape, firstElement: range.lowerBound, count: range.count)
             for (task, blob) in factors.enumerated() where task != target.excluded {
                 try input.blobs.read(blob, range, intoRow: 0, of: &row)
                 try row.withSpan { row throws in

@@ -20,15 +20,15 @@ struct CombineExecution {
     func run() async throws -> UnitResult {
         let parts = input.lease.inputs.blobs
         for part in parts {
-            try input.blobs.requireTriangle(part, of: Double.self, dimension: operation.dimension)
+            try input.blobs.requireFactor(part, of: Double.self, operation.shape)
         }
         try await input.blobs.prepare(parts)
         var part = try Matrix<Double>(rows: 1, columns: PackedRanges.elements)
         var total = try Matrix<Double>(rows: 1, columns: PackedRanges.elements)
         var writer = try FactorWriter(
-            dimension: operation.dimension, capacity: PackedRanges.elements, divisor: operation.divisor,
+            operation.shape, capacity: PackedRanges.elements, divisor: operation.divisor,
             place: "\(input.lease.title): ", blobs: input.blobs)
-        for range in try PackedRanges.ranges(dimension: operation.dimension) {
+        for range in try PackedRanges.ranges(of: operation.shape) {
             for (position, blob) in parts.enumerated() {
                 guard position > 0 else {
                     try input.blobs.read(blob, range, intoRow: 0, of: &total)

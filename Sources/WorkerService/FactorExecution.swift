@@ -21,7 +21,9 @@ struct FactorExecution {
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for rows that hold NaN or infinity, or what reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        var sum = try scratch.takeAccumulator()
+        // The squares of a diagonal need no product, so no backend.
+        var sum: any FactorAccumulator & ~Copyable =
+            operation.isDiagonal ? DiagonalFactorAccumulator() : try scratch.takeAccumulator()
         try sum.begin(
             FactorShape(
                 columnCount: operation.columns, appendsOne: operation.appendsOnes, reduction: operation.reduction))
@@ -43,12 +45,12 @@ struct FactorExecution {
         guard let divisor = operation.divisor else {
             let partial: PackedSymmetricMatrix<Double>
             do { partial = try sum.finishPartial() } catch { throw located(error) }
-            scratch.giveBackAccumulator(sum)
+            if !operation.isDiagonal { scratch.giveBackAccumulator(sum) }
             return UnitResult(blobs: [try partial.withBytes { bytes throws in try input.blobs.store(bytes) }])
         }
         let factor: PackedSymmetricMatrix<Float>
         do { factor = try sum.finish(divisor: divisor) } catch { throw located(error) }
-        scratch.giveBackAccumulator(sum)
+        if !operation.isDiagonal { scratch.giveBackAccumulator(sum) }
         return UnitResult(
             blobs: [try factor.withBytes { bytes throws in try input.blobs.store(bytes) }],
             measurements: [.trace: [factor.trace]])

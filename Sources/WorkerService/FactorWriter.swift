@@ -2,8 +2,9 @@ import KroneckerFactors
 import LinearAlgebra
 import UnitOperations
 
-/// Writes a factor as a packed fp32 triangle, part by part, and checks that fp32 holds it.
+/// Writes a factor as a packed fp32 triangle or a diagonal, part by part, and checks that fp32 holds it.
 struct FactorWriter: ~Copyable {
+    private let shape: SymmetricShape
     private let divisor: Double
     /// What the factor is, for messages; it ends with a colon and a space.
     private let place: String
@@ -18,15 +19,16 @@ struct FactorWriter: ~Copyable {
     /// Reserves room for the factor.
     ///
     /// - Parameters:
-    ///   - dimension: The rows of the factor.
+    ///   - shape: The factor's shape.
     ///   - capacity: The most elements of a part.
     ///   - divisor: What every element is divided by.
     ///   - place: What the factor is, for messages; it ends with a colon and a space.
     ///   - blobs: The unit's blobs.
     /// - Throws: `LinearAlgebraError` for an impossible dimension, or ``BlobCacheError`` without room.
-    init(dimension: Int, capacity: Int, divisor: Double = 1, place: String, blobs: UnitBlobs) throws {
-        let writer = try blobs.beginWrite(byteCount: try PackedRanges.byteCount(dimension: dimension))
+    init(_ shape: SymmetricShape, capacity: Int, divisor: Double = 1, place: String, blobs: UnitBlobs) throws {
+        let writer = try blobs.beginWrite(byteCount: try PackedRanges.byteCount(of: shape))
         let elements = try Matrix<Float>(rows: 1, columns: capacity)
+        self.shape = shape
         self.divisor = divisor
         self.place = place
         self.blobs = blobs
@@ -34,18 +36,18 @@ struct FactorWriter: ~Copyable {
         self.elements = elements
     }
 
-    /// Appends the next elements of the triangle, divided and rounded once to fp32.
+    /// Appends the next stored elements, divided and rounded once to fp32.
     ///
     /// - Parameters:
     ///   - sums: The elements in fp64.
-    ///   - firstElement: The index of the first one in the triangle.
+    ///   - firstElement: The index of the first one among the stored ones.
     /// - Throws: ``UnitError/badInput(_:)`` for an element that fp32 cannot hold, or what writing throws.
     mutating func append(_ sums: Span<Double>, at firstElement: Int) throws {
         let count = sums.count
         do throws(KroneckerFactorsError) {
-            let divisor = divisor
+            let (shape, divisor) = (shape, divisor)
             try elements.withMutablePrefix(count) { (part: inout MutableSpan<Float>) throws(KroneckerFactorsError) in
-                try PartialSums.normalize(sums, divisor: divisor, firstElement: firstElement, into: &part)
+                try PartialSums.normalize(sums, divisor: divisor, firstElement: firstElement, of: shape, into: &part)
             }
         } catch {
             guard error.isBadInput else { throw error }
@@ -55,7 +57,7 @@ struct FactorWriter: ~Copyable {
         var (trace, largest, isZero) = (trace, largest, isZero)
         try elements.withSpan { span throws in
             let elements = span.extracting(first: count)
-            PackedTriangle.forEachDiagonal(in: range) { index in
+            shape.forEachDiagonal(in: range) { index in
                 trace += Double(elements[index])
                 if elements[index] > largest { largest = elements[index] }
                 isZero = isZero && sums[index] == 0

@@ -8,7 +8,7 @@ extension ImportOperation: ExecutableOperation {
     }
 }
 
-/// Converts a factor of a finished set to the form in which factors travel: a packed fp32 triangle.
+/// Converts a factor of a finished set to the form in which factors travel: a packed fp32 triangle, or a diagonal.
 struct ImportExecution {
     let operation: ImportOperation
     let input: InputReader
@@ -18,9 +18,10 @@ struct ImportExecution {
     /// - Throws: ``UnitError/nonFinite(_:)`` or ``UnitError/badInput(_:)`` for values that are not a factor's, or what
     ///   reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
+        guard !operation.shape.isDiagonal else { return try await runDiagonal(&scratch) }
         try checkSlice()
         var writer = try FactorWriter(
-            dimension: operation.dimension, capacity: operation.dimension, place: place, blobs: input.blobs)
+            operation.shape, capacity: operation.dimension, place: place, blobs: input.blobs)
         var square = try Matrix<Double>(rows: operation.dimension, columns: operation.dimension)
         for rows in rows.pieces {
             try await read(rows, into: &square, &scratch.raw)
@@ -37,6 +38,13 @@ struct ImportExecution {
         }
         scratch.kernels.note(.solve, since: start)
         return try writer.finish()
+    }
+
+    private func runDiagonal(_ scratch: inout LaneScratch) async throws -> UnitResult {
+        let sum = DiagonalSum(
+            dimension: operation.dimension, elementType: operation.elementType, slices: [operation.slice], input: input)
+        let diagonal = try await sum.total(flawError: { flaw, _ in error(flaw) }, &scratch.raw)
+        return try sum.store(diagonal, place: place)
     }
 
     private var rows: StoredRows {

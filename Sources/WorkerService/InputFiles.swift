@@ -123,10 +123,10 @@ struct InputReader: Sendable {
         }
     }
 
-    /// Reads a packed factor, from the cache or the coordinator.
+    /// Reads a factor, from the cache or the coordinator.
     ///
-    /// - Throws: What ``UnitBlobs/matrix(_:dimension:)`` throws.
-    func factor(_ blob: BlobReference, dimension: Int) async throws -> PackedSymmetricMatrix<Float> {
-        try await blobs.matrix(blob, dimension: dimension)
+    /// - Throws: What ``UnitBlobs/matrix(_:of:)`` throws.
+    func factor(_ blob: BlobReference, of shape: SymmetricShape) async throws -> PackedSymmetricMatrix<Float> {
+        try await blobs.matrix(blob, of: shape)
     }
 }

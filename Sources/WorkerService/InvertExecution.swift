@@ -9,7 +9,7 @@ extension InvertOperation: ExecutableOperation {
     }
 }
 
-/// Computes the damped inverse of a packed factor.
+/// Computes the damped inverse of a factor.
 struct InvertExecution {
     let operation: InvertOperation
     let input: InputReader
@@ -18,9 +18,9 @@ struct InvertExecution {
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for a factor that cannot be inverted even with clamped eigenvalues.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        let factor = try await input.factor(input.lease.inputs.blobs[0], dimension: operation.dimension)
+        let factor = try await input.factor(input.lease.inputs.blobs[0], of: operation.shape)
         let start = ContinuousClock.now
-        let scale = FactorScale(trace: factor.trace, dimension: operation.dimension)
+        let scale = FactorScale(trace: factor.trace, dimension: operation.shape.dimension)
         let damping = try Damping(operation.damping.rule, operation.damping.value)
         let amount = operation.isFullBlock ? damping.amount(fullBlock: scale) : damping.amount(side: scale)
         let inverse: DampedInverse

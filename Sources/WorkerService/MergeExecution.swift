@@ -158,13 +158,13 @@ struct MergeExecution {
     /// A then B, or F, at a position among the lease's blobs: the tasks' factors, then the inverses.
     private func matrices(at position: Int) async throws -> TaskFactors {
         let blobs = input.lease.inputs.blobs
-        let shape = operation.parameters.shape
+        let shapes = operation.parameters.factors.map(\.shape)
         switch operation.parameters {
         case .block(.linear):
-            let factor = try await input.factor(blobs[2 * position], dimension: shape.columns)
-            let gradient = try await input.factor(blobs[2 * position + 1], dimension: shape.rows)
+            let factor = try await input.factor(blobs[2 * position], of: shapes[0])
+            let gradient = try await input.factor(blobs[2 * position + 1], of: shapes[1])
             return .layer(LayerFactors(input: factor, gradient: gradient))
-        case .block(.full): return .parameter(try await input.factor(blobs[position], dimension: shape.columns))
+        case .block(.full): return .parameter(try await input.factor(blobs[position], of: shapes[0]))
         case .tensor: return .none
         }
     }
@@ -192,7 +192,7 @@ struct MergeExecution {
         switch operation.parameters {
         case .block(.full), .tensor:
             return [try encode(merged, 0, columns: 0..<merged.columnCount)]
-        case .block(.linear(_, let inputs, let hasBias)):
+        case .block(.linear(_, let inputs, let hasBias, _)):
             let weight = try encode(merged, 0, columns: 0..<inputs)
             guard hasBias else { return [weight] }
             return [weight, try encode(merged, 1, columns: inputs..<inputs + 1)]

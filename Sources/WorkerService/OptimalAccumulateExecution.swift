@@ -10,7 +10,7 @@ extension OptimalAccumulateOperation: ExecutableOperation {
     }
 }
 
-/// Sums a layer's factors over tasks into the optimal form for every target, in ranges of the packed triangles.
+/// Sums a layer's factors over tasks into the optimal form for every target, in ranges of the stored elements.
 ///
 /// Source: DESIGN section 2.2, form `optimal`.
 struct OptimalAccumulateExecution {
@@ -24,7 +24,7 @@ struct OptimalAccumulateExecution {
         let (inputSide, gradientSide) = try sides()
         for side in [inputSide, gradientSide] {
             for factor in side.factors {
-                try input.blobs.requireTriangle(factor, of: Float.self, dimension: side.dimension)
+                try input.blobs.requireFactor(factor, of: Float.self, side.shape)
             }
         }
         let weights = try RegularizerWeights(operation.weights, scale: operation.scale)
@@ -47,7 +47,7 @@ struct OptimalAccumulateExecution {
 
     /// The sums of one side.
     private struct Side {
-        let dimension: Int
+        let shape: SymmetricShape
         let factors: [BlobReference]
         let products: FactorInnerProducts
     }
@@ -59,10 +59,10 @@ struct OptimalAccumulateExecution {
         else { throw UnitError.malformedLease("the factors' inner products are missing") }
         return (
             Side(
-                dimension: operation.inputDimension, factors: Array(inputs.blobs.prefix(count)),
+                shape: operation.inputShape, factors: Array(inputs.blobs.prefix(count)),
                 products: inputProducts),
             Side(
-                dimension: operation.gradientDimension, factors: Array(inputs.blobs.suffix(count)),
+                shape: operation.gradientShape, factors: Array(inputs.blobs.suffix(count)),
                 products: gradientProducts)
         )
     }
@@ -84,16 +84,17 @@ struct OptimalAccumulateExecution {
     private func openSums(
         of side: Side, _ coefficients: [[Double]]
     ) throws -> [BlobReference] {
-        let byteCount = try PackedRanges.byteCount(dimension: side.dimension)
+        let byteCount = try PackedRanges.byteCount(of: side.shape)
         let writers = try coefficients.map { _ in try input.blobs.beginWrite(byteCount: byteCount) }
         var rows = try Matrix<Float>(rows: side.factors.count, columns: PackedRanges.elements)
         var sum = try Matrix<Float>(rows: 1, columns: PackedRanges.elements)
-        for range in try PackedRanges.ranges(dimension: side.dimension) {
+        for range in try PackedRanges.ranges(of: side.shape) {
             for (task, blob) in side.factors.enumerated() {
                 try input.blobs.read(blob, range, intoRow: task, of: &rows)
             }
             for (writer, coefficients) in zip(writers, coefficients) {
-                var totals = try RegularizerTotals(firstElement: range.lowerBound, count: range.count)
+                var totals = try RegularizerTotals(
+                    of: side.shape, firstElement: range.lowerBound, count: range.count)
                 try rows.withSpan { rows throws in
                     for (task, coefficient) in coefficients.enumerated() where coefficient != 0 {
                         let start = task * PackedRanges.elements

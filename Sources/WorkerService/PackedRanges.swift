@@ -7,19 +7,19 @@ enum PackedRanges {
     /// Elements in a range: 1 MiB of fp32.
     static let elements = 1 << 18
 
-    /// The ranges of a packed triangle.
+    /// The ranges of a factor's stored elements.
     ///
     /// - Throws: `LinearAlgebraError` for a dimension whose triangle has too many elements.
-    static func ranges(dimension: Int) throws -> [Range<Int>] {
-        let count = try PackedTriangle.elementCount(dimension: dimension)
+    static func ranges(of shape: SymmetricShape) throws -> [Range<Int>] {
+        let count = try shape.elementCount()
         return stride(from: 0, to: count, by: elements).map { $0..<min($0 + elements, count) }
     }
 
-    /// Bytes of a packed fp32 triangle.
+    /// Bytes of a factor's stored elements as fp32.
     ///
     /// - Throws: `LinearAlgebraError` for a dimension whose triangle has too many elements.
-    static func byteCount(dimension: Int) throws -> UInt64 {
-        UInt64(try PackedTriangle.elementCount(dimension: dimension)) * 4
+    static func byteCount(of shape: SymmetricShape) throws -> UInt64 {
+        UInt64(try shape.elementCount()) * 4
     }
 }
 

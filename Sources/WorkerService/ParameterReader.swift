@@ -36,7 +36,7 @@ struct ParameterReader {
         switch parameters {
         case .block(.full), .tensor:
             try await read(0, of: sources, rows: shape.rows, columns: shape.columns, into: &matrix, at: 0)
-        case .block(.linear(let outputs, let inputs, let hasBias)):
+        case .block(.linear(let outputs, let inputs, let hasBias, _)):
             try await read(0, of: sources, rows: outputs, columns: inputs, into: &matrix, at: 0)
             if hasBias { try await read(1, of: sources, rows: outputs, columns: 1, into: &matrix, at: inputs) }
         }

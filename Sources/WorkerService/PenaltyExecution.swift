@@ -24,10 +24,10 @@ struct PenaltyExecution {
         var values: [Double] = []
         switch operation.block {
         case .linear:
-            let shape = reader.shape
+            let shapes = operation.block.factors.map(\.shape)
             let penalty = try KroneckerPenalty(
-                inputFactor: try await input.factor(factors[0], dimension: shape.columns),
-                gradientFactor: try await input.factor(factors[1], dimension: shape.rows))
+                inputFactor: try await input.factor(factors[0], of: shapes[0]),
+                gradientFactor: try await input.factor(factors[1], of: shapes[1]))
             for position in operation.checkpoints.indices {
                 if let delta = try await vector(position, reader, base: base) {
                     let start = ContinuousClock.now
@@ -40,7 +40,7 @@ struct PenaltyExecution {
             }
         case .full:
             let penalty = try FullBlockPenalty(
-                block: try await input.factor(factors[0], dimension: reader.shape.columns))
+                block: try await input.factor(factors[0], of: .full(reader.shape.columns)))
             for position in operation.checkpoints.indices {
                 if let delta = try await vector(position, reader, base: base) {
                     let start = ContinuousClock.now

@@ -1,3 +1,4 @@
+import LinearAlgebra
 import UnitOperations
 import WireProtocol
 
@@ -40,8 +41,9 @@ struct SampleBorders {
         for part in parts(of: max(0, range.lowerBound - 1)..<range.upperBound) {
             if part.places.lowerBound == 0 { previous = nil }
             try await input.read(part.slice, into: &raw)
+            let type: IndexType = part.numbers.isWide ? .i64 : .i32
             for index in 0..<part.places.count {
-                let number = Self.number(at: index, of: raw, isWide: part.numbers.isWide)
+                let number = type.index(at: index, of: raw)
                 try check(number, after: previous, part, index)
                 let row = part.firstRow + index
                 if number != previous, range.contains(row) { starts.append(row) }
@@ -66,13 +68,6 @@ struct SampleBorders {
             first += slice.rows
         }
         return parts
-    }
-
-    private static func number(at index: Int, of bytes: [UInt8], isWide: Bool) -> Int64 {
-        let size = isWide ? 8 : 4
-        var bits: UInt64 = 0
-        for byte in 0..<size { bits |= UInt64(bytes[index * size + byte]) << UInt64(8 * byte) }
-        return isWide ? Int64(bitPattern: bits) : Int64(Int32(truncatingIfNeeded: bits))
     }
 
     private func check(_ number: Int64, after previous: Int64?, _ part: Part, _ index: Int) throws {

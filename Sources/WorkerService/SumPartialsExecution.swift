@@ -18,12 +18,12 @@ struct SumPartialsExecution {
     /// - Throws: ``UnitError/nonFinite(_:)`` or ``UnitError/badInput(_:)`` for values that are not a factor's, or what
     ///   reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
+        guard !operation.shape.isDiagonal else { return try await runDiagonal(&scratch) }
         try checkSlices()
         var square = try Matrix<Double>(rows: operation.dimension, columns: operation.dimension)
         if let divisor = operation.divisor {
             var writer = try FactorWriter(
-                dimension: operation.dimension, capacity: operation.dimension, divisor: divisor, place: place,
-                blobs: input.blobs)
+                operation.shape, capacity: operation.dimension, divisor: divisor, place: place, blobs: input.blobs)
             try await sum(into: &square, &scratch.raw) { row, index throws in
                 try writer.append(row, at: PackedTriangle.offset(ofRow: index))
             }
@@ -36,6 +36,16 @@ struct SumPartialsExecution {
         try await sum(into: &square, &scratch.raw) { row, _ throws in try writer.append(row.bytes) }
         try await requireFactor(square, &scratch)
         return UnitResult(blobs: [try input.blobs.finish(writer)])
+    }
+
+    private func runDiagonal(_ scratch: inout LaneScratch) async throws -> UnitResult {
+        let sum = DiagonalSum(
+            dimension: operation.dimension, elementType: operation.elementType, slices: operation.slices, input: input)
+        let total = try await sum.total(flawError: { flawError($0, in: $1) }, &scratch.raw)
+        guard let divisor = operation.divisor else {
+            return UnitResult(blobs: [try total.withBytes { bytes throws in try input.blobs.store(bytes) }])
+        }
+        return try sum.store(total, dividedBy: divisor, place: place)
     }
 
     // MARK: - Parts

@@ -68,13 +68,13 @@ final class UnitBlobs: Sendable {
         }
     }
 
-    /// Reads a whole packed factor.
+    /// Reads a whole factor.
     ///
-    /// - Throws: ``UnitError/malformedLease(_:)`` when its size does not fit the dimension, and what ``prepare(_:)``
+    /// - Throws: ``UnitError/malformedLease(_:)`` when its size does not fit the shape, and what ``prepare(_:)``
     ///   and ``read(_:at:into:)`` throw.
-    func matrix(_ blob: BlobReference, dimension: Int) async throws -> PackedSymmetricMatrix<Float> {
-        try requireTriangle(blob, of: Float.self, dimension: dimension)
-        var matrix = try PackedSymmetricMatrix<Float>(dimension: dimension)
+    func matrix(_ blob: BlobReference, of shape: SymmetricShape) async throws -> PackedSymmetricMatrix<Float> {
+        try requireFactor(blob, of: Float.self, shape)
+        var matrix = try PackedSymmetricMatrix<Float>(shape: shape)
         try await prepare([blob])
         try matrix.withMutableBytes { bytes throws in
             for start in stride(from: 0, to: bytes.byteCount, by: Self.pieceBytes) {
@@ -142,13 +142,16 @@ final class UnitBlobs: Sendable {
         return .inputMissing("\(first)" + (losses.count > 1 ? " So were \(losses.count - 1) other inputs." : ""))
     }
 
-    /// Refuses a lease whose blob is not a packed triangle of a dimension.
+    /// Refuses a lease whose blob has not the elements of a factor of a shape.
     ///
     /// - Throws: ``UnitError/malformedLease(_:)``.
-    func requireTriangle<Scalar: MatrixScalar>(_ blob: BlobReference, of type: Scalar.Type, dimension: Int) throws {
-        let elements = try PackedTriangle.elementCount(dimension: dimension)
-        guard dimension > 0, blob.byteCount == UInt64(elements) * UInt64(MemoryLayout<Scalar>.size) else {
-            throw UnitError.malformedLease("blob \(blob.digest) is no triangle of dimension \(dimension)")
+    func requireFactor<Scalar: MatrixScalar>(
+        _ blob: BlobReference, of type: Scalar.Type, _ shape: SymmetricShape
+    ) throws {
+        let elements = try shape.elementCount()
+        guard shape.dimension > 0, blob.byteCount == UInt64(elements) * UInt64(MemoryLayout<Scalar>.size) else {
+            let form = shape.isDiagonal ? "diagonal" : "triangle"
+            throw UnitError.malformedLease("blob \(blob.digest) is no \(form) of dimension \(shape.dimension)")
         }
     }
 

@@ -70,7 +70,7 @@ enum ExampleFiles {
         var factors: [FactorName: FactorSetInventory.Factor] = [:]
         func add(_ owner: String, _ side: FactorSide, _ dimension: Int) {
             factors[FactorName(owner: owner, side: side)] = .init(
-                dimension: dimension, elementType: .f32, isPacked: false,
+                shape: .full(dimension), elementType: .f32, isPacked: false,
                 slice: FileSlice(file: file, offset: 8, byteCount: UInt64(4 * dimension * dimension)))
         }
         for layer in layers {

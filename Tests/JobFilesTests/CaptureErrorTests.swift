@@ -89,11 +89,24 @@ struct CaptureErrorTests {
         )
     }
 
-    @Test func `integers are refused`() throws {
+    @Test func `integers are refused, except indices of an embedding, one for each row`() throws {
         #expect(
             try message([TestTensor("l.input", [4, 2], zeros: .int32), pair[1]])
                 == """
-                c.safetensors: tensor "l.input" holds I32; expected F32, F16 or BF16.
+                c.safetensors: tensor "l.input" has the shape [4, 2]; expected [rows], one index for each row of an embedding.
+                """
+        )
+        #expect(
+            try message([TestTensor("l.input", [4], zeros: .uint8), pair[1]])
+                == """
+                c.safetensors: tensor "l.input" holds U8; expected F32, F16 or BF16, or I32 or I64 for the indices of an \
+                embedding.
+                """
+        )
+        #expect(
+            try message([pair[0], TestTensor("l.output_grad", [8, 3], zeros: .int32)])
+                == """
+                c.safetensors: tensor "l.output_grad" holds I32; expected F32, F16 or BF16.
                 """
         )
     }

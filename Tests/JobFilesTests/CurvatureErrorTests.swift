@@ -51,7 +51,7 @@ struct CurvatureErrorTests {
         #expect(
             try message([TestTensor("p.F", shape)])
                 == "f.safetensors: tensor \"p.F\" has the shape \(shape); expected a square [n, n], or a packed triangle "
-                + "[n(n + 1)/2]."
+                + "[n(n + 1)/2]; a diagonal [n] is stated by \"diagonal\"."
         )
     }
 

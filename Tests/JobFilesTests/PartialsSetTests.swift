@@ -39,13 +39,14 @@ struct PartialsSetTests {
         }
         let writer = try PartialsWriter(path: path, entries: entries, metadata: contents.metadata)
         for entry in entries {
-            let elements = [Double](repeating: contents.value, count: entry.dimension * (entry.dimension + 1) / 2)
+            let elements = [Double](
+                repeating: contents.value, count: entry.shape.dimension * (entry.shape.dimension + 1) / 2)
             if contents.elementType == .f64 {
                 try writer.write(
-                    try PackedSymmetricMatrix(dimension: entry.dimension, elements: elements), to: entry.name)
+                    try PackedSymmetricMatrix(dimension: entry.shape.dimension, elements: elements), to: entry.name)
             } else {
                 try writer.write(
-                    try PackedSymmetricMatrix(dimension: entry.dimension, elements: elements.map { Float($0) }),
+                    try PackedSymmetricMatrix(dimension: entry.shape.dimension, elements: elements.map { Float($0) }),
                     to: entry.name)
             }
         }
@@ -70,7 +71,7 @@ struct PartialsSetTests {
         let set = try PartialsSet(of: try write(whole))
         #expect(set.files.map(\.path.string) == [1, 3, 2, 0].map(path))
         #expect(set.sums.map(\.name.name) == ["fc.A", "fc.B", "norm.weight.F"])
-        #expect(set.sums.map(\.dimension) == [3, 2, 1])
+        #expect(set.sums.map(\.shape.dimension) == [3, 2, 1])
         #expect(set.sums.map { $0.fileRanges.map(\.count) } == [6, 3, 1].map { [Int](repeating: 8 * $0, count: 4) })
         #expect(set.counts.mapValues(\.rows) == ["fc": 24, "norm.weight": 0])
         #expect(set.counts.mapValues(\.samples) == ["fc": 12, "norm.weight": 12])
@@ -300,7 +301,8 @@ struct PartialsSetTests {
         let x = directory.appending("x")
         #expect(
             problems([file]) == """
-                \(x): tensor "fc.A" has the shape [3, 3]; expected a packed triangle [n(n + 1)/2].
+                \(x): tensor "fc.A" has the shape [3, 3]; expected a packed triangle [n(n + 1)/2]; a diagonal \
+                [n] is stated by "diagonal".
                 \(x): tensor "fc.B" holds BF16; expected F32 or F64.
                 \(x): tensor "fc.A_inv" does not belong in a file of kind partials; expected "<layer>.A", "<layer>.B" and \
                 "<parameter>.F".

@@ -51,7 +51,7 @@ import UnitOperations
         #expect(factors.map(\.divisor) == divisors)
         #expect(factors.map(\.reduction) == reductions)
         #expect(factors.map(\.appendsOnes) == [true, false, false])
-        #expect(factors.map(\.dimension) == [5, 3, 4])
+        #expect(factors.map(\.shape.dimension) == [5, 3, 4])
         #expect(factors.map(\.rows) == [40, 80, 20])
         #expect(tensors == ["fc.input", "fc.output_grad", "norm.weight.grad"])
     }
@@ -96,7 +96,7 @@ import UnitOperations
         let combine = try #require(plan.units[4].operation as? CombineOperation)
         #expect(combine.partCount == 4)
         #expect(plan.units[4].inputs == (0..<4).map { UnitOutput(UnitIndex($0)) })
-        #expect(combine.dimension == 10)
+        #expect(combine.shape == .full(10))
         #expect(combine.divisor == 1000)
         #expect(plan.products["fc", .factor(.input, of: "a")] == UnitOutput(UnitIndex(4)))
     }
@@ -158,7 +158,7 @@ import UnitOperations
 
     /// The file and the first byte of each row.
     private func bytes(of slices: [RowSlice], _ rows: CapturedRows) -> [[UInt64]] {
-        let rowBytes = UInt64(rows.columns * rows.elementType.byteCount)
+        let rowBytes = UInt64(rows.columns * rows.rowType.byteCount)
         return slices.flatMap { slice in
             (0..<slice.rows).map { [UInt64(slice.slice.file), slice.slice.offset + UInt64($0) * rowBytes] }
         }
@@ -191,7 +191,7 @@ extension CapturedRows {
             let slice = FileSlice(
                 file: file,
                 offset: UInt64.random(in: 8...10_000, using: &random),
-                byteCount: UInt64(rows * columns * elementType.byteCount)
+                byteCount: UInt64(rows * columns * rowType.byteCount)
             )
             return RowSlice(slice: slice, rows: rows)
         }

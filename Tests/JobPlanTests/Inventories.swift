@@ -79,7 +79,7 @@ struct SmallModel {
         var factors: [FactorName: FactorSetInventory.Factor] = [:]
         func add(_ owner: String, _ side: FactorSide, _ dimension: Int) {
             factors[FactorName(owner: owner, side: side)] = FactorSetInventory.Factor(
-                dimension: dimension,
+                shape: .full(dimension),
                 elementType: .f32,
                 isPacked: false,
                 slice: FileSlice(file: file, offset: 0, byteCount: UInt64(4 * dimension * dimension))

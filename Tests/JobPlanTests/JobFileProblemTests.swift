@@ -119,7 +119,7 @@ import Testing
             JobFileText(rest: ["kfac: {dampening: 1}"]),
             "job.yaml:6:8: unknown key \"dampening\" in \"kfac\". Did you mean \"damping\"? Known keys: layers, "
                 + "normalization, damping, regularizer, groups, exact_probes, interference, input_digests, packed, "
-                + "missing_curvature, layout."
+                + "missing_curvature, layout, diagonal."
         )
         expect(
             JobFileText(rest: ["kfac: {damping: {values: 1}}"]),

@@ -239,7 +239,7 @@ import UnitOperations
     @Test func `a factor of another dimension is named with what was expected`() throws {
         #expect(
             try problems(models: Self.factorsAndCaptures) {
-                $0.factorSets["b"]?.factors[FactorName(owner: "fc1", side: .input)]?.dimension = 4
+                $0.factorSets["b"]?.factors[FactorName(owner: "fc1", side: .input)]?.shape = .full(4)
             } == [
                 "factors of task \"b\" (sets/b): the factor \"fc1.A\" is [4, 4]; the base's layer needs [5, 5]."
             ]

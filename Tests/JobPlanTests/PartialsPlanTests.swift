@@ -13,7 +13,7 @@ struct PartialsPlanTests {
         func sum(_ dimension: Int) -> PartialsInventory.Sum {
             let byteCount = UInt64(8 * dimension * (dimension + 1) / 2)
             return PartialsInventory.Sum(
-                dimension: dimension, elementType: .f64,
+                shape: .full(dimension), elementType: .f64,
                 slices: [3, 2, 4].map { FileSlice(file: $0, offset: 8, byteCount: byteCount) })
         }
         return PartialsInventory(
@@ -84,7 +84,7 @@ struct PartialsPlanTests {
         #expect(sums(plan).prefix(2).map { $0.slices.map(\.file) } == [[3, 2], [4]])
         #expect(sums(plan).prefix(2).map(\.divisor) == [nil, nil])
         let combine = try #require(plan.units[2].operation as? CombineOperation)
-        #expect((combine.partCount, combine.dimension, combine.divisor) == (2, 5, 40))
+        #expect((combine.partCount, combine.shape.dimension, combine.divisor) == (2, 5, 40))
     }
 
     /// A change to the partial sums, and the problem that it makes.
@@ -104,7 +104,7 @@ struct PartialsPlanTests {
                 message: "the layer \"fc2\" was summed with a column of ones for a bias, but the base's has none."),
             Mismatch(
                 testDescription: "another dimension",
-                change: { $0.sums[FactorName(owner: "fc2", side: .gradient)]?.dimension = 9 },
+                change: { $0.sums[FactorName(owner: "fc2", side: .gradient)]?.shape = .full(9) },
                 message: "the sum \"fc2.B\" is [9, 9]; the base's layer needs [2, 2]."),
         ]
     }

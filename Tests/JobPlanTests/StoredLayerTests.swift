@@ -58,6 +58,19 @@ struct StoredLayerTests {
             ])
     }
 
+    @Test func `a convolution of three dimensions is a matrix of its output channels`() throws {
+        let model = StoredModel(
+            tensors: [("conv.weight", [4, 2, 3, 2, 5]), ("conv.bias", [4])],
+            layers: [("conv", 60, 4)])
+        #expect(try regions(model) == ["conv": ["conv.weight 0..<240 out_in", "conv.bias 0..<4 out_in"]])
+        let groups = StoredModel(
+            tensors: [("conv.weight", [4, 2, 3, 2, 5])], layers: [("conv[0:2]", 60, 2), ("conv[2:4]", 60, 2)])
+        #expect(
+            try regions(groups) == [
+                "conv[0:2]": ["conv.weight 0..<120 out_in"], "conv[2:4]": ["conv.weight 120..<240 out_in"],
+            ])
+    }
+
     @Test func `parameters may be parts of stacked tensors`() throws {
         let model = StoredModel(
             tensors: [("fc.weight", [2, 3]), ("norms.weight", [3, 4]), ("p", [6])], layers: [("fc", 3, 2)],

@@ -125,11 +125,11 @@ import Testing
     }
 
     @Test func `packed triangles and squares are counted in bytes`() {
-        #expect(UInt64.packed(1) == 4)
-        #expect(UInt64.packed(768) == 768 * 769 / 2 * 4)
-        #expect(UInt64.packed(0) == 0)
-        #expect(UInt64.square(768) == 768 * 768 * 4)
-        #expect(UInt64.squareDouble(768) == 768 * 768 * 8)
+        #expect(SymmetricShape.full(1).storedBytes == 4)
+        #expect(SymmetricShape.full(768).storedBytes == 768 * 769 / 2 * 4)
+        #expect(SymmetricShape.full(0).storedBytes == 0)
+        #expect(SymmetricShape.full(768).fullBytes == 768 * 768 * 4)
+        #expect(SymmetricShape.full(768).doubleBytes == 768 * 768 * 8)
     }
 
     /// A sparse file of a few bytes on disk may claim such shapes.

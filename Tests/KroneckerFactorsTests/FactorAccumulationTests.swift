@@ -50,7 +50,8 @@ struct FactorAccumulationTests {
             let sums = Array(total[range])
             var part = [Float](repeating: 0, count: range.count)
             var destination = part.mutableSpan
-            try PartialSums.normalize(sums.span, divisor: 64, firstElement: range.lowerBound, into: &destination)
+            try PartialSums.normalize(
+                sums.span, divisor: 64, firstElement: range.lowerBound, of: .full(6), into: &destination)
             combined.replaceSubrange(range, with: part)
         }
         #expect(try whole.finish(divisor: 64).elements == combined)
@@ -93,15 +94,15 @@ struct FactorAccumulationTests {
 
     @Test func `the memory estimate follows its formula and saturates`() {
         #expect(
-            MemoryEstimate.accumulation(dimension: 100, chunkRows: 10, elementType: .bf16)
+            MemoryEstimate.accumulation(of: .full(100), chunkRows: 10, elementType: .bf16)
                 == 40_000 + 12 * 5050 + 6 * 1000
         )
         #expect(
-            MemoryEstimate.accumulation(dimension: 100, chunkRows: 10, elementType: .f32, reducesPositions: true)
+            MemoryEstimate.accumulation(of: .full(100), chunkRows: 10, elementType: .f32, reducesPositions: true)
                 == 40_000 + 12 * 5050 + 6 * 1000
         )
-        #expect(MemoryEstimate.inverse(dimension: 100) == 80_000 + 8 * 5050)
-        #expect(MemoryEstimate.accumulation(dimension: .max, chunkRows: .max, elementType: .f64) == .max)
+        #expect(MemoryEstimate.inverse(of: .full(100)) == 80_000 + 8 * 5050)
+        #expect(MemoryEstimate.accumulation(of: .full(.max), chunkRows: .max, elementType: .f64) == .max)
     }
 
     @Test func `each refusal is a whole sentence`() throws {

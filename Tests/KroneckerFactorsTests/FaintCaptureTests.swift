@@ -50,7 +50,7 @@ struct FaintCaptureTests {
     }
 
     @Test func `a sum over tasks beyond fp32 is an error with the row`() throws {
-        var totals = try RegularizerTotals(firstElement: 0, count: 3)
+        var totals = try RegularizerTotals(of: .full(2), firstElement: 0, count: 3)
         let factor: [Float] = [1, 0, 3e38]
         try totals.add(factor.span, times: 1)
         try totals.add(factor.span, times: 1)

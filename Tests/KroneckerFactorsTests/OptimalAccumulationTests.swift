@@ -22,7 +22,7 @@ private struct Family {
             for first in packed.indices {
                 for second in first..<packed.count {
                     let (left, right) = (packed[first], packed[second])
-                    try products.add(left.span, right.span, tasks: first, second, firstElement: 0)
+                    try products.add(left.span, right.span, tasks: first, second, firstElement: 0, of: .full(1))
                 }
             }
             return products

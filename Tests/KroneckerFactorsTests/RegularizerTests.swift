@@ -20,7 +20,7 @@ func leaveOneOut(
     var elements: [Float] = []
     for first in stride(from: 0, to: tasks[0].count, by: 5) {
         let ranges = tasks.map { Array($0[first..<min(first + 5, $0.count)]) }
-        var totals = try RegularizerTotals(firstElement: first, count: ranges[0].count)
+        var totals = try RegularizerTotals(of: .full(6), firstElement: first, count: ranges[0].count)
         for (task, range) in ranges.enumerated() {
             try totals.add(range.span, times: weights.coefficient(ofTask: task, side: side))
         }
@@ -54,7 +54,7 @@ struct RegularizerTests {
         for target in tasks.indices {
             let leftOut = try leaveOneOut(tasks, target, side, weights)
             #expect(leftOut.certificate.isValid)
-            var direct = try RegularizerTotals(firstElement: 0, count: 21)
+            var direct = try RegularizerTotals(of: .full(6), firstElement: 0, count: 21)
             for task in tasks.indices where task != target {
                 let own = tasks[task]
                 try direct.add(own.span, times: weights.coefficient(ofTask: task, side: side))
@@ -107,9 +107,10 @@ struct RegularizerTests {
         for first in 0..<3 {
             for second in first..<3 {
                 var (left, right) = (inputs[first], inputs[second])
-                try inputProducts.add(left.span, right.span, tasks: first, second, firstElement: 0)
+                try inputProducts.add(left.span, right.span, tasks: first, second, firstElement: 0, of: .full(3))
                 (left, right) = (gradients[first], gradients[second])
-                try gradientProducts.add(left.span, right.span, tasks: first, second, firstElement: 0)
+                try gradientProducts.add(
+                    left.span, right.span, tasks: first, second, firstElement: 0, of: .full(2))
             }
         }
         let weights = try RegularizerWeights([100, 200, 700])

@@ -43,13 +43,13 @@ struct CurvaturePenaltyReadingTests {
             directory: FilePath(model.directory.path), kind: .regularizer, entries: entries,
             metadata: metadata.strings)
         for (place, entry) in entries.enumerated() {
-            let count = entry.dimension * (entry.dimension + 1) / 2
-            let elements = (0..<entry.dimension).flatMap { row in
+            let count = entry.shape.dimension * (entry.shape.dimension + 1) / 2
+            let elements = (0..<entry.shape.dimension).flatMap { row in
                 (0...row).map { scale * element(place, row: row, column: $0) }
             }
             #expect(elements.count == count)
             try writer.write(
-                PackedSymmetricMatrix<Float>(dimension: entry.dimension, elements: elements), to: entry.name)
+                PackedSymmetricMatrix<Float>(dimension: entry.shape.dimension, elements: elements), to: entry.name)
         }
         try writer.finish()
         return model.path("regularizer.safetensors")
@@ -65,7 +65,7 @@ struct CurvaturePenaltyReadingTests {
     }
 
     private func renamed(_ entry: CurvatureWriter.Entry, prefix: String) -> CurvatureWriter.Entry {
-        .init(.init(owner: prefix + entry.name.owner, side: entry.name.side), dimension: entry.dimension)
+        .init(.init(owner: prefix + entry.name.owner, side: entry.name.side), dimension: entry.shape.dimension)
     }
 
     @Test func `an accumulated regularizer is one term of weight 1, whatever λ it names`() throws {

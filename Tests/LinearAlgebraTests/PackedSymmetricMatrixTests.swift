@@ -55,8 +55,9 @@ struct PackedSymmetricMatrixTests {
         let whole = try packed.frobeniusInnerProduct(with: packed)
         for border in 0...values.count {
             let (head, tail) = (Array(values[..<border]), Array(values[border...]))
-            let low = try VectorOperations.frobeniusInnerProduct(head.span, head.span, firstElement: 0)
-            let high = try VectorOperations.frobeniusInnerProduct(tail.span, tail.span, firstElement: border)
+            let low = try VectorOperations.frobeniusInnerProduct(head.span, head.span, firstElement: 0, of: .full(9))
+            let high = try VectorOperations.frobeniusInnerProduct(
+                tail.span, tail.span, firstElement: border, of: .full(9))
             expectClose(low + high, whole, relative: 1e-14)
         }
     }

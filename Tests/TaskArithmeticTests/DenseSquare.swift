@@ -115,8 +115,8 @@ struct LayerTask {
     static func merged(_ tasks: [LayerTask], damping: Damping) throws -> Merged {
         let (outputs, inputs) = (tasks[0].gradient.count, tasks[0].input.count)
         let problem = MergeProblem(
-            shape: .layer(outputs: outputs, inputs: inputs), models: tasks.map { MergedModel(lambda: $0.lambda) },
-            damping: damping)
+            shape: .layer(outputs: .full(outputs), inputs: .full(inputs)),
+            models: tasks.map { MergedModel(lambda: $0.lambda) }, damping: damping)
         var merge = try KfacMerge(problem)
         while let pass = merge.nextPass {
             for (task, model) in zip(tasks, problem.models) {

@@ -157,7 +157,8 @@ struct MergeMethodTests {
                 _ = try KfacMerge(MergeProblem(shape: .matrix(rows: 2, columns: 2), models: [], damping: damping))
             }
                 == "a merge got a matrix without factors, which its method does not take.")
-        let layer = MergeProblem(shape: .layer(outputs: 1, inputs: 1), models: [MergedModel()], damping: damping)
+        let layer = MergeProblem(
+            shape: .layer(outputs: .full(1), inputs: .full(1)), models: [MergedModel()], damping: damping)
         #expect(
             message {
                 var merge = try KfacMerge(layer)

@@ -100,7 +100,7 @@ struct PaperTests {
     @Test func `a merge without tasks and a weight that is not finite are refused`() throws {
         let none = #expect(throws: TaskArithmeticError.self) {
             _ = try KroneckerMerge(
-                means: KroneckerMeans(outputCount: 1, inputCount: 1), damping: Damping(.absolute, 0))
+                means: KroneckerMeans(outputs: .full(1), inputs: .full(1)), damping: Damping(.absolute, 0))
         }
         #expect(none?.description == "a merge of no task; expected at least one.")
         let noBlock = #expect(throws: TaskArithmeticError.self) {
@@ -108,7 +108,7 @@ struct PaperTests {
         }
         #expect(noBlock == none)
         let weight = #expect(throws: TaskArithmeticError.self) {
-            var means = try KroneckerMeans(outputCount: 1, inputCount: 1)
+            var means = try KroneckerMeans(outputs: .full(1), inputs: .full(1))
             try means.add(LayerFactors(input: packed([[1]]), gradient: packed([[1]])), lambda: .nan)
         }
         #expect(weight?.description == "the weight λ is nan; expected a finite number.")
@@ -116,13 +116,13 @@ struct PaperTests {
 
     @Test func `shapes that are not the layer's are refused`() throws {
         let factor = #expect(throws: TaskArithmeticError.self) {
-            var means = try KroneckerMeans(outputCount: 1, inputCount: 1)
+            var means = try KroneckerMeans(outputs: .full(1), inputs: .full(1))
             try means.add(
                 LayerFactors(input: packed(DenseSquare.identity(2)), gradient: packed([[1]])), lambda: 1)
         }
-        #expect(factor?.description == "the added matrix's side: 2 elements; expected 1.")
+        #expect(factor?.description == "the side of an added matrix: 2 elements; expected 1.")
         let delta = #expect(throws: TaskArithmeticError.self) {
-            var means = try KroneckerMeans(outputCount: 1, inputCount: 1)
+            var means = try KroneckerMeans(outputs: .full(1), inputs: .full(1))
             try means.add(LayerFactors(input: packed([[1]]), gradient: packed([[1]])), lambda: 1)
             var merge = try KroneckerMerge(means: means, damping: Damping(.absolute, 0))
             try merge.add(

@@ -40,7 +40,7 @@ struct ContributionList: Sendable, CustomTestStringConvertible {
                 "Sources/UnitOperations/CurvatureBlock.swift", "Sources/UnitOperations/Schema/operations.proto",
                 "Sources/UnitOperations/OperationCoding.swift", "Sources/JobPlan/StoredLayer.swift",
                 "Sources/JobPlan/CaptureValidation.swift", "Sources/JobPlan/PartialsValidation.swift",
-                "Sources/JobPlan/Planner+Curvature.swift", "Sources/WorkerService/ParameterReader.swift",
+                "Sources/JobPlan/Planner+Factors.swift", "Sources/WorkerService/ParameterReader.swift",
                 "Sources/WorkerService/PenaltyExecution.swift", "Sources/WorkerService/MergeExecution.swift",
                 "Sources/CoordinatorService/Files/CurvatureAssembly.swift",
             ]),

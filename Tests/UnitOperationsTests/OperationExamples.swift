@@ -25,7 +25,8 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
 
     /// At least one example of each operation.
     static let all = [
-        factor, factorOfSamples, importFactor, sumPartials, combine, accumulate, accumulateOptimally, invert, penalty,
+        factor, factorOfSamples, indexFactor, indexFactorOfSamples, sumUses, importFactor, sumPartials, combine,
+        accumulate, accumulateOptimally, invert, penalty,
         penaltyOfFullBlock, merge, combineStatistics,
     ]
 
@@ -100,55 +101,110 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.rowSlices[1].slice.offset += 1 }, { $0.rowSlices[1].slice.byteCount += 1 },
             { $0.rowSlices[1].rows = 0 }, { $0.rowSlices[1].firstRow += 1 }, { $0.chunkRows = 1 },
             { $0.divisor = 0.1.nextUp }, { $0.divisor = nil }, { $0.rowSlices.removeLast() },
-            { $0.rowSlices.reverse() },
+            { $0.rowSlices.reverse() }, { $0.isDiagonal = true },
         ]
     }
 
-    private static let importFactor = OperationExample(
-        ImportOperation(dimension: 3, elementType: .f64, isPacked: true, slice: slice(1, byteCount: 48)),
+    private static let indexFactor: OperationExample = {
+        let operation = IndexFactorOperation(
+            indexCount: 50_257, appendsOnes: true, indexType: .i64,
+            rowSlices: [
+                RowSlice(slice: slice(4, offset: 1 << 40, byteCount: 800), rows: 100, firstRow: 1 << 40),
+                RowSlice(slice: slice(2, byteCount: 8), rows: 1, firstRow: 7),
+            ],
+            chunkRows: 4096, averagedPositions: 3, divisor: 0.1)
+        let changes = [0, 1].flatMap { number -> [(inout IndexFactorOperation) -> Void] in
+            [
+                { $0.rowSlices[number].slice.file = 5 }, { $0.rowSlices[number].slice.offset += 1 },
+                { $0.rowSlices[number].slice.byteCount += 1 }, { $0.rowSlices[number].rows += 1 },
+                { $0.rowSlices[number].firstRow += 1 },
+            ]
+        }
+        return OperationExample(
+            operation,
+            changes + [
+                { $0.indexCount = 1 }, { $0.appendsOnes = false }, { $0.indexType = .i32 }, { $0.chunkRows = 1 },
+                { $0.averagedPositions = 4 }, { $0.averagedPositions = nil }, { $0.divisor = 0.1.nextUp },
+                { $0.sampleNumbers = samples.numbers }, { $0.rowSlices.reverse() },
+            ])
+    }()
+
+    private static let indexFactorOfSamples: OperationExample = {
+        let operation = IndexFactorOperation(
+            indexCount: 9, appendsOnes: true, indexType: .i64,
+            rowSlices: [RowSlice(slice: slice(4, byteCount: 400), rows: 50, firstRow: 2)], chunkRows: 7,
+            sampleNumbers: [samples.numbers[0]], divisor: 3)
+        return OperationExample(
+            operation,
+            [
+                { $0.rowSlices[0].slice.file = 5 }, { $0.rowSlices[0].slice.offset += 1 },
+                { $0.rowSlices[0].slice.byteCount += 1 }, { $0.rowSlices[0].rows += 1 },
+                { $0.rowSlices[0].firstRow += 1 }, { $0.indexCount = 1 }, { $0.appendsOnes = false },
+                { $0.indexType = .i32 }, { $0.chunkRows = 1 }, { $0.divisor = 0.1 },
+                { $0.sampleNumbers[0].slice.file = 5 }, { $0.sampleNumbers[0].slice.offset += 1 },
+                { $0.sampleNumbers[0].slice.byteCount += 4 }, { $0.sampleNumbers[0].isWide.toggle() },
+                { $0.sampleNumbers[0].samples += 1 }, { $0.averagedPositions = 2 },
+            ])
+    }()
+
+    private static let sumUses = OperationExample(
+        SumUsesOperation(inputShape: .diagonal(50_257), gradientShape: .full(768), useCount: 2),
         [
-            { $0.dimension = 4 }, { $0.elementType = .f32 }, { $0.isPacked = false }, { $0.slice.file = 2 },
-            { $0.slice.offset = 0 }, { $0.slice.byteCount = 49 },
+            { $0.inputShape = .diagonal(1) }, { $0.inputShape = .full(50_257) }, { $0.gradientShape = .full(1) },
+            { $0.gradientShape = .diagonal(768) }, { $0.useCount = 3 },
+        ])
+
+    private static let importFactor = OperationExample(
+        ImportOperation(shape: .full(3), elementType: .f64, isPacked: true, slice: slice(1, byteCount: 48)),
+        [
+            { $0.shape = .full(4) }, { $0.elementType = .f32 }, { $0.isPacked = false }, { $0.slice.file = 2 },
+            { $0.slice.offset = 0 }, { $0.slice.byteCount = 49 }, { $0.shape = .diagonal(3) },
         ])
 
     private static let sumPartials = OperationExample(
         SumPartialsOperation(
-            dimension: 3, elementType: .f64, slices: [slice(4, byteCount: 48), slice(1, offset: 99, byteCount: 48)],
+            shape: .full(3), elementType: .f64, slices: [slice(4, byteCount: 48), slice(1, offset: 99, byteCount: 48)],
             divisor: 10),
         [
             // The encoding has only whole triangles, so the bytes of a slice change with the dimension.
-            { $0.dimension = 4 }, { $0.elementType = .f32 }, { $0.slices[0].file = 5 }, { $0.slices[0].offset += 1 },
+            { $0.shape = .full(4) }, { $0.elementType = .f32 }, { $0.slices[0].file = 5 }, { $0.slices[0].offset += 1 },
             { $0.slices[0].byteCount += 1 }, { $0.slices[1].file = 4 }, { $0.slices[1].offset += 1 },
             { $0.slices[1].byteCount += 1 }, { $0.divisor = 10.0.nextUp }, { $0.divisor = nil },
-            { $0.slices.removeLast() }, { $0.slices.reverse() },
+            { $0.slices.removeLast() }, { $0.slices.reverse() }, { $0.shape = .diagonal(3) },
         ])
 
     private static let combine = OperationExample(
-        CombineOperation(partCount: 2, dimension: 3, divisor: 10),
-        [{ $0.partCount = 3 }, { $0.dimension = 4 }, { $0.divisor = 10.0.nextUp }])
+        CombineOperation(partCount: 2, shape: .full(3), divisor: 10),
+        [
+            { $0.partCount = 3 }, { $0.shape = .full(4) }, { $0.shape = .diagonal(3) }, { $0.divisor = 10.0.nextUp },
+        ])
 
     private static let accumulate = OperationExample(
         AccumulateOperation(
-            side: .gradient, dimension: 768, weights: [3, 0.5], exclusions: [nil, 0, 1], scale: .mean),
+            side: .gradient, shape: .full(768), weights: [3, 0.5], exclusions: [nil, 0, 1], scale: .mean),
         [
-            { $0.side = .full }, { $0.side = .input }, { $0.dimension = 1 }, { $0.weights[0] = 0 },
+            { $0.side = .full }, { $0.side = .input }, { $0.shape = .full(1) }, { $0.shape = .diagonal(768) },
+            { $0.weights[0] = 0 },
             { $0.weights[1] = 3 }, { $0.weights = [0.5, 3] }, { $0.exclusions[0] = 0 }, { $0.exclusions[1] = 1 },
             { $0.exclusions[2] = 0 }, { $0.exclusions[2] = nil }, { $0.exclusions = [] }, { $0.scale = .paper },
         ])
 
     private static let accumulateOptimally = OperationExample(
         OptimalAccumulateOperation(
-            inputDimension: 3, gradientDimension: 4, weights: [1, 2], rank: 2, exclusions: [1, nil], scale: .paper),
+            inputShape: .full(3), gradientShape: .full(4), weights: [1, 2], rank: 2, exclusions: [1, nil], scale: .paper
+        ),
         [
-            { $0.inputDimension = 4 }, { $0.gradientDimension = 3 }, { $0.weights[0] = 2 }, { $0.weights[1] = 1 },
+            { $0.inputShape = .full(4) }, { $0.gradientShape = .full(3) }, { $0.inputShape = .diagonal(3) },
+            { $0.gradientShape = .diagonal(4) }, { $0.weights[0] = 2 }, { $0.weights[1] = 1 },
             { $0.rank = 1 }, { $0.exclusions[0] = 0 }, { $0.exclusions[1] = 0 }, { $0.exclusions.reverse() },
             { $0.scale = .mean },
         ])
 
     private static let invert = OperationExample(
-        InvertOperation(dimension: 769, isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 1e-3)),
+        InvertOperation(shape: .full(769), isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 1e-3)),
         [
-            { $0.dimension = 768 }, { $0.isFullBlock = false }, { $0.damping.rule = .relative },
+            { $0.shape = .full(768) }, { $0.shape = .diagonal(769) }, { $0.isFullBlock = false },
+            { $0.damping.rule = .relative },
             { $0.damping.rule = .pi }, { $0.damping.value = 0 },
         ])
 
@@ -165,6 +221,8 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.unweighted[0] = 1 }, { $0.block = .linear(outputs: 3071, inputs: 768, hasBias: true) },
             { $0.block = .linear(outputs: 3072, inputs: 767, hasBias: true) },
             { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: false) },
+            { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: true, diagonals: .input) },
+            { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: true, diagonals: .gradient) },
             { $0.block = .full(dimension: 768) }, { $0.checkpoints.removeLast() }, { $0.checkpoints.reverse() },
         ] + parameterChanges(\.base) + parameterChanges(\.checkpoints[0]) + sourceChanges(\.checkpoints[1][0]))
 
@@ -198,6 +256,8 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.parameters = .block(.linear(outputs: 3, inputs: 3, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 2, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 3, hasBias: false)) },
+            { $0.parameters = .block(.linear(outputs: 2, inputs: 3, hasBias: true, diagonals: .input)) },
+            { $0.parameters = .block(.linear(outputs: 2, inputs: 3, hasBias: true, diagonals: .gradient)) },
             { $0.parameters = .tensor(rows: 2, columns: 4) }, { $0.parameters = .tensor(rows: 4, columns: 2) },
             { $0.divides = true },
             { $0.tasks[0].weight = 1 }, { $0.tasks[0].lambda = 0.5 }, { $0.tasks[1].weight = -0.5 },

@@ -25,7 +25,7 @@ struct UnitKeyTests {
 
     private static func sums(_ blobs: [UInt8], _ numbers: [[Double]] = []) -> UnitKey {
         UnitKey(
-            of: AccumulateOperation(side: .input, dimension: 4, weights: [1, 2], exclusions: [nil], scale: .paper),
+            of: AccumulateOperation(side: .input, shape: .full(4), weights: [1, 2], exclusions: [nil], scale: .paper),
             inputs: UnitInputs(
                 blobs: blobs.map { BlobReference(digest: OperationExample.digest($0), byteCount: 40) },
                 numbers: numbers),

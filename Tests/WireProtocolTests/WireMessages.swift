@@ -111,7 +111,7 @@ enum WireMessages {
     )
 
     static let optimalSums = OptimalAccumulateOperation(
-        inputDimension: 3, gradientDimension: 4, weights: [1, 2], rank: 2, exclusions: [1, nil], scale: .paper)
+        inputShape: .full(3), gradientShape: .full(4), weights: [1, 2], rank: 2, exclusions: [1, nil], scale: .paper)
 
     static let leases: [(name: String, lease: UnitLease)] = [
         (

@@ -163,7 +163,7 @@ struct FactorBackendTests {
             let fault = try await bench.fault(BenchUnit(factor))
             #expect(fault == (.world, "the unit: the device is gone."))
             let inverse = InvertOperation(
-                dimension: 1, isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 0))
+                shape: .full(1), isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 0))
             let result = try await bench.result(BenchUnit(inverse, reading: [try bench.put([4 as Float])]))
             #expect(try bench.elements(result.blobs[0]) == [0.25])
         }

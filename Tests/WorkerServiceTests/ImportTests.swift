@@ -37,7 +37,7 @@ struct ImportTests {
         }
         let stored = try StoredFactor(values, as: layout.type, isVisible: layout.isVisible, at: 3, of: bench)
         let operation = ImportOperation(
-            dimension: dimension, elementType: layout.type, isPacked: layout.isPacked, slice: stored.slice)
+            shape: .full(dimension), elementType: layout.type, isPacked: layout.isPacked, slice: stored.slice)
         return (operation, [3: stored.file])
     }
 

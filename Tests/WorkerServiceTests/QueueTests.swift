@@ -1,5 +1,6 @@
 import BlobStore
 import Identifiers
+import LinearAlgebra
 import Testing
 import UnitOperations
 import WireProtocol
@@ -14,7 +15,7 @@ struct QueueTests {
     private func lease(_ unit: Int, attempt: Int = 1) -> UnitLease {
         UnitLease(
             leased: LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(unit)), Attempt(attempt)), title: "",
-            subject: "", operation: CombineOperation(partCount: 1, dimension: 1, divisor: 1), inputs: UnitInputs(),
+            subject: "", operation: CombineOperation(partCount: 1, shape: .full(1), divisor: 1), inputs: UnitInputs(),
             files: [:])
     }
 

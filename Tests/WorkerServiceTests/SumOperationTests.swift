@@ -1,5 +1,6 @@
 import Identifiers
 import KroneckerFactors
+import LinearAlgebra
 import TestSupport
 import Testing
 import UnitOperations
@@ -20,7 +21,8 @@ struct SumOperationTests {
     ) async throws -> UnitResult {
         try await bench.result(
             BenchUnit(
-                AccumulateOperation(side: side, dimension: 2, weights: weights, exclusions: exclusions, scale: scale),
+                AccumulateOperation(
+                    side: side, shape: .full(2), weights: weights, exclusions: exclusions, scale: scale),
                 reading: try factors.map { try bench.put($0) }))
     }
 
@@ -79,7 +81,7 @@ struct SumOperationTests {
             let small = try bench.put([Float(1)])
             let (fault, message) = try await bench.fault(
                 BenchUnit(
-                    AccumulateOperation(side: .input, dimension: 2, weights: [1], exclusions: [nil], scale: .paper),
+                    AccumulateOperation(side: .input, shape: .full(2), weights: [1], exclusions: [nil], scale: .paper),
                     reading: [small]))
             #expect(fault == .world)
             #expect(
@@ -92,7 +94,7 @@ struct SumOperationTests {
         try await Bench.run { bench in
             let parts = [try bench.put([2.0, 4, 6]), try bench.put([1.0, 1, 1]), try bench.put([0.0, 1, 3])]
             let result = try await bench.result(
-                BenchUnit(CombineOperation(partCount: 3, dimension: 2, divisor: 2), reading: parts))
+                BenchUnit(CombineOperation(partCount: 3, shape: .full(2), divisor: 2), reading: parts))
             #expect(try bench.elements(result.blobs[0]) == [1.5, 3, 5])
             #expect(result.measurements == [.trace: [6.5]])
         }
@@ -102,7 +104,7 @@ struct SumOperationTests {
         try await Bench.run { bench in
             let part = try bench.put([1e39, 0, 1])
             let (fault, message) = try await bench.fault(
-                BenchUnit(CombineOperation(partCount: 1, dimension: 2, divisor: 1), reading: [part]))
+                BenchUnit(CombineOperation(partCount: 1, shape: .full(2), divisor: 1), reading: [part]))
             #expect(fault == .badInput)
             #expect(message == "the unit: \(KroneckerFactorsError.exceedsStorage(row: 0))")
         }
@@ -130,7 +132,7 @@ struct SumOperationTests {
             let result = try await bench.result(
                 BenchUnit(
                     OptimalAccumulateOperation(
-                        inputDimension: 2, gradientDimension: 2, weights: [1, 1], rank: 1, exclusions: [nil],
+                        inputShape: .full(2), gradientShape: .full(2), weights: [1, 1], rank: 1, exclusions: [nil],
                         scale: scale),
                     reading: try ([a, a] + gradients).map { try bench.put($0) },
                     numbers: [[5, 5, 5, 5], [10, 20, 20, 40]]))

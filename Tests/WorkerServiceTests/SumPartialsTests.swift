@@ -33,7 +33,7 @@ struct SumPartialsTests {
             try StoredFactor(values, as: form.type, isVisible: form.isVisible, at: position, of: bench)
         }
         let operation = SumPartialsOperation(
-            dimension: dimension, elementType: form.type, slices: stored.map(\.slice), divisor: divisor)
+            shape: .full(dimension), elementType: form.type, slices: stored.map(\.slice), divisor: divisor)
         let files = Dictionary(uniqueKeysWithValues: stored.map { ($0.slice.file, $0.file) })
         return BenchUnit(operation, files: files, about: "fc.A")
     }

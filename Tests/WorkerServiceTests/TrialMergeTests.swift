@@ -107,7 +107,7 @@ import WireProtocol
                 let byteCount = matrix.values.count * 4
                 let range = try file.fileRange(of: matrix.name, at: 0, count: byteCount)
                 factors[FactorName(owner: "fc", side: side)] = .init(
-                    dimension: matrix.shape[0], elementType: .f32, isPacked: false,
+                    shape: .full(matrix.shape[0]), elementType: .f32, isPacked: false,
                     slice: FileSlice(
                         file: number, offset: UInt64(range.lowerBound), byteCount: UInt64(byteCount)))
             }

@@ -2,6 +2,7 @@ import BlobStore
 import Foundation
 import Identifiers
 import KroneckerFactors
+import LinearAlgebra
 import SystemPackage
 import Testing
 import UnitOperations
@@ -16,14 +17,14 @@ struct UnitInputTests {
     private func sum(_ blobs: [BlobReference]) -> BenchUnit {
         BenchUnit(
             AccumulateOperation(
-                side: .input, dimension: 2, weights: blobs.map { _ in 1 }, exclusions: [nil], scale: .paper),
+                side: .input, shape: .full(2), weights: blobs.map { _ in 1 }, exclusions: [nil], scale: .paper),
             reading: blobs)
     }
 
     /// The inverse of a blob, the smallest unit that reads a whole input.
     private func inverse(_ blob: BlobReference) -> BenchUnit {
         BenchUnit(
-            InvertOperation(dimension: 2, isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 0)),
+            InvertOperation(shape: .full(2), isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 0)),
             reading: [blob])
     }
 

@@ -108,7 +108,8 @@ struct WorkerHarness {
             leased: LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(unit)), Attempt(1)), title: "unit \(unit)",
             subject: "",
             operation: AccumulateOperation(
-                side: .gradient, dimension: dimension, weights: blobs.map { _ in 1 }, exclusions: [nil], scale: .paper),
+                side: .gradient, shape: .full(dimension), weights: blobs.map { _ in 1 }, exclusions: [nil],
+                scale: .paper),
             inputs: UnitInputs(blobs: blobs), files: [:])
     }
 

@@ -21,7 +21,7 @@ struct WorkerMetricsTests {
             let input = bench.input(
                 BenchUnit(
                     InvertOperation(
-                        dimension: 2, isFullBlock: true, damping: DampingSpec(rule: .absolute, value: damping)),
+                        shape: .full(2), isFullBlock: true, damping: DampingSpec(rule: .absolute, value: damping)),
                     reading: [try bench.put(factor)]))
             let (outcome, kernels, elapsed) = await bench.executor.execute(input)
             input.blobs.release()

@@ -25,7 +25,7 @@ struct CurvatureAssembly {
     private struct Source {
         let name: CurvatureTensorName
         let block: String
-        let dimension: Int
+        let shape: SymmetricShape
         let blob: BlobReference
         /// What the matrix is multiplied by.
         var strength = 1.0
@@ -41,6 +41,7 @@ struct CurvatureAssembly {
             normalization: plan.spec.curvature.normalization.rawValue, hasBias: hasBias,
             weight: plan.curvatureWeight(of: task), baseDigest: try job.inputs.baseDigest())
         metadata.layouts = plan.layouts
+        for block in plan.blocks where !block.uses.isEmpty { metadata.uses[block.name] = block.uses.map(\.name) }
         try write(
             .factors, to: try job.output.stage("factors", task.rawValue), metadata: metadata.strings,
             sources: try sources(of: plan.blocks) { .factor($0, of: task) })
@@ -124,7 +125,7 @@ struct CurvatureAssembly {
     private var hasBias: [String: Bool] {
         var hasBias: [String: Bool] = [:]
         for block in plan.blocks {
-            if case .linear(_, _, let bias) = block.kind { hasBias[block.name] = bias }
+            if case .linear(_, _, let bias, _) = block.kind { hasBias[block.name] = bias }
         }
         return hasBias
     }
@@ -189,14 +190,14 @@ struct CurvatureAssembly {
         for purpose: (FactorSide) -> UnitPurpose
     ) throws -> [Source] {
         try blocks.flatMap { block in
-            try block.factors.compactMap { side, dimension in
+            try block.factors.compactMap { side, shape in
                 guard let output = plan.products[block.name, purpose(side)] else { return nil }
                 guard let blob = result(output.unit)?.blob(at: output.position) else {
                     throw CoordinatorWorkError.missingResult("\(FactorName(owner: block.name, side: side))")
                 }
                 return Source(
                     name: CurvatureTensorName(owner: prefix + block.name, side: side, isInverse: isInverse),
-                    block: block.name, dimension: dimension, blob: blob)
+                    block: block.name, shape: shape, blob: blob)
             }
         }
     }
@@ -206,10 +207,10 @@ struct CurvatureAssembly {
     ) throws {
         let writer = try CurvatureWriter(
             directory: directory, kind: kind,
-            entries: sources.map { CurvatureWriter.Entry($0.name, dimension: $0.dimension) }, metadata: metadata,
+            entries: sources.map { CurvatureWriter.Entry($0.name, shape: $0.shape) }, metadata: metadata,
             storage: plan.spec.curvature.storesPackedTriangles ? .packed : .full)
         for source in sources {
-            var matrix = try blobs.matrix(source.blob, dimension: source.dimension)
+            var matrix = try blobs.matrix(source.blob, of: source.shape)
             if source.strength != 1 {
                 matrix.multiply(by: source.strength)
                 guard matrix.firstNonFiniteRow() == nil else {

@@ -172,8 +172,9 @@ struct ReportWriter {
             return try plan.blocks.map { block in
                 var members: [JSONValue.Member] = [
                     .init("name", .string(block.name)),
-                    .init("factors", .array(block.factors.map { factorRow(block, $0.side, $0.dimension) })),
+                    .init("factors", .array(block.factors.map { factorRow(block, $0.side, $0.shape) })),
                 ]
+                members += uses(of: block)
                 if let missing = missing[block.name] {
                     members.append(.init("missing_curvature", .array(missing.map { .string($0.rawValue) })))
                 }
@@ -186,15 +187,32 @@ struct ReportWriter {
         }
     }
 
-    private func factorRow(_ block: CurvatureBlock, _ side: FactorSide, _ dimension: Int) -> JSONValue {
+    /// The captured layers that use a weight, and for each task the error of the one product for all of them.
+    private func uses(of block: CurvatureBlock) -> [JSONValue.Member] {
+        guard !block.uses.isEmpty else { return [] }
+        let errors = plan.spec.curvedTasks.compactMap { task -> JSONValue.Member? in
+            measurements(block.name, .factor(.input, of: task.name))?[.relativeError]?.first.map {
+                .init(task.name.rawValue, .of($0))
+            }
+        }
+        return [
+            .init("uses", .array(block.uses.map { .string($0.name) })), .init("uses_error", .object(errors)),
+        ]
+    }
+
+    private func factorRow(_ block: CurvatureBlock, _ side: FactorSide, _ shape: SymmetricShape) -> JSONValue {
         let traces = plan.spec.curvedTasks.compactMap { task -> JSONValue.Member? in
-            guard let trace = measurements(block.name, .factor(side, of: task.name))?[.trace]?.first else { return nil }
-            return .init(task.name.rawValue, .of(trace))
+            let purpose = UnitPurpose.factor(side, of: task.name)
+            guard let position = plan.products[block.name, purpose]?.position,
+                let traces = measurements(block.name, purpose)?[.trace], traces.indices.contains(position)
+            else { return nil }
+            return .init(task.name.rawValue, .of(traces[position]))
         }
         var members: [JSONValue.Member] = [
-            .init("side", .string(side.rawValue)), .init("dimension", .number("\(dimension)")),
-            .init("traces", .object(traces)),
+            .init("side", .string(side.rawValue)), .init("dimension", .number("\(shape.dimension)")),
         ]
+        if shape.isDiagonal { members.append(.init("diagonal", .bool(true))) }
+        members.append(.init("traces", .object(traces)))
         let health = plan.targets.sorted().compactMap { target in
             measurements(block.name, .inverse(side, of: target)).map {
                 JSONValue.Member(target.description, healthRow($0))

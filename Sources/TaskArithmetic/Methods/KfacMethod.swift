@@ -26,7 +26,7 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
     public init(_ problem: MergeProblem) throws(TaskArithmeticError) {
         self.problem = problem
         switch problem.shape {
-        case .layer(let outputs, let inputs): means = try KroneckerMeans(outputCount: outputs, inputCount: inputs)
+        case .layer(let outputs, let inputs): means = try KroneckerMeans(outputs: outputs, inputs: inputs)
         case .parameter(let count): parameter = try FullBlockMerge(count: count)
         case .matrix: throw .unexpectedOperands("a matrix without factors")
         }
@@ -104,11 +104,12 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
     /// product and three sums.
     public static func cost(of shape: MergeProblem.Shape, models: Int) -> MergeCost {
         let (rows, columns) = (Double(shape.rows), Double(shape.columns))
-        var sides = [columns]
-        if case .layer = shape { sides.append(rows) }
-        let squares = sides.reduce(0) { $0 + $1 * $1 }
-        let products = sides.count == 2 ? rows * columns * (rows + columns) : columns * columns
-        let packed = sides.reduce(0) { $0 + $1 * ($1 + 1) / 4 }
+        let sides = shape.factors
+        // Of a diagonal side, a product multiplies each element once.
+        let widths = sides.map { $0.isDiagonal ? 1 : Double($0.dimension) }
+        let squares = zip(sides, widths).reduce(0) { $0 + Double($1.0.dimension) * $1.1 }
+        let products = rows * columns * widths.reduce(0, +)
+        let packed = zip(sides, widths).reduce(0) { $0 + Double($1.0.dimension) * ($1.1 + 1) / 4 }
         return MergeCost(
             multiplyAdds: 2 * Double(models + 2) * products,
             numbers: squares + 3 * packed + 6 * rows * columns, factorPasses: sides.count, valuePasses: 1)

@@ -130,11 +130,63 @@ nonisolated struct WireFactorOperation: Sendable {
 
   var averagesSamples: Bool = false
 
+  /// Whether only the factor's diagonal is made.
+  var isDiagonal: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
   fileprivate var _divisor: Double? = nil
+}
+
+/// Rows that are indices: the diagonal factor A of an embedding.
+nonisolated struct WireIndexFactorOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var indexCount: UInt32 = 0
+
+  var appendsOnes: Bool = false
+
+  var isWide: Bool = false
+
+  var slices: [WireRowSlice] = []
+
+  var chunkRows: UInt32 = 0
+
+  /// Rows of each sample that are averaged; 0 if rows are not averaged, or by their numbers.
+  var positions: UInt32 = 0
+
+  var sampleNumbers: [WireSampleNumbers] = []
+
+  var divisor: Double = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// The factors of several uses of one weight.
+nonisolated struct WireSumUsesOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var inputDimension: UInt32 = 0
+
+  var hasDiagonalInput_p: Bool = false
+
+  var gradientDimension: UInt32 = 0
+
+  var hasDiagonalGradient_p: Bool = false
+
+  var uses: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
 }
 
 nonisolated struct WireImportOperation: Sendable {
@@ -156,6 +208,8 @@ nonisolated struct WireImportOperation: Sendable {
   var hasSlice: Bool {self._slice != nil}
   /// Clears the value of `slice`. Subsequent reads from it will return its default value.
   mutating func clearSlice() {self._slice = nil}
+
+  var isDiagonal: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -184,6 +238,8 @@ nonisolated struct WireSumPartialsOperation: Sendable {
   /// Clears the value of `divisor`. Subsequent reads from it will return its default value.
   mutating func clearDivisor() {self._divisor = nil}
 
+  var isDiagonal: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -201,6 +257,8 @@ nonisolated struct WireCombineOperation: Sendable {
   var dimension: UInt32 = 0
 
   var divisor: Double = 0
+
+  var isDiagonal: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -244,6 +302,8 @@ nonisolated struct WireAccumulateOperation: Sendable {
 
   var scale: String = String()
 
+  var isDiagonal: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -265,6 +325,10 @@ nonisolated struct WireOptimalAccumulateOperation: Sendable {
   var exclusions: [WireExclusion] = []
 
   var scale: String = String()
+
+  var hasDiagonalInput_p: Bool = false
+
+  var hasDiagonalGradient_p: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -302,6 +366,8 @@ nonisolated struct WireInvertOperation: Sendable {
   var hasDamping: Bool {self._damping != nil}
   /// Clears the value of `damping`. Subsequent reads from it will return its default value.
   mutating func clearDamping() {self._damping = nil}
+
+  var isDiagonal: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -354,6 +420,11 @@ nonisolated struct WireLinearBlock: Sendable {
   var inputs: UInt32 = 0
 
   var hasBias_p: Bool = false
+
+  /// The sides of which only the diagonal is known.
+  var hasDiagonalInput_p: Bool = false
+
+  var hasDiagonalGradient_p: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -534,67 +605,97 @@ nonisolated struct WireMatrixShape: Sendable {
   init() {}
 }
 
-nonisolated struct WireMergeOperation: Sendable {
+nonisolated struct WireMergeOperation: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  var parameters: WireMergeOperation.OneOf_Parameters? = nil
+  var parameters: OneOf_Parameters? {
+    get {return _storage._parameters}
+    set {_uniqueStorage()._parameters = newValue}
+  }
 
   var block: WireBlockShape {
     get {
-      if case .block(let v)? = parameters {return v}
+      if case .block(let v)? = _storage._parameters {return v}
       return WireBlockShape()
     }
-    set {parameters = .block(newValue)}
+    set {_uniqueStorage()._parameters = .block(newValue)}
   }
 
   var tensor: WireMatrixShape {
     get {
-      if case .tensor(let v)? = parameters {return v}
+      if case .tensor(let v)? = _storage._parameters {return v}
       return WireMatrixShape()
     }
-    set {parameters = .tensor(newValue)}
+    set {_uniqueStorage()._parameters = .tensor(newValue)}
   }
 
   var base: WireParameterSources {
-    get {_base ?? WireParameterSources()}
-    set {_base = newValue}
+    get {_storage._base ?? WireParameterSources()}
+    set {_uniqueStorage()._base = newValue}
   }
   /// Returns true if `base` has been explicitly set.
-  var hasBase: Bool {self._base != nil}
+  var hasBase: Bool {_storage._base != nil}
   /// Clears the value of `base`. Subsequent reads from it will return its default value.
-  mutating func clearBase() {self._base = nil}
+  mutating func clearBase() {_uniqueStorage()._base = nil}
 
-  var tasks: [WireMergeTask] = []
+  var tasks: [WireMergeTask] {
+    get {_storage._tasks}
+    set {_uniqueStorage()._tasks = newValue}
+  }
 
-  var scale: Double = 0
+  var scale: Double {
+    get {_storage._scale}
+    set {_uniqueStorage()._scale = newValue}
+  }
 
   var damping: WireDamping {
-    get {_damping ?? WireDamping()}
-    set {_damping = newValue}
+    get {_storage._damping ?? WireDamping()}
+    set {_uniqueStorage()._damping = newValue}
   }
   /// Returns true if `damping` has been explicitly set.
-  var hasDamping: Bool {self._damping != nil}
+  var hasDamping: Bool {_storage._damping != nil}
   /// Clears the value of `damping`. Subsequent reads from it will return its default value.
-  mutating func clearDamping() {self._damping = nil}
+  mutating func clearDamping() {_uniqueStorage()._damping = nil}
 
-  var outputTypes: [String] = []
+  var outputTypes: [String] {
+    get {_storage._outputTypes}
+    set {_uniqueStorage()._outputTypes = newValue}
+  }
 
-  var method: String = String()
+  var method: String {
+    get {_storage._method}
+    set {_uniqueStorage()._method = newValue}
+  }
 
-  var arguments: [WireMergeArgument] = []
+  var arguments: [WireMergeArgument] {
+    get {_storage._arguments}
+    set {_uniqueStorage()._arguments = newValue}
+  }
 
-  var divides: Bool = false
+  var divides: Bool {
+    get {_storage._divides}
+    set {_uniqueStorage()._divides = newValue}
+  }
 
   /// Inverses that are read beside the factors: none, one for all tasks, or one for each.
-  var inverses: UInt32 = 0
+  var inverses: UInt32 {
+    get {_storage._inverses}
+    set {_uniqueStorage()._inverses = newValue}
+  }
 
   /// Rounds of statistics that are read.
-  var rounds: UInt32 = 0
+  var rounds: UInt32 {
+    get {_storage._rounds}
+    set {_uniqueStorage()._rounds = newValue}
+  }
 
   /// Whether it makes the next round's statistics, not parameters.
-  var measures: Bool = false
+  var measures: Bool {
+    get {_storage._measures}
+    set {_uniqueStorage()._measures = newValue}
+  }
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -606,8 +707,7 @@ nonisolated struct WireMergeOperation: Sendable {
 
   init() {}
 
-  fileprivate var _base: WireParameterSources? = nil
-  fileprivate var _damping: WireDamping? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 nonisolated struct WireCombineStatisticsOperation: Sendable {
@@ -760,7 +860,7 @@ nonisolated extension WireSampleNumbers: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".FactorOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}columns\0\u{3}appends_ones\0\u{3}element_type\0\u{1}slices\0\u{3}chunk_rows\0\u{1}reduction\0\u{1}positions\0\u{1}divisor\0\u{3}sample_numbers\0\u{3}averages_samples\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}columns\0\u{3}appends_ones\0\u{3}element_type\0\u{1}slices\0\u{3}chunk_rows\0\u{1}reduction\0\u{1}positions\0\u{1}divisor\0\u{3}sample_numbers\0\u{3}averages_samples\0\u{3}is_diagonal\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -778,6 +878,7 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
       case 8: try { try decoder.decodeSingularDoubleField(value: &self._divisor) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.sampleNumbers) }()
       case 10: try { try decoder.decodeSingularBoolField(value: &self.averagesSamples) }()
+      case 11: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
       default: break
       }
     }
@@ -818,6 +919,9 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if self.averagesSamples != false {
       try visitor.visitSingularBoolField(value: self.averagesSamples, fieldNumber: 10)
     }
+    if self.isDiagonal != false {
+      try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -832,6 +936,122 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs._divisor != rhs._divisor {return false}
     if lhs.sampleNumbers != rhs.sampleNumbers {return false}
     if lhs.averagesSamples != rhs.averagesSamples {return false}
+    if lhs.isDiagonal != rhs.isDiagonal {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireIndexFactorOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".IndexFactorOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}index_count\0\u{3}appends_ones\0\u{3}is_wide\0\u{1}slices\0\u{3}chunk_rows\0\u{1}positions\0\u{3}sample_numbers\0\u{1}divisor\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.indexCount) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.appendsOnes) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.isWide) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.slices) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.chunkRows) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
+      case 7: try { try decoder.decodeRepeatedMessageField(value: &self.sampleNumbers) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self.divisor) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.indexCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.indexCount, fieldNumber: 1)
+    }
+    if self.appendsOnes != false {
+      try visitor.visitSingularBoolField(value: self.appendsOnes, fieldNumber: 2)
+    }
+    if self.isWide != false {
+      try visitor.visitSingularBoolField(value: self.isWide, fieldNumber: 3)
+    }
+    if !self.slices.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.slices, fieldNumber: 4)
+    }
+    if self.chunkRows != 0 {
+      try visitor.visitSingularUInt32Field(value: self.chunkRows, fieldNumber: 5)
+    }
+    if self.positions != 0 {
+      try visitor.visitSingularUInt32Field(value: self.positions, fieldNumber: 6)
+    }
+    if !self.sampleNumbers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.sampleNumbers, fieldNumber: 7)
+    }
+    if self.divisor.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.divisor, fieldNumber: 8)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireIndexFactorOperation, rhs: WireIndexFactorOperation) -> Bool {
+    if lhs.indexCount != rhs.indexCount {return false}
+    if lhs.appendsOnes != rhs.appendsOnes {return false}
+    if lhs.isWide != rhs.isWide {return false}
+    if lhs.slices != rhs.slices {return false}
+    if lhs.chunkRows != rhs.chunkRows {return false}
+    if lhs.positions != rhs.positions {return false}
+    if lhs.sampleNumbers != rhs.sampleNumbers {return false}
+    if lhs.divisor != rhs.divisor {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSumUsesOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SumUsesOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}input_dimension\0\u{3}has_diagonal_input\0\u{3}gradient_dimension\0\u{3}has_diagonal_gradient\0\u{1}uses\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.inputDimension) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.hasDiagonalInput_p) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.gradientDimension) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.hasDiagonalGradient_p) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.uses) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.inputDimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.inputDimension, fieldNumber: 1)
+    }
+    if self.hasDiagonalInput_p != false {
+      try visitor.visitSingularBoolField(value: self.hasDiagonalInput_p, fieldNumber: 2)
+    }
+    if self.gradientDimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.gradientDimension, fieldNumber: 3)
+    }
+    if self.hasDiagonalGradient_p != false {
+      try visitor.visitSingularBoolField(value: self.hasDiagonalGradient_p, fieldNumber: 4)
+    }
+    if self.uses != 0 {
+      try visitor.visitSingularUInt32Field(value: self.uses, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSumUsesOperation, rhs: WireSumUsesOperation) -> Bool {
+    if lhs.inputDimension != rhs.inputDimension {return false}
+    if lhs.hasDiagonalInput_p != rhs.hasDiagonalInput_p {return false}
+    if lhs.gradientDimension != rhs.gradientDimension {return false}
+    if lhs.hasDiagonalGradient_p != rhs.hasDiagonalGradient_p {return false}
+    if lhs.uses != rhs.uses {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -839,7 +1059,7 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ImportOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}element_type\0\u{3}is_packed\0\u{1}slice\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}element_type\0\u{3}is_packed\0\u{1}slice\0\u{3}is_diagonal\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -851,6 +1071,7 @@ nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf.
       case 2: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.isPacked) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._slice) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
       default: break
       }
     }
@@ -873,6 +1094,9 @@ nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf.
     try { if let v = self._slice {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
     } }()
+    if self.isDiagonal != false {
+      try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -881,6 +1105,7 @@ nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.elementType != rhs.elementType {return false}
     if lhs.isPacked != rhs.isPacked {return false}
     if lhs._slice != rhs._slice {return false}
+    if lhs.isDiagonal != rhs.isDiagonal {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -888,7 +1113,7 @@ nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension WireSumPartialsOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".SumPartialsOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}element_type\0\u{1}slices\0\u{1}divisor\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}element_type\0\u{1}slices\0\u{1}divisor\0\u{3}is_diagonal\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -900,6 +1125,7 @@ nonisolated extension WireSumPartialsOperation: SwiftProtobuf.Message, SwiftProt
       case 2: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.slices) }()
       case 4: try { try decoder.decodeSingularDoubleField(value: &self._divisor) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
       default: break
       }
     }
@@ -922,6 +1148,9 @@ nonisolated extension WireSumPartialsOperation: SwiftProtobuf.Message, SwiftProt
     try { if let v = self._divisor {
       try visitor.visitSingularDoubleField(value: v, fieldNumber: 4)
     } }()
+    if self.isDiagonal != false {
+      try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -930,6 +1159,7 @@ nonisolated extension WireSumPartialsOperation: SwiftProtobuf.Message, SwiftProt
     if lhs.elementType != rhs.elementType {return false}
     if lhs.slices != rhs.slices {return false}
     if lhs._divisor != rhs._divisor {return false}
+    if lhs.isDiagonal != rhs.isDiagonal {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -937,7 +1167,7 @@ nonisolated extension WireSumPartialsOperation: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension WireCombineOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".CombineOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0\u{1}dimension\0\u{1}divisor\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0\u{1}dimension\0\u{1}divisor\0\u{3}is_diagonal\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -948,6 +1178,7 @@ nonisolated extension WireCombineOperation: SwiftProtobuf.Message, SwiftProtobuf
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.parts) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
       case 3: try { try decoder.decodeSingularDoubleField(value: &self.divisor) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
       default: break
       }
     }
@@ -963,6 +1194,9 @@ nonisolated extension WireCombineOperation: SwiftProtobuf.Message, SwiftProtobuf
     if self.divisor.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.divisor, fieldNumber: 3)
     }
+    if self.isDiagonal != false {
+      try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -970,6 +1204,7 @@ nonisolated extension WireCombineOperation: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.parts != rhs.parts {return false}
     if lhs.dimension != rhs.dimension {return false}
     if lhs.divisor != rhs.divisor {return false}
+    if lhs.isDiagonal != rhs.isDiagonal {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1011,7 +1246,7 @@ nonisolated extension WireExclusion: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WireAccumulateOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".AccumulateOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}side\0\u{1}dimension\0\u{1}weights\0\u{1}exclusions\0\u{1}scale\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}side\0\u{1}dimension\0\u{1}weights\0\u{1}exclusions\0\u{1}scale\0\u{3}is_diagonal\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1024,6 +1259,7 @@ nonisolated extension WireAccumulateOperation: SwiftProtobuf.Message, SwiftProto
       case 3: try { try decoder.decodeRepeatedDoubleField(value: &self.weights) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.exclusions) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.scale) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
       default: break
       }
     }
@@ -1045,6 +1281,9 @@ nonisolated extension WireAccumulateOperation: SwiftProtobuf.Message, SwiftProto
     if !self.scale.isEmpty {
       try visitor.visitSingularStringField(value: self.scale, fieldNumber: 5)
     }
+    if self.isDiagonal != false {
+      try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1054,6 +1293,7 @@ nonisolated extension WireAccumulateOperation: SwiftProtobuf.Message, SwiftProto
     if lhs.weights != rhs.weights {return false}
     if lhs.exclusions != rhs.exclusions {return false}
     if lhs.scale != rhs.scale {return false}
+    if lhs.isDiagonal != rhs.isDiagonal {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1061,7 +1301,7 @@ nonisolated extension WireAccumulateOperation: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension WireOptimalAccumulateOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".OptimalAccumulateOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}input_dimension\0\u{3}gradient_dimension\0\u{1}weights\0\u{1}rank\0\u{1}exclusions\0\u{1}scale\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}input_dimension\0\u{3}gradient_dimension\0\u{1}weights\0\u{1}rank\0\u{1}exclusions\0\u{1}scale\0\u{3}has_diagonal_input\0\u{3}has_diagonal_gradient\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1075,6 +1315,8 @@ nonisolated extension WireOptimalAccumulateOperation: SwiftProtobuf.Message, Swi
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.rank) }()
       case 5: try { try decoder.decodeRepeatedMessageField(value: &self.exclusions) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.scale) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.hasDiagonalInput_p) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.hasDiagonalGradient_p) }()
       default: break
       }
     }
@@ -1099,6 +1341,12 @@ nonisolated extension WireOptimalAccumulateOperation: SwiftProtobuf.Message, Swi
     if !self.scale.isEmpty {
       try visitor.visitSingularStringField(value: self.scale, fieldNumber: 6)
     }
+    if self.hasDiagonalInput_p != false {
+      try visitor.visitSingularBoolField(value: self.hasDiagonalInput_p, fieldNumber: 7)
+    }
+    if self.hasDiagonalGradient_p != false {
+      try visitor.visitSingularBoolField(value: self.hasDiagonalGradient_p, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1109,6 +1357,8 @@ nonisolated extension WireOptimalAccumulateOperation: SwiftProtobuf.Message, Swi
     if lhs.rank != rhs.rank {return false}
     if lhs.exclusions != rhs.exclusions {return false}
     if lhs.scale != rhs.scale {return false}
+    if lhs.hasDiagonalInput_p != rhs.hasDiagonalInput_p {return false}
+    if lhs.hasDiagonalGradient_p != rhs.hasDiagonalGradient_p {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1151,7 +1401,7 @@ nonisolated extension WireDamping: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireInvertOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".InvertOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}is_full_block\0\u{1}damping\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}is_full_block\0\u{1}damping\0\u{3}is_diagonal\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1162,6 +1412,7 @@ nonisolated extension WireInvertOperation: SwiftProtobuf.Message, SwiftProtobuf.
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
       case 2: try { try decoder.decodeSingularBoolField(value: &self.isFullBlock) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._damping) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
       default: break
       }
     }
@@ -1181,6 +1432,9 @@ nonisolated extension WireInvertOperation: SwiftProtobuf.Message, SwiftProtobuf.
     try { if let v = self._damping {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
     } }()
+    if self.isDiagonal != false {
+      try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1188,6 +1442,7 @@ nonisolated extension WireInvertOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.dimension != rhs.dimension {return false}
     if lhs.isFullBlock != rhs.isFullBlock {return false}
     if lhs._damping != rhs._damping {return false}
+    if lhs.isDiagonal != rhs.isDiagonal {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1257,7 +1512,7 @@ nonisolated extension WireBlockShape: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireLinearBlock: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".LinearBlock"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}outputs\0\u{1}inputs\0\u{3}has_bias\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}outputs\0\u{1}inputs\0\u{3}has_bias\0\u{3}has_diagonal_input\0\u{3}has_diagonal_gradient\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1268,6 +1523,8 @@ nonisolated extension WireLinearBlock: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.outputs) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.inputs) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.hasBias_p) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.hasDiagonalInput_p) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.hasDiagonalGradient_p) }()
       default: break
       }
     }
@@ -1283,6 +1540,12 @@ nonisolated extension WireLinearBlock: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.hasBias_p != false {
       try visitor.visitSingularBoolField(value: self.hasBias_p, fieldNumber: 3)
     }
+    if self.hasDiagonalInput_p != false {
+      try visitor.visitSingularBoolField(value: self.hasDiagonalInput_p, fieldNumber: 4)
+    }
+    if self.hasDiagonalGradient_p != false {
+      try visitor.visitSingularBoolField(value: self.hasDiagonalGradient_p, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1290,6 +1553,8 @@ nonisolated extension WireLinearBlock: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.outputs != rhs.outputs {return false}
     if lhs.inputs != rhs.inputs {return false}
     if lhs.hasBias_p != rhs.hasBias_p {return false}
+    if lhs.hasDiagonalInput_p != rhs.hasDiagonalInput_p {return false}
+    if lhs.hasDiagonalGradient_p != rhs.hasDiagonalGradient_p {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1597,114 +1862,172 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
   static let protoMessageName: String = _protobuf_package + ".MergeOperation"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0\u{1}inverses\0\u{1}rounds\0\u{1}measures\0")
 
+  fileprivate class _StorageClass {
+    var _parameters: WireMergeOperation.OneOf_Parameters?
+    var _base: WireParameterSources? = nil
+    var _tasks: [WireMergeTask] = []
+    var _scale: Double = 0
+    var _damping: WireDamping? = nil
+    var _outputTypes: [String] = []
+    var _method: String = String()
+    var _arguments: [WireMergeArgument] = []
+    var _divides: Bool = false
+    var _inverses: UInt32 = 0
+    var _rounds: UInt32 = 0
+    var _measures: Bool = false
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _parameters = source._parameters
+      _base = source._base
+      _tasks = source._tasks
+      _scale = source._scale
+      _damping = source._damping
+      _outputTypes = source._outputTypes
+      _method = source._method
+      _arguments = source._arguments
+      _divides = source._divides
+      _inverses = source._inverses
+      _rounds = source._rounds
+      _measures = source._measures
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try {
-        var v: WireBlockShape?
-        var hadOneofValue = false
-        if let current = self.parameters {
-          hadOneofValue = true
-          if case .block(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try {
+          var v: WireBlockShape?
+          var hadOneofValue = false
+          if let current = _storage._parameters {
+            hadOneofValue = true
+            if case .block(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._parameters = .block(v)
+          }
+        }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._base) }()
+        case 3: try { try decoder.decodeRepeatedMessageField(value: &_storage._tasks) }()
+        case 4: try { try decoder.decodeSingularDoubleField(value: &_storage._scale) }()
+        case 5: try { try decoder.decodeSingularMessageField(value: &_storage._damping) }()
+        case 6: try { try decoder.decodeRepeatedStringField(value: &_storage._outputTypes) }()
+        case 7: try { try decoder.decodeSingularStringField(value: &_storage._method) }()
+        case 8: try { try decoder.decodeRepeatedMessageField(value: &_storage._arguments) }()
+        case 9: try { try decoder.decodeSingularBoolField(value: &_storage._divides) }()
+        case 10: try {
+          var v: WireMatrixShape?
+          var hadOneofValue = false
+          if let current = _storage._parameters {
+            hadOneofValue = true
+            if case .tensor(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._parameters = .tensor(v)
+          }
+        }()
+        case 11: try { try decoder.decodeSingularUInt32Field(value: &_storage._inverses) }()
+        case 12: try { try decoder.decodeSingularUInt32Field(value: &_storage._rounds) }()
+        case 13: try { try decoder.decodeSingularBoolField(value: &_storage._measures) }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.parameters = .block(v)
-        }
-      }()
-      case 2: try { try decoder.decodeSingularMessageField(value: &self._base) }()
-      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.tasks) }()
-      case 4: try { try decoder.decodeSingularDoubleField(value: &self.scale) }()
-      case 5: try { try decoder.decodeSingularMessageField(value: &self._damping) }()
-      case 6: try { try decoder.decodeRepeatedStringField(value: &self.outputTypes) }()
-      case 7: try { try decoder.decodeSingularStringField(value: &self.method) }()
-      case 8: try { try decoder.decodeRepeatedMessageField(value: &self.arguments) }()
-      case 9: try { try decoder.decodeSingularBoolField(value: &self.divides) }()
-      case 10: try {
-        var v: WireMatrixShape?
-        var hadOneofValue = false
-        if let current = self.parameters {
-          hadOneofValue = true
-          if case .tensor(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.parameters = .tensor(v)
-        }
-      }()
-      case 11: try { try decoder.decodeSingularUInt32Field(value: &self.inverses) }()
-      case 12: try { try decoder.decodeSingularUInt32Field(value: &self.rounds) }()
-      case 13: try { try decoder.decodeSingularBoolField(value: &self.measures) }()
-      default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if case .block(let v)? = self.parameters {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    try { if let v = self._base {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    } }()
-    if !self.tasks.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.tasks, fieldNumber: 3)
-    }
-    if self.scale.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.scale, fieldNumber: 4)
-    }
-    try { if let v = self._damping {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-    } }()
-    if !self.outputTypes.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.outputTypes, fieldNumber: 6)
-    }
-    if !self.method.isEmpty {
-      try visitor.visitSingularStringField(value: self.method, fieldNumber: 7)
-    }
-    if !self.arguments.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.arguments, fieldNumber: 8)
-    }
-    if self.divides != false {
-      try visitor.visitSingularBoolField(value: self.divides, fieldNumber: 9)
-    }
-    try { if case .tensor(let v)? = self.parameters {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-    } }()
-    if self.inverses != 0 {
-      try visitor.visitSingularUInt32Field(value: self.inverses, fieldNumber: 11)
-    }
-    if self.rounds != 0 {
-      try visitor.visitSingularUInt32Field(value: self.rounds, fieldNumber: 12)
-    }
-    if self.measures != false {
-      try visitor.visitSingularBoolField(value: self.measures, fieldNumber: 13)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if case .block(let v)? = _storage._parameters {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._base {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      if !_storage._tasks.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._tasks, fieldNumber: 3)
+      }
+      if _storage._scale.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._scale, fieldNumber: 4)
+      }
+      try { if let v = _storage._damping {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      } }()
+      if !_storage._outputTypes.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._outputTypes, fieldNumber: 6)
+      }
+      if !_storage._method.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._method, fieldNumber: 7)
+      }
+      if !_storage._arguments.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._arguments, fieldNumber: 8)
+      }
+      if _storage._divides != false {
+        try visitor.visitSingularBoolField(value: _storage._divides, fieldNumber: 9)
+      }
+      try { if case .tensor(let v)? = _storage._parameters {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      } }()
+      if _storage._inverses != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._inverses, fieldNumber: 11)
+      }
+      if _storage._rounds != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._rounds, fieldNumber: 12)
+      }
+      if _storage._measures != false {
+        try visitor.visitSingularBoolField(value: _storage._measures, fieldNumber: 13)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireMergeOperation, rhs: WireMergeOperation) -> Bool {
-    if lhs.parameters != rhs.parameters {return false}
-    if lhs._base != rhs._base {return false}
-    if lhs.tasks != rhs.tasks {return false}
-    if lhs.scale != rhs.scale {return false}
-    if lhs._damping != rhs._damping {return false}
-    if lhs.outputTypes != rhs.outputTypes {return false}
-    if lhs.method != rhs.method {return false}
-    if lhs.arguments != rhs.arguments {return false}
-    if lhs.divides != rhs.divides {return false}
-    if lhs.inverses != rhs.inverses {return false}
-    if lhs.rounds != rhs.rounds {return false}
-    if lhs.measures != rhs.measures {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._parameters != rhs_storage._parameters {return false}
+        if _storage._base != rhs_storage._base {return false}
+        if _storage._tasks != rhs_storage._tasks {return false}
+        if _storage._scale != rhs_storage._scale {return false}
+        if _storage._damping != rhs_storage._damping {return false}
+        if _storage._outputTypes != rhs_storage._outputTypes {return false}
+        if _storage._method != rhs_storage._method {return false}
+        if _storage._arguments != rhs_storage._arguments {return false}
+        if _storage._divides != rhs_storage._divides {return false}
+        if _storage._inverses != rhs_storage._inverses {return false}
+        if _storage._rounds != rhs_storage._rounds {return false}
+        if _storage._measures != rhs_storage._measures {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

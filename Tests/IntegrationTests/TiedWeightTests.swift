@@ -1,0 +1,275 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// An embedding and the head that is tied to it, against a computation sample by sample in float64.
+    @Suite(.timeLimit(.minutes(10))) struct TiedWeightTests {
+        private let model: TiedModel
+
+        init() throws { model = try TiedModel() }
+
+        private func expect(_ file: TensorFile, _ name: String, _ shape: [Int], _ values: [Double]) throws {
+            let tensor = try file.tensor(name)
+            #expect(tensor.shape == shape, "\(name)")
+            #expect(relativeDistance(tensor.values, values) < 1e-5, "\(name)")
+        }
+
+        private func report(_ output: String) throws -> [String: Any] {
+            let data = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
+            return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        }
+
+        private var summed: [(input: DenseMatrix, gradient: DenseMatrix, error: Double)] {
+            get throws { try TiedModel.tasks.map { try model.summed($0) } }
+        }
+
+        // MARK: - Factors
+
+        @Test(arguments: ["tak", "expand", "reduce"])
+        func `both uses of a tied weight are summed to the nearest product with vectors for diagonals`(
+            normalization: String
+        ) async throws {
+            var model = model
+            model.job.curvature.append("normalization: \(normalization)")
+            model.job.outputs = ["factors", "report"]
+            let output = try await model.run("out")
+            for task in TiedModel.tasks {
+                let file = try TensorFile(reading: "\(output)/factors/\(task)/factors.safetensors")
+                #expect(file.tensors.map(\.name) == ["fc.A", "fc.B", "wte.A", "wte.B"])
+                let expected = try model.summed(task, normalization)
+                try expect(file, "wte.A", [7], expected.input.diagonal)
+                try expect(file, "wte.B", [3, 3], expected.gradient.elements)
+                try expect(file, "fc.A", [3, 3], try model.factors(of: "fc", task, normalization).input.elements)
+                #expect(file.metadata["diagonal"] == #"["wte.A"]"#)
+                #expect(file.metadata["uses"] == #"{"wte":["lm_head","wte"]}"#)
+                #expect(file.metadata["layout"] == #"{"wte":"in_out"}"#)
+                let layers = try #require(try report(output)["layers"] as? [[String: Any]])
+                let errors = try #require(layers.last?["uses_error"] as? [String: Double])
+                #expect(abs(try #require(errors[task]) - expected.error) < 1e-5)
+            }
+        }
+
+        /// The exact Gauss-Newton matrix of E in f(x) = E φ(W E[x]) has both uses in each sample.
+        ///
+        /// The kept product leaves out what they share in a sample, and is compared with all of it.
+        @Test func `the kept product is compared with the exact Gauss-Newton matrix`() throws {
+            let (vocabulary, width) = (TiedModel.vocabulary, TiedModel.width)
+            let embedding = DenseMatrix(vocabulary, width, try model.base.tensor("wte.weight").values)
+            let inner = DenseMatrix(width, width, try model.base.tensor("fc.weight").values)
+            let ids = try #require(model.rows["alpha"]).ids
+            var exact = DenseMatrix(vocabulary * width, vocabulary * width)
+            var (counts, hidden) = (DenseMatrix(vocabulary, vocabulary), DenseMatrix(width, width))
+            var (backward, outputs) = (DenseMatrix(width, width), DenseMatrix(vocabulary, vocabulary))
+            let share = 1 / Double(ids.count)
+            for id in ids {
+                let before = inner * DenseMatrix(width, 1, (0..<width).map { embedding[id, $0] })
+                let h = before.elements.map(tanh)
+                counts[id, id] += share
+                hidden = hidden + share * DenseMatrix(gramOf: [h], dimension: width)
+                for output in 0..<vocabulary {
+                    // ∂ f_output / ∂ E[id] through the layer, and ∂ f_output / ∂ E[output] as a head.
+                    let slope = DenseMatrix(
+                        1, width, (0..<width).map { embedding[output, $0] * (1 - h[$0] * h[$0]) })
+                    let g = (slope * inner).elements
+                    var gradient = [Double](repeating: 0, count: vocabulary * width)
+                    for column in 0..<width {
+                        gradient[id * width + column] += g[column]
+                        gradient[output * width + column] += h[column]
+                    }
+                    exact = exact + share * DenseMatrix(gramOf: [gradient], dimension: vocabulary * width)
+                    backward = backward + share * DenseMatrix(gramOf: [g], dimension: width)
+                    outputs[output, output] += share
+                }
+            }
+            func distance(_ approximation: DenseMatrix) -> Double {
+                let missed = (exact + -1 * approximation).elements.reduce(0) { $0 + $1 * $1 }
+                return (missed / exact.elements.reduce(0) { $0 + $1 * $1 }).squareRoot()
+            }
+            let both = [counts.kronecker(backward), outputs.kronecker(hidden)].sum
+            let nearest = TiedModel.nearestProduct(
+                [(input: counts, gradient: backward), (input: outputs, gradient: hidden)])
+            let kept = nearest.input.kronecker(nearest.gradient)
+            let (ofKept, ofBoth) = (distance(kept), distance(both))
+            let plain = (counts + outputs).kronecker(backward + hidden)
+            print(
+                "distance from exact Gauss-Newton: kept \(ofKept), both terms \(ofBoth), plain sums \(distance(plain))")
+            #expect(ofBoth < 1 && ofKept < 1)
+            #expect(ofKept < distance(plain))
+        }
+
+        // MARK: - Sums, inverses, interference and merges
+
+        @Test func `sums, inverses, interference and the merge are those of dense matrices`() async throws {
+            let output = try await model.run("out")
+            let summed = try summed
+            let share = 1 / Double(TiedModel.tasks.count)
+            let a = summed.map { share * $0.input }.sum
+            let b = summed.map(\.gradient).sum
+            let sums = try TensorFile(reading: "\(output)/regularizer/all/regularizer.safetensors")
+            try expect(sums, "wte.A", [7], a.diagonal)
+            try expect(sums, "wte.B", [3, 3], b.elements)
+            #expect(sums.metadata["diagonal"] == #"["wte.A"]"#)
+
+            let gamma = 0.1 * a.trace / 7
+            let inverses = try TensorFile(reading: "\(output)/inverses/all/inverses.safetensors")
+            try expect(inverses, "wte.A_inv", [7], a.diagonal.map { 1 / ($0 + gamma) })
+            #expect(inverses.metadata["diagonal"] == #"["wte.A"]"#)
+
+            let vectors = try TiedModel.tasks.map { try model.vector($0, "wte") }
+            let squares = try TiedModel.tasks.map { try model.vector($0, "fc") }
+            let layers = try TiedModel.tasks.map { try model.factors(of: "fc", $0) }
+            let found = try #require(try report(output)["interference"] as? [String: Any])
+            let matrix = try #require(found["matrix"] as? [[Double]])
+            for (row, values) in matrix.enumerated() {
+                for (task, value) in values.enumerated() {
+                    let tied = summed[task].gradient * vectors[row] * summed[task].input * vectors[row].transposed
+                    let square = layers[task].gradient * squares[row] * layers[task].input * squares[row].transposed
+                    #expect(abs(value - tied.trace - square.trace) < 1e-5 * value)
+                }
+            }
+
+            let (damped, sides) = (
+                a.adding(gamma), (share * b).adding(0.1 * share * b.trace / 3)
+            )
+            let right = zip(summed, vectors).map { factors, vector in
+                (share * factors.gradient.adding(0.1 * share * b.trace / 3).kronecker(factors.input.adding(gamma)))
+                    * DenseMatrix(21, 1, vector.elements)
+            }.sum
+            let delta = DenseMatrix(3, 7, sides.kronecker(damped).solving(right.elements)).transposed
+            let merged = try TensorFile(reading: "\(output)/merged/model.safetensors").tensor("wte.weight").values
+            let origin = try model.base.tensor("wte.weight").values
+            #expect(relativeDistance(merged, zip(origin, delta.elements).map { $0 + $1 }) < 1e-5)
+        }
+
+        @Test(arguments: ["pi", "absolute"])
+        func `every damping rule inverts a diagonal element by element`(rule: String) async throws {
+            var model = model
+            model.job.curvature.append("damping: {rule: \(rule), value: 0.04}")
+            model.job.outputs = ["inverses", "report"]
+            let output = try await model.run("out")
+            let a = try summed.map { 0.5 * $0.input }.sum
+            let gamma = rule == "pi" ? 0.2 * a.trace / 7 : 0.04
+            let inverses = try TensorFile(reading: "\(output)/inverses/all/inverses.safetensors")
+            try expect(inverses, "wte.A_inv", [7], a.diagonal.map { 1 / ($0 + gamma) })
+        }
+
+        @Test(arguments: ["{form: optimal, rank: 1}", "{form: per_task}", "{targets: leave_one_out}"])
+        func `every form of a regularizer holds the diagonals as vectors`(form: String) async throws {
+            var model = model
+            model.job.curvature = ["regularizer: \(form)"]
+            model.job.outputs = ["regularizer", "report"]
+            let output = try await model.run("out")
+            for directory in try FileManager.default.contentsOfDirectory(atPath: "\(output)/regularizer") {
+                let file = try TensorFile(reading: "\(output)/regularizer/\(directory)/regularizer.safetensors")
+                for tensor in file.tensors where tensor.name.hasSuffix("wte.A") { #expect(tensor.shape == [7]) }
+                #expect(file.tensors.contains { $0.name.hasSuffix("wte.A") })
+            }
+        }
+
+        @Test func `the bytes do not depend on the number of workers, and finished factors give the same merge`()
+            async throws
+        {
+            var model = model
+            model.job.outputs = ["factors", "merged", "report"]
+            let one = try await model.run("one", workers: 1)
+            let three = try await model.run("three", workers: 3)
+            for path in ["factors/alpha/factors.safetensors", "merged/model.safetensors"] {
+                let bytes = try [one, three].map { try Data(contentsOf: URL(fileURLWithPath: "\($0)/\(path)")) }
+                #expect(bytes[0] == bytes[1], "\(path)")
+            }
+            model.job.tasks[0].captures = []
+            model.job.tasks[0].factors = "one/factors/alpha"
+            model.job.outputs = ["merged", "report"]
+            let again = try await model.run("again")
+            let merged = try [one, again].map {
+                try TensorFile(reading: "\($0)/merged/model.safetensors").tensor("wte.weight").bytes
+            }
+            #expect(merged[0] == merged[1])
+        }
+
+        @Test func `partial sums hold diagonals as vectors and give the same factors`() async throws {
+            var model = model
+            let rows = Double(TiedModel.rows)
+            var tensors: [Tensor] = []
+            for layer in ["fc", "lm_head", "wte"] {
+                let factors = try model.factors(of: layer, "alpha")
+                for (side, matrix, scale) in [
+                    ("A", factors.input, rows), ("B", factors.gradient, rows * Double(TiedModel.probes)),
+                ] {
+                    let isDiagonal = "\(layer).\(side)" == "wte.A" || "\(layer).\(side)" == "lm_head.B"
+                    let sum = scale * matrix
+                    let elements =
+                        isDiagonal
+                        ? sum.diagonal : (0..<sum.rows).flatMap { row in (0...row).map { sum[row, $0] } }
+                    tensors.append(
+                        Tensor(
+                            "\(layer).\(side)", .float64, [elements.count],
+                            bytes: elements.withUnsafeBytes { Data($0) }))
+                }
+            }
+            var metadata = [
+                "format": "kfacd.partials/1", "task": "alpha", "run": "monday", "rank": "0", "sequence": "0",
+                "rows": "\(TiedModel.rows)", "samples": "\(TiedModel.samples)", "probes": "\(TiedModel.probes)",
+                "normalization": "tak", "bias": #"{"fc":false,"lm_head":false,"wte":false}"#,
+                "layout": #"{"wte":"in_out"}"#, "diagonal": #"["lm_head.B","wte.A"]"#,
+            ]
+            try TensorFile(tensors, metadata: metadata).write(to: model.directory.appending("alpha-sums.safetensors"))
+            model.job.tasks[0].captures = []
+            model.job.tasks[0].factors = "alpha-sums.safetensors"
+            model.job.outputs = ["factors", "report"]
+            let output = try await model.run("out")
+            let file = try TensorFile(reading: "\(output)/factors/alpha/factors.safetensors")
+            let expected = try model.summed("alpha")
+            try expect(file, "wte.A", [7], expected.input.diagonal)
+            try expect(file, "wte.B", [3, 3], expected.gradient.elements)
+
+            // A sum of squares is never negative.
+            let place = try #require(tensors.firstIndex { $0.name == "wte.A" })
+            let negative: [Double] = [1, 2, -3, 4, 5, 6, 7]
+            tensors[place] = Tensor("wte.A", .float64, [7], bytes: negative.withUnsafeBytes { Data($0) })
+            try TensorFile(tensors, metadata: metadata).write(to: model.directory.appending("alpha-sums.safetensors"))
+            try await expectFailure(model, "the diagonal element of row 2 is -3.0")
+            // A vector that nothing names as a diagonal is no triangle.
+            metadata["diagonal"] = nil
+            try TensorFile(tensors, metadata: metadata).write(to: model.directory.appending("alpha-sums.safetensors"))
+            try await expectFailure(
+                model,
+                "tensor \"wte.A\" has the shape [7]; expected a packed triangle [n(n + 1)/2]; a diagonal [n] is "
+                    + "stated by \"diagonal\".")
+        }
+
+        // MARK: - Bad input
+
+        private func expectFailure(
+            _ model: TiedModel, _ part: String, sourceLocation: SourceLocation = #_sourceLocation
+        ) async throws {
+            var job = model.job
+            job.output = "refused"
+            try job.write(to: model.directory.appending("job.yaml"))
+            let result = try await Client.run(
+                ["run", model.directory.appending("job.yaml"), "--workers", "1"], in: model.directory)
+            #expect(result.exitCode != 0, sourceLocation: sourceLocation)
+            #expect(result.errors.contains(part), "\(result.errors)", sourceLocation: sourceLocation)
+        }
+
+        @Test(arguments: [-1, 7])
+        func `an id that the embedding does not have is named with its row`(id: Int32) async throws {
+            var file = try model.captures(of: "alpha")
+            var ids = try #require(model.rows["alpha"]).ids.map { Int32($0) }
+            ids[5] = id
+            file.tensors[0] = Tensor(
+                "wte.input", .int32, [ids.count], bytes: ids.withUnsafeBytes { Data($0) })
+            try file.write(to: model.directory.appending("alpha-captures.safetensors"))
+            try await expectFailure(
+                model, "tensor \"wte.input\" holds the index \(id) in row 5; expected 0 to 6, one of the 7 rows")
+        }
+
+        @Test func `ids without as many gradients are refused`() async throws {
+            var file = try model.captures(of: "alpha")
+            file.tensors[0] = file.tensors[0].rows(0..<22)
+            try file.write(to: model.directory.appending("alpha-captures.safetensors"))
+            try await expectFailure(model, "wte")
+        }
+    }
+}
