@@ -177,7 +177,7 @@ let package = Package(
                 "Identifiers", "UnitOperations", "JobPlan",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
-            exclude: ["Schema"]),
+            exclude: ["Schema", "CLIENT.md"]),
         module(
             "Study",
             [
@@ -225,7 +225,8 @@ let package = Package(
         .executableTarget(
             name: "kfacd",
             dependencies: [
-                "CoordinatorService", "PushedRuns", "WorkerService", "Messaging", "Identifiers", "Telemetry", "ZeroMQ", "Systemd",
+                "CoordinatorService", "PushedRuns", "WorkerService", "Messaging", "Identifiers", "Telemetry", "ZeroMQ",
+                "Systemd",
                 "Supervision", "PrometheusMetrics", "ControlGroups", "Settings", "StatusServer", "LinearAlgebra",
                 "Console", "FileAccess", "Keys", "CBuildStamp", argumentParser, logging, serviceLifecycle,
                 systemPackage,
