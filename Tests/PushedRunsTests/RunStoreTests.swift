@@ -124,7 +124,8 @@ struct RunStoreTests {
             message: "the file's metadata says run \"monday\", sequence 0 of rank 1; expected what was announced."),
         WrongFile(testDescription: "text", bytes: Array("hello, world".utf8), message: "the pushed file: "),
         WrongFile(
-            testDescription: "half a file", bytes: Array(PartialsBytes().bytes.dropLast(8)), message: "the pushed file: "),
+            testDescription: "half a file", bytes: Array(PartialsBytes().bytes.dropLast(8)),
+            message: "the pushed file: "),
         WrongFile(
             testDescription: "NaN", bytes: PartialsBytes(elements: [1, 0, 1, 0, 0, .nan, 2, 0, 2]).bytes,
             message: "tensor \"fc.A\": row 2 holds NaN or infinity"),
@@ -160,7 +161,8 @@ struct RunStoreTests {
         let (first, second) = (PartialsBytes(), PartialsBytes(sequence: 1))
         let store = try store(.bytes(UInt64(first.bytes.count + 10)))
         try send([], of: first.part, to: store)
-        #expect(refusal { try push(second, to: store) }.contains("all runs together have \(first.bytes.count) of at most"))
+        #expect(
+            refusal { try push(second, to: store) }.contains("all runs together have \(first.bytes.count) of at most"))
     }
 
     @Test(arguments: ["", ".", "..", "../up", "a/b", "a\\b", "a\u{0}b", "a\nb", String(repeating: "x", count: 201)])
@@ -176,7 +178,9 @@ struct RunStoreTests {
         try push(PartialsBytes(), to: store)
         var members: RunMembers? = try store.members(of: "monday", for: "job-1")
         #expect(store.expire(after: 5, unless: { _ in false }, at: 100).isEmpty)
-        #expect(refusal { _ = try store.remove("monday", at: 100) } == "run \"monday\": a job uses it. Wait for the job, or cancel it.")
+        #expect(
+            refusal { _ = try store.remove("monday", at: 100) }
+                == "run \"monday\": a job uses it. Wait for the job, or cancel it.")
         try store.keep(try #require(members), for: "job-1")
         members = nil
         #expect(store.expire(after: 5, unless: { _ in false }, at: 100).isEmpty)
@@ -207,7 +211,8 @@ struct RunStoreTests {
             try push(PartialsBytes(rank: rank, sequence: sequence), to: store)
         }
         let names = try store.members(of: "monday", for: "j").files.compactMap(\.lastComponent?.string)
-        #expect(names.map { $0.split(separator: "-").prefix(2).joined(separator: "-") } == ["0-0", "2-3", "2-11", "10-0"])
+        #expect(
+            names.map { $0.split(separator: "-").prefix(2).joined(separator: "-") } == ["0-0", "2-3", "2-11", "10-0"])
     }
 
     @Test func `a damaged file is found, and can be pushed again`() throws {
