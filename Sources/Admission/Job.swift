@@ -23,7 +23,8 @@ public final class Job: Sendable {
     public let sampleShares: [UnitIndex: SampleShare]
 
     init(
-        id: JobID, plan: JobPlan, inputs: JobInputs, runs: [RunMembers] = [], output: OutputDirectory, shortage: String? = nil,
+        id: JobID, plan: JobPlan, inputs: JobInputs, runs: [RunMembers] = [], output: OutputDirectory,
+        shortage: String? = nil,
         fingerprint: BlobDigest
     ) {
         self.id = id

@@ -34,7 +34,8 @@ public enum JobAdmission {
     /// Refuses a job for what its headers show, before anything is started for it; writes nothing.
     ///
     /// The contents of the files are compared only if the headers show a problem, so that all problems are reported
-    /// together. Otherwise ``admit(_:as:roots:owner:runs:isResumption:progress:)`` compares them once, when the job begins.
+    /// together. Otherwise ``admit(_:as:roots:owner:runs:isResumption:progress:)`` compares them once, when the job
+    /// begins.
     ///
     /// - Parameters:
     ///   - submission: The job file, and whether its output directory may be replaced.

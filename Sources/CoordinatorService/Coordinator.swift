@@ -78,7 +78,8 @@ actor Coordinator {
 
     init(
         configuration: CoordinatorConfiguration, endpoint: CoordinatorEndpoint, store: BlobStore, runs: RunStore,
-        journal: JobJournal, owner: ClaimOwner, supervision: DaemonSupervision, logger: Logger, book: LogBook = LogBook()
+        journal: JobJournal, owner: ClaimOwner, supervision: DaemonSupervision, logger: Logger,
+        book: LogBook = LogBook()
     ) {
         self.configuration = configuration
         self.owner = owner

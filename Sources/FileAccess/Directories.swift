@@ -126,7 +126,9 @@ public enum Directories {
     ///
     /// - Throws: ``FileAccessError``; both names are then as before.
     public static func rename(_ path: FilePath, to new: FilePath) throws(FileAccessError) {
-        guard unsafe path.withPlatformString({ from in unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) } }) == 0
+        guard
+            unsafe path.withPlatformString({ from in unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) } })
+                == 0
         else { throw FileAccessError(path, "it cannot be renamed", Errno(rawValue: errno)) }
     }
 

@@ -107,7 +107,9 @@ extension ClientConnection {
     private static func listen(to link: DealerLink, _ sink: AsyncStream<News>.Continuation) async {
         do throws(MessagingError) {
             while true {
-                guard case .reply(let number, let reply) = try await link.receive(isStrict: true).message else { continue }
+                guard case .reply(let number, let reply) = try await link.receive(isStrict: true).message else {
+                    continue
+                }
                 sink.yield(.reply(number: number, reply))
             }
         } catch {

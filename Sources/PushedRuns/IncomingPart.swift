@@ -65,7 +65,8 @@ public final class IncomingPart {
     ///
     /// - Throws: ``RunStoreError/file(_:)``; the same bytes may be appended again.
     public func append(_ bytes: RawSpan) throws(RunStoreError) {
-        precondition(isReady && UInt64(bytes.byteCount) <= part.content.byteCount - arrived, "the caller checks the range")
+        let room = part.content.byteCount - arrived
+        precondition(isReady && UInt64(bytes.byteCount) <= room, "the caller checks the range")
         do throws(FileError) {
             try file.write(bytes, at: Int(arrived))
             bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }

@@ -44,7 +44,8 @@ enum RunScan {
         let isWhole = file.kind == .whole
         let byteCount = isWhole ? status.byteCount : record?.byteCount ?? status.byteCount
         run.parts[file.place] = StoredRun.Part(
-            content: BlobReference(digest: file.digest, byteCount: byteCount), arrived: min(status.byteCount, byteCount),
+            content: BlobReference(digest: file.digest, byteCount: byteCount),
+            arrived: min(status.byteCount, byteCount),
             isWhole: isWhole, sender: record?.sender ?? "an unknown client")
         run.beganAt = min(run.beganAt, record?.beganAt ?? status.contentChangedAt)
         run.lastActivity = max(run.lastActivity, status.contentChangedAt)

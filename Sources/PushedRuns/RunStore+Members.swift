@@ -53,6 +53,7 @@ extension RunStore {
     /// - Parameters:
     ///   - run: The run.
     ///   - job: The job that is checked.
+    /// - Returns: The files, held as long as the value exists.
     /// - Throws: ``RunStoreError``; nothing is held then.
     public func members(of run: RunName, for job: JobID) throws(RunStoreError) -> RunMembers {
         let outcome = state.withLock { state -> Result<[(FilePath, BlobReference)], RunStoreError> in

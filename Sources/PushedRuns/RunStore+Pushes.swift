@@ -23,6 +23,7 @@ extension RunStore {
     ///   - part: The announced part.
     ///   - sender: Who pushes, for people.
     ///   - now: Seconds since 1970.
+    /// - Returns: What the client has to send.
     /// - Throws: ``RunStoreError``; what is there stays.
     public func begin(_ part: PushedPart, from sender: String, at now: Double) throws(RunStoreError) -> Opening {
         guard part.run.isValid else { throw .invalidName(part.run) }
@@ -149,7 +150,8 @@ extension RunStore {
         guard metadata.run == part.run.rawValue, found == part.place else {
             throw .refused(
                 part,
-                reason: "the file's metadata says run \"\(metadata.run.excerpt)\", \(found); expected what was announced. "
+                reason:
+                    "the file's metadata says run \"\(metadata.run.excerpt)\", \(found); expected what was announced. "
                     + "Announce what the file says.")
         }
     }

@@ -65,6 +65,7 @@ public final class RunStore: Sendable {
     /// What has been pushed, sorted by name.
     ///
     /// - Parameter now: Seconds since 1970.
+    /// - Returns: A summary of each run.
     public func summaries(at now: Double) -> [RunSummary] {
         state.withLock { state in
             state.runs.sorted { $0.key < $1.key }.map { $0.value.summary($0.key, at: now) }

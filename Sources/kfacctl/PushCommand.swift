@@ -127,7 +127,8 @@ private struct PushProgress {
         }
     }
 
-    private func send(_ offer: PushOffer, _ content: BlobReference, _ client: CoordinatorClient) async throws -> UInt64 {
+    private func send(_ offer: PushOffer, _ content: BlobReference, _ client: CoordinatorClient) async throws -> UInt64
+    {
         let file = part.file
         let display = PushDisplay(name: part.name, byteCount: content.byteCount, isQuiet: isQuiet)
         return try await client.push(offer) { offset, count in

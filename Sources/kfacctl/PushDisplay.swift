@@ -19,7 +19,9 @@ final class PushDisplay: Sendable {
         let share = Double(arrived) / Double(max(byteCount, 1))
         let line = ProgressLine(
             name: name, share: share,
-            figures: ["\(Int((share * 100).rounded(.down))) %", "\(Quantity.bytes(arrived)) of \(Quantity.bytes(byteCount))"],
+            figures: [
+                "\(Int((share * 100).rounded(.down))) %", "\(Quantity.bytes(arrived)) of \(Quantity.bytes(byteCount))",
+            ],
             activity: "")
         output.withLock { $0.show(line) }
     }

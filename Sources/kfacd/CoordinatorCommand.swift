@@ -44,7 +44,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
             """)
     var runQuota: Int?
 
-    @Option(help: "Time without activity after which a pushed run is removed: 7d, 12h, 30m, 45s or never. (default: 7d)")
+    @Option(
+        help: "Time without activity after which a pushed run is removed: 7d, 12h, 30m, 45s or never. (default: 7d)")
     var runExpiry: String?
 
     @OptionGroup(title: "Protection") var protection: CoordinatorProtectionOptions

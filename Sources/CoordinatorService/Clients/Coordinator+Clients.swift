@@ -51,7 +51,8 @@ extension Coordinator {
                     "run": "\(run.rawValue.excerpt)", "files": "\(removed.wholeCount)",
                     LogKeys.bytes: "\(removed.arrivedBytes)",
                 ])
-            return .runs(RunList(runs: [RunReport(removed)], byteCount: runs.usage.used, byteCountMax: runs.usage.limit))
+            return .runs(
+                RunList(runs: [RunReport(removed)], byteCount: runs.usage.used, byteCountMax: runs.usage.limit))
         } catch {
             return .failure(
                 RequestFailure(kind: error.isPermanent ? .badInput : .world, at: error.subject, error.problem))

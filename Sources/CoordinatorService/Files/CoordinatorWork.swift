@@ -126,7 +126,8 @@ actor CoordinatorWork {
         let kind: UnitFailure.Kind =
             switch error {
             case CoordinatorWorkError.badInput, CoordinatorWorkError.inputChanged,
-                CoordinatorWorkError.damagedPush: .badInput
+                CoordinatorWorkError.damagedPush:
+                .badInput
             case let error where DiskSpace.isRefused(error): .badInput
             case CoordinatorWorkError.damagedFiles: .inputMissing
             case let error as BlobStoreError where error.lostBlob != nil: .inputMissing

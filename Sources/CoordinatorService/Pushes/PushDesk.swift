@@ -74,13 +74,15 @@ actor PushDesk {
             let most = isClient ? PushPlaces.pushesPerClient : PushPlaces.pushesMax
             await refuse(
                 part, .busy,
-                "\(most) pushes \(isClient ? "of this client" : "") are open, which is the most. Try again later.", number,
+                "\(most) pushes \(isClient ? "of this client" : "") are open, which is the most. Try again later.",
+                number,
                 peer)
             return
         }
         do throws(RunStoreError) {
             switch try store.begin(part, from: sender, at: now) {
-            case .whole: await answer(.push(PushState(offset: content.byteCount, credit: 0, isWhole: true)), number, peer)
+            case .whole:
+                await answer(.push(PushState(offset: content.byteCount, credit: 0, isWhole: true)), number, peer)
             case .incoming(let incoming):
                 let push = PushPlaces.Push(
                     number: number, incoming: incoming, client: client, sender: sender, lastChunk: .now)
@@ -116,7 +118,8 @@ actor PushDesk {
             await answer(
                 .failure(
                     RequestFailure(
-                        kind: .world, at: "the push", "it is not open (any more). Offer the file again.")), number, peer)
+                        kind: .world, at: "the push", "it is not open (any more). Offer the file again.")), number, peer
+            )
             return
         }
         let part = push.incoming.part
@@ -157,7 +160,8 @@ actor PushDesk {
             "partial sums were pushed",
             metadata: [
                 "run": "\(part.run.rawValue.excerpt)", "rank": "\(part.place.rank)",
-                "sequence": "\(part.place.sequence)", LogKeys.bytes: "\(part.content.byteCount)", "from": "\(push.sender)",
+                "sequence": "\(part.place.sequence)", LogKeys.bytes: "\(part.content.byteCount)",
+                "from": "\(push.sender)",
             ])
         let state = PushState(offset: part.content.byteCount, credit: 0, isWhole: true)
         await answer(.push(state), push.number, peer)

@@ -25,7 +25,7 @@ extension Coordinator {
         let running = settled.running
         let grids = running.prefix(Self.gridsMax).compactMap { grid(of: $0.id) }
         return [.table(runningTable(running))] + grids.map(StatusSection.grid) + [
-            .table(workerTable),
+            .table(workerTable)
         ] + (runs.summaries(at: 0).isEmpty ? [] : [.table(runTable)]) + [
             .history(
                 StatusHistory(
