@@ -83,7 +83,7 @@ extension InventoryReader {
             let found = try runs.members(of: run, for: job)
             runMembers.append(found)
             guard depth == .contents else { return found.files }
-            let damaged = found.removeDamaged { index in
+            let damaged = try found.removeDamaged { index in
                 if index.isMultiple(of: 10) {
                     progress.note("reading the \(found.files.count) files of run \"\(run.rawValue.excerpt)\"")
                 }

@@ -29,16 +29,21 @@ public final class RunMembers: Sendable {
     /// Reads the files, and removes those whose bytes are not the acknowledged ones, so that they can be pushed again.
     ///
     /// - Parameter onFile: Called before each file; false stops the reading.
-    /// - Returns: The names of the damaged files: rank and sequence.
-    public func removeDamaged(onFile: (Int) -> Bool) -> [PartialsPlace] {
+    /// - Returns: The damaged or missing files, by rank and sequence.
+    /// - Throws: ``RunStoreError/file(_:)`` for a file that cannot be read now; it stays.
+    public func removeDamaged(onFile: (Int) -> Bool) throws(RunStoreError) -> [PartialsPlace] {
         var damaged: [PartialsPlace] = []
         for (index, file) in files.enumerated() {
             guard onFile(index) else { break }
             guard let content = digests[file], let name = file.lastComponent.flatMap({ PartFileName($0.string) }) else {
                 continue
             }
-            let found = try? FileDigest.sha256(ofFileAt: file)
-            guard found != content.digest.bytes else { continue }
+            do throws(FileError) {
+                guard try FileDigest.sha256(ofFileAt: file) != content.digest.bytes else { continue }
+            } catch {
+                // A fault that may pass says nothing about the bytes.
+                guard error.code == .noSuchFileOrDirectory else { throw .file(error) }
+            }
             store.discard(name.place, of: run)
             damaged.append(name.place)
         }

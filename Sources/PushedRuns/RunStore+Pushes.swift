@@ -62,11 +62,15 @@ extension RunStore {
 
     /// Refuses a part for which there is no room, before anything is written.
     private func requireRoom(for part: PushedPart, replacing known: StoredRun.Part?) throws(RunStoreError) {
-        let (used, arrived, runs, parts) = state.withLock { state in
-            (state.announcedBytes, state.arrivedBytes, state.runs.count, state.runs[part.run]?.parts.count)
+        let (used, arrived, runs, parts, all) = state.withLock { state in
+            (
+                state.announcedBytes, state.arrivedBytes, state.runs.count, state.runs[part.run]?.parts.count,
+                state.runs.values.reduce(0) { $0 + $1.parts.count }
+            )
         }
         if parts == nil, runs >= Self.runsMax { throw .tooManyRuns(limit: Self.runsMax) }
         if known == nil, let parts, parts >= Self.partsMax { throw .tooManyFiles(part.run, limit: Self.partsMax) }
+        if known == nil, all >= Self.allPartsMax { throw .tooManyFilesOfAll(limit: Self.allPartsMax) }
         guard let (limit, free) = limit(held: arrived) else { return }
         // The same part is counted already.
         let others = used - (known?.content.byteCount ?? 0)

@@ -9,7 +9,7 @@ public import SystemPackage
 /// record. Bytes that have arrived of other parts are in files of their own, and survive a restart. So the directory
 /// is the only state, and no journal repeats it.
 ///
-/// Bounds: ``runsMax`` runs, ``partsMax`` parts of a run, and the quota's bytes.
+/// Bounds: ``runsMax`` runs, ``partsMax`` parts of a run, ``allPartsMax`` of all, and the quota's bytes.
 ///
 /// Calls that change files come from one task at a time, except `X``keep(_:for:)`` and
 /// ``release(_:at:)``, which may come at any time.
@@ -18,6 +18,8 @@ public final class RunStore: Sendable {
     public static let runsMax = 1000
     /// The most parts of a run.
     public static let partsMax = 1 << 16
+    /// The most parts of all runs.
+    public static let allPartsMax = 1 << 17
 
     struct State {
         var runs: [RunName: StoredRun] = [:]

@@ -20,6 +20,8 @@ public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
     case tooManyRuns(limit: Int)
     /// The run has too many files.
     case tooManyFiles(RunName, limit: Int)
+    /// All runs together have too many files.
+    case tooManyFilesOfAll(limit: Int)
     /// The bytes that arrived are not those that were announced; they were removed.
     case otherBytes(PushedPart, found: BlobDigest)
     /// The whole file is no file of this place; it was removed.
@@ -41,7 +43,9 @@ public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
     public var isPermanent: Bool {
         switch self {
         case .invalidName, .invalidPlace, .occupied, .refused, .unknown, .nothingWhole, .incomplete, .inUse: true
-        case .overQuota, .noRoom, .tooManyRuns, .tooManyFiles, .otherBytes, .removedMeanwhile, .file: false
+        case .overQuota, .noRoom, .tooManyRuns, .tooManyFiles, .tooManyFilesOfAll, .otherBytes, .removedMeanwhile,
+            .file:
+            false
         }
     }
 
@@ -54,7 +58,7 @@ public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
         case .invalidPlace(let part), .occupied(let part, _, _), .overQuota(let part, _, _), .noRoom(let part, _, _),
             .otherBytes(let part, _), .refused(let part, _), .removedMeanwhile(let part):
             "\(Self.words(part.run)), \(part.place)"
-        case .tooManyRuns, .file: "the coordinator's runs"
+        case .tooManyRuns, .tooManyFilesOfAll, .file: "the coordinator's runs"
         }
     }
 
@@ -78,6 +82,8 @@ public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
             "there are \(limit) runs already, which is the most. Remove one with \"kfacctl runs --remove\"."
         case .tooManyFiles(_, let limit):
             "has \(limit) files already, which is the most. Let a rank sum more rows before it writes a file."
+        case .tooManyFilesOfAll(let limit):
+            "there are \(limit) files already, which is the most. Remove a run with \"kfacctl runs --remove\"."
         case .otherBytes(let part, let found):
             "the bytes that arrived have the SHA-256 \(found); expected \(part.content.digest). They were removed: push the "
                 + "file again, and do not change it meanwhile."

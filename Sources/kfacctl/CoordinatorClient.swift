@@ -41,7 +41,9 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 
 /// How long a client waits for answers; no request waits longer.
 struct RequestPatience {
-    static let help = "Seconds to wait for an answer; by default 10, and 600 for the check of a job file."
+    static let help = """
+        Seconds to wait for an answer; by default 10, 60 for a chunk of a push, and 600 for the check of a job file.
+        """
 
     /// The wait for an answer that needs no files.
     let word: Duration

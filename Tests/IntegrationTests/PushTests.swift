@@ -104,6 +104,22 @@ extension SerialIntegrationTests {
             }
         }
 
+        @Test func `the status page and the metrics show the runs`() async throws {
+            let files = try writePartials(ranks: 2, flushes: 1)
+            try await Cluster.with(environment: ["KFACD_HTTP": "127.0.0.1:0"]) { cluster in
+                try await requirePush(cluster, [files[0][1]])
+                let port = try await cluster.coordinator.statusPort()
+                let metrics = try HTTPReply(get: "/metrics", port: port)
+                #expect(try metrics.value("kfacd_runs") == 1)
+                #expect(try metrics.value("kfacd_run_files") == 1)
+                let size = try Data(contentsOf: URL(fileURLWithPath: files[0][1])).count
+                #expect(try metrics.value("kfacd_run_bytes") == Double(size))
+                #expect(try metrics.value("kfacd_pushes_refused_total{kind=\"bad_input\"}") == 0)
+                let page = try HTTPReply(get: "/", port: port).body
+                #expect(page.contains("Pushed runs") && page.contains("incomplete"), "\(page)")
+            }
+        }
+
         @Test func `a coordinator that ends in order keeps what has arrived`() async throws {
             let files = try writePartials(ranks: 1, flushes: 1)
             let bytes = try Array(Data(contentsOf: URL(fileURLWithPath: files[0][0])))

@@ -158,7 +158,7 @@ extension SerialIntegrationTests {
         {
             let files = try writePartials(ranks: 1, flushes: 1)
             let bytes = [UInt8](repeating: 7, count: 1 << 20)
-            try await Cluster.with(options: ["--run-quota", "1"]) { cluster in
+            try await Cluster.with(options: ["--run-quota", "1", "--run-expiry", "never"]) { cluster in
                 let peer = try await PushPeer(cluster.endpoint)
                 try await peer.offer(bytes, run: "large")
                 #expect(try await peer.answer() == .state(PushState(offset: 0, credit: 8, isWhole: false)))

@@ -224,9 +224,22 @@ struct RunStoreTests {
         var bytes = other.bytes
         bytes[bytes.count - 1] ^= 1
         try WholeFile.write(bytes, to: members.files[1])
-        #expect(members.removeDamaged { _ in true } == [PartialsPlace(rank: 0, sequence: 1)])
+        #expect(try members.removeDamaged { _ in true } == [PartialsPlace(rank: 0, sequence: 1)])
         try push(other, to: store)
         #expect(try store.members(of: "monday", for: "j").removeDamaged { _ in true } == [])
+    }
+
+    @Test func `a missing file is damaged, and one that cannot be read now stays`() throws {
+        let store = try store()
+        try push(PartialsBytes(), to: store)
+        try push(PartialsBytes(sequence: 1), to: store)
+        let members = try store.members(of: "monday", for: "j")
+        try Directories.remove(members.files[0])
+        #expect(try members.removeDamaged { $0 == 0 } == [PartialsPlace(rank: 0, sequence: 0)])
+        try Directories.remove(members.files[1])
+        try Directories.create(members.files[1])
+        #expect(refusal { _ = try members.removeDamaged { _ in true } }.contains("is a directory, not a regular file"))
+        #expect(store.summaries(at: 0).first?.wholeCount == 1)
     }
 
     @Test func `what a crash left half-made is removed`() throws {
