@@ -219,7 +219,7 @@ public struct RequestFailure: Error, Equatable, Sendable, CustomStringConvertibl
         case unknownJob = "unknown_job"
         /// The client's key does not allow the request.
         case notPermitted = "not_permitted"
-        /// Others take the coordinator's places now; the same request may soon succeed.
+        /// The coordinator has no place now, or a push is not open any more; the same offer may soon succeed.
         case busy
         /// The coordinator could not carry out the request.
         case world

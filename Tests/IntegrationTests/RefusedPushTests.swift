@@ -38,7 +38,7 @@ extension SerialIntegrationTests {
                 try await peer.chunk([1], at: 0)
                 #expect(
                     try await peer.answer()
-                        == .failure(.world, "the push: it is not open (any more). Offer the file again."))
+                        == .failure(.busy, "the push: it is not open (any more). Offer the file again."))
                 for (offset, count) in [(UInt64(5), 10), (0, 0), (UInt64.max, 3)] {
                     try await peer.offer(bytes)
                     _ = try await peer.answer()

@@ -22,7 +22,7 @@ extension Coordinator {
             await endpoint.end(peer, because: sentence)
             pushes.tell(.gone, about: peer)
         case .stranger:
-            await refuse(number, peer, .world, "it is not open (any more). Offer the file again.")
+            await refuse(number, peer, .busy, "it is not open (any more). Offer the file again.")
         case .crowded: await refuse(number, peer, .busy, "too many offers wait. Try again later.")
         }
     }

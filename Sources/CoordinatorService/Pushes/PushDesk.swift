@@ -118,7 +118,7 @@ actor PushDesk {
             await answer(
                 .failure(
                     RequestFailure(
-                        kind: .world, at: "the push", "it is not open (any more). Offer the file again.")), number, peer
+                        kind: .busy, at: "the push", "it is not open (any more). Offer the file again.")), number, peer
             )
             return
         }
