@@ -22,6 +22,7 @@ actor PushDesk {
     private let metrics: CoordinatorMetrics
     private let logger: Logger
     private var places = PushPlaces()
+    private var refusals = NewsFilter()
 
     init(
         store: RunStore, endpoint: CoordinatorEndpoint, queue: PushQueue, metrics: CoordinatorMetrics, logger: Logger
@@ -74,7 +75,7 @@ actor PushDesk {
             let most = isClient ? PushPlaces.pushesPerClient : PushPlaces.pushesMax
             await refuse(
                 part, .busy,
-                "\(most) pushes \(isClient ? "of this client" : "") are open, which is the most. Try again later.",
+                "\(most) pushes\(isClient ? " of this client" : "") are open, which is the most. Try again later.",
                 number,
                 peer)
             return
@@ -193,9 +194,10 @@ actor PushDesk {
 
     private func refuse(_ error: RunStoreError, _ number: UInt64, _ peer: RoutingIdentity) async {
         metrics.notePushRefusal(error.isPermanent ? .badInput : .world)
-        logger.warning(
-            "a push was refused",
-            metadata: ["from": "\(endpoint.keyName(of: peer) ?? endpoint.name(of: peer))", LogKeys.cause: "\(error)"])
+        let client = endpoint.keyName(of: peer) ?? endpoint.name(of: peer)
+        if refusals.isNews(client, at: .now) {
+            logger.warning("a push was refused", metadata: ["from": "\(client)", LogKeys.cause: "\(error)"])
+        }
         await answer(
             .failure(
                 RequestFailure(kind: error.isPermanent ? .badInput : .world, at: error.subject, error.problem)), number,
