@@ -133,6 +133,9 @@ let package = Package(
         module("BlobStore", ["Identifiers", "FileAccess", crypto, systemPackage]),
         module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "JSONText", systemPackage]),
         module("JobFiles", ["Identifiers", "FileAccess", "JSONText", "Safetensors", "LinearAlgebra", systemPackage]),
+        module(
+            "PushedRuns",
+            ["Identifiers", "FileAccess", "JSONText", "Safetensors", "JobFiles", crypto, systemPackage]),
         module("Keys", ["Identifiers", "ZeroMQ", "FileAccess", systemPackage]),
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
 
@@ -174,7 +177,7 @@ let package = Package(
                 "Identifiers", "UnitOperations", "JobPlan",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
-            exclude: ["Schema"]),
+            exclude: ["Schema", "CLIENT.md"]),
         module(
             "Study",
             [
@@ -188,7 +191,7 @@ let package = Package(
             [
                 "Identifiers", "FileAccess", "Lanes", "LinearAlgebra", "Safetensors", "NameMatching",
                 "KroneckerFactors",
-                "UnitOperations", "JobFiles", "JobPlan", "Publication", systemPackage,
+                "UnitOperations", "JobFiles", "JobPlan", "Publication", "PushedRuns", systemPackage,
             ]),
         module("Messaging", ["Identifiers", "UnitOperations", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
         module(
@@ -205,7 +208,7 @@ let package = Package(
                 "Identifiers", "Scheduling", "UnitOperations", "JobPlan", "JobJournal", "Messaging", "WireProtocol",
                 "BlobStore", "Admission", "JobFiles", "JSONText", "Safetensors", "LinearAlgebra", "KroneckerFactors",
                 "TaskArithmetic", "Telemetry", "Lanes", "Publication", "Supervision", "PrometheusMetrics", "FileAccess",
-                "Keys", "ZeroMQ",
+                "Keys", "PushedRuns", "ZeroMQ",
                 systemPackage, logging, metrics, serviceLifecycle,
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
@@ -222,7 +225,8 @@ let package = Package(
         .executableTarget(
             name: "kfacd",
             dependencies: [
-                "CoordinatorService", "WorkerService", "Messaging", "Identifiers", "Telemetry", "ZeroMQ", "Systemd",
+                "CoordinatorService", "PushedRuns", "WorkerService", "Messaging", "Identifiers", "Telemetry", "ZeroMQ",
+                "Systemd",
                 "Supervision", "PrometheusMetrics", "ControlGroups", "Settings", "StatusServer", "LinearAlgebra",
                 "Console", "FileAccess", "Keys", "CBuildStamp", argumentParser, logging, serviceLifecycle,
                 systemPackage,
@@ -286,9 +290,12 @@ let package = Package(
             [
                 "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "UnitOperations", "JobPlan",
                 "JobJournal", "Scheduling",
-                "Supervision", "PrometheusMetrics", "BlobStore", "FileAccess", "ZeroMQ", "Publication", systemPackage,
-                logging,
+                "Supervision", "PrometheusMetrics", "BlobStore", "FileAccess", "ZeroMQ", "Publication", "PushedRuns",
+                systemPackage, logging,
             ]),
+        tests(
+            "PushedRunsTests",
+            ["PushedRuns", "FileAccess", "Identifiers", crypto, systemPackage]),
         tests("PublicationTests", ["Publication", "FileAccess", systemPackage]),
         tests(
             "JobJournalTests",

@@ -4,6 +4,7 @@ import JobFiles
 import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import PushedRuns
 import Safetensors
 import SystemPackage
 import UnitOperations
@@ -23,6 +24,11 @@ extension InventoryReader {
         var places: [FilePath] = []
         var known: Set<FilePath> = []
         for pattern in task.factors {
+            if let run = RunName(reference: pattern.value) {
+                guard let files = members(of: run, at: pattern) else { return nil }
+                places += files.filter { known.insert($0).inserted }
+                continue
+            }
             guard let matches = matches(pattern, key: "factors") else { return nil }
             if matches.isEmpty {
                 report(
@@ -44,7 +50,9 @@ extension InventoryReader {
                     continue
                 }
                 do throws(SafetensorsError) {
-                    let opened = try SafetensorsFile(opening: file, within: roots)
+                    // The coordinator's own directory need not lie in the roots of jobs.
+                    let isPushed = runMembers.contains { $0.acknowledgedDigest(of: file) != nil }
+                    let opened = try SafetensorsFile(opening: file, within: isPushed ? .unlimited : roots)
                     if Self.holdsPartials(opened) { sums.append(opened) } else { others.append(file) }
                 } catch {
                     unreadable.append(error)
@@ -58,6 +66,38 @@ extension InventoryReader {
         }
         if sums.isEmpty, places.count == 1 { return .finished(Self.finishedSet(at: places[0], roots)) }
         problems.append(problem(of: task, sums: sums.map(\.path), others: others))
+        return nil
+    }
+
+    /// The files that were pushed under a run's name; `nil`, and problems, when they cannot be used.
+    private mutating func members(of run: RunName, at pattern: Located<String>) -> [FilePath]? {
+        guard let runs else {
+            report(
+                [
+                    "\"\(pattern.value.excerpt)\" names a pushed run, which only its coordinator has. Submit the job "
+                        + "with \"kfacctl submit\", or plan it with \"kfacctl plan --coordinator ADDRESS\"."
+                ], at: pattern, key: "factors")
+            return nil
+        }
+        do throws(RunStoreError) {
+            let found = try runs.members(of: run, for: job)
+            runMembers.append(found)
+            guard depth == .contents else { return found.files }
+            let damaged = try found.removeDamaged { index in
+                if index.isMultiple(of: 10) {
+                    progress.note("reading the \(found.files.count) files of run \"\(run.rawValue.excerpt)\"")
+                }
+                return !Task.isCancelled
+            }
+            guard !damaged.isEmpty else { return found.files }
+            report(
+                [
+                    "run \"\(run.rawValue.excerpt)\": the bytes of \(damaged.map(\.description).listed(limit: 5)) were damaged "
+                        + "on the coordinator's disk, and are removed. Push them again."
+                ], at: pattern, key: "factors")
+        } catch {
+            report([error.description], at: pattern, key: "factors")
+        }
         return nil
     }
 

@@ -4,6 +4,7 @@ import JobFiles
 import JobPlan
 import KroneckerFactors
 import LinearAlgebra
+import PushedRuns
 import Safetensors
 import SystemPackage
 import UnitOperations
@@ -17,6 +18,11 @@ struct InventoryReader {
     let roots: FileRoots
     let depth: InspectionDepth
     let progress: AdmissionProgress
+    /// The job that is checked, and the runs of its coordinator; `nil` where there is none.
+    let job: JobID
+    let runs: RunStore?
+    /// The files of runs that the job uses.
+    var runMembers: [RunMembers] = []
     private var search: FileSearch
     var problems: [JobProblem] = []
     var inventory = JobInventory()
@@ -28,13 +34,16 @@ struct InventoryReader {
     var namedBaseDigests: [(place: String, digest: BlobDigest)] = []
 
     init(
-        spec: JobSpec, paths: JobPaths, roots: FileRoots, depth: InspectionDepth, progress: AdmissionProgress
+        spec: JobSpec, paths: JobPaths, roots: FileRoots, depth: InspectionDepth, progress: AdmissionProgress,
+        job: JobID, runs: RunStore?
     ) {
         self.spec = spec
         self.paths = paths
         self.roots = roots
         self.depth = depth
         self.progress = progress
+        self.job = job
+        self.runs = runs
         search = FileSearch(roots: roots)
     }
 

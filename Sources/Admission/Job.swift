@@ -1,6 +1,7 @@
 public import Identifiers
 public import JobPlan
 public import Publication
+public import PushedRuns
 
 /// A job that can run: its plan, its open files and its output directory.
 public final class Job: Sendable {
@@ -10,6 +11,8 @@ public final class Job: Sendable {
     public let plan: JobPlan
     /// The input files.
     public let inputs: JobInputs
+    /// The files of pushed runs among them; the job holds the runs as long as it exists.
+    public let runs: [RunMembers]
     /// The output directory; nothing is written there before it is claimed.
     public let output: OutputDirectory
     /// The digest of the job file and the headers of its inputs; equal jobs have equal fingerprints.
@@ -20,12 +23,14 @@ public final class Job: Sendable {
     public let sampleShares: [UnitIndex: SampleShare]
 
     init(
-        id: JobID, plan: JobPlan, inputs: JobInputs, output: OutputDirectory, shortage: String? = nil,
+        id: JobID, plan: JobPlan, inputs: JobInputs, runs: [RunMembers] = [], output: OutputDirectory,
+        shortage: String? = nil,
         fingerprint: BlobDigest
     ) {
         self.id = id
         self.plan = plan
         self.inputs = inputs
+        self.runs = runs
         self.output = output
         self.shortage = shortage
         self.fingerprint = fingerprint

@@ -3,6 +3,7 @@ public import Identifiers
 import JobFiles
 public import JobPlan
 public import Publication
+public import PushedRuns
 import Safetensors
 import SystemPackage
 import UnitOperations
@@ -16,23 +17,25 @@ public enum JobAdmission {
     ///   - id: The job's name.
     ///   - roots: The directories where its files and its output may be.
     ///   - owner: The identity that publishes its output.
+    ///   - runs: The coordinator's runs; `nil` where there are none.
     ///   - isResumption: Whether the job already runs, so that its own output is not an obstacle.
     ///   - progress: Receives the progress of the check.
     /// - Returns: The job, planned, with its files open.
     /// - Throws: `JobRefusal` with all problems of the job file and its inputs.
     public static func admit(
-        _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, isResumption: Bool = false,
-        progress: AdmissionProgress = AdmissionProgress()
+        _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, runs: RunStore? = nil,
+        isResumption: Bool = false, progress: AdmissionProgress = AdmissionProgress()
     ) throws(JobRefusal) -> Job {
         try inspect(
-            submission, as: id, roots: roots, owner: owner, isResumption: isResumption, depth: .contents,
+            submission, as: id, roots: roots, owner: owner, runs: runs, isResumption: isResumption, depth: .contents,
             progress: progress)
     }
 
     /// Refuses a job for what its headers show, before anything is started for it; writes nothing.
     ///
     /// The contents of the files are compared only if the headers show a problem, so that all problems are reported
-    /// together. Otherwise ``admit(_:as:roots:owner:isResumption:progress:)`` compares them once, when the job begins.
+    /// together. Otherwise ``admit(_:as:roots:owner:runs:isResumption:progress:)`` compares them once, when the job
+    /// begins.
     ///
     /// - Parameters:
     ///   - submission: The job file, and whether its output directory may be replaced.
@@ -62,8 +65,8 @@ public enum JobAdmission {
     }
 
     private static func inspect(
-        _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, isResumption: Bool = false,
-        depth: InspectionDepth, progress: AdmissionProgress
+        _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, runs: RunStore? = nil,
+        isResumption: Bool = false, depth: InspectionDepth, progress: AdmissionProgress
     ) throws(JobRefusal) -> Job {
         let path = FilePath(submission.specPath)
         let (read, formProblems) = JobSpec.reading(
@@ -72,7 +75,8 @@ public enum JobAdmission {
         guard let written = read else { throw JobRefusal(problems: formProblems) }
         let paths = JobPaths(specPath: submission.specPath)
         let outputPath = paths.absolute(written.output.value)
-        var reader = InventoryReader(spec: written, paths: paths, roots: roots, depth: depth, progress: progress)
+        var reader = InventoryReader(
+            spec: written, paths: paths, roots: roots, depth: depth, progress: progress, job: id, runs: runs)
         reader.read()
         guard !Task.isCancelled else { throw JobRefusal(interruption: "the check was ended") }
         progress.note("planning its units")
@@ -120,7 +124,8 @@ public enum JobAdmission {
         }
         guard let plan, problems.isEmpty else { throw JobRefusal(problems: problems) }
         return Job(
-            id: id, plan: plan, inputs: JobInputs(files: reader.openFiles, base: base), output: output,
+            id: id, plan: plan, inputs: JobInputs(files: reader.openFiles, base: base), runs: reader.runMembers,
+            output: output,
             shortage: isResumption ? nil : output.shortage(publishing: planned),
             fingerprint: inventory.fingerprint(
                 specText: submission.specText, output: outputPath.string, blocks: plan.blocks))

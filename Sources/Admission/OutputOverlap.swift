@@ -23,7 +23,7 @@ enum OutputOverlap {
             if let model = task.model {
                 inputs.append((paths.absolute(model.value), "the model of task \"\(task.name.rawValue.excerpt)\""))
             }
-            for factors in task.factors {
+            for factors in task.factors where RunName(reference: factors.value) == nil {
                 inputs.append((paths.absolute(factors.value), "the factors of task \"\(task.name.rawValue.excerpt)\""))
             }
         }

@@ -83,12 +83,11 @@ enum StoreDirectory {
 
     /// The size of a directory's file system in bytes, and its free bytes for this process.
     static func byteCounts(_ path: FilePath) throws(BlobStoreError) -> (total: UInt64, free: UInt64) {
-        var status = statvfs()
-        guard path.withPlatformString({ statvfs($0, &status) }) == 0 else { throw callFailed("statvfs", path) }
-        func bytes(_ blocks: UInt) -> UInt64 {
-            let (bytes, overflow) = UInt64(blocks).multipliedReportingOverflow(by: UInt64(status.f_frsize))
-            return overflow ? .max : bytes
+        do throws(FileError) {
+            let room = try FileSystemRoom(of: path)
+            return (room.total, room.free)
+        } catch {
+            throw BlobStoreError(error)
         }
-        return (bytes(status.f_blocks), bytes(status.f_bavail))
     }
 }

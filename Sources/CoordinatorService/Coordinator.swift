@@ -7,6 +7,7 @@ import JobPlan
 import Logging
 import Messaging
 import Publication
+import PushedRuns
 import Scheduling
 import Supervision
 import Telemetry
@@ -24,6 +25,9 @@ actor Coordinator {
     let owner: ClaimOwner
     let endpoint: CoordinatorEndpoint
     let store: BlobStore
+    /// The runs that clients push.
+    let runs: RunStore
+    let pushDesk: PushDesk
     private let journal: JobJournal
     private let durableRecord: DurableRecord
     let logger: Logger
@@ -69,22 +73,27 @@ actor Coordinator {
     private let ownWorkSink: AsyncStream<CoordinatorTask>.Continuation
     /// The messages about transfers.
     nonisolated let transfers = TransferQueue()
+    /// The files that clients push.
+    nonisolated let pushes = PushQueue()
 
     init(
-        configuration: CoordinatorConfiguration, endpoint: CoordinatorEndpoint, store: BlobStore, journal: JobJournal,
-        owner: ClaimOwner, supervision: DaemonSupervision, logger: Logger, book: LogBook = LogBook()
+        configuration: CoordinatorConfiguration, endpoint: CoordinatorEndpoint, store: BlobStore, runs: RunStore,
+        journal: JobJournal, owner: ClaimOwner, supervision: DaemonSupervision, logger: Logger,
+        book: LogBook = LogBook()
     ) {
         self.configuration = configuration
         self.owner = owner
         self.endpoint = endpoint
         self.store = store
+        self.runs = runs
         self.journal = journal
         durableRecord = DurableRecord(store: store, journal: journal)
         self.logger = logger
         history = RecentHistory(book: book)
         self.supervision = supervision
         metrics = CoordinatorMetrics(factory: supervision.metrics)
-        admissionDesk = AdmissionDesk(roots: configuration.roots, owner: owner)
+        pushDesk = PushDesk(store: runs, endpoint: endpoint, queue: pushes, metrics: metrics, logger: logger)
+        admissionDesk = AdmissionDesk(roots: configuration.roots, owner: owner, runs: runs)
         outputDesk = OutputDesk(roots: configuration.roots)
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout
@@ -150,6 +159,7 @@ actor Coordinator {
         wakeSink.finish()
         ownWorkSink.finish()
         transfers.finish()
+        pushes.finish()
     }
 
     private func handlePending() async throws {
@@ -289,6 +299,7 @@ actor Coordinator {
         guard let job = jobs.removeValue(forKey: id) else { return }
         conversations.resumedJobs.remove(id)
         history.clock.end(id)
+        runs.release(id, at: Date.now.timeIntervalSince1970)
         let outcome = scheduler.status(of: id)?.outcome
         if outcome == .succeeded {
             history.noteSuccess(of: id, at: Date.now.timeIntervalSince1970)
@@ -344,6 +355,7 @@ actor Coordinator {
         let state = try await recovery.run(scheduler)
         (scheduler, jobs, submissions) = (state.scheduler, state.jobs, state.lastJobNumber)
         conversations.resumedJobs = Set(jobs.keys)
+        runs.releaseAll(except: Set(jobs.keys), at: Date.now.timeIntervalSince1970)
         for job in jobs.keys { history.clock.begin(job) }
         if jobs.isEmpty { await removal.clearStore() }
         settled.update(from: scheduler, hasEnded: true)

@@ -1,5 +1,6 @@
 public import FileAccess
 public import Keys
+public import PushedRuns
 public import SystemPackage
 public import ZeroMQ
 
@@ -24,6 +25,13 @@ public struct CoordinatorConfiguration: Sendable {
     /// Where files may be read and outputs written.
     public var roots = FileRoots.unlimited
 
+    /// The directory of the runs that clients push; by default one in the state directory.
+    public var runDirectory: FilePath
+    /// The most bytes of all runs.
+    public var runQuota = RunQuota.share
+    /// The time without a sign of life after which a run is removed; `nil` for never.
+    public var runExpiry: Duration? = .seconds(7 * 86_400)
+
     /// Collects the settings of a coordinator.
     public init(
         endpoint: Endpoint, stateDirectory: FilePath, heartbeatInterval: Duration, workerTimeout: Duration,
@@ -31,6 +39,7 @@ public struct CoordinatorConfiguration: Sendable {
     ) {
         self.endpoint = endpoint
         self.stateDirectory = stateDirectory
+        runDirectory = stateDirectory.appending("runs")
         self.heartbeatInterval = heartbeatInterval
         self.workerTimeout = workerTimeout
         self.build = build

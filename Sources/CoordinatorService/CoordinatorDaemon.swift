@@ -4,6 +4,7 @@ import JobJournal
 public import Logging
 import Messaging
 import Publication
+import PushedRuns
 import Safetensors
 import Scheduling
 public import ServiceLifecycle
@@ -50,6 +51,7 @@ public struct CoordinatorDaemon: Service {
         let store = try BlobStore(opening: configuration.stateDirectory.appending("blobs"))
         let journal = try JobJournal(path: configuration.stateDirectory.appending("journal.sqlite").string)
         await tell(of: journal, store)
+        let runs = try RunStore(opening: configuration.runDirectory, quota: configuration.runQuota)
         let logger = logger
         let endpoint = try await CoordinatorEndpoint.bind(
             configuration.endpoint, context: try Context(), keys: configuration.keys,
@@ -76,7 +78,7 @@ public struct CoordinatorDaemon: Service {
                     metadata: ["bytes": "\(byteCount)"])
             })
         let coordinator = Coordinator(
-            configuration: configuration, endpoint: endpoint, store: store, journal: journal,
+            configuration: configuration, endpoint: endpoint, store: store, runs: runs, journal: journal,
             owner: ClaimOwner(
                 coordinator: identity,
                 stateDirectory: configuration.isLasting ? configuration.stateDirectory.string : ""),
@@ -151,9 +153,14 @@ public struct CoordinatorDaemon: Service {
                 }
             }
             group.addTask { await transfers.watchUploads() }
+            group.addTask { await coordinator.pushDesk.run() }
+            group.addTask { [expiry = configuration.runExpiry] in await coordinator.pushDesk.watch(expiry: expiry) }
             group.addTask { for await loss in store.losses { await coordinator.note(loss) } }
             group.addTask {
-                for await peer in endpoint.unreachablePeers { await coordinator.endChecks(of: peer) }
+                for await peer in endpoint.unreachablePeers {
+                    await coordinator.endChecks(of: peer)
+                    coordinator.pushes.tell(.gone, about: peer)
+                }
             }
             for number in 0..<SchedulerSettings().coordinatorLanes {
                 let work = CoordinatorWork(number: number, store: store, build: build, logger: logger)
@@ -216,8 +223,8 @@ public struct CoordinatorDaemon: Service {
             self =
                 switch request {
                 case .submit, .plan: .submission
-                case .outputs, .outputRange: .output
-                case .jobs, .status, .workers, .cancel, .drain, .log: .state
+                case .outputs, .outputRange, .removeRun: .output
+                case .jobs, .status, .workers, .cancel, .drain, .log, .runs, .pushOffer, .pushChunk: .state
                 }
         }
     }
@@ -233,6 +240,11 @@ public struct CoordinatorDaemon: Service {
             switch arrival {
             case .message(.worker(let message), let payload, let peer):
                 await coordinator.receive(message, payload: payload, from: peer)
+            case .message(.request(let number, .pushOffer(let offer)), _, let peer):
+                await coordinator.receive(.offer(offer), number: number, from: peer)
+            case .message(.request(let number, .pushChunk(let offset)), let payload, let peer):
+                // A chunk without bytes is refused as any other wrong one.
+                await coordinator.receive(.chunk(offset: offset, payload ?? Frame([])), number: number, from: peer)
             case .message(.request(let number, let request), _, let peer):
                 let question = Question(request: request, number: number, peer: peer)
                 guard case .dropped? = sinks[QuestionKind(request)]?.yield(question) else { continue }

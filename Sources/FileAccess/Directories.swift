@@ -122,6 +122,16 @@ public enum Directories {
         }
     }
 
+    /// Gives a file or directory another name in the same file system; a file of that name is replaced.
+    ///
+    /// - Throws: ``FileAccessError``; both names are then as before.
+    public static func rename(_ path: FilePath, to new: FilePath) throws(FileAccessError) {
+        guard
+            unsafe path.withPlatformString({ from in unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) } })
+                == 0
+        else { throw FileAccessError(path, "it cannot be renamed", Errno(rawValue: errno)) }
+    }
+
     /// Makes the names in a directory durable.
     ///
     /// - Throws: ``FileAccessError``.

@@ -32,6 +32,9 @@ public struct FileStatus: Equatable, Sendable {
     /// No user can set the second one.
     let changes: [Int64]
 
+    /// The time of the last change of content, in seconds since 1970.
+    public var contentChangedAt: Double { Double(changes[0]) + Double(changes[1]) / 1e9 }
+
     /// Reads the status of a path; `nil` when nothing is visible there.
     ///
     /// - Parameters:

@@ -115,6 +115,10 @@ extension FormatVersion {
     public static let journal = FormatVersion("kfacd.journal", 2)
     /// The file beside the journal that records the journal's end.
     public static let journalWitness = FormatVersion("kfacd.journal-witness", 1)
+    /// Who pushed a file of partial sums, and when.
+    public static let push = FormatVersion("kfacd.push", 1)
+    /// The files of a run that a job uses.
+    public static let runHold = FormatVersion("kfacd.run-hold", 1)
     /// A file with a secret or a public key.
     public static let key = FormatVersion("kfacd.key", 1)
     /// A study's rows.

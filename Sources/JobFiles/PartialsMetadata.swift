@@ -9,8 +9,6 @@ public import SystemPackage
 public struct PartialsMetadata: Equatable, Sendable {
     /// The words of ``normalization``.
     public static let normalizations = ["tak", "expand", "reduce"]
-    /// The largest rank and the largest sequence.
-    static let numberMax = 1 << 31
     private static let expectedCounts = "a whole number, or an object of such numbers"
 
     /// The task whose rows were summed.
@@ -67,11 +65,7 @@ public struct PartialsMetadata: Equatable, Sendable {
         }
         let task = try reader.required(MetadataKey.task, "the task whose rows were summed")
         let run = try reader.required(MetadataKey.run, "the name of the run")
-        guard Self.isName(run) else {
-            throw reader.invalid(
-                MetadataKey.run,
-                "1 to 200 bytes without a path separator or control character and without a leading dot")
-        }
+        guard RunName(rawValue: run).isValid else { throw reader.invalid(MetadataKey.run, RunName.requirement) }
         let words = Self.normalizations.joined(separator: ", ")
         let normalization = try reader.required(MetadataKey.normalization, "one of \(words)")
         guard Self.normalizations.contains(normalization) else {
@@ -91,12 +85,6 @@ public struct PartialsMetadata: Equatable, Sendable {
             hasBias: try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:],
             layouts: try reader.layouts(), baseDigest: try reader.digest(MetadataKey.baseDigest))
         diagonals = try reader.diagonals()
-    }
-
-    /// Whether a text can name a run: it is shown to people, and may become the name of a directory.
-    private static func isName(_ text: String) -> Bool {
-        let isForbidden = text.unicodeScalars.contains { $0 == "/" || $0 == "\\" || $0.value < 32 || $0.value == 127 }
-        return !isForbidden && !text.hasPrefix(".") && (1...200).contains(text.utf8.count)
     }
 
     /// The metadata as the strings of a file.
@@ -125,7 +113,7 @@ extension MetadataReader {
     fileprivate func number(of key: String) throws(JobFileError) -> Int {
         let expected = "a whole number from 0 on"
         let text = try required(key, expected)
-        guard let number = text.wholeNumber, number < PartialsMetadata.numberMax else { throw invalid(key, expected) }
+        guard let number = text.wholeNumber, number < PartialsPlace.numberMax else { throw invalid(key, expected) }
         return number
     }
 }

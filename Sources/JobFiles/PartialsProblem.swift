@@ -73,7 +73,7 @@ public enum PartialsFlaw: Hashable, Sendable, CustomStringConvertible {
                 + "sequence. Remove the wrong one."
         case .missing(let what, let numbers, let count, let last):
             "\(what) \(Self.listed(numbers, of: count)) \(count == 1 ? "is" : "are") missing; expected all from 0 to "
-                + "\(last). Name their files too, or repeat the run."
+                + "\(last). Name or push their files too, or repeat the run."
         }
     }
 

@@ -4,7 +4,7 @@ public import ZeroMQ
 
 /// The client's side of a connection: one request and its reply at a time.
 public actor ClientConnection {
-    private let link: DealerLink
+    let link: DealerLink
     private var requests: UInt64 = 0
 
     private init(link: DealerLink) {
@@ -27,7 +27,7 @@ public actor ClientConnection {
     }
 
     /// Asks again when the connection breaks, and fails when the keys do not match.
-    private static func watch(_ link: DealerLink, askAgain: () async throws(MessagingError) -> Void)
+    static func watch(_ link: DealerLink, askAgain: () async throws(MessagingError) -> Void)
         async throws(MessagingError)
     {
         var (lost, firstLoss) = (0, ContinuousClock.now)
@@ -67,8 +67,7 @@ public actor ClientConnection {
     public func ask(
         _ request: ClientRequest, timeout: Duration, onProgress: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws(MessagingError) -> (reply: ClientReply, payload: Frame?) {
-        requests += 1
-        let number = requests
+        let number = nextNumber()
         let link = link
         do {
             return try await withThrowingTaskGroup(of: (ClientReply, Frame?)?.self) { group in
@@ -107,6 +106,12 @@ public actor ClientConnection {
         } catch {
             throw .closed(endpoint: link.endpoint)
         }
+    }
+
+    /// The number of the next request.
+    func nextNumber() -> UInt64 {
+        requests += 1
+        return requests
     }
 
     /// Closes the connection and drops a question without an answer.

@@ -245,6 +245,9 @@ public final class CoordinatorEndpoint: Sendable {
     /// The owner of a peer: its key, or the connection when there are no keys.
     public func holder(of peer: RoutingIdentity) -> String { access?.holder(of: peer) ?? "\(peer)" }
 
+    /// The name of a peer's key; nil when there are no keys.
+    public func keyName(of peer: RoutingIdentity) -> String? { access?.holderName(of: peer) }
+
     /// The peer's name in the log.
     public func name(of peer: RoutingIdentity) -> String { names.name(of: peer) }
 

@@ -50,6 +50,11 @@ final class PeerAccess: Sendable {
         claims.withLock { $0.owner(of: .connection(peer)) }?.description
     }
 
+    /// The name of a connection's key, if it is known and still authorized.
+    func holderName(of peer: RoutingIdentity) -> String? {
+        holder(of: peer).flatMap { keys[$0]?.name }
+    }
+
     /// The action of a message, and the role that it needs.
     private static func need(of message: WireMessage) -> (action: String, role: Role)? {
         switch message {
@@ -59,7 +64,9 @@ final class PeerAccess: Sendable {
             case .submit: ("submitting", .submitter)
             case .cancel: ("cancelling", .submitter)
             case .drain: ("draining", .submitter)
-            case .plan, .jobs, .status, .workers, .outputs, .outputRange, .log: ("asking", .reader)
+            case .pushOffer, .pushChunk: ("pushing", .submitter)
+            case .removeRun: ("removing a run", .submitter)
+            case .plan, .jobs, .status, .workers, .outputs, .outputRange, .log, .runs: ("asking", .reader)
             }
         case .refusal, .coordinator, .reply: nil
         }

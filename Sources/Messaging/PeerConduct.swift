@@ -48,14 +48,17 @@ struct PeerConduct {
 /// What the log has reported lately, so that each thing is reported once a minute.
 ///
 /// Bound: ``nameCountMax`` names. Peers can invent more names; those are not reported.
-struct NewsFilter {
+package struct NewsFilter {
     static let period: Duration = .seconds(60)
     static let nameCountMax = 256
 
     private var told: [String: ContinuousClock.Instant] = [:]
 
+    /// A log that has reported nothing.
+    package init() {}
+
     /// Whether to log something now; after a report it is not news for a minute.
-    mutating func isNews(_ name: String, at now: ContinuousClock.Instant) -> Bool {
+    package mutating func isNews(_ name: String, at now: ContinuousClock.Instant) -> Bool {
         if let last = told[name], now - last < Self.period { return false }
         if told[name] == nil, told.count >= Self.nameCountMax {
             told = told.filter { now - $0.value < Self.period }

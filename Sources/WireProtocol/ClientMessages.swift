@@ -23,6 +23,14 @@ public enum ClientRequest: Equatable, Sendable {
     case outputRange(JobID, path: String, offset: UInt64, byteCount: UInt64)
     /// Send the log lines about a job after a line.
     case log(JobID, after: UInt64)
+    /// Begin a push, or go on with it; the request's number names the push.
+    case pushOffer(PushOffer)
+    /// Take the next bytes of the push, in the second frame.
+    case pushChunk(offset: UInt64)
+    /// List the pushed runs.
+    case runs
+    /// Remove a run that no job uses.
+    case removeRun(RunName)
 
     init(_ wire: WireClientRequest) throws(WireError) {
         switch wire.body {
@@ -41,6 +49,10 @@ public enum ClientRequest: Equatable, Sendable {
             self = .outputRange(
                 JobID(rawValue: range.job), path: range.path, offset: range.offset, byteCount: range.byteCount)
         case .log(let log): self = .log(JobID(rawValue: log.job), after: log.after)
+        case .pushOffer(let offer): self = .pushOffer(try PushOffer(offer))
+        case .pushChunk(let chunk): self = .pushChunk(offset: chunk.offset)
+        case .runs: self = .runs
+        case .removeRun(let run): self = .removeRun(RunName(rawValue: run))
         case nil: throw .malformed("a request has no body")
         }
     }
@@ -64,6 +76,10 @@ public enum ClientRequest: Equatable, Sendable {
         case .log(let job, let number):
             wire.log.job = job.rawValue
             wire.log.after = number
+        case .pushOffer(let offer): wire.pushOffer = offer.wire
+        case .pushChunk(let offset): wire.pushChunk.offset = offset
+        case .runs: wire.runs = WireListRuns()
+        case .removeRun(let run): wire.removeRun = run.rawValue
         }
         return wire
     }
@@ -108,6 +124,10 @@ public enum ClientReply: Equatable, Sendable {
     indirect case cut(ClientReply, further: Int)
     /// The log lines about a job, and whether the job has ended, so that no more follow.
     case log([JobLogLine], isComplete: Bool)
+    /// How far a push has come.
+    case push(PushState)
+    /// The pushed runs.
+    case runs(RunList)
 
     init(_ wire: WireClientReply) throws(WireError) {
         guard wire.further == 0 else {
@@ -136,6 +156,8 @@ public enum ClientReply: Equatable, Sendable {
             let lines = try list(log.lines, "the list of log lines") { line throws(WireError) in JobLogLine(line) }
             self = .log(lines, isComplete: log.isComplete)
         case .progress(let text): self = .progress(text)
+        case .push(let state): self = .push(try PushState(state))
+        case .runs(let runs): self = .runs(try RunList(runs))
         case nil: throw .malformed("a reply has no body")
         }
     }
@@ -171,6 +193,8 @@ public enum ClientReply: Equatable, Sendable {
         case .log(let lines, let isComplete):
             wire.log.lines = lines.map(\.wire)
             wire.log.isComplete = isComplete
+        case .push(let state): wire.push = state.wire
+        case .runs(let runs): wire.runs = runs.wire
         }
         return wire
     }
@@ -195,6 +219,8 @@ public struct RequestFailure: Error, Equatable, Sendable, CustomStringConvertibl
         case unknownJob = "unknown_job"
         /// The client's key does not allow the request.
         case notPermitted = "not_permitted"
+        /// The coordinator has no place now, or a push is not open any more; the same offer may soon succeed.
+        case busy
         /// The coordinator could not carry out the request.
         case world
     }

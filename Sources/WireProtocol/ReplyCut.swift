@@ -19,6 +19,11 @@ extension ClientReply {
         case .outputs(let files):
             let kept = Self.fittingCount(files.lazy.map { 4 + $0.path.utf8.count / 2 })
             return cut(.outputs(Array(files.prefix(kept))), files.count - kept)
+        case .runs(let list):
+            let kept = Self.fittingCount(list.runs.lazy.map(\.fieldsMax))
+            var shown = list
+            shown.runs = Array(list.runs.prefix(kept))
+            return cut(.runs(shown), list.runs.count - kept)
         case .log(let lines, let isComplete):
             // The client asks for the rest by the number of the last line.
             let kept = Self.fittingCount(lines.lazy.map(\.fieldsMax))
@@ -52,6 +57,12 @@ extension JobLogLine {
 extension JobReport {
     fileprivate var fieldsMax: Int {
         16 + [job.rawValue, specPath, message, output, activity].reduce(0) { $0 + $1.utf8.count / 2 }
+    }
+}
+
+extension RunReport {
+    fileprivate var fieldsMax: Int {
+        20 + ([run.rawValue] + senders + jobs.map(\.rawValue)).reduce(0) { $0 + 2 + $1.utf8.count / 2 }
     }
 }
 

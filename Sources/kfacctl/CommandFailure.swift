@@ -16,7 +16,7 @@ struct CommandFailure: Error {
     init(_ failure: RequestFailure) {
         switch failure.kind {
         case .badInput, .unknownJob, .notPermitted: self.init(.badInput, failure.description)
-        case .world: self.init(.failed, failure.description)
+        case .busy, .world: self.init(.failed, failure.description)
         }
     }
 

@@ -41,16 +41,21 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 
 /// How long a client waits for answers; no request waits longer.
 struct RequestPatience {
-    static let help = "Seconds to wait for an answer; by default 10, and 600 for the check of a job file."
+    static let help = """
+        Seconds to wait for an answer; by default 10, 60 for a chunk of a push, and 600 for the check of a job file.
+        """
 
     /// The wait for an answer that needs no files.
     let word: Duration
+    /// The wait for the answer to a chunk, which is written to the coordinator's disk before.
+    let push: Duration
     /// The wait for the check of a job, which reads headers and sometimes a whole base.
     let admission: Duration
 
     /// Sets the user's limit for every answer.
     init(seconds: UInt32? = nil) {
         word = .seconds(Int64(seconds ?? 10))
+        push = .seconds(Int64(seconds ?? 60))
         admission = .seconds(Int64(seconds ?? 600))
     }
 }
@@ -122,6 +127,29 @@ struct CoordinatorClient: Sendable {
             return try await connection.ask(request, timeout: max(left, .zero)) { AdmissionNews.show($0, since: start) }
         } catch .unreachable(let endpoint, _) {
             throw .admissionTooLong(endpoint: endpoint, waited: patience.admission)
+        }
+    }
+
+    /// Pushes a file; a failure reply becomes the command's failure.
+    ///
+    /// - Returns: The bytes that were sent; 0 if the coordinator had the file already.
+    /// - Throws: ``PushDelay`` when the push may succeed later; ``CommandFailure`` otherwise.
+    func push(
+        _ offer: PushOffer, read: @escaping @Sendable (UInt64, Int) throws -> Frame,
+        onProgress: @escaping @Sendable (UInt64) -> Void
+    ) async throws -> UInt64 {
+        do {
+            switch try await connection.push(offer, timeout: patience.push, read: read, onProgress: onProgress) {
+            case .whole(let sentBytes): return sentBytes
+            case .refused(let failure) where failure.kind == .busy:
+                throw PushDelay(reason: failure.description, failure: CommandFailure(failure))
+            case .refused(let failure): throw CommandFailure(failure)
+            }
+        } catch let error as MessagingError {
+            let failure = CommandFailure(error)
+            guard failure.code == .unreachable else { throw failure }
+            // It was reached before. A coordinator that restarts keeps what has arrived.
+            throw PushDelay(reason: "the coordinator does not answer", failure: failure)
         }
     }
 

@@ -15,7 +15,8 @@ struct Kfacctl: AsyncParsableCommand {
             RunCommand.self, PlanCommand.self, SubmitCommand.self, JobsCommand.self, StatusCommand.self,
             WatchCommand.self, LogsCommand.self, CancelCommand.self, PublishCommand.self, WorkersCommand.self,
             DrainCommand.self,
-            FetchCommand.self, InspectCommand.self, CompareCommand.self, KeygenCommand.self, HelpCommand.self,
+            PushCommand.self, RunsCommand.self, FetchCommand.self, InspectCommand.self, CompareCommand.self,
+            KeygenCommand.self, HelpCommand.self,
         ])
 
     static func main() async {

@@ -5,6 +5,7 @@ import CoordinatorService
 import Keys
 import Messaging
 import PrometheusMetrics
+import PushedRuns
 import Settings
 import Supervision
 import SystemPackage
@@ -33,6 +34,20 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Option(help: "Milliseconds without a sign of life after which a worker is lost. (default: 10000)")
     var workerTimeout: Int?
 
+    @Option(help: "Directory of the runs whose partial sums clients push. (default: runs in the state directory)")
+    var runDirectory: String?
+
+    @Option(
+        help: """
+            Most bytes of all pushed runs, in MiB; by default a quarter of the directory's file system or half of what \
+            is free there, whichever is less.
+            """)
+    var runQuota: Int?
+
+    @Option(
+        help: "Time without activity after which a pushed run is removed: 7d, 12h, 30m, 45s or never. (default: 7d)")
+    var runExpiry: String?
+
     @OptionGroup(title: "Protection") var protection: CoordinatorProtectionOptions
 
     @OptionGroup var options: DaemonOptions
@@ -48,6 +63,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
             SettingKey("state-directory", .text, default: .text("/var/lib/kfacd")),
             SettingKey("heartbeat", .integer, default: .integer(1000)),
             SettingKey("worker-timeout", .integer, default: .integer(10_000)),
+            SettingKey("run-directory", .text), SettingKey("run-quota", .integer),
+            SettingKey("run-expiry", .text, default: .text("7d")),
         ] + CoordinatorProtectionOptions.keys + DaemonOptions.keys(http: "127.0.0.1:7780")
 
     private func settings() throws -> Settings {
@@ -56,6 +73,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
         flags["state-directory"] = stateDirectory.map { .text($0) }
         flags["heartbeat"] = heartbeat.map { .integer($0) }
         flags["worker-timeout"] = workerTimeout.map { .integer($0) }
+        flags["run-directory"] = runDirectory.map { .text($0) }
+        flags["run-quota"] = runQuota.map { .integer($0) }
+        flags["run-expiry"] = runExpiry.map { .text($0) }
         return try options.settings(Self.keys, flags: flags)
     }
 
@@ -106,11 +126,18 @@ struct CoordinatorCommand: AsyncParsableCommand {
         }
         let endpoint = typed.endpoint("bind")
         if let problem = endpoint?.bindingProblem { typed.refuse("bind", problem) }
-        guard let endpoint, let heartbeat, let timeout else { return nil }
-        return CoordinatorConfiguration(
+        let quota = typed.integer("run-quota", in: 1...(1 << 40))
+        let expiry = RunExpiry(typed.settings.text("run-expiry") ?? "")
+        if expiry == nil { typed.refuse("run-expiry", RunExpiry.expectation) }
+        guard let endpoint, let heartbeat, let timeout, let expiry else { return nil }
+        var configuration = CoordinatorConfiguration(
             endpoint: endpoint, stateDirectory: FilePath(typed.settings.text("state-directory") ?? ""),
             heartbeatInterval: .milliseconds(heartbeat), workerTimeout: .milliseconds(timeout),
             build: "kfacd \(Build.version)")
+        if let directory = typed.settings.text("run-directory") { configuration.runDirectory = FilePath(directory) }
+        configuration.runQuota = quota.map { .bytes(UInt64($0) << 20) } ?? .share
+        configuration.runExpiry = expiry.time
+        return configuration
     }
 }
 

@@ -4,6 +4,7 @@ import JobJournal
 import Logging
 import Messaging
 import Publication
+import PushedRuns
 import Scheduling
 import Supervision
 import SystemPackage
@@ -33,6 +34,7 @@ import ZeroMQ
                 endpoint: endpoint.endpoint, stateDirectory: FilePath(directory.path),
                 heartbeatInterval: .seconds(1), workerTimeout: .seconds(10), build: "test"),
             endpoint: endpoint, store: try BlobStore(opening: FilePath(directory.path).appending("blobs")),
+            runs: try RunStore(opening: FilePath(directory.path).appending("runs"), quota: .share),
             journal: journal, owner: ClaimOwner(coordinator: "c", stateDirectory: ""), supervision: supervision,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         coordinator.show()

@@ -5,6 +5,7 @@ import JobPlan
 import Logging
 import PrometheusMetrics
 import Publication
+import PushedRuns
 import Scheduling
 import Supervision
 import SystemPackage
@@ -36,6 +37,7 @@ import ZeroMQ
                 endpoint: endpoint.endpoint, stateDirectory: state, heartbeatInterval: .seconds(1),
                 workerTimeout: .seconds(10), build: "test"),
             endpoint: endpoint, store: try BlobStore(opening: state.appending("blobs")),
+            runs: try RunStore(opening: state.appending("runs"), quota: .share),
             journal: try JobJournal(path: state.appending("journal.sqlite").string),
             owner: ClaimOwner(coordinator: "c", stateDirectory: ""), supervision: supervision,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })

@@ -126,6 +126,11 @@ extension SerialIntegrationTests {
         @Test(arguments: [
             (["coordinator", "--heartbeat", "0"], "--heartbeat: heartbeat is 0; expected a number from 1 to 3600000."),
             (["coordinator", "--worker-timeout", "10"], "expected more than heartbeat, which is 1000."),
+            (["coordinator", "--run-quota", "0"], "expected a number from 1 to 1099511627776."),
+            (
+                ["coordinator", "--run-expiry", "7"],
+                "expected a number from 1 to 100000 with s, m, h or d behind it, such as 7d, or never."
+            ),
             (["coordinator", "--log-level", "loud"], "--log-level: log-level is loud; expected one of trace, debug"),
             (["coordinator", "--http", "localhost:1"], "is no address for status pages"),
             (["coordinator", "--config", "/nowhere.yaml"], "/nowhere.yaml: the configuration file cannot be read"),

@@ -262,11 +262,12 @@ struct PartialsSetTests {
     @Test func `missing sequences and ranks are counted`() throws {
         #expect(
             problems(try write([Contents(0, 0), Contents(0, 2), Contents(2, 0), Contents(2, 9)])) == """
-                \(path(0)): the rank 1 is missing; expected all from 0 to 2. Name their files too, or repeat the run.
-                \(path(0)): the sequence of rank 0 numbered 1 is missing; expected all from 0 to 2. Name their files too, or \
+                \(path(0)): the rank 1 is missing; expected all from 0 to 2. Name or push their files too, or \
                 repeat the run.
-                \(path(2)): the sequences of rank 2 numbered 1, 2, 3 and 5 more are missing; expected all from 0 to 9. Name \
+                \(path(0)): the sequence of rank 0 numbered 1 is missing; expected all from 0 to 2. Name or push \
                 their files too, or repeat the run.
+                \(path(2)): the sequences of rank 2 numbered 1, 2, 3 and 5 more are missing; expected all from 0 to 9. Name or \
+                push their files too, or repeat the run.
                 """)
     }
 

@@ -143,6 +143,27 @@ import UnitOperations
         ) { _ in }
     }
 
+    @Test func `an offer whose run, place, size or content cannot be is refused`() throws {
+        func offer(_ change: (inout WirePushOffer) -> Void) -> WirePushOffer {
+            var offer = WirePushOffer()
+            (offer.run, offer.rank, offer.sequence) = ("monday", 1, 2)
+            offer.file.digest = String(repeating: "0", count: 64)
+            offer.file.byteCount = 9
+            change(&offer)
+            return offer
+        }
+        let name =
+            "cannot name a run; expected 1 to 200 bytes without a path separator or control character and without "
+            + "a leading dot"
+        try expect("\"../up\" \(name)") { $0.request.pushOffer = offer { $0.run = "../up" } }
+        try expect("a rank is 2147483648") { $0.request.pushOffer = offer { $0.rank = 1 << 31 } }
+        try expect("a sequence is 4294967295") { $0.request.pushOffer = offer { $0.sequence = .max } }
+        try expect("a blob has 0 bytes") { $0.request.pushOffer = offer { $0.file.byteCount = 0 } }
+        try expect("\"x\" is no SHA-256 digest") { $0.request.pushOffer = offer { $0.file.digest = "x" } }
+        try expect("an offer does not say how the sums come") { $0.request.pushOffer = offer { $0.content = nil } }
+        try expect("a credit is 65537") { $0.reply.push.credit = 1 << 16 + 1 }
+    }
+
     @Test func `words that are not known are refused`() throws {
         try expect("a failure's kind is \"tired\"") { $0.reply.failure.kind = "tired" }
         try expect("a job's state is \"asleep\"") {

@@ -25,7 +25,7 @@ import Testing
             case .refusal, nil: bodies.insert("refusal")
             }
         }
-        #expect(bodies.count == 1 + 14 + 13 + 10 + 9)
+        #expect(bodies.count == 1 + 14 + 13 + 14 + 11)
     }
 
     private func caseName(_ body: (some Any)?) -> String {

@@ -162,6 +162,14 @@ enum WireMessages {
         ("submit elsewhere", .submit(submissionElsewhere)), ("jobs", .jobs), ("status", .status("job-1")),
         ("cancel", .cancel("job-1")), ("workers", .workers), ("drain", .drain("node3-4711")),
         ("outputs", .outputs("job-1")), ("log", .log("job-1", after: 7)),
+        (
+            "push offer",
+            .pushOffer(
+                PushOffer(
+                    run: "monday", place: PartialsPlace(rank: 1 << 31 - 1, sequence: 7), host: "node3",
+                    content: .file(blob(1))))
+        ),
+        ("push chunk", .pushChunk(offset: .max)), ("runs", .runs), ("remove run", .removeRun("monday")),
         ("output range", .outputRange("job-1", path: "merged/model.safetensors", offset: .max - 5, byteCount: 5)),
     ]
 
@@ -192,6 +200,10 @@ enum WireMessages {
         known.build = ""
         return WorkerReport(hello: known, leasedUnits: 3, startedUnits: 1, finishedUnits: 99)
     }
+
+    private static let run = RunReport(
+        run: "monday", senders: ["ci on node3", "boss"], ranks: 4, files: 7, unfinishedFiles: 1, missing: 1 << 40,
+        arrivedBytes: 5, announcedBytes: .max, ageSeconds: 3600.5, idleSeconds: 2.5, jobs: ["job-1"])
 
     private static let replies: [(name: String, reply: ClientReply)] = [
         (
@@ -232,6 +244,10 @@ enum WireMessages {
         ("jobs", .jobs([job, otherJob])), ("no jobs", .jobs([])), ("workers", .workers([workerReport])),
         ("outputs", .outputs([OutputFile(path: "report.json", byteCount: 9), OutputFile(path: "", byteCount: 0)])),
         ("output chunk", .outputChunk(offset: 1 << 40)), ("progress", .progress("is being planned")),
+        ("push", .push(PushState(offset: .max, credit: 8, isWhole: true))),
+        ("busy", .failure(RequestFailure(kind: .busy, problems: []))),
+        ("runs", .runs(RunList(runs: [run], byteCount: .max, byteCountMax: 1))),
+        ("some runs of many", .cut(.runs(RunList(runs: [run], byteCount: 1, byteCountMax: 2)), further: 3)),
         ("some jobs of many", .cut(.jobs([job]), further: 7)),
         (
             "log",

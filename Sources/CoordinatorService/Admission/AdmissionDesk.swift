@@ -3,6 +3,7 @@ import FileAccess
 import Identifiers
 import JobPlan
 import Publication
+import PushedRuns
 import Supervision
 import Synchronization
 
@@ -32,6 +33,7 @@ actor AdmissionDesk {
 
     private let roots: FileRoots
     private let owner: ClaimOwner
+    private let runs: RunStore?
     private let limits: Limits
     private let claims = AdmissionLane("kfacd.claims")
     private var idle: [Place]
@@ -41,9 +43,10 @@ actor AdmissionDesk {
     /// The current checks, for health.
     let pulse: AdmissionPulse
 
-    init(roots: FileRoots, owner: ClaimOwner, limits: Limits = Limits()) {
+    init(roots: FileRoots, owner: ClaimOwner, runs: RunStore? = nil, limits: Limits = Limits()) {
         self.roots = roots
         self.owner = owner
+        self.runs = runs
         self.limits = limits
         idle = (0..<limits.places).map { Place(number: $0, lane: AdmissionLane("kfacd.admission-\($0)")) }
         queue = AdmissionQueue(places: limits.places)
@@ -75,9 +78,10 @@ actor AdmissionDesk {
         pulse.begin(place.number, submission.specPath)
         return try await place.lane.run(within: isResumption ? nil : limits.time) {
             await self.end(place, of: client)
-        } check: { [roots, owner] () throws(JobRefusal) in
+        } check: { [roots, owner, runs] () throws(JobRefusal) in
             try JobAdmission.admit(
-                submission, as: id, roots: roots, owner: owner, isResumption: isResumption, progress: progress)
+                submission, as: id, roots: roots, owner: owner, runs: runs, isResumption: isResumption,
+                progress: progress)
         }
     }
 

@@ -2,8 +2,10 @@ import Admission
 import Foundation
 import Identifiers
 import JobPlan
+import Logging
 import Messaging
 import Publication
+import PushedRuns
 import Safetensors
 import Scheduling
 import SystemPackage
@@ -29,11 +31,32 @@ extension Coordinator {
         case .workers: reply = .workers(workerReports)
         case .drain(let worker): reply = drain(worker)
         case .outputs(let id): reply = await outputs(of: id)
+        case .runs: reply = .runs(runList)
+        case .removeRun(let run): reply = await remove(run)
+        // The push desk answers these.
+        case .pushOffer, .pushChunk: return
         case .log(let id, let number): reply = log(of: id, after: number)
         case .outputRange(let id, let path, let offset, let byteCount):
             (reply, payload) = await outputRange(of: id, path, offset, byteCount, for: peer)
         }
         await endpoint.send(.reply(number, reply.fitted), payload: payload, to: peer)
+    }
+
+    private func remove(_ run: RunName) async -> ClientReply {
+        do throws(RunStoreError) {
+            let removed = try await pushDesk.remove(run)
+            logger.notice(
+                "a pushed run was removed for a client",
+                metadata: [
+                    "run": "\(run.rawValue.excerpt)", "files": "\(removed.wholeCount)",
+                    LogKeys.bytes: "\(removed.arrivedBytes)",
+                ])
+            return .runs(
+                RunList(runs: [RunReport(removed)], byteCount: runs.usage.used, byteCountMax: runs.usage.limit))
+        } catch {
+            return .failure(
+                RequestFailure(kind: error.isPermanent ? .badInput : .world, at: error.subject, error.problem))
+        }
     }
 
     private func cancel(_ id: JobID) -> ClientReply {

@@ -4,6 +4,7 @@ import Identifiers
 import JobPlan
 import Messaging
 import Publication
+import PushedRuns
 import Scheduling
 import SystemPackage
 import UnitOperations
@@ -69,7 +70,9 @@ extension Coordinator {
                 overwrites: submission.overwrites, output: job.output.path.string,
                 submittedAt: Date.now.timeIntervalSince1970, unitCount: job.plan.units.count,
                 attemptMark: .random(in: 1..<Attempt.markCount))
+            try keepRuns(of: job)
             guard await accept(job, header: header) else {
+                runs.release(id, at: Date.now.timeIntervalSince1970)
                 job.output.discard()
                 return .failure(
                     RequestFailure(
@@ -84,6 +87,19 @@ extension Coordinator {
             return .accepted(id, isRunningAlready: false, notices: job.plan.notices + [shortage].compactMap { $0 })
         } catch {
             return .failure(RequestFailure(error))
+        }
+    }
+
+    /// Keeps the files of pushed runs for a job until it ends, also over a restart.
+    ///
+    /// - Throws: `JobRefusal`; the job's claim and holds are gone then.
+    private func keepRuns(of job: Job) throws(JobRefusal) {
+        do throws(RunStoreError) {
+            for members in job.runs { try runs.keep(members, for: job.id) }
+        } catch {
+            runs.release(job.id, at: Date.now.timeIntervalSince1970)
+            job.output.discard()
+            throw JobRefusal(interruption: "\(error)")
         }
     }
 

@@ -125,7 +125,9 @@ actor CoordinatorWork {
     private func failure(_ error: any Error, _ task: CoordinatorTask) -> UnitFailure {
         let kind: UnitFailure.Kind =
             switch error {
-            case CoordinatorWorkError.badInput, CoordinatorWorkError.inputChanged: .badInput
+            case CoordinatorWorkError.badInput, CoordinatorWorkError.inputChanged,
+                CoordinatorWorkError.damagedPush:
+                .badInput
             case let error where DiskSpace.isRefused(error): .badInput
             case CoordinatorWorkError.damagedFiles: .inputMissing
             case let error as BlobStoreError where error.lostBlob != nil: .inputMissing

@@ -6,6 +6,8 @@ enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
     case badInput(String)
     /// An input file has changed since the plan was made.
     case inputChanged(path: String)
+    /// The bytes of a pushed file are not those that were acknowledged.
+    case damagedPush(path: String)
     /// The result of another unit is missing.
     case missingResult(String)
     /// Files in the staging directory differ from what was written.
@@ -17,6 +19,9 @@ enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
         case .inputChanged(let path):
             "\(path): the file has changed since the job was submitted; results would mix two states of it. Submit the "
                 + "job again."
+        case .damagedPush(let path):
+            "\(path): the pushed file was damaged on the disk since the job was submitted. Submit the job again, which names "
+                + "and removes the damaged files, and push them again."
         case .damagedFiles(let damages):
             damages.prefix(10).map(\.description).joined(separator: " ")
                 + (damages.count > 10 ? " And \(damages.count - 10) more." : "")

@@ -1,6 +1,7 @@
 import Identifiers
 import JobPlan
 import Logging
+import PushedRuns
 import Scheduling
 import Supervision
 import Telemetry
@@ -24,7 +25,8 @@ extension Coordinator {
         let running = settled.running
         let grids = running.prefix(Self.gridsMax).compactMap { grid(of: $0.id) }
         return [.table(runningTable(running))] + grids.map(StatusSection.grid) + [
-            .table(workerTable),
+            .table(workerTable)
+        ] + (runs.summaries(at: 0).isEmpty ? [] : [.table(runTable)]) + [
             .history(
                 StatusHistory(
                     "Units finished, by minute", unit: "units",
@@ -124,6 +126,23 @@ extension Coordinator {
     /// Counts a unit that a worker finished.
     func countFinishedUnit(of worker: WorkerID) {
         conversations.countFinishedUnit(of: worker, at: history.sinceStart)
+    }
+
+    // MARK: - Runs
+
+    private var runTable: StatusTable {
+        StatusTable(
+            "Pushed runs", columns: ["run", "state", "ranks", "files", "bytes", "from", "last activity", "used by"],
+            of: runList.runs, limit: Self.jobsShownMax
+        ) { run in
+            let state: StatusTable.Cell = run.isComplete ? .state("complete", .good) : .state("incomplete", .active)
+            return [
+                .text(run.run.rawValue), state, .number("\(run.ranks)"), .number("\(run.files)"),
+                .number("\(run.arrivedBytes >> 20) of \(run.announcedBytes >> 20) MiB"),
+                .text(run.senders.listed(limit: 3)), .number(StatusText.about(seconds: run.idleSeconds)),
+                .text(run.jobs.map(\.rawValue).listed(limit: 3)),
+            ]
+        }
     }
 
     // MARK: - Warnings

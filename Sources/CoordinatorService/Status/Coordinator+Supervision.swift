@@ -4,6 +4,7 @@ import Identifiers
 import JobPlan
 import Messaging
 import PrometheusMetrics
+import PushedRuns
 import Scheduling
 import Supervision
 import SystemPackage
@@ -73,6 +74,12 @@ extension Coordinator {
         samples += FactorSide.allCases.map { side in
             MetricSample("kfacd_factor_bytes", [side.rawValue], factorBytes[side] ?? 0)
         }
+        let pushed = runs.summaries(at: 0)
+        samples += [
+            MetricSample("kfacd_runs", [], pushed.count),
+            MetricSample("kfacd_run_files", [], pushed.reduce(0) { $0 + $1.wholeCount }),
+            MetricSample("kfacd_run_bytes", [], pushed.reduce(0) { $0 + $1.arrivedBytes }),
+        ]
         let system = try? FileManager.default.attributesOfFileSystem(
             forPath: configuration.stateDirectory.string)
         if let free = system?[.systemFreeSize] as? NSNumber {

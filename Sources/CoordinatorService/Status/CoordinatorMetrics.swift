@@ -4,6 +4,7 @@ import JobPlan
 public import PrometheusMetrics
 import Scheduling
 import UnitOperations
+import WireProtocol
 
 /// The counts of a coordinator.
 public struct CoordinatorMetrics: Sendable {
@@ -47,6 +48,12 @@ public struct CoordinatorMetrics: Sendable {
             "kfacd_refused_words_total",
             help: "Impossible messages of workers, by subject: a unit, blob, range, result or name.",
             kind: .counter, labels: ["about"]),
+        MetricFamily("kfacd_runs", help: "Runs that clients pushed.", kind: .gauge),
+        MetricFamily("kfacd_run_files", help: "Whole files of the pushed runs.", kind: .gauge),
+        MetricFamily("kfacd_run_bytes", help: "Bytes of the pushed runs that have arrived.", kind: .gauge),
+        MetricFamily(
+            "kfacd_pushes_refused_total", help: "Refused pushes, by kind: bad_input, busy or world.", kind: .counter,
+            labels: ["kind"]),
         MetricFamily(
             "kfacd_last_success_timestamp_seconds", help: "Time when a job succeeded, for the latest ones.",
             kind: .gauge, labels: ["job"]),
@@ -61,10 +68,18 @@ public struct CoordinatorMetrics: Sendable {
         // The series start at zero, because a rise shows only in a series that existed before.
         for kind in UnitFailure.Kind.allCases { failures(kind).increment(by: 0) }
         for word in RefusedWord.allCases { refusals(word).increment(by: 0) }
+        for kind in [RequestFailure.Kind.badInput, .busy, .world] { pushRefusals(kind).increment(by: 0) }
     }
 
     /// Counts a refused message of a worker.
     func note(_ word: RefusedWord) { refusals(word).increment() }
+
+    /// Counts a refused push.
+    func notePushRefusal(_ kind: RequestFailure.Kind) { pushRefusals(kind).increment() }
+
+    private func pushRefusals(_ kind: RequestFailure.Kind) -> Counter {
+        Counter(label: "kfacd_pushes_refused_total", dimensions: [("kind", kind.rawValue)], factory: factory)
+    }
 
     private func refusals(_ word: RefusedWord) -> Counter {
         Counter(label: "kfacd_refused_words_total", dimensions: [("about", word.rawValue)], factory: factory)

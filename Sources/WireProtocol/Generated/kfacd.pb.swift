@@ -1021,6 +1021,39 @@ nonisolated struct WireClientRequest: Sendable {
     set {body = .log(newValue)}
   }
 
+  /// CLIENT.md describes a push message by message.
+  var pushOffer: WirePushOffer {
+    get {
+      if case .pushOffer(let v)? = body {return v}
+      return WirePushOffer()
+    }
+    set {body = .pushOffer(newValue)}
+  }
+
+  var pushChunk: WirePushChunk {
+    get {
+      if case .pushChunk(let v)? = body {return v}
+      return WirePushChunk()
+    }
+    set {body = .pushChunk(newValue)}
+  }
+
+  var runs: WireListRuns {
+    get {
+      if case .runs(let v)? = body {return v}
+      return WireListRuns()
+    }
+    set {body = .runs(newValue)}
+  }
+
+  var removeRun: String {
+    get {
+      if case .removeRun(let v)? = body {return v}
+      return String()
+    }
+    set {body = .removeRun(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -1034,8 +1067,76 @@ nonisolated struct WireClientRequest: Sendable {
     case outputRange(WireOutputRange)
     case drain(String)
     case log(WireJobLogRequest)
+    /// CLIENT.md describes a push message by message.
+    case pushOffer(WirePushOffer)
+    case pushChunk(WirePushChunk)
+    case runs(WireListRuns)
+    case removeRun(String)
 
   }
+
+  init() {}
+}
+
+/// A client wants to push what a rank of a run has summed up to one flush. `request` names the push from then on; a
+/// connection has one push at a time.
+nonisolated struct WirePushOffer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var run: String = String()
+
+  var rank: UInt32 = 0
+
+  var sequence: UInt32 = 0
+
+  /// The client's machine, for people.
+  var host: String = String()
+
+  /// How the sums come. Other ways get other fields.
+  var content: WirePushOffer.OneOf_Content? = nil
+
+  /// A file of partial sums.
+  var file: WireBlob {
+    get {
+      if case .file(let v)? = content {return v}
+      return WireBlob()
+    }
+    set {content = .file(newValue)}
+  }
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  /// How the sums come. Other ways get other fields.
+  nonisolated enum OneOf_Content: Equatable, Sendable {
+    /// A file of partial sums.
+    case file(WireBlob)
+
+  }
+
+  init() {}
+}
+
+/// The next bytes of the push that `request` names, at most 1 MiB. The bytes are the message's second frame.
+nonisolated struct WirePushChunk: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var offset: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireListRuns: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 }
@@ -1204,6 +1305,22 @@ nonisolated struct WireClientReply: Sendable {
     set {body = .log(newValue)}
   }
 
+  var push: WirePushState {
+    get {
+      if case .push(let v)? = body {return v}
+      return WirePushState()
+    }
+    set {body = .push(newValue)}
+  }
+
+  var runs: WireRunList {
+    get {
+      if case .runs(let v)? = body {return v}
+      return WireRunList()
+    }
+    set {body = .runs(newValue)}
+  }
+
   /// Items of a list that it does not hold, since a message has its bounds.
   var further: UInt64 = 0
 
@@ -1221,8 +1338,86 @@ nonisolated struct WireClientReply: Sendable {
     /// The answer is not there yet: what is being done for it.
     case progress(String)
     case log(WireJobLog)
+    case push(WirePushState)
+    case runs(WireRunList)
 
   }
+
+  init() {}
+}
+
+/// The answer to an offer, and to each chunk.
+nonisolated struct WirePushState: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The bytes that have arrived; the next chunk begins here.
+  var offset: UInt64 = 0
+
+  /// Chunks that may be on their way without an answer.
+  var credit: UInt32 = 0
+
+  /// The file is whole, checked and durable. Nothing more is sent.
+  var isWhole: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireRunList: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var runs: [WireRunStatus] = []
+
+  /// Bytes of all runs, those that were announced and have not arrived included, and their most.
+  var byteCount: UInt64 = 0
+
+  var byteCountMax: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireRunStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var run: String = String()
+
+  /// Who pushed.
+  var senders: [String] = []
+
+  var ranks: UInt32 = 0
+
+  /// Files that are whole.
+  var files: UInt32 = 0
+
+  /// Files of which some bytes have not arrived.
+  var unfinishedFiles: UInt32 = 0
+
+  /// Ranks and sequences that are missing below the last.
+  var missing: UInt64 = 0
+
+  /// Bytes that have arrived, and bytes that were announced.
+  var arrivedBytes: UInt64 = 0
+
+  var announcedBytes: UInt64 = 0
+
+  /// Since the first file was announced, and since the last message or job.
+  var ageSeconds: Double = 0
+
+  var idleSeconds: Double = 0
+
+  /// Jobs that use the run.
+  var jobs: [String] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 }
@@ -3300,7 +3495,7 @@ nonisolated extension WireInputNumbers: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientRequest"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}submit\0\u{1}plan\0\u{1}jobs\0\u{1}status\0\u{1}cancel\0\u{1}workers\0\u{1}outputs\0\u{3}output_range\0\u{1}drain\0\u{1}log\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}submit\0\u{1}plan\0\u{1}jobs\0\u{1}status\0\u{1}cancel\0\u{1}workers\0\u{1}outputs\0\u{3}output_range\0\u{1}drain\0\u{1}log\0\u{3}push_offer\0\u{3}push_chunk\0\u{1}runs\0\u{3}remove_run\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3419,6 +3614,53 @@ nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._M
           self.body = .log(v)
         }
       }()
+      case 12: try {
+        var v: WirePushOffer?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pushOffer(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pushOffer(v)
+        }
+      }()
+      case 13: try {
+        var v: WirePushChunk?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pushChunk(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pushChunk(v)
+        }
+      }()
+      case 14: try {
+        var v: WireListRuns?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .runs(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .runs(v)
+        }
+      }()
+      case 15: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.body != nil {try decoder.handleConflictingOneOf()}
+          self.body = .removeRun(v)
+        }
+      }()
       default: break
       }
     }
@@ -3473,6 +3715,22 @@ nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._M
       guard case .log(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
     }()
+    case .pushOffer?: try {
+      guard case .pushOffer(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .pushChunk?: try {
+      guard case .pushChunk(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
+    case .runs?: try {
+      guard case .runs(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+    }()
+    case .removeRun?: try {
+      guard case .removeRun(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 15)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -3481,6 +3739,121 @@ nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._M
   static func ==(lhs: WireClientRequest, rhs: WireClientRequest) -> Bool {
     if lhs.request != rhs.request {return false}
     if lhs.body != rhs.body {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePushOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PushOffer"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}rank\0\u{1}sequence\0\u{1}host\0\u{1}file\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.run) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.rank) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.sequence) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.host) }()
+      case 5: try {
+        var v: WireBlob?
+        var hadOneofValue = false
+        if let current = self.content {
+          hadOneofValue = true
+          if case .file(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.content = .file(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.run.isEmpty {
+      try visitor.visitSingularStringField(value: self.run, fieldNumber: 1)
+    }
+    if self.rank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.rank, fieldNumber: 2)
+    }
+    if self.sequence != 0 {
+      try visitor.visitSingularUInt32Field(value: self.sequence, fieldNumber: 3)
+    }
+    if !self.host.isEmpty {
+      try visitor.visitSingularStringField(value: self.host, fieldNumber: 4)
+    }
+    try { if case .file(let v)? = self.content {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePushOffer, rhs: WirePushOffer) -> Bool {
+    if lhs.run != rhs.run {return false}
+    if lhs.rank != rhs.rank {return false}
+    if lhs.sequence != rhs.sequence {return false}
+    if lhs.host != rhs.host {return false}
+    if lhs.content != rhs.content {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePushChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PushChunk"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}offset\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.offset != 0 {
+      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePushChunk, rhs: WirePushChunk) -> Bool {
+    if lhs.offset != rhs.offset {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireListRuns: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ListRuns"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireListRuns, rhs: WireListRuns) -> Bool {
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3655,7 +4028,7 @@ nonisolated extension WireOutputRange: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireClientReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientReply"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{1}accepted\0\u{1}plan\0\u{1}jobs\0\u{1}workers\0\u{1}outputs\0\u{3}output_chunk_offset\0\u{1}further\0\u{1}progress\0\u{1}log\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{1}accepted\0\u{1}plan\0\u{1}jobs\0\u{1}workers\0\u{1}outputs\0\u{3}output_chunk_offset\0\u{1}further\0\u{1}progress\0\u{1}log\0\u{1}push\0\u{1}runs\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3772,6 +4145,32 @@ nonisolated extension WireClientReply: SwiftProtobuf.Message, SwiftProtobuf._Mes
           self.body = .log(v)
         }
       }()
+      case 12: try {
+        var v: WirePushState?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .push(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .push(v)
+        }
+      }()
+      case 13: try {
+        var v: WireRunList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .runs(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .runs(v)
+        }
+      }()
       default: break
       }
     }
@@ -3828,6 +4227,14 @@ nonisolated extension WireClientReply: SwiftProtobuf.Message, SwiftProtobuf._Mes
       guard case .log(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
     }()
+    case .push?: try {
+      guard case .push(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .runs?: try {
+      guard case .runs(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
     default: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -3837,6 +4244,166 @@ nonisolated extension WireClientReply: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.request != rhs.request {return false}
     if lhs.body != rhs.body {return false}
     if lhs.further != rhs.further {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePushState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PushState"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}offset\0\u{1}credit\0\u{3}is_whole\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.credit) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.isWhole) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.offset != 0 {
+      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 1)
+    }
+    if self.credit != 0 {
+      try visitor.visitSingularUInt32Field(value: self.credit, fieldNumber: 2)
+    }
+    if self.isWhole != false {
+      try visitor.visitSingularBoolField(value: self.isWhole, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePushState, rhs: WirePushState) -> Bool {
+    if lhs.offset != rhs.offset {return false}
+    if lhs.credit != rhs.credit {return false}
+    if lhs.isWhole != rhs.isWhole {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRunList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RunList"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}runs\0\u{3}byte_count\0\u{3}byte_count_max\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.runs) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.byteCount) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.byteCountMax) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.runs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.runs, fieldNumber: 1)
+    }
+    if self.byteCount != 0 {
+      try visitor.visitSingularUInt64Field(value: self.byteCount, fieldNumber: 2)
+    }
+    if self.byteCountMax != 0 {
+      try visitor.visitSingularUInt64Field(value: self.byteCountMax, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRunList, rhs: WireRunList) -> Bool {
+    if lhs.runs != rhs.runs {return false}
+    if lhs.byteCount != rhs.byteCount {return false}
+    if lhs.byteCountMax != rhs.byteCountMax {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRunStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RunStatus"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}senders\0\u{1}ranks\0\u{1}files\0\u{3}unfinished_files\0\u{1}missing\0\u{3}arrived_bytes\0\u{3}announced_bytes\0\u{3}age_seconds\0\u{3}idle_seconds\0\u{1}jobs\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.run) }()
+      case 2: try { try decoder.decodeRepeatedStringField(value: &self.senders) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.ranks) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.files) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.unfinishedFiles) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.missing) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.arrivedBytes) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.announcedBytes) }()
+      case 9: try { try decoder.decodeSingularDoubleField(value: &self.ageSeconds) }()
+      case 10: try { try decoder.decodeSingularDoubleField(value: &self.idleSeconds) }()
+      case 11: try { try decoder.decodeRepeatedStringField(value: &self.jobs) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.run.isEmpty {
+      try visitor.visitSingularStringField(value: self.run, fieldNumber: 1)
+    }
+    if !self.senders.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.senders, fieldNumber: 2)
+    }
+    if self.ranks != 0 {
+      try visitor.visitSingularUInt32Field(value: self.ranks, fieldNumber: 3)
+    }
+    if self.files != 0 {
+      try visitor.visitSingularUInt32Field(value: self.files, fieldNumber: 4)
+    }
+    if self.unfinishedFiles != 0 {
+      try visitor.visitSingularUInt32Field(value: self.unfinishedFiles, fieldNumber: 5)
+    }
+    if self.missing != 0 {
+      try visitor.visitSingularUInt64Field(value: self.missing, fieldNumber: 6)
+    }
+    if self.arrivedBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.arrivedBytes, fieldNumber: 7)
+    }
+    if self.announcedBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.announcedBytes, fieldNumber: 8)
+    }
+    if self.ageSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.ageSeconds, fieldNumber: 9)
+    }
+    if self.idleSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.idleSeconds, fieldNumber: 10)
+    }
+    if !self.jobs.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.jobs, fieldNumber: 11)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRunStatus, rhs: WireRunStatus) -> Bool {
+    if lhs.run != rhs.run {return false}
+    if lhs.senders != rhs.senders {return false}
+    if lhs.ranks != rhs.ranks {return false}
+    if lhs.files != rhs.files {return false}
+    if lhs.unfinishedFiles != rhs.unfinishedFiles {return false}
+    if lhs.missing != rhs.missing {return false}
+    if lhs.arrivedBytes != rhs.arrivedBytes {return false}
+    if lhs.announcedBytes != rhs.announcedBytes {return false}
+    if lhs.ageSeconds != rhs.ageSeconds {return false}
+    if lhs.idleSeconds != rhs.idleSeconds {return false}
+    if lhs.jobs != rhs.jobs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

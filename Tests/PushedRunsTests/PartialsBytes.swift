@@ -1,0 +1,38 @@
+import Crypto
+import Identifiers
+import PushedRuns
+
+/// A small file of partial sums, written byte by byte.
+struct PartialsBytes {
+    var run = "monday"
+    var rank = 0
+    var sequence = 0
+    /// The packed triangles of `fc.A` (3 × 3) and `fc.B` (2 × 2).
+    var elements: [Double] = [1, 0, 1, 0, 0, 1, 2, 0, 2]
+
+    /// The bytes of the file.
+    var bytes: [UInt8] {
+        let metadata = [
+            ("format", "kfacd.partials/1"), ("task", "alpha"), ("run", run), ("rank", "\(rank)"),
+            ("sequence", "\(sequence)"), ("rows", "4"), ("samples", "2"), ("probes", "1"), ("normalization", "tak"),
+            ("bias", #"{\"fc\":false}"#),
+        ].map { "\"\($0)\":\"\($1)\"" }.joined(separator: ",")
+        let header =
+            "{\"__metadata__\":{\(metadata)},\"fc.A\":{\"dtype\":\"F64\",\"shape\":[6],\"data_offsets\":[0,48]},"
+            + "\"fc.B\":{\"dtype\":\"F64\",\"shape\":[3],\"data_offsets\":[48,72]}}"
+        let length = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }
+        let data = elements.flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian) { Array($0) } }
+        return length + Array(header.utf8) + data
+    }
+
+    /// The announcement of the file.
+    var part: PushedPart {
+        PushedPart(
+            run: RunName(rawValue: run), place: PartialsPlace(rank: rank, sequence: sequence),
+            content: Self.reference(bytes))
+    }
+
+    static func reference(_ bytes: [UInt8]) -> BlobReference {
+        BlobReference(digest: BlobDigest(sha256: SHA256.hash(data: bytes)), byteCount: UInt64(bytes.count))
+    }
+}
