@@ -15,7 +15,7 @@ public final class PartialsSet: Sendable {
         public let shape: SymmetricShape
         /// F32 or F64, the same in every file.
         public let elementType: ElementType
-        /// The bytes of the packed triangle or the diagonal in each of ``PartialsSet/files``, from the start of the file.
+        /// The bytes of the packed triangle or the diagonal in each of ``PartialsSet/files``, from the file's start.
         public let fileRanges: [Range<Int>]
     }
 

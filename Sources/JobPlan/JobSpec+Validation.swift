@@ -33,6 +33,7 @@ extension JobSpec {
             problems += curvatureProblems(
                 of: task, blocks: expected.flatMap { inventory.layers(of: $0, in: task.name) }, inventory)
             problems += rowCountProblems(of: task, blocks: selection.blocks, inventory)
+            problems += selection.blocks.compactMap { useProblem(of: task, $0, inventory) }
         }
         return problems
     }
@@ -215,6 +216,17 @@ extension JobSpec {
             return PartialsValidation(of: task.name, partials).problems(with: blocks)
         }
         return []
+    }
+
+    /// A finished sum over other uses of a weight than the job sums, which cannot be undone.
+    private func useProblem(of task: TaskSpec, _ block: CurvatureBlock, _ inventory: JobInventory) -> JobProblem? {
+        guard let summed = inventory.factorSets[task.name]?.uses[block.name] else { return nil }
+        let uses = block.layers.map(\.name)
+        guard Set(summed) != Set(uses) else { return nil }
+        return JobProblem(
+            at: place(ofFactorsOf: task),
+            "the factors of \"\(block.name)\" are the sum over its uses \(summed.sorted().quotedList), but the job sums "
+                + "\(uses.sorted().quotedList). Take the same layers in all tasks, or make the factors again.")
     }
 
     private func factorSetProblems(

@@ -29,7 +29,8 @@ public struct KroneckerPenalty: ~Copyable, Sendable {
     /// - Parameter delta: Δ = [ΔW, Δb], `[d_out, d_in]` or `[d_out, d_in + 1]`.
     /// - Returns: A number of at least 0, up to rounding.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when Δ does not have the factors' shape.
-    /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds, of a diagonal side only d_out·d_in; two matrices of Δ's shape.
+    /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds, of a diagonal side only d_out·d_in; two matrices of Δ's
+    ///   shape.
     public func value(of delta: borrowing Matrix<Double>) throws(KroneckerFactorsError) -> Double {
         do {
             let product = try product(with: delta)

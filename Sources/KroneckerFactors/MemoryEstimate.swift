@@ -6,7 +6,8 @@ public import LinearAlgebra
 ///
 /// OpenBLAS's own packing buffers (about 32 MB for each of its threads, once per process) are additional.
 public enum MemoryEstimate {
-    /// Bytes of one ``FactorAccumulation`` or ``DiagonalAccumulation`` with its share of the workspace, the chunk, and the finished factor.
+    /// Bytes of one ``FactorAccumulation`` or ``DiagonalAccumulation`` with its share of the workspace, the chunk, and
+    /// the finished factor.
     ///
     /// - Parameters:
     ///   - shape: The factor's shape, of dimension n, including the one of a bias.

@@ -2,14 +2,14 @@ import LinearAlgebra
 
 /// The coefficients that sum several uses of one weight, such as an embedding and the head that is tied to it.
 ///
-/// The curvature of a weight that is used several times is Σ_u B_u ⊗ A_u over its uses (cross terms between uses are
-/// left out, as K-FAC leaves out those between layers). It is kept as the one product B ⊗ A that is nearest to it in the
+/// The curvature of a weight that is used several times is Σ_u B_u ⊗ A_u over its uses. Cross terms between uses are
+/// left out, as K-FAC leaves out those between layers. It is kept as the one product B ⊗ A that is nearest to it in the
 /// Frobenius norm (``OptimalAccumulation`` of rank 1), with B = Σ y_u B_u and A = Σ x_u A_u. The sums without
-/// coefficients of equation 8 would not do: B_u and A_u of an embedding and of a head have different units, and a head's
-/// gradients would count against an embedding's frequencies.
+/// coefficients of equation 8 would not do: B_u and A_u of an embedding and of a head have different units, and a
+/// head's gradients would count against an embedding's frequencies.
 ///
-/// The product does not determine the scale of A, but sums over tasks depend on it. A has the trace 1, so it has no unit,
-/// and a change of the gradients' unit changes B alone, as in every other layer.
+/// The product does not determine the scale of A, but sums over tasks depend on it. A has the trace 1. So it has no
+/// unit, and a change of the gradients' unit changes B alone, as in every other layer.
 ///
 /// Source: DESIGN section 2.1; after Van Loan & Pitsianis 1993.
 public struct SummedUses: Equatable, Sendable {

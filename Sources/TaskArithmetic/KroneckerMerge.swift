@@ -66,7 +66,8 @@ public struct KroneckerMerge: ~Copyable, Sendable {
     ///   - factors: A_t and B_t, in the same order of tasks as for the means.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when the shapes differ from the layer's or memory is short;
     ///   the sums are then invalid.
-    /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds, of a diagonal side only d_out·d_in; max(d_out, d_in)² + d_out·d_in fp64.
+    /// - Complexity: d_out·d_in·(d_out + d_in) multiply-adds, of a diagonal side only d_out·d_in;
+    ///   max(d_out, d_in)² + d_out·d_in fp64.
     public mutating func add(
         delta: borrowing Matrix<Double>,
         _ factors: borrowing LayerFactors

@@ -3,8 +3,8 @@ public import LinearAlgebra
 
 /// The sides of a layer whose factor is a diagonal, stored as a vector.
 ///
-/// A of an embedding is the diagonal of its counts. B of a head over a vocabulary would be too large as a square, so its
-/// diagonal stands for it.
+/// A of an embedding is the diagonal of its counts. B of a head over a vocabulary would be too large as a square, so
+/// its diagonal stands for it.
 ///
 /// Source: DESIGN section 2.1.
 public struct DiagonalSides: OptionSet, Hashable, Sendable, Codable {

@@ -16,7 +16,8 @@ struct DiagonalSum {
     ///   - flawError: The error of a diagonal that is not a factor's.
     ///   - raw: The lane's bytes.
     /// - Returns: The sum.
-    /// - Throws: ``UnitError/malformedLease(_:)`` for a slice of another length, the flaw's error, or what reading throws.
+    /// - Throws: ``UnitError/malformedLease(_:)`` for a slice of another length, the flaw's error, or what reading
+    ///   throws.
     func total(
         flawError: (FactorFlaw, FileSlice) -> UnitError, _ raw: inout [UInt8]
     ) async throws -> PackedSymmetricMatrix<Double> {

@@ -109,6 +109,35 @@ struct SharedWeightTests {
             ])
     }
 
+    @Test func `finished factors that are the sum over other uses are refused`() throws {
+        var inventory = inventory()
+        func factor(_ shape: SymmetricShape) -> FactorSetInventory.Factor {
+            FactorSetInventory.Factor(
+                shape: shape, elementType: .f32, isPacked: false, slice: FileSlice(file: 0, offset: 0, byteCount: 28))
+        }
+        var set = FactorSetInventory(
+            normalization: .tak, samples: 8,
+            factors: [
+                FactorName(owner: "wte", side: .input): factor(.diagonal(7)),
+                FactorName(owner: "wte", side: .gradient): factor(.full(3)),
+            ])
+        set.uses = ["wte": ["lm_head", "wte"]]
+        inventory.factorSets["b"] = set
+        func problems(_ layers: String) throws -> [String] {
+            let spec = try JobFileText(
+                method: "kfac", base: "b", models: ["- {name: a, model: a, captures: c}", "- {name: b, factors: d}"],
+                rest: ["kfac:", "  layers: \(layers)"]
+            ).spec()
+            return spec.problems(against: inventory).map(\.description)
+        }
+        #expect(try problems("[wte, lm_head]") == [])
+        #expect(
+            try problems("[wte]") == [
+                "factors of task \"b\" (d): the factors of \"wte\" are the sum over its uses \"lm_head\", \"wte\", but "
+                    + "the job sums \"wte\". Take the same layers in all tasks, or make the factors again."
+            ])
+    }
+
     @Test func `a whole factor beside diagonals of other tasks is refused with what to do`() throws {
         var inventory = inventory()
         func factor(_ shape: SymmetricShape) -> FactorSetInventory.Factor {

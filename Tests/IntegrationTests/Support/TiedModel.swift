@@ -56,7 +56,9 @@ struct TiedModel {
         for task in Self.tasks { try captures(of: task).write(to: directory.appending("\(task)-captures.safetensors")) }
     }
 
-    /// A task's captures; only one of the tasks states that the head's B is a diagonal, and they have other index types.
+    /// A task's captures.
+    ///
+    /// Only one task states that the head's B is a diagonal, and the tasks have different types of indices.
     ///
     /// - Throws: what the requirement throws for a task without rows.
     func captures(of task: String) throws -> TensorFile {
