@@ -26,9 +26,8 @@ extension PartialsFile.Entry {
     fileprivate func diagonalFlaw(in file: SafetensorsFile) throws(JobFileError) -> FactorFlaw? {
         let size = elementType.byteCount
         var bytes = [UInt8](repeating: 0, count: size)
-        for row in 0..<dimension {
-            // Row r of a packed triangle has r + 1 elements, and its last one is on the diagonal.
-            let offset = fileRange.lowerBound + (PackedTriangle.offset(ofRow: row) + row) * size
+        for row in 0..<shape.dimension {
+            let offset = fileRange.lowerBound + shape.diagonalOffset(row) * size
             do throws(SafetensorsError) {
                 var span = bytes.mutableSpan
                 var raw = span.mutableBytes

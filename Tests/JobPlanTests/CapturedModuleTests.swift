@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import LinearAlgebra
 import Testing
 import UnitOperations
 
@@ -15,7 +16,7 @@ import UnitOperations
         let name = FactorName(owner: "conv", side: .input)
         let factor = try #require(inventory.factorSets["b"]?.factors[name])
         inventory.factorSets["b"]?.factors[name] = FactorSetInventory.Factor(
-            dimension: 37, elementType: factor.elementType, isPacked: false, slice: factor.slice)
+            shape: .full(37), elementType: factor.elementType, isPacked: false, slice: factor.slice)
         let advice = "If it is a convolution of 2 groups, each group is a layer: \"conv[0:2]\", \"conv[2:4]\"."
         #expect(
             spec.problems(against: inventory).map(\.message) == [

@@ -114,7 +114,7 @@ struct SumOperationTests {
         try await Bench.run { bench in
             func combined(_ sums: [Double]) throws -> BenchUnit {
                 BenchUnit(
-                    CombineOperation(partCount: 1, dimension: 2, divisor: 1e3), reading: [try bench.put(sums)])
+                    CombineOperation(partCount: 1, shape: .full(2), divisor: 1e3), reading: [try bench.put(sums)])
             }
             let (fault, message) = try await bench.fault(try combined([1e-36, 0, 1e-36]))
             #expect(fault == .badInput)
