@@ -15,7 +15,8 @@ extension CurvatureBlock {
     /// - Returns: A sentence after a space, or nothing.
     func groupAdvice(of side: FactorSide, exceedingBy excess: Int) -> String {
         let dimensions = Dictionary(factors, uniquingKeysWith: { first, _ in first })
-        guard side == .input, let expected = dimensions[.input]?.dimension, let outputs = dimensions[.gradient]?.dimension
+        guard side == .input, let expected = dimensions[.input]?.dimension,
+            let outputs = dimensions[.gradient]?.dimension
         else { return "" }
         // The bias has a region of its own.
         let inputs = expected - (regions.count - 1)

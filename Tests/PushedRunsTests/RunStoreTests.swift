@@ -132,6 +132,10 @@ struct RunStoreTests {
         WrongFile(
             testDescription: "a negative square", bytes: PartialsBytes(elements: [1, 0, 1, 0, 0, 1, -2, 0, 2]).bytes,
             message: "tensor \"fc.B\": the diagonal element of row 0 is -2.0"),
+        WrongFile(
+            testDescription: "a negative count of a diagonal",
+            bytes: PartialsBytes(isDiagonal: true, elements: [4, -1, 0, 2, 0, 2]).bytes,
+            message: "tensor \"fc.A\": the diagonal element of row 1 is -1.0"),
     ])
     func `a whole file that is not what was announced is refused and removed`(wrong: WrongFile) throws {
         let store = try store()
@@ -142,6 +146,12 @@ struct RunStoreTests {
         #expect(sentence.contains(wrong.message) && sentence.hasSuffix("Nothing was kept."), "\(sentence)")
         #expect(!sentence.contains(directory.path))
         #expect(try WholeFile.names(in: runs).isEmpty)
+    }
+
+    @Test func `a file with a diagonal is taken`() throws {
+        let store = try store()
+        try push(PartialsBytes(isDiagonal: true, elements: [4, 1, 0, 2, 0, 2]), to: store)
+        #expect(store.summaries(at: 0).first?.wholeCount == 1)
     }
 
     @Test func `a file above the quota is refused before anything is written`() throws {
