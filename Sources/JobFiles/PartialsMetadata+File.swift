@@ -25,21 +25,27 @@ extension PartialsFile.Entry {
     /// The first diagonal element that no sum of squares has.
     fileprivate func diagonalFlaw(in file: SafetensorsFile) throws(JobFileError) -> FactorFlaw? {
         let size = elementType.byteCount
-        var bytes = [UInt8](repeating: 0, count: size)
-        for row in 0..<shape.dimension {
-            let offset = fileRange.lowerBound + shape.diagonalOffset(row) * size
-            do throws(SafetensorsError) {
-                var span = bytes.mutableSpan
-                var raw = span.mutableBytes
-                try file.read(fromFileOffset: offset, into: &raw)
-            } catch {
-                throw .safetensors(error)
+        var bytes = [UInt8](repeating: 0, count: shape.dimension * size)
+        do throws(SafetensorsError) {
+            var span = bytes.mutableSpan
+            var raw = span.mutableBytes
+            if shape.isDiagonal {
+                try file.read(fromFileOffset: fileRange.lowerBound, into: &raw)
+            } else {
+                for row in 0..<shape.dimension {
+                    var element = raw._mutatingExtracting(row * size..<(row + 1) * size)
+                    let offset = fileRange.lowerBound + shape.diagonalOffset(row) * size
+                    try file.read(fromFileOffset: offset, into: &element)
+                }
             }
-            let pattern = bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-            let value = size == 8 ? Double(bitPattern: pattern) : Double(Float(bitPattern: UInt32(pattern)))
-            if !value.isFinite { return .nonFinite(row: row, column: row) }
-            if value < 0 { return .negativeDiagonal(row: row, value: value) }
+        } catch {
+            throw .safetensors(error)
         }
-        return nil
+        var diagonal = [Double](repeating: 0, count: shape.dimension)
+        try wrapping(file.path) { () throws(LinearAlgebraError) in
+            var span = diagonal.mutableSpan
+            try elementType.decode(bytes.span.bytes, into: &span)
+        }
+        return SemidefiniteCheck.flaw(inDiagonal: diagonal.span)
     }
 }

@@ -96,10 +96,7 @@ struct Planner {
     }
 
     private static func withoutRepetitions(_ dependencies: [UnitIndex]) -> [UnitIndex] {
-        // A set for each of a million small units would take longer than these comparisons.
-        guard dependencies.count > 16 else {
-            return dependencies.enumerated().filter { !dependencies[..<$0.offset].contains($0.element) }.map(\.element)
-        }
+        guard dependencies.count > 1 else { return dependencies }
         var seen: Set<UnitIndex> = []
         return dependencies.filter { seen.insert($0).inserted }
     }

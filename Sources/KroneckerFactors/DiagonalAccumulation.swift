@@ -64,13 +64,13 @@ public struct DiagonalAccumulation: ~Copyable, Sendable {
         let flaw = try carryingErrors { () throws(LinearAlgebraError) in try matrix.firstNonFiniteRow(in: rows) }
         if let flaw { throw .nonFinite(row: before + flaw) }
         if reduction == .none {
-            try addSquares(rows, of: matrix)
+            try Self.addSquares(ofRows: rows, of: matrix, to: &sum)
         } else {
             let overflow = try reduce(rows, of: matrix)
             if let overflow {
                 throw .squareOverflow(row: before + rows.lowerBound + overflow * reduction.positions, column: 0)
             }
-            try addReduced(rows.count / reduction.positions)
+            try Self.addSquares(ofRows: 0..<rows.count / reduction.positions, of: groups, to: &sum)
         }
         rowCount += rows.count
     }
@@ -83,14 +83,7 @@ public struct DiagonalAccumulation: ~Copyable, Sendable {
     public consuming func finish(divisor: Double) throws(KroneckerFactorsError) -> PackedSymmetricMatrix<Float> {
         guard rowCount > 0 else { throw .noRows }
         let (rows, columns) = (rowCount, columnCount)
-        let total = finishPartial()
-        let factor = try total.divided(by: divisor)
-        let largest = (0..<columns).map { total[$0, $0] }.largest() ?? 0
-        let stored = (0..<columns).map { factor[$0, $0] }.largest() ?? 0
-        guard largest == 0 || stored >= Float.leastNormalMagnitude else {
-            throw .squaresVanish(rows: rows, largest: (largest / Double(rows)).squareRoot())
-        }
-        return factor
+        return try finishPartial().factor(dividedBy: divisor, rowCount: rows, columnCount: columns)
     }
 
     /// The sum itself, for a factor whose rows are split among several units; see ``PartialSums``.
@@ -101,22 +94,12 @@ public struct DiagonalAccumulation: ~Copyable, Sendable {
 
     // MARK: -
 
-    private mutating func addSquares(
-        _ rows: Range<Int>, of matrix: borrowing Matrix<Float>
+    private static func addSquares(
+        ofRows rows: Range<Int>, of matrix: borrowing Matrix<Float>, to sum: inout PackedSymmetricMatrix<Double>
     ) throws(KroneckerFactorsError) {
         do {
             try sum.withMutableSpan { (sums: inout MutableSpan<Double>) throws(LinearAlgebraError) in
                 try addColumnSquares(ofRows: rows, of: matrix, to: &sums)
-            }
-        } catch {
-            throw .linearAlgebra(error)
-        }
-    }
-
-    private mutating func addReduced(_ count: Int) throws(KroneckerFactorsError) {
-        do {
-            try sum.withMutableSpan { (sums: inout MutableSpan<Double>) throws(LinearAlgebraError) in
-                try addColumnSquares(ofRows: 0..<count, of: groups, to: &sums)
             }
         } catch {
             throw .linearAlgebra(error)
@@ -137,21 +120,5 @@ public struct DiagonalAccumulation: ~Copyable, Sendable {
         } catch {
             throw .linearAlgebra(error)
         }
-    }
-}
-
-extension PackedSymmetricMatrix where Scalar == Double {
-    /// The matrix divided by a number, rounded once to fp32.
-    borrowing func divided(by divisor: Double) throws(KroneckerFactorsError) -> PackedSymmetricMatrix<Float> {
-        let shape = shape
-        var factor = try carryingErrors { () throws(LinearAlgebraError) in
-            try PackedSymmetricMatrix<Float>(shape: shape)
-        }
-        try factor.withMutableSpan { (destination: inout MutableSpan<Float>) throws(KroneckerFactorsError) in
-            try withSpan { (sums: Span<Double>) throws(KroneckerFactorsError) in
-                try PartialSums.normalize(sums, divisor: divisor, firstElement: 0, of: shape, into: &destination)
-            }
-        }
-        return factor
     }
 }

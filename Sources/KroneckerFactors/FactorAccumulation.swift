@@ -102,15 +102,7 @@ public struct FactorAccumulation: ~Copyable, Sendable {
         guard rowCount > 0 else { throw .noRows }
         try requireSquares()
         let (rows, columns) = (rowCount, columnCount)
-        let total = finishPartial()
-        let factor = try total.divided(by: divisor)
-        // The division can also make a sum vanish.
-        let largest = (0..<columns).map { total[$0, $0] }.largest() ?? 0
-        let stored = (0..<columns).map { factor[$0, $0] }.largest() ?? 0
-        guard largest == 0 || stored >= Float.leastNormalMagnitude else {
-            throw .squaresVanish(rows: rows, largest: (largest / Double(rows)).squareRoot())
-        }
-        return factor
+        return try finishPartial().factor(dividedBy: divisor, rowCount: rows, columnCount: columns)
     }
 
     /// Refuses non-zero rows whose squares vanish in fp32.
