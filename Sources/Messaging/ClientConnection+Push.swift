@@ -87,21 +87,30 @@ extension ClientConnection {
                         if window.isOpen { window.unanswered -= 1 } else { window.sent = state.offset }
                         window.isOpen = true
                         onProgress(state.offset)
-                        while window.unanswered < state.credit, window.sent < content.byteCount {
-                            let count = min(content.byteCount - window.sent, UInt64(WireLimits.chunkBytes))
-                            let bytes = try read(window.sent, Int(count))
-                            let chunk = ClientRequest.pushChunk(offset: window.sent)
-                            try await link.send(.request(window.number, chunk), payload: bytes)
-                            window.sent += count
-                            window.unanswered += 1
-                            sentBytes += count
-                        }
+                        sentBytes += try await Self.sendChunks(
+                            &window, credit: state.credit, of: content.byteCount, over: link, read: read)
                     default: continue
                     }
                 }
             }
             throw MessagingError.closed(endpoint: link.endpoint)
         }
+    }
+
+    /// Sends chunks until the credit is used up or all bytes are sent, and returns the bytes that were sent.
+    private static func sendChunks(
+        _ window: inout Window, credit: Int, of byteCount: UInt64, over link: DealerLink,
+        read: (UInt64, Int) throws -> Frame
+    ) async throws -> UInt64 {
+        let first = window.sent
+        while window.unanswered < credit, window.sent < byteCount {
+            let count = min(byteCount - window.sent, UInt64(WireLimits.chunkBytes))
+            let bytes = try read(window.sent, Int(count))
+            try await link.send(.request(window.number, .pushChunk(offset: window.sent)), payload: bytes)
+            window.sent += count
+            window.unanswered += 1
+        }
+        return window.sent - first
     }
 
     private static func listen(to link: DealerLink, _ sink: AsyncStream<News>.Continuation) async {

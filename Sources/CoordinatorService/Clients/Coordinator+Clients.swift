@@ -54,8 +54,7 @@ extension Coordinator {
             return .runs(
                 RunList(runs: [RunReport(removed)], byteCount: runs.usage.used, byteCountMax: runs.usage.limit))
         } catch {
-            return .failure(
-                RequestFailure(kind: error.isPermanent ? .badInput : .world, at: error.subject, error.problem))
+            return .failure(RequestFailure(error))
         }
     }
 

@@ -51,3 +51,10 @@ extension RunReport {
             idleSeconds: summary.idle, jobs: summary.jobs)
     }
 }
+
+extension RequestFailure {
+    /// Makes a refusal by the runs into the failure of a request.
+    init(_ error: RunStoreError) {
+        self.init(kind: error.isPermanent ? .badInput : .world, at: error.subject, error.problem)
+    }
+}

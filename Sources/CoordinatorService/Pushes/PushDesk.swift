@@ -193,15 +193,13 @@ actor PushDesk {
     }
 
     private func refuse(_ error: RunStoreError, _ number: UInt64, _ peer: RoutingIdentity) async {
-        metrics.notePushRefusal(error.isPermanent ? .badInput : .world)
+        let failure = RequestFailure(error)
+        metrics.notePushRefusal(failure.kind)
         let client = endpoint.keyName(of: peer) ?? endpoint.name(of: peer)
         if refusals.isNews(client, at: .now) {
             logger.warning("a push was refused", metadata: ["from": "\(client)", LogKeys.cause: "\(error)"])
         }
-        await answer(
-            .failure(
-                RequestFailure(kind: error.isPermanent ? .badInput : .world, at: error.subject, error.problem)), number,
-            peer)
+        await answer(.failure(failure), number, peer)
     }
 
     private func refuse(
