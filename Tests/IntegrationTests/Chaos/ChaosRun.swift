@@ -39,7 +39,7 @@ final class ChaosRun {
             line.suffer(fault)
         }
         let job = try await submit()
-        let watch = try cluster.disturbedClient(["watch", job, "--timeout", "2"], name: "watch")
+        let watch = try cluster.disturbedClient(["watch", job, "--timeout", "30"], name: "watch")
         // The workers start late, because a submission whose answer is lost takes seconds, in which the job could end.
         try cluster.startWorkers()
         try await disturb(while: watch)
