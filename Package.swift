@@ -174,10 +174,11 @@ let package = Package(
         module(
             "WireProtocol",
             [
-                "Identifiers", "UnitOperations", "JobPlan",
+                "Identifiers", "LinearAlgebra", "UnitOperations", "JobPlan",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Schema", "CLIENT.md"]),
+        module("RowStreams", ["Identifiers", "LinearAlgebra", "UnitOperations"]),
         module(
             "Study",
             [
@@ -208,7 +209,7 @@ let package = Package(
                 "Identifiers", "Scheduling", "UnitOperations", "JobPlan", "JobJournal", "Messaging", "WireProtocol",
                 "BlobStore", "Admission", "JobFiles", "JSONText", "Safetensors", "LinearAlgebra", "KroneckerFactors",
                 "TaskArithmetic", "Telemetry", "Lanes", "Publication", "Supervision", "PrometheusMetrics", "FileAccess",
-                "Keys", "PushedRuns", "ZeroMQ",
+                "Keys", "PushedRuns", "RowStreams", "ZeroMQ",
                 systemPackage, logging, metrics, serviceLifecycle,
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ]),

@@ -224,7 +224,8 @@ public struct CoordinatorDaemon: Service {
                 switch request {
                 case .submit, .plan: .submission
                 case .outputs, .outputRange, .removeRun: .output
-                case .jobs, .status, .workers, .cancel, .drain, .log, .runs, .pushOffer, .pushChunk: .state
+                case .jobs, .status, .workers, .cancel, .drain, .log, .runs, .pushOffer, .pushChunk, .pushRows, .pushCommit:
+                    .state
                 }
         }
     }

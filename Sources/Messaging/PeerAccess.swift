@@ -64,7 +64,7 @@ final class PeerAccess: Sendable {
             case .submit: ("submitting", .submitter)
             case .cancel: ("cancelling", .submitter)
             case .drain: ("draining", .submitter)
-            case .pushOffer, .pushChunk: ("pushing", .submitter)
+            case .pushOffer, .pushChunk, .pushRows, .pushCommit: ("pushing", .submitter)
             case .removeRun: ("removing a run", .submitter)
             case .plan, .jobs, .status, .workers, .outputs, .outputRange, .log, .runs: ("asking", .reader)
             }

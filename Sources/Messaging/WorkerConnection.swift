@@ -23,6 +23,14 @@ public actor WorkerConnection {
         case order(WorkerOrder<UnitLease>)
     }
 
+    /// What the coordinator says of sums of rows.
+    public enum RowWord: Sendable {
+        /// An order, and the rows that belong to it.
+        case order(RowSumOrder, rows: Frame?)
+        /// The coordinator has forgotten the worker, so all sums are void.
+        case forgotten
+    }
+
     private let link: DealerLink
     private var hello: WorkerHello
     private var nextTransfer: UInt64 = 1
@@ -35,11 +43,18 @@ public actor WorkerConnection {
     private var isEnded = false
     private var welcomeWaiters: [CheckedContinuation<Void, Never>] = []
     private let wordSink: AsyncStream<Word>.Continuation
+    private let rowSink: AsyncStream<RowWord>.Continuation
 
     /// The coordinator's messages, in the order of their arrival.
     ///
     /// Bound: the coordinator's limits for leases and for blobs that it collects from one worker.
     public nonisolated let words: AsyncStream<Word>
+
+    /// The coordinator's messages about sums of rows, in the order of their arrival; apart from ``words``, because
+    /// computing takes long.
+    ///
+    /// Bound: the credit of all streams, and the orders for their sums.
+    public nonisolated let rowWords: AsyncStream<RowWord>
 
     /// The endpoint where the coordinator listens.
     public nonisolated var endpoint: String { link.endpoint }
@@ -48,6 +63,7 @@ public actor WorkerConnection {
         self.link = link
         self.hello = hello
         (words, wordSink) = AsyncStream.makeStream(of: Word.self)
+        (rowWords, rowSink) = AsyncStream.makeStream(of: RowWord.self)
     }
 
     /// Starts to connect to a coordinator.
@@ -75,6 +91,7 @@ public actor WorkerConnection {
     public func receive() async throws(MessagingError) {
         defer {
             wordSink.finish()
+            rowSink.finish()
             failTransfers()
             wakeWelcomeWaiters()
         }
@@ -136,7 +153,7 @@ public actor WorkerConnection {
                 hello.connection += 1
                 guard isWelcome else { continue }
                 isWelcome = false
-                wordSink.yield(.forgotten)
+                tellForgotten()
             default: continue
             }
         }
@@ -163,9 +180,10 @@ public actor WorkerConnection {
         case .unknownWorker:
             guard isWelcome else { return }
             isWelcome = false
-            wordSink.yield(.forgotten)
+            tellForgotten()
             try await link.send(.worker(.hello(hello)))
         case .order(let order): wordSink.yield(.order(order))
+        case .rowSum(let order): rowSink.yield(.order(order, rows: payload))
         case .rangeChunk(let transfer, let offset):
             if let payload { downloads[transfer]?.receive(payload, at: offset) }
         case .rangeFailure(let transfer, let message): downloads[transfer]?.fail(message)
@@ -176,13 +194,18 @@ public actor WorkerConnection {
         }
     }
 
+    private func tellForgotten() {
+        wordSink.yield(.forgotten)
+        rowSink.yield(.forgotten)
+    }
+
     // MARK: - Telling
 
     /// Sends a message at once, even if the coordinator may not receive it.
     ///
     /// - Throws: ``MessagingError/closed(endpoint:)``.
-    public func tell(_ message: WorkerMessage) async throws(MessagingError) {
-        try await link.send(.worker(message))
+    public func tell(_ message: WorkerMessage, payload: Frame? = nil) async throws(MessagingError) {
+        try await link.send(.worker(message), payload: payload)
     }
 
     /// Sends a message once the coordinator knows the worker; an earlier message would be lost.

@@ -27,6 +27,10 @@ public enum ClientRequest: Equatable, Sendable {
     case pushOffer(PushOffer)
     /// Take the next bytes of the push, in the second frame.
     case pushChunk(offset: UInt64)
+    /// Take the next rows of the push, in the second frame.
+    case pushRows(PushedRows)
+    /// Make the sums of the push durable: values for the file's metadata.
+    case pushCommit(metadata: [String: String])
     /// List the pushed runs.
     case runs
     /// Remove a run that no job uses.
@@ -51,6 +55,8 @@ public enum ClientRequest: Equatable, Sendable {
         case .log(let log): self = .log(JobID(rawValue: log.job), after: log.after)
         case .pushOffer(let offer): self = .pushOffer(try PushOffer(offer))
         case .pushChunk(let chunk): self = .pushChunk(offset: chunk.offset)
+        case .pushRows(let rows): self = .pushRows(try PushedRows(rows))
+        case .pushCommit(let commit): self = .pushCommit(metadata: commit.metadata)
         case .runs: self = .runs
         case .removeRun(let run): self = .removeRun(RunName(rawValue: run))
         case nil: throw .malformed("a request has no body")
@@ -78,6 +84,8 @@ public enum ClientRequest: Equatable, Sendable {
             wire.log.after = number
         case .pushOffer(let offer): wire.pushOffer = offer.wire
         case .pushChunk(let offset): wire.pushChunk.offset = offset
+        case .pushRows(let rows): wire.pushRows = rows.wire
+        case .pushCommit(let metadata): wire.pushCommit.metadata = metadata
         case .runs: wire.runs = WireListRuns()
         case .removeRun(let run): wire.removeRun = run.rawValue
         }

@@ -1,5 +1,6 @@
 public import Identifiers
 import JobPlan
+public import UnitOperations
 
 /// A message of the coordinator to a worker.
 public enum CoordinatorMessage: Equatable, Sendable {
@@ -9,6 +10,8 @@ public enum CoordinatorMessage: Equatable, Sendable {
     case unknownWorker
     /// An order.
     case order(WorkerOrder<UnitLease>)
+    /// An order about sums of rows; rows stand in the second frame.
+    case rowSum(RowSumOrder)
     /// A chunk of a range, with its bytes in the second frame.
     case rangeChunk(transfer: UInt64, offset: UInt64)
     /// A range cannot be read.
@@ -40,6 +43,16 @@ public enum CoordinatorMessage: Equatable, Sendable {
         case .discard(let discard): self = .order(.discard(try list(discard.digests, "the list of blobs", digest)))
         case .drain: self = .order(.drain)
         case .dismiss: self = .order(.dismiss)
+        case .beginRowSum(let begin): self = .rowSum(try RowSumOrder(begin: begin))
+        case .addRows(let rows):
+            self = .rowSum(.add(try RowSumName(rows.sum), try word(rows.elementType, "an element type")))
+        case .finishRowSum(let finish): self = .rowSum(.finish(try RowSumName(finish.sum)))
+        case .sendRowSum(let send):
+            self = .rowSum(
+                .send(
+                    try RowSumName(send.sum), offset: send.offset,
+                    byteCount: try count(send.byteCount, "a number of bytes", most: WireLimits.chunkBytes)))
+        case .endRowStream(let stream): self = .rowSum(.end(stream: stream))
         case nil: throw .malformed("a coordinator's message has no body")
         }
     }
@@ -70,6 +83,7 @@ public enum CoordinatorMessage: Equatable, Sendable {
             wire.uploadFailure.message = message
         case .order(.collect(let blob)): wire.collect = blob.description
         case .order(.discard(let blobs)): wire.discard.digests = blobs.map(\.description)
+        case .rowSum(let order): order.write(to: &wire)
         case .order(.drain): wire.drain = WireDrainWorker()
         case .order(.dismiss): wire.dismiss = WireDismissWorker()
         }

@@ -6,6 +6,8 @@ public struct PushOffer: Equatable, Sendable {
     public enum Content: Equatable, Sendable {
         /// As a file of partial sums of this size and digest.
         case file(BlobReference)
+        /// As rows.
+        case rows(RowStreamOffer)
     }
 
     /// The run.
@@ -36,6 +38,7 @@ public struct PushOffer: Equatable, Sendable {
         host = wire.host.excerpt
         switch wire.content {
         case .file(let blob): content = .file(try BlobReference(blob))
+        case .rows(let stream): content = .rows(try RowStreamOffer(stream))
         case nil: throw .malformed("an offer does not say how the sums come")
         }
     }
@@ -48,6 +51,7 @@ public struct PushOffer: Equatable, Sendable {
         wire.host = host
         switch content {
         case .file(let blob): wire.file = blob.wire
+        case .rows(let stream): wire.rows = stream.wire
         }
         return wire
     }
@@ -55,7 +59,7 @@ public struct PushOffer: Equatable, Sendable {
 
 /// How far a push has come: the answer to an offer and to each chunk.
 public struct PushState: Equatable, Sendable {
-    /// The bytes that have arrived; the next chunk begins here.
+    /// The bytes that have arrived; of a file, the next chunk begins here.
     public var offset: UInt64
     /// The chunks that may be on their way without an answer.
     public var credit: Int

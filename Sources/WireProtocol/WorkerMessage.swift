@@ -32,6 +32,8 @@ public enum WorkerMessage: Equatable, Sendable {
     case draining(reason: String)
     /// The worker leaves.
     case goodbye(reason: String)
+    /// A word about a sum of rows.
+    case rowSum(RowSumWord)
 }
 
 /// A worker's identity and its offer.
@@ -44,6 +46,8 @@ public struct WorkerHello: Equatable, Sendable {
     public var lanes: Int
     /// Memory for units, in bytes.
     public var memoryBytes: UInt64
+    /// Memory for sums of rows besides, in bytes; 0 when the worker takes no rows.
+    public var rowMemoryBytes: UInt64
     /// The numeric regime of its results.
     public var regime: NumericRegime
     /// The version of the worker's program.
@@ -53,13 +57,14 @@ public struct WorkerHello: Equatable, Sendable {
 
     /// States a worker's identity and its offer.
     public init(
-        worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64, regime: NumericRegime, build: String,
-        connection: UInt32 = 0
+        worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64, rowMemoryBytes: UInt64 = 0, regime: NumericRegime,
+        build: String, connection: UInt32 = 0
     ) {
         self.worker = worker
         self.host = host
         self.lanes = lanes
         self.memoryBytes = memoryBytes
+        self.rowMemoryBytes = rowMemoryBytes
         self.regime = regime
         self.build = build
         self.connection = connection
@@ -185,6 +190,9 @@ extension WorkerMessage {
         case .collectFailure(let failure):
             self = .collectFailure(try digest(failure.blob), message: sentence(failure.message))
         case .draining(let draining): self = .draining(reason: sentence(draining.reason))
+        case .rowsTaken(let taken): self = .rowSum(.taken(try RowSumName(taken.sum)))
+        case .rowSumFailed(let failed): self = .rowSum(try RowSumWord(failed: failed))
+        case .rowSumChunk(let chunk): self = .rowSum(.bytes(try RowSumName(chunk.sum), offset: chunk.offset))
         case nil: throw .malformed("a worker's message has no body")
         }
     }
@@ -228,6 +236,7 @@ extension WorkerMessage {
             wire.collectFailure.blob = blob.description
             wire.collectFailure.message = message
         case .draining(let reason): wire.draining.reason = reason
+        case .rowSum(let word): word.write(to: &wire)
         }
         return wire
     }
@@ -242,14 +251,14 @@ extension WorkerHello {
         guard texts.allSatisfy({ $0.utf8.count <= 1000 && $0 == $0.printable }) else {
             throw .malformed("a worker's name, or what it says of itself, is too long or cannot be printed")
         }
-        guard wire.memoryBytes <= WireLimits.memoryBytesMax else {
-            throw .malformed("a worker's memory is \(wire.memoryBytes) bytes")
+        for bytes in [wire.memoryBytes, wire.rowMemoryBytes] where bytes > WireLimits.memoryBytesMax {
+            throw .malformed("a worker's memory is \(bytes) bytes")
         }
         let lanes = try count(wire.lanes, "the number of lanes", most: 4096)
         guard lanes > 0 else { throw .malformed("a worker has no lanes") }
         self.init(
             worker: WorkerID(rawValue: wire.worker), host: wire.host, lanes: lanes, memoryBytes: wire.memoryBytes,
-            regime: NumericRegime(wire.regime), build: wire.build, connection: wire.connection)
+            rowMemoryBytes: wire.rowMemoryBytes, regime: NumericRegime(wire.regime), build: wire.build, connection: wire.connection)
     }
 
     var wire: WireWorkerHello {
@@ -258,6 +267,7 @@ extension WorkerHello {
         wire.host = host
         wire.lanes = UInt32(lanes)
         wire.memoryBytes = memoryBytes
+        wire.rowMemoryBytes = rowMemoryBytes
         wire.regime = regime.wire
         wire.build = build
         wire.connection = connection

@@ -33,8 +33,8 @@ extension Coordinator {
         case .outputs(let id): reply = await outputs(of: id)
         case .runs: reply = .runs(runList)
         case .removeRun(let run): reply = await remove(run)
-        // The push desk answers these.
-        case .pushOffer, .pushChunk: return
+        // The desks of pushes answer these.
+        case .pushOffer, .pushChunk, .pushRows, .pushCommit: return
         case .log(let id, let number): reply = log(of: id, after: number)
         case .outputRange(let id, let path, let offset, let byteCount):
             (reply, payload) = await outputRange(of: id, path, offset, byteCount, for: peer)

@@ -74,6 +74,7 @@ extension Coordinator {
             await pass(request, from: peer)
         // The chunk has no bytes, or its conversation has ended.
         case .uploadChunk: break
+        case .rowSum: break
         }
     }
 

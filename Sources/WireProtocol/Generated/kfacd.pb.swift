@@ -227,6 +227,31 @@ nonisolated struct WireWorkerMessage: Sendable {
     set {body = .draining(newValue)}
   }
 
+  /// About sums of rows.
+  var rowsTaken: WireRowsTaken {
+    get {
+      if case .rowsTaken(let v)? = body {return v}
+      return WireRowsTaken()
+    }
+    set {body = .rowsTaken(newValue)}
+  }
+
+  var rowSumFailed: WireRowSumFailed {
+    get {
+      if case .rowSumFailed(let v)? = body {return v}
+      return WireRowSumFailed()
+    }
+    set {body = .rowSumFailed(newValue)}
+  }
+
+  var rowSumChunk: WireRowSumChunk {
+    get {
+      if case .rowSumChunk(let v)? = body {return v}
+      return WireRowSumChunk()
+    }
+    set {body = .rowSumChunk(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -248,8 +273,100 @@ nonisolated struct WireWorkerMessage: Sendable {
     case collectFailure(WireCollectFailure)
     /// It takes no new units; those under way are finished.
     case draining(WireWorkerDraining)
+    /// About sums of rows.
+    case rowsTaken(WireRowsTaken)
+    case rowSumFailed(WireRowSumFailed)
+    case rowSumChunk(WireRowSumChunk)
 
   }
+
+  init() {}
+}
+
+/// A message of rows has been read, so the client may send another one.
+nonisolated struct WireRowsTaken: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var sum: WireRowSumName {
+    get {_sum ?? WireRowSumName()}
+    set {_sum = newValue}
+  }
+  /// Returns true if `sum` has been explicitly set.
+  var hasSum: Bool {self._sum != nil}
+  /// Clears the value of `sum`. Subsequent reads from it will return its default value.
+  mutating func clearSum() {self._sum = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _sum: WireRowSumName? = nil
+}
+
+/// The sum cannot be finished; its stream ends.
+nonisolated struct WireRowSumFailed: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var sum: WireRowSumName {
+    get {_sum ?? WireRowSumName()}
+    set {_sum = newValue}
+  }
+  /// Returns true if `sum` has been explicitly set.
+  var hasSum: Bool {self._sum != nil}
+  /// Clears the value of `sum`. Subsequent reads from it will return its default value.
+  mutating func clearSum() {self._sum = nil}
+
+  /// bad_input or world.
+  var kind: String = String()
+
+  var message: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _sum: WireRowSumName? = nil
+}
+
+/// Bytes of a finished sum, in the message's second frame.
+nonisolated struct WireRowSumChunk: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var sum: WireRowSumName {
+    get {_sum ?? WireRowSumName()}
+    set {_sum = newValue}
+  }
+  /// Returns true if `sum` has been explicitly set.
+  var hasSum: Bool {self._sum != nil}
+  /// Clears the value of `sum`. Subsequent reads from it will return its default value.
+  mutating func clearSum() {self._sum = nil}
+
+  var offset: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _sum: WireRowSumName? = nil
+}
+
+/// A sum of a stream; streams are numbered by the coordinator.
+nonisolated struct WireRowSumName: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var stream: UInt64 = 0
+
+  var sum: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 }
@@ -280,6 +397,9 @@ nonisolated struct WireWorkerHello: Sendable {
   var hasRegime: Bool {self._regime != nil}
   /// Clears the value of `regime`. Subsequent reads from it will return its default value.
   mutating func clearRegime() {self._regime = nil}
+
+  /// Memory for sums of rows, besides that for units; 0 when it takes no rows.
+  var rowMemoryBytes: UInt64 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -747,6 +867,48 @@ nonisolated struct WireCoordinatorMessage: Sendable {
     set {body = .dismiss(newValue)}
   }
 
+  /// About sums of rows. They live as long as the greeting: a worker that greets again has none.
+  var beginRowSum: WireBeginRowSum {
+    get {
+      if case .beginRowSum(let v)? = body {return v}
+      return WireBeginRowSum()
+    }
+    set {body = .beginRowSum(newValue)}
+  }
+
+  var addRows: WireAddRows {
+    get {
+      if case .addRows(let v)? = body {return v}
+      return WireAddRows()
+    }
+    set {body = .addRows(newValue)}
+  }
+
+  var finishRowSum: WireFinishRowSum {
+    get {
+      if case .finishRowSum(let v)? = body {return v}
+      return WireFinishRowSum()
+    }
+    set {body = .finishRowSum(newValue)}
+  }
+
+  var sendRowSum: WireSendRowSum {
+    get {
+      if case .sendRowSum(let v)? = body {return v}
+      return WireSendRowSum()
+    }
+    set {body = .sendRowSum(newValue)}
+  }
+
+  /// Forget the sums of this stream.
+  var endRowStream: UInt64 {
+    get {
+      if case .endRowStream(let v)? = body {return v}
+      return 0
+    }
+    set {body = .endRowStream(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -767,10 +929,121 @@ nonisolated struct WireCoordinatorMessage: Sendable {
     case drain(WireDrainWorker)
     /// Nothing is wanted of the worker any more: it leaves.
     case dismiss(WireDismissWorker)
+    /// About sums of rows. They live as long as the greeting: a worker that greets again has none.
+    case beginRowSum(WireBeginRowSum)
+    case addRows(WireAddRows)
+    case finishRowSum(WireFinishRowSum)
+    case sendRowSum(WireSendRowSum)
+    /// Forget the sums of this stream.
+    case endRowStream(UInt64)
 
   }
 
   init() {}
+}
+
+nonisolated struct WireBeginRowSum: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var sum: WireRowSumName {
+    get {_sum ?? WireRowSumName()}
+    set {_sum = newValue}
+  }
+  /// Returns true if `sum` has been explicitly set.
+  var hasSum: Bool {self._sum != nil}
+  /// Clears the value of `sum`. Subsequent reads from it will return its default value.
+  mutating func clearSum() {self._sum = nil}
+
+  var columns: UInt64 = 0
+
+  /// A one is appended to every row, for the bias.
+  var appendsOne: Bool = false
+
+  /// Only the sums of squares are wanted.
+  var isDiagonal: Bool = false
+
+  /// The tensor, for messages.
+  var subject: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _sum: WireRowSumName? = nil
+}
+
+/// Whole rows, in the message's second frame.
+nonisolated struct WireAddRows: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var sum: WireRowSumName {
+    get {_sum ?? WireRowSumName()}
+    set {_sum = newValue}
+  }
+  /// Returns true if `sum` has been explicitly set.
+  var hasSum: Bool {self._sum != nil}
+  /// Clears the value of `sum`. Subsequent reads from it will return its default value.
+  mutating func clearSum() {self._sum = nil}
+
+  var elementType: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _sum: WireRowSumName? = nil
+}
+
+/// No rows follow.
+nonisolated struct WireFinishRowSum: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var sum: WireRowSumName {
+    get {_sum ?? WireRowSumName()}
+    set {_sum = newValue}
+  }
+  /// Returns true if `sum` has been explicitly set.
+  var hasSum: Bool {self._sum != nil}
+  /// Clears the value of `sum`. Subsequent reads from it will return its default value.
+  mutating func clearSum() {self._sum = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _sum: WireRowSumName? = nil
+}
+
+/// Send bytes of a finished sum, at most a chunk.
+nonisolated struct WireSendRowSum: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var sum: WireRowSumName {
+    get {_sum ?? WireRowSumName()}
+    set {_sum = newValue}
+  }
+  /// Returns true if `sum` has been explicitly set.
+  var hasSum: Bool {self._sum != nil}
+  /// Clears the value of `sum`. Subsequent reads from it will return its default value.
+  mutating func clearSum() {self._sum = nil}
+
+  var offset: UInt64 = 0
+
+  var byteCount: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _sum: WireRowSumName? = nil
 }
 
 nonisolated struct WireDrainWorker: Sendable {
@@ -1054,6 +1327,22 @@ nonisolated struct WireClientRequest: Sendable {
     set {body = .removeRun(newValue)}
   }
 
+  var pushRows: WirePushRows {
+    get {
+      if case .pushRows(let v)? = body {return v}
+      return WirePushRows()
+    }
+    set {body = .pushRows(newValue)}
+  }
+
+  var pushCommit: WirePushCommit {
+    get {
+      if case .pushCommit(let v)? = body {return v}
+      return WirePushCommit()
+    }
+    set {body = .pushCommit(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -1072,6 +1361,8 @@ nonisolated struct WireClientRequest: Sendable {
     case pushChunk(WirePushChunk)
     case runs(WireListRuns)
     case removeRun(String)
+    case pushRows(WirePushRows)
+    case pushCommit(WirePushCommit)
 
   }
 
@@ -1106,14 +1397,92 @@ nonisolated struct WirePushOffer: Sendable {
     set {content = .file(newValue)}
   }
 
+  /// Rows, which workers sum as they arrive.
+  var rows: WireRowStream {
+    get {
+      if case .rows(let v)? = content {return v}
+      return WireRowStream()
+    }
+    set {content = .rows(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// How the sums come. Other ways get other fields.
   nonisolated enum OneOf_Content: Equatable, Sendable {
     /// A file of partial sums.
     case file(WireBlob)
+    /// Rows, which workers sum as they arrive.
+    case rows(WireRowStream)
 
   }
+
+  init() {}
+}
+
+/// What will be sent of each sum, and what the file of partial sums says of them.
+nonisolated struct WireRowStream: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The metadata of kfacd.partials/1 without format, run, rank, sequence, rows and samples.
+  var metadata: Dictionary<String,String> = [:]
+
+  var sums: [WireRowSum] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// One sum of outer products.
+nonisolated struct WireRowSum: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The tensors of the file that are this sum: L.A, L.B or P.F. Layers with the same input share one sum.
+  var tensors: [String] = []
+
+  /// Elements of a row, without the one of a bias.
+  var columns: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// Whole rows for a sum of the stream that `request` names, at most 1 MiB. The bytes are the message's second frame.
+nonisolated struct WirePushRows: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The position in RowStream.sums.
+  var sum: UInt32 = 0
+
+  /// The rows that were sent before.
+  var firstRow: UInt64 = 0
+
+  /// F32, BF16 or F16.
+  var elementType: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// All rows of the stream are sent. The file of their sums is made durable.
+nonisolated struct WirePushCommit: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Values for the metadata that were not known before: `samples`, and `rows` if they are not those that were sent.
+  var metadata: Dictionary<String,String> = [:]
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 }
@@ -1352,7 +1721,7 @@ nonisolated struct WirePushState: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// The bytes that have arrived; the next chunk begins here.
+  /// The bytes that have arrived; of a file, the next chunk begins here.
   var offset: UInt64 = 0
 
   /// Chunks that may be on their way without an answer.
@@ -1863,7 +2232,7 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireWorkerMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".WorkerMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}heartbeat\0\u{1}started\0\u{1}finished\0\u{1}failed\0\u{3}range_request\0\u{3}range_credit\0\u{3}upload_offer\0\u{3}upload_chunk\0\u{1}goodbye\0\u{1}held\0\u{1}dropped\0\u{3}collect_failure\0\u{1}draining\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}heartbeat\0\u{1}started\0\u{1}finished\0\u{1}failed\0\u{3}range_request\0\u{3}range_credit\0\u{3}upload_offer\0\u{3}upload_chunk\0\u{1}goodbye\0\u{1}held\0\u{1}dropped\0\u{3}collect_failure\0\u{1}draining\0\u{3}rows_taken\0\u{3}row_sum_failed\0\u{3}row_sum_chunk\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2053,6 +2422,45 @@ nonisolated extension WireWorkerMessage: SwiftProtobuf.Message, SwiftProtobuf._M
           self.body = .draining(v)
         }
       }()
+      case 15: try {
+        var v: WireRowsTaken?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .rowsTaken(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .rowsTaken(v)
+        }
+      }()
+      case 16: try {
+        var v: WireRowSumFailed?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .rowSumFailed(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .rowSumFailed(v)
+        }
+      }()
+      case 17: try {
+        var v: WireRowSumChunk?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .rowSumChunk(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .rowSumChunk(v)
+        }
+      }()
       default: break
       }
     }
@@ -2120,6 +2528,18 @@ nonisolated extension WireWorkerMessage: SwiftProtobuf.Message, SwiftProtobuf._M
       guard case .draining(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
     }()
+    case .rowsTaken?: try {
+      guard case .rowsTaken(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    }()
+    case .rowSumFailed?: try {
+      guard case .rowSumFailed(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .rowSumChunk?: try {
+      guard case .rowSumChunk(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -2132,9 +2552,161 @@ nonisolated extension WireWorkerMessage: SwiftProtobuf.Message, SwiftProtobuf._M
   }
 }
 
+nonisolated extension WireRowsTaken: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RowsTaken"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sum\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._sum) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._sum {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRowsTaken, rhs: WireRowsTaken) -> Bool {
+    if lhs._sum != rhs._sum {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRowSumFailed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RowSumFailed"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sum\0\u{1}kind\0\u{1}message\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._sum) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.kind) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.message) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._sum {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.kind.isEmpty {
+      try visitor.visitSingularStringField(value: self.kind, fieldNumber: 2)
+    }
+    if !self.message.isEmpty {
+      try visitor.visitSingularStringField(value: self.message, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRowSumFailed, rhs: WireRowSumFailed) -> Bool {
+    if lhs._sum != rhs._sum {return false}
+    if lhs.kind != rhs.kind {return false}
+    if lhs.message != rhs.message {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRowSumChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RowSumChunk"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sum\0\u{1}offset\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._sum) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._sum {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.offset != 0 {
+      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRowSumChunk, rhs: WireRowSumChunk) -> Bool {
+    if lhs._sum != rhs._sum {return false}
+    if lhs.offset != rhs.offset {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRowSumName: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RowSumName"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stream\0\u{1}sum\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.stream) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.sum) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.stream != 0 {
+      try visitor.visitSingularUInt64Field(value: self.stream, fieldNumber: 1)
+    }
+    if self.sum != 0 {
+      try visitor.visitSingularUInt32Field(value: self.sum, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRowSumName, rhs: WireRowSumName) -> Bool {
+    if lhs.stream != rhs.stream {return false}
+    if lhs.sum != rhs.sum {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".WorkerHello"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}host\0\u{1}lanes\0\u{3}memory_bytes\0\u{2}\u{2}build\0\u{1}connection\0\u{1}regime\0\u{c}\u{5}\u{1}")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}host\0\u{1}lanes\0\u{3}memory_bytes\0\u{2}\u{2}build\0\u{1}connection\0\u{1}regime\0\u{3}row_memory_bytes\0\u{c}\u{5}\u{1}")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2149,6 +2721,7 @@ nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 6: try { try decoder.decodeSingularStringField(value: &self.build) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.connection) }()
       case 8: try { try decoder.decodeSingularMessageField(value: &self._regime) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.rowMemoryBytes) }()
       default: break
       }
     }
@@ -2180,6 +2753,9 @@ nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     try { if let v = self._regime {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     } }()
+    if self.rowMemoryBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.rowMemoryBytes, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2191,6 +2767,7 @@ nonisolated extension WireWorkerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.build != rhs.build {return false}
     if lhs.connection != rhs.connection {return false}
     if lhs._regime != rhs._regime {return false}
+    if lhs.rowMemoryBytes != rhs.rowMemoryBytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2926,7 +3503,7 @@ nonisolated extension WireChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireCoordinatorMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".CoordinatorMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}welcome\0\u{3}unknown_worker\0\u{1}lease\0\u{1}revoke\0\u{3}range_chunk\0\u{3}range_failure\0\u{3}upload_credit\0\u{3}upload_stored\0\u{3}upload_failure\0\u{1}collect\0\u{1}discard\0\u{1}drain\0\u{1}dismiss\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}welcome\0\u{3}unknown_worker\0\u{1}lease\0\u{1}revoke\0\u{3}range_chunk\0\u{3}range_failure\0\u{3}upload_credit\0\u{3}upload_stored\0\u{3}upload_failure\0\u{1}collect\0\u{1}discard\0\u{1}drain\0\u{1}dismiss\0\u{3}begin_row_sum\0\u{3}add_rows\0\u{3}finish_row_sum\0\u{3}send_row_sum\0\u{3}end_row_stream\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3098,6 +3675,66 @@ nonisolated extension WireCoordinatorMessage: SwiftProtobuf.Message, SwiftProtob
           self.body = .dismiss(v)
         }
       }()
+      case 14: try {
+        var v: WireBeginRowSum?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .beginRowSum(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .beginRowSum(v)
+        }
+      }()
+      case 15: try {
+        var v: WireAddRows?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .addRows(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .addRows(v)
+        }
+      }()
+      case 16: try {
+        var v: WireFinishRowSum?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .finishRowSum(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .finishRowSum(v)
+        }
+      }()
+      case 17: try {
+        var v: WireSendRowSum?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .sendRowSum(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .sendRowSum(v)
+        }
+      }()
+      case 18: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.body != nil {try decoder.handleConflictingOneOf()}
+          self.body = .endRowStream(v)
+        }
+      }()
       default: break
       }
     }
@@ -3161,6 +3798,26 @@ nonisolated extension WireCoordinatorMessage: SwiftProtobuf.Message, SwiftProtob
       guard case .dismiss(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
     }()
+    case .beginRowSum?: try {
+      guard case .beginRowSum(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+    }()
+    case .addRows?: try {
+      guard case .addRows(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    }()
+    case .finishRowSum?: try {
+      guard case .finishRowSum(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .sendRowSum?: try {
+      guard case .sendRowSum(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+    }()
+    case .endRowStream?: try {
+      guard case .endRowStream(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 18)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -3168,6 +3825,177 @@ nonisolated extension WireCoordinatorMessage: SwiftProtobuf.Message, SwiftProtob
 
   static func ==(lhs: WireCoordinatorMessage, rhs: WireCoordinatorMessage) -> Bool {
     if lhs.body != rhs.body {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireBeginRowSum: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".BeginRowSum"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sum\0\u{1}columns\0\u{3}appends_one\0\u{3}is_diagonal\0\u{1}subject\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._sum) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.columns) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.appendsOne) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.subject) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._sum {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.columns != 0 {
+      try visitor.visitSingularUInt64Field(value: self.columns, fieldNumber: 2)
+    }
+    if self.appendsOne != false {
+      try visitor.visitSingularBoolField(value: self.appendsOne, fieldNumber: 3)
+    }
+    if self.isDiagonal != false {
+      try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 4)
+    }
+    if !self.subject.isEmpty {
+      try visitor.visitSingularStringField(value: self.subject, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireBeginRowSum, rhs: WireBeginRowSum) -> Bool {
+    if lhs._sum != rhs._sum {return false}
+    if lhs.columns != rhs.columns {return false}
+    if lhs.appendsOne != rhs.appendsOne {return false}
+    if lhs.isDiagonal != rhs.isDiagonal {return false}
+    if lhs.subject != rhs.subject {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireAddRows: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".AddRows"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sum\0\u{3}element_type\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._sum) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._sum {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.elementType.isEmpty {
+      try visitor.visitSingularStringField(value: self.elementType, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireAddRows, rhs: WireAddRows) -> Bool {
+    if lhs._sum != rhs._sum {return false}
+    if lhs.elementType != rhs.elementType {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireFinishRowSum: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".FinishRowSum"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sum\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._sum) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._sum {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireFinishRowSum, rhs: WireFinishRowSum) -> Bool {
+    if lhs._sum != rhs._sum {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSendRowSum: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SendRowSum"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sum\0\u{1}offset\0\u{3}byte_count\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._sum) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.byteCount) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._sum {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.offset != 0 {
+      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 2)
+    }
+    if self.byteCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.byteCount, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSendRowSum, rhs: WireSendRowSum) -> Bool {
+    if lhs._sum != rhs._sum {return false}
+    if lhs.offset != rhs.offset {return false}
+    if lhs.byteCount != rhs.byteCount {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3495,7 +4323,7 @@ nonisolated extension WireInputNumbers: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientRequest"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}submit\0\u{1}plan\0\u{1}jobs\0\u{1}status\0\u{1}cancel\0\u{1}workers\0\u{1}outputs\0\u{3}output_range\0\u{1}drain\0\u{1}log\0\u{3}push_offer\0\u{3}push_chunk\0\u{1}runs\0\u{3}remove_run\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}submit\0\u{1}plan\0\u{1}jobs\0\u{1}status\0\u{1}cancel\0\u{1}workers\0\u{1}outputs\0\u{3}output_range\0\u{1}drain\0\u{1}log\0\u{3}push_offer\0\u{3}push_chunk\0\u{1}runs\0\u{3}remove_run\0\u{3}push_rows\0\u{3}push_commit\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3661,6 +4489,32 @@ nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._M
           self.body = .removeRun(v)
         }
       }()
+      case 16: try {
+        var v: WirePushRows?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pushRows(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pushRows(v)
+        }
+      }()
+      case 17: try {
+        var v: WirePushCommit?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pushCommit(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pushCommit(v)
+        }
+      }()
       default: break
       }
     }
@@ -3731,6 +4585,14 @@ nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._M
       guard case .removeRun(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularStringField(value: v, fieldNumber: 15)
     }()
+    case .pushRows?: try {
+      guard case .pushRows(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .pushCommit?: try {
+      guard case .pushCommit(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -3746,7 +4608,7 @@ nonisolated extension WireClientRequest: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WirePushOffer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".PushOffer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}rank\0\u{1}sequence\0\u{1}host\0\u{1}file\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}rank\0\u{1}sequence\0\u{1}host\0\u{1}file\0\u{1}rows\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3771,6 +4633,19 @@ nonisolated extension WirePushOffer: SwiftProtobuf.Message, SwiftProtobuf._Messa
           self.content = .file(v)
         }
       }()
+      case 6: try {
+        var v: WireRowStream?
+        var hadOneofValue = false
+        if let current = self.content {
+          hadOneofValue = true
+          if case .rows(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.content = .rows(v)
+        }
+      }()
       default: break
       }
     }
@@ -3793,9 +4668,17 @@ nonisolated extension WirePushOffer: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.host.isEmpty {
       try visitor.visitSingularStringField(value: self.host, fieldNumber: 4)
     }
-    try { if case .file(let v)? = self.content {
+    switch self.content {
+    case .file?: try {
+      guard case .file(let v)? = self.content else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-    } }()
+    }()
+    case .rows?: try {
+      guard case .rows(let v)? = self.content else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    }()
+    case nil: break
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3805,6 +4688,146 @@ nonisolated extension WirePushOffer: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.sequence != rhs.sequence {return false}
     if lhs.host != rhs.host {return false}
     if lhs.content != rhs.content {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRowStream: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RowStream"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}metadata\0\u{1}sums\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.metadata) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.sums) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.metadata.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.metadata, fieldNumber: 1)
+    }
+    if !self.sums.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.sums, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRowStream, rhs: WireRowStream) -> Bool {
+    if lhs.metadata != rhs.metadata {return false}
+    if lhs.sums != rhs.sums {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRowSum: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RowSum"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tensors\0\u{1}columns\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.tensors) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.columns) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.tensors.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.tensors, fieldNumber: 1)
+    }
+    if self.columns != 0 {
+      try visitor.visitSingularUInt64Field(value: self.columns, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRowSum, rhs: WireRowSum) -> Bool {
+    if lhs.tensors != rhs.tensors {return false}
+    if lhs.columns != rhs.columns {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePushRows: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PushRows"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sum\0\u{3}first_row\0\u{3}element_type\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.sum) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.firstRow) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.sum != 0 {
+      try visitor.visitSingularUInt32Field(value: self.sum, fieldNumber: 1)
+    }
+    if self.firstRow != 0 {
+      try visitor.visitSingularUInt64Field(value: self.firstRow, fieldNumber: 2)
+    }
+    if !self.elementType.isEmpty {
+      try visitor.visitSingularStringField(value: self.elementType, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePushRows, rhs: WirePushRows) -> Bool {
+    if lhs.sum != rhs.sum {return false}
+    if lhs.firstRow != rhs.firstRow {return false}
+    if lhs.elementType != rhs.elementType {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePushCommit: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PushCommit"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}metadata\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.metadata) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.metadata.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.metadata, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePushCommit, rhs: WirePushCommit) -> Bool {
+    if lhs.metadata != rhs.metadata {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
