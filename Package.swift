@@ -178,7 +178,12 @@ let package = Package(
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Schema", "CLIENT.md"]),
-        module("RowStreams", ["Identifiers", "LinearAlgebra", "UnitOperations"]),
+        module(
+            "RowStreams",
+            [
+                "Identifiers", "LinearAlgebra", "UnitOperations",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ]),
         module(
             "Study",
             [
@@ -349,6 +354,7 @@ let package = Package(
                 "WireProtocol", "UnitOperations", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
+        tests("RowStreamsTests", ["RowStreams", "Identifiers", "LinearAlgebra", "UnitOperations"]),
         tests("RowKernelsTests", ["RowKernels", "CRowKernels"]),
         tests(
             "ReferenceModelTests", ["ReferenceModel", "LinearAlgebra", "Safetensors", systemPackage],

@@ -28,6 +28,7 @@ actor Coordinator {
     /// The runs that clients push.
     let runs: RunStore
     let pushDesk: PushDesk
+    let rowStreamDesk: RowStreamDesk
     private let journal: JobJournal
     private let durableRecord: DurableRecord
     let logger: Logger
@@ -74,7 +75,9 @@ actor Coordinator {
     /// The messages about transfers.
     nonisolated let transfers = TransferQueue()
     /// The files that clients push.
-    nonisolated let pushes = PushQueue()
+    nonisolated let pushes = PeerQueue<PushDesk.Request>(requestsPerPeer: Int(WireLimits.chunkCredit) + 2)
+    /// What clients and workers say of rows.
+    nonisolated let rowStreams = PeerQueue<RowStreamDesk.Request>(requestsPerPeer: RowStreamDesk.requestsPerPeer)
 
     init(
         configuration: CoordinatorConfiguration, endpoint: CoordinatorEndpoint, store: BlobStore, runs: RunStore,
@@ -93,6 +96,8 @@ actor Coordinator {
         self.supervision = supervision
         metrics = CoordinatorMetrics(factory: supervision.metrics)
         pushDesk = PushDesk(store: runs, endpoint: endpoint, queue: pushes, metrics: metrics, logger: logger)
+        rowStreamDesk = RowStreamDesk(
+            store: runs, pushDesk: pushDesk, endpoint: endpoint, queue: rowStreams, metrics: metrics, logger: logger)
         admissionDesk = AdmissionDesk(roots: configuration.roots, owner: owner, runs: runs)
         outputDesk = OutputDesk(roots: configuration.roots)
         var settings = SchedulerSettings()
@@ -160,6 +165,7 @@ actor Coordinator {
         ownWorkSink.finish()
         transfers.finish()
         pushes.finish()
+        rowStreams.finish()
     }
 
     private func handlePending() async throws {

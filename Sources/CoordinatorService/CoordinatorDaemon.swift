@@ -154,12 +154,14 @@ public struct CoordinatorDaemon: Service {
             }
             group.addTask { await transfers.watchUploads() }
             group.addTask { await coordinator.pushDesk.run() }
+            group.addTask { await coordinator.rowStreamDesk.run() }
+            group.addTask { await coordinator.rowStreamDesk.watch() }
             group.addTask { [expiry = configuration.runExpiry] in await coordinator.pushDesk.watch(expiry: expiry) }
             group.addTask { for await loss in store.losses { await coordinator.note(loss) } }
             group.addTask {
                 for await peer in endpoint.unreachablePeers {
                     await coordinator.endChecks(of: peer)
-                    coordinator.pushes.tell(.gone, about: peer)
+                    coordinator.tellGone(peer)
                 }
             }
             for number in 0..<SchedulerSettings().coordinatorLanes {
@@ -224,7 +226,8 @@ public struct CoordinatorDaemon: Service {
                 switch request {
                 case .submit, .plan: .submission
                 case .outputs, .outputRange, .removeRun: .output
-                case .jobs, .status, .workers, .cancel, .drain, .log, .runs, .pushOffer, .pushChunk, .pushRows, .pushCommit:
+                case .jobs, .status, .workers, .cancel, .drain, .log, .runs, .pushOffer, .pushChunk, .pushRows,
+                    .pushCommit:
                     .state
                 }
         }
@@ -241,12 +244,11 @@ public struct CoordinatorDaemon: Service {
             switch arrival {
             case .message(.worker(let message), let payload, let peer):
                 await coordinator.receive(message, payload: payload, from: peer)
-            case .message(.request(let number, .pushOffer(let offer)), _, let peer):
-                await coordinator.receive(.offer(offer), number: number, from: peer)
-            case .message(.request(let number, .pushChunk(let offset)), let payload, let peer):
-                // A chunk without bytes is refused as any other wrong one.
-                await coordinator.receive(.chunk(offset: offset, payload ?? Frame([])), number: number, from: peer)
-            case .message(.request(let number, let request), _, let peer):
+            case .message(.request(let number, let request), let payload, let peer):
+                guard !request.isPush else {
+                    await coordinator.receive(request, payload, number: number, from: peer)
+                    continue
+                }
                 let question = Question(request: request, number: number, peer: peer)
                 guard case .dropped? = sinks[QuestionKind(request)]?.yield(question) else { continue }
                 let failure = RequestFailure(
@@ -268,5 +270,15 @@ extension Coordinator {
     /// Answers a question.
     fileprivate func answer(_ question: CoordinatorDaemon.Question) async {
         await answer(question.request, number: question.number, to: question.peer)
+    }
+}
+
+extension ClientRequest {
+    /// Whether the request belongs to a push, whose bytes do not pass through the coordinator's actor.
+    fileprivate var isPush: Bool {
+        switch self {
+        case .pushOffer, .pushChunk, .pushRows, .pushCommit: true
+        default: false
+        }
     }
 }

@@ -14,6 +14,7 @@ extension JobFileError {
         case .json(let error): error.description
         case .linearAlgebra(let file, let error): "\(file): \(error)"
         case .partials(let problem): problem.description
+        case .draft(let file, let tensor, let flaw): "\(file): sum \"\(tensor.excerpt)\": \(flaw)"
         case .several(let errors): errors.lazy.map(\.description).cutLines
         case .noFiles: "captures: no file is named; expected at least one. Correct the pattern or the path."
         case .rowsOutside(let tensor, let rows, let rowCount):

@@ -53,6 +53,8 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case noFactor(file: FilePath, tensor: String, FactorFlaw)
     /// Partial sums do not belong together, or do not make whole factors.
     case partials(PartialsProblem)
+    /// A sum whose rows are announced or have come cannot become a tensor of the file.
+    case draft(file: FilePath, tensor: String, DraftFlaw)
     /// A model's `config.json` is JSON, but not an object.
     case noConfiguration(file: FilePath, found: String)
     /// Two or more of these errors.

@@ -1,9 +1,32 @@
 import Identifiers
 import LinearAlgebra
 import Safetensors
+import SystemPackage
 
 /// One file of partial sums, with checked metadata, names and shapes.
 struct PartialsFile {
+    typealias Entry = PartialsHeader.Entry
+
+    let file: SafetensorsFile
+    private let header: PartialsHeader
+
+    var metadata: PartialsMetadata { header.metadata }
+    /// The sums, sorted by name.
+    var entries: [Entry] { header.entries }
+    /// What is wrong in the file itself, besides what made the initializer throw.
+    var flaws: [PartialsFlaw] { header.flaws }
+
+    /// Checks an open file.
+    ///
+    /// - Throws: ``JobFileError``: all problems of its tensors and metadata.
+    init(_ file: SafetensorsFile) throws(JobFileError) {
+        self.file = file
+        header = try PartialsHeader(file.header, of: file.path)
+    }
+}
+
+/// What the header of a file of partial sums says, checked.
+struct PartialsHeader {
     /// A sum of the file.
     struct Entry {
         let name: CurvatureTensorName
@@ -13,61 +36,63 @@ struct PartialsFile {
         let fileRange: Range<Int>
     }
 
-    let file: SafetensorsFile
     let metadata: PartialsMetadata
     /// The sums, sorted by name.
     let entries: [Entry]
     /// What is wrong in the file itself, besides what made the initializer throw.
     let flaws: [PartialsFlaw]
 
-    /// Checks an open file.
+    /// Checks the header of a file, which may not be written yet.
     ///
     /// - Throws: ``JobFileError``: all problems of its tensors and metadata.
-    init(_ file: SafetensorsFile) throws(JobFileError) {
-        let (entries, problems) = Self.entries(of: file)
+    init(_ header: SafetensorsHeader, of path: FilePath) throws(JobFileError) {
+        let (entries, problems) = Self.entries(of: header, path)
         let metadata: PartialsMetadata
         do throws(JobFileError) {
-            metadata = try PartialsMetadata(parsing: file.header.metadata, file: file.path)
+            metadata = try PartialsMetadata(parsing: header.metadata, file: path)
         } catch {
             // Of a file of another kind, no tensor would fit either.
             if case .wrongFormat = error { throw error }
             throw JobFileError.bundle([error] + problems) ?? error
         }
         if let error = JobFileError.bundle(problems) { throw error }
-        self.file = file
         self.metadata = metadata
         self.entries = entries
         flaws = Self.flaws(metadata, entries)
     }
 
-    private static func entries(of file: SafetensorsFile) -> (entries: [Entry], problems: [JobFileError]) {
+    private static func entries(
+        of header: SafetensorsHeader, _ path: FilePath
+    ) -> (entries: [Entry], problems: [JobFileError]) {
         var problems: [JobFileError] = []
         var entries: [Entry] = []
         // Metadata that cannot be read is reported with its other values.
-        let reader = MetadataReader(metadata: file.header.metadata, file: file.path)
+        let reader = MetadataReader(metadata: header.metadata, file: path)
         let diagonals = (try? reader.diagonals()) ?? []
-        entries.reserveCapacity(file.header.tensors.count)
-        for info in file.header.tensors {
-            do throws(JobFileError) { entries.append(try entry(info, in: file, diagonals)) } catch {
+        entries.reserveCapacity(header.tensors.count)
+        for info in header.tensors {
+            do throws(JobFileError) {
+                entries.append(try entry(info, after: header.dataOffset, of: path, diagonals))
+            } catch {
                 problems.append(error)
             }
         }
         let names = Set(entries.map(\.name))
         for entry in entries {
             guard let partner = entry.name.partner, !names.contains(partner) else { continue }
-            problems.append(.missingTensor(file: file.path, tensor: partner.name))
+            problems.append(.missingTensor(file: path, tensor: partner.name))
         }
         return (entries.sorted { $0.name.name < $1.name.name }, problems)
     }
 
     private static func entry(
-        _ info: TensorInfo, in file: SafetensorsFile, _ diagonals: Set<CurvatureTensorName>
+        _ info: TensorInfo, after dataOffset: Int, of path: FilePath, _ diagonals: Set<CurvatureTensorName>
     ) throws(JobFileError) -> Entry {
         guard let name = CurvatureTensorName(info.name), !name.isInverse else {
-            throw .unknownTensor(file: file.path, tensor: info.name, kind: .partials)
+            throw .unknownTensor(file: path, tensor: info.name, kind: .partials)
         }
         guard [.float32, .float64].contains(info.dataType), let type = ElementType(rawValue: info.dataType.rawValue)
-        else { throw .dataType(file: file.path, tensor: info.name, found: info.dataType, expected: "F32 or F64") }
+        else { throw .dataType(file: path, tensor: info.name, found: info.dataType, expected: "F32 or F64") }
         // A sparse file can claim any size. Below this limit one row fits in a buffer on any machine.
         let isDiagonal = diagonals.contains(name)
         guard let shape = CurvatureStorage.packed.symmetricShape(of: info.shape, isDiagonal: isDiagonal) else {
@@ -75,9 +100,9 @@ struct PartialsFile {
                 isDiagonal
                 ? "a vector [n], since \"\(MetadataKey.diagonal)\" names it"
                 : "a packed triangle [n(n + 1)/2]; a diagonal [n] is stated by \"\(MetadataKey.diagonal)\""
-            throw .shape(file: file.path, tensor: info.name, shape: info.shape, expected: expected)
+            throw .shape(file: path, tensor: info.name, shape: info.shape, expected: expected)
         }
-        let start = file.header.dataOffset + info.byteRange.lowerBound
+        let start = dataOffset + info.byteRange.lowerBound
         return Entry(
             name: name, shape: shape, elementType: type, fileRange: start..<start + info.byteCount)
     }

@@ -21,7 +21,7 @@ extension PartialsMetadata {
     }
 }
 
-extension PartialsFile.Entry {
+extension PartialsHeader.Entry {
     /// The first diagonal element that no sum of squares has.
     fileprivate func diagonalFlaw(in file: SafetensorsFile) throws(JobFileError) -> FactorFlaw? {
         let size = elementType.byteCount

@@ -70,6 +70,17 @@ public final class PartialsWriter: Sendable {
         } catch { throw .safetensors(error) }
     }
 
+    /// Writes a part of a sum.
+    ///
+    /// - Parameters:
+    ///   - bytes: Elements of the announced type, in the order of the packed triangle or the diagonal; not kept.
+    ///   - name: The name of an entry.
+    ///   - byteOffset: The first byte, counted from the sum's start.
+    /// - Throws: ``JobFileError``; after a failed write the same part may be tried again.
+    public func write(_ bytes: RawSpan, to name: CurvatureTensorName, at byteOffset: Int) throws(JobFileError) {
+        try wrapping { () throws(SafetensorsError) in try writer.write(bytes, to: name.name, at: byteOffset) }
+    }
+
     /// Publishes the file.
     ///
     /// - Throws: ``JobFileError``, with every missing sum; no file has appeared then.

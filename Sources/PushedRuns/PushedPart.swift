@@ -1,18 +1,35 @@
 public import Identifiers
 
-/// A file of partial sums that a client pushes: its place in a run, and its content's size and digest.
-public struct PushedPart: Equatable, Sendable {
+/// The place of partial sums: a run, a rank and a sequence.
+public struct RunPlace: Hashable, Sendable, CustomStringConvertible {
     /// The run.
     public var run: RunName
     /// Rank and sequence.
     public var place: PartialsPlace
+
+    /// Names a place.
+    public init(run: RunName, place: PartialsPlace) { (self.run, self.place) = (run, place) }
+
+    /// The place in words.
+    public var description: String { "run \"\(run.rawValue.excerpt)\", \(place)" }
+}
+
+/// A file of partial sums that a client pushes: its place in a run, and its content's size and digest.
+public struct PushedPart: Equatable, Sendable {
+    /// The run, rank and sequence.
+    public var at: RunPlace
     /// The content.
     public var content: BlobReference
 
     /// Describes a part.
     public init(run: RunName, place: PartialsPlace, content: BlobReference) {
-        (self.run, self.place, self.content) = (run, place, content)
+        (at, self.content) = (RunPlace(run: run, place: place), content)
     }
+
+    /// The run.
+    public var run: RunName { at.run }
+    /// Rank and sequence.
+    public var place: PartialsPlace { at.place }
 }
 
 /// The names of files in a run's directory.

@@ -6,7 +6,8 @@ import SystemPackage
 enum RunScan {
     /// The run in a directory; nil when nothing of it is left.
     ///
-    /// Bytes without a record, records without bytes, and bytes beside a whole part are removed: a crash left them.
+    /// Bytes without a record, records without bytes, bytes beside a whole part, and collected sums without their name
+    /// are removed: a crash left them.
     ///
     /// - Throws: `FileError` when the directory cannot be listed.
     static func read(_ directory: FilePath) throws(FileError) -> StoredRun? {
@@ -15,6 +16,9 @@ enum RunScan {
         var run = StoredRun(directory: directory, beganAt: .infinity, lastActivity: changed)
         let names = try WholeFile.names(in: directory)
         let files = names.compactMap(PartFileName.init)
+        for name in names where name.hasSuffix(StreamedFile.suffix) {
+            try? Directories.remove(directory.appending(name))
+        }
         for file in files where file.kind == .whole && run.parts[file.place] == nil { add(file, to: &run) }
         for file in files where file.kind == .incoming {
             if run.parts[file.place] == nil, PushRecord(reading: run.path(file.place, file.digest, .record)) != nil {

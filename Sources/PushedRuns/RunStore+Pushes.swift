@@ -26,20 +26,22 @@ extension RunStore {
     /// - Returns: What the client has to send.
     /// - Throws: ``RunStoreError``; what is there stays.
     public func begin(_ part: PushedPart, from sender: String, at now: Double) throws(RunStoreError) -> Opening {
-        guard part.run.isValid else { throw .invalidName(part.run) }
-        guard (0..<PartialsPlace.numberMax).contains(part.place.rank),
-            (0..<PartialsPlace.numberMax).contains(part.place.sequence)
-        else { throw .invalidPlace(part) }
-        let known = state.withLock { state in
+        try requireValid(part.at)
+        let (known, stream) = state.withLock { state in
             state.runs[part.run]?.lastActivity = now
-            return state.runs[part.run]?.parts[part.place]
+            return (state.runs[part.run]?.parts[part.place], state.runs[part.run]?.streams[part.place])
         }
+        if let stream { throw .streaming(part.at, sender: stream.sender) }
         if let known, known.isWhole {
-            guard known.content == part.content else { throw .occupied(part, by: known.content, sender: known.sender) }
+            guard known.content == part.content else {
+                throw .occupied(part.at, by: known.content, sender: known.sender)
+            }
             return .whole
         }
         let isSame = known?.content == part.content
-        try requireRoom(for: part, replacing: known)
+        let present = isSame ? known?.arrived ?? 0 : 0
+        try requireRoom(
+            for: part.content.byteCount, at: part.at, present: present, replacing: known?.content.byteCount)
         do throws(FileError) {
             let run = try directory(of: part.run, at: now)
             if let known, !isSame { drop(part.place, known.content.digest, of: run) }
@@ -60,30 +62,45 @@ extension RunStore {
         }
     }
 
-    /// Refuses a part for which there is no room, before anything is written.
-    private func requireRoom(for part: PushedPart, replacing known: StoredRun.Part?) throws(RunStoreError) {
-        let (used, arrived, runs, parts, all) = state.withLock { state in
+    /// Refuses what can be no place of a run.
+    func requireValid(_ at: RunPlace) throws(RunStoreError) {
+        guard at.run.isValid else { throw .invalidName(at.run) }
+        guard (0..<PartialsPlace.numberMax).contains(at.place.rank),
+            (0..<PartialsPlace.numberMax).contains(at.place.sequence)
+        else { throw .invalidPlace(at) }
+    }
+
+    /// Refuses a file for which there is no room, before anything is written.
+    ///
+    /// - Parameters:
+    ///   - byteCount: The bytes of the whole file.
+    ///   - at: Its place.
+    ///   - present: The bytes of it that are there.
+    ///   - replaced: The announced bytes of what it replaces or is already counted as; nil if the place is free.
+    /// - Throws: ``RunStoreError``.
+    func requireRoom(
+        for byteCount: UInt64, at: RunPlace, present: UInt64, replacing replaced: UInt64?
+    ) throws(RunStoreError) {
+        let (used, arrived, runs, files, all) = state.withLock { state in
             (
-                state.announcedBytes, state.arrivedBytes, state.runs.count, state.runs[part.run]?.parts.count,
-                state.runs.values.reduce(0) { $0 + $1.parts.count }
+                state.announcedBytes, state.arrivedBytes, state.runs.count, state.runs[at.run]?.fileCount,
+                state.runs.values.reduce(0) { $0 + $1.fileCount }
             )
         }
-        if parts == nil, runs >= Self.runsMax { throw .tooManyRuns(limit: Self.runsMax) }
-        if known == nil, let parts, parts >= Self.partsMax { throw .tooManyFiles(part.run, limit: Self.partsMax) }
-        if known == nil, all >= Self.allPartsMax { throw .tooManyFilesOfAll(limit: Self.allPartsMax) }
+        if files == nil, runs >= Self.runsMax { throw .tooManyRuns(limit: Self.runsMax) }
+        if replaced == nil, let files, files >= Self.partsMax { throw .tooManyFiles(at.run, limit: Self.partsMax) }
+        if replaced == nil, all >= Self.allPartsMax { throw .tooManyFilesOfAll(limit: Self.allPartsMax) }
         guard let (limit, free) = limit(held: arrived) else { return }
-        // The same part is counted already.
-        let others = used - (known?.content.byteCount ?? 0)
-        guard others <= limit, part.content.byteCount <= limit - others else {
-            throw .overQuota(part, used: others, limit: limit)
+        let others = used - (replaced ?? 0)
+        guard others <= limit, byteCount <= limit - others else {
+            throw .overQuota(at, needed: byteCount, used: others, limit: limit)
         }
-        let present = known.map { $0.content == part.content ? $0.arrived : 0 } ?? 0
-        let needed = part.content.byteCount - min(present, part.content.byteCount)
-        guard needed <= free else { throw .noRoom(part, needed: needed, free: free) }
+        let needed = byteCount - min(present, byteCount)
+        guard needed <= free else { throw .noRoom(at, needed: needed, free: free) }
     }
 
     /// The run, whose directory exists.
-    private func directory(of run: RunName, at now: Double) throws(FileError) -> StoredRun {
+    func directory(of run: RunName, at now: Double) throws(FileError) -> StoredRun {
         if let known = state.withLock({ $0.runs[run] }) { return known }
         let new = StoredRun(directory: directory.appending(run.rawValue), beganAt: now, lastActivity: now)
         do throws(FileAccessError) {
@@ -113,11 +130,13 @@ extension RunStore {
     public func finish(_ incoming: IncomingPart, at now: Double) throws(RunStoreError) {
         let (part, digest) = (incoming.part, incoming.digest)
         guard let run = state.withLock({ $0.runs[part.run] }), run.parts[part.place]?.content == part.content else {
-            throw .removedMeanwhile(part)
+            throw .removedMeanwhile(part.at)
         }
         do throws(RunStoreError) {
-            guard digest == part.content.digest else { throw .otherBytes(part, found: digest) }
-            try requirePartials(of: part, at: incoming.path)
+            guard digest == part.content.digest else {
+                throw .otherBytes(part.at, found: digest, expected: part.content.digest)
+            }
+            try requirePartials(of: part.at, at: incoming.path)
         } catch {
             drop(part.place, part.content.digest, of: run)
             state.withLock { _ = $0.runs[part.run]?.parts.removeValue(forKey: part.place) }
@@ -133,7 +152,7 @@ extension RunStore {
         } catch let error as FileAccessError {
             throw .file(.access(error))
         } catch {
-            throw .refused(part, reason: "\(error)")
+            throw .refused(part.at, reason: "\(error)")
         }
         state.withLock { state in
             state.runs[part.run]?.parts[part.place]?.isWhole = true
@@ -142,18 +161,18 @@ extension RunStore {
         }
     }
 
-    private func requirePartials(of part: PushedPart, at path: FilePath) throws(RunStoreError) {
+    func requirePartials(of at: RunPlace, at path: FilePath) throws(RunStoreError) {
         let metadata: PartialsMetadata
         do {
             metadata = try PartialsMetadata(checking: SafetensorsFile(opening: path))
         } catch {
             // The client does not know the coordinator's path.
-            throw .refused(part, reason: "\(error)".replacing(path.string, with: "the pushed file"))
+            throw .refused(at, reason: "\(error)".replacing(path.string, with: "the pushed file"))
         }
         let found = PartialsPlace(rank: metadata.rank, sequence: metadata.sequence)
-        guard metadata.run == part.run.rawValue, found == part.place else {
+        guard metadata.run == at.run.rawValue, found == at.place else {
             throw .refused(
-                part,
+                at,
                 reason:
                     "the file's metadata says run \"\(metadata.run.excerpt)\", \(found); expected what was announced. "
                     + "Announce what the file says.")
@@ -161,9 +180,9 @@ extension RunStore {
     }
 
     /// Removes a run of which nothing is there.
-    private func forgetEmpty(_ run: RunName) {
+    func forgetEmpty(_ run: RunName) {
         let empty = state.withLock { state -> FilePath? in
-            guard let found = state.runs[run], found.parts.isEmpty, !found.isHeld else { return nil }
+            guard let found = state.runs[run], found.fileCount == 0, !found.isHeld else { return nil }
             state.runs[run] = nil
             return found.directory
         }
@@ -171,7 +190,7 @@ extension RunStore {
     }
 
     /// Removes the bytes of a part, and then its record.
-    private func drop(_ place: PartialsPlace, _ digest: BlobDigest, of run: StoredRun) {
+    func drop(_ place: PartialsPlace, _ digest: BlobDigest, of run: StoredRun) {
         try? Directories.remove(run.path(place, digest, .incoming))
         try? Directories.remove(run.path(place, digest, .record))
     }

@@ -125,7 +125,8 @@ public final class RunStore: Sendable {
         after limit: Double, unless isOpen: (RunName) -> Bool, at now: Double
     ) -> [(run: RunName, outcome: Result<RunSummary, RunStoreError>)] {
         let due = state.withLock { state in
-            state.runs.filter { !$0.value.isHeld && now - $0.value.lastActivity >= limit }.keys.sorted()
+            state.runs.filter { !$0.value.isHeld && $0.value.streams.isEmpty && now - $0.value.lastActivity >= limit }
+                .keys.sorted()
         }
         return due.filter { !isOpen($0) }.map { run in
             do throws(RunStoreError) {

@@ -9,13 +9,13 @@ public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The name cannot be a run's.
     case invalidName(RunName)
     /// The rank or the sequence is too large.
-    case invalidPlace(PushedPart)
+    case invalidPlace(RunPlace)
     /// Another file stands in the place; nothing replaces it.
-    case occupied(PushedPart, by: BlobReference, sender: String)
+    case occupied(RunPlace, by: BlobReference, sender: String)
     /// All runs together would have too many bytes.
-    case overQuota(PushedPart, used: UInt64, limit: UInt64)
+    case overQuota(RunPlace, needed: UInt64, used: UInt64, limit: UInt64)
     /// The disk has less room than the file needs.
-    case noRoom(PushedPart, needed: UInt64, free: UInt64)
+    case noRoom(RunPlace, needed: UInt64, free: UInt64)
     /// There are too many runs.
     case tooManyRuns(limit: Int)
     /// The run has too many files.
@@ -23,11 +23,13 @@ public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
     /// All runs together have too many files.
     case tooManyFilesOfAll(limit: Int)
     /// The bytes that arrived are not those that were announced; they were removed.
-    case otherBytes(PushedPart, found: BlobDigest)
+    case otherBytes(RunPlace, found: BlobDigest, expected: BlobDigest)
     /// The whole file is no file of this place; it was removed.
-    case refused(PushedPart, reason: String)
+    case refused(RunPlace, reason: String)
     /// The run was removed while a file of it arrived.
-    case removedMeanwhile(PushedPart)
+    case removedMeanwhile(RunPlace)
+    /// Rows are being summed for the place.
+    case streaming(RunPlace, sender: String)
     /// Nothing was pushed under this name.
     case unknown(RunName, known: [RunName])
     /// No file of the run is whole yet.
@@ -44,7 +46,7 @@ public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .invalidName, .invalidPlace, .occupied, .refused, .unknown, .nothingWhole, .incomplete, .inUse: true
         case .overQuota, .noRoom, .tooManyRuns, .tooManyFiles, .tooManyFilesOfAll, .otherBytes, .removedMeanwhile,
-            .file:
+            .streaming, .file:
             false
         }
     }
@@ -55,9 +57,11 @@ public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
         case .invalidName(let run), .tooManyFiles(let run, _), .unknown(let run, _), .nothingWhole(let run),
             .incomplete(let run, _), .inUse(let run):
             Self.words(run)
-        case .invalidPlace(let part), .occupied(let part, _, _), .overQuota(let part, _, _), .noRoom(let part, _, _),
-            .otherBytes(let part, _), .refused(let part, _), .removedMeanwhile(let part):
-            "\(Self.words(part.run)), \(part.place)"
+        case .invalidPlace(let place), .occupied(let place, _, _), .overQuota(let place, _, _, _),
+            .noRoom(let place, _, _), .otherBytes(let place, _, _), .refused(let place, _),
+            .removedMeanwhile(let place),
+            .streaming(let place, _):
+            "\(place)"
         case .tooManyRuns, .tooManyFilesOfAll, .file: "the coordinator's runs"
         }
     }
@@ -72,8 +76,8 @@ public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
             "other bytes stand there: \(standing.byteCount) bytes with the SHA-256 \(standing.digest), from \(sender). A "
                 + "pushed file is never replaced: push under another run name, or remove the run with \"kfacctl runs "
                 + "--remove\"."
-        case .overQuota(let part, let used, let limit):
-            "the file has \(part.content.byteCount) bytes, and all runs together have \(used) of at most \(limit). Remove a "
+        case .overQuota(_, let needed, let used, let limit):
+            "the file has \(needed) bytes, and all runs together have \(used) of at most \(limit). Remove a "
                 + "run with \"kfacctl runs --remove\", wait until one expires, or raise \"run-quota\" of the coordinator."
         case .noRoom(_, let needed, let free):
             "the file needs \(needed) more bytes, and the coordinator's disk has \(free) free. Make room there, or remove a "
@@ -84,10 +88,12 @@ public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
             "has \(limit) files already, which is the most. Let a rank sum more rows before it writes a file."
         case .tooManyFilesOfAll(let limit):
             "there are \(limit) files already, which is the most. Remove a run with \"kfacctl runs --remove\"."
-        case .otherBytes(let part, let found):
-            "the bytes that arrived have the SHA-256 \(found); expected \(part.content.digest). They were removed: push the "
+        case .otherBytes(_, let found, let expected):
+            "the bytes that arrived have the SHA-256 \(found); expected \(expected). They were removed: push the "
                 + "file again, and do not change it meanwhile."
         case .refused(_, let reason): "\(reason) Nothing was kept."
+        case .streaming(_, let sender):
+            "\(sender) sends rows for it at the moment. Wait until that has ended."
         case .removedMeanwhile: "the run was removed meanwhile. Push its files again."
         case .unknown(_, let known):
             "nothing was pushed under this name. Known runs: \(known.isEmpty ? "none" : known.map(\.rawValue).listed())."

@@ -37,7 +37,16 @@ struct StoredRun {
         var sender: String
     }
 
+    /// Rows that workers sum for a file.
+    struct Streamed {
+        /// The most bytes of the file.
+        var byteCount: UInt64
+        var sender: String
+    }
+
     let directory: FilePath
+    /// The files for which rows are being summed; a place is never in ``parts`` too.
+    var streams: [PartialsPlace: Streamed] = [:]
     var parts: [PartialsPlace: Part] = [:]
     /// Seconds since 1970: the first announcement, and the last sign of life.
     var beganAt: Double
@@ -49,7 +58,11 @@ struct StoredRun {
 
     var isHeld: Bool { readers > 0 || !holds.isEmpty }
     /// Bytes of all parts when they are whole.
-    var announcedBytes: UInt64 { parts.values.reduce(0) { $0 + $1.content.byteCount } }
+    var announcedBytes: UInt64 {
+        parts.values.reduce(0) { $0 + $1.content.byteCount } + streams.values.reduce(0) { $0 + $1.byteCount }
+    }
+    /// Files that are whole, or may become so.
+    var fileCount: Int { parts.count + streams.count }
 
     func path(_ place: PartialsPlace, _ digest: BlobDigest, _ kind: PartFileName.Kind) -> FilePath {
         directory.appending(PartFileName(place, digest, kind).text)
@@ -62,8 +75,9 @@ struct StoredRun {
         let gaps = sequences.values.reduce(0) { $0 + ($1.max() ?? 0) + 1 - $1.count }
         let ranks = sequences.isEmpty ? 0 : (sequences.keys.max() ?? 0) + 1 - sequences.count
         return RunSummary(
-            run: name, senders: Set(parts.values.map(\.sender)).sorted(), rankCount: Set(parts.keys.map(\.rank)).count,
-            wholeCount: whole.count, unfinishedCount: parts.count - whole.count,
+            run: name, senders: Set(parts.values.map(\.sender) + streams.values.map(\.sender)).sorted(),
+            rankCount: Set(parts.keys.map(\.rank) + streams.keys.map(\.rank)).count,
+            wholeCount: whole.count, unfinishedCount: fileCount - whole.count,
             missingCount: gaps + ranks, arrivedBytes: parts.values.reduce(0) { $0 + $1.arrived },
             announcedBytes: announcedBytes, age: max(0, now - beganAt), idle: max(0, now - lastActivity),
             jobs: holds.keys.sorted())

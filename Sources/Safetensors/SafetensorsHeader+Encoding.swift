@@ -1,8 +1,24 @@
 import Identifiers
 import JSONText
-import SystemPackage
+public import SystemPackage
 
 extension SafetensorsHeader {
+    /// The header of a file that is not written yet, as ``SafetensorsWriter`` would write it.
+    ///
+    /// - Parameters:
+    ///   - tensors: all tensors in the order of their data.
+    ///   - metadata: the `__metadata__` strings.
+    ///   - file: named in errors only.
+    /// - Throws: ``SafetensorsError`` as ``SafetensorsWriter/init(path:tensors:metadata:)``.
+    public init(
+        describing tensors: [TensorDescription], metadata: [String: String], file: FilePath
+    ) throws(SafetensorsError) {
+        let placed = try Self.layOut(tensors, file: file)
+        let bytes = try Self.encode(placed, metadata: metadata, file: file)
+        let dataByteCount = placed.last?.byteRange.upperBound ?? 0
+        try self.init(parsing: bytes, fileSize: bytes.count + dataByteCount, file: file)
+    }
+
     /// Places tensors one after the other in the given order.
     ///
     /// - Throws: ``SafetensorsError/writing(file:name:problem:)`` for repeated names and for sizes that overflow.

@@ -1,3 +1,4 @@
+public import Identifiers
 import KroneckerFactors
 public import LinearAlgebra
 
@@ -79,6 +80,23 @@ public enum RowSumOrder: Equatable, Sendable {
         switch self {
         case .begin(let name, _, _), .add(let name, _), .finish(let name), .send(let name, _, _): name.stream
         case .end(let stream): stream
+        }
+    }
+}
+
+/// What a worker says of sums of rows.
+public enum RowSumWord: Equatable, Sendable {
+    /// A message of rows has been read, so another one may come.
+    case taken(RowSumName)
+    /// The sum cannot be finished.
+    case failed(RowSumName, UnitFailure)
+    /// Bytes of a finished sum, in the second frame.
+    case bytes(RowSumName, offset: UInt64)
+
+    /// The sum.
+    public var name: RowSumName {
+        switch self {
+        case .taken(let name), .failed(let name, _), .bytes(let name, _): name
         }
     }
 }

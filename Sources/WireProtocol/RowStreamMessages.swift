@@ -1,6 +1,6 @@
-public import Identifiers
+import Identifiers
 public import LinearAlgebra
-public import UnitOperations
+import UnitOperations
 
 /// A client's wish to send rows, which workers sum as they arrive.
 public struct RowStreamOffer: Equatable, Sendable {
@@ -73,23 +73,6 @@ public struct PushedRows: Equatable, Sendable {
         wire.firstRow = firstRow
         wire.elementType = elementType.rawValue
         return wire
-    }
-}
-
-/// What a worker says of sums of rows.
-public enum RowSumWord: Equatable, Sendable {
-    /// A message of rows has been read, so another one may come.
-    case taken(RowSumName)
-    /// The sum cannot be finished.
-    case failed(RowSumName, UnitFailure)
-    /// Bytes of a finished sum, in the second frame.
-    case bytes(RowSumName, offset: UInt64)
-
-    /// The sum.
-    public var name: RowSumName {
-        switch self {
-        case .taken(let name), .failed(let name, _), .bytes(let name, _): name
-        }
     }
 }
 

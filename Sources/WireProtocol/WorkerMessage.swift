@@ -57,7 +57,8 @@ public struct WorkerHello: Equatable, Sendable {
 
     /// States a worker's identity and its offer.
     public init(
-        worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64, rowMemoryBytes: UInt64 = 0, regime: NumericRegime,
+        worker: WorkerID, host: String, lanes: Int, memoryBytes: UInt64, rowMemoryBytes: UInt64 = 0,
+        regime: NumericRegime,
         build: String, connection: UInt32 = 0
     ) {
         self.worker = worker
@@ -258,7 +259,8 @@ extension WorkerHello {
         guard lanes > 0 else { throw .malformed("a worker has no lanes") }
         self.init(
             worker: WorkerID(rawValue: wire.worker), host: wire.host, lanes: lanes, memoryBytes: wire.memoryBytes,
-            rowMemoryBytes: wire.rowMemoryBytes, regime: NumericRegime(wire.regime), build: wire.build, connection: wire.connection)
+            rowMemoryBytes: wire.rowMemoryBytes, regime: NumericRegime(wire.regime), build: wire.build,
+            connection: wire.connection)
     }
 
     var wire: WireWorkerHello {

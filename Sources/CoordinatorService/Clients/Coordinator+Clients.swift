@@ -45,6 +45,7 @@ extension Coordinator {
     private func remove(_ run: RunName) async -> ClientReply {
         do throws(RunStoreError) {
             let removed = try await pushDesk.remove(run)
+            await rowStreamDesk.giveUp(run)
             logger.notice(
                 "a pushed run was removed for a client",
                 metadata: [

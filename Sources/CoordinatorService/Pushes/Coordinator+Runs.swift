@@ -3,27 +3,68 @@ import Identifiers
 import Logging
 import Messaging
 import PushedRuns
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 
 /// Passes on pushes, and shows the runs.
 extension Coordinator {
-    /// Passes a client's push message to the desk; chunks do not pass through this actor.
+    /// Passes a client's message about a push to its desk; bytes do not pass through this actor.
     nonisolated func receive(
-        _ request: PushQueue.Entry.Request, number: UInt64, from peer: RoutingIdentity
+        _ request: ClientRequest, _ payload: Frame?, number: UInt64, from peer: RoutingIdentity
     ) async {
-        switch pushes.add(request, number: number, from: peer) {
+        // A chunk without bytes is refused as any other wrong one.
+        let bytes = payload ?? Frame([])
+        let outcome: PeerQueueOutcome
+        switch request {
+        case .pushOffer(let offer):
+            switch offer.content {
+            case .file(let content):
+                // A connection has one push.
+                rowStreams.tell(.gone, about: peer)
+                outcome = pushes.add(.offer(offer, content), number: number, from: peer, needsOpening: false)
+            case .rows(let rows):
+                pushes.tell(.gone, about: peer)
+                outcome = rowStreams.add(.offer(offer, rows), number: number, from: peer, needsOpening: false)
+            }
+        case .pushChunk(let offset):
+            outcome = pushes.add(.chunk(offset: offset, bytes), number: number, from: peer, needsOpening: true)
+        case .pushRows(let rows):
+            outcome = rowStreams.add(.rows(rows, bytes), number: number, from: peer, needsOpening: true)
+        case .pushCommit(let metadata):
+            outcome = rowStreams.add(.commit(metadata: metadata), number: number, from: peer, needsOpening: true)
+        default: return
+        }
+        switch outcome {
         case .added: return
         case .full:
-            let sentence = "its push exceeds its credit; every chunk needs its answer before more may follow"
+            let sentence = "its push exceeds its credit; every message needs its answer before more may follow"
             logger.warning(
                 "a client's connection was ended",
                 metadata: ["peer": "\(endpoint.name(of: peer))", "cause": "\(sentence)"])
             await endpoint.end(peer, because: sentence)
-            pushes.tell(.gone, about: peer)
+            tellGone(peer)
         case .stranger:
-            await refuse(number, peer, .busy, "it is not open (any more). Offer the file again.")
+            await refuse(number, peer, .busy, "it is not open (any more). Offer it again.")
         case .crowded: await refuse(number, peer, .busy, "too many offers wait. Try again later.")
+        }
+    }
+
+    /// Ends the push of a client that is gone.
+    nonisolated func tellGone(_ peer: RoutingIdentity) {
+        pushes.tell(.gone, about: peer)
+        rowStreams.tell(.gone, about: peer)
+    }
+
+    /// Passes on what a worker says of sums of rows.
+    nonisolated func receive(_ word: RowSumWord, _ payload: Frame?, from peer: RoutingIdentity) async {
+        switch rowStreams.add(.word(word, payload), from: peer, needsOpening: true) {
+        case .added: return
+        // Its conversation has ended, so that its sums are void.
+        case .stranger, .crowded: return
+        case .full:
+            await end(
+                peer, because: "its words about rows exceed what it was asked for; is it a worker of this version?")
         }
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Identifiers
+import JobFiles
 import Lanes
 import Logging
 import Messaging
@@ -15,17 +16,30 @@ import ZeroMQ
 /// Every offer and every chunk gets one answer. A chunk is answered after its bytes are written, so a slow disk slows
 /// the client.
 actor PushDesk {
+    /// What clients ask, and the desk itself.
+    enum Request: Sendable {
+        case offer(PushOffer, BlobReference)
+        case chunk(offset: UInt64, Frame)
+        /// The desk's own next step of a push.
+        case step
+        /// The client is gone.
+        case gone
+    }
+
+    typealias Push = PushPlaces<IncomingPart>.Push
+
     private let lane = Lane("kfacd.pushes")
     private let store: RunStore
     private let endpoint: CoordinatorEndpoint
-    private let queue: PushQueue
+    private let queue: PeerQueue<Request>
     private let metrics: CoordinatorMetrics
     private let logger: Logger
-    private var places = PushPlaces()
+    private var places = PushPlaces<IncomingPart>(staleness: .seconds(2), silence: .seconds(60))
     private var refusals = NewsFilter()
 
     init(
-        store: RunStore, endpoint: CoordinatorEndpoint, queue: PushQueue, metrics: CoordinatorMetrics, logger: Logger
+        store: RunStore, endpoint: CoordinatorEndpoint, queue: PeerQueue<Request>, metrics: CoordinatorMetrics,
+        logger: Logger
     ) {
         self.store = store
         self.endpoint = endpoint
@@ -46,9 +60,9 @@ actor PushDesk {
         }
     }
 
-    private func handle(_ entry: PushQueue.Entry) async {
+    private func handle(_ entry: PeerQueue<Request>.Entry) async {
         switch entry.request {
-        case .offer(let offer): await begin(offer, entry.number, entry.peer)
+        case .offer(let offer, let content): await begin(offer, content, entry.number, entry.peer)
         case .chunk(let offset, let bytes): await append(bytes, at: offset, entry.number, entry.peer)
         case .step:
             if let push = places[entry.peer], push.number == entry.number { await goOn(push, entry.peer) }
@@ -58,26 +72,19 @@ actor PushDesk {
 
     // MARK: - Offers
 
-    private func begin(_ offer: PushOffer, _ number: UInt64, _ peer: RoutingIdentity) async {
+    private func begin(
+        _ offer: PushOffer, _ content: BlobReference, _ number: UInt64, _ peer: RoutingIdentity
+    ) async {
         // A connection has one push; a new offer ends the last one, whose bytes stay.
         end(peer)
-        guard case .file(let content) = offer.content else { return }
         let part = PushedPart(run: offer.run, place: offer.place, content: content)
         let client = endpoint.holder(of: peer)
         let sender = Self.words(key: endpoint.keyName(of: peer), host: offer.host)
-        switch places.obstacle(to: part, by: client, at: peer, .now) {
-        case nil: break
-        case .stale(let other): await give(up: other, "another connection pushes the file now; this push ended.")
-        case .taken(let other):
-            await refuse(part, .busy, "\(other) pushes it at the moment. Try again later.", number, peer)
-            return
-        case .full(let isClient):
-            let most = isClient ? PushPlaces.pushesPerClient : PushPlaces.pushesMax
-            await refuse(
-                part, .busy,
-                "\(most) pushes\(isClient ? " of this client" : "") are open, which is the most. Try again later.",
-                number,
-                peer)
+        let obstacle = places.obstacle(to: part.at, by: client, at: peer, .now)
+        if case .stale(let other)? = obstacle {
+            await give(up: other, "another connection pushes the file now; this push ended.")
+        } else if let sentence = obstacle?.sentence {
+            await refuse(part.at, .busy, sentence, number, peer)
             return
         }
         do throws(RunStoreError) {
@@ -85,8 +92,8 @@ actor PushDesk {
             case .whole:
                 await answer(.push(PushState(offset: content.byteCount, credit: 0, isWhole: true)), number, peer)
             case .incoming(let incoming):
-                let push = PushPlaces.Push(
-                    number: number, incoming: incoming, client: client, sender: sender, lastChunk: .now)
+                let push = Push(
+                    number: number, at: part.at, content: incoming, client: client, sender: sender, lastChunk: .now)
                 places.begin(push, at: peer)
                 queue.open(peer)
                 await goOn(push, peer)
@@ -97,14 +104,14 @@ actor PushDesk {
     }
 
     /// Hashes what is there already, in steps, and then asks for the rest.
-    private func goOn(_ push: PushPlaces.Push, _ peer: RoutingIdentity) async {
+    private func goOn(_ push: Push, _ peer: RoutingIdentity) async {
         places.noteChunk(at: peer, .now)
-        if push.incoming.isReady {
-            if push.incoming.isWhole { await finish(push, peer) } else { await ask(push, peer) }
+        if push.content.isReady {
+            if push.content.isWhole { await finish(push, peer) } else { await ask(push, peer) }
             return
         }
         do throws(RunStoreError) {
-            try push.incoming.readOn()
+            try push.content.readOn()
             await answer(.progress("reading the bytes that are there already"), push.number, peer)
             queue.tell(.step, number: push.number, about: peer)
         } catch {
@@ -115,7 +122,7 @@ actor PushDesk {
     // MARK: - Chunks
 
     private func append(_ bytes: Frame, at offset: UInt64, _ number: UInt64, _ peer: RoutingIdentity) async {
-        guard let push = places[peer], push.number == number, push.incoming.isReady else {
+        guard let push = places[peer], push.number == number, push.content.isReady else {
             await answer(
                 .failure(
                     RequestFailure(
@@ -123,36 +130,36 @@ actor PushDesk {
             )
             return
         }
-        let part = push.incoming.part
-        guard offset == push.incoming.arrived, bytes.byteCount > 0,
+        let part = push.content.part
+        guard offset == push.content.arrived, bytes.byteCount > 0,
             UInt64(bytes.byteCount) <= part.content.byteCount - offset
         else {
             end(peer)
             let what =
                 "a chunk of \(bytes.byteCount) bytes came for offset \(offset); expected the next one, for "
-                + "\(push.incoming.arrived) of \(part.content.byteCount). Offer the file again, and send its chunks in order."
-            await refuse(part, .badInput, what, number, peer)
+                + "\(push.content.arrived) of \(part.content.byteCount). Offer the file again, and send its chunks in order."
+            await refuse(part.at, .badInput, what, number, peer)
             return
         }
         places.noteChunk(at: peer, .now)
         do throws(RunStoreError) {
             let outcome = bytes.withBytes { bytes in
-                Result<Void, RunStoreError> { () throws(RunStoreError) in try push.incoming.append(bytes) }
+                Result<Void, RunStoreError> { () throws(RunStoreError) in try push.content.append(bytes) }
             }
             try outcome.get()
-            store.note(push.incoming, at: now)
+            store.note(push.content, at: now)
         } catch {
             await fail(error, push, peer)
             return
         }
-        if push.incoming.isWhole { await finish(push, peer) } else { await ask(push, peer) }
+        if push.content.isWhole { await finish(push, peer) } else { await ask(push, peer) }
     }
 
-    private func finish(_ push: PushPlaces.Push, _ peer: RoutingIdentity) async {
+    private func finish(_ push: Push, _ peer: RoutingIdentity) async {
         end(peer)
-        let part = push.incoming.part
+        let part = push.content.part
         do throws(RunStoreError) {
-            try store.finish(push.incoming, at: now)
+            try store.finish(push.content, at: now)
         } catch {
             await refuse(error, push.number, peer)
             return
@@ -168,8 +175,8 @@ actor PushDesk {
         await answer(.push(state), push.number, peer)
     }
 
-    private func ask(_ push: PushPlaces.Push, _ peer: RoutingIdentity) async {
-        let state = PushState(offset: push.incoming.arrived, credit: Int(WireLimits.chunkCredit), isWhole: false)
+    private func ask(_ push: Push, _ peer: RoutingIdentity) async {
+        let state = PushState(offset: push.content.arrived, credit: Int(WireLimits.chunkCredit), isWhole: false)
         await answer(.push(state), push.number, peer)
     }
 
@@ -184,10 +191,10 @@ actor PushDesk {
     private func give(up peer: RoutingIdentity, _ sentence: String) async {
         guard let push = places[peer] else { return }
         end(peer)
-        await refuse(push.incoming.part, .busy, sentence, push.number, peer)
+        await refuse(push.at, .busy, sentence, push.number, peer)
     }
 
-    private func fail(_ error: RunStoreError, _ push: PushPlaces.Push, _ peer: RoutingIdentity) async {
+    private func fail(_ error: RunStoreError, _ push: Push, _ peer: RoutingIdentity) async {
         end(peer)
         await refuse(error, push.number, peer)
     }
@@ -203,24 +210,50 @@ actor PushDesk {
     }
 
     private func refuse(
-        _ part: PushedPart, _ kind: RequestFailure.Kind, _ sentence: String, _ number: UInt64, _ peer: RoutingIdentity
+        _ at: RunPlace, _ kind: RequestFailure.Kind, _ sentence: String, _ number: UInt64, _ peer: RoutingIdentity
     ) async {
         metrics.notePushRefusal(kind)
-        let place = "run \"\(part.run.rawValue.excerpt)\", \(part.place)"
-        await answer(.failure(RequestFailure(kind: kind, at: place, sentence)), number, peer)
+        await answer(.failure(RequestFailure(kind: kind, at: "\(at)", sentence)), number, peer)
     }
 
     private func answer(_ reply: ClientReply, _ number: UInt64, _ peer: RoutingIdentity) async {
         await endpoint.send(.reply(number, reply), to: peer)
     }
 
-    private static func words(key: String?, host: String) -> String {
+    /// A client in words.
+    static func words(key: String?, host: String) -> String {
         switch (key, host.isEmpty) {
         case (let key?, true): key
         case (let key?, false): "\(key) on \(host)"
         case (nil, true): "a client"
         case (nil, false): "a client on \(host)"
         }
+    }
+
+    // MARK: - Rows
+
+    /// Reserves the place of a stream of rows; false when there is a whole file.
+    ///
+    /// - Throws: ``RunStoreError``.
+    func beginStream(at: RunPlace, byteCount: UInt64, from sender: String) throws(RunStoreError) -> Bool {
+        try store.beginStream(at: at, byteCount: byteCount, from: sender, at: now)
+    }
+
+    /// Frees the place of a stream of rows.
+    func endStream(at: RunPlace) { store.endStream(at: at) }
+
+    /// Begins the file of a stream.
+    ///
+    /// - Throws: ``RunStoreError``.
+    func beginFile(
+        at: RunPlace, _ draft: PartialsDraft, _ metadata: PartialsMetadata
+    ) throws(RunStoreError) -> StreamedFile {
+        try store.beginFile(at: at, draft, metadata)
+    }
+
+    /// Makes the file of a stream durable; the bytes of the file, or why it is not durable.
+    func finish(_ file: StreamedFile) -> Result<UInt64, RunStoreError> {
+        Result { () throws(RunStoreError) in try store.finish(file, at: now) }
     }
 
     // MARK: - Runs
@@ -230,8 +263,8 @@ actor PushDesk {
     /// - Throws: ``RunStoreError``; the run stays.
     func remove(_ run: RunName) async throws(RunStoreError) -> RunSummary {
         let removed = try store.remove(run, at: now)
-        for (peer, push) in places.pushes where push.incoming.part.run == run {
-            await give(up: peer, RunStoreError.removedMeanwhile(push.incoming.part).problem)
+        for (peer, push) in places.pushes where push.at.run == run {
+            await give(up: peer, RunStoreError.removedMeanwhile(push.at).problem)
         }
         return removed
     }
@@ -243,7 +276,7 @@ actor PushDesk {
         let interval = min(.seconds(5), max(.milliseconds(200), (expiry ?? .seconds(60)) / 4))
         while (try? await Task.sleep(for: interval)) != nil {
             for peer in places.silent(at: .now) {
-                await give(up: peer, "no chunk came for \(PushPlaces.silence.components.seconds) s; this push ended.")
+                await give(up: peer, "no chunk came for \(places.silence.components.seconds) s; this push ended.")
             }
             if let expiry { expire(after: expiry) }
         }

@@ -2,14 +2,16 @@ import Identifiers
 import PushedRuns
 import ZeroMQ
 
-/// The open pushes, and the decision whether another may begin.
+/// The open pushes of a desk, and the decision whether another may begin.
 ///
-/// Bounds: ``pushesMax`` open pushes, ``pushesPerClient`` of a client, and one of a connection.
-struct PushPlaces {
+/// Bounds: ``PushBounds/pushesMax`` open pushes, ``PushBounds/pushesPerClient`` of a client, and one of a connection.
+struct PushPlaces<Content> {
     /// A push that is open.
     struct Push {
         let number: UInt64
-        let incoming: IncomingPart
+        let at: RunPlace
+        /// What the desk knows of it.
+        let content: Content
         /// The client: a key, or a connection when there are no keys.
         let client: String
         /// The client in words.
@@ -27,12 +29,10 @@ struct PushPlaces {
         case stale(RoutingIdentity)
     }
 
-    static let pushesMax = 32
-    static let pushesPerClient = 16
-    /// The silence after which another client may go on with a push.
-    static let staleness: Duration = .seconds(2)
+    /// The silence after which another client may take the place of a push.
+    let staleness: Duration
     /// The silence after which a push ends, so that its place is free.
-    static let silence: Duration = .seconds(60)
+    let silence: Duration
 
     private(set) var pushes: [RoutingIdentity: Push] = [:]
 
@@ -40,18 +40,17 @@ struct PushPlaces {
 
     /// Why a part cannot be pushed now; nil when it can.
     func obstacle(
-        to part: PushedPart, by client: String, at peer: RoutingIdentity, _ now: ContinuousClock.Instant
+        to at: RunPlace, by client: String, at peer: RoutingIdentity, _ now: ContinuousClock.Instant
     ) -> Obstacle? {
         let others = pushes.filter { $0.key != peer }
-        let same = others.first {
-            $0.value.incoming.part.run == part.run && $0.value.incoming.part.place == part.place
-        }
-        if let (other, push) = same {
-            let isStale = push.client == client || now - push.lastChunk >= Self.staleness
+        if let (other, push) = others.first(where: { $0.value.at == at }) {
+            let isStale = push.client == client || now - push.lastChunk >= staleness
             return isStale ? .stale(other) : .taken(by: push.sender)
         }
-        if others.count >= Self.pushesMax { return .full(isClient: false) }
-        if others.values.count(where: { $0.client == client }) >= Self.pushesPerClient { return .full(isClient: true) }
+        if others.count >= PushBounds.pushesMax { return .full(isClient: false) }
+        if others.values.count(where: { $0.client == client }) >= PushBounds.pushesPerClient {
+            return .full(isClient: true)
+        }
         return nil
     }
 
@@ -68,9 +67,28 @@ struct PushPlaces {
 
     /// The connections whose pushes have been silent for too long.
     func silent(at now: ContinuousClock.Instant) -> [RoutingIdentity] {
-        pushes.filter { now - $0.value.lastChunk >= Self.silence }.map(\.key)
+        pushes.filter { now - $0.value.lastChunk >= silence }.map(\.key)
     }
 
     /// Whether a push of a run is open.
-    func isOpen(_ run: RunName) -> Bool { pushes.values.contains { $0.incoming.part.run == run } }
+    func isOpen(_ run: RunName) -> Bool { pushes.values.contains { $0.at.run == run } }
+}
+
+/// The most pushes of a desk.
+enum PushBounds {
+    static let pushesMax = 32
+    static let pushesPerClient = 16
+}
+
+extension PushPlaces.Obstacle {
+    /// The sentence for the client that cannot begin; nil when the other push gives way.
+    var sentence: String? {
+        switch self {
+        case .stale: nil
+        case .taken(let other): "\(other) pushes it at the moment. Try again later."
+        case .full(let isClient):
+            "\(isClient ? PushBounds.pushesPerClient : PushBounds.pushesMax) pushes\(isClient ? " of this client" : "") "
+                + "are open, which is the most. Try again later."
+        }
+    }
 }

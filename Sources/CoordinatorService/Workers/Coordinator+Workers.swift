@@ -14,6 +14,10 @@ import ZeroMQ
 extension Coordinator {
     /// Handles a worker's message; chunks of uploads do not pass through this actor.
     nonisolated func receive(_ message: WorkerMessage, payload: Frame?, from peer: RoutingIdentity) async {
+        if case .rowSum(let word) = message {
+            await receive(word, payload, from: peer)
+            return
+        }
         guard case .uploadChunk(let transfer, let offset) = message, let payload else {
             await handle(message, from: peer)
             return
@@ -51,7 +55,9 @@ extension Coordinator {
             guard await accepts(name, from: worker, peer) else { return }
             happen(.unitFailed(name, by: .worker(worker), failure))
         case .goodbye(let reason): happen(.workerLeft(worker, reason: reason))
-        case .draining: happen(.workerDraining(worker))
+        case .draining:
+            happen(.workerDraining(worker))
+            rowStreams.tell(.draining, about: peer)
         case .held(let blobs): note(held: blobs, by: worker)
         case .dropped(let blobs):
             conversations.noteDropped(blobs.count, by: worker)
@@ -74,6 +80,7 @@ extension Coordinator {
             await pass(request, from: peer)
         // The chunk has no bytes, or its conversation has ended.
         case .uploadChunk: break
+        // These do not pass through this actor.
         case .rowSum: break
         }
     }
@@ -121,6 +128,7 @@ extension Coordinator {
         case .welcomed(let formerPeer, let isNewConnection, let results):
             if let formerPeer { endTransfers(of: formerPeer) }
             transfers.open(peer)
+            rowStreams.tell(.joined(hello), about: peer)
             await endpoint.send(
                 .coordinator(
                     .welcome(coordinator: configuration.build, heartbeatInterval: configuration.heartbeatInterval)),
@@ -137,6 +145,7 @@ extension Coordinator {
     private func endTransfers(of peer: RoutingIdentity) {
         waitingRanges.forget(peer)
         transfers.close(peer)
+        rowStreams.tell(.left(reason: "its connection broke, or it was silent for too long"), about: peer)
     }
 
     /// Ends everything with a peer whose message was refused: its units go to others, and its transfers end.
@@ -145,6 +154,7 @@ extension Coordinator {
             happen(.workerLeft(worker, reason: "its message was refused"))
         }
         transfers.close(peer)
+        rowStreams.tell(.left(reason: "its message was refused"), about: peer)
     }
 
     /// Ends the conversation with a worker that is gone, and its transfers.
