@@ -301,7 +301,7 @@ let package = Package(
             ]),
         tests(
             "PushedRunsTests",
-            ["PushedRuns", "FileAccess", "Identifiers", crypto, systemPackage]),
+            ["PushedRuns", "FileAccess", "Identifiers", "JobFiles", "Safetensors", crypto, systemPackage]),
         tests("PublicationTests", ["Publication", "FileAccess", systemPackage]),
         tests(
             "JobJournalTests",

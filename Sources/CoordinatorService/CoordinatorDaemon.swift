@@ -153,10 +153,7 @@ public struct CoordinatorDaemon: Service {
                 }
             }
             group.addTask { await transfers.watchUploads() }
-            group.addTask { await coordinator.pushDesk.run() }
-            group.addTask { await coordinator.rowStreamDesk.run() }
-            group.addTask { await coordinator.rowStreamDesk.watch() }
-            group.addTask { [expiry = configuration.runExpiry] in await coordinator.pushDesk.watch(expiry: expiry) }
+            group.addTask { [expiry = configuration.runExpiry] in await coordinator.servePushes(expiry: expiry) }
             group.addTask { for await loss in store.losses { await coordinator.note(loss) } }
             group.addTask {
                 for await peer in endpoint.unreachablePeers {
@@ -267,6 +264,16 @@ public struct CoordinatorDaemon: Service {
 }
 
 extension Coordinator {
+    /// Takes files and rows of clients, until cancelled.
+    nonisolated fileprivate func servePushes(expiry: Duration?) async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.pushDesk.run() }
+            group.addTask { await self.pushDesk.watch(expiry: expiry) }
+            group.addTask { await self.rowStreamDesk.run() }
+            group.addTask { await self.rowStreamDesk.watch() }
+        }
+    }
+
     /// Answers a question.
     fileprivate func answer(_ question: CoordinatorDaemon.Question) async {
         await answer(question.request, number: question.number, to: question.peer)
