@@ -54,6 +54,17 @@ public struct RowSumShape: Equatable, Sendable {
     public var memoryBytes: UInt64 {
         byteCount.saturatingSum(UInt64(clamping: chunkRows.saturatingProduct(columns).saturatingProduct(4)))
     }
+    /// Multiply-adds for a row.
+    package var rowMultiplyAdds: Double {
+        let dimension = Double(shape.dimension)
+        return isDiagonal ? dimension : dimension * dimension
+    }
+    /// Seconds on a nominal core for a chunk.
+    package var chunkSeconds: Double {
+        UnitCost(
+            multiplyAdds: rowMultiplyAdds * Double(chunkRows), inputBytes: 0, outputBytes: 0, memoryBytes: 0
+        ).nominalSeconds
+    }
     /// Memory of a chunk's product, which the sums of a lane share.
     public var scratchBytes: UInt64 {
         isDiagonal ? 0 : UInt64(clamping: shape.dimension.saturatingProduct(shape.dimension).saturatingProduct(4))
@@ -75,11 +86,18 @@ public enum RowSumOrder: Equatable, Sendable {
     /// Forget the sums of a stream.
     case end(stream: UInt64)
 
-    /// The sum that the order is about, or the stream alone.
+    /// The stream that the order is about.
     public var stream: UInt64 {
         switch self {
         case .begin(let name, _, _), .add(let name, _), .finish(let name), .send(let name, _, _): name.stream
         case .end(let stream): stream
+        }
+    }
+    /// The sum that the order is about; `nil` if it is about a whole stream.
+    public var name: RowSumName? {
+        switch self {
+        case .begin(let name, _, _), .add(let name, _), .finish(let name), .send(let name, _, _): name
+        case .end: nil
         }
     }
 }

@@ -43,4 +43,14 @@ struct BLASFactorAccumulator: ~Copyable, FactorAccumulator {
         try sum.requireSquares()
         return sum.finishPartial()
     }
+
+    mutating func pause() throws -> any PausedFactorSum {
+        precondition(sum != nil, "a factor is paused before one is begun")
+        return HeldFactorSum(sum.take())
+    }
+
+    mutating func resume(_ paused: any PausedFactorSum) throws {
+        sum = nil
+        sum = HeldFactorSum<FactorAccumulation>.take(from: paused)
+    }
 }

@@ -26,4 +26,13 @@ struct DiagonalFactorAccumulator: ~Copyable, FactorAccumulator {
         guard let sum = sum.take() else { throw KroneckerFactorsError.noRows }
         return sum.finishPartial()
     }
+
+    mutating func pause() throws -> any PausedFactorSum {
+        precondition(sum != nil, "a factor is paused before one is begun")
+        return HeldFactorSum(sum.take())
+    }
+
+    mutating func resume(_ paused: any PausedFactorSum) throws {
+        sum = HeldFactorSum<DiagonalAccumulation>.take(from: paused)
+    }
 }

@@ -25,6 +25,7 @@ public protocol FactorBackend: Sendable {
 /// One lane's sums of outer products, one factor after the other: ``begin(_:)``, ``add(rows:of:)`` for each chunk, then
 /// one of ``finish(divisor:)`` and ``finishPartial()``.
 ///
+/// Between two chunks ``pause()`` makes way for another factor.
 /// It may keep scratch memory from factor to factor; a lane drops it before units of other kinds, and after a unit that
 /// failed. Flaws of the rows are thrown as `KroneckerFactorsError`: they fail the job. Any other error counts as one of
 /// this machine: the unit is computed elsewhere.
@@ -51,11 +52,26 @@ public protocol FactorAccumulator: ~Copyable, Sendable {
     ///   `.exceedsStorage`, or what the backend lacks.
     mutating func finish(divisor: Double) throws -> PackedSymmetricMatrix<Float>
 
-    /// The sum itself, undivided, for a factor whose rows are split among several units.
+    /// The sum itself, undivided, for a factor whose rows are split among several units; zeros without rows.
     ///
     /// - Throws: `KroneckerFactorsError.squaresVanish`, or what the backend lacks.
     mutating func finishPartial() throws -> PackedSymmetricMatrix<Double>
+
+    /// Sets the begun factor aside, with its sum and its count of rows but without scratch memory.
+    ///
+    /// - Throws: What the backend lacks.
+    mutating func pause() throws -> any PausedFactorSum
+
+    /// Takes a factor up again, so that its bits are those of one that was never paused; a sum that was not finished is
+    /// dropped.
+    ///
+    /// - Parameter paused: What ``pause()`` of an accumulator of the same backend gave; it can be taken up once.
+    /// - Throws: What the backend lacks.
+    mutating func resume(_ paused: any PausedFactorSum) throws
 }
+
+/// A factor's running sum that an accumulator has set aside.
+public protocol PausedFactorSum: AnyObject {}
 
 /// What a factor is summed from.
 public struct FactorShape: Equatable, Sendable {

@@ -16,7 +16,10 @@ extension FactorBackend {
         var accumulator = try makeAccumulator()
         for isPartial in [false, true] {
             try accumulator.begin(FactorShape(columnCount: order, appendsOne: true))
-            for chunk in [0..<40, 40..<order] { try accumulator.add(rows: chunk, of: rows) }
+            try accumulator.add(rows: 0..<40, of: rows)
+            let paused = try accumulator.pause()
+            try accumulator.resume(paused)
+            try accumulator.add(rows: 40..<order, of: rows)
             if isPartial {
                 let sums = try accumulator.finishPartial()
                 try check(sums.dimension, order + 1) { sums[$0, $1] }

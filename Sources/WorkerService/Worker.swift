@@ -52,6 +52,7 @@ public struct Worker: Service {
             metadata: [
                 "kernels": "\(BLASEnvironment.kernels)", "threads_per_lane": "\(BLASEnvironment.threadCount)",
                 "lanes": "\(configuration.lanes)", "memory_mib": "\(configuration.memoryBytes >> 20)",
+                "row_memory_mib": "\(configuration.rowMemoryBytes >> 20)",
                 "blas": "\(BLASEnvironment.configuration)", "backend": "\(configuration.backend.name)",
             ])
         let cache = try BlobCache(opening: configuration.cacheDirectory, limit: configuration.cacheLimit)
@@ -79,8 +80,8 @@ public struct Worker: Service {
     private var hello: WorkerHello {
         WorkerHello(
             worker: configuration.worker, host: configuration.host, lanes: configuration.lanes,
-            memoryBytes: configuration.memoryBytes, regime: configuration.backend.workerRegime,
-            build: configuration.build)
+            memoryBytes: configuration.memoryBytes, rowMemoryBytes: configuration.rowMemoryBytes,
+            regime: configuration.backend.workerRegime, build: configuration.build)
     }
 
     private func serve(_ parts: WorkerParts) async throws {
@@ -91,6 +92,7 @@ public struct Worker: Service {
             UnitExecutor(number: number, progress: lane, metrics: metrics, backend: configuration.backend)
         }
         show(lanes, parts)
+        let rowSums = rowSums(besides: configuration.lanes, connection)
         let failure = await withThrowingTaskGroup(of: Void.self) { group -> (any Error)? in
             group.addTask { try await connection.receive() }
             group.addTask { try await connection.beat(greetingLimit: greetingLimit) { progress.progress } }
@@ -99,6 +101,7 @@ public struct Worker: Service {
             group.addTask { await askConnection(connection) }
             group.addTask { await untilCancelled { await tellUnreachability(connection) } }
             group.addTask { await untilCancelled { await work(executors, parts) } }
+            group.addTask { await untilCancelled { await rowSums.run(connection.rowWords) } }
             group.addTask { try await untilCancelled { try await connection.watchConnection() } }
             group.addTask { await untilCancelled { await parts.uploads.run() } }
             group.addTask { await untilCancelled { await parts.holdings.tellChanges() } }
@@ -181,6 +184,28 @@ public struct Worker: Service {
         for await loss in cache.losses {
             logger.warning("a blob was lost", metadata: [LogKeys.cause: "\(loss)"])
         }
+    }
+
+    // MARK: - Rows
+
+    /// Makes as many lanes for rows as for units, numbered behind these.
+    ///
+    /// They have threads of their own, because a unit may take long and a client waits for its credit.
+    private func rowSums(besides count: Int, _ connection: WorkerConnection) -> RowSums {
+        let lanes = (count..<2 * count).map { LaneProgress(number: $0) }
+        for lane in lanes { supervision.health.watch(lane) }
+        return RowSums(lanes: lanes, backend: configuration.backend, metrics: metrics) { word, payload in
+            if case .failed(let name, let failure) = word { log(failure, of: name) }
+            try? await connection.tell(.rowSum(word), payload: payload)
+        }
+    }
+
+    private func log(_ failure: UnitFailure, of name: RowSumName) {
+        logger.log(
+            level: failure.kind == .badInput ? .notice : .warning, "a sum of rows failed",
+            metadata: [
+                "sum": "\(name)", LogKeys.worker: "\(configuration.worker)", LogKeys.cause: "\(failure.message)",
+            ])
     }
 
     // MARK: - Units

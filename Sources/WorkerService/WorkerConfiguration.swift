@@ -16,6 +16,8 @@ public struct WorkerConfiguration: Sendable {
     public var lanes: Int
     /// Memory for units, in bytes.
     public var memoryBytes: UInt64
+    /// Memory for sums of rows that clients stream, in bytes, besides that for units; 0 takes no rows.
+    public var rowMemoryBytes: UInt64 = 0
     /// How long to wait for the coordinator's first answer.
     public var greetingLimit: Duration
     /// The program's version.

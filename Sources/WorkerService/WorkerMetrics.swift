@@ -19,7 +19,7 @@ public struct WorkerMetrics: Sendable {
             "kfacd_unit_failures_total", help: "Units that could not be computed, by cause.",
             kind: .counter, labels: ["kind"]),
         MetricFamily(
-            "kfacd_blas_seconds_total", help: "Time in numeric kernels, by what they do.", kind: .counter,
+            "kfacd_blas_seconds_total", help: "Time of units in numeric kernels, by what they do.", kind: .counter,
             labels: ["op"]),
         MetricFamily(
             "kfacd_factor_backend_info", help: "Always 1; the labels tell what computes factors.", kind: .gauge,
@@ -32,8 +32,13 @@ public struct WorkerMetrics: Sendable {
             help: "Final damping of an inverted matrix, as a multiple of the requested one.",
             kind: .histogram(buckets: dampingBuckets)),
         MetricFamily(
-            "kfacd_nonfinite_rejected_total", help: "Units refused because their input holds NaN or infinity.",
-            kind: .counter),
+            "kfacd_nonfinite_rejected_total",
+            help: "Units and sums of streamed rows refused because their input holds NaN or infinity.", kind: .counter),
+        MetricFamily("kfacd_row_sums", help: "Open sums of streamed rows.", kind: .gauge),
+        MetricFamily("kfacd_rows_total", help: "Streamed rows taken.", kind: .counter),
+        MetricFamily("kfacd_row_bytes_total", help: "Bytes of streamed rows taken, as they came.", kind: .counter),
+        MetricFamily(
+            "kfacd_row_kernel_seconds_total", help: "Time in numeric kernels that sum streamed rows.", kind: .counter),
     ]
 
     /// The damping ratio is 1 when the requested damping sufficed.
@@ -54,6 +59,8 @@ public struct WorkerMetrics: Sendable {
         // The series start at zero, because a rise shows only in a series that existed before.
         for kind in UnitFailure.Kind.reported { failures(kind).increment(by: 0) }
         for kernel in NumericKernel.allCases { note(kernel, .zero) }
+        noteRows(0, byteCount: 0, kernels: KernelNotes())
+        noteRowSums(0)
     }
 
     /// Counts the outcome of a unit.
@@ -66,7 +73,20 @@ public struct WorkerMetrics: Sendable {
         }
     }
 
-    /// Counts a unit whose input is not finite.
+    /// Counts rows of a stream, as they came, and the time to add them to their sum.
+    func noteRows(_ count: Int, byteCount: Int, kernels: KernelNotes) {
+        Counter(label: "kfacd_rows_total", factory: factory).increment(by: count)
+        Counter(label: "kfacd_row_bytes_total", factory: factory).increment(by: byteCount)
+        FloatingPointCounter(label: "kfacd_row_kernel_seconds_total", factory: factory)
+            .increment(by: kernels.time / .seconds(1))
+    }
+
+    /// Shows the number of open sums of rows.
+    func noteRowSums(_ count: Int) {
+        Meter(label: "kfacd_row_sums", factory: factory).set(count)
+    }
+
+    /// Counts a unit, or a sum of rows, whose input is not finite.
     func noteNonFinite() {
         Counter(label: "kfacd_nonfinite_rejected_total", factory: factory).increment()
     }

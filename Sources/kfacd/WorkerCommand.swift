@@ -27,8 +27,11 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "Units computed at once, each on one core; by default one for each core that the process may use.")
     var lanes: Int?
 
-    @Option(help: "Memory for units, in MiB; by default four fifths of what is available.")
+    @Option(help: "Memory for units, in MiB; by default four fifths of what is available, less the memory for rows.")
     var memory: Int?
+
+    @Option(help: "Memory for sums of rows that clients stream, in MiB; 0 takes no rows. (default: 0)")
+    var rowMemory: Int?
 
     @Option(help: "Seconds to wait for the coordinator's first answer. (default: 60)")
     var patience: Int?
@@ -61,6 +64,7 @@ struct WorkerCommand: AsyncParsableCommand {
         [
             SettingKey("coordinator", .text, default: .text("tcp://127.0.0.1:7733")),
             SettingKey("name", .text), SettingKey("lanes", .integer), SettingKey("memory", .integer),
+            SettingKey("row-memory", .integer, default: .integer(0)),
             SettingKey("patience", .integer, default: .integer(60)),
             SettingKey("drain-timeout", .integer, default: .integer(90)),
             SettingKey("cache-directory", .text), SettingKey("cache-size", .integer),
@@ -73,6 +77,7 @@ struct WorkerCommand: AsyncParsableCommand {
         flags["name"] = name.map { .text($0) }
         flags["lanes"] = lanes.map { .integer($0) }
         flags["memory"] = memory.map { .integer($0) }
+        flags["row-memory"] = rowMemory.map { .integer($0) }
         flags["patience"] = patience.map { .integer($0) }
         flags["drain-timeout"] = drainTimeout.map { .integer($0) }
         flags["cache-directory"] = cacheDirectory.map { .text($0) }
@@ -94,7 +99,8 @@ struct WorkerCommand: AsyncParsableCommand {
             throw ExitCode(Terminal.exitCode())
         }
         guard var configuration = planned else { return }
-        try Kfacd.require(.daemon(lanes: configuration.lanes))
+        // Lanes for rows are besides those for units.
+        try Kfacd.require(.daemon(lanes: configuration.lanes * (configuration.rowMemoryBytes > 0 ? 2 : 1)))
         let protection = try ProtectionSettings(settings).worker(of: configuration.coordinator)
         (configuration.keys, configuration.roots) = (protection.keys, protection.roots)
         let directory = try CacheDirectory(path: settings.text("cache-directory"))
@@ -119,9 +125,8 @@ struct WorkerCommand: AsyncParsableCommand {
         let settings = typed.settings
         let capacity = MachineCapacity.current()
         let lanes = settings.integer("lanes") == nil ? capacity.processors : typed.integer("lanes", in: 1...4096)
-        let memory =
-            settings.integer("memory") == nil
-            ? capacity.memoryBytes : typed.integer("memory", in: 1...(1 << 32)).map { UInt64($0) << 20 }
+        let rowMemory = typed.integer("row-memory", in: 0...(1 << 32)).map { UInt64($0) << 20 }
+        let memory = typed.unitMemory(of: capacity, besides: rowMemory ?? 0)
         let patience = typed.integer("patience", in: 1...86_400)
         let drain = typed.integer("drain-timeout", in: 0...86_400)
         let host = ProcessInfo.processInfo.hostName
@@ -130,7 +135,7 @@ struct WorkerCommand: AsyncParsableCommand {
         let endpoint = typed.endpoint("coordinator")
         if let problem = endpoint?.connectingProblem { typed.refuse("coordinator", problem) }
         let backend = typed.factorBackend()
-        guard let endpoint, let lanes, let memory, let patience, let drain, let backend else {
+        guard let endpoint, let lanes, let memory, let rowMemory, let patience, let drain, let backend else {
             return nil
         }
         // A restarted worker is a new one. What the coordinator expects of the old one is void.
@@ -140,12 +145,27 @@ struct WorkerCommand: AsyncParsableCommand {
             greetingLimit: .seconds(patience), build: "kfacd \(Build.version)",
             // The directory is set later, when everything else is valid.
             cacheDirectory: "", cacheLimit: .share, drainLimit: .seconds(drain))
+        configuration.rowMemoryBytes = rowMemory
         configuration.backend = backend
         return configuration
     }
 }
 
 extension DaemonSettings {
+    /// The memory for units in bytes: as set, or what the memory for rows leaves of the machine's.
+    fileprivate mutating func unitMemory(of capacity: MachineCapacity, besides rowBytes: UInt64) -> UInt64? {
+        guard settings.integer("memory") == nil else {
+            return integer("memory", in: 1...(1 << 32)).map { UInt64($0) << 20 }
+        }
+        guard rowBytes < capacity.memoryBytes else {
+            refuse(
+                "row-memory",
+                "expected less than the \(capacity.memoryBytes >> 20) MiB for units and rows together, or memory set.")
+            return nil
+        }
+        return capacity.memoryBytes - rowBytes
+    }
+
     /// What computes factors.
     fileprivate mutating func factorBackend() -> (any FactorBackend)? {
         do {

@@ -17,6 +17,14 @@ struct DoubleFactorBackend: FactorBackend {
 
 /// Sums in the lower triangle, packed by rows.
 struct DoubleFactorAccumulator: ~Copyable, FactorAccumulator {
+    private final class Paused: PausedFactorSum {
+        let (shape, sum, rowCount): (FactorShape, [Double], Int)
+
+        init(_ shape: FactorShape, _ sum: [Double], _ rowCount: Int) {
+            (self.shape, self.sum, self.rowCount) = (shape, sum, rowCount)
+        }
+    }
+
     let fault: Double
     private var shape = FactorShape(columnCount: 1)
     private var sum: [Double] = []
@@ -63,5 +71,16 @@ struct DoubleFactorAccumulator: ~Copyable, FactorAccumulator {
 
     mutating func finishPartial() throws -> PackedSymmetricMatrix<Double> {
         try PackedSymmetricMatrix(dimension: shape.dimension, elements: sum)
+    }
+
+    mutating func pause() throws -> any PausedFactorSum {
+        let paused = Paused(shape, sum, rowCount)
+        (sum, rowCount) = ([], 0)
+        return paused
+    }
+
+    mutating func resume(_ paused: any PausedFactorSum) throws {
+        guard let paused = paused as? Paused else { preconditionFailure("another backend paused this factor") }
+        (shape, sum, rowCount) = (paused.shape, paused.sum, paused.rowCount)
     }
 }

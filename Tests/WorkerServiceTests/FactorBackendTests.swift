@@ -73,6 +73,35 @@ struct FactorBackendTests {
     }
 
     @Test(arguments: backends.indices)
+    func `factors that one accumulator sums in turns have the bits that each has alone`(index: Int) throws {
+        let rows = try rows()
+        let chunks = [0..<12, 12..<24]
+        let alone = try Self.shapes.map { shape in
+            var accumulator = try Self.backends[index].makeAccumulator()
+            try accumulator.begin(shape)
+            for chunk in chunks { try accumulator.add(rows: chunk, of: rows) }
+            return try accumulator.finishPartial().elements
+        }
+        var accumulator = try Self.backends[index].makeAccumulator()
+        var paused: [any PausedFactorSum] = []
+        for shape in Self.shapes {
+            try accumulator.begin(shape)
+            paused.append(try accumulator.pause())
+        }
+        for chunk in chunks {
+            for sum in paused.indices {
+                try accumulator.resume(paused[sum])
+                try accumulator.add(rows: chunk, of: rows)
+                paused[sum] = try accumulator.pause()
+            }
+        }
+        for (sum, alone) in zip(paused, alone) {
+            try accumulator.resume(sum)
+            #expect(try accumulator.finishPartial().elements == alone)
+        }
+    }
+
+    @Test(arguments: backends.indices)
     func `a backend names a row that is not finite by its number in the factor`(index: Int) throws {
         var accumulator = try Self.backends[index].makeAccumulator()
         var rows = try rows()
@@ -144,7 +173,7 @@ struct FactorBackendTests {
     // MARK: - A worker
 
     /// A backend whose device went away after the start.
-    private struct LostBackend: FactorBackend {
+    struct LostBackend: FactorBackend {
         struct DeviceIsGone: Error, CustomStringConvertible {
             let description = "the device is gone."
         }

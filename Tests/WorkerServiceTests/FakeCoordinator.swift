@@ -16,6 +16,7 @@ final class FakeCoordinator: Sendable {
 
     private struct State {
         var peer: RoutingIdentity?
+        var lastPayload: Frame?
         var sources: [RangeRequest.Source: [UInt8]] = [:]
         var withheld: Set<RangeRequest.Source> = []
         var uploads: [UInt64: (blob: BlobReference, bytes: [UInt8])] = [:]
@@ -55,9 +56,12 @@ final class FakeCoordinator: Sendable {
         state.withLock { $0.stored[digest] }
     }
 
-    func send(_ message: CoordinatorMessage) async {
+    /// The bytes of the last message that had some.
+    var lastPayload: Frame? { state.withLock { $0.lastPayload } }
+
+    func send(_ message: CoordinatorMessage, payload: Frame? = nil) async {
         guard let peer = state.withLock({ $0.peer }) else { return }
-        await listener.send(.coordinator(message), to: peer)
+        await listener.send(.coordinator(message), payload: payload, to: peer)
     }
 
     /// The next message that the test waits for; others are skipped.
@@ -76,7 +80,10 @@ final class FakeCoordinator: Sendable {
     func serve() async {
         while let arrival = await listener.next() {
             guard case .message(.worker(let message), let payload, let peer) = arrival else { continue }
-            state.withLock { $0.peer = peer }
+            state.withLock { state in
+                state.peer = peer
+                state.lastPayload = payload ?? state.lastPayload
+            }
             await answer(message, payload)
             sink.yield(message)
         }

@@ -26,7 +26,7 @@ struct WorkerHarness {
     ///
     /// The body must have let it go. Then checks that the worker ended in order.
     static func run(
-        cacheBytes: UInt64 = 64 << 20, drainLimit: Duration = .seconds(600),
+        cacheBytes: UInt64 = 64 << 20, rowMemoryBytes: UInt64 = 0, drainLimit: Duration = .seconds(600),
         backend: any FactorBackend = FactorBackendRegistry.standard,
         _ body: @escaping @Sendable (WorkerHarness) async throws -> Void
     ) async throws {
@@ -37,6 +37,7 @@ struct WorkerHarness {
             coordinator: coordinator.endpoint, worker: "worker-1", host: "test", lanes: 1, memoryBytes: 1 << 30,
             greetingLimit: .seconds(30), build: "test", cacheDirectory: FilePath(directory.appending("cache")),
             cacheLimit: .bytes(cacheBytes), keepsCache: false, drainLimit: drainLimit)
+        configuration.rowMemoryBytes = rowMemoryBytes
         configuration.backend = backend
         let worker = Worker(
             configuration: configuration,
