@@ -1,3 +1,4 @@
+import LinearAlgebra
 import RowStreams
 import TestSupport
 import Testing
