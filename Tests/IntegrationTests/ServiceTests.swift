@@ -136,7 +136,7 @@ extension SerialIntegrationTests {
             (["coordinator", "--config", "/nowhere.yaml"], "/nowhere.yaml: the configuration file cannot be read"),
             (["worker", "--lanes", "0"], "--lanes: lanes is 0; expected a number from 1 to 4096."),
             (["worker", "--drain-timeout", "-1"], "drain-timeout"),
-            (["worker", "--row-memory", "-1"], "row-memory is -1; expected a number from 0 to 4294967296."),
+            (["worker", "--row-memory", "4294967297"], "expected a number from 0 to 4294967296."),
             (["worker", "--row-memory", "4294967296"], "MiB for units and rows together, or memory set."),
             (
                 ["worker", "--backend", "abacus"],

@@ -65,7 +65,8 @@ actor RowStreamDesk {
     // A step of a training run may take minutes.
     private var places = PushPlaces<Stream>(staleness: .seconds(600), silence: .seconds(600))
     private var peers: [UInt64: RoutingIdentity] = [:]
-    private var nextStream: UInt64 = 1
+    // A worker that has not heard of this coordinator's start may still speak of a stream of the last one.
+    private var nextStream = UInt64.random(in: 1...(.max / 2))
     private var refusals = NewsFilter()
 
     init(

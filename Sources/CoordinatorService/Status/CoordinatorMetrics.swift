@@ -52,7 +52,7 @@ public struct CoordinatorMetrics: Sendable {
         MetricFamily("kfacd_run_files", help: "Whole files of the pushed runs.", kind: .gauge),
         MetricFamily("kfacd_run_bytes", help: "Bytes of the pushed runs that have arrived.", kind: .gauge),
         MetricFamily(
-            "kfacd_row_bytes_total", help: "Bytes of streamed rows that workers have taken.", kind: .counter),
+            "kfacd_relayed_row_bytes_total", help: "Bytes of rows of clients that workers have taken.", kind: .counter),
         MetricFamily(
             "kfacd_pushes_refused_total", help: "Refused pushes, by kind: bad_input, busy or world.", kind: .counter,
             labels: ["kind"]),
@@ -78,7 +78,7 @@ public struct CoordinatorMetrics: Sendable {
 
     /// Counts bytes of rows that workers have taken.
     func noteRows(_ byteCount: UInt64) {
-        Counter(label: "kfacd_row_bytes_total", factory: factory).increment(by: byteCount)
+        Counter(label: "kfacd_relayed_row_bytes_total", factory: factory).increment(by: byteCount)
     }
 
     /// Counts a refused push.
