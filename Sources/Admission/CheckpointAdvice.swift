@@ -49,7 +49,7 @@ struct CheckpointAdvice {
                     + "user."
             ]
         case .set(_, .empty): [emptyDirectory ?? error.description]
-        default: error.all.map(\.description)
+        default: error.sentences
         }
     }
 

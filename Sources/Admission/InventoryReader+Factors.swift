@@ -61,7 +61,7 @@ extension InventoryReader {
         }
         if others.isEmpty, !sums.isEmpty { return .partials(sums, unreadable: unreadable) }
         if sums.isEmpty, others.isEmpty, places.count > 1 {
-            report(unreadable.flatMap(\.all).map(\.description), at: task.factors[0], key: "factors")
+            report(unreadable.sentences, at: task.factors[0], key: "factors")
             return nil
         }
         if sums.isEmpty, places.count == 1 { return .finished(Self.finishedSet(at: places[0], roots)) }
@@ -157,15 +157,17 @@ extension InventoryReader {
                 progress.note("reads the partial sums of task \"\(task.name)\" that come twice")
                 try set.requireEqualRepetitions()
             }
-            inventory.notices += set.repetitions.map { repetition in
-                JobNotice(
-                    at: repetition.file.path.string,
+            var repeated = SharedFaults()
+            for repetition in set.repetitions {
+                repeated.append(
                     "holds the same sequence of the same rank as \(repetition.original.path), and counts once. Name only "
-                        + "one of them.")
+                        + "one of them.",
+                    about: nil, of: "partial sums", at: repetition.file.path.string)
             }
+            inventory.notices += repeated.notices
             inventory.partials[task.name] = renamed(partials(set, of: task), of: task)
         } catch {
-            report(error.all.map(\.description), at: task.factors[0], key: "factors")
+            report(error.sentences, at: task.factors[0], key: "factors")
         }
     }
 

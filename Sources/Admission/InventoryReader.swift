@@ -180,7 +180,7 @@ struct InventoryReader {
             let set = try CaptureSet(opening: files, within: roots)
             inventory.captures[task.name] = renamed(captures(set, of: task), of: task)
         } catch {
-            report(error.all.map(\.description), at: task.captures[0], key: "captures")
+            report(error.sentences, at: task.captures[0], key: "captures")
         }
     }
 
@@ -311,7 +311,7 @@ struct InventoryReader {
             found.layouts = try set.layouts().mapValues { Located($0.layout, at: $0.file.string) }
             inventory.factorSets[task.name] = renamed(found, of: task)
         } catch {
-            report(error.all.map(\.description), at: factors, key: "factors")
+            report(error.sentences, at: factors, key: "factors")
         }
     }
 

@@ -23,8 +23,13 @@ struct RepeatedInputs {
     let inventory: JobInventory
     let comparison: TensorComparison
 
-    private(set) var problems: [JobProblem] = []
-    private(set) var notices: [JobNotice] = []
+    private var refused = SharedFaults()
+    private var noted = SharedFaults()
+
+    /// The inputs that one task would count twice.
+    var problems: [JobProblem] { refused.problems }
+    /// The inputs that two tasks share.
+    var notices: [JobNotice] { noted.notices }
 
     init(inventory: JobInventory, files: [SafetensorsFile], tasks: [TaskName]) {
         self.inventory = inventory
@@ -105,17 +110,15 @@ struct RepeatedInputs {
         let (path, otherPath) = (path(of: part), path(of: other))
         let same = isSameFile(part, other) ? "is the same file as \(otherPath)" : "holds the same rows as \(otherPath)"
         if part.task == other.task {
-            problems.append(
-                JobProblem(
-                    at: path,
-                    "the capture \(same): task \"\(part.task)\" would count them twice. Remove one of them, or narrow "
-                        + "\"captures\"."))
+            refused.append(
+                "the capture \(same): task \"\(part.task)\" would count them twice. Remove one of them, or narrow "
+                    + "\"captures\".",
+                about: nil, of: "captures of task \"\(part.task)\"", at: path)
         } else {
-            notices.append(
-                JobNotice(
-                    at: path,
-                    "the capture of task \"\(part.task)\" holds the same rows as that of task \"\(other.task)\" "
-                        + "(\(otherPath)): both tasks have this curvature. \(Self.advice)"))
+            noted.append(
+                "the capture of task \"\(part.task)\" holds the same rows as that of task \"\(other.task)\" "
+                    + "(\(otherPath)): both tasks have this curvature. \(Self.advice)",
+                about: nil, of: "captures of tasks \"\(part.task)\" and \"\(other.task)\"", at: path)
         }
     }
 
@@ -142,11 +145,10 @@ struct RepeatedInputs {
                 groups[traits, default: []].append(part)
                 continue
             }
-            problems.append(
-                JobProblem(
-                    at: path(of: part),
-                    "holds the same sums as \(path(of: other)) under another rank or sequence: task \"\(task)\" would "
-                        + "count their rows twice. Remove one of them, or repeat the run."))
+            refused.append(
+                "holds the same sums as \(path(of: other)) under another rank or sequence: task \"\(task)\" would count "
+                    + "their rows twice. Remove one of them, or repeat the run.",
+                about: nil, of: "partial sums of task \"\(task)\"", at: path(of: part))
         }
     }
 
@@ -194,7 +196,8 @@ struct RepeatedInputs {
             let others = groups[traits, default: []].prefix(Self.comparisonsMax)
             if let other = others.first(where: { isSameFile($0, part) || areEqual($0, part) }) {
                 let words = sentence(part.task, other.task, path(of: other))
-                notices.append(JobNotice(at: path(of: part), "\(words) \(Self.advice)"))
+                noted.append(
+                    "\(words) \(Self.advice)", about: nil, of: "inputs of task \"\(part.task)\"", at: path(of: part))
             } else {
                 groups[traits, default: []].append(part)
             }

@@ -16,7 +16,7 @@ struct RepeatedSamples {
     let inventory: JobInventory
     let comparison: TensorComparison
 
-    /// One notice for each such file of a task, in the order of files.
+    /// The notices of such files of a task, in the order of files.
     func notices(of task: TaskName) -> [JobNotice] {
         guard let captures = inventory.captures[task] else { return [] }
         var files: [Int: [Rows]] = [:]
@@ -34,17 +34,16 @@ struct RepeatedSamples {
         for parameter in captures.parameters.values {
             add(parameter.gradient, positions: 1, probes: max(1, captures.probes))
         }
-        return files.sorted { $0.key < $1.key }.compactMap { file, rows in
-            isRepeated(rows.sorted { $0.slice.slice.offset < $1.slice.slice.offset }) ? notice(file, task) : nil
+        var faults = SharedFaults()
+        for (file, rows) in files.sorted(by: { $0.key < $1.key })
+        where isRepeated(rows.sorted { $0.slice.slice.offset < $1.slice.slice.offset }) {
+            faults.append(
+                "the second half of the samples repeats the first in every tensor of the capture. That changes no factor "
+                    + "of the file, but task \"\(task)\" counts its samples twice. Capture them once, or set "
+                    + "\"curvature_weight\".",
+                about: nil, of: "captures", at: comparison.files[file].path.string)
         }
-    }
-
-    private func notice(_ file: Int, _ task: TaskName) -> JobNotice {
-        JobNotice(
-            at: comparison.files[file].path.string,
-            "the second half of the samples repeats the first in every tensor of the capture. That changes no factor of "
-                + "the file, but task \"\(task)\" counts its samples twice. Capture them once, or set \"curvature_weight\"."
-        )
+        return faults.notices
     }
 
     /// The rows of one tensor in a file: one block for each probe, all of equal size.

@@ -96,6 +96,7 @@ public enum Terminal {
     /// - Returns: The lines that are not empty.
     public static func errorLines(_ text: String) -> [String] {
         text.split(separator: "\n").map { line in
+            let line = line.sentence
             if line.hasPrefix("Error: ") { return "e\(line.dropFirst())" }
             let hasHeading = ["error: ", "Usage", "Help", " "].contains { line.hasPrefix($0) }
             return hasHeading ? "\(line)" : "error: \(line)"

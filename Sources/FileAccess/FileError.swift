@@ -36,6 +36,17 @@ public enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The path that cannot be read or written.
+    public var path: FilePath {
+        switch self {
+        case .callFailed(let file, _, _), .diskFull(let file, _), .notRegularFile(let file, _),
+            .fileTooLarge(let file, _, _):
+            file
+        case .outsideRoots(let error): error.path
+        case .access(let error): error.path
+        }
+    }
+
     /// The kernel's reason, where a call failed.
     public var code: Errno? {
         switch self {

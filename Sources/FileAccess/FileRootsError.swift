@@ -15,6 +15,15 @@ public enum FileRootsError: Error, Equatable, Sendable, CustomStringConvertible 
     /// A system call failed; `call` names it and `code` carries the kernel's reason.
     case callFailed(path: FilePath, call: String, code: Errno)
 
+    /// The path that is not opened.
+    public var path: FilePath {
+        switch self {
+        case .unusableRoot(let path, _), .outside(let path, _, _), .notFile(let path), .tooManyNames(let path, _),
+            .callFailed(let path, _, _):
+            path
+        }
+    }
+
     /// The sentence for the person who must act.
     public var description: String {
         switch self {

@@ -120,7 +120,7 @@ extension BlobDigest: Codable {
         let text = try container.decode(String.self)
         guard let digest = BlobDigest(hexadecimal: text) else {
             throw DecodingError.dataCorruptedError(
-                in: container, debugDescription: "\"\(text)\" is not a SHA-256 digest of 64 hexadecimal digits")
+                in: container, debugDescription: "\"\(text.excerpt)\" is not a SHA-256 digest of 64 hexadecimal digits")
         }
         self = digest
     }

@@ -110,7 +110,7 @@ extension String {
 
     /// A hash that is the same for all sentences of a kind: it covers the words without digits or slashes, and skips
     /// quoted text.
-    fileprivate var kindOfSentence: Int {
+    var kindOfSentence: Int {
         var hash = Hasher()
         var word = Hasher()
         var (isQuoted, isName) = (false, false)

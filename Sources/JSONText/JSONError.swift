@@ -15,6 +15,13 @@ public enum JSONError: Error, Equatable, Sendable, CustomStringConvertible {
         self = .malformed(file: file, offset: error.offset, found: error.found, expected: error.expected)
     }
 
+    /// The file that holds the text.
+    public var file: FilePath {
+        switch self {
+        case .malformed(let file, _, _, _), .duplicateKey(let file, _, _): file
+        }
+    }
+
     /// The sentence for the user.
     public var description: String {
         switch self {

@@ -51,6 +51,7 @@ struct CaptureAssembly {
                     file: file.file.path,
                     other: first.file.path,
                     subject: subject,
+                    name: nil,
                     found: found,
                     expected: expected
                 )
@@ -116,8 +117,8 @@ struct CaptureAssembly {
         func report(_ subject: String, _ found: String, _ expected: String) {
             problems.append(
                 .differs(
-                    file: file.file.path, other: other, subject: "\(subject) of tensor \"\(info.name)\"", found: found,
-                    expected: expected))
+                    file: file.file.path, other: other, subject: "\(subject) of tensor", name: info.name,
+                    found: found, expected: expected))
         }
         guard type == known.rowType else {
             report("the element type", type.name, known.rowType.name)
@@ -266,7 +267,8 @@ struct CaptureAssembly {
                 .differs(
                     file: gradients.file,
                     other: rows.file,
-                    subject: "the number of samples of layer \"\(name)\"",
+                    subject: "the number of samples of layer",
+                    name: name.rawValue,
                     found: String(gradients.sampleCount),
                     expected: String(rows.sampleCount)
                 )

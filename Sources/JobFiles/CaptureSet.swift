@@ -168,7 +168,9 @@ struct CaptureFile {
         }
         if case .input = name, IndexType(rawValue: info.dataType.rawValue) != nil {
             guard info.shape.count == 1, (0..<1 << 40).contains(info.shape[0]) else {
-                let expected = "[rows], one index for each row of an embedding"
+                let expected =
+                    "[rows] of integers, one index for each row of an embedding, or [rows, d_in] of F32, F16 or BF16 for "
+                    + "the rows of any other layer"
                 return .shape(file: file, tensor: info.name, shape: info.shape, expected: expected)
             }
             return nil

@@ -51,6 +51,7 @@ public final class CurvatureSet: Sendable {
         }
         var problems: [JobFileError] = []
         var entries: [Entry] = []
+        var names: Set<CurvatureTensorName> = []
         var stated: [(file: FilePath, diagonals: Set<CurvatureTensorName>)] = []
         for file in tensors.files {
             let reader = MetadataReader(metadata: file.header.metadata, file: file.path)
@@ -61,12 +62,13 @@ public final class CurvatureSet: Sendable {
                 stated.append((file.path, diagonals))
             } catch { problems.append(error) }
             for info in file.header.tensors {
+                if let name = CurvatureTensorName(info.name) { names.insert(name) }
                 do throws(JobFileError) { entries.append(try Self.entry(info, in: file, kind, diagonals)) } catch {
                     problems.append(error)
                 }
             }
         }
-        problems += Self.missingPartners(entries)
+        problems += Self.missingPartners(entries, among: names)
         if problems.isEmpty {
             problems += DeclaredDiagonals(stated, layers: Set(entries.map(\.name.owner))).problems
         }
@@ -131,8 +133,11 @@ public final class CurvatureSet: Sendable {
     }
 
     /// A layer needs both sides; a parameter has only F.
-    private static func missingPartners(_ entries: [Entry]) -> [JobFileError] {
-        let names = Set(entries.map(\.name))
+    ///
+    /// A side of a wrong shape or type is a problem already.
+    private static func missingPartners(
+        _ entries: [Entry], among names: Set<CurvatureTensorName>
+    ) -> [JobFileError] {
         return entries.compactMap { entry in
             let name = entry.name
             guard name.side != .full else { return nil }

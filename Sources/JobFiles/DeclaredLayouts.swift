@@ -24,7 +24,7 @@ struct DeclaredLayouts {
                     guard known.layout != layout else { continue }
                     problems.append(
                         .differs(
-                            file: file, other: known.file, subject: "the layout of layer \"\(layer)\"",
+                            file: file, other: known.file, subject: "the layout of layer", name: layer,
                             found: layout.rawValue, expected: known.layout.rawValue))
                 } else {
                     layouts[layer] = (layout, file)

@@ -45,8 +45,8 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case gradientRows(file: FilePath, layer: LayerName, inputRows: Int, gradientRows: Int, probes: Int)
     /// The number of parameter gradients is not the number of samples times probes.
     case parameterRows(file: FilePath, parameter: ParameterName, rows: Int, samples: Int, probes: Int)
-    /// Two files of one capture contradict each other about `subject`.
-    case differs(file: FilePath, other: FilePath, subject: String, found: String, expected: String)
+    /// Two files of one capture contradict each other about `subject`, of the tensor or layer `name` if there is one.
+    case differs(file: FilePath, other: FilePath, subject: String, name: String?, found: String, expected: String)
     /// The captured tensor does not have these rows.
     case rowsOutside(tensor: String, rows: Range<Int>, rowCount: Int)
     /// A matrix is not finite, symmetric and positive semi-definite.

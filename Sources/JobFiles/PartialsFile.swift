@@ -77,7 +77,8 @@ struct PartialsHeader {
                 problems.append(error)
             }
         }
-        let names = Set(entries.map(\.name))
+        // A side of a wrong shape or type is a problem already.
+        let names = Set(file.header.tensors.compactMap { CurvatureTensorName($0.name) })
         for entry in entries {
             guard let partner = entry.name.partner, !names.contains(partner) else { continue }
             problems.append(.missingTensor(file: path, tensor: partner.name))

@@ -15,9 +15,12 @@ public struct PartialsProblem: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// The first file, the number of the others, and the sentences of the flaw.
-    public var description: String {
+    public var description: String { "\(place): \(flaw)" }
+
+    /// The first file and the number of the others.
+    var place: String {
         let first = files.first?.string ?? "partial sums"
-        return "\(first)\(files.count > 1 ? " and \(files.count - 1) more" : ""): \(flaw)"
+        return "\(first)\(files.count > 1 ? " and \(files.count - 1) more" : "")"
     }
 
     /// One problem for each flaw, with all of its files, in the order of the first files.
@@ -61,10 +64,10 @@ public enum PartialsFlaw: Hashable, Sendable, CustomStringConvertible {
             "metadata \"\(key)\" \(Self.words(missing, unknown)); expected the file's own layers and parameters. Write it "
                 + "again with them."
         case .rowsWithoutSamples(let layer, let rows):
-            "layer \"\(layer)\" has \(rows) rows of 0 samples; expected at least one sample. Write it again with the right "
+            "layer \"\(layer.excerpt)\" has \(rows) rows of 0 samples; expected at least one sample. Write it again with the right "
                 + "counts."
         case .differs(let subject, let found, let expected, let other):
-            "\(subject) is \(found); expected \(expected) as in \(other). Name the files of one run only."
+            "\(subject) is \(found.excerpt); expected \(expected.excerpt) as in \(other). Name the files of one run only."
         case .sums(let missing, let unknown, let other):
             "\(Self.words(missing, unknown)); expected the sums of \(other). All ranks must sum the same layers: repeat the "
                 + "run."
@@ -75,6 +78,12 @@ public enum PartialsFlaw: Hashable, Sendable, CustomStringConvertible {
             "\(what) \(Self.listed(numbers, of: count)) \(count == 1 ? "is" : "are") missing; expected all from 0 to "
                 + "\(last). Name or push their files too, or repeat the run."
         }
+    }
+
+    /// The thing that is wrong, if it is not the whole file, and the word for several of them.
+    var subject: (name: String?, things: String) {
+        guard case .rowsWithoutSamples(let layer, _) = self else { return (nil, "files") }
+        return (layer, "layers")
     }
 
     private static func listed(_ numbers: [Int], of count: Int) -> String {

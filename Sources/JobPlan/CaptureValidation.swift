@@ -20,6 +20,7 @@ struct CaptureValidation {
     private lazy var layers = captures.layers.keys.map(\.rawValue).sorted()
     private lazy var parameters = captures.parameters.keys.map(\.rawValue).sorted()
     private var missingCount = 0
+    private var faults = SharedFaults()
 
     init(of task: TaskName, _ captures: CaptureInventory) {
         self.captures = captures
@@ -29,70 +30,70 @@ struct CaptureValidation {
     /// Problems of blocks without captures, and of rows whose width differs from their block's.
     func problems(with blocks: [CurvatureBlock]) -> [JobProblem] {
         var validation = self
-        return blocks.flatMap { validation.problems(with: $0) }
+        for block in blocks { validation.check(block) }
+        return validation.faults.problems
     }
 
     /// Problems of blocks without rows; an empty tensor still states the width of its rows.
     func emptyProblems(with blocks: [CurvatureBlock]) -> [JobProblem] {
-        blocks.flatMap { block -> [JobProblem] in
-            guard let empty = captures.emptyBlocks[block.name] else { return [] }
+        var faults = SharedFaults()
+        for block in blocks {
+            guard let empty = captures.emptyBlocks[block.name] else { continue }
             let widths: [(Int?, Int)] =
                 switch block.kind {
                 case .linear(let outputs, let inputs, _, _): [(empty.inputs, inputs), (empty.outputs, outputs)]
                 case .full(let dimension): [(empty.outputs, dimension)]
                 }
-            return widths.compactMap { found, expected in
-                guard let found, found != expected else { return nil }
-                return JobProblem(
-                    at: place,
-                    "\"\(block.name)\" has no rows, and they would have \(found) columns; the base's needs \(expected)."
-                )
+            for case (let found?, let expected) in widths where found != expected {
+                faults.append(
+                    "\"\(block.name)\" has no rows, and they would have \(found) columns; the base's needs \(expected).",
+                    about: block.name, of: "layers and parameters", at: place)
             }
         }
+        return faults.problems
     }
 
-    private mutating func problems(with block: CurvatureBlock) -> [JobProblem] {
+    private mutating func check(_ block: CurvatureBlock) {
         switch block.kind {
         case .linear(let outputs, let inputs, _, _):
             guard let layer = captures.layers[LayerName(rawValue: block.name)] else {
-                return [missing("layer", block.name) { $0.layers }]
+                return reportMissing("layer", block.name) { $0.layers }
             }
             // The widths nearly always match, so this case allocates nothing.
             let hasIndices = layer.input.indexType != nil
-            if hasIndices || layer.input.columns == inputs, layer.outputGradient.columns == outputs { return [] }
-            return [
+            if hasIndices || layer.input.columns == inputs, layer.outputGradient.columns == outputs { return }
+            for (rows, expected, symbol, side) in [
                 (layer.input, inputs, "d_in", FactorSide.input),
                 (layer.outputGradient, outputs, "d_out", .gradient),
-            ].compactMap { rows, expected, symbol, side in
-                guard rows.columns != expected, rows.indexType == nil else { return nil }
-                return JobProblem(
-                    at: place,
+            ] where rows.columns != expected && rows.indexType == nil {
+                faults.append(
                     "tensor \"\(rows.tensor)\" has \(rows.columns) columns; \(block.weightDescription) is "
-                        + "[\(outputs), \(inputs)], so \(symbol) = \(expected) was expected."
-                        + block.groupAdvice(of: side, exceedingBy: rows.columns - expected))
+                        + "[\(outputs), \(inputs)], so \(symbol) = \(expected) was expected.",
+                    about: rows.tensor, of: "tensors", at: place,
+                    advice: block.advice(
+                        about: side, exceedingBy: rows.columns - expected,
+                        otherwise: " Capture the task on this base."))
             }
         case .full(let dimension):
             guard let parameter = captures.parameters[ParameterName(rawValue: block.name)] else {
-                return [missing("parameter", block.name) { $0.parameters }]
+                return reportMissing("parameter", block.name) { $0.parameters }
             }
-            guard parameter.gradient.columns != dimension else { return [] }
-            return [
-                JobProblem(
-                    at: place,
-                    "tensor \"\(parameter.gradient.tensor)\" has \(parameter.gradient.columns) columns; the base's "
-                        + "\"\(block.name)\" has \(dimension) elements.")
-            ]
+            guard parameter.gradient.columns != dimension else { return }
+            faults.append(
+                "tensor \"\(parameter.gradient.tensor)\" has \(parameter.gradient.columns) columns; the base's "
+                    + "\"\(block.name)\" has \(dimension) elements. Capture the task on this base.",
+                about: parameter.gradient.tensor, of: "tensors", at: place)
         }
     }
 
-    private mutating func missing(
+    private mutating func reportMissing(
         _ what: String, _ name: String, _ present: (inout CaptureValidation) -> [String]
-    ) -> JobProblem {
+    ) {
         missingCount += 1
         let meant = missingCount > JobFileLimits.suggestions ? "" : suggestion(for: name, among: present(&self))
-        return JobProblem(
-            at: place,
+        faults.append(
             "the \(what) \"\(name)\", which other tasks have, is missing; every task of a sum needs it. Capture it, or "
-                + "leave it out with \"layers\".\(meant)")
+                + "leave it out with \"layers\".",
+            about: name, of: "\(what)s", at: place, advice: meant)
     }
 }

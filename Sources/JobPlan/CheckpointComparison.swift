@@ -9,8 +9,6 @@ struct CheckpointComparison {
     private let checkpoint: CheckpointInventory
     private let base: CheckpointInventory
     private let owner: String
-    /// The most tensors with one problem that each have a sentence.
-    private static let namedTensors = 3
 
     init(
         of task: TaskSpec, _ checkpoint: CheckpointInventory, against base: CheckpointInventory,
@@ -53,7 +51,7 @@ struct CheckpointComparison {
     private func sentences(
         about tensors: [TensorInventory], each: (TensorInventory) -> String, all: (_ list: String) -> String
     ) -> [String] {
-        guard tensors.count > Self.namedTensors else { return tensors.map(each) }
+        guard tensors.count > SharedFaults.separateMax else { return tensors.map(each) }
         return ["\(tensors.count) " + all(tensors.map(\.name).quotedList)]
     }
 

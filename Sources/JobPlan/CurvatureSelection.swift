@@ -14,6 +14,9 @@ struct CurvatureSelection {
     private(set) var unreached: [String] = []
     /// The problems that were found.
     private(set) var problems: [JobProblem] = []
+    /// Layers and parameters that cannot have factors.
+    private var faults = SharedFaults()
+    private var suggestionCount = 0
     /// Captured parts of fused tensors that the base stores as tensors of their own, with the holder and such a tensor.
     private var separate: [(layer: String, task: TaskName, tensor: String)] = []
     /// What tasks hold under other names than the base.
@@ -72,6 +75,7 @@ struct CurvatureSelection {
             if let block = fullBlock(name, heldBy: task) { blocks.append(block) }
         }
         self.unreached = unreached.filter { isSelected($0) }
+        problems += faults.problems
         reportSeparateParts()
         joinUses()
         reportLayouts()
@@ -138,6 +142,7 @@ struct CurvatureSelection {
     /// A block that overlaps several others is reported once, and so are blocks that overlap in weight and bias.
     private mutating func checkOverlaps() {
         var reported: Set<Set<String>> = []
+        var faults = SharedFaults()
         var regions: [String: [(block: String, elements: Range<Int>)]] = [:]
         for block in blocks {
             for region in block.regions { regions[region.tensor, default: []].append((block.name, region.elements)) }
@@ -156,13 +161,13 @@ struct CurvatureSelection {
                 if region.elements.upperBound > widest?.elements.upperBound ?? -1 { widest = region }
             }
             for (owner, others) in overlaps where reported.insert(Set(others + [owner])).inserted {
-                problems.append(
-                    JobProblem(
-                        at: inventory.base.location,
-                        "parameter \"\(tensor)\" has curvature twice, in \"\(owner)\" and in \(others.quotedList). Leave "
-                            + "one of them out with \"layers\"."))
+                faults.append(
+                    "parameter \"\(tensor)\" has curvature twice, in \"\(owner)\" and in \(others.quotedList). Leave one "
+                        + "of them out with \"layers\".",
+                    about: tensor, of: "parameters", at: inventory.base.location)
             }
         }
+        problems += faults.problems
     }
 
     /// Reports contradicting declarations, once for each pair of places, and layouts that nobody declared.
@@ -219,9 +224,17 @@ struct CurvatureSelection {
                     + "the patterns."))
     }
 
-    /// A suggestion for a name; only the first of many wrong names get one.
-    private func suggested(for name: String, among candidates: () -> [String]) -> String {
-        problems.count < JobFileLimits.suggestions ? suggestion(for: name, among: candidates()) : ""
+    /// What to do about a name that the base lacks; only the first of many get a suggestion.
+    private mutating func suggested(for name: String, among candidates: () -> [String]) -> String {
+        suggestionCount += 1
+        let meant = suggestionCount <= JobFileLimits.suggestions ? suggestion(for: name, among: candidates()) : ""
+        guard meant.isEmpty else { return meant }
+        return " Use the base that it was made on, \"rename\" it, or leave it out with \"layers\"."
+    }
+
+    /// Notes that a layer or parameter of the base cannot have factors.
+    private mutating func note(_ sentence: String, _ name: String, of things: String, advice: String = "") {
+        faults.append(sentence, about: name, of: things, at: inventory.base.location, advice: advice)
     }
 
     private mutating func linearBlock(_ name: String, heldBy task: TaskName) -> CurvatureBlock? {
@@ -231,7 +244,7 @@ struct CurvatureSelection {
                 return try block(of: layer, heldBy: task)?.with(diagonals.sides(of: name))
             }
         } catch {
-            problems.append(JobProblem(at: inventory.base.location, error.sentence))
+            note(error.sentence, name, of: "layers")
             return nil
         }
         if let tensor = separateTensor(for: name) {
@@ -239,14 +252,13 @@ struct CurvatureSelection {
             return nil
         }
         let module = LayerAddress(name)?.module ?? name
+        let base = inventory.base
         let meant = suggested(for: module) {
-            inventory.base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }.sorted()
+            base.tensors.keys.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }.sorted()
         }
-        problems.append(
-            JobProblem(
-                at: inventory.base.location,
-                "task \"\(task)\" has curvature for the layer \"\(name)\", but the base has no tensor "
-                    + "\"\(module).weight\".\(meant)"))
+        note(
+            "task \"\(task)\" has curvature for the layer \"\(name)\", but the base has no tensor \"\(module).weight\".",
+            name, of: "layers of task \"\(task)\"", advice: meant)
         return nil
     }
 
@@ -272,12 +284,11 @@ struct CurvatureSelection {
         }
         let other: WeightLayout = declared.value == .outIn ? .inOut : .outIn
         if !layer.fits(declared.value, widths), layer.fits(other, widths) {
-            problems.append(
-                JobProblem(
-                    at: declared.location,
-                    "the layout of \"\(layer.name)\" is \(declared.value.rawValue) here, but \(layer.description) of "
-                        + "\(inventory.base.location) and the curvature of task \"\(task)\" fit only "
-                        + "\(other.rawValue). Correct the layout."))
+            faults.append(
+                "the layout of \"\(layer.name)\" is \(declared.value.rawValue) here, but \(layer.description) of "
+                    + "\(inventory.base.location) and the curvature of task \"\(task)\" fit only \(other.rawValue). Correct "
+                    + "the layout.",
+                about: layer.name, of: "layers", at: declared.location)
             return nil
         }
         return try layer.block(declared.value)
@@ -288,11 +299,10 @@ struct CurvatureSelection {
         _ layer: StoredLayer, _ declared: Located<WeightLayout>?
     ) throws(StoredLayer.Flaw) -> CurvatureBlock? {
         if let declared, declared.value == .outIn {
-            problems.append(
-                JobProblem(
-                    at: declared.location,
-                    "the layout of \"\(layer.name)\" is out_in here, but its captured input holds indices, which pick rows "
-                        + "of the weight, and that is in_out. Correct the layout, or leave it out."))
+            faults.append(
+                "the layout of \"\(layer.name)\" is out_in here, but its captured input holds indices, which pick rows of "
+                    + "the weight, and that is in_out. Correct the layout, or leave it out.",
+                about: layer.name, of: "layers", at: declared.location)
             return nil
         }
         layouts[layer.name] = .inOut
@@ -301,24 +311,23 @@ struct CurvatureSelection {
 
     private mutating func fullBlock(_ name: String, heldBy task: TaskName) -> CurvatureBlock? {
         guard let parameter = StoredParameter(name, in: tensors) else {
-            problems.append(
-                JobProblem(
-                    at: inventory.base.location,
-                    "task \"\(task)\" has curvature for the parameter \"\(name)\", which the base does not hold."
-                        + suggested(for: name) { inventory.base.tensors.keys.sorted() }))
+            let base = inventory.base
+            let meant = suggested(for: name) { base.tensors.keys.sorted() }
+            note(
+                "task \"\(task)\" has curvature for the parameter \"\(name)\", which the base does not hold.",
+                name, of: "parameters of task \"\(task)\"", advice: meant)
             return nil
         }
         let tensor = parameter.tensor
         guard tensor.floatingType != nil else {
-            problems.append(
-                JobProblem(
-                    at: inventory.base.location,
-                    "parameter \"\(name)\" is \(tensor.elementType); a parameter with a full block must be "
-                        + "floating-point."))
+            note(
+                "parameter \"\(name)\" is \(tensor.elementType); a parameter with a full block must be floating-point. "
+                    + "Leave it out with \"layers\".",
+                name, of: "parameters")
             return nil
         }
         do throws(StoredLayer.Flaw) { return try parameter.block() } catch {
-            problems.append(JobProblem(at: inventory.base.location, error.sentence))
+            note(error.sentence, name, of: "parameters")
             return nil
         }
     }

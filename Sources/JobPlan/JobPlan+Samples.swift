@@ -24,11 +24,16 @@ extension JobPlan {
     public var sampleShares: [UnitIndex: SampleShare] {
         var shares: [UnitIndex: SampleShare] = [:]
         shares.reserveCapacity(units.count)
+        // A factor that several layers share is computed only once.
+        var known = [Bool](repeating: false, count: units.count)
         for task in inventory.captures.keys {
-            // A factor that several layers share is computed only once.
-            let factors = Set(products.outputs(of: blocks) { .factor($0, of: task) }.map(\.unit)).map(captureReaders)
+            let factors = products.outputs(of: blocks) { .factor($0, of: task) }.map(\.unit).filter { factor in
+                defer { known[factor.position] = true }
+                return !known[factor.position]
+            }
             let samples = Double(inventory.samples(of: task)) / Double(max(factors.count, 1))
-            for readers in factors {
+            for factor in factors {
+                let readers = captureReaders(of: factor)
                 let rows = readers.reduce(0) { $0 + $1.rows }
                 for reader in readers where rows > 0 {
                     shares[reader.unit] = SampleShare(
@@ -41,7 +46,9 @@ extension JobPlan {
 
     /// The units that read a factor's rows: the unit that makes it, or the units of its parts.
     private func captureReaders(of factor: UnitIndex) -> [(unit: UnitIndex, rows: Int)] {
-        switch units[factor.position].operation {
+        // A span lends a unit, where an array's element would be copied.
+        let units = units.span
+        return switch units[factor.position].operation {
         case let operation as FactorOperation: [(factor, operation.rows)]
         case is CombineOperation: units[factor.position].dependencies.flatMap(captureReaders)
         default: []

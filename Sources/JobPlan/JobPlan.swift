@@ -92,8 +92,13 @@ public struct JobPlan: Equatable, Sendable {
 
     /// The worker unit that needs the most memory.
     public var largestWorkerUnit: WorkUnit? {
-        units.indices.lazy.filter { units[$0].isForWorker }
-            .max { units[$0].cost.memoryBytes < units[$1].cost.memoryBytes }.map { units[$0] }
+        let units = units.span
+        var largest: (position: Int, bytes: UInt64)?
+        for position in units.indices where units[position].isForWorker {
+            let bytes = units[position].cost.memoryBytes
+            if largest.map({ bytes > $0.bytes }) ?? true { largest = (position, bytes) }
+        }
+        return largest.map { self.units[$0.position] }
     }
 }
 

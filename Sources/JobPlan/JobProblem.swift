@@ -1,4 +1,4 @@
-import Identifiers
+public import Identifiers
 
 /// One problem of a job, written for the person who must correct it.
 ///
@@ -18,6 +18,14 @@ public struct JobProblem: Hashable, Sendable, Codable, CustomStringConvertible {
 
     /// `location: message`.
     public var description: String { "\(location): \(message)" }
+}
+
+extension SharedFaults {
+    /// The findings as problems of a job.
+    public var problems: [JobProblem] { findings.map { JobProblem(at: $0.place, $0.sentence) } }
+
+    /// The findings as notices of a job.
+    public var notices: [JobNotice] { findings.map { JobNotice(at: $0.place, $0.sentence) } }
 }
 
 /// The reason why a job was not accepted: all of its problems.

@@ -33,7 +33,7 @@ extension JobSpec {
             problems += curvatureProblems(
                 of: task, blocks: expected.flatMap { inventory.layers(of: $0, in: task.name) }, inventory)
             problems += rowCountProblems(of: task, blocks: selection.blocks, inventory)
-            problems += selection.blocks.compactMap { useProblem(of: task, $0, inventory) }
+            problems += useProblems(of: task, selection.blocks, inventory)
         }
         return problems
     }
@@ -210,7 +210,7 @@ extension JobSpec {
             return CaptureValidation(of: task.name, captures).problems(with: blocks)
         }
         if let set = inventory.factorSets[task.name] {
-            return blocks.flatMap { factorSetProblems(of: task, set, block: $0) }
+            return factorSetProblems(of: task, set, blocks)
         }
         if let partials = inventory.partials[task.name] {
             return PartialsValidation(of: task.name, partials).problems(with: blocks)
@@ -218,32 +218,46 @@ extension JobSpec {
         return []
     }
 
-    /// A finished sum over other uses of a weight than the job sums, which cannot be undone.
-    private func useProblem(of task: TaskSpec, _ block: CurvatureBlock, _ inventory: JobInventory) -> JobProblem? {
-        guard let summed = inventory.factorSets[task.name]?.uses[block.name] else { return nil }
-        let uses = block.layers.map(\.name)
-        guard Set(summed) != Set(uses) else { return nil }
-        return JobProblem(
-            at: place(ofFactorsOf: task),
-            "the factors of \"\(block.name)\" are the sum over its uses \(summed.sorted().quotedList), but the job sums "
-                + "\(uses.sorted().quotedList). Take the same layers in all tasks, or make the factors again.")
+    /// Finished sums over other uses of a weight than the job sums, which cannot be undone.
+    private func useProblems(
+        of task: TaskSpec, _ blocks: [CurvatureBlock], _ inventory: JobInventory
+    ) -> [JobProblem] {
+        guard let set = inventory.factorSets[task.name], !set.uses.isEmpty else { return [] }
+        var faults = SharedFaults()
+        for block in blocks {
+            guard let summed = set.uses[block.name] else { continue }
+            let uses = block.layers.map(\.name)
+            guard Set(summed) != Set(uses) else { continue }
+            faults.append(
+                "the factors of \"\(block.name)\" are the sum over its uses \(summed.sorted().quotedList), but the job "
+                    + "sums \(uses.sorted().quotedList). Take the same layers in all tasks, or make the factors again.",
+                about: block.name, of: "layers", at: place(ofFactorsOf: task))
+        }
+        return faults.problems
     }
 
     private func factorSetProblems(
-        of task: TaskSpec, _ set: FactorSetInventory, block: CurvatureBlock
+        of task: TaskSpec, _ set: FactorSetInventory, _ blocks: [CurvatureBlock]
     ) -> [JobProblem] {
         let place = place(ofFactorsOf: task)
-        return block.factors.compactMap { side, shape in
-            let name = FactorName(owner: block.name, side: side)
-            guard let factor = set.factors[name] else {
-                return JobProblem(at: place, "the factor \"\(name)\", which other tasks have, is missing.")
+        var faults = SharedFaults()
+        for block in blocks {
+            for (side, shape) in block.factors {
+                let name = FactorName(owner: block.name, side: side)
+                guard let factor = set.factors[name] else {
+                    faults.append(
+                        "the factor \"\(name)\", which other tasks have, is missing. Make it too, or leave the layer "
+                            + "out with \"layers\".",
+                        about: name.description, of: "factors", at: place)
+                    continue
+                }
+                guard factor.shape != shape else { continue }
+                faults.append(
+                    "the factor \"\(name)\" is \(factor.shape.words); the base's layer needs \(shape.words).",
+                    about: name.description, of: "factors", at: place,
+                    advice: block.advice(about: side, of: factor.shape, needing: shape))
             }
-            guard factor.shape != shape else { return nil }
-            return JobProblem(
-                at: place,
-                "the factor \"\(name)\" is \(factor.shape.words); the base's layer needs \(shape.words)."
-                    + factor.shape.remedy(needing: shape)
-                    + block.groupAdvice(of: side, exceedingBy: factor.shape.dimension - shape.dimension))
         }
+        return faults.problems
     }
 }

@@ -95,6 +95,7 @@ extension JobSpec {
             guard let checkpoint = inventory.checkpoints[task.name], let own = checkpoint.configuration else {
                 continue
             }
+            var faults = SharedFaults()
             for difference in own.differences(from: base) {
                 // The tensors have already shown this difference.
                 if difference.key.hasSuffix("tie_word_embeddings"), !checkpoint.ties.isEmpty { continue }
@@ -105,13 +106,13 @@ extension JobSpec {
                     notices.append(JobNotice(at: own.location, "\(sentence). The job allows it; the base's is kept."))
                 } else {
                     let last = difference.key.split(separator: ".").last ?? ""
-                    problems.append(
-                        JobProblem(
-                            at: own.location,
-                            "\(sentence), so equal weights do not mean the same. Merge models of one architecture, or "
-                                + "write \"allow_config_differences: [\(last)]\" to merge them all the same."))
+                    faults.append(
+                        "\(sentence), so equal weights do not mean the same. Merge models of one architecture, or write "
+                            + "\"allow_config_differences: [\(last)]\" to merge them all the same.",
+                        about: difference.key, of: "keys", at: own.location)
                 }
             }
+            problems += faults.problems
         }
         return (problems, notices)
     }

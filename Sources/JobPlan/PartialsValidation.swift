@@ -14,34 +14,39 @@ struct PartialsValidation {
 
     /// Problems of blocks without sums, and of sums that are not of their block's layer.
     func problems(with blocks: [CurvatureBlock]) -> [JobProblem] {
-        blocks.flatMap(problems)
+        var faults = SharedFaults()
+        for block in blocks { check(block, &faults) }
+        return faults.problems
     }
 
-    private func problems(with block: CurvatureBlock) -> [JobProblem] {
+    private func check(_ block: CurvatureBlock, _ faults: inout SharedFaults) {
         if case .linear(_, _, let hasBias, _) = block.kind, let stated = partials.hasBias[block.name], stated != hasBias
         {
-            return [
-                problem(
-                    stated
-                        ? "the layer \"\(block.name)\" was summed with a column of ones for a bias, but the base's has none."
-                        : "the layer \"\(block.name)\" was summed without a bias, but the base's has one; expected a column "
-                            + "of ones, the last.")
-            ]
+            faults.append(
+                stated
+                    ? "the layer \"\(block.name)\" was summed with a column of ones for a bias, but the base's has none. "
+                        + "Sum the rows again on this base."
+                    : "the layer \"\(block.name)\" was summed without a bias, but the base's has one; expected a column "
+                        + "of ones, the last. Sum the rows again on this base.",
+                about: block.name, of: "layers", at: place)
+            return
         }
-        return block.factors.compactMap { side, shape in
+        for (side, shape) in block.factors {
             let name = FactorName(owner: block.name, side: side)
             guard let sum = partials.sums[name] else {
-                return problem("the sum \"\(name)\" is missing, and other tasks have its factor.")
+                faults.append(
+                    "the sum \"\(name)\" is missing, and other tasks have its factor. Sum it too, or leave the layer out "
+                        + "with \"layers\".",
+                    about: name.description, of: "sums", at: place)
+                continue
             }
-            guard sum.shape != shape else { return nil }
-            return problem(
-                "the sum \"\(name)\" is \(sum.shape.words); the base's layer needs \(shape.words)."
-                    + sum.shape.remedy(needing: shape)
-                    + block.groupAdvice(of: side, exceedingBy: sum.shape.dimension - shape.dimension))
+            guard sum.shape != shape else { continue }
+            faults.append(
+                "the sum \"\(name)\" is \(sum.shape.words); the base's layer needs \(shape.words).",
+                about: name.description, of: "sums", at: place,
+                advice: block.advice(about: side, of: sum.shape, needing: shape))
         }
     }
-
-    private func problem(_ message: String) -> JobProblem { JobProblem(at: place, message) }
 }
 
 extension SymmetricShape {

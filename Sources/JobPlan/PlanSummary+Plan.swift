@@ -10,11 +10,12 @@ extension PlanSummary {
     ///   - known: Units whose results are known, so that they need no computation. Only a coordinator knows any.
     public init(of plan: JobPlan, known: Set<UnitIndex> = []) {
         var stages: OrderedDictionary<UnitStage, Stage> = [:]
-        // A plan can have a million units, and a copy of a unit costs more than reading its numbers.
-        for position in plan.units.indices {
-            let cost = plan.units[position].cost
-            let stage = plan.units[position].stage
-            stages[stage, default: Stage(named: stage)].add(cost, isKnown: known.contains(UnitIndex(position)))
+        // A plan can have a million units. A span lends them, because a copy costs more than reading their numbers.
+        let units = plan.units.span
+        for position in units.indices {
+            let stage = units[position].stage
+            stages[stage, default: Stage(named: stage)].add(
+                units[position].cost, isKnown: !known.isEmpty && known.contains(UnitIndex(position)))
         }
         let linear = plan.blocks.count { $0.factors.count == 2 }
         self.init(
@@ -48,14 +49,18 @@ extension JobPlan {
     ///
     /// Blobs that workers read from each other are not counted. They occur when several workers share a layer's units.
     fileprivate var wireBytes: UInt64 {
-        units.indices.lazy.filter { !units[$0].isForWorker }.flatMap { blobs(readBy: units[$0]) }
-            .reduce(0) { $0 &+ byteCount(of: $1) }
-    }
-
-    /// The bytes of one output of a unit.
-    private func byteCount(of output: UnitOutput) -> UInt64 {
-        let position = output.unit.position
-        return units[position].cost.outputBytes / UInt64(max(1, units[position].blobCount))
+        let units = units.span
+        // An output is read by several files, and its size takes a division.
+        var byteCounts: [UInt64] = []
+        byteCounts.reserveCapacity(units.count)
+        for position in units.indices {
+            byteCounts.append(units[position].cost.outputBytes / UInt64(max(1, units[position].blobCount)))
+        }
+        var sum: UInt64 = 0
+        for position in units.indices where !units[position].isForWorker {
+            for output in blobs(readBy: units[position]) { sum &+= byteCounts[output.unit.position] }
+        }
+        return sum
     }
 
     /// The regularizer's form, such as `optimal of rank 2` or `accumulated`; empty without a regularizer.
@@ -68,13 +73,16 @@ extension JobPlan {
 
     /// Bytes of the files that the job writes.
     fileprivate var diskBytes: UInt64 {
-        units.indices.reduce(0) { sum, position in
+        let units = units.span
+        var sum: UInt64 = 0
+        for position in units.indices {
             switch units[position].work {
             case .coordinator(.assembleFactors), .coordinator(.assembleRegularizer), .coordinator(.assembleInverses),
                 .coordinator(.mergeCheckpoint):
-                sum + units[position].cost.outputBytes
-            default: sum
+                sum += units[position].cost.outputBytes
+            default: break
             }
         }
+        return sum
     }
 }

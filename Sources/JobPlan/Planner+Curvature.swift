@@ -20,14 +20,14 @@ extension Planner {
     private mutating func planInversion(for target: TargetName) {
         for block in blocks {
             for (side, shape) in block.factors {
-                let name = FactorName(owner: block.name, side: side)
                 guard let factor = products[block.name, .regularizer(side, term: 0, of: target)] else { continue }
+                let name = FactorName(owner: block.name, side: side).description
                 let operation = InvertOperation(
                     shape: shape, isFullBlock: block.factors.count == 1, damping: spec.curvature.damping)
                 products[block.name, .inverse(side, of: target)] = UnitOutput(
                     add(
                         operation, reading: [factor], title: "inverse of \"\(name)\" for target \"\(target)\"",
-                        about: name.description, block: block.name))
+                        about: name, block: block.name))
             }
         }
     }

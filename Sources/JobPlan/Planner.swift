@@ -39,7 +39,7 @@ struct Planner {
         summedTargets = summed
         invertedTargets = spec.outputs.contains(.inverses) ? summed : read
         groups = Self.groups(of: blocks, in: inventory)
-        products = PlanProducts(rowCount: blocks.count)
+        products = PlanProducts(blocks: blocks)
     }
 
     /// Groups blocks.
@@ -96,7 +96,9 @@ struct Planner {
     }
 
     private static func withoutRepetitions(_ dependencies: [UnitIndex]) -> [UnitIndex] {
-        guard dependencies.count > 1 else { return dependencies }
+        // Most lists are short or in order, and a set for each of a million units takes a second.
+        let isInOrder = zip(dependencies, dependencies.dropFirst()).allSatisfy { $0 < $1 }
+        guard !isInOrder else { return dependencies }
         var seen: Set<UnitIndex> = []
         return dependencies.filter { seen.insert($0).inserted }
     }

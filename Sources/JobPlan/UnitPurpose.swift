@@ -29,32 +29,45 @@ public enum UnitPurpose: Hashable, Sendable {
 
 /// The products of a plan: the output that serves each purpose of each block and tensor.
 public struct PlanProducts: Equatable, Sendable {
-    /// One row for each block or tensor, because its name is the longest part of a product's name.
-    private var rows: [String: [UnitPurpose: UnitOutput]] = [:]
-    /// The names of the rows that have an output for a purpose.
-    private var subjects: [UnitPurpose: Set<String>] = [:]
+    /// The names of the plan's blocks in order, and behind them those of tensors.
+    private var subjects: [String]
+    private var rows: [String: Int]
+    /// For each purpose the outputs by row.
+    ///
+    /// A plan reads whole columns, so that neither names nor purposes are hashed for each output.
+    private var columns: [UnitPurpose: [UnitOutput?]] = [:]
 
-    /// Makes an empty table with room for rows.
-    init(rowCount: Int) { rows.reserveCapacity(rowCount) }
+    /// Makes an empty table for the blocks of a plan.
+    init(blocks: [CurvatureBlock]) {
+        subjects = blocks.map(\.name)
+        rows = Dictionary(zip(subjects, subjects.indices), uniquingKeysWith: { first, _ in first })
+    }
 
     /// The output that serves a purpose of a block or a tensor; `nil` when the plan has none.
     public internal(set) subscript(subject: String, purpose: UnitPurpose) -> UnitOutput? {
-        get { rows[subject]?[purpose] }
-        set {
-            rows[subject, default: [:]][purpose] = newValue
-            if newValue == nil {
-                subjects[purpose]?.remove(subject)
-            } else {
-                subjects[purpose, default: []].insert(subject)
+        get {
+            guard let row = rows[subject], let column = columns[purpose], column.indices.contains(row) else {
+                return nil
             }
+            return column[row]
+        }
+        set {
+            var row = subjects.count
+            if let known = rows[subject] {
+                row = known
+            } else {
+                rows[subject] = row
+                subjects.append(subject)
+            }
+            columns[purpose, default: []].set(newValue, at: row)
         }
     }
 
     /// The outputs that serve a purpose, ordered by the name of the block or tensor.
     public func outputs(for purpose: UnitPurpose) -> [(subject: String, output: UnitOutput)] {
-        (subjects[purpose] ?? []).sorted().compactMap { subject in
-            self[subject, purpose].map { (subject: subject, output: $0) }
-        }
+        (columns[purpose] ?? []).enumerated().compactMap { row, output in
+            output.map { (subject: subjects[row], output: $0) }
+        }.sorted { $0.subject < $1.subject }
     }
 
     /// The outputs that serve a purpose for each side of some blocks.
@@ -64,10 +77,34 @@ public struct PlanProducts: Equatable, Sendable {
     ///   - purpose: The purpose for a side.
     /// - Returns: The outputs, in the order of the blocks; missing ones are left out.
     public func outputs(of blocks: [CurvatureBlock], for purpose: (FactorSide) -> UnitPurpose) -> [UnitOutput] {
-        blocks.flatMap { block in
-            let row = rows[block.name] ?? [:]
-            return block.factors.compactMap { row[purpose($0.side)] }
+        var sides: [FactorSide: [UnitOutput?]] = [:]
+        var outputs: [UnitOutput] = []
+        outputs.reserveCapacity(2 * blocks.count)
+        for (position, block) in blocks.enumerated() {
+            guard let row = row(of: block.name, guess: position) else { continue }
+            for (side, _) in block.factors {
+                if sides[side] == nil { sides[side] = columns[purpose(side)] ?? [] }
+                guard let column = sides[side], column.indices.contains(row), let output = column[row] else {
+                    continue
+                }
+                outputs.append(output)
+            }
         }
+        return outputs
+    }
+
+    /// The row of a block; the blocks of the plan itself have their own positions.
+    private func row(of subject: String, guess: Int) -> Int? {
+        guess < subjects.count && subjects[guess] == subject ? guess : rows[subject]
+    }
+}
+
+extension [UnitOutput?] {
+    /// Sets an element, which may lie behind the end.
+    fileprivate mutating func set(_ output: UnitOutput?, at position: Int) {
+        // Blocks come in order, so a loop is seldom needed.
+        while count <= position { append(nil) }
+        self[position] = output
     }
 }
 

@@ -59,7 +59,7 @@ public enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
         case .exists(let file):
             "\(file): exists already; a key is never overwritten. Choose another name or directory."
         case .invalidName(let name):
-            "key name \"\(name)\": cannot name a file; expected 1 to 64 letters, digits, \".\", \"_\" or \"-\", the "
+            "key name \"\(name.excerpt)\": cannot name a file; expected 1 to 64 letters, digits, \".\", \"_\" or \"-\", the "
                 + "first a letter or digit."
         case .unavailable(let cause):
             "keys cannot be made: \(cause). Install a libzmq with CURVE."

@@ -79,7 +79,7 @@ public enum PublicKeyFile {
             guard let role = Role(rawValue: line.value) else {
                 throw .malformedLine(
                     file: file, line: line.number,
-                    problem: "the role \"\(line.value)\" is unknown; expected worker, submitter or reader.")
+                    problem: "the role \"\(line.value.excerpt)\" is unknown; expected worker, submitter or reader.")
             }
             roles.insert(role)
         }

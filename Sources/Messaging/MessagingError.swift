@@ -1,3 +1,5 @@
+import Identifiers
+
 /// Why two processes cannot talk, or could not finish a conversation.
 public enum MessagingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The endpoint cannot be opened.
@@ -48,11 +50,11 @@ public enum MessagingError: Error, Equatable, Sendable, CustomStringConvertible 
             "the coordinator at \(endpoint) has not checked the job within \(waited). It reads the headers of all files, and "
                 + "the whole base where captures name its digest: give --timeout more seconds, or look at its status page."
         case .refused(let endpoint, let message):
-            "the coordinator at \(endpoint) refuses to talk: \(message)"
+            "the coordinator at \(endpoint) refuses to talk: \(message.sentence)"
         case .closed(let endpoint):
             "the connection to \(endpoint) is closed."
         case .transferFailed(let what, let message):
-            "\(what): the transfer failed: \(message)"
+            "\(what): the transfer failed: \(message.sentence)"
         }
     }
 }

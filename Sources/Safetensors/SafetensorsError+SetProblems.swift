@@ -38,30 +38,30 @@ extension SafetensorsError {
                     + "expected the index that says how they belong together."
             case .indexField(let field, let expected): "\(field) is missing or of another kind; expected \(expected)."
             case .shardOutside(let tensor, let shard):
-                "places tensor \"\(tensor)\" in \"\(shard)\"; expected the name of a file in the same directory."
+                "places tensor \"\(tensor.excerpt)\" in \"\(shard.excerpt)\"; expected the name of a file in the same directory."
             case .shardMissing(let shard, let count):
-                "places \(count) \(count == 1 ? "tensor" : "tensors") in \"\(shard)\", which does not exist. "
+                "places \(count) \(count == 1 ? "tensor" : "tensors") in \"\(shard.excerpt)\", which does not exist. "
                     + "Copy or download the shard."
             case .shardsMissing(let shards, let count):
                 "\(shards.count) of its \(count) shards do not exist: \(Self.list(shards)). Copy or download them."
             case .tensorsMissing(let tensors, let shard):
-                "places \(Self.tensors(tensors)) in \"\(shard)\", which does not hold \(tensors.count == 1 ? "it" : "them"). "
+                "places \(Self.tensors(tensors)) in \"\(shard.excerpt)\", which does not hold \(tensors.count == 1 ? "it" : "them"). "
                     + "Index and shards are not of one set; copy or download them again."
             case .tensorsUnlisted(let tensors, let shard):
-                "does not name \(Self.tensors(tensors)) of \"\(shard)\"; expected every tensor of every shard."
+                "does not name \(Self.tensors(tensors)) of \"\(shard.excerpt)\"; expected every tensor of every shard."
             case .tensorsElsewhere(let tensors, let shard, let indexed):
                 tensors.count == 1
-                    ? "places \(Self.tensors(tensors)) in \"\(indexed)\", but \"\(shard)\" holds one of that name too; "
+                    ? "places \(Self.tensors(tensors)) in \"\(indexed.excerpt)\", but \"\(shard.excerpt)\" holds one of that name too; "
                         + "expected every tensor once."
-                    : "places \(Self.tensors(tensors)) in other files, the first in \"\(indexed)\", but \"\(shard)\" holds "
+                    : "places \(Self.tensors(tensors)) in other files, the first in \"\(indexed.excerpt)\", but \"\(shard.excerpt)\" holds "
                         + "tensors of these names too; expected every tensor once."
-            case .repeated(let name): "names \"\(name)\" twice; expected every file and every tensor once."
+            case .repeated(let name): "names \"\(name.excerpt)\" twice; expected every file and every tensor once."
             }
         }
 
         /// One tensor, or the number of them and the first names.
         private static func tensors(_ names: [String]) -> String {
-            names.count == 1 ? "tensor \"\(names[0])\"" : "\(names.count) tensors (\(list(names)))"
+            names.count == 1 ? "tensor \"\(names[0].excerpt)\"" : "\(names.count) tensors (\(list(names)))"
         }
 
         private static func list(_ names: [String]) -> String {

@@ -60,7 +60,7 @@ public enum SafetensorsError: Error, Equatable, Sendable, CustomStringConvertibl
         case .writing(let file, let name, let problem):
             "\(file): tensor \"\(name.excerpt)\" \(problem)"
         case .several(let errors):
-            errors.lazy.map(\.description).cutLines
+            errors.sentences.cutLines
         }
     }
 

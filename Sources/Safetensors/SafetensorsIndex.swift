@@ -36,7 +36,7 @@ struct SafetensorsIndex {
         for member in members {
             switch member.value.stringValue {
             case nil:
-                let field = "\"weight_map\" of tensor \"\(member.key)\""
+                let field = "\"weight_map\" of tensor \"\(member.key.excerpt)\""
                 problems.append(.set(path: path, problem: .indexField(field, expected: "a file name")))
             case let shard? where !Self.isPlainName(shard):
                 problems.append(.set(path: path, problem: .shardOutside(tensor: member.key, shard: shard)))

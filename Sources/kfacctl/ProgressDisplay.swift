@@ -55,7 +55,9 @@ struct ProgressDisplay {
                 activity: report.message.isEmpty ? report.activity : report.message)
         case .paused:
             return ProgressLine(
-                name: name, share: nil, figures: [percent], activity: "paused: \(report.message)")
+                name: name, share: nil, figures: [percent],
+                // A log has the cause already, and once is enough.
+                activity: Terminal.isInteractive ? "paused: \(report.message)" : "paused")
         case .succeeded:
             let took = report.elapsedSeconds.map { "done in \(Quantity.rounded($0, 1)) s" } ?? "done"
             return ProgressLine(name: name, share: report.fraction, figures: [percent, took, units], activity: "")
@@ -68,7 +70,9 @@ struct ProgressDisplay {
 /// Measures how long a job has waited for room.
 private struct PauseWatch {
     let patience: Duration?
-    private var reason = ""
+    private var isPaused = false
+    /// The causes of this pause that the user knows.
+    private var told = ToldSentences()
     /// The time of the job's last progress, or of the start of its pause.
     private var since = ContinuousClock.now
     private var finishedUnits = 0
@@ -80,19 +84,19 @@ private struct PauseWatch {
     /// - Throws: ``CommandFailure`` when the job waits for too long.
     mutating func note(_ report: JobReport) throws {
         guard report.state == .paused else {
-            if !reason.isEmpty, report.state == .running { Terminal.note("\(report.job) goes on") }
-            reason = ""
+            if isPaused, report.state == .running { Terminal.note("\(report.job) goes on") }
+            (isPaused, told) = (false, ToldSentences())
             return
         }
-        if reason.isEmpty || report.finishedUnits != finishedUnits {
+        if !isPaused || report.finishedUnits != finishedUnits {
             (since, finishedUnits) = (.now, report.finishedUnits)
         }
-        if reason != report.message {
+        isPaused = true
+        if told.insert(report.message) {
             let limit = patience.map {
                 " It is given up after \($0.components.seconds) s without progress (--patience)."
             }
             Terminal.note("\(report.job) is paused: \(report.message)\(limit ?? "")")
-            reason = report.message
         }
         guard let patience, since.duration(to: .now) >= patience else { return }
         throw CommandFailure(

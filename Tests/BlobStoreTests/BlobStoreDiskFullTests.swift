@@ -7,32 +7,11 @@ import Testing
 
 /// A store on a disk of 4 MiB.
 struct BlobStoreDiskFullTests {
-    private static func run(_ arguments: String...) -> Bool {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return false }
-        process.waitUntilExit()
-        return process.terminationStatus == 0
-    }
-
-    private static func mount(_ path: String) -> Bool {
-        run("mount", "-t", "tmpfs", "-o", "size=4m", "kfacd-test", path)
-    }
-
-    /// Mounting needs rights that a build machine may not have.
-    static let canMount: Bool = {
-        guard let directory = try? TemporaryDirectory(), mount(directory.path) else { return false }
-        return run("umount", directory.path)
-    }()
-
-    @Test(.enabled(if: canMount, "mounting a tmpfs needs root"))
+    @Test(.enabled(if: TemporaryDisk.isPossible, "\(TemporaryDisk.reason)"))
     func `a full disk has an error of its own and finished blobs stay`() throws {
-        let directory = try TemporaryDirectory()
-        try #require(Self.mount(directory.path))
-        defer { _ = Self.run("umount", "--lazy", directory.path) }
-        let store = try BlobStore(opening: FilePath(directory.path))
+        let disk = try TemporaryDisk(size: "4m")
+        defer { disk.unmount() }
+        let store = try BlobStore(opening: FilePath(disk.directory.path))
         let kept = try store.put([UInt8](repeating: 1, count: 1 << 20).span.bytes)
         do {
             let writer = try store.beginWrite()
@@ -52,7 +31,7 @@ struct BlobStoreDiskFullTests {
         }
         #expect(store.digests == [kept])
         // The dropped writer has made room again.
-        try store.put([UInt8](repeating: 3, count: 2 << 20).span.bytes)
+        try TemporaryDisk.whenRoomIsBack { _ = try store.put([UInt8](repeating: 3, count: 2 << 20).span.bytes) }
         #expect(store.bytesInUse == 3 << 20)
     }
 }

@@ -117,6 +117,11 @@ extension SerialIntegrationTests {
             try FileManager.default.removeItem(at: ballast)
             #expect(try await client.exitCode(within: .seconds(60)) == 0, "\(client.logTail)")
             #expect(client.errors.contains("job-1 goes on"), "\(client.errors)")
+            // Each attempt names another file. The cause without paths and numbers tells what repeats.
+            let pauses = client.errors.split(separator: "\n").filter { $0.contains("job-1 is paused: ") }.map { line in
+                line.split(separator: " ").filter { !$0.contains("/") && !$0.contains(where: \.isNumber) }
+            }
+            #expect(Set(pauses).count == pauses.count, "\(client.errors)")
         }
     }
 }

@@ -85,7 +85,7 @@ struct CaptureErrorTests {
         #expect(
             try message(pair + [TestTensor("l.A", [2, 2])])
                 == "c.safetensors: tensor \"l.A\" does not belong in a file of kind capture; expected \"<layer>.input\", "
-                + "\"<layer>.output_grad\", \"<layer>.row_samples\" and \"<parameter>.grad\"."
+                + "\"<layer>.output_grad\", \"<layer>.row_samples\" and \"<parameter>.grad\". Rename it, or leave it out."
         )
     }
 
@@ -93,20 +93,21 @@ struct CaptureErrorTests {
         #expect(
             try message([TestTensor("l.input", [4, 2], zeros: .int32), pair[1]])
                 == """
-                c.safetensors: tensor "l.input" has the shape [4, 2]; expected [rows], one index for each row of an embedding.
+                c.safetensors: tensor "l.input" has the shape [4, 2]; expected [rows] of integers, one index for each \
+                row of an embedding, or [rows, d_in] of F32, F16 or BF16 for the rows of any other layer. Write the file again.
                 """
         )
         #expect(
             try message([TestTensor("l.input", [4], zeros: .uint8), pair[1]])
                 == """
                 c.safetensors: tensor "l.input" holds U8; expected F32, F16 or BF16, or I32 or I64 for the indices of an \
-                embedding.
+                embedding. Write the file again.
                 """
         )
         #expect(
             try message([pair[0], TestTensor("l.output_grad", [8, 3], zeros: .int32)])
                 == """
-                c.safetensors: tensor "l.output_grad" holds I32; expected F32, F16 or BF16.
+                c.safetensors: tensor "l.output_grad" holds I32; expected F32, F16 or BF16. Write the file again.
                 """
         )
     }
@@ -116,7 +117,7 @@ struct CaptureErrorTests {
         #expect(
             try message([TestTensor("p.grad", shape)])
                 == "c.safetensors: tensor \"p.grad\" has the shape \(shape); expected [rows, columns] with at least one "
-                + "column and fewer than 2^40 of each."
+                + "column and fewer than 2^40 of each. Write the file again."
         )
     }
 
@@ -169,16 +170,17 @@ struct CaptureErrorTests {
     @Test func `the sample of each row must be one integer for each row`() throws {
         #expect(
             try message(pair + [TestTensor("l.row_samples", [4])])
-                == "c.safetensors: tensor \"l.row_samples\" holds F32; expected I32 or I64."
+                == "c.safetensors: tensor \"l.row_samples\" holds F32; expected I32 or I64. Write the file again."
         )
         #expect(
             try message(pair + [TestTensor("l.row_samples", [4, 1], zeros: .int32)])
-                == "c.safetensors: tensor \"l.row_samples\" has the shape [4, 1]; expected [rows], the sample of each row."
+                == "c.safetensors: tensor \"l.row_samples\" has the shape [4, 1]; expected [rows], the sample of "
+                + "each row. Write the file again."
         )
         #expect(
             try message(pair + [TestTensor("l.row_samples", [3], zeros: .int64)])
                 == "c.safetensors: tensor \"l.row_samples\" has the shape [3]; expected [4], the sample of each row of "
-                + "\"l.input\"."
+                + "\"l.input\". Write the file again."
         )
         #expect(
             try message([TestTensor("l.row_samples", [4], zeros: .int32)])
@@ -248,9 +250,9 @@ struct CaptureErrorTests {
                 c.safetensors: metadata "samples" is missing; expected the number of samples. \
                 Write the file again with it.
                 c.safetensors: tensor "x" does not belong in a file of kind capture; expected "<layer>.input", \
-                "<layer>.output_grad", "<layer>.row_samples" and "<parameter>.grad".
+                "<layer>.output_grad", "<layer>.row_samples" and "<parameter>.grad". Rename it, or leave it out.
                 c.safetensors: tensor "p.grad" has the shape [2]; expected [rows, columns] with at least one column \
-                and fewer than 2^40 of each.
+                and fewer than 2^40 of each. Write the file again.
                 """
         )
     }

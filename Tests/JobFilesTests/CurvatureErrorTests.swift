@@ -34,7 +34,7 @@ struct CurvatureErrorTests {
         #expect(
             try message([TestTensor("l.V", [2, 2])])
                 == "f.safetensors: tensor \"l.V\" does not belong in a file of kind factors; expected \"<layer>.A\", "
-                + "\"<layer>.B\" and \"<parameter>.F\"."
+                + "\"<layer>.B\" and \"<parameter>.F\". Rename it, or leave it out."
         )
     }
 
@@ -42,7 +42,7 @@ struct CurvatureErrorTests {
         #expect(
             try message([TestTensor("p.F", [2, 2])], as: .inverses)
                 == "f.safetensors: tensor \"p.F\" does not belong in a file of kind inverses; expected \"<layer>.A_inv\", "
-                + "\"<layer>.B_inv\" and \"<parameter>.F_inv\"."
+                + "\"<layer>.B_inv\" and \"<parameter>.F_inv\". Rename it, or leave it out."
         )
     }
 
@@ -51,14 +51,14 @@ struct CurvatureErrorTests {
         #expect(
             try message([TestTensor("p.F", shape)])
                 == "f.safetensors: tensor \"p.F\" has the shape \(shape); expected a square [n, n], or a packed triangle "
-                + "[n(n + 1)/2]; a diagonal [n] is stated by \"diagonal\"."
+                + "[n(n + 1)/2]; a diagonal [n] is stated by \"diagonal\". Write the file again."
         )
     }
 
     @Test func `half precision is refused`() throws {
         #expect(
             try message([TestTensor("p.F", [2, 2], zeros: .float16)])
-                == "f.safetensors: tensor \"p.F\" holds F16; expected F32 or F64."
+                == "f.safetensors: tensor \"p.F\" holds F16; expected F32 or F64. Write the file again."
         )
     }
 

@@ -303,10 +303,10 @@ struct PartialsSetTests {
         #expect(
             problems([file]) == """
                 \(x): tensor "fc.A" has the shape [3, 3]; expected a packed triangle [n(n + 1)/2]; a diagonal \
-                [n] is stated by "diagonal".
-                \(x): tensor "fc.B" holds BF16; expected F32 or F64.
+                [n] is stated by "diagonal". Write the file again.
+                \(x): tensor "fc.B" holds BF16; expected F32 or F64. Write the file again.
                 \(x): tensor "fc.A_inv" does not belong in a file of kind partials; expected "<layer>.A", "<layer>.B" and \
-                "<parameter>.F".
+                "<parameter>.F". Rename it, or leave it out.
                 \(x): tensor "q.B" is missing; expected it beside the others. Write the file again with it.
                 """)
         let empty = try SafetensorsFile(opening: directory.write("empty", strings, []))

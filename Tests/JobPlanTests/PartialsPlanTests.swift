@@ -98,14 +98,15 @@ struct PartialsPlanTests {
                 testDescription: "no bias", change: { $0.hasBias["fc1"] = false },
                 message:
                     "the layer \"fc1\" was summed without a bias, but the base's has one; expected a column of ones, the "
-                    + "last."),
+                    + "last. Sum the rows again on this base."),
             Mismatch(
                 testDescription: "a bias", change: { $0.hasBias["fc2"] = true },
-                message: "the layer \"fc2\" was summed with a column of ones for a bias, but the base's has none."),
+                message: "the layer \"fc2\" was summed with a column of ones for a bias, but the base's has none. "
+                    + "Sum the rows again on this base."),
             Mismatch(
                 testDescription: "another dimension",
                 change: { $0.sums[FactorName(owner: "fc2", side: .gradient)]?.shape = .full(9) },
-                message: "the sum \"fc2.B\" is [9, 9]; the base's layer needs [2, 2]."),
+                message: "the sum \"fc2.B\" is [9, 9]; the base's layer needs [2, 2]. Use what was made on this base."),
         ]
     }
 

@@ -8,52 +8,30 @@ import Testing
 
 /// A cache whose limit is larger than its disk of 8 MiB.
 struct BlobCacheDiskFullTests {
-    private static func run(_ arguments: String...) -> Bool {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return false }
-        process.waitUntilExit()
-        return process.terminationStatus == 0
-    }
-
-    private static func mount(_ path: String) -> Bool {
-        run("mount", "-t", "tmpfs", "-o", "size=8m", "kfacd-test", path)
-    }
-
-    /// Mounting needs rights that a build machine may not give.
-    static let canMount: Bool = {
-        guard let directory = try? TemporaryDirectory(), mount(directory.path) else { return false }
-        return run("umount", directory.path)
-    }()
-
     private func write(_ value: UInt8, mebibytes: Int, to cache: BlobCache) throws(BlobCacheError) -> BlobReference {
         let writer = try cache.beginWrite(byteCount: UInt64(mebibytes) << 20)
         for _ in 0..<mebibytes { try writer.append([UInt8](repeating: value, count: 1 << 20).span.bytes) }
         return try writer.finish()
     }
 
-    @Test(.enabled(if: canMount, "mounting a tmpfs needs root"))
+    @Test(.enabled(if: TemporaryDisk.isPossible, "\(TemporaryDisk.reason)"))
     func `on a full disk blobs that nobody uses give way`() throws {
-        let directory = try TemporaryDirectory()
-        try #require(Self.mount(directory.path))
-        defer { _ = Self.run("umount", "--lazy", directory.path) }
-        let cache = try BlobCache(opening: FilePath(directory.path), limit: .bytes(1 << 30))
+        let disk = try TemporaryDisk(size: "8m")
+        defer { disk.unmount() }
+        let cache = try BlobCache(opening: FilePath(disk.directory.path), limit: .bytes(1 << 30))
         let idle = try write(1, mebibytes: 3, to: cache)
         let kept = try write(2, mebibytes: 3, to: cache)
         cache.unpin(idle.digest)
-        let third = try write(3, mebibytes: 3, to: cache)
+        let third = try TemporaryDisk.whenRoomIsBack { try write(3, mebibytes: 3, to: cache) }
         #expect(Set(cache.held) == [kept, third])
         #expect(cache.takeChanges().dropped == [idle.digest])
     }
 
-    @Test(.enabled(if: canMount, "mounting a tmpfs needs root"))
+    @Test(.enabled(if: TemporaryDisk.isPossible, "\(TemporaryDisk.reason)"))
     func `where all is in use a full disk is an error of its own`() throws {
-        let directory = try TemporaryDirectory()
-        try #require(Self.mount(directory.path))
-        defer { _ = Self.run("umount", "--lazy", directory.path) }
-        let cache = try BlobCache(opening: FilePath(directory.path), limit: .bytes(1 << 30))
+        let disk = try TemporaryDisk(size: "8m")
+        defer { disk.unmount() }
+        let cache = try BlobCache(opening: FilePath(disk.directory.path), limit: .bytes(1 << 30))
         let kept = try write(1, mebibytes: 4, to: cache)
         var failure: BlobCacheError?
         do throws(BlobCacheError) { _ = try write(2, mebibytes: 6, to: cache) } catch { failure = error }
@@ -65,19 +43,18 @@ struct BlobCacheDiskFullTests {
         #expect(free < 1 << 20)
         #expect(cache.held == [kept])
         // The released writer has freed its room.
-        _ = try write(3, mebibytes: 2, to: cache)
+        _ = try TemporaryDisk.whenRoomIsBack { try write(3, mebibytes: 2, to: cache) }
     }
 
     /// No limit is set, so it is half of the free space at the opening, which is nothing here.
-    @Test(.enabled(if: canMount, "mounting a tmpfs needs root"))
+    @Test(.enabled(if: TemporaryDisk.isPossible, "\(TemporaryDisk.reason)"))
     func `a cache that was opened on a full disk grows when there is room`() throws {
-        let directory = try TemporaryDirectory()
-        try #require(Self.mount(directory.path))
-        defer { _ = Self.run("umount", "--lazy", directory.path) }
-        let ballast = URL(fileURLWithPath: directory.appending("ballast"))
+        let disk = try TemporaryDisk(size: "8m")
+        defer { disk.unmount() }
+        let ballast = URL(fileURLWithPath: disk.directory.appending("ballast"))
         // There is room for the store's directories, and for no blob.
         try Data(count: (8 << 20) - (64 << 10)).write(to: ballast)
-        let cache = try BlobCache(opening: FilePath(directory.appending("cache")), limit: .share)
+        let cache = try BlobCache(opening: FilePath(disk.directory.appending("cache")), limit: .share)
         var failure: BlobCacheError?
         do throws(BlobCacheError) { _ = try write(1, mebibytes: 1, to: cache) } catch { failure = error }
         guard case .noSpace = failure else {
@@ -85,7 +62,7 @@ struct BlobCacheDiskFullTests {
             return
         }
         try FileManager.default.removeItem(at: ballast)
-        let blob = try write(1, mebibytes: 1, to: cache)
+        let blob = try TemporaryDisk.whenRoomIsBack { try write(1, mebibytes: 1, to: cache) }
         #expect(cache.held == [blob])
         #expect(cache.limit == 2 << 20)
     }

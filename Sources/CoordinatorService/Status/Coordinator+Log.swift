@@ -28,9 +28,15 @@ extension Coordinator {
         fields(leased.unit).merging([LogKeys.worker: "\(executor)", LogKeys.attempt: "\(leased.attempt)"]) { $1 }
     }
 
-    /// Logs each further tenth of a job.
+    /// Logs each further tenth of a job, and the end of a pause.
     func logProgress() {
-        for (status, tenths) in history.newTenths(of: settled.running) {
+        let running = settled.running
+        let waiting = Set(running.lazy.filter { $0.pauseReason != nil }.map(\.id))
+        for (job, repetitions) in history.pauses.takeEnded(among: running.map(\.id), isPaused: waiting.contains) {
+            logger.notice(
+                "a job goes on after a pause", metadata: [LogKeys.job: "\(job)", "repetitions": "\(repetitions)"])
+        }
+        for (status, tenths) in history.newTenths(of: running) {
             logger.info(
                 "job progresses",
                 metadata: [
@@ -88,7 +94,9 @@ extension Coordinator {
         case .unitRevived(let unit): logger.info("a lost blob is computed again", metadata: fields(unit))
         case .unitRestored(let unit): logger.info("lost blobs are back", metadata: fields(unit))
         case .unitPaused(let unit, let executor, let reason):
-            logger.warning(
+            // Every unit meets a full disk again and again. The job's log has the first; the end of the pause counts.
+            logger.log(
+                level: history.pauses.insert(reason, of: unit.unit.job) ? .warning : .debug,
                 "a unit waits for room on a disk",
                 metadata: fields(unit, executor).merging([LogKeys.cause: "\(reason)"]) { $1 })
         case .inputsLost(let unit, let executor, let reason):

@@ -18,6 +18,8 @@ struct RecentHistory {
     static let successesMax = Coordinator.jobsShownMax
     /// The tenths of each running job that the log has reported.
     private var toldTenths: [JobID: Int] = [:]
+    /// The pauses of jobs that the log has told.
+    var pauses = ToldPauses()
     private let start = ContinuousClock.now
 
     init(book: LogBook) {

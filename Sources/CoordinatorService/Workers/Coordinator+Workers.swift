@@ -210,7 +210,12 @@ extension Coordinator {
                 metadata: [LogKeys.worker: "\(worker)", "blob": "\(blob)"])
             await endpoint.send(.coordinator(.order(.discard([blob]))), to: peer)
             happen(.collectionFailed(blob, from: worker))
-        case .paused(let blob, let reason): happen(.collectionPaused(blob, reason: reason))
+        case .paused(let blob, let reason):
+            logger.log(
+                level: history.pauses.insert(reason, of: nil) ? .warning : .debug,
+                "a blob cannot be stored; jobs wait for it",
+                metadata: ["blob": "\(blob)", LogKeys.cause: "\(reason)"])
+            happen(.collectionPaused(blob, reason: reason))
         }
     }
 
