@@ -30,7 +30,7 @@ extension JobFileError {
             .partnerMissing(let file, _, _, _), .rowsWithoutSamples(let file, _, _),
             .samplesWithoutRows(let file, _, _), .gradientRows(let file, _, _, _, _),
             .parameterRows(let file, _, _, _, _), .differs(let file, _, _, _, _, _), .noFactor(let file, _, _),
-            .noConfiguration(let file, _):
+            .noConfiguration(let file, _), .draft(let file, _, _):
             file.string
         }
     }
@@ -39,7 +39,8 @@ extension JobFileError {
     private var subject: (name: String?, things: String) {
         switch self {
         case .unknownTensor(_, let tensor, _), .missingTensor(_, let tensor), .shape(_, let tensor, _, _),
-            .dataType(_, let tensor, _, _), .noFactor(_, let tensor, _), .rowsOutside(let tensor, _, _):
+            .dataType(_, let tensor, _, _), .noFactor(_, let tensor, _), .rowsOutside(let tensor, _, _),
+            .draft(_, let tensor, _):
             (tensor, "tensors")
         case .partnerMissing(_, let layer, _, _), .gradientRows(_, let layer, _, _, _): (layer.rawValue, "layers")
         case .parameterRows(_, let parameter, _, _, _): (parameter.rawValue, "parameters")

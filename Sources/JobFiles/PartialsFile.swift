@@ -78,7 +78,7 @@ struct PartialsHeader {
             }
         }
         // A side of a wrong shape or type is a problem already.
-        let names = Set(file.header.tensors.compactMap { CurvatureTensorName($0.name) })
+        let names = Set(header.tensors.compactMap { CurvatureTensorName($0.name) })
         for entry in entries {
             guard let partner = entry.name.partner, !names.contains(partner) else { continue }
             problems.append(.missingTensor(file: path, tensor: partner.name))
