@@ -176,8 +176,8 @@ extension Planner {
             }
             parts += coverage.rest(of: tensor).compactMap {
                 part(
-                    ParameterRegion(tensor: tensor.name, elements: $0), .tensor(rows: 1, columns: $0.count), settings,
-                    shares)
+                    ParameterRegion(tensor: tensor.name, elements: $0), .tensor(rows: 1, columns: $0.elementCount),
+                    settings, shares)
             }
         }
         guard !parts.isEmpty else { return }

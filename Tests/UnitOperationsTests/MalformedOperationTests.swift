@@ -205,6 +205,27 @@ struct MalformedOperationTests {
         try expectInversion("a dimension is 4294967295") { $0.dimension = .max }
     }
 
+    @Test(arguments: [(0, 3), (3, 0), (2, 2), (3, 2), (2, 4), (8, 9), (1 << 40, 1 << 41)] as [(UInt64, UInt64)])
+    func `the runs of a parameter fill its slice from the first element to the last`(
+        length: UInt64, distance: UInt64
+    ) throws {
+        // The slice has 8 elements: runs of 2 at a distance of 3 fit.
+        let problem = "runs of \(length) elements at a distance of \(distance) do not fill 16 bytes"
+        try expectPenalty(problem) {
+            $0.base.tensors[0].runLength = length
+            $0.base.tensors[0].runDistance = distance
+        }
+        try expectPenalty("runs of 2 elements at a distance of 3 do not fill 17 bytes") {
+            $0.base.tensors[0].runLength = 2
+            $0.base.tensors[0].runDistance = 3
+            $0.base.tensors[0].slice.byteCount = 17
+        }
+        try expectPenalty("the length of a run is 72057594037927937") {
+            $0.base.tensors[0].runLength = 1 << 56 + 1
+        }
+        try expectPenalty("the distance of runs is \(UInt64.max)") { $0.base.tensors[0].runDistance = .max }
+    }
+
     @Test func `sums have parts, tasks, weights and targets`() throws {
         try expect("a sum has no parts", "combine_parts", as: WireCombineOperation.self) { $0.parts = 0 }
         try expect("the number of parts is 131073", "combine_parts", as: WireCombineOperation.self) {
