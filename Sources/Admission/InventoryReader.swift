@@ -66,6 +66,10 @@ struct InventoryReader {
             readCaptures(of: task)
             readFactors(of: task)
         }
+        // Only factors tell two uses of one weight apart from two weights.
+        if spec.tasks.contains(where: \.hasCurvature) {
+            TiedTensors(files: openFiles).noteCopies(in: &inventory, of: spec)
+        }
         guard depth == .contents else { return }
         compareBaseDigests()
         findRepetitions()

@@ -168,7 +168,7 @@ extension Planner {
         var merged: [CurvatureBlock] = []
         if case .blocks = spec.method.scope { merged = blocks.filter(copied.mergesWhole) }
         parts += merged.compactMap { part($0, settings, shares) }
-        let coverage = RegionCoverage(merged.flatMap(\.regions))
+        let coverage = RegionCoverage(inventory.base.withCopies(merged.flatMap(\.regions)))
         for tensor in mergedTensors {
             guard coverage.touches(tensor.name) else {
                 if let part = part(tensor, settings, shares) { parts.append(part) }
