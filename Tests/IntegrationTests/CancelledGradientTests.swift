@@ -81,5 +81,29 @@ extension SerialIntegrationTests {
             }
             expectNamed(try await warnings("reduce"))
         }
+
+        @Test func `layers with the same rows of which one does not state its samples are refused under reduce`()
+            async throws
+        {
+            let numbers = Self.sampleNumbers
+            for task in StoredModel.tasks {
+                let input = try #require(model.captures[task]).tensor("k.input")
+                let place = try #require(model.captures[task]?.tensors.firstIndex { $0.name == "v.input" })
+                model.captures[task]?.metadata["samples"] = "6"
+                model.captures[task]?.tensors[place] = input.renamed("v.input")
+                model.captures[task]?.tensors.append(
+                    Tensor("k.row_samples", .int32, [numbers.count], bytes: numbers.withUnsafeBytes { Data($0) }))
+            }
+            model.job.curvature = ["normalization: reduce"]
+            try model.write()
+            let result = try await Client.run(
+                ["run", model.directory.appending("job.yaml"), "--workers", "1"], in: model.directory)
+            #expect(result.exitCode == 2)
+            #expect(
+                result.errors.contains(
+                    "the layers \"v\" and \"k\" of task \"alpha\" have the same input rows, but only \"k\" has "
+                        + "\"row_samples\"; \"reduce\" would take the other one's samples to be of equal length. Capture "
+                        + "\"v.row_samples\" too."), "\(result.errors)")
+        }
     }
 }
