@@ -295,7 +295,7 @@ let package = Package(
             "CoordinatorServiceTests",
             [
                 "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "UnitOperations", "JobPlan",
-                "JobJournal", "Scheduling",
+                "LinearAlgebra", "JobJournal", "Scheduling",
                 "Supervision", "PrometheusMetrics", "BlobStore", "FileAccess", "ZeroMQ", "Publication", "PushedRuns",
                 systemPackage, logging,
             ]),

@@ -66,6 +66,10 @@ struct InventoryReader {
             readCaptures(of: task)
             readFactors(of: task)
         }
+        // Only factors tell two uses of one weight apart from two weights.
+        if spec.tasks.contains(where: \.hasCurvature) {
+            TiedTensors(files: openFiles).noteCopies(in: &inventory, of: spec)
+        }
         guard depth == .contents else { return }
         compareBaseDigests()
         findRepetitions()
@@ -207,13 +211,14 @@ struct InventoryReader {
         }
         if let digest = set.baseDigest { namedBaseDigests.append((set.files[0].path.string, digest)) }
         checkSampleCounts(set, task)
-        let shared = depth == .contents ? sharedRows(in: set, of: task) : [:]
+        let found = depth == .contents ? sharedRows(in: set, of: task) : SharedRows.Findings()
+        checkSilentLayers(found, set, task)
         var layers: [LayerName: CaptureInventory.Layer] = [:]
         for layer in set.layers {
             layers[layer.name] = CaptureInventory.Layer(
                 input: rows(layer.input, indexes), outputGradient: rows(layer.outputGradient, indexes),
                 samples: layer.sampleCount, positions: layer.positionCount,
-                rowSamples: rowSamples(layer, indexes), sharedInput: shared[layer.name])
+                rowSamples: rowSamples(layer, indexes), sharedInput: found.shared[layer.name])
         }
         var parameters: [ParameterName: CaptureInventory.Parameter] = [:]
         for parameter in set.parameters {
@@ -232,7 +237,22 @@ struct InventoryReader {
         return captures
     }
 
-    private func sharedRows(in set: CaptureSet, of task: TaskSpec) -> [LayerName: LayerName] {
+    /// Refuses layers under `reduce` that do not state the samples of rows for which another layer states them.
+    ///
+    /// Their rows happen to divide by the samples, so they would be reduced as samples of equal length.
+    private mutating func checkSilentLayers(_ found: SharedRows.Findings, _ set: CaptureSet, _ task: TaskSpec) {
+        guard spec.curvature.normalization == .reduce, let (layer, stating) = found.silent.first else { return }
+        let count = found.silent.count - 1
+        let more = count > 0 ? ", and \(count) more \(count == 1 ? "layer is" : "layers are") like the first" : ""
+        problems.append(
+            JobProblem(
+                at: set.files[0].path.string,
+                "the layers \"\(layer)\" and \"\(stating)\" of task \"\(task.name)\" have the same input rows, but only "
+                    + "\"\(stating)\" has \"row_samples\"\(more); \"reduce\" would take the other one's samples to be of "
+                    + "equal length. Capture \"\(layer).row_samples\" too."))
+    }
+
+    private func sharedRows(in set: CaptureSet, of task: TaskSpec) -> SharedRows.Findings {
         SharedRows.find(in: set) { index in
             guard index.isMultiple(of: 1000) else { return }
             progress.note("comparing layer \(index) of \(set.layers.count) of task \"\(task.name)\"")

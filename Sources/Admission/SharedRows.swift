@@ -13,6 +13,20 @@ import Safetensors
 enum SharedRows {
     private static let sampleBytes = 4096
 
+    /// What the layers of a task's captures share.
+    struct Findings {
+        /// The first earlier layer with the same input rows and samples, for every layer that has one.
+        var shared: [LayerName: LayerName] = [:]
+        /// Layers that do not state the samples of their rows, each with a layer of the same rows that does.
+        var silent: [(layer: LayerName, stating: LayerName)] = []
+    }
+
+    /// The digests of a layer's input rows and of their samples.
+    private struct Digests {
+        var rows: [UInt8]
+        var samples: [UInt8] = []
+    }
+
     /// The shape and the samples that layers with the same rows share.
     private struct Traits: Hashable {
         let columns: Int
@@ -28,33 +42,39 @@ enum SharedRows {
         let rows: Int
     }
 
-    /// The first earlier layer with the same input rows, for every layer that has one.
+    /// Compares the input rows of all layers.
     ///
     /// - Parameters:
     ///   - set: The captures of a task.
     ///   - onLayer: Called for each layer before its check.
     /// - Returns: Names by names. Rows that cannot be read count as different, and fail later by name.
-    static func find(in set: CaptureSet, onLayer: (Int) -> Void = { _ in }) -> [LayerName: LayerName] {
+    static func find(in set: CaptureSet, onLayer: (Int) -> Void = { _ in }) -> Findings {
         var groups: [Traits: [Int]] = [:]
         for (index, layer) in set.layers.enumerated() {
-            guard !Task.isCancelled else { return [:] }
+            guard !Task.isCancelled else { return Findings() }
             onLayer(index)
             guard let traits = traits(of: layer, in: set.files) else { continue }
             groups[traits, default: []].append(index)
         }
         let candidates = groups.values.filter { $0.count > 1 }.flatMap { $0 }
         let digests = digests(of: candidates.map { set.layers[$0] }, in: set.files)
-        var originals: [[UInt8]: Int] = [:]
-        var shared: [LayerName: LayerName] = [:]
-        for (index, digest) in zip(candidates, digests).sorted(by: { $0.0 < $1.0 }) {
-            guard let digest else { continue }
-            if let original = originals[digest] {
-                shared[set.layers[index].name] = set.layers[original].name
+        let read = zip(candidates, digests).sorted { $0.0 < $1.0 }.compactMap { index, digests in
+            digests.map { (layer: set.layers[index], digests: $0) }
+        }
+        var (originals, stating): ([[UInt8]: LayerName], [[UInt8]: LayerName]) = ([:], [:])
+        var findings = Findings()
+        for (layer, digests) in read {
+            if !layer.rowSamples.isEmpty, stating[digests.rows] == nil { stating[digests.rows] = layer.name }
+            if let original = originals[digests.rows + digests.samples] {
+                findings.shared[layer.name] = original
             } else {
-                originals[digest] = index
+                originals[digests.rows + digests.samples] = layer.name
             }
         }
-        return shared
+        for (layer, digests) in read where layer.rowSamples.isEmpty && layer.positionCount.map({ $0 > 1 }) ?? false {
+            if let other = stating[digests.rows] { findings.silent.append((layer.name, other)) }
+        }
+        return findings
     }
 
     /// Shape and samples; the ends and the middle of the first file's rows tell nearly all different layers apart.
@@ -82,25 +102,35 @@ enum SharedRows {
             samples: samples.count <= 64 ? samples : FileDigest.sha256(of: samples))
     }
 
-    /// The digest of the shape of each layer's input, of its rows and of their samples; `nil` when they cannot be read.
+    /// The digests of each layer's input, with its shape, and of its samples; `nil` when they cannot be read.
     ///
     /// Files are read one after the other, so that few need to be open at a time.
-    private static func digests(of layers: [CaptureSet.Layer], in files: [SafetensorsFile]) -> [[UInt8]?] {
-        var chains: [[UInt8]?] = layers.map { Array("\($0.input.rowType.name) \($0.input.columnCount)".utf8) }
-        var readers: [Int: [(index: Int, tensor: String)]] = [:]
+    private static func digests(of layers: [CaptureSet.Layer], in files: [SafetensorsFile]) -> [Digests?] {
+        var found: [Digests?] = layers.map {
+            Digests(rows: Array("\($0.input.rowType.name) \($0.input.columnCount)".utf8))
+        }
+        var readers: [Int: [(index: Int, tensor: String, part: WritableKeyPath<Digests, [UInt8]>)]] = [:]
         for (index, layer) in layers.enumerated() {
-            for piece in layer.input.pieces { readers[piece.fileIndex, default: []].append((index, layer.input.name)) }
+            for piece in layer.input.pieces {
+                readers[piece.fileIndex, default: []].append((index, layer.input.name, \.rows))
+            }
             for piece in layer.rowSamples {
-                readers[piece.fileIndex, default: []].append((index, CaptureTensorName.rowSamples(layer.name).name))
+                let name = CaptureTensorName.rowSamples(layer.name).name
+                readers[piece.fileIndex, default: []].append((index, name, \.samples))
             }
         }
         for (file, readers) in readers.sorted(by: { $0.key < $1.key }) {
-            for (index, tensor) in readers {
-                guard !Task.isCancelled, let chain = chains[index] else { continue }
-                let digest = try? files[file].sha256(of: tensor)
-                chains[index] = digest.map { FileDigest.sha256(of: chain + Array("\(file)".utf8) + $0) }
+            for (index, tensor, part) in readers {
+                guard !Task.isCancelled, var digests = found[index] else { continue }
+                guard let digest = try? files[file].sha256(of: tensor) else {
+                    found[index] = nil
+                    continue
+                }
+                digests[keyPath: part] = FileDigest.sha256(
+                    of: digests[keyPath: part] + Array("\(file)".utf8) + digest)
+                found[index] = digests
             }
         }
-        return chains
+        return found
     }
 }

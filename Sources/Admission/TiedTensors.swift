@@ -36,6 +36,52 @@ struct TiedTensors {
         }
     }
 
+    /// Notes which stored tensors of the base are second copies of its embedding, so that they are one weight.
+    ///
+    /// They are one only if every model that stores both holds the same bytes twice. Otherwise they stay apart, and a
+    /// notice says so where a configuration ties them.
+    func noteCopies(in inventory: inout JobInventory, of spec: JobSpec) {
+        let ties = StoredTies(in: inventory.base).ties
+        guard ties.count <= Self.candidatesMax else { return }
+        for tie in ties {
+            let name = tie.tensor.name
+            guard let embedding = tie.embeddings.first(where: { holdSameBytes($0, tie.tensor) }) else {
+                if tie.isStated, let first = tie.embeddings.first {
+                    inventory.notices.append(
+                        JobNotice(
+                            at: inventory.base.location,
+                            "config.json ties \"\(name)\" to \"\(first.name)\", but the files hold two different "
+                                + "tensors. \(Self.treatment) If the model is tied, save it again; otherwise write "
+                                + "\"tie_word_embeddings\": false."))
+                }
+                continue
+            }
+            let untied = spec.mergedTasks.first { task in
+                guard let own = inventory.checkpoints[task.name]?.tensors, let head = own[name],
+                    let other = own[embedding.name], head.slice != other.slice
+                else { return false }
+                return !holdSameBytes(head, other)
+            }
+            guard let untied else {
+                inventory.base.note(name, asCopyOf: embedding.name)
+                continue
+            }
+            inventory.notices.append(
+                JobNotice(
+                    at: inventory.checkpoints[untied.name]?.location ?? untied.location,
+                    "the base holds one weight as \"\(name)\" and as \"\(embedding.name)\", but the model of task "
+                        + "\"\(untied.name)\" two different ones. \(Self.treatment) If that model is tied, save it "
+                        + "again."))
+        }
+    }
+
+    /// What becomes of tensors that a configuration ties and that differ.
+    ///
+    /// Source: `tie_weights` of Hugging Face transformers.
+    private static let treatment =
+        "They are merged apart, each with its own factors, as transformers 5 loads them; transformers 4 may load the "
+        + "embedding for both."
+
     private static func isMatrix(_ tensor: TensorInventory) -> Bool {
         tensor.shape.count == 2 && tensor.elementCount > 1 && tensor.floatingType != nil
     }

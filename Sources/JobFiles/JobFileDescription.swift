@@ -1,4 +1,5 @@
 public import Identifiers
+import LinearAlgebra
 public import Safetensors
 public import SystemPackage
 
@@ -29,11 +30,41 @@ public struct JobFileDescription: Equatable, Sendable {
     /// The metadata of all files; for a key that two files set, the first file counts.
     public let metadata: [String: String]
 
-    /// The layouts that a capture or a factor set declares, by layer; none for other kinds, and for a malformed value.
+    /// The layouts that a file of rows or factors declares, by layer; none for other kinds, and for a malformed value.
     public var layouts: [String: WeightLayout] {
-        guard kind == .capture || kind == .factors else { return [:] }
-        return (try? MetadataReader(metadata: metadata, file: files.first?.path ?? "").layouts()) ?? [:]
+        guard [.capture, .partials, .factors].contains(kind) else { return [:] }
+        return (try? reader.layouts()) ?? [:]
     }
+
+    /// The names of the tensors that hold a factor's diagonal, or the rows of which only the diagonal is made.
+    ///
+    /// There are none in a checkpoint, and for a malformed value.
+    public var diagonals: Set<String> {
+        guard kind != .checkpoint, let stated = try? reader.diagonals() else { return [] }
+        return Set(
+            stated.map { factor in
+                guard kind != .capture else {
+                    return factor.owner + (factor.side == .input ? ".input" : ".output_grad")
+                }
+                return CurvatureTensorName(owner: factor.owner, side: factor.side, isInverse: kind == .inverses).name
+            }
+        ).union(kind == .capture ? indices : [])
+    }
+
+    /// The captured inputs that are indices, of which A is a diagonal.
+    private var indices: [String] {
+        groups.flatMap(\.tensors).filter {
+            $0.name.hasSuffix(".input") && IndexType(rawValue: $0.dataType.rawValue) != nil
+        }.map(\.name)
+    }
+
+    /// The layers whose factors a factor set holds as one sum, by the name of the sum; none for a malformed value.
+    public var uses: [String: [String]] {
+        guard kind == .factors else { return [:] }
+        return (try? FactorsMetadata(parsing: metadata, file: files.first?.path ?? ""))?.uses ?? [:]
+    }
+
+    private var reader: MetadataReader { MetadataReader(metadata: metadata, file: files.first?.path ?? "") }
 
     /// Describes a file or a directory.
     ///
@@ -93,10 +124,12 @@ public struct JobFileDescription: Equatable, Sendable {
     private struct Counts {
         private let capture: CaptureMetadata?
         private let factors: FactorsMetadata?
+        private let partials: PartialsMetadata?
 
         init(of set: SafetensorsSet, _ kind: JobFileKind) {
             capture = kind == .capture ? try? CaptureMetadata(parsing: set.metadata, file: set.path) : nil
             factors = kind == .factors ? try? FactorsMetadata(parsing: set.metadata, file: set.path) : nil
+            partials = kind == .partials ? try? PartialsMetadata(parsing: set.metadata, file: set.path) : nil
         }
 
         /// The layers and parameters that the metadata states to have no rows, sorted.
@@ -106,7 +139,9 @@ public struct JobFileDescription: Equatable, Sendable {
             return counts.filter { $0.value == 0 }.keys.sorted()
         }
 
-        func samples(of owner: String) -> Int? { capture?.sampleCount(of: owner) ?? factors?.sampleCounts[owner] }
+        func samples(of owner: String) -> Int? {
+            capture?.sampleCount(of: owner) ?? (factors?.sampleCounts ?? partials?.sampleCounts)?[owner]
+        }
 
         func rows(of owner: String, _ tensors: [TensorDescription]) -> Int? {
             if capture != nil {
@@ -114,7 +149,7 @@ public struct JobFileDescription: Equatable, Sendable {
                 return tensors.isEmpty ? 0 : input?.shape.first
             }
             let hasSides = !tensors.contains { $0.name == "\(owner).F" }
-            return hasSides ? factors?.rowCounts?[owner] : nil
+            return hasSides ? (factors?.rowCounts ?? partials?.rowCounts)?[owner] : nil
         }
     }
 

@@ -143,22 +143,24 @@ struct CurvatureSelection {
     private mutating func checkOverlaps() {
         var reported: Set<Set<String>> = []
         var faults = SharedFaults()
-        var regions: [String: [(block: String, elements: Range<Int>)]] = [:]
+        var regions: [String: [(block: String, elements: ElementRuns)]] = [:]
         for block in blocks {
             for region in block.regions { regions[region.tensor, default: []].append((block.name, region.elements)) }
         }
         for (tensor, regions) in regions.sorted(by: { $0.key < $1.key }) where regions.count > 1 {
             var overlaps: [(owner: String, others: [String])] = []
-            var widest: (block: String, elements: Range<Int>)?
+            // The regions that begin before the next one and do not end before it, which columns of a matrix all do.
+            var open: [(block: String, elements: ElementRuns)] = []
             for region in regions.sorted(by: { $0.elements.lowerBound < $1.elements.lowerBound }) {
-                if let widest, widest.elements.overlaps(region.elements) {
-                    if overlaps.last?.owner == widest.block {
+                open.removeAll { $0.elements.upperBound <= region.elements.lowerBound }
+                if let owner = open.first(where: { $0.elements.overlaps(region.elements) })?.block {
+                    if overlaps.last?.owner == owner {
                         overlaps[overlaps.count - 1].others.append(region.block)
                     } else {
-                        overlaps.append((widest.block, [region.block]))
+                        overlaps.append((owner, [region.block]))
                     }
                 }
-                if region.elements.upperBound > widest?.elements.upperBound ?? -1 { widest = region }
+                open.append(region)
             }
             for (owner, others) in overlaps where reported.insert(Set(others + [owner])).inserted {
                 faults.append(

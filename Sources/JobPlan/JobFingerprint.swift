@@ -30,6 +30,7 @@ extension JobInventory {
             absorb(file.path)
             absorb("\(file.byteCount) \(file.modificationTime) \(file.headerDigest) \(file.role)")
         }
+        for (name, other) in base.copies.sorted(by: { $0.key < $1.key }) { absorb("\(name) is a copy of \(other)") }
         for block in blocks {
             for use in block.uses { absorb("\(block.name) is used by \(use.name) \(use.isTransposed)") }
             let plain = [block.name, "\(block.name).weight", "\(block.name).bias"]

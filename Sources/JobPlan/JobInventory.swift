@@ -95,6 +95,8 @@ public struct CheckpointInventory: Equatable, Sendable {
     public private(set) var tensors: [String: TensorInventory]
     /// The tensor to which each tied tensor is tied, by name.
     public private(set) var ties: [String: String] = [:]
+    /// The embedding of which a stored tensor is a second copy, by the tensor's name: of an output head tied to it.
+    public private(set) var copies: [String: String] = [:]
     /// The content of its `config.json`; `nil` without one.
     public var configuration: ModelConfiguration?
     /// Whether the model states that its weights are quantised.
@@ -111,6 +113,19 @@ public struct CheckpointInventory: Equatable, Sendable {
         guard tensors[name] == nil else { return }
         tensors[name] = TensorInventory(
             name: name, elementType: tensor.elementType, shape: tensor.shape, slice: tensor.slice)
+    }
+
+    /// Records that a stored tensor is a second copy of another, so that both are one weight.
+    public mutating func note(_ name: String, asCopyOf other: String) { copies[name] = other }
+
+    /// Parts of tensors, with the same parts of the tensors' second copies.
+    public func withCopies(_ regions: some Sequence<ParameterRegion>) -> [ParameterRegion] {
+        regions.flatMap { region in
+            [region]
+                + copies.filter { $0.value == region.tensor }.keys.sorted().map { copy in
+                    ParameterRegion(tensor: copy, elements: region.elements, layout: region.layout)
+                }
+        }
     }
 
     /// Collects the shards of a checkpoint.

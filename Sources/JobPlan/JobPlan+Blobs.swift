@@ -13,7 +13,7 @@ extension JobPlan {
             spec.regularizerSets(of: target).flatMap { products.outputs(of: blocks, for: $0.purpose) }
         case .coordinator(.assembleInverses(let target)):
             products.outputs(of: blocks) { .inverse($0, of: target) }
-        case .coordinator(.mergeCheckpoint): mergedRegions.map(\.output)
+        case .coordinator(.mergeCheckpoint): mergedBlobs
         case .coordinator(.digestInputs), .coordinator(.writeReport), .coordinator(.publish): []
         }
     }
@@ -48,11 +48,19 @@ extension JobPlan {
         return UnitKey(of: operation, inputs: inputs, files: inventory.files)
     }
 
+    /// The blobs of ``mergedRegions``, each once: a tensor and its second copy are written from one.
+    private var mergedBlobs: [UnitOutput] {
+        var seen: Set<UnitOutput> = []
+        return mergedRegions.map(\.output).filter { seen.insert($0).inserted }
+    }
+
     /// The parts of tensors that workers merge, each with its blob: those of blocks, then whole tensors.
     public var mergedRegions: [(region: ParameterRegion, output: UnitOutput)] {
         let ofBlocks = blocks.flatMap { block in
-            block.regions.enumerated().compactMap { position, region in
-                products[block.name, .blockMerge].map { (region: region, output: UnitOutput($0.unit, position)) }
+            block.regions.enumerated().flatMap { position, region in
+                products[block.name, .blockMerge].map { merge in
+                    inventory.base.withCopies([region]).map { ($0, UnitOutput(merge.unit, position)) }
+                } ?? []
             }
         }
         let ofTensors = products.outputs(for: .tensorMerge).map { tensor, output in

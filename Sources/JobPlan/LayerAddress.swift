@@ -1,13 +1,13 @@
 /// The name of a captured layer or parameter: a module or tensor, and the part of it that is meant.
 ///
-/// `experts.gate_up_proj[3]` is expert 3 of a fused tensor, `qkv[0:768]` are the output rows 0..<768 of a fused layer,
+/// `experts.gate_up_proj[3]` is expert 3 of a fused tensor, `qkv[0:768]` are the outputs 0..<768 of a fused layer,
 /// and both may stand together as `w[3][0:768]`.
 struct LayerAddress: Equatable {
     /// The name without the part.
     let module: String
     /// The index of the tensor's first dimension.
     let index: Int?
-    /// The output rows.
+    /// The outputs: rows of a weight `[d_out, d_in]`, columns of one `[d_in, d_out]`.
     let rows: Range<Int>?
 
     /// A name that addresses the whole.

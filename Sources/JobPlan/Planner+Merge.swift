@@ -168,7 +168,7 @@ extension Planner {
         var merged: [CurvatureBlock] = []
         if case .blocks = spec.method.scope { merged = blocks.filter(copied.mergesWhole) }
         parts += merged.compactMap { part($0, settings, shares) }
-        let coverage = RegionCoverage(merged.flatMap(\.regions))
+        let coverage = RegionCoverage(inventory.base.withCopies(merged.flatMap(\.regions)))
         for tensor in mergedTensors {
             guard coverage.touches(tensor.name) else {
                 if let part = part(tensor, settings, shares) { parts.append(part) }
@@ -176,8 +176,8 @@ extension Planner {
             }
             parts += coverage.rest(of: tensor).compactMap {
                 part(
-                    ParameterRegion(tensor: tensor.name, elements: $0), .tensor(rows: 1, columns: $0.count), settings,
-                    shares)
+                    ParameterRegion(tensor: tensor.name, elements: $0), .tensor(rows: 1, columns: $0.elementCount),
+                    settings, shares)
             }
         }
         guard !parts.isEmpty else { return }

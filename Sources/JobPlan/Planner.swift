@@ -135,10 +135,15 @@ struct Planner {
     /// The place of a region in a checkpoint; none for a tensor that is not there or cannot be summed.
     func source(_ region: ParameterRegion, in checkpoint: CheckpointInventory) -> TensorSource? {
         guard let tensor = checkpoint.tensors[region.tensor], let type = tensor.floatingType else { return nil }
+        let elements = region.elements
         let slice = FileSlice(
-            file: tensor.slice.file, offset: tensor.slice.offset + UInt64(region.elements.lowerBound * type.byteCount),
-            byteCount: UInt64(region.elements.count * type.byteCount))
-        return TensorSource(elementType: type, slice: slice, layout: region.layout)
+            file: tensor.slice.file, offset: tensor.slice.offset + UInt64(elements.lowerBound * type.byteCount),
+            byteCount: UInt64((elements.upperBound - elements.lowerBound) * type.byteCount))
+        let runs =
+            elements.isContiguous
+            ? nil
+            : ElementRuns(from: 0, length: elements.length, distance: elements.distance, count: elements.count)
+        return TensorSource(elementType: type, slice: slice, runs: runs, layout: region.layout)
     }
 
     /// The outputs for both sides of a layer, A then B, or for a full block; `nil` unless the plan has all.

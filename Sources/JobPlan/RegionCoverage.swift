@@ -2,28 +2,45 @@ public import UnitOperations
 
 /// The parts of tensors that blocks merge, and the rest of these tensors.
 public struct RegionCoverage: Sendable {
-    /// The regions of each tensor, in the order of their elements.
-    private let regions: [String: [Range<Int>]]
+    private let regions: [String: [ElementRuns]]
 
     /// Collects regions, which do not overlap.
     public init(_ regions: some Sequence<ParameterRegion>) {
-        self.regions = Dictionary(grouping: regions, by: \.tensor).mapValues { regions in
-            regions.map(\.elements).sorted { $0.lowerBound < $1.lowerBound }
-        }
+        self.regions = Dictionary(grouping: regions, by: \.tensor).mapValues { $0.map(\.elements) }
     }
 
     /// Whether any region belongs to the tensor.
     public func touches(_ tensor: String) -> Bool { regions[tensor] != nil }
 
-    /// The elements of a tensor that no region covers, as ranges in their order.
-    public func rest(of tensor: TensorInventory) -> [Range<Int>] {
-        var rest: [Range<Int>] = []
+    /// The elements of a tensor that no region covers, in the order of their first elements.
+    ///
+    /// Gaps of equal length at equal distances are one part: the other columns of a matrix.
+    public func rest(of tensor: TensorInventory) -> [ElementRuns] {
+        let covered = (regions[tensor.name] ?? []).flatMap(\.ranges).sorted { $0.lowerBound < $1.lowerBound }
+        var gaps: [Range<Int>] = []
         var next = 0
-        for region in regions[tensor.name] ?? [] {
-            if region.lowerBound > next { rest.append(next..<region.lowerBound) }
-            next = max(next, region.upperBound)
+        for range in covered {
+            if range.lowerBound > next { gaps.append(next..<range.lowerBound) }
+            next = max(next, range.upperBound)
         }
-        if next < tensor.elementCount { rest.append(next..<tensor.elementCount) }
-        return rest
+        if next < tensor.elementCount { gaps.append(next..<tensor.elementCount) }
+        return Self.runs(of: gaps)
+    }
+
+    private static func runs(of gaps: [Range<Int>]) -> [ElementRuns] {
+        var runs: [ElementRuns] = []
+        var first = 0
+        while first < gaps.count {
+            var end = first + 1
+            let length = gaps[first].count
+            let distance = end < gaps.count ? gaps[end].lowerBound - gaps[first].lowerBound : length
+            while end < gaps.count, gaps[end].count == length,
+                gaps[end].lowerBound - gaps[end - 1].lowerBound == distance
+            { end += 1 }
+            runs.append(
+                ElementRuns(from: gaps[first].lowerBound, length: length, distance: distance, count: end - first))
+            first = end
+        }
+        return runs
     }
 }

@@ -19,7 +19,7 @@ struct StoredLayer {
     let bias: TensorInventory?
     /// The first element of the weight's matrix; more than 0 for an expert.
     private let start: Int
-    /// Rows and columns of the weight's matrix as stored, without an address of rows.
+    /// Rows and columns of the weight's matrix as stored, without an address of outputs.
     let matrix: (rows: Int, columns: Int)
 
     /// Finds a layer in the base; `nil` if the base holds no weight of that name.
@@ -104,28 +104,19 @@ struct StoredLayer {
 
     /// The layer in a layout.
     ///
-    /// - Throws: ``Flaw`` for a bias of another length, or rows that are not there or not contiguous.
+    /// - Throws: ``Flaw`` for a bias of another length, or rows that are not there.
     func block(_ layout: WeightLayout) throws(Flaw) -> CurvatureBlock {
         let (all, inputs) = (outputs(layout), inputs(layout))
         let rows = address.rows ?? 0..<all
         if let asked = address.rows {
-            guard layout == .outIn else {
-                throw Flaw(
-                    sentence: "the layer \"\(name)\" is some output rows of \"\(weight.name)\", which is stored as "
-                        + "[d_in, d_out], so they do not lie together there. Capture the whole layer \"\(wholeName)\".")
-            }
             guard asked.upperBound <= all, !asked.isEmpty else {
                 throw Flaw(
-                    sentence: "the layer \"\(name)\" is the output rows \(asked.lowerBound) to \(asked.upperBound) of "
-                        + "\"\(weight.name)\" \(weight.shape), which has \(all); expected at least one of them.")
+                    sentence: "the layer \"\(name)\" is the outputs \(asked.lowerBound) to \(asked.upperBound) of "
+                        + "\"\(weight.name)\" \(weight.shape) (\(layout.rawValue)), which has \(all); expected at "
+                        + "least one of them.")
             }
         }
-        var regions = [
-            ParameterRegion(
-                tensor: weight.name,
-                elements: start + rows.lowerBound * inputs..<start + rows.lowerBound * inputs + rows.count * inputs,
-                layout: layout)
-        ]
+        var regions = [ParameterRegion(tensor: weight.name, elements: elements(of: rows, layout), layout: layout)]
         if let bias {
             let expected = (address.index == nil ? [] : weight.shape.prefix(1)) + [all]
             guard bias.shape == Array(expected), bias.floatingType != nil else {
@@ -142,8 +133,18 @@ struct StoredLayer {
             name: name, kind: .linear(outputs: rows.count, inputs: inputs, hasBias: bias != nil), regions: regions)
     }
 
-    /// The layer's name without an address of rows.
-    private var wholeName: String { address.module + (address.index.map { "[\($0)]" } ?? "") }
+    /// The places of some outputs in the stored tensor: its rows, or columns of them if it is `[d_in, d_out]`.
+    private func elements(of outputs: Range<Int>, _ layout: WeightLayout) -> ElementRuns {
+        switch layout {
+        case .outIn:
+            let first = start + outputs.lowerBound * matrix.columns
+            return ElementRuns(first..<first + outputs.count * matrix.columns)
+        case .inOut:
+            guard !outputs.isEmpty, matrix.rows > 0 else { return ElementRuns(start..<start) }
+            return ElementRuns(
+                from: start + outputs.lowerBound, length: outputs.count, distance: matrix.columns, count: matrix.rows)
+        }
+    }
 }
 
 /// The widths of a layer's rows or factors in one task.

@@ -21,9 +21,10 @@ struct TensorNames {
         embedding = Self.tiedEmbedding(of: base)
     }
 
-    /// The tensor of a name.
+    /// The tensor of a name; that of a second copy is the first.
     subscript(name: String) -> TensorInventory? {
-        base.tensors[name] ?? ties[name].flatMap { base.tensors[$0] } ?? (Self.isTied(name) ? embedding : nil)
+        base.tensors[base.copies[name] ?? name] ?? ties[name].flatMap { base.tensors[$0] }
+            ?? (Self.isTied(name) ? embedding : nil)
     }
 
     /// The only word embedding of a base, unless its configuration denies that others are tied to it.
@@ -31,14 +32,16 @@ struct TensorNames {
     /// Hugging Face models tie their word embeddings by default. Two embeddings do not tell which one is meant.
     private static func tiedEmbedding(of base: CheckpointInventory) -> TensorInventory? {
         guard let configuration = base.configuration, !configuration.untiesEmbeddings else { return nil }
-        let embeddings = base.tensors.values.filter { tensor in
-            tensor.shape.count == 2
-                && wordEmbeddings.contains { tensor.name == $0 || tensor.name.hasSuffix(".\($0)") }
-        }
+        let embeddings = base.tensors.values.filter { isWordEmbedding($0) && base.copies[$0.name] == nil }
         return embeddings.count == 1 ? embeddings.first : nil
     }
 
-    private static func isTied(_ name: String) -> Bool {
+    static func isWordEmbedding(_ tensor: TensorInventory) -> Bool {
+        tensor.shape.count == 2 && wordEmbeddings.contains { tensor.name == $0 || tensor.name.hasSuffix(".\($0)") }
+    }
+
+    /// Whether models tie a tensor of this name to their word embedding.
+    static func isTied(_ name: String) -> Bool {
         let parts = name.split(separator: ".").suffix(2)
         return parts.count == 2 && parts.last == "weight" && parts.first.map(heads.contains) ?? false
     }

@@ -51,6 +51,11 @@ public struct FactorOperation: UnitOperation {
     }
     /// Number of rows.
     public var rows: Int { rowSlices.reduce(0) { $0 + $1.rows } }
+    /// Whether several rows of a sample are summed: B under `reduce`.
+    public var sumsRows: Bool {
+        if case .sum(let positions) = reduction, positions > 1 { return true }
+        return sampleReduction.map { !$0.isMean } ?? false
+    }
     /// Bytes of a row.
     public var rowBytes: Int { columns * elementType.byteCount }
 

@@ -191,10 +191,26 @@ func blockParameters(
     _ wire: WireParameterSources, _ files: FileNumbering
 ) throws(OperationError) -> ParameterSources {
     try list(wire.tensors, "a block's parameters") { tensor throws(OperationError) in
-        TensorSource(
-            elementType: try word(tensor.elementType, "an element type"), slice: try FileSlice(tensor.slice, files),
+        let type: ElementType = try word(tensor.elementType, "an element type")
+        return TensorSource(
+            elementType: type, slice: try FileSlice(tensor.slice, files), runs: try runs(tensor, of: type),
             layout: tensor.inOut ? .inOut : .outIn)
     }
+}
+
+/// The elements of a parameter that is not contiguous: the slice begins with a run and ends with one.
+private func runs(_ wire: WireTensorSource, of type: ElementType) throws(OperationError) -> ElementRuns? {
+    guard wire.runLength != 0 || wire.runDistance != 0 else { return nil }
+    let length = try count(wire.runLength, "the length of a run", most: OperationLimits.elementsMax)
+    let distance = try count(wire.runDistance, "the distance of runs", most: OperationLimits.elementsMax)
+    let (elements, part) = wire.slice.byteCount.quotientAndRemainder(dividingBy: UInt64(type.byteCount))
+    guard length > 0, distance > length, part == 0, elements <= UInt64(OperationLimits.elementsMax),
+        Int(elements) > length, (Int(elements) - length).isMultiple(of: distance)
+    else {
+        throw .malformed(
+            "runs of \(length) elements at a distance of \(distance) do not fill \(wire.slice.byteCount) bytes")
+    }
+    return ElementRuns(from: 0, length: length, distance: distance, count: (Int(elements) - length) / distance + 1)
 }
 
 extension WireParameterSources {
@@ -205,6 +221,8 @@ extension WireParameterSources {
             tensor.elementType = source.elementType.rawValue
             tensor.slice = source.slice.wire(&files)
             tensor.inOut = source.layout == .inOut
+            tensor.runLength = UInt64(source.runs?.length ?? 0)
+            tensor.runDistance = UInt64(source.runs?.distance ?? 0)
             tensors.append(tensor)
         }
     }

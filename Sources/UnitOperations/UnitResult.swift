@@ -31,6 +31,8 @@ public struct UnitResult: Hashable, Sendable, Codable {
 public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, CodingKeyRepresentable {
     /// Of a factor: its trace.
     case trace
+    /// Of B under `reduce`, or a part of it: Σ‖g‖² of the rows before each sample's are summed.
+    case rowSquares = "row_squares"
     /// Of an inverse: the rank estimate.
     case rank
     /// Of an inverse: estimate of the condition number of the damped factor.

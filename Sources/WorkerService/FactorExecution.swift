@@ -28,32 +28,49 @@ struct FactorExecution {
             FactorShape(
                 columnCount: operation.columns, appendsOne: operation.appendsOnes, reduction: operation.reduction))
         var chunk = try scratch.takeChunk(rows: min(operation.chunkRows, operation.rows), columns: operation.columns)
+        var squares = 0.0
         if let reduction = operation.sampleReduction {
-            try await addSamples(reduction, to: &sum, &chunk, &scratch)
+            squares = try await addSamples(reduction, to: &sum, &chunk, &scratch)
         } else {
             for first in stride(from: 0, to: operation.rows, by: operation.chunkRows) {
                 let range = first..<min(first + operation.chunkRows, operation.rows)
                 try await read(range, into: &chunk, &scratch.raw)
                 let start = ContinuousClock.now
                 do { try sum.add(rows: 0..<range.count, of: chunk) } catch { throw located(error) }
+                if operation.sumsRows { squares += try Self.squares(of: range.count, chunk) }
                 scratch.kernels.note(.rankUpdate, since: start)
                 // A unit that is no longer wanted stops here.
                 try input.progress.step()
             }
         }
         scratch.giveBackChunk(chunk)
+        let measured: [MeasurementName: [Double]] = operation.sumsRows ? [.rowSquares: [squares]] : [:]
         guard let divisor = operation.divisor else {
             let partial: PackedSymmetricMatrix<Double>
             do { partial = try sum.finishPartial() } catch { throw located(error) }
             if !operation.isDiagonal { scratch.giveBackAccumulator(sum) }
-            return UnitResult(blobs: [try partial.withBytes { bytes throws in try input.blobs.store(bytes) }])
+            return UnitResult(
+                blobs: [try partial.withBytes { bytes throws in try input.blobs.store(bytes) }], measurements: measured)
         }
         let factor: PackedSymmetricMatrix<Float>
         do { factor = try sum.finish(divisor: divisor) } catch { throw located(error) }
         if !operation.isDiagonal { scratch.giveBackAccumulator(sum) }
         return UnitResult(
             blobs: [try factor.withBytes { bytes throws in try input.blobs.store(bytes) }],
-            measurements: [.trace: [factor.trace]])
+            measurements: measured.merging([.trace: [factor.trace]]) { $1 })
+    }
+
+    /// Σ‖g‖² of the first rows of a chunk.
+    private static func squares(of rows: Int, _ chunk: borrowing Matrix<Float>) throws -> Double {
+        let columns = chunk.columnCount
+        return try chunk.withSpan { elements throws in
+            var sum = 0.0
+            for row in 0..<rows {
+                let line = elements.extracting(row * columns..<(row + 1) * columns)
+                sum += try VectorOperations.dot(line, line)
+            }
+            return sum
+        }
     }
 
     /// Reads a chunk, and asks for the next one.
@@ -68,14 +85,17 @@ struct FactorExecution {
     /// Makes one row of each sample's rows, and adds these.
     ///
     /// A chunk ends with a sample, unless one sample fills it.
+    ///
+    /// - Returns: Σ‖g‖² of all rows, if the rows of a sample are summed.
     private func addSamples(
         _ reduction: SampleReduction, to sum: inout any FactorAccumulator & ~Copyable, _ chunk: inout Matrix<Float>,
         _ scratch: inout LaneScratch
-    ) async throws {
+    ) async throws -> Double {
         let borders = SampleBorders(rowSlices: operation.rowSlices, numbers: reduction.numbers, input: input)
         let rows = operation.rows
         var samples = try SampleRowSums(
             capacity: min(operation.chunkRows, rows), columnCount: operation.columns, isMean: reduction.isMean)
+        var squares = 0.0
         var first = 0
         while first < rows {
             let end = min(first + operation.chunkRows, rows)
@@ -103,10 +123,12 @@ struct FactorExecution {
                 throw located(try inRows(error, range, of: chunk))
             }
             samples.removeAll()
+            if operation.sumsRows { squares += try Self.squares(of: range.count, chunk) }
             scratch.kernels.note(.rankUpdate, since: start)
             try input.progress.step()
             first = cut
         }
+        return squares
     }
 
     /// Translates an error of reduced rows into one of the chunk's rows.

@@ -63,9 +63,8 @@ struct ParameterReader {
         let isTransposed = source.layout == .inOut
         let (storedRows, storedColumns) = isTransposed ? (columns, rows) : (rows, columns)
         let rowBytes = storedColumns * source.elementType.byteCount
-        guard source.slice.byteCount == UInt64(storedRows) * UInt64(rowBytes) else {
-            throw UnitError.malformedLease(
-                "a parameter of \"\(input.lease.subject)\" has \(source.slice.byteCount) bytes")
+        guard source.byteCount == UInt64(storedRows) * UInt64(rowBytes) else {
+            throw UnitError.malformedLease("a parameter of \"\(input.lease.subject)\" has \(source.byteCount) bytes")
         }
         var raw: [UInt8] = []
         let width = matrix.columnCount
@@ -73,10 +72,7 @@ struct ParameterReader {
         let rowsAtOnce = max(1, Self.pieceBytes / rowBytes)
         for first in stride(from: 0, to: storedRows, by: rowsAtOnce) {
             let count = min(rowsAtOnce, storedRows - first)
-            let slice = FileSlice(
-                file: source.slice.file, offset: source.slice.offset + UInt64(first * rowBytes),
-                byteCount: UInt64(count * rowBytes))
-            try await input.read(slice, into: &raw)
+            try await read(first * storedColumns..<(first + count) * storedColumns, of: source, into: &raw)
             if let position = source.elementType.firstNonFinite(in: raw.span.bytes) {
                 throw nonFinite(parameter, source, element: first * storedColumns + position)
             }
@@ -98,6 +94,35 @@ struct ParameterReader {
                         raw.span.bytes.extracting(row * rowBytes..<(row + 1) * rowBytes), into: &target)
                 }
             }
+        }
+    }
+
+    /// Reads some of a parameter's elements, in the order in which they are stored.
+    ///
+    /// Runs are read together with the gaps between them, because a request for each run would take longer.
+    private func read(_ elements: Range<Int>, of source: TensorSource, into raw: inout [UInt8]) async throws {
+        let size = source.elementType.byteCount
+        func slice(_ places: Range<Int>) -> FileSlice {
+            FileSlice(
+                file: source.slice.file, offset: source.slice.offset + UInt64(places.lowerBound * size),
+                byteCount: UInt64(places.count * size))
+        }
+        guard let runs = source.runs else { return try await input.read(slice(elements), into: &raw) }
+        raw.removeAll(keepingCapacity: true)
+        raw.reserveCapacity(elements.count * size)
+        var rest = runs.positions(of: elements)[...]
+        var piece: [UInt8] = []
+        while let first = rest.first {
+            let places = rest.prefix {
+                ($0.upperBound - first.lowerBound) * size <= max(Self.pieceBytes, first.count * size)
+            }
+            guard let last = places.last else { return }
+            try await input.read(slice(first.lowerBound..<last.upperBound), into: &piece)
+            for place in places {
+                let start = (place.lowerBound - first.lowerBound) * size
+                raw += piece[start..<start + place.count * size]
+            }
+            rest = rest.dropFirst(places.count)
         }
     }
 

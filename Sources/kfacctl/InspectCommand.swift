@@ -25,13 +25,16 @@ struct InspectCommand: ParsableCommand {
             throw CommandFailure(.badInput, error.description)
         }
         guard output == .table else {
+            let (layouts, diagonals, uses) = (description.layouts, description.diagonals, description.uses)
             try JSONOutput.print(
                 "groups",
                 description.groups.map { group in
-                    var object: [String: Any] = ["name": group.name, "tensors": group.tensors.map(json)]
+                    let tensors = group.tensors.map { json($0, isDiagonal: diagonals.contains($0.name)) }
+                    var object: [String: Any] = ["name": group.name, "tensors": tensors]
                     object["samples"] = group.sampleCount
                     object["rows"] = group.rowCount
-                    object["layout"] = description.layouts[group.name]?.rawValue
+                    object["layout"] = layouts[group.name]?.rawValue
+                    object["uses"] = uses[group.name]
                     return object
                 })
             return
@@ -47,25 +50,35 @@ struct InspectCommand: ParsableCommand {
         Terminal.print("\(description.elementCount) elements in \(description.groups.count) groups")
     }
 
-    /// One row for each tensor; the counts of its layer stand where the kind of file has them.
+    /// One row for each tensor; what only some kinds of file have stands where the file has it.
     private func table(_ description: JobFileDescription) -> TextTable {
         let hasCounts = description.groups.contains { $0.sampleCount != nil || $0.rowCount != nil }
-        let layouts = description.layouts
+        let (layouts, diagonals, uses) = (description.layouts, description.diagonals, description.uses)
         var table = TextTable(
-            ["NAME", "TENSOR", "TYPE", "SHAPE"] + (layouts.isEmpty ? [] : ["LAYOUT"])
+            ["NAME", "TENSOR", "TYPE", "SHAPE"] + (diagonals.isEmpty ? [] : ["FACTOR"])
+                + (layouts.isEmpty ? [] : ["LAYOUT"]) + (uses.isEmpty ? [] : ["SUM OVER USES"])
                 + (hasCounts ? ["SAMPLES", "ROWS"] : []))
         for group in description.groups {
             let counts = hasCounts ? [group.sampleCount, group.rowCount].map { $0.map(String.init) ?? "" } : []
-            let rest = (layouts.isEmpty ? [] : [layouts[group.name]?.rawValue ?? "-"]) + counts
+            let rest =
+                (layouts.isEmpty ? [] : [layouts[group.name]?.rawValue ?? "-"])
+                + (uses.isEmpty ? [] : [uses[group.name].map { $0.listed(limit: 4) } ?? "-"]) + counts
+            func factor(_ word: String) -> [String] { diagonals.isEmpty ? [] : [word] }
             for tensor in group.tensors {
-                table.add([group.name, tensor.name, tensor.dataType.rawValue, "\(tensor.shape)"] + rest)
+                let word = diagonals.contains(tensor.name) ? "diagonal" : "-"
+                table.add(
+                    [group.name, tensor.name, tensor.dataType.rawValue, "\(tensor.shape)"] + factor(word) + rest)
             }
-            if group.tensors.isEmpty { table.add([group.name, "", "", ""] + rest) }
+            if group.tensors.isEmpty { table.add([group.name, "", "", ""] + factor("-") + rest) }
         }
         return table
     }
 
-    private func json(_ tensor: TensorDescription) -> [String: Any] {
-        ["name": tensor.name, "dtype": tensor.dataType.rawValue, "shape": tensor.shape]
+    private func json(_ tensor: TensorDescription, isDiagonal: Bool) -> [String: Any] {
+        var object: [String: Any] = [
+            "name": tensor.name, "dtype": tensor.dataType.rawValue, "shape": tensor.shape,
+        ]
+        if isDiagonal { object["diagonal"] = true }
+        return object
     }
 }

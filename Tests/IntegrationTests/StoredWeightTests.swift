@@ -19,6 +19,23 @@ extension SerialIntegrationTests {
             }
         }
 
+        /// Some outputs of x W + b, with W [d_in, all outputs].
+        private static func columns(
+            _ module: String, _ part: Range<Int>, of all: Int, inputs: Int
+        ) -> StoredLayerExample {
+            StoredLayerExample(
+                name: "\(module)[\(part.lowerBound):\(part.upperBound)]", inputs: inputs, outputs: part.count,
+                tensors: ["\(module).weight", "\(module).bias"]
+            ) { tensors, row in
+                let (weight, bias) = (tensors["\(module).weight"] ?? [], tensors["\(module).bias"] ?? [])
+                return part.map { output in
+                    var sum = bias[output]
+                    for (input, value) in row.enumerated() { sum += value * weight[input * all + output] }
+                    return sum
+                }
+            }
+        }
+
         /// W x + b with some rows of stored tensors; an empty bias is none.
         private static func rows(
             _ name: String, of weight: String, _ bias: String, _ part: Range<Int>, inputs: Int
@@ -133,6 +150,82 @@ extension SerialIntegrationTests {
                 ["inspect", model.directory.appending("recognised/factors/alpha/factors.safetensors")],
                 in: model.directory)
             #expect(inspected.output.contains("LAYOUT") && inspected.output.contains("in_out"), "\(inspected)")
+        }
+
+        @Test func `queries, keys and values of a fused projection merge alike in both layouts`() async throws {
+            let parts = [0..<3, 3..<6, 6..<9]
+            let model = try StoredModel(
+                parts.map { Self.columns("c_attn", $0, of: 9, inputs: 4) },
+                tensors: [("c_attn.weight", [4, 9]), ("c_attn.bias", [9])])
+            model.job.curvature.append(#"layout: {"c_attn*": in_out}"#)
+            let found = try await model.run()
+            try expectIndependentValues(model, found)
+            #expect(
+                (found.report["merge"] as? [String: Any])?["merged_with_factors"] as? [String] == [
+                    "c_attn.bias", "c_attn.weight",
+                ])
+
+            func transposed(_ file: TensorFile) throws -> TensorFile {
+                let (weight, bias) = (try file.tensor("c_attn.weight"), try file.tensor("c_attn.bias"))
+                let (rows, columns) = (weight.shape[0], weight.shape[1])
+                let values = (0..<columns).flatMap { column in
+                    (0..<rows).map { Float(weight.values[$0 * columns + column]) }
+                }
+                return TensorFile([Tensor("c_attn.weight", [columns, rows], values), bias], metadata: file.metadata)
+            }
+            let other = try StoredModel(
+                parts.map {
+                    Self.rows(
+                        "c_attn[\($0.lowerBound):\($0.upperBound)]", of: "c_attn.weight", "c_attn.bias", $0, inputs: 4)
+                },
+                tensors: [("c_attn.weight", [9, 4]), ("c_attn.bias", [9])])
+            other.base = try transposed(model.base)
+            other.checkpoints = try model.checkpoints.mapValues(transposed)
+            other.captures = model.captures
+            let plain = try await other.run()
+            for name in ["c_attn.weight", "c_attn.bias"] {
+                #expect(try transposed(found.merged).tensor(name).bytes == plain.merged.tensor(name).bytes, "\(name)")
+            }
+        }
+
+        @Test func `columns of a weight and of an expert merge beside others that take the mean`() async throws {
+            let experts = "mlp.experts.gate_up_proj"
+            let expert = StoredLayerExample(
+                name: "\(experts)[1][2:4]", inputs: 3, outputs: 2, tensors: [experts, "\(experts)_bias"]
+            ) { tensors, row in
+                let (weight, bias) = (tensors[experts] ?? [], tensors["\(experts)_bias"] ?? [])
+                return (2..<4).map { output in
+                    var sum = bias[5 + output]
+                    for (input, value) in row.enumerated() { sum += value * weight[(3 + input) * 5 + output] }
+                    return sum
+                }
+            }
+            let model = try StoredModel(
+                [Self.columns("c_attn", 3..<6, of: 9, inputs: 4), expert],
+                tensors: [
+                    ("c_attn.weight", [4, 9]), ("c_attn.bias", [9]), (experts, [3, 3, 5]), ("\(experts)_bias", [3, 5]),
+                ])
+            model.job.curvature.append(#"layout: {"*": in_out}"#)
+            try expectIndependentValues(model, try await model.run())
+            model.job.others = ["dtype: bfloat16"]
+            let rounded = try await model.run("rounded")
+            let expected = try model.merged()
+            for tensor in rounded.merged.tensors {
+                #expect(relativeDistance(tensor.values, expected[tensor.name] ?? []) < 0x1p-8, "\(tensor.name)")
+            }
+
+            let tensor = try #require(model.checkpoints["beta"]).tensor("c_attn.weight")
+            let place = try #require(model.checkpoints["beta"]?.tensors.firstIndex { $0.name == tensor.name })
+            // Row 2, column 4: the seventh of the layer's own elements.
+            model.checkpoints["beta"]?.tensors[place] = tensor.replacing(22, with: .nan)
+            model.job.output = "refused"
+            try model.write()
+            let result = try await Client.run(
+                ["run", model.directory.appending("job.yaml"), "--workers", "1"], in: model.directory)
+            #expect(result.exitCode != 0)
+            #expect(
+                result.errors.contains("the weight of \"c_attn[3:6]\" holds NaN or infinity, first in element 7"),
+                "\(result.errors)")
         }
 
         @Test func `an element that is not finite is counted as it is stored`() async throws {

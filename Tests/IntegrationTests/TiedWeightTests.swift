@@ -239,6 +239,99 @@ extension SerialIntegrationTests {
                     + "stated by \"diagonal\".")
         }
 
+        // MARK: - A base that stores both names
+
+        /// Gives a checkpoint its own copy of the head, changed by a number.
+        private func storing(_ file: TensorFile, headOff offset: Float = 0) throws -> TensorFile {
+            let embedding = try file.tensor("wte.weight")
+            let head = Tensor("lm_head.weight", embedding.shape, embedding.values.map { Float($0) + offset })
+            return TensorFile(file.tensors + [head])
+        }
+
+        /// Moves a checkpoint into a directory of its own beside a configuration.
+        private func write(_ file: TensorFile, as name: String, _ configuration: String) throws {
+            try file.write(to: model.directory.appending("\(name)/model.safetensors"))
+            try Data(configuration.utf8).write(
+                to: URL(fileURLWithPath: model.directory.appending("\(name)/config.json")))
+        }
+
+        @Test(arguments: [#"{"tie_word_embeddings": true}"#, #"{"model_type": "gpt2"}"#])
+        func `a tied weight that is stored under both names is one block, and both are written`(
+            configuration: String
+        ) async throws {
+            var model = model
+            model.job.outputs = ["factors", "merged", "report"]
+            let once = try await model.run("once")
+            try write(try storing(model.base), as: "both", configuration)
+            model.job.base = "both"
+            // One model stores both names, the other one.
+            try write(try storing(try #require(model.checkpoints["alpha"])), as: "alpha", configuration)
+            try write(try #require(model.checkpoints["beta"]), as: "beta", configuration)
+            for (place, task) in TiedModel.tasks.enumerated() { model.job.tasks[place].model = task }
+            let twice = try await model.run("twice")
+            for task in TiedModel.tasks {
+                let path = "factors/\(task)/factors.safetensors"
+                let files = try [once, twice].map { try TensorFile(reading: "\($0)/\(path)") }
+                #expect(files[0].tensors.map(\.name) == files[1].tensors.map(\.name))
+                #expect(files[0].tensors.map(\.bytes) == files[1].tensors.map(\.bytes))
+                #expect(files[1].metadata["uses"] == #"{"wte":["lm_head","wte"]}"#)
+            }
+            let expected = try TensorFile(reading: "\(once)/merged/model.safetensors").tensor("wte.weight").bytes
+            let merged = try TensorFile(reading: "\(twice)/merged/model.safetensors")
+            #expect(try merged.tensor("wte.weight").bytes == expected)
+            #expect(try merged.tensor("lm_head.weight").bytes == expected)
+            let merge = try #require(try report(twice)["merge"] as? [String: Any])
+            let withFactors = try #require(merge["merged_with_factors"] as? [String])
+            #expect(withFactors == ["fc.weight", "lm_head.weight", "wte.weight"])
+            let inspected = try await Client.run(
+                ["inspect", "\(twice)/factors/alpha/factors.safetensors"], in: model.directory)
+            #expect(inspected.output.contains("SUM OVER USES") && inspected.output.contains("lm_head, wte"))
+            #expect(inspected.output.contains("[7]     diagonal"), "\(inspected.output)")
+        }
+
+        @Test func `names that a configuration ties and that hold two weights stay apart with a notice`() async throws {
+            var model = model
+            model.job.outputs = ["factors", "merged", "report"]
+            let configuration = #"{"tie_word_embeddings": true}"#
+            try write(try storing(model.base, headOff: 0.5), as: "both", configuration)
+            model.job.base = "both"
+            for (place, task) in TiedModel.tasks.enumerated() {
+                try write(
+                    try storing(try #require(model.checkpoints[task]), headOff: 0.25), as: task, configuration)
+                model.job.tasks[place].model = task
+            }
+            let apart = try await model.run("apart")
+            let file = try TensorFile(reading: "\(apart)/factors/alpha/factors.safetensors")
+            #expect(file.tensors.map(\.name) == ["fc.A", "fc.B", "lm_head.A", "lm_head.B", "wte.A", "wte.B"])
+            let notices = try #require(try report(apart)["notices"] as? [String])
+            #expect(
+                notices.contains {
+                    $0.hasSuffix(
+                        "config.json ties \"lm_head.weight\" to \"wte.weight\", but the files hold two different "
+                            + "tensors. They are merged apart, each with its own factors, as transformers 5 loads them; "
+                            + "transformers 4 may load the embedding for both. If the model is tied, save it again; "
+                            + "otherwise write \"tie_word_embeddings\": false.")
+                }, "\(notices)")
+
+            // The base is tied, and one model is not.
+            try write(try storing(model.base), as: "both", configuration)
+            let mixed = try await model.run("mixed")
+            let told = try #require(try report(mixed)["notices"] as? [String])
+            #expect(
+                told.contains {
+                    $0.contains(
+                        "the base holds one weight as \"lm_head.weight\" and as \"wte.weight\", but the model of task "
+                            + "\"alpha\" two different ones. They are merged apart")
+                }, "\(told)")
+            // A configuration that denies the tie says that both are weights of their own.
+            for name in ["both"] + TiedModel.tasks {
+                try Data(#"{"tie_word_embeddings": false}"#.utf8).write(
+                    to: URL(fileURLWithPath: model.directory.appending("\(name)/config.json")))
+            }
+            let untied = try await model.run("untied")
+            #expect(try report(untied)["notices"] as? [String] == [])
+        }
+
         // MARK: - Bad input
 
         private func expectFailure(

@@ -1,3 +1,4 @@
+import Identifiers
 import JobFiles
 import Safetensors
 import SystemPackage
@@ -50,6 +51,36 @@ struct JobFileDescriptionTests {
         #expect(factors.groups.map(\.sampleCount) == [5, 5, 5])
         #expect(factors.groups.map(\.rowCount) == [9, nil, 0])
         #expect(try describe([:], [TestTensor("p.F", [1, 1])]).groups.map(\.sampleCount) == [nil])
+    }
+
+    @Test func `diagonals and sums over uses are told for every kind of file`() throws {
+        let diagonal = #"["wte.A"]"#
+        let factors = try describe(
+            ["samples": "5", "normalization": "tak", "diagonal": diagonal, "uses": #"{"wte":["head","wte"]}"#],
+            [TestTensor("wte.A", [7]), TestTensor("wte.B", [3, 3])])
+        #expect(factors.diagonals == ["wte.A"] && factors.uses == ["wte": ["head", "wte"]])
+        let partials = try describe(
+            [
+                "format": "kfacd.partials/1", "task": "a", "run": "r", "rank": "0", "sequence": "0", "rows": "9",
+                "samples": "5", "probes": "1", "normalization": "tak", "bias": #"{"wte":false}"#,
+                "layout": #"{"wte":"in_out"}"#, "diagonal": diagonal,
+            ], [TestTensor("wte.A", [7]), TestTensor("wte.B", [6])])
+        #expect(partials.diagonals == ["wte.A"] && partials.uses == [:])
+        #expect(partials.groups.map(\.sampleCount) == [5] && partials.groups.map(\.rowCount) == [9])
+        #expect(partials.layouts == ["wte": .inOut])
+        let inverses = try describe(
+            ["format": "kfacd.inverses/1", "diagonal": diagonal],
+            [TestTensor("wte.A_inv", [7]), TestTensor("wte.B_inv", [3, 3])])
+        #expect(inverses.diagonals == ["wte.A_inv"])
+        let capture = try describe(
+            ["samples": "2", "diagonal": #"["head.B"]"#],
+            [
+                TestTensor("head.input", [4, 2]), TestTensor("head.output_grad", [4, 7]),
+                TestTensor("wte.input", [4], zeros: .int64), TestTensor("wte.output_grad", [4, 2]),
+            ])
+        #expect(capture.diagonals == ["head.output_grad", "wte.input"])
+        #expect(try describe(["format": "pt", "diagonal": diagonal], [TestTensor("wte.weight", [7])]).diagonals == [])
+        #expect(try describe(["samples": "2", "diagonal": "wte.A"], [TestTensor("wte.A", [7])]).diagonals == [])
     }
 
     @Test(

@@ -47,6 +47,7 @@ struct StoredLayerTests {
             ],
             layers: [
                 ("up[0]", 2, 3), ("up[2][1:3]", 2, 2), ("conv[0:2]", 18, 2), ("conv[2:4]", 18, 2), ("down[3]", 2, 3),
+                ("down[1][0:3]", 2, 3),
             ], curvature: [#"layout: {"down*": in_out}"#])
         #expect(
             try regions(model) == [
@@ -55,6 +56,29 @@ struct StoredLayerTests {
                 "conv[0:2]": ["conv.weight 0..<36 out_in", "conv.bias 0..<2 out_in"],
                 "conv[2:4]": ["conv.weight 36..<72 out_in", "conv.bias 2..<4 out_in"],
                 "down[3]": ["down 18..<24 in_out", "down_bias 9..<12 out_in"],
+                "down[1][0:3]": ["down 6..<12 in_out", "down_bias 3..<6 out_in"],
+            ])
+    }
+
+    @Test func `outputs of a weight that is stored as d_in by d_out are columns, with their part of the bias`() throws {
+        let model = StoredModel(
+            tensors: [
+                ("c_attn.weight", [4, 9]), ("c_attn.bias", [9]), ("down", [2, 3, 5]), ("down_bias", [2, 5]),
+            ],
+            layers: [("c_attn[0:3]", 4, 3), ("c_attn[3:6]", 4, 3), ("c_attn[6:9]", 4, 3), ("down[1][4:5]", 3, 1)],
+            curvature: [#"layout: {"c_attn*": in_out, "down*": in_out}"#])
+        #expect(
+            try regions(model) == [
+                "c_attn[0:3]": [
+                    "c_attn.weight 0..<3 and 3 more at a distance of 9 in_out", "c_attn.bias 0..<3 out_in",
+                ],
+                "c_attn[3:6]": [
+                    "c_attn.weight 3..<6 and 3 more at a distance of 9 in_out", "c_attn.bias 3..<6 out_in",
+                ],
+                "c_attn[6:9]": [
+                    "c_attn.weight 6..<9 and 3 more at a distance of 9 in_out", "c_attn.bias 6..<9 out_in",
+                ],
+                "down[1][4:5]": ["down 19..<20 and 2 more at a distance of 5 in_out", "down_bias 9..<10 out_in"],
             ])
     }
 
@@ -102,10 +126,29 @@ struct StoredLayerTests {
             ParameterRegion(tensor: "w", elements: 6..<8), ParameterRegion(tensor: "w", elements: 1..<3),
             ParameterRegion(tensor: "v", elements: 0..<10),
         ])
-        #expect(coverage.rest(of: tensor) == [0..<1, 3..<6, 8..<10])
+        #expect(coverage.rest(of: tensor) == [0..<1, 3..<6, 8..<10].map(ElementRuns.init))
         #expect(RegionCoverage([ParameterRegion(tensor: "w", elements: 0..<10)]).rest(of: tensor) == [])
-        #expect(RegionCoverage([]).rest(of: tensor) == [0..<10])
+        #expect(RegionCoverage([]).rest(of: tensor) == [ElementRuns(0..<10)])
         #expect(coverage.touches("w") && !coverage.touches("u"))
+    }
+
+    @Test func `the rest of a matrix of which columns are covered is the other columns`() throws {
+        let tensor = try #require(CheckpointInventory.of([("w", [4, 9])]).tensors["w"])
+        func rest(_ columns: Range<Int>...) -> [ElementRuns] {
+            RegionCoverage(
+                columns.map {
+                    let runs = ElementRuns(from: $0.lowerBound, length: $0.count, distance: 9, count: 4)
+                    return ParameterRegion(tensor: "w", elements: runs, layout: .inOut)
+                }
+            ).rest(of: tensor)
+        }
+        #expect(rest(0..<3) == [ElementRuns(from: 3, length: 6, distance: 9, count: 4)])
+        #expect(rest(6..<9, 0..<3) == [ElementRuns(from: 3, length: 3, distance: 9, count: 4)])
+        #expect(
+            rest(3..<6) == [
+                ElementRuns(0..<3), ElementRuns(from: 6, length: 6, distance: 9, count: 3), ElementRuns(33..<36),
+            ])
+        #expect(rest(0..<3, 3..<6, 6..<9) == [])
     }
 
     // MARK: - What is refused
@@ -121,12 +164,28 @@ struct StoredLayerTests {
             ])
     }
 
+    @Test func `columns that overlap are refused, and columns side by side are not`() throws {
+        func problems(_ parts: (String, Int)...) throws -> [String] {
+            try StoredModel(
+                tensors: [("qkv.weight", [3, 6])], layers: parts.map { ($0.0, 3, $0.1) },
+                curvature: [#"layout: {"qkv*": in_out}"#]
+            ).problems()
+        }
+        #expect(try problems(("qkv[0:2]", 2), ("qkv[2:4]", 2), ("qkv[5:6]", 1)) == [])
+        #expect(
+            try problems(("qkv[0:3]", 3), ("qkv[2:4]", 2), ("qkv[5:6]", 1)) == [
+                "models/base: parameter \"qkv.weight\" has curvature twice, in \"qkv[0:3]\" and in \"qkv[2:4]\". Leave "
+                    + "one of them out with \"layers\"."
+            ])
+        #expect(try problems(("qkv", 6), ("qkv[5:6]", 1)).count == 1)
+    }
+
     @Test(arguments: [
         ("w[4]", "tensor \"w\" is F32 [4, 3, 2] and has no part [4]"),
         ("m[0]", "tensor \"m.weight\" is F32 [3, 2] and has no part [0]"),
-        ("m[2:4]", "is the output rows 2 to 4 of \"m.weight\" [3, 2], which has 3"),
+        ("m[2:4]", "is the outputs 2 to 4 of \"m.weight\" [3, 2] (out_in), which has 3"),
         ("m[1:1]", "expected at least one of them"),
-        ("n[0:1]", "\"n.weight\", which is stored as [d_in, d_out], so they do not lie together there"),
+        ("n[3:5]", "is the outputs 3 to 5 of \"n.weight\" [2, 3] (in_out), which has 3"),
         ("v", "tensor \"v\" is F32 [9]; a layer with factors needs a floating-point matrix"),
         ("e[0]", "the bias of \"e\" [2, 4, 5] must be a floating-point matrix [2, 4]"),
     ])
@@ -136,7 +195,7 @@ struct StoredLayerTests {
                 ("w", [4, 3, 2]), ("m.weight", [3, 2]), ("n.weight", [2, 3]), ("v", [9]), ("e", [2, 4, 5]),
                 ("e_bias", [4]),
             ],
-            layers: [(layer, 2, 3)], curvature: layer == "n[0:1]" ? [#"layout: {"n*": in_out}"#] : [])
+            layers: [(layer, 2, 3)], curvature: layer == "n[3:5]" ? [#"layout: {"n*": in_out}"#] : [])
         let found = try model.problems()
         #expect(found.count == 1 && found[0].contains(sentence), "\(found)")
     }

@@ -135,6 +135,48 @@ struct MalformedOperationTests {
         try expectFactor("a mean over samples has no sample numbers") { $0.averagesSamples = true }
     }
 
+    @Test func `indices have a range, and their slices whole numbers and one sample each`() throws {
+        func expectIndices(
+            _ problem: String, sourceLocation: SourceLocation = #_sourceLocation,
+            _ change: (inout WireIndexFactorOperation) -> Void
+        ) throws {
+            try expect(
+                problem, "index_factor", as: WireIndexFactorOperation.self, sourceLocation: sourceLocation, change)
+        }
+        try expectIndices("a factor has no rows or indices") { $0.indexCount = 0 }
+        try expectIndices("a factor has no rows or indices") { $0.chunkRows = 0 }
+        try expectIndices("the number of indices is 2147483648") { $0.indexCount = 1 << 31 }
+        try expectIndices("the rows of a chunk is 4294967295") { $0.chunkRows = .max }
+        try expectIndices("the number of positions is 4294967295") { $0.positions = .max }
+        try expectIndices("a number of rows is 9223372036854775808") { $0.slices[0].rows = 1 << 63 }
+        try expectIndices("a slice of 100 indices has 800 bytes") { $0.isWide = false }
+        try expectIndices("a slice of 101 indices has 800 bytes") { $0.slices[0].rows = 101 }
+        // 2^31 indices of 8 bytes at an offset that leaves no room for them.
+        try expectIndices("a slice ends behind 2^63") { $0.slices[0].slice.offset = .max }
+        try expectIndices("file 2 of 2 is read") { $0.slices[1].slice.file = 2 }
+        for divisor in [0, -1, .nan, .infinity] {
+            try expectIndices("a divisor is not positive") { $0.divisor = divisor }
+        }
+        let numbers = WireSampleNumbers.with { $0.slice.byteCount = 400 }
+        try expectIndices("2 slices of rows have 1 lists of sample numbers") { $0.sampleNumbers = [numbers] }
+        // A mean over equally many positions has no sample numbers.
+        try expectIndices("2 slices of rows have 2 lists of sample numbers") { $0.sampleNumbers = [numbers, numbers] }
+        try expectIndices("a slice of 1 rows has 100 sample numbers") {
+            $0.positions = 0
+            $0.sampleNumbers = [numbers, numbers]
+        }
+    }
+
+    @Test func `a sum over uses has uses, and sides that can be counted`() throws {
+        func expectUses(_ problem: String, _ change: (inout WireSumUsesOperation) -> Void) throws {
+            try expect(problem, "sum_uses", as: WireSumUsesOperation.self, change)
+        }
+        try expectUses("a sum over uses has none") { $0.uses = 0 }
+        try expectUses("the number of uses is 131073") { $0.uses = 1 << 17 + 1 }
+        try expectUses("a dimension is 4294967295") { $0.inputDimension = .max }
+        try expectUses("a dimension is 2147483649") { $0.gradientDimension = 1 << 31 + 1 }
+    }
+
     @Test(arguments: [0, -1, Double.nan, .infinity])
     func `a divisor is a positive number`(divisor: Double) throws {
         try expectFactor("a divisor is not positive") { $0.divisor = divisor }
@@ -203,6 +245,27 @@ struct MalformedOperationTests {
         }
         try expectPenalty("d_in is 4294967295") { $0.block.linear.inputs = .max }
         try expectInversion("a dimension is 4294967295") { $0.dimension = .max }
+    }
+
+    @Test(arguments: [(0, 3), (3, 0), (2, 2), (3, 2), (2, 4), (8, 9), (1 << 40, 1 << 41)] as [(UInt64, UInt64)])
+    func `the runs of a parameter fill its slice from the first element to the last`(
+        length: UInt64, distance: UInt64
+    ) throws {
+        // The slice has 8 elements: runs of 2 at a distance of 3 fit.
+        let problem = "runs of \(length) elements at a distance of \(distance) do not fill 16 bytes"
+        try expectPenalty(problem) {
+            $0.base.tensors[0].runLength = length
+            $0.base.tensors[0].runDistance = distance
+        }
+        try expectPenalty("runs of 2 elements at a distance of 3 do not fill 17 bytes") {
+            $0.base.tensors[0].runLength = 2
+            $0.base.tensors[0].runDistance = 3
+            $0.base.tensors[0].slice.byteCount = 17
+        }
+        try expectPenalty("the length of a run is 72057594037927937") {
+            $0.base.tensors[0].runLength = 1 << 56 + 1
+        }
+        try expectPenalty("the distance of runs is \(UInt64.max)") { $0.base.tensors[0].runDistance = .max }
     }
 
     @Test func `sums have parts, tasks, weights and targets`() throws {

@@ -210,7 +210,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
 
     static let parameters: ParameterSources = [
         TensorSource(elementType: .f16, slice: slice(3)),
-        TensorSource(elementType: .f64, slice: slice(1, offset: 1 << 62, byteCount: 1)),
+        TensorSource(elementType: .f64, slice: slice(1, offset: 1 << 62, byteCount: 24)),
     ]
 
     private static let penalty = OperationExample(
@@ -297,6 +297,12 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             + [{ $0[keyPath: path].reverse() }, { $0[keyPath: path].removeLast() }]
     }
 
+    /// The first and the last element of a slice.
+    private static func ends(of source: TensorSource) -> ElementRuns {
+        let elements = Int(source.slice.byteCount) / source.elementType.byteCount
+        return ElementRuns(from: 0, length: 1, distance: elements - 1, count: 2)
+    }
+
     private static func sourceChanges<Operation>(
         _ path: WritableKeyPath<Operation, TensorSource>
     ) -> [(inout Operation) -> Void] {
@@ -304,6 +310,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0[keyPath: path].elementType = .bf16 }, { $0[keyPath: path].layout = .inOut },
             { $0[keyPath: path].slice.file = 5 },
             { $0[keyPath: path].slice.offset -= 1 }, { $0[keyPath: path].slice.byteCount += 1 },
+            { $0[keyPath: path].runs = ends(of: $0[keyPath: path]) },
         ]
     }
 }

@@ -110,6 +110,14 @@ enum WireMessages {
         divisor: 0.1
     )
 
+    static let indexFactor = IndexFactorOperation(
+        indexCount: 50_257, appendsOnes: false, indexType: .i64,
+        rowSlices: [RowSlice(slice: FileSlice(file: 5, offset: 80, byteCount: 800), rows: 100, firstRow: 3)],
+        chunkRows: 4096,
+        sampleNumbers: [
+            SampleNumbers(slice: FileSlice(file: 5, offset: 880, byteCount: 400), isWide: false, samples: 9)
+        ], divisor: 9)
+
     static let optimalSums = OptimalAccumulateOperation(
         inputShape: .full(3), gradientShape: .full(4), weights: [1, 2], rank: 2, exclusions: [1, nil], scale: .paper)
 
@@ -126,6 +134,18 @@ enum WireMessages {
         (
             "of blobs and numbers",
             lease(optimalSums, UnitInputs(blobs: (1...4).map(blob), numbers: [[1, 2, -0.0, .infinity], []]))
+        ),
+        (
+            "of indices",
+            lease(
+                indexFactor,
+                files: [5: LeasedFile(path: "/data/ids.safetensors", byteCount: 1 << 20, headerDigest: digest(12))])
+        ),
+        (
+            "of uses",
+            lease(
+                SumUsesOperation(inputShape: .diagonal(50_257), gradientShape: .full(768), useCount: 2),
+                UnitInputs(blobs: (1...4).map(blob)))
         ),
     ]
 

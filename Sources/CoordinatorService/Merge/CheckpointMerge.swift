@@ -55,7 +55,7 @@ struct CheckpointMerge: Sendable {
                 tensors.tensors.append(state)
             } else if case .summed(let type) = kind {
                 let operands = operands(of: tensor, type, settings, shares)
-                let merge = TensorMerge(job: job, operands: operands, elements: [0..<tensor.elementCount])
+                let merge = TensorMerge(job: job, operands: operands, elements: [ElementRuns(0..<tensor.elementCount)])
                 tensors.tensors.append(try merge.run(writer))
             } else {
                 let isWeight = kind == .encoded && copied.reason(of: tensor.name) != .ignored
@@ -151,9 +151,11 @@ struct CheckpointMerge: Sendable {
             try TensorConversion(job: job, tensor: tensor, type: type, outputType: outputType).run(writer)
             return state
         }
-        try copy(byteCount: Int(tensor.slice.byteCount), to: tensor.name, writer) { offset, target throws in
+        try copy(byteCount: Int(tensor.slice.byteCount)) { offset, target throws in
             try job.inputs.files[tensor.slice.file].read(
                 fromFileOffset: Int(tensor.slice.offset) + offset, into: &target)
+        } write: { offset, bytes throws in
+            try writer.write(bytes, to: tensor.name, at: offset)
         }
         return state
     }
@@ -171,12 +173,20 @@ struct CheckpointMerge: Sendable {
         for part in parts {
             // The blob is hashed during the copy. If its last range shows damage, nothing is published.
             let source = try store.blob(part.blob.digest, byteCount: Int(clamping: part.blob.byteCount))
-            let start = part.region.elements.lowerBound * elementBytes
-            try copy(byteCount: source.byteCount, to: tensor.name, at: start, writer) { offset, target throws in
+            try copy(byteCount: source.byteCount) { offset, target throws in
                 try source.read(at: offset, into: &target)
-                // Without differences there is no vector that could change the base.
-                guard state.state == .unchanged, !(startsAtBase && state.differing.isEmpty) else { return }
-                if try differs(target.bytes, at: start + offset, from: tensor) { state.state = .changed }
+            } write: { offset, bytes throws in
+                let elements = offset / elementBytes..<(offset + bytes.byteCount) / elementBytes
+                var next = 0
+                for positions in part.region.elements.positions(of: elements) {
+                    let piece = bytes.extracting(next..<next + positions.count * elementBytes)
+                    let start = positions.lowerBound * elementBytes
+                    next += piece.byteCount
+                    try writer.write(piece, to: tensor.name, at: start)
+                    // Without differences there is no vector that could change the base.
+                    guard state.state == .unchanged, !(startsAtBase && state.differing.isEmpty) else { continue }
+                    if try differs(piece, at: start, from: tensor) { state.state = .changed }
+                }
             }
             try source.verify()
         }
@@ -198,9 +208,9 @@ struct CheckpointMerge: Sendable {
         return false
     }
 
+    /// Reads and writes bytes, 1 MiB at a time, which is a whole number of elements of every type.
     private func copy(
-        byteCount: Int, to name: String, at start: Int = 0, _ writer: CheckpointWriter,
-        read: (Int, inout MutableRawSpan) throws -> Void
+        byteCount: Int, read: (Int, inout MutableRawSpan) throws -> Void, write: (Int, RawSpan) throws -> Void
     ) throws {
         var bytes = [UInt8](repeating: 0, count: min(byteCount, 1 << 20))
         for offset in stride(from: 0, to: byteCount, by: 1 << 20) {
@@ -211,7 +221,7 @@ struct CheckpointMerge: Sendable {
                 var target = raw._mutatingExtracting(first: count)
                 try read(offset, &target)
             }
-            try writer.write(bytes.span.bytes.extracting(first: count), to: name, at: start + offset)
+            try write(offset, bytes.span.bytes.extracting(first: count))
         }
     }
 }

@@ -63,11 +63,11 @@ struct TensorMerge: Sendable {
     let job: Job
     let operands: Operands
     /// The elements that are merged: all of them, or those that no block covers.
-    let elements: [Range<Int>]
+    let elements: [ElementRuns]
 
     /// The ranges of elements that are merged at a time.
     var ranges: [Range<Int>] {
-        elements.flatMap { part in
+        elements.flatMap(\.ranges).flatMap { part in
             stride(from: part.lowerBound, to: part.upperBound, by: Self.rangeElements).map {
                 $0..<min($0 + Self.rangeElements, part.upperBound)
             }

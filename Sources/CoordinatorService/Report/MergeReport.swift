@@ -39,8 +39,8 @@ struct MergeReport {
 
     private func rows(of merged: MergedTensors) -> [JSONValue.Member] {
         let tensors = tensors(of: merged)
-        let coverage = RegionCoverage(
-            plan.blocks.filter { plan.products[$0.name, .blockMerge] != nil }.flatMap(\.regions))
+        let merged = plan.blocks.filter { plan.products[$0.name, .blockMerge] != nil }
+        let coverage = RegionCoverage(plan.inventory.base.withCopies(merged.flatMap(\.regions)))
         // A tensor may be merged with factors in part; it is then listed in both places.
         func isCovered(_ name: String) -> Bool {
             coverage.touches(name)

@@ -35,5 +35,6 @@ extension JobPlan {
     /// The warnings about a job's results.
     func warnings(_ result: @escaping (UnitIndex) -> UnitResult?) -> [String] {
         DampingWarnings(plan: self, result: result).sentences + UnweightedVectors(plan: self, result: result).sentences
+            + CancelledGradients(plan: self, result: result).sentences
     }
 }

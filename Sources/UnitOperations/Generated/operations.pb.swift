@@ -450,6 +450,11 @@ nonisolated struct WireTensorSource: Sendable {
   /// Whether a weight is stored as [d_in, d_out].
   var inOut: Bool = false
 
+  /// Elements of each run, and from the start of one to the start of the next; both 0 for a whole slice.
+  var runLength: UInt64 = 0
+
+  var runDistance: UInt64 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1562,7 +1567,7 @@ nonisolated extension WireLinearBlock: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireTensorSource: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TensorSource"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}element_type\0\u{1}slice\0\u{3}in_out\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}element_type\0\u{1}slice\0\u{3}in_out\0\u{3}run_length\0\u{3}run_distance\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1573,6 +1578,8 @@ nonisolated extension WireTensorSource: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 1: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._slice) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.inOut) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.runLength) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.runDistance) }()
       default: break
       }
     }
@@ -1592,6 +1599,12 @@ nonisolated extension WireTensorSource: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.inOut != false {
       try visitor.visitSingularBoolField(value: self.inOut, fieldNumber: 3)
     }
+    if self.runLength != 0 {
+      try visitor.visitSingularUInt64Field(value: self.runLength, fieldNumber: 4)
+    }
+    if self.runDistance != 0 {
+      try visitor.visitSingularUInt64Field(value: self.runDistance, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1599,6 +1612,8 @@ nonisolated extension WireTensorSource: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.elementType != rhs.elementType {return false}
     if lhs._slice != rhs._slice {return false}
     if lhs.inOut != rhs.inOut {return false}
+    if lhs.runLength != rhs.runLength {return false}
+    if lhs.runDistance != rhs.runDistance {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
