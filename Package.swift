@@ -199,7 +199,11 @@ let package = Package(
                 "KroneckerFactors",
                 "UnitOperations", "JobFiles", "JobPlan", "Publication", "PushedRuns", systemPackage,
             ]),
-        module("Messaging", ["Identifiers", "UnitOperations", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol"]),
+        module(
+            "Messaging",
+            [
+                "Identifiers", "LinearAlgebra", "UnitOperations", "PrometheusMetrics", "ZeroMQ", "Keys", "WireProtocol",
+            ]),
         module(
             "JobJournal",
             [
@@ -243,7 +247,8 @@ let package = Package(
             name: "kfacctl",
             dependencies: [
                 "Identifiers", "UnitOperations", "JobPlan", "Admission", "Messaging", "WireProtocol", "JobFiles",
-                "Safetensors", "LinearAlgebra", "Telemetry", "Console", "ControlGroups", "Keys", "ZeroMQ",
+                "Safetensors", "LinearAlgebra", "KroneckerFactors", "Telemetry", "Console", "ControlGroups", "Keys",
+                "ZeroMQ",
                 "Publication", "FileAccess", "TaskArithmetic", "NameMatching", argumentParser, crypto, systemPackage,
             ],
             swiftSettings: swiftSettings),
@@ -284,7 +289,10 @@ let package = Package(
         tests("KeysTests", ["Keys", "Identifiers", "ZeroMQ", systemPackage]),
         tests(
             "MessagingTests",
-            ["Messaging", "Keys", "UnitOperations", "JobPlan", "WireProtocol", "Identifiers", "ZeroMQ", systemPackage]),
+            [
+                "Messaging", "Keys", "UnitOperations", "JobPlan", "WireProtocol", "Identifiers", "LinearAlgebra",
+                "ZeroMQ", systemPackage,
+            ]),
         tests(
             "AdmissionTests",
             [

@@ -2,7 +2,7 @@ import Identifiers
 public import WireProtocol
 public import ZeroMQ
 
-/// Pushing a file.
+/// Pushing a file, whose bytes can be sent from any offset on.
 extension ClientConnection {
     /// The outcome of a push.
     public enum PushOutcome: Equatable, Sendable {
@@ -12,14 +12,6 @@ extension ClientConnection {
         case whole(sentBytes: UInt64)
         /// The coordinator refuses the file.
         case refused(RequestFailure)
-    }
-
-    /// What happens during a push.
-    private enum News: Sendable {
-        case reply(number: UInt64, ClientReply)
-        case disconnected
-        case failed(MessagingError)
-        case tick
     }
 
     /// The bytes that are on their way, and the answers that are due.
@@ -53,14 +45,7 @@ extension ClientConnection {
     ) async throws -> PushOutcome {
         guard case .file(let content) = offer.content else { return .whole(sentBytes: 0) }
         let link = link
-        let (news, sink) = AsyncStream.makeStream(of: News.self)
-        return try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await Self.listen(to: link, sink) }
-            group.addTask { await Self.watchConnection(of: link, sink) }
-            group.addTask {
-                while (try? await Task.sleep(for: .milliseconds(500))) != nil { sink.yield(.tick) }
-            }
-            defer { group.cancelAll() }
+        return try await withNews { news in
             var window = Window(number: nextNumber())
             var sentBytes: UInt64 = 0
             try await link.send(.request(window.number, .pushOffer(offer)))
@@ -111,26 +96,5 @@ extension ClientConnection {
             window.unanswered += 1
         }
         return window.sent - first
-    }
-
-    private static func listen(to link: DealerLink, _ sink: AsyncStream<News>.Continuation) async {
-        do throws(MessagingError) {
-            while true {
-                guard case .reply(let number, let reply) = try await link.receive(isStrict: true).message else {
-                    continue
-                }
-                sink.yield(.reply(number: number, reply))
-            }
-        } catch {
-            if !Task.isCancelled { sink.yield(.failed(error)) }
-        }
-    }
-
-    private static func watchConnection(of link: DealerLink, _ sink: AsyncStream<News>.Continuation) async {
-        do throws(MessagingError) {
-            try await watch(link) { () throws(MessagingError) in sink.yield(.disconnected) }
-        } catch {
-            sink.yield(.failed(error))
-        }
     }
 }
