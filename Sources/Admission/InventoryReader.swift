@@ -123,24 +123,8 @@ struct InventoryReader {
     }
 
     private mutating func checkpoint(_ set: SafetensorsSet, at path: FilePath, role: String) -> CheckpointInventory {
-        let shards = zip(set.layout.shards, set.files).map { shard, file in
-            let index = register(file, role: role)
-            return CheckpointInventory.Shard(
-                name: shard.fileName, metadata: file.header.metadata,
-                tensors: file.header.tensors.map { tensor in
-                    TensorInventory(
-                        name: tensor.name, elementType: tensor.dataType.rawValue, shape: tensor.shape,
-                        slice: slice(of: tensor, in: file, index: index))
-                })
-        }
-        let description = description(besides: set)
-        var checkpoint = CheckpointInventory(
-            location: path.string, shards: shards, isQuantized: description?.isQuantized ?? false,
-            modelType: description?.modelType)
-        checkpoint.configuration = description.map {
-            ModelConfiguration(location: $0.location.string, values: $0.values)
-        }
-        return checkpoint
+        let indexes = set.files.map { register($0, role: role) }
+        return CheckpointInventory(set, at: path, numbered: indexes, description: description(besides: set))
     }
 
     /// Reads a model's `config.json`; a file that cannot be used is a notice.
@@ -154,12 +138,6 @@ struct InventoryReader {
                     "its config.json is not used, and so not compared with the other models': \(error)"))
             return nil
         }
-    }
-
-    private func slice(of tensor: TensorInfo, in file: SafetensorsFile, index: Int) -> FileSlice {
-        FileSlice(
-            file: index, offset: UInt64(file.header.dataOffset + tensor.byteRange.lowerBound),
-            byteCount: UInt64(tensor.byteCount))
     }
 
     // MARK: - Captures

@@ -71,7 +71,7 @@ public struct NamePatterns: Equatable, Sendable {
     ///   - key: The list's key in the job file.
     ///   - what: What a pattern without a match fails to match: `no tensor of the base`.
     /// - Returns: A problem for each such pattern; the first ones suggest a name.
-    func problems(among names: some Collection<String>, of key: String, matching what: String) -> [JobProblem] {
+    public func problems(among names: some Collection<String>, of key: String, matching what: String) -> [JobProblem] {
         lazy var known = names.sorted()
         return idle(among: names).enumerated().map { position, idle in
             let pattern = idle.pattern

@@ -102,6 +102,14 @@ struct StoredLayer {
 
     // MARK: - The block
 
+    /// d_in, without the one of a bias, and d_out in a layout.
+    ///
+    /// - Throws: As ``block(_:)``.
+    func widths(_ layout: WeightLayout) throws(Flaw) -> (inputs: Int, outputs: Int) {
+        _ = try block(layout)
+        return (inputs(layout), address.rows?.count ?? outputs(layout))
+    }
+
     /// The layer in a layout.
     ///
     /// - Throws: ``Flaw`` for a bias of another length, or rows that are not there.
