@@ -42,13 +42,15 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 /// How long a client waits for answers; no request waits longer.
 struct RequestPatience {
     static let help = """
-        Seconds to wait for an answer; by default 10, 60 for a chunk of a push, and 600 for the check of a job file.
+        Seconds to wait for an answer; by default 10, 60 for a chunk of a push, and 600 for rows and the check of a job.
         """
 
     /// The wait for an answer that needs no files.
     let word: Duration
     /// The wait for the answer to a chunk, which is written to the coordinator's disk before.
     let push: Duration
+    /// The wait for the answer to rows, which workers take between their products.
+    let rows: Duration
     /// The wait for the check of a job, which reads headers and sometimes a whole base.
     let admission: Duration
 
@@ -56,6 +58,7 @@ struct RequestPatience {
     init(seconds: UInt32? = nil) {
         word = .seconds(Int64(seconds ?? 10))
         push = .seconds(Int64(seconds ?? 60))
+        rows = .seconds(Int64(seconds ?? 600))
         admission = .seconds(Int64(seconds ?? 600))
     }
 }
@@ -150,6 +153,30 @@ struct CoordinatorClient: Sendable {
             guard failure.code == .unreachable else { throw failure }
             // It was reached before. A coordinator that restarts keeps what has arrived.
             throw PushDelay(reason: "the coordinator does not answer", failure: failure)
+        }
+    }
+
+    /// Sends the rows of one sequence; a failure reply becomes the command's failure.
+    ///
+    /// - Returns: The bytes that were sent; 0 if the coordinator had the sums already.
+    /// - Throws: ``PushDelay`` when another attempt, with all rows, may succeed; ``CommandFailure`` otherwise.
+    func sendRows(
+        _ offer: PushOffer, rows: @escaping @Sendable () async throws -> RowBatch?, commit: [String: String],
+        onProgress: @escaping @Sendable (UInt64) -> Void
+    ) async throws -> UInt64 {
+        do {
+            let outcome = try await connection.sendRows(
+                offer, timeout: patience.rows, rows: rows, commit: { commit }, onProgress: onProgress)
+            switch outcome {
+            case .whole(let sentBytes): return sentBytes
+            case .refused(let failure) where failure.kind == .busy:
+                throw PushDelay(reason: failure.description, failure: CommandFailure(failure))
+            case .refused(let failure): throw CommandFailure(failure)
+            case .interrupted(let reason):
+                throw PushDelay(reason: reason, failure: CommandFailure(.unreachable, "\(reason)."))
+            }
+        } catch let error as MessagingError {
+            throw CommandFailure(error)
         }
     }
 

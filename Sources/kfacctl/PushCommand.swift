@@ -12,35 +12,47 @@ import ZeroMQ
 /// `kfacctl push`.
 struct PushCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "push", abstract: "Sends partial sums of a training run to the coordinator.",
+        commandName: "push", abstract: "Sends partial sums or rows of a training run to the coordinator.",
         discussion: """
-            The files say their run, rank and sequence. A job uses them with "factors: run:NAME". A file that is there \
-            already is not sent again, and one that is there in part is sent from there on.
+            Files of partial sums say their run, rank and sequence. A file that is there already is not sent again, and \
+            one that is there in part is sent from there on. With --rows the files are captures: their rows are sent, \
+            workers with --row-memory sum them, and the coordinator keeps the sums. A job uses either with \
+            "factors: run:NAME".
             """)
 
-    @Argument(help: "Files of partial sums.")
+    @Argument(help: "Files of partial sums; with --rows the captures of one task, or directories of them.")
     var files: [String]
 
     @Flag(name: .shortAndLong, help: "Print no progress.")
     var quiet = false
 
+    @OptionGroup(title: "Rows") var rowOptions: RowOptions
+
     @OptionGroup var connection: ConnectionOptions
 
     func validate() throws {
-        if files.isEmpty { throw ValidationError("Name at least one file of partial sums.") }
+        if files.isEmpty { throw ValidationError("Name at least one file.") }
+        try rowOptions.check()
     }
 
     func run() async throws {
+        let (connection, quiet) = (connection, quiet)
+        if rowOptions.rows {
+            let push = try RowPush(captures: files, rowOptions, isQuiet: quiet)
+            let outcome = "interrupted; of rows nothing is kept before all are sent."
+            return try await Interruption.watched(outcome: outcome) {
+                try await connection.withClient { try await push.follow($0) }
+            }
+        }
         // All files are checked before the first byte is sent.
         let parts = try files.checked()
-        let (connection, quiet) = (connection, quiet)
         let outcome = "interrupted; what has arrived stays, and the next push goes on from there."
         let failures = try await Interruption.watched(outcome: outcome) {
             try await connection.withClient { client in
                 var failures: [CommandFailure] = []
                 for part in parts {
                     do {
-                        try await PushProgress(part: part, isQuiet: quiet).follow(client)
+                        try await FilePush(part: part, isQuiet: quiet).follow(client)
                     } catch let failure as CommandFailure where failure.code != .unreachable {
                         failures.append(failure)
                     }
@@ -86,15 +98,12 @@ extension [String] {
     }
 }
 
-/// Pushes one file, and waits while the coordinator is away or has no place.
-private struct PushProgress {
+/// Pushes one file.
+private struct FilePush {
     let part: LocalPart
     let isQuiet: Bool
 
-    /// How long a busy or absent coordinator is waited for, and how often it is asked.
-    private static let (patience, interval) = (Duration.seconds(600), Duration.seconds(1))
-
-    /// Pushes the file.
+    /// Pushes the file, and waits while the coordinator is away or has no place.
     ///
     /// - Throws: ``CommandFailure`` when it is refused, or when the coordinator does not answer.
     func follow(_ client: CoordinatorClient) async throws {
@@ -107,28 +116,18 @@ private struct PushProgress {
         }
         let offer = PushOffer(
             run: part.run, place: part.place, host: ProcessInfo.processInfo.hostName, content: .file(content))
-        let start = ContinuousClock.now
-        var isWaiting = false
-        while true {
-            do {
-                let sentBytes = try await send(offer, content, client)
-                let what = sentBytes == 0 ? "was there already" : "pushed"
-                Terminal.note(
-                    "\(part.name): \(what) as \(part.place) of run \"\(part.run.rawValue.excerpt)\", "
-                        + Quantity.bytes(content.byteCount))
-                return
-            } catch let wait as PushDelay where ContinuousClock.now - start < Self.patience {
-                if !isWaiting { Terminal.note("\(part.name): waiting: \(wait.reason)") }
-                isWaiting = true
-                try await Task.sleep(for: Self.interval)
-            } catch let wait as PushDelay {
-                throw wait.failure
-            }
+        let sentBytes = try await PushPatience(name: part.name).repeating { progress in
+            try await send(offer, content, client, progress)
         }
+        let what = sentBytes == 0 ? "was there already" : "pushed"
+        Terminal.note(
+            "\(part.name): \(what) as \(part.place) of run \"\(part.run.rawValue.excerpt)\", "
+                + Quantity.bytes(content.byteCount))
     }
 
-    private func send(_ offer: PushOffer, _ content: BlobReference, _ client: CoordinatorClient) async throws -> UInt64
-    {
+    private func send(
+        _ offer: PushOffer, _ content: BlobReference, _ client: CoordinatorClient, _ progress: PushPatience.Progress
+    ) async throws -> UInt64 {
         let file = part.file
         let display = PushDisplay(name: part.name, byteCount: content.byteCount, isQuiet: isQuiet)
         return try await client.push(offer) { offset, count in
@@ -138,13 +137,8 @@ private struct PushProgress {
             }
             return Frame(buffer)
         } onProgress: { arrived in
+            progress.note(arrived)
             display.show(arrived)
         }
     }
-}
-
-/// Why a push must wait, and the failure if it waits for too long.
-struct PushDelay: Error {
-    let reason: String
-    let failure: CommandFailure
 }

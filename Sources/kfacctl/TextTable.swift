@@ -45,6 +45,11 @@ enum Quantity {
         return "\(rounded(value, 1)) TiB"
     }
 
+    /// `250.5 MB/s`: decimal, as disks and networks state it.
+    static func rate(_ bytes: UInt64, within seconds: Double) -> String {
+        "\(rounded(Double(bytes) / max(seconds, 1e-3) / 1e6, 1)) MB/s"
+    }
+
     /// `0:01:15`.
     static func time(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds < 1e7 else { return "–" }
