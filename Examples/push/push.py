@@ -51,6 +51,7 @@ class Coordinator:
     def __init__(self, endpoint, server_key=None, secret_key=None):
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.linger = 0
+        self.losses = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         if server_key:
             self.socket.curve_serverkey = key_line(server_key, "public")
             self.socket.curve_publickey = key_line(secret_key, "public")
@@ -59,7 +60,17 @@ class Coordinator:
         self.number = 0
 
     def close(self):
+        self.socket.disable_monitor()
+        self.losses.close()
         self.socket.close()
+
+    def was_disconnected(self):
+        """Whether the connection broke since the last call; libzmq makes it again, but what was on its way is lost."""
+        was_lost = False
+        while self.losses.poll(0):
+            self.losses.recv_multipart()
+            was_lost = True
+        return was_lost
 
     def send(self, number, payload=None, **body):
         """Sends a request; each keyword is a field of ClientRequest."""
